@@ -1,0 +1,1 @@
+"""The `tunnelcloud` command: a client of the API."""

@@ -1,0 +1,1 @@
+"""What TunnelCloud is about, without I/O: entities, names, decisions, events."""

@@ -1,0 +1,1 @@
+"""The gateway: who may, where to, and what is open now."""

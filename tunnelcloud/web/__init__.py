@@ -1,0 +1,1 @@
+"""The resource tree: API, admin portal, applications portal, sign-in."""
