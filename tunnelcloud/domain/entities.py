@@ -1,0 +1,303 @@
+"""The nouns of TunnelCloud as frozen values.
+
+Times are aware datetimes in UTC, lengths of time are seconds, ids are strings that
+L{new_id} made.  A value here may be wrong against others (a site that is gone), never in itself:
+what comes from outside is validated before it becomes one.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+from collections.abc import Callable
+from datetime import datetime
+
+from attrs import field, frozen
+
+from tunnelcloud.domain.schedule import Window
+
+
+class Method(enum.StrEnum):
+    """How a session was authenticated, and what an assignment allows."""
+
+    TOKEN = "token"  # noqa: S105  (the name of a method)
+    KEY = "key"
+
+
+class Role(enum.StrEnum):
+    """What a bearer of a web session or an API token may do."""
+
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+    USER = "user"
+
+
+ID_PREFIXES = {
+    "site": "sit",
+    "connector": "con",
+    "tunnel": "tun",
+    "user": "usr",
+    "group": "grp",
+    "assignment": "asg",
+    "policy": "pol",
+    "key": "key",
+    "token": "tok",
+    "session": "ses",
+    "channel": "chn",
+    "api_token": "api",
+    "pod": "pod",
+    "event": "evt",
+}
+
+
+def new_id(kind: str, milliseconds: int, random: Callable[[int], bytes]) -> str:
+    """Make an id such as C{usr_06f2k…}: ids of one kind sort by the time they were made.
+
+    :param kind: a key of L{ID_PREFIXES}.
+    :param milliseconds: since the epoch.
+    :param random: gives that many random bytes (C{os.urandom}).
+    :return: the prefix, C{_}, and 26 characters of base32hex in lower case: 48 bits of time, 80 of
+        chance.  The underscore keeps ids apart from names.
+    """
+    raw = milliseconds.to_bytes(6, "big") + random(10)
+    return f"{ID_PREFIXES[kind]}_{base64.b32hexencode(raw).decode('ascii').rstrip('=').lower()}"
+
+
+@frozen(order=True)
+class PortRange:
+    """Ports C{first} to C{last}, both included."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+    def __contains__(self, port: int) -> bool:
+        return self.first <= port <= self.last
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+
+@frozen
+class Site:
+    """A private network with connectors and tunnels."""
+
+    id: str
+    name: str
+    title: str
+    created_at: datetime
+
+
+@frozen
+class Connector:
+    """A connector as it is known to the store; whether it is attached is for the pods to say."""
+
+    id: str
+    name: str
+    title: str
+    created_at: datetime
+    site_id: str
+    version: str = ""
+    joined_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    certificate_serial: str | None = None
+    certificate_expires_at: datetime | None = None
+
+
+@frozen
+class Tunnel:
+    """A published TCP service: one target address, its ports, in a site."""
+
+    id: str
+    name: str
+    title: str
+    created_at: datetime
+    site_id: str
+    site_name: str
+    target_address: str
+    target_ports: tuple[PortRange, ...]
+    local_port_offset: int = 0
+    external_address: str | None = None
+    enabled: bool = True
+    icon: str = ""
+    description: str = ""
+
+    def publishes(self, port: int) -> bool:
+        """Tell whether C{port} is one of the target ports."""
+        return any(port in ports for ports in self.target_ports)
+
+
+@frozen
+class User:
+    """A person or a service account.  C{name} and C{email} share one namespace."""
+
+    id: str
+    name: str
+    title: str
+    created_at: datetime
+    email: str | None = None
+    role: Role = Role.USER
+    service: bool = False
+    blocked: bool = False
+
+
+@frozen
+class Group:
+    """Users that are assigned together."""
+
+    id: str
+    name: str
+    title: str
+    created_at: datetime
+
+
+@frozen
+class Policy:
+    """Conditions that must all hold; an empty one holds always."""
+
+    id: str
+    name: str
+    title: str
+    created_at: datetime
+    source_networks: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    max_session_seconds: int | None = None
+    idle_seconds: int | None = None
+    max_channels: int | None = None
+    max_sessions: int | None = None
+    max_token_sessions: int | None = None
+
+
+@frozen
+class Assignment:
+    """Who (a user or a group) may open a tunnel, by which methods, under which policy."""
+
+    id: str
+    created_at: datetime
+    tunnel_id: str
+    methods: frozenset[Method]
+    user_id: str | None = None
+    group_id: str | None = None
+    policy_id: str | None = None
+
+
+@frozen
+class Key:
+    """A dedicated SSH public key of one user.
+
+    C{public_key} is C{type base64} without a comment, C{fingerprint} is C{SHA256:…}.
+    """
+
+    id: str
+    title: str
+    created_at: datetime
+    user_id: str
+    public_key: str
+    fingerprint: str
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    last_used_from: str | None = None
+
+
+@frozen
+class Token:
+    """A one-time token; the secret itself is not kept."""
+
+    id: str
+    created_at: datetime
+    user_id: str
+    expires_at: datetime
+    tunnel_id: str | None = None
+    sessions: int = 1
+    sessions_used: int = 0
+    used_at: datetime | None = None
+    used_from: str | None = None
+    revoked_at: datetime | None = None
+
+
+@frozen
+class ApiToken:
+    """A bearer token of the API; the secret itself is not kept."""
+
+    id: str
+    title: str
+    created_at: datetime
+    role: Role
+    user_id: str | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+@frozen
+class Session:
+    """One authenticated SSH connection."""
+
+    id: str
+    user_id: str
+    method: Method
+    login_name: str
+    source_ip: str
+    client_version: str
+    pod_id: str
+    started_at: datetime
+    tunnel_id: str | None = None
+    token_id: str | None = None
+    key_id: str | None = None
+    ended_at: datetime | None = None
+    end_reason: str = ""
+    bytes_to_target: int = 0
+    bytes_from_target: int = 0
+
+
+@frozen
+class Channel:
+    """One forwarded TCP connection of a session."""
+
+    id: str
+    session_id: str
+    tunnel_id: str
+    destination: str
+    port: int
+    opened_at: datetime
+    connector_id: str | None = None
+    closed_at: datetime | None = None
+    close_reason: str = ""
+    bytes_to_target: int = 0
+    bytes_from_target: int = 0
+
+
+@frozen
+class Pod:
+    """A pod that registered itself, and the addresses others reach it at."""
+
+    id: str
+    name: str
+    version: str
+    started_at: datetime
+    last_seen_at: datetime
+    ssh_address: str
+    connectors_address: str
+    draining: bool = False
+
+
+@frozen
+class Grant:
+    """One path by which a user reaches a tunnel: an assignment, by name or through a group."""
+
+    tunnel: Tunnel
+    assignment_id: str
+    methods: frozenset[Method]
+    policies: tuple[Policy, ...] = ()
+    group_name: str | None = None
+
+
+@frozen
+class UserView:
+    """All that a decision about one user needs."""
+
+    user: User
+    grants: tuple[Grant, ...] = field(factory=tuple)

@@ -1,0 +1,148 @@
+"""The audit catalogue: every event there is, the fields it carries and what it means.
+
+An event that isn't here can't be recorded; docs/audit.md is held to this list by a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import field, frozen
+
+
+@frozen
+class EventKind:
+    """One kind of event: its name, what it means, and the fields its C{data} may have."""
+
+    name: str
+    meaning: str
+    fields: tuple[str, ...] = ()
+
+
+_CHANGE = ("object_id", "object_name", "changes")
+
+CATALOGUE: Mapping[str, EventKind] = {
+    kind.name: kind
+    for kind in [
+        EventKind(
+            "login.succeeded",
+            "A credential was verified and a session began.",
+            ("login_name", "method", "client_version", "key_fingerprint", "token_id"),
+        ),
+        EventKind(
+            "login.refused",
+            "A connection tried to log in and was refused.",
+            ("login_name", "method", "client_version", "reason"),
+        ),
+        EventKind(
+            "session.ended",
+            "A session is over.",
+            ("reason", "bytes_to_target", "bytes_from_target", "seconds"),
+        ),
+        EventKind(
+            "channel.opened",
+            "A session was allowed to reach a target, and its connector is dialling it.",
+            ("destination", "port", "connector_id", "channel_id"),
+        ),
+        EventKind(
+            "channel.refused",
+            "A session asked for a destination and was refused.",
+            ("destination", "port", "reason"),
+        ),
+        EventKind(
+            "channel.closed",
+            "A forwarded connection is over.",
+            ("channel_id", "destination", "port", "reason", "bytes_to_target", "bytes_from_target"),
+        ),
+        EventKind("web_login.succeeded", "Somebody signed in to the portal.", ("method",)),
+        EventKind(
+            "web_login.refused", "A sign-in to the portal was refused.", ("login_name", "reason")
+        ),
+        EventKind("web_login.ended", "A portal sign-in was ended.", ("reason",)),
+        EventKind("token.created", "A one-time token was made.", ("token_id", "sessions")),
+        EventKind("token.revoked", "A one-time token was revoked.", ("token_id",)),
+        EventKind(
+            "connector.joined", "A connector redeemed its join token.", ("connector_id", "serial")
+        ),
+        EventKind(
+            "connector.renewed",
+            "A connector's certificate was renewed.",
+            ("connector_id", "serial"),
+        ),
+        EventKind("connector.join_refused", "A join token was presented and refused.", ("reason",)),
+        EventKind("connector.attached", "A connector's link came up.", ("connector_id", "version")),
+        EventKind(
+            "connector.detached", "A connector's last link went.", ("connector_id", "reason")
+        ),
+        EventKind("pod.started", "A pod began to serve.", ("version",)),
+        EventKind("pod.stopped", "A pod stopped in order.", ("reason",)),
+        *(
+            EventKind(
+                f"{noun}.{verb}", f"Somebody {verb} {article} {noun.replace('_', ' ')}.", _CHANGE
+            )
+            for noun, article in [
+                ("site", "a"),
+                ("connector", "a"),
+                ("tunnel", "a"),
+                ("user", "a"),
+                ("group", "a"),
+                ("assignment", "an"),
+                ("policy", "a"),
+                ("key", "a"),
+                ("api_token", "an"),
+            ]
+            for verb in ("created", "changed", "deleted")
+        ),
+        EventKind(
+            "connector.join_token_created", "A join token was made for a connector.", _CHANGE
+        ),
+        EventKind("group.member_added", "A user was put into a group.", (*_CHANGE, "member_id")),
+        EventKind(
+            "group.member_removed", "A user was taken out of a group.", (*_CHANGE, "member_id")
+        ),
+        EventKind("user.invited", "A one-time link to set a password was made.", _CHANGE),
+        EventKind("user.password_set", "A user set a password.", ()),
+    ]
+}
+
+
+class UnknownEvent(LookupError):
+    """Code tried to record an event, or a field of one, that the catalogue doesn't have."""
+
+
+@frozen
+class AuditEvent:
+    """Something that happened, by whom, to what.
+
+    C{actor_id} is the user or API token that did it, C{user_id} whom it was done to or for.
+    C{data} has only fields that L{CATALOGUE} lists for the event, and never a secret.
+    """
+
+    event: str
+    actor: str = ""
+    user_id: str | None = None
+    user_name: str | None = None
+    tunnel_id: str | None = None
+    tunnel_name: str | None = None
+    session_id: str | None = None
+    source_ip: str | None = None
+    pod_id: str | None = None
+    data: Mapping[str, object] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        kind = CATALOGUE.get(self.event)
+        if kind is None:
+            raise UnknownEvent(self.event)
+        unknown = set(self.data) - set(kind.fields)
+        if unknown:
+            raise UnknownEvent(f"{self.event}: {', '.join(sorted(unknown))}")
+
+
+@frozen
+class AuditRecord:
+    """An event as it is kept: with its id and the time at which it was written."""
+
+    id: str
+    at: datetime
+    event: AuditEvent

@@ -1,0 +1,115 @@
+"""Weekly windows with a time zone: C{Mon-Fri 09:00-18:00 Europe/Paris}.
+
+Pure: what time it is comes in as an argument.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+from attrs import frozen
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_WINDOW = re.compile(
+    r"(?P<days>[A-Za-z,-]+)\s+(?P<start>\d{2}:\d{2})-(?P<end>\d{2}:\d{2})\s+(?P<zone>\S+)"
+)
+
+
+class BadWindow(ValueError):
+    """A text that isn't a weekly window; the message says what one looks like."""
+
+
+@frozen
+class Window:
+    """Days of the week (0 is Monday) and wall-clock times in a zone.
+
+    C{end} at or before C{start} means that the window ends on the next day.
+    """
+
+    days: tuple[int, ...]
+    start: time
+    end: time
+    zone: str
+
+    def __str__(self) -> str:
+        times = f"{self.start:%H:%M}-{_clock(self.end)}"
+        return f"{_days_text(self.days)} {times} {self.zone}"
+
+    def spans_around(self, at: datetime) -> Iterable[tuple[datetime, datetime]]:
+        """Give this window's openings from a day before C{at} to eight days after, in order."""
+        zone = ZoneInfo(self.zone)
+        local_day = at.astimezone(zone).date()
+        for offset in range(-1, 9):
+            day = local_day + timedelta(days=offset)
+            if day.weekday() not in self.days:
+                continue
+            start = datetime.combine(day, self.start, zone)
+            last_day = day if self.end > self.start else day + timedelta(days=1)
+            end = datetime.combine(last_day, self.end, zone)
+            yield start, end
+
+    def open_until(self, at: datetime) -> datetime | None:
+        """Say when the opening that holds C{at} ends; None when it isn't open."""
+        for start, end in self.spans_around(at):
+            if start <= at < end:
+                return end
+        return None
+
+    def next_opening(self, at: datetime) -> datetime:
+        """Say when the window opens next after C{at}, in its own zone."""
+        return next(start for start, _ in self.spans_around(at) if start > at)
+
+
+def _clock(value: time) -> str:
+    return "24:00" if value == time(0) else f"{value:%H:%M}"
+
+
+def _days_text(days: tuple[int, ...]) -> str:
+    if len(days) > 2 and days == tuple(range(days[0], days[-1] + 1)):
+        return f"{DAYS[days[0]]}-{DAYS[days[-1]]}"
+    return ",".join(DAYS[day] for day in days)
+
+
+def _parse_day(text: str) -> int:
+    try:
+        return DAYS.index(text[:3].capitalize())
+    except ValueError:
+        raise BadWindow(f"{text!r} is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun") from None
+
+
+def _parse_time(text: str) -> time:
+    hours, minutes = int(text[:2]), int(text[3:])
+    if (hours, minutes) == (24, 0):
+        return time(0)
+    if hours > 23 or minutes > 59:
+        raise BadWindow(f"{text} is not a time of day: use 00:00 to 24:00")
+    return time(hours, minutes)
+
+
+def parse_window(text: str) -> Window:
+    """Read C{DAYS HH:MM-HH:MM ZONE}, where DAYS is C{Mon}, C{Mon-Fri}, C{Sat,Sun} or a mix.
+
+    :raise BadWindow: with what to write instead.
+    """
+    match = _WINDOW.fullmatch(text.strip())
+    if match is None:
+        raise BadWindow(f"{text!r} is not a window: write it as Mon-Fri 09:00-18:00 Europe/Paris")
+    days: set[int] = set()
+    for part in match["days"].split(","):
+        first, dash, last = part.partition("-")
+        start = _parse_day(first)
+        stop = _parse_day(last) if dash else start
+        days.update((start + step) % 7 for step in range((stop - start) % 7 + 1))
+    if match["zone"] not in available_timezones():
+        raise BadWindow(
+            f"{match['zone']!r} is not a time zone: use an IANA name such as Europe/Paris or UTC"
+        )
+    return Window(
+        days=tuple(sorted(days)),
+        start=_parse_time(match["start"]),
+        end=_parse_time(match["end"]),
+        zone=match["zone"],
+    )
