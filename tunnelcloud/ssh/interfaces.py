@@ -1,0 +1,170 @@
+"""The seams of the SSH front door: what it asks of the pod, and what it offers it.
+
+The front door knows keys, tokens and channels as bytes on a wire.  Whether a key or a token
+is good, what it opens and where a channel leads is the pod's, behind L{IAccess} and
+L{ISessionAvatar}.  Nothing here knows a store, a link or a page.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.cred.error import UnauthorizedLogin
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from tunnelcloud.channels.interfaces import IChannel
+
+
+@frozen
+class LoginAttempt:
+    """Who knocks, as the wire tells it: nothing here is verified but the source.
+
+    :ivar login_name: the user name as it was sent, any bytes (the SSH client split off the host).
+    :ivar source: the client's IP address in canonical form, unmapped.
+    :ivar client_version: the client's identification line, escaped, without C{SSH-2.0-}.
+    """
+
+    login_name: bytes
+    source: str
+    source_port: int
+    client_version: str
+
+
+class LoginRefused(UnauthorizedLogin):
+    """The credential opens nothing.
+
+    :ivar text: what the user may read, one line without its line end; C{""} for the plain refusal
+        that unknown users, wrong tokens and missing grants share.
+    :ivar offence: whether the source address is to be penalised for it.
+    """
+
+    def __init__(self, text: str = "", offence: bool = True) -> None:
+        super().__init__(text)
+        self.text = text
+        self.offence = offence
+
+
+class IAccess(Interface):
+    """Judges credentials.  Signatures have been verified before these are called."""
+
+    def offer_key(attempt: LoginAttempt, key_blob: bytes) -> "Deferred[bool]":
+        """Could this login open at least one tunnel with this key?  Changes nothing.
+
+        :param key_blob: the public key as RFC 4253, 6.6 encodes it.
+        """
+
+    def login_with_key(attempt: LoginAttempt, key_blob: bytes) -> "Deferred[str]":
+        """Verify the login and write its session in one transaction: the session's id.
+
+        :raises LoginRefused: when the key opens nothing for this login.
+        """
+
+    def login_with_token(attempt: LoginAttempt, token: str) -> "Deferred[str]":
+        """Verify and spend the token and write the session in one transaction: the session's id.
+
+        :param token: without spaces around it, 1,024 characters at most.
+        :raises LoginRefused: when it opens nothing, or was used or expired.
+        """
+
+
+class ISessionConnection(Interface):
+    """One authenticated SSH connection, as the pod may handle it."""
+
+    source = Attribute("The client's IP address, as in L{LoginAttempt}.")
+
+    def end(reason: str) -> None:
+        """Send DISCONNECT with C{reason} for the user and close; harmless when already over."""
+
+    def limit(idle_seconds: "float | None", session_seconds: "float | None") -> None:
+        """Set (or lift, with None) the idle and the session limit; may be called again.
+
+        Idle means that no channel carried a byte.  The session limit counts from the login.
+        """
+
+
+@frozen
+class TunnelRow:
+    """One of the user's tunnels, as the greeting shows it.
+
+    :ivar state: in words, C{"Ready"} or why not.
+    :ivar command: the C{ssh} line that opens it.
+    :ivar api: the API's own object (with C{command}), for C{ls --json}.
+    """
+
+    name: str
+    title: str
+    state: str
+    command: str
+    api: Mapping[str, Any]
+
+
+@frozen
+class TunnelTraffic:
+    """What one tunnel carries in this session, since its start."""
+
+    open_channels: int
+    bytes_to_target: int
+    bytes_from_target: int
+
+
+@frozen
+class DoctorStep:
+    """One checked hop on the way to a target."""
+
+    name: str
+    ok: bool
+    milliseconds: float
+    text: str
+
+
+class ISessionAvatar(Interface):
+    """An open session: what its user may do.  The realm makes it from the session's id."""
+
+    def attached(connection: ISessionConnection) -> None:
+        """The connection is up.  Called once, before any channel is asked for."""
+
+    def direct_tcpip_requested(
+        channel: IChannel, host: bytes, port: int, originator: "tuple[str, int]"
+    ) -> None:
+        """The client asks for a forward: confirm or refuse C{channel}, now or later.
+
+        :param host: as it was sent, any bytes.
+        :param port: any unsigned 32-bit number.
+        :param originator: what the client says of its own side, escaped; not to be trusted.
+        """
+
+    def tunnels() -> "Deferred[Sequence[TunnelRow]]":
+        """List the tunnels this session could open."""
+
+    def traffic() -> "Mapping[str, TunnelTraffic]":
+        """Count what each tunnel carries now, by its name."""
+
+    def doctor(tunnel_name: str) -> "AsyncIterator[DoctorStep]":
+        """Check every hop to a tunnel, a step at a time; ends after the first that failed.
+
+        :raises LookupError: at the first step, when the user has no such tunnel.
+        """
+
+    def logged_out(reason: str) -> None:
+        """The connection is over, for whatever reason.  Called once."""
+
+
+class IFloodControl(Interface):
+    """Decides which connections may start, and remembers who failed."""
+
+    def connection_made(source: str) -> bool:
+        """A client connected: whether it may go on.  If so, it counts until L{authenticated}
+        or L{connection_lost}."""
+
+    def authenticated(source: str) -> None:
+        """One connection from C{source} logged in and no longer counts."""
+
+    def connection_lost(source: str) -> None:
+        """One connection from C{source} ended before it logged in."""
+
+    def offended(source: str, weight: float) -> None:
+        """Penalise C{source}; what it has gathered decays with time."""
+
+    def counters() -> "Mapping[str, int]":
+        """Count accepted and dropped connections by cause, and those now before login."""
