@@ -1,0 +1,98 @@
+"""The ssh command that opens a tunnel, as it is shown to people and pasted by them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from tunnelcloud.domain.entities import Method, Tunnel
+from tunnelcloud.domain.names import LOCAL_NAMES, is_address
+
+MAX_FORWARDS_OF_A_RANGE = 16
+LOCAL_ADDRESS = "127.0.0.1"
+
+
+@frozen
+class PublicAddress:
+    """Where clients reach a pod: a host (no brackets) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{bracketed(self.host)}:{self.port}"
+
+
+def bracketed(host: str) -> str:
+    """Put an IPv6 address into brackets; leave any other host alone."""
+    return f"[{host}]" if ":" in host else host
+
+
+def destination_host(tunnel: Tunnel, others: Sequence[Tunnel]) -> str:
+    """Give TARGET: the target address, or the tunnel's name where that would be ambiguous.
+
+    :param others: the other tunnels of the same user.
+    """
+    address = tunnel.target_address
+    shared = any(
+        other.id != tunnel.id
+        and address in (other.target_address, other.name, other.external_address)
+        for other in others
+    )
+    return tunnel.name if shared or address in LOCAL_NAMES else address
+
+
+def forwarded_ports(tunnel: Tunnel) -> list[int]:
+    """List the target ports that a command forwards: up to 16 of each range."""
+    return [
+        port
+        for ports in tunnel.target_ports
+        for port in range(ports.first, min(ports.last, ports.first + 15) + 1)
+    ]
+
+
+def local_port(tunnel: Tunnel, port: int) -> int:
+    """Say which local port stands for a target port; out of range the offset is left out."""
+    shifted = port + tunnel.local_port_offset
+    return shifted if 1 <= shifted <= 65535 else port
+
+
+def ssh_arguments(
+    tunnel: Tunnel,
+    login: str,
+    method: Method,
+    public_address: PublicAddress,
+    *,
+    others: Sequence[Tunnel] = (),
+    local_address: str = LOCAL_ADDRESS,
+) -> list[str]:
+    """Give the words of the ssh command that opens C{tunnel}.
+
+    :param login: the user's name, e-mail, or C{tcptunnel@X}.
+    :param others: the user's other tunnels, to see whether the target address is ambiguous.
+    """
+    words = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]
+    if method is Method.TOKEN:
+        words += ["-o", "PubkeyAuthentication=no"]
+    target = destination_host(tunnel, others)
+    if is_address(target):
+        target = bracketed(target)
+    for port in forwarded_ports(tunnel):
+        local = f"{bracketed(local_address)}:{local_port(tunnel, port)}"
+        words += ["-L", f"{local}:{target}:{port}"]
+    host = tunnel.external_address or public_address.host
+    return [*words, "-p", str(public_address.port), f"{login}@{host}"]
+
+
+def ssh_command(
+    tunnel: Tunnel,
+    login: str,
+    method: Method,
+    public_address: PublicAddress,
+    *,
+    others: Sequence[Tunnel] = (),
+) -> str:
+    """Give the ssh command that opens C{tunnel}, quoted for a POSIX shell."""
+    return shlex.join(ssh_arguments(tunnel, login, method, public_address, others=others))

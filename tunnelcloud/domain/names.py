@@ -1,0 +1,251 @@
+"""Names and addresses: what they may look like, the login grammar, destination matching.
+
+One parser reads each kind of name, whatever bytes a stranger sends.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from tunnelcloud.domain.entities import Grant, Method, PortRange, Tunnel
+
+RESERVED_USER_NAME = "tcptunnel"
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_NAME = re.compile(r"[a-z0-9-]{1,63}")
+_USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+_HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_MAX_LOGIN_NAME = 320
+
+
+class BadName(ValueError):
+    """A name, address or port that can't be one; the message says what is allowed."""
+
+
+def read_name(text: str) -> str:
+    """Check the name of a site, connector, tunnel, group or policy.
+
+    :raise BadName: with what is allowed.
+    """
+    if not _NAME.fullmatch(text):
+        raise BadName("use 1 to 63 of a-z, 0-9 and -; free text goes into the title")
+    return text
+
+
+def read_user_name(text: str) -> str:
+    """Check a user's name and put it into lower case.
+
+    :raise BadName: with what is allowed.
+    """
+    name = text.lower()
+    if name == RESERVED_USER_NAME:
+        raise BadName(f"{RESERVED_USER_NAME} is reserved: it is the login that names no user")
+    if not _USER_NAME.fullmatch(name):
+        raise BadName("use 1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or a digit")
+    return name
+
+
+def read_email(text: str) -> str:
+    """Check an e-mail address and put it into lower case.
+
+    :raise BadName: with what is allowed.
+    """
+    email = text.lower()
+    if len(email) > 254 or not _EMAIL.fullmatch(email) or ".." in email:
+        raise BadName("use an address such as alice@example.com")
+    if email.partition("@")[0] == RESERVED_USER_NAME:
+        raise BadName(f"{RESERVED_USER_NAME}@ is reserved: it is the login that names a tunnel")
+    return email
+
+
+def read_host(text: str) -> str:
+    """Check a DNS name or an address and give its canonical form.
+
+    Names lose case and a trailing dot; IPv6 is compressed, without brackets or zone.
+
+    :raise BadName: with what is allowed.
+    """
+    host = canonical_host(text)
+    if is_address(host):
+        return host
+    labels = host.split(".")
+    numeric = re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)", labels[-1])
+    if len(host) > 253 or numeric or not all(map(_HOST_LABEL.fullmatch, labels)):
+        raise BadName("use a DNS name such as db.internal, an IPv4 or an IPv6 address")
+    return host
+
+
+def read_external_address(text: str) -> str:
+    """Check an external address: a host name, never an IP address.
+
+    :raise BadName: with what is allowed.
+    """
+    host = read_host(text)
+    if is_address(host) or host in LOCAL_NAMES:
+        raise BadName("use a host name that resolves to the pods, such as db.example.com")
+    return host
+
+
+def canonical_host(text: str) -> str:
+    """Bring what stands for a host into the form in which hosts are compared."""
+    host = text.strip().lower()
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if len(host) > 1:
+        host = host.removesuffix(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)
+
+
+def is_address(host: str) -> bool:
+    """Tell an IP address from a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_ports(text: str) -> PortRange:
+    """Read C{5432} or C{8000-8010}.
+
+    :raise BadName: when a port is out of range or the range is upside down.
+    """
+    match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text.strip(), re.ASCII)
+    if match is None:
+        raise BadName(f"{text!r} is not a port: write 5432, or 8000-8010 for a range")
+    first = int(match[1])
+    last = int(match[2] or first)
+    for port in (first, last):
+        if not 1 <= port <= 65535:
+            raise BadName(f"port {port} is out of range: use 1 to 65535")
+    if last < first:
+        raise BadName(f"{text} is upside down: write {last}-{first}")
+    return PortRange(first, last)
+
+
+def merge_ports(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
+    """Sort port ranges and join those that overlap or touch."""
+    merged: list[PortRange] = []
+    for ports in sorted(ranges):
+        if merged and ports.first <= merged[-1].last + 1:
+            merged[-1] = PortRange(merged[-1].first, max(merged[-1].last, ports.last))
+        else:
+            merged.append(ports)
+    return tuple(merged)
+
+
+def ports_text(ranges: Sequence[PortRange]) -> str:
+    """Write port ranges for people: C{5432, 8000-8010}."""
+    return ", ".join(map(str, ranges))
+
+
+@frozen
+class Login:
+    """What an SSH login name says before any credential was seen.
+
+    C{user} is a user's name or e-mail, or None where the credential names the user;
+    C{tunnel} is the X of C{tcptunnel@X}.
+    """
+
+    user: str | None
+    tunnel: str | None = None
+
+
+def parse_login(raw: bytes) -> Login | None:
+    """Read an SSH login name (product.md's grammar).
+
+    :return: None for bytes that no login can have; to the client that is a user who doesn't exist.
+    """
+    if not raw or len(raw) > _MAX_LOGIN_NAME:
+        return None
+    try:
+        text = raw.decode("utf-8").lower()
+    except UnicodeDecodeError:
+        return None
+    if not text.isprintable() or any(character.isspace() for character in text):
+        return None
+    if text == RESERVED_USER_NAME:
+        return Login(user=None)
+    local, at, rest = text.partition("@")
+    if at and local == RESERVED_USER_NAME:
+        return Login(user=None, tunnel=canonical_host(rest)) if rest else None
+    return Login(user=text)
+
+
+def named_by(tunnel: Tunnel, name: str) -> bool:
+    """Tell whether X of C{tcptunnel@X} means this tunnel, by name, external address or label."""
+    external = tunnel.external_address
+    return name == tunnel.name or (
+        external is not None and name in (external, external.partition(".")[0])
+    )
+
+
+def match_rank(tunnel: Tunnel, host: str) -> int | None:
+    """Say how well a destination host names a tunnel: 0 is best, None is not at all.
+
+    :param host: in the form of L{canonical_host}.
+    """
+    if host == tunnel.external_address:
+        return 0
+    if host == tunnel.name:
+        return 1
+    if host == tunnel.target_address:
+        return 2
+    return None
+
+
+@frozen
+class Match:
+    """What a destination meant to one user.
+
+    C{grants} are all paths to the one tunnel that may be opened; when it is empty C{near} has those
+    that the host named but the port or the method didn't fit, and C{rivals} the names of tunnels
+    that fit equally well.
+    """
+
+    grants: tuple[Grant, ...] = ()
+    near: tuple[Grant, ...] = ()
+    rivals: tuple[str, ...] = ()
+
+
+def match_destination(
+    grants: Iterable[Grant], host: str, port: int, method: Method, narrowed_to: str | None = None
+) -> Match:
+    """Find the tunnel that a destination means (product.md, "SSH front door").
+
+    :param narrowed_to: the X of a C{tcptunnel@X} session, in which local names mean X.
+    """
+    wanted = canonical_host(host)
+    ranked: list[tuple[int, Grant]] = []
+    for grant in grants:
+        if narrowed_to is not None and not named_by(grant.tunnel, narrowed_to):
+            continue
+        local = narrowed_to is not None and wanted in LOCAL_NAMES
+        rank = 0 if local else match_rank(grant.tunnel, wanted)
+        if rank is not None:
+            ranked.append((rank, grant))
+    fitting = [
+        (rank, grant)
+        for rank, grant in ranked
+        if grant.tunnel.enabled and grant.tunnel.publishes(port) and method in grant.methods
+    ]
+    if not fitting:
+        ranked.sort(key=lambda pair: (not pair[1].tunnel.publishes(port), pair[0]))
+        return Match(near=tuple(grant for _, grant in ranked))
+    best = min(rank for rank, _ in fitting)
+    chosen = [grant for rank, grant in fitting if rank == best]
+    names = sorted({grant.tunnel.name for grant in chosen})
+    if len(names) > 1:
+        return Match(rivals=tuple(names))
+    return Match(grants=tuple(chosen))

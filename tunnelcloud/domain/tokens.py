@@ -1,0 +1,55 @@
+"""Secrets that are shown once: made here, kept elsewhere only as hashes.
+
+A one-time token is 26 characters of C{a-z2-7}: 130 bits of chance.  Its hash needs no salt and no
+stretching, since nobody guesses 130 bits; the hash is what is compared and looked up.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+
+TOKEN_LENGTH = 26
+_TOKEN = re.compile(r"[a-z2-7]{26}")
+_API_TOKEN_PREFIX = "tca_"  # noqa: S105  (a prefix that scanners of leaked secrets can look for)
+_LINK_PREFIX = "tcl_"
+
+
+def _letters(random: Callable[[int], bytes]) -> str:
+    return base64.b32encode(random(17)).decode("ascii").lower()[:TOKEN_LENGTH]
+
+
+def new_token(random: Callable[[int], bytes]) -> str:
+    """Make a one-time token.
+
+    :param random: gives that many random bytes (C{os.urandom}).
+    """
+    return _letters(random)
+
+
+def new_api_token(random: Callable[[int], bytes]) -> str:
+    """Make a bearer token for the API: C{tca_} and 26 characters."""
+    return _API_TOKEN_PREFIX + _letters(random)
+
+
+def new_link_secret(random: Callable[[int], bytes]) -> str:
+    """Make the secret part of a one-time link: C{tcl_} and 26 characters."""
+    return _LINK_PREFIX + _letters(random)
+
+
+def read_token(typed: str) -> str | None:
+    """Take a token as a person typed or pasted it: spaces around it don't count.
+
+    :return: None when it can't be a token; nothing longer than a line is looked at.
+    """
+    if len(typed) > 256:
+        return None
+    text = typed.strip()
+    return text if _TOKEN.fullmatch(text) else None
+
+
+def hash_secret(secret: str) -> bytes:
+    """Give the 32 bytes by which a secret is kept and looked up."""
+    return hashlib.sha256(secret.encode("utf-8")).digest()
