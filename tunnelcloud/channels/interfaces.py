@@ -2,13 +2,21 @@
 
 A multiplexer knows a message transport below it, one user for what concerns the whole
 connection, and one user for each channel.  It never sees a socket, a reactor or a clock.
+
+Every channel's user hears exactly one of L{IChannelUser.open_failed} and L{IChannelUser.closed},
+and nothing after it.  L{IChannelUser.drained} counts what has left since it was last called, so
+that whoever feeds the channel can grant its own source as much again without waiting for all.
 """
 
 from zope.interface import Attribute, Interface
 
 
 class IMessageTransport(Interface):
-    """What a multiplexer sends through: an SSH connection or a link."""
+    """What a multiplexer sends through: an SSH connection or a link.
+
+    It calls the multiplexer's C{pause_sending} when too much is unsent, and C{resume_sending}
+    when all of it has been taken by the socket.
+    """
 
     def send_message(head: bytes, data: "bytes | memoryview" = b"") -> None:
         """Send one connection-protocol message, C{head} followed by C{data}.
@@ -27,11 +35,17 @@ class IConnectionUser(Interface):
         """The peer asks for a channel; C{data} is what is specific to the type.
 
         Sooner or later answer with L{IChannel.confirm} or L{IChannel.refuse}; set
-        L{IChannel.user} before confirming.
+        L{IChannel.user} before confirming.  A user set before that hears L{IChannelUser.closed}
+        if the connection ends first.
+
+        :raises ProtocolError: the peer may not ask for this; the connection ends.
         """
 
     def global_request_received(name: bytes, data: bytes) -> "bytes | None":
-        """Answer a global request: the reply's data, or None for REQUEST_FAILURE."""
+        """Answer a global request: the reply's data, or None for REQUEST_FAILURE.
+
+        :raises ProtocolError: the connection ends.
+        """
 
 
 class IChannelUser(Interface):
@@ -41,7 +55,7 @@ class IChannelUser(Interface):
         """The peer confirmed a channel that this side asked for."""
 
     def open_failed(reason_code: int, description: str) -> None:
-        """The peer refused a channel that this side asked for (RFC 4254, 5.1)."""
+        """The peer refused a channel that this side asked for (RFC 4254, 5.1), or is lost."""
 
     def data_received(data: memoryview) -> None:
         """Bytes arrived; valid during the call only.
@@ -55,12 +69,13 @@ class IChannelUser(Interface):
     def request_received(request_type: bytes, data: bytes) -> bool:
         """Answer a channel request: True for SUCCESS, False for FAILURE."""
 
-    def drained() -> None:
-        """All that was written has left: the user may write more."""
+    def drained(count: int) -> None:
+        """C{count} bytes of what was written have left: as many more may be written."""
 
     def closed(clean: bool, reason: str) -> None:
         """The channel is over: C{clean} when both directions had ended before.
 
+        Called once CLOSE was sent or received, also from within L{IChannel.close}.
         C{reason} is for the audit: C{""}, or why it ended otherwise.
         """
 
@@ -69,6 +84,10 @@ class IChannel(Interface):
     """One channel of a multiplexer."""
 
     user = Attribute("The L{IChannelUser}; set it before confirming or opening.")
+    number = Attribute("This side's number for the channel, unique within the connection.")
+    account = Attribute(
+        "The L{CreditAccount} its window is taken from; settable before confirming."
+    )
 
     def confirm(data: bytes = b"") -> None:
         """Send CHANNEL_OPEN_CONFIRMATION."""
@@ -86,7 +105,11 @@ class IChannel(Interface):
         """Send EOF after all that was written."""
 
     def close(reason: str = "") -> None:
-        """Send CLOSE: after the queue when both directions ended, at once otherwise."""
+        """Send CLOSE: after the queue when both directions ended, at once otherwise.
+
+        An open that is still unanswered is given up: it counts against the limits until the
+        answer comes, and is closed at once if that is a confirmation.
+        """
 
     def consumed(count: int) -> None:
         """C{count} received bytes have been passed on: the peer may be granted as many again."""

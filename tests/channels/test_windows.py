@@ -1,0 +1,82 @@
+"""The arithmetic of credit."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tunnelcloud.channels.messages import ProtocolError
+from tunnelcloud.channels.windows import (
+    FIRST_WINDOW,
+    LARGEST_WINDOW,
+    MIB,
+    SHORT_WINDOW,
+    CreditBudget,
+    ReceiveWindow,
+)
+
+
+def pump(window: ReceiveWindow, total: int) -> None:
+    """Let bytes through that never stay."""
+    while total > 0:
+        size = min(window.granted, 32 * 1024)
+        window.receive(size)
+        window.consume(size)
+        total -= size
+
+
+class ReceiveWindowTests(SynchronousTestCase):
+    def test_grows_to_the_largest(self) -> None:
+        account = CreditBudget().account()
+        window = ReceiveWindow(account)
+        self.assertEqual(window.size, FIRST_WINDOW)
+        pump(window, 2 * LARGEST_WINDOW)
+        self.assertEqual(window.size, LARGEST_WINDOW)
+        pump(window, 2 * LARGEST_WINDOW)
+        self.assertEqual((window.size, account.used), (LARGEST_WINDOW, LARGEST_WINDOW))
+
+    def test_does_not_grow_while_bytes_stay(self) -> None:
+        window = ReceiveWindow(CreditBudget().account())
+        window.receive(window.granted)
+        for _ in range(1000):
+            window.receive(window.consume(FIRST_WINDOW // 2))
+        self.assertEqual(window.size, FIRST_WINDOW)
+
+    def test_more_than_granted_is_an_error(self) -> None:
+        window = ReceiveWindow(CreditBudget().account())
+        window.receive(FIRST_WINDOW)
+        self.assertRaises(ProtocolError, window.receive, 1)
+
+    def test_release_gives_all_back(self) -> None:
+        budget = CreditBudget()
+        account = budget.account()
+        window = ReceiveWindow(account)
+        pump(window, 10 * MIB)
+        window.receive(100)
+        window.release()
+        self.assertEqual((account.used, budget.used), (0, 0))
+
+
+class BudgetTests(SynchronousTestCase):
+    def test_a_session_gets_an_eighth(self) -> None:
+        budget = CreditBudget(64 * MIB)
+        account = budget.account()
+        windows = [ReceiveWindow(account) for _ in range(10)]
+        for _ in range(8):
+            for window in windows:
+                pump(window, 4 * MIB)
+        self.assertLessEqual(account.used, 8 * MIB)
+        self.assertGreater(account.used, 4 * MIB)
+        other = ReceiveWindow(budget.account())
+        pump(other, 8 * MIB)
+        self.assertGreaterEqual(other.size, 2 * MIB)
+
+    def test_short_budget_gives_small_windows_and_takes_large_ones_back(self) -> None:
+        budget = CreditBudget(32 * MIB, shares=1)
+        first = ReceiveWindow(budget.account())
+        pump(first, 40 * MIB)
+        self.assertEqual(first.size, LARGEST_WINDOW)
+        crowd = [ReceiveWindow(budget.account()) for _ in range(400)]
+        self.assertEqual(crowd[-1].size, SHORT_WINDOW)
+        self.assertTrue(budget.short)
+        pump(first, 40 * MIB)
+        self.assertFalse(budget.short)
+        self.assertLess(first.size, LARGEST_WINDOW)
+        self.assertEqual(ReceiveWindow(budget.account()).size, FIRST_WINDOW)

@@ -1,0 +1,157 @@
+"""How much a peer may send before it must wait, and the budget all such credit comes from.
+
+What holds, in words:
+
+- A window's size is counted against the budget from the moment it is promised until its channel
+  is over.  C{granted + held <= size}, so what is held of one channel's direction never exceeds
+  what the budget counts.
+- A peer that sends more than it was granted broke the protocol.
+- Credit is granted again only for bytes that have left.
+- A window doubles when a whole window has arrived since it last grew and the receiver has kept
+  up: a channel that is idle, slow, or held up further on never grows.
+- A budget that runs short gives small windows to new channels, and those that had grown shrink,
+  by not granting again, so that a late-comer isn't left with crumbs.
+
+This module knows numbers only: no channel, no transport, no clock.
+"""
+
+from tunnelcloud.channels.messages import ProtocolError
+
+KIB = 1024
+MIB = 1024 * KIB
+
+FIRST_WINDOW = 64 * KIB
+SHORT_WINDOW = 16 * KIB
+LARGEST_WINDOW = 16 * MIB
+DEFAULT_BUDGET = 512 * MIB
+
+_LARGEST_STEP = 2 * MIB
+"""Credit is granted again at the latest when this much has left, however large the window."""
+
+
+class CreditBudget:
+    """All the credit one process may have promised its peers, in bytes.
+
+    :param total: the budget; windows of the smallest size are given even beyond it, since their
+        number is limited by the number of channels.
+    :param shares: one account gets this fraction of it at most.
+    """
+
+    def __init__(self, total: int = DEFAULT_BUDGET, shares: int = 8) -> None:
+        self.total = total
+        self.share = total // shares
+        self.used = 0
+
+    def account(self) -> "CreditAccount":
+        """Open an account for one session."""
+        return CreditAccount(self)
+
+    @property
+    def short(self) -> bool:
+        """Whether less than an eighth is left."""
+        return self.used > self.total - self.total // 8
+
+
+class CreditAccount:
+    """The credit that one session's channels have promised, on every hop."""
+
+    __slots__ = ("_budget", "used")
+
+    def __init__(self, budget: CreditBudget) -> None:
+        self._budget = budget
+        self.used = 0
+
+    @property
+    def short(self) -> bool:
+        """Whether the account or the whole budget nears its end."""
+        share = self._budget.share
+        return self._budget.short or self.used > share - share // 8
+
+    def take_first(self) -> int:
+        """Take the credit of a new window; return its size in bytes."""
+        size = SHORT_WINDOW if self.short else FIRST_WINDOW
+        self._take(size)
+        return size
+
+    def take_more(self, count: int) -> bool:
+        """Take C{count} bytes more for a window that grows, unless that would leave it short."""
+        budget = self._budget
+        share_end = budget.share - budget.share // 8
+        if self.used + count > share_end or budget.used + count > budget.total * 3 // 4:
+            return False
+        self._take(count)
+        return True
+
+    def give_back(self, count: int) -> None:
+        """Return C{count} bytes of credit that no peer holds any more."""
+        self.used -= count
+        self._budget.used -= count
+        assert self.used >= 0
+        assert self._budget.used >= 0
+
+    def _take(self, count: int) -> None:
+        self.used += count
+        self._budget.used += count
+
+
+class ReceiveWindow:
+    """What the peer may send on one channel.
+
+    @ivar size: the most that may be granted and held together, in bytes.
+    @ivar granted: what the peer may still send.
+    @ivar held: what it sent and has not been passed on.
+    """
+
+    __slots__ = ("_account", "_arrived", "granted", "held", "size")
+
+    def __init__(self, account: CreditAccount) -> None:
+        self._account = account
+        self.size = self.granted = account.take_first()
+        self.held = 0
+        self._arrived = 0
+
+    def receive(self, count: int) -> None:
+        """Account for C{count} bytes that arrived.
+
+        :raises ProtocolError: they are more than was granted.
+        """
+        if count > self.granted:
+            raise ProtocolError(f"{count} bytes arrived in a window of {self.granted}")
+        self.granted -= count
+        self.held += count
+        self._arrived += count
+
+    def consume(self, count: int) -> int:
+        """Account for C{count} bytes that were passed on.
+
+        :returns: the number of bytes to grant now; 0 while it isn't worth a message.
+        """
+        self.held -= count
+        assert self.held >= 0, "more was consumed than arrived"
+        due = self.size - self.granted - self.held
+        if due * 2 < self.size and due < _LARGEST_STEP:
+            return 0
+        if self._arrived >= self.size:
+            self._resize()
+        due = max(0, self.size - self.granted - self.held)
+        self.granted += due
+        return due
+
+    def release(self) -> None:
+        """Give all credit back: the channel is over."""
+        self._account.give_back(self.size)
+        self.size = self.granted = self.held = 0
+
+    def _resize(self) -> None:
+        if self._account.short:
+            smaller = max(self.size // 2, self.granted + self.held, FIRST_WINDOW)
+            if smaller < self.size:
+                self._account.give_back(self.size - smaller)
+                self.size = smaller
+        elif (
+            self.held * 4 <= self.size
+            and self.size < LARGEST_WINDOW
+            and self._account.take_more(self.size)
+        ):
+            self.size *= 2
+        self._arrived = 0
