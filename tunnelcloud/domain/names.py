@@ -71,6 +71,8 @@ def read_host(text: str) -> str:
     :raise BadName: with what is allowed.
     """
     host = canonical_host(text)
+    if "%" in host:
+        raise BadName("an address with a zone means something else on every machine: leave it out")
     if is_address(host):
         return host
     labels = host.split(".")

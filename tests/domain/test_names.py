@@ -1,0 +1,109 @@
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.domain.values import grant, tunnel
+from tunnelcloud.domain import names
+from tunnelcloud.domain.entities import Method, PortRange
+from tunnelcloud.domain.names import BadName, Login, match_destination, parse_login
+
+
+class LoginTests(SynchronousTestCase):
+    def test_every_form(self):
+        for raw, login in [
+            (b"alice", Login("alice")),
+            (b"Alice", Login("alice")),
+            (b"alice@example.com", Login("alice@example.com")),
+            (b"tcptunnel", Login(None)),
+            (b"tcptunnel@db", Login(None, "db")),
+            (b"TCPTunnel@DB.Example.COM.", Login(None, "db.example.com")),
+        ]:
+            self.assertEqual(parse_login(raw), login, raw)
+
+    def test_what_no_login_can_be(self):
+        for raw in [
+            b"", b"a\x00b", b"a\r\nb", b"\x1b[31m", "a\u202eb".encode(), b"\xff", b"a b",
+            b"tcptunnel@", b"a" * 65536,
+        ]:  # fmt: skip
+            self.assertIsNone(parse_login(raw), raw[:20])
+
+    @given(st.binary(max_size=400))
+    def test_any_bytes_are_a_login_or_none(self, raw):
+        login = parse_login(raw)
+        if login is not None and login.user is not None:
+            self.assertTrue(login.user.isprintable())
+
+
+class ValueTests(SynchronousTestCase):
+    def test_hosts_have_one_form(self):
+        for text, host in [
+            ("DB.Internal.", "db.internal"),
+            ("[2001:DB8:0::1]", "2001:db8::1"),
+            ("::ffff:10.0.0.5", "10.0.0.5"),
+            ("10.0.0.5", "10.0.0.5"),
+        ]:
+            self.assertEqual(names.read_host(text), host)
+
+    def test_what_no_host_is(self):
+        for text in [
+            "",
+            "a b",
+            "-a",
+            "a..b",
+            "2130706433",
+            "0x7f.1",
+            "127.1",
+            "a/b",
+            "fe80::1%eth0 ",
+        ]:
+            self.assertRaises(BadName, names.read_host, text)
+
+    def test_ports(self):
+        self.assertEqual(names.parse_ports("5432"), PortRange(5432, 5432))
+        self.assertEqual(names.parse_ports("8000-8010"), PortRange(8000, 8010))
+        for text in ["0", "65536", "8010-8000", "a", "1-", "-1", "1,2", "٣"]:
+            self.assertRaises(BadName, names.parse_ports, text)
+        self.assertEqual(
+            names.merge_ports([PortRange(3, 5), PortRange(1, 2), PortRange(9, 9)]),
+            (PortRange(1, 5), PortRange(9, 9)),
+        )
+
+    def test_reserved_names(self):
+        self.assertRaises(BadName, names.read_user_name, "TcpTunnel")
+        self.assertRaises(BadName, names.read_email, "tcptunnel@example.com")
+        self.assertEqual(names.read_email("Alice@Example.com"), "alice@example.com")
+
+
+class DestinationTests(SynchronousTestCase):
+    def test_external_address_before_name_before_target(self):
+        by_target = tunnel("one", "db")
+        by_name = tunnel("db", "10.0.0.6")
+        by_external = tunnel("three", "10.0.0.7", external_address="db")
+        grants = [grant(by_target), grant(by_name), grant(by_external)]
+        for expected in (by_external, by_name, by_target):
+            found = match_destination(grants, "DB.", 5432, Method.KEY)
+            self.assertEqual([each.tunnel for each in found.grants], [expected])
+            grants = [each for each in grants if each.tunnel is not expected]
+
+    def test_only_what_fits_competes(self):
+        first = tunnel("first", "10.0.0.5", ((5432, 5432),))
+        second = tunnel("second", "10.0.0.5", ((5433, 5433),))
+        found = match_destination([grant(first), grant(second)], "10.0.0.5", 5433, Method.KEY)
+        self.assertEqual(found.grants[0].tunnel, second)
+        token_only = grant(tunnel("third", "10.0.0.5", ((5433, 5433),)), [Method.TOKEN])
+        found = match_destination([token_only, grant(second)], "10.0.0.5", 5433, Method.KEY)
+        self.assertEqual(found.grants[0].tunnel, second)
+
+    def test_equal_matches_name_both(self):
+        grants = [grant(tunnel("b", "10.0.0.5")), grant(tunnel("a", "10.0.0.5"))]
+        found = match_destination(grants, "::ffff:10.0.0.5", 5432, Method.KEY)
+        self.assertEqual(found.rivals, ("a", "b"))
+
+    def test_local_names_mean_the_tunnel_of_the_login(self):
+        grants = [grant(tunnel("a", external_address="a.example.com")), grant(tunnel("b"))]
+        for narrowed_to in ("a", "a.example.com"):
+            for host in ("localhost", "127.0.0.1", "[::1]"):
+                found = match_destination(grants, host, 5432, Method.KEY, narrowed_to)
+                self.assertEqual(found.grants, (grants[0],))
+        self.assertEqual(match_destination(grants, "b", 5432, Method.KEY, "a").near, ())
+        self.assertEqual(match_destination(grants, "localhost", 5432, Method.KEY).grants, ())

@@ -1,0 +1,60 @@
+import os
+import re
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.domain.values import tunnel
+from tunnelcloud.domain import events, tokens
+from tunnelcloud.domain.commands import PublicAddress, ssh_command
+from tunnelcloud.domain.entities import Method, new_id
+
+
+class CommandTests(SynchronousTestCase):
+    pod = PublicAddress("pod.example.com", 2222)
+
+    def test_as_the_contract_has_it(self):
+        self.assertEqual(
+            ssh_command(tunnel(), "alice", Method.KEY, self.pod),
+            "ssh -N -o ExitOnForwardFailure=yes -o ServerAliveInterval=30 "
+            "-L 127.0.0.1:5432:10.0.0.5:5432 -p 2222 alice@pod.example.com",
+        )
+
+    def test_token_range_offset_ipv6_and_external_address(self):
+        wide = tunnel(
+            "wide", "2001:db8::5", ((8000, 8100),), local_port_offset=1000,
+            external_address="wide.example.com",
+        )  # fmt: skip
+        command = ssh_command(wide, "alice", Method.TOKEN, self.pod)
+        self.assertIn("-o PubkeyAuthentication=no", command)
+        self.assertEqual(command.count("-L"), 16)
+        self.assertIn("-L '127.0.0.1:9000:[2001:db8::5]:8000'", command)
+        self.assertTrue(command.endswith("-p 2222 alice@wide.example.com"))
+
+    def test_ambiguous_target_is_named(self):
+        command = ssh_command(
+            tunnel("a"), "alice", Method.KEY, self.pod, others=[tunnel("b", ports=((1, 1),))]
+        )
+        self.assertIn(":a:5432", command)
+
+
+class TokenTests(SynchronousTestCase):
+    def test_form(self):
+        token = tokens.new_token(os.urandom)
+        self.assertTrue(re.fullmatch(r"[a-z2-7]{26}", token))
+        self.assertEqual(tokens.read_token(f"  {token} \n"), token)
+        for typed in ["", "x" * 2**20, token[:-1], token.upper(), token + "a"]:
+            self.assertIsNone(tokens.read_token(typed))
+
+    def test_ids_sort_by_time(self):
+        ids = [new_id("user", moment, os.urandom) for moment in (1, 2, 1_700_000_000_000)]
+        self.assertEqual(ids, sorted(ids))
+        self.assertTrue(ids[0].startswith("usr_"))
+
+
+class EventTests(SynchronousTestCase):
+    def test_only_what_the_catalogue_has(self):
+        events.AuditEvent("token.created", data={"token_id": "tok_1"})
+        self.assertRaises(events.UnknownEvent, events.AuditEvent, "token.eaten")
+        self.assertRaises(
+            events.UnknownEvent, events.AuditEvent, "token.created", data={"secret": "x"}
+        )

@@ -1,0 +1,35 @@
+"""Entities for tests of the domain."""
+
+from datetime import UTC, datetime
+
+from tunnelcloud.domain.entities import Grant, Method, Policy, PortRange, Tunnel, User, UserView
+
+NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)  # a Friday
+BOTH = frozenset(Method)
+
+
+def tunnel(name="db", address="10.0.0.5", ports=((5432, 5432),), **others) -> Tunnel:
+    return Tunnel(
+        id=f"tun_{name}",
+        name=name,
+        title="",
+        created_at=NOW,
+        site_id="sit_paris",
+        site_name="paris",
+        target_address=address,
+        target_ports=tuple(PortRange(*ports) for ports in ports),
+        **others,
+    )
+
+
+def grant(a_tunnel, methods=BOTH, **others) -> Grant:
+    return Grant(tunnel=a_tunnel, assignment_id="asg_1", methods=frozenset(methods), **others)
+
+
+def view(*grants, blocked=False) -> UserView:
+    user = User(id="usr_alice", name="alice", title="", created_at=NOW, blocked=blocked)
+    return UserView(user=user, grants=grants)
+
+
+def policy(**conditions) -> Policy:
+    return Policy(id="pol_1", name="office", title="", created_at=NOW, **conditions)

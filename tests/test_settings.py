@@ -1,0 +1,62 @@
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.settings import BadSettings, read_connector_settings, read_pod_settings
+
+POD = """
+name = "pod-1"
+state_directory = "/var/lib/tunnelcloud"
+[database]
+url = "sqlite"
+[ssh]
+listen = ["tcp:2222"]
+public_address = "pod.example.com:2222"
+[connectors]
+public_address = "[2001:db8::1]"
+[tokens]
+lifetime = "5m"
+"""
+
+
+class SettingsTests(SynchronousTestCase):
+    def read(self, text, read=read_pod_settings):
+        path = Path(self.mktemp())
+        path.write_text(text)
+        self.path = path
+        return read(path, None)
+
+    def test_values(self):
+        settings = self.read(POD)
+        self.assertEqual(settings.ssh.public_address, PublicAddress("pod.example.com", 2222))
+        self.assertEqual(settings.connectors.public_address, PublicAddress("2001:db8::1", 8443))
+        self.assertEqual(settings.tokens.lifetime, 300)
+        self.assertEqual(settings.connectors.certificate_lifetime, 30 * 86400)
+
+    def test_state_directory_alone(self):
+        settings = read_pod_settings(None, Path("/tmp/x"))
+        self.assertEqual(settings.state_directory, Path("/tmp/x"))
+
+    def test_faults_name_file_key_and_what_is_allowed(self):
+        for text, key, advice in [
+            ("nam = 'x'", "nam", "allowed here: name, state_directory"),
+            ("[ssh]\nport = 1", "ssh.port", "allowed here: listen, public_address"),
+            ("[ssh]\nlisten = 'tcp:1'", "ssh.listen", "list"),
+            ("[tokens]\nlifetime = 10", "tokens.lifetime", '"10m"'),
+            ("[ssh]\nexempt_networks = ['10.0.0.1/8']", "ssh.exempt_networks.0", "10.0.0.0/8"),
+            ("[database]\nurl = 'mysql://'", "database.url", "postgresql://"),
+            ("name = 'A b'", "name", "a-z"),
+            ("name =", "is not TOML", "Invalid value"),
+        ]:
+            error = self.assertRaises(BadSettings, self.read, text)
+            for part in (str(self.path), key, advice):
+                self.assertIn(part, str(error))
+
+    def test_every_fault_at_once(self):
+        error = self.assertRaises(BadSettings, self.read, "a = 1\nb = 2")
+        self.assertEqual(len(str(error).splitlines()), 2)
+
+    def test_missing_file(self):
+        error = self.assertRaises(BadSettings, read_connector_settings, Path("/nowhere/x"), None)
+        self.assertIn("/nowhere/x: can't be read", str(error))

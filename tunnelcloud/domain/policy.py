@@ -1,0 +1,177 @@
+"""Who may open what, and why not: the one function that decides, explains and words the refusal.
+
+The SSH front door, C{/explain}, the portals and C{ssh pod doctor} all show its trace.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from attrs import field, frozen
+
+from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
+from tunnelcloud.domain.names import match_destination, ports_text
+from tunnelcloud.domain.schedule import DAYS
+
+METHOD_TEXT = {Method.TOKEN: "one-time token", Method.KEY: "key"}
+
+
+@frozen
+class Ask:
+    """What is asked: a destination, by a session that was authenticated in some way.
+
+    C{open_channels} and C{open_sessions} count what the same user has open before this,
+    channels of the one tunnel by its id.
+    """
+
+    host: str
+    port: int
+    method: Method
+    source_ip: str
+    at: datetime
+    narrowed_to: str | None = None
+    open_sessions: int = 0
+    open_channels: Callable[[str], int] = field(default=lambda _: 0)
+
+
+@frozen
+class Rule:
+    """One rule that was looked at: whether it passed, and that in words."""
+
+    rule: str
+    passed: bool
+    text: str
+
+
+@frozen
+class Decision:
+    """What came out; C{reason} is for the end user and empty when allowed."""
+
+    allowed: bool
+    reason: str
+    rules: tuple[Rule, ...] = ()
+    grant: Grant | None = None
+    tunnel: Tunnel | None = None
+
+
+def could_open_any(view: UserView, method: Method, narrowed: Callable[[Tunnel], bool]) -> bool:
+    """Tell whether a login by this method leads to at least one tunnel."""
+    return not view.user.blocked and any(
+        method in grant.methods and grant.tunnel.enabled and narrowed(grant.tunnel)
+        for grant in view.grants
+    )
+
+
+def decide(view: UserView, ask: Ask) -> Decision:
+    """Decide whether a user may open a destination now.
+
+    Every path (assignment) is looked at; one whose conditions all hold is enough.
+    """
+    if view.user.blocked:
+        text = f"user {view.user.name} is blocked; an administrator can unblock the account"
+        return Decision(False, text, (Rule("user", False, text),))
+    user_rule = Rule("user", True, f"user {view.user.name} is active")
+    match = match_destination(view.grants, ask.host, ask.port, ask.method, ask.narrowed_to)
+    if match.rivals:
+        text = (
+            f"{ask.host}:{ask.port} is more than one tunnel: {', '.join(match.rivals)}; "
+            "use the tunnel's name as the destination"
+        )
+        return Decision(False, text, (user_rule, Rule("destination", False, text)))
+    if not match.grants:
+        rule = _misfit(match.near, ask)
+        tunnel = match.near[0].tunnel if match.near else None
+        return Decision(False, rule.text, (user_rule, rule), tunnel=tunnel)
+    tunnel = match.grants[0].tunnel
+    found = [
+        user_rule,
+        Rule("destination", True, f"{ask.host} is {tunnel.name}"),
+        Rule("port", True, f"port {ask.port} is published"),
+        Rule("method", True, f"{tunnel.name} may be opened with a {METHOD_TEXT[ask.method]}"),
+    ]
+    refused: Decision | None = None
+    for grant in match.grants:
+        rules = [*found, _path_rule(grant)]
+        rules += [rule for policy in grant.policies for rule in policy_rules(policy, tunnel, ask)]
+        failed = next((rule for rule in rules if not rule.passed), None)
+        if failed is None:
+            return Decision(True, "", tuple(rules), grant, tunnel)
+        refused = refused or Decision(False, failed.text, tuple(rules), grant, tunnel)
+    assert refused is not None
+    return refused
+
+
+def no_destination_text(host: str, port: int) -> str:
+    """Word the refusal of a destination that isn't there, or isn't for this user: all one."""
+    return f"{host}:{port}: no tunnel of yours has this destination; 'ls' lists yours"
+
+
+def _path_rule(grant: Grant) -> Rule:
+    path = f"group {grant.group_name}" if grant.group_name else "the user's own assignment"
+    return Rule("assignment", True, f"granted by {path}")
+
+
+def _misfit(near: tuple[Grant, ...], ask: Ask) -> Rule:
+    """Say why what the host named can't be opened; nothing is said of what isn't granted."""
+    if not near:
+        return Rule("destination", False, no_destination_text(ask.host, ask.port))
+    tunnel = near[0].tunnel
+    if not tunnel.publishes(ask.port):
+        verb = "is" if len(tunnel.target_ports) == 1 and len(tunnel.target_ports[0]) == 1 else "are"
+        published = ports_text(tunnel.target_ports)
+        text = f"{tunnel.name}: port {ask.port} is not published ({published} {verb})"
+        return Rule("port", False, text)
+    if not tunnel.enabled:
+        return Rule("enabled", False, f"{tunnel.name}: is disabled; an administrator can enable it")
+    if ask.method is Method.KEY:
+        text = f"{tunnel.name}: needs a one-time token, this session used a key"
+    else:
+        text = f"{tunnel.name}: needs a key, this session used a one-time token"
+    return Rule("method", False, text)
+
+
+def policy_rules(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[Rule]:
+    """Give each condition of a policy with whether it holds for what is asked."""
+    if policy.source_networks:
+        yield _source_rule(policy, tunnel, ask)
+    if policy.valid_from is not None:
+        text = f"{tunnel.name}: opens {_instant(policy.valid_from)}"
+        yield Rule("valid_from", ask.at >= policy.valid_from, text)
+    if policy.valid_until is not None:
+        text = f"{tunnel.name}: closed {_instant(policy.valid_until)}"
+        yield Rule("valid_until", ask.at < policy.valid_until, text)
+    if policy.windows:
+        yield _window_rule(policy, tunnel, ask)
+    if policy.max_sessions is not None:
+        passed = ask.open_sessions < policy.max_sessions
+        text = f"{tunnel.name}: {ask.open_sessions} of {policy.max_sessions} sessions are open"
+        yield Rule("max_sessions", passed, text)
+    if policy.max_channels is not None:
+        count = ask.open_channels(tunnel.id)
+        text = f"{tunnel.name}: {count} of {policy.max_channels} connections are open"
+        yield Rule("max_channels", count < policy.max_channels, text)
+
+
+def _source_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> Rule:
+    source = ipaddress.ip_address(ask.source_ip)
+    inside = any(source in ipaddress.ip_network(text) for text in policy.source_networks)
+    verb = "open to" if inside else "not open to"
+    return Rule("source", inside, f"{tunnel.name}: {verb} connections from {ask.source_ip}")
+
+
+def _window_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> Rule:
+    ends = [end for window in policy.windows if (end := window.open_until(ask.at)) is not None]
+    if ends:
+        return Rule("window", True, f"{tunnel.name}: open until {_weekly(max(ends))}")
+    opening = min(window.next_opening(ask.at) for window in policy.windows)
+    return Rule("window", False, f"{tunnel.name}: opens {_weekly(opening)}")
+
+
+def _weekly(moment: datetime) -> str:
+    return f"{DAYS[moment.weekday()]} {moment:%H:%M} {moment.tzinfo}"
+
+
+def _instant(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

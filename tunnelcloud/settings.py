@@ -1,0 +1,219 @@
+"""Settings: TOML in, frozen values out; a bad file stops the start with one clear text.
+
+What each key means and its default stand in etc/pod.toml and etc/connector.toml.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.names import BadName, read_host
+
+_DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class BadSettings(Exception):
+    """A settings file that can't be used; each line names the file, the key and what is allowed."""
+
+
+def parse_duration(text: object) -> int:
+    """Read C{30s}, C{10m}, C{24h} or C{7d} into seconds.
+
+    :raise ValueError: with what is allowed.
+    """
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or int(match[1]) == 0:
+        raise ValueError('use a number and a unit, such as "30s", "10m", "24h" or "7d"')
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def parse_public_address(text: object, default_port: int) -> PublicAddress:
+    """Read C{host}, C{host:port} or C{[v6]:port}.
+
+    :raise ValueError: with what is allowed.
+    """
+    wrong = ValueError('use "host:port", such as "pod.example.com:2222" or "[2001:db8::1]:2222"')
+    if not isinstance(text, str):
+        raise wrong
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+)(?::(\d{1,5}))?", text.strip())
+    port = int(match[2] or default_port) if match else 0
+    if match is None or not 1 <= port <= 65535:
+        raise wrong
+    try:
+        return PublicAddress(read_host(match[1]), port)
+    except BadName as error:
+        raise ValueError(str(error)) from None
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError('use a network such as "10.0.0.0/8" or "2001:db8::/32"') from None
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,63}", text):
+        raise ValueError("use 1 to 63 of a-z, 0-9 and -")
+    return text
+
+
+def _database_url(text: str) -> str:
+    if text == "sqlite" or text.startswith(("postgresql://", "postgres://")):
+        return text
+    raise ValueError('use "sqlite" or "postgresql://user:password@host/database"')
+
+
+def _web_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+", text.rstrip("/")):
+        raise ValueError('use an address such as "https://portal.example.com"')
+    return text.rstrip("/")
+
+
+def _ssh_address(value: object) -> PublicAddress:
+    return value if isinstance(value, PublicAddress) else parse_public_address(value, 2222)
+
+
+def _link_address(value: object) -> PublicAddress:
+    return value if isinstance(value, PublicAddress) else parse_public_address(value, 8443)
+
+
+Network = Annotated[str, AfterValidator(_network)]
+Duration = Annotated[int, BeforeValidator(parse_duration)]
+Endpoints = Annotated[list[str], Field(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
+    )
+
+
+class DatabaseSettings(_Table):
+    """Where state is kept."""
+
+    url: Annotated[str, AfterValidator(_database_url)] = "sqlite"
+
+
+class SSHSettings(_Table):
+    """The SSH front door."""
+
+    listen: Endpoints = ["tcp:2222"]
+    public_address: Annotated[PublicAddress, BeforeValidator(_ssh_address)] | None = None
+    proxy_protocol_from: list[Network] = []
+    exempt_networks: list[Network] = []
+
+
+class ConnectorsSettings(_Table):
+    """The listener that connectors dial."""
+
+    listen: Endpoints = ["tcp:8443"]
+    public_address: Annotated[PublicAddress, BeforeValidator(_link_address)] | None = None
+    certificate_lifetime: Annotated[Duration, Field(validate_default=True)] = "30d"  # type: ignore[assignment]
+
+
+class WebSettings(_Table):
+    """The API and the portals."""
+
+    listen: Endpoints = ["tcp:8080:interface=127.0.0.1"]
+    public_url: Annotated[str, AfterValidator(_web_url)] | None = None
+    trusted_proxies: list[Network] = []
+
+
+class TokensSettings(_Table):
+    """One-time tokens."""
+
+    lifetime: Annotated[Duration, Field(validate_default=True)] = "10m"  # type: ignore[assignment]
+
+
+class PodSettings(_Table):
+    """All of pod.toml."""
+
+    name: Annotated[str, AfterValidator(_name)] = "pod-1"
+    state_directory: Path = Field(default=Path("/var/lib/tunnelcloud"), strict=False)
+    drain: Annotated[Duration, Field(validate_default=True)] = "30s"  # type: ignore[assignment]
+    database: DatabaseSettings = DatabaseSettings()
+    ssh: SSHSettings = SSHSettings()
+    connectors: ConnectorsSettings = ConnectorsSettings()
+    web: WebSettings = WebSettings()
+    tokens: TokensSettings = TokensSettings()
+
+
+class ConnectorSettings(_Table):
+    """All of connector.toml; C{allow} and C{deny} are read by the connector itself."""
+
+    state_directory: Path | None = Field(default=None, strict=False)
+    allow: list[str] = []
+    deny: list[str] = []
+
+
+_Settings = TypeVar("_Settings", PodSettings, ConnectorSettings)
+
+
+def read_pod_settings(path: Path | None, state_directory: Path | None) -> PodSettings:
+    """Read pod.toml; either argument alone is enough.
+
+    :param state_directory: overrides the file's.
+    :raise BadSettings: with every fault found.
+    """
+    return _read(PodSettings, path, state_directory)
+
+
+def read_connector_settings(path: Path | None, state_directory: Path | None) -> ConnectorSettings:
+    """Read connector.toml; either argument alone is enough.
+
+    :raise BadSettings: with every fault found.
+    """
+    return _read(ConnectorSettings, path, state_directory)
+
+
+def _read(kind: type[_Settings], path: Path | None, state_directory: Path | None) -> _Settings:
+    raw: dict[str, Any] = {}
+    if path is not None:
+        try:
+            raw = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise BadSettings(f"{path}: can't be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadSettings(f"{path}: is not TOML: {error}") from None
+    if state_directory is not None:
+        raw["state_directory"] = str(state_directory)
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        origin = str(path) if path is not None else "command line"
+        lines = [_fault(kind, origin, fault) for fault in error.errors()]
+        raise BadSettings("\n".join(lines)) from None
+
+
+def _fault(kind: type[BaseModel], origin: str, fault: Any) -> str:
+    location: tuple[str | int, ...] = fault["loc"]
+    key = ".".join(str(part) for part in location)
+    if fault["type"] == "extra_forbidden":
+        allowed = ", ".join(_table_at(kind, location[:-1]).model_fields)
+        return f"{origin}: {key}: there is no such setting; allowed here: {allowed}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{origin}: {key}: {message} (it is {fault['input']!r})"
+
+
+def _table_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> type[BaseModel]:
+    for part in location:
+        annotation = kind.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        kind = annotation
+    return kind
