@@ -1,0 +1,144 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.verification import PolicyBuilder, Store
+from twisted.trial.unittest import SynchronousTestCase
+
+from tunnelcloud import pki
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+class IssuingTests(SynchronousTestCase):
+    def setUp(self):
+        self.authority = pki.CertificateAuthority.create(NOW)
+        self.request = pki.make_request(pki.new_private_key())
+
+    def test_survives_being_kept_as_bytes(self):
+        again = pki.CertificateAuthority.from_pem(self.authority.to_pem())
+        self.assertEqual(again.pin, self.authority.pin)
+        issued = again.sign_request(self.request, "con_1", NOW, DAY)
+        x509.load_pem_x509_certificate(issued.pem).verify_directly_issued_by(
+            self.authority.certificate
+        )
+
+    def test_a_connector_certificate_names_its_connector_for_its_lifetime(self):
+        issued = self.authority.sign_request(self.request, "con_1", NOW, DAY)
+        certificate = x509.load_pem_x509_certificate(issued.pem)
+        self.assertEqual(pki.connector_id_of(certificate), "con_1")
+        self.assertEqual(issued.not_after, NOW + DAY)
+        self.assertEqual(int(issued.serial, 16), certificate.serial_number)
+        self.assertEqual(
+            pki.public_key_fingerprint(certificate), pki.public_key_fingerprint(self.request)
+        )
+
+    def test_a_connector_certificate_is_good_for_clients_only(self):
+        issued = self.authority.sign_request(self.request, "con_1", NOW, DAY)
+        certificate = x509.load_pem_x509_certificate(issued.pem)
+        policy = PolicyBuilder().store(Store([self.authority.certificate])).time(NOW)
+        policy.build_client_verifier().verify(certificate, [])
+        with self.assertRaises(pki.UntrustedPod):
+            pki.check_pod_certificate(certificate, self.authority.certificate, NOW)
+
+    def test_a_pod_certificate_is_good_for_servers_of_this_ca_only(self):
+        issued = self.authority.issue_pod_certificate(NOW, DAY)
+        certificate = x509.load_pem_x509_certificate(issued.pem)
+        pki.check_pod_certificate(certificate, self.authority.certificate, NOW)
+        other = pki.CertificateAuthority.create(NOW)
+        for authority, when in (
+            (other.certificate, NOW),
+            (self.authority.certificate, NOW + 2 * DAY),
+        ):
+            with self.assertRaises(pki.UntrustedPod):
+                pki.check_pod_certificate(certificate, authority, when)
+        with self.assertRaises(pki.NotAConnectorCertificate):
+            pki.connector_id_of(certificate)
+
+    def test_a_ca_is_no_connector(self):
+        with self.assertRaises(pki.NotAConnectorCertificate):
+            pki.connector_id_of(self.authority.certificate)
+
+    def test_names_in_a_request_count_for_nothing(self):
+        wanted = x509.SubjectAlternativeName(
+            [x509.UniformResourceIdentifier("tunnelcloud:connector/other")]
+        )
+        request = (
+            x509.CertificateSigningRequestBuilder()
+            .subject_name(x509.Name([]))
+            .add_extension(wanted, critical=False)
+            .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+            .public_bytes(Encoding.PEM)
+        )
+        issued = self.authority.sign_request(request, "con_1", NOW, DAY)
+        self.assertEqual(pki.connector_id_of(x509.load_pem_x509_certificate(issued.pem)), "con_1")
+
+    def test_bad_requests(self):
+        builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+        edwards = builder.sign(ed25519.Ed25519PrivateKey.generate(), None)
+        large = builder.sign(ec.generate_private_key(ec.SECP384R1()), hashes.SHA256())
+        der = x509.load_pem_x509_csr(self.request).public_bytes(Encoding.DER)
+        forged = x509.load_der_x509_csr(der[:-1] + bytes([der[-1] ^ 1]))
+        for request in (
+            b"",
+            b"-----BEGIN CERTIFICATE REQUEST-----\n",
+            self.request[:-60],
+            *(each.public_bytes(Encoding.PEM) for each in (edwards, large, forged)),
+        ):
+            with self.assertRaises(pki.BadCertificateRequest):
+                self.authority.sign_request(request, "con_1", NOW, DAY)
+
+    def test_a_request_needs_the_right_kind_of_key(self):
+        with self.assertRaises(ValueError):
+            pki.make_request(pki.HostKey.create("ssh-ed25519").private_key)
+
+    def test_secrets_stay_out_of_repr(self):
+        self.assertNotIn("key=", repr(self.authority))
+        self.assertNotIn("PRIVATE", repr(self.authority.issue_pod_certificate(NOW)))
+
+
+class KeepingTests(SynchronousTestCase):
+    def setUp(self):
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.path = self.directory / "authority.pem"
+
+    def test_is_made_once(self):
+        first = pki.load_or_create_authority(self.directory, NOW)
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(pki.load_or_create_authority(self.directory, NOW).pin, first.pin)
+        self.assertEqual([each.name for each in self.directory.iterdir()], ["authority.pem"])
+
+    def test_a_key_that_others_can_read_is_refused(self):
+        pki.load_or_create_authority(self.directory, NOW)
+        self.path.chmod(0o644)
+        with self.assertRaises(pki.ExposedPrivateFile) as caught:
+            pki.load_or_create_authority(self.directory, NOW)
+        self.assertIn(f"chmod 600 {self.path}", str(caught.exception))
+
+    def test_something_else_is_refused_and_left_alone(self):
+        mine, theirs = (pki.CertificateAuthority.create(NOW) for _ in range(2))
+        mixed = mine.certificate_pem + theirs.to_pem()[len(theirs.certificate_pem) :]
+        for content in (b"", b"nonsense", mine.certificate_pem, mixed):
+            pki.write_atomically(self.path, content)
+            with self.assertRaises(pki.BadAuthority) as caught:
+                pki.load_or_create_authority(self.directory, NOW)
+            self.assertIn(str(self.path), str(caught.exception))
+            self.assertEqual(self.path.read_bytes(), content)
+
+    def test_unreadable(self):
+        self.path.mkdir()
+        with self.assertRaises(pki.UnreadablePrivateFile) as caught:
+            pki.read_private(self.path)
+        self.assertIn(str(self.path), str(caught.exception))
+
+    def test_a_failed_write_leaves_the_old_content_and_no_litter(self):
+        pki.write_atomically(self.path, b"old")
+        with self.assertRaises(TypeError):
+            pki.write_atomically(self.path, object())
+        self.assertEqual(self.path.read_bytes(), b"old")
+        self.assertEqual(list(self.directory.iterdir()), [self.path])

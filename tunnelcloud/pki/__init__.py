@@ -1,0 +1,57 @@
+"""Keys and certificates: the pods' own CA, the certificates it signs, SSH host keys.
+
+Everything works on bytes, since several pods share one CA through their database; the
+`load_or_create` functions add a directory for a pod that is alone.  This room knows neither
+sockets nor the store, and takes the time as an argument.
+"""
+
+from tunnelcloud.pki.authority import (
+    BadAuthority,
+    BadCertificateRequest,
+    CertificateAuthority,
+    IssuedCertificate,
+    NotAConnectorCertificate,
+    UntrustedPod,
+    certificate_pin,
+    check_pod_certificate,
+    connector_id_of,
+    load_or_create_authority,
+    public_key_fingerprint,
+)
+from tunnelcloud.pki.host_keys import (
+    BadHostKey,
+    HostKey,
+    known_hosts_line,
+    load_or_create_host_keys,
+)
+from tunnelcloud.pki.private_files import (
+    ExposedPrivateFile,
+    UnreadablePrivateFile,
+    read_private,
+    write_atomically,
+)
+from tunnelcloud.pki.requests import make_request, new_private_key
+
+__all__ = [
+    "BadAuthority",
+    "BadCertificateRequest",
+    "BadHostKey",
+    "CertificateAuthority",
+    "ExposedPrivateFile",
+    "HostKey",
+    "IssuedCertificate",
+    "NotAConnectorCertificate",
+    "UnreadablePrivateFile",
+    "UntrustedPod",
+    "certificate_pin",
+    "check_pod_certificate",
+    "connector_id_of",
+    "known_hosts_line",
+    "load_or_create_authority",
+    "load_or_create_host_keys",
+    "make_request",
+    "new_private_key",
+    "public_key_fingerprint",
+    "read_private",
+    "write_atomically",
+]

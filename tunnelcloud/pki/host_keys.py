@@ -1,0 +1,102 @@
+"""The pods' SSH host keys, in OpenSSH's format: ed25519, and RSA for old clients."""
+
+import base64
+from pathlib import Path
+from typing import Self
+
+from attrs import field, frozen
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+    ssh_key_fingerprint,
+)
+
+from tunnelcloud.pki.private_files import read_private, write_atomically
+
+ALGORITHMS = ("ssh-ed25519", "ssh-rsa")
+
+_RSA_BITS = 3072
+_FILES = {"ssh-ed25519": "ssh_host_ed25519_key", "ssh-rsa": "ssh_host_rsa_key"}
+
+
+class BadHostKey(Exception):
+    """What should be an SSH host key isn't."""
+
+
+@frozen
+class HostKey:
+    """One SSH host key."""
+
+    algorithm: str
+    private_key: bytes = field(repr=False)
+    """OpenSSH's private key format, as `ssh-keygen` writes it."""
+    public_key: str
+    """One line: algorithm and key, as in `known_hosts` and `.pub` files."""
+    fingerprint: str
+    """As OpenSSH prints it: C{SHA256:...}."""
+
+    @classmethod
+    def create(cls, algorithm: str) -> Self:
+        """Make a new key of one of L{ALGORITHMS}."""
+        key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+        if algorithm == "ssh-ed25519":
+            key = ed25519.Ed25519PrivateKey.generate()
+        elif algorithm == "ssh-rsa":
+            key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+        else:
+            raise ValueError(f"no host keys of type {algorithm}")
+        return cls.from_openssh(
+            key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+        )
+
+    @classmethod
+    def from_openssh(cls, private_key: bytes) -> Self:
+        """Read a private key in OpenSSH's format.
+
+        :raises BadHostKey: it isn't one, is encrypted, or of a type that isn't used here.
+        """
+        try:
+            public_key = load_ssh_private_key(private_key, None).public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise BadHostKey(f"not an unencrypted OpenSSH private key: {error}") from error
+        line = public_key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+        algorithm = line.split(" ", 1)[0]
+        if not isinstance(public_key, ed25519.Ed25519PublicKey | rsa.RSAPublicKey):
+            raise BadHostKey(f"a host key is {' or '.join(ALGORITHMS)}, not {algorithm}")
+        return cls(algorithm, private_key, line, _fingerprint(public_key))
+
+
+def load_or_create_host_keys(directory: Path) -> tuple[HostKey, ...]:
+    """Give the host keys kept in a directory, preferred first, making those that are missing.
+
+    :raises BadHostKey: a file isn't a host key.
+    :raises ExposedPrivateFile, UnreadablePrivateFile: see L{read_private}.
+    """
+    return tuple(_load_or_create(directory / _FILES[name], name) for name in ALGORITHMS)
+
+
+def known_hosts_line(host: str, port: int, public_key: str) -> str:
+    """Give the line for a user's C{known_hosts} (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT")."""
+    return f"{host if port == 22 else f'[{host}]:{port}'} {public_key}"
+
+
+def _load_or_create(path: Path, algorithm: str) -> HostKey:
+    try:
+        return HostKey.from_openssh(read_private(path))
+    except FileNotFoundError:
+        key = HostKey.create(algorithm)
+        write_atomically(path, key.private_key)
+        return key
+    except BadHostKey as error:
+        raise BadHostKey(f"{path}: {error}") from error
+
+
+def _fingerprint(public_key: ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> str:
+    digest = ssh_key_fingerprint(public_key, hashes.SHA256())
+    return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")

@@ -1,0 +1,74 @@
+"""Files that hold secrets: written whole or not at all, read only when nobody else can.
+
+Knows nothing of what the files hold.
+"""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class UnreadablePrivateFile(Exception):
+    """A file with a secret is there and can't be read."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} can't be read ({why}): make it belong to the user who runs this")
+
+
+class ExposedPrivateFile(Exception):
+    """A file with a secret is open to other users of the machine."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        super().__init__(
+            f"{path} is open to other users (mode {mode:04o}): run `chmod 600 {path}`, "
+            "or replace the key if others have used this machine"
+        )
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace C{path} by C{content}, durably: a crash leaves the old file or the new one.
+
+    :raises OSError: the directory is missing, full or not writable.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def read_private(path: Path) -> bytes:
+    """Read a file with a secret.
+
+    :raises FileNotFoundError: it isn't there.
+    :raises UnreadablePrivateFile: it is there and can't be read.
+    :raises ExposedPrivateFile: its mode lets other users read or write it.
+    """
+    try:
+        with path.open("rb") as stream:
+            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+            if mode & _OTHERS:
+                raise ExposedPrivateFile(path, mode)
+            return stream.read()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnreadablePrivateFile(path, error.strerror or str(error)) from error
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
