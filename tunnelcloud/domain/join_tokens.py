@@ -1,0 +1,137 @@
+"""Join tokens: what an admin carries from the pod to a new connector.
+
+One string without spaces, which holds a pod's address, the digest of the pods' CA and a secret.  A
+checksum tells a token that was cut or mistyped apart from one that is wrong, without asking a pod.
+"""
+
+import base64
+import binascii
+import enum
+import hashlib
+
+from attrs import field, frozen
+
+PREFIX = "tcj1."
+SECRET_LENGTH = 20
+"""160 bits."""
+
+_PIN_LENGTH = 32
+_CHECKSUM_LENGTH = 4
+_FIXED_LENGTH = _PIN_LENGTH + SECRET_LENGTH + _CHECKSUM_LENGTH
+_MAX_LENGTH = 1024
+
+
+class JoinProblem(enum.StrEnum):
+    """Why a connector could not join; the values travel on the wire."""
+
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    USED = "used"
+    OTHER_POD = "other-pod"
+    BAD_REQUEST = "bad-request"
+    UNAVAILABLE = "unavailable"
+
+
+_NEW_TOKEN = "get a new one with `tunnelcloud connector join-token NAME`"  # noqa: S105  (a hint)
+
+_TEXTS = {
+    JoinProblem.MALFORMED: "the join token is malformed: copy the whole string, "
+    f"which starts with {PREFIX}",
+    JoinProblem.UNKNOWN: f"the pod doesn't know this join token (any more): {_NEW_TOKEN}",
+    JoinProblem.EXPIRED: f"the join token has expired: {_NEW_TOKEN}",
+    JoinProblem.USED: f"the join token has been used by another connector: {_NEW_TOKEN}",
+    JoinProblem.OTHER_POD: "the join token is for another pod: the one that answers at its "
+    "address has another CA; check the address, or get a new token from the pod that is there now",
+    JoinProblem.BAD_REQUEST: "the pod refused the connector's certificate request: "
+    "check that both run versions that fit each other",
+    JoinProblem.UNAVAILABLE: "the pod can't take connectors at the moment: try again later",
+}
+
+
+class JoinRefused(Exception):
+    """A connector can't join; the text says what to do."""
+
+    def __init__(self, problem: JoinProblem) -> None:
+        super().__init__(_TEXTS[problem])
+        self.problem = problem
+
+
+@frozen
+class JoinToken:
+    """What a join token says."""
+
+    host: str
+    port: int
+    ca_pin: bytes
+    """SHA-256 of the CA's certificate."""
+    secret: bytes = field(repr=False)
+
+    @property
+    def secret_hash(self) -> str:
+        """What the store keeps in place of the secret."""
+        return hash_secret(self.secret)
+
+    def encode(self) -> str:
+        """Give the string that L{parse_join_token} reads."""
+        address = join_address(self.host, self.port).encode("ascii")
+        body = self.ca_pin + self.secret + address
+        encoded = base64.urlsafe_b64encode(_checksum(body) + body)
+        return PREFIX + encoded.decode("ascii").rstrip("=")
+
+
+def hash_secret(secret: bytes) -> str:
+    """Give the SHA-256 digest of a join token's secret, in hexadecimal.
+
+    The secret is 160 random bits, so that a plain digest can't be searched.
+    """
+    return hashlib.sha256(secret).hexdigest()
+
+
+def parse_join_token(text: str) -> JoinToken:
+    """Read a join token; white space around it is ignored.
+
+    :raises JoinRefused: it is malformed.
+    """
+    text = text.strip()
+    if not text.startswith(PREFIX) or len(text) > _MAX_LENGTH:
+        raise JoinRefused(JoinProblem.MALFORMED)
+    encoded = text.removeprefix(PREFIX)
+    try:
+        raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise JoinRefused(JoinProblem.MALFORMED) from error
+    checksum, body = raw[:_CHECKSUM_LENGTH], raw[_CHECKSUM_LENGTH:]
+    if len(raw) <= _FIXED_LENGTH or checksum != _checksum(body):
+        raise JoinRefused(JoinProblem.MALFORMED)
+    pin, body = body[:_PIN_LENGTH], body[_PIN_LENGTH:]
+    secret, address = body[:SECRET_LENGTH], body[SECRET_LENGTH:]
+    try:
+        host, port = split_address(address.decode("ascii"))
+    except ValueError as error:
+        raise JoinRefused(JoinProblem.MALFORMED) from error
+    return JoinToken(host, port, pin, secret)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split C{host:port} or C{[IPv6]:port}.
+
+    :raises ValueError: it isn't of that form, or the port is out of range.
+    """
+    host, colon, port = address.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{address!r}: write an IPv6 address as [address]:port")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{address!r} is not host:port")
+    return host, int(port)
+
+
+def join_address(host: str, port: int) -> str:
+    """Undo L{split_address}."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(PREFIX.encode("ascii") + body).digest()[:_CHECKSUM_LENGTH]
