@@ -4,24 +4,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import (
     JoinProblem,
     JoinRefused,
     JoinToken,
-    join_address,
     parse_join_token,
-    split_address,
+    read_pod_address,
 )
 
 hosts = st.text(string.ascii_lowercase + "-.", min_size=1, max_size=60) | st.ip_addresses().map(str)
 tokens = st.builds(
     JoinToken,
-    hosts,
-    st.integers(1, 65535),
+    st.builds(PublicAddress, hosts, st.integers(1, 65535)),
     st.binary(min_size=32, max_size=32),
     st.binary(min_size=20, max_size=20),
 )
-EXAMPLE = JoinToken("pod.example.com", 8443, bytes(32), bytes(range(20)))
+EXAMPLE = JoinToken(PublicAddress("pod.example.com", 8443), bytes(32), bytes(range(20)))
 
 
 class JoinTokenTests(SynchronousTestCase):
@@ -71,10 +70,10 @@ class AddressTests(SynchronousTestCase):
             ("pod.example:8443", ("pod.example", 8443)),
             ("[fd00::1]:8443", ("fd00::1", 8443)),
         ):
-            self.assertEqual(split_address(address), parts)
-            self.assertEqual(join_address(*parts), address)
+            self.assertEqual(read_pod_address(address), PublicAddress(*parts))
+            self.assertEqual(str(PublicAddress(*parts)), address)
 
     def test_what_is_no_address(self):
         for text in ("", "pod", "pod:", ":22", "pod:0", "pod:65536", "pod:x", "fd00::1", "pod:²"):
             with self.assertRaises(ValueError):
-                split_address(text)
+                read_pod_address(text)

@@ -11,6 +11,8 @@ import hashlib
 
 from attrs import field, frozen
 
+from tunnelcloud.domain.commands import PublicAddress
+
 PREFIX = "tcj1."
 SECRET_LENGTH = 20
 """160 bits."""
@@ -61,8 +63,8 @@ class JoinRefused(Exception):
 class JoinToken:
     """What a join token says."""
 
-    host: str
-    port: int
+    address: PublicAddress
+    """Where a pod listens for connectors."""
     ca_pin: bytes
     """SHA-256 of the CA's certificate."""
     secret: bytes = field(repr=False)
@@ -74,8 +76,7 @@ class JoinToken:
 
     def encode(self) -> str:
         """Give the string that L{parse_join_token} reads."""
-        address = join_address(self.host, self.port).encode("ascii")
-        body = self.ca_pin + self.secret + address
+        body = self.ca_pin + self.secret + str(self.address).encode("ascii")
         encoded = base64.urlsafe_b64encode(_checksum(body) + body)
         return PREFIX + encoded.decode("ascii").rstrip("=")
 
@@ -107,30 +108,24 @@ def parse_join_token(text: str) -> JoinToken:
     pin, body = body[:_PIN_LENGTH], body[_PIN_LENGTH:]
     secret, address = body[:SECRET_LENGTH], body[SECRET_LENGTH:]
     try:
-        host, port = split_address(address.decode("ascii"))
+        return JoinToken(read_pod_address(address.decode("ascii")), pin, secret)
     except ValueError as error:
         raise JoinRefused(JoinProblem.MALFORMED) from error
-    return JoinToken(host, port, pin, secret)
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """Split C{host:port} or C{[IPv6]:port}.
+def read_pod_address(text: str) -> PublicAddress:
+    """Read what C{str} makes of a L{PublicAddress}: C{host:port} or C{[IPv6]:port}.
 
     :raises ValueError: it isn't of that form, or the port is out of range.
     """
-    host, colon, port = address.rpartition(":")
+    host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f"{address!r}: write an IPv6 address as [address]:port")
+        raise ValueError(f"{text!r}: write an IPv6 address as [address]:port")
     if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"{address!r} is not host:port")
-    return host, int(port)
-
-
-def join_address(host: str, port: int) -> str:
-    """Undo L{split_address}."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise ValueError(f"{text!r} is not host:port")
+    return PublicAddress(host, int(port))
 
 
 def _checksum(body: bytes) -> bytes:

@@ -1,0 +1,177 @@
+"""The wire of joining: one request, one answer, over TLS with the ALPN of joining.
+
+Each is a JSON object behind a uint32 length, 16 KiB at most.  Fields that a newer peer adds are
+ignored.  A connector asks with its join token's secret and a signing request; the pod answers
+with a certificate, or with the reason why not.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.logger import Logger
+from twisted.protocols.basic import Int32StringReceiver
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tunnelcloud.domain.join_tokens import (
+    SECRET_LENGTH,
+    JoinProblem,
+    JoinRefused,
+    JoinToken,
+    read_pod_address,
+)
+from tunnelcloud.link.tls import pinned_authority
+
+MAX_MESSAGE = 16 * 1024
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class JoinRequest(_Message):
+    """What a connector asks for."""
+
+    secret: Annotated[str, Field(pattern=rf"^[0-9a-f]{{{2 * SECRET_LENGTH}}}$", repr=False)]
+    """The join token's secret, in hexadecimal."""
+    certificate_request: Annotated[str, Field(max_length=4096)]
+    """PKCS #10, PEM."""
+    version: Annotated[str, Field(max_length=64)] = ""
+    """The connector's software version."""
+
+
+def _pod_address(text: str) -> str:
+    read_pod_address(text)
+    return text
+
+
+class JoinGranted(_Message):
+    """The pod's answer when all is well."""
+
+    outcome: Literal["granted"] = "granted"
+    connector_id: str
+    certificate: str
+    """The connector's certificate, PEM."""
+    pods: tuple[Annotated[str, AfterValidator(_pod_address)], ...] = ()
+    """C{host:port} of the pods that are known."""
+
+
+class JoinDenied(_Message):
+    """The pod's answer otherwise."""
+
+    outcome: Literal["denied"] = "denied"
+    problem: JoinProblem
+
+
+JoinAnswer = JoinGranted | JoinDenied
+
+
+class _Answer(_Message):
+    answer: Annotated[JoinAnswer, Field(discriminator="outcome")]
+
+
+class _JoinProtocol(Int32StringReceiver):
+    MAX_LENGTH = MAX_MESSAGE
+    transport: TLSMemoryBIOProtocol
+
+    def dataReceived(self, data: "bytes | memoryview") -> None:
+        """Take what arrived; a link's transport may hand out a view of its buffer."""
+        super().dataReceived(bytes(data))
+
+    def send(self, message: BaseModel) -> None:
+        """Send one message."""
+        self.sendString(message.model_dump_json().encode("utf-8"))
+
+
+class JoinServer(_JoinProtocol):
+    """The pod's end: hands the request to C{answer} and sends what that gives.
+
+    :param answer: may take its time; whoever made this limits how long the connection lasts.
+    """
+
+    log: ClassVar[Logger] = Logger()
+
+    def __init__(self, answer: "Callable[[JoinRequest], Deferred[JoinAnswer]]") -> None:
+        self._answer = answer
+        self._asked = False
+
+    def stringReceived(self, string: bytes) -> None:
+        """Take the one request there is."""
+        if self._asked:
+            self.transport.abortConnection()
+            return
+        self._asked = True
+        try:
+            request = JoinRequest.model_validate_json(string)
+        except ValidationError:
+            self._reply(JoinDenied(problem=JoinProblem.BAD_REQUEST))
+            return
+        self._answer(request).addErrback(self._failed).addCallback(self._reply)
+
+    def _failed(self, failure: Failure) -> JoinAnswer:
+        self.log.failure("a connector could not be let join", failure)
+        return JoinDenied(problem=JoinProblem.UNAVAILABLE)
+
+    def _reply(self, answer: JoinAnswer) -> None:
+        if self.transport.connected:
+            self.send(_Answer(answer=answer))
+            self.transport.loseConnection()
+
+
+@implementer(IHandshakeListener)
+class JoinClient(_JoinProtocol):
+    """The connector's end: checks the pod, asks, and fires C{answered} with what it got.
+
+    @ivar answered: fires with the granted answer and the CA's certificate (PEM), or fails with
+        L{JoinRefused} or with why the connection was lost.
+    """
+
+    def __init__(self, token: JoinToken, request: JoinRequest, now: Callable[[], datetime]) -> None:
+        self.answered: Deferred[tuple[JoinGranted, bytes]] = Deferred()
+        self._token = token
+        self._request = request
+        self._now = now
+        self._authority: x509.Certificate | None = None
+        self._done = False
+
+    def handshakeCompleted(self) -> None:
+        """Send the secret, but only to a pod of the token's CA."""
+        try:
+            self._authority = pinned_authority(self.transport, self._token.ca_pin, self._now())
+        except JoinRefused:
+            self._fail(Failure())
+        else:
+            self.send(self._request)
+
+    def stringReceived(self, string: bytes) -> None:
+        """Take the answer."""
+        if self._done or self._authority is None:
+            return
+        try:
+            answer = _Answer.model_validate_json(string).answer
+            if isinstance(answer, JoinDenied):
+                raise JoinRefused(answer.problem)
+        except (ValidationError, JoinRefused):
+            self._fail(Failure())
+        else:
+            self._done = True
+            self.transport.loseConnection()
+            self.answered.callback((answer, self._authority.public_bytes(Encoding.PEM)))
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        """Fail, unless the answer has come."""
+        self._fail(reason)
+
+    def _fail(self, reason: Failure) -> None:
+        if not self._done:
+            self._done = True
+            self.transport.abortConnection()
+            self.answered.errback(reason)

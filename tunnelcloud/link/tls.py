@@ -1,0 +1,194 @@
+"""TLS between connectors and pods: who proves what to whom.
+
+One listener serves two protocols, told apart by ALPN.  On a link both ends show a certificate of
+the pods' CA, the pod's good for servers and the connector's for clients.  A connector that joins
+has no certificate yet; it knows the pod's CA by the digest in its join token.  No client is let in
+by the handshake alone: the protocol above looks at L{peer_certificate} once it is over.
+
+Sessions are never resumed and never renegotiated, so that each connection proves anew who it is.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+)
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.pki import (
+    CertificateAuthority,
+    UntrustedPod,
+    certificate_pin,
+    check_pod_certificate,
+)
+
+LINK_ALPN = b"tunnelcloud-link/1"
+JOIN_ALPN = b"tunnelcloud-join/1"
+
+_TLS12_CIPHERS = b":".join(
+    b"ECDHE-ECDSA-" + cipher
+    for cipher in (b"AES128-GCM-SHA256", b"CHACHA20-POLY1305", b"AES256-GCM-SHA384")
+)
+_TLS13_CIPHERS = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+_MODE_ENABLE_PARTIAL_WRITE = 1
+"""SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL sets and has no name for."""
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class PodTLS:
+    """The pod's end: shows a certificate of the CA, asks for one of the same CA.
+
+    A client may have none, if it comes to join; one of another CA fails the handshake.  The
+    pod's own certificate is made here and replaced when two thirds of its time are over.
+    """
+
+    def __init__(self, authority: CertificateAuthority, now: Callable[[], datetime]) -> None:
+        self._authority = authority
+        self._now = now
+        self._context = self._make_context()
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """Make the TLS end of one accepted connection."""
+        if self._now() >= self._renew_at:
+            self._context = self._make_context()
+        return SSL.Connection(self._context, None)
+
+    def _make_context(self) -> SSL.Context:
+        now = self._now()
+        issued = self._authority.issue_pod_certificate(now)
+        self._renew_at = now + (issued.not_after - now) * 2 / 3
+        context = _context(issued.private_key_pem, issued.pem)
+        _trust(context, self._authority.certificate)
+        # Sent along, so that who comes to join can compare its digest with the token's.
+        context.add_extra_chain_cert(self._authority.certificate)
+        context.add_client_ca(self._authority.certificate)
+        context.set_alpn_select_callback(lambda _, offered: _select_protocol(offered))
+        return context
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class LinkTLS:
+    """A joined connector's end: shows its certificate, trusts the CA it joined.
+
+    :raises ValueError: a PEM isn't what it should be, or key and certificate don't fit.
+    """
+
+    def __init__(self, ca_pem: bytes, certificate_pem: bytes, private_key_pem: bytes) -> None:
+        self.authority = x509.load_pem_x509_certificate(ca_pem)
+        try:
+            self._context = _context(private_key_pem, certificate_pem)
+        except SSL.Error as error:
+            raise ValueError("the private key doesn't belong to the certificate") from error
+        _trust(self._context, self.authority)
+        self._context.set_alpn_protos([LINK_ALPN])
+
+    def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """Make the TLS end of one connection to a pod."""
+        return SSL.Connection(self._context, None)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class JoinTLS:
+    """A joining connector's end.
+
+    The handshake itself trusts anybody: nothing may be sent before L{pinned_authority} has
+    found the CA of the join token.
+    """
+
+    def __init__(self) -> None:
+        self._context = _context()
+        self._context.set_verify(SSL.VERIFY_NONE)
+        self._context.set_alpn_protos([JOIN_ALPN])
+
+    def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """Make the TLS end of one connection to a pod."""
+        return SSL.Connection(self._context, None)
+
+
+def pinned_authority(
+    transport: TLSMemoryBIOProtocol, ca_pin: bytes, now: datetime
+) -> x509.Certificate:
+    """Give the pod's CA, once it is the one a join token names and has signed the pod.
+
+    :raises JoinRefused: the peer is no pod of that CA.
+    """
+    chain = _connection(transport).get_peer_cert_chain(as_cryptography=True) or []
+    for certificate in chain[1:]:
+        if certificate_pin(certificate) == ca_pin:
+            try:
+                check_pod_certificate(chain[0], certificate, now)
+            except UntrustedPod as error:
+                raise JoinRefused(JoinProblem.OTHER_POD) from error
+            return certificate
+    raise JoinRefused(JoinProblem.OTHER_POD)
+
+
+def check_link_server(
+    transport: TLSMemoryBIOProtocol, authority: x509.Certificate, now: datetime
+) -> None:
+    """Check, after the handshake, that a connector has reached a pod that speaks links.
+
+    :raises UntrustedPod: it hasn't.
+    """
+    certificate = peer_certificate(transport)
+    if certificate is None or transport.negotiatedProtocol != LINK_ALPN:
+        raise UntrustedPod("the peer doesn't speak TunnelCloud's link protocol")
+    check_pod_certificate(certificate, authority, now)
+
+
+def peer_certificate(transport: TLSMemoryBIOProtocol) -> x509.Certificate | None:
+    """Give the peer's certificate, whose chain the handshake has checked; None without one."""
+    return _connection(transport).get_peer_certificate(as_cryptography=True)
+
+
+def _connection(transport: TLSMemoryBIOProtocol) -> SSL.Connection:
+    connection: SSL.Connection = transport.getHandle()
+    return connection
+
+
+def _context(private_key_pem: bytes = b"", certificate_pem: bytes = b"") -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(_TLS12_CIPHERS)
+    context.set_tls13_ciphersuites(_TLS13_CIPHERS)
+    context.set_options(
+        SSL.OP_NO_COMPRESSION
+        | SSL.OP_NO_RENEGOTIATION
+        | SSL.OP_NO_TICKET
+        | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.clear_mode(_MODE_ENABLE_PARTIAL_WRITE)
+    if private_key_pem:
+        key = load_pem_private_key(private_key_pem, None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ValueError("not an elliptic curve private key")
+        context.use_certificate(x509.load_pem_x509_certificate(certificate_pem))
+        context.use_privatekey(key)
+        context.check_privatekey()
+    return context
+
+
+def _trust(context: SSL.Context, authority: x509.Certificate) -> None:
+    """Verify the peer against this CA; OpenSSL checks clientAuth and serverAuth by itself."""
+    store = context.get_cert_store()
+    assert store is not None
+    store.add_cert(X509.from_cryptography(authority))
+    context.set_verify(SSL.VERIFY_PEER)
+    context.set_verify_depth(1)
+
+
+def _select_protocol(offered: list[bytes]) -> "bytes | SSL._NoOverlappingProtocols":
+    for protocol in (LINK_ALPN, JOIN_ALPN):
+        if protocol in offered:
+            return protocol
+    return SSL.NO_OVERLAPPING_PROTOCOLS
