@@ -84,11 +84,12 @@ class _JoinProtocol(Int32StringReceiver):
 
     def dataReceived(self, data: "bytes | memoryview") -> None:
         """Take what arrived; a link's transport may hand out a view of its buffer."""
-        super().dataReceived(bytes(data))
+        super().dataReceived(bytes(data))  # type: ignore[no-untyped-call]
 
     def send(self, message: BaseModel) -> None:
         """Send one message."""
-        self.sendString(message.model_dump_json().encode("utf-8"))
+        text = message.model_dump_json()
+        self.sendString(text.encode("utf-8"))  # type: ignore[no-untyped-call]
 
 
 class JoinServer(_JoinProtocol):

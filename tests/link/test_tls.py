@@ -1,0 +1,197 @@
+from datetime import timedelta
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
+from OpenSSL import SSL
+from twisted.internet.interfaces import IHandshakeListener, IOpenSSLClientConnectionCreator
+from twisted.internet.protocol import Protocol
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from tests.link.tls_wires import DAY, TLSWire, link_tls, now
+from tunnelcloud import pki
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.link.tls import (
+    JOIN_ALPN,
+    LINK_ALPN,
+    JoinTLS,
+    LinkTLS,
+    PodTLS,
+    check_link_server,
+    peer_certificate,
+    pinned_authority,
+)
+
+
+@implementer(IHandshakeListener)
+class End(Protocol):
+    """Remembers what happened; closes nothing by itself."""
+
+    completed = False
+    lost = None
+    received = b""
+
+    def handshakeCompleted(self):
+        self.completed = True
+
+    def dataReceived(self, data):
+        self.received += data
+
+    def connectionLost(self, reason):
+        self.lost = reason
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class AnyClient:
+    """A client that offers just what a test wants."""
+
+    def __init__(self, configure=lambda context: None):
+        self.context = SSL.Context(SSL.TLS_METHOD)
+        configure(self.context)
+
+    def clientConnectionForTLS(self, protocol):
+        return SSL.Connection(self.context, None)
+
+
+class LinkTLSTests(SynchronousTestCase):
+    def setUp(self):
+        self.authority = pki.CertificateAuthority.create(now())
+        self.pod = PodTLS(self.authority, now)
+
+    def connect(self, client_tls, server_tls=None):
+        self.server, self.client = End(), End()
+        self.wire = TLSWire(server_tls or self.pod, self.server, client_tls, self.client)
+        self.wire.run()
+
+    def assert_refused(self):
+        self.assertFalse(self.server.completed)
+        self.assertIsNotNone(self.server.lost)
+
+    def test_both_ends_know_each_other(self):
+        self.connect(link_tls(self.authority, "con_7"))
+        certificate = peer_certificate(self.server.transport)
+        self.assertEqual(pki.connector_id_of(certificate), "con_7")
+        self.assertEqual(self.server.transport.negotiatedProtocol, LINK_ALPN)
+        check_link_server(self.client.transport, self.authority.certificate, now())
+        self.client.transport.write(b"hello")
+        self.wire.run()
+        self.assertEqual(self.server.received, b"hello")
+
+    def test_a_bulk_cipher_with_hardware_behind_it_comes_first(self):
+        self.connect(link_tls(self.authority))
+        connection = self.client.transport.getHandle()
+        self.assertEqual(connection.get_cipher_name(), "TLS_AES_128_GCM_SHA256")
+
+    def test_tls_1_2_is_enough(self):
+        tls = link_tls(self.authority)
+        tls._context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        self.connect(tls)
+        self.assertTrue(self.server.completed)
+        self.assertEqual(self.client.transport.getHandle().get_protocol_version_name(), "TLSv1.2")
+
+    def test_tls_1_1_is_refused(self):
+        def old(context):
+            context.set_cipher_list(b"ALL:@SECLEVEL=0")
+            context.set_min_proto_version(SSL.TLS1_1_VERSION)
+            context.set_max_proto_version(SSL.TLS1_1_VERSION)
+
+        self.connect(AnyClient(old))
+        self.assert_refused()
+
+    def test_a_certificate_of_another_ca_is_refused(self):
+        other = pki.CertificateAuthority.create(now())
+        tls = link_tls(other)
+        tls._context.get_cert_store()
+        tls._context.set_verify(SSL.VERIFY_NONE)
+        self.connect(tls)
+        self.assert_refused()
+
+    def test_an_expired_certificate_is_refused(self):
+        self.connect(link_tls(self.authority, when=now() - 2 * DAY))
+        self.assert_refused()
+
+    def test_a_pod_certificate_is_no_client(self):
+        issued = self.authority.issue_pod_certificate(now())
+
+        def as_pod(context):
+            context.use_certificate(load_pem_x509_certificate(issued.pem))
+            context.use_privatekey(load_pem_private_key(issued.private_key_pem, None))
+            context.set_alpn_protos([LINK_ALPN])
+
+        self.connect(AnyClient(as_pod))
+        self.assert_refused()
+
+    def test_a_connector_takes_no_other_ca(self):
+        other = pki.CertificateAuthority.create(now())
+        self.connect(link_tls(self.authority), PodTLS(other, now))
+        self.assertFalse(self.client.completed)
+        self.assertIsNotNone(self.client.lost)
+
+    def test_a_connector_takes_no_other_connector_for_a_pod(self):
+        tls = link_tls(self.authority)
+
+        class Impostor(PodTLS):
+            def serverConnectionForTLS(self, protocol):
+                tls._context.set_verify(SSL.VERIFY_NONE)
+                return SSL.Connection(tls._context, None)
+
+        self.connect(link_tls(self.authority), Impostor(self.authority, now))
+        self.assertFalse(self.client.completed)
+
+    def test_without_certificate_or_alpn_nobody_is_anybody(self):
+        self.connect(AnyClient())
+        self.assertTrue(self.server.completed)
+        self.assertIsNone(peer_certificate(self.server.transport))
+        self.assertIsNone(self.server.transport.negotiatedProtocol)
+        with self.assertRaises(pki.UntrustedPod):
+            check_link_server(self.client.transport, self.authority.certificate, now())
+
+    def test_the_pod_renews_its_own_certificate_in_time(self):
+        times = [now() - timedelta(days=300)]
+        pod = PodTLS(self.authority, lambda: times[-1])
+
+        def shown():
+            self.connect(link_tls(self.authority), pod)
+            return peer_certificate(self.client.transport).serial_number
+
+        first = shown()
+        times.append(times[0] + timedelta(days=200))
+        self.assertEqual(shown(), first)
+        times.append(times[0] + timedelta(days=250))
+        self.assertNotEqual(shown(), first)
+
+    def test_key_and_certificate_must_fit(self):
+        issued = self.authority.sign_request(
+            pki.make_request(pki.new_private_key()), "con_1", now(), DAY
+        )
+        with self.assertRaises(ValueError):
+            LinkTLS(self.authority.certificate_pem, issued.pem, pki.new_private_key())
+
+
+class JoinTLSTests(SynchronousTestCase):
+    def setUp(self):
+        self.authority = pki.CertificateAuthority.create(now())
+        self.server, self.client = End(), End()
+
+    def connect(self, server_tls):
+        TLSWire(server_tls, self.server, JoinTLS(), self.client).run()
+
+    def test_finds_the_ca_by_its_digest(self):
+        self.connect(PodTLS(self.authority, now))
+        found = pinned_authority(self.client.transport, self.authority.pin, now())
+        self.assertEqual(found, self.authority.certificate)
+        self.assertEqual(self.server.transport.negotiatedProtocol, JOIN_ALPN)
+
+    def test_another_ca_is_another_pod(self):
+        self.connect(PodTLS(self.authority, now))
+        with self.assertRaises(JoinRefused) as caught:
+            pinned_authority(self.client.transport, bytes(32), now())
+        self.assertEqual(caught.exception.problem, JoinProblem.OTHER_POD)
+
+    def test_showing_the_ca_without_its_signature_is_not_enough(self):
+        other = pki.CertificateAuthority.create(now())
+        liar = pki.CertificateAuthority(self.authority.certificate, other.key)
+        self.connect(PodTLS(liar, now))
+        with self.assertRaises(JoinRefused) as caught:
+            pinned_authority(self.client.transport, self.authority.pin, now())
+        self.assertEqual(caught.exception.problem, JoinProblem.OTHER_POD)
