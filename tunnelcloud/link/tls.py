@@ -3,7 +3,7 @@
 One listener serves two protocols, told apart by ALPN.  On a link both ends show a certificate of
 the pods' CA, the pod's good for servers and the connector's for clients.  A connector that joins
 has no certificate yet; it knows the pod's CA by the digest in its join token.  No client is let in
-by the handshake alone: the protocol above looks at L{peer_certificate} once it is over.
+by the handshake alone: the protocol above looks at its certificate once it is over.
 
 Sessions are never resumed and never renegotiated, so that each connection proves anew who it is.
 """
@@ -121,7 +121,8 @@ def pinned_authority(
 
     :raises JoinRefused: the peer is no pod of that CA.
     """
-    chain = _connection(transport).get_peer_cert_chain(as_cryptography=True) or []
+    connection: SSL.Connection = transport.getHandle()
+    chain = connection.get_peer_cert_chain(as_cryptography=True) or []
     for certificate in chain[1:]:
         if certificate_pin(certificate) == ca_pin:
             try:
@@ -130,29 +131,6 @@ def pinned_authority(
                 raise JoinRefused(JoinProblem.OTHER_POD) from error
             return certificate
     raise JoinRefused(JoinProblem.OTHER_POD)
-
-
-def check_link_server(
-    transport: TLSMemoryBIOProtocol, authority: x509.Certificate, now: datetime
-) -> None:
-    """Check, after the handshake, that a connector has reached a pod that speaks links.
-
-    :raises UntrustedPod: it hasn't.
-    """
-    certificate = peer_certificate(transport)
-    if certificate is None or transport.negotiatedProtocol != LINK_ALPN:
-        raise UntrustedPod("the peer doesn't speak TunnelCloud's link protocol")
-    check_pod_certificate(certificate, authority, now)
-
-
-def peer_certificate(transport: TLSMemoryBIOProtocol) -> x509.Certificate | None:
-    """Give the peer's certificate, whose chain the handshake has checked; None without one."""
-    return _connection(transport).get_peer_certificate(as_cryptography=True)
-
-
-def _connection(transport: TLSMemoryBIOProtocol) -> SSL.Connection:
-    connection: SSL.Connection = transport.getHandle()
-    return connection
 
 
 def _context(private_key_pem: bytes = b"", certificate_pem: bytes = b"") -> SSL.Context:

@@ -1,0 +1,145 @@
+"""Looks names up without delaying anybody else.
+
+Each look-up has a thread of its own, since the system's resolver blocks, for half a minute if
+its servers are gone: in a shared pool a few dead names would hold up all others.  What holds: a
+name is looked up at most once at a time; what was found is good for 30 s, what failed for nobody;
+no more than L{MAX_LOOKUPS} are under way.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.python.failure import Failure
+from zope.interface import Interface, implementer
+
+from tunnelcloud.connector.addresses import Address, unmapped
+from tunnelcloud.domain.dialing import DialError, DialFailure
+
+CACHE_SECONDS = 30.0
+LOOKUP_TIMEOUT = 10.0
+MAX_LOOKUPS = 256
+"""How many look-ups, hanging ones included, may be under way at once."""
+
+_MAX_CACHED = 4096
+_NOT_FOUND = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
+
+
+class IReactorForLookups(IReactorTime, IReactorFromThreads):
+    """What a resolver needs of a reactor."""
+
+
+class IResolver(Interface):
+    """Turns names into addresses."""
+
+    def resolve(name: str) -> "Deferred[Sequence[Address]]":
+        """Give the addresses of a name, the preferred first (RFC 6724), at least one.
+
+        Fails with L{DialError}.  Cancelling affects nobody else who asked.
+        """
+
+
+def run_in_thread(function: Callable[[], None]) -> None:
+    """Start a thread that doesn't keep the process from ending."""
+    threading.Thread(target=function, name="look-up", daemon=True).start()
+
+
+def system_lookup(name: str) -> Sequence[Address]:
+    """Ask the system, blocking.
+
+    :raises OSError: it doesn't know.
+    """
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    # A dict keeps the order and drops what is there twice; a zone can't be connected to anyhow.
+    addresses = {unmapped(ip_address(str(info[4][0]).partition("%")[0])): None for info in found}
+    return tuple(addresses)
+
+
+@frozen
+class _Cached:
+    addresses: Sequence[Address]
+    good_until: float
+
+
+@implementer(IResolver)
+class ThreadedResolver:
+    """Asks the system's resolver.
+
+    :param lookup: what blocks; raises OSError.
+    :param start: runs a function in another thread.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorForLookups,
+        lookup: Callable[[str], Sequence[Address]] = system_lookup,
+        start: Callable[[Callable[[], None]], None] = run_in_thread,
+    ) -> None:
+        self._reactor = reactor
+        self._lookup = lookup
+        self._start = start
+        self._cache: dict[str, _Cached] = {}
+        self._waiting: dict[str, list[Deferred[Sequence[Address]]]] = {}
+
+    def resolve(self, name: str) -> "Deferred[Sequence[Address]]":
+        """Give the addresses of a name; see L{IResolver.resolve}."""
+        cached = self._cache.get(name)
+        if cached is not None and self._reactor.seconds() < cached.good_until:
+            return succeed(cached.addresses)
+        if name not in self._waiting:
+            if len(self._waiting) >= MAX_LOOKUPS:
+                return fail(DialError(DialFailure.LIMIT))
+            self._waiting[name] = []
+            self._start(lambda: self._look_up(name))
+        waiter: Deferred[Sequence[Address]] = Deferred(lambda _: self._forget(name, waiter))
+        self._waiting[name].append(waiter)
+        return waiter.addTimeout(
+            LOOKUP_TIMEOUT,
+            self._reactor,
+            lambda *_: Failure(DialError(DialFailure.NAME_LOOKUP_FAILED)),
+        )
+
+    def _look_up(self, name: str) -> None:
+        """Run in a thread of its own."""
+        outcome: Sequence[Address] | DialFailure
+        try:
+            outcome = self._lookup(name) or DialFailure.NAME_NOT_FOUND
+        except socket.gaierror as error:
+            found = error.errno not in _NOT_FOUND
+            outcome = DialFailure.NAME_LOOKUP_FAILED if found else DialFailure.NAME_NOT_FOUND
+        except (OSError, UnicodeError):
+            outcome = DialFailure.NAME_LOOKUP_FAILED
+        self._reactor.callFromThread(self._looked_up, name, outcome)
+
+    def _looked_up(self, name: str, outcome: "Sequence[Address] | DialFailure") -> None:
+        waiting = self._waiting.pop(name)
+        if not isinstance(outcome, DialFailure):
+            self._remember(name, outcome)
+        for waiter in waiting:
+            # One that is told may cancel another.
+            if waiter.called:
+                continue
+            if isinstance(outcome, DialFailure):
+                waiter.errback(DialError(outcome))
+            else:
+                waiter.callback(outcome)
+
+    def _remember(self, name: str, addresses: Sequence[Address]) -> None:
+        now = self._reactor.seconds()
+        if len(self._cache) >= _MAX_CACHED:
+            self._cache = {
+                name: cached for name, cached in self._cache.items() if now < cached.good_until
+            }
+        if len(self._cache) < _MAX_CACHED:
+            self._cache[name] = _Cached(addresses, now + CACHE_SECONDS)
+
+    def _forget(self, name: str, waiter: "Deferred[Sequence[Address]]") -> None:
+        waiting = self._waiting.get(name, [])
+        if waiter in waiting:
+            waiting.remove(waiter)
