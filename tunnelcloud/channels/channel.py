@@ -8,8 +8,9 @@ What holds, in words:
 - A peer sends no bytes after its EOF, and nothing after its CLOSE.
 - What was written counts as drained only when the connection's socket has taken it, or while the
   connection has little unsent.
-- A clean CLOSE of the peer is answered when all its bytes have been consumed: as long as they are
-  held somewhere, their credit is counted.  An abnormal one is answered at once.
+- A peer's CLOSE after its EOF is answered, and told to the user, when all its bytes have been
+  consumed: they are whole, so none is dropped, and as long as they are held somewhere their credit
+  is counted.  A CLOSE without EOF is answered at once.
 - After both closes nothing is left: queue empty, credit given back, number free.
 
 A channel knows its multiplexer and its user, and neither a socket nor a clock.
@@ -196,7 +197,7 @@ class Channel:
         due = self.window.consume(count)
         if self._eof_received:
             if self._close_received and not self.window.held:
-                self._send_close(True, "")
+                self._answer_close()
         elif due:
             self._connection.send(_pack_adjust(MSG_CHANNEL_WINDOW_ADJUST, self.remote_number, due))
 
@@ -278,13 +279,12 @@ class Channel:
         """Take the peer's CLOSE, and answer it."""
         self._check_open()
         if self.state is State.OPEN:
-            clean = self._eof_sent and self._eof_received
             assert self.window is not None
-            if clean and self.window.held:
-                self._close_received = True
-                return
-            self._send_close(clean, "" if clean else "closed by the peer")
-        self._end()
+            self._close_received = True
+            if not (self._eof_received and self.window.held):
+                self._answer_close()
+        else:
+            self._end()
 
     def connection_lost(self, reason: str) -> None:
         """End at once: nothing can be sent any more."""
@@ -394,6 +394,10 @@ class Channel:
             self._connection.send(ChannelEof(self.remote_number).encode())
         if self._close_wanted:
             self._send_close(True, "")
+
+    def _answer_close(self) -> None:
+        clean = self._eof_sent and self._eof_received
+        self._send_close(clean, "" if clean else "closed by the peer")
 
     def _send_close(self, clean: bool, reason: str) -> None:
         self._queue.clear()

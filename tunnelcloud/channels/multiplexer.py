@@ -64,6 +64,8 @@ OnReply = Callable[[bytes | None], None]
 class Multiplexer(Connection):
     """Channels over one connection.
 
+    @ivar on_idle: called when the last channel is over, while the connection lasts.
+
     :param transport: takes the messages.
     :param user: hears of the peer's opens and global requests.
     :param account: where the credit of channels comes from that bring no account of their own.
@@ -87,6 +89,7 @@ class Multiplexer(Connection):
         self.max_packet_size = max_packet_size
         self.paused = False
         self.lost = False
+        self.on_idle: Callable[[], None] | None = None
         self._channels: dict[int, Channel] = {}
         self._next_number = 0
         self._waiting: deque[Channel] = deque()
@@ -224,7 +227,9 @@ class Multiplexer(Connection):
 
     def forget(self, channel: Channel) -> None:
         """Free the number of a channel that is over."""
-        self._channels.pop(channel.number, None)
+        gone = self._channels.pop(channel.number, None)
+        if gone and not self._channels and not self.lost and self.on_idle is not None:
+            self.on_idle()
 
     # Inner workings.
 

@@ -1,0 +1,179 @@
+"""A channel joined to a real TCP connection: ends, resets and back-pressure."""
+
+import socket
+import struct
+
+from twisted.internet import defer, protocol, reactor
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from tests.channels.wires import End, Pair, stream
+from tunnelcloud.channels.splice import END_REASON_REQUEST
+from tunnelcloud.link.tcp import READ_AHEAD, TargetStream
+
+KIB = 1024
+
+
+def reset(sock):
+    """Close with RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+class TargetStreamTests(TestCase):
+    """The target is a plain socket that a test reads and writes step by step."""
+
+    @defer.inlineCallbacks
+    def setUp(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listener.close)
+        self.pair = Pair()
+        self.client = End()
+        self.client.channel = self.pair.a.open_channel(b"direct-tcpip", b"", self.client)
+        self.pair.settle()
+        self.channel = self.pair.users[1].asked[0][0]
+        creator = protocol.ClientCreator(reactor, TargetStream, self.channel)
+        self.stream = yield creator.connectTCP(*self.listener.getsockname())
+        self.addCleanup(self.drop)
+        self.target, _ = self.listener.accept()
+        self.addCleanup(self.target.close)
+        self.target.setblocking(False)
+        self.pair.settle()
+        self.assertTrue(self.client.is_open)
+
+    def drop(self):
+        self.pair.lose()
+        return self.until(lambda: not self.stream.transport.connected)
+
+    @defer.inlineCallbacks
+    def until(self, condition):
+        """Turn the reactor, delivering all messages, until something holds."""
+        turns = 0
+        while not condition():
+            self.pair.settle()
+            yield deferLater(reactor, 0.001, lambda: None)
+            turns += 1
+            self.assertLess(turns, 5000, "it never came to be")
+
+    def read(self):
+        """What the target has to read; b"" at the end of the stream, None when there is nothing."""
+        try:
+            return self.target.recv(1 << 20)
+        except BlockingIOError:
+            return None
+
+    @defer.inlineCallbacks
+    def test_half_close_each_way(self):
+        self.client.eager = True
+        self.client.write(100 * KIB)
+        self.client.send_eof()
+        seen = bytearray()
+
+        def ended():
+            data = self.read()
+            seen.extend(data or b"")
+            return data == b""
+
+        yield self.until(ended)
+        self.assertEqual(seen, stream(0, 100 * KIB))
+        self.assertIsNone(self.client.end)
+        self.target.send(stream(0, 5000))
+        yield self.until(lambda: self.client.received == 5000)
+        self.target.close()
+        yield self.until(lambda: self.client.end)
+        self.assertTrue(self.client.eof_seen)
+        self.assertEqual(self.client.end, (True, ""))
+
+    @defer.inlineCallbacks
+    def test_target_ends_first(self):
+        self.client.eager = True
+        self.target.send(stream(0, 3000))
+        self.target.shutdown(socket.SHUT_WR)
+        yield self.until(lambda: self.client.eof_seen)
+        self.client.write(10 * KIB)
+        self.client.send_eof()
+        seen = bytearray()
+        yield self.until(lambda: seen.extend(self.read() or b"") or len(seen) == 10 * KIB)
+        yield self.until(lambda: self.client.end)
+        self.assertEqual(self.client.end, (True, ""))
+        self.assertEqual(self.read(), b"")
+
+    @defer.inlineCallbacks
+    def test_reset_is_no_end_of_stream(self):
+        self.client.write(1)
+        yield self.until(lambda: self.read())
+        reset(self.target)
+        yield self.until(lambda: self.client.end)
+        self.assertEqual(self.client.end, (False, "closed by the peer"))
+        self.assertFalse(self.client.eof_seen)
+        self.assertEqual(self.client.requests, [(END_REASON_REQUEST, b"reset")])
+
+    @defer.inlineCallbacks
+    def test_reset_after_its_end_leaves_the_stream_whole(self):
+        size = READ_AHEAD // 2
+        self.pair.b.pause_sending()
+        sent = 0
+        while sent < size:
+            sent += self.target.send(stream(sent, min(16 * KIB, size - sent)))
+            yield self.until(lambda sent=sent: self.channel.queued == sent)
+        self.target.shutdown(socket.SHUT_WR)
+        yield self.until(lambda: self.stream._target_ended)
+        reset(self.target)
+        self.client.eager = True
+        self.client.write(64 * KIB)
+        yield self.until(lambda: self.stream._lost)
+        self.assertIsNone(self.client.end)
+        self.pair.b.resume_sending()
+        yield self.until(lambda: self.client.end)
+        self.assertEqual(self.client.received, size)
+        self.assertTrue(self.client.eof_seen)
+        self.assertEqual(self.client.end, (False, "closed by the peer"))
+
+    @defer.inlineCallbacks
+    def test_lost_client_resets_the_target(self):
+        self.client.channel.close("gone")
+        yield self.until(lambda: not self.stream.transport.connected)
+        with self.assertRaises(ConnectionResetError):
+            yield self.until(self.read)
+
+    @defer.inlineCallbacks
+    def test_target_that_does_not_read_holds_the_client(self):
+        window = self.channel.window
+        self.client.write(32 << 20)
+        previous = -1
+        while self.client.drained_bytes != previous:
+            previous = self.client.drained_bytes
+            for _ in range(50):
+                self.pair.settle()
+                yield deferLater(reactor, 0.001, lambda: None)
+        self.assertEqual(window.granted, 0)
+        self.assertLess(self.client.drained_bytes, 16 << 20)
+        seen = 0
+        end = 32 << 20
+
+        def read_all():
+            nonlocal seen
+            while data := self.read():
+                self.assertEqual(data[:64], stream(seen, len(data[:64])))
+                seen += len(data)
+            return seen == end
+
+        yield self.until(read_all)
+
+    @defer.inlineCallbacks
+    def test_client_that_does_not_read_holds_the_target(self):
+        sent = 0
+        idle = 0
+        while idle < 100:
+            try:
+                sent += self.target.send(stream(sent, 64 * KIB))
+                idle = 0
+            except BlockingIOError:
+                idle += 1
+            self.pair.settle()
+            yield deferLater(reactor, 0.0005, lambda: None)
+        self.assertLessEqual(self.channel.queued, 2 * READ_AHEAD)
+        self.assertEqual(self.client.received, 64 * KIB)
+        self.client.eager = True
+        self.client.consume(64 * KIB)
+        yield self.until(lambda: self.client.received == sent)

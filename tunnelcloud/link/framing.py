@@ -1,0 +1,121 @@
+"""Frames of a link: a uint32 length, then one message of the connection protocol.
+
+What holds: a message is handed on only when it is there in full, and at most once; a whole frame
+inside one read is handed on without being copied; what is kept between reads is less than one
+frame, and each of its bytes was copied once.
+
+This module knows bytes only.
+"""
+
+import struct
+from collections.abc import Iterator
+
+from tunnelcloud.channels.messages import ProtocolError
+
+MAX_FRAME = 256 * 1024
+"""The longest message a frame may hold, in bytes."""
+
+_HEAD = 4
+_unpack_length = struct.Struct(">I").unpack_from
+_pack_length_into = struct.Struct(">I").pack_into
+
+
+class FrameReader:
+    """Cuts a stream of bytes into messages."""
+
+    __slots__ = ("_partial",)
+
+    def __init__(self) -> None:
+        self._partial = bytearray()
+
+    @property
+    def kept(self) -> int:
+        """How many bytes of an unfinished frame are kept."""
+        return len(self._partial)
+
+    def feed(self, data: "bytes | bytearray | memoryview") -> Iterator[memoryview]:
+        """Take what one read brought; yield the messages that it completes.
+
+        A message is valid until the next is asked for.
+
+        :raises ProtocolError: a frame is empty or longer than L{MAX_FRAME}.
+        """
+        view = memoryview(data)
+        offset = 0
+        if self._partial:
+            offset = self._complete(view)
+            if offset < 0:
+                return
+            partial, self._partial = self._partial, bytearray()
+            yield memoryview(partial)[_HEAD:]
+        end = len(view)
+        while end - offset >= _HEAD:
+            after = offset + _HEAD + _checked_length(view, offset)
+            if after > end:
+                break
+            yield view[offset + _HEAD : after]
+            offset = after
+        if offset < end:
+            self._partial += view[offset:]
+
+    def _complete(self, view: memoryview) -> int:
+        """Add what the unfinished frame lacks; return where the next starts, or -1."""
+        partial = self._partial
+        taken = 0
+        if len(partial) < _HEAD:
+            taken = min(_HEAD - len(partial), len(view))
+            partial += view[:taken]
+            if len(partial) < _HEAD:
+                return -1
+        missing = _HEAD + _checked_length(partial, 0) - len(partial)
+        if len(view) - taken < missing:
+            partial += view[taken:]
+            return -1
+        partial += view[taken : taken + missing]
+        return taken + missing
+
+
+def _checked_length(data: "bytearray | memoryview", offset: int) -> int:
+    length: int = _unpack_length(data, offset)[0]
+    if not 0 < length <= MAX_FRAME:
+        raise ProtocolError(f"a frame of {length} bytes")
+    return length
+
+
+class FrameBuffer:
+    """Gathers frames, so that all that one read brought leaves in one write.
+
+    @ivar size: how many bytes wait.
+    """
+
+    __slots__ = ("_buffer", "_view", "size")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray(_HEAD + MAX_FRAME)
+        self._view = memoryview(self._buffer)
+        self.size = 0
+
+    def fits(self, length: int) -> bool:
+        """Whether a message of C{length} bytes fits beside what waits.  All fit when none does."""
+        return self.size + _HEAD + length <= len(self._buffer)
+
+    def append(self, head: bytes, data: "bytes | memoryview") -> None:
+        """Add a message, C{head} followed by C{data}; both are copied.
+
+        :raises ValueError: the message doesn't fit.
+        """
+        body = self.size + _HEAD + len(head)
+        end = body + len(data)
+        if end > len(self._buffer):
+            raise ValueError("the message does not fit")
+        _pack_length_into(self._buffer, self.size, end - self.size - _HEAD)
+        self._view[self.size + _HEAD : body] = head
+        if data:
+            self._view[body:end] = data
+        self.size = end
+
+    def take(self) -> memoryview:
+        """Return all that waits, valid until the next L{append}."""
+        taken = self._view[: self.size]
+        self.size = 0
+        return taken

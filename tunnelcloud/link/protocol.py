@@ -1,0 +1,323 @@
+"""One TLS connection between a pod and a connector, from handshake to loss; both ends of it.
+
+What holds, in words:
+
+- Nothing of the peer is acted upon before TLS is up, ALPN is right, the owner has accepted the
+  certificate, and the peer has said hello.  Each of these has one deadline.
+- Only pods open channels; a connector that opens one loses its link.
+- Any byte received proves life.  After 45 seconds without one the link is over, and its channels
+  end at once, with a reason.
+- An exception while a message is handled ends this link and no other, with one log line.
+
+The module knows TLS from the handshake's outcome only; certificates are its owner's affair.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from cryptography import x509
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHandshakeListener,
+    IPushProducer,
+    IReactorTime,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tunnelcloud.channels.channel import Channel
+from tunnelcloud.channels.interfaces import (
+    IChannel,
+    IChannelUser,
+    IConnectionUser,
+    IMessageTransport,
+)
+from tunnelcloud.channels.messages import ProtocolError
+from tunnelcloud.channels.multiplexer import Multiplexer
+from tunnelcloud.channels.windows import KIB, CreditAccount
+from tunnelcloud.link.framing import FrameBuffer, FrameReader
+from tunnelcloud.link.interfaces import ILinkOwner
+from tunnelcloud.link.requests import (
+    DRAIN,
+    HELLO,
+    PING,
+    Document,
+    Handler,
+    Hello,
+    pack,
+    read_hello,
+    unpack,
+)
+from tunnelcloud.link.tls import LINK_ALPN, peer_certificate
+
+HANDSHAKE_TIMEOUT = 20.0
+"""Seconds from the connection to the peer's hello."""
+
+PING_INTERVAL = 10.0
+"""Seconds between two pings."""
+
+SILENCE_LIMIT = 34.0
+"""Seconds without a byte after which a ping's turn ends the link: 44 s at the latest."""
+
+MAX_PACKET_SIZE = 128 * KIB
+FLUSH_SIZE = 128 * KIB
+MAX_CHANNELS = 10_000
+"""A link's own bound; the pod's limits are lower and told in words."""
+
+
+class End(Enum):
+    """Which end of a link this is."""
+
+    POD = "pod"
+    CONNECTOR = "connector"
+
+
+@implementer(IHandshakeListener, IPushProducer, IMessageTransport, IConnectionUser)
+class LinkProtocol(Protocol):
+    """One end of a link.
+
+    :param handlers: answers to global requests by name, beside those a link answers itself.
+
+    @ivar multiplexer: its channels.
+    @ivar peer: the peer's hello, once it came.
+    @ivar peer_certificate: the peer's certificate, once TLS is up.
+    @ivar peer_drains: the peer asked for no new channels.
+    @ivar round_trip: seconds the last answered ping took; None before.
+    """
+
+    transport: Any  # a LinkTransport; no interface says all that is used of it
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        end: End,
+        hello: Hello,
+        owner: ILinkOwner,
+        clock: IReactorTime,
+        *,
+        account: CreditAccount,
+        handlers: Mapping[bytes, Handler],
+    ) -> None:
+        self.end = end
+        self.owner = owner
+        self.peer: Hello | None = None
+        self.peer_certificate: x509.Certificate | None = None
+        self.peer_drains = False
+        self.drains = False
+        self.round_trip: float | None = None
+        self.multiplexer = Multiplexer(
+            self,
+            self,
+            account=account,
+            max_channels=MAX_CHANNELS,
+            max_packet_size=MAX_PACKET_SIZE,
+        )
+        self._hello = hello
+        self._clock = clock
+        self._handlers = handlers
+        self._frames = FrameReader()
+        self._unsent = FrameBuffer()
+        self._flush_call: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
+        self._last_received = 0.0
+        self._encrypted = False
+        self._over = ""
+
+    # What owners call.
+
+    @property
+    def ready(self) -> bool:
+        """Whether channels may be opened."""
+        return self.peer is not None and not (self.peer_drains or self.drains or self._over)
+
+    @property
+    def channel_count(self) -> int:
+        """How many channels there are, pending ones included: the link's load."""
+        return self.multiplexer.channel_count
+
+    def open_channel(
+        self, channel_type: bytes, data: bytes, user: IChannelUser, account: CreditAccount
+    ) -> Channel:
+        """Ask the connector for a channel; only a pod may."""
+        assert self.end is End.POD
+        return self.multiplexer.open_channel(channel_type, data, user, account)
+
+    def request(self, name: bytes, document: Document) -> None:
+        """Send a global request that wants no reply."""
+        self.multiplexer.send_global_request(name, pack(document))
+
+    def drain(self) -> None:
+        """Have no new channels, and end the link when the last is over."""
+        if not self.drains and not self._over:
+            self.drains = True
+            self.request(DRAIN, {})
+            self.multiplexer.on_idle = self._idle
+            if not self.multiplexer.channel_count:
+                self._idle()
+
+    def disconnect(self, reason: str) -> None:
+        """End the link and its channels at once; C{reason} goes to logs and to the audit."""
+        if not self._over:
+            self._over = reason
+            self.multiplexer.connection_lost(reason)
+            self.transport.abortConnection()
+
+    # What the TLS transport calls.
+
+    def connectionMade(self) -> None:
+        """Wait for TLS, but not for ever."""
+        self._timer = self._clock.callLater(HANDSHAKE_TIMEOUT, self.disconnect, "no hello in time")
+
+    def handshakeCompleted(self) -> None:
+        """Say hello to a peer that is what it must be; drop another."""
+        protocol = self.transport.negotiatedProtocol
+        if protocol != LINK_ALPN:
+            self.disconnect(f"the peer speaks {protocol!r}, not {LINK_ALPN!r}")
+            return
+        self.peer_certificate = peer_certificate(self.transport)
+        refusal = self.owner.link_refusal(self, self.peer_certificate)
+        if refusal is not None:
+            self.disconnect(refusal)
+            return
+        self._encrypted = True
+        self.transport.registerProducer(self, True)
+        self.request(HELLO, self._hello.document())
+
+    def dataReceived(self, data: "bytes | memoryview") -> None:
+        """Handle all messages that one read completed."""
+        self._last_received = self._clock.seconds()
+        if self._over:
+            return
+        try:
+            receive = self.multiplexer.message_received
+            for message in self._frames.feed(data):
+                receive(message)
+                if self.multiplexer.lost:
+                    return
+        except ProtocolError as error:
+            self.end_connection(0, str(error))
+        except Exception:
+            self._log.failure("Link with {peer} failed", peer=self.peer_name)
+            self.disconnect("internal error")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End all channels."""
+        was_ready = self.peer is not None
+        self._over = self._over or reason.getErrorMessage()
+        for call in (self._timer, self._flush_call):
+            if call is not None and call.active():
+                call.cancel()
+        self.multiplexer.connection_lost(self._over)
+        if was_ready:
+            self.owner.link_lost(self, self._over)
+
+    def pauseProducing(self) -> None:
+        """Let channels queue: too much is unsent."""
+        self.multiplexer.pause_sending()
+
+    def resumeProducing(self) -> None:
+        """Let channels send: the socket has taken all."""
+        if self._unsent.size:
+            self._flush()
+        if not self._over:
+            self.multiplexer.resume_sending()
+
+    def stopProducing(self) -> None:
+        """Nothing is to be done: the loss of the connection is told elsewhere."""
+
+    @property
+    def peer_name(self) -> str:
+        """What the peer calls itself, for logs."""
+        return self.peer.name if self.peer is not None else "an unknown peer"
+
+    # IMessageTransport.
+
+    def send_message(self, head: bytes, data: "bytes | memoryview" = b"") -> None:
+        """Send a message, together with others of the same turn of the reactor."""
+        unsent = self._unsent
+        if not unsent.fits(len(head) + len(data)):
+            self._flush()
+        unsent.append(head, data)
+        if unsent.size >= FLUSH_SIZE:
+            self._flush()
+        elif self._flush_call is None:
+            self._flush_call = self._clock.callLater(0, self._flush_later)
+
+    def end_connection(self, reason_code: int, description: str) -> None:
+        """End the link: the peer broke a rule."""
+        self._log.warn(
+            "Link with {peer} broke the protocol: {rule}", peer=self.peer_name, rule=description
+        )
+        self.disconnect(f"protocol error: {description}")
+
+    # IConnectionUser.
+
+    def channel_open_requested(self, channel: IChannel, channel_type: bytes, data: bytes) -> None:
+        """Hand a pod's wish on; a connector may have none."""
+        if self.end is End.POD:
+            raise ProtocolError("a connector opened a channel")
+        if self.peer is None:
+            raise ProtocolError("a channel before hello")
+        self.owner.channel_requested(self, channel, channel_type, data)
+
+    def global_request_received(self, name: bytes, data: bytes) -> "bytes | None":
+        """Answer from the table; nothing but hello comes first."""
+        if name == HELLO:
+            return self._hello_received(unpack(data))
+        if self.peer is None:
+            raise ProtocolError(f"{name!r} before hello")
+        if name == PING:
+            return b""
+        if name == DRAIN:
+            self.peer_drains = True
+            return b""
+        handler = self._handlers.get(name)
+        reply = None if handler is None else handler(self, unpack(data))
+        return None if reply is None else pack(reply)
+
+    # Inner workings.
+
+    def _hello_received(self, document: Document) -> bytes:
+        if self.peer is not None:
+            raise ProtocolError("a second hello")
+        peer = read_hello(document)
+        self.peer = peer
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._clock.callLater(PING_INTERVAL, self._keep_alive)
+        self.owner.link_ready(self)
+        return b""
+
+    def _keep_alive(self) -> None:
+        now = self._clock.seconds()
+        silence = now - self._last_received
+        if silence >= SILENCE_LIMIT:
+            self.disconnect(f"the peer was silent for {silence:.0f} s")
+            return
+
+        def answered(reply: "bytes | None") -> None:
+            if reply is not None:
+                self.round_trip = self._clock.seconds() - now
+
+        self.multiplexer.send_global_request(PING, b"", answered)
+        self._timer = self._clock.callLater(PING_INTERVAL, self._keep_alive)
+
+    def _flush_later(self) -> None:
+        self._flush_call = None
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._unsent.size and self._encrypted:
+            self.transport.write(self._unsent.take())
+
+    def _idle(self) -> None:
+        if not self._over:
+            self._over = "drained"
+            self._flush()
+            self.multiplexer.connection_lost(self._over)
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()

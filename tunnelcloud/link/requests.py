@@ -1,0 +1,102 @@
+"""What pod and connector tell each other beside channels: global requests named C{…@tunnelcloud}.
+
+Each carries one JSON object.  A side that doesn't know a request answers REQUEST_FAILURE, so a
+newer peer may ask for more than an older one grants.  Replies come in order: a handler answers at
+once, and what takes time comes back as a request of its own.
+
+This module knows names and documents; which side asks what is the owners' affair.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.channels.messages import ProtocolError
+
+HELLO = b"hello@tunnelcloud"
+"""Both ways, first: version, software, name, capabilities."""
+
+PING = b"ping@tunnelcloud"
+"""Both ways: answered at once, with nothing."""
+
+DRAIN = b"drain@tunnelcloud"
+"""Both ways: the sender wants no new channels; open ones go on."""
+
+PODS = b"pods@tunnelcloud"
+"""Pod to connector: where the pods are."""
+
+HEALTH = b"health@tunnelcloud"
+"""Pod to connector: what to check.  Connector to pod: what was found."""
+
+RENEW = b"renew@tunnelcloud"
+"""Connector to pod: a CSR.  Pod to connector: the new certificate."""
+
+LINK_VERSION = 1
+MAX_DOCUMENT = 64 * 1024
+
+Document = Mapping[str, Any]
+Handler = Callable[[Any, Document], Document | None]
+"""Called with the link and the request's document; the reply's document, or None to refuse."""
+
+
+@frozen
+class Hello:
+    """What one side says of itself.
+
+    @ivar name: what it calls itself, for logs.
+    @ivar software: the version of its program.
+    @ivar capabilities: names of what it can do beyond link version 1.
+    """
+
+    name: str
+    software: str
+    capabilities: frozenset[str] = frozenset()
+    version: int = LINK_VERSION
+
+    def document(self) -> Document:
+        """Return the request's document."""
+        return {
+            "version": self.version,
+            "name": self.name,
+            "software": self.software,
+            "capabilities": sorted(self.capabilities),
+        }
+
+
+def read_hello(document: Document) -> Hello:
+    """Read the peer's hello.
+
+    :raises ProtocolError: a field is missing or of a wrong type, or no version is shared.
+    """
+    version, name, software = (document.get(key) for key in ("version", "name", "software"))
+    capabilities = document.get("capabilities", [])
+    if not isinstance(version, int) or version < LINK_VERSION:
+        raise ProtocolError(f"link version {version!r} is not spoken here")
+    if not isinstance(name, str) or not isinstance(software, str):
+        raise ProtocolError("hello without a name or a software version")
+    if not isinstance(capabilities, list) or not all(isinstance(c, str) for c in capabilities):
+        raise ProtocolError("hello without a list of capabilities")
+    return Hello(name[:255], software[:64], frozenset(capabilities), version)
+
+
+def pack(document: Document) -> bytes:
+    """Return a document's bytes."""
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def unpack(data: bytes) -> Document:
+    """Read a document.
+
+    :raises ProtocolError: it is too long, or no JSON object.
+    """
+    if len(data) > MAX_DOCUMENT:
+        raise ProtocolError(f"a document of {len(data)} bytes")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise ProtocolError("a document that is no JSON object")
+    return document
