@@ -51,7 +51,7 @@ from tunnelcloud.link.requests import (
     read_hello,
     unpack,
 )
-from tunnelcloud.link.tls import LINK_ALPN, peer_certificate
+from tunnelcloud.link.tls import LINK_ALPN
 
 HANDSHAKE_TIMEOUT = 20.0
 """Seconds from the connection to the peer's hello."""
@@ -178,7 +178,9 @@ class LinkProtocol(Protocol):
         if protocol != LINK_ALPN:
             self.disconnect(f"the peer speaks {protocol!r}, not {LINK_ALPN!r}")
             return
-        self.peer_certificate = peer_certificate(self.transport)
+        self.peer_certificate = self.transport.getHandle().get_peer_certificate(
+            as_cryptography=True
+        )
         refusal = self.owner.link_refusal(self, self.peer_certificate)
         if refusal is not None:
             self.disconnect(refusal)
