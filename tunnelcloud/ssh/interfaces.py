@@ -67,6 +67,12 @@ class IAccess(Interface):
         :raises LoginRefused: when it opens nothing, or was used or expired.
         """
 
+    def login_failed(attempt: LoginAttempt, method: str, reason: str) -> None:
+        """Record a login that the front door itself refused (a bad signature).
+
+        :param method: C{"key"} or C{"token"}.
+        """
+
 
 class ISessionConnection(Interface):
     """One authenticated SSH connection, as the pod may handle it."""
@@ -147,7 +153,11 @@ class ISessionAvatar(Interface):
         """
 
     def logged_out(reason: str) -> None:
-        """The connection is over, for whatever reason.  Called once."""
+        """The connection is over, for whatever reason.
+
+        Called once, before cred's logout; also for a session whose client had left before it was
+        attached.
+        """
 
 
 class IFloodControl(Interface):

@@ -1,0 +1,322 @@
+"""The login as a state machine (RFC 4252, RFC 4256): events in, actions out.
+
+It knows neither a connection, a key nor a clock, and whoever drives it does what it says, in that
+order.  What holds, in words:
+
+- Only what was judged in answer to the request now in flight can let anyone in: each question
+  has a number of its own, and an answer to another one only gets its session discarded.
+- There is one winner: after it, and after the end, nothing is answered.
+- One request is in flight; a second one ends the connection.
+- A question about a key never leads to a session, only a signed request does.
+- The sixth failure and the twenty-first question about a key end the connection.  Keys that open
+  nothing count as questions, signed or not, since agents offer many.
+"""
+
+from enum import Enum, auto
+
+from attrs import field, frozen
+
+from tunnelcloud.channels.messages import ProtocolError, Reader
+
+
+@frozen
+class KeyRequest:
+    """The client offers a key; with C{signature} None it only asks whether that would do."""
+
+    user: bytes
+    algorithm: bytes
+    key_blob: bytes
+    signature: bytes | None = None
+
+
+@frozen
+class TokenRequest:
+    """The client sends a token as its password."""
+
+    user: bytes
+    token: str = field(repr=False)
+
+
+@frozen
+class PromptRequest:
+    """The client wants to be asked for a token."""
+
+    user: bytes
+
+
+@frozen
+class OtherRequest:
+    """A request for a method that isn't offered, or for "none"."""
+
+    user: bytes
+    method: bytes
+
+
+Request = KeyRequest | TokenRequest | PromptRequest | OtherRequest
+
+
+@frozen
+class OfferKey:
+    """Ask whether the key opens anything; answer with L{Authentication.offered}."""
+
+    question: int
+    request: KeyRequest
+
+
+@frozen
+class LoginWithKey:
+    """Verify signature and login; answer with C{granted} or C{refused}."""
+
+    question: int
+    request: KeyRequest
+
+
+@frozen
+class LoginWithToken:
+    """Verify and spend the token; answer with C{granted} or C{refused}."""
+
+    question: int
+    request: TokenRequest
+
+
+@frozen
+class SendKeyOk:
+    """Send USERAUTH_PK_OK."""
+
+    request: KeyRequest
+
+
+@frozen
+class SendPrompt:
+    """Send USERAUTH_INFO_REQUEST."""
+
+
+@frozen
+class SendBanner:
+    """Send USERAUTH_BANNER with a line for the user."""
+
+    text: str
+
+
+@frozen
+class SendFailure:
+    """Send USERAUTH_FAILURE with the list of methods."""
+
+
+@frozen
+class Penalise:
+    """Count an offence of the source address."""
+
+
+@frozen
+class Succeed:
+    """Send USERAUTH_SUCCESS and hand the connection over to the session."""
+
+    session: object
+
+
+@frozen
+class Discard:
+    """Log the session out: nobody is there to use it."""
+
+    session: object
+
+
+@frozen
+class End:
+    """End the connection, telling why."""
+
+    text: str
+
+
+Action = (
+    OfferKey
+    | LoginWithKey
+    | LoginWithToken
+    | SendKeyOk
+    | SendPrompt
+    | SendBanner
+    | SendFailure
+    | Penalise
+    | Succeed
+    | Discard
+    | End
+)
+Actions = tuple[Action, ...]
+
+
+class State(Enum):
+    """What the machine waits for."""
+
+    REQUEST = auto()
+    VERDICT = auto()
+    TOKEN = auto()
+    OVER = auto()
+
+
+class Authentication:
+    """One connection's login.
+
+    :param failures: how many failures end the connection.
+    :param queries: how many questions about keys are answered.
+    """
+
+    def __init__(self, failures: int, queries: int) -> None:
+        self.state = State.REQUEST
+        self._failures_left = failures
+        self._queries_left = queries
+        self._question = 0
+        self._request: Request | None = None
+
+    def requested(self, request: Request) -> Actions:
+        """Take a request of the client."""
+        if self.state is State.OVER:
+            return ()
+        if self.state is State.VERDICT:
+            return self._end("a login request before the last one was answered")
+        if self.state is State.TOKEN:
+            # A new request gives up the prompt (RFC 4256, 3.1); asking costs an attempt.
+            self.state = State.REQUEST
+            self._failures_left -= 1
+            if self._failures_left <= 0:
+                return self._end("too many failed logins")
+        match request:
+            case KeyRequest():
+                return self._ask(request, OfferKey)
+            case TokenRequest():
+                return self._ask(request, LoginWithToken)
+            case PromptRequest():
+                self.state = State.TOKEN
+                self._request = request
+                return (SendPrompt(),)
+            case OtherRequest(method=b"none"):
+                return self._queried()
+            case OtherRequest():
+                return self._failed()
+
+    def answered(self, token: str | None) -> Actions:
+        """Take the answer to the prompt; None is one that isn't as it was asked for."""
+        if self.state is State.OVER:
+            return ()
+        if self.state is not State.TOKEN:
+            return self._end("an answer that nobody asked for")
+        assert isinstance(self._request, PromptRequest)
+        self.state = State.REQUEST
+        if token is None:
+            return self._failed()
+        return self._ask(TokenRequest(self._request.user, token), LoginWithToken)
+
+    def offered(self, question: int, acceptable: bool) -> Actions:
+        """Take the verdict on a key."""
+        if not self._awaits(question):
+            return ()
+        request = self._request
+        assert isinstance(request, KeyRequest)
+        self.state = State.REQUEST
+        if not acceptable:
+            return self._queried()
+        if request.signature is not None:
+            return self._ask(request, LoginWithKey)
+        if self._queries_left <= 0:
+            return self._queried()
+        self._queries_left -= 1
+        return (SendKeyOk(request),)
+
+    def granted(self, question: int, session: object) -> Actions:
+        """Take a session that was made in answer to a question."""
+        if not self._awaits(question):
+            return (Discard(session),)
+        self.state = State.OVER
+        self._request = None
+        return (Succeed(session),)
+
+    def refused(self, question: int, text: str = "", offence: bool = True) -> Actions:
+        """Take a refusal, with a line for the user or C{""}."""
+        if not self._awaits(question):
+            return ()
+        self.state = State.REQUEST
+        banner: Actions = (SendBanner(text),) if text else ()
+        penalty: Actions = (Penalise(),) if offence else ()
+        return (*banner, *penalty, *self._failed())
+
+    def closed(self) -> None:
+        """Take the end of the connection."""
+        self.state = State.OVER
+        self._request = None
+
+    def _awaits(self, question: int) -> bool:
+        return self.state is State.VERDICT and question == self._question
+
+    def _ask(
+        self,
+        request: KeyRequest | TokenRequest,
+        action: "type[OfferKey | LoginWithKey | LoginWithToken]",
+    ) -> Actions:
+        self.state = State.VERDICT
+        self._request = request
+        self._question += 1
+        return (action(self._question, request),)  # type: ignore[arg-type]
+
+    def _queried(self) -> Actions:
+        if self._queries_left <= 0:
+            return self._end("too many keys were offered")
+        self._queries_left -= 1
+        return (SendFailure(),)
+
+    def _failed(self) -> Actions:
+        self._failures_left -= 1
+        if self._failures_left <= 0:
+            return self._end("too many failed logins")
+        return (SendFailure(),)
+
+    def _end(self, text: str) -> Actions:
+        self.closed()
+        return (End(text),)
+
+
+def read_request(payload: bytes) -> Request:
+    """Read a USERAUTH_REQUEST's payload, without the message's number (RFC 4252, 5).
+
+    :raises ProtocolError: it isn't one, or is for another service than C{ssh-connection}.
+    """
+    reader = Reader(payload)
+    user, service, method = reader.string(), reader.string(), reader.string()
+    if service != b"ssh-connection":
+        raise ProtocolError("a login for a service that doesn't exist")
+    if method == b"publickey":
+        signed = reader.boolean()
+        algorithm, key_blob = reader.string(), reader.string()
+        signature = reader.string() if signed else None
+        reader.end()
+        return KeyRequest(user, algorithm, key_blob, signature)
+    if method == b"password":
+        changes = reader.boolean()
+        password = reader.string()
+        if changes:
+            return OtherRequest(user, b"password change")
+        reader.end()
+        return TokenRequest(user, _token(password))
+    if method == b"keyboard-interactive":
+        return PromptRequest(user)
+    return OtherRequest(user, method)
+
+
+def read_answer(payload: bytes) -> str | None:
+    """Read a USERAUTH_INFO_RESPONSE's payload: the token, or None unless it is one answer.
+
+    :raises ProtocolError: it isn't such a message.
+    """
+    reader = Reader(payload)
+    if reader.uint32() != 1:
+        return None
+    answer = reader.string()
+    reader.end()
+    return _token(answer)
+
+
+_LONGEST_TOKEN = 1024
+
+
+def _token(raw: bytes) -> str:
+    """Give what may be a token: spaces around it don't count, and no more is looked at."""
+    return raw[: 2 * _LONGEST_TOKEN].decode("utf-8", "replace").strip()[:_LONGEST_TOKEN]

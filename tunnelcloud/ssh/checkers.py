@@ -1,0 +1,85 @@
+"""What cred asks before it makes a session: whose credential is this?
+
+The answer to a good one, cred's avatar id, is the id of the session that the same transaction
+wrote.  There is no way to an id but through a verified signature or a spent token.
+"""
+
+from attrs import field, frozen
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import ICredentials
+from twisted.internet.defer import Deferred, fail
+from zope.interface import Attribute, implementer
+
+from tunnelcloud.ssh.interfaces import IAccess, LoginAttempt, LoginRefused
+from tunnelcloud.ssh.signatures import verify
+
+
+class IKeyCredentials(ICredentials):
+    """A signed login request."""
+
+    attempt = Attribute("The L{LoginAttempt}.")
+    algorithm = Attribute("The signature algorithm's name.")
+    key_blob = Attribute("The public key, as RFC 4253, 6.6 encodes it.")
+    data = Attribute("What was signed.")
+    signature = Attribute("The signature's blob.")
+
+
+class ITokenCredentials(ICredentials):
+    """A one-time token."""
+
+    attempt = Attribute("The L{LoginAttempt}.")
+    token = Attribute("The token as text.")
+
+
+@implementer(IKeyCredentials)
+@frozen
+class KeyCredentials:
+    """See L{IKeyCredentials}."""
+
+    attempt: LoginAttempt
+    algorithm: bytes
+    key_blob: bytes
+    data: bytes
+    signature: bytes
+
+
+@implementer(ITokenCredentials)
+@frozen
+class TokenCredentials:
+    """See L{ITokenCredentials}."""
+
+    attempt: LoginAttempt
+    token: str = field(repr=False)
+
+
+@implementer(ICredentialsChecker)
+class KeyChecker:
+    """Lets in who can sign with a key that opens something."""
+
+    credentialInterfaces = (IKeyCredentials,)
+
+    def __init__(self, access: IAccess) -> None:
+        self._access = access
+
+    def requestAvatarId(self, credentials: KeyCredentials) -> "Deferred[str]":  # type: ignore[override]
+        """Verify the signature, then the login."""
+        if not verify(
+            credentials.algorithm, credentials.key_blob, credentials.signature, credentials.data
+        ):
+            self._access.login_failed(credentials.attempt, "key", "bad signature")
+            return fail(LoginRefused())
+        return self._access.login_with_key(credentials.attempt, credentials.key_blob)
+
+
+@implementer(ICredentialsChecker)
+class TokenChecker:
+    """Lets in who has a one-time token."""
+
+    credentialInterfaces = (ITokenCredentials,)
+
+    def __init__(self, access: IAccess) -> None:
+        self._access = access
+
+    def requestAvatarId(self, credentials: TokenCredentials) -> "Deferred[str]":  # type: ignore[override]
+        """Verify and spend the token."""
+        return self._access.login_with_token(credentials.attempt, credentials.token)

@@ -1,0 +1,347 @@
+"""Sealing and opening single packets (RFC 4253, 6): one class for each way to do it.
+
+A sealer turns a payload into the bytes of a packet, an opener turns them back; each belongs to
+one direction and one set of keys and counts its packets.  Neither knows a connection.  Conch has
+neither AEADs nor encrypt-then-MAC, takes a packet apart before it is authenticated, and fails at
+the 2^32nd one; these don't.
+"""
+
+import hashlib
+import hmac
+import os
+import struct
+from typing import Any, Protocol
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+Buffer = bytes | bytearray | memoryview
+Pieces = tuple[bytes, ...]
+
+_pack_uint32 = struct.Struct(">I").pack
+_pack_uint64 = struct.Struct(">Q").pack
+_PADDING_BYTE = tuple(bytes((size,)) for size in range(256))
+_UINT32 = 0xFFFFFFFF
+_UINT64 = 0xFFFFFFFFFFFFFFFF
+_CHACHA_FIRST_BLOCK = bytes(8)
+_CHACHA_BLOCK = bytes(64)
+
+_KEY_SIZES = {
+    b"aes128-gcm@openssh.com": 16,
+    b"aes256-gcm@openssh.com": 32,
+    b"aes128-ctr": 16,
+    b"aes192-ctr": 24,
+    b"aes256-ctr": 32,
+}
+_HASHES = {
+    b"hmac-sha2-256-etm@openssh.com": hashlib.sha256,
+    b"hmac-sha2-512-etm@openssh.com": hashlib.sha512,
+}
+
+
+class BadPacket(Exception):
+    """A packet isn't authentic."""
+
+
+class Sealer(Protocol):
+    """Makes packets.
+
+    :ivar sequence: the number of packets sealed, from which RFC 4253, 6.4 counts.
+    :ivar sealed: how many bytes they had.
+    """
+
+    sequence: int
+    sealed: int
+
+    def seal(self, head: bytes, data: Buffer) -> Pieces:
+        """Make a packet of the payload C{head + data}; C{data} is the caller's again after."""
+
+
+class Opener(Protocol):
+    """Opens packets.
+
+    :ivar sequence: the number of packets opened.
+    :ivar opened: how many bytes they had.
+    :ivar tag_size: how many bytes follow what the packet's length counts.
+    :ivar block_size: what the length must be a multiple of, C{uncounted} bytes apart.
+    """
+
+    sequence: int
+    opened: int
+    tag_size: int
+    block_size: int
+    uncounted: int
+
+    def length(self, buffer: Buffer, offset: int) -> int:
+        """Read the packet's length from the four bytes at C{offset}; called once a packet."""
+
+    def open(self, packet: memoryview) -> bytes:
+        """Authenticate and decrypt all of a packet: its padding's size, payload and padding.
+
+        :raises BadPacket: it isn't authentic.
+        """
+
+
+class _SealerBase:
+    """What all sealers share: counting, and the padding."""
+
+    block_size = 16
+    uncounted = 0
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+        self.sealed = 0
+        # Random bytes as RFC 4253 asks, but the same in every packet: what is encrypted and
+        # authenticated gains nothing from fresh ones.
+        self._padding = os.urandom(32)
+
+    def _plain(self, head: bytes, data: Buffer) -> tuple[bytes, bytes]:
+        """Give the packet's length as four bytes, and what they count."""
+        size = 1 + len(head) + len(data)
+        padding = -(size + self.uncounted) % self.block_size
+        if padding < 4:
+            padding += self.block_size
+        size += padding
+        self.sequence = (self.sequence + 1) & _UINT32
+        self.sealed += size
+        return _pack_uint32(size), b"".join(
+            (_PADDING_BYTE[padding], head, data, self._padding[:padding])
+        )
+
+
+class _OpenerBase:
+    """What all openers share: counting, and a length in the clear."""
+
+    tag_size = 16
+    block_size = 16
+    uncounted = 0
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+        self.opened = 0
+
+    def length(self, buffer: Buffer, offset: int) -> int:
+        """Read the length, which only chacha20-poly1305 encrypts."""
+        return int.from_bytes(buffer[offset : offset + 4], "big")
+
+    def _count(self, packet: memoryview) -> None:
+        self.sequence = (self.sequence + 1) & _UINT32
+        self.opened += len(packet)
+
+
+class PlainSealer(_SealerBase):
+    """Before the first NEWKEYS: nothing is encrypted."""
+
+    block_size = 8
+    uncounted = 4
+
+    def seal(self, head: bytes, data: Buffer) -> Pieces:
+        """See L{Sealer}."""
+        return self._plain(head, data)
+
+
+class PlainOpener(_OpenerBase):
+    """Before the first NEWKEYS: nothing is encrypted."""
+
+    tag_size = 0
+    block_size = 8
+    uncounted = 4
+
+    def open(self, packet: memoryview) -> bytes:
+        """See L{Opener}."""
+        self._count(packet)
+        return bytes(packet[4:])
+
+
+class _GcmNonce:
+    """The invocation counter of RFC 5647, 7.1."""
+
+    __slots__ = ("_counter", "_fixed")
+
+    def __init__(self, iv: bytes) -> None:
+        self._fixed = iv[:4]
+        self._counter = int.from_bytes(iv[4:12], "big")
+
+    def next(self) -> bytes:
+        nonce = self._fixed + _pack_uint64(self._counter)
+        self._counter = (self._counter + 1) & _UINT64
+        return nonce
+
+
+class GcmSealer(_SealerBase):
+    """aes128-gcm and aes256-gcm of OpenSSH: RFC 5647, with the length as associated data."""
+
+    def __init__(self, key: bytes, iv: bytes, sequence: int) -> None:
+        super().__init__(sequence)
+        self._encrypt = AESGCM(key).encrypt
+        self._nonce = _GcmNonce(iv)
+
+    def seal(self, head: bytes, data: Buffer) -> Pieces:
+        """See L{Sealer}."""
+        length, plain = self._plain(head, data)
+        return length, self._encrypt(self._nonce.next(), plain, length)
+
+
+class GcmOpener(_OpenerBase):
+    """aes128-gcm and aes256-gcm of OpenSSH."""
+
+    def __init__(self, key: bytes, iv: bytes, sequence: int) -> None:
+        super().__init__(sequence)
+        self._decrypt = AESGCM(key).decrypt
+        self._nonce = _GcmNonce(iv)
+
+    def open(self, packet: memoryview) -> bytes:
+        """See L{Opener}."""
+        self._count(packet)
+        try:
+            return self._decrypt(self._nonce.next(), packet[4:], packet[:4])
+        except InvalidTag:
+            raise BadPacket from None
+
+
+class _ChachaKeys:
+    """OpenSSH's PROTOCOL.chacha20poly1305: two keys, the sequence number as nonce.
+
+    The first block of the payload's key stream gives the Poly1305 key, the rest encrypts.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._payload = self._context(key[:32])
+        self._header = self._context(key[32:64])
+
+    @staticmethod
+    def _context(key: bytes) -> Any:
+        return Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
+
+    def header(self, sequence: int, length: Buffer) -> bytes:
+        self._header.reset_nonce(_CHACHA_FIRST_BLOCK + _pack_uint64(sequence))
+        crypted: bytes = self._header.update(length)
+        return crypted
+
+    def payload(self, sequence: int) -> tuple[bytes, Any]:
+        """Give the packet's Poly1305 key, and what crypts its payload."""
+        self._payload.reset_nonce(_CHACHA_FIRST_BLOCK + _pack_uint64(sequence))
+        return self._payload.update(_CHACHA_BLOCK)[:32], self._payload.update
+
+
+class ChachaSealer(_SealerBase):
+    """chacha20-poly1305@openssh.com."""
+
+    block_size = 8
+
+    def __init__(self, key: bytes, sequence: int) -> None:
+        super().__init__(sequence)
+        self._keys = _ChachaKeys(key)
+
+    def seal(self, head: bytes, data: Buffer) -> Pieces:
+        """See L{Sealer}."""
+        sequence = self.sequence
+        length, plain = self._plain(head, data)
+        header = self._keys.header(sequence, length)
+        tag_key, crypt = self._keys.payload(sequence)
+        sealed = crypt(plain)
+        tag = Poly1305(tag_key)
+        tag.update(header)
+        tag.update(sealed)
+        return header, sealed, tag.finalize()
+
+
+class ChachaOpener(_OpenerBase):
+    """chacha20-poly1305@openssh.com."""
+
+    block_size = 8
+
+    def __init__(self, key: bytes, sequence: int) -> None:
+        super().__init__(sequence)
+        self._keys = _ChachaKeys(key)
+
+    def length(self, buffer: Buffer, offset: int) -> int:
+        """Decrypt the length, which has a key of its own for this."""
+        header = self._keys.header(self.sequence, buffer[offset : offset + 4])
+        return int.from_bytes(header, "big")
+
+    def open(self, packet: memoryview) -> bytes:
+        """See L{Opener}."""
+        tag_key, crypt = self._keys.payload(self.sequence)
+        try:
+            Poly1305.verify_tag(tag_key, packet[:-16], bytes(packet[-16:]))
+        except InvalidSignature:
+            raise BadPacket from None
+        self._count(packet)
+        plain: bytes = crypt(packet[4:-16])
+        return plain
+
+
+class CtrSealer(_SealerBase):
+    """AES in counter mode (RFC 4344), its MAC over what was encrypted (OpenSSH's -etm)."""
+
+    def __init__(self, key: bytes, iv: bytes, mac: Any, sequence: int) -> None:
+        super().__init__(sequence)
+        self._crypt = Cipher(algorithms.AES(key), modes.CTR(iv)).encryptor().update
+        self._mac = mac
+
+    def seal(self, head: bytes, data: Buffer) -> Pieces:
+        """See L{Sealer}."""
+        mac = self._mac.copy()
+        mac.update(_pack_uint32(self.sequence))
+        length, plain = self._plain(head, data)
+        sealed = self._crypt(plain)
+        mac.update(length)
+        mac.update(sealed)
+        return length, sealed, mac.digest()
+
+
+class CtrOpener(_OpenerBase):
+    """AES in counter mode, its MAC over what was encrypted."""
+
+    def __init__(self, key: bytes, iv: bytes, mac: Any, sequence: int) -> None:
+        super().__init__(sequence)
+        self._crypt = Cipher(algorithms.AES(key), modes.CTR(iv)).decryptor().update
+        self._mac = mac
+        self.tag_size = mac.digest_size
+
+    def open(self, packet: memoryview) -> bytes:
+        """See L{Opener}."""
+        mac = self._mac.copy()
+        mac.update(_pack_uint32(self.sequence))
+        mac.update(packet[: -self.tag_size])
+        if not hmac.compare_digest(mac.digest(), packet[-self.tag_size :]):
+            raise BadPacket
+        self._count(packet)
+        return self._crypt(packet[4 : -self.tag_size])
+
+
+def make_sealer(
+    cipher: bytes, mac: bytes, *, key: bytes, iv: bytes, mac_key: bytes, sequence: int
+) -> Sealer:
+    """Make the sealer of one direction.
+
+    :param mac: the MAC's name; none of the AEADs looks at it.
+    :param key: and the other keys: at least as long as the algorithm needs (RFC 4253, 7.2).
+    :param sequence: the next packet's sequence number.
+    """
+    if cipher == b"chacha20-poly1305@openssh.com":
+        return ChachaSealer(key, sequence)
+    key = key[: _KEY_SIZES[cipher]]
+    if cipher.endswith(b"-ctr"):
+        return CtrSealer(key, iv[:16], _hmac(mac, mac_key), sequence)
+    return GcmSealer(key, iv, sequence)
+
+
+def make_opener(
+    cipher: bytes, mac: bytes, *, key: bytes, iv: bytes, mac_key: bytes, sequence: int
+) -> Opener:
+    """Make the opener of one direction, with parameters as in L{make_sealer}."""
+    if cipher == b"chacha20-poly1305@openssh.com":
+        return ChachaOpener(key, sequence)
+    key = key[: _KEY_SIZES[cipher]]
+    if cipher.endswith(b"-ctr"):
+        return CtrOpener(key, iv[:16], _hmac(mac, mac_key), sequence)
+    return GcmOpener(key, iv, sequence)
+
+
+def _hmac(name: bytes, key: bytes) -> "hmac.HMAC":
+    algorithm = _HASHES[name]
+    return hmac.new(key[: algorithm().digest_size], digestmod=algorithm)

@@ -1,0 +1,204 @@
+"""The connection service: one session's channels, signs of life and limits.
+
+The channel machine replaces Conch's, which confirms before it connects, loses EOF, and bounds
+neither channels nor buffers.  What a forward leads to is the avatar's; session channels show the
+greeting; everything else is refused.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.conch.ssh.service import SSHService
+from twisted.conch.ssh.transport import DISCONNECT_BY_APPLICATION
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+from tunnelcloud.channels.interfaces import IChannel, IConnectionUser
+from tunnelcloud.channels.messages import (
+    OPEN_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_RESOURCE_SHORTAGE,
+    OPEN_UNKNOWN_CHANNEL_TYPE,
+    DirectTcpip,
+)
+from tunnelcloud.channels.multiplexer import Multiplexer
+from tunnelcloud.channels.windows import CreditAccount
+from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.ssh.greeting import Greeting
+from tunnelcloud.ssh.interfaces import ISessionAvatar, ISessionConnection
+from tunnelcloud.ssh.limits import Limits
+
+if TYPE_CHECKING:
+    from tunnelcloud.ssh.transport import FrontDoorTransport
+
+_IDLE_CHECKS = 8
+_KNOWN_CHANNEL_TYPES = (
+    b"x11",
+    b"forwarded-tcpip",
+    b"auth-agent@openssh.com",
+    b"direct-streamlocal@openssh.com",
+    b"forwarded-streamlocal@openssh.com",
+    b"tun@openssh.com",
+)
+
+
+@implementer(IConnectionUser, ISessionConnection)
+class ConnectionService(SSHService):
+    """One session's C{ssh-connection}.
+
+    :param account: the credit that the session's channels are granted from.
+    :param logout: cred's, called once the session is over.
+    """
+
+    name = b"ssh-connection"
+    transport: "FrontDoorTransport"
+
+    def __init__(
+        self,
+        avatar: ISessionAvatar,
+        logout: Callable[[], object],
+        clock: IReactorTime,
+        limits: Limits,
+        account: CreditAccount,
+    ) -> None:
+        self._avatar = avatar
+        self._logout = logout
+        self._clock = clock
+        self._limits = limits
+        self._account = account
+        self._greetings: set[Greeting] = set()
+        self._more_sessions = True
+        self._unanswered = 0
+        self._idle_checks = 0
+        self._calls: dict[str, IDelayedCall] = {}
+
+    @property
+    def source(self) -> str:
+        """See L{ISessionConnection}."""
+        return self.transport.source
+
+    # The service's life.
+
+    def serviceStarted(self) -> None:
+        """Open the session."""
+        self._started = self._clock.seconds()
+        self._multiplexer = self.transport.multiplexer = Multiplexer(
+            self.transport,
+            self,
+            account=self._account,
+            max_channels=self._limits.forwards + self._limits.session_channels,
+        )
+        self._schedule("life", self._limits.keepalive_seconds, self._check_life)
+        self._avatar.attached(self)
+
+    def serviceStopped(self) -> None:
+        """End the session: its channels, then the user's."""
+        for call in self._calls.values():
+            if call.active():
+                call.cancel()
+        reason = self.transport.end_reason
+        try:
+            self._multiplexer.connection_lost(reason)
+        finally:
+            self._avatar.logged_out(reason)
+            self._logout()
+
+    # What the pod may do: ISessionConnection.
+
+    def end(self, reason: str) -> None:
+        """See L{ISessionConnection}."""
+        self.transport.sendDisconnect(DISCONNECT_BY_APPLICATION, reason)
+
+    def limit(self, idle_seconds: float | None, session_seconds: float | None) -> None:
+        """See L{ISessionConnection}."""
+        for name in ("idle", "session"):
+            call = self._calls.pop(name, None)
+            if call is not None and call.active():
+                call.cancel()
+        if idle_seconds is not None:
+            self._idle_checks = 0
+            self._schedule("idle", idle_seconds / _IDLE_CHECKS, self._check_idle, idle_seconds)
+        if session_seconds is not None:
+            left = max(0.0, self._started + session_seconds - self._clock.seconds())
+            self._schedule("session", left, self.end, "the longest time for a session is over")
+
+    # What the client asks: IConnectionUser.
+
+    def channel_open_requested(self, channel: IChannel, channel_type: bytes, data: bytes) -> None:
+        """See L{IConnectionUser}."""
+        if channel_type == b"direct-tcpip":
+            self._forward_requested(channel, data)
+        elif channel_type == b"session":
+            self._greeting_requested(channel)
+        elif channel_type in _KNOWN_CHANNEL_TYPES:
+            channel.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, "only TCP forwards are served")
+        else:
+            channel.refuse(OPEN_UNKNOWN_CHANNEL_TYPE, "unknown channel type")
+
+    def global_request_received(self, name: bytes, data: bytes) -> bytes | None:
+        """See L{IConnectionUser}."""
+        if name == b"keepalive@openssh.com":
+            return b""
+        if name == b"no-more-sessions@openssh.com":
+            self._more_sessions = False
+            return b""
+        return None
+
+    def _forward_requested(self, channel: IChannel, data: bytes) -> None:
+        request = DirectTcpip.decode(data)
+        if self._multiplexer.channel_count - len(self._greetings) > self._limits.forwards:
+            channel.refuse(
+                OPEN_RESOURCE_SHORTAGE, f"more than {self._limits.forwards} forwards at once"
+            )
+            return
+        originator = (escape(request.originator_host), request.originator_port)
+        self._avatar.direct_tcpip_requested(channel, request.host, request.port, originator)
+
+    def _greeting_requested(self, channel: IChannel) -> None:
+        if not self._more_sessions:
+            channel.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, "no more sessions were wanted")
+            return
+        if len(self._greetings) >= self._limits.session_channels:
+            channel.refuse(
+                OPEN_RESOURCE_SHORTAGE, f"more than {self._limits.session_channels} sessions"
+            )
+            return
+        greeting = Greeting(
+            channel, self._avatar, self._clock, self.transport.guarded, self._greetings.discard
+        )
+        self._greetings.add(greeting)
+        channel.user = greeting
+        channel.confirm()
+
+    # Time.
+
+    def _check_life(self) -> None:
+        """Ask a client that has been silent whether it lives; any byte is an answer."""
+        if self.transport.heard:
+            self.transport.heard = False
+            self._unanswered = 0
+        elif self._unanswered >= self._limits.keepalive_count:
+            self.transport.close("the client does not answer")
+            return
+        else:
+            self._unanswered += 1
+            self._multiplexer.send_global_request(b"keepalive@openssh.com", b"", _heard)
+        self._schedule("life", self._limits.keepalive_seconds, self._check_life)
+
+    def _check_idle(self, seconds: float) -> None:
+        if self.transport.carried:
+            self.transport.carried = False
+            self._idle_checks = 0
+        self._idle_checks += 1
+        if self._idle_checks > _IDLE_CHECKS:
+            self.end(f"no traffic for {seconds:g} s")
+        else:
+            self._schedule("idle", seconds / _IDLE_CHECKS, self._check_idle, seconds)
+
+    def _schedule(
+        self, name: str, seconds: float, call: Callable[..., None], *arguments: object
+    ) -> None:
+        self._calls[name] = self._clock.callLater(seconds, self.transport.guarded, call, *arguments)
+
+
+def _heard(reply: bytes | None) -> None:
+    """Take the answer to a keepalive, whose arrival has been noted already."""

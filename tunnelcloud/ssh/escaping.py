@@ -1,0 +1,22 @@
+"""What strangers send, made fit for a terminal and a log line."""
+
+_SHOWN = 256
+
+
+def escape(text: "bytes | str", limit: int = _SHOWN) -> str:
+    r"""Give C{text} with nothing in it that moves a cursor, ends a line or turns it around.
+
+    Printable characters of any language stay; control and format characters (the bidirectional
+    ones among them) and bytes that aren't UTF-8 become C{\x..} or C{\u....}.
+
+    :param limit: the most characters taken from C{text}; a longer one ends in C{…}.
+    """
+    if isinstance(text, bytes):
+        text = text[: 4 * limit + 1].decode("utf-8", "backslashreplace")
+    shown = text[:limit]
+    if not shown.isprintable():
+        shown = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+            for char in shown
+        )
+    return shown + "…" if len(text) > limit else shown

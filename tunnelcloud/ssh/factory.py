@@ -1,0 +1,100 @@
+"""The front door's factory: what all its connections share.
+
+Conch's faults closed here: C{buildProtocol} overwrites the host key algorithms (with SHA-1 among
+them), and C{getService} trusts an attribute of the transport to know who is logged in.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from twisted.conch.ssh.factory import SSHFactory
+from twisted.conch.ssh.keys import Key
+from twisted.conch.ssh.service import SSHService
+from twisted.conch.ssh.transport import DISCONNECT_BY_APPLICATION, SSHServerTransport
+from twisted.cred.portal import Portal
+from twisted.internet.interfaces import IAddress, IReactorTime
+
+from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.ssh.algorithms import KEY_EXCHANGES, our_proposal
+from tunnelcloud.ssh.connection import ConnectionService
+from tunnelcloud.ssh.flood import contains, read_networks
+from tunnelcloud.ssh.gate import Phase
+from tunnelcloud.ssh.interfaces import IAccess, IFloodControl, ISessionAvatar
+from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.ssh.transport import FrontDoorTransport
+from tunnelcloud.ssh.userauth import LoginService
+
+
+class FrontDoorFactory(SSHFactory):
+    """Makes the front door's connections.
+
+    :param portal: its checkers are those of L{checkers}, its realm gives L{ISessionAvatar}.
+    :param access: judges keys that are only offered.
+    :param host_keys: private keys of type ed25519 and RSA, the most wanted first.
+    :param budget: where the credit of all channels comes from.
+    :param balancers: networks whose PROXY headers are believed; list them as exempt, too.
+    :ivar connections: all that are neither over nor lost.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        *,
+        portal: Portal,
+        access: IAccess,
+        host_keys: Sequence[Key],
+        clock: IReactorTime,
+        flood: IFloodControl,
+        budget: CreditBudget,
+        limits: Limits | None = None,
+        balancers: Iterable[str] = (),
+    ) -> None:
+        self.portal = portal
+        self.access = access
+        self.clock = clock
+        self.flood = flood
+        self.limits = limits or Limits()
+        self.connections: set[FrontDoorTransport] = set()
+        self._budget = budget
+        self._balancers = read_networks(balancers)
+        self.privateKeys = {key.sshType(): key for key in host_keys}
+        self.publicKeys = {key.sshType(): key.public() for key in host_keys}
+        self.primes = None
+        available = SSHServerTransport.supportedKeyExchanges
+        self.proposal = our_proposal(
+            [name for name in KEY_EXCHANGES if name in available], self.privateKeys
+        )
+
+    def buildProtocol(self, addr: IAddress | None) -> FrontDoorTransport:
+        """Make a connection's protocol."""
+        return FrontDoorTransport(self)
+
+    def is_balancer(self, host: str) -> bool:
+        """Whether PROXY headers from C{host} are believed."""
+        return contains(self._balancers, host)
+
+    def login_service(self) -> SSHService:
+        """Make the service that logs a user in."""
+        return LoginService(
+            self.portal,
+            self.access,
+            self._session_service,
+            self.limits.login_failures,
+            self.limits.key_queries,
+        )
+
+    def end_all(self, reason: str) -> None:
+        """End every connection, telling why."""
+        for connection in tuple(self.connections):
+            connection.sendDisconnect(DISCONNECT_BY_APPLICATION, reason)
+
+    def end_unauthenticated(self, reason: str) -> None:
+        """End every connection that hasn't logged in, telling why."""
+        for connection in tuple(self.connections):
+            if connection.phase not in (Phase.OPEN, Phase.REKEY, Phase.REKEY_NEWKEYS):
+                connection.sendDisconnect(DISCONNECT_BY_APPLICATION, reason)
+
+    def _session_service(
+        self, avatar: ISessionAvatar, logout: Callable[[], object]
+    ) -> ConnectionService:
+        return ConnectionService(avatar, logout, self.clock, self.limits, self._budget.account())

@@ -1,0 +1,174 @@
+"""Who may start a connection when many want to: OpenSSH's MaxStartups and penalties, by source.
+
+What holds, in words:
+
+- Only connections that haven't logged in count, so that no session is ever cut by this.
+- One source (an IPv4 address, or an IPv6 /64) holds at most C{per_source} of them, far below where
+  chance begins to drop others: a flood from one address locks out nobody else.
+- From C{start} connections on, a new one is dropped by chance, C{rate} percent at first and all of
+  them at C{full}.
+- Offences add seconds of penalty to their source, and time takes them off again.  A source with
+  more than C{threshold} of them may not start a connection.
+
+It knows a clock and a source of chance, and no connection.
+"""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from tunnelcloud.ssh.interfaces import IFloodControl
+
+REFUSED_LOGIN = 5.0
+BROKEN_PROTOCOL = 5.0
+LOGIN_TIMEOUT = 10.0
+"""What an offence costs, in seconds of penalty."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@frozen
+class FloodLimits:
+    """When connections are dropped; C{rate} is a percentage, penalties are in seconds."""
+
+    start: int = 128
+    rate: int = 30
+    full: int = 512
+    per_source: int = 24
+    threshold: float = 15
+    largest_penalty: float = 600
+    remembered: int = 65_536
+
+
+def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Read C{10.0.0.0/8}-like texts; a bare address is a network of one.
+
+    :raises ValueError: one isn't a network.
+    """
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+def contains(networks: Iterable[Network], host: str) -> bool:
+    """Whether the IP address C{host} is in one of the networks."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in networks)
+
+
+@implementer(IFloodControl)
+class FloodControl:
+    """Counts connections before login and penalties, by source.
+
+    :param chance: gives numbers in [0, 1), like C{random.random}.
+    :param exempt: networks without penalties and without a limit of their own.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        chance: Callable[[], float],
+        limits: FloodLimits | None = None,
+        exempt: Iterable[Network] = (),
+    ) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._limits = limits or FloodLimits()
+        self._exempt = tuple(exempt)
+        self._starting: Counter[str] = Counter()
+        self._total = 0
+        self._penalties: dict[str, float] = {}
+        self._counts: Counter[str] = Counter()
+
+    def connection_made(self, source: str) -> bool:
+        """See L{IFloodControl}."""
+        cause = self._cause_to_drop(source)
+        if cause is not None:
+            self._counts[f"dropped_{cause}"] += 1
+            return False
+        self._counts["accepted"] += 1
+        self._starting[_group(source)] += 1
+        self._total += 1
+        return True
+
+    def authenticated(self, source: str) -> None:
+        """See L{IFloodControl}."""
+        self._counts["authenticated"] += 1
+        self._forget(source)
+
+    def connection_lost(self, source: str) -> None:
+        """See L{IFloodControl}."""
+        self._forget(source)
+
+    def offended(self, source: str, weight: float) -> None:
+        """See L{IFloodControl}; C{weight} is in seconds of penalty."""
+        if contains(self._exempt, source):
+            return
+        self._counts["offences"] += 1
+        group = _group(source)
+        if group not in self._penalties and len(self._penalties) >= self._limits.remembered:
+            self._drop_expired()
+        # A penalty is kept as the time when the last of it will be gone.
+        now = self._clock.seconds()
+        until = max(self._penalties.pop(group, now), now) + weight
+        self._penalties[group] = min(until, now + self._limits.largest_penalty)
+
+    def counters(self) -> Mapping[str, int]:
+        """See L{IFloodControl}."""
+        names = ("accepted", "authenticated", "offences")
+        causes = ("dropped_penalty", "dropped_source", "dropped_chance", "dropped_full")
+        counts = {name: self._counts[name] for name in (*names, *causes)}
+        return {**counts, "starting": self._total, "penalised": len(self._penalties)}
+
+    def _cause_to_drop(self, source: str) -> str | None:
+        limits = self._limits
+        group = _group(source)
+        if not contains(self._exempt, source):
+            if self._penalty(group) > limits.threshold:
+                return "penalty"
+            if self._starting[group] >= limits.per_source:
+                return "source"
+        if self._total >= limits.full:
+            return "full"
+        if self._total >= limits.start:
+            rate = limits.rate / 100
+            spread = (self._total - limits.start) / (limits.full - limits.start)
+            if self._chance() < rate + (1 - rate) * spread:
+                return "chance"
+        return None
+
+    def _penalty(self, group: str) -> float:
+        until = self._penalties.get(group)
+        if until is None:
+            return 0
+        left = until - self._clock.seconds()
+        if left <= 0:
+            del self._penalties[group]
+        return max(left, 0)
+
+    def _forget(self, source: str) -> None:
+        group = _group(source)
+        self._total -= 1
+        self._starting[group] -= 1
+        assert self._starting[group] >= 0
+        if not self._starting[group]:
+            del self._starting[group]
+
+    def _drop_expired(self) -> None:
+        """Make room: all penalties that are over, or else the one that was given longest ago."""
+        now = self._clock.seconds()
+        expired = [group for group, until in self._penalties.items() if until <= now]
+        for group in expired or [next(iter(self._penalties))]:
+            del self._penalties[group]
+
+
+def _group(source: str) -> str:
+    """Give what counts as one source: an IPv4 address, or an IPv6 network of 64 bits."""
+    if ":" not in source:
+        return source
+    return str(ipaddress.ip_network((source, 64), strict=False))

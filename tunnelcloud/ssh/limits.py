@@ -1,0 +1,37 @@
+"""How long and how much a stranger, and then a user, may take."""
+
+from attrs import frozen
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+@frozen
+class Limits:
+    """The front door's limits, in seconds and bytes.
+
+    The first three count from the accepted connection and nothing the client does resets them.
+
+    :ivar steering_seconds: how long to wait for the client's KEXINIT before sending ours.
+    :ivar rekey_bytes: traffic in one direction after which new keys are agreed.  Every packet is
+        longer than a byte, so 1 GiB keeps within 2^30 packets too.
+    :ivar keepalive_seconds: silence after which the client is asked whether it lives.
+    :ivar keepalive_count: as many unanswered in a row, and it is dead.
+    """
+
+    identification_seconds: float = 10
+    kex_seconds: float = 20
+    login_seconds: float = 60
+    steering_seconds: float = 0.25
+    rekey_bytes: int = 1 * GIB
+    rekey_seconds: float = 3600
+    rekey_finish_seconds: float = 30
+    close_seconds: float = 5
+    keepalive_seconds: float = 15
+    keepalive_count: int = 3
+    login_failures: int = 6
+    key_queries: int = 20
+    session_channels: int = 10
+    forwards: int = 256
+    unsent_bytes: int = 128 * KIB

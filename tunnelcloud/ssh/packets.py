@@ -1,0 +1,97 @@
+"""From the bytes a socket gives to the payloads of packets (RFC 4253, 6).
+
+What arrives is read from where it lies: a read is copied only if it ends inside a packet, and
+then once, however small the pieces the rest comes in.  The reader knows no message and no state.
+Conch, in its place, copies all that is left for every packet, lets an empty payload stop the
+loop, and subtracts a padding it hasn't checked.
+"""
+
+from twisted.conch.ssh.transport import DISCONNECT_MAC_ERROR, DISCONNECT_PROTOCOL_ERROR
+
+from tunnelcloud.ssh.ciphers import BadPacket, Opener, PlainOpener
+
+LARGEST_BEFORE_LOGIN = 35_000
+LARGEST_PACKET = 256 * 1024
+_SMALLEST_PADDING = 4
+
+
+class WireError(Exception):
+    """The peer broke the transport protocol; the connection ends.
+
+    :ivar code: the reason code for DISCONNECT (RFC 4253, 11.1).
+    :ivar text: the reason in words.
+    """
+
+    def __init__(self, text: str, code: int = DISCONNECT_PROTOCOL_ERROR) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class PacketReader:
+    """Takes bytes, gives payloads.
+
+    :ivar opener: opens the packets; may be replaced between two of them, since NEWKEYS and what
+        follows it may come in one read.
+    :ivar largest: the most a packet's length may be, in bytes.
+    """
+
+    __slots__ = ("_buffer", "_length", "_offset", "largest", "opener")
+
+    def __init__(self) -> None:
+        self.opener: Opener = PlainOpener(0)
+        self.largest = LARGEST_BEFORE_LOGIN
+        self._buffer: bytes | bytearray = b""
+        self._offset = 0
+        self._length = -1
+
+    def feed(self, data: bytes) -> None:
+        """Take what a socket gave; call L{next} until it gives None before feeding more."""
+        buffer = self._buffer
+        if self._offset == len(buffer):
+            self._buffer = data
+        else:
+            if isinstance(buffer, bytes):
+                buffer = self._buffer = bytearray(memoryview(buffer)[self._offset :])
+            elif self._offset:
+                del buffer[: self._offset]
+            buffer += data
+        self._offset = 0
+
+    def next(self) -> memoryview | None:
+        """Give the next packet's payload, or None until more bytes came.
+
+        :raises WireError: what came isn't a packet.
+        """
+        opener = self.opener
+        buffer = self._buffer
+        available = len(buffer) - self._offset
+        if self._length < 0:
+            if available < 4:
+                self._starve()
+                return None
+            self._length = length = opener.length(buffer, self._offset)
+            if length > self.largest:
+                raise WireError(f"a packet of {length} bytes")
+            if (length + opener.uncounted) % opener.block_size or length < opener.block_size - 4:
+                raise WireError(f"a packet of {length} bytes, which is no multiple of a block")
+        size = 4 + self._length + opener.tag_size
+        if available < size:
+            self._starve()
+            return None
+        try:
+            plain = opener.open(memoryview(buffer)[self._offset : self._offset + size])
+        except BadPacket:
+            raise WireError("a packet is not authentic", DISCONNECT_MAC_ERROR) from None
+        self._offset += size
+        self._length = -1
+        end = len(plain) - plain[0]
+        if plain[0] < _SMALLEST_PADDING or end < 2:
+            raise WireError("a packet without payload, or with bad padding")
+        return memoryview(plain)[1:end]
+
+    def _starve(self) -> None:
+        """Let go of a read that is used up."""
+        if self._offset == len(self._buffer):
+            self._buffer = b""
+            self._offset = 0

@@ -1,0 +1,77 @@
+"""PROXY protocol, version 2: which client a balancer speaks for.
+
+Only connections from listed balancers are read this way; whoever else sends such a header has
+sent a bad identification line.  A balancer may also leave the header out (a check of its own), and
+is the client itself then.
+"""
+
+import ipaddress
+import struct
+
+from attrs import frozen
+
+from tunnelcloud.ssh.packets import WireError
+
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+_FIXED = 16
+_LARGEST = 2048
+_PROXY = 0x21
+_LOCAL = 0x20
+_ADDRESSES = {0x11: struct.Struct(">4s4sHH"), 0x21: struct.Struct(">16s16sHH")}
+
+
+@frozen
+class Address:
+    """An IP address in canonical form and a port."""
+
+    host: str
+    port: int
+
+
+def canonical_address(host: str) -> str:
+    """Give an IP address as text in its one form: no zone, IPv4 in IPv6 unmapped.
+
+    What isn't an IP address is returned as it is.
+    """
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return str(address)
+
+
+class ProxyHeader:
+    """Reads the header, if there is one, off the front of a connection.
+
+    :ivar address: the client that the balancer names; None when it names nobody.
+    """
+
+    def __init__(self) -> None:
+        self._received = b""
+        self.address: Address | None = None
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take bytes; return what follows the header, or None until it is complete.
+
+        :raises WireError: it is a header, but a bad one.
+        """
+        received = self._received = self._received + data
+        if not received.startswith(SIGNATURE[: len(received)]):
+            return received
+        if len(received) < _FIXED:
+            return None
+        command, family, length = struct.unpack_from(">BBH", received, len(SIGNATURE))
+        if command not in (_PROXY, _LOCAL) or length > _LARGEST:
+            raise WireError("a bad PROXY header")
+        end = _FIXED + length
+        if len(received) < end:
+            return None
+        layout = _ADDRESSES.get(family)
+        if command == _PROXY and layout is not None:
+            if length < layout.size:
+                raise WireError("a bad PROXY header")
+            source, _, port, _ = layout.unpack_from(received, _FIXED)
+            self.address = Address(canonical_address(str(ipaddress.ip_address(source))), port)
+        return received[end:]

@@ -1,0 +1,176 @@
+"""The login service: drives L{authentication} with what the wire and cred say.
+
+Conch's faults closed here: pipelined attempts go uncounted, two successes overwrite one another's
+avatar, a success after the end starts a service on a dead connection, and there is no server side
+of keyboard-interactive.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.conch.ssh.service import SSHService
+from twisted.conch.ssh.transport import DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE
+from twisted.conch.ssh.userauth import (
+    MSG_USERAUTH_BANNER,
+    MSG_USERAUTH_FAILURE,
+    MSG_USERAUTH_PK_OK,
+    MSG_USERAUTH_REQUEST,
+)
+from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from tunnelcloud.channels.messages import pack_string
+from tunnelcloud.ssh import authentication as auth
+from tunnelcloud.ssh.checkers import KeyCredentials, TokenCredentials
+from tunnelcloud.ssh.flood import REFUSED_LOGIN
+from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
+from tunnelcloud.ssh.signatures import is_usable, signed_data
+
+if TYPE_CHECKING:
+    from tunnelcloud.ssh.transport import FrontDoorTransport
+
+METHODS = b"publickey,keyboard-interactive,password"
+PROMPT = b"One-time token: "
+MSG_USERAUTH_INFO_REQUEST = 60
+
+Session = tuple[Any, ISessionAvatar, Callable[[], object]]
+
+
+class LoginService(SSHService):
+    """One connection's C{ssh-userauth}.
+
+    :param start: makes the service that serves a session, from its avatar and cred's logout.
+    """
+
+    name = b"ssh-userauth"
+    transport: "FrontDoorTransport"
+    _log = Logger()
+
+    def __init__(
+        self,
+        portal: Portal,
+        access: IAccess,
+        start: Callable[[ISessionAvatar, Callable[[], object]], SSHService],
+        failures: int,
+        queries: int,
+    ) -> None:
+        self._portal = portal
+        self._access = access
+        self._start = start
+        self._machine = auth.Authentication(failures, queries)
+
+    def serviceStopped(self) -> None:
+        """The connection is over, or the session has begun."""
+        self._machine.closed()
+
+    def packetReceived(self, messageNum: int, packet: bytes) -> None:
+        """Take one of the two messages that the gate lets through."""
+        if messageNum == MSG_USERAUTH_REQUEST:
+            self._perform(self._machine.requested(auth.read_request(packet)))
+        else:
+            self._perform(self._machine.answered(auth.read_answer(packet)))
+
+    def _perform(self, actions: auth.Actions) -> None:
+        for action in actions:
+            self._perform_one(action)
+
+    def _perform_one(self, action: auth.Action) -> None:
+        send = self.transport.sendPacket
+        match action:
+            case auth.OfferKey():
+                self._offer(action)
+            case auth.LoginWithKey():
+                self._login_with_key(action)
+            case auth.LoginWithToken(question=question, request=request):
+                attempt = self._attempt(request.user)
+                self._login(question, TokenCredentials(attempt, request.token))
+            case auth.SendKeyOk(request=offer):
+                send(MSG_USERAUTH_PK_OK, pack_string(offer.algorithm) + pack_string(offer.key_blob))
+            case auth.SendPrompt():
+                empty = pack_string(b"") * 3
+                send(MSG_USERAUTH_INFO_REQUEST, empty + b"\0\0\0\1" + pack_string(PROMPT) + b"\0")
+            case auth.SendBanner(text=text):
+                line = pack_string(f"{text}\r\n".encode()) + pack_string(b"")
+                send(MSG_USERAUTH_BANNER, line)
+            case auth.SendFailure():
+                send(MSG_USERAUTH_FAILURE, pack_string(METHODS) + b"\0")
+            case auth.Penalise():
+                self.transport.factory.flood.offended(self.transport.source, REFUSED_LOGIN)
+            case auth.Succeed(session=session):
+                _, avatar, logout = _session(session)
+                self.transport.logged_in(self._start(avatar, logout))
+            case auth.Discard(session=session):
+                _, avatar, logout = _session(session)
+                avatar.logged_out("the client left before the login ended")
+                logout()
+            case auth.End(text=text):
+                self.transport.broken(DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE, text)
+
+    def _offer(self, action: auth.OfferKey) -> None:
+        request = action.request
+        if not is_usable(request.algorithm, request.key_blob):
+            self._perform(self._machine.offered(action.question, False))
+            return
+        attempt = self._attempt(request.user)
+        verdict: Deferred[bool] = maybeDeferred(self._access.offer_key, attempt, request.key_blob)
+
+        def failed(failure: Failure) -> bool:
+            self._failed(failure)
+            return False
+
+        verdict.addErrback(failed)
+        verdict.addCallback(
+            lambda acceptable: self.transport.guarded(
+                lambda: self._perform(self._machine.offered(action.question, acceptable))
+            )
+        )
+
+    def _login_with_key(self, action: auth.LoginWithKey) -> None:
+        request = action.request
+        assert request.signature is not None
+        assert self.transport.sessionID is not None
+        data = signed_data(
+            self.transport.sessionID, request.user, request.algorithm, request.key_blob
+        )
+        credentials = KeyCredentials(
+            self._attempt(request.user),
+            request.algorithm,
+            request.key_blob,
+            data,
+            request.signature,
+        )
+        self._login(action.question, credentials)
+
+    def _login(self, question: int, credentials: KeyCredentials | TokenCredentials) -> None:
+        session: Deferred[Any] = self._portal.login(credentials, None, ISessionAvatar)
+
+        def granted(session: Session) -> auth.Actions:
+            return self._machine.granted(question, session)
+
+        def refused(failure: Failure) -> auth.Actions:
+            if failure.check(LoginRefused):
+                error = failure.value
+                assert isinstance(error, LoginRefused)
+                return self._machine.refused(question, error.text, error.offence)
+            if failure.check(UnauthorizedLogin):
+                return self._machine.refused(question)
+            self._failed(failure)
+            return self._machine.refused(question, "try again later", offence=False)
+
+        session.addCallbacks(granted, refused)
+        session.addCallback(lambda actions: self.transport.guarded(lambda: self._perform(actions)))
+
+    def _failed(self, failure: Failure) -> None:
+        self._log.failure("{name}: a login could not be judged", failure, name=self.transport.name)
+
+    def _attempt(self, user: bytes) -> LoginAttempt:
+        transport = self.transport
+        return LoginAttempt(user, transport.source, transport.source_port, transport.client_version)
+
+
+def _session(session: object) -> Session:
+    assert isinstance(session, tuple)
+    return session

@@ -1,0 +1,293 @@
+"""The bytes of one SSH connection: packets in, packets out, the gate between, and the end.
+
+A subclass of Conch's server transport that keeps its key exchanges and replaces how it reads,
+dispatches, writes and ends.  It doesn't know what the phases lead to; L{transport} does.
+
+Conch's faults closed here:
+
+- C{sendDisconnect} leaves the parser running: here nothing is dispatched after it.
+- C{loseConnection} hangs on a peer that doesn't read: here the connection is aborted after 5 s.
+- Messages that wait for the end of a key exchange queue without bound: here the multiplexer is
+  paused meanwhile, and bounds what it still sends.
+- An exception leaves the connection as it was: here it ends it, with one log line that names it.
+- Every connection logs several lines: here one that did nothing logs none.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from twisted.conch.ssh.common import NS
+from twisted.conch.ssh.service import SSHService
+from twisted.conch.ssh.transport import (
+    DISCONNECT_BY_APPLICATION,
+    DISCONNECT_CONNECTION_LOST,
+    DISCONNECT_PROTOCOL_ERROR,
+    MSG_DISCONNECT,
+    SSHServerTransport,
+)
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tunnelcloud.channels.interfaces import IMessageTransport
+from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, ProtocolError
+from tunnelcloud.channels.multiplexer import Multiplexer
+from tunnelcloud.ssh.ciphers import Buffer, PlainSealer, Sealer
+from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.ssh.gate import FIRST_KEX_NUMBER, GATES, LAST_KEX_NUMBER, Phase
+from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.ssh.packets import PacketReader, WireError
+
+_FIRST_KEX_RELATED = 20
+_LAST_NOISE = 4
+_CORKED_BYTES = 64 * 1024
+
+
+@implementer(IMessageTransport, IPushProducer)
+class Wire(SSHServerTransport):
+    """One connection's bytes.
+
+    :ivar phase: what may arrive now.
+    :ivar heard: set whenever a byte arrives; whoever asks for signs of life clears it.
+    :ivar carried: set whenever channel data passes, either way.
+    :ivar end_reason: why the connection ended, once it has.
+    :ivar source: the client's IP address, once it is known.
+    :ivar multiplexer: takes the connection protocol's messages, once the user is logged in.
+    """
+
+    _log = Logger()
+    transport: Any
+    clock: IReactorTime
+    limits: Limits
+    source = ""
+    source_port = 0
+    end_reason = ""
+    heard = False
+    carried = False
+    multiplexer: Multiplexer | None = None
+
+    def __init__(self) -> None:
+        self.reader = PacketReader()
+        self.sealer: Sealer = PlainSealer(0)
+        self.phase = Phase.IDENTIFICATION
+        self._receive: Callable[[bytes], None] = self._drop
+        self._corked: list[bytes] | None = None
+        self._corked_bytes = 0
+        self._held: list[tuple[bytes, bytes]] | None = None
+        self._full = False
+        self._blocked = False
+        self._abort: IDelayedCall | None = None
+
+    @property
+    def name(self) -> str:
+        """What log lines call this connection."""
+        return f"ssh {self.source or 'unknown'} port {self.source_port}"
+
+    # Receiving.
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what the socket gave; whatever it provokes is written at once, at the end."""
+        self.heard = True
+        self._corked = []
+        try:
+            self.guarded(self._receive, data)
+        finally:
+            self._uncork()
+            self._corked = None
+        self.data_handled()
+
+    def data_handled(self) -> None:
+        """Hear that one read has been worked off."""
+
+    def guarded(self, call: Callable[..., object], *arguments: object) -> None:
+        """Call; what it raises ends this connection, and only this one."""
+        try:
+            call(*arguments)
+        except WireError as error:
+            self.broken(error.code, error.text)
+        except ProtocolError as error:
+            self.broken(DISCONNECT_PROTOCOL_ERROR, str(error))
+        except Exception:
+            self._log.failure("{name}: ended by a fault of this program", name=self.name)
+            self.sendDisconnect(DISCONNECT_BY_APPLICATION, "internal error")
+
+    def broken(self, code: int, text: str) -> None:
+        """End the connection because the client broke the protocol."""
+        if self.phase is not Phase.OVER:
+            self._log.info("{name}: {reason}", name=self.name, reason=text)
+            self.sendDisconnect(code, text)
+
+    def _receive_packets(self, data: bytes) -> None:
+        reader = self.reader
+        reader.feed(data)
+        while (payload := reader.next()) is not None:
+            number = payload[0]
+            if not GATES[self.phase][number]:
+                if self.ignoreNextPacket and FIRST_KEX_NUMBER <= number <= LAST_KEX_NUMBER:
+                    self.ignoreNextPacket = 0
+                    continue
+                raise WireError(f"message {number} while awaiting {self.phase.name}")
+            if number >= MSG_GLOBAL_REQUEST:
+                if number == MSG_CHANNEL_DATA:
+                    self.carried = True
+                assert self.multiplexer is not None
+                self.multiplexer.message_received(payload)
+            else:
+                self.dispatchMessage(number, bytes(payload[1:]))  # type: ignore[no-untyped-call]
+            if self.phase is Phase.OVER:
+                break
+
+    def _drop(self, data: bytes) -> None:
+        """Take what comes after the end."""
+
+    # Sending.
+
+    def sendPacket(self, messageType: int, payload: bytes) -> None:
+        """Send a message; one that may not pass during a key exchange waits for its end."""
+        self.send_message(bytes((messageType,)) + payload)
+
+    def send_message(self, head: bytes, data: Buffer = b"") -> None:
+        """See L{IMessageTransport}."""
+        if self.phase is Phase.OVER:
+            return
+        if self._held is not None and not _passes_in_key_exchange(head[0]):
+            self._held.append((head, bytes(data)))
+            return
+        if data:
+            self.carried = True
+        pieces = self.sealer.seal(head, data)
+        if self._corked is None:
+            self.transport.writeSequence(pieces)
+            return
+        self._corked += pieces
+        self._corked_bytes += len(data)
+        if self._corked_bytes > _CORKED_BYTES:
+            self._uncork()
+
+    def hold(self) -> None:
+        """Keep back what may not pass during a key exchange, from our KEXINIT on."""
+        self._held = []
+        self._update_flow()
+
+    def release(self) -> None:
+        """Send what was kept back, since our NEWKEYS is out."""
+        held, self._held = self._held or [], None
+        for head, data in held:
+            self.send_message(head, data)
+        self._update_flow()
+
+    def _uncork(self) -> None:
+        pieces = self._corked
+        if pieces:
+            self._corked = []
+            self._corked_bytes = 0
+            self.transport.writeSequence(pieces)
+
+    # The socket's backlog: IPushProducer.
+
+    def pauseProducing(self) -> None:
+        """Too much is unsent."""
+        self._full = True
+        self._update_flow()
+
+    def resumeProducing(self) -> None:
+        """All that was unsent is with the kernel."""
+        self._full = False
+        self._update_flow()
+
+    def stopProducing(self) -> None:
+        """The socket is gone; C{connectionLost} tells why."""
+
+    def _update_flow(self) -> None:
+        blocked = self._full or self._held is not None
+        if blocked == self._blocked:
+            return
+        self._blocked = blocked
+        if self.multiplexer is not None:
+            if blocked:
+                self.multiplexer.pause_sending()
+            else:
+                self.guarded(self.multiplexer.resume_sending)
+
+    def setService(self, service: SSHService) -> None:
+        """Stop the service that runs and start another."""
+        super().setService(service)  # type: ignore[no-untyped-call]
+
+    # The end.
+
+    def end_connection(self, reason_code: int, description: str) -> None:
+        """See L{IMessageTransport}."""
+        self.broken(reason_code, description)
+
+    def sendDisconnect(self, reason: int, desc: "bytes | str") -> None:
+        """Send DISCONNECT; nothing is sent or dispatched after it."""
+        if self.phase is Phase.OVER:
+            return
+        text = desc.decode("utf-8", "replace") if isinstance(desc, bytes) else desc
+        if self.phase is not Phase.IDENTIFICATION:
+            self.sendPacket(MSG_DISCONNECT, struct.pack(">L", reason) + NS(text) + NS(b""))
+        self.close(text)
+
+    def loseConnection(self) -> None:
+        """End the connection in good order."""
+        self.sendDisconnect(DISCONNECT_CONNECTION_LOST, "the connection was closed")
+
+    def close(self, reason: str) -> None:
+        """Stop dispatching, end what runs on the connection, then close the socket."""
+        if self.phase is Phase.OVER:
+            return
+        self._uncork()
+        if self.multiplexer is not None:
+            self.transport.unregisterProducer()
+        self._over(reason)
+        self.transport.loseConnection()
+        self._abort = self.clock.callLater(
+            self.limits.close_seconds, self.transport.abortConnection
+        )
+
+    def connectionLost(self, reason: "Failure | None" = None) -> None:
+        """End what ran on the connection, if that hasn't happened yet."""
+        if self._abort is not None and self._abort.active():
+            self._abort.cancel()
+        if self.phase is not Phase.OVER:
+            clean = reason is None or reason.check(ConnectionDone)
+            text = "" if clean or reason is None else f": {reason.getErrorMessage()}"
+            self._over(f"the client closed the connection{text}")
+
+    def ssh_DISCONNECT(self, packet: bytes) -> None:
+        """Take the client's good-bye."""
+        self.close(f"the client disconnected: {escape(packet[8:-4] or b'no reason given')}")
+
+    def _over(self, reason: str) -> None:
+        self.end_reason = reason
+        self.phase = Phase.OVER
+        self._receive = self._drop
+        self._held = None
+        service: Any = self.service
+        self.service = None
+        self.multiplexer = None
+        self.ended()
+        if service is not None:
+            self.guarded(service.serviceStopped)
+
+    def ended(self) -> None:
+        """Hear that the connection is over; called once, before the service hears it."""
+
+    # What the client may say at any time, to no effect.
+
+    def ssh_IGNORE(self, packet: bytes) -> None:
+        """Ignore it."""
+
+    def ssh_DEBUG(self, packet: bytes) -> None:
+        """Ignore it unparsed."""
+
+    def ssh_UNIMPLEMENTED(self, packet: bytes) -> None:
+        """Ignore it unparsed."""
+
+
+def _passes_in_key_exchange(number: int) -> bool:
+    """Whether a message may be sent between KEXINIT and NEWKEYS (RFC 4253, 7.1)."""
+    return number <= _LAST_NOISE or _FIRST_KEX_RELATED <= number <= LAST_KEX_NUMBER
