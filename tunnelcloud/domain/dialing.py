@@ -5,53 +5,73 @@ can put words into the mouth of a pod.
 """
 
 import enum
+from collections.abc import Mapping
+from typing import Self
 
 from tunnelcloud.domain.commands import PublicAddress
 
-ADMINISTRATIVELY_PROHIBITED = 1
-CONNECT_FAILED = 2
-RESOURCE_SHORTAGE = 4
+_ADMINISTRATIVELY_PROHIBITED = 1
+_CONNECT_FAILED = 2
+_RESOURCE_SHORTAGE = 4
 
 
-class DialFailure(enum.Enum):
-    """Why a target could not be reached: wire code, reason code (RFC 4254, 5.1), user text."""
+class DialFailure(enum.StrEnum):
+    """Why a target could not be reached; the values are the codes on the wire."""
 
-    REFUSED = ("refused", CONNECT_FAILED, "refused")
-    TIMED_OUT = ("timed-out", CONNECT_FAILED, "timed out")
-    UNREACHABLE = ("unreachable", CONNECT_FAILED, "unreachable")
-    NAME_NOT_FOUND = ("name-not-found", CONNECT_FAILED, "no such name")
-    NAME_LOOKUP_FAILED = ("name-lookup-failed", CONNECT_FAILED, "name look-up failed")
-    DENIED = (
-        "denied",
-        ADMINISTRATIVELY_PROHIBITED,
-        "not allowed by the connector's allow and deny lists",
-    )
-    LIMIT = ("limit", RESOURCE_SHORTAGE, "the connector has too many connections")
-    DRAINING = ("draining", RESOURCE_SHORTAGE, "the connector is stopping")
-    FAILED = ("failed", CONNECT_FAILED, "failed")
+    REFUSED = "refused"
+    TIMED_OUT = "timed-out"
+    UNREACHABLE = "unreachable"
+    NAME_NOT_FOUND = "name-not-found"
+    NAME_LOOKUP_FAILED = "name-lookup-failed"
+    DENIED = "denied"
+    LIMIT = "limit"
+    DRAINING = "draining"
+    NO_CONNECTOR = "no-connector"
+    FAILED = "failed"
 
-    def __init__(self, code: str, reason_code: int, text: str) -> None:
-        self.code = code
-        self.reason_code = reason_code
-        self.text = text
+    @classmethod
+    def read(cls, code: str) -> Self:
+        """Give the failure that a connector's code stands for; what isn't known has just failed."""
+        try:
+            return cls(code)
+        except ValueError:
+            return cls("failed")
+
+    @property
+    def reason_code(self) -> int:
+        """The reason code of CHANNEL_OPEN_FAILURE (RFC 4254, 5.1)."""
+        return _REASON_CODES.get(self, _CONNECT_FAILED)
 
 
-_BY_CODE = {failure.code: failure for failure in DialFailure}
+_REASON_CODES: Mapping[DialFailure, int] = {
+    DialFailure.DENIED: _ADMINISTRATIVELY_PROHIBITED,
+    DialFailure.LIMIT: _RESOURCE_SHORTAGE,
+    DialFailure.DRAINING: _RESOURCE_SHORTAGE,
+}
+
+_TEXTS: Mapping[DialFailure, str] = {
+    DialFailure.REFUSED: "refused",
+    DialFailure.TIMED_OUT: "timed out",
+    DialFailure.UNREACHABLE: "unreachable",
+    DialFailure.NAME_NOT_FOUND: "no such name",
+    DialFailure.NAME_LOOKUP_FAILED: "name look-up failed",
+    DialFailure.DENIED: "not allowed by the connector's allow and deny lists",
+    DialFailure.LIMIT: "the connector has too many connections",
+    DialFailure.DRAINING: "the connector is stopping",
+    DialFailure.FAILED: "failed",
+}
 
 
 class DialError(Exception):
     """A target could not be reached."""
 
     def __init__(self, failure: DialFailure) -> None:
-        super().__init__(failure.text)
+        super().__init__(failure)
         self.failure = failure
 
 
-def read_dial_failure(code: str) -> DialFailure:
-    """Give the failure that a connector's code stands for; what isn't known has just failed."""
-    return _BY_CODE.get(code, DialFailure.FAILED)
-
-
-def dial_failure_text(host: str, port: int, failure: DialFailure) -> str:
+def failure_text(failure: DialFailure, host: str, port: int, site_name: str) -> str:
     """Say to a user why a target could not be reached."""
-    return f"connect to {PublicAddress(host, port)}: {failure.text}"
+    if failure is DialFailure.NO_CONNECTOR:
+        return f"site {site_name}: no connector is attached"
+    return f"connect to {PublicAddress(host, port)}: {_TEXTS[failure]}"
