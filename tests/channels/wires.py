@@ -101,13 +101,11 @@ class Pair:
 
 @implementer(IChannelUser)
 class End:
-    """One end of a stream: writes position-coded bytes, and checks those that arrive.
-
-    :param source: this end's own limit on what it wrote and has not seen drained.
-    """
+    """One end of a stream: writes position-coded bytes, and checks those that arrive."""
 
     def __init__(self) -> None:
         self.channel: Channel
+        self.client: End = self  # whose wish the stream was, for tests that care
         self.written = self.drained_bytes = 0
         self.received = self.held = 0
         self.is_open = False

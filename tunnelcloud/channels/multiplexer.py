@@ -65,6 +65,8 @@ class Multiplexer(Connection):
     """Channels over one connection.
 
     @ivar on_idle: called when the last channel is over, while the connection lasts.
+    @ivar bytes_received: how many bytes all its channels have received so far.
+    @ivar bytes_sent: how many they have sent; with the former, a sign of whether it is in use.
 
     :param transport: takes the messages.
     :param user: hears of the peer's opens and global requests.
@@ -90,6 +92,8 @@ class Multiplexer(Connection):
         self.paused = False
         self.lost = False
         self.on_idle: Callable[[], None] | None = None
+        self.bytes_received = 0
+        self.bytes_sent = 0
         self._channels: dict[int, Channel] = {}
         self._next_number = 0
         self._waiting: deque[Channel] = deque()
@@ -166,6 +170,7 @@ class Multiplexer(Connection):
                     raise ProtocolError("a message is not as long as its fields")
                 if size > self.max_packet_size:
                     raise ProtocolError(f"{size} bytes in one message")
+                self.bytes_received += size
                 self._channel(recipient).data_received(memoryview(payload)[_DATA_HEAD:])
             elif number == MSG_CHANNEL_WINDOW_ADJUST and len(payload) == _ADJUST_SIZE:
                 recipient, size = _unpack_data(payload, 1)
@@ -212,6 +217,7 @@ class Multiplexer(Connection):
             if self._control_unsent > CONTROL_BACKLOG:
                 self._end("the peer asks more than it reads answers")
                 return
+        self.bytes_sent += len(data)
         self._transport.send_message(head, data)
 
     def withhold(self, channel: Channel) -> None:
