@@ -1,0 +1,94 @@
+"""What the API and the pages ask of the running pod; the rest they ask of the store.
+
+The pod provides this.  Nothing here knows a request, a page or a query.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from tunnelcloud.domain.entities import Tunnel
+from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.ssh.interfaces import DoctorStep
+
+
+@frozen
+class LiveChannel:
+    """One open channel and the bytes it has carried so far."""
+
+    id: str
+    bytes_to_target: int
+    bytes_from_target: int
+
+
+@frozen
+class LiveSession:
+    """One open session of this pod, and the bytes of all its channels so far."""
+
+    id: str
+    bytes_to_target: int
+    bytes_from_target: int
+    channels: tuple[LiveChannel, ...] = ()
+
+
+@frozen
+class ConnectorHealth:
+    """How a connector that is attached to this pod fares.
+
+    :ivar round_trip_ms: of the last ping; None before the first came back.
+    :ivar load: channels open through it, from this pod.
+    """
+
+    round_trip_ms: float | None
+    load: int
+    version: str
+
+
+@frozen
+class Usage:
+    """What one user has open, on all pods: what limits are held against."""
+
+    sessions: int = 0
+    channels: Mapping[str, int] = {}
+    """Open channels by the id of their tunnel."""
+
+
+class ILivePod(Interface):
+    """The pod as it is now."""
+
+    pod_id = Attribute("The id of this pod.")
+    ssh_public_address = Attribute(
+        "Where SSH clients reach the pods: a L{tunnelcloud.domain.commands.PublicAddress}."
+    )
+
+    def live_sessions() -> "Sequence[LiveSession]":
+        """List the sessions that are open on this pod."""
+
+    def usage(user_id: str) -> "Usage":
+        """Count what a user has open."""
+
+    def end_session(session_id: str, reason: str) -> "Deferred[bool]":
+        """End a session, on whichever pod it is, telling its user C{reason}.
+
+        :return: fires with False when it was not open any more.
+        """
+
+    def end_channel(channel_id: str, reason: str) -> "Deferred[bool]":
+        """End one channel and leave the rest of its session alone; as L{end_session}."""
+
+    def connector_health() -> "Mapping[str, ConnectorHealth]":
+        """Tell how the connectors fare that are attached to this pod, by their ids."""
+
+    def check_tunnel(tunnel: Tunnel, port: int) -> "Deferred[Sequence[DoctorStep]]":
+        """Check every hop from this pod to a tunnel's target; ends after the first that failed."""
+
+    def known_hosts_lines() -> "Sequence[str]":
+        """Give the lines for C{known_hosts}, of every name and address clients connect to."""
+
+    def host_key_fingerprints() -> "Sequence[str]":
+        """Give the host keys' fingerprints, as C{SHA256:…}."""
+
+    def join_token(secret: bytes) -> JoinToken:
+        """Put this pod's address for connectors and its CA's digest beside a join secret."""

@@ -1,0 +1,72 @@
+"""HTTP as strangers may speak it to us: so many seconds, so many bytes.
+
+Twisted restarts its timer at every byte and keeps any body; here a request has 30 s from its first
+byte to its last, and a body beyond 1 MiB is not kept.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+REQUEST_SECONDS = 30
+MAX_BODY = 1024 * 1024
+_MAX_DISCARDED = 16 * MAX_BODY
+
+
+class LimitedRequest(Request):
+    """A request that says when its body was too big, and doesn't keep that one."""
+
+    body_too_big = False
+    _received = 0
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep what fits; hang up on a client that goes on sending far beyond."""
+        self._received += len(data)
+        if self._received <= MAX_BODY:
+            super().handleContentChunk(data)  # type: ignore[no-untyped-call]
+            return
+        if not self.body_too_big:
+            self.body_too_big = True
+            self.content.seek(0)
+            self.content.truncate()
+        if self._received > _MAX_DISCARDED:
+            self.channel.transport.abortConnection()
+
+
+class LimitedChannel(HTTPChannel):
+    """An HTTP connection whose timer runs over a whole request."""
+
+    _begun = False
+
+    def resetTimeout(self) -> None:
+        """Start the timer at a request's first byte, and leave it alone at the others."""
+        if not self._begun:
+            self._begun = True
+            super().resetTimeout()  # type: ignore[no-untyped-call]
+
+    def requestDone(self, request: Request) -> None:
+        """Wait for the next request, and be as patient with that one."""
+        self._begun = False
+        super().requestDone(request)  # type: ignore[no-untyped-call]
+
+
+class LimitedSite(Site):
+    """Serves a resource tree over L{LimitedChannel}s.  It writes no access log: the audit is one."""
+
+    protocol = LimitedChannel
+
+    def __init__(self, root: IResource, clock: IReactorTime) -> None:
+        super().__init__(
+            root,
+            requestFactory=LimitedRequest,
+            timeout=REQUEST_SECONDS,
+            reactor=clock,
+            parsePOSTFormSubmission=False,
+        )
+        self.displayTracebacks = False
+
+    def log(self, request: Request) -> None:
+        """Write nothing."""

@@ -1,0 +1,172 @@
+"""The OpenAPI 3.1 document, made from the route table and the models that validate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from tunnelcloud.web.problems import CONTENT_TYPE
+from tunnelcloud.web.routes import Route, RouteTable
+
+_REF = "#/components/schemas/{model}"
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+_Key = tuple[type[BaseModel], JsonSchemaMode]
+
+
+def openapi_document(table: RouteTable, version: str) -> dict[str, Any]:
+    """Describe every operation.
+
+    :param version: the program's.
+    """
+    wanted: list[_Key] = sorted(
+        {key for route in table.routes for key in _models(route)},
+        key=lambda key: (key[0].__name__, key[1]),
+    )
+    refs, definitions = models_json_schema(wanted, ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in table.routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "TunnelCloud Admin API",
+            "version": version,
+            "description": "What administrators, auditors and users do, over HTTP.",
+        },
+        "servers": [{"url": "/api/v1"}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {**definitions.get("$defs", {}), "Problem": _PROBLEM},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _models(route: Route) -> list[_Key]:
+    keys: list[_Key] = []
+    if route.body is not None:
+        keys.append((route.body, "validation"))
+    if route.answer is not None:
+        keys.append((route.answer, "serialization"))
+    return keys
+
+
+def _operation(route: Route, refs: Mapping[Any, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "tags": [route.path.strip("/").split("/")[0]],
+        "responses": _responses(route, refs),
+    }
+    parameters = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": "^[a-z]{3}_[0-9a-v]{26}$"},
+        }
+        for name in route.parameters
+    ]
+    parameters += _query_parameters(route)
+    if route.item and route.method in {"PATCH", "DELETE"}:
+        parameters.append({"name": "If-Match", "in": "header", "schema": {"type": "string"}})
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": refs[(route.body, "validation")]}},
+        }
+    if not route.roles:
+        operation["security"] = []
+    else:
+        operation["x-roles"] = sorted(route.roles)
+    return operation
+
+
+def _query_parameters(route: Route) -> list[dict[str, Any]]:
+    if route.query is None:
+        return []
+    schema = route.query.model_json_schema()
+    definitions = schema.get("$defs", {})
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _inlined(field, definitions)}
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Put definitions in place of references: a parameter's schema stands alone."""
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    # A null in a query is a parameter left out.
+    options = [item for item in schema.get("anyOf", ()) if item != {"type": "null"}]
+    if len(options) == 1:
+        rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
+        return _inlined({**options[0], **rest}, definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items()}
+
+
+def _responses(route: Route, refs: Mapping[Any, Any]) -> dict[str, Any]:
+    if route.answer is None:
+        answers: dict[str, Any] = {"204": {"description": "Done."}}
+    else:
+        schema = refs[(route.answer, "serialization")]
+        good: dict[str, Any] = {
+            "description": route.status.phrase,
+            "content": {"application/json": {"schema": schema}},
+        }
+        if route.item:
+            good["headers"] = {"ETag": {"schema": {"type": "string"}}}
+        answers = {str(int(route.status)): good}
+    for status in _refusals(route):
+        answers[str(int(status))] = {
+            "description": status.phrase,
+            "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    return answers
+
+
+def _refusals(route: Route) -> list[HTTPStatus]:
+    statuses = [HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE]
+    if route.roles:
+        statuses += [HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN]
+    if route.parameters:
+        statuses.append(HTTPStatus.NOT_FOUND)
+    if route.body is not None or route.query is not None:
+        statuses.append(HTTPStatus.UNPROCESSABLE_ENTITY)
+    if route.body is not None:
+        statuses += [HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE]
+    if route.method in {"POST", "PATCH", "PUT", "DELETE"}:
+        statuses.append(HTTPStatus.CONFLICT)
+    if route.item and route.method in {"PATCH", "DELETE"}:
+        statuses.append(HTTPStatus.PRECONDITION_FAILED)
+    return sorted(statuses)

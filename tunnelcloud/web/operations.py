@@ -1,0 +1,67 @@
+"""What machines ask for outside C{/api}: health, readiness, metrics, known hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+
+ReadyCheck = Callable[[], str | None]
+"""Says why the pod isn't ready to serve, or None."""
+
+
+class TextResource(Resource):
+    """A page of plain text, made anew for each request.
+
+    :param text: gives the status and the text.
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self,
+        text: Callable[[], tuple[int, bytes]],
+        content_type: str = "text/plain; charset=utf-8",
+    ) -> None:
+        super().__init__()
+        self._text = text
+        self._content_type = content_type
+
+    def render_GET(self, request: IRequest) -> bytes:
+        """Answer with the text."""
+        status, body = self._text()
+        request.setResponseCode(status)
+        request.setHeader("Content-Type", self._content_type)
+        request.setHeader("Cache-Control", "no-store")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        return body
+
+
+def health() -> TextResource:
+    """Say that the process answers, whatever else is wrong."""
+    return TextResource(lambda: (200, b"ok\n"))
+
+
+def readiness(checks: Mapping[str, ReadyCheck]) -> TextResource:
+    """Say whether the pod should be sent clients, and what is in the way if not."""
+
+    def text() -> tuple[int, bytes]:
+        found = [(name, check()) for name, check in checks.items()]
+        faults = [f"{name}: {reason}\n" for name, reason in found if reason is not None]
+        if faults:
+            return 503, "".join(faults).encode("utf-8")
+        return 200, b"ready\n"
+
+    return TextResource(text)
+
+
+def metrics(registry: CollectorRegistry) -> TextResource:
+    """Give a registry in Prometheus' text format."""
+    return TextResource(lambda: (200, generate_latest(registry)), CONTENT_TYPE_LATEST)
+
+
+def known_hosts(lines: Callable[[], Iterable[str]]) -> TextResource:
+    """Give the lines for a C{known_hosts} file."""
+    return TextResource(lambda: (200, "".join(f"{line}\n" for line in lines()).encode("utf-8")))

@@ -1,0 +1,151 @@
+"""The route table: one row an operation, from which everything else is made.
+
+Dispatch, the OpenAPI document and the test of every route for every role read the same rows.
+This module knows neither Twisted nor the store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from attrs import field, frozen
+from pydantic import BaseModel
+
+from tunnelcloud.domain.entities import ID_PREFIXES, Role
+from tunnelcloud.web.problems import not_found
+
+READERS = frozenset({Role.ADMIN, Role.AUDITOR})
+ADMINS = frozenset({Role.ADMIN})
+EVERYBODY = frozenset(Role)
+ANONYMOUS: frozenset[Role] = frozenset()
+"""The operation asks for no credential."""
+
+_ID = re.compile(r"[a-z]{3}_[0-9a-v]{26}")
+_PARAMETER = re.compile(r"\{([a-z_]+)\}")
+_MAX_SEGMENTS = 8
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@frozen
+class Caller:
+    """Who asks: the bearer of an API token, or a person signed in to the portal.
+
+    :ivar id: of the API token or the user; it is the actor of audit events.
+    :ivar user_id: the user this is, or None for a token that stands for nobody.
+    """
+
+    id: str
+    role: Role
+    user_id: str | None = None
+
+
+@frozen
+class Call:
+    """One request, checked: the caller may do this, and body and query have their types."""
+
+    params: Mapping[str, str]
+    source_ip: str
+    caller: Caller | None = None
+    body: BaseModel | None = None
+    query: BaseModel | None = None
+    if_match: str | None = None
+
+    def who(self) -> Caller:
+        """Give the caller of a route that isn't anonymous."""
+        assert self.caller is not None, "the route asks for no credential"
+        return self.caller
+
+    def body_as(self, model: type[_Model]) -> _Model:
+        """Give the body, which the route table says is a C{model}."""
+        assert isinstance(self.body, model)
+        return self.body
+
+    def query_as(self, model: type[_Model]) -> _Model:
+        """Give the query, which the route table says is a C{model}."""
+        assert isinstance(self.query, model)
+        return self.query
+
+
+Handler = Callable[[Call], Awaitable[BaseModel | Mapping[str, Any] | None]]
+
+
+@frozen
+class Route:
+    """One operation.
+
+    :ivar path: below C{/api/v1}, with parameters such as C{{site_id}}.
+    :ivar roles: who may; empty for anyone at all.
+    :ivar answer: the model of what is answered; None for nothing (204).
+    :ivar item: whether the answer is one object with an C{ETag}, and a change takes C{If-Match}.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    roles: frozenset[Role]
+    handler: Handler
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    status: HTTPStatus = HTTPStatus.OK
+    item: bool = False
+
+    @property
+    def parameters(self) -> list[str]:
+        """Name the parameters of the path, in order."""
+        return _PARAMETER.findall(self.path)
+
+
+@frozen
+class RouteTable:
+    """All routes, and how a path finds its rows."""
+
+    routes: tuple[Route, ...] = field(converter=tuple)
+
+    def __attrs_post_init__(self) -> None:
+        keys = [(route.method, route.path) for route in self.routes]
+        names = [route.name for route in self.routes]
+        assert len(set(keys)) == len(keys), "a route is there twice"
+        assert len(set(names)) == len(names), "an operation's name is there twice"
+
+    def find(self, segments: Iterable[str]) -> tuple[dict[str, Route], dict[str, str]]:
+        """Find the routes at a path, by method, and the values of the path's parameters.
+
+        :raise Problem: 404 when there are none, or an id in the path can't be one.
+        """
+        wanted = tuple(segments)
+        best: tuple[dict[str, Route], dict[str, str]] | None = None
+        for route in self.routes if len(wanted) <= _MAX_SEGMENTS else ():
+            values = _match(route.path, wanted)
+            if values is None:
+                continue
+            # A literal segment is meant before a parameter that could be anything.
+            if best is None or len(values) < len(best[1]):
+                best = {}, values
+            if len(values) == len(best[1]):
+                best[0][route.method] = route
+        if best is None:
+            raise not_found()
+        return best
+
+
+def _match(path: str, segments: tuple[str, ...]) -> dict[str, str] | None:
+    template = path.strip("/").split("/")
+    if len(template) != len(segments):
+        return None
+    values: dict[str, str] = {}
+    for expected, given in zip(template, segments, strict=True):
+        if expected.startswith("{"):
+            name = expected[1:-1]
+            prefix = ID_PREFIXES.get(name.removesuffix("_id"), "")
+            if not (_ID.fullmatch(given) and given.startswith(f"{prefix}_")):
+                return None
+            values[name] = given
+        elif expected != given:
+            return None
+    return values
