@@ -25,7 +25,7 @@ class TextResource(Resource):
         text: Callable[[], tuple[int, bytes]],
         content_type: str = "text/plain; charset=utf-8",
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._text = text
         self._content_type = content_type
 

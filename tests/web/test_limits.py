@@ -1,0 +1,81 @@
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+
+from tunnelcloud.web.limits import MAX_BODY, REQUEST_SECONDS, LimitedSite
+
+
+class Echo(Resource):
+    isLeaf = True
+
+    def render_POST(self, request):
+        if request.body_too_big:
+            request.setResponseCode(413)
+            return b"too big"
+        return b"%d" % len(request.content.read())
+
+    def render_GET(self, request):
+        return b"hello"
+
+
+class LimitsTests(SynchronousTestCase):
+    def setUp(self):
+        self.clock = Clock()
+        self.site = LimitedSite(Echo(), self.clock)
+        self.transport = StringTransport()
+        self.channel = self.site.buildProtocol(None)
+        self.channel.makeConnection(self.transport)
+
+    def send(self, data):
+        self.channel.dataReceived(data)
+
+    def post(self, size):
+        self.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+        for start in range(0, size, 65536):
+            self.send(b"x" * min(65536, size - start))
+        return self.transport.value()
+
+    def test_a_body_of_the_limit(self):
+        self.assertTrue(self.post(MAX_BODY).endswith(b"\r\n\r\n1048576"))
+
+    def test_a_body_of_one_more(self):
+        self.assertTrue(self.post(MAX_BODY + 1).startswith(b"HTTP/1.1 413 "))
+
+    def test_what_is_too_big_is_not_kept(self):
+        self.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        for _ in range(20):
+            self.send(chunk)
+        self.assertEqual(self.channel.requests[0].content.seek(0, 2), 0)
+        self.send(b"0\r\n\r\n")
+        self.assertTrue(self.transport.value().startswith(b"HTTP/1.1 413 "))
+
+    def test_who_goes_on_sending_is_hung_up_on(self):
+        self.post(17 * MAX_BODY)
+        self.assertTrue(self.transport.disconnecting)
+
+    def drip(self, data):
+        """Send a byte every second until the channel hangs up; give how many went through."""
+        for count in range(len(data)):
+            if self.transport.disconnecting:
+                return count
+            self.send(data[count : count + 1])
+            self.clock.advance(1)
+        return len(data)
+
+    def test_a_drip_of_headers_ends(self):
+        self.assertEqual(self.drip(b"GET / HTTP/1.1\r\nX-A: " + b"a" * 1000), REQUEST_SECONDS)
+
+    def test_a_drip_of_body_ends(self):
+        self.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        self.assertEqual(self.drip(b"a" * 1000), REQUEST_SECONDS)
+
+    def test_a_second_request_has_its_own_time(self):
+        for _ in range(3):
+            self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.clock.advance(REQUEST_SECONDS - 1)
+        self.assertEqual(self.transport.value().count(b"hello"), 3)
+        self.assertFalse(self.transport.disconnecting)
+        self.clock.advance(1)
+        self.assertTrue(self.transport.disconnecting)
