@@ -1,0 +1,66 @@
+"""The seams inside the pod: what the switch asks of links, records and views."""
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from tunnelcloud.channels.multiplexer import Multiplexer
+from tunnelcloud.domain.entities import Session, Tunnel, UserView
+
+if TYPE_CHECKING:
+    from tunnelcloud.domain.entities import Channel
+
+
+class IAttachedLink(Interface):
+    """One link to a connector that is up."""
+
+    connector_id: str = Attribute("The connector's id.")
+    multiplexer: Multiplexer = Attribute("Opens channels to the connector.")
+
+
+class ILinks(Interface):
+    """The links that connectors hold to this pod."""
+
+    def pick(site_id: str, exclude: "frozenset[str]" = frozenset()) -> "IAttachedLink | None":
+        """Choose the least loaded healthy link of a site.
+
+        :param exclude: ids of connectors that were tried already.
+        """
+
+
+class IRecords(Interface):
+    """Writes down what sessions and channels do; a Deferred fires when it is durable."""
+
+    def channel_opened(
+        session: Session, tunnel: Tunnel, destination: str, port: int
+    ) -> "Deferred[Channel]":
+        """Record that a channel was allowed, before the first byte flows."""
+
+    def channel_closed(
+        channel: "Channel",
+        session: Session,
+        tunnel: Tunnel,
+        connector_id: "str | None",
+        reason: str,
+        bytes_to_target: int,
+        bytes_from_target: int,
+    ) -> "Deferred[None]":
+        """Record that a channel is over, or never came to be."""
+
+    def channel_refused(
+        session: Session, tunnel: "Tunnel | None", destination: str, port: int, reason: str
+    ) -> "Deferred[None]":
+        """Record that a destination was refused."""
+
+    def session_ended(
+        session: Session, reason: str, bytes_to_target: int, bytes_from_target: int
+    ) -> "Deferred[None]":
+        """Record that a session is over."""
+
+
+class IViews(Interface):
+    """What users may open now, kept in memory and dropped when it changes."""
+
+    def get(user_id: str) -> "Deferred[UserView]":
+        """Give a user's view; fails while the store can't be trusted to be current."""

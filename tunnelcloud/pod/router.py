@@ -1,0 +1,190 @@
+"""Where a channel leads: decide, record, pick a link, join; and its end.
+
+A route lives as long as its channel.  It knows neither SSH nor TLS: it is handed a channel of
+one multiplexer and opens one on another.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tunnelcloud.channels.interfaces import IChannel
+from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_CONNECT_FAILED
+from tunnelcloud.channels.splice import ISpliceOwner, Splice
+from tunnelcloud.domain.dialing import DialFailure, failure_text
+from tunnelcloud.domain.entities import Channel, Session, Tunnel
+from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords
+
+OPEN_TIMEOUT = 20.0
+"""Seconds that one connector may take to reach a target; its own limit is shorter."""
+
+MAX_CONNECTORS_TRIED = 3
+
+_log = Logger()
+
+
+def direct_tcpip(host: str, port: int, originator: tuple[str, int]) -> bytes:
+    """Encode what is specific to a direct-tcpip open (RFC 4254, 7.2)."""
+    target, origin = host.encode("utf-8"), originator[0].encode("utf-8")
+    return b"".join(
+        [
+            struct.pack(">I", len(target)) + target + struct.pack(">I", port),
+            struct.pack(">I", len(origin)) + origin + struct.pack(">I", originator[1]),
+        ]
+    )
+
+
+@implementer(ISpliceOwner)
+class Route:
+    """One forwarded connection, from the decision that allowed it to its record's end.
+
+    :param on_end: told once, when the route is over.
+    """
+
+    def __init__(
+        self,
+        channel: IChannel,
+        session: Session,
+        tunnel: Tunnel,
+        destination: str,
+        port: int,
+        *,
+        originator: tuple[str, int],
+        links: ILinks,
+        records: IRecords,
+        clock: IReactorTime,
+        on_end: Callable[[Route], None],
+    ) -> None:
+        self.session = session
+        self.tunnel = tunnel
+        self.destination = destination
+        self.port = port
+        self.connector_id: str | None = None
+        self.record: Channel | None = None
+        self.splice = Splice(channel, self)
+        self.last_active = clock.seconds()
+        self._bytes_seen = 0
+        self._originator = originator
+        self._links = links
+        self._records = records
+        self._clock = clock
+        self._on_end = on_end
+        self._tried: frozenset[str] = frozenset()
+        self._timeout: IDelayedCall | None = None
+        self._over = False
+        self._over_reason = ""
+
+    @property
+    def bytes_to_target(self) -> int:
+        """Bytes that the client sent so far."""
+        return self.splice.bytes_to_far
+
+    @property
+    def bytes_from_target(self) -> int:
+        """Bytes that the target sent so far."""
+        return self.splice.bytes_to_near
+
+    def start(self) -> None:
+        """Record the channel, then dial."""
+        recorded = self._records.channel_opened(
+            self.session, self.tunnel, self.destination, self.port
+        )
+        recorded.addCallbacks(self._recorded, self._unrecorded)
+
+    def idle_seconds(self) -> float:
+        """Say for how long no byte has passed, as far as it was asked before."""
+        moved = self.bytes_to_target + self.bytes_from_target
+        if moved != self._bytes_seen:
+            self._bytes_seen = moved
+            self.last_active = self._clock.seconds()
+        return self._clock.seconds() - self.last_active
+
+    def end(self, reason: str) -> None:
+        """Cut the connection off: what it was allowed by is gone."""
+        if self.splice.connected:
+            self.splice.end(reason)
+        elif not self._over:
+            self._refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, reason)
+
+    def _recorded(self, record: Channel) -> None:
+        self.record = record
+        if self._over:
+            self._write_end(self._over_reason)
+        else:
+            self._dial(DialFailure.NO_CONNECTOR)
+
+    def _unrecorded(self, failure: Failure) -> None:
+        _log.failure("{tunnel}: a channel can't be recorded", failure, tunnel=self.tunnel.name)
+        text = f"{self.tunnel.name}: the pod can't record this connection now; try again soon"
+        self._refuse(OPEN_CONNECT_FAILED, text)
+
+    def _dial(self, last: DialFailure) -> None:
+        link: IAttachedLink | None = None
+        if len(self._tried) < MAX_CONNECTORS_TRIED:
+            link = self._links.pick(self.tunnel.site_id, self._tried)
+        if link is None:
+            text = failure_text(last, self.tunnel.target_address, self.port, self.tunnel.site_name)
+            self._refuse(OPEN_CONNECT_FAILED, text)
+            return
+        self.connector_id = link.connector_id
+        self._tried |= {link.connector_id}
+        self._timeout = self._clock.callLater(
+            OPEN_TIMEOUT, self.splice.give_up, OPEN_CONNECT_FAILED, DialFailure.TIMED_OUT.value
+        )
+        data = direct_tcpip(self.tunnel.target_address, self.port, self._originator)
+        self.splice.connect(link.multiplexer, b"direct-tcpip", data)
+
+    def splice_connected(self, splice: Splice) -> None:
+        """The target is connected."""
+        self._stop_timeout()
+
+    def splice_refused(self, splice: Splice, reason_code: int, description: str) -> None:
+        """One connector could not reach the target: try another, or say why."""
+        self._stop_timeout()
+        self._dial(DialFailure.read(description))
+
+    def splice_ended(self, splice: Splice, clean: bool, reason: str) -> None:
+        """Both ends are over."""
+        self._finish(reason)
+
+    def _refuse(self, reason_code: int, text: str) -> None:
+        if not self._over:
+            self.splice.refuse(reason_code, text)
+            self._finish(text)
+
+    def _finish(self, reason: str) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._over_reason = reason
+        self._stop_timeout()
+        self._on_end(self)
+        if self.record is not None:
+            self._write_end(reason)
+
+    def _write_end(self, reason: str) -> None:
+        assert self.record is not None
+        written: Deferred[None] = self._records.channel_closed(
+            self.record,
+            self.session,
+            self.tunnel,
+            self.connector_id,
+            reason,
+            self.bytes_to_target,
+            self.bytes_from_target,
+        )
+        written.addErrback(
+            lambda failure: _log.failure("the end of a channel can't be recorded", failure)
+        )
+
+    def _stop_timeout(self) -> None:
+        timeout, self._timeout = self._timeout, None
+        if timeout is not None and timeout.active():
+            timeout.cancel()

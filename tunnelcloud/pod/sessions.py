@@ -1,0 +1,354 @@
+"""What is open now: live sessions, their channels, and the rules that may end them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from attrs import define, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tunnelcloud.channels.interfaces import IChannel
+from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_CONNECT_FAILED
+from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
+from tunnelcloud.domain.names import named_by, parse_login
+from tunnelcloud.domain.policy import Ask, Decision, could_open_any, decide
+from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
+from tunnelcloud.pod.router import Route
+from tunnelcloud.ssh.interfaces import (
+    DoctorStep,
+    ISessionAvatar,
+    ISessionConnection,
+    TunnelRow,
+    TunnelTraffic,
+)
+
+NOTHING_LEFT = "nothing is left that this session may open"
+SHUTDOWN_REASON = "the pod is shutting down"
+
+_log = Logger()
+
+
+class Describe(Protocol):
+    """Makes the row that the greeting shows of a tunnel."""
+
+    def __call__(self, view: UserView, session: Session, tunnel: Tunnel) -> TunnelRow:
+        """Describe C{tunnel} to the user of C{session}."""
+
+
+class Doctor(Protocol):
+    """Checks every hop to a tunnel."""
+
+    def __call__(self, session: LiveSession, tunnel: Tunnel) -> AsyncIterator[DoctorStep]:
+        """Give a step at a time."""
+
+
+@frozen
+class Surroundings:
+    """What every live session needs of the pod.
+
+    :ivar now: the time of day, aware.
+    """
+
+    links: ILinks
+    records: IRecords
+    views: IViews
+    clock: IReactorTime
+    now: Callable[[], datetime]
+    describe: Describe
+    doctor: Doctor
+
+
+@define
+class _Carried:
+    """What ended channels of one tunnel carried."""
+
+    to_target: int = 0
+    from_target: int = 0
+
+
+@implementer(ISessionAvatar)
+class LiveSession:
+    """One authenticated SSH connection and its channels."""
+
+    def __init__(self, session: Session, around: Surroundings, registry: LiveSessions) -> None:
+        self.session = session
+        self.routes: set[Route] = set()
+        self.connection: ISessionConnection | None = None
+        self.began = around.clock.seconds()
+        self._around = around
+        self._registry = registry
+        self._carried: dict[str, _Carried] = {}
+        self._end_reason = ""
+        self._ended = False
+        login = parse_login(session.login_name.encode("utf-8"))
+        self._narrowed_to = login.tunnel if login is not None else None
+
+    # What the front door calls.
+
+    def attached(self, connection: ISessionConnection) -> None:
+        """Take the handle by which this session can be ended."""
+        self.connection = connection
+        if self._end_reason:
+            connection.end(self._end_reason)
+
+    def direct_tcpip_requested(
+        self, channel: IChannel, host: bytes, port: int, originator: tuple[str, int]
+    ) -> None:
+        """Decide on a forward; the channel hears of it later."""
+        text = host.decode("utf-8", "backslashreplace")[:255]
+        asked = self._around.views.get(self.session.user_id)
+        asked.addCallback(self._decided, channel, text, port, originator)
+        asked.addErrback(self._undecided, channel)
+
+    def _decided(
+        self,
+        view: UserView,
+        channel: IChannel,
+        host: str,
+        port: int,
+        originator: tuple[str, int],
+    ) -> None:
+        decision = self.decide(view, host, port)
+        if not decision.allowed:
+            channel.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, decision.reason)
+            refused = self._around.records.channel_refused(
+                self.session, decision.tunnel, host, port, decision.reason
+            )
+            refused.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
+            return
+        assert decision.tunnel is not None
+        route = Route(
+            channel,
+            self.session,
+            decision.tunnel,
+            host,
+            port,
+            originator=originator,
+            links=self._around.links,
+            records=self._around.records,
+            clock=self._around.clock,
+            on_end=self._route_ended,
+        )
+        self.routes.add(route)
+        route.start()
+
+    def _undecided(self, failure: Failure, channel: IChannel) -> None:
+        _log.failure("session {id}: can't decide", failure, id=self.session.id)
+        text = "the pod can't check permissions now; try again in a few seconds"
+        channel.refuse(OPEN_CONNECT_FAILED, text)
+
+    def tunnels(self) -> Deferred[Sequence[TunnelRow]]:
+        """List the tunnels this session could open."""
+        return self._around.views.get(self.session.user_id).addCallback(self._rows)
+
+    def _rows(self, view: UserView) -> Sequence[TunnelRow]:
+        found = {grant.tunnel.id: grant.tunnel for grant in self.usable(view)}
+        tunnels = sorted(found.values(), key=lambda tunnel: tunnel.name)
+        return [self._around.describe(view, self.session, tunnel) for tunnel in tunnels]
+
+    def traffic(self) -> Mapping[str, TunnelTraffic]:
+        """Count what each tunnel carried in this session, by its name."""
+        counted = {
+            name: TunnelTraffic(0, carried.to_target, carried.from_target)
+            for name, carried in self._carried.items()
+        }
+        for route in self.routes:
+            before = counted.get(route.tunnel.name, TunnelTraffic(0, 0, 0))
+            counted[route.tunnel.name] = TunnelTraffic(
+                before.open_channels + 1,
+                before.bytes_to_target + route.bytes_to_target,
+                before.bytes_from_target + route.bytes_from_target,
+            )
+        return counted
+
+    async def doctor(self, tunnel_name: str) -> AsyncIterator[DoctorStep]:
+        """Check every hop to a tunnel, a step at a time."""
+        view = await self._around.views.get(self.session.user_id)
+        found = [grant for grant in self.usable(view) if named_by(grant.tunnel, tunnel_name)]
+        if not found:
+            raise LookupError(tunnel_name)
+        async for step in self._around.doctor(self, found[0].tunnel):
+            yield step
+
+    def logged_out(self, reason: str) -> None:
+        """The connection is over: write it down once its channels are."""
+        if self._ended:
+            return
+        self._ended = True
+        for route in tuple(self.routes):
+            route.end("the session ended")
+        self._registry.session_ended(self)
+        to_target, from_target = self.totals()
+        ended = self._around.records.session_ended(
+            self.session, self._end_reason or reason, to_target, from_target
+        )
+        ended.addErrback(lambda failure: _log.failure("a session's end isn't recorded", failure))
+
+    # What the pod asks.
+
+    def usable(self, view: UserView) -> list[Grant]:
+        """List the grants that this session's method and login name leave."""
+        return [
+            grant
+            for grant in view.grants
+            if self.session.method in grant.methods
+            and grant.tunnel.enabled
+            and self._in_scope(grant.tunnel)
+        ]
+
+    def decide(
+        self, view: UserView, host: str, port: int, leaving_out: Route | None = None
+    ) -> Decision:
+        """Decide on a destination as of now.
+
+        :param leaving_out: an open route that is not to be counted against limits.
+        """
+        return decide(
+            view,
+            Ask(
+                host=host,
+                port=port,
+                method=self.session.method,
+                source_ip=self.session.source_ip,
+                at=self._around.now(),
+                narrowed_to=self._scope_name(view),
+                open_sessions=self._registry.count_others(self),
+                open_channels=lambda tunnel_id: self._registry.count_channels(
+                    self.session.user_id, tunnel_id, leaving_out
+                ),
+            ),
+        )
+
+    def totals(self) -> tuple[int, int]:
+        """Give the bytes carried to and from targets."""
+        values = self.traffic().values()
+        return (
+            sum(each.bytes_to_target for each in values),
+            sum(each.bytes_from_target for each in values),
+        )
+
+    def recheck(self, view: UserView) -> None:
+        """End what is no longer allowed."""
+        for route in tuple(self.routes):
+            self._recheck_route(view, route)
+        if not could_open_any(view, self.session.method, self._in_scope):
+            self.end(NOTHING_LEFT)
+
+    def end(self, reason: str) -> None:
+        """End the session; the reason goes to the client and into its record."""
+        if self._ended or self._end_reason:
+            return
+        self._end_reason = reason
+        for route in tuple(self.routes):
+            route.end(reason)
+        if self.connection is not None:
+            self.connection.end(reason)
+
+    def _recheck_route(self, view: UserView, route: Route) -> None:
+        decision = self.decide(view, route.destination, route.port, leaving_out=route)
+        if not decision.allowed:
+            route.end(decision.reason)
+            return
+        assert decision.tunnel is not None
+        assert decision.grant is not None
+        before = route.tunnel
+        if (decision.tunnel.id, decision.tunnel.target_address, decision.tunnel.site_id) != (
+            before.id, before.target_address, before.site_id,
+        ):  # fmt: skip
+            route.end(f"{before.name}: leads elsewhere now; connect again")
+            return
+        for policy in decision.grant.policies:
+            age = self._around.clock.seconds() - self.began
+            if policy.max_session_seconds is not None and age >= policy.max_session_seconds:
+                route.end(f"{before.name}: sessions may last {policy.max_session_seconds} s")
+            elif policy.idle_seconds is not None and route.idle_seconds() >= policy.idle_seconds:
+                route.end(f"{before.name}: idle for {policy.idle_seconds} s")
+
+    def _in_scope(self, tunnel: Tunnel) -> bool:
+        if self.session.tunnel_id is not None and tunnel.id != self.session.tunnel_id:
+            return False
+        return self._narrowed_to is None or named_by(tunnel, self._narrowed_to)
+
+    def _scope_name(self, view: UserView) -> str | None:
+        """Name the tunnel that local destinations mean, and beyond which nothing opens."""
+        if self.session.tunnel_id is None:
+            return self._narrowed_to
+        for grant in view.grants:
+            if grant.tunnel.id == self.session.tunnel_id:
+                return grant.tunnel.name
+        return ""
+
+    def _route_ended(self, route: Route) -> None:
+        self.routes.discard(route)
+        carried = self._carried.setdefault(route.tunnel.name, _Carried())
+        carried.to_target += route.bytes_to_target
+        carried.from_target += route.bytes_from_target
+
+
+class LiveSessions:
+    """The sessions that are open on this pod."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._by_id: dict[str, LiveSession] = {}
+        self._by_user: dict[str, set[LiveSession]] = {}
+
+    def begin(self, session: Session) -> LiveSession:
+        """Take up a session that was just written; the front door attaches its connection."""
+        live = LiveSession(session, self._around, self)
+        self._by_id[session.id] = live
+        self._by_user.setdefault(session.user_id, set()).add(live)
+        return live
+
+    def session_ended(self, live: LiveSession) -> None:
+        """Forget a session."""
+        self._by_id.pop(live.session.id, None)
+        of_user = self._by_user.get(live.session.user_id, set())
+        of_user.discard(live)
+        if not of_user:
+            self._by_user.pop(live.session.user_id, None)
+
+    def get(self, session_id: str) -> LiveSession | None:
+        """Find a session by its id."""
+        return self._by_id.get(session_id)
+
+    def of_user(self, user_id: str) -> Iterable[LiveSession]:
+        """Give a user's sessions."""
+        return tuple(self._by_user.get(user_id, ()))
+
+    def users(self) -> Iterable[str]:
+        """Give the ids of users who have sessions."""
+        return tuple(self._by_user)
+
+    def __iter__(self) -> Iterable[LiveSession]:  # type: ignore[override]
+        return iter(tuple(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def channel_count(self) -> int:
+        """Count the open channels of all sessions."""
+        return sum(len(live.routes) for live in self._by_id.values())
+
+    def count_others(self, one: LiveSession) -> int:
+        """Count the sessions of the same user, but for this one."""
+        return sum(live is not one for live in self.of_user(one.session.user_id))
+
+    def count_channels(self, user_id: str, tunnel_id: str, leaving_out: Route | None) -> int:
+        """Count a user's open channels of a tunnel."""
+        return sum(
+            route.tunnel.id == tunnel_id and route is not leaving_out
+            for live in self.of_user(user_id)
+            for route in live.routes
+        )
+
+    def end_all(self, reason: str) -> None:
+        """End every session."""
+        for live in tuple(self._by_id.values()):
+            live.end(reason)
