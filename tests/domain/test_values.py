@@ -4,7 +4,7 @@ import re
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import tunnel
-from tunnelcloud.domain import events, tokens
+from tunnelcloud.domain import tokens
 from tunnelcloud.domain.commands import PublicAddress, ssh_command
 from tunnelcloud.domain.entities import Method, new_id
 
@@ -49,12 +49,3 @@ class TokenTests(SynchronousTestCase):
         ids = [new_id("user", moment, os.urandom) for moment in (1, 2, 1_700_000_000_000)]
         self.assertEqual(ids, sorted(ids))
         self.assertTrue(ids[0].startswith("usr_"))
-
-
-class EventTests(SynchronousTestCase):
-    def test_only_what_the_catalogue_has(self):
-        events.AuditEvent("token.created", data={"token_id": "tok_1"})
-        self.assertRaises(events.UnknownEvent, events.AuditEvent, "token.eaten")
-        self.assertRaises(
-            events.UnknownEvent, events.AuditEvent, "token.created", data={"secret": "x"}
-        )
