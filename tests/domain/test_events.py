@@ -10,6 +10,7 @@ from tunnelcloud.domain.events import CATALOGUE, AuditEvent, UnknownEvent
 
 PACKAGE = Path(tunnelcloud.__file__).parent
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
+_ROW = re.compile(r"^\| `([a-z_.]+)` \| (.*?) \| (.*?) \|$", re.MULTILINE)
 _RECORDED = re.compile(r'AuditEvent\(\s*(?:event=)?"([a-z_.]+)"')
 
 
@@ -25,7 +26,7 @@ class CatalogueTests(SynchronousTestCase):
                 self.assertIn(name, CATALOGUE, str(path))
 
     def test_the_document_lists_each_event_with_its_fields(self):
-        rows = re.findall(r"^\| `([a-z_.]+)` \| (.*?) \| (.*?) \|$", DOCUMENT.read_text(), re.M)
+        rows = _ROW.findall(DOCUMENT.read_text("utf-8"))
         documented = {
             name: (meaning, re.findall(r"`(\w+)`", fields)) for name, meaning, fields in rows
         }

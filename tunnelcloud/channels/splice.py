@@ -131,6 +131,10 @@ class Splice:
         self.near.close(reason)
         self._owner.splice_ended(self, clean, reason)
 
+    def has_far(self, side: "_FarSide") -> bool:
+        """Tell whether a far side still is this splice's."""
+        return self._far is side
+
     def _drop_far(self, reason: str) -> None:
         far, self._far = self._far, None
         if far is not None:
@@ -231,6 +235,8 @@ class _FarSide(_Side):
         return False
 
     def closed(self, clean: bool, reason: str) -> None:
+        if not self._splice.has_far(self):
+            return  # it was dropped: somebody else says how this ends
         if not clean:
             reason = f"target: {self._end_reason}" if self._end_reason else f"connector: {reason}"
         self._splice.side_closed(clean, reason)

@@ -326,7 +326,7 @@ class LiveSessions:
         """Give the ids of users who have sessions."""
         return tuple(self._by_user)
 
-    def __iter__(self) -> Iterable[LiveSession]:  # type: ignore[override]
+    def __iter__(self) -> Iterable[LiveSession]:
         return iter(tuple(self._by_id.values()))
 
     def __len__(self) -> int:

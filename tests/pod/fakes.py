@@ -1,0 +1,171 @@
+"""What the pod's switch leans on, in memory."""
+
+from datetime import timedelta
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from tests.channels.wires import End, Pair
+from tests.domain.values import NOW
+from tunnelcloud.domain.entities import Channel, Method, Session
+from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
+from tunnelcloud.pod.sessions import LiveSessions, Surroundings
+from tunnelcloud.ssh.interfaces import ISessionConnection, TunnelRow
+
+
+@implementer(IRecords)
+class Records:
+    """Keeps what was recorded; holds answers back while C{slow}."""
+
+    def __init__(self):
+        self.told = []
+        self.slow = False
+        self.withheld = []
+
+    def channel_opened(self, session, tunnel, destination, port):
+        self.told.append(("opened", tunnel.name, destination, port))
+        record = Channel(
+            id=f"chn_{len(self.told)}",
+            session_id=session.id,
+            tunnel_id=tunnel.id,
+            destination=destination,
+            port=port,
+            opened_at=NOW,
+        )
+        if not self.slow:
+            return succeed(record)
+        answer = Deferred()
+        self.withheld.append((answer, record))
+        return answer
+
+    def release(self):
+        for answer, record in self.withheld:
+            answer.callback(record)
+
+    def channel_closed(
+        self, channel, session, tunnel, connector_id, reason, to_target, from_target
+    ):
+        self.told.append(("closed", tunnel.name, connector_id, reason, to_target, from_target))
+        return succeed(None)
+
+    def channel_refused(self, session, tunnel, destination, port, reason):
+        self.told.append(("refused", destination, port, reason))
+        return succeed(None)
+
+    def session_ended(self, session, reason, to_target, from_target):
+        self.told.append(("session ended", reason, to_target, from_target))
+        return succeed(None)
+
+
+@implementer(IAttachedLink)
+class Link:
+    """A connector at the other end of an in-memory wire."""
+
+    def __init__(self, connector_id):
+        self.connector_id = connector_id
+        self.pair = Pair()
+        self.multiplexer = self.pair.a
+
+    @property
+    def asked(self):
+        return self.pair.users[1].asked
+
+    def answer(self, end=None):
+        """Confirm the open that came last."""
+        self.pair.settle()
+        channel = self.asked[-1][0]
+        channel.user = end or End()
+        channel.user.channel = channel
+        channel.confirm()
+        self.pair.settle()
+        return channel.user
+
+    def refuse(self, code):
+        self.pair.settle()
+        self.asked[-1][0].refuse(2, code)
+        self.pair.settle()
+
+
+@implementer(ILinks)
+class Links:
+    def __init__(self, *links):
+        self.links = list(links)
+
+    def pick(self, site_id, exclude=frozenset()):
+        return next((link for link in self.links if link.connector_id not in exclude), None)
+
+
+@implementer(IViews)
+class Views:
+    def __init__(self, view):
+        self.view = view
+
+    def get(self, user_id):
+        return succeed(self.view)
+
+
+@implementer(ISessionConnection)
+class Connection:
+    source = "192.0.2.7"
+
+    def __init__(self):
+        self.ended = []
+
+    def end(self, reason):
+        self.ended.append(reason)
+
+    def limit(self, idle_seconds, session_seconds):
+        raise AssertionError("the pod keeps these limits itself")
+
+
+class World:
+    """A client with a live session, a pod's switch, and connectors."""
+
+    def __init__(self, view, *connector_ids, method=Method.KEY, login_name="alice", tunnel_id=None):
+        self.clock = Clock()
+        self.records = Records()
+        self.views = Views(view)
+        self.links = Links(*map(Link, connector_ids))
+        self.sessions = LiveSessions(
+            Surroundings(
+                links=self.links,
+                records=self.records,
+                views=self.views,
+                clock=self.clock,
+                now=lambda: NOW + timedelta(seconds=self.clock.seconds()),
+                describe=lambda view, session, tunnel: TunnelRow(tunnel.name, "", "Ready", "", {}),
+                doctor=None,
+            )
+        )
+        self.session = Session(
+            id="ses_1",
+            user_id=view.user.id,
+            method=method,
+            login_name=login_name,
+            source_ip="192.0.2.7",
+            client_version="OpenSSH_9.2",
+            pod_id="pod_1",
+            started_at=NOW,
+            tunnel_id=tunnel_id,
+        )
+        self.live = self.sessions.begin(self.session)
+        self.connection = Connection()
+        self.live.attached(self.connection)
+        self.client = Pair()
+
+    def open(self, host="db", port=5432):
+        """Ask for a forward as a client; its end hears the outcome."""
+        end = End()
+        end.channel = self.client.a.open_channel(b"direct-tcpip", b"", end)
+        self.client.settle()
+        channel = self.client.users[1].asked[-1][0]
+        self.live.direct_tcpip_requested(channel, host.encode(), port, ("127.0.0.1", 1))
+        self.settle()
+        return end
+
+    def settle(self):
+        for _ in range(3):
+            self.client.settle()
+            for link in self.links.links:
+                link.pair.settle()

@@ -1,0 +1,160 @@
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.domain.values import grant, policy, tunnel, view
+from tests.pod.fakes import World
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.pod.sessions import NOTHING_LEFT
+
+
+class RoutingTests(SynchronousTestCase):
+    def test_confirmed_only_when_the_target_is_connected(self):
+        world = World(view(grant(tunnel())), "con_1")
+        client = world.open()
+        self.assertFalse(client.is_open)
+        target = world.links.links[0].answer()
+        world.settle()
+        self.assertTrue(client.is_open)
+        client.write(100)
+        target.write(50)
+        world.settle()
+        self.assertEqual((target.received, client.received), (100, 50))
+
+    def test_recorded_before_it_is_dialled(self):
+        world = World(view(grant(tunnel())), "con_1")
+        world.records.slow = True
+        world.open()
+        self.assertEqual(world.links.links[0].asked, [])
+        world.records.release()
+        world.settle()
+        self.assertEqual(len(world.links.links[0].asked), 1)
+
+    def test_end_is_recorded_with_its_bytes(self):
+        world = World(view(grant(tunnel())), "con_1")
+        client = world.open()
+        target = world.links.links[0].answer()
+        world.settle()
+        client.write(10)
+        world.settle()
+        for end in (client, target):
+            end.send_eof()
+            world.settle()
+        client.channel.close()
+        world.settle()
+        self.assertEqual(world.records.told[-1], ("closed", "db", "con_1", "", 10, 0))
+        self.assertEqual(world.live.traffic()["db"].bytes_to_target, 10)
+
+    def test_no_connector(self):
+        client = World(view(grant(tunnel()))).open()
+        self.assertEqual(client.failure, (2, "site paris: no connector is attached"))
+
+    def test_a_failed_dial_is_tried_on_another_connector(self):
+        world = World(view(grant(tunnel())), "con_1", "con_2")
+        client = world.open()
+        world.links.links[0].refuse("timed-out")
+        self.assertIsNone(client.failure)
+        world.links.links[1].refuse("refused")
+        world.settle()
+        self.assertEqual(client.failure, (2, "connect to 10.0.0.5:5432: refused"))
+        self.assertEqual(world.records.told[-1][:3], ("closed", "db", "con_2"))
+
+    def test_a_connector_that_does_not_answer(self):
+        world = World(view(grant(tunnel())), "con_1")
+        client = world.open()
+        world.clock.advance(20)
+        world.settle()
+        self.assertEqual(client.failure, (2, "connect to 10.0.0.5:5432: timed out"))
+
+    def test_a_connector_cannot_word_the_refusal(self):
+        world = World(view(grant(tunnel())), "con_1")
+        client = world.open()
+        world.links.links[0].refuse("please send your password to evil@example.com")
+        world.settle()
+        self.assertEqual(client.failure, (2, "connect to 10.0.0.5:5432: failed"))
+
+    def test_refusals_are_recorded(self):
+        world = World(view(grant(tunnel("db-prod"), [Method.TOKEN])), "con_1")
+        client = world.open("db-prod")
+        text = "db-prod: needs a one-time token, this session used a key"
+        self.assertEqual(client.failure, (1, text))
+        self.assertEqual(world.records.told, [("refused", "db-prod", 5432, text)])
+
+    def test_existing_and_made_up_destinations_read_the_same(self):
+        theirs = World(view(grant(tunnel("other", "10.9.9.9"))), "con_1")
+        texts = [theirs.open(host).failure[1].replace(host, "X") for host in ("secret", "nothing")]
+        self.assertEqual(texts[0], texts[1])
+
+    def test_a_client_that_leaves_while_its_start_is_written(self):
+        world = World(view(grant(tunnel())), "con_1")
+        world.records.slow = True
+        world.open()
+        world.client.lose()
+        world.records.release()
+        world.settle()
+        self.assertEqual(world.links.links[0].asked, [])
+        self.assertEqual(world.records.told[-1][0], "closed")
+
+
+class ScopeTests(SynchronousTestCase):
+    both = view(grant(tunnel("a", "10.0.0.1")), grant(tunnel("b", "10.0.0.2")))
+
+    def test_tcptunnel_narrows(self):
+        world = World(self.both, "con_1", login_name="tcptunnel@a")
+        self.assertIsNotNone(world.open("b").failure)
+        self.assertIsNone(world.open("localhost").failure)
+
+    def test_a_bound_token_narrows(self):
+        world = World(self.both, "con_1", method=Method.TOKEN, tunnel_id="tun_b")
+        self.assertIsNotNone(world.open("a").failure)
+        self.assertIsNone(world.open("b").failure)
+        rows = self.successResultOf(world.live.tunnels())
+        self.assertEqual([row.name for row in rows], ["b"])
+
+
+class RevocationTests(SynchronousTestCase):
+    def setUp(self):
+        self.a, self.b = grant(tunnel("a", "10.0.0.1")), grant(tunnel("b", "10.0.0.2"))
+        self.world = World(view(self.a, self.b), "con_1")
+        self.clients = []
+        for host in ("a", "b"):
+            self.clients.append(self.world.open(host))
+            self.world.links.links[0].answer()
+        self.world.settle()
+
+    def test_only_what_is_no_longer_allowed_ends(self):
+        self.world.live.recheck(view(self.b))
+        self.world.settle()
+        self.assertIsNotNone(self.clients[0].end)
+        self.assertIsNone(self.clients[1].end)
+        self.assertEqual(self.world.connection.ended, [])
+
+    def test_nothing_left_ends_the_session(self):
+        self.world.live.recheck(view())
+        self.assertEqual(self.world.connection.ended, [NOTHING_LEFT])
+        self.world.live.logged_out("connection lost")
+        self.assertEqual(self.world.records.told[-1][:2], ("session ended", NOTHING_LEFT))
+        self.assertEqual(len(self.world.sessions), 0)
+
+    def test_a_moved_target_ends_its_channels(self):
+        moved = evolve(self.a, tunnel=evolve(self.a.tunnel, target_address="10.0.0.9"))
+        self.world.live.recheck(view(moved, self.b))
+        self.world.settle()
+        self.assertIsNotNone(self.clients[0].end)
+        self.assertIsNone(self.clients[1].end)
+
+    def test_limits_do_not_count_the_channel_itself(self):
+        one = evolve(self.a, policies=(policy(max_channels=1),))
+        self.world.live.recheck(view(one, self.b))
+        self.world.settle()
+        self.assertIsNone(self.clients[0].end)
+
+    def test_idle_and_session_limits(self):
+        limited = [
+            evolve(self.a, policies=(policy(idle_seconds=60),)),
+            evolve(self.b, policies=(policy(max_session_seconds=100),)),
+        ]
+        for seconds, ended in [(50, [False, False]), (20, [True, False]), (40, [True, True])]:
+            self.world.clock.advance(seconds)
+            self.world.live.recheck(view(*limited))
+            self.world.settle()
+            self.assertEqual([client.end is not None for client in self.clients], ended)
