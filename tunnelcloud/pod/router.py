@@ -18,7 +18,7 @@ from zope.interface import implementer
 from tunnelcloud.channels.interfaces import IChannel
 from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_CONNECT_FAILED
 from tunnelcloud.channels.splice import ISpliceOwner, Splice
-from tunnelcloud.domain.dialing import DialFailure, dial_failure_text, read_dial_failure
+from tunnelcloud.domain.dialing import DialFailure, failure_text
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords
 
@@ -118,28 +118,25 @@ class Route:
         if self._over:
             self._write_end(self._over_reason)
         else:
-            self._dial(None)
+            self._dial(DialFailure.NO_CONNECTOR)
 
     def _unrecorded(self, failure: Failure) -> None:
         _log.failure("{tunnel}: a channel can't be recorded", failure, tunnel=self.tunnel.name)
         text = f"{self.tunnel.name}: the pod can't record this connection now; try again soon"
         self._refuse(OPEN_CONNECT_FAILED, text)
 
-    def _dial(self, last: DialFailure | None) -> None:
+    def _dial(self, last: DialFailure) -> None:
         link: IAttachedLink | None = None
         if len(self._tried) < MAX_CONNECTORS_TRIED:
             link = self._links.pick(self.tunnel.site_id, self._tried)
         if link is None:
-            if last is None:
-                text = f"site {self.tunnel.site_name}: no connector is attached"
-            else:
-                text = dial_failure_text(self.tunnel.target_address, self.port, last)
-            self._refuse(OPEN_CONNECT_FAILED, text)
+            text = failure_text(last, self.tunnel.target_address, self.port, self.tunnel.site_name)
+            self._refuse(last.reason_code, text)
             return
         self.connector_id = link.connector_id
         self._tried |= {link.connector_id}
         self._timeout = self._clock.callLater(
-            OPEN_TIMEOUT, self.splice.give_up, OPEN_CONNECT_FAILED, DialFailure.TIMED_OUT.code
+            OPEN_TIMEOUT, self.splice.give_up, OPEN_CONNECT_FAILED, DialFailure.TIMED_OUT.value
         )
         data = direct_tcpip(self.tunnel.target_address, self.port, self._originator)
         self.splice.connect(link.multiplexer, b"direct-tcpip", data)
@@ -151,7 +148,7 @@ class Route:
     def splice_refused(self, splice: Splice, reason_code: int, description: str) -> None:
         """One connector could not reach the target: try another, or say why."""
         self._stop_timeout()
-        self._dial(read_dial_failure(description))
+        self._dial(DialFailure.read(description))
 
     def splice_ended(self, splice: Splice, clean: bool, reason: str) -> None:
         """Both ends are over."""

@@ -1,0 +1,73 @@
+"""What a program needs to be a system service: listening sockets, and a word to systemd.
+
+Knows endpoints and the environment; nothing of what is served.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorCore
+from twisted.python.failure import Failure
+
+
+class CannotServe(Exception):
+    """A listener can't be had; the message names the setting and what to do."""
+
+
+def listen(
+    reactor: IReactorCore, setting: str, description: str, factory: IProtocolFactory
+) -> IListeningPort:
+    """Listen on a Twisted endpoint description, at once.
+
+    :param setting: what a message calls it, such as C{ssh.listen}.
+    :raise CannotServe: the description is wrong, or the port is taken.
+    """
+    try:
+        endpoint = serverFromString(reactor, description)
+    except Exception as error:  # each endpoint's parser has errors of its own
+        raise CannotServe(
+            f'{setting}: {description!r} is not an endpoint ({error}): use "tcp:2222", '
+            '"tcp:2222:interface=127.0.0.1" or "systemd:domain=INET:index=0"'
+        ) from None
+    ports: list[IListeningPort] = []
+    failures: list[Failure] = []
+    listening: Deferred[IListeningPort] = endpoint.listen(factory)
+    listening.addCallbacks(ports.append, failures.append)
+    if failures:
+        error = failures[0].value
+        if isinstance(error, CannotListenError):
+            why = error.socketError.strerror or error.socketError
+            advice = "stop what uses it or set another port"
+        else:
+            why, advice = error, "see systemd.socket(5) if it comes from there"
+        raise CannotServe(f"{setting}: can't listen on {description}: {why}; {advice}")
+    if not ports:
+        raise CannotServe(f"{setting}: {description!r} doesn't listen at once: use tcp: or ssl:")
+    return ports[0]
+
+
+def port_number(port: IListeningPort) -> int:
+    """Give the TCP port that was taken, for instance when 0 was asked for."""
+    number: int = port.getHost().port
+    return number
+
+
+def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell systemd of a change, such as C{READY=1} (sd_notify(3)).
+
+    :return: whether there was anybody to tell.
+    """
+    address = environment.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return False
+    name = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        sender.sendto(state.encode("utf-8"), name)
+    return True
+
