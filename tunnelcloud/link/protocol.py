@@ -139,6 +139,11 @@ class LinkProtocol(Protocol):
         """How many channels there are, pending ones included: the link's load."""
         return self.multiplexer.channel_count
 
+    @property
+    def silence(self) -> float:
+        """Seconds since the peer's last byte."""
+        return self._clock.seconds() - self._last_received
+
     def open_channel(
         self, channel_type: bytes, data: bytes, user: IChannelUser, account: CreditAccount
     ) -> Channel:
@@ -296,9 +301,8 @@ class LinkProtocol(Protocol):
 
     def _keep_alive(self) -> None:
         now = self._clock.seconds()
-        silence = now - self._last_received
-        if silence >= SILENCE_LIMIT:
-            self.disconnect(f"the peer was silent for {silence:.0f} s")
+        if self.silence >= SILENCE_LIMIT:
+            self.disconnect(f"the peer was silent for {self.silence:.0f} s")
             return
 
         def answered(reply: "bytes | None") -> None:

@@ -1,0 +1,201 @@
+"""Attends to links as they come: who is it, is it still one of ours, what does it ask for.
+
+A link is attached once its connector was found to be active, and looked after as long as it is
+there: revoked or expired certificates end it, renewals keep it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from attrs import define, field
+from cryptography import x509
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tunnelcloud.channels.interfaces import IChannel
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.entities import Connector
+from tunnelcloud.link.interfaces import ILinkOwner
+from tunnelcloud.link.protocol import LinkProtocol
+from tunnelcloud.link.requests import PODS, RENEW, Document, Handler
+from tunnelcloud.pki import (
+    BadCertificateRequest,
+    IssuedCertificate,
+    NotAConnectorCertificate,
+    connector_id_of,
+    public_key_fingerprint,
+)
+from tunnelcloud.pod.joining import Joining
+from tunnelcloud.pod.links import AttachedLink, Links
+from tunnelcloud.pod.registry import IConnectorRegistry
+
+_log = Logger()
+
+
+@implementer(ILinkOwner)
+@define(eq=False)
+class Attendant:
+    """Owns the pod's ends of links.
+
+    :ivar pods: gives the addresses of the pods that connectors may dial.
+    """
+
+    links: Links
+    registry: IConnectorRegistry
+    joining: Joining
+    pods: Callable[[], Sequence[PublicAddress]]
+    now: Callable[[], datetime]
+    _unattached: set[LinkProtocol] = field(factory=set, init=False)
+
+    @property
+    def handlers(self) -> Mapping[bytes, Handler]:
+        """What connectors may ask for on a link."""
+        return {RENEW: self._renew_requested}
+
+    # ILinkOwner.
+
+    def link_refusal(self, link: LinkProtocol, certificate: x509.Certificate | None) -> str | None:
+        """Refuse who shows no connector's certificate; whether it is still good comes next."""
+        try:
+            if certificate is None:
+                raise NotAConnectorCertificate("shows no certificate")
+            connector_id_of(certificate)
+        except NotAConnectorCertificate as error:
+            return f"the peer is no connector: {error}"
+        return None
+
+    def link_ready(self, link: LinkProtocol) -> None:
+        """Attach a link, if its connector is active."""
+        certificate = _certificate(link)
+        self._unattached.add(link)
+        asking = self.registry.active_connector(
+            connector_id_of(certificate), f"{certificate.serial_number:x}"
+        )
+        asking.addCallback(self._admit, link, certificate).addErrback(self._failed, link)
+
+    def link_lost(self, link: LinkProtocol, reason: str) -> None:
+        """Forget a link."""
+        self._unattached.discard(link)
+        self.links.remove(link, reason)
+
+    def channel_requested(
+        self, link: LinkProtocol, channel: IChannel, channel_type: bytes, data: bytes
+    ) -> None:
+        """Not called: a link ends when a connector opens a channel."""
+        raise AssertionError("only pods open channels")
+
+    # What the pod's service calls.
+
+    def announce_pods(self) -> None:
+        """Tell all connectors where the pods are: one has come or gone."""
+        for link in self.links.attached:
+            self._tell_pods(link.protocol)
+
+    def review(self) -> "Deferred[None]":
+        """Look again whether every link may stay, and note that connectors are still seen.
+
+        Called now and then, and when changes may have been missed.
+        """
+        reviews: Iterable[Deferred[None]] = [self._review(link) for link in self.links.attached]
+        return DeferredList(reviews).addCallback(lambda _: None)
+
+    # Inner workings.
+
+    def _admit(
+        self, connector: Connector | None, link: LinkProtocol, certificate: x509.Certificate
+    ) -> "Deferred[None] | None":
+        if link not in self._unattached:
+            return None
+        self._unattached.discard(link)
+        if connector is None:
+            link.disconnect("the connector was deleted or its certificate revoked")
+            return None
+        self.links.attach(
+            AttachedLink(
+                protocol=link,
+                connector=connector,
+                serial=f"{certificate.serial_number:x}",
+                certificate_expires_at=certificate.not_valid_after_utc,
+                attached_at=self.now(),
+            )
+        )
+        self._tell_pods(link)
+        return self._seen(connector, link)
+
+    def _failed(self, failure: Failure, link: LinkProtocol) -> None:
+        _log.failure("the connector of a link could not be looked up", failure)
+        if link in self._unattached:
+            self._unattached.discard(link)
+            link.disconnect("the pod can't tell whether the connector is active")
+
+    def _review(self, link: AttachedLink) -> "Deferred[None]":
+        def reviewed(connector: Connector | None) -> "Deferred[None]":
+            if connector is None:
+                link.protocol.disconnect("the connector was deleted or its certificate revoked")
+            elif self.now() >= link.certificate_expires_at:
+                link.protocol.disconnect("the connector's certificate has expired")
+            else:
+                return self._seen(connector, link.protocol)
+            return succeed(None)
+
+        asking = self.registry.active_connector(link.connector_id, link.serial)
+        return asking.addCallback(reviewed).addErrback(_review_failed)
+
+    def _seen(self, connector: Connector, link: LinkProtocol) -> "Deferred[None]":
+        version = link.peer.software if link.peer is not None else ""
+        noting = self.registry.seen(connector.id, version, self.now())
+        return noting.addErrback(_review_failed)
+
+    def _tell_pods(self, link: LinkProtocol) -> None:
+        link.request(PODS, {"pods": [str(address) for address in self.pods()]})
+
+    def _renew_requested(self, link: LinkProtocol, document: Document) -> Document | None:
+        """Grant at once; the certificate follows as a request of its own."""
+        attached = self.links.find(link)
+        csr = document.get("certificate_request")
+        if attached is None or not isinstance(csr, str):
+            return None
+        try:
+            renewing = self.joining.renew(
+                csr.encode("utf-8"),
+                attached.connector_id,
+                public_key_fingerprint(_certificate(link)),
+            )
+        except BadCertificateRequest as error:
+            _log.warn(
+                "connector {name} asked for a bad renewal: {error}",
+                name=attached.connector.name,
+                error=error,
+            )
+            return None
+        renewing.addCallback(self._renewed, attached)
+        renewing.addErrback(_renewal_failed, attached)
+        return {}
+
+    def _renewed(self, issued: IssuedCertificate, renewed: AttachedLink) -> None:
+        key = public_key_fingerprint(_certificate(renewed.protocol))
+        for link in self.links.of_connector(renewed.connector_id):
+            if public_key_fingerprint(_certificate(link.protocol)) == key:
+                link.serial = issued.serial
+                link.certificate_expires_at = issued.not_after
+        renewed.protocol.request(RENEW, {"certificate": issued.pem.decode("ascii")})
+
+
+def _certificate(link: LinkProtocol) -> x509.Certificate:
+    assert link.peer_certificate is not None, "link_refusal saw to it"
+    return link.peer_certificate
+
+
+def _review_failed(failure: Failure) -> None:
+    # Open streams go on while the store can't be asked; the next review asks again.
+    _log.failure("a connector could not be reviewed", failure)
+
+
+def _renewal_failed(failure: Failure, link: AttachedLink) -> None:
+    _log.failure(
+        "the certificate of connector {name} could not be renewed",
+        failure,
+        name=link.connector.name,
+    )

@@ -1,0 +1,195 @@
+"""The links that connectors hold to this pod: which there are, and which to use.
+
+What holds: a link is here only after its connector was found to be active; whoever is deleted or
+drains is not picked again.  This module knows neither TLS nor the store.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from attrs import define, field, frozen
+from twisted.logger import Logger
+from zope.interface import Interface, implementer
+
+from tunnelcloud.channels.multiplexer import Multiplexer
+from tunnelcloud.domain.entities import Connector
+from tunnelcloud.link.protocol import PING_INTERVAL, LinkProtocol
+from tunnelcloud.pod.interfaces import IAttachedLink, ILinks
+
+LONGEST_SILENCE = PING_INTERVAL * 1.5
+"""Seconds without a byte after which a link isn't picked while there is another."""
+
+_log = Logger()
+
+
+class ILinksListener(Interface):
+    """Hears of connectors coming and going, seen from this pod."""
+
+    def connector_attached(connector: Connector, version: str) -> None:
+        """The first link of a connector came up."""
+
+    def connector_detached(connector: Connector, reason: str) -> None:
+        """The last link of a connector went."""
+
+
+@implementer(IAttachedLink)
+@define(eq=False)
+class AttachedLink:
+    """One link, of one connector, that channels may be opened on."""
+
+    protocol: LinkProtocol
+    connector: Connector
+    serial: str
+    """Of the certificate that keeps the link: the newest that the connector was given on it."""
+    certificate_expires_at: datetime
+    attached_at: datetime
+    picked: int = 0
+
+    @property
+    def connector_id(self) -> str:
+        """The connector's id."""
+        return self.connector.id
+
+    @property
+    def multiplexer(self) -> Multiplexer:
+        """Opens channels to the connector."""
+        return self.protocol.multiplexer
+
+    @property
+    def load(self) -> int:
+        """The number of channels, pending ones included."""
+        return self.protocol.channel_count
+
+    @property
+    def responsive(self) -> bool:
+        """Whether the connector was heard of lately."""
+        return self.protocol.silence < LONGEST_SILENCE
+
+
+@frozen
+class ConnectorHealth:
+    """How a connector that is attached to this pod is doing."""
+
+    connector: Connector
+    version: str
+    links: int
+    channels: int
+    draining: bool
+    responsive: bool
+    round_trip: float | None
+    """Seconds, of the quickest link; None before the first answer."""
+    attached_at: datetime
+
+
+@implementer(ILinks)
+@define(eq=False)
+class Links:
+    """The registry of links attached to this pod."""
+
+    _by_protocol: dict[LinkProtocol, AttachedLink] = field(factory=dict, init=False)
+    _by_connector: dict[str, list[AttachedLink]] = field(factory=dict, init=False)
+    _by_site: dict[str, dict[str, list[AttachedLink]]] = field(factory=dict, init=False)
+    _listeners: list[ILinksListener] = field(factory=list, init=False)
+    _picks: int = field(default=0, init=False)
+
+    def listen(self, listener: ILinksListener) -> None:
+        """Tell C{listener} of connectors from now on."""
+        self._listeners.append(listener)
+
+    def attach(self, link: AttachedLink) -> None:
+        """Take a link whose connector was found to be active."""
+        self._by_protocol[link.protocol] = link
+        links = self._by_connector.setdefault(link.connector_id, [])
+        links.append(link)
+        self._by_site.setdefault(link.connector.site_id, {})[link.connector_id] = links
+        if len(links) == 1:
+            version = _version(link)
+            _log.info("connector {name} attached", name=link.connector.name, version=version)
+            for listener in self._listeners:
+                listener.connector_attached(link.connector, version)
+
+    def remove(self, protocol: LinkProtocol, reason: str) -> None:
+        """Forget a link that is over."""
+        link = self._by_protocol.pop(protocol, None)
+        if link is None:
+            return
+        links = self._by_connector[link.connector_id]
+        links.remove(link)
+        if links:
+            return
+        del self._by_connector[link.connector_id]
+        site = self._by_site[link.connector.site_id]
+        del site[link.connector_id]
+        if not site:
+            del self._by_site[link.connector.site_id]
+        _log.info("connector {name} detached: {reason}", name=link.connector.name, reason=reason)
+        for listener in self._listeners:
+            listener.connector_detached(link.connector, reason)
+
+    def find(self, protocol: LinkProtocol) -> AttachedLink | None:
+        """Give what is known of a link; None unless it is attached."""
+        return self._by_protocol.get(protocol)
+
+    def detach(self, connector_id: str, reason: str) -> None:
+        """End all links of a connector at once: it was deleted, or its certificate revoked."""
+        for link in self.of_connector(connector_id):
+            link.protocol.disconnect(reason)
+            # The transport tells only later; nobody may be given the link meanwhile.
+            self.remove(link.protocol, reason)
+
+    def pick(self, site_id: str, exclude: frozenset[str] = frozenset()) -> AttachedLink | None:
+        """Choose the least loaded healthy link of a site; see L{ILinks.pick}.
+
+        The connector with the fewest channels comes first, then its link with the fewest, then
+        whichever was picked longest ago.  Links that are silent are a last resort.
+        """
+        best: tuple[tuple[bool, int, int, int], AttachedLink] | None = None
+        for connector_id, links in self._by_site.get(site_id, {}).items():
+            if connector_id in exclude:
+                continue
+            load = sum(link.load for link in links)
+            for link in links:
+                if link.protocol.ready:
+                    rank = (not link.responsive, load, link.load, link.picked)
+                    if best is None or rank < best[0]:
+                        best = (rank, link)
+        if best is None:
+            return None
+        self._picks += 1
+        best[1].picked = self._picks
+        return best[1]
+
+    @property
+    def attached(self) -> Iterable[AttachedLink]:
+        """All links."""
+        return tuple(self._by_protocol.values())
+
+    def of_connector(self, connector_id: str) -> Iterable[AttachedLink]:
+        """All links of a connector."""
+        return tuple(self._by_connector.get(connector_id, ()))
+
+    def health(self, connector_id: str) -> ConnectorHealth | None:
+        """Say how a connector is doing; None unless it is attached here."""
+        links = self._by_connector.get(connector_id)
+        if not links:
+            return None
+        trips = [trip for link in links if (trip := link.protocol.round_trip) is not None]
+        return ConnectorHealth(
+            connector=links[0].connector,
+            version=_version(links[0]),
+            links=len(links),
+            channels=sum(link.load for link in links),
+            draining=not any(link.protocol.ready for link in links),
+            responsive=any(link.responsive for link in links),
+            round_trip=min(trips, default=None),
+            attached_at=min(link.attached_at for link in links),
+        )
+
+    def drain(self) -> None:
+        """Tell all connectors that this pod takes no new channels; links end with their last."""
+        for link in self.attached:
+            link.protocol.drain()
+
+
+def _version(link: AttachedLink) -> str:
+    return link.protocol.peer.software if link.protocol.peer is not None else ""

@@ -1,0 +1,37 @@
+"""What the pod asks of whoever keeps connectors: the store, behind an interface.
+
+It writes the audit's `connector.joined`, `connector.renewed` and `connector.join_refused` in the
+same transaction.  All methods answer with Deferreds, since a database takes its time.
+"""
+
+from datetime import datetime
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from tunnelcloud.domain.entities import Connector
+
+
+class IConnectorRegistry(Interface):
+    """Keeps connectors, their join tokens and their certificates."""
+
+    def redeem_join_token(secret_hash: str, key_fingerprint: str) -> "Deferred[Connector]":
+        """Spend a join token for the key of a connector, once and for all.
+
+        Redeemed again with the same key before it expires, it gives the same connector: its
+        first answer may have been lost.  When a connector joins anew with another key, its older
+        certificates are revoked.
+
+        Fails with L{tunnelcloud.domain.join_tokens.JoinRefused}: unknown, expired or used.
+        """
+
+    def record_certificate(
+        connector_id: str, serial: str, key_fingerprint: str, not_after: datetime
+    ) -> "Deferred[None]":
+        """Record a certificate before it is handed out: at joining, or at a renewal."""
+
+    def active_connector(connector_id: str, serial: str) -> "Deferred[Connector | None]":
+        """Give a connector, unless it or its certificate of that serial is gone or revoked."""
+
+    def seen(connector_id: str, version: str, at: datetime) -> "Deferred[None]":
+        """Note that a connector is attached, and what software it runs."""
