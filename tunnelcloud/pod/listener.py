@@ -37,7 +37,20 @@ def connector_listener(
     clock: IReactorTime,
 ) -> IProtocolFactory:
     """Make the factory to listen with for connectors."""
-    return LinkTransportFactory(tls, False, _Door(make_link, make_join_server, clock), clock)
+    return _Listener(tls, _Door(make_link, make_join_server, clock), clock)
+
+
+class _Listener(LinkTransportFactory):
+    """Turns away who doesn't find room in the door, before TLS costs anything."""
+
+    def __init__(self, tls: PodTLS, door: "_Door", clock: IReactorTime) -> None:
+        super().__init__(tls, False, door, clock)
+        self._door = door
+
+    def buildProtocol(self, addr: IAddress | None) -> LinkTransport | None:
+        if len(self._door.visitors) >= MAX_IN_DOOR:
+            return None
+        return super().buildProtocol(addr)
 
 
 @define(eq=False)
@@ -48,9 +61,7 @@ class _Door(Factory):
     visitors: set["_Visitor"] = field(factory=set, init=False)
     noisy = False
 
-    def buildProtocol(self, addr: IAddress | None) -> "_Visitor | None":
-        if len(self.visitors) >= MAX_IN_DOOR:
-            return None
+    def buildProtocol(self, addr: IAddress | None) -> "_Visitor":
         return _Visitor(self)
 
 

@@ -1,0 +1,187 @@
+"""A pod's door for connectors, over in-memory TLS."""
+
+from datetime import timedelta
+
+from twisted.internet.task import Clock
+from twisted.test import iosim
+from zope.interface import implementer
+
+from tests.channels.wires import End
+from tests.link.tls_wires import now
+from tests.pod.registries import MemoryRegistry, make_connector
+from tunnelcloud import pki
+from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.link import protocol
+from tunnelcloud.link.interfaces import ILinkOwner
+from tunnelcloud.link.joining import JoinServer
+from tunnelcloud.link.requests import Hello
+from tunnelcloud.link.tls import LinkTLS, PodTLS
+from tunnelcloud.link.transport import LinkTransportFactory
+from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.joining import Joining
+from tunnelcloud.pod.links import ILinksListener, Links
+from tunnelcloud.pod.listener import connector_listener
+
+AUTHORITY = pki.CertificateAuthority.create(now())
+LIFETIME = timedelta(days=30)
+
+
+@implementer(ILinksListener)
+class Hearer:
+    """Keeps what the registry of links tells."""
+
+    def __init__(self):
+        self.heard = []
+
+    def connector_attached(self, connector, version):
+        self.heard.append(("attached", connector.name, version))
+
+    def connector_detached(self, connector, reason):
+        self.heard.append(("detached", connector.name, reason))
+
+
+@implementer(ILinkOwner)
+class FakeConnector:
+    """The other end of a link: accepts every pod, keeps what it is asked."""
+
+    def __init__(self):
+        self.requests = []
+        self.channels = []
+        self.lost = []
+        self.ready = False
+
+    def link_refusal(self, link, certificate):
+        return None
+
+    def link_ready(self, link):
+        self.ready = True
+
+    def link_lost(self, link, reason):
+        self.lost.append(reason)
+
+    def channel_requested(self, link, channel, channel_type, data):
+        self.channels.append(channel)
+        channel.user = End()
+        channel.confirm()
+
+    def keep(self, name):
+        def handler(link, document):
+            self.requests.append((name, document))
+            return {}
+
+        return handler
+
+
+class Door:
+    """All of the pod that connectors meet."""
+
+    def __init__(self):
+        self.time = now()
+        self.clock = Clock()
+        self.pod_addresses = [PublicAddress("pod.example", 8443)]
+        self.registry = MemoryRegistry(lambda: self.time)
+        self.links = Links()
+        self.hearer = Hearer()
+        self.links.listen(self.hearer)
+        self.joining = Joining(
+            AUTHORITY, self.registry, LIFETIME, lambda: self.pod_addresses, lambda: self.time
+        )
+        self.attendant = Attendant(
+            self.links,
+            self.registry,
+            self.joining,
+            lambda: self.pod_addresses,
+            lambda: self.time,
+        )
+        self.budget = CreditBudget()
+        self.factory = connector_listener(
+            PodTLS(AUTHORITY, now), self._make_link, self._make_join_server, self.clock
+        )
+        self._pumps = []
+
+    def _make_link(self):
+        return protocol.LinkProtocol(
+            protocol.End.POD,
+            Hello("pod-1", "0.1"),
+            self.attendant,
+            self.clock,
+            account=self.budget.account(),
+            handlers=self.attendant.handlers,
+        )
+
+    def _make_join_server(self):
+        return JoinServer(self.joining.answer)
+
+    def enrol(self, number=1, site_id="sit_1", key=None):
+        """Make a connector with a certificate; give its key and its TLS end."""
+        connector = make_connector(number, site_id)
+        self.registry.create(connector)
+        key = key or pki.new_private_key()
+        request = pki.make_request(key)
+        issued = AUTHORITY.sign_request(request, connector.id, self.time, LIFETIME)
+        self.registry.record_certificate(
+            connector.id, issued.serial, pki.public_key_fingerprint(request), issued.not_after
+        )
+        return key, LinkTLS(AUTHORITY.certificate_pem, issued.pem, key)
+
+    def connect(self, creator, protocol):
+        """Let a client come in; give its TLS transport."""
+        wrapped = LinkTransportFactory(creator, True, _Once(protocol), self.clock).buildProtocol(
+            None
+        )
+        server = self.factory.buildProtocol(None)
+        if server is None:
+            return None
+        self._pumps.append(
+            iosim.connect(
+                server,
+                iosim.FakeTransport(server, True),
+                wrapped,
+                iosim.FakeTransport(wrapped, False),
+                greet=False,
+            )
+        )
+        self.run()
+        return wrapped
+
+    def link(self, tls, version="0.2"):
+        """Let a connector hold a link; give its end and what hears of it."""
+        owner = FakeConnector()
+        handlers = {name: owner.keep(name) for name in (b"pods@tunnelcloud", b"renew@tunnelcloud")}
+        link = protocol.LinkProtocol(
+            protocol.End.CONNECTOR,
+            Hello("paris-1", version),
+            owner,
+            self.clock,
+            account=CreditBudget().account(),
+            handlers=handlers,
+        )
+        self.connect(tls, link)
+        return link, owner
+
+    def run(self):
+        """Let everything arrive."""
+        quiet = 0
+        while quiet < 3:
+            moved = [pump.pump() for pump in self._pumps]
+            self.clock.advance(0)
+            quiet = 0 if any(moved) else quiet + 1
+
+
+class _Once:
+    """A factory of one protocol."""
+
+    noisy = False
+
+    def __init__(self, protocol):
+        self._protocol = protocol
+
+    def doStart(self):
+        pass
+
+    def doStop(self):
+        pass
+
+    def buildProtocol(self, addr):
+        return self._protocol

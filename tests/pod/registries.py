@@ -1,0 +1,176 @@
+"""A registry of connectors in memory, and what any registry must do.
+
+The store's own has to pass L{RegistryContract} too.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from attrs import evolve
+from twisted.internet.defer import fail, succeed
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tunnelcloud.domain.entities import Connector
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
+from tunnelcloud.pod.registry import IConnectorRegistry
+
+SECRET = bytes(range(20))
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def make_connector(number=1, site_id="sit_1"):
+    name = f"paris-{number}"
+    return Connector(
+        id=f"con_{number}", name=name, title=name, created_at=BEGINNING, site_id=site_id
+    )
+
+
+@implementer(IConnectorRegistry)
+class MemoryRegistry:
+    """Keeps connectors in a dictionary.
+
+    @ivar down: the exception all methods fail with, if any.
+    """
+
+    def __init__(self, now):
+        self._now = now
+        self._connectors = {}
+        self._tokens = {}
+        self._certificates = {}
+        self.down = None
+
+    # What an admin does.
+
+    def create(self, connector):
+        self._connectors[connector.id] = connector
+
+    def create_join_token(self, connector_id, secret, lifetime=timedelta(hours=24)):
+        self._tokens[hash_secret(secret)] = [connector_id, self._now() + lifetime, None]
+
+    def delete(self, connector_id):
+        del self._connectors[connector_id]
+
+    def get(self, connector_id):
+        return self._connectors[connector_id]
+
+    # IConnectorRegistry.
+
+    def redeem_join_token(self, secret_hash, key_fingerprint):
+        if self.down:
+            return fail(self.down)
+        token = self._tokens.get(secret_hash)
+        if token is None or token[0] not in self._connectors:
+            return fail(JoinRefused(JoinProblem.UNKNOWN))
+        connector_id, expires_at, redeemed_key = token
+        if redeemed_key not in (None, key_fingerprint):
+            return fail(JoinRefused(JoinProblem.USED))
+        if self._now() >= expires_at:
+            return fail(JoinRefused(JoinProblem.EXPIRED))
+        token[2] = key_fingerprint
+        self._certificates = {
+            serial: kept
+            for serial, kept in self._certificates.items()
+            if kept[0] != connector_id or kept[1] == key_fingerprint
+        }
+        return succeed(self._connectors[connector_id])
+
+    def record_certificate(self, connector_id, serial, key_fingerprint, not_after):
+        if self.down:
+            return fail(self.down)
+        self._certificates[serial] = (connector_id, key_fingerprint)
+        self._connectors[connector_id] = evolve(
+            self._connectors[connector_id],
+            certificate_serial=serial,
+            certificate_expires_at=not_after,
+        )
+        return succeed(None)
+
+    def active_connector(self, connector_id, serial):
+        if self.down:
+            return fail(self.down)
+        known = self._certificates.get(serial, ("",))[0] == connector_id
+        return succeed(self._connectors.get(connector_id) if known else None)
+
+    def seen(self, connector_id, version, at):
+        if self.down:
+            return fail(self.down)
+        if connector_id in self._connectors:
+            self._connectors[connector_id] = evolve(
+                self._connectors[connector_id], version=version, last_seen_at=at
+            )
+        return succeed(None)
+
+
+class RegistryContract:
+    """What a registry must do.
+
+    A subclass gives C{make()}: a registry whose time is C{self.time}, with the connectors C{con_1}
+    and C{con_2}, and a join token of an hour for C{con_1} whose secret is L{SECRET}; and
+    C{delete(connector_id)}.
+    """
+
+    time = BEGINNING
+    HASH = hash_secret(SECRET)
+
+    def setUp(self):
+        self.registry = self.make()
+
+    def outcome(self, deferred):
+        return self.successResultOf(deferred)
+
+    def problem(self, deferred):
+        return self.failureResultOf(deferred, JoinRefused).value.problem
+
+    def record(self, serial, key="key", connector_id="con_1"):
+        later = self.time + timedelta(days=30)
+        self.outcome(self.registry.record_certificate(connector_id, serial, key, later))
+
+    def active(self, serial, connector_id="con_1"):
+        found = self.outcome(self.registry.active_connector(connector_id, serial))
+        return found and found.id
+
+    def redeem(self, key="key", secret_hash=HASH):
+        return self.registry.redeem_join_token(secret_hash, key)
+
+    def test_provides_its_interface(self):
+        verifyObject(IConnectorRegistry, self.registry)
+
+    def test_a_token_is_good_for_one_key(self):
+        for _ in range(2):
+            self.assertEqual(self.outcome(self.redeem()).id, "con_1")
+        self.assertEqual(self.problem(self.redeem("other")), JoinProblem.USED)
+
+    def test_an_unknown_token(self):
+        self.assertEqual(
+            self.problem(self.redeem(secret_hash=hash_secret(bytes(20)))), JoinProblem.UNKNOWN
+        )
+
+    def test_an_expired_token(self):
+        self.outcome(self.redeem())
+        self.time += timedelta(hours=2)
+        self.assertEqual(self.problem(self.redeem()), JoinProblem.EXPIRED)
+
+    def test_certificates_are_active_until_their_connector_is_deleted(self):
+        self.record("a1")
+        self.record("a2")
+        self.assertEqual((self.active("a1"), self.active("a2")), ("con_1", "con_1"))
+        self.assertIsNone(self.active("a3"))
+        self.assertIsNone(self.active("a1", "con_2"))
+        self.delete("con_1")
+        self.assertIsNone(self.active("a1"))
+
+    def test_joining_with_another_key_revokes_what_went_before(self):
+        self.record("a1", "old key")
+        self.record("b1", "their key", "con_2")
+        self.outcome(self.redeem("key"))
+        self.record("a2", "key")
+        self.assertIsNone(self.active("a1"))
+        self.assertEqual(self.active("a2"), "con_1")
+        self.assertEqual(self.active("b1", "con_2"), "con_2")
+
+    def test_notes_who_was_seen(self):
+        self.record("a1")
+        self.outcome(self.registry.seen("con_1", "1.2", self.time))
+        found = self.outcome(self.registry.active_connector("con_1", "a1"))
+        self.assertEqual((found.version, found.last_seen_at), ("1.2", self.time))
+        self.outcome(self.registry.seen("nobody", "1.2", self.time))
