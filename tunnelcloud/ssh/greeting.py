@@ -217,9 +217,11 @@ class Greeting:
         return EXIT_OK if steps and all(step.ok for step in steps) else EXIT_FAILED
 
     def _stop(self) -> None:
+        """End the live view, but not before the reply to what ended it is out."""
         if self._live and self._refresh is not None and self._refresh.active():
+            self._live = False
             self._refresh.cancel()
-            self._guarded(self._stopped.callback, None)
+            self._refresh = self._clock.callLater(0, self._guarded, self._stopped.callback, None)
 
     # Output.
 

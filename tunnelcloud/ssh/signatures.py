@@ -38,7 +38,8 @@ def is_usable(algorithm: bytes, key_blob: bytes) -> bool:
 
     A certificate is of another type than its key, and isn't.
     """
-    return USER_KEY_TYPES.get(algorithm) == _type_of(key_blob)
+    key_type = USER_KEY_TYPES.get(algorithm)
+    return key_type is not None and key_type == _type_of(key_blob)
 
 
 def verify(algorithm: bytes, key_blob: bytes, signature: bytes, data: bytes) -> bool:

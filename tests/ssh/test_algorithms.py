@@ -1,0 +1,159 @@
+"""Which algorithms are offered, and what two offers come to."""
+
+import contextlib
+
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.ssh.fakes import Pod
+from tunnelcloud.channels.messages import ProtocolError
+from tunnelcloud.ssh import algorithms
+from tunnelcloud.ssh.algorithms import (
+    AES_GCM,
+    CIPHERS,
+    MACS,
+    NoCommonAlgorithm,
+    Proposal,
+    guessed_wrong,
+    negotiate,
+    our_proposal,
+    read_proposal,
+    steer,
+)
+
+OURS = our_proposal(algorithms.KEY_EXCHANGES, (b"ssh-ed25519", b"ssh-rsa"))
+CHACHA = b"chacha20-poly1305@openssh.com"
+# What the clients send, as captured: OpenSSH 9.2 of Debian 12, and OpenSSH 7.4.
+OPENSSH_92 = Proposal(
+    (b"sntrup761x25519-sha512@openssh.com", b"curve25519-sha256", b"ext-info-c"),
+    (b"ssh-ed25519-cert-v01@openssh.com", b"ssh-ed25519", b"rsa-sha2-512"),
+    (CHACHA, b"aes128-ctr", b"aes192-ctr", b"aes256-ctr", *AES_GCM),
+    (CHACHA, b"aes128-ctr", b"aes192-ctr", b"aes256-ctr", *AES_GCM),
+    (b"umac-64-etm@openssh.com", *MACS, b"hmac-sha1"),
+    (b"umac-64-etm@openssh.com", *MACS, b"hmac-sha1"),
+    (b"none", b"zlib@openssh.com", b"zlib"),
+    (b"none", b"zlib@openssh.com", b"zlib"),
+)
+
+names = st.lists(
+    st.binary(min_size=1, max_size=30).filter(lambda name: b"," not in name), min_size=1, max_size=8
+).map(tuple)
+
+
+class OfferTests(SynchronousTestCase):
+    """The lists, pinned: a change here changes what ssh-audit says."""
+
+    def test_lists(self) -> None:
+        """Nothing is offered but these, in this order."""
+        proposal = Pod(None).factory.proposal
+        self.assertEqual(
+            proposal.key_exchanges,
+            (
+                b"mlkem768x25519-sha256",
+                b"curve25519-sha256",
+                b"curve25519-sha256@libssh.org",
+                b"ext-info-s",
+                b"kex-strict-s-v00@openssh.com",
+            ),
+        )
+        self.assertEqual(proposal.host_keys, (b"ssh-ed25519", b"rsa-sha2-512", b"rsa-sha2-256"))
+        ciphers = (
+            b"aes128-gcm@openssh.com",
+            b"aes256-gcm@openssh.com",
+            b"chacha20-poly1305@openssh.com",
+            b"aes128-ctr",
+            b"aes192-ctr",
+            b"aes256-ctr",
+        )
+        self.assertEqual((proposal.ciphers_in, proposal.ciphers_out), (ciphers, ciphers))
+        macs = (b"hmac-sha2-256-etm@openssh.com", b"hmac-sha2-512-etm@openssh.com")
+        self.assertEqual((proposal.macs_in, proposal.macs_out), (macs, macs))
+        self.assertEqual(proposal.compressions_in, (b"none",))
+        self.assertEqual(proposal.compressions_out, (b"none",))
+
+    def test_user_keys(self) -> None:
+        """SHA-1, DSA and certificates are not among what users may sign with."""
+        self.assertEqual(
+            set(algorithms.USER_KEY_TYPES),
+            {
+                b"ssh-ed25519",
+                b"sk-ssh-ed25519@openssh.com",
+                b"ecdsa-sha2-nistp256",
+                b"ecdsa-sha2-nistp384",
+                b"ecdsa-sha2-nistp521",
+                b"sk-ecdsa-sha2-nistp256@openssh.com",
+                b"rsa-sha2-512",
+                b"rsa-sha2-256",
+            },
+        )
+
+
+class NegotiationTests(SynchronousTestCase):
+    """Two offers, one agreement."""
+
+    def test_steering(self) -> None:
+        """A client that prefers chacha20 and has AES-GCM gets AES-GCM, and needs no MAC."""
+        agreement = negotiate(steer(OURS, OPENSSH_92), OPENSSH_92)
+        self.assertEqual(agreement.cipher_in, b"aes128-gcm@openssh.com")
+        self.assertEqual(agreement.cipher_out, b"aes128-gcm@openssh.com")
+        self.assertEqual((agreement.mac_in, agreement.mac_out), (b"", b""))
+        self.assertEqual(agreement.key_exchange, b"curve25519-sha256")
+
+    def test_no_steering(self) -> None:
+        """A client without AES-GCM, or with it one way only, gets the whole list."""
+        without = evolve(OPENSSH_92, ciphers_in=(CHACHA, b"aes256-ctr"))
+        self.assertIs(steer(OURS, without), OURS)
+        agreement = negotiate(OURS, without)
+        self.assertEqual(agreement.cipher_in, CHACHA)
+
+    def test_mac_without_need(self) -> None:
+        """A client whose MACs aren't ours is served all the same, with an AEAD."""
+        client = evolve(OPENSSH_92, macs_in=(b"hmac-md5",), macs_out=(b"umac-64@openssh.com",))
+        self.assertEqual(negotiate(OURS, client).mac_in, b"")
+
+    def test_mac_with_need(self) -> None:
+        """With CTR a MAC has to be shared."""
+        client = evolve(OPENSSH_92, ciphers_in=(b"aes128-ctr",), macs_in=(b"hmac-sha1",))
+        self.assertRaises(NoCommonAlgorithm, negotiate, OURS, client)
+
+    def test_signals_are_not_algorithms(self) -> None:
+        """What only signals an extension is never agreed upon, whoever lists it."""
+        for signal in (b"ext-info-s", b"ext-info-c", b"kex-strict-s-v00@openssh.com"):
+            client = evolve(OPENSSH_92, key_exchanges=(signal,))
+            self.assertRaises(NoCommonAlgorithm, negotiate, OURS, client)
+
+    def test_guess(self) -> None:
+        """A guess is right only if both first choices agree (RFC 4253, 7)."""
+        right = evolve(OURS, first_packet_follows=True)
+        self.assertFalse(guessed_wrong(OURS, right))
+        self.assertFalse(guessed_wrong(OURS, OPENSSH_92))
+        self.assertTrue(guessed_wrong(OURS, evolve(OPENSSH_92, first_packet_follows=True)))
+        self.assertTrue(guessed_wrong(OURS, evolve(right, host_keys=(b"rsa-sha2-256",))))
+
+    @given(names, names, names, st.booleans())
+    def test_codec(self, first: tuple, second: tuple, third: tuple, follows: bool) -> None:
+        """A KEXINIT says what was encoded."""
+        proposal = Proposal(
+            first, second, third, first, second, third, first, second, first_packet_follows=follows
+        )
+        self.assertEqual(read_proposal(proposal.encode(bytes(16))), proposal)
+
+    @given(st.binary(max_size=300))
+    def test_garbage(self, payload: bytes) -> None:
+        """What isn't a KEXINIT is a protocol error and nothing else."""
+        with contextlib.suppress(ProtocolError):
+            read_proposal(payload)
+
+    @given(names, names, names)
+    def test_client_decides(self, kex: tuple, keys: tuple, ciphers: tuple) -> None:
+        """Whatever is agreed on is the client's first that the server has."""
+        client = Proposal(
+            (*kex, *OURS.key_exchanges), (*keys, *OURS.host_keys), (*ciphers, *CIPHERS),
+            (*ciphers, *CIPHERS), MACS, MACS,
+        )  # fmt: skip
+        agreement = negotiate(OURS, client)
+        self.assertEqual(agreement.key_exchange, b"mlkem768x25519-sha256")
+        self.assertEqual(agreement.host_key, b"ssh-ed25519")
+        self.assertEqual(agreement.cipher_in, AES_GCM[0])

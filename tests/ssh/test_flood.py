@@ -1,0 +1,142 @@
+"""Who may start a connection when many want to."""
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.ssh.client import Client
+from tests.ssh.fakes import Pod
+from tunnelcloud.ssh.flood import FloodControl, FloodLimits, contains, read_networks
+
+
+class FloodTests(SynchronousTestCase):
+    """The counters alone."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.chance = 0.5
+        self.flood = FloodControl(
+            self.clock,
+            lambda: self.chance,
+            FloodLimits(start=10, rate=30, full=20, per_source=3, threshold=15),
+            read_networks(["10.0.0.0/8", "fd00::/8"]),
+        )
+
+    def start(self, *sources: str) -> list[bool]:
+        return [self.flood.connection_made(source) for source in sources]
+
+    def test_per_source(self) -> None:
+        """One address, or one /64, holds three; another isn't touched by that."""
+        self.assertEqual(self.start(*["192.0.2.1"] * 4), [True] * 3 + [False])
+        self.assertEqual(self.start("192.0.2.2"), [True])
+        same = [f"2001:db8::{number}" for number in range(4)]
+        self.assertEqual(self.start(*same), [True] * 3 + [False])
+        self.assertEqual(self.start("2001:db8:0:1::1"), [True])
+        self.flood.connection_lost("192.0.2.1")
+        self.assertEqual(self.start("192.0.2.1", "192.0.2.1"), [True, False])
+        self.assertEqual(self.flood.counters()["dropped_source"], 3)
+
+    def test_start_rate_full(self) -> None:
+        """From ten on by chance, 30 % at first, all at twenty."""
+        many = [f"192.0.2.{number}" for number in range(100)]
+        self.assertEqual(self.start(*many[:10]), [True] * 10)
+        self.chance = 0.29
+        self.assertEqual(self.start(many[10]), [False])
+        self.chance = 0.30
+        self.assertEqual(self.start(many[10]), [True])
+        self.chance = 0.999
+        self.assertEqual(self.start(*many[11:30]), [True] * 9 + [False] * 10)
+        counters = self.flood.counters()
+        self.assertEqual(counters["starting"], 20)
+        self.assertEqual((counters["dropped_chance"], counters["dropped_full"]), (1, 10))
+
+    def test_sessions_do_not_count(self) -> None:
+        """Who logged in counts no more."""
+        for _ in range(50):
+            self.assertEqual(self.start("192.0.2.1"), [True])
+            self.flood.authenticated("192.0.2.1")
+        self.assertEqual(self.flood.counters()["starting"], 0)
+        self.assertEqual(self.flood.counters()["authenticated"], 50)
+
+    def test_penalties_decay(self) -> None:
+        """Four offences of five seconds shut an address out, until time has taken some off."""
+        for _ in range(3):
+            self.flood.offended("192.0.2.1", 5)
+        self.assertEqual(self.start("192.0.2.1"), [True])
+        self.flood.offended("192.0.2.1", 5)
+        self.assertEqual(self.start("192.0.2.1", "192.0.2.2"), [False, True])
+        self.clock.advance(5)
+        self.assertEqual(self.start("192.0.2.1"), [True])
+        self.clock.advance(100)
+        self.assertEqual(self.start("192.0.2.1"), [True])
+        self.assertEqual(self.flood.counters()["penalised"], 0)
+
+    def test_penalties_end(self) -> None:
+        """However much was done, ten minutes are the most."""
+        for _ in range(1000):
+            self.flood.offended("192.0.2.1", 50)
+        self.clock.advance(584)
+        self.assertEqual(self.start("192.0.2.1"), [False])
+        self.clock.advance(2)
+        self.assertEqual(self.start("192.0.2.1"), [True])
+
+    def test_exempt(self) -> None:
+        """Exempt networks have neither penalties nor a limit of their own."""
+        for _ in range(100):
+            self.flood.offended("10.1.2.3", 100)
+        self.assertEqual(self.start(*["10.1.2.3"] * 9), [True] * 9)
+        self.assertEqual(self.start("fd00::1"), [True])
+
+    def test_bounded_memory(self) -> None:
+        """Penalties of a whole internet don't fill the memory."""
+        flood = FloodControl(self.clock, lambda: 0.5, FloodLimits(remembered=100))
+        for number in range(10_000):
+            flood.offended(f"2001:db8:{number:x}::1", 100)
+        self.assertEqual(flood.counters()["penalised"], 100)
+        flood.offended("192.0.2.1", 100)
+        self.assertFalse(flood.connection_made("192.0.2.1"))
+
+    def test_networks(self) -> None:
+        """Addresses are found in networks, and what is no address in none."""
+        networks = read_networks(["192.0.2.0/24", "2001:db8::/32", "198.51.100.7"])
+        for host in ("192.0.2.255", "2001:db8::1", "198.51.100.7"):
+            self.assertTrue(contains(networks, host))
+        for host in ("192.0.3.1", "::1", "unix", ""):
+            self.assertFalse(contains(networks, host))
+
+
+class ConnectionFloodTests(SynchronousTestCase):
+    """Real connections under it."""
+
+    def test_flood_from_one_address(self) -> None:
+        """A thousand half-open connections of one address leave room for all others."""
+        clock = Clock()
+        pod = Pod(clock)
+        for _ in range(1000):
+            Client(pod, clock=clock, peer="192.0.2.1")
+        client = Client(pod, clock=clock, peer="192.0.2.2").login()
+        self.assertEqual(pod.flood.counters()["dropped_source"], 1000 - 24)
+        self.assertFalse(client.socket.disconnecting)
+
+    def test_refusal(self) -> None:
+        """Who is refused reads why, and costs nothing afterwards."""
+        clock = Clock()
+        pod = Pod(clock, flood_limits=FloodLimits(per_source=1))
+        Client(pod, clock=clock)
+        refused = Client(pod, clock=clock)
+        self.assertEqual(refused.socket.value(), b"Too many connections, try again later.\r\n")
+        self.assertTrue(refused.socket.disconnecting)
+        refused.write(b"SSH-2.0-x\r\n")
+        self.assertEqual(pod.flood.counters()["starting"], 1)
+
+    def test_sessions_survive(self) -> None:
+        """A flood and penalties for its address don't cut a session from the same address."""
+        clock = Clock()
+        pod = Pod(clock)
+        session = Client(pod, clock=clock).login()
+        for _ in range(100):
+            stranger = Client(pod, clock=clock)
+            stranger.write(b"nonsense\n")
+            stranger.lose()
+        self.assertFalse(Client(pod, clock=clock).server.gotVersion)
+        session.send(b"\x50" + b"\0\0\0\1x\1")
+        session.expect(82)

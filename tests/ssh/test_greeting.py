@@ -1,0 +1,234 @@
+"""What C{ssh pod} shows."""
+
+import json
+import struct
+
+from twisted.internet.defer import Deferred, fail
+
+from tests.ssh.test_connection import SessionCase
+from tunnelcloud.channels.messages import Reader, pack_string
+from tunnelcloud.ssh.greeting import USAGE
+from tunnelcloud.ssh.interfaces import TunnelTraffic
+
+LISTING = (
+    "db   Ready  The \\x1b[31mdatabase\n    ssh -N …\n"
+    "web  site paris: no connector\n    ssh -N … web\n"
+)
+TRAFFIC = "\nTraffic of this session, until Ctrl-C:\n"
+IDLE = "db: 0 open, 0 B sent, 0 B received\nweb: 0 open, 0 B sent, 0 B received\n"
+
+
+class GreetingCase(SessionCase):
+    """An open session channel."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.open(b"session")
+        self.client.expect(91)
+
+    def request(self, name: bytes, rest: bytes = b"", granted: bool = True) -> None:
+        self.client.send(b"\x62\0\0\0\0" + pack_string(name) + b"\1" + rest)
+        self.client.expect(99 if granted else 100)
+
+    def terminal(self, height: int = 24) -> None:
+        size = struct.pack(">IIII", 80, height, 0, 0)
+        self.request(b"pty-req", pack_string(b"xterm") + size + pack_string(b""))
+
+    def run_command(self, command: str) -> None:
+        self.request(b"exec", pack_string(command.encode()))
+        self.clock.advance(0)
+
+    def shell(self) -> None:
+        self.request(b"shell")
+        self.clock.advance(0)
+
+    def shown(self) -> str:
+        """Take what was shown since the last call."""
+        self.client._collect()
+        text = b""
+        while self.client.received and self.client.received[0][0] == 94:
+            reader = Reader(self.client.received.pop(0), 5)
+            text += reader.string()
+        return text.decode()
+
+    def ended(self, status: int) -> None:
+        """The channel ended with this exit status."""
+        self.clock.advance(0)
+        exited = b"\0\0\0\0" + pack_string(b"exit-status") + b"\0" + struct.pack(">I", status)
+        self.assertEqual(self.client.expect(98), exited)
+        self.client.expect(96)
+        self.client.expect(97)
+        self.client.send(b"\x61\0\0\0\0")
+        self.assertEqual(self.client.read(), [])
+        self.assertEqual(self.client.server.multiplexer.channel_count, 0)
+
+
+class CommandTests(GreetingCase):
+    """C{ls}, C{doctor}, and what there isn't."""
+
+    def test_ls(self) -> None:
+        """The tunnels, their states and commands, with nothing a terminal would obey."""
+        self.run_command("ls")
+        self.assertEqual(self.shown(), LISTING)
+        self.ended(0)
+
+    def test_ls_json(self) -> None:
+        """The API's own objects."""
+        self.run_command("ls --json")
+        rows = json.loads(self.shown())
+        self.assertEqual(rows, [{"name": "db", "ports": [1]}, {"name": "web"}])
+        self.ended(0)
+
+    def test_nothing_to_list(self) -> None:
+        """Nobody is left before an empty screen."""
+        self.avatar.rows = ()
+        self.run_command("ls")
+        self.assertEqual(self.shown(), "You have no tunnels that this login can open.\n")
+        self.ended(0)
+
+    def test_doctor(self) -> None:
+        """A line for each hop; a hop that failed is the exit status."""
+        self.run_command("doctor db")
+        self.assertEqual(
+            self.shown(),
+            "ok    grant           0.1 ms  alice may\n"
+            "ok    connect        12.5 ms  10.0.0.5:5432\n",
+        )
+        self.ended(0)
+
+    def test_doctor_fails(self) -> None:
+        """JSON has the same steps."""
+        self.run_command("doctor --json web")
+        steps = json.loads(self.shown())
+        self.assertEqual([step["ok"] for step in steps], [True, False])
+        self.assertEqual(steps[0]["name"], "grant")
+        self.ended(1)
+
+    def test_doctor_without_tunnel(self) -> None:
+        """A tunnel that one hasn't got is one that there isn't."""
+        self.run_command("doctor '\x1b[2Jdb'")
+        self.assertEqual(self.shown(), "\\x1b[2Jdb: you have no such tunnel\n")
+        self.ended(1)
+
+    def test_usage(self) -> None:
+        """Anything else shows the usage."""
+        self.run_command("rm -rf /")
+        self.assertEqual(self.shown(), USAGE)
+        self.ended(2)
+
+    def test_unreadable(self) -> None:
+        """So does a command that isn't words."""
+        self.run_command("ls '")
+        self.assertEqual(self.shown(), USAGE)
+        self.ended(2)
+
+    def test_one_command(self) -> None:
+        """A channel runs one command."""
+        self.run_command("ls")
+        self.shown()
+        self.ended(0)
+        self.open(b"session")
+        self.client.expect(91)
+
+    def test_refused_requests(self) -> None:
+        """No environment, no agent, no X11, no subsystem."""
+        for name in (b"env", b"auth-agent-req@openssh.com", b"x11-req", b"subsystem"):
+            self.client.send(b"\x62\0\0\0\0" + pack_string(name) + b"\1" + pack_string(b"x") * 2)
+            self.client.expect(100)
+
+    def test_slow_client(self) -> None:
+        """The exit status waits until the client has taken everything before it."""
+        self.client.send(b"\x61\0\0\0\0")
+        self.client.expect(97)
+        self.client.send(b"\x5a" + pack_string(b"session") + struct.pack(">III", 0, 10, 32768))
+        number = self.client.expect(91)[4:8]
+        self.client.send(b"\x62" + number + pack_string(b"exec") + b"\1" + pack_string(b"ls"))
+        self.client.expect(99)
+        self.clock.advance(0)
+        self.assertEqual(self.shown(), LISTING[:10])
+        self.assertEqual(self.client.read(), [])
+        self.client.send(b"\x5d" + number + b"\0\0\1\0")
+        self.assertEqual(self.shown(), LISTING.encode()[10:].decode())
+        self.client.expect(98)
+
+    def test_failing_avatar(self) -> None:
+        """A fault while a command runs ends the connection."""
+        self.avatar.tunnels = lambda: fail(OSError("disk full"))
+        self.run_command("ls")
+        self.assertEqual(self.client.disconnected(), "internal error")
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+
+
+class LiveTests(GreetingCase):
+    """The live view."""
+
+    def type(self, text: bytes) -> None:
+        self.client.send(b"\x5e\0\0\0\0" + pack_string(text))
+
+    def test_until_ctrl_c(self) -> None:
+        """With a terminal the counters are redrawn in place until Ctrl-C."""
+        self.terminal()
+        self.shell()
+        text = (LISTING + TRAFFIC).replace("\n", "\r\n")
+        lines = [f"\x1b[K{line}\r\n" for line in IDLE.splitlines()]
+        self.assertEqual(self.shown(), text + "".join(lines))
+        self.clock.advance(5)
+        self.assertEqual(self.shown(), "")
+        self.avatar.counts["db"] = TunnelTraffic(2, 1536, 3 << 20)
+        self.clock.advance(1)
+        lines[0] = "\x1b[Kdb: 2 open, 1.5 KiB sent, 3.0 MiB received\r\n"
+        self.assertEqual(self.shown(), "\x1b[2A" + "".join(lines))
+        self.type(b"x")
+        self.assertEqual(self.client.read(), [])
+        self.type(b"\x03")
+        self.ended(0)
+
+    def test_without_terminal(self) -> None:
+        """Without one, only what changed is written, and no escape sequence."""
+        self.shell()
+        self.assertEqual(self.shown(), LISTING + TRAFFIC + IDLE)
+        self.avatar.counts["web"] = TunnelTraffic(1, 1, 1 << 50)
+        self.clock.advance(1)
+        self.assertEqual(self.shown(), "web: 1 open, 1 B sent, 1024.0 TiB received\n")
+        self.client.send(b"\x60\0\0\0\0")
+        self.ended(0)
+
+    def test_low_terminal(self) -> None:
+        """A terminal with too few lines isn't drawn over."""
+        self.terminal(height=2)
+        self.shell()
+        self.assertNotIn("\x1b[", self.shown())
+
+    def test_end_of_input(self) -> None:
+        """With no input (a script) the list is shown once."""
+        self.client.send(b"\x60\0\0\0\0")
+        self.shell()
+        self.assertEqual(self.shown(), LISTING)
+        self.ended(0)
+
+    def test_signal(self) -> None:
+        """A signal ends it like Ctrl-C."""
+        self.shell()
+        self.shown()
+        self.request(b"signal", pack_string(b"INT"))
+        self.ended(0)
+
+    def test_client_leaves(self) -> None:
+        """A client that leaves in the middle leaves nothing behind."""
+        waiting: Deferred = Deferred()
+        self.avatar.tunnels = lambda: waiting
+        self.shell()
+        self.client.lose()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_slow_client(self) -> None:
+        """A client that takes nothing isn't written to again and again."""
+        self.shell()
+        self.shown()
+        self.client.server.pauseProducing()
+        for number in range(1000):
+            self.avatar.counts["db"] = TunnelTraffic(number, 0, 0)
+            self.clock.advance(1)
+            self.client.send(b"\x02\0\0\0\0")
+        self.client.server.resumeProducing()
+        self.assertLess(len(self.shown()), 100)
