@@ -47,6 +47,8 @@ ID_PREFIXES = {
     "api_token": "api",
     "pod": "pod",
     "event": "evt",
+    "invitation": "inv",
+    "web_session": "web",
 }
 
 

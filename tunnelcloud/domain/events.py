@@ -121,6 +121,7 @@ class AuditEvent:
 
     event: str
     actor: str = ""
+    actor_id: str | None = None
     user_id: str | None = None
     user_name: str | None = None
     tunnel_id: str | None = None

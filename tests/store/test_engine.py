@@ -1,0 +1,207 @@
+"""One function, one transaction: on both databases."""
+
+from __future__ import annotations
+
+import stat
+
+from sqlalchemy import text
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store import audit, sites
+from tunnelcloud.store.errors import NotFound, StateIsNewer, StateUnusable, StoreUnavailable
+from tunnelcloud.store.transaction import Actor, Change, Transaction
+
+
+class Boom(Exception):
+    pass
+
+
+def make_two_then_fail(transaction: Transaction) -> None:
+    sites.create(transaction, name="first")
+    sites.create(transaction, name="second")
+    raise Boom
+
+
+class EngineContract:
+    def test_what_a_function_writes_is_there_for_the_next(self):
+        store = self.open()
+        site = store.write(sites.create, name="paris", title="Paris ☕")
+        self.assertEqual(store.read(sites.get, site.id), site)
+        self.assertEqual(store.read(sites.find, "paris"), site)
+
+    def test_a_function_that_raises_leaves_nothing(self):
+        store = self.open()
+        heard = []
+        store.backend.listen(heard.append)
+        self.assertRaises(Boom, store.write, make_two_then_fail)
+        self.assertRaises(NotFound, store.read, sites.find, "first")
+        self.assertEqual(store.read(audit.list_page).items, ())
+        self.assertEqual(heard, [])
+        store.write(sites.create, name="first")
+
+    def test_listeners_hear_after_the_commit(self):
+        store = self.open()
+        heard = []
+        store.backend.listen(
+            lambda committed: heard.append((committed, store.read(sites.find, "paris")))
+        )
+        site = store.write(sites.create, name="paris")
+        [(committed, seen)] = heard
+        self.assertEqual(seen, site)
+        self.assertEqual(committed.changes, (Change("site", site.id),))
+        self.assertEqual([record.event.event for record in committed.records], ["site.created"])
+
+    def test_a_failing_listener_harms_nobody(self):
+        store = self.open()
+        store.backend.listen(lambda committed: 1 / 0)
+        heard = []
+        store.backend.listen(heard.append)
+        store.write(sites.create, name="paris")
+        self.assertEqual(len(heard), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_the_audit_names_the_actor(self):
+        store = self.open()
+        store.acting(Actor("alice", "usr_1")).write(sites.create, name="paris")
+        store.write(sites.create, name="rome")
+        events = [record.event for record in store.read(audit.list_page, sort="created_at").items]
+        self.assertEqual(
+            [(event.actor, event.actor_id) for event in events],
+            [("alice", "usr_1"), ("system", None)],
+        )
+
+    def test_an_audit_record_reads_as_it_was_written(self):
+        store = self.open()
+        event = AuditEvent(
+            "login.refused",
+            actor="someone",
+            actor_id="usr_1",
+            user_id="usr_1",
+            user_name="алиса\u202e\x1b[31m",
+            tunnel_id="tun_1",
+            tunnel_name="db",
+            session_id="ses_1",
+            source_ip="2001:db8::1",
+            pod_id="pod_1",
+            data={"reason": "no", "method": "key"},
+        )
+        record = store.write(audit.record, event)
+        self.assertEqual(record.event, event)
+        self.assertEqual(store.read(audit.list_page).items, (record,))
+
+    def test_a_reader_cannot_write(self):
+        store = self.open()
+        self.assertRaises(StoreUnavailable, store.read, sites.create, name="paris")
+        self.assertRaises(NotFound, store.read, sites.find, "paris")
+
+    def test_the_clock_stands_still_within_a_transaction(self):
+        store = self.open()
+        first, second = store.read(lambda transaction: (transaction.now(), transaction.now()))
+        self.assertEqual(first, second)
+        self.assertGreaterEqual(store.read(lambda transaction: transaction.now()), first)
+
+    def test_many_writers_at_once_all_get_their_answer(self):
+        store = self.open()
+        futures = [store.write_soon(sites.create, name=f"site-{n % 40}") for n in range(80)]
+        failures = [future.exception() for future in futures if future.exception()]
+        self.assertEqual({type(one).__name__ for one in failures}, {"Conflict"})
+        self.assertEqual(len(failures), 40)
+        self.assertEqual(store.read(sites.count), 40)
+
+    def test_a_closed_store_refuses(self):
+        store = self.open()
+        store.close()
+        store.close()
+        self.assertRaises(StoreUnavailable, store.write, sites.create, name="paris")
+        self.failureResultOf_future(store.read_soon(sites.find, "paris"), StoreUnavailable)
+
+    def failureResultOf_future(self, future, kind):
+        self.assertIsInstance(future.exception(timeout=10), kind)
+
+    def test_state_survives_reopening(self):
+        store = self.open()
+        site = store.write(sites.create, name="paris")
+        store.close()
+        self.assertEqual(self.open().read(sites.find, "paris"), site)
+
+    def test_a_newer_state_is_refused_and_stays_as_it_is(self):
+        store = self.open()
+        store.write(
+            lambda transaction: transaction.connection.execute(
+                text("UPDATE alembic_version SET version_num = '9999'")
+            )
+        )
+        store.close()
+        error = self.assertRaises(StateIsNewer, self.open)
+        self.assertEqual(error.revision, "9999")
+        self.assertIn("install that version", str(error))
+        self.assertRaises(StateIsNewer, self.open)
+
+
+class SQLiteEngineTests(EngineContract, SQLiteCase):
+    def test_the_files_are_for_their_owner_alone(self):
+        store = self.open()
+        store.write(sites.create, name="paris")
+        names = sorted(path.name for path in self.directory.iterdir())
+        self.assertIn("tunnelcloud.sqlite3-wal", names)
+        for name in names:
+            self.assertEqual(stat.S_IMODE((self.directory / name).stat().st_mode), 0o600, name)
+
+    def test_one_process_at_a_time(self):
+        self.open()
+        error = self.assertRaises(StateUnusable, self.open)
+        self.assertIn("in use by another pod", str(error))
+
+    def test_a_file_that_is_no_database_is_left_alone(self):
+        path = self.directory / "tunnelcloud.sqlite3"
+        path.write_bytes(b"not a database" * 1000)
+        error = self.assertRaises(StateUnusable, self.open)
+        self.assertIn(str(path), str(error))
+        self.assertEqual(path.read_bytes(), b"not a database" * 1000)
+
+    def test_a_place_that_cannot_hold_state_is_named(self):
+        (self.directory / "file").write_text("")
+        self.directory = self.directory / "file" / "state"
+        error = self.assertRaises(StateUnusable, self.open)
+        self.assertIn(str(self.directory), str(error))
+
+    def test_a_full_disk_acknowledges_nothing_and_heals(self):
+        store = self.open()
+
+        def limit(transaction: Transaction, pages: int) -> None:
+            transaction.connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+        store.write(sites.create, name="before")
+        store.write(limit, 1)
+        futures = [store.write_soon(sites.create, name=f"s{n}", title="x" * 9000) for n in range(9)]
+        for future in futures:
+            self.assertIsInstance(future.exception(timeout=10), StoreUnavailable)
+        store.write(limit, 1_000_000)
+        store.write(sites.create, name="s1")
+        self.assertEqual(store.read(sites.count), 2)
+
+
+class PostgresEngineTests(EngineContract, PostgresCase):
+    def test_a_dropped_connection_is_replaced(self):
+        store = self.open()
+        store.write(sites.create, name="paris")
+
+        def drop_own(transaction: Transaction) -> None:
+            sites.create(transaction, name="rome")
+            transaction.connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+        self.assertRaises(StoreUnavailable, store.write, drop_own)
+        self.assertRaises(NotFound, store.read, sites.find, "rome")
+        store.write(sites.create, name="rome")
+
+    def test_an_unreachable_database_is_one_clear_line(self):
+        self.url = "postgresql://tunnelcloud:hunter2@127.0.0.1:1/none"
+        error = self.assertRaises(StateUnusable, self.open)
+        self.assertIn("check [database] url", str(error))
+        self.assertNotIn("hunter2", str(error))
+
+    def test_pods_that_start_together_migrate_once(self):
+        first, second = self.open(), self.open()
+        first.write(sites.create, name="paris")
+        self.assertEqual(second.read(sites.find, "paris").name, "paris")

@@ -1,0 +1,341 @@
+"""What all kinds of objects have in common: made, read, listed, changed and deleted alike.
+
+Each kind's module describes its table to an L{Aggregate} and adds what is special to it.  Every
+change is audited in its own transaction and told to the pods.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import attrs
+from attrs import field, frozen
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store import schema
+from tunnelcloud.store.columns import plain
+from tunnelcloud.store.errors import Conflict, InvalidReference, NotFound, Stale, words
+from tunnelcloud.store.paging import DEFAULT_LIMIT, Filter, Page, contains, fetch_page
+from tunnelcloud.store.transaction import Transaction
+
+OBSERVED = frozenset(
+    {
+        "version",
+        "last_seen_at",
+        "last_used_at",
+        "last_used_from",
+        "joined_at",
+        "certificate_serial",
+        "certificate_expires_at",
+        "site_name",
+    }
+)
+"""Fields that no administrator sets: they are no part of an object's version."""
+
+
+class Entity(Protocol):
+    """What every object has."""
+
+    @property
+    def id(self) -> str:
+        """The object's id."""
+
+
+E = TypeVar("E", bound=Entity)
+
+
+def version_of(entity: object) -> str:
+    """Give the version of an object: 32 characters that change when one of its settings does."""
+    settings = [
+        f"{one.name}={plain(getattr(entity, one.name))!r}"
+        for one in attrs.fields(cast(Any, type(entity)))
+        if one.name not in OBSERVED
+    ]
+    return hashlib.sha256("\n".join(settings).encode("utf-8")).hexdigest()[:32]
+
+
+@frozen
+class Aggregate(Generic[E]):
+    """One kind of object, its table, and what can be asked of it.
+
+    :ivar joined: fields whose values another table holds.
+    :ivar source: the table joined with those.
+    :ivar references: fields that name an object of another table: its kind and table.
+    :ivar filters: what a list can be narrowed by.
+    :ivar sorts: what a list can be ordered by; ids come in the order of creation.
+    :ivar fixed: fields that never change after creation.
+    """
+
+    kind: str
+    table: Table
+    entity: Callable[..., E]
+    joined: Mapping[str, ColumnElement[Any]] = field(factory=dict)
+    source: FromClause | None = None
+    references: Mapping[str, tuple[str, Table]] = field(factory=dict)
+    filters: Mapping[str, Filter] = field(factory=dict)
+    sorts: Mapping[str, ColumnElement[Any]] = field(factory=dict)
+    fixed: frozenset[str] = frozenset({"id", "created_at"})
+
+    def select(self) -> Select[Any]:
+        """Select what L{make} makes an entity of."""
+        columns = [
+            self.joined[one.name] if one.name in self.joined else self.table.c[one.name]
+            for one in attrs.fields(cast(Any, self.entity))
+        ]
+        return select(*columns).select_from(self.table if self.source is None else self.source)
+
+    def make(self, row: Any) -> E:
+        """Make an entity of a row of L{select}."""
+        return self.entity(*row)
+
+    def get(self, transaction: Transaction, object_id: str) -> E:
+        """Read an object.
+
+        :raise NotFound: there is none with this id.
+        """
+        return self._one(transaction, self.select().where(self.table.c.id == object_id), object_id)
+
+    def find(self, transaction: Transaction, name_or_id: str) -> E:
+        """Read an object by its name or its id.
+
+        :raise NotFound: there is none.
+        """
+        wanted = self.table.c.id == name_or_id
+        if "name" in self.table.c:
+            # Names have no underscore and ids have one: at most one of the two matches.
+            wanted |= self.table.c.name == name_or_id
+        return self._one(transaction, self.select().where(wanted), name_or_id)
+
+    def list_page(
+        self,
+        transaction: Transaction,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+        sort: str = "created_at",
+        **filters: object,
+    ) -> Page[E]:
+        """List objects.
+
+        :param sort: a key of L{sorts}, with C{-} in front for descending.
+        :param filters: keys of L{filters}; one whose value is None doesn't narrow.
+        :raise BadCursor: the cursor is not from this list.
+        """
+        return fetch_page(
+            transaction,
+            self.filtered(self.select(), filters),
+            self.make,
+            identity=self.table.c.id,
+            column={"created_at": self.table.c.id, **self.sorts}[sort.removeprefix("-")],
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    def count(self, transaction: Transaction, **filters: object) -> int:
+        """Count the objects that L{list_page} would list on all pages."""
+        source = self.table if self.source is None else self.source
+        query = select(func.count()).select_from(source)
+        return int(transaction.connection.execute(self.filtered(query, filters)).scalar_one())
+
+    def filtered(self, query: Select[Any], filters: Mapping[str, object]) -> Select[Any]:
+        """Narrow a query."""
+        for name, value in filters.items():
+            if value is not None:
+                query = query.where(self.filters[name](value))
+        return query
+
+    def create(
+        self,
+        transaction: Transaction,
+        values: Mapping[str, Any],
+        secrets: Mapping[str, Any] | None = None,
+    ) -> E:
+        """Make an object with a new id.
+
+        :param values: its fields; what is missing takes the entity's default.
+        :param secrets: columns that are no part of the entity, nor of the audit.
+        :raise Conflict: a field that must be unique isn't.
+        :raise InvalidReference: a field names an object that isn't there.
+        """
+        new_id = transaction.new_id(self.kind)
+        placeholders = dict.fromkeys(self.joined, "")
+        entity = self.entity(id=new_id, created_at=transaction.now(), **{**placeholders, **values})
+        self._check(transaction, new_id, values)
+        row = {
+            one.name: getattr(entity, one.name)
+            for one in attrs.fields(cast(Any, self.entity))
+            if one.name not in self.joined
+        }
+        transaction.connection.execute(insert(self.table), {**row, **(secrets or {})})
+        entity = self.get(transaction, new_id)
+        changes = {name: {"to": value} for name, value in values.items() if value is not None}
+        self.record(transaction, "created", entity, changes)
+        return entity
+
+    def update(
+        self,
+        transaction: Transaction,
+        object_id: str,
+        changes: Mapping[str, Any],
+        *,
+        expected_version: str | None = None,
+    ) -> E:
+        """Change some fields of an object; what is the same already is no change.
+
+        :param expected_version: what L{version_of} gave for the object its reader saw.
+        :raise NotFound: there is no such object.
+        :raise Stale: it isn't of the expected version any more.
+        :raise Conflict: a field that must be unique wouldn't be.
+        :raise InvalidReference: a field names an object that isn't there.
+        """
+        before = self.lock(transaction, object_id, expected_version)
+        forbidden = self.fixed & changes.keys()
+        if forbidden:
+            raise Conflict(min(forbidden), f"{min(forbidden)} can't be changed: make a new object")
+        different = {
+            name: value for name, value in changes.items() if getattr(before, name) != value
+        }
+        if not different:
+            return before
+        self._check(transaction, object_id, different)
+        transaction.connection.execute(
+            update(self.table).where(self.table.c.id == object_id), different
+        )
+        after = self.get(transaction, object_id)
+        self.record(
+            transaction,
+            "changed",
+            after,
+            {
+                name: {"from": getattr(before, name), "to": getattr(after, name)}
+                for name in different
+            },
+        )
+        return after
+
+    def delete(
+        self, transaction: Transaction, object_id: str, *, expected_version: str | None = None
+    ) -> E:
+        """Delete an object and what belongs to it.
+
+        :return: what was deleted.
+        :raise NotFound: there is no such object.
+        :raise Stale: it isn't of the expected version any more.
+        """
+        entity = self.lock(transaction, object_id, expected_version)
+        # Recorded first: names of what goes with it can still be read.
+        self.record(transaction, "deleted", entity, {})
+        transaction.connection.execute(delete(self.table).where(self.table.c.id == object_id))
+        return entity
+
+    def lock(
+        self, transaction: Transaction, object_id: str, expected_version: str | None = None
+    ) -> E:
+        """Read an object that is about to change; others who want to change it wait.
+
+        :raise NotFound: there is no such object.
+        :raise Stale: it isn't of the expected version any more.
+        """
+        query = self.select().where(self.table.c.id == object_id).with_for_update(of=self.table)
+        entity = self._one(transaction, query, object_id)
+        if expected_version is not None and version_of(entity) != expected_version:
+            raise Stale(self.kind, object_id)
+        return entity
+
+    def record(
+        self, transaction: Transaction, verb: str, entity: E, changes: Mapping[str, object]
+    ) -> None:
+        """Audit what was done to an object, and tell the pods."""
+        subjects = subjects_of(transaction, self.kind, entity)
+        transaction.audit(
+            AuditEvent(
+                f"{self.kind}.{verb}",
+                data={
+                    "object_id": entity.id,
+                    "object_name": getattr(entity, "name", None) or getattr(entity, "title", ""),
+                    "changes": plain(changes),
+                },
+                **subjects,
+            )
+        )
+        transaction.changed(self.kind, entity.id)
+
+    def _one(self, transaction: Transaction, query: Select[Any], wanted: str) -> E:
+        row = None
+        if "\x00" not in wanted:  # which PostgreSQL can't hold, so nothing has it
+            row = transaction.connection.execute(query).first()
+        if row is None:
+            raise NotFound(self.kind, wanted)
+        return self.make(row)
+
+    def _check(self, transaction: Transaction, object_id: str, values: Mapping[str, Any]) -> None:
+        """Look for what would break a constraint, to word it better than a database does."""
+        for name, value in values.items():
+            if value is None:
+                continue
+            if name in self.references:
+                kind, table = self.references[name]
+                query = select(table.c.id).where(table.c.id == value)
+                if transaction.connection.execute(query).first() is None:
+                    raise InvalidReference(name, kind, value)
+            if self.table.c[name].unique:
+                query = select(self.table.c.id).where(
+                    self.table.c[name] == value, self.table.c.id != object_id
+                )
+                if transaction.connection.execute(query).first() is not None:
+                    said = name.replace("_", " ")
+                    raise Conflict(
+                        name, f"there is a {words(self.kind)} with the {said} {value!r} already"
+                    )
+
+
+def subjects_of(transaction: Transaction, kind: str, entity: object) -> dict[str, Any]:
+    """Name the user and the tunnel that an object is, or belongs to, for its audit event."""
+    found: dict[str, Any] = {}
+    for subject, table in (("user", schema.users), ("tunnel", schema.tunnels)):
+        subject_id = getattr(entity, "id" if kind == subject else f"{subject}_id", None)
+        if subject_id is None:
+            continue
+        query = select(table.c.name).where(table.c.id == subject_id)
+        found[f"{subject}_id"] = subject_id
+        found[f"{subject}_name"] = transaction.connection.execute(query).scalar()
+    return found
+
+
+def equals(column: ColumnElement[Any]) -> Filter:
+    """Make a filter that wants a column to have a value."""
+    return lambda value: column == value
+
+
+def searches(*columns: ColumnElement[str]) -> Filter:
+    """Make a filter that wants a text to occur in one of some columns."""
+    return lambda text: contains(text, *columns)
+
+
+def since(column: ColumnElement[Any]) -> Filter:
+    """Make a filter that wants a time at or after another."""
+    return lambda moment: column >= moment
+
+
+def before(column: ColumnElement[Any]) -> Filter:
+    """Make a filter that wants a time before another."""
+    return lambda moment: column < moment
+
+
+def is_set(column: ColumnElement[Any]) -> Filter:
+    """Make a filter that wants a column to be set, or not."""
+    return lambda wanted: column.is_not(None) if wanted else column.is_(None)

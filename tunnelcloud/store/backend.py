@@ -1,0 +1,104 @@
+"""What SQLite and PostgreSQL have in common as places to run store functions in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from twisted.logger import Logger
+
+from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.integrity import explain_integrity_error
+from tunnelcloud.store.transaction import Actor, Clock, Committed, Transaction
+
+T = TypeVar("T")
+Work = Callable[[Transaction], T]
+Listener = Callable[[Committed], None]
+
+
+class Backend(ABC):
+    """Runs functions in transactions; knows one kind of database."""
+
+    log = Logger()
+
+    def __init__(
+        self, readers: Engine, reader_threads: int, clock: Clock, random: Callable[[int], bytes]
+    ) -> None:
+        self._readers = readers
+        self._clock = clock
+        self._random = random
+        self._reading = ThreadPoolExecutor(reader_threads, thread_name_prefix="store-read")
+        self._listeners: list[Listener] = []
+
+    @abstractmethod
+    def write_soon(self, actor: Actor, work: Work[T]) -> Future[T]:
+        """Run C{work} in a transaction; the future fires after its commit."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish what was begun, refuse the rest and let go of the database."""
+
+    def read(self, actor: Actor, work: Work[T]) -> T:
+        """Run C{work} on a consistent snapshot, in the calling thread; it can't write."""
+        with database_errors(), self._readers.begin() as connection:
+            return work(self.transaction(connection, actor))
+
+    def read_soon(self, actor: Actor, work: Work[T]) -> Future[T]:
+        """Run C{work} on a consistent snapshot, in a thread."""
+        try:
+            return self._reading.submit(self.read, actor, work)
+        except RuntimeError:
+            return failed(StoreUnavailable("the store is closed"))
+
+    def transaction(self, connection: Connection, actor: Actor) -> Transaction:
+        """Give a store function what it works with."""
+        return Transaction(connection, actor, self._clock, self._random)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call C{listener}, in any thread, after each commit of this process.
+
+        :return: call it to stop.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def tell(self, all_committed: Iterable[Committed]) -> None:
+        """Tell the listeners of this process what was committed."""
+        for committed in all_committed:
+            if not (committed.changes or committed.records):
+                continue
+            for listener in tuple(self._listeners):
+                try:
+                    listener(committed)
+                except Exception:
+                    self.log.failure("A listener to the store failed.")
+
+    def close_readers(self) -> None:
+        """Wait for readers and close their connections."""
+        self._reading.shutdown(wait=True, cancel_futures=True)
+        self._readers.dispose()
+
+
+def failed(error: Exception) -> Future[T]:
+    """Give a future that failed already."""
+    future: Future[T] = Future()
+    future.set_exception(error)
+    return future
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn a database's errors into the store's."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise explain_integrity_error(error) from error
+    except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreUnavailable(f"the database can't be used at the moment: {cause}") from error

@@ -1,0 +1,136 @@
+"""How the domain's values stand in columns, alike in SQLite and PostgreSQL.
+
+Times are whole milliseconds since the epoch; small structures are JSON in text.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Dialect, Text
+from sqlalchemy.types import TypeDecorator
+
+from tunnelcloud.domain.entities import Method, PortRange
+from tunnelcloud.domain.schedule import Window, parse_window
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+Ordered = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that sorts by its characters' codes on either database."""
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Count the whole milliseconds from the epoch to an aware time."""
+    return (moment - EPOCH) // _MILLISECOND
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    """Give the time in UTC that is so many milliseconds after the epoch."""
+    return EPOCH + milliseconds * _MILLISECOND
+
+
+class Timestamp(TypeDecorator[datetime]):
+    """An aware time in UTC, kept as milliseconds since the epoch."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Give what the database keeps."""
+        return None if value is None else to_milliseconds(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give what the program reads."""
+        return None if value is None else from_milliseconds(value)
+
+
+class Choice(TypeDecorator[enum.StrEnum]):
+    """A member of an enumeration, kept as its value."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, members: type[enum.StrEnum]) -> None:
+        super().__init__()
+        self.members = members
+
+    def process_bind_param(self, value: enum.StrEnum | None, dialect: Dialect) -> str | None:
+        """Give what the database keeps."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> enum.StrEnum | None:
+        """Give what the program reads."""
+        return None if value is None else self.members(value)
+
+
+class Encoded(TypeDecorator[Any]):
+    """A structure, kept as JSON in text.
+
+    :param encode: gives something that JSON can say.
+    :param decode: undoes it.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.encode = encode
+        self.decode = decode
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Give what the database keeps."""
+        if value is None:
+            return None
+        return json.dumps(self.encode(value), ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Give what the program reads."""
+        return None if value is None else self.decode(json.loads(value))
+
+
+def _encode_ports(ports: tuple[PortRange, ...]) -> list[list[int]]:
+    return [[one.first, one.last] for one in ports]
+
+
+def _decode_ports(encoded: list[list[int]]) -> tuple[PortRange, ...]:
+    return tuple(PortRange(first, last) for first, last in encoded)
+
+
+def _encode_windows(windows: tuple[Window, ...]) -> list[str]:
+    return [str(window) for window in windows]
+
+
+def _decode_windows(encoded: list[str]) -> tuple[Window, ...]:
+    return tuple(parse_window(text) for text in encoded)
+
+
+def _decode_methods(encoded: list[str]) -> frozenset[Method]:
+    return frozenset(Method(name) for name in encoded)
+
+
+def plain(value: object) -> Any:
+    """Put a field's value into what JSON can say, as the API and the audit show it."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(plain(item) for item in value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+Ports = Encoded(_encode_ports, _decode_ports)
+Windows = Encoded(_encode_windows, _decode_windows)
+Methods = Encoded(plain, _decode_methods)
+Texts = Encoded(list, tuple)
+Document = Encoded(plain, dict)

@@ -1,0 +1,211 @@
+"""Connectors, the join tokens that let them in, and the certificates they hold."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from attrs import frozen
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy import update as update_rows
+
+from tunnelcloud.domain.entities import Connector
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.store.aggregate import Aggregate, before, equals, searches
+from tunnelcloud.store.schema import connector_certificates, join_tokens, sites
+from tunnelcloud.store.schema import connectors as table
+from tunnelcloud.store.transaction import Transaction
+
+CONNECTORS = Aggregate(
+    "connector",
+    table,
+    Connector,
+    references={"site_id": ("site", sites)},
+    filters={
+        "q": searches(table.c.name, table.c.title),
+        "site_id": equals(table.c.site_id),
+        "certificate_expires_before": before(table.c.certificate_expires_at),
+    },
+    sorts={"name": table.c.name},
+)
+
+get = CONNECTORS.get
+find = CONNECTORS.find
+list_page = CONNECTORS.list_page
+count = CONNECTORS.count
+update = CONNECTORS.update
+delete = CONNECTORS.delete
+
+
+@frozen
+class JoinToken:
+    """A join token as it is kept: what it is good for, not what it is."""
+
+    connector_id: str
+    created_at: datetime
+    expires_at: datetime
+    redeemed_at: datetime | None = None
+
+
+def create(transaction: Transaction, *, name: str, site_id: str, title: str = "") -> Connector:
+    """Make a connector; it can join once it has a join token.
+
+    :raise Conflict: the name is taken.
+    :raise InvalidReference: there is no such site.
+    """
+    return CONNECTORS.create(transaction, {"name": name, "site_id": site_id, "title": title})
+
+
+def add_join_token(
+    transaction: Transaction, connector_id: str, *, secret_hash: str, lifetime_seconds: int
+) -> JoinToken:
+    """Keep a new join token of a connector; the ones it had before end.
+
+    :param secret_hash: of L{tunnelcloud.domain.join_tokens.hash_secret}.
+    :raise NotFound: there is no such connector.
+    """
+    connector = CONNECTORS.lock(transaction, connector_id)
+    now = transaction.now()
+    transaction.connection.execute(
+        update_rows(join_tokens)
+        .where(join_tokens.c.connector_id == connector_id, join_tokens.c.expires_at > now)
+        .values(expires_at=now)
+    )
+    token = JoinToken(connector_id, now, now + timedelta(seconds=lifetime_seconds))
+    transaction.connection.execute(
+        insert(join_tokens),
+        {
+            "secret_hash": secret_hash,
+            "connector_id": connector_id,
+            "created_at": token.created_at,
+            "expires_at": token.expires_at,
+        },
+    )
+    CONNECTORS.record(
+        transaction, "join_token_created", connector, {"expires_at": {"to": token.expires_at}}
+    )
+    return token
+
+
+def redeem_join_token(
+    transaction: Transaction, secret_hash: str, *, key_fingerprint: str
+) -> Connector:
+    """Let a connector join with a key.
+
+    The same key may redeem its token again while it lasts: the answer may have been lost.  A key
+    that joins anew ends what certificates of other keys the connector had.
+
+    :return: the connector, for which a certificate may now be issued.
+    :raise JoinRefused: the token is unknown, expired, or was used with another key.
+    """
+    now = transaction.now()
+    redeemed = transaction.connection.execute(
+        update_rows(join_tokens)
+        .where(
+            join_tokens.c.secret_hash == secret_hash,
+            join_tokens.c.expires_at > now,
+            join_tokens.c.redeemed_key.is_(None) | (join_tokens.c.redeemed_key == key_fingerprint),
+        )
+        .values(redeemed_at=now, redeemed_key=key_fingerprint)
+        .returning(join_tokens.c.connector_id)
+    ).scalar()
+    if redeemed is None:
+        raise JoinRefused(_problem(transaction, secret_hash, key_fingerprint))
+    certificates = connector_certificates
+    revoked = transaction.connection.execute(
+        update_rows(certificates)
+        .where(
+            certificates.c.connector_id == redeemed,
+            certificates.c.key_fingerprint != key_fingerprint,
+            certificates.c.revoked_at.is_(None),
+        )
+        .values(revoked_at=now)
+    )
+    transaction.connection.execute(
+        update_rows(table).where(table.c.id == redeemed).values(joined_at=now)
+    )
+    if revoked.rowcount:
+        transaction.changed("connector", redeemed)
+    return CONNECTORS.get(transaction, redeemed)
+
+
+def _problem(transaction: Transaction, secret_hash: str, key_fingerprint: str) -> JoinProblem:
+    query = select(join_tokens.c.redeemed_key).where(join_tokens.c.secret_hash == secret_hash)
+    row = transaction.connection.execute(query).first()
+    if row is None:
+        return JoinProblem.UNKNOWN
+    if row.redeemed_key in (None, key_fingerprint):
+        return JoinProblem.EXPIRED
+    return JoinProblem.USED
+
+
+def record_certificate(
+    transaction: Transaction,
+    connector_id: str,
+    *,
+    serial: str,
+    key_fingerprint: str,
+    expires_at: datetime,
+    renewal: bool,
+    source_ip: str | None = None,
+) -> Connector:
+    """Write down a certificate before it is handed to its connector.
+
+    :raise NotFound: the connector was deleted.
+    """
+    connector = CONNECTORS.lock(transaction, connector_id)
+    transaction.connection.execute(
+        insert(connector_certificates),
+        {
+            "serial": serial,
+            "connector_id": connector_id,
+            "key_fingerprint": key_fingerprint,
+            "issued_at": transaction.now(),
+            "expires_at": expires_at,
+        },
+    )
+    transaction.connection.execute(
+        update_rows(table)
+        .where(table.c.id == connector_id)
+        .values(certificate_serial=serial, certificate_expires_at=expires_at)
+    )
+    transaction.audit(
+        AuditEvent(
+            "connector.renewed" if renewal else "connector.joined",
+            actor=connector.name,
+            actor_id=connector_id,
+            source_ip=source_ip,
+            data={"connector_id": connector_id, "serial": serial},
+        )
+    )
+    return CONNECTORS.get(transaction, connector_id)
+
+
+def find_by_certificate(transaction: Transaction, serial: str) -> Connector | None:
+    """Say whose certificate this is; None when it isn't good (any more)."""
+    certificates = connector_certificates
+    row = transaction.connection.execute(
+        CONNECTORS.select()
+        .join(certificates, certificates.c.connector_id == table.c.id)
+        .where(
+            certificates.c.serial == serial,
+            certificates.c.revoked_at.is_(None),
+            certificates.c.expires_at > transaction.now(),
+        )
+    ).first()
+    return None if row is None else CONNECTORS.make(row)
+
+
+def record_seen(transaction: Transaction, versions: dict[str, str]) -> None:
+    """Write down that connectors are attached now.
+
+    :param versions: the version each connector runs, by its id.
+    """
+    if versions:
+        transaction.connection.execute(
+            update_rows(table).where(table.c.id == bindparam("connector")),
+            [
+                {"connector": one, "version": version, "last_seen_at": transaction.now()}
+                for one, version in versions.items()
+            ],
+        )

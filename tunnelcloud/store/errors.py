@@ -1,0 +1,81 @@
+"""What can go wrong with the store, each named where it is born.
+
+Callers map these once: to an HTTP status, an exit status or a line in the log.  Every text says
+what to do; none holds a secret or a database's address.
+"""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """Anything the store refuses or can't do."""
+
+
+class NotFound(StoreError):
+    """There is no such object."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"there is no {words(kind)} {name!r}")
+        self.kind = kind
+        self.name = name
+
+
+class Conflict(StoreError):
+    """The change contradicts what is there: a name is taken, an object is in use.
+
+    :ivar field: the field to change, C{""} when it is the object itself.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidReference(StoreError):
+    """A field names an object that isn't there."""
+
+    def __init__(self, field: str, kind: str, value: str) -> None:
+        super().__init__(f"there is no {words(kind)} {value!r}")
+        self.field = field
+        self.kind = kind
+        self.value = value
+
+
+class Stale(StoreError):
+    """The object was changed since its reader read it."""
+
+    def __init__(self, kind: str, object_id: str) -> None:
+        super().__init__(f"the {words(kind)} was changed meanwhile: read it again, then change it")
+        self.kind = kind
+        self.object_id = object_id
+
+
+class BadCursor(StoreError):
+    """A page was asked for with a cursor that this list didn't give out."""
+
+    def __init__(self) -> None:
+        super().__init__("the cursor doesn't belong to this list: start again without one")
+
+
+class StoreUnavailable(StoreError):
+    """The database can't be used at the moment; nothing of the transaction was acknowledged."""
+
+
+class StateUnusable(StoreError):
+    """The state can't be opened as it is; the text says what to do."""
+
+
+class StateIsNewer(StateUnusable):
+    """The state was written by a newer version than this program."""
+
+    def __init__(self, where: str, revision: str) -> None:
+        super().__init__(
+            f"{where} was written by a newer TunnelCloud (schema {revision}): "
+            "install that version again, or restore a backup made before the upgrade"
+        )
+        self.revision = revision
+
+
+def words(kind: str) -> str:
+    """Write a kind of object as people do: C{api_token} is an API token."""
+    return kind.replace("_", " ").replace("api ", "API ")

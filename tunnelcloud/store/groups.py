@@ -1,0 +1,119 @@
+"""Groups and who is in them."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import delete as delete_rows
+
+from tunnelcloud.domain.entities import Group, User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store import users
+from tunnelcloud.store.aggregate import Aggregate, searches
+from tunnelcloud.store.paging import DEFAULT_LIMIT, Page
+from tunnelcloud.store.schema import group_members
+from tunnelcloud.store.schema import groups as table
+from tunnelcloud.store.transaction import Transaction
+
+
+def _with_member(user_id: str) -> ColumnElement[bool]:
+    return table.c.id.in_(
+        select(group_members.c.group_id).where(group_members.c.user_id == user_id)
+    )
+
+
+GROUPS = Aggregate(
+    "group",
+    table,
+    Group,
+    filters={"q": searches(table.c.name, table.c.title), "user_id": _with_member},
+    sorts={"name": table.c.name},
+)
+
+get = GROUPS.get
+find = GROUPS.find
+list_page = GROUPS.list_page
+count = GROUPS.count
+update = GROUPS.update
+delete = GROUPS.delete
+
+
+def create(transaction: Transaction, *, name: str, title: str = "") -> Group:
+    """Make an empty group.
+
+    :raise Conflict: the name is taken.
+    """
+    return GROUPS.create(transaction, {"name": name, "title": title})
+
+
+def add_member(transaction: Transaction, group_id: str, user_id: str) -> bool:
+    """Put a user into a group.
+
+    :return: whether they weren't in it before.
+    :raise NotFound: there is no such group or user.
+    """
+    group, user = GROUPS.lock(transaction, group_id), users.get(transaction, user_id)
+    if _is_member(transaction, group_id, user_id):
+        return False
+    transaction.connection.execute(
+        insert(group_members),
+        {"group_id": group_id, "user_id": user_id, "added_at": transaction.now()},
+    )
+    _record(transaction, "group.member_added", group, user)
+    return True
+
+
+def remove_member(transaction: Transaction, group_id: str, user_id: str) -> bool:
+    """Take a user out of a group.
+
+    :return: whether they were in it before.
+    :raise NotFound: there is no such group or user.
+    """
+    group, user = GROUPS.lock(transaction, group_id), users.get(transaction, user_id)
+    removed = transaction.connection.execute(
+        delete_rows(group_members).where(
+            group_members.c.group_id == group_id, group_members.c.user_id == user_id
+        )
+    )
+    if not removed.rowcount:
+        return False
+    _record(transaction, "group.member_removed", group, user)
+    return True
+
+
+def list_members(
+    transaction: Transaction,
+    group_id: str,
+    *,
+    limit: int = DEFAULT_LIMIT,
+    cursor: str | None = None,
+    sort: str = "name",
+    q: str | None = None,
+) -> Page[User]:
+    """List the users in a group.
+
+    :raise NotFound: there is no such group.
+    """
+    GROUPS.get(transaction, group_id)
+    return users.list_page(
+        transaction, limit=limit, cursor=cursor, sort=sort, group_id=group_id, q=q
+    )
+
+
+def _is_member(transaction: Transaction, group_id: str, user_id: str) -> bool:
+    query = select(group_members.c.user_id).where(
+        group_members.c.group_id == group_id, group_members.c.user_id == user_id
+    )
+    return transaction.connection.execute(query).first() is not None
+
+
+def _record(transaction: Transaction, event: str, group: Group, user: User) -> None:
+    transaction.audit(
+        AuditEvent(
+            event,
+            user_id=user.id,
+            user_name=user.name,
+            data={"object_id": group.id, "object_name": group.name, "member_id": user.id},
+        )
+    )
+    # Nobody else's rights change: the pods need to look at this user only.
+    transaction.changed("user", user.id)

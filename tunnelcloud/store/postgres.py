@@ -1,0 +1,143 @@
+"""PostgreSQL: a pool of connections, one transaction a function, NOTIFY within it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from tunnelcloud.store.backend import Backend, Work, database_errors, failed
+from tunnelcloud.store.errors import StateUnusable, StoreUnavailable
+from tunnelcloud.store.migrate import migrate
+from tunnelcloud.store.transaction import Actor, Change, Clock, Transaction
+
+T = TypeVar("T")
+
+CHANNEL = "tunnelcloud"
+RESYNC = "resync"
+_THREADS = 8
+_MAX_NOTICES = 100
+_ATTEMPTS = 4
+_RETRIED = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_SESSION = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+_MIGRATION_LOCK = 0x74756E6E656C  # "tunnel"
+
+
+def postgres_clock(connection: Connection) -> int:
+    """Tell the database's time in milliseconds since the epoch."""
+    found = connection.exec_driver_sql(
+        "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    ).scalar_one()
+    return int(found)
+
+
+class PostgresBackend(Backend):
+    """A PostgreSQL database, shared with other pods.
+
+    :ivar dsn: how to connect to it; holds the password.
+    """
+
+    def __init__(
+        self, engine: Engine, dsn: str, clock: Clock, random: Callable[[int], bytes]
+    ) -> None:
+        readers = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        super().__init__(readers, _THREADS, clock, random)
+        self.dsn = dsn
+        self._writers = engine
+        self._writing = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-write")
+
+    def write_soon(self, actor: Actor, work: Work[T]) -> Future[T]:
+        """Run C{work} in a thread."""
+        try:
+            return self._writing.submit(self._write, actor, work)
+        except RuntimeError:
+            return failed(StoreUnavailable("the store is closed"))
+
+    def close(self) -> None:
+        """Finish what was begun and close the connections."""
+        self._writing.shutdown(wait=True)
+        self.close_readers()
+
+    def _write(self, actor: Actor, work: Work[T]) -> T:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._write_once(actor, work)
+            except StoreUnavailable as error:
+                orig = getattr(error.__cause__, "orig", None)
+                if getattr(orig, "sqlstate", None) not in _RETRIED:
+                    raise
+        return self._write_once(actor, work)
+
+    def _write_once(self, actor: Actor, work: Work[T]) -> T:
+        with database_errors(), self._writers.begin() as connection:
+            transaction = self.transaction(connection, actor)
+            result = work(transaction)
+            _notify(transaction)
+        self.tell([transaction.committed()])
+        return result
+
+
+def _notify(transaction: Transaction) -> None:
+    changes = transaction.committed().changes
+    if not changes:
+        return
+    payloads = [notice(one) for one in changes] if len(changes) <= _MAX_NOTICES else [RESYNC]
+    transaction.connection.execute(
+        text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload"),
+        {"channel": CHANNEL, "payloads": payloads},
+    )
+
+
+def notice(change: Change) -> str:
+    """Write a change as a notification's payload."""
+    return f"{change.kind} {change.id}"
+
+
+def open_postgres(
+    url: str, *, random: Callable[[int], bytes], clock: Clock | None
+) -> PostgresBackend:
+    """Connect to a database and bring it up to date; pods that start together take turns.
+
+    :raise StateUnusable: with what to do; L{StateIsNewer} is one.
+    """
+    try:
+        address = make_url(url).set(drivername="postgresql+psycopg")
+        engine = create_engine(
+            address,
+            pool_size=2 * _THREADS,
+            max_overflow=4,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "options": _SESSION},
+        )
+    except (ArgumentError, ValueError) as error:
+        raise StateUnusable(
+            'that is no address of a database: [database] url: use "postgresql://user:password@'
+            'host/name"'
+        ) from error
+    except ImportError as error:
+        raise StateUnusable(
+            "a PostgreSQL database needs psycopg: pip install 'tunnelcloud[postgres]'"
+        ) from error
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            migrate(connection, "the database")
+    except DBAPIError as error:
+        engine.dispose()
+        what = "reached" if isinstance(error, OperationalError) else "used"
+        raise StateUnusable(
+            f"the database can't be {what}: {str(error.orig).strip()}: check [database] url"
+        ) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    dsn = address.set(drivername="postgresql").render_as_string(hide_password=False)
+    return PostgresBackend(engine, dsn, clock or postgres_clock, random)

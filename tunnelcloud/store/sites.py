@@ -1,0 +1,52 @@
+"""Sites.  Deleting one deletes its connectors and tunnels."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from tunnelcloud.domain.entities import Site
+from tunnelcloud.store import connectors, tunnels
+from tunnelcloud.store.aggregate import Aggregate, searches
+from tunnelcloud.store.schema import connectors as connectors_table
+from tunnelcloud.store.schema import sites as table
+from tunnelcloud.store.schema import tunnels as tunnels_table
+from tunnelcloud.store.transaction import Transaction
+
+SITES = Aggregate(
+    "site",
+    table,
+    Site,
+    filters={"q": searches(table.c.name, table.c.title)},
+    sorts={"name": table.c.name},
+)
+
+get = SITES.get
+find = SITES.find
+list_page = SITES.list_page
+count = SITES.count
+update = SITES.update
+
+
+def create(transaction: Transaction, *, name: str, title: str = "") -> Site:
+    """Make a site.
+
+    :raise Conflict: the name is taken.
+    """
+    return SITES.create(transaction, {"name": name, "title": title})
+
+
+def delete(transaction: Transaction, site_id: str, *, expected_version: str | None = None) -> Site:
+    """Delete a site with its connectors and tunnels, each of which the audit names.
+
+    :raise NotFound: there is no such site.
+    :raise Stale: it isn't of the expected version any more.
+    """
+    SITES.lock(transaction, site_id, expected_version)
+    for dependent, remove in (
+        (connectors_table, connectors.delete),
+        (tunnels_table, tunnels.delete),
+    ):
+        query = select(dependent.c.id).where(dependent.c.site_id == site_id)
+        for dependent_id in transaction.connection.execute(query).scalars().all():
+            remove(transaction, dependent_id)
+    return SITES.delete(transaction, site_id)

@@ -1,0 +1,237 @@
+"""SQLite: one thread writes, and commits what many asked for at once.
+
+A commit with C{synchronous=FULL} waits for the disk.  Functions that come while it waits are run
+in the next transaction together, each in a savepoint of its own, and acknowledged after the one
+commit; so the number of logins a second doesn't hang on the disk's latency.
+
+Of the connections only the writer's checkpoints (SQLite before 3.51.3 can corrupt a WAL that two
+connections reset), and a lock on a file keeps other processes out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from attrs import define, field
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from tunnelcloud.store.backend import Backend, Work, database_errors, failed
+from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
+from tunnelcloud.store.migrate import migrate
+from tunnelcloud.store.transaction import Actor, Clock, Transaction
+
+T = TypeVar("T")
+
+FILE_NAME = "tunnelcloud.sqlite3"
+_READER_THREADS = 4
+_MAX_BATCH = 256
+_MAX_WAITING = 20_000
+_BUSY_MILLISECONDS = 10_000
+_WAL_BYTES = 64 * 1024 * 1024
+
+
+def sqlite_clock(connection: Connection) -> int:
+    """Tell the database's time in milliseconds since the epoch."""
+    found = connection.exec_driver_sql(
+        "SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
+    ).scalar_one()
+    return int(found)
+
+
+@define
+class _Job:
+    actor: Actor
+    work: Work[Any]
+    future: Future[Any] = field(factory=Future)
+
+
+class SQLiteBackend(Backend):
+    """A SQLite file with one writer."""
+
+    def __init__(
+        self,
+        writer: Engine,
+        readers: Engine,
+        lock: int,
+        clock: Clock,
+        random: Callable[[int], bytes],
+    ) -> None:
+        super().__init__(readers, _READER_THREADS, clock, random)
+        self._writer = writer
+        self._lock = lock
+        self._closed = False
+        # Guards _closed: nothing is queued behind the None that ends the thread.
+        self._gate = threading.Lock()
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(_MAX_WAITING)
+        self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
+        self._thread.start()
+
+    def write_soon(self, actor: Actor, work: Work[T]) -> Future[T]:
+        """Queue C{work}; its future fires once it is on the disk."""
+        job = _Job(actor, work)
+        with self._gate:
+            if self._closed:
+                return failed(StoreUnavailable("the store is closed"))
+            try:
+                self._jobs.put_nowait(job)
+            except queue.Full:
+                return failed(StoreUnavailable("the database is too slow: too many writes wait"))
+        return job.future
+
+    def close(self) -> None:
+        """Finish what was queued; the last connection to go is the one that checkpoints."""
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+        self._jobs.put(None)
+        self._thread.join()
+        self.close_readers()
+        self._writer.dispose()
+        os.close(self._lock)
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            batch: list[_Job] = []
+            job = self._jobs.get()
+            while job is not None:
+                if job.future.set_running_or_notify_cancel():
+                    batch.append(job)
+                if len(batch) == _MAX_BATCH or self._jobs.empty():
+                    break
+                job = self._jobs.get_nowait()
+            last = job is None
+            if batch:
+                self._run_batch(batch)
+
+    def _run_batch(self, batch: list[_Job]) -> None:
+        done: list[tuple[_Job, Transaction, Any]] = []
+        try:
+            with database_errors(), self._writer.begin() as connection:
+                for job in batch:
+                    transaction = self.transaction(connection, job.actor)
+                    try:
+                        with database_errors(), connection.begin_nested():
+                            result = job.work(transaction)
+                        done.append((job, transaction, result))
+                    except BaseException as error:
+                        # A full disk ends the whole transaction, and with it the others' work.
+                        if not _in_transaction(connection):
+                            raise
+                        job.future.set_exception(error)
+        except BaseException as error:
+            for job in batch:
+                if not job.future.done():
+                    job.future.set_exception(_unacknowledged(error))
+            return
+        self.tell(transaction.committed() for _, transaction, _ in done)
+        for job, _, result in done:
+            job.future.set_result(result)
+
+
+def _unacknowledged(error: BaseException) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    unavailable = StoreUnavailable(f"the database can't be used at the moment: {error}")
+    unavailable.__cause__ = error
+    return unavailable
+
+
+def _in_transaction(connection: Connection) -> bool:
+    driver = cast(sqlite3.Connection, connection.connection.driver_connection)
+    return driver.in_transaction
+
+
+def open_sqlite(
+    state_directory: Path, *, random: Callable[[int], bytes], clock: Clock | None
+) -> SQLiteBackend:
+    """Open (or make) the database in a state directory and bring it up to date.
+
+    :raise StateUnusable: with what to do; L{StateIsNewer} is one.
+    """
+    path = state_directory / FILE_NAME
+    lock = _take(path)
+    writer = _writer_engine(path)
+    try:
+        with writer.begin() as connection:
+            migrate(connection, str(path))
+    except BaseException as error:
+        writer.dispose()
+        os.close(lock)
+        if isinstance(error, DBAPIError):
+            raise StateUnusable(
+                f"{path} can't be used: {error.orig}: check the disk, or restore a backup"
+            ) from error
+        raise
+    return SQLiteBackend(writer, _reader_engine(path), lock, clock or sqlite_clock, random)
+
+
+def _take(path: Path) -> int:
+    """Make the file, readable to its owner alone, and keep other processes from opening it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The -wal and -shm files get the mode of the main file.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateUnusable(
+            f"{error.filename}: {error.strerror}: make the state directory writable, "
+            "or name another"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StateUnusable(
+            f"{path.parent} is in use by another pod: stop that one, or use PostgreSQL for several"
+        ) from error
+    return lock
+
+
+def _writer_engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
+    )
+    _configure(
+        engine,
+        "BEGIN IMMEDIATE",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"journal_size_limit={_WAL_BYTES}",
+    )
+    return engine
+
+
+def _reader_engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        pool_size=_READER_THREADS,
+        max_overflow=-1,
+        connect_args={"check_same_thread": False},
+    )
+    _configure(engine, "BEGIN", "query_only=ON", "wal_autocheckpoint=0")
+    return engine
+
+
+def _configure(engine: Engine, begin: str, *pragmas: str) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(driver: sqlite3.Connection, _record: object) -> None:
+        driver.isolation_level = None
+        for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", *pragmas):
+            driver.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)

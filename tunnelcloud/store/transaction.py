@@ -1,0 +1,122 @@
+"""What a store function works with: one transaction, its clock, its ids, its audit.
+
+Everything written through it is durable together or not at all; whoever listens hears of it
+after the commit only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from attrs import evolve, field, frozen
+from sqlalchemy import Connection, insert
+
+from tunnelcloud.domain.entities import new_id
+from tunnelcloud.domain.events import AuditEvent, AuditRecord
+from tunnelcloud.store import schema
+from tunnelcloud.store.columns import from_milliseconds, to_milliseconds
+
+Clock = Callable[[Connection], int]
+"""Tells the database's time in milliseconds since the epoch."""
+
+
+@frozen
+class Actor:
+    """On whose behalf something is done: a user, an API token, or the system itself."""
+
+    name: str
+    id: str | None = None
+
+
+SYSTEM = Actor("system")
+
+
+@frozen
+class Change:
+    """Something about an object is different now; read it again."""
+
+    kind: str
+    id: str
+
+
+@frozen
+class Resync:
+    """Changes may have been missed: whatever was read before may be old."""
+
+
+@frozen
+class Committed:
+    """What one transaction leaves to tell."""
+
+    changes: tuple[Change, ...]
+    records: tuple[AuditRecord, ...]
+
+
+@frozen
+class Transaction:
+    """One transaction, as a store function gets it.
+
+    :ivar connection: runs SQLAlchemy Core statements.
+    :ivar actor: whom the audit names.
+    """
+
+    connection: Connection
+    actor: Actor
+    _clock: Clock
+    _random: Callable[[int], bytes]
+    _now: list[int] = field(factory=list)
+    _changes: dict[Change, None] = field(factory=dict)
+    _records: list[AuditRecord] = field(factory=list)
+
+    def now(self) -> datetime:
+        """Tell the database's time, to the millisecond; the same throughout a transaction."""
+        return from_milliseconds(self._milliseconds())
+
+    def new_id(self, kind: str) -> str:
+        """Make an id for a new object; C{kind} as in L{new_id}."""
+        return new_id(kind, self._milliseconds(), self._random)
+
+    def audit(self, event: AuditEvent) -> AuditRecord:
+        """Record an event, as done by this transaction's actor unless it names another."""
+        if not event.actor:
+            event = evolve(event, actor=self.actor.name, actor_id=self.actor.id)
+        record = AuditRecord(self.new_id("event"), self.now(), event)
+        self.connection.execute(
+            insert(schema.audit),
+            {
+                "id": record.id,
+                "at": record.at,
+                "event": event.event,
+                "actor": event.actor,
+                "actor_id": event.actor_id,
+                "user_id": event.user_id,
+                "user_name": event.user_name,
+                "tunnel_id": event.tunnel_id,
+                "tunnel_name": event.tunnel_name,
+                "session_id": event.session_id,
+                "source_ip": event.source_ip,
+                "pod_id": event.pod_id,
+                "data": event.data,
+            },
+        )
+        self._records.append(record)
+        return record
+
+    def changed(self, kind: str, object_id: str) -> None:
+        """Tell every pod, after the commit, that an object (or what hangs on it) is different."""
+        self._changes[Change(kind, object_id)] = None
+
+    def committed(self) -> Committed:
+        """Sum up what listeners are to be told."""
+        return Committed(tuple(self._changes), tuple(self._records))
+
+    def _milliseconds(self) -> int:
+        if not self._now:
+            self._now.append(self._clock(self.connection))
+        return self._now[0]
+
+
+def fixed_clock(moment: datetime) -> Clock:
+    """Make a clock that stands still."""
+    return lambda _connection: to_milliseconds(moment)

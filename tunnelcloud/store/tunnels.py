@@ -1,0 +1,83 @@
+"""Tunnels.  Deleting one deletes its assignments and the tokens bound to it."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, or_, select
+
+from tunnelcloud.domain.entities import PortRange, Tunnel
+from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.schema import assignments, group_members, sites
+from tunnelcloud.store.schema import tunnels as table
+from tunnelcloud.store.transaction import Transaction
+
+
+def _assigned_to(user_id: str) -> ColumnElement[bool]:
+    groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
+    reached = select(assignments.c.tunnel_id).where(
+        or_(assignments.c.user_id == user_id, assignments.c.group_id.in_(groups))
+    )
+    return table.c.id.in_(reached)
+
+
+TUNNELS = Aggregate(
+    "tunnel",
+    table,
+    Tunnel,
+    joined={"site_name": sites.c.name},
+    source=table.join(sites),
+    references={"site_id": ("site", sites)},
+    filters={
+        "q": searches(
+            table.c.name, table.c.title, table.c.target_address, table.c.external_address
+        ),
+        "site_id": equals(table.c.site_id),
+        "enabled": equals(table.c.enabled),
+        "target_address": equals(table.c.target_address),
+        "external_address": equals(table.c.external_address),
+        "user_id": _assigned_to,
+    },
+    sorts={"name": table.c.name, "target_address": table.c.target_address, "site": sites.c.name},
+)
+
+get = TUNNELS.get
+find = TUNNELS.find
+list_page = TUNNELS.list_page
+count = TUNNELS.count
+update = TUNNELS.update
+delete = TUNNELS.delete
+
+
+def create(
+    transaction: Transaction,
+    *,
+    name: str,
+    site_id: str,
+    target_address: str,
+    target_ports: tuple[PortRange, ...],
+    title: str = "",
+    local_port_offset: int = 0,
+    external_address: str | None = None,
+    enabled: bool = True,
+    icon: str = "",
+    description: str = "",
+) -> Tunnel:
+    """Make a tunnel.
+
+    :raise Conflict: the name or the external address is taken.
+    :raise InvalidReference: there is no such site.
+    """
+    return TUNNELS.create(
+        transaction,
+        {
+            "name": name,
+            "site_id": site_id,
+            "target_address": target_address,
+            "target_ports": target_ports,
+            "title": title,
+            "local_port_offset": local_port_offset,
+            "external_address": external_address,
+            "enabled": enabled,
+            "icon": icon,
+            "description": description,
+        },
+    )

@@ -1,0 +1,163 @@
+"""Users, the names they answer to, and their passwords.
+
+A user's name and e-mail address are names of one namespace, where case doesn't count.  What a
+deleted user did stays in the history under the id and the name they had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import update as update_rows
+
+from tunnelcloud.domain.entities import Role, User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.schema import group_members, user_names, web_sessions
+from tunnelcloud.store.schema import users as table
+from tunnelcloud.store.transaction import Transaction
+
+
+def _in_group(group_id: str) -> ColumnElement[bool]:
+    members = select(group_members.c.user_id).where(group_members.c.group_id == group_id)
+    return table.c.id.in_(members)
+
+
+USERS = Aggregate(
+    "user",
+    table,
+    User,
+    filters={
+        "q": searches(table.c.name, table.c.title, table.c.email),
+        "name": equals(table.c.name),
+        "email": equals(table.c.email),
+        "role": equals(table.c.role),
+        "service": equals(table.c.service),
+        "blocked": equals(table.c.blocked),
+        "group_id": _in_group,
+    },
+    sorts={"name": table.c.name},
+)
+
+get = USERS.get
+list_page = USERS.list_page
+count = USERS.count
+delete = USERS.delete
+
+
+def find(transaction: Transaction, name_or_id: str) -> User:
+    """Read a user by name, e-mail address or id.
+
+    :raise NotFound: there is none.
+    """
+    user = find_login(transaction, name_or_id)
+    return USERS.find(transaction, name_or_id) if user is None else user
+
+
+def find_login(transaction: Transaction, name_or_email: str) -> User | None:
+    """Find the user whom a login name means, whatever its case; None when it means nobody."""
+    if "\x00" in name_or_email:
+        return None
+    query = USERS.select().join(user_names, user_names.c.user_id == table.c.id)
+    row = transaction.connection.execute(
+        query.where(user_names.c.name == name_or_email.lower())
+    ).first()
+    return None if row is None else USERS.make(row)
+
+
+def create(
+    transaction: Transaction,
+    *,
+    name: str,
+    title: str = "",
+    email: str | None = None,
+    role: Role = Role.USER,
+    service: bool = False,
+    blocked: bool = False,
+) -> User:
+    """Make a user, who can't sign in to the portal before a password is set.
+
+    :raise Conflict: the name or the e-mail address is a name of another user.
+    """
+    _check_names(transaction, None, {"name": name, "email": email})
+    user = USERS.create(
+        transaction,
+        {
+            "name": name.lower(),
+            "title": title,
+            "email": None if email is None else email.lower(),
+            "role": role,
+            "service": service,
+            "blocked": blocked,
+        },
+    )
+    _keep_names(transaction, user)
+    return user
+
+
+def update(
+    transaction: Transaction,
+    user_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: str | None = None,
+) -> User:
+    """Change some fields of a user; as L{Aggregate.update}.
+
+    :raise Conflict: the name or the e-mail address is a name of another user.
+    """
+    lowered = {
+        name: value.lower() if name in ("name", "email") and value is not None else value
+        for name, value in changes.items()
+    }
+    _check_names(transaction, user_id, lowered)
+    user = USERS.update(transaction, user_id, lowered, expected_version=expected_version)
+    if "name" in lowered or "email" in lowered:
+        _keep_names(transaction, user)
+    return user
+
+
+def _check_names(transaction: Transaction, user_id: str | None, values: Mapping[str, Any]) -> None:
+    for field in ("name", "email"):
+        name = values.get(field)
+        other = None if name is None else find_login(transaction, name)
+        if other is not None and other.id != user_id:
+            raise Conflict(field, f"{name} is a name of user {other.name} already: choose another")
+
+
+def _keep_names(transaction: Transaction, user: User) -> None:
+    transaction.connection.execute(delete_rows(user_names).where(user_names.c.user_id == user.id))
+    names = {name for name in (user.name, user.email) if name is not None}
+    transaction.connection.execute(
+        insert(user_names), [{"name": name, "user_id": user.id} for name in sorted(names)]
+    )
+
+
+def password_hash(transaction: Transaction, user_id: str) -> str | None:
+    """Give the hash of a user's password; None when none is set."""
+    query = select(table.c.password_hash).where(table.c.id == user_id)
+    found: str | None = transaction.connection.execute(query).scalar()
+    return found
+
+
+def set_password(transaction: Transaction, user_id: str, hashed: str) -> User:
+    """Set a password; whoever is signed in to the portal as this user is signed out.
+
+    :param hashed: in PHC form.
+    :raise NotFound: there is no such user.
+    """
+    user = USERS.lock(transaction, user_id)
+    transaction.connection.execute(
+        update_rows(table)
+        .where(table.c.id == user_id)
+        .values(password_hash=hashed, password_set_at=transaction.now())
+    )
+    transaction.connection.execute(
+        delete_rows(web_sessions).where(web_sessions.c.user_id == user_id)
+    )
+    transaction.audit(AuditEvent("user.password_set", user_id=user.id, user_name=user.name))
+    return user
