@@ -1,0 +1,227 @@
+"""The API as the commands use it: send, page, find by name, and one clear line when it fails.
+
+It knows HTTP and the API's conventions (bearer, cursors, problem+json, ids), and no command.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, Any
+
+from tunnelcloud.cli.output import one_line
+from tunnelcloud.domain.entities import ID_PREFIXES
+
+if TYPE_CHECKING:
+    import httpx
+
+Object = dict[str, Any]
+"""One object of the API, as JSON has it."""
+
+COLLECTIONS = {
+    "site": "sites",
+    "connector": "connectors",
+    "tunnel": "tunnels",
+    "user": "users",
+    "group": "groups",
+    "policy": "policies",
+}
+"""Where the things live that have a name."""
+
+PAGE = 200
+_CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 60
+_ID = re.compile(r"([a-z]{3})_[0-9a-v]{26}")
+
+
+class Failed(Exception):
+    """A command that can't do what it was asked; the message is one line that says what to do."""
+
+
+class Unreachable(Failed):
+    """No answer came: the next try may fare better."""
+
+
+class Api:
+    """A client of one pod's API.
+
+    :param url: where the pod's web listener is, without C{/api/v1}.
+    :param token: the bearer token.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._http: httpx.Client | None = None
+        self._names: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._http is not None:
+            self._http.close()
+
+    def get(self, path: str, **query: object) -> Object:
+        """GET C{path} below C{/api/v1}; query values that are None are left out."""
+        return self.send("GET", path, query=query)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Object:
+        """Send a request and give the object of the answer, an empty one if there is none.
+
+        :raise Failed: when the API refuses, or what answers isn't the API.
+        :raise Unreachable: when nothing answers.
+        """
+        import httpx
+
+        given = {key: _text(value) for key, value in (query or {}).items() if value is not None}
+        try:
+            answer = self._client().request(
+                method,
+                f"{self._url}/api/v1/{path}",
+                params=given,
+                json=dict(body) if body is not None else None,
+            )
+        except httpx.TimeoutException:
+            raise Unreachable(
+                f"{self._url} did not answer in time; check that the pod is up and not overloaded"
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
+            raise Unreachable(self._connection_text(error)) from None
+        return self._read(answer)
+
+    def pages(
+        self, path: str, limit: int | None = None, **query: object
+    ) -> tuple[list[Object], str | None]:
+        """Read a list, page by page, up to C{limit} items.
+
+        :return: the items, and the cursor of what follows them.
+        """
+        items: list[Object] = []
+        cursor: str | None = None
+        while True:
+            wanted = PAGE if limit is None else min(PAGE, limit - len(items))
+            page = self.get(path, **query, limit=wanted, cursor=cursor)
+            found = page.get("items")
+            if not isinstance(found, list):
+                raise Failed(self._stranger_text("without a list of items"))
+            items += found
+            following = page.get("next_cursor")
+            if following is None or following == cursor or len(items) == limit:
+                return items, following
+            cursor = following
+
+    def each(self, path: str) -> Iterator[Object]:
+        """Give all items of a list."""
+        yield from self.pages(path)[0]
+
+    def resolve(self, noun: str, name: str) -> Object:
+        """Find the object of a kind that a person means by a name, an email or an id.
+
+        :raise Failed: when there is none.
+        """
+        if is_id(noun, name):
+            return self.get(f"{COLLECTIONS[noun]}/{name}")
+        wanted = name.casefold()
+        for item in self.pages(COLLECTIONS[noun], limit=PAGE, name=name)[0]:
+            if wanted in (str(item.get(key) or "").casefold() for key in ("name", "email")):
+                return item
+        raise Failed(f"there is no {noun} {name!r}; `tunnelcloud {noun} list` shows what there is")
+
+    def resolve_id(self, noun: str, name: str) -> str:
+        """Find the id of an object by its name, its email or the id itself."""
+        return name if is_id(noun, name) else str(self.resolve(noun, name)["id"])
+
+    def name_of(self, noun: str, object_id: str) -> str:
+        """Give the name behind an id for a person to read, or the id if it is gone."""
+        if object_id not in self._names:
+            try:
+                found = self.get(f"{COLLECTIONS[noun]}/{object_id}")
+            except Unreachable:
+                raise
+            except Failed:
+                found = {}
+            self._names[object_id] = str(found.get("name", object_id))
+        return self._names[object_id]
+
+    def _client(self) -> httpx.Client:
+        # httpx costs a tenth of a second to import, which --help and completion need not pay.
+        import httpx
+
+        if self._http is None:
+            self._http = httpx.Client(
+                headers={"Authorization": f"Bearer {self._token}", "Accept": "application/json"},
+                timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+                # A proxy from the environment is not the way to this very machine.
+                mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+            )
+        return self._http
+
+    def _read(self, answer: httpx.Response) -> Object:
+        if answer.is_redirect:
+            target = one_line(answer.headers.get("location", "elsewhere"))
+            raise Failed(f"{self._url} redirects to {target}; set the URL to where the pod answers")
+        if answer.status_code == 204:
+            return {}
+        try:
+            content = answer.json()
+        except (JSONDecodeError, UnicodeDecodeError):
+            content = None
+        if not isinstance(content, dict):
+            raise Failed(self._stranger_text(f"{answer.status_code} without JSON"))
+        if answer.is_success:
+            return content
+        raise Failed(_refusal(answer.status_code, content))
+
+    def _connection_text(self, error: Exception) -> str:
+        reason = one_line(str(error)) or type(error).__name__
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            return (
+                f"{self._url}: its certificate is not trusted ({reason});"
+                " set SSL_CERT_FILE to the file of the CA that signed it"
+            )
+        return (
+            f"can't reach {self._url}: {reason};"
+            " check that the pod is up and that TUNNELCLOUD_URL (or --url) names its web address"
+        )
+
+    def _stranger_text(self, answered: str) -> str:
+        return (
+            f"{self._url} answered {answered}, so it is not TunnelCloud's API;"
+            " check TUNNELCLOUD_URL (or --url)"
+        )
+
+
+def is_id(noun: str, text: str) -> bool:
+    """Tell whether a text is the id of a C{noun}, and not a name."""
+    match = _ID.fullmatch(text)
+    return match is not None and match[1] == ID_PREFIXES[noun]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a URL's host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refusal(status: int, problem: Object) -> str:
+    detail = one_line(str(problem.get("detail") or problem.get("title") or "no reason was given"))
+    errors = problem.get("errors")
+    for error in errors if isinstance(errors, list) else ():
+        if isinstance(error, dict) and one_line(str(error.get("message"))) not in detail:
+            detail += one_line(f"; {error.get('field')}: {error.get('message')}")
+    if status == 401:
+        return f"{detail} (check TUNNELCLOUD_API_TOKEN or --api-token-file)"
+    return detail
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

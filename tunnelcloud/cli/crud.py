@@ -1,0 +1,209 @@
+"""C{create list show set delete} for every noun, made of its rows in `objects`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import click
+
+from tunnelcloud.cli.client import COLLECTIONS, Api, Object
+from tunnelcloud.cli.objects import Column, Noun, Option
+from tunnelcloud.cli.output import (
+    one_line,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+    shown,
+    shown_time,
+)
+from tunnelcloud.cli.parameters import Connection, count, json_flag, or_nothing, pass_connection
+
+
+def commands_of(noun: Noun) -> click.Group:
+    """Make the group of a noun, with its five commands."""
+    group = click.Group(noun.name, help=noun.help)
+    for command in (_create(noun), _list(noun), _show(noun), _set(noun), _delete(noun)):
+        group.add_command(command)
+    return group
+
+
+def list_objects(
+    api: Api,
+    path: str,
+    columns: Iterable[Column],
+    as_json: bool,
+    limit: int | None = None,
+    **query: object,
+) -> None:
+    """Print a list of the API: all of it, or its first C{limit} items."""
+    items, cursor = api.pages(path, limit, **query)
+    if as_json:
+        print_json({"items": items, "next_cursor": cursor})
+        return
+    if items:
+        print_table(
+            [column.heading for column in columns],
+            ([cell(api, column, item) for column in columns] for item in items),
+        )
+    else:
+        say("nothing to list")
+    if cursor is not None:
+        say(f"there are more than these {len(items)}: see --limit")
+
+
+def show_object(api: Api, columns: Iterable[Column], found: Object) -> None:
+    """Print all fields of an object: first what the columns know, then the rest by its name."""
+    fields = {column.heading: cell(api, column, found) for column in columns}
+    known = {column.field for column in columns}
+    for name, value in found.items():
+        if name not in known:
+            show = shown_time if name.endswith("_at") else shown
+            fields[name.replace("_", " ")] = show(value)
+    print_fields(fields)
+
+
+def cell(api: Api, column: Column, item: Mapping[str, Any]) -> str:
+    """Show one field of an object; an id of something else as the name that one has."""
+    value = item.get(column.field)
+    if column.refers is not None and isinstance(value, str):
+        return api.name_of(column.refers, value)
+    return column.show(value)
+
+
+def _create(noun: Noun) -> click.Command:
+    def create(connection: Connection, name: str, as_json: bool, **values: Any) -> None:
+        api = connection.open()
+        made = api.send("POST", COLLECTIONS[noun.name], {"name": name, **_body(api, noun, values)})
+        if as_json:
+            print_json(made)
+            return
+        click.echo(one_line(f"created {noun.name} {made['name']} ({made['id']})"))
+        if isinstance(made.get("join"), dict):
+            show_join(made["join"])
+
+    options = [_click_option(option, for_create=True) for option in noun.options]
+    return _command("create", f"Make a {noun.name}.", create, [_name_argument("name"), *options])
+
+
+def _list(noun: Noun) -> click.Command:
+    def listing(connection: Connection, limit: int | None, as_json: bool) -> None:
+        list_objects(connection.open(), COLLECTIONS[noun.name], noun.columns, as_json, limit)
+
+    limit = click.Option(["--limit"], type=count, help="Only the first ones.")
+    return _command("list", f"List all {noun.name}s.".replace("ys.", "ies."), listing, [limit])
+
+
+def _show(noun: Noun) -> click.Command:
+    def show(connection: Connection, wanted: str, as_json: bool) -> None:
+        api = connection.open()
+        found = api.resolve(noun.name, wanted)
+        if as_json:
+            print_json(found)
+        else:
+            show_object(api, noun.columns, found)
+
+    return _command("show", f"Show a {noun.name}.", show, [_name_argument(noun.name)])
+
+
+def _set(noun: Noun) -> click.Command:
+    def change(connection: Connection, wanted: str, as_json: bool, **values: Any) -> None:
+        if all(value in (None, ()) for value in values.values()):
+            raise click.UsageError(f"nothing to set; see `tunnelcloud {noun.name} set --help`")
+        api = connection.open()
+        body = _body(api, noun, values)
+        if values["new_name"] is not None:
+            body["name"] = values["new_name"]
+        path = f"{COLLECTIONS[noun.name]}/{api.resolve_id(noun.name, wanted)}"
+        changed = api.send("PATCH", path, body)
+        if as_json:
+            print_json(changed)
+        else:
+            click.echo(one_line(f"changed {noun.name} {changed['name']} ({changed['id']})"))
+
+    rename = click.Option(["--name", "new_name"], help="A new name.")
+    options = [_click_option(option, for_create=False) for option in noun.options]
+    return _command(
+        "set",
+        f"Change a {noun.name}: only what is given; an empty text ('') takes a value away.",
+        change,
+        [_name_argument(noun.name), rename, *options],
+    )
+
+
+def _delete(noun: Noun) -> click.Command:
+    def delete(connection: Connection, wanted: str, as_json: bool) -> None:
+        api = connection.open()
+        found = api.resolve_id(noun.name, wanted)
+        api.send("DELETE", f"{COLLECTIONS[noun.name]}/{found}")
+        report_done(f"deleted {noun.name} {wanted}", as_json)
+
+    return _command("delete", f"Delete a {noun.name}.", delete, [_name_argument(noun.name)])
+
+
+def report_done(text: str, as_json: bool) -> None:
+    """Say what was done where the API has no object to show for it."""
+    if as_json:
+        print_json({})
+    else:
+        click.echo(one_line(text))
+
+
+def show_join(join: Object) -> None:
+    """Print what introduces a connector to its pod."""
+    print_fields(
+        {
+            "join token": shown(join.get("token")),
+            "good until": shown_time(join.get("expires_at")),
+            "start it with": shown(join.get("command")),
+        }
+    )
+
+
+def _body(api: Api, noun: Noun, values: Mapping[str, Any]) -> Object:
+    body: Object = {}
+    for option in noun.options:
+        value = values[option.field]
+        if value is None or value == ():
+            continue
+        if option.many:
+            body[option.field] = [item for item in value if item]
+        elif option.clears and value == "":
+            body[option.field] = None
+        elif option.refers is not None:
+            body[option.field] = api.resolve_id(option.refers, value)
+        else:
+            body[option.field] = value
+    return body
+
+
+def _click_option(option: Option, for_create: bool) -> click.Option:
+    names = [option.flag, option.field]
+    if option.kind is None:
+        return click.Option(names, default=None, help=option.help)
+    kind = option.kind
+    if option.clears and not for_create and not isinstance(kind, click.ParamType):
+        kind = or_nothing(kind) if kind is not str else str
+    return click.Option(
+        names,
+        type=kind,
+        multiple=option.many,
+        required=option.required and for_create,
+        metavar=option.refers.upper() if option.refers else None,
+        help=option.help,
+    )
+
+
+def _name_argument(metavar: str) -> click.Argument:
+    if metavar == "name":
+        return click.Argument(["name"])
+    return click.Argument(["wanted"], metavar=metavar.upper())
+
+
+def _command(
+    name: str, text: str, callback: Callable[..., None], params: list[Any]
+) -> click.Command:
+    return click.Command(
+        name, callback=pass_connection(callback), params=[*params, json_flag()], help=text
+    )

@@ -1,0 +1,125 @@
+"""The groups of commands on things that have a name, and the verbs only some of them have."""
+
+from __future__ import annotations
+
+import click
+
+from tunnelcloud.cli import objects
+from tunnelcloud.cli.crud import commands_of, list_objects, report_done, show_join
+from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
+from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+
+site = commands_of(objects.SITE)
+connector = commands_of(objects.CONNECTOR)
+tunnel = commands_of(objects.TUNNEL)
+user = commands_of(objects.USER)
+group = commands_of(objects.GROUP)
+policy = commands_of(objects.POLICY)
+
+
+@connector.command("join-token")
+@click.argument("name", metavar="CONNECTOR")
+@json_option
+@pass_connection
+def join_token(connection: Connection, name: str, as_json: bool) -> None:
+    """Make a new join token, for a connector whose first one was not used or whose key is lost."""
+    api = connection.open()
+    made = api.send("POST", f"connectors/{api.resolve_id('connector', name)}/join-token")
+    if as_json:
+        print_json(made)
+    else:
+        show_join(made)
+
+
+@user.command("invite")
+@click.argument("name", metavar="USER")
+@json_option
+@pass_connection
+def invite(connection: Connection, name: str, as_json: bool) -> None:
+    """Make the one-time link by which a user sets a password for the portal."""
+    api = connection.open()
+    made = api.send("POST", f"users/{api.resolve_id('user', name)}/invitations")
+    if as_json:
+        print_json(made)
+    else:
+        print_fields(
+            {
+                key.replace("_", " "): shown_time(value) if key.endswith("_at") else shown(value)
+                for key, value in made.items()
+            }
+        )
+
+
+def _set_blocked(connection: Connection, name: str, as_json: bool, blocked: bool) -> None:
+    api = connection.open()
+    path = f"users/{api.resolve_id('user', name)}"
+    changed = api.send("PATCH", path, {"blocked": blocked})
+    if as_json:
+        print_json(changed)
+    else:
+        click.echo(f"{'blocked' if blocked else 'unblocked'} user {changed['name']}")
+
+
+@user.command("block")
+@click.argument("name", metavar="USER")
+@json_option
+@pass_connection
+def block(connection: Connection, name: str, as_json: bool) -> None:
+    """Shut a user out; sessions that are open end."""
+    _set_blocked(connection, name, as_json, True)
+
+
+@user.command("unblock")
+@click.argument("name", metavar="USER")
+@json_option
+@pass_connection
+def unblock(connection: Connection, name: str, as_json: bool) -> None:
+    """Let a blocked user in again."""
+    _set_blocked(connection, name, as_json, False)
+
+
+def _change_member(
+    connection: Connection, method: str, group_name: str, user_name: str, as_json: bool
+) -> None:
+    api = connection.open()
+    group_id = api.resolve_id("group", group_name)
+    answer = api.send(method, f"groups/{group_id}/members/{api.resolve_id('user', user_name)}")
+    if as_json and answer:
+        print_json(answer)
+    else:
+        done = "added {} to {}" if method == "PUT" else "removed {} from {}"
+        report_done(done.format(user_name, group_name), as_json)
+
+
+@group.command("add")
+@click.argument("name", metavar="GROUP")
+@click.argument("member", metavar="USER")
+@json_option
+@pass_connection
+def add(connection: Connection, name: str, member: str, as_json: bool) -> None:
+    """Put a user into a group."""
+    _change_member(connection, "PUT", name, member, as_json)
+
+
+@group.command("remove")
+@click.argument("name", metavar="GROUP")
+@click.argument("member", metavar="USER")
+@json_option
+@pass_connection
+def remove(connection: Connection, name: str, member: str, as_json: bool) -> None:
+    """Take a user out of a group."""
+    _change_member(connection, "DELETE", name, member, as_json)
+
+
+@group.command("members")
+@click.argument("name", metavar="GROUP")
+@json_option
+@pass_connection
+def members(connection: Connection, name: str, as_json: bool) -> None:
+    """List the users of a group."""
+    api = connection.open()
+    path = f"groups/{api.resolve_id('group', name)}/members"
+    list_objects(api, path, objects.USER.columns, as_json)
+
+
+NOUNS = (site, connector, tunnel, user, group, policy)

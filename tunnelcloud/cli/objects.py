@@ -1,0 +1,181 @@
+"""The things that have a name, as data: their options, their columns, what refers to what.
+
+One row an option; `crud` makes `create list show set delete` of them.  A new field of the API is
+a new row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import click
+from attrs import frozen
+
+from tunnelcloud.cli.output import shown, shown_seconds, shown_time
+from tunnelcloud.cli.parameters import count, duration, time, whole
+
+ROLES = ("user", "auditor", "admin")
+
+
+@frozen
+class Option:
+    """An option of C{create} and C{set}, and the field of the API it fills.
+
+    :ivar kind: reads the text; None for a switch such as C{--service/--no-service}.
+    :ivar refers: the noun whose name or id is expected.
+    :ivar required: that C{create} can't do without it.
+    :ivar clears: that C{set} may be given an empty text, to take the value away.
+    """
+
+    flag: str
+    field: str
+    help: str
+    kind: Callable[[str], object] | click.ParamType[Any] | None = str
+    many: bool = False
+    refers: str | None = None
+    required: bool = False
+    clears: bool = False
+
+
+@frozen
+class Column:
+    """A column of a table: its heading, the API's field, and how a value is shown."""
+
+    heading: str
+    field: str
+    show: Callable[[object], str] = shown
+    refers: str | None = None
+
+
+@frozen
+class Noun:
+    """A kind of thing that has a name: how it is said, where it lives, what it has."""
+
+    name: str
+    help: str
+    options: tuple[Option, ...]
+    columns: tuple[Column, ...]
+
+
+TITLE = Option("--title", "title", "A free text for people.")
+_NAME = Column("name", "name")
+_TITLE = Column("title", "title")
+_ID = Column("id", "id")
+_SITE = Column("site", "site_id", refers="site")
+
+SITE = Noun("site", "Private networks with connectors and tunnels.", (TITLE,), (_NAME, _TITLE, _ID))
+
+CONNECTOR = Noun(
+    "connector",
+    "Processes in a site that dial out to the pods.",
+    (
+        Option("--site", "site_id", "The site it serves.", refers="site", required=True),
+        TITLE,
+    ),
+    (
+        _NAME,
+        _SITE,
+        Column("status", "status"),
+        Column("version", "version"),
+        Column("last seen", "last_seen_at", shown_time),
+        _ID,
+    ),
+)
+
+TUNNEL = Noun(
+    "tunnel",
+    "Published TCP services.",
+    (
+        Option("--site", "site_id", "The site of the target.", refers="site", required=True),
+        Option(
+            "--address",
+            "target_address",
+            "The target: a DNS name, an IPv4 or an IPv6 address.",
+            required=True,
+        ),
+        Option(
+            "--port",
+            "target_ports",
+            "A port or a range such as 8000-8010; may be repeated.",
+            many=True,
+            required=True,
+        ),
+        Option(
+            "--external-address",
+            "external_address",
+            "The host name that SSH clients connect to.",
+            clears=True,
+        ),
+        Option(
+            "--local-port-offset",
+            "local_port_offset",
+            "Added to a target port for the local port.",
+            whole,
+        ),
+        Option("--enabled/--disabled", "enabled", "Whether it may be opened.", None),
+        Option("--icon", "icon", "The picture in the portal."),
+        Option("--description", "description", "What it is, for the portal."),
+        TITLE,
+    ),
+    (
+        _NAME,
+        _SITE,
+        Column("address", "target_address"),
+        Column("ports", "target_ports"),
+        Column("external address", "external_address"),
+        Column("enabled", "enabled"),
+        _ID,
+    ),
+)
+
+USER = Noun(
+    "user",
+    "People and service accounts.",
+    (
+        Option("--email", "email", "Also a login name.", clears=True),
+        Option("--role", "role", "What the user may do in the portal.", click.Choice(ROLES)),
+        Option("--service/--person", "service", "Whether it is a service account.", None),
+        TITLE,
+    ),
+    (
+        _NAME,
+        Column("email", "email"),
+        Column("role", "role"),
+        Column("service", "service"),
+        Column("blocked", "blocked"),
+        _ID,
+    ),
+)
+
+GROUP = Noun("group", "Users that are assigned together.", (TITLE,), (_NAME, _TITLE, _ID))
+
+_limit = partial(Option, kind=count, clears=True)
+
+POLICY = Noun(
+    "policy",
+    "Conditions that must all hold.",
+    (
+        Option("--source", "source_networks", "A network such as 10.0.0.0/8; repeats.", many=True),
+        Option("--window", "windows", "'Mon-Fri 09:00-18:00 Europe/Paris'; repeats.", many=True),
+        Option("--from", "valid_from", "Not before; a date is its 00:00.", time, clears=True),
+        Option("--until", "valid_until", "Not after; a date is its 00:00.", time, clears=True),
+        Option("--max-session", "max_session_seconds", "Such as 8h.", duration, clears=True),
+        Option("--idle", "idle_seconds", "Ends a channel without traffic.", duration, clears=True),
+        _limit("--max-channels", "max_channels", "Channels at once, of one user."),
+        _limit("--max-sessions", "max_sessions", "Sessions at once, of one user."),
+        _limit("--max-token-sessions", "max_token_sessions", "Sessions that one token may open."),
+        TITLE,
+    ),
+    (
+        _NAME,
+        Column("sources", "source_networks"),
+        Column("windows", "windows"),
+        Column("from", "valid_from", shown_time),
+        Column("until", "valid_until", shown_time),
+        Column("max session", "max_session_seconds", shown_seconds),
+        Column("idle", "idle_seconds", shown_seconds),
+        _ID,
+    ),
+)

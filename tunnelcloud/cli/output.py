@@ -1,0 +1,107 @@
+"""What the commands print: tables and fields for people, the API's own objects for programs.
+
+Whatever comes from the API is shown as text: a client's version or login name may hold anything,
+and must not move the cursor of the administrator who lists it.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import click
+
+_BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def one_line(text: str) -> str:
+    """Make a text safe to print on one line: what isn't printable is escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text.replace("\r\n", " ").replace("\n", " ")
+    )
+
+
+def print_json(value: object, indent: int | None = 2) -> None:
+    """Print what the API answered; C{indent=None} makes one line of it."""
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows below headings, each column as wide as its widest cell."""
+    lines = [[heading.upper() for heading in headings]]
+    lines += [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(headings))]
+    for line in lines:
+        cells = [
+            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def print_fields(fields: Mapping[str, str]) -> None:
+    """Print names and values, one a line; a value stays whole, so that it can be copied."""
+    width = max((_width(name) for name in fields), default=0)
+    for name, value in fields.items():
+        click.echo(f"{name}{' ' * (width - _width(name))}  {one_line(value)}".rstrip())
+
+
+def say(text: str) -> None:
+    """Tell a person something that is not the answer itself."""
+    click.echo(one_line(text), err=True)
+
+
+def shown(value: object) -> str:
+    """Put any value of the API into a cell: lists with commas, nothing as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(shown(item) for item in value)
+    if isinstance(value, dict):
+        return " ".join(f"{key}={shown(item)}" for key, item in value.items())
+    return str(value)
+
+
+def shown_time(value: object) -> str:
+    """Show a time of the API on this machine's clock."""
+    if not isinstance(value, str):
+        return shown(value)
+    try:
+        return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    except (ValueError, OverflowError):
+        return value
+
+
+def shown_bytes(value: object) -> str:
+    """Show a number of bytes in the unit that fits it."""
+    if not isinstance(value, int):
+        return shown(value)
+    if value < 1024:
+        return f"{value} B"
+    scaled = float(value)
+    for unit in _BYTE_UNITS:
+        scaled /= 1024
+        if scaled < 1024 or unit == _BYTE_UNITS[-1]:
+            break
+    return f"{scaled:.1f} {unit}"
+
+
+def shown_seconds(value: object) -> str:
+    """Show a length of time in the largest unit that divides it, as it is typed."""
+    if not isinstance(value, int) or not value:
+        return shown(value)
+    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
+        if value % seconds == 0:
+            return f"{value // seconds}{unit}"
+    return f"{value}s"
+
+
+def _width(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )

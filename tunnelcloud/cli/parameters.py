@@ -1,0 +1,142 @@
+"""What the commands share of the command line: kinds of values, C{--json}, and who they talk to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from time import sleep
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+from attrs import field, frozen
+
+from tunnelcloud.cli.client import Api, is_loopback
+from tunnelcloud.cli.output import say
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@frozen
+class Connection:
+    """Where the API is and how to come by the token; nothing is opened before it is needed.
+
+    :ivar wait: waits that many seconds, between two looks at the audit.
+    """
+
+    url: str
+    token: str | None = field(repr=False)
+    token_file: Path | None
+    wait: Callable[[float], None] = sleep
+
+    def open(self) -> Api:
+        """Make a client.
+
+        :raise click.UsageError: when the URL or the token can't be used.
+        """
+        try:
+            parts = urlsplit(self.url)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise click.UsageError(f"{self.url!r} is not a URL such as {DEFAULT_URL}")
+        token = self._read_token()
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            say(f"warning: {self.url} is plain HTTP, so others on the way can read the API token")
+        return Api(self.url, token)
+
+    def _read_token(self) -> str:
+        token = self.token
+        if self.token_file is not None:
+            try:
+                token = self.token_file.read_text("ascii")
+            except (OSError, UnicodeError) as error:
+                reason = getattr(error, "strerror", None) or "it is not text"
+                raise click.UsageError(
+                    f"can't read the API token from {self.token_file}: {reason}"
+                ) from None
+        token = (token or "").strip()
+        if not token:
+            raise click.UsageError(
+                "no API token: set TUNNELCLOUD_API_TOKEN or pass --api-token-file FILE"
+                " (a pod's first start writes admin.token into its state directory)"
+            )
+        if not re.fullmatch(r"[!-~]+", token):
+            raise click.UsageError("the API token has characters that no token has")
+        return token
+
+
+pass_connection = click.make_pass_decorator(Connection)
+
+_JSON_NAMES = ("--json", "as_json")
+_JSON_HELP = "Print the API's own objects."
+
+json_option: Callable[[_Command], _Command] = click.option(
+    *_JSON_NAMES, is_flag=True, help=_JSON_HELP
+)
+
+
+def json_flag() -> click.Option:
+    """Make the C{--json} of a command that is made of data."""
+    return click.Option(_JSON_NAMES, is_flag=True, help=_JSON_HELP)
+
+
+def duration(text: str) -> int:
+    """Read a length of time such as C{30m} into seconds.
+
+    :raise click.BadParameter: with what is allowed.
+    """
+    match = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
+    if match is None or int(match[1]) == 0:
+        raise click.BadParameter(f"{text!r}: use a number and a unit, such as 30s, 10m, 8h or 7d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def time(text: str) -> str:
+    """Read a date or a time and give it with its offset; without one it is on this clock.
+
+    :raise click.BadParameter: with what is allowed.
+    """
+    try:
+        return datetime.fromisoformat(text.strip()).astimezone().isoformat()
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{text!r}: use a date or a time such as 2026-12-31, '2026-12-31 18:00'"
+            " or 2026-12-31T18:00+01:00"
+        ) from None
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1.
+
+    :raise click.BadParameter: when it isn't one.
+    """
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise click.BadParameter(f"{text!r}: use a whole number from 1")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """Read a whole number, which may be negative.
+
+    :raise click.BadParameter: when it isn't one.
+    """
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise click.BadParameter(f"{text!r}: use a whole number")
+    return int(text)
+
+
+def or_nothing(read: Callable[[str], object]) -> Callable[[str], object]:
+    """Let an empty text stand for "none any more" beside what C{read} reads."""
+
+    def reading(text: str) -> object:
+        return read(text) if text else ""
+
+    reading.__name__ = read.__name__
+    return reading
