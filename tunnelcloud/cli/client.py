@@ -92,7 +92,9 @@ class Api:
             raise Unreachable(
                 f"{self._url} did not answer in time; check that the pod is up and not overloaded"
             ) from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
+        except UnicodeError:
+            raise Failed("the command line holds bytes that are not UTF-8 text") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(self._connection_text(error)) from None
         return self._read(answer)
 

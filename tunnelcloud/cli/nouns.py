@@ -118,8 +118,8 @@ def remove(connection: Connection, name: str, member: str, as_json: bool) -> Non
 def members(connection: Connection, name: str, as_json: bool) -> None:
     """List the users of a group."""
     api = connection.open()
-    path = f"groups/{api.resolve_id('group', name)}/members"
-    list_objects(api, path, objects.USER.columns, as_json)
+    group_id = api.resolve_id("group", name)
+    list_objects(api, "users", objects.USER.columns, as_json, group_id=group_id)
 
 
 NOUNS = (site, connector, tunnel, user, group, policy)

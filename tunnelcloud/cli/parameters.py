@@ -35,7 +35,7 @@ class Connection:
     wait: Callable[[float], None] = sleep
 
     def open(self) -> Api:
-        """Make a client.
+        """Make a client, which hangs up when the command ends.
 
         :raise click.UsageError: when the URL or the token can't be used.
         """
@@ -49,7 +49,9 @@ class Connection:
         token = self._read_token()
         if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             say(f"warning: {self.url} is plain HTTP, so others on the way can read the API token")
-        return Api(self.url, token)
+        api = Api(self.url, token)
+        click.get_current_context().call_on_close(api.close)
+        return api
 
     def _read_token(self) -> str:
         token = self.token

@@ -1,0 +1,150 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+from twisted.trial.unittest import SynchronousTestCase
+
+import tunnelcloud
+from tests.cli.fake import TOKEN
+from tests.cli.support import CommandTestCase
+from tunnelcloud.cli import main
+
+
+class ReachingTests(CommandTestCase):
+    def test_connection_refused(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+            line = self.fail_line("--url", url, "site", "list")
+        self.assertTrue(line.startswith(f"Error: can't reach {url}: "), line)
+        self.assertIn("check that the pod is up and that TUNNELCLOUD_URL (or --url)", line)
+
+    def test_proxies_are_not_asked_for_this_machine(self):
+        status, _, errors = self.run_line("site", "list", env={"HTTP_PROXY": "http://127.0.0.1:1"})
+        self.assertEqual((status, errors), (0, "nothing to list\n"))
+
+    def test_bad_urls(self):
+        for url in ("127.0.0.1:8080", "ftp://pod", "http://", "http://pod:99999", "http://[::1"):
+            line = self.fail_line("--url", url, "site", "list", status=2)
+            self.assertIn("is not a URL such as http://127.0.0.1:8080", line)
+
+    def test_url_option_wins_over_the_environment(self):
+        self.succeed("--url", self.api.url + "/", "site", "create", "paris")
+        self.assertEqual(len(self.api.objects("sites")), 1)
+
+    def test_plain_http_elsewhere_is_warned_of(self):
+        # This machine as well, but not by an address that says so.
+        url = self.api.url.replace("127.0.0.1", "0.0.0.0")
+        status, _, errors = self.run_line("--url", url, "site", "create", "paris")
+        self.assertEqual(status, 0)
+        self.assertIn(f"warning: {url} is plain HTTP", errors)
+
+    def test_another_server(self):
+        for answer in [
+            (200, "text/html", "<html>"),
+            (404, "text/html", "<html>"),
+            (200, "application/json", "[]"),
+            (200, "application/json", '{"no": "items"}'),
+        ]:
+            self.api.override = answer
+            line = self.fail_line("site", "list")
+            self.assertIn("so it is not TunnelCloud's API; check TUNNELCLOUD_URL", line)
+
+    def test_redirects_are_not_followed(self):
+        self.api.override = (307, "text/plain", "")
+        self.assertIn("redirects to https://elsewhere.example/", self.fail_line("site", "list"))
+
+    def test_an_object_without_what_it_must_have(self):
+        self.api.override = (201, "application/json", "{}")
+        self.assertIn("answer has no 'name'", self.fail_line("site", "create", "paris"))
+
+
+class RefusalTests(CommandTestCase):
+    def refusal(self, status, text):
+        self.api.override = (status, "application/problem+json", text)
+        return self.fail_line("site", "create", "paris")
+
+    def test_problem_is_one_line(self):
+        line = self.refusal(422, '{"detail": "a\\u001b[2Jb\\nc", "status": 422}')
+        self.assertEqual(line, r"Error: a\x1b[2Jb c")
+
+    def test_fields_are_named_once(self):
+        errors = '"errors": [{"field": "name", "message": "too long"}]'
+        line = self.refusal(422, f'{{"title": "Unprocessable", {errors}}}')
+        self.assertEqual(line, "Error: Unprocessable; name: too long")
+        line = self.refusal(422, f'{{"detail": "name: too long", {errors}}}')
+        self.assertEqual(line, "Error: name: too long")
+
+    def test_nothing_told(self):
+        self.assertEqual(self.refusal(500, "{}"), "Error: no reason was given")
+
+
+class TokenTests(CommandTestCase):
+    def test_none(self):
+        line = self.fail_line("site", "list", status=2, env={"TUNNELCLOUD_API_TOKEN": None})
+        self.assertIn("set TUNNELCLOUD_API_TOKEN or pass --api-token-file FILE", line)
+
+    def test_wrong(self):
+        line = self.fail_line("site", "list", env={"TUNNELCLOUD_API_TOKEN": "tca_other"})
+        self.assertIn("(check TUNNELCLOUD_API_TOKEN or --api-token-file)", line)
+
+    def test_not_a_token(self):
+        for token in ("a b", "a\r\nX: y", "ü"):
+            line = self.fail_line("site", "list", status=2, env={"TUNNELCLOUD_API_TOKEN": token})
+            self.assertIn("characters that no token has", line)
+            self.assertNotIn(token, line)
+
+    def test_file_wins_and_may_end_in_a_newline(self):
+        path = Path(self.mktemp())
+        path.write_text(TOKEN + "\n")
+        status, _, _ = self.run_line(
+            *("--api-token-file", str(path), "site", "list"),
+            env={"TUNNELCLOUD_API_TOKEN": "tca_other"},
+        )
+        self.assertEqual(status, 0)
+
+    def test_missing_file(self):
+        path = self.mktemp()
+        line = self.fail_line("--api-token-file", path, "site", "list", status=2)
+        self.assertIn(f"can't read the API token from {path}: No such file", line)
+
+
+class StartTests(SynchronousTestCase):
+    def test_importing_is_cheap(self):
+        heavy = ("twisted", "sqlalchemy", "pydantic", "httpx", "cryptography")
+        code = f"import sys, tunnelcloud.cli; print(*(set({heavy!r}) & set(sys.modules)))"
+        root = str(Path(tunnelcloud.__file__).parents[1])
+        found = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": root},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.assertEqual(found.stdout.strip(), "")
+
+    def test_version_and_help_need_no_pod(self):
+        runner = CliRunner()
+        self.assertIn(tunnelcloud.__version__, runner.invoke(main, ["--version"]).output)
+        self.assertEqual(runner.invoke(main, ["tunnel", "create", "--help"]).exit_code, 0)
+
+    def test_unknown_command(self):
+        self.assertEqual(CliRunner().invoke(main, ["tunel"]).exit_code, 2)
+
+    def test_every_command_takes_json(self):
+        def commands(command):
+            if hasattr(command, "commands"):
+                for child in command.commands.values():
+                    yield from commands(child)
+            else:
+                yield command
+
+        without = [
+            command.name
+            for command in commands(main)
+            if not any("--json" in parameter.opts for parameter in command.params)
+        ]
+        self.assertEqual(without, [])
