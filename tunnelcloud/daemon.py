@@ -70,4 +70,3 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
         sender.sendto(state.encode("utf-8"), name)
     return True
-

@@ -56,7 +56,8 @@ class AttachingTests(SynchronousTestCase):
         pair.run()
         self.assertFalse(pair.pod.ready or pair.connector.ready)
         self.assertTrue(pair.server_wire.disconnected)
-        self.assertEqual(pair.pod_owner.lost, [], "it never was a link")
+        self.assertEqual(pair.pod_owner.ready, [])
+        self.assertEqual(pair.pod_owner.lost, ["this connector was deleted"])
 
     def test_other_alpn_is_dropped(self):
         pair = LinkPair(client_tls=JoinTLS())

@@ -13,8 +13,8 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from tunnelcloud.connector.addresses import AccessList, Address, read_target
-from tunnelcloud.connector.race import IReactorForDialing, Race
-from tunnelcloud.connector.resolver import IResolver
+from tunnelcloud.connector.interfaces import IConnectorReactor, IResolver
+from tunnelcloud.connector.race import Race
 from tunnelcloud.domain.dialing import DialError, DialFailure
 from tunnelcloud.domain.names import BadName
 
@@ -40,7 +40,7 @@ class Dialer:
 
     def __init__(
         self,
-        reactor: IReactorForDialing,
+        reactor: IConnectorReactor,
         access: AccessList,
         resolver: IResolver,
         limits: DialLimits = DialLimits(),

@@ -14,13 +14,12 @@ from twisted.internet.interfaces import (
     IAddress,
     IConnector,
     IDelayedCall,
-    IReactorTCP,
-    IReactorTime,
 )
 from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 
 from tunnelcloud.connector.addresses import Address
+from tunnelcloud.connector.interfaces import IConnectorReactor
 from tunnelcloud.domain.dialing import DialError, DialFailure
 
 ATTEMPT_DELAY = 0.25
@@ -49,10 +48,6 @@ _MOST_TELLING = (
 )
 
 
-class IReactorForDialing(IReactorTCP, IReactorTime):
-    """What connecting needs of a reactor."""
-
-
 class Race:
     """One connection, wanted to the first of several addresses that answers.
 
@@ -66,7 +61,7 @@ class Race:
 
     def __init__(
         self,
-        reactor: IReactorForDialing,
+        reactor: IConnectorReactor,
         addresses: Sequence[Address],
         port: int,
         timeout: float,

@@ -13,11 +13,11 @@ from ipaddress import ip_address
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
-from zope.interface import Interface, implementer
+from zope.interface import implementer
 
 from tunnelcloud.connector.addresses import Address, unmapped
+from tunnelcloud.connector.interfaces import IConnectorReactor, IResolver
 from tunnelcloud.domain.dialing import DialError, DialFailure
 
 CACHE_SECONDS = 30.0
@@ -29,20 +29,6 @@ _MAX_CACHED = 4096
 _NOT_FOUND = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
-
-
-class IReactorForLookups(IReactorTime, IReactorFromThreads):
-    """What a resolver needs of a reactor."""
-
-
-class IResolver(Interface):
-    """Turns names into addresses."""
-
-    def resolve(name: str) -> "Deferred[Sequence[Address]]":
-        """Give the addresses of a name, the preferred first (RFC 6724), at least one.
-
-        Fails with L{DialError}.  Cancelling affects nobody else who asked.
-        """
 
 
 def run_in_thread(function: Callable[[], None]) -> None:
@@ -77,7 +63,7 @@ class ThreadedResolver:
 
     def __init__(
         self,
-        reactor: IReactorForLookups,
+        reactor: IConnectorReactor,
         lookup: Callable[[str], Sequence[Address]] = system_lookup,
         start: Callable[[Callable[[], None]], None] = run_in_thread,
     ) -> None:

@@ -29,7 +29,7 @@ class ILinkOwner(Interface):
         """Both sides have said hello."""
 
     def link_lost(link: LinkProtocol, reason: str) -> None:
-        """The link is over, and its channels with it.  Called for a link that was ready."""
+        """The link is over, and its channels with it; it may never have been ready."""
 
     def channel_requested(
         link: LinkProtocol, channel: IChannel, channel_type: bytes, data: bytes

@@ -213,14 +213,12 @@ class LinkProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End all channels."""
-        was_ready = self.peer is not None
         self._over = self._over or reason.getErrorMessage()
         for call in (self._timer, self._flush_call):
             if call is not None and call.active():
                 call.cancel()
         self.multiplexer.connection_lost(self._over)
-        if was_ready:
-            self.owner.link_lost(self, self._over)
+        self.owner.link_lost(self, self._over)
 
     def pauseProducing(self) -> None:
         """Let channels queue: too much is unsent."""

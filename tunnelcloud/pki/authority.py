@@ -32,7 +32,8 @@ POD_CERTIFICATE_LIFETIME = timedelta(days=365)
 CONNECTOR_URI = "tunnelcloud:connector/"
 
 _CLOCK_SKEW = timedelta(minutes=5)
-"""How far behind a peer's clock may be for a new certificate to be good already."""
+"""How far behind a peer's clock may be for a new certificate to be good already, if it lives long
+enough; who renews by the share of its life that is over counts this in."""
 
 
 class BadAuthority(Exception):
@@ -283,7 +284,7 @@ def _certificate(
         .subject_name(subject)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_before(now - min(_CLOCK_SKEW, lifetime / 10))
         .not_valid_after(now + lifetime)
     )
 

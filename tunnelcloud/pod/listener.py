@@ -15,6 +15,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -47,7 +48,9 @@ class _Listener(LinkTransportFactory):
         super().__init__(tls, False, door, clock)
         self._door = door
 
-    def buildProtocol(self, addr: IAddress | None) -> LinkTransport | None:
+    def buildProtocol(  # type: ignore[override]  # a factory may say None
+        self, addr: IAddress | None
+    ) -> TLSMemoryBIOProtocol | None:
         if len(self._door.visitors) >= MAX_IN_DOOR:
             return None
         return super().buildProtocol(addr)

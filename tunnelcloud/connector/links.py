@@ -1,0 +1,225 @@
+"""The connector's links to every pod it knows: dialled, kept, and told about more pods.
+
+What holds: an address that a pod announces is dialled; one that no pod announces any more is given
+up once its links are lost and another pod is reachable, so that an announcement of addresses that
+don't work from here can't cut a connector off.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from tunnelcloud.channels.interfaces import IChannel
+from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.connector.interfaces import IConnectorReactor, ILinksUser
+from tunnelcloud.connector.keeper import LinkKeeper
+from tunnelcloud.connector.targets import Targets
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.join_tokens import read_pod_address
+from tunnelcloud.link.interfaces import ILinkOwner
+from tunnelcloud.link.protocol import End, LinkProtocol
+from tunnelcloud.link.requests import PODS, RENEW, Document, Handler, Hello
+from tunnelcloud.link.tls import LinkTLS
+from tunnelcloud.link.transport import LinkTransportFactory
+from tunnelcloud.pki import UntrustedPod, check_pod_certificate
+
+MAX_PODS = 64
+
+_log = Logger()
+
+
+class PodLinks:
+    """Holds links to pods.
+
+    :param links_per_pod: how many to each, so that one loss doesn't stall all.
+    :ivar tls: what new links use; replaced when the certificate is.
+    """
+
+    def __init__(
+        self,
+        reactor: IConnectorReactor,
+        tls: LinkTLS,
+        hello: Hello,
+        targets: Targets,
+        user: ILinksUser,
+        now: Callable[[], datetime],
+        random: Callable[[], float],
+        links_per_pod: int = 2,
+    ) -> None:
+        self.tls = tls
+        self._reactor = reactor
+        self._hello = hello
+        self._targets = targets
+        self._user = user
+        self._now = now
+        self._random = random
+        self._links_per_pod = links_per_pod
+        self._budget = CreditBudget(shares=1)
+        self._keepers: dict[PublicAddress, list[LinkKeeper]] = {}
+        self._announced: frozenset[PublicAddress] = frozenset()
+        self._links: set[LinkProtocol] = set()
+        self._stopping: Deferred[None] | None = None
+
+    @property
+    def links(self) -> Sequence[LinkProtocol]:
+        """The links that are up."""
+        return tuple(link for link in self._links if link.peer is not None)
+
+    def dial(self, pods: Sequence[PublicAddress]) -> None:
+        """Hold links to these pods, too."""
+        for address in pods:
+            if address not in self._keepers and len(self._keepers) < MAX_PODS:
+                keepers = [
+                    LinkKeeper(address, self._connect, self._reactor, self._random)
+                    for _ in range(self._links_per_pod)
+                ]
+                self._keepers[address] = keepers
+                for keeper in keepers:
+                    keeper.start()
+
+    def request(self, name: bytes, document: Document) -> bool:
+        """Ask any pod that is there; tell whether there is one."""
+        for link in self.links:
+            if link.ready:
+                link.request(name, document)
+                return True
+        return False
+
+    def stop(self) -> "Deferred[None]":
+        """Take no new channels; fire when the last link is over."""
+        self._targets.stopping = True
+        stopping = self._stopping = Deferred()
+        for keepers in self._keepers.values():
+            for keeper in keepers:
+                keeper.stop()
+        for link in tuple(self._links):
+            if link.peer is None:
+                link.disconnect("the connector is stopping")
+            else:
+                link.drain()
+        self._tell_if_stopped()
+        return stopping
+
+    def cut(self, reason: str) -> None:
+        """End all links, and their channels with them."""
+        for link in tuple(self._links):
+            link.disconnect(reason)
+
+    def _connect(self, keeper: LinkKeeper) -> "Deferred[IProtocol]":
+        owner = _Owner(self, keeper, self._targets)
+        endpoint = HostnameEndpoint(self._reactor, keeper.address.host, keeper.address.port)
+
+        def make_link() -> LinkProtocol:
+            link = LinkProtocol(
+                End.CONNECTOR,
+                self._hello,
+                owner,
+                self._reactor,
+                account=self._budget.account(),
+                handlers=self._handlers,
+            )
+            self._links.add(link)
+            return link
+
+        inner = Factory.forProtocol(make_link)
+        inner.noisy = False
+        factory = LinkTransportFactory(self.tls, True, inner, self._reactor)
+        return endpoint.connect(factory)
+
+    # What links tell.
+
+    def refusal(self, certificate: x509.Certificate | None) -> str | None:
+        """Refuse a peer that is no pod of the CA."""
+        if certificate is None:
+            return "the peer shows no certificate"
+        try:
+            check_pod_certificate(certificate, self.tls.authority, self._now())
+        except UntrustedPod as error:
+            return str(error)
+        return None
+
+    def lost(self, link: LinkProtocol, keeper: LinkKeeper, reason: str) -> None:
+        """Forget a link; have it dialled again, unless nobody announces its pod any more."""
+        self._links.discard(link)
+        keeper.lost(reason)
+        self._drop_unannounced()
+        self._tell_if_stopped()
+
+    @property
+    def _handlers(self) -> dict[bytes, Handler]:
+        return {PODS: self._pods_announced, RENEW: self._renewed}
+
+    def _pods_announced(self, link: LinkProtocol, document: Document) -> Document | None:
+        addresses = document.get("pods")
+        if not isinstance(addresses, list) or len(addresses) > MAX_PODS:
+            return None
+        try:
+            announced = [read_pod_address(str(address)) for address in addresses]
+        except ValueError as error:
+            _log.warn("{pod} announces {error}", pod=link.peer_name, error=error)
+            return None
+        self._announced = frozenset(announced)
+        if self._stopping is None:
+            self._drop_unannounced()
+            self.dial(announced)
+            self._user.pods_known(tuple(self._keepers))
+        return {}
+
+    def _renewed(self, link: LinkProtocol, document: Document) -> Document | None:
+        certificate = document.get("certificate")
+        if not isinstance(certificate, str):
+            return None
+        self._user.certificate_renewed(certificate.encode("utf-8"))
+        return {}
+
+    def _drop_unannounced(self) -> None:
+        if not self._announced or not any(
+            keeper.connected for address in self._announced for keeper in self._keepers_of(address)
+        ):
+            return
+        for address in tuple(self._keepers):
+            keepers = self._keepers_of(address)
+            if address not in self._announced and not any(each.connected for each in keepers):
+                _log.info("pod {pod} is gone", pod=address)
+                del self._keepers[address]
+                for keeper in keepers:
+                    keeper.stop()
+
+    def _keepers_of(self, address: PublicAddress) -> Sequence[LinkKeeper]:
+        return self._keepers.get(address, ())
+
+    def _tell_if_stopped(self) -> None:
+        stopping = self._stopping
+        if stopping is not None and not stopping.called and not self._links:
+            stopping.callback(None)
+
+
+@implementer(ILinkOwner)
+class _Owner:
+    """Owns one link, on behalf of its keeper."""
+
+    def __init__(self, links: PodLinks, keeper: LinkKeeper, targets: Targets) -> None:
+        self._links = links
+        self._keeper = keeper
+        self._targets = targets
+
+    def link_refusal(self, link: LinkProtocol, certificate: x509.Certificate | None) -> str | None:
+        return self._links.refusal(certificate)
+
+    def link_ready(self, link: LinkProtocol) -> None:
+        _log.info("link to {pod} ({name}) is up", pod=self._keeper.address, name=link.peer_name)
+
+    def link_lost(self, link: LinkProtocol, reason: str) -> None:
+        self._links.lost(link, self._keeper, reason)
+
+    def channel_requested(
+        self, link: LinkProtocol, channel: IChannel, channel_type: bytes, data: bytes
+    ) -> None:
+        self._targets.open(channel, channel_type, data)

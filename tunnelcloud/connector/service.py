@@ -1,0 +1,242 @@
+"""The connector as a service: joins if it must, holds its links, renews its certificate, drains.
+
+Only here do the connector's parts meet; each knows its own business.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tunnelcloud.connector.addresses import AccessList
+from tunnelcloud.connector.dialer import Dialer
+from tunnelcloud.connector.interfaces import IConnectorReactor, ILinksUser
+from tunnelcloud.connector.joining import join
+from tunnelcloud.connector.keeper import LONGEST_DELAY, SHORTEST_DELAY
+from tunnelcloud.connector.links import PodLinks
+from tunnelcloud.connector.resolver import ThreadedResolver
+from tunnelcloud.connector.state import BadState, ConnectorState, Membership
+from tunnelcloud.connector.targets import Targets
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
+from tunnelcloud.link.requests import RENEW, Hello
+from tunnelcloud.link.tls import LinkTLS
+from tunnelcloud.pki import make_request
+
+DRAIN_TIMEOUT = 30.0
+"""Seconds that open channels have to end in when the connector stops."""
+
+RENEWAL_RETRY = 60.0
+"""Seconds at most after which a renewal that brought nothing is asked for again."""
+
+
+@implementer(ILinksUser)
+class ConnectorService(Service):
+    """A connector.
+
+    :param token: to join with; not needed if the state directory has joined.  One that was
+        redeemed before is not looked at, another one makes the connector join anew.
+    :param give_up: called with a line that says why, when this can't go on.
+    :param random: gives a number from 0 to 1, for jitter.
+    :param drain_timeout: seconds that open channels have to end in.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IConnectorReactor,
+        state: ConnectorState,
+        token: JoinToken | None,
+        access: AccessList,
+        *,
+        version: str,
+        now: Callable[[], datetime],
+        random: Callable[[], float],
+        give_up: Callable[[str], None],
+        links_per_pod: int = 2,
+        drain_timeout: float = DRAIN_TIMEOUT,
+    ) -> None:
+        self.membership: Membership | None = None
+        self.links: PodLinks | None = None
+        self._reactor = reactor
+        self._state = state
+        self._token = token
+        self._access = access
+        self._version = version
+        self._now = now
+        self._random = random
+        self._give_up = give_up
+        self._links_per_pod = links_per_pod
+        self._drain_timeout = drain_timeout
+        self._joining: Deferred[None] | None = None
+        self._join_failures = 0
+        self._timer: IDelayedCall | None = None
+
+    def check(self) -> None:
+        """Look whether this can start at all, before anything does.
+
+        :raises BadState: the state directory can't be used, or there is neither a membership in
+            it nor a token.
+        """
+        membership = self._state.load()
+        if self._has_to_join(membership):
+            self._state.private_key()
+        elif membership is not None and self._now() >= membership.certificate.not_valid_after_utc:
+            raise BadState(
+                f"the certificate in {self._state.directory} ended on "
+                f"{membership.certificate.not_valid_after_utc:%Y-%m-%d}: get a new join token "
+                "with `tunnelcloud connector join-token NAME` and start once with --join"
+            )
+
+    def startService(self) -> None:
+        """Join if need be, then hold links."""
+        super().startService()  # type: ignore[no-untyped-call]
+        try:
+            membership = self._state.load()
+            joining = self._has_to_join(membership)
+        except BadState as error:
+            self._give_up(str(error))
+            return
+        if joining or membership is None:
+            self._join()
+        else:
+            self._run(membership)
+
+    def stopService(self) -> "Deferred[None] | None":
+        """Take no new channels, let open ones end for a while, then cut them off."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._joining is not None:
+            self._joining.cancel()
+        if self.links is None:
+            return None
+        links = self.links
+        stopping = links.stop()
+        cut = self._reactor.callLater(self._drain_timeout, links.cut, "the connector has stopped")
+
+        def stopped(_: object) -> None:
+            if cut.active():
+                cut.cancel()
+
+        return stopping.addCallback(stopped)
+
+    def _has_to_join(self, membership: Membership | None) -> bool:
+        if self._token is not None:
+            return membership is None or membership.token_hash != self._token.secret_hash
+        if membership is None:
+            raise BadState(
+                f"{self._state.directory} has not joined a pod: start once with --join TOKEN; "
+                "`tunnelcloud connector create NAME --site SITE` gives one"
+            )
+        return False
+
+    # Joining.
+
+    def _join(self) -> None:
+        assert self._token is not None
+        self._timer = None
+        joining = join(self._reactor, self._token, self._state, self._version, self._now)
+        self._joining = joining.addCallbacks(self._joined, self._not_joined)
+
+    def _joined(self, membership: Membership) -> None:
+        self._joining = None
+        self._log.info("joined as {connector}", connector=membership.connector_id)
+        self._run(membership)
+
+    def _not_joined(self, failure: Failure) -> None:
+        self._joining = None
+        if not self.running:
+            return
+        error = failure.value
+        final = isinstance(error, BadState) or (
+            isinstance(error, JoinRefused) and error.problem is not JoinProblem.UNAVAILABLE
+        )
+        if final:
+            self._give_up(str(error))
+            return
+        assert self._token is not None
+        self._log.warn(
+            "pod {pod} can't be joined yet: {why}",
+            pod=self._token.address,
+            why=failure.getErrorMessage(),
+        )
+        delay = min(LONGEST_DELAY, SHORTEST_DELAY * 2**self._join_failures)
+        self._join_failures = min(self._join_failures + 1, 10)
+        self._timer = self._reactor.callLater(delay * (0.5 + self._random()), self._join)
+
+    # Being a member.
+
+    def _run(self, membership: Membership) -> None:
+        self.membership = membership
+        dialer = Dialer(self._reactor, self._access, ThreadedResolver(self._reactor))
+        self.links = PodLinks(
+            self._reactor,
+            _tls(membership),
+            Hello(membership.connector_id, self._version),
+            Targets(dialer),
+            self,
+            self._now,
+            self._random,
+            self._links_per_pod,
+        )
+        self.links.dial(membership.pods)
+        self._renew_in_time(membership)
+
+    def _renew_in_time(self, membership: Membership) -> None:
+        wait = (membership.renew_at - self._now()).total_seconds()
+        self._timer = self._reactor.callLater(max(0.0, wait), self._renew)
+
+    def _renew(self) -> None:
+        assert self.membership is not None
+        assert self.links is not None
+        membership = self.membership
+        csr = make_request(membership.private_key_pem).decode("ascii")
+        self.links.request(RENEW, {"certificate_request": csr})
+        left = (membership.certificate.not_valid_after_utc - self._now()).total_seconds()
+        if left <= 0:
+            self._log.error(
+                "the certificate has ended: start once with --join and a new join token"
+            )
+        retry = min(RENEWAL_RETRY, max(1.0, left / 10))
+        self._timer = self._reactor.callLater(retry * (0.5 + self._random()), self._renew)
+
+    # ILinksUser.
+
+    def pods_known(self, pods: Sequence[PublicAddress]) -> None:
+        """Keep where the pods are."""
+        assert self.membership is not None
+        if tuple(pods) != self.membership.pods:
+            try:
+                self._state.keep_pods(pods)
+            except BadState as error:
+                self._log.error("{error}", error=error)
+
+    def certificate_renewed(self, certificate_pem: bytes) -> None:
+        """Keep a new certificate, and use it for new links."""
+        assert self.links is not None
+        try:
+            membership = self._state.renew(certificate_pem)
+        except BadState as error:
+            self._log.error("the certificate was not renewed: {error}", error=error)
+            return
+        self.membership = membership
+        self.links.tls = _tls(membership)
+        self._log.info(
+            "the certificate was renewed until {end}",
+            end=membership.certificate.not_valid_after_utc.isoformat(),
+        )
+        if self._timer is not None:
+            self._timer.cancel()
+            self._renew_in_time(membership)
+
+
+def _tls(membership: Membership) -> LinkTLS:
+    return LinkTLS(membership.ca_pem, membership.certificate_pem, membership.private_key_pem)

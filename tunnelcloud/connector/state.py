@@ -1,0 +1,234 @@
+"""What a connector keeps between starts: its key, its certificate, the CA, where the pods are.
+
+Each file is replaced as a whole; C{connector.json} is written last when joining, so that a
+connector has joined when it is there.  Knows files and certificates, no network.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from attrs import field, frozen
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
+from tunnelcloud.pki import (
+    ExposedPrivateFile,
+    NotAConnectorCertificate,
+    UnreadablePrivateFile,
+    connector_id_of,
+    make_request,
+    new_private_key,
+    public_key_fingerprint,
+    read_private,
+    write_atomically,
+)
+
+FORMAT: Literal[1] = 1
+
+
+class BadState(Exception):
+    """The state directory can't be used; the message says what to do."""
+
+
+@frozen
+class Membership:
+    """What makes a process the connector it is."""
+
+    connector_id: str
+    ca_pem: bytes
+    certificate_pem: bytes
+    certificate: x509.Certificate
+    private_key_pem: bytes = field(repr=False)
+    pods: tuple[PublicAddress, ...]
+    token_hash: str
+    """Of the join token that was redeemed, to know it again."""
+
+    @property
+    def renew_at(self) -> datetime:
+        """When two thirds of the certificate's life are over."""
+        begin, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
+        return begin + (end - begin) * 2 / 3
+
+
+class _Record(BaseModel):
+    """The contents of connector.json."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: Literal[1]
+    connector_id: str
+    token_hash: str
+
+
+class ConnectorState:
+    """A connector's state directory.
+
+    :raises BadState: it can't be made or used.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._key = directory / "key.pem"
+        self._certificate = directory / "certificate.pem"
+        self._ca = directory / "ca.pem"
+        self._pods = directory / "pods.json"
+        self._record = directory / "connector.json"
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadState(f"{directory} can't be made: {error.strerror}") from error
+
+    def private_key(self) -> bytes:
+        """Give the connector's key, which is made the first time and stays where it is.
+
+        :raises BadState: it is there and can't be used, or can't be written.
+        """
+        try:
+            key = read_private(self._key)
+            make_request(key)
+            return key
+        except FileNotFoundError:
+            key = new_private_key()
+            self._write(self._key, key)
+            return key
+        except (ExposedPrivateFile, UnreadablePrivateFile) as error:
+            raise BadState(str(error)) from error
+        except ValueError as error:
+            raise BadState(f"{self._key} is no private key of a connector") from error
+
+    def load(self) -> Membership | None:
+        """Give what was kept; None if the connector hasn't joined.
+
+        :raises BadState: what is there can't be used.
+        """
+        record = self._read_record()
+        if record is None:
+            return None
+        try:
+            certificate_pem = self._certificate.read_bytes()
+            certificate = x509.load_pem_x509_certificate(certificate_pem)
+            ca_pem = self._ca.read_bytes()
+            pods = tuple(map(read_pod_address, json.loads(self._pods.read_text("utf-8"))))
+            private_key = self.private_key()
+            _check(certificate, ca_pem, private_key, record.connector_id)
+        except OSError as error:
+            raise self._unusable(f"{error.filename}: {error.strerror}") from error
+        except (ValueError, TypeError, InvalidSignature, NotAConnectorCertificate) as error:
+            raise self._unusable(str(error) or "the certificate isn't the CA's") from error
+        return Membership(
+            record.connector_id,
+            ca_pem,
+            certificate_pem,
+            certificate,
+            private_key,
+            pods,
+            record.token_hash,
+        )
+
+    def join(
+        self,
+        token: JoinToken,
+        connector_id: str,
+        certificate_pem: bytes,
+        ca_pem: bytes,
+        pods: Sequence[PublicAddress],
+    ) -> Membership:
+        """Keep what a pod granted.
+
+        :raises BadState: it can't be written, or isn't what this connector asked for.
+        """
+        try:
+            certificate = x509.load_pem_x509_certificate(certificate_pem)
+            _check(certificate, ca_pem, self.private_key(), connector_id)
+        except (ValueError, TypeError, InvalidSignature, NotAConnectorCertificate) as error:
+            raise BadState(f"the pod sent a certificate that can't be used: {error}") from error
+        self._write(self._ca, ca_pem, 0o644)
+        self._write(self._certificate, certificate_pem, 0o644)
+        self.keep_pods(pods)
+        record = _Record(format=FORMAT, connector_id=connector_id, token_hash=token.secret_hash)
+        self._write(self._record, record.model_dump_json().encode("utf-8"), 0o644)
+        membership = self.load()
+        assert membership is not None
+        return membership
+
+    def renew(self, certificate_pem: bytes) -> Membership:
+        """Replace the certificate, if it is a good one for this connector.
+
+        :raises BadState: it isn't, or can't be written.
+        """
+        membership = self.load()
+        assert membership is not None, "only who has joined can renew"
+        try:
+            certificate = x509.load_pem_x509_certificate(certificate_pem)
+            _check(
+                certificate,
+                membership.ca_pem,
+                membership.private_key_pem,
+                membership.connector_id,
+            )
+        except (ValueError, TypeError, InvalidSignature, NotAConnectorCertificate) as error:
+            raise BadState(f"the pod sent a certificate that can't be used: {error}") from error
+        self._write(self._certificate, certificate_pem, 0o644)
+        renewed = self.load()
+        assert renewed is not None
+        return renewed
+
+    def keep_pods(self, pods: Sequence[PublicAddress]) -> None:
+        """Keep where the pods are.
+
+        :raises BadState: it can't be written.
+        """
+        self._write(self._pods, json.dumps([str(pod) for pod in pods]).encode("utf-8"), 0o644)
+
+    def _read_record(self) -> _Record | None:
+        try:
+            text = self._record.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BadState(f"{self._record} can't be read: {error.strerror}") from error
+        try:
+            return _Record.model_validate_json(text)
+        except ValidationError as error:
+            try:
+                found = json.loads(text)["format"]
+            except (ValueError, TypeError, KeyError):
+                found = None
+            if isinstance(found, int) and found > FORMAT:
+                raise BadState(
+                    f"{self.directory} was written by a newer version (format {found}): "
+                    "install that version again, or join with another state directory"
+                ) from error
+            raise self._unusable(f"{self._record.name} is damaged") from error
+
+    def _unusable(self, why: str) -> BadState:
+        return BadState(
+            f"{self.directory} can't be used ({why}): restore it, or empty it and join again "
+            "with a new token"
+        )
+
+    def _write(self, path: Path, content: bytes, mode: int = 0o600) -> None:
+        try:
+            write_atomically(path, content, mode)
+        except OSError as error:
+            raise BadState(f"{path} can't be written: {error.strerror}") from error
+
+
+def _check(
+    certificate: x509.Certificate, ca_pem: bytes, private_key: bytes, connector_id: str
+) -> None:
+    """Check that a certificate is this connector's, by this CA.
+
+    :raises ValueError, TypeError, InvalidSignature, NotAConnectorCertificate: it isn't.
+    """
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_pem))
+    if connector_id_of(certificate) != connector_id:
+        raise ValueError("the certificate is another connector's")
+    if public_key_fingerprint(certificate) != public_key_fingerprint(make_request(private_key)):
+        raise ValueError("the certificate is for another key")
