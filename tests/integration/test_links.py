@@ -1,0 +1,409 @@
+"""A pod's listener and real connectors, over loopback in one reactor."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import LoopingCall
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from tests.pod.registries import MemoryRegistry, make_connector
+from tunnelcloud import pki
+from tunnelcloud.channels.interfaces import IChannelUser
+from tunnelcloud.channels.messages import DirectTcpip
+from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.connector.addresses import parse_access_list
+from tunnelcloud.connector.service import ConnectorService
+from tunnelcloud.connector.state import ConnectorState
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.link.joining import JoinServer
+from tunnelcloud.link.protocol import End, LinkProtocol
+from tunnelcloud.link.requests import Hello
+from tunnelcloud.link.tls import PodTLS
+from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.joining import Joining
+from tunnelcloud.pod.links import ILinksListener, Links
+from tunnelcloud.pod.listener import connector_listener
+
+HOST = "127.0.0.1"
+SITE = "sit_1"
+
+
+def now():
+    return datetime.now(UTC)
+
+
+def until(happened):
+    """Fire once C{happened()} is true; the test's own timeout bounds the wait."""
+    looping = LoopingCall(lambda: happened() and looping.stop())
+    return looping.start(0.005)
+
+
+@implementer(ILinksListener)
+class Hearer:
+    def __init__(self):
+        self.heard = []
+
+    def connector_attached(self, connector, version):
+        self.heard.append(("attached", connector.id))
+
+    def connector_detached(self, connector, reason):
+        self.heard.append(("detached", connector.id, reason))
+
+
+class Pod:
+    """What of a pod meets connectors."""
+
+    def __init__(self, authority, registry, lifetime=timedelta(days=30)):
+        self.authority = authority
+        self.registry = registry
+        self.addresses = []
+        self.links = Links()
+        self.hearer = Hearer()
+        self.links.listen(self.hearer)
+        self.joining = Joining(authority, registry, lifetime, lambda: self.addresses, now)
+        self.attendant = Attendant(self.links, registry, self.joining, lambda: self.addresses, now)
+        self.budget = CreditBudget()
+
+    def start(self, port=0):
+        factory = connector_listener(
+            PodTLS(self.authority, now),
+            self._make_link,
+            lambda: JoinServer(self.joining.answer),
+            reactor,
+        )
+        self.port = reactor.listenTCP(port, factory, interface=HOST)
+        self.address = PublicAddress(HOST, self.port.getHost().port)
+        self.addresses.append(self.address)
+        return self
+
+    async def stop(self):
+        """As when the process is killed."""
+        await maybeDeferred(self.port.stopListening)
+        for link in self.links.attached:
+            link.protocol.transport.abortConnection()
+        await until(lambda: not self.links.attached)
+
+    def _make_link(self):
+        return LinkProtocol(
+            End.POD,
+            Hello("pod-1", "0.1"),
+            self.attendant,
+            reactor,
+            account=self.budget.account(),
+            handlers=self.attendant.handlers,
+        )
+
+
+@implementer(IChannelUser)
+class Stream:
+    """A client's side of a channel, in a few words."""
+
+    def __init__(self):
+        self.received = b""
+        self.eof = False
+        self.is_open = False
+        self.failure = None
+        self.end = None
+
+    def opened(self):
+        self.is_open = True
+
+    def open_failed(self, reason_code, description):
+        self.failure = (reason_code, description)
+
+    def data_received(self, data):
+        self.received += data
+        self.channel.consumed(len(data))
+
+    def eof_received(self):
+        self.eof = True
+
+    def request_received(self, request_type, data):
+        return False
+
+    def drained(self, count):
+        pass
+
+    def closed(self, clean, reason):
+        self.end = (clean, reason)
+
+
+class Echo(Protocol):
+    def connectionMade(self):
+        self.factory.connections.append(self)
+
+    def dataReceived(self, data):
+        self.transport.write(data)
+
+
+class LinksTests(TestCase):
+    timeout = 30
+
+    def setUp(self):
+        self.authority = pki.CertificateAuthority.create(now())
+        self.registry = MemoryRegistry(now)
+        self.fatal = []
+        self.services = []
+        self.echo = Factory.forProtocol(Echo)
+        self.echo.connections = []
+        self.echo_port = reactor.listenTCP(0, self.echo, interface=HOST)
+        self.addCleanup(self.echo_port.stopListening)
+        self.pod = self.start_pod()
+
+    def start_pod(self, port=0, **options):
+        pod = Pod(options.pop("authority", self.authority), self.registry, **options).start(port)
+        self.addCleanup(pod.stop)
+        return pod
+
+    def token(self, number=1, secret=None, pod=None):
+        """Let an admin make a connector and its join token."""
+        pod = pod or self.pod
+        secret = secret or random.randbytes(20)
+        self.registry.create(make_connector(number))
+        self.registry.create_join_token(f"con_{number}", secret)
+        return JoinToken(pod.address, pod.authority.pin, secret)
+
+    def connector(self, token, directory=None, allow=(HOST,), **options):
+        state = ConnectorState(Path(directory or self.mktemp()))
+        service = ConnectorService(
+            reactor,
+            state,
+            token,
+            parse_access_list(allow, []),
+            version="0.1",
+            now=now,
+            random=lambda: 0.0,
+            give_up=self.fatal.append,
+            **options,
+        )
+        self.services.append(service)
+        self.addCleanup(self.stop, service)
+        service.startService()
+        return service
+
+    async def stop(self, service):
+        if service.running:
+            for connection in self.echo.connections:
+                connection.transport.abortConnection()
+            await maybeDeferred(service.stopService)
+
+    async def attached(self, links=2, pod=None):
+        await until(lambda: len((pod or self.pod).links.attached) == links)
+
+    async def open(self, link=None, port=None):
+        stream = Stream()
+        data = DirectTcpip(HOST.encode(), port or self.echo_port.getHost().port).encode()
+        link = link or self.pod.links.pick(SITE)
+        stream.channel = link.multiplexer.open_channel(b"direct-tcpip", data, stream)
+        await until(lambda: stream.is_open or stream.failure)
+        return stream
+
+    async def assert_echoes(self, stream, text=b"hello"):
+        stream.received = b""
+        stream.channel.write(text)
+        await until(lambda: stream.received == text)
+
+    async def test_joins_holds_links_and_carries_a_stream(self):
+        service = self.connector(self.token())
+        await self.attached()
+        self.assertEqual(self.fatal, [])
+        self.assertEqual(service.membership.connector_id, "con_1")
+        stream = await self.open()
+        await self.assert_echoes(stream, bytes(range(256)) * 4096)
+        stream.channel.send_eof()
+        await until(lambda: stream.eof)
+        await until(lambda: stream.end is not None)
+        self.assertEqual(stream.end, (True, ""))
+
+    async def test_a_failed_dial_says_why_in_a_code(self):
+        self.connector(self.token())
+        await self.attached()
+        spare = reactor.listenTCP(0, Factory(), interface=HOST)
+        port = spare.getHost().port
+        await spare.stopListening()
+        self.assertEqual((await self.open(port=port)).failure, (2, "refused"))
+
+    async def test_what_the_site_owner_denies_is_denied(self):
+        self.connector(self.token(), allow=())
+        await self.attached()
+        self.assertEqual((await self.open()).failure, (1, "denied"))
+
+    async def test_a_second_start_needs_no_token(self):
+        directory = self.mktemp()
+        token = self.token()
+        first = self.connector(token, directory)
+        await self.attached()
+        await self.stop(first)
+        for again in (None, token):
+            second = self.connector(again, directory)
+            await self.attached()
+            self.assertEqual(second.membership.connector_id, "con_1")
+            await self.stop(second)
+            await self.attached(0)
+
+    async def test_a_lost_link_comes_back_and_its_streams_end_meanwhile(self):
+        self.connector(self.token())
+        await self.attached()
+        stream = await self.open()
+        for link in self.pod.links.attached:
+            link.protocol.transport.abortConnection()
+        await until(lambda: stream.end is not None)
+        self.assertFalse(stream.end[0])
+        await self.attached()
+        await self.assert_echoes(await self.open())
+
+    async def test_a_pod_that_was_killed_is_found_again(self):
+        self.connector(self.token())
+        await self.attached()
+        port = self.pod.address.port
+        await self.pod.stop()
+        again = self.start_pod(port)
+        await self.attached(pod=again)
+
+    async def test_a_connector_that_joined_before_waits_for_its_pod(self):
+        token = self.token()
+        port = self.pod.address.port
+        await self.pod.stop()
+        self.connector(token)
+        again = self.start_pod(port)
+        await self.attached(pod=again)
+        self.assertEqual(self.fatal, [])
+
+    async def test_channels_spread_and_survive_the_loss_of_the_other_connector(self):
+        first = self.connector(self.token(1))
+        self.connector(self.token(2))
+        await self.attached(4)
+        streams = [await self.open() for _ in range(4)]
+        self.assertEqual({link.load for link in self.pod.links.attached}, {1})
+        first.links.cut("killed")
+        await until(lambda: sum(stream.end is not None for stream in streams) == 2)
+        for stream in streams:
+            if stream.end is None:
+                await self.assert_echoes(stream)
+        await self.assert_echoes(await self.open())
+
+    async def test_pods_are_learnt_and_remembered(self):
+        directory = self.mktemp()
+        other = self.start_pod()
+        self.pod.addresses.append(other.address)
+        first = self.connector(self.token(), directory)
+        await self.attached(pod=other)
+        third = self.start_pod()
+        for pod in (self.pod, other):
+            pod.addresses[:] = [self.pod.address, other.address, third.address]
+            pod.attendant.announce_pods()
+        await self.attached(pod=third)
+        await until(lambda: len(ConnectorState(Path(directory)).load().pods) == 3)
+        await self.stop(first)
+        await self.pod.stop()
+        self.connector(None, directory)
+        await self.attached(pod=third)
+
+    async def test_a_pod_that_is_gone_is_dialled_no_more(self):
+        other = self.start_pod()
+        self.pod.addresses.append(other.address)
+        service = self.connector(self.token())
+        await self.attached(pod=other)
+        self.pod.addresses[:] = [self.pod.address]
+        self.pod.attendant.announce_pods()
+        await until(lambda: service.links._announced == {self.pod.address})
+        await other.stop()
+        await until(lambda: set(service.links._keepers) == {self.pod.address})
+
+    async def test_the_certificate_is_renewed_before_it_ends(self):
+        pod = self.start_pod(lifetime=timedelta(seconds=4))
+        service = self.connector(self.token(pod=pod))
+        await self.attached(pod=pod)
+        first = service.membership.certificate
+        await until(lambda: service.membership.certificate != first)
+        renewed = service.membership.certificate
+        self.assertGreater(renewed.not_valid_after_utc, first.not_valid_after_utc)
+        self.assertEqual(renewed.public_key(), first.public_key())
+        await until(lambda: now() > first.not_valid_after_utc)
+        await pod.attendant.review()
+        self.assertEqual(len(pod.links.attached), 2)
+        for link in pod.links.attached:
+            link.protocol.transport.abortConnection()
+        await self.attached(0, pod)
+        await self.attached(2, pod)
+
+    async def test_a_deleted_connector_is_detached_and_stays_out(self):
+        self.connector(self.token())
+        await self.attached()
+        stream = await self.open()
+        self.registry.delete("con_1")
+        self.pod.links.detach("con_1", "the connector was deleted")
+        self.assertEqual(stream.end, (False, "the connector was deleted"))
+        door = len(self.pod.hearer.heard)
+        came = []
+        active_connector = self.registry.active_connector
+        self.registry.active_connector = lambda *key: came.append(key) or active_connector(*key)
+        await until(lambda: len(came) >= 2)
+        self.assertEqual(len(self.pod.hearer.heard), door)
+
+    async def test_stopping_lets_streams_end(self):
+        service = self.connector(self.token())
+        await self.attached()
+        stream = await self.open()
+        stopping = service.stopService()
+        await until(lambda: self.pod.links.pick(SITE) is None)
+        await self.assert_echoes(stream)
+        self.assertNoResult(stopping)
+        stream.channel.send_eof()
+        await stopping
+        await until(lambda: stream.end is not None)
+        self.assertEqual(stream.end, (True, ""))
+
+    async def test_stopping_cuts_streams_that_do_not_end(self):
+        service = self.connector(self.token(), drain_timeout=0.2)
+        await self.attached()
+        stream = await self.open()
+        await service.stopService()
+        await until(lambda: stream.end is not None)
+        self.assertFalse(stream.end[0])
+
+    async def test_a_pod_that_drains_gets_no_streams_and_keeps_the_old(self):
+        self.connector(self.token())
+        await self.attached()
+        stream = await self.open()
+        self.pod.links.drain()
+        self.assertIsNone(self.pod.links.pick(SITE))
+        await self.assert_echoes(stream)
+
+    async def test_what_can_not_join_says_so_and_changes_nothing(self):
+        other = pki.CertificateAuthority.create(now())
+        used, expired = self.token(1), self.token(2)
+        self.registry.redeem_join_token(used.secret_hash, "somebody else's key")
+        self.registry.create_join_token("con_2", expired.secret, timedelta(0))
+        for token, line in (
+            (used, "has been used"),
+            (expired, "has expired"),
+            (JoinToken(self.pod.address, self.pod.authority.pin, bytes(20)), "doesn't know"),
+            (JoinToken(self.pod.address, other.pin, used.secret), "is for another pod"),
+        ):
+            directory = self.mktemp()
+            service = self.connector(token, directory)
+            await until(lambda: self.fatal)
+            self.assertIn(line, self.fatal.pop())
+            self.assertIsNone(ConnectorState(Path(directory)).load())
+            await self.stop(service)
+
+    async def test_a_pod_of_another_ca_gets_no_link(self):
+        service = self.connector(self.token())
+        await self.attached()
+        port = self.pod.address.port
+        await self.pod.stop()
+        impostor = self.start_pod(port, authority=pki.CertificateAuthority.create(now()))
+        visits = []
+        factory = impostor.port.factory
+        build_protocol = factory.buildProtocol
+        factory.buildProtocol = lambda address: visits.append(address) or build_protocol(address)
+        await until(lambda: len(visits) >= 4)
+        self.assertEqual(impostor.hearer.heard, [])
+        self.assertEqual(service.links.links, ())
