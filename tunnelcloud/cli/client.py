@@ -140,6 +140,16 @@ class Api:
         """Find the id of an object by its name, its email or the id itself."""
         return name if is_id(noun, name) else str(self.resolve(noun, name)["id"])
 
+    def delete_by_id(self, noun: str, path: str, object_id: str) -> None:
+        """Delete an object of a kind that has no names.
+
+        :raise Failed: when the text can't be such an id.
+        """
+        if not is_id(noun, object_id):
+            shows = f"`tunnelcloud {noun.replace('_', '-')} list` shows them"
+            raise Failed(f"{object_id!r} is not an id of this kind; {shows}")
+        self.send("DELETE", f"{path}/{object_id}")
+
     def name_of(self, noun: str, object_id: str) -> str:
         """Give the name behind an id for a person to read, or the id if it is gone."""
         if object_id not in self._names:

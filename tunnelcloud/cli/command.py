@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from tunnelcloud import __version__
+from tunnelcloud.cli import access, credentials
 from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.keys import key
 from tunnelcloud.cli.nouns import NOUNS
 from tunnelcloud.cli.output import one_line
 from tunnelcloud.cli.parameters import DEFAULT_URL, Connection
@@ -58,5 +60,5 @@ def main(ctx: click.Context, url: str, api_token_file: Path | None) -> None:
     ctx.obj = Connection(url, token, api_token_file)
 
 
-for _noun in NOUNS:
-    main.add_command(_noun)
+for _command in (*NOUNS, key, *credentials.COMMANDS, *access.COMMANDS):
+    main.add_command(_command)

@@ -39,6 +39,13 @@ def list_objects(
 ) -> None:
     """Print a list of the API: all of it, or its first C{limit} items."""
     items, cursor = api.pages(path, limit, **query)
+    print_list(api, items, cursor, columns, as_json)
+
+
+def print_list(
+    api: Api, items: list[Object], cursor: str | None, columns: Iterable[Column], as_json: bool
+) -> None:
+    """Print items; C{cursor} is not None when there are more."""
     if as_json:
         print_json({"items": items, "next_cursor": cursor})
         return

@@ -1,0 +1,146 @@
+"""Who may open what: assignments, and why or why not."""
+
+from __future__ import annotations
+
+import click
+
+from tunnelcloud.cli.client import Api, Failed, Object
+from tunnelcloud.cli.crud import list_objects, report_done
+from tunnelcloud.cli.objects import Column
+from tunnelcloud.cli.output import one_line, print_json, print_table
+from tunnelcloud.cli.parameters import Connection, json_option, pass_connection, time
+
+METHODS = click.Choice(("token", "key"))
+_COLUMNS = (
+    Column("user", "user_id", refers="user"),
+    Column("group", "group_id", refers="group"),
+    Column("methods", "methods"),
+    Column("policy", "policy_id", refers="policy"),
+    Column("id", "id"),
+)
+
+
+def _entity(api: Api, user: str | None, group: str | None) -> Object:
+    if user is not None and group is None:
+        return {"user_id": api.resolve_id("user", user)}
+    if group is not None and user is None:
+        return {"group_id": api.resolve_id("group", group)}
+    raise click.UsageError("give either --user or --group")
+
+
+@click.command("assign")
+@click.argument("tunnel")
+@click.option("--user", metavar="USER", help="Who may open it.")
+@click.option("--group", metavar="GROUP", help="Whose members may open it.")
+@click.option(
+    "--method",
+    "methods",
+    type=METHODS,
+    multiple=True,
+    required=True,
+    help="By which login; both means either.",
+)
+@click.option("--policy", metavar="POLICY", help="The conditions that must hold.")
+@json_option
+@pass_connection
+def assign(
+    connection: Connection,
+    tunnel: str,
+    user: str | None,
+    group: str | None,
+    methods: tuple[str, ...],
+    policy: str | None,
+    as_json: bool,
+) -> None:
+    """Let a user or a group open a tunnel."""
+    api = connection.open()
+    body = _entity(api, user, group) | {"methods": list(dict.fromkeys(methods))}
+    if policy is not None:
+        body["policy_id"] = api.resolve_id("policy", policy)
+    made = api.send("POST", f"tunnels/{api.resolve_id('tunnel', tunnel)}/assignments", body)
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(one_line(f"assigned {tunnel} to {user or group} ({made['id']})"))
+
+
+@click.command("unassign")
+@click.argument("tunnel")
+@click.option("--user", metavar="USER", help="Who may not open it any more.")
+@click.option("--group", metavar="GROUP", help="Whose members may not open it any more.")
+@json_option
+@pass_connection
+def unassign(
+    connection: Connection, tunnel: str, user: str | None, group: str | None, as_json: bool
+) -> None:
+    """Take a tunnel away from a user or a group; what it kept open ends."""
+    api = connection.open()
+    [(field, wanted)] = _entity(api, user, group).items()
+    path = f"tunnels/{api.resolve_id('tunnel', tunnel)}/assignments"
+    found = [item["id"] for item in api.each(path) if item.get(field) == wanted]
+    if not found:
+        raise Failed(f"{tunnel} is not assigned to {user or group}")
+    for assignment_id in found:
+        api.send("DELETE", f"{path}/{assignment_id}")
+    report_done(f"{tunnel} is no longer assigned to {user or group}", as_json)
+
+
+@click.command("assignments")
+@click.argument("tunnel")
+@json_option
+@pass_connection
+def assignments(connection: Connection, tunnel: str, as_json: bool) -> None:
+    """List who may open a tunnel."""
+    api = connection.open()
+    path = f"tunnels/{api.resolve_id('tunnel', tunnel)}/assignments"
+    list_objects(api, path, _COLUMNS, as_json)
+
+
+@click.command("explain")
+@click.argument("user")
+@click.argument("tunnel")
+@click.option("--port", type=click.IntRange(1, 65535), required=True, help="The target's port.")
+@click.option("--method", type=METHODS, required=True, help="The login it is asked for.")
+@click.option("--source-ip", help="The address the user connects from.")
+@click.option("--at", type=time, help="When, if not now.")
+@json_option
+@pass_connection
+def explain(
+    connection: Connection,
+    user: str,
+    tunnel: str,
+    port: int,
+    method: str,
+    source_ip: str | None,
+    at: str | None,
+    as_json: bool,
+) -> None:
+    """Tell whether a user may open a tunnel, and each rule that led to it.
+
+    The exit status is 0 whichever the answer is.
+    """
+    question = {
+        "user": user,
+        "tunnel": tunnel,
+        "port": port,
+        "method": method,
+        "source_ip": source_ip,
+        "at": at,
+    }
+    asked = {key: value for key, value in question.items() if value is not None}
+    answer = connection.open().send("POST", "explain", asked)
+    if as_json:
+        print_json(answer)
+        return
+    verdict = "allowed" if answer["allowed"] else f"refused: {answer['reason']}"
+    click.echo(one_line(verdict) + "\n")
+    print_table(
+        ("rule", "passed", "because"),
+        (
+            (rule["rule"], "yes" if rule["passed"] else "NO", rule["text"])
+            for rule in answer["rules"]
+        ),
+    )
+
+
+COMMANDS = (assign, unassign, assignments, explain)

@@ -1,0 +1,147 @@
+"""What opens a session or the API: one-time tokens and API tokens."""
+
+from __future__ import annotations
+
+import click
+
+from tunnelcloud.cli.client import Object
+from tunnelcloud.cli.crud import list_objects, report_done
+from tunnelcloud.cli.objects import ROLES, Column
+from tunnelcloud.cli.output import print_fields, print_json, shown_time
+from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
+
+_USER = Column("user", "user_id", refers="user")
+_CREATED = Column("created", "created_at", shown_time)
+_EXPIRES = Column("expires", "expires_at", shown_time)
+_ID = Column("id", "id")
+_TOKEN_COLUMNS = (
+    _USER,
+    Column("tunnel", "tunnel_id", refers="tunnel"),
+    Column("sessions", "sessions"),
+    Column("used", "used_at", shown_time),
+    _EXPIRES,
+    Column("revoked", "revoked_at", shown_time),
+    _ID,
+)
+_API_TOKEN_COLUMNS = (
+    Column("title", "title"),
+    Column("role", "role"),
+    _USER,
+    _CREATED,
+    _EXPIRES,
+    Column("last used", "last_used_at", shown_time),
+    _ID,
+)
+
+
+@click.group("token")
+def token() -> None:
+    """One-time tokens, each good for one SSH session."""
+
+
+@token.command("create")
+@click.argument("user")
+@click.option("--tunnel", metavar="TUNNEL", help="The only tunnel it opens.")
+@click.option(
+    "--sessions", type=count, help="SSH sessions it opens, where the tunnel's policy lets it."
+)
+@json_option
+@pass_connection
+def create_token(
+    connection: Connection, user: str, tunnel: str | None, sessions: int | None, as_json: bool
+) -> None:
+    """Make a token and the ssh command that uses it; it is shown this once."""
+    api = connection.open()
+    body: Object = {"user_id": api.resolve_id("user", user)}
+    if tunnel is not None:
+        body["tunnel_id"] = api.resolve_id("tunnel", tunnel)
+    if sessions is not None:
+        body["sessions"] = sessions
+    made = api.send("POST", "tokens", body)
+    if as_json:
+        print_json(made)
+        return
+    print_fields(
+        {
+            "token": made["token"],
+            "good until": shown_time(made["expires_at"]),
+            "command": made["command"],
+        }
+    )
+
+
+@token.command("list")
+@click.option("--user", metavar="USER", help="Only this user's.")
+@click.option("--limit", type=count, default=50, show_default=True, help="Only the first ones.")
+@json_option
+@pass_connection
+def list_tokens(connection: Connection, user: str | None, limit: int, as_json: bool) -> None:
+    """List tokens, without their secrets."""
+    api = connection.open()
+    user_id = api.resolve_id("user", user) if user is not None else None
+    list_objects(api, "tokens", _TOKEN_COLUMNS, as_json, limit, user_id=user_id)
+
+
+@token.command("revoke")
+@click.argument("token_id", metavar="ID")
+@json_option
+@pass_connection
+def revoke_token(connection: Connection, token_id: str, as_json: bool) -> None:
+    """Make a token worthless."""
+    connection.open().delete_by_id("token", "tokens", token_id)
+    report_done(f"revoked {token_id}", as_json)
+
+
+@click.group("api-token")
+def api_token() -> None:
+    """Bearer tokens of the API."""
+
+
+@api_token.command("create")
+@click.option("--title", required=True, help="What it is for.")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What its bearer may do.")
+@click.option("--user", metavar="USER", help="The user it stands for.")
+@click.option("--expires", type=time, help="When it stops being good.")
+@json_option
+@pass_connection
+def create_api_token(
+    connection: Connection,
+    title: str,
+    role: str,
+    user: str | None,
+    expires: str | None,
+    as_json: bool,
+) -> None:
+    """Make an API token; it is shown this once."""
+    api = connection.open()
+    body: Object = {"title": title, "role": role}
+    if user is not None:
+        body["user_id"] = api.resolve_id("user", user)
+    if expires is not None:
+        body["expires_at"] = expires
+    made = api.send("POST", "api-tokens", body)
+    if as_json:
+        print_json(made)
+    else:
+        print_fields({"API token": made["token"], "id": made["id"]})
+
+
+@api_token.command("list")
+@json_option
+@pass_connection
+def list_api_tokens(connection: Connection, as_json: bool) -> None:
+    """List API tokens, without their secrets."""
+    list_objects(connection.open(), "api-tokens", _API_TOKEN_COLUMNS, as_json)
+
+
+@api_token.command("delete")
+@click.argument("token_id", metavar="ID")
+@json_option
+@pass_connection
+def delete_api_token(connection: Connection, token_id: str, as_json: bool) -> None:
+    """Make an API token worthless."""
+    connection.open().delete_by_id("api_token", "api-tokens", token_id)
+    report_done(f"deleted {token_id}", as_json)
+
+
+COMMANDS = (token, api_token)
