@@ -52,6 +52,7 @@ class FakeApi:
         self.members = {}
         self.explained = EXPLAINED
         self.override = None
+        self.away = False
         self._made = 0
 
     def __enter__(self):
@@ -165,6 +166,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(raw) if raw else None
         path = parts.path.removeprefix("/api/v1/")
         self.fake.requests.append((self.command, path, dict(query), body))
+        if self.fake.away:
+            self.close_connection = True
+            return
         if self.fake.override is not None:
             self.send(*self.fake.override)
             return

@@ -78,6 +78,12 @@ class RefusalTests(CommandTestCase):
         line = self.refusal(422, f'{{"detail": "name: too long", {errors}}}')
         self.assertEqual(line, "Error: name: too long")
 
+    def test_not_now(self):
+        self.assertIn(
+            "can't serve now (503): draining", self.refusal(503, '{"detail": "draining"}')
+        )
+        self.assertIn("can't serve now (502)", self.refusal(502, "<html>"))
+
     def test_nothing_told(self):
         self.assertEqual(self.refusal(500, "{}"), "Error: no reason was given")
 

@@ -185,6 +185,9 @@ class Api:
             content = answer.json()
         except (JSONDecodeError, UnicodeDecodeError):
             content = None
+        if answer.status_code in (502, 503, 504):
+            detail = _refusal(answer.status_code, content if isinstance(content, dict) else {})
+            raise Unreachable(f"{self._url} can't serve now ({answer.status_code}): {detail}")
         if not isinstance(content, dict):
             raise Failed(self._stranger_text(f"{answer.status_code} without JSON"))
         if answer.is_success:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tunnelcloud import __version__
-from tunnelcloud.cli import access, credentials
+from tunnelcloud.cli import access, credentials, sessions
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.keys import key
 from tunnelcloud.cli.nouns import NOUNS
@@ -60,5 +60,5 @@ def main(ctx: click.Context, url: str, api_token_file: Path | None) -> None:
     ctx.obj = Connection(url, token, api_token_file)
 
 
-for _command in (*NOUNS, key, *credentials.COMMANDS, *access.COMMANDS):
+for _command in (*NOUNS, key, *credentials.COMMANDS, *access.COMMANDS, *sessions.COMMANDS):
     main.add_command(_command)

@@ -72,7 +72,7 @@ def create_token(
 
 @token.command("list")
 @click.option("--user", metavar="USER", help="Only this user's.")
-@click.option("--limit", type=count, default=50, show_default=True, help="Only the first ones.")
+@click.option("--limit", type=count, default="50", show_default=True, help="Only the first ones.")
 @json_option
 @pass_connection
 def list_tokens(connection: Connection, user: str | None, limit: int, as_json: bool) -> None:

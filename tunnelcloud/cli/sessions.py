@@ -1,0 +1,220 @@
+"""What is and was going on: sessions, their channels, pods, and the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import click
+
+from tunnelcloud.cli.client import Api, Failed, Object, Unreachable, is_id
+from tunnelcloud.cli.crud import list_objects, report_done, show_object
+from tunnelcloud.cli.objects import Column
+from tunnelcloud.cli.output import one_line, print_json, say, shown, shown_bytes, shown_time
+from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection
+
+_POLL_SECONDS = 1.0
+_OVERLAP = timedelta(seconds=5)
+
+_BYTES = (
+    Column("to target", "bytes_to_target", shown_bytes),
+    Column("from target", "bytes_from_target", shown_bytes),
+)
+_SESSION_COLUMNS = (
+    Column("id", "id"),
+    Column("user", "user_id", refers="user"),
+    Column("method", "method"),
+    Column("source", "source_ip"),
+    Column("started", "started_at", shown_time),
+    Column("ended", "ended_at", shown_time),
+    *_BYTES,
+    Column("end reason", "end_reason"),
+)
+_CHANNEL_COLUMNS = (
+    Column("tunnel", "tunnel_id", refers="tunnel"),
+    Column("destination", "destination"),
+    Column("port", "port"),
+    Column("connector", "connector_id", refers="connector"),
+    Column("opened", "opened_at", shown_time),
+    Column("closed", "closed_at", shown_time),
+    *_BYTES,
+    Column("close reason", "close_reason"),
+)
+_POD_COLUMNS = (
+    Column("name", "name"),
+    Column("version", "version"),
+    Column("ssh", "ssh_address"),
+    Column("connectors", "connectors_address"),
+    Column("last seen", "last_seen_at", shown_time),
+    Column("draining", "draining"),
+)
+_limit = click.option("--limit", type=count, default="50", show_default=True, help="How many.")
+
+
+@click.group("session")
+def session() -> None:
+    """SSH connections that logged in, open and past."""
+
+
+@session.command("list")
+@click.option("--user", metavar="USER", help="Only this user's.")
+@click.option("--live", is_flag=True, help="Only those that are open.")
+@_limit
+@json_option
+@pass_connection
+def list_sessions(
+    connection: Connection, user: str | None, live: bool, limit: int, as_json: bool
+) -> None:
+    """List sessions, the latest first."""
+    api = connection.open()
+    user_id = api.resolve_id("user", user) if user is not None else None
+    wanted = {"user_id": user_id, "live": True if live else None}
+    list_objects(api, "sessions", _SESSION_COLUMNS, as_json, limit, **wanted)
+
+
+def _path(session_id: str) -> str:
+    if not is_id("session", session_id):
+        shows = "`tunnelcloud session list` shows them"
+        raise Failed(f"{session_id!r} is not the id of a session; {shows}")
+    return f"sessions/{session_id}"
+
+
+@session.command("show")
+@click.argument("session_id", metavar="ID")
+@json_option
+@pass_connection
+def show_session(connection: Connection, session_id: str, as_json: bool) -> None:
+    """Show a session."""
+    api = connection.open()
+    found = api.get(_path(session_id))
+    if as_json:
+        print_json(found)
+    else:
+        show_object(api, _SESSION_COLUMNS, found)
+
+
+@session.command("channels")
+@click.argument("session_id", metavar="ID")
+@json_option
+@pass_connection
+def list_channels(connection: Connection, session_id: str, as_json: bool) -> None:
+    """List the forwarded connections of a session."""
+    path = f"{_path(session_id)}/channels"
+    list_objects(connection.open(), path, _CHANNEL_COLUMNS, as_json)
+
+
+@session.command("end")
+@click.argument("session_id", metavar="ID")
+@json_option
+@pass_connection
+def end_session(connection: Connection, session_id: str, as_json: bool) -> None:
+    """End a session, on whichever pod it is."""
+    connection.open().send("DELETE", _path(session_id))
+    report_done(f"ended {session_id}", as_json)
+
+
+@click.group("pod")
+def pod() -> None:
+    """The gateways."""
+
+
+@pod.command("list")
+@json_option
+@pass_connection
+def list_pods(connection: Connection, as_json: bool) -> None:
+    """List the pods and where they are reached."""
+    list_objects(connection.open(), "pods", _POD_COLUMNS, as_json)
+
+
+@click.command("audit")
+@click.option("--event", help="Only this kind, such as login.refused.")
+@click.option("--user", metavar="USER", help="Only what was done to or for this user.")
+@click.option("--tunnel", metavar="TUNNEL", help="Only what concerns this tunnel.")
+@click.option("--follow", is_flag=True, help="Go on with what happens, until Ctrl-C.")
+@_limit
+@json_option
+@pass_connection
+def audit(
+    connection: Connection,
+    event: str | None,
+    user: str | None,
+    tunnel: str | None,
+    follow: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show what happened last, the latest at the bottom.
+
+    With --json the API's list, the latest first; with --follow one event a line.
+    """
+    api = connection.open()
+    wanted: Object = {
+        "event": event,
+        "user_id": api.resolve_id("user", user) if user is not None else None,
+        "tunnel_id": api.resolve_id("tunnel", tunnel) if tunnel is not None else None,
+    }
+    items, cursor = api.pages("audit", limit, **wanted)
+    if as_json and not follow:
+        print_json({"items": items, "next_cursor": cursor})
+        return
+    for item in reversed(items):
+        _print_event(item, as_json)
+    if not follow:
+        return
+    try:
+        for item in _following(connection, api, wanted, items):
+            _print_event(item, as_json)
+    except KeyboardInterrupt:
+        return
+
+
+def _following(
+    connection: Connection, api: Api, wanted: Object, items: list[Object]
+) -> Iterator[Object]:
+    """Give what happens from now on, in order; a pod that is away is waited for.
+
+    Events of different pods may be written in another order than they are dated, so each look
+    goes back a little and leaves out what it has given.
+    """
+    given = {item["id"]: item["at"] for item in items}
+    away = False
+    while True:
+        connection.wait(_POLL_SECONDS)
+        since = _shortly_before(max(given.values(), default=None))
+        try:
+            found, _ = api.pages("audit", order="oldest", since=since, **wanted)
+        except Unreachable as error:
+            if not away:
+                say(f"{error} (trying on)")
+            away = True
+            continue
+        away = False
+        for item in found:
+            if item["id"] not in given:
+                yield item
+        given = {item["id"]: item["at"] for item in found} or given
+
+
+def _shortly_before(at: str | None) -> str | None:
+    return (datetime.fromisoformat(at) - _OVERLAP).isoformat() if at is not None else None
+
+
+def _print_event(item: Object, as_json: bool) -> None:
+    if as_json:
+        print_json(item, indent=None)
+        return
+    actor = item.get("actor")
+    who = item.get("user_name") or item.get("user_id") or actor
+    words = [
+        shown_time(item["at"]),
+        f"{item['event']:<24}",
+        shown(who),
+        shown(item.get("tunnel_name") or item.get("tunnel_id")),
+        shown(item.get("source_ip")),
+        shown(item.get("data")),
+        f"by {actor}" if actor and actor != who else "",
+    ]
+    click.echo(one_line("  ".join(word for word in words if word)))
+
+
+COMMANDS = (session, pod, audit)
