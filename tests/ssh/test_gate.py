@@ -64,7 +64,7 @@ STATES = {
     Phase.FIRST_KEX: (first_kex, {1, 30}),
     Phase.FIRST_NEWKEYS: (first_newkeys, {1, 21}),
     Phase.SERVICE: (service, NOISE | {5, 7}),
-    Phase.LOGIN: (login, NOISE | {50, 61}),
+    Phase.LOGIN: (login, NOISE | {5, 50, 61}),
     Phase.OPEN: (opened, NOISE | OPEN | {20}),
     Phase.REKEY: (rekey, NOISE | {30}),
     Phase.REKEY_NEWKEYS: (rekey_newkeys, {1, 21}),

@@ -156,6 +156,26 @@ class MethodTests(SynchronousTestCase):
             self.client.send_token("wrong")
         self.assertEqual(self.client.disconnected(), "too many failed logins")
 
+    def test_service_asked_for_again(self) -> None:
+        """Asking for the login service before every attempt, as paramiko does, resets nothing."""
+        request = b"\x05" + pack_string(b"ssh-userauth")
+        for _ in range(5):
+            self.client.send_token("wrong")
+            self.failed()
+            self.client.send(request)
+            self.assertEqual(self.client.expect(6), pack_string(b"ssh-userauth"))
+        self.client.send_token("wrong")
+        self.assertEqual(self.client.disconnected(), "too many failed logins")
+
+    def test_service_asked_for_without_end(self) -> None:
+        """Twenty-six times are enough."""
+        request = b"\x05" + pack_string(b"ssh-userauth")
+        for _ in range(25):
+            self.client.send(request)
+        self.assertFalse(self.client.socket.disconnecting)
+        self.client.send(request)
+        self.assertEqual(self.client.disconnected(), "too many service requests")
+
 
 class DelayedVerdictTests(SynchronousTestCase):
     """Verdicts that take their time."""

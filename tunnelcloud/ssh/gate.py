@@ -5,6 +5,8 @@ it takes service and login requests before there are keys, and any number of KEX
 
 - Until the first keys are in use nothing but key exchange messages may come, whether or not the
   client asked for strict kex: nobody can slip a message in before the encryption starts.
+- paramiko asks for the login service anew before every attempt; that is granted, but it resets
+  nothing and is counted.
 - Login requests belong between SERVICE_ACCEPT and USERAUTH_SUCCESS, and nowhere else.
 - When this side starts a rekey, what the client had sent before it saw our KEXINIT may still
   arrive; the list narrows with the client's own KEXINIT.
@@ -71,7 +73,7 @@ LISTED: dict[Phase, frozenset[int]] = {
     Phase.FIRST_KEX: frozenset((MSG_DISCONNECT, MSG_KEXDH_INIT)),
     Phase.FIRST_NEWKEYS: frozenset((MSG_DISCONNECT, MSG_NEWKEYS)),
     Phase.SERVICE: _NOISE | {MSG_SERVICE_REQUEST, MSG_EXT_INFO},
-    Phase.LOGIN: _NOISE | {MSG_USERAUTH_REQUEST, MSG_USERAUTH_INFO_RESPONSE},
+    Phase.LOGIN: _NOISE | {MSG_SERVICE_REQUEST, MSG_USERAUTH_REQUEST, MSG_USERAUTH_INFO_RESPONSE},
     Phase.OPEN: _NOISE | _CONNECTION | {MSG_KEXINIT},
     Phase.REKEY: _NOISE | {MSG_KEXDH_INIT},
     Phase.REKEY_NEWKEYS: frozenset((MSG_DISCONNECT, MSG_NEWKEYS)),

@@ -108,6 +108,7 @@ class FrontDoorTransport(Wire):
         self._strict = False
         self._kexinit_sent = False
         self._wants_extensions = False
+        self._service_requests = 0
         self._next_keys: tuple[bytes, bytes, bytes]
         self._proxy = ProxyHeader()
 
@@ -344,15 +345,22 @@ class FrontDoorTransport(Wire):
     # Services.
 
     def ssh_SERVICE_REQUEST(self, packet: bytes) -> None:
-        """Start the login, once."""
+        """Start the login, once; asking again resets nothing.
+
+        paramiko asks before every attempt, so there may be as many requests as attempts.
+        """
         reader = Reader(packet)
         name = reader.string()
         reader.end()
         if name != b"ssh-userauth":
             raise WireError(f"no service {escape(name)!r}", DISCONNECT_SERVICE_NOT_AVAILABLE)
-        self.phase = Phase.LOGIN
+        self._service_requests += 1
+        if self._service_requests > self.limits.key_queries + self.limits.login_failures:
+            raise WireError("too many service requests")
         self.sendPacket(MSG_SERVICE_ACCEPT, NS(name))
-        self.setService(self.factory.login_service())
+        if self.phase is Phase.SERVICE:
+            self.phase = Phase.LOGIN
+            self.setService(self.factory.login_service())
 
     def logged_in(self, service: SSHService) -> None:
         """Send USERAUTH_SUCCESS and open the connection for C{service}."""

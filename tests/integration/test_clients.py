@@ -1,0 +1,313 @@
+"""The SSH clients people have: each logs in with a key and with a token, and moves data.
+
+Every transfer crosses several rekeys, and every client that has AES-GCM is steered to it.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.conch.ssh.keys import FingerprintFormats, Key
+from twisted.trial.unittest import SkipTest
+
+from tests.integration.front_door import FrontDoorCase, Knocker, program
+from tests.ssh.fakes import HOST_KEY, RSA_HOST_KEY, TOKEN
+from tunnelcloud.ssh.algorithms import AES_GCM
+from tunnelcloud.ssh.limits import Limits
+
+PAYLOAD = os.urandom(2_000_000)
+REKEYS = Limits(rekey_bytes=400_000)
+CHACHA = b"chacha20-poly1305@openssh.com"
+_DIGEST = HOST_KEY.public().fingerprint(format=FingerprintFormats.SHA256_BASE64)
+FINGERPRINT = "SHA256:" + _DIGEST.rstrip("=")
+
+
+class ClientCase(FrontDoorCase):
+    """What every client's test ends with."""
+
+    limits = REKEYS
+
+    def served(self, method: str, ciphers: Sequence[bytes] = AES_GCM, rekeys: int = 2) -> None:
+        """One session was opened, by this method, with these ciphers, and rekeyed."""
+        session = list(self.pod.access.sessions)[-1]
+        self.assertEqual(bool(self.pod.access.spent), method == "token")
+        connection = [each for each in self.connections if each.exchanges][-1]
+        self.assertIn(connection.agreement.cipher_in, ciphers)
+        self.assertIn(connection.agreement.cipher_out, ciphers)
+        self.assertGreaterEqual(connection.exchanges, 1 + rekeys)
+        self.assertEqual(self.pod.realm.avatars[session].echoes[0].received, len(PAYLOAD))
+
+    def same(self, process: Knocker) -> None:
+        """The process gave back what it was fed."""
+        self.assertEqual(len(process.out), len(PAYLOAD), bytes(process.errors))
+        self.assertTrue(process.out == PAYLOAD, "the bytes differ")
+
+
+class OpenSSHTests(ClientCase):
+    """OpenSSH's ssh."""
+
+    def command(self, *options: object) -> list[object]:
+        known = self.folder / "known_hosts"
+        public = HOST_KEY.public().toString("OPENSSH").decode()
+        known.write_text(f"[127.0.0.1]:{self.port} {public}\n")
+        fixed = ["ssh", "-F", "none", "-o", f"UserKnownHostsFile={known}", "-p", self.port]
+        return [*fixed, "-o", "StrictHostKeyChecking=yes", *options, "alice@127.0.0.1"]
+
+    async def test_key(self) -> None:
+        """With a key."""
+        only = ("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-i", self.key_file)
+        process = await self.run_program(
+            self.command("-W", "echo:7", *only), PAYLOAD, keep_open=True
+        )
+        self.same(process)
+        self.served("key")
+
+    async def test_token(self) -> None:
+        """With a token, half-closing: the prompt is the contract's."""
+        off = ("-o", "PubkeyAuthentication=no")
+        process = await self.run_program(
+            self.command("-W", "echo:7", *off), PAYLOAD, **self.askpass()
+        )
+        self.same(process)
+        self.served("token")
+        prompts = (self.folder / "prompts").read_text()
+        self.assertEqual(prompts, "(alice@127.0.0.1) One-time token: |")
+
+    async def test_token_behind_keys(self) -> None:
+        """With a token, though an agent offers eight keys and there is an unrelated file."""
+        agent = await self.start_agent(8)
+        process = await self.run_program(
+            self.command("-W", "echo:7", "-i", self.folder / "other-0"),
+            PAYLOAD,
+            SSH_AUTH_SOCK=agent,
+            **self.askpass(),
+        )
+        self.same(process)
+        self.served("token")
+        self.assertGreaterEqual(len(self.pod.access.offers), 8)
+
+    async def test_every_cipher(self) -> None:
+        """Each cipher and MAC on offer, with rekeys, against OpenSSH's own."""
+        for cipher, mac in (
+            (AES_GCM[1], ""),
+            (CHACHA, ""),
+            (b"aes128-ctr", "hmac-sha2-256-etm@openssh.com"),
+            (b"aes192-ctr", "hmac-sha2-512-etm@openssh.com"),
+            (b"aes256-ctr", "hmac-sha2-256-etm@openssh.com"),
+        ):
+            macs = ("-o", f"MACs={mac}") if mac else ()
+            only = ("-o", "IdentitiesOnly=yes", "-i", self.key_file, "-c", cipher.decode(), *macs)
+            process = await self.run_program(
+                self.command("-W", "echo:7", *only), PAYLOAD, keep_open=True
+            )
+            self.same(process)
+            connection = self.connections[-1]
+            self.assertEqual(connection.agreement.cipher_in, cipher)
+            self.assertEqual(connection.agreement.mac_in, mac.encode())
+            self.assertGreaterEqual(connection.exchanges, 3)
+
+    async def test_rekey_by_client(self) -> None:
+        """Rekeys that the client asks for."""
+        only = ("-o", "IdentitiesOnly=yes", "-i", self.key_file, "-o", "RekeyLimit=200K")
+        process = await self.run_program(
+            self.command("-W", "echo:7", *only), PAYLOAD, keep_open=True
+        )
+        self.same(process)
+        self.assertGreaterEqual(self.connections[0].exchanges, 5)
+
+    async def test_rsa_host_key(self) -> None:
+        """The RSA host key, for clients that know no other."""
+        only = ("-o", "IdentitiesOnly=yes", "-i", self.key_file)
+        command = self.command("-o", "HostKeyAlgorithms=rsa-sha2-256", *only)
+        known = self.folder / "known_hosts"
+        public = RSA_HOST_KEY.public().toString("OPENSSH").decode()
+        known.write_text(f"[127.0.0.1]:{self.port} {public}\n")
+        process = await self.run_program([*command, "ls"])
+        self.assertEqual(process.status, 0, bytes(process.errors))
+        self.assertEqual(self.connections[0].agreement.host_key, b"rsa-sha2-256")
+
+    async def test_user_key_types(self) -> None:
+        """RSA and ECDSA keys made by ssh-keygen."""
+        for kind in ("rsa", "ecdsa"):
+            path = self.folder / kind
+            await self.run_program(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path])
+            public = Key.fromString(path.with_suffix(".pub").read_bytes())
+            self.pod.access.keys[public.blob()] = "alice"
+            only = ("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-i", path)
+            process = await self.run_program([*self.command(*only), "ls"])
+            self.assertEqual(process.status, 0, bytes(process.errors))
+
+    async def test_spent_token(self) -> None:
+        """A token that was used says so where the user sees it."""
+        self.pod.access.spent.add(TOKEN)
+        process = await self.run_program(
+            [*self.command("-o", "PubkeyAuthentication=no"), "ls"], **self.askpass()
+        )
+        self.assertEqual(process.status, 255)
+        self.assertIn(b"this token was used at 12:00", process.errors)
+        self.assertIn(b"Permission denied", process.errors)
+
+    async def test_greeting(self) -> None:
+        """The tunnels, a terminal, the usage's exit status, and a refused forward's reason."""
+        only = ("-o", "IdentitiesOnly=yes", "-i", self.key_file)
+        process = await self.run_program([*self.command(*only, "-tt"), "ls"])
+        self.assertIn("db   Ready", process.out.decode())
+        self.assertIn(b"\r\n", process.out)
+        process = await self.run_program([*self.command(*only), "nonsense"])
+        self.assertEqual(process.status, 2)
+        process = await self.run_program(self.command(*only, "-W", "db:1"))
+        self.assertIn(b"echo: port 7 is published", process.errors)
+
+    async def test_ended_by_the_pod(self) -> None:
+        """The reason for a session's end is printed."""
+        only = ("-o", "IdentitiesOnly=yes", "-i", self.key_file)
+        requested = self.pod.realm.requestAvatar
+
+        def request(*arguments: Any) -> Any:
+            interface, avatar, logout = requested(*arguments)
+            avatar.attached = lambda connection: connection.end("alice was blocked")
+            return interface, avatar, logout
+
+        self.pod.realm.requestAvatar = request
+        process = await self.run_program(self.command(*only), keep_open=True, feed=b"x")
+        self.assertEqual(process.status, 255)
+        self.assertIn(b"alice was blocked", process.errors)
+
+
+class PlinkTests(ClientCase):
+    """PuTTY's plink."""
+
+    def command(self, *options: object) -> list[object]:
+        fixed = ["plink", "-batch", "-hostkey", FINGERPRINT, "-P", self.port, "-l", "alice"]
+        return [*fixed, *options, "-nc", "echo:7", "127.0.0.1"]
+
+    async def test_key(self) -> None:
+        """With a key in PuTTY's format."""
+        ppk = self.folder / "alice.ppk"
+        made = await self.run_program(["puttygen", self.key_file, "-o", ppk])
+        self.assertEqual(made.status, 0, bytes(made.errors))
+        process = await self.run_program(self.command("-i", ppk), PAYLOAD, keep_open=True)
+        self.same(process)
+        self.served("key")
+
+    async def test_token(self) -> None:
+        """With a token as password, behind an agent's eight keys."""
+        agent = await self.start_agent(8)
+        process = await self.run_program(
+            self.command("-pw", TOKEN), PAYLOAD, keep_open=True, SSH_AUTH_SOCK=agent
+        )
+        self.same(process)
+        self.served("token")
+
+
+class DropbearTests(ClientCase):
+    """Dropbear's dbclient, which has no AES-GCM in Debian 12."""
+
+    def command(self, *options: object) -> list[object]:
+        fixed = ["dbclient", "-y", "-y", "-p", self.port, "-l", "alice"]
+        return [*fixed, *options, "-B", "echo:7", "127.0.0.1"]
+
+    async def test_key(self) -> None:
+        """With a key in dropbear's format."""
+        key = self.folder / "alice.db"
+        words = ["dropbearconvert", "openssh", "dropbear", self.key_file, key]
+        made = await self.run_program(words)
+        self.assertEqual(made.status, 0, bytes(made.errors))
+        process = await self.run_program(self.command("-i", key), PAYLOAD, keep_open=True)
+        self.same(process)
+        self.served("key", [CHACHA])
+
+    async def test_token(self) -> None:
+        """With a token as password."""
+        process = await self.run_program(
+            self.command(), PAYLOAD, keep_open=True, DROPBEAR_PASSWORD=TOKEN
+        )
+        self.same(process)
+        self.served("token", [CHACHA])
+
+
+class LibraryTests(ClientCase):
+    """Libraries, each in a process of its own."""
+
+    ciphers = (*AES_GCM, CHACHA, b"aes128-ctr", b"aes192-ctr", b"aes256-ctr")
+
+    def library(
+        self,
+        name: str,
+        method: str,
+        python: str = sys.executable,
+        **environment: object,
+    ) -> Coroutine[Any, Any, Knocker]:
+        secret = self.key_file if method == "key" else TOKEN
+        script = Path(__file__).with_name("library_clients.py")
+        return self.run_program(
+            [python, script, name, self.port, method, secret, len(PAYLOAD)], **environment
+        )
+
+    def whole(self, process: Knocker) -> None:
+        self.assertEqual(process.out, b"whole\n", bytes(process.errors))
+
+    async def both(self, name: str, module: str, ciphers: Sequence[bytes] = AES_GCM) -> None:
+        if importlib.util.find_spec(module) is None:
+            raise SkipTest(f"{name} is not installed")
+        agent = await self.start_agent(8)
+        for method in ("key", "token"):
+            process = await self.library(name, method, SSH_AUTH_SOCK=agent)
+            self.whole(process)
+            self.served(method, ciphers)
+
+    async def test_paramiko(self) -> None:
+        """The current paramiko, behind an agent's eight keys, all of which it signs with."""
+        await self.both("paramiko", "paramiko")
+
+    async def test_asyncssh(self) -> None:
+        """asyncssh."""
+        await self.both("asyncssh", "asyncssh")
+
+    async def test_libssh2(self) -> None:
+        """libssh2, by way of ssh2-python."""
+        await self.both("libssh2", "ssh2", (*AES_GCM, CHACHA, b"aes256-ctr"))
+
+    async def test_sshtunnel(self) -> None:
+        """paramiko 3.5 and sshtunnel 0.4, called as pgAdmin calls them."""
+        python = os.environ.get("TUNNELCLOUD_TESTS_PGADMIN_PYTHON")
+        if not python:
+            raise SkipTest("TUNNELCLOUD_TESTS_PGADMIN_PYTHON names no Python with sshtunnel 0.4")
+        for method in ("key", "token"):
+            process = await self.library("sshtunnel", method, python)
+            self.whole(process)
+            self.served(method, self.ciphers)
+
+    async def test_node(self) -> None:
+        """Node's ssh2."""
+        modules = os.environ.get("TUNNELCLOUD_TESTS_NODE_PATH")
+        if not modules:
+            raise SkipTest("TUNNELCLOUD_TESTS_NODE_PATH names no node_modules with ssh2")
+        script = Path(__file__).with_name("node_client.js")
+        for method, secret in (("key", self.key_file), ("token", TOKEN)):
+            process = await self.run_program(
+                ["node", script, self.port, method, secret, len(PAYLOAD)], NODE_PATH=modules
+            )
+            self.whole(process)
+            self.served(method)
+
+
+class AuditTests(FrontDoorCase):
+    """What ssh-audit says."""
+
+    async def test_ssh_audit(self) -> None:
+        """No failure, and no warning but that curve25519 isn't post-quantum."""
+        python = Path(sys.executable)
+        newest = python.with_name("ssh-audit")
+        words = [newest if newest.exists() else program("ssh-audit"), "-n", "--skip-rate-test"]
+        process = await self.run_program([*words, "-p", self.port, "127.0.0.1"])
+        lines = process.out.decode().splitlines()
+        self.assertTrue(any("ssh-ed25519" in line for line in lines), lines)
+        self.assertEqual([line for line in lines if "[fail]" in line], [])
+        warnings = [line for line in lines if "[warn]" in line]
+        for line in warnings:
+            self.assertIn("post-quantum", line)
+            self.assertIn("curve25519-sha256", line)
