@@ -88,6 +88,8 @@ class FakeApi:
 
     def answer(self, method, path, query, body):
         """Decide the status and the object of an answer."""
+        if path == "me":
+            return 200, {"role": "user", "user": self.objects("users")[0]}
         if path == "explain":
             return 200, self.explained
         match = re.fullmatch(r"groups/([^/]+)/members/([^/]+)", path)
@@ -138,7 +140,7 @@ class FakeApi:
         name = body.get("name")
         if name is not None and any(item.get("name") == name for item in self.objects(path)):
             raise Refused(409, "name: is taken", [{"field": "name", "message": "is taken"}])
-        if path == "tokens":
+        if path in ("tokens", "me/tokens"):
             secret = {"token": "b" * 26, "expires_at": NOW, "command": "ssh -N tcptunnel@pod"}
             return self.put(path, **body) | secret
         made = self.put(path, **body)

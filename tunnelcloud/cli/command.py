@@ -12,6 +12,7 @@ from tunnelcloud import __version__
 from tunnelcloud.cli import access, credentials, sessions
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.keys import key
+from tunnelcloud.cli.me import me
 from tunnelcloud.cli.nouns import NOUNS
 from tunnelcloud.cli.output import one_line
 from tunnelcloud.cli.parameters import DEFAULT_URL, Connection
@@ -60,5 +61,5 @@ def main(ctx: click.Context, url: str, api_token_file: Path | None) -> None:
     ctx.obj = Connection(url, token, api_token_file)
 
 
-for _command in (*NOUNS, key, *credentials.COMMANDS, *access.COMMANDS, *sessions.COMMANDS):
+for _command in (*NOUNS, key, *credentials.COMMANDS, *access.COMMANDS, *sessions.COMMANDS, me):
     main.add_command(_command)

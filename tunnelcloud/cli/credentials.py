@@ -60,7 +60,12 @@ def create_token(
     made = api.send("POST", "tokens", body)
     if as_json:
         print_json(made)
-        return
+    else:
+        show_new_token(made)
+
+
+def show_new_token(made: Object) -> None:
+    """Print a new one-time token and how it is used."""
     print_fields(
         {
             "token": made["token"],

@@ -1,0 +1,34 @@
+from tests.cli.support import CommandTestCase
+
+
+class OwnTests(CommandTestCase):
+    def setUp(self):
+        super().setUp()
+        self.alice = self.api.put("users", name="alice", email="alice@example.com")
+        self.db = self.api.put("me/tunnels", name="db", methods=["key"], command="ssh -N …")
+
+    def test_show(self):
+        self.assertEqual(self.succeed_json("me", "show"), {"role": "user", "user": self.alice})
+        self.assertRegex(self.succeed("me", "show"), "email +alice@example.com\nrole +user")
+
+    def test_tunnels_with_their_commands(self):
+        self.assertEqual(self.succeed_json("me", "tunnels")["items"], [self.db])
+        self.assertRegex(self.succeed("me", "tunnels"), "db +key +ssh -N …")
+
+    def test_keys_and_sessions(self):
+        key = self.api.put("me/keys", title="laptop")
+        session = self.api.put("me/sessions", ended_at=None)
+        self.assertEqual(self.succeed_json("me", "keys")["items"], [key])
+        self.assertEqual(self.succeed_json("me", "sessions")["items"], [session])
+
+    def test_token(self):
+        self.assertEqual(self.succeed_json("me", "token", "--tunnel", "db")["token"], "b" * 26)
+        self.assertEqual(
+            self.api.requests[-1], ("POST", "me/tokens", {}, {"tunnel_id": self.db["id"]})
+        )
+        self.assertIn("b" * 26, self.succeed("me", "token", "--sessions", "2"))
+        self.assertEqual(self.api.requests[-1][3], {"sessions": 2})
+
+    def test_a_tunnel_of_others(self):
+        line = self.fail_line("me", "token", "--tunnel", "web")
+        self.assertIn("you have no tunnel 'web'", line)

@@ -1,0 +1,107 @@
+"""What any user may do with an API token that stands for them: their tunnels, tokens and keys."""
+
+from __future__ import annotations
+
+import click
+
+from tunnelcloud.cli.client import Api, Failed, Object
+from tunnelcloud.cli.credentials import show_new_token
+from tunnelcloud.cli.crud import list_objects
+from tunnelcloud.cli.objects import Column
+from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
+from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection
+
+_TUNNEL_COLUMNS = (
+    Column("name", "name"),
+    Column("methods", "methods"),
+    Column("ports", "target_ports"),
+    Column("command", "command"),
+)
+_KEY_COLUMNS = (
+    Column("title", "title"),
+    Column("fingerprint", "fingerprint"),
+    Column("expires", "expires_at", shown_time),
+    Column("last used", "last_used_at", shown_time),
+    Column("id", "id"),
+)
+_SESSION_COLUMNS = (
+    Column("id", "id"),
+    Column("method", "method"),
+    Column("source", "source_ip"),
+    Column("started", "started_at", shown_time),
+    Column("ended", "ended_at", shown_time),
+    Column("end reason", "end_reason"),
+)
+
+
+@click.group("me")
+def me() -> None:
+    """What is your own, for API tokens that stand for a user."""
+
+
+@me.command("show")
+@json_option
+@pass_connection
+def show_me(connection: Connection, as_json: bool) -> None:
+    """Show who the API token stands for, and its role."""
+    found = connection.open().get("me")
+    if as_json:
+        print_json(found)
+        return
+    user = found.get("user") or {}
+    fields = {"user": user.get("name"), "email": user.get("email"), "role": found["role"]}
+    print_fields({name: shown(value) for name, value in fields.items()})
+
+
+@me.command("tunnels")
+@json_option
+@pass_connection
+def list_my_tunnels(connection: Connection, as_json: bool) -> None:
+    """List the tunnels you may open, each with its ssh command."""
+    list_objects(connection.open(), "me/tunnels", _TUNNEL_COLUMNS, as_json)
+
+
+@me.command("keys")
+@json_option
+@pass_connection
+def list_my_keys(connection: Connection, as_json: bool) -> None:
+    """List your SSH keys."""
+    list_objects(connection.open(), "me/keys", _KEY_COLUMNS, as_json)
+
+
+@me.command("sessions")
+@click.option("--limit", type=count, default="50", show_default=True, help="How many.")
+@json_option
+@pass_connection
+def list_my_sessions(connection: Connection, limit: int, as_json: bool) -> None:
+    """List your SSH sessions, the latest first."""
+    list_objects(connection.open(), "me/sessions", _SESSION_COLUMNS, as_json, limit)
+
+
+@me.command("token")
+@click.option("--tunnel", metavar="TUNNEL", help="The only tunnel it opens.")
+@click.option("--sessions", type=count, help="SSH sessions it opens, where its policy lets it.")
+@json_option
+@pass_connection
+def make_my_token(
+    connection: Connection, tunnel: str | None, sessions: int | None, as_json: bool
+) -> None:
+    """Make a one-time token for yourself; it is shown this once."""
+    api = connection.open()
+    body: Object = {}
+    if tunnel is not None:
+        body["tunnel_id"] = _my_tunnel(api, tunnel)
+    if sessions is not None:
+        body["sessions"] = sessions
+    made = api.send("POST", "me/tokens", body)
+    if as_json:
+        print_json(made)
+    else:
+        show_new_token(made)
+
+
+def _my_tunnel(api: Api, wanted: str) -> str:
+    for item in api.each("me/tunnels"):
+        if wanted in (item["id"], item["name"]):
+            return str(item["id"])
+    raise Failed(f"you have no tunnel {wanted!r}; `tunnelcloud me tunnels` shows what you have")
