@@ -77,7 +77,7 @@ class MemoryRegistry:
     def record_certificate(self, connector_id, serial, key_fingerprint, not_after):
         if self.down:
             return fail(self.down)
-        self._certificates[serial] = (connector_id, key_fingerprint)
+        self._certificates[serial] = (connector_id, key_fingerprint, not_after)
         self._connectors[connector_id] = evolve(
             self._connectors[connector_id],
             certificate_serial=serial,
@@ -85,10 +85,11 @@ class MemoryRegistry:
         )
         return succeed(None)
 
-    def active_connector(self, connector_id, serial):
+    def active_connector(self, connector_id, key_fingerprint):
         if self.down:
             return fail(self.down)
-        known = self._certificates.get(serial, ("",))[0] == connector_id
+        newest = [kept for kept in self._certificates.values() if kept[1] == key_fingerprint][-1:]
+        known = newest and newest[0][0] == connector_id and self._now() < newest[0][2]
         return succeed(self._connectors.get(connector_id) if known else None)
 
     def seen(self, connector_id, version, at):
@@ -121,12 +122,12 @@ class RegistryContract:
     def problem(self, deferred):
         return self.failureResultOf(deferred, JoinRefused).value.problem
 
-    def record(self, serial, key="key", connector_id="con_1"):
-        later = self.time + timedelta(days=30)
+    def record(self, serial, key="key", connector_id="con_1", days=30):
+        later = self.time + timedelta(days=days)
         self.outcome(self.registry.record_certificate(connector_id, serial, key, later))
 
-    def active(self, serial, connector_id="con_1"):
-        found = self.outcome(self.registry.active_connector(connector_id, serial))
+    def active(self, key="key", connector_id="con_1"):
+        found = self.outcome(self.registry.active_connector(connector_id, key))
         return found and found.id
 
     def redeem(self, key="key", secret_hash=HASH):
@@ -152,25 +153,40 @@ class RegistryContract:
 
     def test_certificates_are_active_until_their_connector_is_deleted(self):
         self.record("a1")
-        self.record("a2")
-        self.assertEqual((self.active("a1"), self.active("a2")), ("con_1", "con_1"))
-        self.assertIsNone(self.active("a3"))
-        self.assertIsNone(self.active("a1", "con_2"))
+        self.assertEqual(self.active(), "con_1")
+        self.assertIsNone(self.active("another key"))
+        self.assertIsNone(self.active("key", "con_2"))
         self.delete("con_1")
-        self.assertIsNone(self.active("a1"))
+        self.assertIsNone(self.active())
+
+    def test_a_key_is_active_as_long_as_its_newest_certificate(self):
+        self.record("a1", days=30)
+        self.time += timedelta(days=20)
+        self.record("a2", days=30)
+        self.time += timedelta(days=20)
+        self.assertEqual(self.active(), "con_1")
+        self.time += timedelta(days=20)
+        self.assertIsNone(self.active())
+
+    def test_a_key_that_joined_twice_is_the_later_connectors(self):
+        self.record("a1")
+        self.time += timedelta(seconds=1)
+        self.record("b1", connector_id="con_2")
+        self.assertIsNone(self.active())
+        self.assertEqual(self.active("key", "con_2"), "con_2")
 
     def test_joining_with_another_key_revokes_what_went_before(self):
         self.record("a1", "old key")
         self.record("b1", "their key", "con_2")
         self.outcome(self.redeem("key"))
         self.record("a2", "key")
-        self.assertIsNone(self.active("a1"))
-        self.assertEqual(self.active("a2"), "con_1")
-        self.assertEqual(self.active("b1", "con_2"), "con_2")
+        self.assertIsNone(self.active("old key"))
+        self.assertEqual(self.active("key"), "con_1")
+        self.assertEqual(self.active("their key", "con_2"), "con_2")
 
     def test_notes_who_was_seen(self):
         self.record("a1")
         self.outcome(self.registry.seen("con_1", "1.2", self.time))
-        found = self.outcome(self.registry.active_connector("con_1", "a1"))
+        found = self.outcome(self.registry.active_connector("con_1", "key"))
         self.assertEqual((found.version, found.last_seen_at), ("1.2", self.time))
         self.outcome(self.registry.seen("nobody", "1.2", self.time))

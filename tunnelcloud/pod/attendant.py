@@ -1,7 +1,7 @@
 """Attends to links as they come: who is it, is it still one of ours, what does it ask for.
 
 A link is attached once its connector was found to be active, and looked after as long as it is
-there: revoked or expired certificates end it, renewals keep it.
+there: it ends when the connector is gone, or the last certificate of its key revoked or expired.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +30,8 @@ from tunnelcloud.pki import (
 from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.links import AttachedLink, Links
 from tunnelcloud.pod.registry import IConnectorRegistry
+
+_NOT_ACTIVE = "the connector was deleted, or its certificate revoked or expired"
 
 _log = Logger()
 
@@ -71,7 +73,7 @@ class Attendant:
         certificate = _certificate(link)
         self._unattached.add(link)
         asking = self.registry.active_connector(
-            connector_id_of(certificate), f"{certificate.serial_number:x}"
+            connector_id_of(certificate), public_key_fingerprint(certificate)
         )
         asking.addCallback(self._admit, link, certificate).addErrback(self._failed, link)
 
@@ -110,14 +112,13 @@ class Attendant:
             return None
         self._unattached.discard(link)
         if connector is None:
-            link.disconnect("the connector was deleted or its certificate revoked")
+            link.disconnect(_NOT_ACTIVE)
             return None
         self.links.attach(
             AttachedLink(
                 protocol=link,
                 connector=connector,
-                serial=f"{certificate.serial_number:x}",
-                certificate_expires_at=certificate.not_valid_after_utc,
+                key_fingerprint=public_key_fingerprint(certificate),
                 attached_at=self.now(),
             )
         )
@@ -133,14 +134,11 @@ class Attendant:
     def _review(self, link: AttachedLink) -> "Deferred[None]":
         def reviewed(connector: Connector | None) -> "Deferred[None]":
             if connector is None:
-                link.protocol.disconnect("the connector was deleted or its certificate revoked")
-            elif self.now() >= link.certificate_expires_at:
-                link.protocol.disconnect("the connector's certificate has expired")
-            else:
-                return self._seen(connector, link.protocol)
-            return succeed(None)
+                link.protocol.disconnect(_NOT_ACTIVE)
+                return succeed(None)
+            return self._seen(connector, link.protocol)
 
-        asking = self.registry.active_connector(link.connector_id, link.serial)
+        asking = self.registry.active_connector(link.connector_id, link.key_fingerprint)
         return asking.addCallback(reviewed).addErrback(_review_failed)
 
     def _seen(self, connector: Connector, link: LinkProtocol) -> "Deferred[None]":
@@ -161,7 +159,7 @@ class Attendant:
             renewing = self.joining.renew(
                 csr.encode("utf-8"),
                 attached.connector_id,
-                public_key_fingerprint(_certificate(link)),
+                attached.key_fingerprint,
             )
         except BadCertificateRequest as error:
             _log.warn(
@@ -175,11 +173,6 @@ class Attendant:
         return {}
 
     def _renewed(self, issued: IssuedCertificate, renewed: AttachedLink) -> None:
-        key = public_key_fingerprint(_certificate(renewed.protocol))
-        for link in self.links.of_connector(renewed.connector_id):
-            if public_key_fingerprint(_certificate(link.protocol)) == key:
-                link.serial = issued.serial
-                link.certificate_expires_at = issued.not_after
         renewed.protocol.request(RENEW, {"certificate": issued.pem.decode("ascii")})
 
 

@@ -39,9 +39,8 @@ class AttachedLink:
 
     protocol: LinkProtocol
     connector: Connector
-    serial: str
-    """Of the certificate that keeps the link: the newest that the connector was given on it."""
-    certificate_expires_at: datetime
+    key_fingerprint: str
+    """Of the key that the connector has shown a certificate for."""
     attached_at: datetime
     picked: int = 0
 

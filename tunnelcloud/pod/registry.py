@@ -30,8 +30,11 @@ class IConnectorRegistry(Interface):
     ) -> "Deferred[None]":
         """Record a certificate before it is handed out: at joining, or at a renewal."""
 
-    def active_connector(connector_id: str, serial: str) -> "Deferred[Connector | None]":
-        """Give a connector, unless it or its certificate of that serial is gone or revoked."""
+    def active_connector(connector_id: str, key_fingerprint: str) -> "Deferred[Connector | None]":
+        """Give a connector, unless it is gone or its key has no good certificate any more.
+
+        A renewal is for the same key, so that a link outlives the certificate it was made with.
+        """
 
     def seen(connector_id: str, version: str, at: datetime) -> "Deferred[None]":
         """Note that a connector is attached, and what software it runs."""

@@ -181,17 +181,22 @@ def record_certificate(
     return CONNECTORS.get(transaction, connector_id)
 
 
-def find_by_certificate(transaction: Transaction, serial: str) -> Connector | None:
-    """Say whose certificate this is; None when it isn't good (any more)."""
+def find_by_certificate(transaction: Transaction, key_fingerprint: str) -> Connector | None:
+    """Say whose key this is; None when no certificate of it is good (any more).
+
+    A renewal is for the same key, so that a link outlives the certificate it was made with.  A
+    key that joined twice is the later connector's.
+    """
     certificates = connector_certificates
     row = transaction.connection.execute(
         CONNECTORS.select()
         .join(certificates, certificates.c.connector_id == table.c.id)
         .where(
-            certificates.c.serial == serial,
+            certificates.c.key_fingerprint == key_fingerprint,
             certificates.c.revoked_at.is_(None),
             certificates.c.expires_at > transaction.now(),
         )
+        .order_by(certificates.c.issued_at.desc())
     ).first()
     return None if row is None else CONNECTORS.make(row)
 
