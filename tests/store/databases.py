@@ -37,6 +37,12 @@ def postgres_server() -> Any:
             shutil.rmtree(directory, ignore_errors=True)
 
         atexit.register(stop)
+        # What the tests write needn't survive the machine, and there is much of it.
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            postgres_execute(f"ALTER SYSTEM SET {setting} = off")
+        postgres_execute("SELECT pg_reload_conf()")
+        postgres_execute("CREATE DATABASE migrated")
+        open_store(server.get_uri("migrated"), Path("/nonexistent")).close()
     return _servers[0]
 
 
@@ -61,12 +67,17 @@ class SQLiteCase(SynchronousTestCase):
 
 
 class PostgresCase(SynchronousTestCase):
-    """A test on a PostgreSQL database of its own."""
+    """A test on a PostgreSQL database of its own.
+
+    :cvar template: what it is a copy of; with C{template0} it is empty.
+    """
+
+    template = "migrated"
 
     def setUp(self) -> None:
         server = postgres_server()
         self.database = f"test_{next(_numbers)}"
-        postgres_execute(f"CREATE DATABASE {self.database}")
+        postgres_execute(f"CREATE DATABASE {self.database} TEMPLATE {self.template}")
         self.addCleanup(postgres_execute, f"DROP DATABASE {self.database} WITH (FORCE)")
         self.url = server.get_uri(self.database)
         self.directory = Path("/nonexistent")

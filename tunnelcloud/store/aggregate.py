@@ -76,6 +76,7 @@ class Aggregate(Generic[E]):
     :ivar references: fields that name an object of another table: its kind and table.
     :ivar filters: what a list can be narrowed by.
     :ivar sorts: what a list can be ordered by; ids come in the order of creation.
+    :ivar identified_by_time: the name of the time that ids sort by.
     :ivar fixed: fields that never change after creation.
     """
 
@@ -87,6 +88,7 @@ class Aggregate(Generic[E]):
     references: Mapping[str, tuple[str, Table]] = field(factory=dict)
     filters: Mapping[str, Filter] = field(factory=dict)
     sorts: Mapping[str, ColumnElement[Any]] = field(factory=dict)
+    identified_by_time: str = "created_at"
     fixed: frozenset[str] = frozenset({"id", "created_at"})
 
     def select(self) -> Select[Any]:
@@ -125,21 +127,23 @@ class Aggregate(Generic[E]):
         *,
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
-        sort: str = "created_at",
+        sort: str | None = None,
         **filters: object,
     ) -> Page[E]:
         """List objects.
 
-        :param sort: a key of L{sorts}, with C{-} in front for descending.
+        :param sort: a key of L{sorts} or the time of creation, with C{-} in front for descending.
         :param filters: keys of L{filters}; one whose value is None doesn't narrow.
         :raise BadCursor: the cursor is not from this list.
         """
+        sort = sort or self.identified_by_time
+        columns = {self.identified_by_time: self.table.c.id, **self.sorts}
         return fetch_page(
             transaction,
             self.filtered(self.select(), filters),
             self.make,
             identity=self.table.c.id,
-            column={"created_at": self.table.c.id, **self.sorts}[sort.removeprefix("-")],
+            column=columns[sort.removeprefix("-")],
             sort=sort,
             limit=limit,
             cursor=cursor,
@@ -158,33 +162,36 @@ class Aggregate(Generic[E]):
                 query = query.where(self.filters[name](value))
         return query
 
-    def create(
-        self,
-        transaction: Transaction,
-        values: Mapping[str, Any],
-        secrets: Mapping[str, Any] | None = None,
-    ) -> E:
-        """Make an object with a new id.
+    def create(self, transaction: Transaction, values: Mapping[str, Any]) -> E:
+        """Make an object with a new id, audit it and tell the pods.
 
         :param values: its fields; what is missing takes the entity's default.
-        :param secrets: columns that are no part of the entity, nor of the audit.
         :raise Conflict: a field that must be unique isn't.
         :raise InvalidReference: a field names an object that isn't there.
         """
+        entity = self.insert(transaction, values, {})
+        changes = {name: {"to": value} for name, value in values.items() if value is not None}
+        self.record(transaction, "created", entity, changes)
+        return entity
+
+    def insert(
+        self, transaction: Transaction, values: Mapping[str, Any], secrets: Mapping[str, Any]
+    ) -> E:
+        """Make an object with a new id.
+
+        :param secrets: columns that are no part of the entity.
+        """
         new_id = transaction.new_id(self.kind)
         placeholders = dict.fromkeys(self.joined, "")
-        entity = self.entity(id=new_id, created_at=transaction.now(), **{**placeholders, **values})
+        entity = self.entity(id=new_id, created_at=transaction.now(), **placeholders, **values)
         self._check(transaction, new_id, values)
         row = {
             one.name: getattr(entity, one.name)
             for one in attrs.fields(cast(Any, self.entity))
             if one.name not in self.joined
         }
-        transaction.connection.execute(insert(self.table), {**row, **(secrets or {})})
-        entity = self.get(transaction, new_id)
-        changes = {name: {"to": value} for name, value in values.items() if value is not None}
-        self.record(transaction, "created", entity, changes)
-        return entity
+        transaction.connection.execute(insert(self.table), {**row, **secrets})
+        return self.get(transaction, new_id)
 
     def update(
         self,

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.integrity import explain_integrity_error
-from tunnelcloud.store.transaction import Actor, Clock, Committed, Transaction
+from tunnelcloud.store.transaction import Actor, Clock, Committed, IdSource, Transaction
 
 T = TypeVar("T")
 Work = Callable[[Transaction], T]
@@ -32,7 +32,7 @@ class Backend(ABC):
     ) -> None:
         self._readers = readers
         self._clock = clock
-        self._random = random
+        self._ids = IdSource(random)
         self._reading = ThreadPoolExecutor(reader_threads, thread_name_prefix="store-read")
         self._listeners: list[Listener] = []
 
@@ -58,7 +58,7 @@ class Backend(ABC):
 
     def transaction(self, connection: Connection, actor: Actor) -> Transaction:
         """Give a store function what it works with."""
-        return Transaction(connection, actor, self._clock, self._random)
+        return Transaction(connection, actor, self._clock, self._ids)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call C{listener}, in any thread, after each commit of this process.

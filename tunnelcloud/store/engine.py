@@ -13,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from attrs import evolve, field, frozen
 
-from tunnelcloud.store.backend import Backend
+from tunnelcloud.store.backend import Backend, Listener
 from tunnelcloud.store.errors import StateUnusable
 from tunnelcloud.store.postgres import open_postgres
 from tunnelcloud.store.sqlite import open_sqlite
@@ -85,6 +85,13 @@ class Store:
     ) -> Future[T]:
         """Like L{read}, in the store's own threads; never blocks."""
         return self.backend.read_soon(self.actor, _bound(function, *args, **kwargs))
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Hear, in any thread, of each commit of this process: its changes, its audit records.
+
+        :return: call it to stop.
+        """
+        return self.backend.listen(listener)
 
     def close(self) -> None:
         """Finish what was begun and let go of the database.  Blocks; harmless when repeated."""

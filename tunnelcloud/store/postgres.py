@@ -88,7 +88,7 @@ def _notify(transaction: Transaction) -> None:
         return
     payloads = [notice(one) for one in changes] if len(changes) <= _MAX_NOTICES else [RESYNC]
     transaction.connection.execute(
-        text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload"),
+        text("SELECT pg_notify(:channel, one) FROM unnest(CAST(:payloads AS text[])) AS one"),
         {"channel": CHANNEL, "payloads": payloads},
     )
 

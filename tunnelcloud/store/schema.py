@@ -349,6 +349,8 @@ pods = Table(
     Column("ssh_address", Text, nullable=False),
     Column("connectors_address", Text, nullable=False),
     Column("draining", Boolean, nullable=False),
+    # Set when it stopped in order; until it starts again it is not there, however lately heard of.
+    Column("stopped_at", Timestamp),
 )
 
 # What pods must share to be one service: the CA, SSH host keys.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from threading import Lock
 
 from attrs import evolve, field, frozen
 from sqlalchemy import Connection, insert
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, insert
 from tunnelcloud.domain.entities import new_id
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.store import schema
-from tunnelcloud.store.columns import from_milliseconds, to_milliseconds
+from tunnelcloud.store.columns import from_milliseconds
 
 Clock = Callable[[Connection], int]
 """Tells the database's time in milliseconds since the epoch."""
@@ -30,6 +31,7 @@ class Actor:
 
 
 SYSTEM = Actor("system")
+_CHANCE_BYTES = 10
 
 
 @frozen
@@ -53,6 +55,28 @@ class Committed:
     records: tuple[AuditRecord, ...]
 
 
+class IdSource:
+    """Makes ids that sort in the order they were made, also within one millisecond."""
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random = random
+        self._lock = Lock()
+        self._milliseconds = -1
+        self._chance = 0
+
+    def __call__(self, kind: str, milliseconds: int) -> str:
+        """Make an id; C{kind} as in L{new_id}."""
+        with self._lock:
+            if milliseconds == self._milliseconds:
+                self._chance += 1
+            else:
+                # One bit less, so that counting on from here can't run over.
+                self._chance = int.from_bytes(self._random(_CHANCE_BYTES)) >> 1
+                self._milliseconds = milliseconds
+            chance = self._chance.to_bytes(_CHANCE_BYTES)
+        return new_id(kind, milliseconds, lambda _: chance)
+
+
 @frozen
 class Transaction:
     """One transaction, as a store function gets it.
@@ -64,7 +88,7 @@ class Transaction:
     connection: Connection
     actor: Actor
     _clock: Clock
-    _random: Callable[[int], bytes]
+    _ids: IdSource
     _now: list[int] = field(factory=list)
     _changes: dict[Change, None] = field(factory=dict)
     _records: list[AuditRecord] = field(factory=list)
@@ -75,7 +99,7 @@ class Transaction:
 
     def new_id(self, kind: str) -> str:
         """Make an id for a new object; C{kind} as in L{new_id}."""
-        return new_id(kind, self._milliseconds(), self._random)
+        return self._ids(kind, self._milliseconds())
 
     def audit(self, event: AuditEvent) -> AuditRecord:
         """Record an event, as done by this transaction's actor unless it names another."""
@@ -115,8 +139,3 @@ class Transaction:
         if not self._now:
             self._now.append(self._clock(self.connection))
         return self._now[0]
-
-
-def fixed_clock(moment: datetime) -> Clock:
-    """Make a clock that stands still."""
-    return lambda _connection: to_milliseconds(moment)

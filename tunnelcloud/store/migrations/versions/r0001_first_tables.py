@@ -93,6 +93,7 @@ def upgrade() -> None:
         sa.Column("ssh_address", sa.Text(), nullable=False),
         sa.Column("connectors_address", sa.Text(), nullable=False),
         sa.Column("draining", sa.Boolean(), nullable=False),
+        sa.Column("stopped_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_pods"),
         sa.UniqueConstraint("name", name="uq_pods_name"),
     )

@@ -1,0 +1,71 @@
+"""Keys: found by their exact bytes, used while they last."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.material import login, public_key
+from tests.store.records import RecordCase
+from tunnelcloud.store import keys, sessions, users
+from tunnelcloud.store.errors import Conflict, InvalidReference
+
+
+class KeyContract(RecordCase):
+    def add_key(self, seed="one", **fields):
+        text, _ = public_key(seed)
+        given = {"user_id": self.world.alice.id, "public_key": text, **fields}
+        return self.store.write(keys.create, **given)
+
+    def test_a_key_is_found_by_its_blob(self):
+        key = self.add_key(title="laptop")
+        _, blob = public_key("one")
+        self.assertEqual(self.store.read(keys.find_by_blob, blob), key)
+        self.assertIsNone(self.store.read(keys.find_by_blob, public_key("two")[1]))
+        self.assertIsNone(self.store.read(keys.find_by_blob, b""))
+
+    def test_a_key_belongs_to_one_user(self):
+        self.add_key()
+        error = self.assertRaises(Conflict, self.add_key, user_id=self.world.bob.id)
+        self.assertEqual(error.field, "public_key")
+        self.assertIn("another user's", str(error))
+        self.assertNotIn("alice", str(error))
+        self.assertRaises(Conflict, self.add_key)
+
+    def test_a_key_of_nobody(self):
+        error = self.assertRaises(InvalidReference, self.add_key, user_id="usr_none")
+        self.assertEqual(error.field, "user_id")
+
+    def test_an_expired_key_is_none(self):
+        key = self.add_key(expires_at=self.clock.moment + timedelta(seconds=5))
+        _, blob = public_key("one")
+        self.assertIsNotNone(self.store.read(keys.find_by_blob, blob))
+        self.clock.advance(5)
+        self.assertIsNone(self.store.read(keys.find_by_blob, blob))
+        self.assertIsNone(self.store.write(keys.use, key.id, login()))
+
+    def test_using_a_key_begins_a_session_and_is_shown(self):
+        key = self.add_key()
+        session = self.store.write(keys.use, key.id, login("198.51.100.7"))
+        self.assertEqual(session.key_id, key.id)
+        found = self.store.read(keys.get, key.id)
+        self.assertEqual(found.last_used_at, self.clock.moment)
+        self.assertEqual(found.last_used_from, "198.51.100.7")
+        [event] = self.events("login.succeeded")
+        self.assertEqual(event.data["key_fingerprint"], key.fingerprint)
+
+    def test_a_deleted_key_or_blocked_user_begins_nothing(self):
+        key, other = self.add_key(), self.add_key("two", user_id=self.world.bob.id)
+        self.store.write(keys.delete, key.id)
+        self.store.write(users.update, self.world.bob.id, {"blocked": True})
+        self.assertIsNone(self.store.write(keys.use, key.id, login()))
+        self.assertIsNone(self.store.write(keys.use, other.id, login()))
+        self.assertEqual(self.store.read(sessions.count), 0)
+
+
+class SQLiteKeyTests(KeyContract, SQLiteCase):
+    pass
+
+
+class PostgresKeyTests(KeyContract, PostgresCase):
+    pass

@@ -1,0 +1,80 @@
+"""What a decision about a user needs, read at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import or_, select
+
+from tunnelcloud.domain.entities import Grant, User, UserView
+from tunnelcloud.store import schema
+from tunnelcloud.store.policies import POLICIES
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.tunnels import TUNNELS
+from tunnelcloud.store.users import USERS, find_login
+
+__all__ = ["find_login", "load_view", "names_of"]
+
+_NAMED = {
+    table.name.removesuffix("s").replace("policie", "policy"): table
+    for table in (
+        schema.sites,
+        schema.connectors,
+        schema.tunnels,
+        schema.users,
+        schema.groups,
+        schema.policies,
+        schema.pods,
+    )
+}
+
+
+def load_view(transaction: Transaction, user_id: str) -> UserView:
+    """Read a user and every path by which they reach a tunnel, enabled or not.
+
+    :raise NotFound: there is no such user.
+    """
+    user: User = USERS.get(transaction, user_id)
+    one, policies = schema.assignments, POLICIES.select()
+    tunnels = TUNNELS.select()
+    own_groups = select(schema.group_members.c.group_id).where(
+        schema.group_members.c.user_id == user_id
+    )
+    query = (
+        tunnels.add_columns(
+            *policies.selected_columns,
+            schema.groups.c.name,
+            one.c.methods,
+            one.c.id,
+        )
+        .join(one, one.c.tunnel_id == schema.tunnels.c.id)
+        .outerjoin(schema.groups, schema.groups.c.id == one.c.group_id)
+        .outerjoin(schema.policies, schema.policies.c.id == one.c.policy_id)
+        .where(or_(one.c.user_id == user_id, one.c.group_id.in_(own_groups)))
+        .order_by(schema.tunnels.c.name, one.c.id)
+    )
+    tunnel_width, policy_width = len(tunnels.selected_columns), len(policies.selected_columns)
+    grants = []
+    for row in transaction.connection.execute(query):
+        policy = row[tunnel_width : tunnel_width + policy_width]
+        group_name, methods, assignment_id = row[tunnel_width + policy_width :]
+        grants.append(
+            Grant(
+                tunnel=TUNNELS.make(row[:tunnel_width]),
+                assignment_id=assignment_id,
+                methods=methods,
+                policies=() if policy[0] is None else (POLICIES.make(policy),),
+                group_name=group_name,
+            )
+        )
+    return UserView(user, tuple(grants))
+
+
+def names_of(transaction: Transaction, kind: str, ids: Iterable[str]) -> dict[str, str]:
+    """Give the names of objects of one kind by their ids; who is gone is left out.
+
+    :param kind: C{site}, C{connector}, C{tunnel}, C{user}, C{group}, C{policy} or C{pod}.
+    """
+    table = _NAMED[kind]
+    query = select(table.c.id, table.c.name).where(table.c.id.in_(set(ids)))
+    return {row.id: row.name for row in transaction.connection.execute(query)}

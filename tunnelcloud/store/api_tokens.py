@@ -1,0 +1,86 @@
+"""Bearer tokens of the API, kept as hashes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_
+from sqlalchemy import update as update_rows
+
+from tunnelcloud.domain.entities import ApiToken, Role
+from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.schema import api_tokens as table
+from tunnelcloud.store.schema import users
+from tunnelcloud.store.transaction import Transaction
+
+API_TOKENS = Aggregate(
+    "api_token",
+    table,
+    ApiToken,
+    references={"user_id": ("user", users)},
+    filters={
+        "q": searches(table.c.title),
+        "user_id": equals(table.c.user_id),
+        "role": equals(table.c.role),
+    },
+    fixed=frozenset({"id", "created_at", "user_id", "role"}),
+)
+_USE_RECORDED_EVERY = timedelta(seconds=60)
+
+get = API_TOKENS.get
+find = API_TOKENS.find
+list_page = API_TOKENS.list_page
+count = API_TOKENS.count
+update = API_TOKENS.update
+delete = API_TOKENS.delete
+
+
+def create(
+    transaction: Transaction,
+    *,
+    title: str,
+    role: Role,
+    secret_hash: bytes,
+    user_id: str | None = None,
+    expires_at: datetime | None = None,
+) -> ApiToken:
+    """Keep a new token.
+
+    :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
+    :param user_id: whose it is; C{/me} is theirs.
+    :raise InvalidReference: there is no such user.
+    """
+    values = {"title": title, "role": role, "user_id": user_id, "expires_at": expires_at}
+    token = API_TOKENS.insert(transaction, values, {"secret_hash": secret_hash})
+    changes = {name: {"to": value} for name, value in values.items() if value is not None}
+    API_TOKENS.record(transaction, "created", token, changes)
+    return token
+
+
+def authenticate(transaction: Transaction, secret_hash: bytes) -> ApiToken | None:
+    """Find the token with this secret; None when there is none, or it expired, or its user is
+    blocked.
+    """
+    query = (
+        API_TOKENS.select()
+        .outerjoin(users, users.c.id == table.c.user_id)
+        .where(
+            table.c.secret_hash == secret_hash,
+            or_(table.c.expires_at.is_(None), table.c.expires_at > transaction.now()),
+            or_(users.c.id.is_(None), users.c.blocked.is_(False)),
+        )
+    )
+    row = transaction.connection.execute(query).first()
+    return None if row is None else API_TOKENS.make(row)
+
+
+def needs_recording(token: ApiToken, now: datetime) -> bool:
+    """Tell whether L{record_use} is due: not at every request, which would make each a write."""
+    return token.last_used_at is None or now - token.last_used_at >= _USE_RECORDED_EVERY
+
+
+def record_use(transaction: Transaction, token_id: str) -> None:
+    """Write down that a token was used now."""
+    transaction.connection.execute(
+        update_rows(table).where(table.c.id == token_id).values(last_used_at=transaction.now())
+    )

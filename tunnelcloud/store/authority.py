@@ -1,0 +1,32 @@
+"""What pods share to be one service: the CA and the SSH host keys, as named blobs."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tunnelcloud.store.schema import authority as table
+from tunnelcloud.store.transaction import Transaction
+
+
+def load(transaction: Transaction, name: str) -> bytes | None:
+    """Give what is kept under a name; None when nothing is."""
+    query = select(table.c.content).where(table.c.name == name)
+    found: bytes | None = transaction.connection.execute(query).scalar()
+    return found
+
+
+def keep_first(transaction: Transaction, name: str, content: bytes) -> bytes:
+    """Keep a blob unless the name has one; of pods that start together the first one's counts.
+
+    :return: what is kept now.
+    """
+    dialect = postgresql if transaction.connection.dialect.name == "postgresql" else sqlite
+    transaction.connection.execute(
+        dialect.insert(table)
+        .values(name=name, content=content, created_at=transaction.now())
+        .on_conflict_do_nothing()
+    )
+    found = load(transaction, name)
+    assert found is not None
+    return found

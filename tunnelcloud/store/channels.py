@@ -1,0 +1,229 @@
+"""Channels, open and past: each is on the disk before its target is dialled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+
+from tunnelcloud.domain.entities import Channel, Session, Tunnel
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store.aggregate import Aggregate, before, equals, searches, since
+from tunnelcloud.store.schema import channels as table
+from tunnelcloud.store.schema import sessions
+from tunnelcloud.store.transaction import Transaction
+
+
+def _live(wanted: bool) -> ColumnElement[bool]:
+    return table.c.closed_at.is_(None) if wanted else table.c.closed_at.is_not(None)
+
+
+CHANNELS = Aggregate(
+    "channel",
+    table,
+    Channel,
+    filters={
+        "live": _live,
+        "session_id": equals(table.c.session_id),
+        "user_id": equals(table.c.user_id),
+        "tunnel_id": equals(table.c.tunnel_id),
+        "connector_id": equals(table.c.connector_id),
+        "pod_id": equals(table.c.pod_id),
+        "since": since(table.c.opened_at),
+        "until": before(table.c.opened_at),
+        "q": searches(table.c.user_name, table.c.tunnel_name, table.c.destination),
+    },
+    identified_by_time="opened_at",
+)
+
+get = CHANNELS.get
+list_page = CHANNELS.list_page
+count = CHANNELS.count
+
+
+def open(  # noqa: A001  (what one does to a channel)
+    transaction: Transaction,
+    session: Session,
+    tunnel: Tunnel,
+    *,
+    destination: str,
+    port: int,
+    connector_id: str | None = None,
+) -> Channel:
+    """Write down that a session was allowed to reach a target, which is about to be dialled."""
+    channel = Channel(
+        id=transaction.new_id("channel"),
+        session_id=session.id,
+        tunnel_id=tunnel.id,
+        destination=destination,
+        port=port,
+        opened_at=transaction.now(),
+        connector_id=connector_id,
+    )
+    user_name = _user_name(transaction, session)
+    transaction.connection.execute(
+        insert(table),
+        {
+            "id": channel.id,
+            "session_id": session.id,
+            "user_id": session.user_id,
+            "user_name": user_name,
+            "tunnel_id": tunnel.id,
+            "tunnel_name": tunnel.name,
+            "pod_id": session.pod_id,
+            "source_ip": session.source_ip,
+            "destination": destination,
+            "port": port,
+            "connector_id": connector_id,
+            "opened_at": channel.opened_at,
+        },
+    )
+    transaction.audit(
+        _event(
+            "channel.opened",
+            session,
+            user_name,
+            tunnel,
+            channel_id=channel.id,
+            destination=destination,
+            port=port,
+            connector_id=connector_id,
+        )
+    )
+    return channel
+
+
+def refuse(
+    transaction: Transaction,
+    session: Session,
+    tunnel: Tunnel | None,
+    *,
+    destination: str,
+    port: int,
+    reason: str,
+) -> None:
+    """Write down that a session asked for a destination and was refused.
+
+    :param tunnel: which it was, when that is known.
+    """
+    user_name = _user_name(transaction, session)
+    transaction.audit(
+        _event(
+            "channel.refused",
+            session,
+            user_name,
+            tunnel,
+            destination=destination,
+            port=port,
+            reason=reason,
+        )
+    )
+
+
+def close(
+    transaction: Transaction,
+    channel_id: str,
+    *,
+    reason: str,
+    bytes_to_target: int,
+    bytes_from_target: int,
+    connector_id: str | None = None,
+) -> bool:
+    """Write down that a channel is over, or never came to be.
+
+    :param connector_id: which carried it in the end; None leaves what was written down first.
+    :return: False when its record was closed before.
+    """
+    values: dict[str, object] = {
+        "bytes_to_target": bytes_to_target,
+        "bytes_from_target": bytes_from_target,
+    }
+    if connector_id is not None:
+        values["connector_id"] = connector_id
+    return close_all(transaction, table.c.id == channel_id, reason, values) > 0
+
+
+def close_all(
+    transaction: Transaction,
+    condition: ColumnElement[bool],
+    reason: str,
+    values: dict[str, object] | None = None,
+) -> int:
+    """Close the records of all open channels that a condition holds for; say how many."""
+    closed = transaction.connection.execute(
+        update(table)
+        .where(condition, table.c.closed_at.is_(None))
+        .values({"closed_at": transaction.now(), "close_reason": reason, **(values or {})})
+        .returning(table)
+    ).all()
+    for row in closed:
+        transaction.audit(
+            AuditEvent(
+                "channel.closed",
+                actor=row.user_name,
+                actor_id=row.user_id,
+                user_id=row.user_id,
+                user_name=row.user_name,
+                tunnel_id=row.tunnel_id,
+                tunnel_name=row.tunnel_name,
+                session_id=row.session_id,
+                source_ip=row.source_ip,
+                pod_id=row.pod_id,
+                data={
+                    "channel_id": row.id,
+                    "destination": row.destination,
+                    "port": row.port,
+                    "reason": reason,
+                    "bytes_to_target": row.bytes_to_target,
+                    "bytes_from_target": row.bytes_from_target,
+                },
+            )
+        )
+    return len(closed)
+
+
+def count_open(transaction: Transaction, user_id: str, tunnel_id: str) -> int:
+    """Count the channels that a user has open to a tunnel on all pods."""
+    query = select(func.count()).where(
+        table.c.user_id == user_id, table.c.tunnel_id == tunnel_id, table.c.closed_at.is_(None)
+    )
+    return int(transaction.connection.execute(query).scalar_one())
+
+
+def request_end(transaction: Transaction, channel_id: str, reason: str) -> Channel:
+    """Ask the pod that serves a channel to end it; no offence when it is over.
+
+    :param reason: for the user and the audit.
+    :raise NotFound: there never was such a channel.
+    """
+    channel = CHANNELS.get(transaction, channel_id)
+    transaction.connection.execute(
+        update(table)
+        .where(table.c.id == channel_id, table.c.closed_at.is_(None))
+        .values(end_requested=reason)
+    )
+    transaction.changed("channel", channel_id)
+    return channel
+
+
+def _user_name(transaction: Transaction, session: Session) -> str:
+    query = select(sessions.c.user_name).where(sessions.c.id == session.id)
+    return str(transaction.connection.execute(query).scalar_one())
+
+
+def _event(
+    name: str, session: Session, user_name: str, tunnel: Tunnel | None, **data: Any
+) -> AuditEvent:
+    return AuditEvent(
+        name,
+        actor=user_name,
+        actor_id=session.user_id,
+        user_id=session.user_id,
+        user_name=user_name,
+        tunnel_id=tunnel.id if tunnel else None,
+        tunnel_name=tunnel.name if tunnel else None,
+        session_id=session.id,
+        source_ip=session.source_ip,
+        pod_id=session.pod_id,
+        data={key: value for key, value in data.items() if value is not None},
+    )

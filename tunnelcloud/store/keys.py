@@ -1,0 +1,130 @@
+"""Dedicated SSH keys: each belongs to one user."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy import update as update_rows
+
+from tunnelcloud.domain.entities import Key, Method, Session
+from tunnelcloud.store import users
+from tunnelcloud.store.aggregate import Aggregate, before, equals, searches
+from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.schema import keys as table
+from tunnelcloud.store.schema import users as users_table
+from tunnelcloud.store.sessions import Login, start
+from tunnelcloud.store.transaction import Transaction
+
+KEYS = Aggregate(
+    "key",
+    table,
+    Key,
+    references={"user_id": ("user", users_table)},
+    filters={
+        "q": searches(table.c.title, table.c.fingerprint),
+        "user_id": equals(table.c.user_id),
+        "fingerprint": equals(table.c.fingerprint),
+        "expires_before": before(table.c.expires_at),
+    },
+    fixed=frozenset({"id", "created_at", "user_id", "public_key", "fingerprint"}),
+)
+
+get = KEYS.get
+find = KEYS.find
+list_page = KEYS.list_page
+count = KEYS.count
+update = KEYS.update
+delete = KEYS.delete
+
+
+def fingerprint_of(blob: bytes) -> str:
+    """Give C{SHA256:…} of a public key as RFC 4253, 6.6 encodes it."""
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii")
+    return f"SHA256:{digest.rstrip('=')}"
+
+
+def create(
+    transaction: Transaction,
+    *,
+    user_id: str,
+    public_key: str,
+    title: str = "",
+    expires_at: datetime | None = None,
+) -> Key:
+    """Add a key to a user.
+
+    :param public_key: C{type base64}, without a comment.
+    :raise Conflict: it is somebody's key already.
+    :raise InvalidReference: there is no such user.
+    """
+    fingerprint = fingerprint_of(base64.b64decode(public_key.split(" ")[1]))
+    query = select(table.c.user_id).where(table.c.fingerprint == fingerprint)
+    owner = transaction.connection.execute(query).scalar()
+    if owner is not None:
+        whose = "registered for this user" if owner == user_id else "another user's"
+        raise Conflict("public_key", f"this key is {whose} already: make a new one")
+    return KEYS.create(
+        transaction,
+        {
+            "user_id": user_id,
+            "public_key": public_key,
+            "fingerprint": fingerprint,
+            "title": title,
+            "expires_at": expires_at,
+        },
+    )
+
+
+def find_by_blob(transaction: Transaction, blob: bytes) -> Key | None:
+    """Find the key that is this one to the byte, unless it expired; None when there is none.
+
+    :param blob: as RFC 4253, 6.6 encodes it.
+    """
+    query = KEYS.select().where(
+        table.c.fingerprint == fingerprint_of(blob),
+        or_(table.c.expires_at.is_(None), table.c.expires_at > transaction.now()),
+    )
+    row = transaction.connection.execute(query).first()
+    if row is None:
+        return None
+    key = KEYS.make(row)
+    exact = base64.b64encode(blob).decode("ascii")
+    return key if key.public_key.partition(" ")[2] == exact else None
+
+
+def use(
+    transaction: Transaction, key_id: str, login: Login, *, tunnel_id: str | None = None
+) -> Session | None:
+    """Begin a session for a key whose signature was verified, in this one transaction.
+
+    :param tunnel_id: what the session is narrowed to.
+    :return: None when the key is gone, or has expired, or its user is blocked.
+    """
+    now = transaction.now()
+    active = select(users_table.c.id).where(
+        users_table.c.id == table.c.user_id, users_table.c.blocked.is_(False)
+    )
+    used = transaction.connection.execute(
+        update_rows(table)
+        .where(
+            table.c.id == key_id,
+            or_(table.c.expires_at.is_(None), table.c.expires_at > now),
+            active.exists(),
+        )
+        .values(last_used_at=now, last_used_from=login.source_ip)
+        .returning(table.c.user_id, table.c.fingerprint)
+    ).first()
+    if used is None:
+        return None
+    return start(
+        transaction,
+        users.get(transaction, used.user_id),
+        Method.KEY,
+        login,
+        tunnel_id=tunnel_id,
+        key_id=key_id,
+        key_fingerprint=used.fingerprint,
+    )

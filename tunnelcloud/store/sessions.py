@@ -1,0 +1,258 @@
+"""Sessions, open and past: each is on the disk before its first byte flows.
+
+Tokens and keys start sessions in the transaction that verifies them (see their modules).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, or_, select, update
+
+from tunnelcloud.domain.entities import Method, Session, User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store import channels
+from tunnelcloud.store.aggregate import Aggregate, before, equals, searches, since
+from tunnelcloud.store.schema import channels as channels_table
+from tunnelcloud.store.schema import sessions as table
+from tunnelcloud.store.schema import tunnels
+from tunnelcloud.store.transaction import Transaction
+
+Traffic = tuple[int, int]
+"""Bytes to the target and from it, since the beginning."""
+
+
+@frozen
+class Login:
+    """Where a login comes from and what it says of itself; none of it proves anything."""
+
+    login_name: str
+    source_ip: str
+    client_version: str
+    pod_id: str
+
+
+def _live(wanted: bool) -> ColumnElement[bool]:
+    return table.c.ended_at.is_(None) if wanted else table.c.ended_at.is_not(None)
+
+
+def _of_tunnel(tunnel_id: str) -> ColumnElement[bool]:
+    used = channels_table.c.session_id == table.c.id, channels_table.c.tunnel_id == tunnel_id
+    return or_(table.c.tunnel_id == tunnel_id, exists().where(*used))
+
+
+SESSIONS = Aggregate(
+    "session",
+    table,
+    Session,
+    filters={
+        "live": _live,
+        "user_id": equals(table.c.user_id),
+        "tunnel_id": _of_tunnel,
+        "pod_id": equals(table.c.pod_id),
+        "method": equals(table.c.method),
+        "source_ip": equals(table.c.source_ip),
+        "since": since(table.c.started_at),
+        "until": before(table.c.started_at),
+        "q": searches(table.c.user_name, table.c.login_name, table.c.source_ip),
+    },
+    identified_by_time="started_at",
+)
+
+get = SESSIONS.get
+list_page = SESSIONS.list_page
+count = SESSIONS.count
+
+
+def start(
+    transaction: Transaction,
+    user: User,
+    method: Method,
+    login: Login,
+    *,
+    tunnel_id: str | None = None,
+    token_id: str | None = None,
+    key_id: str | None = None,
+    key_fingerprint: str | None = None,
+) -> Session:
+    """Write down that a credential of C{user} was verified and a session begins.
+
+    :param tunnel_id: the tunnel that the session is narrowed to.
+    """
+    session = Session(
+        id=transaction.new_id("session"),
+        user_id=user.id,
+        method=method,
+        login_name=login.login_name,
+        source_ip=login.source_ip,
+        client_version=login.client_version,
+        pod_id=login.pod_id,
+        started_at=transaction.now(),
+        tunnel_id=tunnel_id,
+        token_id=token_id,
+        key_id=key_id,
+    )
+    transaction.connection.execute(
+        insert(table),
+        {
+            "id": session.id,
+            "user_id": user.id,
+            "user_name": user.name,
+            "method": method,
+            "login_name": login.login_name,
+            "source_ip": login.source_ip,
+            "client_version": login.client_version,
+            "pod_id": login.pod_id,
+            "tunnel_id": tunnel_id,
+            "token_id": token_id,
+            "key_id": key_id,
+            "started_at": session.started_at,
+        },
+    )
+    data = {
+        "login_name": login.login_name,
+        "method": str(method),
+        "client_version": login.client_version,
+        "key_fingerprint": key_fingerprint,
+        "token_id": token_id,
+    }
+    query = select(tunnels.c.name).where(tunnels.c.id == tunnel_id)
+    transaction.audit(
+        AuditEvent(
+            "login.succeeded",
+            actor=user.name,
+            actor_id=user.id,
+            user_id=user.id,
+            user_name=user.name,
+            tunnel_id=tunnel_id,
+            tunnel_name=tunnel_id and transaction.connection.execute(query).scalar(),
+            session_id=session.id,
+            source_ip=login.source_ip,
+            pod_id=login.pod_id,
+            data={name: value for name, value in data.items() if value is not None},
+        )
+    )
+    return session
+
+
+def end(
+    transaction: Transaction, session_id: str, *, reason: str, traffic: Traffic | None = None
+) -> bool:
+    """Write down that a session is over, and with it the channels it still has.
+
+    :param traffic: None leaves what was written down last.
+    :return: False when its record was closed before.
+    """
+    values: dict[str, object] = {"ended_at": transaction.now(), "end_reason": reason}
+    if traffic is not None:
+        values["bytes_to_target"], values["bytes_from_target"] = traffic
+    channels.close_all(transaction, channels_table.c.session_id == session_id, reason)
+    row = transaction.connection.execute(
+        update(table)
+        .where(table.c.id == session_id, table.c.ended_at.is_(None))
+        .values(values)
+        .returning(table)
+    ).first()
+    if row is None:
+        return False
+    transaction.audit(
+        AuditEvent(
+            "session.ended",
+            actor=row.user_name,
+            actor_id=row.user_id,
+            user_id=row.user_id,
+            user_name=row.user_name,
+            tunnel_id=row.tunnel_id,
+            session_id=session_id,
+            source_ip=row.source_ip,
+            pod_id=row.pod_id,
+            data={
+                "reason": reason,
+                "bytes_to_target": row.bytes_to_target,
+                "bytes_from_target": row.bytes_from_target,
+                "seconds": (row.ended_at - row.started_at).total_seconds(),
+            },
+        )
+    )
+    return True
+
+
+def end_all(transaction: Transaction, condition: ColumnElement[bool], reason: str) -> int:
+    """Close the records of all open sessions that a condition holds for; say how many."""
+    query = select(table.c.id).where(table.c.ended_at.is_(None), condition)
+    found = transaction.connection.execute(query).scalars().all()
+    return sum(end(transaction, session_id, reason=reason) for session_id in found)
+
+
+def count_open(transaction: Transaction, user_id: str) -> int:
+    """Count a user's open sessions on all pods."""
+    query = select(func.count()).where(table.c.user_id == user_id, table.c.ended_at.is_(None))
+    return int(transaction.connection.execute(query).scalar_one())
+
+
+def sync_traffic(
+    transaction: Transaction,
+    of_sessions: Mapping[str, Traffic],
+    of_channels: Mapping[str, Traffic],
+) -> None:
+    """Write down what open sessions and channels have carried so far, by their ids."""
+    for rows, open_rows, batch in (
+        (table, table.c.ended_at.is_(None), of_sessions),
+        (channels_table, channels_table.c.closed_at.is_(None), of_channels),
+    ):
+        if batch:
+            transaction.connection.execute(
+                update(rows).where(rows.c.id == bindparam("row"), open_rows),
+                [
+                    {"row": row, "bytes_to_target": to_target, "bytes_from_target": from_target}
+                    for row, (to_target, from_target) in batch.items()
+                ],
+            )
+
+
+@frozen
+class EndRequest:
+    """Somebody wants a session or one channel of it ended.
+
+    :ivar kind: C{session} or C{channel}.
+    """
+
+    kind: str
+    id: str
+    session_id: str
+    reason: str
+
+
+def request_end(transaction: Transaction, session_id: str, reason: str) -> Session:
+    """Ask the pod that serves a session to end it; no offence when it is over.
+
+    :param reason: for the user and the audit.
+    :raise NotFound: there never was such a session.
+    """
+    session = SESSIONS.get(transaction, session_id)
+    transaction.connection.execute(
+        update(table)
+        .where(table.c.id == session_id, table.c.ended_at.is_(None))
+        .values(end_requested=reason)
+    )
+    transaction.changed("session", session_id)
+    return session
+
+
+def end_requests(transaction: Transaction, pod_id: str) -> list[EndRequest]:
+    """List what a pod was asked to end and hasn't yet."""
+    of_sessions = select(table.c.id, table.c.end_requested).where(
+        table.c.pod_id == pod_id, table.c.ended_at.is_(None), table.c.end_requested.is_not(None)
+    )
+    rows = transaction.connection.execute(of_sessions)
+    found = [EndRequest("session", row.id, row.id, row.end_requested) for row in rows]
+    one = channels_table.c
+    of_channels = select(one.id, one.session_id, one.end_requested).where(
+        one.pod_id == pod_id, one.closed_at.is_(None), one.end_requested.is_not(None)
+    )
+    rows = transaction.connection.execute(of_channels)
+    return [
+        *found,
+        *(EndRequest("channel", row.id, row.session_id, row.end_requested) for row in rows),
+    ]

@@ -1,0 +1,204 @@
+"""One-time tokens: made, revoked, and spent exactly as often as they allow."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime, timedelta
+
+from attrs import frozen
+from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
+
+from tunnelcloud.domain.entities import Method, Session, Token
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store import users as people
+from tunnelcloud.store.aggregate import Aggregate, equals, subjects_of
+from tunnelcloud.store.columns import Timestamp
+from tunnelcloud.store.schema import tokens as table
+from tunnelcloud.store.schema import tunnels, users
+from tunnelcloud.store.sessions import Login, start
+from tunnelcloud.store.transaction import Transaction
+
+FURTHER_SESSIONS_WITHIN = timedelta(seconds=120)
+
+
+class Outcome(enum.Enum):
+    """What became of an attempt to spend a token."""
+
+    SPENT = enum.auto()
+    UNKNOWN = enum.auto()
+    EXPIRED = enum.auto()
+    USED = enum.auto()
+    REVOKED = enum.auto()
+
+
+@frozen
+class Spending:
+    """An attempt to spend a token.
+
+    :ivar token: None only when it is unknown (or another user's, which looks the same).
+    :ivar session: the session it opened; None unless it was spent.
+    """
+
+    outcome: Outcome
+    token: Token | None = None
+    session: Session | None = None
+
+
+def _usable_at(moment: datetime) -> ColumnElement[bool]:
+    return and_(
+        table.c.revoked_at.is_(None), table.c.sessions_used == 0, table.c.expires_at > moment
+    )
+
+
+TOKENS = Aggregate(
+    "token",
+    table,
+    Token,
+    references={"user_id": ("user", users), "tunnel_id": ("tunnel", tunnels)},
+    filters={
+        "user_id": equals(table.c.user_id),
+        "tunnel_id": equals(table.c.tunnel_id),
+        "usable_at": _usable_at,
+    },
+)
+
+get = TOKENS.get
+list_page = TOKENS.list_page
+count = TOKENS.count
+
+
+def create(
+    transaction: Transaction,
+    *,
+    user_id: str,
+    secret_hash: bytes,
+    lifetime_seconds: int,
+    tunnel_id: str | None = None,
+    sessions: int = 1,
+) -> Token:
+    """Keep a new token; its life begins now.
+
+    :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
+    :raise InvalidReference: there is no such user or tunnel.
+    """
+    token = TOKENS.insert(
+        transaction,
+        {
+            "user_id": user_id,
+            "tunnel_id": tunnel_id,
+            "sessions": sessions,
+            "expires_at": transaction.now() + timedelta(seconds=lifetime_seconds),
+        },
+        {"secret_hash": secret_hash},
+    )
+    transaction.audit(
+        AuditEvent(
+            "token.created",
+            data={"token_id": token.id, "sessions": sessions},
+            **subjects_of(transaction, "token", token),
+        )
+    )
+    return token
+
+
+def revoke(transaction: Transaction, token_id: str) -> Token:
+    """Make a token useless; harmless when it is already.
+
+    :raise NotFound: there is no such token.
+    """
+    token = TOKENS.lock(transaction, token_id)
+    if token.revoked_at is None:
+        transaction.connection.execute(
+            update(table).where(table.c.id == token_id).values(revoked_at=transaction.now())
+        )
+        transaction.audit(
+            AuditEvent(
+                "token.revoked",
+                data={"token_id": token_id},
+                **subjects_of(transaction, "token", token),
+            )
+        )
+    return TOKENS.get(transaction, token_id)
+
+
+def find_by_secret(transaction: Transaction, secret_hash: bytes) -> Token | None:
+    """Find a token, in whatever state it is; None when there is none."""
+    query = TOKENS.select().where(table.c.secret_hash == secret_hash)
+    row = transaction.connection.execute(query).first()
+    return None if row is None else TOKENS.make(row)
+
+
+def spend(
+    transaction: Transaction,
+    secret_hash: bytes,
+    login: Login,
+    *,
+    user_id: str | None = None,
+    tunnel_id: str | None = None,
+) -> Spending:
+    """Spend a token and begin a session, in this one transaction.
+
+    One conditional UPDATE decides, so that of any number who try at once, on any number of pods,
+    as many succeed as the token allows.
+
+    :param user_id: whose token it must be; another user's looks like none, and stays unspent.
+    :param tunnel_id: what the session is narrowed to beside what the token says.
+    """
+    now = transaction.now()
+    first = and_(table.c.sessions_used == 0, table.c.expires_at > now)
+    further = and_(
+        table.c.sessions_used < table.c.sessions,
+        table.c.used_at > now - FURTHER_SESSIONS_WITHIN,
+        table.c.used_from == login.source_ip,
+    )
+    theirs = [table.c.secret_hash == secret_hash]
+    if user_id is not None:
+        theirs.append(table.c.user_id == user_id)
+    active = select(users.c.id).where(users.c.id == table.c.user_id, users.c.blocked.is_(False))
+    spent = transaction.connection.execute(
+        update(table)
+        .where(*theirs, table.c.revoked_at.is_(None), or_(first, further), active.exists())
+        .values(
+            sessions_used=table.c.sessions_used + 1,
+            used_at=func.coalesce(table.c.used_at, literal(now, Timestamp)),
+            used_from=func.coalesce(table.c.used_from, login.source_ip),
+        )
+        .returning(table.c.id)
+    ).scalar()
+    if spent is None:
+        return _refusal(transaction, theirs)
+    token = TOKENS.get(transaction, spent)
+    session = start(
+        transaction,
+        people.get(transaction, token.user_id),
+        Method.TOKEN,
+        login,
+        tunnel_id=token.tunnel_id or tunnel_id,
+        token_id=token.id,
+    )
+    return Spending(Outcome.SPENT, token, session)
+
+
+def _refusal(transaction: Transaction, theirs: list[ColumnElement[bool]]) -> Spending:
+    row = transaction.connection.execute(TOKENS.select().where(*theirs)).first()
+    if row is None:
+        return Spending(Outcome.UNKNOWN)
+    token = TOKENS.make(row)
+    if token.revoked_at is not None:
+        return Spending(Outcome.REVOKED, token)
+    if token.sessions_used:
+        return Spending(Outcome.USED, token)
+    if token.expires_at <= transaction.now():
+        return Spending(Outcome.EXPIRED, token)
+    # Good, but its user is blocked.
+    return Spending(Outcome.UNKNOWN)
+
+
+def forget(transaction: Transaction, until: datetime, *, limit: int = 5000) -> int:
+    """Delete tokens that ended before a time; the audit has what became of them.
+
+    :param limit: how many at most.
+    :return: how many there were; fewer than C{limit} means that all are gone.
+    """
+    old = select(table.c.id).where(table.c.expires_at < until).limit(limit)
+    return transaction.connection.execute(delete(table).where(table.c.id.in_(old))).rowcount

@@ -1,0 +1,138 @@
+"""Sign-ins to the portals; the cookie's secret is kept as a hash."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from attrs import frozen
+from sqlalchemy import delete, update
+
+from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store import users
+from tunnelcloud.store.aggregate import Aggregate, equals
+from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.schema import users as users_table
+from tunnelcloud.store.schema import web_sessions as table
+from tunnelcloud.store.transaction import Transaction
+
+
+@frozen
+class WebSession:
+    """A sign-in to the portals."""
+
+    id: str
+    created_at: datetime
+    user_id: str
+    expires_at: datetime
+    last_seen_at: datetime
+    source_ip: str
+    user_agent: str
+
+
+WEB_SESSIONS = Aggregate(
+    "web_session",
+    table,
+    WebSession,
+    filters={"user_id": equals(table.c.user_id)},
+)
+
+get = WEB_SESSIONS.get
+list_page = WEB_SESSIONS.list_page
+
+
+def create(
+    transaction: Transaction,
+    *,
+    user_id: str,
+    secret_hash: bytes,
+    lifetime_seconds: int,
+    method: str,
+    source_ip: str,
+    user_agent: str,
+) -> WebSession:
+    """Keep a new sign-in.
+
+    :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
+    :param method: how they proved who they are, such as C{password}.
+    :raise NotFound: there is no such user.
+    """
+    user = users.get(transaction, user_id)
+    now = transaction.now()
+    session = WEB_SESSIONS.insert(
+        transaction,
+        {
+            "user_id": user_id,
+            "expires_at": now + timedelta(seconds=lifetime_seconds),
+            "last_seen_at": now,
+            "source_ip": source_ip,
+            "user_agent": user_agent,
+        },
+        {"secret_hash": secret_hash},
+    )
+    transaction.audit(
+        _event("web_login.succeeded", user, source_ip, method=method),
+    )
+    return session
+
+
+def authenticate(transaction: Transaction, secret_hash: bytes) -> tuple[WebSession, User] | None:
+    """Find the sign-in with this secret and its user; None when it ended or they are blocked."""
+    query = (
+        WEB_SESSIONS.select()
+        .join(users_table)
+        .where(
+            table.c.secret_hash == secret_hash,
+            table.c.expires_at > transaction.now(),
+            users_table.c.blocked.is_(False),
+        )
+    )
+    row = transaction.connection.execute(query).first()
+    if row is None:
+        return None
+    session = WEB_SESSIONS.make(row)
+    return session, users.get(transaction, session.user_id)
+
+
+def touch(transaction: Transaction, session_id: str, *, lifetime_seconds: int) -> None:
+    """Write down that a sign-in is in use, and let it last that long from now."""
+    now = transaction.now()
+    transaction.connection.execute(
+        update(table)
+        .where(table.c.id == session_id)
+        .values(last_seen_at=now, expires_at=now + timedelta(seconds=lifetime_seconds))
+    )
+
+
+def end(transaction: Transaction, session_id: str, *, reason: str) -> bool:
+    """End a sign-in.
+
+    :return: False when it was over before.
+    """
+    try:
+        session = WEB_SESSIONS.lock(transaction, session_id)
+    except NotFound:
+        return False
+    user = users.get(transaction, session.user_id)
+    transaction.connection.execute(delete(table).where(table.c.id == session_id))
+    transaction.audit(_event("web_login.ended", user, session.source_ip, reason=reason))
+    return True
+
+
+def forget_expired(transaction: Transaction) -> int:
+    """Delete the sign-ins that are over; say how many."""
+    return transaction.connection.execute(
+        delete(table).where(table.c.expires_at <= transaction.now())
+    ).rowcount
+
+
+def _event(name: str, user: User, source_ip: str, **data: object) -> AuditEvent:
+    return AuditEvent(
+        name,
+        actor=user.name,
+        actor_id=user.id,
+        user_id=user.id,
+        user_name=user.name,
+        source_ip=source_ip,
+        data=data,
+    )
