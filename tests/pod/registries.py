@@ -105,9 +105,9 @@ class MemoryRegistry:
 class RegistryContract:
     """What a registry must do.
 
-    A subclass gives C{make()}: a registry whose time is C{self.time}, with the connectors C{con_1}
-    and C{con_2}, and a join token of an hour for C{con_1} whose secret is L{SECRET}; and
-    C{delete(connector_id)}.
+    A subclass gives C{make()}: a registry whose time is C{self.time}, with two connectors, whose
+    ids it puts into C{first} and C{second}, and a join token of an hour for the first whose secret
+    is L{SECRET}; and C{delete(connector_id)}.
     """
 
     time = BEGINNING
@@ -116,17 +116,24 @@ class RegistryContract:
     def setUp(self):
         self.registry = self.make()
 
+    def wait(self, deferred):
+        """Let a registry that takes its time come to an end."""
+
     def outcome(self, deferred):
+        self.wait(deferred)
         return self.successResultOf(deferred)
 
     def problem(self, deferred):
+        self.wait(deferred)
         return self.failureResultOf(deferred, JoinRefused).value.problem
 
-    def record(self, serial, key="key", connector_id="con_1", days=30):
+    def record(self, serial, key="key", connector_id=None, days=30):
         later = self.time + timedelta(days=days)
+        connector_id = connector_id or self.first
         self.outcome(self.registry.record_certificate(connector_id, serial, key, later))
 
-    def active(self, key="key", connector_id="con_1"):
+    def active(self, key="key", connector_id=None):
+        connector_id = connector_id or self.first
         found = self.outcome(self.registry.active_connector(connector_id, key))
         return found and found.id
 
@@ -138,7 +145,7 @@ class RegistryContract:
 
     def test_a_token_is_good_for_one_key(self):
         for _ in range(2):
-            self.assertEqual(self.outcome(self.redeem()).id, "con_1")
+            self.assertEqual(self.outcome(self.redeem()).id, self.first)
         self.assertEqual(self.problem(self.redeem("other")), JoinProblem.USED)
 
     def test_an_unknown_token(self):
@@ -153,10 +160,10 @@ class RegistryContract:
 
     def test_certificates_are_active_until_their_connector_is_deleted(self):
         self.record("a1")
-        self.assertEqual(self.active(), "con_1")
+        self.assertEqual(self.active(), self.first)
         self.assertIsNone(self.active("another key"))
-        self.assertIsNone(self.active("key", "con_2"))
-        self.delete("con_1")
+        self.assertIsNone(self.active("key", self.second))
+        self.delete(self.first)
         self.assertIsNone(self.active())
 
     def test_a_key_is_active_as_long_as_its_newest_certificate(self):
@@ -164,29 +171,29 @@ class RegistryContract:
         self.time += timedelta(days=20)
         self.record("a2", days=30)
         self.time += timedelta(days=20)
-        self.assertEqual(self.active(), "con_1")
+        self.assertEqual(self.active(), self.first)
         self.time += timedelta(days=20)
         self.assertIsNone(self.active())
 
     def test_a_key_that_joined_twice_is_the_later_connectors(self):
         self.record("a1")
         self.time += timedelta(seconds=1)
-        self.record("b1", connector_id="con_2")
+        self.record("b1", connector_id=self.second)
         self.assertIsNone(self.active())
-        self.assertEqual(self.active("key", "con_2"), "con_2")
+        self.assertEqual(self.active("key", self.second), self.second)
 
     def test_joining_with_another_key_revokes_what_went_before(self):
         self.record("a1", "old key")
-        self.record("b1", "their key", "con_2")
+        self.record("b1", "their key", self.second)
         self.outcome(self.redeem("key"))
         self.record("a2", "key")
         self.assertIsNone(self.active("old key"))
-        self.assertEqual(self.active("key"), "con_1")
-        self.assertEqual(self.active("their key", "con_2"), "con_2")
+        self.assertEqual(self.active("key"), self.first)
+        self.assertEqual(self.active("their key", self.second), self.second)
 
     def test_notes_who_was_seen(self):
         self.record("a1")
-        self.outcome(self.registry.seen("con_1", "1.2", self.time))
-        found = self.outcome(self.registry.active_connector("con_1", "key"))
+        self.outcome(self.registry.seen(self.first, "1.2", self.time))
+        found = self.outcome(self.registry.active_connector(self.first, "key"))
         self.assertEqual((found.version, found.last_seen_at), ("1.2", self.time))
         self.outcome(self.registry.seen("nobody", "1.2", self.time))

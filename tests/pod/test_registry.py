@@ -7,6 +7,7 @@ from tests.pod.registries import SECRET, MemoryRegistry, RegistryContract, make_
 
 class MemoryRegistryTests(RegistryContract, SynchronousTestCase):
     def make(self):
+        self.first, self.second = "con_1", "con_2"
         registry = MemoryRegistry(lambda: self.time)
         registry.create(make_connector(1))
         registry.create(make_connector(2))
