@@ -246,6 +246,15 @@ class RenewingTests(DoorCase):
         self.assertTrue(self.renew(pki.make_request(self.key)))
         self.assertEqual([name for name, _ in self.owner.requests], [PODS])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.door.registry.down = None
+        self.assertTrue(self.renew(pki.make_request(self.key)))
+        self.assertEqual([name for name, _ in self.owner.requests], [PODS, RENEW])
+
+    def test_renewals_are_granted_only_so_often(self):
+        self.assertTrue(self.renew(pki.make_request(self.key)))
+        self.assertFalse(self.renew(pki.make_request(self.key)))
+        self.door.time += LIFETIME / 10
+        self.assertTrue(self.renew(pki.make_request(self.key)))
 
 
 class JoiningTests(DoorCase):

@@ -50,6 +50,7 @@ class Attendant:
     pods: Callable[[], Sequence[PublicAddress]]
     now: Callable[[], datetime]
     _unattached: set[LinkProtocol] = field(factory=set, init=False)
+    _renewals: dict[str, datetime] = field(factory=dict, init=False)
 
     @property
     def handlers(self) -> Mapping[bytes, Handler]:
@@ -153,7 +154,7 @@ class Attendant:
         """Grant at once; the certificate follows as a request of its own."""
         attached = self.links.find(link)
         csr = document.get("certificate_request")
-        if attached is None or not isinstance(csr, str):
+        if attached is None or not isinstance(csr, str) or not self._may_renew(attached):
             return None
         try:
             renewing = self.joining.renew(
@@ -168,12 +169,26 @@ class Attendant:
                 error=error,
             )
             return None
+        self._renewals[attached.connector_id] = self.now()
         renewing.addCallback(self._renewed, attached)
-        renewing.addErrback(_renewal_failed, attached)
+        renewing.addErrback(self._renewal_failed, attached)
         return {}
+
+    def _may_renew(self, link: AttachedLink) -> bool:
+        """Tell whether a renewal is due, so that no connector can fill the store with them."""
+        last = self._renewals.get(link.connector_id)
+        return last is None or self.now() - last >= self.joining.lifetime / 10
 
     def _renewed(self, issued: IssuedCertificate, renewed: AttachedLink) -> None:
         renewed.protocol.request(RENEW, {"certificate": issued.pem.decode("ascii")})
+
+    def _renewal_failed(self, failure: Failure, link: AttachedLink) -> None:
+        del self._renewals[link.connector_id]
+        _log.failure(
+            "the certificate of connector {name} could not be renewed",
+            failure,
+            name=link.connector.name,
+        )
 
 
 def _certificate(link: LinkProtocol) -> x509.Certificate:
@@ -184,11 +199,3 @@ def _certificate(link: LinkProtocol) -> x509.Certificate:
 def _review_failed(failure: Failure) -> None:
     # Open streams go on while the store can't be asked; the next review asks again.
     _log.failure("a connector could not be reviewed", failure)
-
-
-def _renewal_failed(failure: Failure, link: AttachedLink) -> None:
-    _log.failure(
-        "the certificate of connector {name} could not be renewed",
-        failure,
-        name=link.connector.name,
-    )
