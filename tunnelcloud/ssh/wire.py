@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.conch.ssh.common import NS
-from twisted.conch.ssh.service import SSHService
 from twisted.conch.ssh.transport import (
     DISCONNECT_BY_APPLICATION,
     DISCONNECT_CONNECTION_LOST,
@@ -212,9 +211,14 @@ class Wire(SSHServerTransport):
             else:
                 self.guarded(self.multiplexer.resume_sending)
 
-    def setService(self, service: SSHService) -> None:
-        """Stop the service that runs and start another."""
-        super().setService(service)  # type: ignore[no-untyped-call]
+    def setService(self, service: Any) -> None:
+        """Stop the service that runs and start another (Conch logs a line for each)."""
+        if self.service is not None:
+            stopped: Any = self.service
+            stopped.serviceStopped()
+        self.service = service
+        service.transport = self
+        service.serviceStarted()
 
     # The end.
 
