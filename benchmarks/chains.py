@@ -1,0 +1,130 @@
+"""The two ways from a client to a target that are compared.
+
+Each has C{port}, where a client on this machine connects to reach the target, and C{pids}, the
+processes in the middle whose CPU time counts: sshd and C{ssh -R} there, pod and connector here.
+The user's end is C{ssh -L} in both.
+"""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.processes import HOST, PYTHON, Bench, free_port
+
+AES = "aes128-gcm@openssh.com"
+_QUIET = (
+    "-F", "none",
+    "-o", "StrictHostKeyChecking=no",
+    "-o", "UserKnownHostsFile=/dev/null",
+    "-o", "IdentitiesOnly=yes",
+    "-o", "ExitOnForwardFailure=yes",
+    "-o", "LogLevel=ERROR",
+)  # fmt: skip
+
+
+class Chain:
+    """A way to the target."""
+
+    name: str
+    port: int
+    pids: Sequence[int]
+
+
+def make_keys(bench: Bench) -> None:
+    """Make a user's key, and a host key for sshd."""
+    for name in ("user", "host"):
+        path = bench.directory / name
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+
+
+def ssh_client(
+    bench: Bench, name: str, forward: Sequence[str], port: int, login: str, cipher: str | None
+) -> "subprocess.Popen[bytes]":
+    """Start C{ssh -N} with a forward."""
+    options = ["-c", cipher] if cipher else []
+    return bench.start(
+        "ssh", "-N", *_QUIET, *options, "-i", str(bench.directory / "user"),
+        "-p", str(port), *forward, f"{login}@{HOST}", name=name,
+    )  # fmt: skip
+
+
+class OpenSSHChain(Chain):
+    """sshd in the middle, C{ssh -R} from the site, C{ssh -L} from the user."""
+
+    name = "OpenSSH chain"
+
+    def __init__(
+        self, bench: Bench, target: int, cipher: str | None, via: "Via | None" = None
+    ) -> None:
+        via = via or Via()
+        sshd, middle, self.port = free_port(), free_port(), free_port()
+        config = bench.directory / "sshd_config"
+        (bench.directory / "authorized_keys").write_bytes(
+            (bench.directory / "user.pub").read_bytes()
+        )
+        config.write_text(
+            f"Port {sshd}\nListenAddress {HOST}\nHostKey {bench.directory / 'host'}\n"
+            f"AuthorizedKeysFile {bench.directory / 'authorized_keys'}\nStrictModes no\n"
+            "UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxSessions 1000\n"
+            "PidFile none\nAllowTcpForwarding yes\n"
+        )
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd asks for it, as root
+        daemon = bench.start("/usr/sbin/sshd", "-D", "-e", "-f", str(config), name="sshd")
+        bench.wait_for_port(sshd)
+        login = subprocess.run(
+            ["id", "-un"], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        reverse = ssh_client(
+            bench, "ssh-R", ["-R", f"{HOST}:{middle}:{HOST}:{target}"],
+            via.site(bench, sshd), login, cipher,
+        )  # fmt: skip
+        bench.wait_for_port(middle)
+        ssh_client(
+            bench, "ssh-L", ["-L", f"{HOST}:{self.port}:{HOST}:{middle}"],
+            via.client(bench, sshd), login, cipher,
+        )  # fmt: skip
+        bench.wait_for_port(self.port)
+        self.pids = (daemon.pid, reverse.pid)
+
+
+class Via:
+    """Where the two hops go: straight to the port; proxies override it."""
+
+    def client(self, bench: Bench, port: int) -> int:
+        """The port a user's client connects to."""
+        return port
+
+    def site(self, bench: Bench, port: int) -> int:
+        """The port the site's end connects to."""
+        return port
+
+
+class SwitchChain(Chain):
+    """Our switch without store, policy and web: what a byte meets on its way, and no more."""
+
+    name = "TunnelCloud switch"
+
+    def __init__(
+        self, bench: Bench, target: int, cipher: str | None, via: Via | None = None
+    ) -> None:
+        via = via or Via()
+        ssh, links, self.port = free_port(), free_port(), free_port()
+        pod = bench.start(
+            PYTHON, "-m", "benchmarks.bare", "pod", str(bench.directory), str(ssh), str(links),
+            name="pod",
+        )  # fmt: skip
+        bench.wait_for_port(links)
+        connector = bench.start(
+            PYTHON, "-m", "benchmarks.bare", "connector", str(bench.directory),
+            str(via.site(bench, links)), name="connector",
+        )  # fmt: skip
+        bench.wait_for_port(ssh)
+        ssh_client(
+            bench, "ssh-L-ours", ["-L", f"{HOST}:{self.port}:{HOST}:{target}"],
+            via.client(bench, ssh), "alice", cipher,
+        )  # fmt: skip
+        bench.wait_for_port(self.port)
+        self.pids = (pod.pid, connector.pid)
+        self.pod, self.connector = pod, connector
