@@ -8,6 +8,7 @@ from tunnelcloud.channels.windows import (
     LARGEST_WINDOW,
     MIB,
     SHORT_WINDOW,
+    STEADY_WINDOW,
     CreditBudget,
     ReceiveWindow,
 )
@@ -38,6 +39,19 @@ class ReceiveWindowTests(SynchronousTestCase):
         for _ in range(1000):
             window.receive(window.consume(FIRST_WINDOW // 2))
         self.assertEqual(window.size, FIRST_WINDOW)
+
+    def test_shrinks_while_bytes_pile_up(self) -> None:
+        account = CreditBudget().account()
+        window = ReceiveWindow(account)
+        pump(window, 2 * LARGEST_WINDOW)
+        for _ in range(1000):
+            window.receive(window.granted)
+            window.consume(window.held // 2)
+        self.assertEqual(window.size, STEADY_WINDOW)
+        self.assertEqual(account.used, STEADY_WINDOW)
+        window.consume(window.held)
+        pump(window, 2 * LARGEST_WINDOW)
+        self.assertEqual(window.size, LARGEST_WINDOW)
 
     def test_more_than_granted_is_an_error(self) -> None:
         window = ReceiveWindow(CreditBudget().account())

@@ -351,8 +351,12 @@ class Channel:
         tail = self._queue[-1] if self._queue else None
         if type(tail) is bytearray and len(tail) < _COALESCE:
             tail += data
+        elif len(data) < _COALESCE:
+            self._queue.append(bytearray(data))
+        elif type(data) is memoryview and type(data.obj) is bytes:
+            self._queue.append(data)  # nobody can change it
         else:
-            self._queue.append(bytearray(data) if len(data) < _COALESCE else bytes(data))
+            self._queue.append(bytes(data))
         self.queued += len(data)
         if self.remote_window:
             self._connection.wait_turn(self)

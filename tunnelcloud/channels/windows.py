@@ -7,10 +7,12 @@ What holds, in words:
   what the budget counts.
 - A peer that sends more than it was granted broke the protocol.
 - Credit is granted again only for bytes that have left.
-- A window doubles when a whole window has arrived since it last grew and the receiver has kept
-  up: a channel that is idle, slow, or held up further on never grows.
-- A budget that runs short gives small windows to new channels, and those that had grown shrink,
-  by not granting again, so that a late-comer isn't left with crumbs.
+- A window doubles when a whole window has arrived since it last changed and the receiver has
+  kept up: a channel that is idle, slow, or held up further on never grows.
+- A window that has grown and whose bytes pile up here shrinks again, by not granting: beyond what
+  the sender's round trip needs, a window only fills memory, and leaves the processor's cache.
+- A budget that runs short gives small windows to new channels and shrinks those that had grown,
+  so that a late-comer isn't left with crumbs.
 
 This module knows numbers only: no channel, no transport, no clock.
 """
@@ -22,6 +24,9 @@ MIB = 1024 * KIB
 
 FIRST_WINDOW = 64 * KIB
 SHORT_WINDOW = 16 * KIB
+STEADY_WINDOW = 2 * MIB
+"""To this a window shrinks while bytes pile up: enough for one machine, measured."""
+
 LARGEST_WINDOW = 16 * MIB
 DEFAULT_BUDGET = 512 * MIB
 
@@ -102,13 +107,14 @@ class ReceiveWindow:
     @ivar held: what it sent and has not been passed on.
     """
 
-    __slots__ = ("_account", "_arrived", "granted", "held", "size")
+    __slots__ = ("_account", "_arrived", "_least_held", "granted", "held", "size")
 
     def __init__(self, account: CreditAccount) -> None:
         self._account = account
         self.size = self.granted = account.take_first()
         self.held = 0
         self._arrived = 0
+        self._least_held = LARGEST_WINDOW
 
     def receive(self, count: int) -> None:
         """Account for C{count} bytes that arrived.
@@ -128,6 +134,8 @@ class ReceiveWindow:
         """
         self.held -= count
         assert self.held >= 0, "more was consumed than arrived"
+        if self.held < self._least_held:
+            self._least_held = self.held
         due = self.size - self.granted - self.held
         if due * 2 < self.size and due < _LARGEST_STEP:
             return 0
@@ -143,15 +151,18 @@ class ReceiveWindow:
         self.size = self.granted = self.held = 0
 
     def _resize(self) -> None:
+        piled_up = self._least_held * 4 >= self.size
         if self._account.short:
-            smaller = max(self.size // 2, self.granted + self.held, FIRST_WINDOW)
-            if smaller < self.size:
-                self._account.give_back(self.size - smaller)
-                self.size = smaller
-        elif (
-            self.held * 4 <= self.size
-            and self.size < LARGEST_WINDOW
-            and self._account.take_more(self.size)
-        ):
+            self._shrink(FIRST_WINDOW)
+        elif piled_up:
+            self._shrink(STEADY_WINDOW)
+        elif self.size < LARGEST_WINDOW and self._account.take_more(self.size):
             self.size *= 2
         self._arrived = 0
+        self._least_held = LARGEST_WINDOW
+
+    def _shrink(self, least: int) -> None:
+        smaller = max(self.size // 2, self.granted + self.held, least)
+        if smaller < self.size:
+            self._account.give_back(self.size - smaller)
+            self.size = smaller
