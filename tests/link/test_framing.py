@@ -65,10 +65,11 @@ class FrameBufferTests(SynchronousTestCase):
 
     def test_full(self):
         buffer = FrameBuffer()
-        self.assertTrue(buffer.fits(MAX_FRAME))
-        buffer.append(b"x", bytes(MAX_FRAME - 10))
-        self.assertFalse(buffer.fits(100))
-        self.assertRaises(ValueError, buffer.append, b"x", bytes(100))
+        self.assertTrue(buffer.append(b"x", bytes(MAX_FRAME - 10)))
+        self.assertFalse(buffer.append(b"x", bytes(100)))
+        self.assertEqual(buffer.size, MAX_FRAME - 5)
         buffer.take()
-        buffer.append(b"x", bytes(100))
+        self.assertTrue(buffer.append(b"x", bytes(100)))
         self.assertEqual(buffer.size, 105)
+        buffer.take()
+        self.assertRaises(ValueError, buffer.append, b"x", bytes(MAX_FRAME))

@@ -18,6 +18,7 @@ A channel knows its multiplexer and its user, and neither a socket nor a clock.
 
 import struct
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
@@ -57,14 +58,22 @@ class State(Enum):
     CLOSED = auto()
 
 
+# Looking a member up in an Enum costs as much as a method call, and this happens for each packet.
+_OPEN, _CLOSING = State.OPEN, State.CLOSING
+
+
 class Connection(Protocol):
-    """What a channel asks of its multiplexer."""
+    """What a channel asks of its multiplexer.
+
+    :ivar send_data: sends the head and the data of one CHANNEL_DATA message.
+    """
 
     paused: bool
     max_packet_size: int
+    send_data: Callable[[bytes, bytes | memoryview], None]
 
-    def send(self, head: bytes, data: "bytes | memoryview" = b"") -> None:
-        """Send one message."""
+    def send(self, message: bytes) -> None:
+        """Send one control message."""
 
     def withhold(self, channel: "Channel") -> None:
         """Call the channel's C{release_withheld} once the socket has taken all that was sent."""
@@ -157,10 +166,13 @@ class Channel:
 
     def write(self, data: "bytes | memoryview") -> None:
         """Send bytes as window and backlog allow, queue the rest; drop them if it is over."""
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         assert not self._eof_wanted, "written after EOF"
-        sent = 0 if self._queue else self._send_now(data)
+        if self._queue:
+            self._enqueue(data)
+            return
+        sent = self._send_now(data)
         if sent < len(data):
             self._enqueue(memoryview(data)[sent:] if sent else data)
         if sent:
@@ -191,7 +203,7 @@ class Channel:
 
     def consumed(self, count: int) -> None:
         """Grant as much again, in steps that are worth a message."""
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return
         assert self.window is not None
         due = self.window.consume(count)
@@ -241,8 +253,9 @@ class Channel:
     def data_received(self, data: memoryview) -> None:
         """Take bytes; those that come after this side's CLOSE are counted and dropped."""
         self._receive(len(data))
-        if self.state is State.OPEN and self.user is not None:
-            self.user.data_received(data)
+        user = self.user
+        if user is not None and self.state is _OPEN:
+            user.data_received(data)
 
     def extended_data_received(self, data_type: int, data: bytes) -> None:
         """End the channel: no channel here has a second stream towards this side."""
@@ -304,16 +317,20 @@ class Channel:
         connection = self._connection
         count = 0
         while queue and self.remote_window and count < _QUANTUM and not connection.paused:
-            head = queue[0]
-            size = min(len(head), self.remote_window, self.remote_max_packet, _QUANTUM)
-            if size == len(head):
+            data = queue[0]
+            size = len(data)
+            most = min(self.remote_window, self.remote_max_packet, _QUANTUM)
+            if size <= most:
                 queue.popleft()
-                self._send_data(head, size)
             else:
-                view = memoryview(head)
-                queue[0] = view[size:]
-                self._send_data(view[:size], size)
+                view = memoryview(data)
+                queue[0] = view[most:]
+                data = view[:most]
+                size = most
+            self.remote_window -= size
             count += size
+            head = _pack_data(MSG_CHANNEL_DATA, self.remote_number, size)
+            connection.send_data(head, data)  # type: ignore[arg-type]  # a bytearray does as well
         self.queued -= count
         if queue:
             if self.remote_window:
@@ -333,41 +350,35 @@ class Channel:
     # Inner workings.
 
     def _check_open(self) -> None:
-        if self.state is not State.OPEN and self.state is not State.CLOSING:
+        if self.state is not _OPEN and self.state is not _CLOSING:
             raise ProtocolError("a message for a channel that is not open")
         if self._close_received:
             raise ProtocolError("a message for a channel after its CLOSE")
 
     def _receive(self, count: int) -> None:
-        self._check_open()
-        if self._eof_received:
-            raise ProtocolError("bytes after EOF")
+        if self.state is not _OPEN or self._eof_received:
+            self._check_open()
+            if self._eof_received:
+                raise ProtocolError("bytes after EOF")
         assert self.window is not None
         self.window.receive(count)
 
     def _enqueue(self, data: "bytes | memoryview") -> None:
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             return  # sending the bytes before these ended the connection
+        size = len(data)
         tail = self._queue[-1] if self._queue else None
-        if type(tail) is bytearray and len(tail) < _COALESCE:
+        if size >= _COALESCE:
+            # What nobody can change needn't be copied.
+            keep = type(data) is memoryview and type(data.obj) is bytes
+            self._queue.append(data if keep else bytes(data))
+        elif type(tail) is bytearray and len(tail) < _COALESCE:
             tail += data
-        elif len(data) < _COALESCE:
-            self._queue.append(bytearray(data))
-        elif type(data) is memoryview and type(data.obj) is bytes:
-            self._queue.append(data)  # nobody can change it
         else:
-            self._queue.append(bytes(data))
-        self.queued += len(data)
-        if self.remote_window:
+            self._queue.append(bytearray(data))
+        self.queued += size
+        if self.remote_window and not self.waiting:
             self._connection.wait_turn(self)
-
-    def _send_data(self, data: "bytes | bytearray | memoryview", size: int) -> None:
-        assert size <= self.remote_window
-        self.remote_window -= size
-        self._connection.send(
-            _pack_data(MSG_CHANNEL_DATA, self.remote_number, size),
-            data,  # type: ignore[arg-type]  # a bytearray does as well
-        )
 
     def _send_now(self, data: "bytes | memoryview") -> int:
         """Send what may go past the queue; return how much it was."""
@@ -377,8 +388,9 @@ class Channel:
         while sent < size and self.remote_window and not connection.paused:
             count = min(size - sent, self.remote_window, self.remote_max_packet)
             piece = data if count == size else memoryview(data)[sent : sent + count]
-            self._send_data(piece, count)
+            self.remote_window -= count
             sent += count
+            connection.send_data(_pack_data(MSG_CHANNEL_DATA, self.remote_number, count), piece)
         return sent
 
     def _passed_on(self, count: int) -> None:

@@ -58,6 +58,11 @@ _unpack_data = struct.Struct(">II").unpack_from
 _DATA_HEAD = 9
 _ADJUST_SIZE = 9
 
+
+def _discard(head: bytes, data: "bytes | memoryview" = b"") -> None:
+    """Send nothing, over a connection that is lost."""
+
+
 OnReply = Callable[[bytes | None], None]
 
 
@@ -65,8 +70,6 @@ class Multiplexer(Connection):
     """Channels over one connection.
 
     @ivar on_idle: called when the last channel is over, while the connection lasts.
-    @ivar bytes_received: how many bytes all its channels have received so far.
-    @ivar bytes_sent: how many they have sent; with the former, a sign of whether it is in use.
 
     :param transport: takes the messages.
     :param user: hears of the peer's opens and global requests.
@@ -92,8 +95,7 @@ class Multiplexer(Connection):
         self.paused = False
         self.lost = False
         self.on_idle: Callable[[], None] | None = None
-        self.bytes_received = 0
-        self.bytes_sent = 0
+        self.send_data = transport.send_message
         self._channels: dict[int, Channel] = {}
         self._next_number = 0
         self._waiting: deque[Channel] = deque()
@@ -170,8 +172,9 @@ class Multiplexer(Connection):
                     raise ProtocolError("a message is not as long as its fields")
                 if size > self.max_packet_size:
                     raise ProtocolError(f"{size} bytes in one message")
-                self.bytes_received += size
-                self._channel(recipient).data_received(memoryview(payload)[_DATA_HEAD:])
+                channel = self._channels.get(recipient) or self._channel(recipient)
+                view = payload if type(payload) is memoryview else memoryview(payload)
+                channel.data_received(view[_DATA_HEAD:])
             elif number == MSG_CHANNEL_WINDOW_ADJUST and len(payload) == _ADJUST_SIZE:
                 recipient, size = _unpack_data(payload, 1)
                 self._channel(recipient).window_adjusted(size)
@@ -198,6 +201,7 @@ class Multiplexer(Connection):
         if self.lost:
             return
         self.lost = True
+        self.send_data = _discard
         self._waiting.clear()
         self._withholding.clear()
         while self._channels:
@@ -208,17 +212,16 @@ class Multiplexer(Connection):
 
     # What channels call.
 
-    def send(self, head: bytes, data: "bytes | memoryview" = b"") -> None:
-        """Send one message, unless the connection is lost."""
+    def send(self, message: bytes) -> None:
+        """Send one control message, unless the connection is lost."""
         if self.lost:
             return
-        if self.paused and not data:
-            self._control_unsent += len(head) + _ENVELOPE
+        if self.paused:
+            self._control_unsent += len(message) + _ENVELOPE
             if self._control_unsent > CONTROL_BACKLOG:
                 self._end("the peer asks more than it reads answers")
                 return
-        self.bytes_sent += len(data)
-        self._transport.send_message(head, data)
+        self._transport.send_message(message)
 
     def withhold(self, channel: Channel) -> None:
         """Call C{release_withheld} once the socket has taken all that was sent."""
@@ -229,7 +232,8 @@ class Multiplexer(Connection):
         if not channel.waiting:
             channel.waiting = True
             self._waiting.append(channel)
-        self._take_turns()
+        if not self.paused:
+            self._take_turns()
 
     def forget(self, channel: Channel) -> None:
         """Free the number of a channel that is over."""

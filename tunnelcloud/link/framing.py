@@ -95,24 +95,26 @@ class FrameBuffer:
         self._view = memoryview(self._buffer)
         self.size = 0
 
-    def fits(self, length: int) -> bool:
-        """Whether a message of C{length} bytes fits beside what waits.  All fit when none does."""
-        return self.size + _HEAD + length <= len(self._buffer)
-
-    def append(self, head: bytes, data: "bytes | memoryview") -> None:
+    def append(self, head: bytes, data: "bytes | memoryview") -> bool:
         """Add a message, C{head} followed by C{data}; both are copied.
 
-        :raises ValueError: the message doesn't fit.
+        :returns: False when it doesn't fit beside what waits.
+        :raises ValueError: it doesn't fit at all.
         """
-        body = self.size + _HEAD + len(head)
+        start = self.size
+        body = start + _HEAD + len(head)
         end = body + len(data)
         if end > len(self._buffer):
-            raise ValueError("the message does not fit")
-        _pack_length_into(self._buffer, self.size, end - self.size - _HEAD)
-        self._view[self.size + _HEAD : body] = head
+            if not start:
+                raise ValueError("the message is too long for a frame")
+            return False
+        view = self._view
+        _pack_length_into(view, start, end - start - _HEAD)
+        view[start + _HEAD : body] = head
         if data:
-            self._view[body:end] = data
+            view[body:end] = data
         self.size = end
+        return True
 
     def take(self) -> memoryview:
         """Return all that waits, valid until the next L{append}."""

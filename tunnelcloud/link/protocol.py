@@ -244,9 +244,9 @@ class LinkProtocol(Protocol):
     def send_message(self, head: bytes, data: "bytes | memoryview" = b"") -> None:
         """Send a message, together with others of the same turn of the reactor."""
         unsent = self._unsent
-        if not unsent.fits(len(head) + len(data)):
+        if not unsent.append(head, data):
             self._flush()
-        unsent.append(head, data)
+            unsent.append(head, data)
         if unsent.size >= FLUSH_SIZE:
             self._flush()
         elif self._flush_call is None:
