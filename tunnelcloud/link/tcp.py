@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.splice import END_REASON_REQUEST
-from tunnelcloud.link.transport import tune_socket
+from tunnelcloud.link.sockets import tune_socket
 
 READ_AHEAD = 256 * 1024
 """How many bytes of the target may wait for the link."""

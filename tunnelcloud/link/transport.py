@@ -14,9 +14,6 @@ fail when either changes.
 This module knows TLS and sockets, and nothing of what they carry.
 """
 
-import socket
-from contextlib import suppress
-
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.internet.interfaces import ITransport
@@ -24,38 +21,10 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-READ_SIZE = 128 * 1024
-"""How much is read of a socket at once, in bytes; with as much unsent, a producer is paused."""
+from tunnelcloud.link.sockets import READ_SIZE, tune_socket, write_now
 
-SEND_SIZE = 256 * 1024
-"""How much is given to a socket at once, in bytes."""
-
-_UNSENT_IN_KERNEL = 128 * 1024
 _RECORD = 16 * 1024
 _CIPHER_SIZE = 320 * 1024
-_TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
-_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-"""A peer that vanished is noticed in two minutes; the system's own defaults take two hours."""
-
-
-def tune_socket(transport: ITransport) -> None:
-    """Set a TCP transport up for many channels: large reads, and little waiting in the kernel.
-
-    What waits unsent in the kernel can't be overtaken by control messages, so the kernel is told
-    to take no more than it can send soon.
-    """
-    handle = getattr(transport, "getHandle", lambda: None)()
-    if not isinstance(handle, socket.socket):
-        return
-    transport.bufferSize = READ_SIZE  # type: ignore[attr-defined]
-    transport.SEND_LIMIT = SEND_SIZE  # type: ignore[attr-defined]
-    with suppress(OSError):
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _KEEPALIVE.items():
-            if hasattr(socket, name):
-                handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        handle.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
 
 
 class LinkTransport(TLSMemoryBIOProtocol):
@@ -80,7 +49,7 @@ class LinkTransport(TLSMemoryBIOProtocol):
         cipher = self._cipher
         count = lib.BIO_read(bio, cipher, _CIPHER_SIZE)
         while count > 0:
-            self.transport.write(ffi.buffer(cipher, count)[:])
+            write_now(self.transport, ffi.buffer(cipher, count)[:])
             if count < _CIPHER_SIZE:
                 break
             count = lib.BIO_read(bio, cipher, _CIPHER_SIZE)
