@@ -22,6 +22,7 @@ CONNECTORS = Aggregate(
     Connector,
     references={"site_id": ("site", sites)},
     filters={
+        "name": equals(table.c.name),
         "q": searches(table.c.name, table.c.title),
         "site_id": equals(table.c.site_id),
         "certificate_expires_before": before(table.c.certificate_expires_at),

@@ -8,7 +8,7 @@ from sqlalchemy import delete as delete_rows
 from tunnelcloud.domain.entities import Group, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import users
-from tunnelcloud.store.aggregate import Aggregate, searches
+from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.paging import DEFAULT_LIMIT, Page
 from tunnelcloud.store.schema import group_members
 from tunnelcloud.store.schema import groups as table
@@ -25,7 +25,7 @@ GROUPS = Aggregate(
     "group",
     table,
     Group,
-    filters={"q": searches(table.c.name, table.c.title), "user_id": _with_member},
+    filters={"name": equals(table.c.name), "q": searches(table.c.name, table.c.title), "user_id": _with_member},
     sorts={"name": table.c.name},
 )
 

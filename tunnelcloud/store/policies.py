@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from tunnelcloud.domain.entities import Policy
 from tunnelcloud.domain.schedule import Window
-from tunnelcloud.store.aggregate import Aggregate, searches
+from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import assignments, tunnels
 from tunnelcloud.store.schema import policies as table
@@ -20,7 +20,7 @@ POLICIES = Aggregate(
     "policy",
     table,
     Policy,
-    filters={"q": searches(table.c.name, table.c.title)},
+    filters={"name": equals(table.c.name), "q": searches(table.c.name, table.c.title)},
     sorts={"name": table.c.name},
 )
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from tunnelcloud.domain.entities import Site
 from tunnelcloud.store import connectors, tunnels
-from tunnelcloud.store.aggregate import Aggregate, searches
+from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.schema import connectors as connectors_table
 from tunnelcloud.store.schema import sites as table
 from tunnelcloud.store.schema import tunnels as tunnels_table
@@ -16,7 +16,7 @@ SITES = Aggregate(
     "site",
     table,
     Site,
-    filters={"q": searches(table.c.name, table.c.title)},
+    filters={"name": equals(table.c.name), "q": searches(table.c.name, table.c.title)},
     sorts={"name": table.c.name},
 )
 

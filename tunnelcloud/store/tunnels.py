@@ -27,6 +27,7 @@ TUNNELS = Aggregate(
     source=table.join(sites),
     references={"site_id": ("site", sites)},
     filters={
+        "name": equals(table.c.name),
         "q": searches(
             table.c.name, table.c.title, table.c.target_address, table.c.external_address
         ),

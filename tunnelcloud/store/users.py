@@ -27,13 +27,18 @@ def _in_group(group_id: str) -> ColumnElement[bool]:
     return table.c.id.in_(members)
 
 
+def _named(name_or_email: str) -> ColumnElement[bool]:
+    named = select(user_names.c.user_id).where(user_names.c.name == name_or_email.lower())
+    return table.c.id.in_(named)
+
+
 USERS = Aggregate(
     "user",
     table,
     User,
     filters={
         "q": searches(table.c.name, table.c.title, table.c.email),
-        "name": equals(table.c.name),
+        "name": _named,
         "email": equals(table.c.email),
         "role": equals(table.c.role),
         "service": equals(table.c.service),
