@@ -30,8 +30,9 @@ class LimitsTests(SynchronousTestCase):
     def send(self, data):
         self.channel.dataReceived(data)
 
-    def post(self, size):
-        self.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+    def post(self, size, promised=None):
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+        self.send(head % (promised or size))
         for start in range(0, size, 65536):
             self.send(b"x" * min(65536, size - start))
         return self.transport.value()
@@ -52,7 +53,7 @@ class LimitsTests(SynchronousTestCase):
         self.assertTrue(self.transport.value().startswith(b"HTTP/1.1 413 "))
 
     def test_who_goes_on_sending_is_hung_up_on(self):
-        self.post(17 * MAX_BODY)
+        self.post(17 * MAX_BODY, promised=1 << 40)
         self.assertTrue(self.transport.disconnecting)
 
     def drip(self, data):

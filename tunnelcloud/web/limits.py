@@ -24,6 +24,7 @@ class LimitedRequest(Request):
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep what fits; hang up on a client that goes on sending far beyond."""
+        before = self._received
         self._received += len(data)
         if self._received <= MAX_BODY:
             super().handleContentChunk(data)  # type: ignore[no-untyped-call]
@@ -33,8 +34,9 @@ class LimitedRequest(Request):
             assert self.content is not None, "the headers were read"
             self.content.seek(0)
             self.content.truncate()
-        if self._received > _MAX_DISCARDED:
-            self.channel.loseConnection()  # type: ignore[no-untyped-call]
+        if before <= _MAX_DISCARDED < self._received:
+            assert self.channel.transport is not None, "bytes came from it"
+            self.channel.transport.loseConnection()
 
 
 class LimitedChannel(http.HTTPChannel):

@@ -1,0 +1,330 @@
+"""Credentials, what they opened, and why something may be opened or not."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.web.models.fields import (
+    Body,
+    Id,
+    Instant,
+    PageQuery,
+    Port,
+    Shown,
+    Text,
+    Title,
+    Words,
+)
+from tunnelcloud.web.models.objects import Tunnel, User
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("use an IPv4 or an IPv6 address") from None
+
+
+Address = Annotated[str, AfterValidator(_address), Field(max_length=64)]
+_Method = Annotated[Method, Field(strict=False)]
+
+
+class Key(Shown):
+    """A dedicated SSH public key of one user."""
+
+    id: str
+    title: str
+    created_at: Instant
+    user_id: str
+    public_key: str
+    fingerprint: str
+    expires_at: Instant | None
+    last_used_at: Instant | None
+    last_used_from: str | None
+
+
+class NewKey(Body):
+    """Registers a public key."""
+
+    public_key: Annotated[Text, Field(min_length=1, max_length=16_384)]
+    title: Title = ""
+    expires_at: Instant | None = None
+
+
+class KeyChange(Body):
+    """Changes a key's title or its expiry."""
+
+    title: Title = ""
+    expires_at: Instant | None = None
+
+
+class Token(Shown):
+    """A one-time token, without its secret."""
+
+    id: str
+    created_at: Instant
+    user_id: str
+    tunnel_id: str | None
+    expires_at: Instant
+    sessions: int
+    sessions_used: int
+    used_at: Instant | None
+    used_from: str | None
+    revoked_at: Instant | None
+
+
+class TokenQuery(PageQuery):
+    """Asks for tokens."""
+
+    user_id: Text | None = None
+    tunnel_id: Text | None = None
+
+
+class NewOwnToken(Body):
+    """Makes a one-time token for oneself."""
+
+    tunnel_id: Id | None = None
+    sessions: Annotated[int, Field(ge=1, le=8)] = 1
+
+
+class NewToken(NewOwnToken):
+    """Makes a one-time token for a user."""
+
+    user_id: Id
+
+
+class TokenMade(Shown):
+    """A new one-time token with its secret and the command to use it; shown once."""
+
+    id: str
+    token: str
+    expires_at: Instant
+    command: str
+
+
+class ApiToken(Shown):
+    """A bearer token of this API, without its secret."""
+
+    id: str
+    title: str
+    created_at: Instant
+    role: Role
+    user_id: str | None
+    expires_at: Instant | None
+    last_used_at: Instant | None
+
+
+class NewApiToken(Body):
+    """Makes a bearer token."""
+
+    title: Title = ""
+    role: Annotated[Role, Field(strict=False)] = Role.USER
+    user_id: Id | None = None
+    expires_at: Instant | None = None
+
+
+class ApiTokenChange(Body):
+    """Changes an API token's title or its expiry."""
+
+    title: Title = ""
+    expires_at: Instant | None = None
+
+
+class ApiTokenQuery(PageQuery):
+    """Asks for API tokens."""
+
+    user_id: Text | None = None
+    role: Role | None = None
+    q: Words | None = None
+
+
+class ApiTokenMade(ApiToken):
+    """A new bearer token with its secret; shown once."""
+
+    token: str
+
+
+class Invitation(Shown):
+    """A one-time link by which a user sets a password; shown once."""
+
+    url: str
+    expires_at: Instant
+
+
+class Session(Shown):
+    """One authenticated SSH connection, open or past."""
+
+    id: str
+    user_id: str
+    method: Method
+    login_name: str
+    source_ip: str
+    client_version: str
+    pod_id: str
+    started_at: Instant
+    ended_at: Instant | None
+    end_reason: str
+    bytes_to_target: int
+    bytes_from_target: int
+
+
+class OwnSessionQuery(PageQuery):
+    """Asks for one's own sessions."""
+
+    tunnel_id: Text | None = None
+    pod_id: Text | None = None
+    method: Method | None = None
+    source_ip: Text | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    q: Words | None = None
+    live: bool | None = Field(default=None, description="Only those that are open, or are not.")
+
+
+class SessionQuery(OwnSessionQuery):
+    """Asks for sessions."""
+
+    user_id: Text | None = None
+
+
+class Channel(Shown):
+    """One forwarded TCP connection, open or past."""
+
+    id: str
+    session_id: str
+    tunnel_id: str
+    connector_id: str | None
+    destination: str
+    port: int
+    opened_at: Instant
+    closed_at: Instant | None
+    close_reason: str
+    bytes_to_target: int
+    bytes_from_target: int
+
+
+class ChannelQuery(PageQuery):
+    """Asks for the channels of a session."""
+
+    tunnel_id: Text | None = None
+    live: bool | None = Field(default=None, description="Only those that are open, or are not.")
+
+
+class Pod(Shown):
+    """A pod, and where others reach it."""
+
+    id: str
+    name: str
+    version: str
+    started_at: Instant
+    last_seen_at: Instant
+    ssh_address: str
+    connectors_address: str
+    draining: bool
+
+
+class Event(Shown):
+    """Something that happened; what C{data} holds depends on the event."""
+
+    id: str
+    at: Instant
+    event: str
+    actor: str
+    actor_id: str | None
+    user_id: str | None
+    user_name: str | None
+    tunnel_id: str | None
+    tunnel_name: str | None
+    session_id: str | None
+    source_ip: str | None
+    pod_id: str | None
+    data: dict[str, Any]
+
+
+class AuditQuery(PageQuery):
+    """Asks the audit."""
+
+    event: Text | None = Field(
+        default=None, description="Such as login.refused; login. for all that begin so."
+    )
+    actor: Text | None = Field(default=None, description="Who did it, by name or id.")
+    user_name: Text | None = None
+    tunnel_name: Text | None = None
+    pod_id: Text | None = None
+    q: Words | None = None
+    user_id: Text | None = None
+    tunnel_id: Text | None = None
+    session_id: Text | None = None
+    source_ip: Text | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    order: Literal["newest", "oldest"] = "newest"
+
+
+class Question(Body):
+    """Asks whether a user may open a tunnel; names or ids serve."""
+
+    user: Id
+    tunnel: Id
+    port: Port | None = None
+    method: _Method = Method.TOKEN
+    source_ip: Address | None = None
+    at: Instant | None = None
+
+
+class RuleShown(Shown):
+    """One rule that was looked at."""
+
+    rule: str
+    passed: bool
+    text: str
+
+
+class Explanation(Shown):
+    """What would be decided, and each rule that leads to it."""
+
+    allowed: bool
+    reason: str
+    rules: list[RuleShown]
+
+
+class CheckQuery(BaseModel):
+    """Asks for a check of the way to a tunnel's target; without a port, of the first one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: Port | None = None
+
+
+class Step(Shown):
+    """One hop on the way to a target."""
+
+    name: str
+    ok: bool
+    milliseconds: float
+    text: str
+
+
+class Check(Shown):
+    """How the way to a tunnel's target fares; it ends with the first step that failed."""
+
+    ok: bool
+    steps: list[Step]
+
+
+class Me(Shown):
+    """Who the caller is."""
+
+    role: Role
+    user: User | None
+
+
+class MyTunnel(Tunnel):
+    """A tunnel of the caller's, and how to open it."""
+
+    methods: list[Method]
+    command: str

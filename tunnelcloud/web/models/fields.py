@@ -1,0 +1,168 @@
+"""The kinds of values that bodies and queries are made of.
+
+The rules are the domain's; here they become pydantic's, with their place in the JSON schema.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
+
+from tunnelcloud.domain.entities import PortRange
+from tunnelcloud.domain.names import (
+    merge_ports,
+    parse_ports,
+    read_email,
+    read_external_address,
+    read_host,
+    read_name,
+    read_user_name,
+)
+from tunnelcloud.domain.schedule import Window, parse_window
+
+MAX_PAGE = 200
+
+
+class Body(BaseModel):
+    """What a client sends: no unknown field, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def given(self) -> dict[str, Any]:
+        """Give the fields that were sent, by name; lists as the tuples that entities have."""
+        values = {name: getattr(self, name) for name in self.model_fields_set}
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+
+
+class Shown(BaseModel):
+    """What a client is shown; made from an entity's attributes of the same names."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True, arbitrary_types_allowed=True)
+
+
+_Item = TypeVar("_Item", bound=Shown)
+
+
+class Page(BaseModel, Generic[_Item]):
+    """A part of a collection; without C{next_cursor} there is no more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[_Item]
+    next_cursor: str | None
+
+
+def _text(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not hold a NUL character")
+    return value
+
+
+def _utc(moment: datetime) -> datetime:
+    # Kept to the millisecond: what is shown is what was kept.
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _instant_text(moment: datetime) -> str:
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError(
+            "use a network such as 10.0.0.0/8 or 2001:db8::/32, with no bit set behind its length"
+        ) from None
+
+
+def _parsed(parse: Callable[[str], Any], kind: type) -> Callable[[object], Any]:
+    def validate(value: object) -> Any:
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, str):
+            raise ValueError("must be a string")
+        return parse(value)
+
+    return validate
+
+
+def _port_text(value: object) -> object:
+    # A single port may be sent as the number that it is.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Instant = Annotated[
+    AwareDatetime,
+    AfterValidator(_utc),
+    PlainSerializer(_instant_text, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A time; shown in UTC to the millisecond."""
+
+Text = Annotated[str, AfterValidator(_text)]
+Words = Annotated[Text, Field(max_length=200)]
+Title = Annotated[Text, Field(max_length=200)]
+Description = Annotated[Text, Field(max_length=4000)]
+Icon = Annotated[Text, Field(max_length=64)]
+# What a rule of the domain's refuses at length would only be echoed at length.
+Name = Annotated[
+    str,
+    AfterValidator(read_name),
+    Field(max_length=63, json_schema_extra={"pattern": "^[a-z0-9-]{1,63}$"}),
+]
+UserName = Annotated[str, AfterValidator(read_user_name), Field(max_length=64)]
+Email = Annotated[str, AfterValidator(read_email), Field(max_length=254)]
+Host = Annotated[str, AfterValidator(read_host), Field(max_length=255)]
+ExternalAddress = Annotated[str, AfterValidator(read_external_address), Field(max_length=255)]
+Network = Annotated[str, AfterValidator(_network), Field(max_length=64)]
+Id = Annotated[Text, Field(min_length=1, max_length=320)]
+"""Refers to another object; a name isn't taken here, so that a reference stays what it was."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Ports = Annotated[
+    PortRange,
+    PlainValidator(_parsed(parse_ports, PortRange)),
+    BeforeValidator(_port_text),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["5432", "8000-8010"]}),
+]
+PortList = Annotated[
+    list[Ports], Field(min_length=1, max_length=64), AfterValidator(lambda p: list(merge_ports(p)))
+]
+WeeklyWindow = Annotated[
+    Window,
+    PlainValidator(_parsed(parse_window, Window)),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["Mon-Fri 09:00-18:00 Europe/Paris"]}),
+]
+
+
+class PageQuery(BaseModel):
+    """What every collection may be asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(default=50, ge=1, le=MAX_PAGE, description="How many at most.")
+    cursor: Text | None = Field(
+        default=None, max_length=512, description="Where the page before ended: its next_cursor."
+    )
