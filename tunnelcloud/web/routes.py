@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 from pydantic import BaseModel
 
 from tunnelcloud.domain.entities import ID_PREFIXES, Role
@@ -34,11 +34,12 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Caller:
     """Who asks: the bearer of an API token, or a person signed in to the portal.
 
-    :ivar id: of the API token or the user; it is the actor of audit events.
+    :ivar id: of the API token or the user; with C{name} it is the actor of audit events.
     :ivar user_id: the user this is, or None for a token that stands for nobody.
     """
 
     id: str
+    name: str
     role: Role
     user_id: str | None = None
 
@@ -52,7 +53,8 @@ class Call:
     caller: Caller | None = None
     body: BaseModel | None = None
     query: BaseModel | None = None
-    if_match: str | None = None
+    if_match: tuple[str, ...] = ()
+    """Versions one of which the object must have to be changed; none: any will do."""
 
     def who(self) -> Caller:
         """Give the caller of a route that isn't anonymous."""
@@ -70,7 +72,16 @@ class Call:
         return self.query
 
 
-Handler = Callable[[Call], Awaitable[BaseModel | Mapping[str, Any] | None]]
+@frozen
+class Item:
+    """One object as it is shown, and its version: that is its C{ETag}."""
+
+    shown: BaseModel
+    version: str
+
+
+Handled = BaseModel | Item | Mapping[str, Any] | None
+Handler = Callable[[Call], Awaitable[Handled]]
 
 
 @frozen
@@ -105,7 +116,7 @@ class Route:
 class RouteTable:
     """All routes, and how a path finds its rows."""
 
-    routes: tuple[Route, ...] = field(converter=tuple)
+    routes: tuple[Route, ...]
 
     def __attrs_post_init__(self) -> None:
         keys = [(route.method, route.path) for route in self.routes]

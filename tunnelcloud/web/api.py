@@ -1,0 +1,245 @@
+"""C{/api/v1}: from a request to a call of the route table's handler, and its answer back.
+
+A caller is authenticated before the address is looked at; the role, the body and the query are
+checked before the handler runs.  What each operation does is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from pydantic import BaseModel, ValidationError
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.store import errors
+from tunnelcloud.web import problems
+from tunnelcloud.web.limits import MAX_BODY, REQUEST_SECONDS
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.routes import Call, Caller, Handled, Item, Route, RouteTable
+from tunnelcloud.web.strict_json import BadJSON, check_json
+
+JSON_TYPE = "application/json"
+_BODY_TYPES = {JSON_TYPE, "application/merge-patch+json"}
+_MAX_QUERY_FIELDS = 50
+
+Authenticate = Callable[[IRequest], Awaitable[Caller]]
+
+
+def read_tags(header: str | None) -> tuple[str, ...]:
+    """Read the versions that C{If-Match} or C{If-None-Match} names (RFC 9110, 13.1).
+
+    :return: nothing for no header; a C{*} stays one.
+    """
+    if header is None:
+        return ()
+    return tuple(tag.strip().removeprefix("W/").strip('"') for tag in header.split(","))
+
+
+class ApiResource(Resource):
+    """Everything below C{/api/v1}.
+
+    :param authenticate: gives the caller, or raises a L{Problem}.
+    :param clock: bounds what a handler may take.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(self, table: RouteTable, authenticate: Authenticate, clock: IReactorTime) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._table = table
+        self._authenticate = authenticate
+        self._clock = clock
+
+    def render(self, request: Request) -> int:
+        """Answer, now or later, but within the time a request has."""
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        answering = Deferred.fromCoroutine(self._answer(request))
+        answering.addTimeout(REQUEST_SECONDS, self._clock)
+        answering.addErrback(self._failed, request)
+
+        def send(answer: _Answer) -> None:
+            if not gone:
+                answer.send(request)
+
+        answering.addCallback(send)
+        answering.addErrback(lambda failure: self._log.failure("An answer went lost", failure))
+        return NOT_DONE_YET
+
+    async def _answer(self, request: IRequest) -> _Answer:
+        path = _segments(request)
+        public = self._anonymous_route(path)
+        caller = None if public else await self._authenticate(request)
+        routes, params = self._table.find(path)
+        method = request.method.decode("ascii", "replace")
+        route = routes.get("GET" if method == "HEAD" else method)
+        if route is None:
+            allowed = sorted({*routes, *({"HEAD"} if "GET" in routes else ())})
+            raise Problem(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                f"{method} doesn't work here: use {' or '.join(allowed)}",
+                headers={"Allow": ", ".join(allowed)},
+            )
+        if caller is not None and route.roles and caller.role not in route.roles:
+            raise problems.forbidden(_role_text(caller.role, route))
+        call = Call(
+            params=params,
+            source_ip=getattr(request.getClientAddress(), "host", ""),
+            caller=caller,
+            body=_read_body(request, route),
+            query=_read_query(request, route),
+            if_match=tuple(tag for tag in read_tags(request.getHeader("if-match")) if tag != "*"),
+        )
+        return _shown(request, route, await route.handler(call))
+
+    def _anonymous_route(self, path: list[str]) -> bool:
+        try:
+            routes, _ = self._table.find(path)
+        except Problem:
+            return False
+        return all(not route.roles for route in routes.values())
+
+    def _failed(self, failure: Failure, request: IRequest) -> _Answer:
+        problem = as_problem(failure)
+        if problem is None:
+            self._log.failure("{method} {uri!r} failed", failure, method=request.method,
+                              uri=request.path)  # fmt: skip
+            problem = Problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "something is wrong in the pod; its log says what"
+            )
+        headers = {"Content-Type": problems.CONTENT_TYPE, **problem.headers}
+        return _Answer(problem.status, headers, problem.encode())
+
+
+def as_problem(failure: Failure) -> Problem | None:
+    """Translate what a handler may fail with; None for a fault of the program's own."""
+    error = failure.value
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, errors.NotFound):
+        return problems.not_found(str(error))
+    if isinstance(error, errors.Conflict):
+        return problems.conflict(error.field or "name", str(error))
+    if isinstance(error, errors.InvalidReference):
+        return problems.invalid_field(error.field, str(error))
+    if isinstance(error, errors.BadCursor):
+        return problems.invalid_field("cursor", str(error))
+    if isinstance(error, errors.Stale):
+        return Problem(HTTPStatus.PRECONDITION_FAILED, str(error))
+    if isinstance(error, errors.StoreUnavailable | defer.TimeoutError):
+        text = "the pod can't answer at the moment: try again shortly"
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers={"Retry-After": "5"})
+    return None
+
+
+class _Answer:
+    """A status, headers and a body."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def send(self, request: IRequest) -> None:
+        request.setResponseCode(self.status)
+        request.setHeader("Cache-Control", "no-store")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        for name, value in self.headers.items():
+            request.setHeader(name, value)
+        if self.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            request.setHeader("Content-Length", str(len(self.body)))
+            # A HEAD is answered as a GET; Twisted leaves the body out.
+            request.write(self.body)
+        request.finish()
+
+
+def _shown(request: IRequest, route: Route, handled: Handled) -> _Answer:
+    if handled is None:
+        return _Answer(HTTPStatus.NO_CONTENT, {}, b"")
+    headers = {"Content-Type": JSON_TYPE}
+    if isinstance(handled, Item):
+        headers["ETag"] = f'"{handled.version}"'
+        known = read_tags(request.getHeader("if-none-match"))
+        if route.method == "GET" and ("*" in known or handled.version in known):
+            return _Answer(HTTPStatus.NOT_MODIFIED, headers, b"")
+        handled = handled.shown
+    shown = handled.model_dump(mode="json") if isinstance(handled, BaseModel) else handled
+    if route.status == HTTPStatus.CREATED and "id" in shown:
+        headers["Location"] = f"{request.path.decode('ascii', 'replace').rstrip('/')}/{shown['id']}"
+    body = json.dumps(shown, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    return _Answer(route.status, headers, body)
+
+
+def _segments(request: IRequest) -> list[str]:
+    try:
+        segments = [segment.decode("utf-8") for segment in request.postpath]
+    except UnicodeDecodeError:
+        return ["\ufffd"]
+    return segments[:-1] if segments and not segments[-1] else segments
+
+
+def _role_text(role: Role, route: Route) -> str:
+    needed = " or ".join(sorted(route.roles))
+    return f"the role {role} may not do this: it takes {needed}"
+
+
+def _read_body(request: IRequest, route: Route) -> BaseModel | None:
+    if getattr(request, "body_too_big", False):
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is bigger than {MAX_BODY} bytes"
+        )
+    raw: bytes = request.content.read()
+    if route.body is None:
+        if raw:
+            raise Problem(HTTPStatus.BAD_REQUEST, "this operation takes no body")
+        return None
+    content_type = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
+    if content_type not in _BODY_TYPES and (raw or content_type):
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"send JSON, with Content-Type: {JSON_TYPE}",
+            headers={"Accept": JSON_TYPE},
+        )
+    try:
+        check_json(raw)
+    except BadJSON as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+    try:
+        return route.body.model_validate_json(raw)
+    except ValidationError as error:
+        raise problems.from_validation(error) from None
+
+
+def _read_query(request: IRequest, route: Route) -> BaseModel | None:
+    _, _, raw = request.uri.partition(b"?")
+    try:
+        unquote_to_bytes(raw).decode("utf-8")
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS
+        )
+    except (UnicodeDecodeError, ValueError):
+        raise Problem(HTTPStatus.BAD_REQUEST, "the query can't be read") from None
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        twice = next(key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1)
+        raise problems.invalid_field(twice, "is there twice")
+    if route.query is None:
+        if given:
+            raise problems.invalid_field(next(iter(given)), "there is no such parameter")
+        return None
+    try:
+        return route.query.model_validate_strings(given)
+    except ValidationError as error:
+        raise problems.from_validation(error) from None

@@ -1,0 +1,66 @@
+"""Who asks: a bearer token into a L{Caller}.
+
+Only hashes are kept, and looked up by the whole hash of a secret that nobody can guess.  What a
+token may do is never more than what its user may do now.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import field, frozen
+from twisted.logger import Logger
+from twisted.web.iweb import IRequest
+
+from tunnelcloud.domain.entities import ApiToken, Role, User
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.store import api_tokens, users
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.problems import unauthorized
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import Caller
+
+_BEARER = re.compile(r"bearer +([A-Za-z0-9_.~+/=-]{1,256})", re.IGNORECASE)
+RANKS = {Role.USER: 0, Role.AUDITOR: 1, Role.ADMIN: 2}
+"""Each role may do what those below it may."""
+
+
+def _find(transaction: Transaction, secret_hash: bytes) -> tuple[ApiToken, User | None] | None:
+    token = api_tokens.authenticate(transaction, secret_hash)
+    if token is None:
+        return None
+    return token, None if token.user_id is None else users.get(transaction, token.user_id)
+
+
+@frozen
+class BearerAuthenticator:
+    """Tells the callers of the API by their bearer tokens (RFC 6750)."""
+
+    context: ApiContext
+    _log: Logger = field(factory=Logger)
+
+    async def authenticate(self, request: IRequest) -> Caller:
+        """Tell who asks.
+
+        :raise Problem: 401 when that isn't told by a good token.
+        """
+        header = request.getHeader("authorization")
+        if header is None:
+            raise unauthorized("an API token is needed, as Authorization: Bearer TOKEN")
+        match = _BEARER.fullmatch(header.strip())
+        found = None
+        if match is not None:
+            found = await self.context.store.read(_find, hash_secret(match[1]))
+        if found is None:
+            raise unauthorized("the API token is unknown or has expired")
+        token, user = found
+        if api_tokens.needs_recording(token, self.context.now()):
+            recording = self.context.store.write(api_tokens.record_use, token.id)
+            recording.addErrback(
+                lambda failure: self._log.failure("A token's use was not recorded", failure)
+            )
+        if user is None:
+            return Caller(token.id, token.title or "API token", token.role)
+        return Caller(
+            user.id, user.name, min(token.role, user.role, key=RANKS.__getitem__), user.id
+        )

@@ -1,0 +1,1 @@
+"""What each operation of the API does: rows of the route table and their handlers."""

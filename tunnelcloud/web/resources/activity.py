@@ -1,0 +1,238 @@
+"""What goes on and went on: sessions and their channels, pods, the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from tunnelcloud.domain import entities
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.events import AuditRecord
+from tunnelcloud.store import audit, channels, pods, sessions
+from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.access import (
+    AuditQuery,
+    Channel,
+    ChannelQuery,
+    Event,
+    OwnSessionQuery,
+    Pod,
+    Session,
+    SessionQuery,
+)
+from tunnelcloud.web.models.fields import Page, PageQuery
+from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
+from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Route
+
+
+def activity_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for what goes on."""
+    anybody, own = _Sessions(context, lambda _: None), _Sessions(context, own_user_id)
+    handlers = _History(context)
+    return [
+        *_session_rows(anybody, "/sessions", "", READERS, ADMINS),
+        *_session_rows(own, "/me/sessions", "own_", EVERYBODY, EVERYBODY),
+        Route(
+            "GET",
+            "/pods",
+            "list_pods",
+            "List the pods.",
+            READERS,
+            handlers.list_pods,
+            query=PageQuery,
+            answer=Page[Pod],
+        ),
+        Route(
+            "GET", "/pods/{pod_id}", "show_pod", "Show a pod.", READERS, handlers.pod, answer=Pod
+        ),
+        Route(
+            "GET",
+            "/audit",
+            "list_events",
+            "Search the audit.",
+            READERS,
+            handlers.list_events,
+            query=AuditQuery,
+            answer=Page[Event],
+        ),
+    ]
+
+
+def _session_rows(
+    handlers: _Sessions, path: str, own: str, read: frozenset[Role], end: frozenset[Role]
+) -> list[Route]:
+    one = f"{path}/{{session_id}}"
+    whose = "one's own " if own else ""
+    a_session = "one of one's own sessions" if own else "a session"
+    return [
+        Route(
+            "GET",
+            path,
+            f"list_{own}sessions",
+            f"List {whose}sessions, open and past, the latest first.",
+            read,
+            handlers.list_all,
+            query=OwnSessionQuery if own else SessionQuery,
+            answer=Page[Session],
+        ),
+        Route(
+            "GET", one, f"show_{own}session", f"Show {a_session}.", read, handlers.show,
+            answer=Session,
+        ),
+        Route(
+            "DELETE", one, f"end_{own}session", f"End {a_session}; harmless when it is over.", end,
+            handlers.end,
+        ),
+        Route(
+            "GET",
+            f"{one}/channels",
+            f"list_{own}channels",
+            f"List the channels of {a_session}, the latest first.",
+            read,
+            handlers.list_channels,
+            query=ChannelQuery,
+            answer=Page[Channel],
+        ),
+        Route(
+            "DELETE",
+            f"{one}/channels/{{channel_id}}",
+            f"end_{own}channel",
+            f"End a channel of {a_session}, and leave the rest of it alone.",
+            end,
+            handlers.end_channel,
+        ),
+    ]  # fmt: skip
+
+
+@frozen
+class _Sessions:
+    """Sessions of a user, or of everybody."""
+
+    context: ApiContext
+    owner: Callable[[Call], str | None]
+
+    def _get(self, transaction: Transaction, call: Call) -> entities.Session:
+        found = sessions.get(transaction, call.params["session_id"])
+        if self.owner(call) not in (None, found.user_id):
+            raise NotFound("session", found.id)
+        return found
+
+    def _shown(self, session: entities.Session) -> Session:
+        live = {one.id: one for one in self.context.live.live_sessions()}.get(session.id)
+        if live is not None and session.ended_at is None:
+            session = attrs.evolve(
+                session,
+                bytes_to_target=live.bytes_to_target,
+                bytes_from_target=live.bytes_from_target,
+            )
+        return Session.model_validate(session)
+
+    async def list_all(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(OwnSessionQuery))
+        owner = self.owner(call)
+        if owner is not None:
+            filters["user_id"] = owner
+        page = await self.context.store.read(
+            page_reader(sessions.list_page, sort="-started_at", **filters)
+        )
+        return page_of(page, self._shown)
+
+    async def show(self, call: Call) -> Session:
+        return self._shown(await self.context.store.read(self._get, call))
+
+    async def end(self, call: Call) -> None:
+        session = await self.context.store.read(self._get, call)
+        if session.ended_at is None:
+            await self.context.live.end_session(session.id, _reason(call))
+
+    async def list_channels(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(ChannelQuery))
+
+        def work(transaction: Transaction) -> Any:
+            session = self._get(transaction, call)
+            return channels.list_page(
+                transaction, session_id=session.id, sort="-opened_at", **filters
+            )
+
+        live = {
+            channel.id: channel
+            for session in self.context.live.live_sessions()
+            if session.id == call.params["session_id"]
+            for channel in session.channels
+        }
+
+        def shown(channel: entities.Channel) -> Channel:
+            now = live.get(channel.id)
+            if now is not None and channel.closed_at is None:
+                channel = attrs.evolve(
+                    channel,
+                    bytes_to_target=now.bytes_to_target,
+                    bytes_from_target=now.bytes_from_target,
+                )
+            return Channel.model_validate(channel)
+
+        return page_of(await self.context.store.read(work), shown)
+
+    async def end_channel(self, call: Call) -> None:
+        def work(transaction: Transaction) -> entities.Channel:
+            session = self._get(transaction, call)
+            found = channels.get(transaction, call.params["channel_id"])
+            if found.session_id != session.id:
+                raise NotFound("channel", found.id)
+            return found
+
+        channel = await self.context.store.read(work)
+        if channel.closed_at is None:
+            await self.context.live.end_channel(channel.id, _reason(call))
+
+
+def _reason(call: Call) -> str:
+    caller = call.who()
+    return f"ended by {'administrator ' if caller.role is Role.ADMIN else ''}{caller.name}"
+
+
+@frozen
+class _History:
+    context: ApiContext
+
+    async def list_pods(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(PageQuery))
+        return page_of(
+            await self.context.store.read(page_reader(pods.list_page, **filters)),
+            Pod.model_validate,
+        )
+
+    async def pod(self, call: Call) -> Pod:
+        return Pod.model_validate(await self.context.store.read(pods.get, call.params["pod_id"]))
+
+    async def list_events(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(AuditQuery))
+        sort = "created_at" if filters.pop("order") == "oldest" else "-created_at"
+        return page_of(
+            await self.context.store.read(page_reader(audit.list_page, sort=sort, **filters)),
+            _event,
+        )
+
+
+def _event(record: AuditRecord) -> Event:
+    event = record.event
+    return Event(
+        id=record.id,
+        at=record.at,
+        event=event.event,
+        actor=event.actor,
+        actor_id=event.actor_id,
+        user_id=event.user_id,
+        user_name=event.user_name,
+        tunnel_id=event.tunnel_id,
+        tunnel_name=event.tunnel_name,
+        session_id=event.session_id,
+        source_ip=event.source_ip,
+        pod_id=event.pod_id,
+        data=dict(event.data),
+    )

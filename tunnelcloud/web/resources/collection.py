@@ -1,0 +1,196 @@
+"""The five operations that every kind of object has, made from one description of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from attrs import field, frozen
+from pydantic import BaseModel
+
+from tunnelcloud.store.aggregate import version_of
+from tunnelcloud.store.paging import Page as StorePage
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.fields import Body, Page, PageQuery, Shown
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route
+
+Read = Callable[..., Any]
+
+
+@frozen
+class Kind:
+    """A kind of object: its words, its models, and the store's functions for it.
+
+    :ivar noun: as in the audit, such as C{api_token}.
+    :ivar plural: as in the path, such as C{api-tokens}.
+    :ivar change: the model of a change; None when an object never changes.
+    :ivar show: makes the model of an entity.
+    """
+
+    noun: str
+    plural: str
+    shown: type[Shown]
+    new: type[Body]
+    change: type[Body] | None
+    query: type[PageQuery]
+    get: Read
+    list_page: Read
+    create: Read
+    update: Read | None
+    delete: Read
+    show: Callable[[Any], BaseModel]
+    article: str = field(default="a")
+
+    @property
+    def words(self) -> str:
+        """Give the noun as people write it."""
+        return self.noun.replace("_", " ").replace("api ", "API ")
+
+
+def expected_version(
+    transaction: Transaction, get: Read, object_id: str, versions: tuple[str, ...]
+) -> str | None:
+    """Choose, of the versions in C{If-Match}, the one the store is to insist on."""
+    if not versions:
+        return None
+    current = version_of(get(transaction, object_id))
+    return current if current in versions else versions[0]
+
+
+def filters_of(query: PageQuery) -> dict[str, Any]:
+    """Give what a query asks of the store, without what it leaves open."""
+    given = query.model_dump(exclude_none=True)
+    # What matches a name needs its case as little as the name does.
+    return {name: value.lower() if name == "name" else value for name, value in given.items()}
+
+
+def page_reader(list_page: Read, **arguments: Any) -> Callable[[Transaction], StorePage[Any]]:
+    """Make the store function that reads a page of a list."""
+    return lambda transaction: list_page(transaction, **arguments)
+
+
+def page_of(page: StorePage[Any], show: Callable[[Any], BaseModel]) -> dict[str, Any]:
+    """Show a page of a list."""
+    return {
+        "items": [show(entity).model_dump(mode="json") for entity in page.items],
+        "next_cursor": page.next_cursor,
+    }
+
+
+def item_of(entity: Any, show: Callable[[Any], BaseModel]) -> Item:
+    """Show one object, with its version."""
+    return Item(show(entity), version_of(entity))
+
+
+def create_item(kind: Kind, values: Mapping[str, Any]) -> Callable[[Transaction], Any]:
+    """Make the store function that makes an object."""
+    return lambda transaction: kind.create(transaction, **values)
+
+
+def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
+    """Make the rows of the route table for a kind of object: list, create, show, change, delete."""
+
+    async def list_all(call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(kind.query))
+        return page_of(await context.store.read(page_reader(kind.list_page, **filters)), kind.show)
+
+    async def create(call: Call) -> Item:
+        values = call.body_as(kind.new).given()
+        entity = await context.acting(call).write(create_item(kind, values))
+        return item_of(entity, kind.show)
+
+    listed = f"/{kind.plural}"
+    return [
+        Route(
+            "GET",
+            listed,
+            f"list_{kind.plural.replace('-', '_')}",
+            f"List {kind.plural.replace('-', ' ')}.",
+            READERS,
+            list_all,
+            query=kind.query,
+            answer=Page[kind.shown],  # type: ignore[name-defined]
+        ),
+        Route(
+            "POST",
+            listed,
+            f"create_{kind.noun}",
+            f"Make {kind.article} {kind.words}.",
+            ADMINS,
+            create,
+            body=kind.new,
+            answer=kind.shown,
+            status=HTTPStatus.CREATED,
+            item=True,
+        ),
+        *item_routes(context, kind),
+    ]
+
+
+def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
+    """Make the rows for one object of a kind: show, change, delete."""
+    id_name = f"{kind.noun}_id"
+    path = f"/{kind.plural}/{{{id_name}}}"
+
+    async def show(call: Call) -> Item:
+        return item_of(await context.store.read(kind.get, call.params[id_name]), kind.show)
+
+    async def change(call: Call) -> Item:
+        assert kind.change is not None
+        assert kind.update is not None
+        update, values = kind.update, call.body_as(kind.change).given()
+        object_id = call.params[id_name]
+
+        def work(transaction: Transaction) -> Any:
+            version = expected_version(transaction, kind.get, object_id, call.if_match)
+            return update(transaction, object_id, values, expected_version=version)
+
+        return item_of(await context.acting(call).write(work), kind.show)
+
+    async def delete(call: Call) -> None:
+        object_id = call.params[id_name]
+
+        def work(transaction: Transaction) -> None:
+            version = expected_version(transaction, kind.get, object_id, call.if_match)
+            kind.delete(transaction, object_id, expected_version=version)
+
+        await context.acting(call).write(work)
+
+    routes = [
+        Route(
+            "GET",
+            path,
+            f"show_{kind.noun}",
+            f"Show {kind.article} {kind.words}.",
+            READERS,
+            show,
+            answer=kind.shown,
+            item=True,
+        ),
+        Route(
+            "DELETE",
+            path,
+            f"delete_{kind.noun}",
+            f"Delete {kind.article} {kind.words}, and what it alone gave.",
+            ADMINS,
+            delete,
+            item=True,
+        ),
+    ]
+    if kind.change is not None:
+        routes.append(
+            Route(
+                "PATCH",
+                path,
+                f"change_{kind.noun}",
+                f"Change some fields of {kind.article} {kind.words}.",
+                ADMINS,
+                change,
+                body=kind.change,
+                answer=kind.shown,
+                item=True,
+            )
+        )
+    return routes

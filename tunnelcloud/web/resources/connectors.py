@@ -1,0 +1,146 @@
+"""Connectors: what they are in the store, how they fare now, and what lets a new one in."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import timedelta
+from http import HTTPStatus
+
+from attrs import frozen
+
+from tunnelcloud.domain import entities
+from tunnelcloud.domain.join_tokens import SECRET_LENGTH, hash_secret
+from tunnelcloud.store import connectors
+from tunnelcloud.store.aggregate import version_of
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.objects import (
+    Connector,
+    ConnectorMade,
+    ConnectorQuery,
+    ConnectorStatus,
+    JoinTokenShown,
+    NamedChange,
+    NewConnector,
+)
+from tunnelcloud.web.resources.collection import Kind, collection_routes
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import ADMINS, Call, Item, Route
+
+_ATTACHED_ELSEWHERE = timedelta(seconds=60)
+"""Pods write down what is attached to them more often than this."""
+
+
+def connector_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for connectors and their join tokens."""
+    handlers = _Connectors(context)
+    kind = Kind(
+        noun="connector",
+        plural="connectors",
+        shown=Connector,
+        new=NewConnector,
+        change=NamedChange,
+        query=ConnectorQuery,
+        get=connectors.get,
+        list_page=connectors.list_page,
+        create=connectors.create,
+        update=connectors.update,
+        delete=connectors.delete,
+        show=handlers.shown,
+    )
+    return [
+        *(route for route in collection_routes(context, kind) if route.method != "POST"),
+        Route(
+            "POST",
+            "/connectors",
+            "create_connector",
+            "Make a connector, with a join token for it.",
+            ADMINS,
+            handlers.create,
+            body=NewConnector,
+            answer=ConnectorMade,
+            status=HTTPStatus.CREATED,
+            item=True,
+        ),
+        Route(
+            "POST",
+            "/connectors/{connector_id}/join-token",
+            "create_join_token",
+            "Make a connector's join token; the one it had before ends.",
+            ADMINS,
+            handlers.create_join_token,
+            answer=JoinTokenShown,
+            status=HTTPStatus.CREATED,
+        ),
+    ]
+
+
+@frozen
+class _Connectors:
+    context: ApiContext
+
+    def shown(self, connector: entities.Connector) -> Connector:
+        health = self.context.live.connector_health().get(connector.id)
+        now = self.context.now()
+        seen = connector.last_seen_at
+        if health is not None or (seen is not None and seen > now - _ATTACHED_ELSEWHERE):
+            status = ConnectorStatus.ATTACHED
+        elif connector.joined_at is None:
+            status = ConnectorStatus.NEW
+        else:
+            status = ConnectorStatus.DETACHED
+        return Connector(
+            id=connector.id,
+            name=connector.name,
+            title=connector.title,
+            created_at=connector.created_at,
+            site_id=connector.site_id,
+            status=status,
+            version=connector.version if health is None else health.version,
+            joined_at=connector.joined_at,
+            last_seen_at=seen if health is None else now,
+            certificate_expires_at=connector.certificate_expires_at,
+            round_trip_ms=None if health is None else health.round_trip_ms,
+            load=None if health is None else health.load,
+        )
+
+    async def create(self, call: Call) -> Item:
+        values = call.body_as(NewConnector).given()
+        secret = self.context.random(SECRET_LENGTH)
+
+        def work(transaction: Transaction) -> tuple[entities.Connector, connectors.JoinToken]:
+            connector = connectors.create(transaction, **values)
+            return connector, self._keep(transaction, connector.id, secret)
+
+        connector, kept = await self.context.acting(call).write(work)
+        shown = self.shown(connector)
+        made = ConnectorMade(**shown.model_dump(), join=self._join(connector.name, secret, kept))
+        return Item(made, version_of(connector))
+
+    async def create_join_token(self, call: Call) -> JoinTokenShown:
+        secret = self.context.random(SECRET_LENGTH)
+
+        def work(transaction: Transaction) -> tuple[entities.Connector, connectors.JoinToken]:
+            connector = connectors.get(transaction, call.params["connector_id"])
+            return connector, self._keep(transaction, connector.id, secret)
+
+        connector, kept = await self.context.acting(call).write(work)
+        return self._join(connector.name, secret, kept)
+
+    def _keep(
+        self, transaction: Transaction, connector_id: str, secret: bytes
+    ) -> connectors.JoinToken:
+        return connectors.add_join_token(
+            transaction,
+            connector_id,
+            secret_hash=hash_secret(secret),
+            lifetime_seconds=self.context.join_token_lifetime,
+        )
+
+    def _join(self, name: str, secret: bytes, kept: connectors.JoinToken) -> JoinTokenShown:
+        token = self.context.live.join_token(secret).encode()
+        # Without --pidfile= a second twistd in one directory wouldn't start.
+        command = shlex.join(
+            ["twistd", "-n", "--pidfile=", "tunnelcloud", "connector", "--state", f"./{name}",
+             "--join", token]
+        )  # fmt: skip
+        return JoinTokenShown(token=token, expires_at=kept.expires_at, command=command)

@@ -1,0 +1,63 @@
+"""What handlers work with, given by the pod."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from attrs import field, frozen
+from twisted.internet.interfaces import IReactorTime
+
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.transaction import Actor
+from tunnelcloud.web.interfaces import ILivePod
+from tunnelcloud.web.problems import forbidden
+from tunnelcloud.web.routes import Call
+
+DAY = 24 * 60 * 60
+
+
+@frozen
+class ApiContext:
+    """The store, the running pod, and what is settable.
+
+    :ivar token_lifetime: of one-time tokens, in seconds.
+    :ivar join_token_lifetime: in seconds.
+    :ivar invitation_lifetime: of links to set a password, in seconds.
+    :ivar web_url: where people reach this listener, without a slash at the end.
+    :ivar random: gives that many random bytes.
+    """
+
+    store: AsyncStore
+    live: ILivePod
+    clock: IReactorTime
+    web_url: str
+    token_lifetime: int = 600
+    join_token_lifetime: int = DAY
+    invitation_lifetime: int = 3 * DAY
+    random: Callable[[int], bytes] = field(default=os.urandom)
+
+    def acting(self, call: Call) -> AsyncStore:
+        """Give the store for what a caller does: the audit names them."""
+        caller = call.who()
+        return self.store.acting(Actor(caller.name, caller.id))
+
+    def invitation_url(self, secret: str) -> str:
+        """Give the one-time link that holds a secret."""
+        return f"{self.web_url}/invitation/{secret}"
+
+    def now(self) -> datetime:
+        """Tell the time by this pod's clock: for what is asked, never for what expires."""
+        return datetime.fromtimestamp(self.clock.seconds(), UTC)
+
+
+def own_user_id(call: Call) -> str:
+    """Give the user that the caller is.
+
+    :raise Problem: 403 for an API token that stands for nobody.
+    """
+    user_id = call.who().user_id
+    if user_id is None:
+        raise forbidden("this API token stands for no user: use one that was made with a user_id")
+    return user_id

@@ -1,0 +1,165 @@
+"""Why something may be opened or not, whether the way there works, and what is one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.domain.commands import ssh_command
+from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
+from tunnelcloud.domain.policy import Ask, decide
+from tunnelcloud.store import access, tunnels, users
+from tunnelcloud.store.errors import BadCursor, NotFound
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.access import (
+    Check,
+    CheckQuery,
+    Explanation,
+    Me,
+    MyTunnel,
+    Question,
+    RuleShown,
+    Step,
+)
+from tunnelcloud.web.models.fields import Page, PageQuery
+from tunnelcloud.web.models.objects import Tunnel as ShownTunnel
+from tunnelcloud.web.models.objects import User
+from tunnelcloud.web.problems import invalid_field
+from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.resources.tokens import tunnels_of
+from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Route
+
+
+def decision_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for explanations, checks and C{/me}."""
+    handlers = _Decisions(context)
+    return [
+        Route(
+            "POST",
+            "/explain",
+            "explain",
+            "Say whether a user may open a tunnel, and each rule that leads to it.",
+            READERS,
+            handlers.explain,
+            body=Question,
+            answer=Explanation,
+        ),
+        Route(
+            "POST",
+            "/tunnels/{tunnel_id}/check",
+            "check_tunnel",
+            "Check every hop from this pod to a tunnel's target.",
+            READERS,
+            handlers.check,
+            query=CheckQuery,
+            answer=Check,
+        ),
+        Route("GET", "/me", "show_me", "Say who is asking.", EVERYBODY, handlers.me, answer=Me),
+        Route(
+            "GET",
+            "/me/tunnels",
+            "list_own_tunnels",
+            "List one's own tunnels, with the command that opens each.",
+            EVERYBODY,
+            handlers.own_tunnels,
+            query=PageQuery,
+            answer=Page[MyTunnel],
+        ),
+    ]
+
+
+def own_tunnel(
+    tunnel: Tunnel, grants: list[Grant], user_name: str, context: ApiContext
+) -> MyTunnel:
+    """Show a tunnel to the user it is for.
+
+    :param grants: all of the user's.
+    """
+    methods = sorted(
+        {method for grant in grants if grant.tunnel.id == tunnel.id for method in grant.methods}
+    )
+    method = Method.TOKEN if Method.TOKEN in methods else Method.KEY
+    command = ssh_command(
+        tunnel, user_name, method, context.live.ssh_public_address, others=tunnels_of(grants)
+    )
+    shown = ShownTunnel.model_validate(tunnel)
+    return MyTunnel.model_validate({**shown.model_dump(), "methods": methods, "command": command})
+
+
+@frozen
+class _Decisions:
+    context: ApiContext
+
+    async def explain(self, call: Call) -> Explanation:
+        question = call.body_as(Question)
+
+        def work(transaction: Transaction) -> tuple[UserView, Tunnel]:
+            try:
+                user = users.find(transaction, question.user)
+            except NotFound as error:
+                raise invalid_field("user", str(error)) from None
+            try:
+                tunnel = tunnels.find(transaction, question.tunnel)
+            except NotFound as error:
+                raise invalid_field("tunnel", str(error)) from None
+            return access.load_view(transaction, user.id), tunnel
+
+        view, tunnel = await self.context.store.read(work)
+        usage = self.context.live.usage(view.user.id)
+        decision = decide(
+            view,
+            Ask(
+                host=tunnel.name,
+                port=question.port or tunnel.target_ports[0].first,
+                method=question.method,
+                source_ip=question.source_ip or call.source_ip,
+                at=question.at or self.context.now(),
+                open_sessions=usage.sessions,
+                open_channels=lambda tunnel_id: usage.channels.get(tunnel_id, 0),
+            ),
+        )
+        return Explanation(
+            allowed=decision.allowed,
+            reason=decision.reason,
+            rules=[RuleShown.model_validate(rule) for rule in decision.rules],
+        )
+
+    async def check(self, call: Call) -> Check:
+        tunnel = await self.context.store.read(tunnels.get, call.params["tunnel_id"])
+        port = call.query_as(CheckQuery).port or tunnel.target_ports[0].first
+        if not tunnel.publishes(port):
+            raise invalid_field("port", f"{tunnel.name} doesn't publish port {port}")
+        steps = await self.context.live.check_tunnel(tunnel, port)
+        return Check(
+            ok=all(step.ok for step in steps), steps=[Step.model_validate(step) for step in steps]
+        )
+
+    async def me(self, call: Call) -> Me:
+        caller = call.who()
+        if caller.user_id is None:
+            return Me(role=caller.role, user=None)
+        user = await self.context.store.read(users.get, caller.user_id)
+        return Me(role=caller.role, user=User.model_validate(user))
+
+    async def own_tunnels(self, call: Call) -> dict[str, Any]:
+        query = call.query_as(PageQuery)
+        view = await self.context.store.read(access.load_view, own_user_id(call))
+        found = tunnels_of(view.grants)
+        start = 0
+        if query.cursor is not None:
+            ids = [tunnel.id for tunnel in found]
+            if query.cursor not in ids:
+                raise BadCursor
+            start = ids.index(query.cursor) + 1
+        page = found[start : start + query.limit]
+        more = start + query.limit < len(found)
+        return {
+            "items": [
+                own_tunnel(tunnel, list(view.grants), view.user.name, self.context).model_dump(
+                    mode="json"
+                )
+                for tunnel in page
+            ],
+            "next_cursor": page[-1].id if more else None,
+        }

@@ -1,0 +1,175 @@
+"""SSH keys: a user's own below C{/me}, anybody's below C{/users}."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.domain import entities
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.store import keys, users
+from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.access import Key, KeyChange, NewKey
+from tunnelcloud.web.models.fields import Page, PageQuery
+from tunnelcloud.web.problems import invalid_field
+from tunnelcloud.web.public_keys import BadPublicKey, read_public_key
+from tunnelcloud.web.resources.collection import expected_version, filters_of, item_of, page_of
+from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Item, Route
+
+
+def key_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for SSH keys."""
+    return [
+        *_rows(
+            _Keys(context, lambda call: call.params["user_id"]),
+            "/users/{user_id}/keys",
+            "",
+            READERS,
+            ADMINS,
+        ),
+        *_rows(_Keys(context, own_user_id), "/me/keys", "own_", EVERYBODY, EVERYBODY),
+    ]
+
+
+def _rows(
+    handlers: _Keys, path: str, own: str, read: frozenset[Role], write: frozenset[Role]
+) -> list[Route]:
+    whose = "one's own" if own else "a user's"
+    one = f"{path}/{{key_id}}"
+    return [
+        Route(
+            "GET",
+            path,
+            f"list_{own}keys",
+            f"List {whose} SSH keys.",
+            read,
+            handlers.list_all,
+            query=PageQuery,
+            answer=Page[Key],
+        ),
+        Route(
+            "POST",
+            path,
+            f"create_{own}key",
+            f"Register one of {whose} SSH public keys.",
+            write,
+            handlers.create,
+            body=NewKey,
+            answer=Key,
+            status=HTTPStatus.CREATED,
+            item=True,
+        ),
+        Route(
+            "GET",
+            one,
+            f"show_{own}key",
+            f"Show one of {whose} SSH keys.",
+            read,
+            handlers.show,
+            answer=Key,
+            item=True,
+        ),
+        Route(
+            "PATCH",
+            one,
+            f"change_{own}key",
+            f"Change the title or the expiry of one of {whose} SSH keys.",
+            write,
+            handlers.change,
+            body=KeyChange,
+            answer=Key,
+            item=True,
+        ),
+        Route(
+            "DELETE",
+            one,
+            f"delete_{own}key",
+            f"Revoke one of {whose} SSH keys.",
+            write,
+            handlers.delete,
+            item=True,
+        ),
+    ]
+
+
+def check_expiry(transaction: Transaction, expires_at: datetime | None) -> None:
+    """Refuse a time of expiry that is over.
+
+    :raise Problem: 422.
+    """
+    if expires_at is not None and expires_at <= transaction.now():
+        raise invalid_field("expires_at", "must be in the future")
+
+
+@frozen
+class _Keys:
+    context: ApiContext
+    owner: Callable[[Call], str]
+
+    def _get(self, transaction: Transaction, call: Call) -> entities.Key:
+        found = keys.get(transaction, call.params["key_id"])
+        if found.user_id != self.owner(call):
+            raise NotFound("key", found.id)
+        return found
+
+    def _version(self, transaction: Transaction, call: Call) -> str | None:
+        found = self._get(transaction, call)
+        return expected_version(transaction, keys.get, found.id, call.if_match)
+
+    async def list_all(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(PageQuery))
+        owner = self.owner(call)
+
+        def work(transaction: Transaction) -> Any:
+            users.get(transaction, owner)
+            return keys.list_page(transaction, user_id=owner, **filters)
+
+        return page_of(await self.context.store.read(work), Key.model_validate)
+
+    async def create(self, call: Call) -> Item:
+        body = call.body_as(NewKey)
+        owner = self.owner(call)
+        try:
+            public_key = read_public_key(body.public_key)
+        except BadPublicKey as error:
+            raise invalid_field("public_key", str(error)) from None
+
+        def work(transaction: Transaction) -> entities.Key:
+            users.get(transaction, owner)
+            check_expiry(transaction, body.expires_at)
+            return keys.create(
+                transaction,
+                user_id=owner,
+                public_key=public_key,
+                title=body.title,
+                expires_at=body.expires_at,
+            )
+
+        return item_of(await self.context.acting(call).write(work), Key.model_validate)
+
+    async def show(self, call: Call) -> Item:
+        return item_of(await self.context.store.read(self._get, call), Key.model_validate)
+
+    async def change(self, call: Call) -> Item:
+        values = call.body_as(KeyChange).given()
+
+        def work(transaction: Transaction) -> entities.Key:
+            version = self._version(transaction, call)
+            check_expiry(transaction, values.get("expires_at"))
+            object_id = call.params["key_id"]
+            return keys.update(transaction, object_id, values, expected_version=version)
+
+        return item_of(await self.context.acting(call).write(work), Key.model_validate)
+
+    async def delete(self, call: Call) -> None:
+        def work(transaction: Transaction) -> None:
+            version = self._version(transaction, call)
+            keys.delete(transaction, call.params["key_id"], expected_version=version)
+
+        await self.context.acting(call).write(work)

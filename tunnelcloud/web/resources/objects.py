@@ -1,0 +1,121 @@
+"""Sites, connectors, tunnels, users, groups, policies and assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from tunnelcloud.domain import entities
+from tunnelcloud.store import groups, policies, sites, tunnels, users
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models import objects as models
+from tunnelcloud.web.problems import invalid_field
+from tunnelcloud.web.resources.collection import (
+    Kind,
+    collection_routes,
+)
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import Route
+
+_ATTACHED_ELSEWHERE = timedelta(seconds=60)
+"""Pods write down what is attached to them more often than this."""
+
+SITE = Kind(
+    noun="site",
+    plural="sites",
+    shown=models.Site,
+    new=models.NewNamed,
+    change=models.NamedChange,
+    query=models.NamedQuery,
+    get=sites.get,
+    list_page=sites.list_page,
+    create=sites.create,
+    update=sites.update,
+    delete=sites.delete,
+    show=models.Site.model_validate,
+)
+
+TUNNEL = Kind(
+    noun="tunnel",
+    plural="tunnels",
+    shown=models.Tunnel,
+    new=models.NewTunnel,
+    change=models.TunnelChange,
+    query=models.TunnelQuery,
+    get=tunnels.get,
+    list_page=tunnels.list_page,
+    create=tunnels.create,
+    update=tunnels.update,
+    delete=tunnels.delete,
+    show=models.Tunnel.model_validate,
+)
+
+USER = Kind(
+    noun="user",
+    plural="users",
+    shown=models.User,
+    new=models.NewUser,
+    change=models.UserChange,
+    query=models.UserQuery,
+    get=users.get,
+    list_page=users.list_page,
+    create=users.create,
+    update=users.update,
+    delete=users.delete,
+    show=models.User.model_validate,
+)
+
+GROUP = Kind(
+    noun="group",
+    plural="groups",
+    shown=models.Group,
+    new=models.NewNamed,
+    change=models.NamedChange,
+    query=models.GroupQuery,
+    get=groups.get,
+    list_page=groups.list_page,
+    create=groups.create,
+    update=groups.update,
+    delete=groups.delete,
+    show=models.Group.model_validate,
+)
+
+
+def _update_policy(
+    transaction: Transaction,
+    policy_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: str | None = None,
+) -> entities.Policy:
+    policy = policies.update(transaction, policy_id, changes, expected_version=expected_version)
+    if policy.valid_from and policy.valid_until and policy.valid_until <= policy.valid_from:
+        name = "valid_until" if "valid_until" in changes else "valid_from"
+        raise invalid_field(name, "valid_until must be after valid_from")
+    return policy
+
+
+POLICY = Kind(
+    noun="policy",
+    plural="policies",
+    shown=models.Policy,
+    new=models.NewPolicy,
+    change=models.PolicyChange,
+    query=models.NamedQuery,
+    get=policies.get,
+    list_page=policies.list_page,
+    create=policies.create,
+    update=_update_policy,
+    delete=policies.delete,
+    show=models.Policy.model_validate,
+)
+
+
+def object_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for what administrators make and name."""
+    return [
+        route
+        for kind in (SITE, TUNNEL, USER, GROUP, POLICY)
+        for route in collection_routes(context, kind)
+    ]

@@ -1,0 +1,218 @@
+"""One-time tokens: made for a user by an administrator, or by users for themselves."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.domain import entities
+from tunnelcloud.domain.commands import PublicAddress, ssh_command
+from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
+from tunnelcloud.domain.tokens import hash_secret, new_token
+from tunnelcloud.store import access, tokens
+from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.access import NewOwnToken, NewToken, Token, TokenMade, TokenQuery
+from tunnelcloud.web.models.fields import Page, PageQuery
+from tunnelcloud.web.problems import conflict, invalid_field
+from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
+from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Route
+
+
+def token_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for one-time tokens."""
+    handlers = _Tokens(context)
+    return [
+        Route(
+            "GET",
+            "/tokens",
+            "list_tokens",
+            "List one-time tokens, never their secrets.",
+            READERS,
+            handlers.list_all,
+            query=TokenQuery,
+            answer=Page[Token],
+        ),
+        Route(
+            "POST",
+            "/tokens",
+            "create_token",
+            "Make a one-time token for a user; its secret is shown this once.",
+            ADMINS,
+            handlers.create,
+            body=NewToken,
+            answer=TokenMade,
+            status=HTTPStatus.CREATED,
+        ),
+        Route(
+            "GET",
+            "/tokens/{token_id}",
+            "show_token",
+            "Show a one-time token, never its secret.",
+            READERS,
+            handlers.show,
+            answer=Token,
+        ),
+        Route(
+            "DELETE",
+            "/tokens/{token_id}",
+            "revoke_token",
+            "Revoke a one-time token.",
+            ADMINS,
+            handlers.revoke,
+        ),
+        Route(
+            "GET",
+            "/me/tokens",
+            "list_own_tokens",
+            "List one's own one-time tokens.",
+            EVERYBODY,
+            handlers.list_own,
+            query=PageQuery,
+            answer=Page[Token],
+        ),
+        Route(
+            "POST",
+            "/me/tokens",
+            "create_own_token",
+            "Make a one-time token for oneself; its secret is shown this once.",
+            EVERYBODY,
+            handlers.create_own,
+            body=NewOwnToken,
+            answer=TokenMade,
+            status=HTTPStatus.CREATED,
+        ),
+        Route(
+            "DELETE",
+            "/me/tokens/{token_id}",
+            "revoke_own_token",
+            "Revoke one of one's own one-time tokens.",
+            EVERYBODY,
+            handlers.revoke_own,
+        ),
+    ]
+
+
+def tunnels_of(grants: Iterable[Grant]) -> list[Tunnel]:
+    """Give the tunnels of grants, each once, in their order."""
+    return list({grant.tunnel.id: grant.tunnel for grant in grants}.values())
+
+
+def token_command(view: UserView, tunnel: Tunnel | None, address: PublicAddress) -> str:
+    """Give the command that a token is for: of its tunnel, or the only one that it can open.
+
+    Where there are several, the command logs in and shows them.
+    """
+    everything = tunnels_of(view.grants)
+    if tunnel is None:
+        usable = tunnels_of(
+            grant for grant in view.grants if Method.TOKEN in grant.methods and grant.tunnel.enabled
+        )
+        tunnel = usable[0] if len(usable) == 1 else None
+    if tunnel is None:
+        login = f"{view.user.name}@{address.host}"
+        port = str(address.port)
+        return shlex.join(["ssh", "-o", "PubkeyAuthentication=no", "-p", port, login])
+    return ssh_command(tunnel, view.user.name, Method.TOKEN, address, others=everything)
+
+
+def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:
+    """Find the tunnel a token is to be bound to, and hold C{sessions} against its policies."""
+    if body.tunnel_id is None:
+        if body.sessions > 1:
+            raise invalid_field("sessions", "more than one needs a token bound to a tunnel_id")
+        return None
+    paths = [
+        grant
+        for grant in view.grants
+        if grant.tunnel.id == body.tunnel_id and Method.TOKEN in grant.methods
+    ]
+    if not paths:
+        raise invalid_field(
+            "tunnel_id", f"{view.user.name} has no such tunnel that opens with a token"
+        )
+    allowed = max(_allowed_sessions(grant) for grant in paths)
+    if body.sessions > allowed:
+        text = f"at most {allowed} here: a policy's max_token_sessions can allow more"
+        raise invalid_field("sessions", text)
+    return paths[0].tunnel
+
+
+def _allowed_sessions(grant: Grant) -> int:
+    limits = [policy.max_token_sessions or 1 for policy in grant.policies]
+    return min(limits, default=1)
+
+
+@frozen
+class _Tokens:
+    context: ApiContext
+
+    async def list_all(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(TokenQuery))
+        page = await self.context.store.read(
+            page_reader(tokens.list_page, sort="-created_at", **filters)
+        )
+        return page_of(page, Token.model_validate)
+
+    async def list_own(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(PageQuery))
+        owner = own_user_id(call)
+        page = await self.context.store.read(
+            page_reader(tokens.list_page, sort="-created_at", user_id=owner, **filters)
+        )
+        return page_of(page, Token.model_validate)
+
+    async def show(self, call: Call) -> Token:
+        found = await self.context.store.read(tokens.get, call.params["token_id"])
+        return Token.model_validate(found)
+
+    async def create(self, call: Call) -> TokenMade:
+        body = call.body_as(NewToken)
+        return await self._create(call, body.user_id, body)
+
+    async def create_own(self, call: Call) -> TokenMade:
+        return await self._create(call, own_user_id(call), call.body_as(NewOwnToken))
+
+    async def _create(self, call: Call, user_id: str, body: NewOwnToken) -> TokenMade:
+        secret = new_token(self.context.random)
+
+        def work(transaction: Transaction) -> tuple[entities.Token, UserView, Tunnel | None]:
+            try:
+                view = access.load_view(transaction, user_id)
+            except NotFound as error:
+                raise invalid_field("user_id", str(error)) from None
+            if view.user.blocked:
+                raise conflict("user_id", f"user {view.user.name} is blocked: unblock them first")
+            tunnel = _bound_tunnel(view, body)
+            token = tokens.create(
+                transaction,
+                user_id=view.user.id,
+                secret_hash=hash_secret(secret),
+                lifetime_seconds=self.context.token_lifetime,
+                tunnel_id=body.tunnel_id,
+                sessions=body.sessions,
+            )
+            return token, view, tunnel
+
+        token, view, tunnel = await self.context.acting(call).write(work)
+        command = token_command(view, tunnel, self.context.live.ssh_public_address)
+        return TokenMade(id=token.id, token=secret, expires_at=token.expires_at, command=command)
+
+    async def revoke(self, call: Call) -> None:
+        await self.context.acting(call).write(tokens.revoke, call.params["token_id"])
+
+    async def revoke_own(self, call: Call) -> None:
+        owner = own_user_id(call)
+
+        def work(transaction: Transaction) -> None:
+            found = tokens.get(transaction, call.params["token_id"])
+            if found.user_id != owner:
+                raise NotFound("token", found.id)
+            tokens.revoke(transaction, found.id)
+
+        await self.context.acting(call).write(work)

@@ -1,0 +1,86 @@
+"""The whole web listener: what is at which address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from twisted.web.resource import Resource
+
+from tunnelcloud.web import operations
+from tunnelcloud.web.api import ApiResource
+from tunnelcloud.web.authentication import BearerAuthenticator
+from tunnelcloud.web.limits import LimitedSite
+from tunnelcloud.web.openapi import openapi_document
+from tunnelcloud.web.resources.activity import activity_routes
+from tunnelcloud.web.resources.api_tokens import api_token_routes
+from tunnelcloud.web.resources.assignments import assignment_routes, member_routes
+from tunnelcloud.web.resources.connectors import connector_routes
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.resources.decisions import decision_routes
+from tunnelcloud.web.resources.keys import key_routes
+from tunnelcloud.web.resources.objects import object_routes
+from tunnelcloud.web.resources.tokens import token_routes
+from tunnelcloud.web.routes import ANONYMOUS, Call, Route, RouteTable
+
+
+def route_table(context: ApiContext, version: str) -> RouteTable:
+    """Put all rows together, and the document that describes them."""
+
+    @cache
+    def document() -> dict[str, Any]:
+        return openapi_document(described, version)
+
+    async def openapi(_: Call) -> dict[str, Any]:
+        return document()
+
+    described = RouteTable(
+        (
+            Route(
+                "GET",
+                "/openapi.json",
+                "openapi",
+                "Describe this API, in OpenAPI 3.1.",
+                ANONYMOUS,
+                openapi,
+            ),
+            *object_routes(context),
+            *connector_routes(context),
+            *assignment_routes(context),
+            *member_routes(context),
+            *key_routes(context),
+            *token_routes(context),
+            *api_token_routes(context),
+            *activity_routes(context),
+            *decision_routes(context),
+        )
+    )
+    return described
+
+
+def make_site(
+    context: ApiContext,
+    *,
+    version: str,
+    registry: CollectorRegistry,
+    ready_checks: Mapping[str, operations.ReadyCheck],
+) -> LimitedSite:
+    """Make the factory of the web listener.
+
+    :param version: the program's.
+    :param registry: what C{/metrics} shows.
+    :param ready_checks: each says why the pod isn't ready, or None.
+    """
+    root = Resource()
+    root.putChild(b"healthz", operations.health())
+    root.putChild(b"readyz", operations.readiness(ready_checks))
+    root.putChild(b"metrics", operations.metrics(registry))
+    root.putChild(b"known_hosts", operations.known_hosts(context.live.known_hosts_lines))
+    api = Resource()
+    root.putChild(b"api", api)
+    table = route_table(context, version)
+    authenticator = BearerAuthenticator(context)
+    api.putChild(b"v1", ApiResource(table, authenticator.authenticate, context.clock))
+    return LimitedSite(root, context.clock)
