@@ -1,0 +1,223 @@
+"""The real resource tree over an in-memory wire, with the real store and a pod that is told."""
+
+import atexit
+import json
+import queue
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from attrs import define, field
+from prometheus_client import CollectorRegistry
+from twisted.internet.defer import succeed
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.ssh.interfaces import DoctorStep
+from tunnelcloud.store import api_tokens, users
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.engine import open_store
+from tunnelcloud.web.interfaces import ILivePod, Usage
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.tree import make_site, route_table
+
+NOW = 1_800_000_000.0
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVYn83FzDvlCfEbgXjrQM4SCyZZ4WSjCBlEeQ1lEgdK"
+
+
+@implementer(ILivePod)
+@define
+class ToldPod:
+    """A pod that has open what a test says, and remembers what it was asked to end."""
+
+    pod_id: str = "pod_" + "0" * 26
+    ssh_public_address: PublicAddress = field(default=PublicAddress("pod.example.com", 2222))
+    sessions: list = field(factory=list)
+    used: Usage = field(factory=Usage)
+    health: dict = field(factory=dict)
+    steps: list = field(factory=lambda: [DoctorStep("connect", True, 1.5, "10.0.0.5:5432 answers")])
+    ended: list = field(factory=list)
+
+    def live_sessions(self):
+        return self.sessions
+
+    def usage(self, user_id):
+        return self.used
+
+    def end_session(self, session_id, reason):
+        self.ended.append((session_id, reason))
+        return succeed(True)
+
+    def end_channel(self, channel_id, reason):
+        self.ended.append((channel_id, reason))
+        return succeed(True)
+
+    def connector_health(self):
+        return self.health
+
+    def check_tunnel(self, tunnel, port):
+        return succeed(self.steps)
+
+    def known_hosts_lines(self):
+        return ["[pod.example.com]:2222 ssh-ed25519 AAAA"]
+
+    def host_key_fingerprints(self):
+        return ["SHA256:abc"]
+
+    def join_token(self, secret):
+        return JoinToken(PublicAddress("pod.example.com", 8443), bytes(32), secret)
+
+
+class QueuedReactor:
+    """Runs in the test's thread what other threads hand over."""
+
+    def __init__(self):
+        self._calls = queue.Queue()
+
+    def callFromThread(self, function, *args):
+        self._calls.put((function, args))
+
+    def run_one(self):
+        function, args = self._calls.get(timeout=20)
+        function(*args)
+
+
+@define
+class Answer:
+    status: int
+    headers: dict
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def faults(self):
+        """The fields at fault."""
+        return [error["field"] for error in self.json["errors"]]
+
+
+def read_answer(raw, without_body=False):
+    """Take a whole HTTP answer apart; None while it isn't whole."""
+    head, blank, body = raw.partition(b"\r\n\r\n")
+    if not blank:
+        return None
+    lines = head.decode("ascii").split("\r\n")
+    pairs = (line.split(": ", 1) for line in lines[1:])
+    headers = {name.lower(): value for name, value in pairs}
+    status = int(lines[0].split(" ")[1])
+    if not without_body and len(body) < int(headers.get("content-length", 0)):
+        return None
+    return Answer(status, headers, body)
+
+
+@cache
+def template_state():
+    """Make a state directory with an empty store, once: bringing one up takes a while."""
+    state = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, state)
+    open_store("sqlite", state).close()
+    return state
+
+
+class ApiTestCase(SynchronousTestCase):
+    """A pod's web listener with an empty store and one API token of each role."""
+
+    def setUp(self):
+        state = Path(self.mktemp())
+        shutil.copytree(template_state(), state)
+        self.store = open_store("sqlite", state)
+        self.addCleanup(self.store.close)
+        self.reactor = QueuedReactor()
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.live = ToldPod()
+        self.checks = {}
+        self.registry = CollectorRegistry()
+        self.context = ApiContext(
+            store=AsyncStore(self.store, self.reactor),
+            live=self.live,
+            clock=self.clock,
+            web_url="https://portal.example.com",
+        )
+        self.table = route_table(self.context, "1.2.3")
+        self.site = make_site(
+            self.context, version="1.2.3", registry=self.registry, ready_checks=self.checks
+        )
+        self.people = {}
+        self.secrets = {None: None}
+        for role in Role:
+            secret = f"tca_{role}"
+            self.people[role] = self.store.write(users.create, name=f"the-{role}", role=role)
+            self.store.write(
+                api_tokens.create,
+                title=str(role),
+                role=role,
+                secret_hash=hash_secret(secret),
+                user_id=self.people[role].id,
+            )
+            self.secrets[role] = secret
+
+    def raw(self, data):
+        """Send bytes on a new connection and give the whole answer."""
+        transport = StringTransport()
+        channel = self.site.buildProtocol(None)
+        channel.makeConnection(transport)
+        channel.dataReceived(data)
+        is_head = data.startswith(b"HEAD ")
+        while (answer := read_answer(transport.value(), is_head)) is None:
+            self.reactor.run_one()
+        # What its keep-alive timer would do later.
+        channel.setTimeout(None)
+        return answer
+
+    def ask(self, method, path, body=None, role=Role.ADMIN, headers=()):
+        """Ask the API, as the bearer of a role's token."""
+        lines = [f"{method} {path} HTTP/1.1", "Host: pod"]
+        if self.secrets[role] is not None:
+            lines.append(f"Authorization: Bearer {self.secrets[role]}")
+        lines += [f"{name}: {value}" for name, value in dict(headers).items()]
+        data = b""
+        if body is not None:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            if "Content-Type" not in dict(headers):
+                lines.append("Content-Type: application/json")
+            lines.append(f"Content-Length: {len(data)}")
+        return self.raw("\r\n".join([*lines, "", ""]).encode() + data)
+
+    def api(self, method, path, body=None, expect=None, **kwargs):
+        """Ask below C{/api/v1}, insist on success, and give the object of the answer."""
+        answer = self.ask(method, f"/api/v1{path}", body, **kwargs)
+        if expect is None:
+            self.assertLess(answer.status, 300, answer.body)
+        else:
+            self.assertEqual(answer.status, expect, answer.body)
+        return answer.json if answer.body else None
+
+    def make_site(self, name="paris"):
+        return self.api("POST", "/sites", {"name": name})
+
+    def make_tunnel(self, name="db", **fields):
+        site = self.api("GET", "/sites?name=paris")["items"] or [self.make_site()]
+        body = {
+            "name": name,
+            "site_id": site[0]["id"],
+            "target_address": "10.0.0.5",
+            "target_ports": ["5432"],
+        }
+        return self.api("POST", "/tunnels", {**body, **fields})
+
+    def make_user(self, name="alice", **fields):
+        return self.api("POST", "/users", {"name": name, **fields})
+
+    def assign(self, tunnel, user, methods=("token", "key"), **fields):
+        body = {"user_id": user["id"], "methods": list(methods), **fields}
+        return self.api("POST", f"/tunnels/{tunnel['id']}/assignments", body)
