@@ -6,7 +6,7 @@ import stat
 
 from sqlalchemy import text
 
-from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import audit, sites
 from tunnelcloud.store.errors import NotFound, StateIsNewer, StateUnusable, StoreUnavailable
@@ -139,7 +139,7 @@ class EngineContract:
         self.assertRaises(StateIsNewer, self.open)
 
 
-class SQLiteEngineTests(EngineContract, SQLiteCase):
+class SQLiteEngineTests(EngineContract, EmptySQLiteCase):
     def test_the_files_are_for_their_owner_alone(self):
         store = self.open()
         store.write(sites.create, name="paris")
@@ -182,7 +182,7 @@ class SQLiteEngineTests(EngineContract, SQLiteCase):
         self.assertEqual(store.read(sites.count), 2)
 
 
-class PostgresEngineTests(EngineContract, PostgresCase):
+class PostgresEngineTests(EngineContract, EmptyPostgresCase):
     def test_a_dropped_connection_is_replaced(self):
         store = self.open()
         store.write(sites.create, name="paris")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -12,13 +13,24 @@ from sqlalchemy import Connection
 
 from tunnelcloud.store.errors import StateIsNewer
 
+MIGRATIONS = Path(__file__).with_name("migrations")
+
 
 def alembic_config(connection: Connection) -> Config:
     """Give Alembic's settings, which C{migrations/env.py} reads."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     return config
+
+
+@cache
+def _known_revisions() -> tuple[str, frozenset[str]]:
+    """Give the revision that this program works with, and all that lead to it."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    head = scripts.get_current_head()
+    assert head is not None
+    return head, frozenset(script.revision for script in scripts.walk_revisions())
 
 
 def migrate(connection: Connection, where: str) -> None:
@@ -27,12 +39,9 @@ def migrate(connection: Connection, where: str) -> None:
     :param where: what the database is, for a person.
     :raise StateIsNewer: the database has migrations that this program doesn't know.
     """
-    config = alembic_config(connection)
-    scripts = ScriptDirectory.from_config(config)
-    known = {script.revision for script in scripts.walk_revisions()}
-    present = MigrationContext.configure(connection).get_current_heads()
-    for revision in present:
-        if revision not in known:
-            raise StateIsNewer(where, revision)
-    if set(present) != set(scripts.get_heads()):
-        command.upgrade(config, "head")
+    head, known = _known_revisions()
+    present = MigrationContext.configure(connection).get_current_revision()
+    if present is not None and present not in known:
+        raise StateIsNewer(where, present)
+    if present != head:
+        command.upgrade(alembic_config(connection), "head")

@@ -111,7 +111,7 @@ connector_certificates = Table(
     metadata,
     Column("serial", Text, primary_key=True),
     _owner("connector"),
-    Column("key_fingerprint", Text, nullable=False),
+    Column("key_fingerprint", Text, nullable=False, index=True),
     Column("issued_at", Timestamp, nullable=False),
     Column("expires_at", Timestamp, nullable=False),
     Column("revoked_at", Timestamp),

@@ -359,6 +359,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_connector_certificates_connector_id", "connector_certificates", ["connector_id"]
     )
+    op.create_index(
+        "ix_connector_certificates_key_fingerprint", "connector_certificates", ["key_fingerprint"]
+    )
     op.create_table(
         "join_tokens",
         sa.Column("secret_hash", sa.Text(), nullable=False),

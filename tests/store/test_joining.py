@@ -1,0 +1,142 @@
+"""A join token lets one key in, and certificates end with what they were issued for."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.material import MovingClock, events_of, make_world
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.store import connectors
+from tunnelcloud.store.errors import InvalidReference, NotFound
+from tunnelcloud.store.transaction import Change
+
+
+class JoiningContract:
+    def setUp(self):
+        super().setUp()
+        self.clock = MovingClock()
+        self.store = self.open(self.clock)
+        self.world = self.store.write(make_world)
+        self.connector = self.store.write(
+            connectors.create, name="paris-1", site_id=self.world.site.id
+        )
+        self.add_token("hash")
+
+    def add_token(self, secret_hash, lifetime_seconds=86400):
+        return self.store.write(
+            connectors.add_join_token,
+            self.connector.id,
+            secret_hash=secret_hash,
+            lifetime_seconds=lifetime_seconds,
+        )
+
+    def redeem(self, key="key-1", secret_hash="hash"):
+        return self.store.write(connectors.redeem_join_token, secret_hash, key_fingerprint=key)
+
+    def problem(self, **fields):
+        return self.assertRaises(JoinRefused, self.redeem, **fields).problem
+
+    def certify(self, serial, key="key-1", renewal=False):
+        return self.store.write(
+            connectors.record_certificate,
+            self.connector.id,
+            serial=serial,
+            key_fingerprint=key,
+            expires_at=self.clock.moment + timedelta(days=30),
+            renewal=renewal,
+        )
+
+    def owner(self, key):
+        found = self.store.read(connectors.find_by_certificate, key)
+        return None if found is None else found.id
+
+    def test_one_key_joins_and_may_ask_again(self):
+        joined = self.redeem()
+        self.assertEqual(joined.id, self.connector.id)
+        self.assertEqual(joined.joined_at, self.clock.moment)
+        self.redeem()
+        self.assertIs(self.problem(key="key-2"), JoinProblem.USED)
+
+    def test_a_token_ends(self):
+        self.clock.advance(86400)
+        self.assertIs(self.problem(), JoinProblem.EXPIRED)
+        self.clock.advance(-1)
+        self.redeem()
+        self.clock.advance(1)
+        self.assertIs(self.problem(), JoinProblem.EXPIRED)
+        self.assertIs(self.problem(key="key-2"), JoinProblem.USED)
+
+    def test_an_unknown_token(self):
+        self.assertIs(self.problem(secret_hash="other"), JoinProblem.UNKNOWN)
+
+    def test_a_new_token_ends_the_one_before(self):
+        self.add_token("second")
+        self.assertIs(self.problem(), JoinProblem.EXPIRED)
+        self.redeem(secret_hash="second")
+
+    def test_of_eight_keys_one_joins(self):
+        def attempt(number):
+            try:
+                return self.redeem(key=f"key-{number}").id
+            except JoinRefused as refused:
+                return refused.problem
+
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(attempt, range(8)))
+        self.assertEqual(found.count(self.connector.id), 1)
+        self.assertEqual(found.count(JoinProblem.USED), 7)
+
+    def test_a_certificate_is_written_down(self):
+        self.redeem()
+        after = self.certify("01")
+        self.assertEqual(after.certificate_serial, "01")
+        self.assertEqual(after.certificate_expires_at, self.clock.moment + timedelta(days=30))
+        self.assertEqual(self.owner("key-1"), self.connector.id)
+        self.assertIsNone(self.owner("key-2"))
+        self.certify("02", renewal=True)
+        self.assertEqual(self.owner("key-1"), self.connector.id)
+        self.assertEqual(self.store.read(events_of)[-2:], ["connector.joined", "connector.renewed"])
+
+    def test_a_key_is_good_as_long_as_its_last_certificate(self):
+        self.certify("01")
+        self.clock.advance(10 * 86400)
+        self.certify("02", renewal=True)
+        self.clock.advance(20 * 86400)
+        self.assertEqual(self.owner("key-1"), self.connector.id)
+        self.clock.advance(10 * 86400)
+        self.assertIsNone(self.owner("key-1"))
+
+    def test_joining_anew_ends_the_old_keys_certificates(self):
+        self.redeem()
+        self.certify("01")
+        self.add_token("second")
+        heard = []
+        self.store.listen(lambda committed: heard.extend(committed.changes))
+        self.redeem(key="key-2", secret_hash="second")
+        self.assertIsNone(self.owner("key-1"))
+        self.assertEqual(heard, [Change("connector", self.connector.id)])
+
+    def test_a_deleted_connector_has_no_way_in(self):
+        self.redeem()
+        self.certify("01")
+        self.store.write(connectors.delete, self.connector.id)
+        self.assertIsNone(self.owner("key-1"))
+        self.assertIs(self.problem(), JoinProblem.UNKNOWN)
+        self.assertRaises(NotFound, self.certify, "02")
+        self.assertRaises(NotFound, self.add_token, "third")
+
+    def test_a_connector_needs_a_site(self):
+        error = self.assertRaises(
+            InvalidReference, self.store.write, connectors.create, name="x", site_id="sit_none"
+        )
+        self.assertEqual(error.field, "site_id")
+
+
+class SQLiteJoiningTests(JoiningContract, SQLiteCase):
+    pass
+
+
+class PostgresJoiningTests(JoiningContract, PostgresCase):
+    pass
