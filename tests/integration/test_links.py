@@ -161,6 +161,13 @@ class LinksTests(TestCase):
         self.addCleanup(pod.stop)
         return pod
 
+    def start_other_pod(self):
+        """Start another pod of the same cluster: both announce the same addresses."""
+        pod = self.start_pod()
+        self.pod.addresses.append(pod.address)
+        pod.addresses = self.pod.addresses
+        return pod
+
     def token(self, number=1, secret=None, pod=None):
         """Let an admin make a connector and its join token."""
         pod = pod or self.pod
@@ -290,13 +297,11 @@ class LinksTests(TestCase):
 
     async def test_pods_are_learnt_and_remembered(self):
         directory = self.mktemp()
-        other = self.start_pod()
-        self.pod.addresses.append(other.address)
+        other = self.start_other_pod()
         first = self.connector(self.token(), directory)
         await self.attached(pod=other)
-        third = self.start_pod()
+        third = self.start_other_pod()
         for pod in (self.pod, other):
-            pod.addresses[:] = [self.pod.address, other.address, third.address]
             pod.attendant.announce_pods()
         await self.attached(pod=third)
         await until(lambda: len(ConnectorState(Path(directory)).load().pods) == 3)
@@ -306,13 +311,13 @@ class LinksTests(TestCase):
         await self.attached(pod=third)
 
     async def test_a_pod_that_is_gone_is_dialled_no_more(self):
-        other = self.start_pod()
-        self.pod.addresses.append(other.address)
+        other = self.start_other_pod()
         service = self.connector(self.token())
         await self.attached(pod=other)
-        self.pod.addresses[:] = [self.pod.address]
-        self.pod.attendant.announce_pods()
-        await until(lambda: service.links._announced == {self.pod.address})
+        self.pod.addresses.remove(other.address)
+        for pod in (self.pod, other):
+            pod.attendant.announce_pods()
+        await until(lambda: service.links.announced == {self.pod.address})
         await other.stop()
         await until(lambda: set(service.links._keepers) == {self.pod.address})
 

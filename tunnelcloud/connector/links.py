@@ -1,8 +1,8 @@
 """The connector's links to every pod it knows: dialled, kept, and told about more pods.
 
-What holds: an address that a pod announces is dialled; one that no pod announces any more is given
-up once its links are lost and another pod is reachable, so that an announcement of addresses that
-don't work from here can't cut a connector off.
+What holds: an address that a pod announces is dialled; one that none of the pods announces that are
+linked now is given up once its own links are lost, but never the last that works from here.  Each
+pod's word counts while it is linked, so that it doesn't matter in which order they speak.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,7 +63,7 @@ class PodLinks:
         self._links_per_pod = links_per_pod
         self._budget = CreditBudget(shares=1)
         self._keepers: dict[PublicAddress, list[LinkKeeper]] = {}
-        self._announced: frozenset[PublicAddress] = frozenset()
+        self._announced: dict[LinkProtocol, frozenset[PublicAddress]] = {}
         self._links: set[LinkProtocol] = set()
         self._stopping: Deferred[None] | None = None
 
@@ -71,6 +71,11 @@ class PodLinks:
     def links(self) -> Sequence[LinkProtocol]:
         """The links that are up."""
         return tuple(link for link in self._links if link.peer is not None)
+
+    @property
+    def announced(self) -> frozenset[PublicAddress]:
+        """Where the pods are, by what those say that are linked now."""
+        return frozenset().union(*self._announced.values())
 
     def dial(self, pods: Sequence[PublicAddress]) -> None:
         """Hold links to these pods, too."""
@@ -148,6 +153,7 @@ class PodLinks:
     def lost(self, link: LinkProtocol, keeper: LinkKeeper, reason: str) -> None:
         """Forget a link; have it dialled again, unless nobody announces its pod any more."""
         self._links.discard(link)
+        self._announced.pop(link, None)
         keeper.lost(reason)
         self._drop_unannounced()
         self._tell_if_stopped()
@@ -165,7 +171,7 @@ class PodLinks:
         except ValueError as error:
             _log.warn("{pod} announces {error}", pod=link.peer_name, error=error)
             return None
-        self._announced = frozenset(announced)
+        self._announced[link] = frozenset(announced)
         if self._stopping is None:
             self._drop_unannounced()
             self.dial(announced)
@@ -180,20 +186,17 @@ class PodLinks:
         return {}
 
     def _drop_unannounced(self) -> None:
-        if not self._announced or not any(
-            keeper.connected for address in self._announced for keeper in self._keepers_of(address)
-        ):
+        announced = self.announced
+        if not any(self._reachable(address) for address in announced):
             return
         for address in tuple(self._keepers):
-            keepers = self._keepers_of(address)
-            if address not in self._announced and not any(each.connected for each in keepers):
+            if address not in announced and not self._reachable(address):
                 _log.info("pod {pod} is gone", pod=address)
-                del self._keepers[address]
-                for keeper in keepers:
+                for keeper in self._keepers.pop(address):
                     keeper.stop()
 
-    def _keepers_of(self, address: PublicAddress) -> Sequence[LinkKeeper]:
-        return self._keepers.get(address, ())
+    def _reachable(self, address: PublicAddress) -> bool:
+        return any(keeper.connected for keeper in self._keepers.get(address, ()))
 
     def _tell_if_stopped(self) -> None:
         stopping = self._stopping
