@@ -312,6 +312,7 @@ class FlowTests(SynchronousTestCase):
         client.send(data(b"waits"))
         self.assertEqual(client.read(), [])
         client.server.resumeProducing()
+        client.clock.advance(0)
         self.assertIn(data(b"waits"), client.read())
 
     def test_backlog_and_rekey(self) -> None:
@@ -332,8 +333,8 @@ class FlowTests(SynchronousTestCase):
         client = Client().login()
         open_echo(client)
         writes: list[int] = []
-        write = client.socket.writeSequence
-        client.socket.writeSequence = lambda pieces: (writes.append(1), write(pieces))
+        write = client.socket.write
+        client.socket.write = lambda data: (writes.append(1), write(data))
         client.write(b"".join(client.seal(data(b"x" * 100)) for _ in range(50)))
         self.assertEqual(writes, [1])
 

@@ -36,13 +36,15 @@ class PacketReader:
     :ivar largest: the most a packet's length may be, in bytes.
     """
 
-    __slots__ = ("_buffer", "_length", "_offset", "largest", "opener")
+    __slots__ = ("_buffer", "_coming", "_length", "_offset", "_taken", "largest", "opener")
 
     def __init__(self) -> None:
         self.opener: Opener = PlainOpener(0)
         self.largest = LARGEST_BEFORE_LOGIN
         self._buffer: bytes | bytearray = b""
         self._offset = 0
+        self._coming = b""
+        self._taken = 0
         self._length = -1
 
     def feed(self, data: bytes) -> None:
@@ -50,13 +52,14 @@ class PacketReader:
         buffer = self._buffer
         if self._offset == len(buffer):
             self._buffer = data
-        else:
-            if isinstance(buffer, bytes):
-                buffer = self._buffer = bytearray(memoryview(buffer)[self._offset :])
-            elif self._offset:
-                del buffer[: self._offset]
-            buffer += data
-        self._offset = 0
+            self._offset = 0
+            return
+        # The unfinished packet gets what it lacks of this read, and no more of it is copied.
+        if isinstance(buffer, bytes):
+            self._buffer = bytearray(memoryview(buffer)[self._offset :])
+            self._offset = 0
+        self._coming = data
+        self._taken = 0
 
     def next(self) -> memoryview | None:
         """Give the next packet's payload, or None until more bytes came.
@@ -64,34 +67,46 @@ class PacketReader:
         :raises WireError: what came isn't a packet.
         """
         opener = self.opener
-        buffer = self._buffer
-        available = len(buffer) - self._offset
         if self._length < 0:
-            if available < 4:
-                self._starve()
+            if not self._has(4):
                 return None
-            self._length = length = opener.length(buffer, self._offset)
+            self._length = length = opener.length(self._buffer, self._offset)
             if length > self.largest:
                 raise WireError(f"a packet of {length} bytes")
             if (length + opener.uncounted) % opener.block_size or length < opener.block_size - 4:
                 raise WireError(f"a packet of {length} bytes, which is no multiple of a block")
         size = 4 + self._length + opener.tag_size
-        if available < size:
-            self._starve()
+        if not self._has(size):
             return None
+        offset = self._offset
         try:
-            plain = opener.open(memoryview(buffer)[self._offset : self._offset + size])
+            plain = opener.open(memoryview(self._buffer)[offset : offset + size])
         except BadPacket:
             raise WireError("a packet is not authentic", DISCONNECT_MAC_ERROR) from None
-        self._offset += size
+        self._offset = offset + size
         self._length = -1
         end = len(plain) - plain[0]
         if plain[0] < _SMALLEST_PADDING or end < 2:
             raise WireError("a packet without payload, or with bad padding")
         return memoryview(plain)[1:end]
 
-    def _starve(self) -> None:
-        """Let go of a read that is used up."""
-        if self._offset == len(self._buffer):
-            self._buffer = b""
-            self._offset = 0
+    def _has(self, size: int) -> bool:
+        """Whether so many bytes are there, where the next packet starts."""
+        available = len(self._buffer) - self._offset
+        if available >= size:
+            return True
+        if self._coming:
+            if not available:
+                self._buffer, self._offset = self._coming, self._taken
+                self._coming = b""
+                return self._has(size)
+            assert isinstance(self._buffer, bytearray)
+            piece = memoryview(self._coming)[self._taken : self._taken + size - available]
+            self._buffer += piece
+            self._taken += len(piece)
+            if self._taken == len(self._coming):
+                self._coming = b""
+            return available + len(piece) == size
+        if not available:
+            self._buffer, self._offset = b"", 0  # let go of a read that is used up
+        return False

@@ -34,6 +34,7 @@ from zope.interface import implementer
 from tunnelcloud.channels.interfaces import IMessageTransport
 from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, ProtocolError
 from tunnelcloud.channels.multiplexer import Multiplexer
+from tunnelcloud.link.sockets import write_now
 from tunnelcloud.ssh.ciphers import Buffer, PlainSealer, Sealer
 from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.gate import FIRST_KEX_NUMBER, GATES, LAST_KEX_NUMBER, Phase
@@ -42,7 +43,8 @@ from tunnelcloud.ssh.packets import PacketReader, WireError
 
 _FIRST_KEX_RELATED = 20
 _LAST_NOISE = 4
-_CORKED_BYTES = 64 * 1024
+_CORKED_BYTES = 96 * 1024
+_OVER = Phase.OVER
 
 
 @implementer(IMessageTransport, IPushProducer)
@@ -90,12 +92,12 @@ class Wire(SSHServerTransport):
     def dataReceived(self, data: bytes) -> None:
         """Take what the socket gave; whatever it provokes is written at once, at the end."""
         self.heard = True
-        self._corked = []
+        if self._corked is None:
+            self._corked = []
         try:
             self.guarded(self._receive, data)
         finally:
             self._uncork()
-            self._corked = None
         self.data_handled()
 
     def data_handled(self) -> None:
@@ -122,13 +124,18 @@ class Wire(SSHServerTransport):
     def _receive_packets(self, data: bytes) -> None:
         reader = self.reader
         reader.feed(data)
+        phase = self.phase
+        gate = GATES[phase]
         while (payload := reader.next()) is not None:
             number = payload[0]
-            if not GATES[self.phase][number]:
+            if self.phase is not phase:
+                phase = self.phase
+                gate = GATES[phase]
+            if not gate[number]:
                 if self.ignoreNextPacket and FIRST_KEX_NUMBER <= number <= LAST_KEX_NUMBER:
                     self.ignoreNextPacket = 0
                     continue
-                raise WireError(f"message {number} while awaiting {self.phase.name}")
+                raise WireError(f"message {number} while awaiting {phase.name}")
             if number >= MSG_GLOBAL_REQUEST:
                 if number == MSG_CHANNEL_DATA:
                     self.carried = True
@@ -136,7 +143,7 @@ class Wire(SSHServerTransport):
                 self.multiplexer.message_received(payload)
             else:
                 self.dispatchMessage(number, bytes(payload[1:]))  # type: ignore[no-untyped-call]
-            if self.phase is Phase.OVER:
+            if self.phase is _OVER:
                 break
 
     def _drop(self, data: bytes) -> None:
@@ -150,21 +157,25 @@ class Wire(SSHServerTransport):
 
     def send_message(self, head: bytes, data: Buffer = b"") -> None:
         """See L{IMessageTransport}."""
-        if self.phase is Phase.OVER:
+        if self.phase is _OVER:
             return
         if self._held is not None and not _passes_in_key_exchange(head[0]):
             self._held.append((head, bytes(data)))
             return
+        pieces = self.sealer.seal(head, data)
         if data:
             self.carried = True
-        pieces = self.sealer.seal(head, data)
+            if self._corked is None:
+                # More is likely to come of what some other connection has just read.
+                self._corked = []
+                self.clock.callLater(0, self._uncork)
+            self._corked_bytes += len(data)
         if self._corked is None:
             self.transport.writeSequence(pieces)
             return
         self._corked += pieces
-        self._corked_bytes += len(data)
         if self._corked_bytes > _CORKED_BYTES:
-            self._uncork()
+            self._write_corked()
 
     def hold(self) -> None:
         """Keep back what may not pass during a key exchange, from our KEXINIT on."""
@@ -179,11 +190,16 @@ class Wire(SSHServerTransport):
         self._update_flow()
 
     def _uncork(self) -> None:
+        """Write what has gathered, and let it gather no more."""
+        self._write_corked()
+        self._corked = None
+
+    def _write_corked(self) -> None:
         pieces = self._corked
         if pieces:
             self._corked = []
             self._corked_bytes = 0
-            self.transport.writeSequence(pieces)
+            write_now(self.transport, b"".join(pieces))
 
     # The socket's backlog: IPushProducer.
 
