@@ -177,7 +177,7 @@ class ConnectionService(SSHService):
             self.transport.heard = False
             self._unanswered = 0
         elif self._unanswered >= self._limits.keepalive_count:
-            self.transport.close("the client does not answer")
+            self.end("the client does not answer")
             return
         else:
             self._unanswered += 1

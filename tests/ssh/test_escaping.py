@@ -1,0 +1,41 @@
+"""What strangers send, made fit to be shown."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tunnelcloud.ssh.escaping import escape
+
+
+class EscapeTests(SynchronousTestCase):
+    """Nothing that moves a cursor, ends a line or turns it around."""
+
+    def test_shown(self) -> None:
+        """Text of any language stays; what isn't text is spelt out."""
+        for raw, shown in (
+            ("böse Datenbank 数据库".encode(), "böse Datenbank 数据库"),
+            (b"\x1b[2J\r\n\0", "\\x1b[2J\\r\\n\\x00"),
+            ("a\u202eb\u2066c\u200d".encode(), "a\\u202eb\\u2066c\\u200d"),
+            (b"\xff\xfe", "\\xff\\xfe"),
+            ("\U000e0001", "\\U000e0001"),
+            ("", ""),
+        ):
+            self.assertEqual(escape(raw), shown)
+
+    def test_length(self) -> None:
+        """Long texts are cut, and say so."""
+        self.assertEqual(escape("x" * 256), "x" * 256)
+        self.assertEqual(escape(b"x" * 65_536), "x" * 256 + "…")
+        self.assertEqual(escape("ä".encode() * 300, 10), "ä" * 10 + "…")
+
+    @given(st.binary(max_size=2000))
+    def test_any_bytes(self, raw: bytes) -> None:
+        """Whatever comes in, one printable line of bounded length comes out."""
+        shown = escape(raw)
+        self.assertTrue(shown.isprintable())
+        self.assertLessEqual(len(shown), 256 * 10 + 1)
+
+    @given(st.text(max_size=300))
+    def test_any_text(self, text: str) -> None:
+        """The same for text that was decoded elsewhere."""
+        self.assertTrue(escape(text).isprintable())
