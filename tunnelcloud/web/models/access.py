@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.web.models.fields import (
     Body,
+    Change,
     Id,
     Instant,
     PageQuery,
@@ -55,7 +56,7 @@ class NewKey(Body):
     expires_at: Instant | None = None
 
 
-class KeyChange(Body):
+class KeyChange(Change):
     """Changes a key's title or its expiry."""
 
     title: Title = ""
@@ -127,7 +128,7 @@ class NewApiToken(Body):
     expires_at: Instant | None = None
 
 
-class ApiTokenChange(Body):
+class ApiTokenChange(Change):
     """Changes an API token's title or its expiry."""
 
     title: Title = ""

@@ -51,6 +51,17 @@ class Body(BaseModel):
         }
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for described in schema["properties"].values():
+        described.pop("default", None)
+
+
+class Change(Body):
+    """What a client sends to change an object: a field that is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
 class Shown(BaseModel):
     """What a client is shown; made from an entity's attributes of the same names."""
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.web.models.fields import (
     Body,
+    Change,
     Description,
     Email,
     ExternalAddress,
@@ -64,7 +65,7 @@ class NewNamed(Body):
     title: Title = ""
 
 
-class NamedChange(Body):
+class NamedChange(Change):
     """Changes a site or a group."""
 
     name: Name = ""
@@ -201,7 +202,7 @@ class NewUser(Body):
     blocked: bool = False
 
 
-class UserChange(Body):
+class UserChange(Change):
     """Changes a user."""
 
     name: UserName = ""
@@ -261,7 +262,7 @@ class NewPolicy(_PolicyFields):
     name: Name
 
 
-class PolicyChange(_PolicyFields):
+class PolicyChange(_PolicyFields, Change):
     """Changes a policy."""
 
     name: Name = ""
@@ -305,7 +306,7 @@ class NewAssignment(Body):
         return self
 
 
-class AssignmentChange(Body):
+class AssignmentChange(Change):
     """Changes the methods or the policy of an assignment."""
 
     methods: _Methods = []

@@ -1,0 +1,177 @@
+"""The command line against the real API: every example of product.md, over loopback."""
+
+import json
+import stat
+from pathlib import Path
+
+from click.testing import CliRunner
+from prometheus_client import CollectorRegistry
+from twisted.internet import defer, reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.web.support import KEY, ToldPod
+from tunnelcloud.cli import main
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.join_tokens import parse_join_token
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.store import api_tokens, tokens
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.engine import open_store
+from tunnelcloud.store.sessions import Login
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.tree import make_site
+
+SECRET = "tca_" + "a" * 26
+
+
+class CommandLineTests(TestCase):
+    timeout = 60
+
+    def setUp(self):
+        self.store = open_store("sqlite", Path(self.mktemp()))
+        self.addCleanup(self.store.close)
+        self.live = ToldPod()
+        self.store.write(
+            api_tokens.create, title="ci", role=Role.ADMIN, secret_hash=hash_secret(SECRET)
+        )
+        context = ApiContext(
+            store=AsyncStore(self.store, reactor),
+            live=self.live,
+            clock=reactor,
+            web_url="https://portal.example.com",
+        )
+        site = make_site(context, version="1", registry=CollectorRegistry(), ready_checks={})
+        port = reactor.listenTCP(0, site, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.url = f"http://127.0.0.1:{port.getHost().port}"
+
+    async def run_line(self, *arguments):
+        env = {"TUNNELCLOUD_URL": self.url, "TUNNELCLOUD_API_TOKEN": SECRET}
+        result = await deferToThread(
+            CliRunner().invoke, main, arguments, env=env, prog_name="tunnelcloud"
+        )
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    async def succeed(self, line, *more):
+        """Run one that must work, and give what it prints."""
+        status, output, errors = await self.run_line(*line.split(), *more)
+        self.assertEqual((status, errors), (0, ""), line)
+        return output
+
+    async def succeed_json(self, line, *more):
+        return json.loads(await self.succeed(line, *more, "--json"))
+
+    async def fail_line(self, line, status=1):
+        found, output, errors = await self.run_line(*line.split())
+        self.assertEqual((found, output), (status, ""), line)
+        return errors.splitlines()[-1]
+
+    async def make_basics(self):
+        await self.succeed("site create paris")
+        await self.succeed("tunnel create db --site paris --address 10.0.0.5 --port 5432")
+        await self.succeed("user create alice --email alice@example.com")
+
+    @defer.inlineCallbacks
+    def test_what_is_made_and_changed(self):
+        yield defer.ensureDeferred(self._what_is_made_and_changed())
+
+    async def _what_is_made_and_changed(self):
+        await self.make_basics()
+        made = await self.succeed_json("connector create paris-1 --site paris")
+        self.assertEqual(set(made["join"]), {"token", "expires_at", "command"})
+        parse_join_token(made["join"]["token"])
+        await self.succeed("connector join-token paris-1")
+        tunnel = await self.succeed_json(
+            "tunnel create web --site paris --address web.internal --port 80 --port 8000-8010 "
+            "--external-address web.example.com"
+        )
+        self.assertEqual(tunnel["target_ports"], ["80", "8000-8010"])
+        changed = await self.succeed_json("tunnel set web --port 443 --title Web")
+        self.assertEqual((changed["target_ports"], changed["title"]), (["443"], "Web"))
+        self.assertEqual(await self.succeed_json(f"tunnel show {tunnel['id']}"), changed)
+        self.assertIn("web.internal", await self.succeed("tunnel list"))
+        await self.succeed("user create robot --service")
+        await self.succeed("user invite alice")
+        await self.succeed("group create dba")
+        await self.succeed("group add dba alice")
+        self.assertIn("alice", await self.succeed("group members dba"))
+        await self.succeed("group remove dba alice")
+        policy = await self.succeed_json(
+            "policy create office --source 10.0.0.0/8 --from 2026-01-01 --until 2127-01-01 "
+            "--max-session 8h --idle 15m --max-channels 9 --max-sessions 3 --max-token-sessions 2",
+            "--window",
+            "Mon-Fri 09:00-18:00 Europe/Paris",
+        )
+        self.assertEqual(policy["max_session_seconds"], 28800)
+        self.assertEqual(policy["windows"], ["Mon-Fri 09:00-18:00 Europe/Paris"])
+        for line in ("user block alice", "tunnel delete web", "connector delete paris-1"):
+            await self.succeed(line)
+        self.assertIs((await self.succeed_json("user show alice"))["blocked"], True)
+
+    @defer.inlineCallbacks
+    def test_who_gets_in(self):
+        yield defer.ensureDeferred(self._who_gets_in())
+
+    async def _who_gets_in(self):
+        await self.make_basics()
+        await self.succeed("group create dba")
+        await self.succeed("policy create gui --max-token-sessions 3")
+        await self.succeed("assign db --user alice --method token --method key --policy gui")
+        await self.succeed("assign db --group dba --method key")
+        made = await self.succeed_json("token create alice --tunnel db --sessions 2")
+        self.assertIn("-L 127.0.0.1:5432:10.0.0.5:5432", made["command"])
+        shown = await self.succeed("token create alice@example.com")
+        self.assertIn("alice@pod.example.com", shown)
+        await self.succeed(f"token revoke {made['id']}")
+        public = Path(self.mktemp())
+        public.write_text(f"{KEY} alice@laptop\n")
+        added = await self.succeed_json("key add alice --public-key", str(public))
+        private = Path(self.mktemp())
+        await self.succeed("key generate alice --out", str(private))
+        self.assertEqual(stat.S_IMODE(private.stat().st_mode), 0o600)
+        self.assertEqual(len((await self.succeed_json("key list"))["items"]), 2)
+        await self.succeed(f"key revoke {added['id']}")
+        found = await self.succeed_json("explain alice db --port 5432 --method token")
+        self.assertIs(found["allowed"], True)
+        await self.succeed("unassign db --user alice")
+        found = await self.succeed_json("explain alice db --port 5432 --method token")
+        self.assertIs(found["allowed"], False)
+
+    @defer.inlineCallbacks
+    def test_what_goes_on(self):
+        yield defer.ensureDeferred(self._what_goes_on())
+
+    async def _what_goes_on(self):
+        await self.make_basics()
+        token = await self.succeed_json("token create alice")
+        login = Login("alice", "192.0.2.7", "OpenSSH_9.2", self.live.pod_id)
+        hashed = hash_secret(token["token"])
+        session = (await deferToThread(self.store.write, tokens.spend, hashed, login)).session
+        (listed,) = (await self.succeed_json("session list"))["items"]
+        self.assertEqual((listed["id"], listed["source_ip"]), (session.id, "192.0.2.7"))
+        await self.succeed(f"session end {session.id}")
+        self.assertEqual(self.live.ended, [(session.id, "ended by administrator ci")])
+        events = (await self.succeed_json("audit"))["items"]
+        self.assertLessEqual(
+            {"site.created", "login.succeeded", "token.created"}, {one["event"] for one in events}
+        )
+
+    @defer.inlineCallbacks
+    def test_what_fails(self):
+        yield defer.ensureDeferred(self._what_fails())
+
+    async def _what_fails(self):
+        await self.make_basics()
+        for line, words in [
+            ("site create paris", "already"),
+            ("site create PARIS_1", "use 1 to 63 of a-z"),
+            ("tunnel create x --site lyon --address a --port 1", "there is no site 'lyon'"),
+            ("tunnel create x --site paris --address a --port 70000", "out of range"),
+            ("tunnel create x --site paris --address a --port 9-1", "upside down"),
+            ("token create alice --tunnel db", "opens with a token"),
+        ]:
+            self.assertIn(words, await self.fail_line(line), line)
+        await self.fail_line("tunnel create x", status=2)
