@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -37,14 +37,14 @@ _log = Logger()
 class Describe(Protocol):
     """Makes the row that the greeting shows of a tunnel."""
 
-    def __call__(self, view: UserView, session: Session, tunnel: Tunnel) -> TunnelRow:
+    def __call__(self, view: UserView, session: Session, tunnel: Tunnel, /) -> TunnelRow:
         """Describe C{tunnel} to the user of C{session}."""
 
 
 class Doctor(Protocol):
     """Checks every hop to a tunnel."""
 
-    def __call__(self, session: LiveSession, tunnel: Tunnel) -> AsyncIterator[DoctorStep]:
+    def __call__(self, live: LiveSession, tunnel: Tunnel, /) -> AsyncIterator[DoctorStep]:
         """Give a step at a time."""
 
 
@@ -326,7 +326,7 @@ class LiveSessions:
         """Give the ids of users who have sessions."""
         return tuple(self._by_user)
 
-    def __iter__(self) -> Iterable[LiveSession]:
+    def __iter__(self) -> Iterator[LiveSession]:
         return iter(tuple(self._by_id.values()))
 
     def __len__(self) -> int:

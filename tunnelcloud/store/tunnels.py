@@ -82,3 +82,10 @@ def create(
             "description": description,
         },
     )
+
+
+def external_addresses(transaction: Transaction) -> list[str]:
+    """List the external addresses of all tunnels, in order."""
+    column = table.c.external_address
+    query = select(column).where(column.is_not(None)).order_by(column)
+    return [str(address) for address in transaction.connection.execute(query).scalars()]

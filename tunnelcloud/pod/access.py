@@ -1,0 +1,218 @@
+"""Who gets in: verifies, spends and writes the session, each login in one transaction.
+
+Unknown user, wrong token and no grant take the same way through here and give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+from twisted.cred.portal import IRealm
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import Interface, implementer
+
+from tunnelcloud.domain.entities import Method, Session, Tunnel, User, UserView
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.names import Login, named_by, parse_login
+from tunnelcloud.domain.policy import could_open_any
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.pod.sessions import LiveSessions
+from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
+from tunnelcloud.store import access, keys, sessions, tokens
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.tokens import Outcome, Spending
+from tunnelcloud.store.transaction import Transaction
+
+_log = Logger()
+
+
+@frozen
+class _Refusal:
+    """Why a login came to nothing: for the user (may be empty), and for the audit."""
+
+    text: str
+    reason: str
+    offence: bool = True
+
+
+_Verdict = Session | _Refusal
+
+
+@implementer(IAccess)
+class Access:
+    """Judges credentials by the store.
+
+    :ivar begun: sessions that were written and have no avatar yet, by id.
+    """
+
+    def __init__(self, store: AsyncStore, pod_id: str) -> None:
+        self.begun: dict[str, Session] = {}
+        self._store = store
+        self._pod_id = pod_id
+
+    def offer_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[bool]:
+        """Could this login open at least one tunnel with this key?"""
+        asked = self._store.read(_could_use_key, attempt, key_blob)
+        return asked.addErrback(_unavailable)
+
+    def login_with_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[str]:
+        """Verify a login whose signature was good, and write its session."""
+        judged = self._store.write(_login_with_key, attempt, self._pod_id, key_blob)
+        return judged.addErrback(_unavailable).addCallback(self._pronounce)
+
+    def login_with_token(self, attempt: LoginAttempt, token: str) -> Deferred[str]:
+        """Verify and spend a token, and write the session."""
+        judged = self._store.write(_login_with_token, attempt, self._pod_id, token)
+        return judged.addErrback(_unavailable).addCallback(self._pronounce)
+
+    def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:
+        """Record a login that the front door itself refused."""
+        written = self._store.write(_record_refusal, attempt, self._pod_id, Method(method), reason)
+        written.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
+
+    def _pronounce(self, verdict: _Verdict) -> str:
+        if isinstance(verdict, _Refusal):
+            raise LoginRefused(verdict.text, verdict.offence)
+        self.begun[verdict.id] = verdict
+        return verdict.id
+
+
+@implementer(IRealm)
+class Realm:
+    """Gives the session that a checker has just written its avatar."""
+
+    def __init__(self, live: LiveSessions, access: Access) -> None:
+        self._live = live
+        self._access = access
+
+    def requestAvatar(
+        self, avatarId: bytes | str | tuple[()], mind: object, *interfaces: type[Interface]
+    ) -> tuple[type[Interface], object, Callable[[], None]]:
+        """Make the avatar of a session."""
+        assert isinstance(avatarId, str), "the checkers' answers are sessions' ids"
+        if ISessionAvatar not in interfaces:
+            raise NotImplementedError("the realm has sessions only")
+        avatar = self._live.begin(self._access.begun.pop(avatarId))
+        return ISessionAvatar, avatar, lambda: avatar.logged_out("the connection ended")
+
+
+def _could_use_key(transaction: Transaction, attempt: LoginAttempt, key_blob: bytes) -> bool:
+    login = parse_login(attempt.login_name)
+    key = keys.find_by_blob(transaction, key_blob)
+    if login is None or key is None:
+        return False
+    view = access.load_view(transaction, key.user_id)
+    return _names(login, view.user) and _leads_somewhere(view, Method.KEY, login, None)
+
+
+def _login_with_key(
+    transaction: Transaction, attempt: LoginAttempt, pod_id: str, key_blob: bytes
+) -> _Verdict:
+    session = None
+    key = keys.find_by_blob(transaction, key_blob)
+    if key is not None and _could_use_key(transaction, attempt, key_blob):
+        session = keys.use(transaction, key.id, _login(attempt, pod_id))
+    if session is not None:
+        return session
+    reason = "the key opens nothing for this login"
+    _record_refusal(transaction, attempt, pod_id, Method.KEY, reason)
+    return _Refusal("", reason)
+
+
+def _login_with_token(
+    transaction: Transaction, attempt: LoginAttempt, pod_id: str, token: str
+) -> _Verdict:
+    refusal = _Refusal("", "no such token for this login")
+    secret_hash = hash_secret(token)
+    login = parse_login(attempt.login_name)
+    found = tokens.find_by_secret(transaction, secret_hash)
+    named = access.find_login(transaction, (login and login.user) or "")
+    user_id = found.user_id if found is not None else named.id if named is not None else None
+    view = access.load_view(transaction, user_id) if user_id is not None else None
+    if (
+        login is not None
+        and found is not None
+        and view is not None
+        and _names(login, view.user)
+        and _leads_somewhere(view, Method.TOKEN, login, found.tunnel_id)
+    ):
+        spending = tokens.spend(
+            transaction, secret_hash, _login(attempt, pod_id), user_id=view.user.id
+        )
+        if spending.session is not None:
+            return spending.session
+        refusal = _spent(spending)
+    _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason)
+    return refusal
+
+
+def _spent(spending: Spending) -> _Refusal:
+    token = spending.token
+    if token is None:
+        return _Refusal("", "no such token for this login")
+    if spending.outcome is Outcome.USED and token.used_at is not None:
+        text = f"this one-time token was used at {token.used_at:%Y-%m-%d %H:%M:%S} UTC"
+    elif spending.outcome is Outcome.EXPIRED:
+        text = f"this one-time token expired at {token.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    else:
+        text = "this one-time token was revoked"
+    return _Refusal(f"{text}: get a new one", text, offence=False)
+
+
+def _names(login: Login, user: User) -> bool:
+    return login.user is None or login.user in (user.name, user.email)
+
+
+def _leads_somewhere(view: UserView, method: Method, login: Login, tunnel_id: str | None) -> bool:
+    def in_scope(tunnel: Tunnel) -> bool:
+        return (tunnel_id is None or tunnel.id == tunnel_id) and (
+            login.tunnel is None or named_by(tunnel, login.tunnel)
+        )
+
+    return could_open_any(view, method, in_scope)
+
+
+def _login(attempt: LoginAttempt, pod_id: str) -> sessions.Login:
+    return sessions.Login(
+        login_name=_text(attempt.login_name),
+        source_ip=attempt.source,
+        client_version=attempt.client_version,
+        pod_id=pod_id,
+    )
+
+
+def _text(login_name: bytes) -> str:
+    """Show any bytes as one line of printable text."""
+    text = login_name[:320].decode("utf-8", "backslashreplace")
+    return "".join(
+        character if character.isprintable() else f"\\u{ord(character):04x}" for character in text
+    )
+
+
+def _record_refusal(
+    transaction: Transaction, attempt: LoginAttempt, pod_id: str, method: Method, reason: str
+) -> None:
+    transaction.audit(
+        AuditEvent(
+            "login.refused",
+            source_ip=attempt.source,
+            pod_id=pod_id,
+            data={
+                "login_name": _text(attempt.login_name),
+                "method": str(method),
+                "client_version": attempt.client_version,
+                "reason": reason,
+            },
+        )
+    )
+
+
+def _unavailable(failure: Failure) -> Failure:
+    """A store that fails is no offence of whoever knocks, and no reason to let them in."""
+    if failure.check(LoginRefused):
+        return failure
+    _log.failure("a login can't be judged", failure)
+    return Failure(LoginRefused("the pod can't check logins now; try again in a minute", False))

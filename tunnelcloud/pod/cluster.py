@@ -1,0 +1,140 @@
+"""This pod among the others: heartbeat, the change feed, what is asked of whichever pod has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.entities import Pod, UserView
+from tunnelcloud.domain.join_tokens import read_pod_address
+from tunnelcloud.store import access, channels, keys, pods, sessions, tunnels
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.changes import ChangeFeed
+from tunnelcloud.store.errors import NotFound, StoreUnavailable
+from tunnelcloud.store.transaction import Change, Resync, Transaction
+
+BEAT_SECONDS = 10.0
+SILENT_SECONDS = 45.0
+"""After so long without a heartbeat a pod counts as gone, and its records are closed."""
+
+DEAF_SECONDS = 5.0
+"""After so long without the change feed nothing new is let in."""
+
+_log = Logger()
+
+Heard = Callable[[Change | Resync], None]
+
+
+class Cluster:
+    """What a pod shares with the others, by way of the store.
+
+    :param own_address: where connectors reach this pod.
+    """
+
+    def __init__(
+        self, store: AsyncStore, feed: ChangeFeed, pod_id: str, own_address: PublicAddress
+    ) -> None:
+        self.draining = False
+        self._store = store
+        self._feed = feed
+        self._pod_id = pod_id
+        self._own_address = own_address
+        self._pods: tuple[Pod, ...] = ()
+        self._external_addresses: tuple[str, ...] = ()
+
+    def start(self, heard: Heard) -> None:
+        """Begin to hear of changes; C{heard} is called in the reactor's thread."""
+        self._feed.subscribe(heard)
+        self._feed.start()
+
+    def stop(self) -> Deferred[None]:
+        """Leave the others, with the books in order."""
+        left = self._store.write(pods.leave, self._pod_id, reason="stopped")
+        left.addErrback(lambda failure: _log.failure("the pod can't sign off", failure))
+        return left.addCallback(lambda _: self._feed.stop())
+
+    @property
+    def is_current(self) -> bool:
+        """Whether what was read before can be trusted: changes have been heard all the while."""
+        return self._feed.down_for() < DEAF_SECONDS
+
+    def beat(self) -> Deferred[None]:
+        """Say that this pod is there, close what dead pods left, and look who else is there."""
+        beaten = self._store.write(_beat, self._pod_id, self.draining)
+        return beaten.addCallbacks(self._met, self._missed)
+
+    def connectors_addresses(self) -> Sequence[PublicAddress]:
+        """Give the addresses at which connectors reach the pods, this one's first."""
+        others = (read_pod_address(pod.connectors_address) for pod in self._pods)
+        return tuple(dict.fromkeys([self._own_address, *others]))
+
+    def external_addresses(self) -> Sequence[str]:
+        """Give the host names of tunnels that clients connect to."""
+        return self._external_addresses
+
+    def load_view(self, user_id: str) -> Deferred[UserView]:
+        """Read what a user may open.
+
+        :raise LookupError: there is no such user.
+        """
+
+        def gone(failure: Failure) -> UserView:
+            failure.trap(NotFound)
+            raise LookupError(user_id)
+
+        return self._store.read(access.load_view, user_id).addErrback(gone)
+
+    def end_requested(self, kind: str, object_id: str) -> Deferred[str | None]:
+        """Say whether a session or a channel of this pod is to be ended, and why."""
+
+        def find(requests: list[sessions.EndRequest]) -> str | None:
+            for request in requests:
+                if (request.kind, request.id) == (kind, object_id):
+                    return request.reason
+            return None
+
+        return self._store.read(sessions.end_requests, self._pod_id).addCallback(find)
+
+    def request_end(self, kind: str, object_id: str, reason: str) -> Deferred[bool]:
+        """Ask whichever pod has it to end a session or a channel.
+
+        :return: fires with False when it was not open any more.
+        """
+        return self._store.write(_request_end, kind, object_id, reason)
+
+    def key_is_good(self, key_id: str) -> Deferred[bool]:
+        """Tell whether a key still lets its user in."""
+        return self._store.read(_key_is_good, key_id)
+
+    def _met(self, found: tuple[list[Pod], list[str]]) -> None:
+        self._pods = tuple(found[0])
+        self._external_addresses = tuple(found[1])
+
+    def _missed(self, failure: Failure) -> None:
+        failure.trap(StoreUnavailable)
+        _log.warn("the heartbeat wasn't written: {why}", why=failure.getErrorMessage())
+
+
+def _beat(transaction: Transaction, pod_id: str, draining: bool) -> tuple[list[Pod], list[str]]:
+    pods.heartbeat(transaction, pod_id, draining=draining)
+    pods.reap(transaction, silent_seconds=SILENT_SECONDS)
+    alive = pods.alive(transaction, within_seconds=SILENT_SECONDS)
+    return alive, tunnels.external_addresses(transaction)
+
+
+def _request_end(transaction: Transaction, kind: str, object_id: str, reason: str) -> bool:
+    if kind == "session":
+        return sessions.request_end(transaction, object_id, reason).ended_at is None
+    return channels.request_end(transaction, object_id, reason).closed_at is None
+
+
+def _key_is_good(transaction: Transaction, key_id: str) -> bool:
+    try:
+        key = keys.get(transaction, key_id)
+    except NotFound:
+        return False
+    return key.expires_at is None or key.expires_at > transaction.now()

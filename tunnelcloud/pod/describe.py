@@ -1,0 +1,44 @@
+"""How a tunnel is shown to its user: in `ssh pod`, in `ls`, and as the API has it."""
+
+from __future__ import annotations
+
+from tunnelcloud.domain.commands import PublicAddress, ssh_command
+from tunnelcloud.domain.entities import Session, Tunnel, UserView
+from tunnelcloud.ssh.interfaces import TunnelRow
+
+
+def describe(
+    view: UserView,
+    session: Session,
+    tunnel: Tunnel,
+    ssh_address: PublicAddress,
+    attached: bool,
+) -> TunnelRow:
+    """Make the row of one tunnel.
+
+    :param attached: whether a connector of its site is attached to this pod.
+    """
+    others = [grant.tunnel for grant in view.grants]
+    command = ssh_command(tunnel, session.login_name, session.method, ssh_address, others=others)
+    state = "Ready" if attached else f"Site {tunnel.site_name} is offline"
+    return TunnelRow(
+        name=tunnel.name,
+        title=tunnel.title,
+        state=state,
+        command=command,
+        api={
+            "id": tunnel.id,
+            "name": tunnel.name,
+            "title": tunnel.title,
+            "created_at": tunnel.created_at.isoformat().replace("+00:00", "Z"),
+            "site_id": tunnel.site_id,
+            "target_address": tunnel.target_address,
+            "target_ports": [str(ports) for ports in tunnel.target_ports],
+            "local_port_offset": tunnel.local_port_offset,
+            "external_address": tunnel.external_address,
+            "enabled": tunnel.enabled,
+            "icon": tunnel.icon,
+            "description": tunnel.description,
+            "command": command,
+        },
+    )

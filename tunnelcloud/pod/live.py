@@ -1,0 +1,110 @@
+"""The pod as the API and the pages see it: what is open now, and how to end it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.entities import Tunnel
+from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.pki import HostKey, known_hosts_line
+from tunnelcloud.pod.doctor import Doctor
+from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.sessions import LiveSessions
+from tunnelcloud.ssh.interfaces import DoctorStep
+from tunnelcloud.web.interfaces import (
+    ConnectorHealth,
+    ILivePod,
+    LiveChannel,
+    LiveSession,
+    Usage,
+)
+
+
+@implementer(ILivePod)
+@frozen(eq=False)
+class LivePod:
+    """Answers for one pod.
+
+    :ivar request_end: asks whichever pod has it to end a session or a channel: kind, id, reason.
+    :ivar names: the names and addresses that clients connect to.
+    """
+
+    pod_id: str
+    ssh_public_address: PublicAddress
+    connectors_public_address: PublicAddress
+    pin: bytes
+    host_keys: Sequence[HostKey]
+    sessions: LiveSessions
+    links: Links
+    doctor: Doctor
+    request_end: Callable[[str, str, str], Deferred[bool]]
+    names: Callable[[], Sequence[str]]
+
+    def live_sessions(self) -> Sequence[LiveSession]:
+        """List the sessions that are open on this pod."""
+        listed = []
+        for live in self.sessions:
+            to_target, from_target = live.totals()
+            channels = tuple(
+                LiveChannel(route.record.id, route.bytes_to_target, route.bytes_from_target)
+                for route in live.routes
+                if route.record is not None
+            )
+            listed.append(LiveSession(live.session.id, to_target, from_target, channels))
+        return listed
+
+    def usage(self, user_id: str) -> Usage:
+        """Count what a user has open."""
+        counts: dict[str, int] = {}
+        sessions = list(self.sessions.of_user(user_id))
+        for live in sessions:
+            for route in live.routes:
+                counts[route.tunnel.id] = counts.get(route.tunnel.id, 0) + 1
+        return Usage(len(sessions), counts)
+
+    def end_session(self, session_id: str, reason: str) -> Deferred[bool]:
+        """End a session, on whichever pod it is."""
+        return self.request_end("session", session_id, reason)
+
+    def end_channel(self, channel_id: str, reason: str) -> Deferred[bool]:
+        """End one channel."""
+        return self.request_end("channel", channel_id, reason)
+
+    def connector_health(self) -> Mapping[str, ConnectorHealth]:
+        """Tell how the connectors fare that are attached to this pod."""
+        found = {}
+        for connector_id in {link.connector_id for link in self.links.attached}:
+            health = self.links.health(connector_id)
+            if health is not None:
+                trip = None if health.round_trip is None else health.round_trip * 1000
+                found[connector_id] = ConnectorHealth(trip, health.channels, health.version)
+        return found
+
+    def check_tunnel(self, tunnel: Tunnel, port: int) -> Deferred[Sequence[DoctorStep]]:
+        """Check every hop from this pod to a tunnel's target."""
+        return Deferred.fromCoroutine(self._check(tunnel, port))
+
+    async def _check(self, tunnel: Tunnel, port: int) -> Sequence[DoctorStep]:
+        return [step async for step in self.doctor.check(tunnel, port)]
+
+    def known_hosts_lines(self) -> Sequence[str]:
+        """Give the lines for C{known_hosts}, of every name clients connect to."""
+        names = dict.fromkeys([self.ssh_public_address.host, *self.names()])
+        return [
+            known_hosts_line(name, self.ssh_public_address.port, key.public_key)
+            for name in names
+            for key in self.host_keys
+        ]
+
+    def host_key_fingerprints(self) -> Sequence[str]:
+        """Give the host keys' fingerprints."""
+        return [key.fingerprint for key in self.host_keys]
+
+    def join_token(self, secret: bytes) -> JoinToken:
+        """Put this pod's address for connectors and its CA's digest beside a join secret."""
+        return JoinToken(self.connectors_public_address, self.pin, secret)

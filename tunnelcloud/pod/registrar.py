@@ -1,0 +1,106 @@
+"""The store as the joining and attending sides of the pod want it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tunnelcloud.domain.entities import Connector
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.join_tokens import JoinRefused
+from tunnelcloud.pod.links import ILinksListener
+from tunnelcloud.pod.registry import IConnectorRegistry
+from tunnelcloud.store import connectors
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.transaction import Transaction
+
+
+@implementer(IConnectorRegistry, ILinksListener)
+@frozen
+class Registrar:
+    """Keeps connectors in the store, and the audit of their coming and going."""
+
+    store: AsyncStore
+    pod_id: str
+
+    def redeem_join_token(self, secret_hash: str, key_fingerprint: str) -> Deferred[Connector]:
+        """Spend a join token for the key of a connector."""
+        redeeming = self.store.write(
+            connectors.redeem_join_token, secret_hash, key_fingerprint=key_fingerprint
+        )
+
+        def refused(failure: Failure) -> Deferred[Connector]:
+            failure.trap(JoinRefused)
+            event = AuditEvent(
+                "connector.join_refused",
+                pod_id=self.pod_id,
+                data={"reason": str(failure.value)},
+            )
+            return self.store.write(_audit, event).addCallback(lambda _: failure)
+
+        return redeeming.addErrback(refused)
+
+    def record_certificate(
+        self, connector_id: str, serial: str, key_fingerprint: str, not_after: datetime
+    ) -> Deferred[None]:
+        """Record a certificate before it is handed out."""
+        return self.store.write(
+            _record_certificate, connector_id, serial, key_fingerprint, not_after
+        )
+
+    def active_connector(self, connector_id: str, serial: str) -> Deferred[Connector | None]:
+        """Give a connector, unless it or its certificate of that serial is gone or revoked."""
+
+        def same(connector: Connector | None) -> Connector | None:
+            return connector if connector is not None and connector.id == connector_id else None
+
+        return self.store.read(connectors.find_by_certificate, serial).addCallback(same)
+
+    def seen(self, connector_id: str, version: str, at: datetime) -> Deferred[None]:
+        """Note that a connector is attached, and what software it runs."""
+        return self.store.write(connectors.record_seen, {connector_id: version})
+
+    def connector_attached(self, connector: Connector, version: str) -> None:
+        """Record that a connector's link came up."""
+        self._record("connector.attached", connector, {"version": version})
+
+    def connector_detached(self, connector: Connector, reason: str) -> None:
+        """Record that a connector's last link went."""
+        self._record("connector.detached", connector, {"reason": reason})
+
+    def _record(self, name: str, connector: Connector, data: dict[str, object]) -> None:
+        event = AuditEvent(
+            name,
+            actor=connector.name,
+            actor_id=connector.id,
+            pod_id=self.pod_id,
+            data={"connector_id": connector.id, **data},
+        )
+        # A store that is closing or unreachable is reported where it matters more.
+        self.store.write(_audit, event).addErrback(lambda _: None)
+
+
+def _audit(transaction: Transaction, event: AuditEvent) -> None:
+    transaction.audit(event)
+
+
+def _record_certificate(
+    transaction: Transaction,
+    connector_id: str,
+    serial: str,
+    key_fingerprint: str,
+    not_after: datetime,
+) -> None:
+    known = connectors.get(transaction, connector_id)
+    connectors.record_certificate(
+        transaction,
+        connector_id,
+        serial=serial,
+        key_fingerprint=key_fingerprint,
+        expires_at=not_after,
+        renewal=known.certificate_serial is not None,
+    )
