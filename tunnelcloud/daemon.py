@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Mapping
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
@@ -40,12 +42,11 @@ def listen(
     listening: Deferred[IListeningPort] = endpoint.listen(factory)
     listening.addCallbacks(ports.append, failures.append)
     if failures:
-        error = failures[0].value
-        if isinstance(error, CannotListenError):
-            why = error.socketError.strerror or error.socketError
+        failed = failures[0].value
+        why, advice = str(failed), "see systemd.socket(5) if it comes from there"
+        if isinstance(failed, CannotListenError):
+            why = str(getattr(failed.socketError, "strerror", None) or failed.socketError)
             advice = "stop what uses it or set another port"
-        else:
-            why, advice = error, "see systemd.socket(5) if it comes from there"
         raise CannotServe(f"{setting}: can't listen on {description}: {why}; {advice}")
     if not ports:
         raise CannotServe(f"{setting}: {description!r} doesn't listen at once: use tcp: or ssl:")
@@ -54,8 +55,9 @@ def listen(
 
 def port_number(port: IListeningPort) -> int:
     """Give the TCP port that was taken, for instance when 0 was asked for."""
-    number: int = port.getHost().port
-    return number
+    address = port.getHost()
+    assert isinstance(address, IPv4Address | IPv6Address)
+    return address.port
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
@@ -70,3 +72,17 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
         sender.sendto(state.encode("utf-8"), name)
     return True
+
+
+def give_up(reactor: IReactorCore, line: str) -> None:
+    """Stop a running program that can't go on, with a line on stderr and exit status 1."""
+
+    def leave() -> None:
+        # twistd exits with 0 whenever its reactor has stopped; a supervisor has to know better.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+    sys.stderr.write(f"{line}\n")
+    reactor.addSystemEventTrigger("after", "shutdown", leave)
+    reactor.callWhenRunning(reactor.stop)

@@ -1,0 +1,120 @@
+"""What a pod stands on before it serves: state directory, store, CA, host keys, first token.
+
+Runs before the reactor does, so it may block; whatever is wrong is one line that says what to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attrs import frozen
+
+from tunnelcloud import __version__
+from tunnelcloud.daemon import CannotServe
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.tokens import hash_secret, new_api_token
+from tunnelcloud.pki import (
+    BadAuthority,
+    BadHostKey,
+    CertificateAuthority,
+    ExposedPrivateFile,
+    HostKey,
+    UnreadablePrivateFile,
+    load_or_create_authority,
+    load_or_create_host_keys,
+    write_atomically,
+)
+from tunnelcloud.settings import PodSettings
+from tunnelcloud.store import api_tokens, authority, pods
+from tunnelcloud.store.engine import Store, open_store
+from tunnelcloud.store.errors import StoreError
+
+ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105  (a file's name)
+
+
+@frozen
+class Foundation:
+    """What a pod's services are built upon."""
+
+    settings: PodSettings
+    store: Store
+    authority: CertificateAuthority
+    host_keys: tuple[HostKey, ...]
+    pod_id: str
+    ssh_address: PublicAddress
+    connectors_address: PublicAddress
+
+
+def lay_foundation(
+    settings: PodSettings, listening: Callable[[str], int], own_host: str
+) -> Foundation:
+    """Make or open all that a pod needs.
+
+    :param listening: gives the port that the first listener of a section (C{"ssh"},
+        C{"connectors"}) took, for addresses that aren't set.
+    :param own_host: the host of such an address.
+    :raise CannotServe: with a line that says what is wrong and what to do.
+    """
+    directory = settings.state_directory
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ours = load_or_create_authority(directory, datetime.now(UTC))
+        host_keys = load_or_create_host_keys(directory)
+    except OSError as error:
+        raise CannotServe(f"{directory}: can't be used as state_directory: {error}") from None
+    except (BadAuthority, BadHostKey, ExposedPrivateFile, UnreadablePrivateFile) as error:
+        raise CannotServe(str(error)) from None
+    ssh_address = settings.ssh.public_address or PublicAddress(own_host, listening("ssh"))
+    connectors_address = settings.connectors.public_address or PublicAddress(
+        own_host, listening("connectors")
+    )
+    try:
+        store = open_store(settings.database.url, directory)
+    except StoreError as error:
+        raise CannotServe(str(error)) from None
+    try:
+        shared = store.write(authority.keep_first, "authority", ours.to_pem())
+        keys = tuple(
+            HostKey.from_openssh(
+                store.write(authority.keep_first, f"host key {key.algorithm}", key.private_key)
+            )
+            for key in host_keys
+        )
+        pod = store.write(
+            pods.register,
+            name=settings.name,
+            version=__version__,
+            ssh_address=str(ssh_address),
+            connectors_address=str(connectors_address),
+        )
+        _ensure_admin_token(store, directory / ADMIN_TOKEN_FILE)
+    except StoreError as error:
+        store.close()
+        raise CannotServe(str(error)) from None
+    return Foundation(
+        settings=settings,
+        store=store,
+        authority=CertificateAuthority.from_pem(shared),
+        host_keys=keys,
+        pod_id=pod.id,
+        ssh_address=ssh_address,
+        connectors_address=connectors_address,
+    )
+
+
+def _ensure_admin_token(store: Store, path: Path) -> None:
+    """Write the first administrator's API token; its hash is durable before the file is there."""
+    if path.exists():
+        return
+    secret = new_api_token(os.urandom)
+    store.write(
+        api_tokens.create,
+        title=f"{ADMIN_TOKEN_FILE}, made by the pod",
+        role=Role.ADMIN,
+        secret_hash=hash_secret(secret),
+    )
+    write_atomically(path, f"{secret}\n".encode("ascii"))

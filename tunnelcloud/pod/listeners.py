@@ -1,0 +1,76 @@
+"""The pod's sockets: bound before anything else is done, served once the pod is built.
+
+A port that is taken stops the start before the state directory is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
+from twisted.internet.protocol import Factory
+
+from tunnelcloud.daemon import CannotServe, listen, port_number
+
+
+@define(eq=False)
+class _Switchboard(Factory):
+    """Passes connections to a factory that is made later; until then it turns them away."""
+
+    inner: IProtocolFactory | None = None
+    noisy = False
+
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]
+        assert addr is not None
+        return None if self.inner is None else self.inner.buildProtocol(addr)
+
+    def doStart(self) -> None:
+        """The inner factory is started when it comes."""
+
+    def doStop(self) -> None:
+        if self.inner is not None:
+            self.inner.doStop()
+
+
+@define(eq=False)
+class Listeners:
+    """Listening sockets by the section of the settings that names them."""
+
+    _ports: dict[str, list[IListeningPort]] = field(factory=dict, init=False)
+    _switchboards: dict[str, _Switchboard] = field(factory=dict, init=False)
+
+    @classmethod
+    def bind(cls, reactor: Any, sections: Mapping[str, Sequence[str]]) -> Listeners:
+        """Listen on each section's endpoint descriptions.
+
+        :raise CannotServe: one can't be had; those that were bound are let go.
+        """
+        listeners = cls()
+        for section, descriptions in sections.items():
+            board = listeners._switchboards[section] = _Switchboard()
+            ports = listeners._ports.setdefault(section, [])
+            for description in descriptions:
+                try:
+                    ports.append(listen(reactor, f"{section}.listen", description, board))
+                except CannotServe:
+                    listeners.close()
+                    raise
+        return listeners
+
+    def port(self, section: str) -> int:
+        """Give the port that a section's first listener took."""
+        return port_number(self._ports[section][0])
+
+    def serve(self, section: str, factory: IProtocolFactory) -> None:
+        """Begin to answer on a section's sockets."""
+        factory.doStart()
+        self._switchboards[section].inner = factory
+
+    def close(self) -> Deferred[Any]:
+        """Stop accepting on all of them."""
+        ports = [port for section in self._ports.values() for port in section]
+        self._ports.clear()
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports])

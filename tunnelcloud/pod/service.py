@@ -1,0 +1,289 @@
+"""The pod's services, joined: front door, links, web, cluster; started and stopped in order."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import AsyncIterator, Generator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.conch.ssh.keys import Key
+from twisted.cred.portal import Portal
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from tunnelcloud import __version__, daemon
+from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.daemon import CannotServe
+from tunnelcloud.domain.entities import Session, Tunnel, UserView
+from tunnelcloud.link.joining import JoinServer
+from tunnelcloud.link.protocol import End, LinkProtocol
+from tunnelcloud.link.requests import Hello
+from tunnelcloud.link.tls import PodTLS
+from tunnelcloud.pod.access import Access, Realm
+from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.cluster import BEAT_SECONDS, Cluster
+from tunnelcloud.pod.describe import describe
+from tunnelcloud.pod.doctor import Doctor
+from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
+from tunnelcloud.pod.foundation import Foundation, lay_foundation
+from tunnelcloud.pod.joining import Joining
+from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.listener import connector_listener
+from tunnelcloud.pod.listeners import Listeners
+from tunnelcloud.pod.live import LivePod
+from tunnelcloud.pod.metrics import metrics_registry
+from tunnelcloud.pod.records import Records
+from tunnelcloud.pod.registrar import Registrar
+from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession, LiveSessions, Surroundings
+from tunnelcloud.pod.views import Views
+from tunnelcloud.settings import PodSettings
+from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
+from tunnelcloud.ssh.factory import FrontDoorFactory
+from tunnelcloud.ssh.flood import FloodControl, read_networks
+from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.changes import open_feed
+from tunnelcloud.store.transaction import Change, Resync
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.tree import make_site
+
+REVIEW_SECONDS = 30.0
+DRAIN_POLL_SECONDS = 0.1
+
+_log = Logger()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class PodService(Service):
+    """One pod."""
+
+    def __init__(
+        self, reactor: Any, foundation: Foundation, ports: Listeners) -> None:
+        self.foundation = foundation
+        self._reactor = reactor
+        self._ports = ports
+        settings = foundation.settings
+        self.store = AsyncStore(foundation.store, reactor)
+        self.links = Links()
+        self.doctor = Doctor(self.links, reactor)
+        self.cluster = Cluster(
+            self.store,
+            open_feed(foundation.store, reactor),
+            foundation.pod_id,
+            foundation.connectors_address,
+        )
+        self.views = Views(self.cluster.load_view, lambda: self.cluster.is_current)
+        self.sessions = LiveSessions(
+            Surroundings(
+                links=self.links,
+                records=Records(self.store),
+                views=self.views,
+                clock=reactor,
+                now=_now,
+                describe=self._describe,
+                doctor=self._examine,
+            )
+        )
+        registrar = Registrar(self.store, foundation.pod_id)
+        self.links.listen(registrar)
+        joining = Joining(
+            authority=foundation.authority,
+            registry=registrar,
+            lifetime=timedelta(seconds=settings.connectors.certificate_lifetime),
+            pods=self.cluster.connectors_addresses,
+            now=_now,
+        )
+        self.attendant = Attendant(
+            links=self.links,
+            registry=registrar,
+            joining=joining,
+            pods=self.cluster.connectors_addresses,
+            now=_now,
+        )
+        self.budget = CreditBudget()
+        self.flood = FloodControl(
+            reactor,
+            random.SystemRandom().random,
+            exempt=read_networks(
+                [*settings.ssh.exempt_networks, *settings.ssh.proxy_protocol_from]
+            ),
+        )
+        access = Access(self.store, foundation.pod_id)
+        self.front_door = FrontDoorFactory(
+            portal=Portal(Realm(self.sessions, access), [KeyChecker(access), TokenChecker(access)]),
+            access=access,
+            host_keys=[Key.fromString(key.private_key) for key in foundation.host_keys],
+            clock=reactor,
+            flood=self.flood,
+            budget=self.budget,
+            balancers=settings.ssh.proxy_protocol_from,
+        )
+        self.enforcement = Enforcement(
+            self.sessions,
+            self.views,
+            end_requested=self.cluster.end_requested,
+            key_is_good=self.cluster.key_is_good,
+            review_links=self.attendant.review,
+        )
+        self.live = LivePod(
+            pod_id=foundation.pod_id,
+            ssh_public_address=foundation.ssh_address,
+            connectors_public_address=foundation.connectors_address,
+            pin=foundation.authority.pin,
+            host_keys=foundation.host_keys,
+            sessions=self.sessions,
+            links=self.links,
+            doctor=self.doctor,
+            request_end=self.cluster.request_end,
+            names=self.cluster.external_addresses,
+        )
+        self.link_listener = connector_listener(
+            PodTLS(foundation.authority, _now), self._make_link, self._make_join_server, reactor
+        )
+        self._joining = joining
+        self._web = make_site(
+            ApiContext(
+                store=self.store,
+                live=self.live,
+                web_url=self.web_url,
+                clock=reactor,
+                token_lifetime=settings.tokens.lifetime,
+            ),
+            version=__version__,
+            registry=metrics_registry(self.sessions, self.links, self.flood, self.budget),
+            ready_checks={"serving": self._why_not_serving, "store": self._why_store_is_old},
+        )
+        self._loops: list[LoopingCall] = []
+        self.serving = False
+
+    @property
+    def web_url(self) -> str:
+        """Where the web listener is, without a slash at the end."""
+        public_url = self.foundation.settings.web.public_url
+        return public_url or f"http://127.0.0.1:{self.port('web')}"
+
+    def port(self, section: str) -> int:
+        """Give the port that a section (C{"ssh"}, C{"connectors"}, C{"web"}) listens on."""
+        return self._ports.port(section)
+
+    def privilegedStartService(self) -> None:
+        """Begin to accept connections, on the sockets that were bound before."""
+        self._ports.serve("ssh", self.front_door)
+        self._ports.serve("connectors", self.link_listener)
+        self._ports.serve("web", self._web)
+
+    def startService(self) -> None:
+        """Begin to serve."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self.cluster.start(self._changed)
+        for work, seconds in [
+            (self.enforcement.sweep, SWEEP_SECONDS),
+            (self.attendant.review, REVIEW_SECONDS),
+            (self.cluster.beat, BEAT_SECONDS),
+        ]:
+            loop = LoopingCall(work)
+            loop.clock = self._reactor
+            self._loops.append(loop)
+            loop.start(seconds).addErrback(
+                lambda failure: _log.failure("a periodic task stopped", failure)
+            )
+        self.serving = True
+        daemon.notify("READY=1")
+        _log.info("{name} is ready", name=self.foundation.settings.name)
+
+    @inlineCallbacks
+    def stopService(self) -> Generator[Deferred[Any], Any, None]:
+        """Stop accepting, let connections end, end them, and put the books in order."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        self.serving = False
+        daemon.notify("STOPPING=1")
+        yield self._ports.close()
+        self.front_door.end_unauthenticated(SHUTDOWN_REASON)
+        self.links.drain()
+        yield self._drained(self.foundation.settings.drain)
+        self.sessions.end_all(SHUTDOWN_REASON)
+        self.front_door.end_all(SHUTDOWN_REASON)
+        yield self._drained(1.0)
+        for loop in self._loops:
+            loop.stop()
+        for link in self.links.attached:
+            link.protocol.disconnect(SHUTDOWN_REASON)
+        yield self.cluster.stop()
+        yield deferToThread(self.foundation.store.close)
+
+    def _drained(self, seconds: float) -> Deferred[None]:
+        """Fire when no channel is open any more, or after so many seconds."""
+        done: Deferred[None] = Deferred()
+        deadline = self._reactor.seconds() + seconds
+
+        def look() -> None:
+            if self.sessions.channel_count() == 0 or self._reactor.seconds() >= deadline:
+                done.callback(None)
+            else:
+                self._reactor.callLater(DRAIN_POLL_SECONDS, look)
+
+        look()
+        return done
+
+    def _why_not_serving(self) -> str | None:
+        return None if self.serving else "the pod is starting or stopping"
+
+    def _why_store_is_old(self) -> str | None:
+        return None if self.cluster.is_current else "changes in the store aren't heard"
+
+    def _changed(self, change: Change | Resync) -> None:
+        self.enforcement.changed(change)
+
+    def _make_link(self) -> LinkProtocol:
+        return LinkProtocol(
+            End.POD,
+            Hello(self.foundation.settings.name, __version__),
+            self.attendant,
+            self._reactor,
+            account=self.budget.account(),
+            handlers=self.attendant.handlers,
+        )
+
+    def _make_join_server(self) -> JoinServer:
+        return JoinServer(self._joining.answer)
+
+    def _describe(self, view: UserView, session: Session, tunnel: Tunnel) -> TunnelRow:
+        attached = self.links.pick(tunnel.site_id) is not None
+        return describe(view, session, tunnel, self.foundation.ssh_address, attached)
+
+    async def _examine(self, live: LiveSession, tunnel: Tunnel) -> AsyncIterator[DoctorStep]:
+        view = await self.views.get(live.session.user_id)
+        port = tunnel.target_ports[0].first
+        async for step in self.doctor.check(tunnel, port, live.decide(view, tunnel.name, port)):
+            yield step
+
+
+def make_pod(reactor: Any, settings: PodSettings, own_host: str | None = None) -> PodService:
+    """Bind the sockets, lay the foundation, and build a pod upon it.
+
+    :param own_host: what others reach this machine by, where the settings don't say; its own
+        full name by default.
+    :raise CannotServe: with a line that says what is wrong and what to do.
+    """
+    listeners = Listeners.bind(
+        reactor,
+        {
+            "ssh": settings.ssh.listen,
+            "connectors": settings.connectors.listen,
+            "web": settings.web.listen,
+        },
+    )
+    try:
+        foundation = lay_foundation(settings, listeners.port, own_host or socket.getfqdn())
+    except CannotServe:
+        listeners.close()
+        raise
+    return PodService(reactor, foundation, listeners)
