@@ -54,7 +54,7 @@ PAGE = (
 
 def _page() -> Resource:
     root = Resource()
-    root.putChild(b"", Data(PAGE, "text/html; charset=utf-8"))  # type: ignore[no-untyped-call]
+    root.putChild(b"", Data(PAGE, "text/html; charset=utf-8"))
     return root
 
 

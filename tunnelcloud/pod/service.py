@@ -65,8 +65,7 @@ def _now() -> datetime:
 class PodService(Service):
     """One pod."""
 
-    def __init__(
-        self, reactor: Any, foundation: Foundation, ports: Listeners) -> None:
+    def __init__(self, reactor: Any, foundation: Foundation, ports: Listeners) -> None:
         self.foundation = foundation
         self._reactor = reactor
         self._ports = ports

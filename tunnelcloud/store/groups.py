@@ -25,7 +25,11 @@ GROUPS = Aggregate(
     "group",
     table,
     Group,
-    filters={"name": equals(table.c.name), "q": searches(table.c.name, table.c.title), "user_id": _with_member},
+    filters={
+        "name": equals(table.c.name),
+        "q": searches(table.c.name, table.c.title),
+        "user_id": _with_member,
+    },
     sorts={"name": table.c.name},
 )
 

@@ -1,0 +1,300 @@
+"""Real pods, connectors, clients and targets for tests, each in a process of its own.
+
+Everything listens on loopback; everything that is started is ended by its own process id.
+"""
+
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import tunnelcloud
+
+PATIENCE = 30
+"""Seconds after which a test gives up on a process."""
+
+PYTHON = sys.executable
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(tunnelcloud.__file__).parent.parent)}
+"""Children find the package that is under test, from whatever directory trial runs in."""
+
+
+def free_port(family=socket.AF_INET, host="127.0.0.1") -> int:
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+class Process:
+    """A child whose output is kept and can be waited for."""
+
+    def __init__(self, arguments, environment=None, directory=None):
+        self.process = subprocess.Popen(
+            [str(argument) for argument in arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**ENVIRONMENT, **(environment or {})},
+            cwd=directory,
+        )
+        self.output = []
+        self._lines = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self._lines.put(line.decode("utf-8", "replace").rstrip("\r\n"))
+        self._lines.put(None)
+
+    def wait_for(self, pattern, patience=PATIENCE):
+        """Read on until a line has C{pattern}; give the match."""
+        while True:
+            try:
+                line = self._lines.get(timeout=patience)
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"no {pattern!r} in:\n" + "\n".join(self.output))
+            self.output.append(line)
+            if match := re.search(pattern, line):
+                return match
+
+    def kill(self):
+        self.process.kill()
+        self._close()
+
+    def stop(self):
+        """End it as an administrator would."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self._close()
+
+    def _close(self):
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        self._reader.join(PATIENCE)
+        self.process.stdin.close()
+        self.process.stdout.close()
+        return status
+
+
+def twistd(*arguments, environment=None):
+    command = [PYTHON, "-c", "from twisted.scripts.twistd import run; run()"]
+    return Process([*command, "--nodaemon", "--pidfile=", "tunnelcloud", *arguments], environment)
+
+
+class Gateway:
+    """A pod with its state, and what an administrator does to it by the command line."""
+
+    def __init__(self, directory: Path, settings: str = ""):
+        self.state = directory / "pod"
+        self.ssh_port, self.link_port, self.web_port = (free_port() for _ in range(3))
+        self.config = directory / "pod.toml"
+        self.config.write_text(
+            f"""
+            name = "pod-1"
+            state_directory = "{self.state}"
+            drain = "1s"
+            [ssh]
+            listen = ["tcp:{self.ssh_port}:interface=127.0.0.1"]
+            public_address = "127.0.0.1:{self.ssh_port}"
+            exempt_networks = ["127.0.0.0/8"]
+            [connectors]
+            listen = ["tcp:{self.link_port}:interface=127.0.0.1"]
+            public_address = "127.0.0.1:{self.link_port}"
+            [web]
+            listen = ["tcp:{self.web_port}:interface=127.0.0.1"]
+            {settings}
+            """
+        )
+        self.start()
+
+    def start(self):
+        self.process = twistd("pod", "--config", self.config)
+        self.process.wait_for("pod-1 is ready")
+
+    def get(self, path):
+        url = f"http://127.0.0.1:{self.web_port}{path}"
+        with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+            return response.read().decode()
+
+    def run(self, *words):
+        """Run the `tunnelcloud` command; give its exit status, output and errors."""
+        environment = {
+            **ENVIRONMENT,
+            "TUNNELCLOUD_URL": f"http://127.0.0.1:{self.web_port}",
+            "TUNNELCLOUD_API_TOKEN": (self.state / "admin.token").read_text().strip(),
+        }
+        done = subprocess.run(
+            [PYTHON, "-c", "from tunnelcloud.cli import main; main()", *map(str, words)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def do(self, *words):
+        """Run the `tunnelcloud` command with --json; give the object it prints."""
+        status, output, errors = self.run(*words, "--json")
+        if status:
+            raise AssertionError(f"tunnelcloud {' '.join(map(str, words))}: {errors}{output}")
+        return json.loads(output) if output.strip() else None
+
+
+class SiteConnector:
+    """A connector with its state."""
+
+    def __init__(self, directory: Path, name: str, join_token: str):
+        self.config = directory / f"{name}.toml"
+        self.config.write_text(
+            f'state_directory = "{directory / name}"\n'
+            'allow = ["127.0.0.0/8", "[::1]", "localhost", "ip6-localhost"]\n'
+        )
+        join_file = directory / f"{name}.join"
+        join_file.write_text(join_token)
+        self.arguments = ["connector", "--config", self.config, "--join-file", join_file]
+        self.start()
+
+    def start(self):
+        self.process = twistd(*self.arguments)
+        self.process.wait_for(r"link to .* is up")
+
+
+class Keys:
+    """A dedicated SSH key pair."""
+
+    def __init__(self, directory: Path, name: str, kind="ed25519"):
+        self.path = directory / name
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", self.path],
+            check=True,
+            timeout=PATIENCE,
+        )
+        self.public = Path(f"{self.path}.pub")
+
+
+class Client:
+    """OpenSSH's client as one user has it: nothing of the machine's own configuration."""
+
+    def __init__(self, directory: Path, gateway: Gateway):
+        self.directory = directory
+        self.gateway = gateway
+        self.known_hosts = directory / "known_hosts"
+        self.known_hosts.write_text(gateway.get("/known_hosts"))
+        self._askpass = directory / "askpass"
+        self._askpass.write_text('#!/bin/sh\nprintf "%s\\n" "$TEST_TOKEN"\n')
+        self._askpass.chmod(0o700)
+
+    def arguments(self, login, *words, key=None, host="127.0.0.1"):
+        alias = f"[127.0.0.1]:{self.gateway.ssh_port}"
+        options = [
+            "-F", "none", "-p", self.gateway.ssh_port,
+            "-o", f"UserKnownHostsFile={self.known_hosts}",
+            "-o", "StrictHostKeyChecking=yes", "-o", f"HostKeyAlias={alias}",
+            "-o", "ExitOnForwardFailure=yes", "-o", "NumberOfPasswordPrompts=1",
+            "-o", f"HostName={host}",
+        ]  # fmt: skip
+        if key is None:
+            options += ["-o", "PubkeyAuthentication=no"]
+        else:
+            options += ["-i", key.path, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
+        return ["ssh", *options, "-l", login, *words, "pod"]
+
+    def environment(self, token=None):
+        environment = {"HOME": str(self.directory), "SSH_AUTH_SOCK": ""}
+        if token is not None:
+            environment |= {
+                "SSH_ASKPASS": str(self._askpass),
+                "SSH_ASKPASS_REQUIRE": "force",
+                "TEST_TOKEN": token,
+            }
+        return environment
+
+    def run(self, login, *words, key=None, token=None, command=(), sent=b"", patience=PATIENCE):
+        """Run ssh to its end; give status, output and errors as bytes."""
+        arguments = [*self.arguments(login, *words, key=key), *command]
+        done = subprocess.run(
+            [str(argument) for argument in arguments],
+            input=sent,
+            capture_output=True,
+            env={**os.environ, **self.environment(token)},
+            timeout=patience,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def forward(self, login, target, key=None, token=None):
+        """Keep an `ssh -N -L` running; give it with its local port."""
+        port = free_port()
+        arguments = self.arguments(login, "-v", "-N", "-L", f"127.0.0.1:{port}:{target}", key=key)
+        process = Process(arguments, self.environment(token))
+        process.wait_for("Entering interactive session")
+        return process, port
+
+
+class EchoTarget:
+    """A TCP server in the test's own process: says back what it hears, after the client's EOF
+    too; or answers only once the client has sent EOF."""
+
+    def __init__(self, answer=None, family=socket.AF_INET, host="127.0.0.1"):
+        self.listener = socket.create_server((host, 0), family=family)
+        self.port = self.listener.getsockname()[1]
+        self._answer = answer
+        self.received = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection):
+        with connection:
+            heard = []
+            while data := connection.recv(1 << 18):
+                if self._answer is None:
+                    connection.sendall(data)
+                else:
+                    heard.append(data)
+            if self._answer is not None:
+                connection.sendall(self._answer(b"".join(heard)))
+
+    def close(self):
+        self.listener.close()
+
+
+def exchange(port, data, host="127.0.0.1"):
+    """Send C{data} and EOF to a local port while reading; give what came until EOF."""
+    with socket.create_connection((host, port), timeout=PATIENCE) as connection:
+
+        def send():
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        received = bytearray()
+        while more := connection.recv(1 << 18):
+            received += more
+        sender.join(PATIENCE)
+        return bytes(received)
+
+
+def have(program):
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin") is not None

@@ -1,0 +1,315 @@
+"""A stock ssh client reaches a server in a site: everything real, each part its own process."""
+
+import atexit
+import hashlib
+import os
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.integration.processes import (
+    Client,
+    EchoTarget,
+    Gateway,
+    Keys,
+    Process,
+    SiteConnector,
+    exchange,
+    free_port,
+)
+
+MEGABYTE = 1_000_000
+
+
+class World:
+    """A pod, a site with a connector, alice with a key, and an echo server as tunnel `echo`."""
+
+    def __init__(self):
+        self._scratch = tempfile.TemporaryDirectory(prefix="tunnelcloud-test-")
+        self.directory = Path(self._scratch.name)
+        self.gateway = Gateway(self.directory)
+        self.do = self.gateway.do
+        self.do("site", "create", "paris")
+        created = self.do("connector", "create", "paris-1", "--site", "paris")
+        self.connector = SiteConnector(self.directory, "paris-1", created["join"]["token"])
+        self.client = Client(self.directory, self.gateway)
+        self.key = Keys(self.directory, "alice-key")
+        self.do("user", "create", "alice", "--email", "alice@example.com")
+        self.do("key", "add", "alice", "--public-key", self.key.public)
+        self.echo = EchoTarget()
+        self.tunnel("echo", "127.0.0.1", self.echo.port)
+
+    def tunnel(self, name, address, *ports, assign=True, external=None):
+        words = ["tunnel", "create", name, "--site", "paris", "--address", address]
+        for port in ports:
+            words += ["--port", port]
+        if external:
+            words += ["--external-address", external]
+        self.do(*words)
+        if assign:
+            self.do("assign", name, "--user", "alice", "--method", "token", "--method", "key")
+
+    def token(self, *words):
+        return self.do("token", "create", "alice", *words)["token"]
+
+    def close(self):
+        self.echo.close()
+        self.connector.process.stop()
+        self.gateway.process.stop()
+        self._scratch.cleanup()
+
+
+_worlds = {}
+
+
+class WorldCase(SynchronousTestCase):
+    """Shares one world among a class's tests; it ends with the test process."""
+
+    def setUp(self):
+        kind = type(self)
+        if kind not in _worlds:
+            _worlds[kind] = World()
+            atexit.register(_worlds[kind].close)
+            kind.world = _worlds[kind]
+            kind.furnish(kind.world)
+        self.world = _worlds[kind]
+
+    @classmethod
+    def furnish(cls, world):
+        """Make what all tests of the class need."""
+
+    def through(self, login, target, **credential):
+        process, port = self.world.client.forward(login, target, **credential)
+        self.addCleanup(process.stop)
+        return port
+
+    def refusal(self, target, login="alice", **credential):
+        """Ask for a destination with -W; give the line in which ssh says why not."""
+        credential = credential or {"key": self.world.key}
+        status, _, errors = self.world.client.run(login, "-W", target, **credential)
+        self.assertNotEqual(status, 0)
+        lines = [line for line in errors.decode().splitlines() if "open failed" in line]
+        self.assertEqual(len(lines), 1, errors)
+        return lines[0].partition("open failed: ")[2].strip()
+
+
+class TransferTests(WorldCase):
+    def test_100_megabytes_with_a_key_and_with_a_token(self):
+        data = os.urandom(100 * MEGABYTE)
+        digest = hashlib.sha256(data).digest()
+        token = self.world.token()
+        for credential in ({"key": self.world.key}, {"token": token}):
+            port = self.through("alice", f"echo:{self.world.echo.port}", **credential)
+            self.assertEqual(hashlib.sha256(exchange(port, data)).digest(), digest)
+        status, _, errors = self.world.client.run("alice", token=token, command=["ls"])
+        self.assertEqual(status, 255)
+        self.assertIn(b"used", errors)
+
+    def test_half_close(self):
+        late = EchoTarget(answer=lambda heard: hashlib.sha256(heard).hexdigest().encode() * 1000)
+        self.addCleanup(late.close)
+        self.world.tunnel("late", "127.0.0.1", late.port)
+        port = self.through("alice", f"late:{late.port}", key=self.world.key)
+        data = os.urandom(3 * MEGABYTE)
+        self.assertEqual(exchange(port, data), hashlib.sha256(data).hexdigest().encode() * 1000)
+
+    def test_stdio_forward(self):
+        target = f"echo:{self.world.echo.port}"
+        status, output, _ = self.world.client.run(
+            "alice", "-W", target, key=self.world.key, sent=b"hello" * 1000
+        )
+        self.assertEqual((status, output), (0, b"hello" * 1000))
+
+    def test_socks_reaches_granted_targets_only(self):
+        proxy = free_port()
+        arguments = self.world.client.arguments(
+            "alice", "-v", "-N", "-D", f"127.0.0.1:{proxy}", key=self.world.key
+        )
+        process = Process(arguments, self.world.client.environment())
+        self.addCleanup(process.stop)
+        process.wait_for("Entering interactive session")
+        self.assertEqual(
+            socks(proxy, "127.0.0.1", self.world.echo.port, b"over socks"), b"over socks"
+        )
+        closed = free_port()
+        self.assertEqual(socks(proxy, "127.0.0.1", closed, b"x"), b"")
+
+
+def socks(proxy, host, port, data):
+    """Say C{data} to a target through a SOCKS 5 proxy; give what it says back."""
+    with socket.create_connection(("127.0.0.1", proxy), timeout=30) as connection:
+        connection.sendall(b"\x05\x01\x00")
+        if connection.recv(2) != b"\x05\x00":
+            return b""
+        name = host.encode()
+        head = b"\x05\x01\x00\x03" + bytes([len(name)]) + name + port.to_bytes(2, "big")
+        connection.sendall(head)
+        answer = connection.recv(10)
+        if len(answer) < 2 or answer[1] != 0:
+            return b""
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while more := connection.recv(4096):
+            received += more
+        return received
+
+
+class LoginTests(WorldCase):
+    @classmethod
+    def furnish(cls, world):
+        world.tunnel("named", "127.0.0.1", world.echo.port, external="named.example.com")
+
+    def works(self, login, destination, **credential):
+        target = f"{destination}:{self.world.echo.port}"
+        status, output, errors = self.world.client.run(
+            login, "-W", target, sent=b"hello", **credential
+        )
+        self.assertEqual((status, output), (0, b"hello"), errors)
+
+    def test_every_login_form(self):
+        for login in ("alice", "ALICE", "alice@example.com", "tcptunnel"):
+            self.works(login, "named", key=self.world.key)
+            self.works(login, "named", token=self.world.token())
+        for login in (
+            "tcptunnel@named", "tcptunnel@named.example.com", "tcptunnel@Named.Example.Com.",
+        ):  # fmt: skip
+            self.works(login, "named", key=self.world.key)
+            self.works(login, "localhost", key=self.world.key)
+            self.works(login, "127.0.0.1", token=self.world.token("--tunnel", "named"))
+
+    def test_destinations(self):
+        for destination in ("named", "NAMED.", "named.example.com"):
+            self.works("alice", destination, key=self.world.key)
+
+    def test_two_tunnels_that_share_an_address(self):
+        self.assertEqual(
+            self.refusal(f"127.0.0.1:{self.world.echo.port}").partition(": ")[2],
+            f"127.0.0.1:{self.world.echo.port} is more than one tunnel: echo, named; "
+            "use the tunnel's name as the destination",
+        )
+        self.works("alice", "echo", key=self.world.key)
+
+    def test_another_users_credential(self):
+        self.world.do("user", "create", "bob")
+        token = self.world.token()
+        status, _, errors = self.world.client.run("bob", token=token, command=["ls"])
+        self.assertEqual(status, 255)
+        self.assertIn(b"Permission denied", errors)
+        self.works("alice", "named", token=token)
+        status, _, _ = self.world.client.run("bob", key=self.world.key, command=["ls"])
+        self.assertEqual(status, 255)
+
+    def test_ls(self):
+        status, output, errors = self.world.client.run("alice", key=self.world.key, command=["ls"])
+        self.assertEqual(status, 0, errors)
+        for name in (b"echo", b"named"):
+            self.assertIn(name, output)
+
+    def test_doctor(self):
+        status, output, errors = self.world.client.run(
+            "alice", key=self.world.key, command=["doctor", "echo"]
+        )
+        self.assertEqual(status, 0, errors)
+        self.assertIn(b"connect", output)
+
+
+class TargetTests(WorldCase):
+    def test_dns_ipv6_and_a_range_by_group(self):
+        six = EchoTarget(family=socket.AF_INET6, host="::1")
+        self.addCleanup(six.close)
+        do = self.world.do
+        do("group", "create", "dba")
+        do("group", "add", "dba", "alice")
+        self.world.tunnel("by-name", "localhost", self.world.echo.port, assign=False)
+        self.world.tunnel("six", "::1", f"{six.port}-{min(six.port + 3, 65535)}", assign=False)
+        for name in ("by-name", "six"):
+            do("assign", name, "--group", "dba", "--method", "key")
+        for target in (f"by-name:{self.world.echo.port}", f"[::1]:{six.port}", f"six:{six.port}"):
+            status, output, errors = self.world.client.run(
+                "alice", "-W", target, key=self.world.key, sent=b"hello"
+            )
+            self.assertEqual((status, output), (0, b"hello"), errors)
+        do("group", "remove", "dba", "alice")
+        self.assertIn("no tunnel of yours", self.refusal(f"six:{six.port}"))
+
+    def test_expired(self):
+        do = self.world.do
+        old = Keys(self.world.directory, "old-key")
+        do("user", "create", "carol")
+        do("assign", "echo", "--user", "carol", "--method", "key", "--method", "token")
+        do("key", "add", "carol", "--public-key", old.public, "--expires", "2020-01-01T00:00:00Z")
+        status, _, errors = self.world.client.run("carol", key=old, command=["ls"])
+        self.assertEqual(status, 255)
+        self.assertIn(b"Permission denied", errors)
+
+
+class RefusalTests(WorldCase):
+    @classmethod
+    def furnish(cls, world):
+        do = world.do
+        cls.closed = free_port()
+        world.tunnel("db-prod", "127.0.0.1", 5432, assign=False)
+        do("assign", "db-prod", "--user", "alice", "--method", "token")
+        world.tunnel("closed", "127.0.0.1", cls.closed)
+        world.tunnel("secret", "127.0.0.1", 9999, assign=False)
+        do("site", "create", "rome")
+        do("tunnel", "create", "far", "--site", "rome", "--address", "10.0.0.5", "--port", "5432")
+        do("assign", "far", "--user", "alice", "--method", "key")
+
+    def test_reasons_of_the_contract(self):
+        for target, text in [
+            ("db-prod:5433", "db-prod: port 5433 is not published (5432 is)"),
+            ("db-prod:5432", "db-prod: needs a one-time token, this session used a key"),
+            ("far:5432", "site rome: no connector is attached"),
+            (f"closed:{self.closed}", f"connect to 127.0.0.1:{self.closed}: refused"),
+        ]:
+            self.assertEqual(self.refusal(target).partition(": ")[2], text)
+
+    def test_without_a_grant_nothing_is_told(self):
+        texts = {self.refusal(f"{name}:9999").replace(name, "X") for name in ("secret", "madeup")}
+        self.assertEqual(len(texts), 1, texts)
+
+    def test_other_requests_are_refused(self):
+        for words in (["-R", "9999:127.0.0.1:1"], ["-s"]):
+            status, _, _ = self.world.client.run(
+                "alice", *words, key=self.world.key, command=["sftp"]
+            )
+            self.assertNotEqual(status, 0)
+
+
+class SurvivalTests(WorldCase):
+    def reach(self):
+        target = f"echo:{self.world.echo.port}"
+        return self.world.client.run("alice", "-W", target, key=self.world.key, sent=b"hello")[1]
+
+    def test_connectors_and_pod_come_and_go(self):
+        world = self.world
+        created = world.do("connector", "create", "paris-2", "--site", "paris")
+        second = SiteConnector(world.directory, "paris-2", created["join"]["token"])
+        self.addCleanup(lambda: second.process.stop())
+        world.connector.process.kill()
+        began = time.monotonic()
+        while self.reach() != b"hello":
+            self.assertLess(time.monotonic() - began, 10)
+        world.connector.start()
+        world.gateway.process.kill()
+        world.gateway.start()
+        world.connector.process.wait_for(r"link to .* is up")
+        second.process.wait_for(r"link to .* is up")
+        self.assertEqual(self.reach(), b"hello")
+        world.do("connector", "delete", "paris-2")
+        self.assertEqual(self.reach(), b"hello")
+
+    def test_a_used_join_token(self):
+        created = self.world.do("connector", "create", "paris-9", "--site", "paris")
+        token = created["join"]["token"]
+        first = SiteConnector(self.world.directory, "paris-9", token)
+        first.process.stop()
+        (self.world.directory / "again").mkdir()
+        with self.assertRaises(AssertionError) as caught:
+            SiteConnector(self.world.directory / "again", "paris-9", token)
+        self.assertIn("used", str(caught.exception))
