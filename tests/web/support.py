@@ -94,6 +94,7 @@ class Answer:
     status: int
     headers: dict
     body: bytes
+    cookies: list = field(factory=list)
 
     @property
     def json(self):
@@ -111,12 +112,13 @@ def read_answer(raw, without_body=False):
     if not blank:
         return None
     lines = head.decode("ascii").split("\r\n")
-    pairs = (line.split(": ", 1) for line in lines[1:])
+    pairs = [line.split(": ", 1) for line in lines[1:]]
     headers = {name.lower(): value for name, value in pairs}
+    cookies = [value for name, value in pairs if name.lower() == "set-cookie"]
     status = int(lines[0].split(" ")[1])
     if not without_body and len(body) < int(headers.get("content-length", 0)):
         return None
-    return Answer(status, headers, body)
+    return Answer(status, headers, body, cookies)
 
 
 @cache
@@ -130,6 +132,8 @@ def template_state():
 
 class ApiTestCase(SynchronousTestCase):
     """A pod's web listener with an empty store and one API token of each role."""
+
+    web_url = "https://portal.example.com"
 
     def setUp(self):
         state = Path(self.mktemp())
@@ -146,7 +150,7 @@ class ApiTestCase(SynchronousTestCase):
             store=AsyncStore(self.store, self.reactor),
             live=self.live,
             clock=self.clock,
-            web_url="https://portal.example.com",
+            web_url=self.web_url,
         )
         self.table = route_table(self.context, "1.2.3")
         self.site = make_site(

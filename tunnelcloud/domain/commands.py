@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
@@ -12,6 +12,7 @@ from tunnelcloud.domain.names import LOCAL_NAMES, is_address
 
 MAX_FORWARDS_OF_A_RANGE = 16
 LOCAL_ADDRESS = "127.0.0.1"
+_NONE_CHOSEN: Mapping[int, int] = {}
 
 
 @frozen
@@ -67,11 +68,14 @@ def ssh_arguments(
     *,
     others: Sequence[Tunnel] = (),
     local_address: str = LOCAL_ADDRESS,
+    local_ports: Mapping[int, int] = _NONE_CHOSEN,
 ) -> list[str]:
     """Give the words of the ssh command that opens C{tunnel}.
 
     :param login: the user's name, e-mail, or C{tcptunnel@X}.
     :param others: the user's other tunnels, to see whether the target address is ambiguous.
+    :param local_ports: the local port that was chosen for a target port; what is not there takes
+        L{local_port}.
     """
     words = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]
     if method is Method.TOKEN:
@@ -80,7 +84,7 @@ def ssh_arguments(
     if is_address(target):
         target = bracketed(target)
     for port in forwarded_ports(tunnel):
-        local = f"{bracketed(local_address)}:{local_port(tunnel, port)}"
+        local = f"{bracketed(local_address)}:{local_ports.get(port, local_port(tunnel, port))}"
         words += ["-L", f"{local}:{target}:{port}"]
     host = tunnel.external_address or public_address.host
     return [*words, "-p", str(public_address.port), f"{login}@{host}"]
@@ -93,6 +97,18 @@ def ssh_command(
     public_address: PublicAddress,
     *,
     others: Sequence[Tunnel] = (),
+    local_address: str = LOCAL_ADDRESS,
+    local_ports: Mapping[int, int] = _NONE_CHOSEN,
 ) -> str:
     """Give the ssh command that opens C{tunnel}, quoted for a POSIX shell."""
-    return shlex.join(ssh_arguments(tunnel, login, method, public_address, others=others))
+    return shlex.join(
+        ssh_arguments(
+            tunnel,
+            login,
+            method,
+            public_address,
+            others=others,
+            local_address=local_address,
+            local_ports=local_ports,
+        )
+    )

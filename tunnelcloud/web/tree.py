@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
 from tunnelcloud.web import operations
@@ -14,6 +15,7 @@ from tunnelcloud.web.api import ApiResource
 from tunnelcloud.web.authentication import BearerAuthenticator
 from tunnelcloud.web.limits import LimitedSite
 from tunnelcloud.web.openapi import openapi_document
+from tunnelcloud.web.portal.tree import portal_resource
 from tunnelcloud.web.resources.activity import activity_routes
 from tunnelcloud.web.resources.api_tokens import api_token_routes
 from tunnelcloud.web.resources.assignments import assignment_routes, member_routes
@@ -60,6 +62,18 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
     return described
 
 
+class _Root(Resource):
+    """What has a place of its own, and the portal everywhere else."""
+
+    def __init__(self, portal: Resource) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._portal = portal
+
+    def getChild(self, path: bytes, request: IRequest) -> Resource:
+        """Leave it to the portal."""
+        return self._portal
+
+
 def make_site(
     context: ApiContext,
     *,
@@ -73,14 +87,14 @@ def make_site(
     :param registry: what C{/metrics} shows.
     :param ready_checks: each says why the pod isn't ready, or None.
     """
-    root = Resource()
+    table = route_table(context, version)
+    root = _Root(portal_resource(context, table))
     root.putChild(b"healthz", operations.health())
     root.putChild(b"readyz", operations.readiness(ready_checks))
     root.putChild(b"metrics", operations.metrics(registry))
     root.putChild(b"known_hosts", operations.known_hosts(context.live.known_hosts_lines))
     api = Resource()
     root.putChild(b"api", api)
-    table = route_table(context, version)
     authenticator = BearerAuthenticator(context)
     api.putChild(b"v1", ApiResource(table, authenticator.authenticate, context.clock))
     return LimitedSite(root, context.clock)

@@ -1,0 +1,94 @@
+"""Pages use the API's own operations: the same roles, the same checks, the same audit.
+
+What is known here is only how a form becomes a call and an answer plain values; what operations
+there are, the route table says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+from pydantic import BaseModel, ValidationError
+
+from tunnelcloud.web.portal.visits import Visit
+from tunnelcloud.web.problems import Problem, forbidden, from_validation
+from tunnelcloud.web.routes import Call, Item, RouteTable
+
+
+@frozen
+class Operations:
+    """The API, for whoever visits a page."""
+
+    table: RouteTable
+
+    async def __call__(
+        self,
+        visit: Visit,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        version: str = "",
+    ) -> dict[str, Any]:
+        """Do an operation as the visitor.
+
+        :param path: below C{/api/v1}.
+        :param version: the object is changed only while this is its version; empty: anyhow.
+        :return: what the API would answer, with C{version} beside it for an object.
+        :raise Problem: as the API would answer.
+        """
+        routes, params = self.table.find(path.strip("/").split("/"))
+        route = routes[method]
+        caller = visit.who().caller
+        if caller.role not in route.roles:
+            raise forbidden(f"the role {caller.role} may not do this")
+        try:
+            call = Call(
+                params=params,
+                source_ip=visit.source_ip,
+                caller=caller,
+                body=None
+                if route.body is None
+                else route.body.model_validate_json(json.dumps(body or {})),
+                query=None
+                if route.query is None
+                else route.query.model_validate_strings(dict(query or {})),
+                if_match=(version,) if version else (),
+            )
+        except ValidationError as error:
+            raise from_validation(error) from None
+        handled = await route.handler(call)
+        if isinstance(handled, Item):
+            return {**handled.shown.model_dump(mode="json"), "version": handled.version}
+        if isinstance(handled, BaseModel):
+            return handled.model_dump(mode="json")
+        return dict(handled or {})
+
+    async def every(
+        self, visit: Visit, path: str, query: Mapping[str, str] | None = None, at_most: int = 1000
+    ) -> list[dict[str, Any]]:
+        """List a collection, page by page.
+
+        :param at_most: where to stop, about.
+        """
+        found: list[dict[str, Any]] = []
+        asked = {"limit": "200", **(query or {})}
+        while True:
+            page = await self(visit, "GET", path, query=asked)
+            found += page["items"]
+            if page["next_cursor"] is None or len(found) >= at_most:
+                return found
+            asked["cursor"] = page["next_cursor"]
+
+
+def faults(problem: Problem) -> dict[str, str]:
+    """Give what is wrong with a form, by the field it was typed into; C{""} is the whole form."""
+    if not problem.errors:
+        return {"": problem.detail}
+    found: dict[str, str] = {}
+    for error in problem.errors:
+        found.setdefault(error.field.partition(".")[0], error.message)
+    return found

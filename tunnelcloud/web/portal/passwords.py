@@ -1,0 +1,103 @@
+"""Passwords: made into hashes and compared with them, away from the reactor's thread.
+
+Argon2id as OWASP advises it: 19 MiB, two passes, one lane.  One at a time, so that a crowd of
+sign-ins costs one core and one hash's memory, not the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from cryptography.exceptions import InvalidKey
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+
+MIN_LENGTH = 12
+MAX_LENGTH = 1024
+_SALT_LENGTH = 16
+
+_Answer = TypeVar("_Answer")
+
+
+class UnusablePassword(ValueError):
+    """A password that can't be set; the text says what to do."""
+
+
+def check_new_password(password: str) -> None:
+    """Refuse a new password that is too short to be a secret, or too long to be typed.
+
+    :raise UnusablePassword: with a text for the person who chose it.
+    """
+    if len(password) < MIN_LENGTH:
+        raise UnusablePassword(f"use at least {MIN_LENGTH} characters; several words do well")
+    if len(password) > MAX_LENGTH:
+        raise UnusablePassword(f"use at most {MAX_LENGTH} characters")
+
+
+def hash_password(password: str, salt: bytes) -> str:
+    """Give the hash that is kept, in PHC form; this takes about 50 ms."""
+    return Argon2id(
+        salt=salt, length=32, iterations=2, lanes=1, memory_cost=19 * 1024
+    ).derive_phc_encoded(_encoded(password))
+
+
+def is_password(password: str, hashed: str) -> bool:
+    """Tell whether a password is the one of a hash; this takes as long as making it."""
+    try:
+        Argon2id.verify_phc_encoded(_encoded(password), hashed)
+    except InvalidKey:
+        return False
+    return True
+
+
+def _encoded(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")
+
+
+class Passwords:
+    """The same for the reactor's thread.
+
+    :param random: gives that many random bytes (C{os.urandom}).
+    """
+
+    def __init__(self, reactor: IReactorFromThreads, random: Callable[[int], bytes]) -> None:
+        self._reactor = reactor
+        self._random = random
+        self._thread = ThreadPoolExecutor(1, "passwords")
+        self._nobodys: str | None = None
+
+    def hash(self, password: str) -> Deferred[str]:
+        """Give the hash of a new password."""
+        return self._later(lambda: hash_password(password, self._random(_SALT_LENGTH)))
+
+    def verify(self, password: str, hashed: str | None) -> Deferred[bool]:
+        """Tell whether a password is the one of a hash.
+
+        :param hashed: None for who has none: never right, and it takes the same time.
+        """
+        return self._later(lambda: self._compare(password[: MAX_LENGTH + 1], hashed))
+
+    def _compare(self, password: str, hashed: str | None) -> bool:
+        if self._nobodys is None:
+            self._nobodys = hash_password("", self._random(_SALT_LENGTH))
+        right = is_password(password, self._nobodys if hashed is None else hashed)
+        return right and hashed is not None
+
+    def _later(self, work: Callable[[], _Answer]) -> Deferred[_Answer]:
+        answer: Deferred[_Answer] = Deferred(lambda _: None)
+
+        def fire(done: Future[_Answer]) -> None:
+            error = done.exception()
+            if answer.called:
+                return
+            if error is None:
+                answer.callback(done.result())
+            else:
+                answer.errback(error)
+
+        future = self._thread.submit(work)
+        future.add_done_callback(lambda done: self._reactor.callFromThread(fire, done))
+        return answer

@@ -1,0 +1,100 @@
+"""Templates into pages: what every template can use, and the files pages refer to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+from attrs import frozen
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_STEPS = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (float("inf"), 86_400, "d"))
+
+
+@frozen
+class StaticFile:
+    """A file that pages refer to, under an address that changes when it does."""
+
+    content: bytes
+    content_type: str
+    version: str
+
+
+def static_files() -> dict[str, StaticFile]:
+    """Read all of them, by name."""
+    found = {}
+    for entry in files("tunnelcloud.web").joinpath("static").iterdir():
+        extension = entry.name.rpartition(".")[2]
+        if extension in _TYPES:
+            content = entry.read_bytes()
+            version = hashlib.sha256(content).hexdigest()[:12]
+            found[entry.name] = StaticFile(content, _TYPES[extension], version)
+    return found
+
+
+def size(count: int) -> str:
+    """Write a number of bytes in binary units."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """Write how long ago, or how long until, a time is."""
+    seconds = (now - moment).total_seconds()
+    for limit, unit, name in _STEPS:
+        if abs(seconds) < limit:
+            amount = f"{int(abs(seconds) // unit)} {name}"
+            return f"{amount} ago" if seconds >= 0 else f"in {amount}"
+    raise AssertionError("the last step has no limit")
+
+
+def lines(value: object) -> str:
+    """Write a list as a text area has it: an item a line."""
+    return "\n".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+
+
+class Renderer:
+    """Makes pages of templates; whatever isn't markup already is escaped."""
+
+    def __init__(self) -> None:
+        self.static = static_files()
+        self._environment = Environment(
+            loader=PackageLoader("tunnelcloud.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(size=size, lines=lines)
+        self._environment.globals["static"] = self._static_address
+
+    def render(self, template: str, values: Mapping[str, Any], now: datetime) -> bytes:
+        """Make a page."""
+
+        def moment(value: str | None, otherwise: str = "never") -> str:
+            if value is None:
+                return otherwise
+            when = datetime.fromisoformat(value).astimezone(UTC)
+            exact = when.strftime("%Y-%m-%d %H:%M:%S UTC")
+            return Markup('<time datetime="{}" title="{}">{}</time>').format(
+                value, exact, relative(when, now)
+            )
+
+        page = self._environment.get_template(template).render(**values, moment=moment)
+        return page.encode("utf-8", "backslashreplace")
+
+    def _static_address(self, name: str) -> str:
+        return f"/static/{name}?v={self.static[name].version}"

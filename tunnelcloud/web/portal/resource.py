@@ -1,0 +1,219 @@
+"""From a request to a page of the page table, and its answer back.
+
+Who visits is told first, then whether they may, then whether a form is ours; only then does a
+page's handler run.  Which pages there are is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from urllib.parse import parse_qs, quote
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from tunnelcloud.web.api import as_problem
+from tunnelcloud.web.limits import REQUEST_SECONDS
+from tunnelcloud.web.portal.rendering import Renderer
+from tunnelcloud.web.portal.signing import (
+    Cookies,
+    SignIns,
+    cannot_work,
+    csrf_of,
+    is_csrf,
+    new_secret,
+    wants_secure,
+)
+from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.problems import Problem, forbidden, not_found
+from tunnelcloud.web.resources.context import ApiContext
+
+SIGN_IN = "/sign-in"
+_MAX_FIELDS = 500
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; object-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class PortalResource(Resource):
+    """All pages, and the files they refer to.
+
+    :param clock: bounds what a page may take.
+    """
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(self, context: ApiContext, pages: Sequence[Page], renderer: Renderer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._context = context
+        self._pages = pages
+        self._renderer = renderer
+        self._sign_ins = SignIns(context)
+        self._clock: IReactorTime = context.clock
+
+    def render(self, request: Request) -> int:
+        """Answer, now or later, but within the time a request has."""
+        gone: list[Failure] = []
+        request.notifyFinish().addErrback(gone.append)
+        for name, value in _HEADERS.items():
+            request.setHeader(name, value)
+        cookies = Cookies(request, wants_secure(request, self._context.web_url))
+        answering = Deferred.fromCoroutine(self._answer(request, cookies))
+        answering.addTimeout(REQUEST_SECONDS, self._clock)
+        answering.addErrback(self._failed, request)
+
+        def send(body: bytes) -> None:
+            if not gone:
+                request.setHeader("Content-Length", str(len(body)))
+                request.write(body)
+                request.finish()
+
+        answering.addCallback(send)
+        answering.addErrback(lambda failure: self._log.failure("A page went lost", failure))
+        return NOT_DONE_YET
+
+    async def _answer(self, request: Request, cookies: Cookies) -> bytes:
+        path = request.path.decode("utf-8", "replace")
+        method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
+        if path.startswith("/static/") and method == "GET":
+            return self._static(request, path.removeprefix("/static/"))
+        page, params = self._find(method, path)
+        signed_in = await self._sign_ins.find(cookies.session())
+        visit = _visit(request, cannot_work(request, self._context.web_url))
+        if signed_in is None and not page.anonymous:
+            if method == "GET":
+                location = f"{SIGN_IN}?next={quote(visit.address, safe='')}"
+                return self._show(request, cookies, visit, Moved(location))
+            raise Problem(HTTPStatus.FORBIDDEN, "you are signed out: sign in, then do it again")
+        secret = cookies.session() if signed_in is not None else cookies.form()
+        if method == "POST" and not is_csrf(secret, visit.typed("csrf")):
+            raise Problem(HTTPStatus.FORBIDDEN, self._stale_form_text(cookies))
+        if not secret:
+            secret = new_secret(self._context)
+            cookies.keep_form(secret)
+        if signed_in is not None and not page.anonymous and signed_in.user.role not in page.roles:
+            raise forbidden("this page is for administrators: ask one of them")
+        visit = evolve(visit, params=params, signed_in=signed_in, csrf=csrf_of(secret))
+        return self._show(request, cookies, visit, await page.handler(visit))
+
+    def _find(self, method: str, path: str) -> tuple[Page, dict[str, str]]:
+        allowed: set[str] = set()
+        for page in self._pages:
+            params = page.match(path)
+            if params is not None and page.method == method:
+                return page, params
+            allowed |= {page.method} if params is not None else set()
+        if not allowed:
+            raise not_found("there is no such page")
+        raise Problem(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            "this address takes something else",
+            headers={"Allow": ", ".join(sorted(allowed))},
+        )
+
+    def _stale_form_text(self, cookies: Cookies) -> str:
+        if cookies.session() or cookies.form():
+            return "the form is out of date: go back, load the page again, and send it once more"
+        return (
+            "your browser sent no cookie with the form: allow cookies for this site, and open it "
+            f"as {self._context.web_url}"
+        )
+
+    def _static(self, request: Request, name: str) -> bytes:
+        found = self._renderer.static.get(name)
+        if found is None:
+            raise not_found("there is no such file")
+        request.setHeader("Content-Type", found.content_type)
+        request.setHeader("Cache-Control", "public, max-age=31536000, immutable")
+        return found.content
+
+    def _show(self, request: IRequest, cookies: Cookies, visit: Visit, reply: Reply) -> bytes:
+        request.setHeader("Cache-Control", "no-store")
+        if isinstance(reply, Moved):
+            if reply.session is not None:
+                cookies.keep_session(reply.session)
+                cookies.keep_form("")
+            request.setResponseCode(HTTPStatus.SEE_OTHER)
+            request.setHeader("Location", reply.location)
+            return b""
+        request.setResponseCode(reply.status)
+        request.setHeader("Content-Type", "text/html; charset=utf-8")
+        for name, value in reply.headers.items():
+            request.setHeader(name, value)
+        user = None if visit.signed_in is None else visit.signed_in.user
+        common = {
+            "user": user,
+            "csrf": visit.csrf,
+            "cannot_work": visit.cannot_work,
+        }
+        return self._renderer.render(
+            reply.template, {**common, **reply.values}, self._context.now()
+        )
+
+    def _failed(self, failure: Failure, request: IRequest) -> bytes:
+        problem = as_problem(failure)
+        if problem is None:
+            self._log.failure("The page {path!r} failed", failure, path=request.path)
+            problem = Problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "something is wrong in the pod; its log says what"
+            )
+        visit = Visit("/", "", "")
+        title = HTTPStatus(problem.status).phrase
+        reply = Shown(
+            "failed.html",
+            {"title": title, "text": problem.detail},
+            problem.status,
+            {name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"},
+        )
+        return self._show(request, Cookies(request, secure=True), visit, reply)
+
+
+def _visit(request: Request, withheld: bool) -> Visit:
+    """Read a request; its form only if it may be a form of ours.
+
+    :raise Problem: 400, 413 or 415.
+    """
+    _, _, query = request.uri.partition(b"?")
+    form: dict[str, list[str]] = {}
+    if request.method == b"POST":
+        if getattr(request, "body_too_big", False):
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the form is too big")
+        content_type = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
+        if content_type != _FORM_TYPE:
+            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send a form")
+        assert request.content is not None, "the body was read"
+        form = _fields(request.content.read())
+    return Visit(
+        address=request.uri.decode("ascii", "replace"),
+        source_ip=getattr(request.getClientAddress(), "host", ""),
+        csrf="",
+        cannot_work=withheld,
+        query={name: values[0] for name, values in _fields(query).items()},
+        form={name: tuple(values) for name, values in form.items()},
+        user_agent=(request.getHeader("user-agent") or "")[:256],
+    )
+
+
+def _fields(encoded: bytes) -> dict[str, list[str]]:
+    try:
+        return parse_qs(
+            encoded.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except ValueError:
+        raise Problem(HTTPStatus.BAD_REQUEST, "what was sent can't be read") from None

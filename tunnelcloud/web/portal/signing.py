@@ -1,0 +1,147 @@
+"""Sign-ins as browsers keep them: cookies, and the proof that a form was one of ours.
+
+The cookie holds a secret of 256 bits, the store its hash.  What a form sends back is made from
+the cookie's secret: who has only the cookie to ride on doesn't know it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from attrs import frozen
+from twisted.web.iweb import IRequest
+
+from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.store import web_sessions
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.web_sessions import WebSession
+from tunnelcloud.web.portal.visits import SignedIn
+from tunnelcloud.web.resources.context import ApiContext
+
+IDLE_SECONDS = 12 * 60 * 60
+LONGEST = timedelta(days=7)
+_TOUCHED_EVERY = timedelta(minutes=5)
+_SESSION = "tunnelcloud"
+_FORM = "tunnelcloud-form"
+
+
+@frozen
+class Cookies:
+    """The cookies of one request, and those of its answer.
+
+    :ivar secure: whether they are for TLS only; their names then bind them to this host.
+    """
+
+    request: IRequest
+    secure: bool
+
+    def session(self) -> str:
+        """Give the secret of a sign-in; empty without one."""
+        return self._get(_SESSION)
+
+    def form(self) -> str:
+        """Give the secret behind the forms of a visitor who isn't signed in."""
+        return self._get(_FORM)
+
+    def keep_session(self, secret: str) -> None:
+        """Keep the secret of a sign-in as long as the browser runs; empty forgets it."""
+        self._set(_SESSION, secret)
+
+    def keep_form(self, secret: str) -> None:
+        """Keep the secret behind the forms."""
+        self._set(_FORM, secret)
+
+    def _name(self, name: str) -> str:
+        return f"__Host-{name}" if self.secure else name
+
+    def _get(self, name: str) -> str:
+        value = self.request.getCookie(self._name(name).encode("ascii"))
+        return "" if value is None else value.decode("ascii", "replace")[:128]
+
+    def _set(self, name: str, value: str) -> None:
+        words = [f"{self._name(name)}={value}", "Path=/", "HttpOnly", "SameSite=Lax"]
+        words += ["Secure"] if self.secure else []
+        words += [] if value else ["Max-Age=0"]
+        cookies: list[bytes] = self.request.cookies  # type: ignore[attr-defined]
+        cookies.append("; ".join(words).encode("ascii"))
+
+
+def new_secret(context: ApiContext) -> str:
+    """Make a secret for a cookie."""
+    return base64.urlsafe_b64encode(context.random(32)).decode("ascii").rstrip("=")
+
+
+def csrf_of(secret: str) -> str:
+    """Give what a form sends back to prove that it is ours."""
+    return hmac.new(secret.encode("utf-8"), b"csrf", hashlib.sha256).hexdigest()
+
+
+def is_csrf(secret: str, given: str) -> bool:
+    """Tell whether a form is ours; without a cookie none is."""
+    return bool(secret) and hmac.compare_digest(csrf_of(secret).encode(), given.encode("utf-8"))
+
+
+def wants_secure(request: IRequest, web_url: str) -> bool:
+    """Tell whether cookies are for TLS only: always, but on plain HTTP to this very machine."""
+    return bool(request.isSecure()) or web_url.startswith("https:") or not _on_loopback(request)
+
+
+def cannot_work(request: IRequest, web_url: str) -> bool:
+    """Tell whether browsers will withhold the cookies: plain HTTP from another machine."""
+    plain = not request.isSecure() and not web_url.startswith("https:")
+    return plain and not _on_loopback(request)
+
+
+def _on_loopback(request: IRequest) -> bool:
+    try:
+        host = urlsplit(f"//{request.getHeader('host') or ''}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@frozen
+class SignIns:
+    """The sign-ins of the store, by the secrets of cookies."""
+
+    context: ApiContext
+
+    async def find(self, secret: str) -> SignedIn | None:
+        """Tell who is signed in with a secret, and let the sign-in last on; None for nobody."""
+        if not secret:
+            return None
+        found = await self.context.store.read(_find, hash_secret(secret))
+        if found is None:
+            return None
+        session, user, unseen = found
+        if unseen > _TOUCHED_EVERY:
+            await self.context.store.write(
+                web_sessions.touch, session.id, lifetime_seconds=IDLE_SECONDS
+            )
+        return SignedIn(user, session.id)
+
+    async def end(self, signed_in: SignedIn) -> None:
+        """Sign out."""
+        await self.context.store.write(
+            web_sessions.end, signed_in.web_session_id, reason="signed out"
+        )
+
+
+def _find(
+    transaction: Transaction, secret_hash: bytes
+) -> tuple[WebSession, User, timedelta] | None:
+    """Find a sign-in that is neither idle for too long nor too old, and when it was last seen."""
+    found = web_sessions.authenticate(transaction, secret_hash)
+    if found is None:
+        return None
+    session, user = found
+    now = transaction.now()
+    if now - session.created_at > LONGEST:
+        return None
+    return session, user, now - session.last_seen_at

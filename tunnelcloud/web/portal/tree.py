@@ -1,0 +1,31 @@
+"""All pages, put together."""
+
+from __future__ import annotations
+
+from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.pages.applications import application_pages
+from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
+from tunnelcloud.web.portal.passwords import Passwords
+from tunnelcloud.web.portal.rendering import Renderer
+from tunnelcloud.web.portal.resource import PortalResource
+from tunnelcloud.web.portal.visits import Page
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import RouteTable
+
+
+def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
+    """Make the rows of all pages.
+
+    :param table: the API's operations, which pages use as clients of the API do.
+    """
+    passwords = Passwords(context.store.reactor, context.random)
+    operations = Operations(table)
+    return [
+        *sign_in_pages(context, passwords),
+        *application_pages(context, operations),
+    ]
+
+
+def portal_resource(context: ApiContext, table: RouteTable) -> PortalResource:
+    """Make what answers wherever nothing else of the listener does."""
+    return PortalResource(context, page_table(context, table), Renderer())

@@ -1,0 +1,103 @@
+"""One request for a page, and what it is answered with; no page and no query is known here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from tunnelcloud.domain.entities import Role, User
+from tunnelcloud.web.routes import ANONYMOUS, Caller
+
+_PARAMETER = re.compile(r"\{([a-z_]+)\}")
+
+
+@frozen
+class SignedIn:
+    """Who visits, and by which sign-in."""
+
+    user: User
+    web_session_id: str
+
+    @property
+    def caller(self) -> Caller:
+        """The same person, as the operations of the API know callers."""
+        return Caller(self.user.id, self.user.name, self.user.role, self.user.id)
+
+
+@frozen
+class Visit:
+    """One request for a page, checked: whoever it is may come here and, with a POST, meant to.
+
+    :ivar address: as it was asked for, with its query.
+    :ivar csrf: what forms on the page are to send back.
+    :ivar cannot_work: whether the browser is going to withhold our cookies.
+    """
+
+    address: str
+    source_ip: str
+    csrf: str
+    cannot_work: bool = False
+    params: Mapping[str, str] = field(factory=dict)
+    query: Mapping[str, str] = field(factory=dict)
+    form: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    user_agent: str = ""
+    signed_in: SignedIn | None = None
+
+    def who(self) -> SignedIn:
+        """Give who visits a page that isn't for anonymous visitors."""
+        assert self.signed_in is not None, "the page is for anybody"
+        return self.signed_in
+
+    def typed(self, name: str) -> str:
+        """Give what was typed into a field of the form; nothing is an empty text."""
+        values = self.form.get(name, ())
+        return values[0] if values else ""
+
+
+@frozen
+class Shown:
+    """A page."""
+
+    template: str
+    values: Mapping[str, Any] = field(factory=dict)
+    status: int = 200
+    headers: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class Moved:
+    """Go there instead.
+
+    :ivar session: the secret of a sign-in to keep in the browser; empty forgets the one there.
+    """
+
+    location: str
+    session: str | None = None
+
+
+Reply = Shown | Moved
+PageHandler = Callable[[Visit], Awaitable[Reply]]
+
+
+@frozen
+class Page:
+    """A row of the page table; as L{tunnelcloud.web.routes.Route} is one of the API's."""
+
+    method: str
+    path: str
+    roles: frozenset[Role]
+    handler: PageHandler
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether nobody needs to be signed in."""
+        return self.roles == ANONYMOUS
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Give the parameters of a path that is this page's; None for another's."""
+        pattern = _PARAMETER.sub(r"(?P<\1>[A-Za-z0-9_]{1,64})", self.path)
+        found = re.fullmatch(pattern, path)
+        return None if found is None else found.groupdict()
