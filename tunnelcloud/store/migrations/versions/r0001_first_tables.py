@@ -319,7 +319,7 @@ def upgrade() -> None:
         sa.Column("methods", sa.Text(), nullable=False),
         sa.Column("policy_id", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "(user_id IS NULL) <> (group_id IS NULL)", name="ck_assignments_one_entity"
+            "(user_id IS NULL) <> (group_id IS NULL)", name=op.f("ck_assignments_one_entity")
         ),
         sa.ForeignKeyConstraint(
             ["group_id"], ["groups.id"], name="fk_assignments_group_id", ondelete="CASCADE"
