@@ -13,7 +13,7 @@ from tunnelcloud.store import audit, sessions, tokens
 from tunnelcloud.store.tokens import Outcome
 
 ROOT = Path(tunnelcloud.__file__).parent.parent
-COUNT = 900
+COUNT = 500
 
 
 class KillTests(SQLiteCase):
@@ -31,7 +31,7 @@ class KillTests(SQLiteCase):
         store.write(create_all)
         store.close()
         acknowledged = []
-        for after in (1, 40):
+        for after in (1, 20):
             left = [one for one in secrets if one not in set(acknowledged)]
             acknowledged += self.spend_until_killed(left, after)
         self.assertEqual(len(acknowledged), len(set(acknowledged)))
