@@ -52,13 +52,15 @@ class Registrar:
             _record_certificate, connector_id, serial, key_fingerprint, not_after
         )
 
-    def active_connector(self, connector_id: str, serial: str) -> Deferred[Connector | None]:
-        """Give a connector, unless it or its certificate of that serial is gone or revoked."""
+    def active_connector(
+        self, connector_id: str, key_fingerprint: str
+    ) -> Deferred[Connector | None]:
+        """Give a connector, unless it is gone or its key has no good certificate any more."""
 
         def same(connector: Connector | None) -> Connector | None:
             return connector if connector is not None and connector.id == connector_id else None
 
-        return self.store.read(connectors.find_by_certificate, serial).addCallback(same)
+        return self.store.read(connectors.find_by_certificate, key_fingerprint).addCallback(same)
 
     def seen(self, connector_id: str, version: str, at: datetime) -> Deferred[None]:
         """Note that a connector is attached, and what software it runs."""
