@@ -1,0 +1,175 @@
+"""Bearer tokens, one-time links, passwords and portal sign-ins: good while they last."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.material import MovingClock, make_world
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.store import (
+    api_tokens,
+    audit,
+    authority,
+    invitations,
+    preferences,
+    users,
+    web_sessions,
+)
+from tunnelcloud.store.errors import InvalidReference, NotFound
+
+
+class CredentialContract:
+    def setUp(self):
+        super().setUp()
+        self.clock = MovingClock()
+        self.store = self.open(self.clock)
+        self.world = self.store.write(make_world)
+
+    def events(self, name):
+        return [one.event for one in self.store.read(audit.list_page, event=name).items]
+
+    def add_api_token(self, secret=b"api", **fields):
+        given = {"title": "ci", "role": Role.AUDITOR, **fields}
+        return self.store.write(api_tokens.create, secret_hash=secret, **given)
+
+    def test_an_api_token_authenticates_until_it_ends(self):
+        token = self.add_api_token(expires_at=self.clock.moment + timedelta(seconds=10))
+        self.assertEqual(self.store.read(api_tokens.authenticate, b"api"), token)
+        self.assertIsNone(self.store.read(api_tokens.authenticate, b"other"))
+        self.clock.advance(10)
+        self.assertIsNone(self.store.read(api_tokens.authenticate, b"api"))
+
+    def test_an_api_token_of_a_blocked_user_is_none(self):
+        self.add_api_token(user_id=self.world.alice.id)
+        self.assertIsNotNone(self.store.read(api_tokens.authenticate, b"api"))
+        self.store.write(users.update, self.world.alice.id, {"blocked": True})
+        self.assertIsNone(self.store.read(api_tokens.authenticate, b"api"))
+        self.store.write(users.delete, self.world.alice.id)
+        self.assertEqual(self.store.read(api_tokens.count), 0)
+
+    def test_the_use_of_an_api_token_is_recorded_now_and_then(self):
+        token = self.add_api_token()
+        self.assertTrue(api_tokens.needs_recording(token, self.clock.moment))
+        self.store.write(api_tokens.record_use, token.id)
+        token = self.store.read(api_tokens.get, token.id)
+        self.assertEqual(token.last_used_at, self.clock.moment)
+        self.clock.advance(59)
+        self.assertFalse(api_tokens.needs_recording(token, self.clock.moment))
+        self.clock.advance(1)
+        self.assertTrue(api_tokens.needs_recording(token, self.clock.moment))
+
+    def test_an_api_token_is_audited_without_its_secret(self):
+        token = self.add_api_token(user_id=self.world.alice.id)
+        self.store.write(api_tokens.delete, token.id)
+        [event] = self.events("api_token.created")
+        self.assertEqual(event.data["object_name"], "ci")
+        self.assertEqual(event.user_name, "alice")
+        self.assertNotIn("secret", repr(event))
+        self.assertEqual(len(self.events("api_token.deleted")), 1)
+        self.assertRaises(InvalidReference, self.add_api_token, user_id="usr_none")
+
+    def invite(self, secret=b"link", user_id=None):
+        return self.store.write(
+            invitations.create, user_id=user_id, secret_hash=secret, lifetime_seconds=100
+        )
+
+    def test_a_link_is_good_once(self):
+        link = self.invite(user_id=self.world.alice.id)
+        self.assertEqual(self.store.read(invitations.peek, b"link"), link)
+        redeemed = self.store.write(invitations.redeem, b"link")
+        self.assertEqual(redeemed.user_id, self.world.alice.id)
+        self.assertEqual(redeemed.redeemed_at, self.clock.moment)
+        self.assertIsNone(self.store.write(invitations.redeem, b"link"))
+        self.assertIsNone(self.store.read(invitations.peek, b"link"))
+        self.assertIsNone(self.store.write(invitations.redeem, b"other"))
+        [event] = self.events("user.invited")
+        self.assertEqual(event.user_name, "alice")
+
+    def test_a_link_ends_in_time(self):
+        self.invite()
+        self.clock.advance(100)
+        self.assertIsNone(self.store.read(invitations.peek, b"link"))
+        self.assertIsNone(self.store.write(invitations.redeem, b"link"))
+
+    def test_a_new_link_ends_the_users_last_and_no_others(self):
+        self.invite(b"first", self.world.alice.id)
+        self.invite(b"bob", self.world.bob.id)
+        self.invite(b"admin")
+        self.invite(b"second", self.world.alice.id)
+        self.assertIsNone(self.store.read(invitations.peek, b"first"))
+        for secret in (b"bob", b"admin", b"second"):
+            self.assertIsNotNone(self.store.read(invitations.peek, secret))
+        self.invite(b"admin-2")
+        self.assertIsNone(self.store.read(invitations.peek, b"admin"))
+        self.assertRaises(NotFound, self.invite, b"x", "usr_none")
+
+    def sign_in(self, secret=b"cookie"):
+        return self.store.write(
+            web_sessions.create,
+            user_id=self.world.alice.id,
+            secret_hash=secret,
+            lifetime_seconds=100,
+            method="password",
+            source_ip="192.0.2.1",
+            user_agent="Firefox",
+        )
+
+    def test_a_sign_in_lasts_while_it_is_used(self):
+        session = self.sign_in()
+        found = self.store.read(web_sessions.authenticate, b"cookie")
+        self.assertEqual(found, (session, self.world.alice))
+        self.clock.advance(99)
+        self.store.write(web_sessions.touch, session.id, lifetime_seconds=100)
+        self.clock.advance(99)
+        self.assertIsNotNone(self.store.read(web_sessions.authenticate, b"cookie"))
+        self.assertEqual(self.store.write(web_sessions.forget_expired), 0)
+        self.clock.advance(1)
+        self.assertIsNone(self.store.read(web_sessions.authenticate, b"cookie"))
+        self.assertEqual(self.store.write(web_sessions.forget_expired), 1)
+
+    def test_a_sign_in_can_be_ended(self):
+        session = self.sign_in()
+        self.sign_in(b"other")
+        self.assertTrue(self.store.write(web_sessions.end, session.id, reason="signed out"))
+        self.assertFalse(self.store.write(web_sessions.end, session.id, reason="signed out"))
+        self.assertIsNone(self.store.read(web_sessions.authenticate, b"cookie"))
+        self.assertIsNotNone(self.store.read(web_sessions.authenticate, b"other"))
+        [event] = self.events("web_login.ended")
+        self.assertEqual(event.data, {"reason": "signed out"})
+
+    def test_a_blocked_user_is_signed_in_nowhere(self):
+        self.sign_in()
+        self.store.write(users.update, self.world.alice.id, {"blocked": True})
+        self.assertIsNone(self.store.read(web_sessions.authenticate, b"cookie"))
+
+    def test_a_new_password_signs_the_user_out(self):
+        alice = self.world.alice.id
+        self.assertIsNone(self.store.read(users.password_hash, alice))
+        self.sign_in()
+        self.store.write(users.set_password, alice, "$argon2id$canary")
+        self.assertEqual(self.store.read(users.password_hash, alice), "$argon2id$canary")
+        self.assertIsNone(self.store.read(web_sessions.authenticate, b"cookie"))
+        self.assertIsNone(self.store.read(users.password_hash, self.world.bob.id))
+        for record in self.store.read(audit.list_page).items:
+            self.assertNotIn("canary", repr(record))
+
+    def test_of_authorities_the_first_counts(self):
+        self.assertIsNone(self.store.read(authority.load, "ca"))
+        self.assertEqual(self.store.write(authority.keep_first, "ca", b"one\x00"), b"one\x00")
+        self.assertEqual(self.store.write(authority.keep_first, "ca", b"two"), b"one\x00")
+        self.assertEqual(self.store.read(authority.load, "ca"), b"one\x00")
+
+    def test_a_preference_is_what_was_set_last(self):
+        self.assertEqual(self.store.read(preferences.load, "audit"), {})
+        self.store.write(preferences.keep, "audit", {"days": 90})
+        self.store.write(preferences.keep, "audit", {"days": 30})
+        self.assertEqual(self.store.read(preferences.load, "audit"), {"days": 30})
+
+
+class SQLiteCredentialTests(CredentialContract, SQLiteCase):
+    pass
+
+
+class PostgresCredentialTests(CredentialContract, PostgresCase):
+    pass
