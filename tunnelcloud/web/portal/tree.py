@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunnelcloud.web.portal.operations import Operations
 from tunnelcloud.web.portal.pages.applications import application_pages
+from tunnelcloud.web.portal.pages.own import own_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.rendering import Renderer
@@ -23,6 +24,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
     return [
         *sign_in_pages(context, passwords),
         *application_pages(context, operations),
+        *own_pages(context, operations),
     ]
 
 
