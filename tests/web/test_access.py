@@ -121,6 +121,8 @@ class ApiTokenTests(ApiTestCase):
         self.assertEqual(self.ask("GET", "/api/v1/sites", role="ci").status, 200)
         self.assertEqual(self.ask("GET", "/api/v1/me/tunnels", role="ci").status, 403)
         self.assertEqual(self.api("GET", "/me", role="ci"), {"role": "auditor", "user": None})
+        # The use is written down beside the answers; writes wait for those before them.
+        self.store.write(lambda transaction: transaction.now())
         shown = self.api("GET", f"/api-tokens/{made['id']}")
         self.assertNotIn("token", shown)
         self.assertIsNotNone(shown["last_used_at"])
@@ -189,6 +191,16 @@ class SessionTests(ApiTestCase):
         found = self.api("GET", f"/audit?session_id={self.session.id}")["items"]
         self.assertEqual([one["event"] for one in found], ["channel.opened", "login.succeeded"])
         self.assertEqual(found[0]["data"]["port"], 5432)
+
+    def test_what_was_when(self):
+        started = self.api("GET", f"/sessions/{self.session.id}")["started_at"]
+        for path in ["/audit", "/sessions", "/me/sessions"]:
+            for query in [f"since={LATER}", "until=2020-01-01T00:00:00Z"]:
+                self.assertEqual(self.api("GET", f"{path}?{query}")["items"], [], path)
+        found = self.api("GET", f"/sessions?since={started}&until={LATER}")["items"]
+        self.assertEqual([one["id"] for one in found], [self.session.id])
+        found = self.api("GET", f"/audit?since={started}&event=login.succeeded")["items"]
+        self.assertEqual([one["session_id"] for one in found], [self.session.id])
 
 
 class DecisionTests(ApiTestCase):

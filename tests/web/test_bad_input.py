@@ -182,6 +182,9 @@ class RequestTests(ApiTestCase):
         ]:
             answer = self.ask("GET", f"/api/v1/sites?{query}")
             self.assertEqual((answer.status, answer.faults), (422, [fault]), query)
+        for moment in ["5", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z"]:
+            answer = self.ask("GET", f"/api/v1/audit?since={moment}")
+            self.assertEqual((answer.status, answer.faults), (422, ["since"]), moment)
         self.assertEqual(self.ask("GET", "/api/v1/sites?name=%ff").status, 400)
         self.assertEqual(self.ask("GET", "/api/v1/openapi.json?x=1").status, 422)
 

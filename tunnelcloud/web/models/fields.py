@@ -6,13 +6,13 @@ The rules are the domain's; here they become pydantic's, with their place in the
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -35,6 +35,10 @@ from tunnelcloud.domain.names import (
 from tunnelcloud.domain.schedule import Window, parse_window
 
 MAX_PAGE = 200
+
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII
+)
 
 
 class Body(BaseModel):
@@ -86,9 +90,17 @@ def _text(value: str) -> str:
     return value
 
 
-def _utc(moment: datetime) -> datetime:
+def _instant(value: object) -> datetime:
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, str) and _INSTANT.fullmatch(value):
+        try:
+            moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ValueError("there is no such time") from None
+    else:
+        raise ValueError("use a time with its zone, such as 2026-01-31T09:00:00Z")
     # Kept to the millisecond: what is shown is what was kept.
-    moment = moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
@@ -123,8 +135,8 @@ def _port_text(value: object) -> object:
 
 
 Instant = Annotated[
-    AwareDatetime,
-    AfterValidator(_utc),
+    datetime,
+    PlainValidator(_instant),
     PlainSerializer(_instant_text, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
@@ -141,10 +153,21 @@ Name = Annotated[
     AfterValidator(read_name),
     Field(max_length=63, json_schema_extra={"pattern": "^[a-z0-9-]{1,63}$"}),
 ]
-UserName = Annotated[str, AfterValidator(read_user_name), Field(max_length=64)]
-Email = Annotated[str, AfterValidator(read_email), Field(max_length=254)]
-Host = Annotated[str, AfterValidator(read_host), Field(max_length=255)]
-ExternalAddress = Annotated[str, AfterValidator(read_external_address), Field(max_length=255)]
+UserName = Annotated[
+    str,
+    AfterValidator(read_user_name),
+    Field(max_length=64, json_schema_extra={"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}),
+]
+_NOT_EMPTY = {"minLength": 1}
+Email = Annotated[
+    str, AfterValidator(read_email), Field(max_length=254, json_schema_extra={"format": "email"})
+]
+Host = Annotated[
+    str, AfterValidator(read_host), Field(max_length=255, json_schema_extra=_NOT_EMPTY)
+]
+ExternalAddress = Annotated[
+    str, AfterValidator(read_external_address), Field(max_length=255, json_schema_extra=_NOT_EMPTY)
+]
 Network = Annotated[str, AfterValidator(_network), Field(max_length=64)]
 Id = Annotated[Text, Field(min_length=1, max_length=320)]
 """Refers to another object; a name isn't taken here, so that a reference stays what it was."""

@@ -61,9 +61,13 @@ def expected_version(
 
 def filters_of(query: PageQuery) -> dict[str, Any]:
     """Give what a query asks of the store, without what it leaves open."""
-    given = query.model_dump(exclude_none=True)
-    # What matches a name needs its case as little as the name does.
-    return {name: value.lower() if name == "name" else value for name, value in given.items()}
+    given = {name: getattr(query, name) for name in type(query).model_fields}
+    return {
+        # What matches a name needs its case as little as the name does.
+        name: value.lower() if name == "name" else value
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def page_reader(list_page: Read, **arguments: Any) -> Callable[[Transaction], StorePage[Any]]:
