@@ -13,14 +13,18 @@ from typing import Any, Generic, TypeVar
 from attrs import frozen
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     Select,
+    Text,
     and_,
-    func,
     literal,
     or_,
     type_coerce,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from tunnelcloud.store.columns import Timestamp
 from tunnelcloud.store.errors import BadCursor
@@ -79,10 +83,34 @@ def fetch_page(
     return Page(items, _write_cursor(sort, list(rows[limit - 1][-len(key) :])))
 
 
-def contains(text: str, *columns: ColumnElement[str]) -> ColumnElement[bool]:
-    """Match rows in one of whose columns a text occurs, in any case."""
-    wanted = text.lower()
-    return or_(*(func.lower(column).contains(wanted, autoescape=True) for column in columns))
+class _AnyCase(FunctionElement[bool]):
+    """C{column LIKE pattern}, whatever the case.
+
+    Not C{lower(column) LIKE}: that takes SQLite four times as long, whose LIKE ignores case anyway.
+    """
+
+    name = "any_case"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_AnyCase)
+def _like(element: _AnyCase, compiler: SQLCompiler, **options: Any) -> str:
+    column, pattern = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} LIKE {pattern} ESCAPE '/'"
+
+
+@compiles(_AnyCase, "postgresql")
+def _ilike(element: _AnyCase, compiler: SQLCompiler, **options: Any) -> str:
+    column, pattern = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} ILIKE {pattern} ESCAPE '/'"
+
+
+def contains(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Match rows in one of whose columns a text occurs, in any case of the letters A to Z."""
+    literally = text.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    pattern = literal(f"%{literally}%", Text)
+    return or_(*(_AnyCase(type_coerce(column, Text), pattern) for column in columns))
 
 
 def _raw(column: ColumnElement[Any]) -> ColumnElement[Any]:

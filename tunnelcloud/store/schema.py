@@ -336,6 +336,10 @@ audit = Table(
     Index(None, "tunnel_id", "id"),
     Index(None, "session_id", "id"),
     Index(None, "source_ip", "id"),
+    # By name too: who was deleted is remembered by nothing else.
+    Index(None, "actor", "id"),
+    Index(None, "user_name", "id"),
+    Index(None, "tunnel_name", "id"),
 )
 
 pods = Table(

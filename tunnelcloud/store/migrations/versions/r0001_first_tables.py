@@ -31,11 +31,14 @@ def upgrade() -> None:
         sa.Column("data", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_audit"),
     )
+    op.create_index("ix_audit_actor_id", "audit", ["actor", "id"])
     op.create_index("ix_audit_event_id", "audit", ["event", "id"])
     op.create_index("ix_audit_session_id_id", "audit", ["session_id", "id"])
     op.create_index("ix_audit_source_ip_id", "audit", ["source_ip", "id"])
     op.create_index("ix_audit_tunnel_id_id", "audit", ["tunnel_id", "id"])
+    op.create_index("ix_audit_tunnel_name_id", "audit", ["tunnel_name", "id"])
     op.create_index("ix_audit_user_id_id", "audit", ["user_id", "id"])
+    op.create_index("ix_audit_user_name_id", "audit", ["user_name", "id"])
     op.create_table(
         "authority",
         sa.Column("name", ORDERED, nullable=False),
