@@ -39,17 +39,18 @@ def tune_socket(transport: Any) -> None:
         handle.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
 
 
-def write_now(transport: Any, data: bytes) -> None:
+def write_now(transport: Any, data: "bytes | memoryview") -> None:
     """Write, and don't wait for the reactor to say that the socket has room: it mostly has.
 
     C{transport.write} alone costs two changes of what the reactor watches and a turn of it for
-    each write, which is a tenth of the CPU time of bulk data.  What the socket doesn't take now,
-    and any error, is left to it.
+    each write.  What the socket doesn't take now, and any error, is left to it; only that is
+    copied, and the caller may use C{data} again.
     """
     waiting = getattr(transport, "_tempDataLen", 1) or transport.dataBuffer
     if not waiting and transport.connected and not transport.disconnecting:
         sent = transport.writeSomeData(data)
         if isinstance(sent, int):
-            data = data[sent:] if sent < len(data) else b""
-    if data:
-        transport.write(data)
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
+    transport.write(bytes(data))

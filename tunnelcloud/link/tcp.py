@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.splice import END_REASON_REQUEST
-from tunnelcloud.link.sockets import tune_socket
+from tunnelcloud.link.sockets import tune_socket, write_now
 
 READ_AHEAD = 256 * 1024
 """How many bytes of the target may wait for the link."""
@@ -104,7 +104,7 @@ class TargetStream(Protocol):
 
     def data_received(self, data: memoryview) -> None:
         """Send the client's bytes on."""
-        self.transport.write(bytes(data))
+        write_now(self.transport, data)
         if self._paused:
             self._withheld += len(data)
         else:

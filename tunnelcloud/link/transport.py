@@ -49,7 +49,7 @@ class LinkTransport(TLSMemoryBIOProtocol):
         cipher = self._cipher
         count = lib.BIO_read(bio, cipher, _CIPHER_SIZE)
         while count > 0:
-            write_now(self.transport, ffi.buffer(cipher, count)[:])
+            write_now(self.transport, memoryview(ffi.buffer(cipher, count)))
             if count < _CIPHER_SIZE:
                 break
             count = lib.BIO_read(bio, cipher, _CIPHER_SIZE)
