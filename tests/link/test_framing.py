@@ -59,7 +59,8 @@ class FrameBufferTests(SynchronousTestCase):
         buffer = FrameBuffer()
         for head, data in parts:
             buffer.append(head, memoryview(data))
-        taken = bytes(buffer.take())
+        taken = bytearray()
+        buffer.write_to(taken.extend)
         self.assertEqual(taken, b"".join(frame(head + data) for head, data in parts))
         self.assertEqual(buffer.size, 0)
 
@@ -68,8 +69,8 @@ class FrameBufferTests(SynchronousTestCase):
         self.assertTrue(buffer.append(b"x", bytes(MAX_FRAME - 10)))
         self.assertFalse(buffer.append(b"x", bytes(100)))
         self.assertEqual(buffer.size, MAX_FRAME - 5)
-        buffer.take()
+        buffer.write_to(len)
         self.assertTrue(buffer.append(b"x", bytes(100)))
         self.assertEqual(buffer.size, 105)
-        buffer.take()
+        buffer.write_to(len)
         self.assertRaises(ValueError, buffer.append, b"x", bytes(MAX_FRAME))

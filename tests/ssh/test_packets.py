@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import ALL_CIPHERS, Keys
 from tunnelcloud.ssh.ciphers import (
+    LARGEST_OVERHEAD,
     Opener,
     PlainOpener,
     PlainSealer,
@@ -71,6 +72,22 @@ class PacketTests(SynchronousTestCase):
         self.assertEqual(received, payloads)
         self.assertEqual(sealer.sequence, len(payloads))
         self.assertEqual(opener.sequence, len(payloads))
+
+    def test_sealed_in_place(self) -> None:
+        """A packet made where it is to lie is the packet made elsewhere."""
+        for make in PAIRS:
+            sealer, opener = make()
+            reader = PacketReader()
+            reader.opener = opener
+            out = memoryview(bytearray(5000))
+            payloads = [b"first", b"x" * 1000, b"y", b"z" * 2000]
+            end = 7
+            for payload in payloads:
+                start = end
+                end = sealer.seal_into(out, start, payload[:3], memoryview(payload)[3:])
+                self.assertLessEqual(end - start, len(payload) + LARGEST_OVERHEAD)
+            reader.feed(bytes(out[7:end]))
+            self.assertEqual(read_all(reader), payloads)
 
     def test_every_payload_size(self) -> None:
         """Padding is right for every size, and what it should be aligned to is."""

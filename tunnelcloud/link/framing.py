@@ -8,9 +8,10 @@ This module knows bytes only.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tunnelcloud.channels.messages import ProtocolError
+from tunnelcloud.link.buffers import BufferPool
 
 MAX_FRAME = 256 * 1024
 """The longest message a frame may hold, in bytes."""
@@ -82,17 +83,19 @@ def _checked_length(data: "bytearray | memoryview", offset: int) -> int:
     return length
 
 
+_buffers = BufferPool(lambda: memoryview(bytearray(_HEAD + MAX_FRAME)))
+
+
 class FrameBuffer:
     """Gathers frames, so that all that one read brought leaves in one write.
 
     @ivar size: how many bytes wait.
     """
 
-    __slots__ = ("_buffer", "_view", "size")
+    __slots__ = ("_view", "size")
 
     def __init__(self) -> None:
-        self._buffer = bytearray(_HEAD + MAX_FRAME)
-        self._view = memoryview(self._buffer)
+        self._view: memoryview | None = None
         self.size = 0
 
     def append(self, head: bytes, data: "bytes | memoryview") -> bool:
@@ -104,11 +107,13 @@ class FrameBuffer:
         start = self.size
         body = start + _HEAD + len(head)
         end = body + len(data)
-        if end > len(self._buffer):
+        if end > _HEAD + MAX_FRAME:
             if not start:
                 raise ValueError("the message is too long for a frame")
             return False
         view = self._view
+        if view is None:
+            view = self._view = _buffers.take()
         _pack_length_into(view, start, end - start - _HEAD)
         view[start + _HEAD : body] = head
         if data:
@@ -116,8 +121,10 @@ class FrameBuffer:
         self.size = end
         return True
 
-    def take(self) -> memoryview:
-        """Return all that waits, valid until the next L{append}."""
-        taken = self._view[: self.size]
-        self.size = 0
-        return taken
+    def write_to(self, write: Callable[[memoryview], object]) -> None:
+        """Hand all that waits to C{write}, which may not keep it."""
+        view, self._view = self._view, None
+        size, self.size = self.size, 0
+        if view is not None:
+            write(view[:size])
+            _buffers.give_back(view)

@@ -316,7 +316,7 @@ class LinkProtocol(Protocol):
 
     def _flush(self) -> None:
         if self._unsent.size and self._encrypted:
-            self.transport.write(self._unsent.take())
+            self._unsent.write_to(self.transport.write)
 
     def _idle(self) -> None:
         if not self._over:

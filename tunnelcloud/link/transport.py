@@ -14,6 +14,8 @@ fail when either changes.
 This module knows TLS and sockets, and nothing of what they carry.
 """
 
+from typing import Any
+
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.internet.interfaces import ITransport
@@ -21,10 +23,21 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
+from tunnelcloud.link.buffers import BufferPool
 from tunnelcloud.link.sockets import READ_SIZE, tune_socket, write_now
 
 _RECORD = 16 * 1024
+_CLEAR_SIZE = READ_SIZE + 2 * _RECORD
 _CIPHER_SIZE = 320 * 1024
+
+
+def _clear_buffer() -> tuple[memoryview, Any]:
+    buffer = bytearray(_CLEAR_SIZE)
+    return memoryview(buffer), ffi.from_buffer("char[]", buffer)
+
+
+_clear_buffers = BufferPool(_clear_buffer)
+_cipher_buffers = BufferPool(lambda: ffi.new("char[]", _CIPHER_SIZE))
 
 
 class LinkTransport(TLSMemoryBIOProtocol):
@@ -39,20 +52,18 @@ class LinkTransport(TLSMemoryBIOProtocol):
     def makeConnection(self, transport: ITransport) -> None:
         """Tune the socket and start the handshake."""
         tune_socket(transport)
-        self._clear = bytearray(READ_SIZE + 2 * _RECORD)
-        self._clear_pointer = ffi.from_buffer("char[]", self._clear)
-        self._cipher = ffi.new("char[]", _CIPHER_SIZE)
         super().makeConnection(transport)
 
     def _flushSendBIO(self) -> None:
         bio = self._tlsConnection._from_ssl
-        cipher = self._cipher
+        cipher = _cipher_buffers.take()
         count = lib.BIO_read(bio, cipher, _CIPHER_SIZE)
         while count > 0:
             write_now(self.transport, memoryview(ffi.buffer(cipher, count)))
             if count < _CIPHER_SIZE:
                 break
             count = lib.BIO_read(bio, cipher, _CIPHER_SIZE)
+        _cipher_buffers.give_back(cipher)
 
     def _write(self, data: "bytes | bytearray | memoryview") -> None:
         view = memoryview(data)
@@ -69,37 +80,41 @@ class LinkTransport(TLSMemoryBIOProtocol):
             self._flushSendBIO()
 
     def _flushReceiveBIO(self) -> None:
+        buffer = _clear_buffers.take()
+        try:
+            self._decrypt(*buffer)
+        finally:
+            _clear_buffers.give_back(buffer)
+        if self._tlsConnection is not None:
+            self._flushSendBIO()
+
+    def _decrypt(self, clear: memoryview, pointer: Any) -> None:
         ssl = self._tlsConnection._ssl
-        pointer = self._clear_pointer
-        size = len(self._clear)
         filled = 0
         count = 1
         while count > 0 and not self._lostTLSConnection:
-            if size - filled < _RECORD:
-                self._deliver(filled)
+            if _CLEAR_SIZE - filled < _RECORD:
+                self._deliver(clear[:filled])
                 filled = 0
                 continue
-            count = lib.SSL_read(ssl, pointer + filled, size - filled)
+            count = lib.SSL_read(ssl, pointer + filled, _CLEAR_SIZE - filled)
             filled += max(0, count)
         try:
             if count <= 0:
                 self._tlsConnection._raise_ssl_error(ssl, count)
         except SSL.WantReadError:
-            self._deliver(filled)
+            self._deliver(clear[:filled])
         except SSL.ZeroReturnError:
-            self._deliver(filled)
+            self._deliver(clear[:filled])
             self._shutdownTLS()
             self._tlsShutdownFinished(None)
         except SSL.Error:
             failure = Failure()
-            self._deliver(filled)
+            self._deliver(clear[:filled])
             self._tlsShutdownFinished(failure)
-        if self._tlsConnection is not None:
-            self._flushSendBIO()
 
-    def _deliver(self, filled: int) -> None:
-        if filled and not self._aborted:
-            clear = memoryview(self._clear)[:filled]
+    def _deliver(self, clear: memoryview) -> None:
+        if clear and not self._aborted:
             ProtocolWrapper.dataReceived(self, clear)
 
 

@@ -20,11 +20,15 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 Buffer = bytes | bytearray | memoryview
 Pieces = tuple[bytes, ...]
 
+LARGEST_OVERHEAD = 4 + 1 + 32 + 64
+"""How much longer than its payload a packet is at most: length, padding, MAC."""
+
 _pack_uint32 = struct.Struct(">I").pack
 _pack_uint64 = struct.Struct(">Q").pack
 _PADDING_BYTE = tuple(bytes((size,)) for size in range(256))
 _UINT32 = 0xFFFFFFFF
 _UINT64 = 0xFFFFFFFFFFFFFFFF
+_GCM_TAG = 16
 _CHACHA_FIRST_BLOCK = bytes(8)
 _CHACHA_BLOCK = bytes(64)
 
@@ -57,6 +61,9 @@ class Sealer(Protocol):
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
         """Make a packet of the payload C{head + data}; C{data} is the caller's again after."""
+
+    def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
+        """Make a packet where it is to lie, C{LARGEST_OVERHEAD} longer at most; give its end."""
 
 
 class Opener(Protocol):
@@ -96,6 +103,18 @@ class _SealerBase:
         # Random bytes as RFC 4253 asks, but the same in every packet: what is encrypted and
         # authenticated gains nothing from fresh ones.
         self._padding = os.urandom(32)
+
+    def seal(self, head: bytes, data: Buffer) -> Pieces:
+        """See L{Sealer}."""
+        raise NotImplementedError
+
+    def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
+        """See L{Sealer}."""
+        for piece in self.seal(head, data):
+            end = offset + len(piece)
+            out[offset:end] = piece
+            offset = end
+        return offset
 
     def _plain(self, head: bytes, data: Buffer) -> tuple[bytes, bytes]:
         """Give the packet's length as four bytes, and what they count."""
@@ -175,13 +194,24 @@ class GcmSealer(_SealerBase):
 
     def __init__(self, key: bytes, iv: bytes, sequence: int) -> None:
         super().__init__(sequence)
-        self._encrypt = AESGCM(key).encrypt
+        aead = AESGCM(key)
+        self._encrypt = aead.encrypt
+        self._encrypt_into = aead.encrypt_into
         self._nonce = _GcmNonce(iv)
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
         """See L{Sealer}."""
         length, plain = self._plain(head, data)
         return length, self._encrypt(self._nonce.next(), plain, length)
+
+    def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
+        """See L{Sealer}; most of the bytes a front door sends pass here."""
+        length, plain = self._plain(head, data)
+        body = offset + 4
+        end = body + len(plain) + _GCM_TAG
+        out[offset:body] = length
+        self._encrypt_into(self._nonce.next(), plain, length, out[body:end])
+        return end
 
 
 class GcmOpener(_OpenerBase):

@@ -34,8 +34,9 @@ from zope.interface import implementer
 from tunnelcloud.channels.interfaces import IMessageTransport
 from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, ProtocolError
 from tunnelcloud.channels.multiplexer import Multiplexer
+from tunnelcloud.link.buffers import BufferPool
 from tunnelcloud.link.sockets import write_now
-from tunnelcloud.ssh.ciphers import Buffer, PlainSealer, Sealer
+from tunnelcloud.ssh.ciphers import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
 from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.gate import FIRST_KEX_NUMBER, GATES, LAST_KEX_NUMBER, Phase
 from tunnelcloud.ssh.limits import Limits
@@ -43,8 +44,9 @@ from tunnelcloud.ssh.packets import PacketReader, WireError
 
 _FIRST_KEX_RELATED = 20
 _LAST_NOISE = 4
-_CORKED_BYTES = 96 * 1024
 _OVER = Phase.OVER
+_OUT_SIZE = 136 * 1024
+_out_buffers = BufferPool(lambda: memoryview(bytearray(_OUT_SIZE)))
 
 
 @implementer(IMessageTransport, IPushProducer)
@@ -75,8 +77,9 @@ class Wire(SSHServerTransport):
         self.sealer: Sealer = PlainSealer(0)
         self.phase = Phase.IDENTIFICATION
         self._receive: Callable[[bytes], None] = self._drop
-        self._corked: list[bytes] | None = None
-        self._corked_bytes = 0
+        self._corked = False
+        self._out: memoryview | None = None
+        self._filled = 0
         self._held: list[tuple[bytes, bytes]] | None = None
         self._full = False
         self._blocked = False
@@ -92,8 +95,7 @@ class Wire(SSHServerTransport):
     def dataReceived(self, data: bytes) -> None:
         """Take what the socket gave; whatever it provokes is written at once, at the end."""
         self.heard = True
-        if self._corked is None:
-            self._corked = []
+        self._corked = True
         try:
             self.guarded(self._receive, data)
         finally:
@@ -162,20 +164,23 @@ class Wire(SSHServerTransport):
         if self._held is not None and not _passes_in_key_exchange(head[0]):
             self._held.append((head, bytes(data)))
             return
-        pieces = self.sealer.seal(head, data)
         if data:
             self.carried = True
-            if self._corked is None:
+            if not self._corked:
                 # More is likely to come of what some other connection has just read.
-                self._corked = []
+                self._corked = True
                 self.clock.callLater(0, self._uncork)
-            self._corked_bytes += len(data)
-        if self._corked is None:
-            self.transport.writeSequence(pieces)
-            return
-        self._corked += pieces
-        if self._corked_bytes > _CORKED_BYTES:
+        size = len(head) + len(data) + LARGEST_OVERHEAD
+        if not self._corked or size > _OUT_SIZE:
             self._write_corked()
+            self.transport.writeSequence(self.sealer.seal(head, data))
+            return
+        if self._filled + size > _OUT_SIZE:
+            self._write_corked()
+        out = self._out
+        if out is None:
+            out = self._out = _out_buffers.take()
+        self._filled = self.sealer.seal_into(out, self._filled, head, data)
 
     def hold(self) -> None:
         """Keep back what may not pass during a key exchange, from our KEXINIT on."""
@@ -192,14 +197,14 @@ class Wire(SSHServerTransport):
     def _uncork(self) -> None:
         """Write what has gathered, and let it gather no more."""
         self._write_corked()
-        self._corked = None
+        self._corked = False
 
     def _write_corked(self) -> None:
-        pieces = self._corked
-        if pieces:
-            self._corked = []
-            self._corked_bytes = 0
-            write_now(self.transport, b"".join(pieces))
+        out, self._out = self._out, None
+        size, self._filled = self._filled, 0
+        if out is not None:
+            write_now(self.transport, out[:size])
+            _out_buffers.give_back(out)
 
     # The socket's backlog: IPushProducer.
 
