@@ -12,7 +12,10 @@ from typing import Any
 
 from attrs import frozen
 from pydantic import BaseModel, ValidationError
+from twisted.python.failure import Failure
 
+from tunnelcloud.store.errors import StoreError
+from tunnelcloud.web.api import as_problem
 from tunnelcloud.web.portal.visits import Visit
 from tunnelcloud.web.problems import Problem, forbidden, from_validation
 from tunnelcloud.web.routes import Call, Item, RouteTable
@@ -60,7 +63,10 @@ class Operations:
             )
         except ValidationError as error:
             raise from_validation(error) from None
-        handled = await route.handler(call)
+        try:
+            handled = await route.handler(call)
+        except StoreError as error:
+            raise as_problem(Failure(error)) or error from None
         if isinstance(handled, Item):
             return {**handled.shown.model_dump(mode="json"), "version": handled.version}
         if isinstance(handled, BaseModel):

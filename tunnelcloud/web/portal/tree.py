@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.pages.access import access_pages
+from tunnelcloud.web.portal.pages.admin import admin_pages
 from tunnelcloud.web.portal.pages.applications import application_pages
+from tunnelcloud.web.portal.pages.objects import object_pages
 from tunnelcloud.web.portal.pages.own import own_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
 from tunnelcloud.web.portal.passwords import Passwords
@@ -25,6 +28,9 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
         *sign_in_pages(context, passwords),
         *application_pages(context, operations),
         *own_pages(context, operations),
+        *admin_pages(context, operations),
+        *access_pages(operations),
+        *object_pages(operations),
     ]
 
 

@@ -1,0 +1,249 @@
+"""The admin portal: what there is, made, changed, deleted and looked at without leaving it."""
+
+import html
+
+from tests.web.portal.browser import Browser, PortalTestCase
+from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.store import (
+    assignments,
+    audit,
+    connectors,
+    groups,
+    pods,
+    policies,
+    sessions,
+    sites,
+    tunnels,
+    users,
+)
+from tunnelcloud.web.portal.tree import page_table
+
+CANARY = "<script>alert(1)</script>\"'&\u202e"
+
+
+class AdminTests(PortalTestCase):
+    def setUp(self):
+        super().setUp()
+        self.browser = self.signed_in(Role.ADMIN)
+
+    def items(self, module, **filters):
+        return self.store.read(module.list_page, **filters).items
+
+    def test_a_first_day(self):
+        send = self.browser.send
+        self.assertIn(b"First steps", self.browser.get("/admin").body)
+        send("/admin/sites/new", {"name": "paris"})
+        (site,) = self.items(sites)
+        answer = send("/admin/connectors/new", {"name": "paris-1", "site_id": site.id}, status=200)
+        self.assertIn(b"twistd -n --pidfile= tunnelcloud connector", answer.body)
+        form = {
+            "name": "db",
+            "site_id": site.id,
+            "target_address": "10.0.0.5",
+            "target_ports": "5432, 8000-8010",
+        }
+        answer = send("/admin/tunnels/new", form)
+        (tunnel,) = self.items(tunnels)
+        self.assertEqual(answer.headers["location"], f"/admin/tunnels/{tunnel.id}")
+        self.assertEqual([str(ports) for ports in tunnel.target_ports], ["5432", "8000-8010"])
+        self.assertTrue(tunnel.enabled)
+        send("/admin/users/new", {"name": "alice", "email": "alice@example.com"})
+        (alice,) = self.items(users, q="alice")
+        self.assertEqual((alice.role, alice.service), (Role.USER, False))
+        send("/admin/groups/new", {"name": "dba"})
+        (group,) = self.items(groups)
+        send(f"/admin/groups/{group.id}/members", {"user_id": alice.id})
+        self.assertEqual(self.store.read(groups.list_members, group.id).items, (alice,))
+        form = {"name": "office", "windows": "Mon-Fri 09:00-18:00 Europe/Paris\n"}
+        send("/admin/policies/new", form)
+        (policy,) = self.items(policies)
+        self.assertIsNone(policy.max_channels)
+        path = f"/admin/tunnels/{tunnel.id}/assignments"
+        send(path, {"who": group.id, "methods": ["token", "key"], "policy_id": policy.id})
+        (assignment,) = self.items(assignments)
+        self.assertEqual((assignment.group_id, assignment.policy_id), (group.id, policy.id))
+        self.assertEqual(assignment.methods, frozenset(Method))
+        self.assertIn(b"group dba", self.browser.get(path).body)
+        self.assertNotIn(b"First steps", self.browser.get("/admin").body)
+        page = self.browser.get("/admin/explain?user=alice&tunnel=db&at=2026-11-22T12:00:00").body
+        self.assertIn(b"Refused", page)
+        self.assertIn(b"opens Mon 09:00 Europe/Paris", page)
+
+    def test_a_form_that_is_saved_unchanged_changes_nothing(self):
+        tunnel = self.make_tunnel("db", external_address="db.example.com", description="a\n\nb\n")
+        policy = self.api(
+            "POST",
+            "/policies",
+            {
+                "name": "p",
+                "valid_until": "2030-01-01T10:20:30Z",
+                "source_networks": ["10.0.0.0/8", "::/0"],
+                "max_channels": 3,
+            },
+        )
+        for path in [f"/tunnels/{tunnel['id']}", f"/policies/{policy['id']}"]:
+            before = self.api("GET", path)
+            self.browser.send(f"/admin{path}", action=f"/admin{path}")
+            self.assertEqual(self.api("GET", path), before)
+
+    def test_what_is_wrong_is_said_at_the_field_and_what_was_typed_stays(self):
+        self.make_tunnel("taken")
+        (site,) = self.items(sites)
+        good = {
+            "name": "db",
+            "site_id": site.id,
+            "target_address": "10.0.0.5",
+            "target_ports": "1",
+        }
+        for name, value in [
+            ("name", "A b"),
+            ("name", "taken"),
+            ("target_ports", "0"),
+            ("target_address", CANARY),
+            ("local_port_offset", CANARY),
+            ("external_address", CANARY),
+        ]:
+            answer = self.browser.send("/admin/tunnels/new", {**good, name: value}, status=422)
+            page = answer.body.decode()
+            self.assertIn(f'id="{name}-error"', page)
+            self.assertIn(f'value="{html.escape(value).replace("&quot;", "&#34;")}"'
+                          .replace("&#x27;", "&#39;"), page)  # fmt: skip
+        self.assertEqual(len(self.items(tunnels)), 1)
+
+    def test_a_change_of_what_changed_meanwhile_is_refused(self):
+        site = self.make_site()
+        path = f"/admin/sites/{site['id']}"
+        self.store.write(sites.update, site["id"], {"title": "theirs"})
+        answer = self.browser.send(path, {"version": "0" * 32, "title": "mine"}, path, status=422)
+        self.assertIn(b"was changed meanwhile", answer.body)
+        self.assertEqual(self.store.read(sites.get, site["id"]).title, "theirs")
+
+    def test_deleting(self):
+        site = self.make_site()
+        path = f"/admin/sites/{site['id']}"
+        self.browser.send(path, action=f"{path}/delete")
+        self.assertEqual(self.items(sites), ())
+        self.browser.get(path, 404)
+
+    def test_a_link_for_a_user(self):
+        path = f"/admin/users/{self.people[Role.USER].id}"
+        answer = self.browser.send(path, action=f"{path}/invite", status=200)
+        self.assertIn(b"https://portal.example.com/invitation/tcl_", answer.body)
+
+    def test_ending_a_session_from_the_list(self):
+        pod = self.store.write(
+            pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
+        )
+        login = sessions.Login("x", "192.0.2.7", CANARY, pod.id)
+        user = self.people[Role.USER]
+        session = self.store.write(sessions.start, user, Method.KEY, login)
+        self.assertIn(b"the-user", self.browser.get("/admin/sessions").body)
+        self.browser.send("/admin/sessions", action=f"/admin/sessions/{session.id}/end")
+        self.assertEqual(self.live.ended, [(session.id, "ended by administrator the-admin")])
+
+    def test_lists_go_on(self):
+        for number in range(60):
+            self.store.write(users.create, name=f"person-{number:02}")
+        page = self.browser.get("/admin/users?q=person").body.decode()
+        self.assertIn("person-49", page)
+        self.assertNotIn("person-50", page)
+        following = html.unescape(page.split('<p><a href="')[1].split('"')[0])
+        page = self.browser.get(following).body.decode()
+        self.assertIn("person-59", page)
+        self.assertNotIn("person-49", page)
+
+    def test_the_audit(self):
+        self.make_site(name="paris")
+        page = self.browser.get("/admin/audit?event=site.&q=paris").body
+        self.assertIn(b"site.created", page)
+        self.assertNotIn(b"web_login", page)
+
+
+class EveryPageTests(PortalTestCase):
+    """Made from the page table: no page is left out."""
+
+    def setUp(self):
+        super().setUp()
+        self.pages = page_table(self.context, self.table)
+        title = {"title": CANARY}
+        self.tunnel = self.make_tunnel("db", description=CANARY, icon="<", **title)
+        site = self.store.read(sites.list_page).items[0]
+        self.store.write(sites.update, site.id, title)
+        connector = self.store.write(connectors.create, name="c", site_id=site.id, **title)
+        group = self.store.write(groups.create, name="g", **title)
+        policy = self.store.write(policies.create, name="p", **title)
+        user = self.people[Role.USER]
+        self.store.write(users.update, user.id, title)
+        self.store.write(groups.add_member, group.id, user.id)
+        self.store.write(
+            assignments.create,
+            tunnel_id=self.tunnel["id"],
+            methods=frozenset(Method),
+            user_id=user.id,
+            policy_id=policy.id,
+        )
+        self.ids = {
+            "tunnel_id": self.tunnel["id"],
+            "site_id": site.id,
+            "connector_id": connector.id,
+            "group_id": group.id,
+            "policy_id": policy.id,
+            "user_id": user.id,
+            "key_id": "key_" + "0" * 26,
+            "session_id": "ses_" + "0" * 26,
+            "assignment_id": "asg_" + "0" * 26,
+            "secret": "tcl_x",
+        }
+
+    def test_every_page_for_every_role(self):
+        self.assertGreater(len(self.pages), 50)
+        for role in [None, *Role]:
+            browser = Browser(self) if role is None else self.signed_in(role)
+            for page in self.pages:
+                path = page.path.format(**self.ids)
+                told = f"{role} {page.method} {path}"
+                if page.method == "POST":
+                    answer = browser.ask("POST", path, {"csrf": "0" * 64})
+                    self.assertEqual(answer.status, 403, told)
+                    continue
+                answer = browser.ask("GET", path)
+                self.assertNotIn(b"<script>", answer.body, told)
+                if page.anonymous:
+                    self.assertIn(answer.status, (200, 303, 410), told)
+                elif role is None:
+                    self.assertEqual(answer.status, 303, told)
+                elif role not in page.roles:
+                    self.assertEqual(answer.status, 403, told)
+                elif path.startswith("/applications/"):
+                    self.assertEqual(answer.status, 200 if role is Role.USER else 404, told)
+                else:
+                    self.assertEqual(answer.status, 200, told)
+
+    def test_a_stolen_cookie_without_its_proof_changes_nothing(self):
+        browser = self.signed_in(Role.ADMIN)
+        before = self.store.read(audit.count)
+        for page in self.pages:
+            if page.method == "POST":
+                for form in ({}, {"csrf": "0" * 64}):
+                    answer = browser.ask("POST", page.path.format(**self.ids), form)
+                    self.assertEqual(answer.status, 403, page.path)
+        self.assertEqual(self.store.read(audit.count), before)
+        browser.get("/admin")
+
+    def test_who_may_go_where(self):
+        for page in self.pages:
+            if page.path.startswith("/admin"):
+                readers = page.method == "GET" and not page.path.endswith("/new")
+                expected = {Role.ADMIN, Role.AUDITOR} if readers else {Role.ADMIN}
+                self.assertEqual(page.roles, expected, page.path)
+
+    def test_a_form_with_its_proof_does_no_more_than_its_sender_may(self):
+        for role in (Role.USER, Role.AUDITOR):
+            browser = self.signed_in(role)
+            page = browser.get("/").body.decode()
+            proof = page.split('name="csrf" value="')[1].split('"')[0]
+            for one in self.pages:
+                if one.method == "POST" and one.path.startswith("/admin"):
+                    answer = browser.ask("POST", one.path.format(**self.ids), {"csrf": proof})
+                    self.assertEqual(answer.status, 403, one.path)
+        self.assertEqual(self.live.ended, [])

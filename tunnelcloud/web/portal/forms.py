@@ -1,0 +1,98 @@
+"""Fields of forms: from what the API has to what a browser shows, and back.
+
+What is typed is only brought into the API's shape here; the API's models say whether it is right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from attrs import field, frozen
+
+from tunnelcloud.web.portal.visits import Visit
+
+
+class FieldKind(StrEnum):
+    """How a field is shown, and what becomes of what is typed."""
+
+    TEXT = "text"
+    AREA = "area"
+    NUMBER = "number"
+    CHECK = "check"
+    CHOICE = "choice"
+    SEVERAL = "several"
+    LINES = "lines"
+    WORDS = "words"
+    MOMENT = "moment"
+
+
+@frozen
+class Field:
+    """One field of a form.
+
+    :ivar choices: the values of a choice and what stands for them.
+    :ivar reference: the collection whose objects are the choices, such as C{sites}.
+    :ivar optional: nothing typed is no value.
+    :ivar fixed: it can't be changed later.
+    """
+
+    name: str
+    label: str
+    kind: FieldKind = FieldKind.TEXT
+    hint: str = ""
+    choices: Sequence[tuple[str, str]] = ()
+    reference: str = ""
+    optional: bool = False
+    fixed: bool = False
+    default: Any = field(default="")
+
+
+def shown(one: Field, value: Any) -> Any:
+    """Give a value of the API's as the form has it."""
+    if one.kind in (FieldKind.CHECK, FieldKind.SEVERAL):
+        return value
+    if value is None:
+        return ""
+    if one.kind is FieldKind.LINES:
+        return "\n".join(value) if isinstance(value, list) else value
+    if one.kind is FieldKind.WORDS:
+        return ", ".join(value) if isinstance(value, list) else value
+    if one.kind is FieldKind.MOMENT:
+        return value[:19]
+    return str(value)
+
+
+def typed(one: Field, visit: Visit) -> Any:
+    """Give what was typed, as the form shows it again."""
+    if one.kind is FieldKind.CHECK:
+        return one.name in visit.form
+    if one.kind is FieldKind.SEVERAL:
+        return list(visit.form.get(one.name, ()))
+    return visit.typed(one.name).replace("\r\n", "\n")
+
+
+def wanted(one: Field, visit: Visit) -> Any:
+    """Give what was typed, in the API's shape."""
+    value = typed(one, visit)
+    if not isinstance(value, str):
+        return value
+    if one.kind is FieldKind.LINES:
+        return [line.strip() for line in value.splitlines() if line.strip()]
+    if one.kind is FieldKind.WORDS:
+        return re.findall(r"[^\s,]+", value)
+    value = value if one.kind is FieldKind.AREA else value.strip()
+    if not value and one.optional:
+        return None
+    if one.kind is FieldKind.NUMBER and re.fullmatch(r"-?[0-9]{1,9}", value):
+        return int(value)
+    if one.kind is FieldKind.MOMENT:
+        return f"{value}Z"
+    return value
+
+
+def body_of(fields: Sequence[Field], visit: Visit) -> Mapping[str, Any]:
+    """Give the body of an operation for a form that was sent."""
+    return {one.name: wanted(one, visit) for one in fields}
