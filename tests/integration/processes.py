@@ -3,6 +3,7 @@
 Everything listens on loopback; everything that is started is ended by its own process id.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -245,6 +246,67 @@ class Client:
         return process, port
 
 
+class SSHServer:
+    """A real sshd of the site, which runs one command for whoever has its key."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.port = free_port()
+        host_key = Keys(directory, "sshd-host-key")
+        self.user_key = Keys(directory, "sshd-user-key")
+        self.known_hosts = directory / "sshd-known-hosts"
+        kind, blob, *_ = host_key.public.read_text().split()
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {kind} {blob}\n")
+        config = directory / "sshd_config"
+        config.write_text(
+            f"""
+            ListenAddress 127.0.0.1:{self.port}
+            HostKey {host_key.path}
+            AuthorizedKeysFile {self.user_key.public}
+            StrictModes no
+            UsePAM no
+            PidFile none
+            ForceCommand echo -n hello from sshd
+            """
+        )
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+        self.process = Process([sshd, "-D", "-e", "-f", config])
+        self.process.wait_for("Server listening")
+
+    def run_through(self, client, key):
+        """Log in through the pod with -J, each hop with its own key; give what is printed."""
+        config = client.directory / "jump_config"
+        config.write_text(
+            f"""
+            Host pod
+                HostName 127.0.0.1
+                Port {client.gateway.ssh_port}
+                User alice
+                IdentityFile {key.path}
+                UserKnownHostsFile {client.known_hosts}
+            Host 127.0.0.1
+                IdentityFile {self.user_key.path}
+                UserKnownHostsFile {self.known_hosts}
+            Host *
+                IdentitiesOnly yes
+                BatchMode yes
+                StrictHostKeyChecking yes
+            """
+        )
+        done = subprocess.run(
+            ["ssh", "-F", config, "-J", "pod", "-p", str(self.port), "127.0.0.1"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**os.environ, **client.environment()},
+            timeout=PATIENCE,
+            check=False,
+        )
+        if done.returncode:
+            raise AssertionError(done.stderr.decode())
+        return done.stdout
+
+
 class EchoTarget:
     """A TCP server in the test's own process: says back what it hears, after the client's EOF
     too; or answers only once the client has sent EOF."""
@@ -265,7 +327,7 @@ class EchoTarget:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection):
-        with connection:
+        with connection, contextlib.suppress(ConnectionResetError):
             heard = []
             while data := connection.recv(1 << 18):
                 if self._answer is None:

@@ -6,6 +6,7 @@ import os
 import socket
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,20 +18,22 @@ from tests.integration.processes import (
     Keys,
     Process,
     SiteConnector,
+    SSHServer,
     exchange,
     free_port,
 )
 
 MEGABYTE = 1_000_000
+SHORT_TOKEN_SECONDS = 3
 
 
 class World:
     """A pod, a site with a connector, alice with a key, and an echo server as tunnel `echo`."""
 
-    def __init__(self):
+    def __init__(self, settings=""):
         self._scratch = tempfile.TemporaryDirectory(prefix="tunnelcloud-test-")
         self.directory = Path(self._scratch.name)
-        self.gateway = Gateway(self.directory)
+        self.gateway = Gateway(self.directory, settings)
         self.do = self.gateway.do
         self.do("site", "create", "paris")
         created = self.do("connector", "create", "paris-1", "--site", "paris")
@@ -68,10 +71,12 @@ _worlds = {}
 class WorldCase(SynchronousTestCase):
     """Shares one world among a class's tests; it ends with the test process."""
 
+    settings = ""
+
     def setUp(self):
         kind = type(self)
         if kind not in _worlds:
-            _worlds[kind] = World()
+            _worlds[kind] = World(kind.settings)
             atexit.register(_worlds[kind].close)
             kind.world = _worlds[kind]
             kind.furnish(kind.world)
@@ -218,6 +223,8 @@ class LoginTests(WorldCase):
 
 
 class TargetTests(WorldCase):
+    settings = f'[tokens]\nlifetime = "{SHORT_TOKEN_SECONDS}s"'
+
     def test_dns_ipv6_and_a_range_by_group(self):
         six = EchoTarget(family=socket.AF_INET6, host="::1")
         self.addCleanup(six.close)
@@ -236,15 +243,37 @@ class TargetTests(WorldCase):
         do("group", "remove", "dba", "alice")
         self.assertIn("no tunnel of yours", self.refusal(f"six:{six.port}"))
 
-    def test_expired(self):
+    def test_an_expired_key(self):
         do = self.world.do
-        old = Keys(self.world.directory, "old-key")
+        key = Keys(self.world.directory, "short-lived-key")
         do("user", "create", "carol")
-        do("assign", "echo", "--user", "carol", "--method", "key", "--method", "token")
-        do("key", "add", "carol", "--public-key", old.public, "--expires", "2020-01-01T00:00:00Z")
-        status, _, errors = self.world.client.run("carol", key=old, command=["ls"])
+        do("assign", "echo", "--user", "carol", "--method", "key")
+        expires = datetime.now(UTC) + timedelta(seconds=8)
+        do("key", "add", "carol", "--public-key", key.public, "--expires", expires.isoformat())
+
+        def look():
+            return self.world.client.run("carol", key=key, command=["ls"])
+
+        self.assertEqual(look()[0], 0)
+        while datetime.now(UTC) < expires + timedelta(seconds=1):
+            status, _, errors = look()
         self.assertEqual(status, 255)
         self.assertIn(b"Permission denied", errors)
+
+    def test_an_expired_token(self):
+        token = self.world.token()
+        until = datetime.now(UTC) + timedelta(seconds=SHORT_TOKEN_SECONDS + 1)
+        while datetime.now(UTC) < until:
+            self.world.client.run("alice", key=self.world.key, command=["ls"])
+        status, _, errors = self.world.client.run("alice", token=token, command=["ls"])
+        self.assertEqual(status, 255)
+        self.assertIn(b"expired at", errors)
+
+    def test_jump_through_the_pod_to_a_server_of_the_site(self):
+        server = SSHServer(self.world.directory)
+        self.addCleanup(server.process.stop)
+        self.world.tunnel("bastion", "127.0.0.1", server.port)
+        self.assertEqual(server.run_through(self.world.client, self.world.key), b"hello from sshd")
 
 
 class RefusalTests(WorldCase):
