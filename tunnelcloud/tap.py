@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -92,6 +93,8 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
+    # Twisted's own reactors time everything by a clock that an administrator may set.
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
     makers = {"pod": _pod, "connector": _connector, "demo": _demo}
     try:
         return makers[str(options.subCommand)](reactor, options.subOptions)

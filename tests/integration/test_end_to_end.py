@@ -315,21 +315,22 @@ class SurvivalTests(WorldCase):
         target = f"echo:{self.world.echo.port}"
         return self.world.client.run("alice", "-W", target, key=self.world.key, sent=b"hello")[1]
 
+    def reaches_within(self, seconds):
+        began = time.monotonic()
+        while self.reach() != b"hello":
+            self.assertLess(time.monotonic() - began, seconds)
+
     def test_connectors_and_pod_come_and_go(self):
         world = self.world
         created = world.do("connector", "create", "paris-2", "--site", "paris")
         second = SiteConnector(world.directory, "paris-2", created["join"]["token"])
         self.addCleanup(lambda: second.process.stop())
         world.connector.process.kill()
-        began = time.monotonic()
-        while self.reach() != b"hello":
-            self.assertLess(time.monotonic() - began, 10)
+        self.reaches_within(10)
         world.connector.start()
         world.gateway.process.kill()
         world.gateway.start()
-        world.connector.process.wait_for(r"link to .* is up")
-        second.process.wait_for(r"link to .* is up")
-        self.assertEqual(self.reach(), b"hello")
+        self.reaches_within(30)
         world.do("connector", "delete", "paris-2")
         self.assertEqual(self.reach(), b"hello")
 

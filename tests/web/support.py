@@ -5,6 +5,7 @@ import json
 import queue
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -151,6 +152,7 @@ class ApiTestCase(SynchronousTestCase):
             live=self.live,
             clock=self.clock,
             web_url=self.web_url,
+            tell_time=lambda: datetime.fromtimestamp(self.clock.seconds(), UTC),
         )
         self.table = route_table(self.context, "1.2.3")
         self.site = make_site(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -27,6 +28,7 @@ class ApiContext:
     :ivar invitation_lifetime: of links to set a password, in seconds.
     :ivar web_url: where people reach this listener, without a slash at the end.
     :ivar random: gives that many random bytes.
+    :ivar tell_time: gives the time of day.
     """
 
     store: AsyncStore
@@ -37,6 +39,7 @@ class ApiContext:
     join_token_lifetime: int = DAY
     invitation_lifetime: int = 3 * DAY
     random: Callable[[int], bytes] = field(default=os.urandom)
+    tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
 
     def acting(self, call: Call) -> AsyncStore:
         """Give the store for what a caller does: the audit names them."""
@@ -49,7 +52,7 @@ class ApiContext:
 
     def now(self) -> datetime:
         """Tell the time by this pod's clock: for what is asked, never for what expires."""
-        return datetime.fromtimestamp(self.clock.seconds(), UTC)
+        return self.tell_time()
 
 
 def own_user_id(call: Call) -> str:

@@ -1,0 +1,148 @@
+"""What stops a start does so in one clear line, with exit status 1, and changes nothing."""
+
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.integration.processes import PATIENCE, twistd
+from tests.requirements import require_executable
+
+ENDED_IN_ORDER = (0, -signal.SIGTERM)
+"""twistd ends itself by the signal that it was sent, once all is in order."""
+
+UNITS = Path(__file__).resolve().parents[2] / "etc"
+
+
+class StartCase(SynchronousTestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory(prefix="tunnelcloud-test-")
+        self.addCleanup(scratch.cleanup)
+        self.directory = Path(scratch.name)
+        self.state = self.directory / "state"
+
+    def pod_config(self, text="", ssh_port=0):
+        path = self.directory / "pod.toml"
+        path.write_text(
+            f'state_directory = "{self.state}"\n{text}\n'
+            f'[ssh]\nlisten = ["tcp:{ssh_port}:interface=127.0.0.1"]\n'
+            '[connectors]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
+            '[web]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
+        )
+        return path
+
+    def refused(self, *arguments):
+        """Start, which must fail with status 1; give what it said, without the log's lines."""
+        process = twistd(*arguments)
+        self.assertEqual(process.process.wait(PATIENCE), 1)
+        process.stop()
+        while (line := process._lines.get(timeout=PATIENCE)) is not None:
+            process.output.append(line)
+        said = [line for line in process.output if not re.match(r"\d{4}-\d\d-\d\dT", line)]
+        self.assertNotIn("Traceback", "\n".join(process.output))
+        return "\n".join(said)
+
+    def make_state(self):
+        process = twistd("pod", "--config", self.pod_config())
+        process.wait_for("is ready")
+        self.assertIn(process.stop(), ENDED_IN_ORDER)
+
+
+class PodStartTests(StartCase):
+    def test_unknown_setting(self):
+        said = self.refused("pod", "--config", self.pod_config("colour = 1"))
+        self.assertIn("pod.toml: colour: there is no such setting; allowed here: name,", said)
+        self.assertFalse(self.state.exists())
+
+    def test_wrong_type(self):
+        said = self.refused("pod", "--config", self.pod_config('drain = "soon"'))
+        self.assertIn('drain: use a number and a unit, such as "30s"', said)
+
+    def test_a_port_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            said = self.refused("pod", "--config", self.pod_config(ssh_port=port))
+        self.assertIn("ssh.listen: can't listen on", said)
+        self.assertIn("Address already in use; stop what uses it or set another port", said)
+        self.assertFalse(self.state.exists())
+
+    def test_an_exposed_private_key(self):
+        self.make_state()
+        key = next(self.state.glob("*ed25519*"))
+        key.chmod(0o644)
+        said = self.refused("pod", "--config", self.pod_config())
+        self.assertIn(str(key), said)
+        self.assertIn("chmod", said)
+
+    def test_state_of_a_newer_version(self):
+        self.make_state()
+        with sqlite3.connect(self.state / "tunnelcloud.sqlite3") as database:
+            database.execute("UPDATE alembic_version SET version_num = '9999'")
+        said = self.refused("pod", "--config", self.pod_config())
+        self.assertIn("newer", said)
+
+    def test_the_first_start_makes_its_files_private(self):
+        self.make_state()
+        for path in self.state.rglob("*"):
+            self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+        self.assertTrue((self.state / "admin.token").read_text().startswith("tca_"))
+
+    def test_no_part(self):
+        process = twistd()
+        self.assertEqual(process.process.wait(PATIENCE), 1)
+        process.wait_for("say which part: pod, connector or demo")
+        process.stop()
+
+
+class ConnectorStartTests(StartCase):
+    def test_not_joined(self):
+        said = self.refused("connector", "--state", self.state)
+        self.assertIn("has not joined a pod", said)
+
+    def test_a_malformed_token(self):
+        said = self.refused("connector", "--state", self.state, "--join", "tcj1_nonsense")
+        self.assertEqual(len(said.splitlines()), 1, said)
+
+    def test_a_bad_rule(self):
+        config = self.directory / "connector.toml"
+        config.write_text(f'state_directory = "{self.state}"\nallow = ["10.0.0.1/8"]\n')
+        said = self.refused("connector", "--config", config)
+        self.assertIn("10.0.0.1/8", said)
+
+
+class DemoTests(StartCase):
+    def test_it_leaves_nothing_behind(self):
+        before = set(Path(tempfile.gettempdir()).glob("tunnelcloud-demo-*"))
+        process = twistd("demo")
+        process.wait_for(r"ssh -N .* demo@127\.0\.0\.1")
+        process.wait_for("link to .* is up")
+        self.assertIn(process.stop(), ENDED_IN_ORDER)
+        after = set(Path(tempfile.gettempdir()).glob("tunnelcloud-demo-*"))
+        self.assertEqual(after - before, set())
+
+
+class UnitTests(StartCase):
+    def test_systemd_accepts_the_units_and_their_hardening(self):
+        analyze = require_executable("systemd-analyze")
+        for name in ("tunnelcloud-pod.service", "tunnelcloud-connector.service"):
+            unit = self.directory / name
+            text = (UNITS / name).read_text()
+            self.assertNotIn("MemoryDenyWriteExecute", text)
+            unit.write_text(text.replace("/opt/tunnelcloud/bin/twistd", sys.executable))
+            verified = subprocess.run(
+                [analyze, "verify", "--man=no", unit],
+                capture_output=True, text=True, timeout=PATIENCE, check=False,
+            )  # fmt: skip
+            self.assertEqual((verified.returncode, verified.stderr), (0, ""))
+            scored = subprocess.run(
+                [analyze, "security", "--offline=true", unit],
+                capture_output=True, text=True, timeout=PATIENCE, check=False,
+            )  # fmt: skip
+            score = re.search(r"exposure level for .*: ([\d.]+)", scored.stdout)
+            self.assertLessEqual(float(score[1]), 2.0)
