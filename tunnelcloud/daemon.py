@@ -74,6 +74,13 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
     return True
 
 
+def say(text: str) -> None:
+    """Speak to whoever started the program, beside the log that twistd makes of stdout."""
+    if sys.__stdout__ is not None:
+        sys.__stdout__.write(f"{text}\n")
+        sys.__stdout__.flush()
+
+
 def give_up(reactor: IReactorCore, line: str) -> None:
     """Stop a running program that can't go on, with a line on stderr and exit status 1."""
 

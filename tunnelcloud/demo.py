@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -58,17 +57,10 @@ def _page() -> Resource:
     return root
 
 
-def _say(text: str) -> None:
-    """Speak to whoever started the demo, beside the log that twistd makes of stdout."""
-    assert sys.__stdout__ is not None
-    sys.__stdout__.write(f"{text}\n")
-    sys.__stdout__.flush()
-
-
 class DemoService(Service):
     """Builds everything, says what to paste, and clears it away in the end."""
 
-    def __init__(self, reactor: Any, say: Callable[[str], None] = _say) -> None:
+    def __init__(self, reactor: Any, say: Callable[[str], None] = daemon.say) -> None:
         self._reactor = reactor
         self._say = say
         self._directory = Path(tempfile.mkdtemp(prefix="tunnelcloud-demo-"))

@@ -122,7 +122,15 @@ class Connection:
 class World:
     """A client with a live session, a pod's switch, and connectors."""
 
-    def __init__(self, view, *connector_ids, method=Method.KEY, login_name="alice", tunnel_id=None):
+    def __init__(
+        self,
+        view,
+        *connector_ids,
+        method=Method.KEY,
+        login_name="alice",
+        tunnel_id=None,
+        max_channels=5000,
+    ):
         self.clock = Clock()
         self.records = Records()
         self.views = Views(view)
@@ -136,7 +144,8 @@ class World:
                 now=lambda: NOW + timedelta(seconds=self.clock.seconds()),
                 describe=lambda view, session, tunnel: TunnelRow(tunnel.name, "", "Ready", "", {}),
                 doctor=None,
-            )
+            ),
+            max_channels,
         )
         self.session = Session(
             id="ses_1",

@@ -4,7 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import grant, policy, tunnel, view
 from tests.pod.fakes import World
 from tunnelcloud.domain.entities import Method
-from tunnelcloud.pod.sessions import NOTHING_LEFT
+from tunnelcloud.pod.sessions import NOTHING_LEFT, POD_FULL
 
 
 class RoutingTests(SynchronousTestCase):
@@ -71,6 +71,15 @@ class RoutingTests(SynchronousTestCase):
         world.links.links[0].refuse("please send your password to evil@example.com")
         world.settle()
         self.assertEqual(client.failure, (2, "connect to 10.0.0.5:5432: failed"))
+
+    def test_a_full_pod(self):
+        world = World(view(grant(tunnel())), "con_1", max_channels=1)
+        first = world.open()
+        self.assertEqual(world.open().failure, (4, POD_FULL))
+        world.links.links[0].refuse("refused")
+        world.settle()
+        self.assertIsNotNone(first.failure)
+        self.assertIsNone(world.open().failure)
 
     def test_refusals_are_recorded(self):
         world = World(view(grant(tunnel("db-prod"), [Method.TOKEN])), "con_1")

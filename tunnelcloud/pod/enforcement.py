@@ -68,7 +68,11 @@ class Enforcement:
 
     def sweep(self) -> None:
         """End what the clock no longer allows; called every L{SWEEP_SECONDS}."""
-        timed = {live.session.user_id for live in self._sessions if live.routes}
+        timed = {
+            live.session.user_id
+            for live in self._sessions
+            if any(route.timed for route in live.routes)
+        }
         self._recheck(timed)
 
     def _resync(self) -> None:

@@ -28,6 +28,7 @@ from tunnelcloud.pki import (
     load_or_create_host_keys,
     write_atomically,
 )
+from tunnelcloud.pod.audit_log import write_audit_lines
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.store import api_tokens, authority, pods
 from tunnelcloud.store.engine import Store, open_store
@@ -76,6 +77,7 @@ def lay_foundation(
         store = open_store(settings.database.url, directory)
     except StoreError as error:
         raise CannotServe(str(error)) from None
+    store.listen(write_audit_lines)
     try:
         shared = store.write(authority.keep_first, "authority", ours.to_pem())
         keys = tuple(

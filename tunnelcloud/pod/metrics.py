@@ -27,7 +27,7 @@ class _PodCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         for name, text, value in [
             ("sessions", "Authenticated SSH connections.", len(self._sessions)),
-            ("channels", "Forwarded TCP connections.", self._sessions.channel_count()),
+            ("channels", "Forwarded TCP connections.", self._sessions.open_channels),
             ("links", "TLS connections to connectors.", len(tuple(self._links.attached))),
             ("credit_bytes", "Window credit granted to peers.", self._budget.used),
         ]:

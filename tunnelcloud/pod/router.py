@@ -68,6 +68,7 @@ class Route:
         self.port = port
         self.connector_id: str | None = None
         self.record: Channel | None = None
+        self.timed = False  # whether a policy may end it by the clock
         self.splice = Splice(channel, self)
         self.last_active = clock.seconds()
         self._bytes_seen = 0

@@ -49,6 +49,7 @@ from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
 from tunnelcloud.store.transaction import Change, Resync
+from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site
 
@@ -162,6 +163,7 @@ class PodService(Service):
         )
         self._loops: list[LoopingCall] = []
         self.serving = False
+        self.first_administrator_link = first_administrator_link(foundation.store, self.web_url)
 
     @property
     def web_url(self) -> str:
@@ -196,6 +198,8 @@ class PodService(Service):
             )
         self.serving = True
         daemon.notify("READY=1")
+        if self.first_administrator_link is not None:
+            daemon.say(f"First administrator: {self.first_administrator_link}")
         _log.info("{name} is ready", name=self.foundation.settings.name)
 
     @inlineCallbacks
@@ -224,7 +228,7 @@ class PodService(Service):
         deadline = self._reactor.seconds() + seconds
 
         def look() -> None:
-            if self.sessions.channel_count() == 0 or self._reactor.seconds() >= deadline:
+            if self.sessions.open_channels == 0 or self._reactor.seconds() >= deadline:
                 done.callback(None)
             else:
                 self._reactor.callLater(DRAIN_POLL_SECONDS, look)

@@ -14,7 +14,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel
-from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_CONNECT_FAILED
+from tunnelcloud.channels.messages import (
+    OPEN_ADMINISTRATIVELY_PROHIBITED,
+    OPEN_CONNECT_FAILED,
+    OPEN_RESOURCE_SHORTAGE,
+)
 from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
 from tunnelcloud.domain.names import named_by, parse_login
 from tunnelcloud.domain.policy import Ask, Decision, could_open_any, decide
@@ -29,6 +33,8 @@ from tunnelcloud.ssh.interfaces import (
 )
 
 NOTHING_LEFT = "nothing is left that this session may open"
+POD_FULL = "this pod has too many connections open; try again later, or another pod"
+MAX_CHANNELS = 5000
 SHUTDOWN_REASON = "the pod is shutting down"
 
 _log = Logger()
@@ -122,7 +128,11 @@ class LiveSession:
             )
             refused.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
             return
+        if self._registry.full:
+            channel.refuse(OPEN_RESOURCE_SHORTAGE, POD_FULL)
+            return
         assert decision.tunnel is not None
+        assert decision.grant is not None
         route = Route(
             channel,
             self.session,
@@ -135,7 +145,9 @@ class LiveSession:
             clock=self._around.clock,
             on_end=self._route_ended,
         )
+        route.timed = bool(decision.grant.policies)
         self.routes.add(route)
+        self._registry.open_channels += 1
         route.start()
 
     def _undecided(self, failure: Failure, channel: IChannel) -> None:
@@ -257,6 +269,7 @@ class LiveSession:
             return
         assert decision.tunnel is not None
         assert decision.grant is not None
+        route.timed = bool(decision.grant.policies)
         before = route.tunnel
         if (decision.tunnel.id, decision.tunnel.target_address, decision.tunnel.site_id) != (
             before.id, before.target_address, before.site_id,
@@ -286,16 +299,22 @@ class LiveSession:
 
     def _route_ended(self, route: Route) -> None:
         self.routes.discard(route)
+        self._registry.open_channels -= 1
         carried = self._carried.setdefault(route.tunnel.name, _Carried())
         carried.to_target += route.bytes_to_target
         carried.from_target += route.bytes_from_target
 
 
 class LiveSessions:
-    """The sessions that are open on this pod."""
+    """The sessions that are open on this pod.
 
-    def __init__(self, around: Surroundings) -> None:
+    :ivar open_channels: how many channels they have.
+    """
+
+    def __init__(self, around: Surroundings, max_channels: int = MAX_CHANNELS) -> None:
+        self.open_channels = 0
         self._around = around
+        self._max_channels = max_channels
         self._by_id: dict[str, LiveSession] = {}
         self._by_user: dict[str, set[LiveSession]] = {}
 
@@ -332,9 +351,10 @@ class LiveSessions:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def channel_count(self) -> int:
-        """Count the open channels of all sessions."""
-        return sum(len(live.routes) for live in self._by_id.values())
+    @property
+    def full(self) -> bool:
+        """Whether the pod may open no further channel."""
+        return self.open_channels >= self._max_channels
 
     def count_others(self, one: LiveSession) -> int:
         """Count the sessions of the same user, but for this one."""
