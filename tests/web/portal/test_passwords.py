@@ -1,0 +1,100 @@
+"""Passwords as hashes, and guessing made slow."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.web.support import QueuedReactor
+from tunnelcloud.web.portal.attempts import SignInAttempts, network_of
+from tunnelcloud.web.portal.passwords import (
+    Passwords,
+    UnusablePassword,
+    check_new_password,
+    hash_password,
+    is_password,
+)
+
+
+class PasswordTests(SynchronousTestCase):
+    def test_a_hash_knows_its_password(self):
+        hashed = hash_password("correct horse ü\udc80", b"s" * 16)
+        self.assertTrue(hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$"))
+        self.assertTrue(is_password("correct horse ü\udc80", hashed))
+        self.assertFalse(is_password("correct horse u", hashed))
+
+    def test_who_has_none_is_never_right(self):
+        reactor = QueuedReactor()
+        passwords = Passwords(reactor, bytes)
+        for typed in ["", "x"]:
+            verifying = passwords.verify(typed, None)
+            self.assertNoResult(verifying)
+            reactor.run_one()
+            self.assertFalse(self.successResultOf(verifying))
+
+    def test_each_hash_has_a_salt_of_its_own(self):
+        reactor = QueuedReactor()
+        salts = iter([b"a" * 16, b"b" * 16])
+        passwords = Passwords(reactor, lambda _: next(salts))
+        found = set()
+        for _ in range(2):
+            hashing = passwords.hash("the same")
+            reactor.run_one()
+            found.add(self.successResultOf(hashing))
+        self.assertEqual(len(found), 2)
+
+    def test_what_can_be_set(self):
+        check_new_password("x" * 12)
+        check_new_password("x" * 1024)
+        for unusable in ["", "x" * 11, "x" * 1025]:
+            self.assertRaises(UnusablePassword, check_new_password, unusable)
+
+
+class AttemptsTests(SynchronousTestCase):
+    def setUp(self):
+        self.clock = Clock()
+        self.attempts = SignInAttempts(self.clock)
+
+    def test_each_failure_beyond_the_free_ones_doubles_the_wait(self):
+        waits = []
+        for _ in range(15):
+            wait = self.attempts.begin("ada", "192.0.2.1")
+            if wait:
+                waits.append(wait)
+                self.clock.advance(wait)
+                self.assertEqual(self.attempts.begin("ADA ", "192.0.2.1"), 0)
+        self.assertEqual(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300][: len(waits)])
+        self.assertEqual(len(waits), 10)
+
+    def test_others_are_not_held_up(self):
+        while not self.attempts.begin("ada", "192.0.2.1"):
+            pass
+        self.assertEqual(self.attempts.begin("ada", "192.0.2.2"), 0)
+        self.assertEqual(self.attempts.begin("bob", "192.0.2.1"), 0)
+
+    def test_many_names_from_one_network_wait_too(self):
+        for number in range(30):
+            self.assertEqual(self.attempts.begin(f"name-{number}", f"2001:db8::{number:x}"), 0)
+        self.assertGreater(self.attempts.begin("another", "2001:db8::ffff"), 0)
+        self.assertEqual(self.attempts.begin("another", "2001:db8:0:1::1"), 0)
+
+    def test_success_is_no_failure(self):
+        for _ in range(100):
+            self.assertEqual(self.attempts.begin("ada", "192.0.2.1"), 0)
+            self.attempts.succeeded("ada", "192.0.2.1")
+
+    def test_an_hour_later_all_is_forgotten(self):
+        while not self.attempts.begin("ada", "192.0.2.1"):
+            pass
+        self.clock.advance(3601)
+        for _ in range(5):
+            self.assertEqual(self.attempts.begin("ada", "192.0.2.1"), 0)
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.text(max_size=50))
+    def test_any_source_has_a_network(self, source):
+        self.assertIsInstance(network_of(source), str)
+
+    def test_networks(self):
+        self.assertEqual(network_of("::ffff:192.0.2.1"), "192.0.2.1")
+        self.assertEqual(network_of("fe80::1%eth0"), "fe80::/64")
