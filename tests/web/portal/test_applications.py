@@ -5,7 +5,8 @@ import re
 
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.store import tokens
+from tunnelcloud.store import connectors, tokens
+from tunnelcloud.web.interfaces import ConnectorHealth
 
 CANARY = '<img src=x onerror="alert(1)">'
 
@@ -47,6 +48,19 @@ class ApplicationsTests(PortalTestCase):
         answer = self.browser.get("/?q=%3Cb%3E")
         self.assertNotIn(self.panel.encode(), answer.body)
         self.assertIn("“&lt;b&gt;”".encode(), answer.body)
+
+    def test_a_site_without_a_connector_is_said_to_be_offline(self):
+        made = self.api(
+            "POST", "/connectors", {"name": "paris-1", "site_id": self.tunnel["site_id"]}
+        )
+        for path in ["/", self.panel]:
+            self.assertIn(b"no connector is attached in site paris", self.browser.get(path).body)
+        self.live.health = {made["id"]: ConnectorHealth(1.0, 0, "1")}
+        self.assertIn("● Ready".encode(), self.browser.get("/").body)
+        self.assertNotIn(b"doesn't open now", self.browser.get(self.panel).body)
+        self.live.health = {}
+        self.store.write(connectors.record_seen, {made["id"]: "1"})
+        self.assertIn("● Ready".encode(), self.browser.get("/").body)
 
     def test_why_one_does_not_open(self):
         policy = self.api(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Set
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +19,8 @@ from tunnelcloud.domain.commands import (
 )
 from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, decide
-from tunnelcloud.store import access
+from tunnelcloud.store import access, connectors
+from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.operations import Operations
 from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import not_found
@@ -26,6 +29,8 @@ from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY
 
 _PRIVILEGED = 1024
+_ATTACHED_ELSEWHERE = timedelta(seconds=60)
+_OFFLINE = "no connector is attached in site "
 
 
 def application_pages(context: ApiContext, operations: Operations) -> list[Page]:
@@ -74,6 +79,17 @@ def read_local_address(visit: Visit) -> tuple[str, str, str]:
         return typed, LOCAL_ADDRESS, "use an address of your machine, such as 127.0.0.1 or ::1"
 
 
+def _attached_sites(transaction: Transaction, site_ids: Set[str], here: Set[str]) -> frozenset[str]:
+    """Tell which sites have a connector that is attached to this pod, or was seen by another."""
+    seen_since = transaction.now() - _ATTACHED_ELSEWHERE
+    return frozenset(
+        site_id
+        for site_id in site_ids
+        for one in connectors.list_page(transaction, site_id=site_id, limit=200).items
+        if one.id in here or (one.last_seen_at is not None and one.last_seen_at > seen_since)
+    )
+
+
 @frozen
 class _Applications:
     context: ApiContext
@@ -90,11 +106,23 @@ class _Applications:
             for tunnel in tunnels_of(view.grants)
             if wanted.lower() in f"{tunnel.name} {tunnel.title} {tunnel.description}".lower()
         ]
-        cards = [{"tunnel": tunnel, "obstacle": self._obstacle(view, tunnel, visit)}
-                 for tunnel in found]  # fmt: skip
+        offline = await self._offline(found)
+        cards = [
+            {"tunnel": tunnel, "obstacle": self._obstacle(view, tunnel, visit, offline)}
+            for tunnel in found
+        ]
         return Shown("applications.html", {"cards": cards, "q": wanted})
 
-    def _obstacle(self, view: UserView, tunnel: Tunnel, visit: Visit) -> str:
+    async def _offline(self, tunnels: list[Tunnel]) -> frozenset[str]:
+        """Tell which of the tunnels' sites have no connector that is attached to a pod."""
+        wanted = {tunnel.site_id for tunnel in tunnels}
+        here = frozenset(self.context.live.connector_health())
+        attached = await self.context.store.read(_attached_sites, wanted, here)
+        return frozenset(wanted - attached)
+
+    def _obstacle(
+        self, view: UserView, tunnel: Tunnel, visit: Visit, offline: frozenset[str]
+    ) -> str:
         """Say why a tunnel can't be opened now by any method; empty when it can."""
         reasons = []
         usage = self.context.live.usage(view.user.id)
@@ -112,7 +140,7 @@ class _Applications:
                 ),
             )
             if decision.allowed:
-                return ""
+                return f"{_OFFLINE}{tunnel.site_name}" if tunnel.site_id in offline else ""
             reasons.append(decision.reason)
         return reasons[0].removeprefix(f"{tunnel.name}: ")
 
@@ -161,7 +189,7 @@ class _Applications:
             "privileged": any(forward.local < _PRIVILEGED for forward in forwards),
             "command": command,
             "fingerprints": self.context.live.host_key_fingerprints(),
-            "obstacle": self._obstacle(view, tunnel, visit),
+            "obstacle": self._obstacle(view, tunnel, visit, await self._offline([tunnel])),
             "made": made,
         }
         faulty = bool(local_error) or any(forward.error for forward in forwards)
