@@ -12,6 +12,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import (
+    PATIENCE,
     Client,
     EchoTarget,
     Gateway,
@@ -343,3 +344,73 @@ class SurvivalTests(WorldCase):
         with self.assertRaises(AssertionError) as caught:
             SiteConnector(self.world.directory / "again", "paris-9", token)
         self.assertIn("used", str(caught.exception))
+
+
+class RevocationTests(WorldCase):
+    """What is taken away ends what it had opened."""
+
+    def hold(self, name):
+        """Open a connection through a tunnel of its own; give it once bytes have passed."""
+        self.world.tunnel(name, "127.0.0.1", self.world.echo.port)
+        process, port = self.world.client.forward(
+            "alice", f"{name}:{self.world.echo.port}", key=self.world.key
+        )
+        self.addCleanup(process.stop)
+        connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        connection.sendall(b"hello")
+        self.assertEqual(connection.recv(5), b"hello")
+        return connection, process
+
+    def session_of(self, name):
+        sessions = self.world.do("session", "list", "--live")["items"]
+        for session in sessions:
+            channels = self.world.do("session", "channels", session["id"])["items"]
+            if any(channel["destination"] == name for channel in channels):
+                return session
+        raise AssertionError(f"no session has a channel to {name}")
+
+    def test_an_assignment(self):
+        kept, _ = self.hold("kept")
+        lost, _ = self.hold("lost")
+        self.world.do("unassign", "lost", "--user", "alice")
+        self.assertEqual(lost.recv(1), b"", "the stream ends")
+        kept.sendall(b"still here")
+        self.assertEqual(kept.recv(10), b"still here")
+
+    def test_a_session_ended_by_an_administrator(self):
+        connection, process = self.hold("ended")
+        session = self.session_of("ended")
+        self.world.do("session", "end", session["id"])
+        self.assertEqual(connection.recv(1), b"")
+        process.wait_for("Received disconnect.*")
+        past = self.world.do("session", "show", session["id"])
+        self.assertIsNotNone(past["ended_at"])
+        self.assertEqual((past["bytes_to_target"], past["bytes_from_target"]), (5, 5))
+
+    def test_a_key(self):
+        key = Keys(self.world.directory, "second-key")
+        self.world.do("user", "create", "dave")
+        self.world.do("assign", "echo", "--user", "dave", "--method", "key")
+        added = self.world.do("key", "add", "dave", "--public-key", key.public)
+        process, port = self.world.client.forward("dave", f"echo:{self.world.echo.port}", key=key)
+        self.addCleanup(process.stop)
+        connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        connection.sendall(b"hello")
+        self.assertEqual(connection.recv(5), b"hello")
+        self.world.do("key", "revoke", "dave", added["id"])
+        self.assertEqual(connection.recv(1), b"")
+        process.wait_for("the key was revoked")
+
+    def test_a_killed_pod_forgets_no_spent_token_and_closes_its_books(self):
+        token = self.world.token()
+        process, _ = self.world.client.forward("alice", f"echo:{self.world.echo.port}", token=token)
+        self.addCleanup(process.stop)
+        self.world.gateway.process.kill()
+        self.world.gateway.start()
+        status, _, errors = self.world.client.run("alice", token=token, command=["ls"])
+        self.assertEqual(status, 255)
+        self.assertIn(b"was used at", errors)
+        for session in self.world.do("session", "list")["items"]:
+            self.assertIsNotNone(session["ended_at"])
