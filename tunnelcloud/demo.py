@@ -99,7 +99,7 @@ class DemoService(Service):
                     "name": "demo",
                     "state_directory": self._directory / "pod",
                     "drain": "1s",
-                    "ssh": {"listen": listen[:1]},
+                    "ssh": {"listen": listen[:1], "exempt_networks": ["127.0.0.0/8"]},
                     "connectors": {"listen": listen[1:2]},
                     "web": {"listen": listen[2:]},
                 }
@@ -125,7 +125,7 @@ class DemoService(Service):
             "",
             "TunnelCloud demo: a pod, a connector and a web page in a private site.",
             "",
-            f"  Portal and API   {self.pod.web_url}/",
+            f"  Portal and API   {self.pod.web_url}/ (sign in by the link above)",
             f"  API token        {self._directory}/pod/admin.token",
             f"  One-time token   {self._token}",
             "",

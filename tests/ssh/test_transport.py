@@ -125,6 +125,16 @@ class KeyExchangeTests(LogCase):
         client.send_kexinit().send_kex()
         client.expect(21)
 
+    def test_a_slow_login_is_not_taken_for_waiting(self) -> None:
+        """Once keys are agreed on, the quarter of a second has nothing left to start."""
+        client = Client().identify()
+        client.send_kexinit()
+        client.take_kexinit()
+        client.send_kex()
+        client.expect(21)
+        client.clock.advance(0.3)
+        self.assertNotIn(20, [message[0] for message in client.read()])
+
     def test_bad_public_values(self) -> None:
         """A public value that is too short, or of small order, ends the key exchange."""
         for value in (b"", bytes(31), bytes(32), bytes(33)):

@@ -40,6 +40,9 @@ class _Refusal:
 
 _Verdict = Session | _Refusal
 
+_OPENS_NOTHING = "this one-time token opens nothing for this login name: check both"
+"""Said alike of a wrong token, an unknown user, another user's token and a missing grant."""
+
 
 @implementer(IAccess)
 class Access:
@@ -125,7 +128,7 @@ def _login_with_key(
 def _login_with_token(
     transaction: Transaction, attempt: LoginAttempt, pod_id: str, token: str
 ) -> _Verdict:
-    refusal = _Refusal("", "no such token for this login")
+    refusal = _Refusal(_OPENS_NOTHING, "no such token for this login")
     secret_hash = hash_secret(token)
     login = parse_login(attempt.login_name)
     found = tokens.find_by_secret(transaction, secret_hash)
@@ -152,7 +155,7 @@ def _login_with_token(
 def _spent(spending: Spending) -> _Refusal:
     token = spending.token
     if token is None:
-        return _Refusal("", "no such token for this login")
+        return _Refusal(_OPENS_NOTHING, "no such token for this login")
     if spending.outcome is Outcome.USED and token.used_at is not None:
         text = f"this one-time token was used at {token.used_at:%Y-%m-%d %H:%M:%S} UTC"
     elif spending.outcome is Outcome.EXPIRED:

@@ -50,6 +50,7 @@ from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal.invitations import first_administrator_link
+from tunnelcloud.web.proxies import read_proxies
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site
 
@@ -160,6 +161,7 @@ class PodService(Service):
             version=__version__,
             registry=metrics_registry(self.sessions, self.links, self.flood, self.budget),
             ready_checks={"serving": self._why_not_serving, "store": self._why_store_is_old},
+            proxies=read_proxies(settings.web.trusted_proxies),
         )
         self._loops: list[LoopingCall] = []
         self.serving = False

@@ -205,7 +205,7 @@ class FrontDoorTransport(Wire):
 
     def _stop_waiting(self) -> None:
         """Send our KEXINIT unsteered: the client seems to wait for it."""
-        if not self._kexinit_sent:
+        if self.phase is Phase.FIRST_KEXINIT and not self._kexinit_sent:
             self.guarded(self.sendKexInit)
 
     # Key exchange.

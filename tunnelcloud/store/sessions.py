@@ -117,7 +117,6 @@ def start(
         "key_fingerprint": key_fingerprint,
         "token_id": token_id,
     }
-    query = select(tunnels.c.name).where(tunnels.c.id == tunnel_id)
     transaction.audit(
         AuditEvent(
             "login.succeeded",
@@ -126,7 +125,7 @@ def start(
             user_id=user.id,
             user_name=user.name,
             tunnel_id=tunnel_id,
-            tunnel_name=tunnel_id and transaction.connection.execute(query).scalar(),
+            tunnel_name=_tunnel_name(transaction, tunnel_id),
             session_id=session.id,
             source_ip=login.source_ip,
             pod_id=login.pod_id,
@@ -164,6 +163,7 @@ def end(
             user_id=row.user_id,
             user_name=row.user_name,
             tunnel_id=row.tunnel_id,
+            tunnel_name=_tunnel_name(transaction, row.tunnel_id),
             session_id=session_id,
             source_ip=row.source_ip,
             pod_id=row.pod_id,
@@ -176,6 +176,15 @@ def end(
         )
     )
     return True
+
+
+def _tunnel_name(transaction: Transaction, tunnel_id: str | None) -> str | None:
+    if tunnel_id is None:
+        return None
+    name: str | None = transaction.connection.execute(
+        select(tunnels.c.name).where(tunnels.c.id == tunnel_id)
+    ).scalar()
+    return name
 
 
 def end_all(transaction: Transaction, condition: ColumnElement[bool], reason: str) -> int:

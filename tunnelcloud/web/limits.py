@@ -6,10 +6,15 @@ byte to its last, and a body beyond 1 MiB is not kept.
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IReactorTime
+from typing import cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
+
+from tunnelcloud.web.proxies import Network, client_host
 
 REQUEST_SECONDS = 30
 MAX_BODY = 1024 * 1024
@@ -21,6 +26,17 @@ class LimitedRequest(Request):
 
     body_too_big = False
     _received = 0
+
+    def getClientAddress(self) -> IAddress:
+        """Give where the request comes from, by the word of trusted proxies."""
+        address: IAddress = super().getClientAddress()  # type: ignore[no-untyped-call]
+        proxies = cast(LimitedChannel, self.channel).site.proxies
+        if not isinstance(address, IPv4Address | IPv6Address) or not proxies:
+            return address
+        told = self.requestHeaders.getRawHeaders("x-forwarded-for", [])
+        host = client_host(address.host, told, proxies)
+        kind = IPv6Address if ":" in host else IPv4Address
+        return kind("TCP", host, address.port)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep what fits; hang up on a client that goes on sending far beyond."""
@@ -42,6 +58,7 @@ class LimitedRequest(Request):
 class LimitedChannel(http.HTTPChannel):
     """An HTTP connection whose timer runs over a whole request."""
 
+    site: LimitedSite
     _begun = False
 
     def resetTimeout(self) -> None:
@@ -62,7 +79,10 @@ class LimitedSite(Site):
     # Spoken as it is: the one that Twisted puts before it is there to offer HTTP/2.
     protocol = LimitedChannel  # type: ignore[assignment]
 
-    def __init__(self, root: IResource, clock: IReactorTime) -> None:
+    def __init__(
+        self, root: IResource, clock: IReactorTime, proxies: tuple[Network, ...] = ()
+    ) -> None:
+        self.proxies = proxies
         super().__init__(  # type: ignore[no-untyped-call]
             root,
             requestFactory=LimitedRequest,

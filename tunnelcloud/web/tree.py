@@ -16,6 +16,7 @@ from tunnelcloud.web.authentication import BearerAuthenticator
 from tunnelcloud.web.limits import LimitedSite
 from tunnelcloud.web.openapi import openapi_document
 from tunnelcloud.web.portal.tree import portal_resource
+from tunnelcloud.web.proxies import Network
 from tunnelcloud.web.resources.activity import activity_routes
 from tunnelcloud.web.resources.api_tokens import api_token_routes
 from tunnelcloud.web.resources.assignments import assignment_routes, member_routes
@@ -80,12 +81,14 @@ def make_site(
     version: str,
     registry: CollectorRegistry,
     ready_checks: Mapping[str, operations.ReadyCheck],
+    proxies: tuple[Network, ...] = (),
 ) -> LimitedSite:
     """Make the factory of the web listener.
 
     :param version: the program's.
     :param registry: what C{/metrics} shows.
     :param ready_checks: each says why the pod isn't ready, or None.
+    :param proxies: whose C{X-Forwarded-For} is believed.
     """
     table = route_table(context, version)
     root = _Root(portal_resource(context, table))
@@ -97,4 +100,4 @@ def make_site(
     root.putChild(b"api", api)
     authenticator = BearerAuthenticator(context)
     api.putChild(b"v1", ApiResource(table, authenticator.authenticate, context.clock))
-    return LimitedSite(root, context.clock)
+    return LimitedSite(root, context.clock, proxies)
