@@ -4,7 +4,7 @@ import argparse
 import statistics
 
 from benchmarks import load
-from benchmarks.chains import AES, Chain, OpenSSHChain, SwitchChain, make_keys
+from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, make_keys
 from benchmarks.processes import PYTHON, Bench, free_port, measured
 
 MIB = 1 << 20
@@ -55,7 +55,7 @@ def main() -> None:
         bench.wait_for_port(target)
         cipher = options.cipher or None
         chains: list[Chain] = [
-            SwitchChain(bench, target, cipher),
+            TunnelCloudChain(bench, target, cipher),
             OpenSSHChain(bench, target, cipher),
         ]
         for channels in options.channels:

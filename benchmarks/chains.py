@@ -10,7 +10,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.processes import HOST, PYTHON, Bench, free_port
+from benchmarks.processes import HOST, Bench, free_port
+from tests.integration.processes import Gateway, SiteConnector
 
 AES = "aes128-gcm@openssh.com"
 _QUIET = (
@@ -54,10 +55,7 @@ class OpenSSHChain(Chain):
 
     name = "OpenSSH chain"
 
-    def __init__(
-        self, bench: Bench, target: int, cipher: str | None, via: "Via | None" = None
-    ) -> None:
-        via = via or Via()
+    def __init__(self, bench: Bench, target: int, cipher: str | None) -> None:
         sshd, middle, self.port = free_port(), free_port(), free_port()
         config = bench.directory / "sshd_config"
         (bench.directory / "authorized_keys").write_bytes(
@@ -78,53 +76,40 @@ class OpenSSHChain(Chain):
         ).stdout.strip()
         reverse = ssh_client(
             bench, "ssh-R", ["-R", f"{HOST}:{middle}:{HOST}:{target}"],
-            via.site(bench, sshd), login, cipher,
+            sshd, login, cipher,
         )  # fmt: skip
         bench.wait_for_port(middle)
         ssh_client(
             bench, "ssh-L", ["-L", f"{HOST}:{self.port}:{HOST}:{middle}"],
-            via.client(bench, sshd), login, cipher,
+            sshd, login, cipher,
         )  # fmt: skip
         bench.wait_for_port(self.port)
         self.pids = (daemon.pid, reverse.pid)
 
 
-class Via:
-    """Where the two hops go: straight to the port; proxies override it."""
+class TunnelCloudChain(Chain):
+    """A pod and a connector as an administrator sets them up, with a dedicated key."""
 
-    def client(self, bench: Bench, port: int) -> int:
-        """The port a user's client connects to."""
-        return port
+    name = "TunnelCloud"
 
-    def site(self, bench: Bench, port: int) -> int:
-        """The port the site's end connects to."""
-        return port
-
-
-class SwitchChain(Chain):
-    """Our switch without store, policy and web: what a byte meets on its way, and no more."""
-
-    name = "TunnelCloud switch"
-
-    def __init__(
-        self, bench: Bench, target: int, cipher: str | None, via: Via | None = None
-    ) -> None:
-        via = via or Via()
-        ssh, links, self.port = free_port(), free_port(), free_port()
-        pod = bench.start(
-            PYTHON, "-m", "benchmarks.bare", "pod", str(bench.directory), str(ssh), str(links),
-            name="pod",
+    def __init__(self, bench: Bench, target: int, cipher: str | None) -> None:
+        self.port = free_port()
+        gateway = Gateway(bench.directory)
+        bench.callback(gateway.process.stop)
+        gateway.do("site", "create", "bench")
+        joining = gateway.do("connector", "create", "bench-1", "--site", "bench")["join"]["token"]
+        connector = SiteConnector(bench.directory, "bench-1", joining)
+        bench.callback(connector.process.stop)
+        gateway.do(
+            "tunnel", "create", "load", "--site", "bench", "--address", HOST, "--port", target
         )  # fmt: skip
-        bench.wait_for_port(links)
-        connector = bench.start(
-            PYTHON, "-m", "benchmarks.bare", "connector", str(bench.directory),
-            str(via.site(bench, links)), name="connector",
-        )  # fmt: skip
-        bench.wait_for_port(ssh)
+        gateway.do("user", "create", "bench")
+        gateway.do("key", "add", "bench", "--public-key", bench.directory / "user.pub")
+        gateway.do("assign", "load", "--user", "bench", "--method", "key")
         ssh_client(
             bench, "ssh-L-ours", ["-L", f"{HOST}:{self.port}:{HOST}:{target}"],
-            via.client(bench, ssh), "alice", cipher,
+            gateway.ssh_port, "bench", cipher,
         )  # fmt: skip
         bench.wait_for_port(self.port)
-        self.pids = (pod.pid, connector.pid)
-        self.pod, self.connector = pod, connector
+        self.pod, self.connector = gateway.process.process.pid, connector.process.process.pid
+        self.pids = (self.pod, self.connector)
