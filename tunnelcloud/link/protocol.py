@@ -64,6 +64,7 @@ SILENCE_LIMIT = 34.0
 
 MAX_PACKET_SIZE = 128 * KIB
 FLUSH_SIZE = 128 * KIB
+SMALL = 2 * KIB
 MAX_CHANNELS = 10_000
 """A link's own bound; the pod's limits are lower and told in words."""
 
@@ -242,14 +243,18 @@ class LinkProtocol(Protocol):
     # IMessageTransport.
 
     def send_message(self, head: bytes, data: "bytes | memoryview" = b"") -> None:
-        """Send a message, together with others of the same turn of the reactor."""
+        """Send a message, together with others of the same turn of the reactor.
+
+        A small one that is the turn's first doesn't wait for them: it may be a keystroke.
+        """
         unsent = self._unsent
         if not unsent.append(head, data):
             self._flush()
             unsent.append(head, data)
-        if unsent.size >= FLUSH_SIZE:
+        gathering = self._flush_call is not None
+        if unsent.size >= FLUSH_SIZE or (unsent.size < SMALL and not gathering):
             self._flush()
-        elif self._flush_call is None:
+        if not gathering:
             self._flush_call = self._clock.callLater(0, self._flush_later)
 
     def end_connection(self, reason_code: int, description: str) -> None:

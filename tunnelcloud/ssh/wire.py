@@ -46,6 +46,7 @@ _FIRST_KEX_RELATED = 20
 _LAST_NOISE = 4
 _OVER = Phase.OVER
 _OUT_SIZE = 136 * 1024
+_SMALL = 2 * 1024
 _out_buffers = BufferPool(lambda: memoryview(bytearray(_OUT_SIZE)))
 
 
@@ -164,23 +165,24 @@ class Wire(SSHServerTransport):
         if self._held is not None and not _passes_in_key_exchange(head[0]):
             self._held.append((head, bytes(data)))
             return
+        gathering = self._corked
         if data:
             self.carried = True
-            if not self._corked:
+            if not gathering:
                 # More is likely to come of what some other connection has just read.
                 self._corked = True
                 self.clock.callLater(0, self._uncork)
         size = len(head) + len(data) + LARGEST_OVERHEAD
-        if not self._corked or size > _OUT_SIZE:
-            self._write_corked()
-            self.transport.writeSequence(self.sealer.seal(head, data))
-            return
         if self._filled + size > _OUT_SIZE:
             self._write_corked()
-        out = self._out
-        if out is None:
-            out = self._out = _out_buffers.take()
-        self._filled = self.sealer.seal_into(out, self._filled, head, data)
+        if size > _OUT_SIZE:
+            self.transport.writeSequence(self.sealer.seal(head, data))
+            return
+        if self._out is None:
+            self._out = _out_buffers.take()
+        self._filled = self.sealer.seal_into(self._out, self._filled, head, data)
+        if not self._corked or (not gathering and size < _SMALL):
+            self._write_corked()  # a small one may be a keystroke: the first doesn't wait
 
     def hold(self) -> None:
         """Keep back what may not pass during a key exchange, from our KEXINIT on."""
