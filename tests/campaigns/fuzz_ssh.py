@@ -195,7 +195,7 @@ class InMemory:
         """Try inputs until the time is over."""
         process = psutil.Process()
         end = time.monotonic() + seconds
-        warm = time.monotonic() + seconds / 4
+        warm = time.monotonic() + seconds / 2  # caches and the heap have their size by then
         base = 0
         globalLogPublisher.addObserver(self._observe)
         gc.disable()  # a full collection takes long, and is no input's fault

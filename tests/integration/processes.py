@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import queue
+import random
 import re
 import shutil
 import signal
@@ -27,10 +28,14 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(tunnelcloud.__file__).parent
 """Children find the package that is under test, from whatever directory trial runs in."""
 
 
-def free_port(family=socket.AF_INET, host="127.0.0.1") -> int:
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+def free_port() -> int:
+    """Find a TCP port that nobody listens on, below those that outgoing connections take."""
+    for _ in range(100):
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Process:
