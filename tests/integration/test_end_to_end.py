@@ -333,7 +333,7 @@ class SurvivalTests(WorldCase):
         world.gateway.start()
         self.reaches_within(30)
         world.do("connector", "delete", "paris-2")
-        self.assertEqual(self.reach(), b"hello")
+        self.reaches_within(30)  # the first one may still be on its way back to the pod
 
     def test_a_used_join_token(self):
         created = self.world.do("connector", "create", "paris-9", "--site", "paris")
