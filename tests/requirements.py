@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+from pathlib import Path
 from types import ModuleType
 from unittest import SkipTest
 
@@ -49,3 +50,15 @@ def require_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         raise missing(f"the Python module {name}") from None
+
+
+def require_node_file(name: str) -> Path:
+    """Find a file of an npm package below C{TUNNELCLOUD_TESTS_NODE_PATH}.
+
+    :raise SkipTest: it isn't there.
+    :raise RequirementMissing: it isn't there, and nothing may be skipped.
+    """
+    found = Path(os.environ.get("TUNNELCLOUD_TESTS_NODE_PATH", "")) / name
+    if not found.is_file():
+        raise missing(f"{name} below TUNNELCLOUD_TESTS_NODE_PATH")
+    return found

@@ -9,6 +9,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import audit, keys, pods, sessions
 
 CANARY = "<b>&\u202e"
+SHOWN = "&lt;b&gt;&amp;[U+202E]"
 
 
 class KeysTests(PortalTestCase):
@@ -26,7 +27,7 @@ class KeysTests(PortalTestCase):
         self.assertEqual(key.user_id, self.people[Role.USER].id)
         self.assertEqual(key.expires_at.isoformat(), "2099-12-31T23:59:59+00:00")
         page = self.browser.get("/keys").body.decode()
-        self.assertIn(html.escape(CANARY), page)
+        self.assertIn(SHOWN, page)
         self.assertIn(key.fingerprint, page)
         self.browser.send("/keys", action=f"/keys/{key.id}/revoke")
         self.assertEqual(self.store.read(keys.list_page).items, ())
@@ -80,7 +81,7 @@ class SessionsTests(PortalTestCase):
         page = self.browser.get("/sessions").body.decode()
         self.assertIn(session.id, page)
         self.assertNotIn(other.id, page)
-        self.assertIn(html.escape(CANARY), page)
+        self.assertIn(SHOWN, page)
         self.browser.send("/sessions", action=f"/sessions/{session.id}/end")
         self.assertEqual(self.live.ended, [(session.id, "ended by the-user")])
 
@@ -89,7 +90,7 @@ class SessionsTests(PortalTestCase):
         self.store.write(sessions.end, session.id, reason=CANARY)
         page = self.browser.get("/sessions").body.decode()
         self.assertNotIn(f"/sessions/{session.id}/end", page)
-        self.assertIn(f"<td>{html.escape(CANARY)}</td>", page)
+        self.assertIn(f"<td>{SHOWN}</td>", page)
 
     def test_what_was_refused_and_why(self):
         for role in (Role.USER, Role.AUDITOR):
@@ -103,6 +104,6 @@ class SessionsTests(PortalTestCase):
             )
             self.store.write(audit.record, event)
         page = self.browser.get("/sessions").body.decode()
-        self.assertIn(f"{html.escape(CANARY)} user", page)
-        self.assertNotIn(f"{html.escape(CANARY)} auditor", page)
+        self.assertIn(f"{SHOWN} user", page)
+        self.assertNotIn(f"{SHOWN} auditor", page)
         self.assertIn("db:1", page)

@@ -1,13 +1,20 @@
 """What every template can use."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 from jinja2 import UndefinedError
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.web.portal.rendering import Renderer, relative, size
+from tunnelcloud.web.portal.rendering import Renderer, exact, relative, size, visible
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+COMMON = {"user": None, "path": "/", "note": ""}
+VENDORED = {
+    "htmx.min.js": "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717",
+    "idiomorph-ext.min.js": "5811b9a7eda14878b7dab4378bf60432e1bb6f11fcfb970cc26540642650181e",
+}
+"""As npm has htmx.org 2.0.11 and idiomorph 0.8.0."""
 
 
 class RenderingTests(SynchronousTestCase):
@@ -36,7 +43,26 @@ class RenderingTests(SynchronousTestCase):
         self.assertRaises(UndefinedError, renderer.render, "failed.html", {}, NOW)
 
     def test_values_are_escaped(self):
-        values = {"user": None, "title": "<b>", "text": "\"'&<"}
+        values = {**COMMON, "title": "<b>", "text": "\"'&<"}
         page = Renderer().render("failed.html", values, NOW)
         self.assertIn(b"<h1>&lt;b&gt;</h1>", page)
         self.assertIn(b"&#34;&#39;&amp;&lt;", page)
+
+    def test_what_shows_nothing_or_turns_text_around_is_made_visible(self):
+        for raw, text in [
+            ("a\u202eb", "a[U+202E]b"),
+            ("a\x1b[31mb\x00", "a\u241b[31mb\u2400"),
+            ("a\x7f\x9b\u200b\ufeff\u2028", "a[U+007F][U+009B][U+200B][U+FEFF][U+2028]"),
+            ("two\nlines\tof שלום", "two\nlines\tof שלום"),
+            ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
+        ]:
+            self.assertEqual(visible(raw), text)
+            self.assertEqual(exact(raw), raw)
+        values = {**COMMON, "title": "a\u202eb", "text": ""}
+        page = Renderer().render("failed.html", values, NOW).decode()
+        self.assertIn("<h1>a[U+202E]b</h1>", page)
+
+    def test_libraries_are_as_published(self):
+        static = Renderer().static
+        for name, digest in VENDORED.items():
+            self.assertEqual(hashlib.sha256(static[name].content).hexdigest(), digest)

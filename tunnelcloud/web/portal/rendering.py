@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -10,13 +11,15 @@ from typing import Any
 
 from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+# Lines end and words join with these; in emoji and in Persian they are part of writing.
+_LAYOUT = "\n\t\u200c\u200d"
 _STEPS = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (float("inf"), 86_400, "d"))
 
 
@@ -61,6 +64,28 @@ def relative(moment: datetime, now: datetime) -> str:
     raise AssertionError("the last step has no limit")
 
 
+def visible(value: object) -> object:
+    """Write characters that show nothing, or turn a text around, as what they are.
+
+    Every value that a template shows goes through this; C{|exact} keeps one as it is, for the
+    fields of forms and for what is copied.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(map(_visible_character, value))
+
+
+def _visible_character(character: str) -> str:
+    if character in _LAYOUT or unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp"):
+        return character
+    return chr(0x2400 + ord(character)) if character < " " else f"[U+{ord(character):04X}]"
+
+
+def exact(value: object) -> Markup:
+    """Escape a value and change nothing else of it."""
+    return escape(value)
+
+
 def lines(value: object) -> str:
     """Write a list as a text area has it: an item a line."""
     return "\n".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
@@ -77,8 +102,9 @@ class Renderer:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=visible,
         )
-        self._environment.filters.update(size=size, lines=lines)
+        self._environment.filters.update(size=size, lines=lines, exact=exact)
         self._environment.globals["static"] = self._static_address
 
     def render(self, template: str, values: Mapping[str, Any], now: datetime) -> bytes:

@@ -146,6 +146,8 @@ class PortalResource(Resource):
             if reply.session is not None:
                 cookies.keep_session(reply.session)
                 cookies.keep_form("")
+            if reply.note:
+                cookies.keep_note(reply.note)
             request.setResponseCode(HTTPStatus.SEE_OTHER)
             request.setHeader("Location", reply.location)
             return b""
@@ -158,6 +160,8 @@ class PortalResource(Resource):
             "user": user,
             "csrf": visit.csrf,
             "cannot_work": visit.cannot_work,
+            "path": visit.path,
+            "note": cookies.take_note(),
         }
         return self._renderer.render(
             reply.template, {**common, **reply.values}, self._context.now()

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import ipaddress
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from attrs import frozen
 from twisted.web.iweb import IRequest
@@ -29,6 +29,8 @@ LONGEST = timedelta(days=7)
 _TOUCHED_EVERY = timedelta(minutes=5)
 _SESSION = "tunnelcloud"
 _FORM = "tunnelcloud-form"
+_NOTE = "tunnelcloud-note"
+_MAX_NOTE = 500
 
 
 @frozen
@@ -56,6 +58,18 @@ class Cookies:
     def keep_form(self, secret: str) -> None:
         """Keep the secret behind the forms."""
         self._set(_FORM, secret)
+
+    def keep_note(self, text: str) -> None:
+        """Keep what was done for the next page."""
+        self._set(_NOTE, quote(text[:_MAX_NOTE], safe=" ").replace(" ", "+"))
+
+    def take_note(self) -> str:
+        """Give what was done before this page, once; empty for nothing."""
+        value = self.request.getCookie(self._name(_NOTE).encode("ascii"))
+        if value is None:
+            return ""
+        self._set(_NOTE, "")
+        return unquote_plus(value.decode("ascii", "replace"))[:_MAX_NOTE]
 
     def _name(self, name: str) -> str:
         return f"__Host-{name}" if self.secure else name

@@ -46,6 +46,11 @@ class Visit:
     user_agent: str = ""
     signed_in: SignedIn | None = None
 
+    @property
+    def path(self) -> str:
+        """Give the address without its query."""
+        return self.address.partition("?")[0]
+
     def who(self) -> SignedIn:
         """Give who visits a page that isn't for anonymous visitors."""
         assert self.signed_in is not None, "the page is for anybody"
@@ -72,10 +77,12 @@ class Moved:
     """Go there instead.
 
     :ivar session: the secret of a sign-in to keep in the browser; empty forgets the one there.
+    :ivar note: what was done, for the page that comes next.
     """
 
     location: str
     session: str | None = None
+    note: str = ""
 
 
 Reply = Shown | Moved

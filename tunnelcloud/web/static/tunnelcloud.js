@@ -1,45 +1,120 @@
 "use strict";
-// Pages work without this; it copies, counts down and asks before what can't be undone.
+// Pages work without this; it copies, counts down, switches the theme, and asks in a dialog.
+
+// Anything marked so is useless without scripts.
+const reveal = () => {
+  for (const one of document.querySelectorAll("[data-copy], [data-theme-switch]")) one.hidden = false;
+};
+
+const say = (text) => {
+  const place = document.getElementById("said");
+  if (place) place.textContent = text;
+};
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  const text = document.getElementById(button.dataset.copy).textContent;
-  const label = button.textContent;
+  const source = document.getElementById(button.dataset.copy);
+  const label = button.dataset.label ??= button.textContent;
   try {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
     button.textContent = "Copied";
   } catch {
-    getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+    getSelection().selectAllChildren(source);
     button.textContent = "Press Ctrl+C";
   }
+  say(button.textContent);
   setTimeout(() => { button.textContent = label; }, 2000);
 });
-document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.ask;
-  if (question && !confirm(question)) event.preventDefault();
+
+const THEMES = { system: "◐ System", light: "☀ Light", dark: "☾ Dark" };
+const themed = () => document.documentElement.dataset.theme ?? "system";
+const nameTheme = () => {
+  for (const button of document.querySelectorAll("[data-theme-switch]")) {
+    button.textContent = THEMES[themed()].slice(0, 1);
+    button.title = `Theme: ${THEMES[themed()].slice(2)}`;
+    button.setAttribute("aria-label", button.title);
+  }
+};
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-theme-switch]")) return;
+  const names = Object.keys(THEMES);
+  const next = names[(names.indexOf(themed()) + 1) % names.length];
+  if (next === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = next;
+  try { localStorage.setItem("theme", next); } catch { /* it lasts as long as the page */ }
+  nameTheme();
+  say(`Theme: ${next}`);
 });
-for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
-for (const clock of document.querySelectorAll("[data-seconds]")) {
-  const end = performance.now() + 1000 * Number(clock.dataset.seconds);
-  const tick = () => {
-    const left = Math.ceil((end - performance.now()) / 1000);
-    clock.textContent = left > 0
-      ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}` : "expired";
-    if (left > 0) setTimeout(tick, 250);
-  };
-  tick();
-}
-for (const form of document.querySelectorAll("form[data-live]")) {
-  let waiting;
-  form.addEventListener("input", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(async () => {
-      const address = `${location.pathname}?${new URLSearchParams(new FormData(form))}`;
-      const answer = await fetch(address);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.getElementById(form.dataset.live);
-      if (fresh) document.getElementById(form.dataset.live).replaceChildren(...fresh.childNodes);
-      for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
-    }, 150);
+
+// One dialog serves all questions: those of a form (data-ask), and those of a page that asks
+// (a link with data-dialog leads to it when there are no scripts).
+const openDialog = (content) => {
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("aria-labelledby", "dialog-title");
+  dialog.append(...content);
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.closest("[data-close]")) {
+      event.preventDefault();
+      dialog.close();
+    }
   });
-}
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+};
+
+const element = (tag, text, attributes = {}) => {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+};
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.dataset.ask || form.dataset.sure) return;
+  event.preventDefault();
+  const sure = element("button", event.submitter?.textContent.trim() || "Do it", { class: "danger sure", type: "button" });
+  const row = element("p", "", { class: "buttons" });
+  row.append(sure, element("button", "Cancel", { type: "button", "data-close": "", autofocus: "" }));
+  const dialog = openDialog([element("h2", form.dataset.ask, { id: "dialog-title" }), row]);
+  sure.addEventListener("click", () => {
+    dialog.close();
+    form.dataset.sure = "yes";
+    form.requestSubmit(event.submitter);
+    delete form.dataset.sure;
+  });
+});
+
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-dialog]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  const answer = await fetch(link.href);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const question = page.querySelector("[data-question]");
+  if (!question) { location.href = link.href; return; }
+  const title = question.querySelector("h1");
+  if (title) title.id = "dialog-title";
+  openDialog([question]);
+});
+
+const count = () => {
+  for (const clock of document.querySelectorAll("[data-seconds]:not([data-counting])")) {
+    clock.dataset.counting = "yes";
+    const end = performance.now() + 1000 * Number(clock.dataset.seconds);
+    const tick = () => {
+      const left = Math.ceil((end - performance.now()) / 1000);
+      clock.textContent = left > 0
+        ? `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}` : "expired";
+      if (left > 0) setTimeout(tick, 250);
+    };
+    tick();
+  }
+};
+
+const prepare = () => { reveal(); nameTheme(); count(); };
+prepare();
+document.addEventListener("htmx:afterSettle", prepare);

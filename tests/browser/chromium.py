@@ -1,0 +1,132 @@
+"""Debian's chromium, driven by playwright, with what holds for every page of ours.
+
+A page asks no other host, breaks no rule of its Content-Security-Policy, throws no error, and has
+no fault that axe-core finds.  With C{TUNNELCLOUD_TESTS_SCREENSHOTS=DIRECTORY} in the environment
+the pages that a test names are kept there as pictures.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.requirements import require_executable, require_module, require_node_file
+
+PATIENCE = 20_000
+"""Milliseconds after which a page is given up."""
+
+WIDTHS = (1280, 768, 360)
+THEMES = ("light", "dark")
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+class Chromium:
+    """One browser with one window, of somebody who comes to a pod's pages.
+
+    :param origin: where the pages are, without a slash at the end.
+    """
+
+    def __init__(self, origin: str):
+        executable = require_executable("chromium")
+        self._axe = require_node_file("axe-core/axe.min.js").read_text()
+        playwright = require_module("playwright.sync_api")
+        self.origin = origin
+        self.faults = []
+        self._screenshots = os.environ.get("TUNNELCLOUD_TESTS_SCREENSHOTS")
+        self._profile = tempfile.mkdtemp(prefix="chromium")
+        self._driver = playwright.sync_playwright().start()
+        self.context = self._driver.chromium.launch_persistent_context(
+            self._profile,
+            executable_path=executable,
+            args=list(_FLAGS),
+            viewport={"width": 1280, "height": 800},
+            color_scheme="light",
+            reduced_motion="reduce",
+            base_url=origin,
+            timezone_id="UTC",
+        )
+        self.context.set_default_timeout(PATIENCE)
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.context.on("request", self._requested)
+        self.context.on("weberror", lambda error: self.faults.append(str(error.error)))
+        self.context.on("console", self._logged)
+        self.page = self.context.pages[0]
+
+    def _requested(self, request):
+        address = urlsplit(request.url)
+        if address.scheme != "blob" and f"{address.scheme}://{address.netloc}" != self.origin:
+            self.faults.append(f"asked another host: {request.url[:200]}")
+
+    def _logged(self, message):
+        # A page that says 4xx is one that is meant to.
+        if (
+            message.type == "error"
+            and "the server responded with a status of 4" not in message.text
+        ):
+            self.faults.append(f"console: {message.text}")
+
+    def close(self):
+        self.context.close()
+        self._driver.stop()
+        shutil.rmtree(self._profile, ignore_errors=True)
+
+    def visit(self, path):
+        """Go to a page."""
+        self.page.goto(self.origin + path)
+        return self.page
+
+    def check(self, name=""):
+        """Hold the page shown to what holds for all.
+
+        :param name: what pictures of it are called; without, none are made.
+        """
+        self._no_faults()
+        for theme in THEMES:
+            self.page.emulate_media(color_scheme=theme)
+            for width in WIDTHS:
+                self.page.set_viewport_size({"width": width, "height": 800})
+                self._within(width)
+                self._picture(name, f"{width}-{theme}")
+            self._accessible(theme)
+        self.page.emulate_media(color_scheme="light")
+        self.page.set_viewport_size({"width": 1280, "height": 800})
+
+    def _no_faults(self):
+        if self.faults:
+            raise AssertionError(f"{self.page.url}: " + "\n".join(self.faults))
+
+    def _within(self, width):
+        wide = self.page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            raise AssertionError(f"{self.page.url} is {wide} px wide in a window of {width}")
+
+    def _accessible(self, theme):
+        self.page.evaluate(self._axe)
+        found = self.page.evaluate(
+            "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", _RULES
+        )
+        texts = [
+            f"{violation['id']}: {violation['help']}: {node['html'][:200]} {node['failureSummary']}"
+            for violation in found["violations"]
+            for node in violation["nodes"][:3]
+        ]
+        if texts:
+            raise AssertionError(f"{self.page.url} ({theme}):\n" + "\n".join(texts))
+
+    def _picture(self, name, kind):
+        if self._screenshots is None or not name:
+            return
+        directory = Path(self._screenshots)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=directory / f"{name}-{kind}.png", full_page=True)

@@ -1,0 +1,67 @@
+"use strict";
+// Lists that filter as one types, and parts of pages that keep themselves fresh, by htmx.
+//   form[data-live=ID]   what is typed or chosen replaces the element with that id
+//   [data-fresh=SECONDS] is loaded anew so often, while somebody looks
+
+const live = (root) => {
+  for (const form of root.querySelectorAll("form[data-live]")) {
+    const target = `#${form.dataset.live}`;
+    form.setAttribute("hx-get", form.getAttribute("action"));
+    form.setAttribute("hx-trigger", "input delay:150ms, submit");
+    form.setAttribute("hx-target", target);
+    form.setAttribute("hx-select", target);
+    form.setAttribute("hx-swap", "morph:outerHTML");
+    form.setAttribute("hx-replace-url", "true");
+    form.setAttribute("hx-sync", "this:replace");
+    htmx.process(form);
+  }
+  for (const part of root.querySelectorAll("[data-fresh]")) {
+    part.setAttribute("hx-get", location.pathname + location.search);
+    part.setAttribute("hx-trigger", "stale");
+    part.setAttribute("hx-select", `#${part.id}`);
+    part.setAttribute("hx-swap", "morph:outerHTML");
+    htmx.process(part);
+  }
+};
+
+// What somebody unfolded stays so, and what scripts added stays.
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node, change) =>
+  !(change === "remove" && ((name === "open" && node.tagName === "DETAILS") || name.startsWith("hx-")));
+Idiomorph.defaults.ignoreActiveValue = true;
+
+live(document);
+document.addEventListener("htmx:afterSettle", () => live(document));
+
+let turn = 0;
+setInterval(() => {
+  turn += 1;
+  if (document.hidden || document.querySelector("dialog[open]")) return;
+  for (const part of document.querySelectorAll("[data-fresh]")) {
+    if (turn % Number(part.dataset.fresh) === 0) {
+      part.setAttribute("hx-get", location.pathname + location.search);
+      htmx.trigger(part, "stale");
+    }
+  }
+}, 1000);
+
+// A row that changed is marked for a moment.
+const marked = new MutationObserver((changes) => {
+  for (const change of changes) {
+    const node = change.target.nodeType === Node.TEXT_NODE ? change.target.parentElement : change.target;
+    if (!node || node.closest("time")) continue;
+    const rows = [node.closest("tr[id]"), ...change.addedNodes].filter((one) => one?.matches?.("tr[id]"));
+    for (const row of rows) {
+      row.classList.remove("changed");
+      void row.offsetWidth;
+      row.classList.add("changed");
+    }
+  }
+});
+for (const part of document.querySelectorAll("[data-fresh]")) {
+  marked.observe(part.parentElement, { childList: true, characterData: true, subtree: true });
+}
+
+// A pod that doesn't answer is said once, and unsaid when it does again.
+const lost = (gone) => { document.getElementById("lost").hidden = !gone; };
+document.addEventListener("htmx:sendError", () => lost(true));
+document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.xhr.status) lost(false); });
