@@ -160,6 +160,65 @@ class CommandLineTests(TestCase):
         )
 
     @defer.inlineCallbacks
+    def test_a_configuration_in_a_file(self):
+        yield defer.ensureDeferred(self._a_configuration_in_a_file())
+
+    async def _a_configuration_in_a_file(self):
+        """The example of docs/configuration.md: applied, exported, wiped, and applied again."""
+        text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+        file = Path(self.mktemp())
+        file.write_text(text.partition("```toml\n")[2].partition("```")[0], "utf-8")
+        status, plan, told = await self.run_line("apply", str(file), "--dry-run")
+        self.assertEqual((status, told), (0, "11 created (not done: this was a dry run)\n"))
+        self.assertIn("+ tunnels.db.assignments.group dba\n    + methods = key, token\n", plan)
+        self.assertNotIn("\x1b", plan)
+        self.assertEqual(await self.succeed("export"), "")
+        self.assertEqual(await self.run_line("apply", str(file)), (0, plan, "11 created\n"))
+        self.assertEqual(
+            await self.run_line("apply", str(file)), (0, "", "nothing to do: all is so already\n")
+        )
+        written = await self.succeed("export")
+        for line in ("tunnel delete db", "policy delete office", "site delete paris",
+                     "group delete dba", "user delete alice", "user delete nightly"):  # fmt: skip
+            await self.succeed(line)
+        self.assertEqual(await self.succeed("export"), "")
+        whole = Path(self.mktemp())
+        whole.write_text(written, "utf-8")
+        self.assertEqual((await self.run_line("apply", str(whole)))[0], 0)
+        self.assertEqual(await self.succeed("export"), written)
+
+    @defer.inlineCallbacks
+    def test_files_that_cant_be_applied(self):
+        yield defer.ensureDeferred(self._files_that_cant_be_applied())
+
+    async def _files_that_cant_be_applied(self):
+        file = Path(self.mktemp())
+        for content, words in [
+            (b"[sites.paris", "is not TOML: "),
+            (b"\xff", "is not UTF-8 (byte 0)"),
+            (b"[site.paris]", "site: there is no such field"),
+            (b"[sites.Paris_1]", "sites.Paris_1: use 1 to 63 of a-z"),
+            (
+                b"[policies.p]\nvalid_from = 2026-01-01",
+                "policies.p.valid_from: use a time with its",
+            ),
+            (
+                b"[policies.p]\nidle_seconds = inf",
+                "policies.p.idle_seconds: must be a whole number",
+            ),
+            (b"[connectors.one]\nsite = 'rome'", "connectors.one.site: there is no site 'rome'"),
+            (
+                b"[sites.x]\ntitle = '\xe2\x80\xae'\n[users.y]\nmail = 1",
+                "users.y.mail: there is no",
+            ),
+        ]:
+            file.write_bytes(content)
+            told = await self.fail_line(f"apply {file}")
+            self.assertIn(f"{file}: ", told)
+            self.assertIn(words, told)
+        self.assertEqual(await self.succeed("export"), "")
+
+    @defer.inlineCallbacks
     def test_what_fails(self):
         yield defer.ensureDeferred(self._what_fails())
 

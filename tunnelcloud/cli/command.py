@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tunnelcloud import __version__
-from tunnelcloud.cli import access, credentials, sessions
+from tunnelcloud.cli import access, credentials, documents, sessions
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.keys import key
 from tunnelcloud.cli.me import me
@@ -61,5 +61,13 @@ def main(ctx: click.Context, url: str, api_token_file: Path | None) -> None:
     ctx.obj = Connection(url, token, api_token_file)
 
 
-for _command in (*NOUNS, key, *credentials.COMMANDS, *access.COMMANDS, *sessions.COMMANDS, me):
+for _command in (
+    *NOUNS,
+    key,
+    *credentials.COMMANDS,
+    *access.COMMANDS,
+    *documents.COMMANDS,
+    *sessions.COMMANDS,
+    me,
+):
     main.add_command(_command)

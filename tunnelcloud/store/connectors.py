@@ -28,6 +28,8 @@ CONNECTORS = Aggregate(
         "certificate_expires_before": before(table.c.certificate_expires_at),
     },
     sorts={"name": table.c.name},
+    # Its links serve the site they were attached to.
+    fixed=frozenset({"id", "created_at", "site_id"}),
 )
 
 get = CONNECTORS.get

@@ -6,6 +6,8 @@ what to do; none holds a secret or a database's address.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class StoreError(Exception):
     """Anything the store refuses or can't do."""
@@ -39,6 +41,17 @@ class InvalidReference(StoreError):
         self.field = field
         self.kind = kind
         self.value = value
+
+
+class BadDocument(StoreError):
+    """A document can't be applied as it is.
+
+    :ivar faults: each place in it, as a path such as C{tunnels.db.site}, and what is wrong there.
+    """
+
+    def __init__(self, faults: Iterable[tuple[str, str]]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{path}: {message}" for path, message in self.faults))
 
 
 class Stale(StoreError):

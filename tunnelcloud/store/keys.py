@@ -46,6 +46,11 @@ def fingerprint_of(blob: bytes) -> str:
     return f"SHA256:{digest.rstrip('=')}"
 
 
+def fingerprint_of_text(public_key: str) -> str:
+    """Give the fingerprint of C{type base64}."""
+    return fingerprint_of(base64.b64decode(public_key.split(" ")[1]))
+
+
 def create(
     transaction: Transaction,
     *,
@@ -60,7 +65,7 @@ def create(
     :raise Conflict: it is somebody's key already.
     :raise InvalidReference: there is no such user.
     """
-    fingerprint = fingerprint_of(base64.b64decode(public_key.split(" ")[1]))
+    fingerprint = fingerprint_of_text(public_key)
     query = select(table.c.user_id).where(table.c.fingerprint == fingerprint)
     owner = transaction.connection.execute(query).scalar()
     if owner is not None:

@@ -134,6 +134,8 @@ def as_problem(failure: Failure) -> Problem | None:
         return problems.conflict(error.field or "name", str(error))
     if isinstance(error, errors.InvalidReference):
         return problems.invalid_field(error.field, str(error))
+    if isinstance(error, errors.BadDocument):
+        return problems.conflicts(error.faults)
     if isinstance(error, errors.BadCursor):
         return problems.invalid_field("cursor", str(error))
     if isinstance(error, errors.Stale):

@@ -83,10 +83,14 @@ _WORDINGS = {
 
 def invalid(errors: Iterable[FieldError]) -> Problem:
     """Make the answer to a body or a query whose fields can't be used."""
+    return _listing(HTTPStatus.UNPROCESSABLE_ENTITY, errors)
+
+
+def _listing(status: HTTPStatus, errors: Iterable[FieldError]) -> Problem:
     found = tuple(errors)
     listed = "; ".join(f"{error.field}: {error.message}" for error in found[:3])
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, listed + more, found)
+    return Problem(status, listed + more, found)
 
 
 def invalid_field(name: str, message: str) -> Problem:
@@ -101,7 +105,7 @@ def from_validation(error: ValidationError) -> Problem:
         return Problem(HTTPStatus.BAD_REQUEST, "the body is not JSON")
     return invalid(
         FieldError(
-            ".".join(str(part) for part in fault["loc"]) or "body",
+            ".".join(str(part) for part in fault["loc"] if part != "[key]") or "body",
             _message(fault["type"], fault["msg"]),
         )
         for fault in faults
@@ -128,7 +132,12 @@ def forbidden(detail: str) -> Problem:
 
 def conflict(name: str, message: str) -> Problem:
     """Make the answer to a change that what is there doesn't allow."""
-    return Problem(HTTPStatus.CONFLICT, f"{name}: {message}", [FieldError(name, message)])
+    return conflicts([(name, message)])
+
+
+def conflicts(faults: Iterable[tuple[str, str]]) -> Problem:
+    """Make the answer to a change that what is there doesn't allow in several places."""
+    return _listing(HTTPStatus.CONFLICT, (FieldError(name, text) for name, text in faults))
 
 
 def unauthorized(detail: str) -> Problem:

@@ -23,6 +23,7 @@ from tunnelcloud.web.resources.assignments import assignment_routes, member_rout
 from tunnelcloud.web.resources.connectors import connector_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.decisions import decision_routes
+from tunnelcloud.web.resources.documents import document_routes
 from tunnelcloud.web.resources.keys import key_routes
 from tunnelcloud.web.resources.objects import object_routes
 from tunnelcloud.web.resources.tokens import token_routes
@@ -58,6 +59,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             *api_token_routes(context),
             *activity_routes(context),
             *decision_routes(context),
+            *document_routes(context),
         )
     )
     return described

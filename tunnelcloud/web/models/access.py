@@ -21,6 +21,7 @@ from tunnelcloud.web.models.fields import (
     Words,
 )
 from tunnelcloud.web.models.objects import Tunnel, User
+from tunnelcloud.web.public_keys import read_public_key
 
 
 def _address(value: str) -> str:
@@ -31,6 +32,8 @@ def _address(value: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address), Field(max_length=64)]
+# What a rule of the domain's refuses at length would only be echoed at length.
+PublicKey = Annotated[str, AfterValidator(read_public_key), Field(min_length=1, max_length=16_384)]
 _Method = Annotated[Method, Field(strict=False)]
 
 
@@ -51,7 +54,7 @@ class Key(Shown):
 class NewKey(Body):
     """Registers a public key."""
 
-    public_key: Annotated[Text, Field(min_length=1, max_length=16_384)]
+    public_key: PublicKey
     title: Title = ""
     expires_at: Instant | None = None
 

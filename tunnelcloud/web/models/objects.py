@@ -33,10 +33,8 @@ from tunnelcloud.web.models.fields import (
 
 _Limit = Annotated[int, Field(ge=1, le=1_000_000)]
 _Seconds = Annotated[int, Field(ge=1, le=31_622_400)]
-_Offset = Annotated[int, Field(ge=-65534, le=65534)]
-_Methods = Annotated[
-    list[Annotated[Method, Field(strict=False)]], Field(min_length=1, max_length=2)
-]
+Offset = Annotated[int, Field(ge=-65534, le=65534)]
+Methods = Annotated[list[Annotated[Method, Field(strict=False)]], Field(min_length=1, max_length=2)]
 
 
 class Named(Shown):
@@ -152,7 +150,7 @@ class NewTunnel(NewNamed):
     site_id: Id
     target_address: Host
     target_ports: PortList
-    local_port_offset: _Offset = 0
+    local_port_offset: Offset = 0
     external_address: ExternalAddress | None = None
     enabled: bool = True
     icon: Icon = ""
@@ -165,7 +163,7 @@ class TunnelChange(NamedChange):
     site_id: Id = ""
     target_address: Host = ""
     target_ports: PortList = []
-    local_port_offset: _Offset = 0
+    local_port_offset: Offset = 0
     external_address: ExternalAddress | None = None
     enabled: bool = True
     icon: Icon = ""
@@ -237,7 +235,9 @@ class Policy(Named):
     max_token_sessions: int | None
 
 
-class _PolicyFields(Body):
+class PolicyFields(Body):
+    """What a policy says."""
+
     title: Title = ""
     source_networks: Annotated[list[Network], Field(max_length=256)] = []
     windows: Annotated[list[WeeklyWindow], Field(max_length=64)] = []
@@ -250,19 +250,19 @@ class _PolicyFields(Body):
     max_token_sessions: Annotated[int, Field(ge=1, le=8)] | None = None
 
     @model_validator(mode="after")
-    def _in_order(self) -> _PolicyFields:
+    def _in_order(self) -> PolicyFields:
         if self.valid_from and self.valid_until and self.valid_until <= self.valid_from:
             raise ValueError("valid_until must be after valid_from")
         return self
 
 
-class NewPolicy(_PolicyFields):
+class NewPolicy(PolicyFields):
     """Makes a policy."""
 
     name: Name
 
 
-class PolicyChange(_PolicyFields, Change):
+class PolicyChange(PolicyFields, Change):
     """Changes a policy."""
 
     name: Name = ""
@@ -296,7 +296,7 @@ class NewAssignment(Body):
 
     user_id: Id | None = None
     group_id: Id | None = None
-    methods: _Methods
+    methods: Methods
     policy_id: Id | None = None
 
     @model_validator(mode="after")
@@ -309,5 +309,5 @@ class NewAssignment(Body):
 class AssignmentChange(Change):
     """Changes the methods or the policy of an assignment."""
 
-    methods: _Methods = []
+    methods: Methods = []
     policy_id: Id | None = None

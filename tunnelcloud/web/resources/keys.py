@@ -17,7 +17,6 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.access import Key, KeyChange, NewKey
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import invalid_field
-from tunnelcloud.web.public_keys import BadPublicKey, read_public_key
 from tunnelcloud.web.resources.collection import expected_version, filters_of, item_of, page_of
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Item, Route
@@ -135,10 +134,6 @@ class _Keys:
     async def create(self, call: Call) -> Item:
         body = call.body_as(NewKey)
         owner = self.owner(call)
-        try:
-            public_key = read_public_key(body.public_key)
-        except BadPublicKey as error:
-            raise invalid_field("public_key", str(error)) from None
 
         def work(transaction: Transaction) -> entities.Key:
             users.get(transaction, owner)
@@ -146,7 +141,7 @@ class _Keys:
             return keys.create(
                 transaction,
                 user_id=owner,
-                public_key=public_key,
+                public_key=body.public_key,
                 title=body.title,
                 expires_at=body.expires_at,
             )

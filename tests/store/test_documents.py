@@ -1,0 +1,174 @@
+"""A configuration as a document: what it says is so afterwards, and nothing else is touched."""
+
+from datetime import UTC, datetime
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.material import BOTH, MovingClock, events_of, make_world, public_key
+from tunnelcloud.domain.entities import Method, PortRange, Role
+from tunnelcloud.domain.schedule import parse_window
+from tunnelcloud.store import documents, groups, keys, sites, tunnels, users
+from tunnelcloud.store.errors import BadDocument
+
+TUNNEL = {
+    "site": "paris",
+    "title": "",
+    "target_address": "10.0.0.5",
+    "target_ports": (PortRange(5432, 5432), PortRange(8000, 8010)),
+    "local_port_offset": 0,
+    "external_address": None,
+    "enabled": True,
+    "icon": "",
+    "description": "",
+}
+USER = {"title": "", "email": None, "role": Role.USER, "service": False, "blocked": False}
+POLICY = {
+    "title": "",
+    "source_networks": ("10.0.0.0/8",),
+    "windows": (parse_window("Mon-Fri 09:00-18:00 Europe/Paris"),),
+    "valid_from": None,
+    "valid_until": datetime(2027, 1, 1, tzinfo=UTC),
+    "max_session_seconds": None,
+    "idle_seconds": 600,
+    "max_channels": None,
+    "max_sessions": None,
+    "max_token_sessions": 4,
+}
+
+
+class DocumentContract:
+    def setUp(self):
+        super().setUp()
+        self.store = self.open(MovingClock())
+        self.world = self.store.write(make_world)
+
+    def apply(self, **document):
+        return [(step.action, step.path) for step in self.store.write(documents.apply, document)]
+
+    def refused(self, **document):
+        error = self.assertRaises(BadDocument, self.store.write, documents.apply, document)
+        return dict(error.faults)
+
+    def test_what_is_written_is_nothing_new(self):
+        before = self.store.read(documents.export)
+        self.assertEqual(self.apply(**before), [])
+        self.assertEqual(before["groups"]["dba"]["members"], ("alice",))
+
+    def test_onto_nothing_it_makes_all_there_was(self):
+        self.store.write(
+            keys.create, user_id=self.world.alice.id, public_key=public_key("a")[0], title="laptop"
+        )
+        self.apply(policies={"office": POLICY})
+        whole = self.store.read(documents.export)
+        self.store.write(sites.delete, self.world.site.id)
+        self.store.write(groups.delete, self.world.dba.id)
+        for person in (self.world.alice, self.world.bob):
+            self.store.write(users.delete, person.id)
+        self.assertGreater(len(self.apply(**whole)), 5)
+        self.assertEqual(self.store.read(documents.export), whole)
+        self.assertEqual(self.apply(**whole), [])
+
+    def test_only_what_differs_is_done_and_audited(self):
+        events = len(self.store.read(events_of))
+        done = self.store.write(
+            documents.apply, {"tunnels": {"db": {**TUNNEL, "title": "The database"}}}
+        )
+        self.assertEqual(
+            done,
+            [
+                documents.Step(
+                    "change",
+                    "tunnels.db",
+                    (documents.FieldChange("title", "", "The database"),),
+                )
+            ],
+        )
+        self.assertEqual(self.store.read(events_of)[events:], ["tunnel.changed"])
+        # Without a word about its assignments they stay.
+        whole = self.store.read(documents.export)
+        self.assertEqual(whole["tunnels"]["db"]["assignments"][0]["group"], "dba")
+
+    def test_lists_are_whole(self):
+        assigned = [{"user": "bob", "methods": frozenset({Method.KEY}), "policy": "office"}]
+        self.assertEqual(
+            self.apply(
+                policies={"office": POLICY},
+                groups={"dba": {"title": "", "members": ("bob",)}},
+                tunnels={"db": {**TUNNEL, "assignments": assigned}},
+            ),
+            [
+                ("create", "policies.office"),
+                ("create", "groups.dba.members.bob"),
+                ("delete", "groups.dba.members.alice"),
+                ("create", "tunnels.db.assignments.user bob"),
+                ("delete", "tunnels.db.assignments.group dba"),
+            ],
+        )
+        wider = [{**assigned[0], "methods": BOTH, "policy": None}]
+        self.assertEqual(
+            self.apply(tunnels={"db": {**TUNNEL, "assignments": wider}}),
+            [("change", "tunnels.db.assignments.user bob")],
+        )
+
+    def test_keys(self):
+        one, other = public_key("one")[0], public_key("other")[0]
+        entry = {"public_key": one, "title": "", "expires_at": None}
+        made = self.apply(users={"alice": {**USER, "email": "alice@example.com", "keys": (entry,)}})
+        self.assertEqual([action for action, _ in made], ["create"])
+        swapped = {**entry, "public_key": other}
+        done = self.apply(
+            users={"alice": {**USER, "email": "alice@example.com", "keys": (swapped,)}}
+        )
+        self.assertEqual([action for action, _ in done], ["create", "delete"])
+        self.assertEqual(self.apply(users={"alice": {**USER, "email": "alice@example.com"}}), [])
+        fault = self.refused(users={"bob": {**USER, "keys": (swapped,)}})
+        self.assertEqual(list(fault), ["users.bob.keys.0.public_key"])
+
+    def test_every_fault_at_once_and_nothing_done(self):
+        before = self.store.read(documents.export)
+        assigned = ({"user": "nobody", "methods": BOTH}, {"group": "dba", "methods": BOTH},
+                    {"group": "dba", "methods": BOTH})  # fmt: skip
+        faults = self.refused(
+            sites={"rome": {"title": ""}},
+            connectors={"rome-1": {"site": "romme", "title": ""}},
+            users={"carol": {**USER, "email": "ALICE@example.com".lower()}},
+            groups={"dba": {"title": "", "members": ("nobody",)}},
+            tunnels={"db": {**TUNNEL, "assignments": assigned}},
+        )
+        self.assertEqual(
+            faults,
+            {
+                "connectors.rome-1.site": "there is no site 'romme'",
+                "users.carol.email":
+                    "alice@example.com is a name of user alice already: choose another",
+                "groups.dba.members.0": "there is no user 'nobody'",
+                "tunnels.db.assignments.0.user": "there is no user 'nobody'",
+                "tunnels.db.assignments.2":
+                    "group dba is there twice: name both methods in one assignment",
+            },
+        )  # fmt: skip
+        self.assertEqual(self.store.read(documents.export), before)
+
+    def test_a_connector_stays_in_its_site(self):
+        self.apply(
+            sites={"rome": {"title": ""}}, connectors={"one": {"site": "paris", "title": ""}}
+        )
+        fault = self.refused(connectors={"one": {"site": "rome", "title": ""}})
+        self.assertEqual(list(fault), ["connectors.one.site"])
+
+    def test_a_reference_may_be_made_by_the_document(self):
+        made = self.apply(
+            sites={"rome": {"title": ""}},
+            tunnels={"web": {**TUNNEL, "site": "rome", "external_address": "web.example.com"}},
+        )
+        self.assertEqual(made, [("create", "sites.rome"), ("create", "tunnels.web")])
+        taken = self.refused(tunnels={"db": {**TUNNEL, "external_address": "web.example.com"}})
+        self.assertEqual(list(taken), ["tunnels.db.external_address"])
+        self.assertEqual(self.store.read(tunnels.external_addresses), ["web.example.com"])
+
+
+class SQLiteDocumentTests(DocumentContract, SQLiteCase):
+    pass
+
+
+class PostgresDocumentTests(DocumentContract, PostgresCase):
+    pass

@@ -1,0 +1,398 @@
+"""A configuration as one document: what it would change, that change, and what there is now.
+
+A document speaks of objects by their names, so that it means the same wherever it is applied.
+Objects that it doesn't name are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+from sqlalchemy import select
+
+from tunnelcloud.store import assignments, connectors, groups, keys, policies, sites, tunnels, users
+from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.errors import BadDocument, Conflict, InvalidReference, words
+from tunnelcloud.store.schema import group_members
+from tunnelcloud.store.transaction import Transaction
+
+Values = Mapping[str, Any]
+Document = Mapping[str, Mapping[str, Values]]
+"""The objects of each section by their names; their fields have the domain's values."""
+
+_MAX_FAULTS = 50
+
+
+@frozen
+class FieldChange:
+    """One field of an object: what it was, and what it becomes."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@frozen
+class Step:
+    """One thing that applying a document does.
+
+    :ivar action: C{create}, C{change} or C{delete}.
+    :ivar path: where in the document the object is.
+    """
+
+    action: str
+    path: str
+    fields: tuple[FieldChange, ...] = ()
+
+
+@frozen
+class _Section:
+    """One kind of object in a document.
+
+    :ivar references: fields that name an object of another section, and the column of its id.
+    :ivar dependents: the field with what hangs on an object.
+    """
+
+    aggregate: Aggregate[Any]
+    fields: tuple[str, ...]
+    create: Callable[..., Any]
+    update: Callable[..., Any]
+    references: Mapping[str, tuple[str, str]] = field(factory=dict)
+    dependents: str | None = None
+
+    def column(self, name: str) -> str:
+        """Give the column that a field of the document is kept in."""
+        return self.references[name][0] if name in self.references else name
+
+
+_POLICY_FIELDS = (
+    "title", "source_networks", "windows", "valid_from", "valid_until", "max_session_seconds",
+    "idle_seconds", "max_channels", "max_sessions", "max_token_sessions",
+)  # fmt: skip
+_TUNNEL_FIELDS = (
+    "site", "title", "target_address", "target_ports", "local_port_offset", "external_address",
+    "enabled", "icon", "description",
+)  # fmt: skip
+_SITE = {"site": ("site_id", "sites")}
+
+SECTIONS: Mapping[str, _Section] = {
+    "sites": _Section(sites.SITES, ("title",), sites.create, sites.update),
+    "connectors": _Section(
+        connectors.CONNECTORS, ("site", "title"), connectors.create, connectors.update, _SITE
+    ),
+    "policies": _Section(policies.POLICIES, _POLICY_FIELDS, policies.create, policies.update),
+    "users": _Section(
+        users.USERS,
+        ("title", "email", "role", "service", "blocked"),
+        users.create,
+        users.update,
+        dependents="keys",
+    ),
+    "groups": _Section(
+        groups.GROUPS, ("title",), groups.create, groups.update, dependents="members"
+    ),
+    "tunnels": _Section(
+        tunnels.TUNNELS,
+        _TUNNEL_FIELDS,
+        tunnels.create,
+        tunnels.update,
+        _SITE,
+        dependents="assignments",
+    ),
+}
+"""In the order in which they can be made: what is referred to comes first."""
+
+
+def apply(transaction: Transaction, document: Document) -> list[Step]:
+    """Make the objects that a document names what it says of them.
+
+    :return: what was done; nothing when all was so already.
+    :raise BadDocument: with each place where that can't be done; then nothing is.
+    """
+    applying = _Applying(transaction)
+    for section in SECTIONS:
+        for name, wanted in document.get(section, {}).items():
+            applying.apply(section, name, wanted)
+    if applying.faults:
+        raise BadDocument(applying.faults)
+    return applying.steps
+
+
+def export(transaction: Transaction) -> Document:
+    """Describe all there is, as L{apply} takes it."""
+    reading = _Reading(transaction)
+    found: dict[str, dict[str, Values]] = {}
+    for section, kind in SECTIONS.items():
+        query = kind.aggregate.select().order_by(kind.aggregate.table.c.name)
+        entities = [kind.aggregate.make(row) for row in transaction.connection.execute(query)]
+        found[section] = {
+            entity.name: {
+                **reading.described(section, entity),
+                **reading.dependents(section, entity.id),
+            }
+            for entity in entities
+        }
+    return found
+
+
+@define
+class _Reading:
+    """What there is, in a document's terms."""
+
+    transaction: Transaction
+    _names: dict[tuple[str, str], str] = field(factory=dict)
+
+    def described(self, section: str, entity: Any) -> dict[str, Any]:
+        kind = SECTIONS[section]
+        return {
+            name: self.name_of(kind.references[name][1], getattr(entity, kind.column(name)))
+            if name in kind.references
+            else getattr(entity, name)
+            for name in kind.fields
+        }
+
+    def dependents(self, section: str, object_id: str) -> dict[str, Any]:
+        if section == "groups":
+            return {"members": tuple(sorted(self.members(object_id)))}
+        if section == "tunnels":
+            return {"assignments": tuple(row for row, _ in self.assignments(object_id).values())}
+        if section == "users" and (found := self.keys(object_id)):
+            return {"keys": tuple(row for row, _ in found.values())}
+        return {}
+
+    def members(self, group_id: str) -> dict[str, str]:
+        query = (
+            select(users.USERS.table.c.name, users.USERS.table.c.id)
+            .join(group_members, group_members.c.user_id == users.USERS.table.c.id)
+            .where(group_members.c.group_id == group_id)
+        )
+        return {row.name: row.id for row in self.transaction.connection.execute(query)}
+
+    def assignments(self, tunnel_id: str) -> dict[str, tuple[dict[str, Any], str]]:
+        """Give a tunnel's assignments and their ids, by whom they are for."""
+        table = assignments.ASSIGNMENTS.table
+        query = assignments.ASSIGNMENTS.select().where(table.c.tunnel_id == tunnel_id)
+        found = {}
+        for row in self.transaction.connection.execute(query.order_by(table.c.id)):
+            one = assignments.ASSIGNMENTS.make(row)
+            shown: dict[str, Any] = {"methods": one.methods, "policy": None}
+            if one.policy_id is not None:
+                shown["policy"] = self.name_of("policies", one.policy_id)
+            if one.user_id is not None:
+                shown["user"] = self.name_of("users", one.user_id)
+            else:
+                shown["group"] = self.name_of("groups", str(one.group_id))
+            found[_whose(shown)] = shown, one.id
+        return dict(sorted(found.items()))
+
+    def keys(self, user_id: str) -> dict[str, tuple[dict[str, Any], str]]:
+        """Give a user's keys and their ids, by fingerprint."""
+        query = keys.KEYS.select().where(keys.KEYS.table.c.user_id == user_id)
+        found = {}
+        for row in self.transaction.connection.execute(query.order_by(keys.KEYS.table.c.id)):
+            key = keys.KEYS.make(row)
+            shown = {
+                "public_key": key.public_key, "title": key.title, "expires_at": key.expires_at
+            }  # fmt: skip
+            found[key.fingerprint] = shown, key.id
+        return found
+
+    def name_of(self, section: str, object_id: str) -> str:
+        if (section, object_id) not in self._names:
+            table = SECTIONS[section].aggregate.table
+            query = select(table.c.name).where(table.c.id == object_id)
+            found = self.transaction.connection.execute(query).scalar_one()
+            self._names[section, object_id] = found
+        return self._names[section, object_id]
+
+
+@define
+class _Applying:
+    """Does what a document says, step by step, and notes where that can't be done."""
+
+    transaction: Transaction
+    steps: list[Step] = field(factory=list)
+    faults: list[tuple[str, str]] = field(factory=list)
+    _ids: dict[tuple[str, str], str] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._reading = _Reading(self.transaction)
+
+    _reading: _Reading = field(init=False)
+
+    def apply(self, section: str, name: str, wanted: Values) -> None:
+        kind, path = SECTIONS[section], f"{section}.{name}"
+        columns = self._columns(section, path, wanted)
+        query = kind.aggregate.select().where(kind.aggregate.table.c.name == name)
+        row = self.transaction.connection.execute(query).first()
+        if columns is None:
+            return
+        if row is None:
+            entity = self._try(path, section, kind.create, self.transaction, name=name, **columns)
+            if entity is None:
+                return
+            self.steps.append(Step("create", path, _given(kind, wanted)))
+        else:
+            entity = kind.aggregate.make(row)
+            self._change(section, path, entity, wanted, columns)
+        if kind.dependents is not None and wanted.get(kind.dependents) is not None:
+            work: Mapping[str, Callable[[str, str, Any], None]]
+            work = {"keys": self._keys, "members": self._members, "assignments": self._assign}
+            work[kind.dependents](path, entity.id, wanted[kind.dependents])
+
+    def _change(
+        self, section: str, path: str, entity: Any, wanted: Values, columns: Values
+    ) -> None:
+        kind = SECTIONS[section]
+        before = self._reading.described(section, entity)
+        changes = tuple(
+            FieldChange(name, before[name], wanted[name])
+            for name in kind.fields
+            if before[name] != wanted[name]
+        )
+        if not changes:
+            return
+        values = {kind.column(one.field): columns[kind.column(one.field)] for one in changes}
+        if self._try(path, section, kind.update, self.transaction, entity.id, values) is not None:
+            self.steps.append(Step("change", path, changes))
+
+    def _columns(self, section: str, path: str, wanted: Values) -> dict[str, Any] | None:
+        """Put ids in place of names; None when one is nobody's."""
+        kind = SECTIONS[section]
+        found = {}
+        for name in kind.fields:
+            value = wanted[name]
+            if name in kind.references:
+                value = self._id_of(f"{path}.{name}", kind.references[name][1], value)
+            found[kind.column(name)] = value
+        return (
+            None if any(found[column] is None for column, _ in kind.references.values()) else found
+        )
+
+    def _id_of(self, path: str, section: str, name: str) -> str | None:
+        if (section, name) not in self._ids:
+            aggregate = SECTIONS[section].aggregate
+            query = select(aggregate.table.c.id).where(aggregate.table.c.name == name)
+            found = self.transaction.connection.execute(query).scalar()
+            if found is None:
+                self._fault(path, f"there is no {words(aggregate.kind)} {name!r}")
+                return None
+            self._ids[section, name] = found
+        return self._ids[section, name]
+
+    def _members(self, path: str, group_id: str, wanted: Sequence[str]) -> None:
+        present = self._reading.members(group_id)
+        for index, name in enumerate(wanted):
+            if name not in present:
+                user_id = self._id_of(f"{path}.members.{index}", "users", name)
+                if user_id is not None:
+                    groups.add_member(self.transaction, group_id, user_id)
+                    self.steps.append(Step("create", f"{path}.members.{name}"))
+        for name in sorted(present.keys() - set(wanted)):
+            groups.remove_member(self.transaction, group_id, present[name])
+            self.steps.append(Step("delete", f"{path}.members.{name}"))
+
+    def _assign(self, path: str, tunnel_id: str, wanted: Sequence[Values]) -> None:
+        present = self._reading.assignments(tunnel_id)
+        seen: set[str] = set()
+        for index, one in enumerate(wanted):
+            whose, at = _whose(one), f"{path}.assignments.{index}"
+            if whose in seen:
+                self._fault(at, f"{whose} is there twice: name both methods in one assignment")
+                continue
+            seen.add(whose)
+            columns = self._assignment_columns(at, one)
+            if columns is None:
+                continue
+            after = {"methods": one["methods"], "policy": one.get("policy")}
+            step_path = f"{path}.assignments.{whose}"
+            if whose not in present:
+                assignments.create(self.transaction, tunnel_id=tunnel_id, **columns)
+                self.steps.append(Step("create", step_path, _differing({}, after)))
+                continue
+            before, assignment_id = present[whose]
+            if changes := _differing(before, after):
+                values = {name: columns[name] for name in ("methods", "policy_id")}
+                assignments.update(self.transaction, assignment_id, values)
+                self.steps.append(Step("change", step_path, changes))
+        for whose in present.keys() - seen:
+            assignments.delete(self.transaction, present[whose][1])
+            self.steps.append(Step("delete", f"{path}.assignments.{whose}"))
+
+    def _assignment_columns(self, path: str, one: Values) -> dict[str, Any] | None:
+        columns: dict[str, Any] = {"methods": one["methods"], "policy_id": None}
+        for name, section in (("user", "users"), ("group", "groups"), ("policy", "policies")):
+            if one.get(name) is not None:
+                found = self._id_of(f"{path}.{name}", section, one[name])
+                if found is None:
+                    return None
+                columns[f"{name}_id"] = found
+        return columns
+
+    def _keys(self, path: str, user_id: str, wanted: Sequence[Values]) -> None:
+        present = self._reading.keys(user_id)
+        seen: set[str] = set()
+        for index, one in enumerate(wanted):
+            fingerprint = keys.fingerprint_of_text(one["public_key"])
+            step_path = f"{path}.keys.{fingerprint}"
+            at = f"{path}.keys.{index}"
+            if fingerprint in seen:
+                self._fault(f"{at}.public_key", "is there twice")
+                continue
+            seen.add(fingerprint)
+            after = {"title": one["title"], "expires_at": one["expires_at"]}
+            if fingerprint not in present:
+                made = self._try(
+                    at, "users", keys.create, self.transaction,
+                    user_id=user_id, public_key=one["public_key"], **after,
+                )  # fmt: skip
+                if made is not None:
+                    self.steps.append(Step("create", step_path, _differing({}, after)))
+                continue
+            before, key_id = present[fingerprint]
+            if changes := _differing(before, after):
+                keys.update(self.transaction, key_id, after)
+                self.steps.append(Step("change", step_path, changes))
+        for fingerprint in present.keys() - seen:
+            keys.delete(self.transaction, present[fingerprint][1])
+            self.steps.append(Step("delete", f"{path}.keys.{fingerprint}"))
+
+    def _try(
+        self, path: str, section: str, work: Callable[..., Any], *args: Any, **values: Any
+    ) -> Any:
+        """Do something; None, and a fault noted, when what is there is in the way."""
+        try:
+            return work(*args, **values)
+        except (Conflict, InvalidReference) as error:
+            columns = {column: name for name, (column, _) in SECTIONS[section].references.items()}
+            at = columns.get(error.field, error.field)
+            self._fault(f"{path}.{at}".rstrip("."), str(error))
+            return None
+
+    def _fault(self, path: str, message: str) -> None:
+        self.faults.append((path, message))
+        if len(self.faults) >= _MAX_FAULTS:
+            raise BadDocument(self.faults)
+
+
+def _whose(assignment: Values) -> str:
+    user = assignment.get("user")
+    return f"user {user}" if user is not None else f"group {assignment['group']}"
+
+
+def _given(kind: _Section, wanted: Values) -> tuple[FieldChange, ...]:
+    return _differing({}, {name: wanted[name] for name in kind.fields})
+
+
+def _differing(before: Values, after: Values) -> tuple[FieldChange, ...]:
+    """Compare fields; of what wasn't there, nothing and empty is no difference."""
+    return tuple(_differences(before, after))
+
+
+def _differences(before: Values, after: Values) -> Iterator[FieldChange]:
+    for name, value in after.items():
+        was = before.get(name)
+        if was != value and not (not before and value in ("", (), None)):
+            yield FieldChange(name, was, value)

@@ -1,0 +1,217 @@
+"""A whole configuration as one document: what `tunnelcloud apply` sends and `export` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.store.columns import plain
+from tunnelcloud.store.documents import Document as StoredDocument
+from tunnelcloud.store.documents import Step as StoredStep
+from tunnelcloud.web.models.access import PublicKey
+from tunnelcloud.web.models.fields import (
+    Body,
+    Description,
+    Email,
+    ExternalAddress,
+    Host,
+    Icon,
+    Instant,
+    Name,
+    PortList,
+    Shown,
+    Title,
+    UserName,
+)
+from tunnelcloud.web.models.objects import Methods, Offset, PolicyFields
+
+
+class SiteEntry(Body):
+    """A site of a document."""
+
+    title: Title = ""
+
+
+class ConnectorEntry(Body):
+    """A connector of a document."""
+
+    site: Name
+    title: Title = ""
+
+
+class KeyEntry(Body):
+    """A key of a user of a document."""
+
+    public_key: PublicKey
+    title: Title = ""
+    expires_at: Instant | None = None
+
+
+class UserEntry(Body):
+    """A user of a document; without C{keys} the user's keys stay as they are."""
+
+    title: Title = ""
+    email: Email | None = None
+    role: Annotated[Role, Field(strict=False)] = Role.USER
+    service: bool = False
+    blocked: bool = False
+    keys: Annotated[list[KeyEntry], Field(max_length=100)] | None = None
+
+
+class GroupEntry(Body):
+    """A group of a document, with all of its members."""
+
+    title: Title = ""
+    members: list[UserName] = []
+
+
+class AssignmentEntry(Body):
+    """Who may open a tunnel of a document."""
+
+    user: UserName | None = None
+    group: Name | None = None
+    methods: Methods
+    policy: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_entity(self) -> AssignmentEntry:
+        if (self.user is None) == (self.group is None):
+            raise ValueError("give either user or group")
+        return self
+
+
+class TunnelEntry(Body):
+    """A tunnel of a document, with all of its assignments."""
+
+    site: Name
+    target_address: Host
+    target_ports: PortList
+    title: Title = ""
+    local_port_offset: Offset = 0
+    external_address: ExternalAddress | None = None
+    enabled: bool = True
+    icon: Icon = ""
+    description: Description = ""
+    assignments: list[AssignmentEntry] = []
+
+
+def _once(names: object) -> object:
+    if isinstance(names, Mapping):
+        lowered = [str(name).lower() for name in names]
+        twice = next((name for name in names if lowered.count(str(name).lower()) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is there twice: case doesn't count in users' names")
+    return names
+
+
+class Document(Body):
+    """Objects by their names.  Those that aren't named here are left alone."""
+
+    sites: dict[Name, SiteEntry] = {}
+    connectors: dict[Name, ConnectorEntry] = {}
+    policies: dict[Name, PolicyFields] = {}
+    users: Annotated[dict[UserName, UserEntry], BeforeValidator(_once)] = {}
+    groups: dict[Name, GroupEntry] = {}
+    tunnels: dict[Name, TunnelEntry] = {}
+
+    def entries(self) -> StoredDocument:
+        """Give what the store works with: every field, lists as the tuples that entities have."""
+        return {
+            section: {name: _values(entry) for name, entry in getattr(self, section).items()}
+            for section in type(self).model_fields
+        }
+
+
+def _values(entry: Body) -> dict[str, Any]:
+    return {name: _plain(name, getattr(entry, name)) for name in type(entry).model_fields}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "methods":
+        return frozenset(value)
+    if isinstance(value, list):
+        return tuple(_values(one) if isinstance(one, Body) else one for one in value)
+    return value
+
+
+class ApplyQuery(BaseModel):
+    """How a document is to be applied."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dry_run: bool = Field(default=False, description="Only tell what would be done.")
+
+
+class FieldChanged(Shown):
+    """What a field was, and what it becomes."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class Step(Shown):
+    """One thing that is done; C{path} says where in the document."""
+
+    action: Literal["create", "change", "delete"]
+    path: str
+    fields: list[FieldChanged]
+
+
+class Applied(Shown):
+    """What was done, or would be; nothing when all was so already."""
+
+    dry_run: bool
+    steps: list[Step]
+
+
+def applied(steps: list[StoredStep], dry_run: bool) -> Applied:
+    """Show what applying a document did."""
+    return Applied(dry_run=dry_run, steps=[Step.model_validate(_shown(step)) for step in steps])
+
+
+def _shown(step: StoredStep) -> dict[str, Any]:
+    return {
+        "action": step.action,
+        "path": step.path,
+        "fields": [
+            {"field": one.field, "before": plain(one.before), "after": plain(one.after)}
+            for one in step.fields
+        ],
+    }
+
+
+def written(found: StoredDocument) -> dict[str, Any]:
+    """Write a document as it is sent, without what goes without saying: empty parts, defaults."""
+    sections = Document.model_fields
+    return {
+        section: {name: _brief(values) for name, values in found[section].items()}
+        for section in sections
+        if found[section]
+    }
+
+
+_UNSAID: Mapping[str, Any] = {
+    name: field.get_default(call_default_factory=True)
+    for entry in (TunnelEntry, UserEntry, GroupEntry, PolicyFields, AssignmentEntry, KeyEntry)
+    for name, field in entry.model_fields.items()
+    if not field.is_required()
+}
+"""What a field is when it is left out; alike in all entries that have one of this name."""
+
+
+def _brief(values: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {
+        name: [_brief(one) if isinstance(one, Mapping) else plain(one) for one in value]
+        if isinstance(value, tuple)
+        else plain(value)
+        for name, value in values.items()
+    }
+    return {
+        name: value
+        for name, value in shown.items()
+        if name not in _UNSAID or value != plain(_UNSAID[name])
+    }

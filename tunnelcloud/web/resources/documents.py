@@ -1,0 +1,73 @@
+"""The whole configuration at once: applied in one transaction, and written out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.store import documents
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.document import Applied, ApplyQuery, Document, applied, written
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
+
+
+def document_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for whole configurations."""
+    handlers = _Documents(context)
+    return [
+        Route(
+            "POST",
+            "/apply",
+            "apply",
+            "Make the objects that a document names what it says of them, all or none.",
+            ADMINS,
+            handlers.apply,
+            body=Document,
+            query=ApplyQuery,
+            answer=Applied,
+        ),
+        Route(
+            "GET",
+            "/export",
+            "export",
+            "Describe all that a document can, as apply takes it.",
+            READERS,
+            handlers.export,
+            answer=Document,
+        ),
+    ]
+
+
+class _NotMeant(Exception):
+    """Undoes a transaction that was only to show what it would do."""
+
+    def __init__(self, steps: list[documents.Step]) -> None:
+        super().__init__()
+        self.steps = steps
+
+
+@frozen
+class _Documents:
+    context: ApiContext
+
+    async def apply(self, call: Call) -> Applied:
+        wanted = call.body_as(Document).entries()
+        dry_run = call.query_as(ApplyQuery).dry_run
+
+        def work(transaction: Transaction) -> list[documents.Step]:
+            steps = documents.apply(transaction, wanted)
+            if dry_run:
+                raise _NotMeant(steps)
+            return steps
+
+        try:
+            steps = await self.context.acting(call).write(work)
+        except _NotMeant as would_be:
+            steps = would_be.steps
+        return applied(steps, dry_run)
+
+    async def export(self, call: Call) -> dict[str, Any]:
+        found = await self.context.store.read(documents.export)
+        return written(found)
