@@ -12,6 +12,8 @@ from tunnelcloud.domain.names import LOCAL_NAMES, is_address
 
 MAX_FORWARDS_OF_A_RANGE = 16
 LOCAL_ADDRESS = "127.0.0.1"
+FIRST_UNPRIVILEGED_PORT = 1024
+MAX_PORT = 65535
 _NONE_CHOSEN: Mapping[int, int] = {}
 
 
@@ -57,7 +59,34 @@ def forwarded_ports(tunnel: Tunnel) -> list[int]:
 def local_port(tunnel: Tunnel, port: int) -> int:
     """Say which local port stands for a target port; out of range the offset is left out."""
     shifted = port + tunnel.local_port_offset
-    return shifted if 1 <= shifted <= 65535 else port
+    return shifted if 1 <= shifted <= MAX_PORT else port
+
+
+def suggested_ports(tunnel: Tunnel, others: Sequence[Tunnel]) -> dict[int, int]:
+    """Choose the local port for each target port, so that a user's tunnels can be open at once.
+
+    The tunnel that was made first keeps its own ports; a later one that wants the same takes the
+    next that is free.  What is suggested stays the same until an earlier tunnel comes or goes.
+
+    :param others: the other tunnels of the same user.
+    """
+    next_after: dict[int, int] = {}
+    chosen: dict[int, int] = {}
+    everything = {one.id: one for one in [*others, tunnel]}
+    for one in sorted(everything.values(), key=lambda each: each.id):
+        chosen = {}
+        for port in forwarded_ports(one):
+            free = local_port(one, port)
+            passed = []
+            while free in next_after:
+                passed.append(free)
+                free = next_after[free]
+            chosen[port] = free
+            beyond = free + 1 if free < MAX_PORT else FIRST_UNPRIVILEGED_PORT
+            next_after.update(dict.fromkeys([*passed, free], beyond))
+        if one.id == tunnel.id:
+            break
+    return chosen
 
 
 def ssh_arguments(
@@ -69,6 +98,7 @@ def ssh_arguments(
     others: Sequence[Tunnel] = (),
     local_address: str = LOCAL_ADDRESS,
     local_ports: Mapping[int, int] = _NONE_CHOSEN,
+    key_file: str = "",
 ) -> list[str]:
     """Give the words of the ssh command that opens C{tunnel}.
 
@@ -76,10 +106,13 @@ def ssh_arguments(
     :param others: the user's other tunnels, to see whether the target address is ambiguous.
     :param local_ports: the local port that was chosen for a target port; what is not there takes
         L{local_port}.
+    :param key_file: where the private key is, if not where ssh looks by itself.
     """
     words = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]
     if method is Method.TOKEN:
         words += ["-o", "PubkeyAuthentication=no"]
+    elif key_file:
+        words += ["-i", key_file, "-o", "IdentitiesOnly=yes"]
     target = destination_host(tunnel, others)
     if is_address(target):
         target = bracketed(target)

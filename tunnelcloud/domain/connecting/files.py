@@ -1,0 +1,129 @@
+"""Texts to paste into a file or to keep as one, beside the plain ssh command."""
+
+from __future__ import annotations
+
+import json
+
+from tunnelcloud.domain.commands import bracketed
+from tunnelcloud.domain.connecting.quoting import ssh_config, systemd
+from tunnelcloud.domain.connecting.way import KEEP_ALIVE_SECONDS, Way
+from tunnelcloud.domain.entities import Method
+
+DEFAULT_KEY_FILE = "~/.ssh/id_ed25519"
+MASTER_MINUTES = 10
+
+
+def config_alias(way: Way) -> str:
+    """Name the tunnel in C{~/.ssh/config}: a name that no real host has."""
+    return f"{way.tunnel.name}.tunnel"
+
+
+def config_block(way: Way, *, windows: bool = False) -> str:
+    """Write the block for C{~/.ssh/config}.
+
+    A token opens one session: where there are control sockets (not on Windows) that session is
+    kept and shared by whatever else connects to the same name.
+    """
+    lines = [
+        ("HostName", way.host),
+        ("Port", str(way.port)),
+        ("User", ssh_config(way.login)),
+    ]
+    if way.method is Method.TOKEN:
+        lines.append(("PubkeyAuthentication", "no"))
+        if not windows:
+            lines += [
+                ("ControlMaster", "auto"),
+                ("ControlPath", "~/.ssh/tunnel-%C"),
+                ("ControlPersist", f"{MASTER_MINUTES}m"),
+            ]
+    elif way.key_file:
+        lines += [("IdentityFile", ssh_config(way.key_file)), ("IdentitiesOnly", "yes")]
+    lines += [("ExitOnForwardFailure", "yes"), ("ServerAliveInterval", str(KEEP_ALIVE_SECONDS))]
+    lines += [
+        (
+            "LocalForward",
+            f"{way.local_in_forward}:{forward.local} {way.target_in_forward}:{forward.port}",
+        )
+        for forward in way.forwards
+    ]
+    return "\n".join([f"Host {config_alias(way)}", *(f"    {key} {value}" for key, value in lines)])
+
+
+def plink_arguments(way: Way) -> list[str]:
+    """Give the words of the plink command; it knows the host by its fingerprints."""
+    words = ["plink", "-ssh", "-N", "-P", str(way.port), "-l", way.login]
+    if way.method is Method.TOKEN:
+        words.append("-noagent")
+    elif way.key_file:
+        words += ["-i", way.key_file]
+    for fingerprint in way.fingerprints:
+        words += ["-hostkey", fingerprint]
+    for forward in way.forwards:
+        local = f"{way.local_in_forward}:{forward.local}"
+        words += ["-L", f"{local}:{way.target_in_forward}:{forward.port}"]
+    return [*words, way.host]
+
+
+def unattended_arguments(way: Way) -> list[str]:
+    """Give the words of an ssh command that asks nobody: its key has no passphrase."""
+    _, *words = way.arguments()
+    if not way.key_file:
+        words = ["-i", DEFAULT_KEY_FILE, "-o", "IdentitiesOnly=yes", *words]
+    return ["ssh", "-o", "BatchMode=yes", *words]
+
+
+def autossh_arguments(way: Way) -> list[str]:
+    """Give the words of the autossh command, which relies on ssh's own keep-alive."""
+    return ["autossh", "-M", "0", *unattended_arguments(way)[1:]]
+
+
+def unit_name(way: Way) -> str:
+    """Name the file of the systemd unit."""
+    return f"tunnel-{way.tunnel.name}.service"
+
+
+def unit(way: Way) -> str:
+    """Write a unit of the user's own systemd, which starts ssh again whenever it ends."""
+    _, *words = unattended_arguments(way)
+    return f"""\
+# ~/.config/systemd/user/{unit_name(way)}
+# systemctl --user enable --now {unit_name(way)}
+# loginctl enable-linger    (keeps it running while you are logged out)
+[Unit]
+Description=Tunnel {way.tunnel.name} through {bracketed(way.host)}
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/usr/bin/{systemd(["ssh", *words])}
+Restart=always
+RestartSec=10
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def pgadmin_servers(way: Way) -> str:
+    """Write the file for pgAdmin's "Import/Export Servers".
+
+    Who logs in to the database is for its user to say: C{postgres} stands there until then.
+    """
+    with_key = way.method is Method.KEY
+    server: dict[str, object] = {
+        "Name": way.tunnel.title or way.tunnel.name,
+        "Group": "Servers",
+        "Host": way.target,
+        "Port": way.forwards[0].port,
+        "MaintenanceDB": "postgres",
+        "Username": "postgres",
+        "UseSSHTunnel": 1,
+        "TunnelHost": way.host,
+        "TunnelPort": str(way.port),
+        "TunnelUsername": way.tool_login,
+        "TunnelAuthentication": 1 if with_key else 0,
+        "TunnelKeepAlive": KEEP_ALIVE_SECONDS,
+    }
+    if with_key:
+        server["TunnelIdentityFile"] = way.key_file or DEFAULT_KEY_FILE
+    return json.dumps({"Servers": {"1": server}}, indent=2) + "\n"
