@@ -1,0 +1,96 @@
+"""What deleting an object would take with it: said before somebody does."""
+
+from __future__ import annotations
+
+from attrs import frozen
+from sqlalchemy import Column, ColumnElement, Table, func, select
+
+from tunnelcloud.store import schema
+from tunnelcloud.store.transaction import Transaction
+
+_assigned, _open, _members = schema.assignments, schema.channels, schema.group_members
+
+
+@frozen
+class Consequences:
+    """What goes with an object.
+
+    :ivar people: users who have something open through it now; in the case of a group or an
+        assignment another path may still allow it.
+    :ivar channels: what they have open.
+    :ivar sessions: sessions that are open, for a user.
+    :ivar objects: how many of what is deleted with it, by the noun.
+    :ivar in_use: assignments that forbid it.
+    """
+
+    people: int = 0
+    channels: int = 0
+    sessions: int = 0
+    objects: tuple[tuple[str, int], ...] = ()
+    in_use: int = 0
+
+
+def of_deleting(transaction: Transaction, kind: str, object_id: str) -> Consequences:
+    """Say what deleting an object would take with it.
+
+    :param kind: C{tunnel}, C{site}, C{connector}, C{user}, C{group}, C{policy} or C{assignment}.
+    """
+    people, channels = 0, 0
+    through = _through(kind, object_id)
+    if through is not None:
+        query = select(func.count(func.distinct(_open.c.user_id)), func.count()).where(
+            _open.c.closed_at.is_(None), through
+        )
+        people, channels = transaction.connection.execute(query).one()
+    sessions = 0
+    if kind == "user":
+        one = schema.sessions.c
+        sessions = _count(
+            transaction, schema.sessions, one.user_id == object_id, one.ended_at.is_(None)
+        )
+    objects = tuple(
+        (noun, count)
+        for noun, column in _BELONGINGS.get(kind, ())
+        if (count := _count(transaction, column.table, column == object_id))
+    )
+    in_use = 0
+    if kind == "policy":
+        in_use = _count(transaction, _assigned, _assigned.c.policy_id == object_id)
+    return Consequences(people, channels, sessions, objects, in_use)
+
+
+_BELONGINGS: dict[str, tuple[tuple[str, Column[str]], ...]] = {
+    "tunnel": (("assignment", _assigned.c.tunnel_id),),
+    "site": (("connector", schema.connectors.c.site_id), ("tunnel", schema.tunnels.c.site_id)),
+    "user": (("key", schema.keys.c.user_id), ("assignment", _assigned.c.user_id)),
+    "group": (("membership", _members.c.group_id), ("assignment", _assigned.c.group_id)),
+}
+
+
+def _through(kind: str, object_id: str) -> ColumnElement[bool] | None:
+    """Match the channels that an object lets through."""
+    if kind == "site":
+        of_site = select(schema.tunnels.c.id).where(schema.tunnels.c.site_id == object_id)
+        return _open.c.tunnel_id.in_(of_site)
+    if kind == "group":
+        members = select(_members.c.user_id).where(_members.c.group_id == object_id)
+        tunnels = select(_assigned.c.tunnel_id).where(_assigned.c.group_id == object_id)
+        return _open.c.user_id.in_(members) & _open.c.tunnel_id.in_(tunnels)
+    if kind == "assignment":
+        this = _assigned.c.id == object_id
+        members = select(_members.c.user_id).join(
+            _assigned, _assigned.c.group_id == _members.c.group_id
+        )
+        users = select(_assigned.c.user_id).where(this, _assigned.c.user_id.is_not(None))
+        tunnels = select(_assigned.c.tunnel_id).where(this)
+        return _open.c.tunnel_id.in_(tunnels) & (
+            _open.c.user_id.in_(users) | _open.c.user_id.in_(members.where(this))
+        )
+    column = {"tunnel": _open.c.tunnel_id, "connector": _open.c.connector_id,
+              "user": _open.c.user_id}.get(kind)  # fmt: skip
+    return None if column is None else column == object_id
+
+
+def _count(transaction: Transaction, table: Table, *conditions: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(table).where(*conditions)
+    return int(transaction.connection.execute(query).scalar_one())
