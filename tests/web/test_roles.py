@@ -20,6 +20,9 @@ class RoleTests(ApiTestCase):
         self.assertGreater(len(self.table.routes), 60)
         for route in self.table.routes:
             for role in [None, *Role]:
+                if route.name == "sign_out":
+                    # It ends the token it is called with: see test_access.
+                    continue
                 body = {} if route.body is not None else None
                 address = f"/api/v1{some_address(route.path)}"
                 answer = self.ask(route.method, address, body, role=role)

@@ -50,6 +50,17 @@ def invite(connection: Connection, name: str, as_json: bool) -> None:
         )
 
 
+@user.command("reset-second-factor")
+@click.argument("name", metavar="USER")
+@json_option
+@pass_connection
+def reset_second_factor(connection: Connection, name: str, as_json: bool) -> None:
+    """Remove the second factor of a user who lost it; the password alone signs in then."""
+    api = connection.open()
+    api.send("DELETE", f"users/{api.resolve_id('user', name)}/second-factor")
+    report_done(f"removed the second factor of {name}", as_json)
+
+
 def _set_blocked(connection: Connection, name: str, as_json: bool, blocked: bool) -> None:
     api = connection.open()
     path = f"users/{api.resolve_id('user', name)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from attrs import field, frozen
@@ -32,6 +32,14 @@ class Role(enum.StrEnum):
     USER = "user"
 
 
+class LinkBy(enum.StrEnum):
+    """By what somebody who comes from an identity provider is found to be a user already."""
+
+    NOTHING = "nothing"
+    EMAIL = "email"
+    NAME = "name"
+
+
 ID_PREFIXES = {
     "site": "sit",
     "connector": "con",
@@ -49,6 +57,7 @@ ID_PREFIXES = {
     "event": "evt",
     "invitation": "inv",
     "web_session": "web",
+    "identity_provider": "idp",
 }
 
 
@@ -232,6 +241,32 @@ class ApiToken:
     user_id: str | None = None
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
+
+
+@frozen
+class IdentityProvider:
+    """An OpenID provider that vouches for people; its client secret is kept apart.
+
+    :ivar issuer: its identifier, an https URL; what it publishes about itself is found below it.
+    :ivar name_claim: the claim that names the user; without it the e-mail's local part does.
+    :ivar groups_claim: the claim that lists groups; empty for none.
+    :ivar group_map: the group here that stands for a value of that claim.
+    :ivar create_users: whether somebody unknown becomes a user at their first sign-in.
+    """
+
+    id: str
+    name: str
+    title: str
+    created_at: datetime
+    issuer: str
+    client_id: str
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    name_claim: str = "preferred_username"
+    groups_claim: str = ""
+    group_map: Mapping[str, str] = field(factory=dict)
+    create_users: bool = False
+    link_by: LinkBy = LinkBy.NOTHING
+    enabled: bool = True
 
 
 @frozen

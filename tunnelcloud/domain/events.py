@@ -55,9 +55,13 @@ CATALOGUE: Mapping[str, EventKind] = {
             "A forwarded connection is over.",
             ("channel_id", "destination", "port", "reason", "bytes_to_target", "bytes_from_target"),
         ),
-        EventKind("web_login.succeeded", "Somebody signed in to the portal.", ("method",)),
         EventKind(
-            "web_login.refused", "A sign-in to the portal was refused.", ("login_name", "reason")
+            "web_login.succeeded", "Somebody signed in to the portal.", ("method", "provider")
+        ),
+        EventKind(
+            "web_login.refused",
+            "A sign-in to the portal was refused.",
+            ("login_name", "reason", "provider"),
         ),
         EventKind("web_login.ended", "A portal sign-in was ended.", ("reason",)),
         EventKind("token.created", "A one-time token was made.", ("token_id", "sessions")),
@@ -91,6 +95,7 @@ CATALOGUE: Mapping[str, EventKind] = {
                 ("policy", "a"),
                 ("key", "a"),
                 ("api_token", "an"),
+                ("identity_provider", "an"),
             ]
             for verb in ("created", "changed", "deleted")
         ),
@@ -103,6 +108,23 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind("user.invited", "A one-time link to set a password was made.", _CHANGE),
         EventKind("user.password_set", "A user set a password.", ()),
+        EventKind("user.second_factor_added", "A user confirmed a second factor.", ()),
+        EventKind(
+            "user.second_factor_removed",
+            "A second factor was removed, by its user or an administrator.",
+            (),
+        ),
+        EventKind(
+            "user.recovery_codes_made", "A user made recovery codes; those before ended.", ()
+        ),
+        EventKind("user.recovery_code_used", "A recovery code was used up.", ("left",)),
+        EventKind(
+            "identity.linked",
+            "Somebody whom an identity provider vouches for became a user's identity.",
+            ("provider", "subject", "by"),
+        ),
+        EventKind("device_login.allowed", "A user let a command line in.", ("client", "from")),
+        EventKind("device_login.denied", "A user kept a command line out.", ("client", "from")),
     ]
 }
 

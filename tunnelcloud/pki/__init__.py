@@ -31,16 +31,28 @@ from tunnelcloud.pki.private_files import (
     write_atomically,
 )
 from tunnelcloud.pki.requests import make_request, new_private_key
+from tunnelcloud.pki.sealing import (
+    SEALING_KEY_FILE,
+    BadSealingKey,
+    CannotUnseal,
+    Sealer,
+    load_or_create_sealer,
+    passing_sealer,
+)
 
 __all__ = [
+    "SEALING_KEY_FILE",
     "BadAuthority",
     "BadCertificateRequest",
     "BadHostKey",
+    "BadSealingKey",
+    "CannotUnseal",
     "CertificateAuthority",
     "ExposedPrivateFile",
     "HostKey",
     "IssuedCertificate",
     "NotAConnectorCertificate",
+    "Sealer",
     "UnreadablePrivateFile",
     "UntrustedPod",
     "certificate_pin",
@@ -49,8 +61,10 @@ __all__ = [
     "known_hosts_line",
     "load_or_create_authority",
     "load_or_create_host_keys",
+    "load_or_create_sealer",
     "make_request",
     "new_private_key",
+    "passing_sealer",
     "public_key_fingerprint",
     "read_private",
     "write_atomically",

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from attrs import frozen
+from twisted.logger import Logger
 
 from tunnelcloud import __version__
 from tunnelcloud.daemon import CannotServe
@@ -18,14 +19,18 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.tokens import hash_secret, new_api_token
 from tunnelcloud.pki import (
+    SEALING_KEY_FILE,
     BadAuthority,
     BadHostKey,
+    BadSealingKey,
     CertificateAuthority,
     ExposedPrivateFile,
     HostKey,
+    Sealer,
     UnreadablePrivateFile,
     load_or_create_authority,
     load_or_create_host_keys,
+    load_or_create_sealer,
     write_atomically,
 )
 from tunnelcloud.pod.audit_log import write_audit_lines
@@ -34,6 +39,7 @@ from tunnelcloud.store import api_tokens, authority, pods
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError
 
+_log = Logger()
 ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105  (a file's name)
 
 
@@ -48,6 +54,7 @@ class Foundation:
     pod_id: str
     ssh_address: PublicAddress
     connectors_address: PublicAddress
+    sealer: Sealer
 
 
 def lay_foundation(
@@ -65,9 +72,16 @@ def lay_foundation(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         ours = load_or_create_authority(directory, datetime.now(UTC))
         host_keys = load_or_create_host_keys(directory)
+        sealer = load_or_create_sealer(directory)
     except OSError as error:
         raise CannotServe(f"{directory}: can't be used as state_directory: {error}") from None
-    except (BadAuthority, BadHostKey, ExposedPrivateFile, UnreadablePrivateFile) as error:
+    except (
+        BadAuthority,
+        BadHostKey,
+        BadSealingKey,
+        ExposedPrivateFile,
+        UnreadablePrivateFile,
+    ) as error:
         raise CannotServe(str(error)) from None
     ssh_address = settings.ssh.public_address or PublicAddress(own_host, listening("ssh"))
     connectors_address = settings.connectors.public_address or PublicAddress(
@@ -86,6 +100,12 @@ def lay_foundation(
             )
             for key in host_keys
         )
+        if store.write(authority.keep_first, "sealing key mark", sealer.mark) != sealer.mark:
+            _log.warn(
+                "{file} is not the one that other pods of this database have: second factors and "
+                "sign-in providers don't work here. Copy theirs, and start again.",
+                file=str(directory / SEALING_KEY_FILE),
+            )
         pod = store.write(
             pods.register,
             name=settings.name,
@@ -105,6 +125,7 @@ def lay_foundation(
         pod_id=pod.id,
         ssh_address=ssh_address,
         connectors_address=connectors_address,
+        sealer=sealer,
     )
 
 

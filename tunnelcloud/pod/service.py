@@ -156,6 +156,7 @@ class PodService(Service):
                 live=self.live,
                 web_url=self.web_url,
                 clock=reactor,
+                sealer=foundation.sealer,
                 token_lifetime=settings.tokens.lifetime,
             ),
             version=__version__,

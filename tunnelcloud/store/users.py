@@ -17,7 +17,7 @@ from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.errors import Conflict
-from tunnelcloud.store.schema import group_members, user_names, web_sessions
+from tunnelcloud.store.schema import group_members, sign_in_steps, user_names, web_sessions
 from tunnelcloud.store.schema import users as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -149,10 +149,13 @@ def password_hash(transaction: Transaction, user_id: str) -> str | None:
     return found
 
 
-def set_password(transaction: Transaction, user_id: str, hashed: str) -> User:
+def set_password(
+    transaction: Transaction, user_id: str, hashed: str, *, staying: str | None = None
+) -> User:
     """Set a password; whoever is signed in to the portal as this user is signed out.
 
     :param hashed: in PHC form.
+    :param staying: the sign-in that sets it, and goes on.
     :raise NotFound: there is no such user.
     """
     user = USERS.lock(transaction, user_id)
@@ -162,7 +165,13 @@ def set_password(transaction: Transaction, user_id: str, hashed: str) -> User:
         .values(password_hash=hashed, password_set_at=transaction.now())
     )
     transaction.connection.execute(
-        delete_rows(web_sessions).where(web_sessions.c.user_id == user_id)
+        delete_rows(web_sessions).where(
+            web_sessions.c.user_id == user_id, web_sessions.c.id.is_distinct_from(staying)
+        )
+    )
+    # A password that was right before is not half of a sign-in any more.
+    transaction.connection.execute(
+        delete_rows(sign_in_steps).where(sign_in_steps.c.user_id == user_id)
     )
     transaction.audit(AuditEvent("user.password_set", user_id=user.id, user_name=user.name))
     return user

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from attrs import frozen
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import AuditEvent
@@ -28,6 +28,8 @@ class WebSession:
     last_seen_at: datetime
     source_ip: str
     user_agent: str
+    method: str
+    provider_id: str | None = None
 
 
 WEB_SESSIONS = Aggregate(
@@ -50,11 +52,13 @@ def create(
     method: str,
     source_ip: str,
     user_agent: str,
+    provider_id: str | None = None,
 ) -> WebSession:
     """Keep a new sign-in.
 
     :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
     :param method: how they proved who they are, such as C{password}.
+    :param provider_id: who vouched for them; the sign-in ends with that provider.
     :raise NotFound: there is no such user.
     """
     user = users.get(transaction, user_id)
@@ -67,6 +71,8 @@ def create(
             "last_seen_at": now,
             "source_ip": source_ip,
             "user_agent": user_agent,
+            "method": method,
+            "provider_id": provider_id,
         },
         {"secret_hash": secret_hash},
     )
@@ -117,6 +123,20 @@ def end(transaction: Transaction, session_id: str, *, reason: str) -> bool:
     transaction.connection.execute(delete(table).where(table.c.id == session_id))
     transaction.audit(_event("web_login.ended", user, session.source_ip, reason=reason))
     return True
+
+
+def end_others(transaction: Transaction, user_id: str, *, but: str, reason: str) -> int:
+    """End all sign-ins of a user but one; say how many."""
+    others = select(table.c.id).where(table.c.user_id == user_id, table.c.id != but)
+    ended = [row[0] for row in transaction.connection.execute(others)]
+    return sum(end(transaction, session_id, reason=reason) for session_id in ended)
+
+
+def end_through(transaction: Transaction, provider_id: str, *, reason: str) -> int:
+    """End all sign-ins that a provider vouched for; say how many."""
+    through = select(table.c.id).where(table.c.provider_id == provider_id)
+    ended = [row[0] for row in transaction.connection.execute(through)]
+    return sum(end(transaction, session_id, reason=reason) for session_id in ended)
 
 
 def forget_expired(transaction: Transaction) -> int:

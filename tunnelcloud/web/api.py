@@ -22,6 +22,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tunnelcloud.domain.entities import Role
+from tunnelcloud.pki import CannotUnseal
 from tunnelcloud.store import errors
 from tunnelcloud.web import problems
 from tunnelcloud.web.limits import MAX_BODY, REQUEST_SECONDS
@@ -140,6 +141,8 @@ def as_problem(failure: Failure) -> Problem | None:
         return problems.invalid_field("cursor", str(error))
     if isinstance(error, errors.Stale):
         return Problem(HTTPStatus.PRECONDITION_FAILED, str(error))
+    if isinstance(error, CannotUnseal):
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     if isinstance(error, errors.StoreUnavailable | defer.TimeoutError):
         text = "the pod can't answer at the moment: try again shortly"
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers={"Retry-After": "5"})

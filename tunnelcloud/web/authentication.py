@@ -60,7 +60,6 @@ class BearerAuthenticator:
                 lambda failure: self._log.failure("A token's use was not recorded", failure)
             )
         if user is None:
-            return Caller(token.id, token.title or "API token", token.role)
-        return Caller(
-            user.id, user.name, min(token.role, user.role, key=RANKS.__getitem__), user.id
-        )
+            return Caller(token.id, token.title or "API token", token.role, None, token.id)
+        role = min(token.role, user.role, key=RANKS.__getitem__)
+        return Caller(user.id, user.name, role, user.id, token.id)

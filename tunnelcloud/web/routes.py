@@ -36,12 +36,14 @@ class Caller:
 
     :ivar id: of the API token or the user; with C{name} it is the actor of audit events.
     :ivar user_id: the user this is, or None for a token that stands for nobody.
+    :ivar api_token_id: the token that was shown; None for somebody in the portal.
     """
 
     id: str
     name: str
     role: Role
     user_id: str | None = None
+    api_token_id: str | None = None
 
 
 @frozen

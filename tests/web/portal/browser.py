@@ -84,6 +84,9 @@ class Browser:
         self.case.assertEqual(answer.status, status, answer.body)
         return answer
 
+    def get_status(self, path):
+        return self.ask("GET", path).status
+
     def send(self, path, changes=(), action=None, status=303):
         """Load a page, fill in the form with an action (or the last), and send it."""
         page = self.get(path).body.decode()

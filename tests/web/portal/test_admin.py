@@ -193,6 +193,8 @@ class EveryPageTests(PortalTestCase):
             "session_id": "ses_" + "0" * 26,
             "assignment_id": "asg_" + "0" * 26,
             "secret": "tcl_x",
+            "web_session_id": "web_" + "0" * 26,
+            "api_token_id": "api_" + "0" * 26,
         }
 
     def test_every_page_for_every_role(self):
@@ -214,6 +216,8 @@ class EveryPageTests(PortalTestCase):
                     self.assertEqual(answer.status, 303, told)
                 elif role not in page.roles:
                     self.assertEqual(answer.status, 403, told)
+                elif path == "/account/second-factor":
+                    self.assertEqual(answer.status, 303, told)
                 elif path.startswith("/applications/"):
                     self.assertEqual(answer.status, 200 if role is Role.USER else 404, told)
                 else:

@@ -106,7 +106,9 @@ class PortalResource(Resource):
             cookies.keep_form(secret)
         if signed_in is not None and not page.anonymous and signed_in.user.role not in page.roles:
             raise forbidden("this page is for administrators: ask one of them")
-        visit = evolve(visit, params=params, signed_in=signed_in, csrf=csrf_of(secret))
+        visit = evolve(
+            visit, params=params, signed_in=signed_in, csrf=csrf_of(secret), step=cookies.step()
+        )
         return self._show(request, cookies, visit, await page.handler(visit))
 
     def _find(self, method: str, path: str) -> tuple[Page, dict[str, str]]:
@@ -148,6 +150,8 @@ class PortalResource(Resource):
                 cookies.keep_form("")
             if reply.note:
                 cookies.keep_note(reply.note)
+            if reply.step is not None:
+                cookies.keep_step(reply.step)
             request.setResponseCode(HTTPStatus.SEE_OTHER)
             request.setHeader("Location", reply.location)
             return b""

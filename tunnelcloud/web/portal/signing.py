@@ -31,6 +31,7 @@ _SESSION = "tunnelcloud"
 _FORM = "tunnelcloud-form"
 _NOTE = "tunnelcloud-note"
 _MAX_NOTE = 500
+_STEP = "tunnelcloud-step"
 
 
 @frozen
@@ -51,6 +52,10 @@ class Cookies:
         """Give the secret behind the forms of a visitor who isn't signed in."""
         return self._get(_FORM)
 
+    def step(self) -> str:
+        """Give the secret of a sign-in that is half done; empty without one."""
+        return self._get(_STEP)
+
     def keep_session(self, secret: str) -> None:
         """Keep the secret of a sign-in as long as the browser runs; empty forgets it."""
         self._set(_SESSION, secret)
@@ -70,6 +75,10 @@ class Cookies:
             return ""
         self._set(_NOTE, "")
         return unquote_plus(value.decode("ascii", "replace"))[:_MAX_NOTE]
+
+    def keep_step(self, secret: str) -> None:
+        """Keep the secret of a sign-in that is half done; empty forgets it."""
+        self._set(_STEP, secret)
 
     def _name(self, name: str) -> str:
         return f"__Host-{name}" if self.secure else name

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.operations import Operations
 from tunnelcloud.web.portal.pages.access import access_pages
+from tunnelcloud.web.portal.pages.account import account_pages
 from tunnelcloud.web.portal.pages.admin import admin_pages
 from tunnelcloud.web.portal.pages.applications import application_pages
+from tunnelcloud.web.portal.pages.invitations import invitation_pages
 from tunnelcloud.web.portal.pages.objects import object_pages
 from tunnelcloud.web.portal.pages.own import own_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
@@ -23,11 +26,14 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
     :param table: the API's operations, which pages use as clients of the API do.
     """
     passwords = Passwords(context.store.reactor, context.random)
+    attempts = SignInAttempts(context.clock)
     operations = Operations(table)
     return [
-        *sign_in_pages(context, passwords),
+        *sign_in_pages(context, passwords, attempts),
+        *invitation_pages(context, passwords),
         *application_pages(context, operations),
         *own_pages(context, operations),
+        *account_pages(context, operations, passwords, attempts),
         *admin_pages(context, operations),
         *access_pages(operations),
         *object_pages(operations),

@@ -33,6 +33,7 @@ class Visit:
 
     :ivar address: as it was asked for, with its query.
     :ivar csrf: what forms on the page are to send back.
+    :ivar step: the secret of a sign-in that is half done; empty without one.
     :ivar cannot_work: whether the browser is going to withhold our cookies.
     """
 
@@ -44,6 +45,7 @@ class Visit:
     query: Mapping[str, str] = field(factory=dict)
     form: Mapping[str, tuple[str, ...]] = field(factory=dict)
     user_agent: str = ""
+    step: str = ""
     signed_in: SignedIn | None = None
 
     @property
@@ -78,11 +80,13 @@ class Moved:
 
     :ivar session: the secret of a sign-in to keep in the browser; empty forgets the one there.
     :ivar note: what was done, for the page that comes next.
+    :ivar step: the secret of a sign-in that is half done, likewise.
     """
 
     location: str
     session: str | None = None
     note: str = ""
+    step: str | None = None
 
 
 Reply = Shown | Moved

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from attrs import frozen
 
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret
-from tunnelcloud.store import api_tokens, invitations, users
+from tunnelcloud.store import api_tokens, invitations, second_factors, users
 from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
@@ -21,11 +22,18 @@ from tunnelcloud.web.models.access import (
     Invitation,
     NewApiToken,
 )
-from tunnelcloud.web.problems import invalid_field
-from tunnelcloud.web.resources.collection import Kind, collection_routes
-from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.models.fields import Page, PageQuery
+from tunnelcloud.web.problems import invalid_field, not_found
+from tunnelcloud.web.resources.collection import (
+    Kind,
+    collection_routes,
+    filters_of,
+    page_of,
+    page_reader,
+)
+from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.resources.keys import check_expiry
-from tunnelcloud.web.routes import ADMINS, Call, Item, Route
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Route
 
 
 def _update(
@@ -85,6 +93,40 @@ def api_token_routes(context: ApiContext) -> list[Route]:
             answer=Invitation,
             status=HTTPStatus.CREATED,
         ),
+        Route(
+            "DELETE",
+            "/users/{user_id}/second-factor",
+            "reset_second_factor",
+            "Remove a user's second factor: the password alone signs them in.",
+            ADMINS,
+            handlers.reset_second_factor,
+        ),
+        Route(
+            "GET",
+            "/me/api-tokens",
+            "list_own_api_tokens",
+            "List the API tokens that stand for oneself, such as those of command lines.",
+            EVERYBODY,
+            handlers.list_own,
+            query=PageQuery,
+            answer=Page[ApiToken],
+        ),
+        Route(
+            "DELETE",
+            "/me/api-tokens/{api_token_id}",
+            "delete_own_api_token",
+            "Delete one of one's own API tokens.",
+            EVERYBODY,
+            handlers.delete_own,
+        ),
+        Route(
+            "DELETE",
+            "/me/api-token",
+            "sign_out",
+            "Delete the API token that this call is made with.",
+            EVERYBODY,
+            handlers.sign_out,
+        ),
     ]
 
 
@@ -121,6 +163,40 @@ class _Secrets:
             lifetime_seconds=self.context.invitation_lifetime,
         )
         return Invitation(url=self.context.invitation_url(secret), expires_at=made.expires_at)
+
+    async def reset_second_factor(self, call: Call) -> None:
+        user_id = call.params["user_id"]
+
+        def work(transaction: Transaction) -> None:
+            if not second_factors.remove(transaction, user_id):
+                raise not_found("the user has no second factor")
+
+        await self.context.acting(call).write(work)
+
+    async def list_own(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(PageQuery))
+        owner = own_user_id(call)
+        page = await self.context.store.read(
+            page_reader(api_tokens.list_page, sort="-created_at", user_id=owner, **filters)
+        )
+        return page_of(page, ApiToken.model_validate)
+
+    async def delete_own(self, call: Call) -> None:
+        owner = own_user_id(call)
+
+        def work(transaction: Transaction) -> None:
+            found = api_tokens.get(transaction, call.params["api_token_id"])
+            if found.user_id != owner:
+                raise NotFound("api_token", found.id)
+            api_tokens.delete(transaction, found.id)
+
+        await self.context.acting(call).write(work)
+
+    async def sign_out(self, call: Call) -> None:
+        token_id = call.who().api_token_id
+        if token_id is None:
+            raise invalid_field("", "this call is made with no API token")
+        await self.context.acting(call).write(api_tokens.delete, token_id)
 
 
 def _check_role(transaction: Transaction, body: NewApiToken) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 
+from tunnelcloud.pki import Sealer, passing_sealer
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Actor
 from tunnelcloud.web.interfaces import ILivePod
@@ -27,6 +28,7 @@ class ApiContext:
     :ivar join_token_lifetime: in seconds.
     :ivar invitation_lifetime: of links to set a password, in seconds.
     :ivar web_url: where people reach this listener, without a slash at the end.
+    :ivar sealer: of secrets that have to be read again.
     :ivar random: gives that many random bytes.
     :ivar tell_time: gives the time of day.
     """
@@ -38,6 +40,7 @@ class ApiContext:
     token_lifetime: int = 600
     join_token_lifetime: int = DAY
     invitation_lifetime: int = 3 * DAY
+    sealer: Sealer = field(factory=passing_sealer)
     random: Callable[[int], bytes] = field(default=os.urandom)
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
 

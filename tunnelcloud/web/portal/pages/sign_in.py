@@ -1,4 +1,4 @@
-"""Signing in and out, and the one-time links that let people choose a password."""
+"""Signing in, by password and by the code of a second factor, and out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from attrs import frozen
 
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.names import read_user_name
 from tunnelcloud.domain.tokens import hash_secret
-from tunnelcloud.store import users, web_sessions
-from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store import sign_in_steps, users
+from tunnelcloud.store.sign_in_steps import Awaited, SignInStep
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal import invitations
 from tunnelcloud.web.portal.attempts import SignInAttempts
-from tunnelcloud.web.portal.passwords import Passwords, UnusablePassword, check_new_password
-from tunnelcloud.web.portal.signing import IDLE_SECONDS, SignIns, new_secret
+from tunnelcloud.web.portal.entering import CODE_PAGE, Entry, begin_session, enter_by_password
+from tunnelcloud.web.portal.passwords import Passwords
+from tunnelcloud.web.portal.second_factor import Judged, Judgement, fault, judge
+from tunnelcloud.web.portal.signing import SignIns, new_secret
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS, EVERYBODY
@@ -26,16 +26,17 @@ from tunnelcloud.web.routes import ANONYMOUS, EVERYBODY
 _WRONG = "The name or the password is wrong."
 
 
-def sign_in_pages(context: ApiContext, passwords: Passwords) -> list[Page]:
+def sign_in_pages(
+    context: ApiContext, passwords: Passwords, attempts: SignInAttempts
+) -> list[Page]:
     """Make the rows of the page table for signing in and out."""
-    handlers = _SignIn(context, passwords, SignInAttempts(context.clock), SignIns(context))
-    invitation = "/invitation/{secret}"
+    handlers = _SignIn(context, passwords, attempts, SignIns(context))
     return [
         Page("GET", "/sign-in", ANONYMOUS, handlers.form),
         Page("POST", "/sign-in", ANONYMOUS, handlers.sign_in),
         Page("POST", "/sign-out", EVERYBODY, handlers.sign_out),
-        Page("GET", invitation, ANONYMOUS, handlers.invitation),
-        Page("POST", invitation, ANONYMOUS, handlers.accept),
+        Page("GET", CODE_PAGE, ANONYMOUS, handlers.code_form),
+        Page("POST", CODE_PAGE, ANONYMOUS, handlers.code),
     ]
 
 
@@ -92,92 +93,81 @@ class _SignIn:
         found = await self.context.store.read(_login, name)
         right = await self.passwords.verify(password, None if found is None else found[1])
         if found is None or not right:
-            await self.context.store.write(_refused, name, visit.source_ip)
+            await self.context.store.write(
+                _refused, name, visit.source_ip, "wrong name or password"
+            )
             return self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
         user, hashed = found
         secret = new_secret(self.context)
 
-        def work(transaction: Transaction) -> bool:
+        def work(transaction: Transaction) -> Entry | None:
             # Whoever was blocked, or got another password, while this one was compared: not them.
             if _login(transaction, name) != (user, hashed):
-                return False
-            self._begin(transaction, user, secret, visit, "password")
-            return True
+                return None
+            return enter_by_password(transaction, user, secret, visit, next_page, "password")
 
-        if not await self.context.store.write(work):
+        entry = await self.context.store.write(work)
+        if entry is None:
             return self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
         self.attempts.succeeded(name, visit.source_ip)
-        await self._end_former(visit)
-        return Moved(next_page, session=secret)
+        return await entry.reply(visit, self.sign_ins)
+
+    async def code_form(self, visit: Visit) -> Reply:
+        step = await self.context.store.read(_awaited, visit.step)
+        return Moved("/sign-in", step="") if step is None else _code_form()
+
+    async def code(self, visit: Visit) -> Reply:
+        secret = new_secret(self.context)
+
+        def work(transaction: Transaction) -> Judged | Entry:
+            step = _awaited(transaction, visit.step)
+            if step is None or step.user_id is None:
+                return Judged(Judgement.NOT_ASKED)
+            user = users.get(transaction, step.user_id)
+            judged = judge(transaction, self.context.sealer, user.id, visit.typed("code"))
+            if not judged.good:
+                _refused(transaction, user.name, visit.source_ip, "wrong code")
+                return judged
+            sign_in_steps.take(transaction, Awaited.CODE, hash_secret(visit.step))
+            how = "code" if judged.judgement is Judgement.CODE else "recovery code"
+            method, next_page = f"{step.content['method']} and {how}", step.content["next"]
+            return begin_session(transaction, user, secret, visit, next_page, method)
+
+        found = await self.context.store.write(work)
+        if isinstance(found, Entry):
+            return await found.reply(visit, self.sign_ins)
+        if found.judgement is Judgement.NOT_ASKED:
+            return Moved("/sign-in", step="")
+        return _code_form(found)
 
     async def sign_out(self, visit: Visit) -> Reply:
         await self.sign_ins.end(visit.who())
         return Moved("/sign-in", session="")
 
-    async def invitation(self, visit: Visit) -> Reply:
-        try:
-            _, user = await self.context.store.read(invitations.invited, visit.params["secret"])
-        except invitations.LinkIsOver:
-            return _over()
-        return self._choose(visit, user)
 
-    def _choose(self, visit: Visit, user: User | None, **errors: str) -> Shown:
-        values = {
-            "whose": None if user is None else user.name,
-            "name": visit.typed("name"),
-            "errors": errors,
-            "web_url": self.context.web_url,
-        }
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
-        return Shown("invitation.html", values, status)
-
-    async def accept(self, visit: Visit) -> Reply:
-        link = visit.params["secret"]
-        try:
-            _, user = await self.context.store.read(invitations.invited, link)
-        except invitations.LinkIsOver:
-            return _over()
-        name, password = visit.typed("name").strip(), visit.typed("password")
-        errors = _faults(None if user is not None else name, password, visit.typed("again"))
-        if errors:
-            return self._choose(visit, user, **errors)
-        hashed = await self.passwords.hash(password)
-        secret = new_secret(self.context)
-
-        def work(transaction: Transaction) -> None:
-            accepted = invitations.accept(transaction, link, name, hashed)
-            if not accepted.blocked:
-                self._begin(transaction, accepted, secret, visit, "invitation")
-
-        try:
-            await self.context.store.write(work)
-        except invitations.LinkIsOver:
-            return _over()
-        except Conflict as error:
-            return self._choose(visit, user, name=str(error))
-        await self._end_former(visit)
-        return Moved("/", session=secret)
-
-    def _begin(
-        self, transaction: Transaction, user: User, secret: str, visit: Visit, method: str
-    ) -> None:
-        web_sessions.create(
-            transaction,
-            user_id=user.id,
-            secret_hash=hash_secret(secret),
-            lifetime_seconds=IDLE_SECONDS,
-            method=method,
-            source_ip=visit.source_ip,
-            user_agent=visit.user_agent,
-        )
-
-    async def _end_former(self, visit: Visit) -> None:
-        """End the sign-in that this browser had: it keeps one."""
-        if visit.signed_in is not None:
-            await self.sign_ins.end(visit.signed_in)
+def _awaited(transaction: Transaction, secret: str) -> SignInStep | None:
+    """Find whose code is awaited; None when nobody's is, or they were blocked meanwhile."""
+    if not secret:
+        return None
+    step = sign_in_steps.peek(transaction, Awaited.CODE, hash_secret(secret))
+    if step is None or step.user_id is None or users.get(transaction, step.user_id).blocked:
+        return None
+    return step
 
 
-def _refused(transaction: Transaction, name: str, source_ip: str) -> None:
+def _code_form(judged: Judged | None = None) -> Shown:
+    if judged is None:
+        return Shown("sign_in_code.html", {"error": ""})
+    early = judged.judgement is Judgement.TOO_EARLY
+    return Shown(
+        "sign_in_code.html",
+        {"error": fault(judged)},
+        HTTPStatus.TOO_MANY_REQUESTS if early else HTTPStatus.UNPROCESSABLE_ENTITY,
+        {"Retry-After": str(judged.wait)} if early else {},
+    )
+
+
+def _refused(transaction: Transaction, name: str, source_ip: str, reason: str) -> None:
     user = users.find_login(transaction, name)
     transaction.audit(
         AuditEvent(
@@ -185,31 +175,6 @@ def _refused(transaction: Transaction, name: str, source_ip: str) -> None:
             user_id=None if user is None else user.id,
             user_name=None if user is None else user.name,
             source_ip=source_ip,
-            data={"login_name": name, "reason": "wrong name or password"},
+            data={"login_name": name, "reason": reason},
         )
     )
-
-
-def _faults(name: str | None, password: str, again: str) -> dict[str, str]:
-    errors = {}
-    if name is not None:
-        try:
-            read_user_name(name)
-        except ValueError as error:
-            errors["name"] = str(error)
-    try:
-        check_new_password(password)
-    except UnusablePassword as error:
-        errors["password"] = str(error)
-    if not errors and password != again:
-        errors["again"] = "the two are not the same"
-    return errors
-
-
-def _over() -> Shown:
-    values = {
-        "title": "This link is over",
-        "text": "It was used, has expired, or was replaced by a newer one. "
-        "Ask an administrator for another.",
-    }
-    return Shown("failed.html", values, HTTPStatus.GONE)

@@ -1,0 +1,44 @@
+"""Secrets sealed by a key of the state directory."""
+
+import stat
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tunnelcloud.pki import (
+    SEALING_KEY_FILE,
+    BadSealingKey,
+    CannotUnseal,
+    ExposedPrivateFile,
+    load_or_create_sealer,
+    passing_sealer,
+)
+
+
+class SealingTests(SynchronousTestCase):
+    def setUp(self):
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.path = self.directory / SEALING_KEY_FILE
+
+    def test_what_was_sealed_opens_after_a_restart(self):
+        sealed = load_or_create_sealer(self.directory).seal(b"canary", "of alice")
+        self.assertNotIn(b"canary", sealed)
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.assertEqual(load_or_create_sealer(self.directory).open(sealed, "of alice"), b"canary")
+
+    def test_it_opens_for_nothing_else(self):
+        sealer = passing_sealer()
+        sealed = sealer.seal(b"canary", "of alice")
+        self.assertNotEqual(sealed, sealer.seal(b"canary", "of alice"))
+        self.assertRaises(CannotUnseal, sealer.open, sealed, "of bob")
+        self.assertRaises(CannotUnseal, passing_sealer().open, sealed, "of alice")
+        for damaged in [b"", sealed[:10], sealed[:-1], sealed[:-1] + b"x"]:
+            self.assertRaises(CannotUnseal, sealer.open, damaged, "of alice")
+
+    def test_a_file_that_is_no_key(self):
+        self.path.write_bytes(b"short")
+        self.path.chmod(0o600)
+        self.assertRaises(BadSealingKey, load_or_create_sealer, self.directory)
+        self.path.chmod(0o644)
+        self.assertRaises(ExposedPrivateFile, load_or_create_sealer, self.directory)

@@ -1,0 +1,98 @@
+"""Secrets that have to be read again, sealed before they go into the database.
+
+The key is a file of the state directory: a copy of the database alone opens nothing.  What is
+sealed is bound to what it is for, so that no row's secret serves in another's place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import field, frozen
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tunnelcloud.pki.private_files import read_private, write_atomically
+
+SEALING_KEY_FILE = "sealing.key"
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_MARK_BYTES = 4
+
+
+class CannotUnseal(Exception):
+    """A sealed secret that this pod's key doesn't open."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this pod can't read secrets that another pod sealed: give all pods of one database "
+            f"the same {SEALING_KEY_FILE} in their state directories, and start them again"
+        )
+
+
+class BadSealingKey(Exception):
+    """The key's file doesn't hold a key."""
+
+
+@frozen
+class Sealer:
+    """Seals and opens secrets (AES-256-GCM).
+
+    :ivar random: gives that many random bytes.
+    """
+
+    _key: bytes = field(repr=False)
+    random: Callable[[int], bytes] = os.urandom
+
+    @property
+    def mark(self) -> bytes:
+        """A few bytes that tell keys apart and say nothing else of them."""
+        return hashlib.sha256(b"tunnelcloud sealing key" + self._key).digest()[:_MARK_BYTES]
+
+    def seal(self, secret: bytes, purpose: str) -> bytes:
+        """Seal a secret.
+
+        :param purpose: what it is for and whose; opening it takes the same.
+        """
+        nonce = self.random(_NONCE_BYTES)
+        return self.mark + nonce + AESGCM(self._key).encrypt(nonce, secret, purpose.encode("utf-8"))
+
+    def open(self, sealed: bytes, purpose: str) -> bytes:
+        """Give the secret back.
+
+        :raises CannotUnseal: it was sealed by another key, for something else, or is damaged.
+        """
+        mark, rest = sealed[:_MARK_BYTES], sealed[_MARK_BYTES:]
+        if mark != self.mark:
+            raise CannotUnseal
+        try:
+            return AESGCM(self._key).decrypt(
+                rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], purpose.encode("utf-8")
+            )
+        except (InvalidTag, ValueError):
+            raise CannotUnseal from None
+
+
+def passing_sealer() -> Sealer:
+    """Make a sealer whose key nobody keeps: what it sealed ends with it."""
+    return Sealer(os.urandom(_KEY_BYTES))
+
+
+def load_or_create_sealer(directory: Path) -> Sealer:
+    """Take the key of a state directory, made at the first start.
+
+    :raises OSError: the directory can't be used.
+    :raises BadSealingKey: the file holds something else.
+    """
+    path = directory / SEALING_KEY_FILE
+    try:
+        key = read_private(path)
+    except FileNotFoundError:
+        key = os.urandom(_KEY_BYTES)
+        write_atomically(path, key)
+    if len(key) != _KEY_BYTES:
+        raise BadSealingKey(f"{path} doesn't hold a key of {_KEY_BYTES} bytes: restore the file")
+    return Sealer(key)

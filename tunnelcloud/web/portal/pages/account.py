@@ -1,0 +1,282 @@
+"""One's own account: password, second factor, other sign-ins, command lines that are signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.domain.totp import (
+    SECRET_BYTES,
+    matching_step,
+    new_recovery_codes,
+    provisioning_uri,
+    read_recovery_code,
+    secret_text,
+)
+from tunnelcloud.store import second_factors, users, web_sessions
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import Conflict, NotFound
+from tunnelcloud.store.second_factors import SecondFactor
+from tunnelcloud.store.transaction import Actor, Transaction
+from tunnelcloud.web.portal.attempts import SignInAttempts
+from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.pages.invitations import faults_of_password
+from tunnelcloud.web.portal.passwords import Passwords
+from tunnelcloud.web.portal.second_factor import (
+    Judged,
+    Judgement,
+    fault,
+    judge,
+    purpose,
+    qr_code,
+    unsealed,
+)
+from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import EVERYBODY
+
+_ENROLMENT = timedelta(minutes=15)
+_SHOWN_SIGN_INS = 100
+_SECOND_FACTOR = "/account/second-factor"
+
+
+def account_pages(
+    context: ApiContext, operations: Operations, passwords: Passwords, attempts: SignInAttempts
+) -> list[Page]:
+    """Make the rows of the page table for one's own account."""
+    handlers = _Account(context, operations, passwords, attempts)
+    return [
+        Page("GET", "/account", EVERYBODY, handlers.account),
+        Page("POST", "/account/password", EVERYBODY, handlers.change_password),
+        Page("POST", _SECOND_FACTOR, EVERYBODY, handlers.begin_second_factor),
+        Page("GET", _SECOND_FACTOR, EVERYBODY, handlers.enrolment),
+        Page("POST", f"{_SECOND_FACTOR}/confirm", EVERYBODY, handlers.confirm_second_factor),
+        Page("POST", f"{_SECOND_FACTOR}/remove", EVERYBODY, handlers.remove_second_factor),
+        Page("POST", "/account/recovery-codes", EVERYBODY, handlers.renew_recovery_codes),
+        Page("POST", "/account/sign-ins/end-others", EVERYBODY, handlers.end_others),
+        Page("POST", "/account/sign-ins/{web_session_id}/end", EVERYBODY, handlers.end_one),
+        Page("POST", "/account/command-lines/{api_token_id}/end", EVERYBODY, handlers.end_command),
+    ]
+
+
+@frozen
+class _Found:
+    """What the page shows of the store."""
+
+    sign_ins: list[web_sessions.WebSession]
+    has_password: bool
+    second_factor: bool
+    recovery_codes_left: int
+
+
+def _find(transaction: Transaction, user_id: str) -> _Found:
+    now = transaction.now()
+    page = web_sessions.list_page(
+        transaction, user_id=user_id, sort="-created_at", limit=_SHOWN_SIGN_INS
+    )
+    return _Found(
+        [one for one in page.items if one.expires_at > now],
+        users.password_hash(transaction, user_id) is not None,
+        second_factors.is_confirmed(transaction, user_id),
+        second_factors.recovery_codes_left(transaction, user_id),
+    )
+
+
+def _pending(transaction: Transaction, user_id: str) -> SecondFactor | None:
+    """Find a second factor that waits to be confirmed."""
+    factor = second_factors.find(transaction, user_id)
+    if factor is None or factor.confirmed_at is not None:
+        return None
+    return factor if transaction.now() - factor.created_at < _ENROLMENT else None
+
+
+@frozen
+class _Account:
+    context: ApiContext
+    operations: Operations
+    passwords: Passwords
+    attempts: SignInAttempts
+
+    def _acting(self, visit: Visit) -> AsyncStore:
+        user = visit.who().user
+        return self.context.store.acting(Actor(user.name, user.id))
+
+    async def account(self, visit: Visit) -> Reply:
+        return await self._account(visit, {})
+
+    async def _account(
+        self, visit: Visit, errors: Mapping[str, str], status: int | None = None
+    ) -> Shown:
+        who = visit.who()
+        found = await self.context.store.read(_find, who.user.id)
+        values: dict[str, Any] = {
+            "errors": errors,
+            "web_url": self.context.web_url,
+            "has_password": found.has_password,
+            "second_factor": found.second_factor,
+            "recovery_codes_left": found.recovery_codes_left,
+            "sign_ins": [_shown(one, who.web_session_id) for one in found.sign_ins],
+            "command_lines": await self.operations.every(visit, "/me/api-tokens"),
+        }
+        if status is None:
+            status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
+        return Shown("account.html", values, status)
+
+    async def _password_fault(self, visit: Visit, user: User, password: str) -> str:
+        """Say what is wrong with the password that a change asks for; guesses are slowed."""
+        wait = ceil(self.attempts.begin(user.name, visit.source_ip))
+        if wait:
+            return f"too many attempts: try again in {wait} s"
+        hashed = await self.context.store.read(users.password_hash, user.id)
+        if not await self.passwords.verify(password, hashed):
+            return "this is not your password"
+        self.attempts.succeeded(user.name, visit.source_ip)
+        return ""
+
+    async def change_password(self, visit: Visit) -> Reply:
+        who = visit.who()
+        new = visit.typed("password")
+        errors = faults_of_password(None, new, visit.typed("again"))
+        if not errors:
+            wrong = await self._password_fault(visit, who.user, visit.typed("current"))
+            errors = {"current": wrong} if wrong else {}
+        if errors:
+            return await self._account(visit, errors)
+        hashed = await self.passwords.hash(new)
+        await self._acting(visit).write(
+            users.set_password, who.user.id, hashed, staying=who.web_session_id
+        )
+        return Moved("/account", note="The password is changed; other sign-ins have ended")
+
+    async def begin_second_factor(self, visit: Visit) -> Reply:
+        user = visit.who().user
+        wrong = await self._password_fault(visit, user, visit.typed("factor-current"))
+        if wrong:
+            return await self._account(visit, {"factor_current": wrong})
+        sealed = self.context.sealer.seal(self.context.random(SECRET_BYTES), purpose(user.id))
+        try:
+            await self._acting(visit).write(second_factors.begin, user.id, sealed)
+        except Conflict as error:
+            return await self._account(visit, {"factor": str(error)}, HTTPStatus.CONFLICT)
+        return Moved(_SECOND_FACTOR)
+
+    async def enrolment(self, visit: Visit) -> Reply:
+        return await self._enrolment(visit, "")
+
+    async def _enrolment(self, visit: Visit, error: str) -> Reply:
+        user = visit.who().user
+        factor = await self.context.store.read(_pending, user.id)
+        if factor is None:
+            return Moved("/account")
+        secret = unsealed(self.context.sealer, factor)
+        uri = provisioning_uri(secret, user.name, "TunnelCloud")
+        values = {"uri": uri, "qr": qr_code(uri), "secret": secret_text(secret), "error": error}
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
+        return Shown("second_factor.html", values, status)
+
+    async def confirm_second_factor(self, visit: Visit) -> Reply:
+        user_id = visit.who().user.id
+        codes, hashes = self._new_codes()
+
+        def work(transaction: Transaction) -> bool:
+            factor = _pending(transaction, user_id)
+            if factor is None:
+                return False
+            secret = unsealed(self.context.sealer, factor)
+            step = matching_step(secret, visit.typed("code"), transaction.now().timestamp())
+            return step is not None and second_factors.confirm(transaction, user_id, step, hashes)
+
+        if not await self._acting(visit).write(work):
+            text = "The code is wrong. Is the clock of your device right?"
+            return await self._enrolment(visit, text)
+        return Shown("recovery_codes.html", {"codes": codes, "first": True})
+
+    async def remove_second_factor(self, visit: Visit) -> Reply:
+        user_id = visit.who().user.id
+
+        def work(transaction: Transaction) -> Judged:
+            judged = judge(transaction, self.context.sealer, user_id, visit.typed("code"))
+            if judged.good:
+                second_factors.remove(transaction, user_id)
+            return judged
+
+        judged = await self._acting(visit).write(work)
+        return await self._judged(visit, judged) or Moved(
+            "/account", note="The second factor is removed: the password alone signs you in"
+        )
+
+    async def renew_recovery_codes(self, visit: Visit) -> Reply:
+        user_id = visit.who().user.id
+        codes, hashes = self._new_codes()
+
+        def work(transaction: Transaction) -> Judged:
+            judged = judge(transaction, self.context.sealer, user_id, visit.typed("code"))
+            if judged.good:
+                second_factors.renew_recovery_codes(transaction, user_id, hashes)
+            return judged
+
+        judged = await self._acting(visit).write(work)
+        shown = Shown("recovery_codes.html", {"codes": codes, "first": False})
+        return await self._judged(visit, judged) or shown
+
+    async def _judged(self, visit: Visit, judged: Judged) -> Reply | None:
+        """Give the page for a code that wasn't good; None for a good one."""
+        if judged.good:
+            return None
+        if judged.judgement is Judgement.NOT_ASKED:
+            return Moved("/account")
+        return await self._account(visit, {"code": fault(judged)})
+
+    def _new_codes(self) -> tuple[list[str], list[bytes]]:
+        codes = new_recovery_codes(self.context.random)
+        return codes, [hash_secret(read_recovery_code(code) or "") for code in codes]
+
+    async def end_others(self, visit: Visit) -> Reply:
+        who = visit.who()
+        await self._acting(visit).write(
+            web_sessions.end_others,
+            who.user.id,
+            but=who.web_session_id,
+            reason="ended from another sign-in",
+        )
+        return Moved("/account#sign-ins", note="Ended")
+
+    async def end_one(self, visit: Visit) -> Reply:
+        who, wanted = visit.who(), visit.params["web_session_id"]
+
+        def work(transaction: Transaction) -> None:
+            found = web_sessions.get(transaction, wanted)
+            if found.user_id != who.user.id:
+                raise NotFound("web_session", wanted)
+            web_sessions.end(transaction, wanted, reason="ended from another sign-in")
+
+        try:
+            await self._acting(visit).write(work)
+        except NotFound:
+            raise Problem(HTTPStatus.NOT_FOUND, "that sign-in is over already") from None
+        return Moved("/account#sign-ins", note="Ended")
+
+    async def end_command(self, visit: Visit) -> Reply:
+        path = f"/me/api-tokens/{visit.params['api_token_id']}"
+        await self.operations(visit, "DELETE", path)
+        return Moved("/account#command-lines", note="The command line is signed out")
+
+
+def _shown(session: web_sessions.WebSession, current: str) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "current": session.id == current,
+        "method": session.method,
+        "source_ip": session.source_ip,
+        "user_agent": session.user_agent,
+        "created_at": session.created_at.isoformat(),
+        "last_seen_at": session.last_seen_at.isoformat(),
+    }
