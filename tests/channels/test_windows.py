@@ -1,5 +1,6 @@
 """The arithmetic of credit."""
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.channels.messages import ProtocolError
@@ -10,6 +11,7 @@ from tunnelcloud.channels.windows import (
     SHORT_WINDOW,
     STEADY_WINDOW,
     CreditBudget,
+    Path,
     ReceiveWindow,
 )
 
@@ -26,15 +28,42 @@ def pump(window: ReceiveWindow, total: int) -> None:
 class ReceiveWindowTests(SynchronousTestCase):
     def test_grows_to_the_largest(self) -> None:
         account = CreditBudget().account()
-        window = ReceiveWindow(account)
+        window = ReceiveWindow(account, Path())
         self.assertEqual(window.size, FIRST_WINDOW)
         pump(window, 2 * LARGEST_WINDOW)
         self.assertEqual(window.size, LARGEST_WINDOW)
         pump(window, 2 * LARGEST_WINDOW)
         self.assertEqual((window.size, account.used), (LARGEST_WINDOW, LARGEST_WINDOW))
 
+    def test_grows_only_while_it_holds_the_sender_back(self) -> None:
+        clock = Clock()
+        path = Path(clock.seconds)
+        path.asked()
+        clock.advance(0.05)
+        path.answered()
+        for windows_a_round_trip, size in ((0.4, STEADY_WINDOW), (0.9, LARGEST_WINDOW)):
+            window = ReceiveWindow(CreditBudget().account(), path)
+            for _ in range(2000):
+                count = min(window.granted, 32 * 1024)
+                clock.advance(0.05 / windows_a_round_trip * count / window.size)
+                window.receive(count)
+                window.consume(count)
+            self.assertEqual(window.size, size)
+
+    def test_a_path_keeps_its_shortest_round_trip(self) -> None:
+        clock = Clock()
+        path = Path(clock.seconds)
+        path.answered()
+        self.assertIsNone(path.round_trip)
+        for seconds in (0.3, 0.2, 0.4):
+            path.asked()
+            clock.advance(seconds)
+            path.answered()
+            path.answered()
+        self.assertAlmostEqual(path.round_trip or 0, 0.2)
+
     def test_does_not_grow_while_bytes_stay(self) -> None:
-        window = ReceiveWindow(CreditBudget().account())
+        window = ReceiveWindow(CreditBudget().account(), Path())
         window.receive(window.granted)
         for _ in range(1000):
             window.receive(window.consume(FIRST_WINDOW // 2))
@@ -42,7 +71,7 @@ class ReceiveWindowTests(SynchronousTestCase):
 
     def test_shrinks_while_bytes_pile_up(self) -> None:
         account = CreditBudget().account()
-        window = ReceiveWindow(account)
+        window = ReceiveWindow(account, Path())
         pump(window, 2 * LARGEST_WINDOW)
         for _ in range(1000):
             window.receive(window.granted)
@@ -54,14 +83,14 @@ class ReceiveWindowTests(SynchronousTestCase):
         self.assertEqual(window.size, LARGEST_WINDOW)
 
     def test_more_than_granted_is_an_error(self) -> None:
-        window = ReceiveWindow(CreditBudget().account())
+        window = ReceiveWindow(CreditBudget().account(), Path())
         window.receive(FIRST_WINDOW)
         self.assertRaises(ProtocolError, window.receive, 1)
 
     def test_release_gives_all_back(self) -> None:
         budget = CreditBudget()
         account = budget.account()
-        window = ReceiveWindow(account)
+        window = ReceiveWindow(account, Path())
         pump(window, 10 * MIB)
         window.receive(100)
         window.release()
@@ -72,25 +101,25 @@ class BudgetTests(SynchronousTestCase):
     def test_a_session_gets_an_eighth(self) -> None:
         budget = CreditBudget(64 * MIB)
         account = budget.account()
-        windows = [ReceiveWindow(account) for _ in range(10)]
+        windows = [ReceiveWindow(account, Path()) for _ in range(10)]
         for _ in range(8):
             for window in windows:
                 pump(window, 4 * MIB)
         self.assertLessEqual(account.used, 8 * MIB)
         self.assertGreater(account.used, 4 * MIB)
-        other = ReceiveWindow(budget.account())
+        other = ReceiveWindow(budget.account(), Path())
         pump(other, 8 * MIB)
         self.assertGreaterEqual(other.size, 2 * MIB)
 
     def test_short_budget_gives_small_windows_and_takes_large_ones_back(self) -> None:
         budget = CreditBudget(32 * MIB, shares=1)
-        first = ReceiveWindow(budget.account())
+        first = ReceiveWindow(budget.account(), Path())
         pump(first, 40 * MIB)
         self.assertEqual(first.size, LARGEST_WINDOW)
-        crowd = [ReceiveWindow(budget.account()) for _ in range(400)]
+        crowd = [ReceiveWindow(budget.account(), Path()) for _ in range(400)]
         self.assertEqual(crowd[-1].size, SHORT_WINDOW)
         self.assertTrue(budget.short)
         pump(first, 40 * MIB)
         self.assertFalse(budget.short)
         self.assertLess(first.size, LARGEST_WINDOW)
-        self.assertEqual(ReceiveWindow(budget.account()).size, FIRST_WINDOW)
+        self.assertEqual(ReceiveWindow(budget.account(), Path()).size, FIRST_WINDOW)

@@ -77,7 +77,7 @@ class AttachingTests(SynchronousTestCase):
         for silent_wire in (True, False):
             pair = LinkPair()
             if not silent_wire:
-                pair.connector.request = lambda name, document: None
+                pair.connector.send_message = lambda head, data=b"": None
                 pair.run()
                 self.assertIsNotNone(pair.pod.peer_certificate)
             pair.clock.advance(protocol.HANDSHAKE_TIMEOUT - 0.1)
@@ -216,13 +216,14 @@ class ChannelTests(SynchronousTestCase):
 class LifeTests(SynchronousTestCase):
     def test_ping_measures_the_round_trip(self):
         pair = LinkPair().start()
-        self.assertIsNone(pair.pod.round_trip)
+        self.assertEqual(pair.pod.round_trip, 0)
         pair.clock.advance(protocol.PING_INTERVAL)
         pair.clock.advance(0)
         pair._pump.pump()
         pair.clock.advance(0.25)
         pair.run()
         self.assertEqual(pair.pod.round_trip, 0.25)
+        self.assertEqual(pair.pod.multiplexer.path.round_trip, 0)
 
     def test_dead_peer_is_found_in_45_seconds(self):
         for early in range(0, 10, 3):

@@ -35,6 +35,24 @@ class SessionCase(SynchronousTestCase):
         return reader.uint32(), reader.string().decode()
 
 
+class PathTests(SynchronousTestCase):
+    """How far away the client is, by what it answered at once."""
+
+    def test_shortest_round_trip(self) -> None:
+        """The key exchange and the login's first message tell it; later ones can shorten it."""
+        clock = Clock()
+        client = Client(Pod(clock, Limits()), clock=clock).identify().send_kexinit()
+        client.take_kexinit()
+        client.send_kex().expect(21)
+        clock.advance(0.3)
+        client.write(client.newkeys())
+        self.assertAlmostEqual(client.server.path.round_trip or 0, 0.3)
+        client.request_login()
+        clock.advance(0.1)
+        client.send_token().expect(52)
+        self.assertAlmostEqual(client.server.path.round_trip or 0, 0.1)
+
+
 class ChannelTests(SessionCase):
     """What may be opened."""
 

@@ -37,7 +37,7 @@ from tunnelcloud.channels.messages import (
     ChannelRequest,
     ProtocolError,
 )
-from tunnelcloud.channels.windows import KIB, CreditAccount, ReceiveWindow
+from tunnelcloud.channels.windows import KIB, CreditAccount, Path, ReceiveWindow
 
 SMALLEST_PACKET = 1 * KIB
 _COALESCE = 16 * KIB
@@ -70,6 +70,7 @@ class Connection(Protocol):
 
     paused: bool
     max_packet_size: int
+    path: Path
     send_data: Callable[[bytes, bytes | memoryview], None]
 
     def send(self, message: bytes) -> None:
@@ -140,7 +141,7 @@ class Channel:
         assert self.state is State.REQUESTED, "answered twice"
         assert self.user is not None, "confirmed without a user"
         self.state = State.OPEN
-        self.window = ReceiveWindow(self.account)
+        self.window = ReceiveWindow(self.account, self._connection.path)
         self._connection.send(
             ChannelOpenConfirmation(
                 self.remote_number,

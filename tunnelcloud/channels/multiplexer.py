@@ -46,7 +46,7 @@ from tunnelcloud.channels.messages import (
     RequestSuccess,
     decode,
 )
-from tunnelcloud.channels.windows import KIB, MIB, CreditAccount, ReceiveWindow
+from tunnelcloud.channels.windows import KIB, MIB, CreditAccount, Path, ReceiveWindow
 
 CONTROL_BACKLOG = 1 * MIB
 """How many bytes of control messages may be unsent before the connection is given up."""
@@ -76,6 +76,7 @@ class Multiplexer(Connection):
     :param account: where the credit of channels comes from that bring no account of their own.
     :param max_channels: how many channels there may be, whoever asked for them.
     :param max_packet_size: the most the peer may send in one message, in bytes of data.
+    :param path: what the transport finds out of the way to the peer.
     """
 
     def __init__(
@@ -86,12 +87,14 @@ class Multiplexer(Connection):
         account: CreditAccount,
         max_channels: int = 256,
         max_packet_size: int = 32 * KIB,
+        path: Path | None = None,
     ) -> None:
         self._transport = transport
         self._user = user
         self._account = account
         self.max_channels = max_channels
         self.max_packet_size = max_packet_size
+        self.path = path or Path()
         self.paused = False
         self.lost = False
         self.on_idle: Callable[[], None] | None = None
@@ -135,7 +138,7 @@ class Multiplexer(Connection):
             channel.failed(OPEN_RESOURCE_SHORTAGE, reason)
             return channel
         self._channels[channel.number] = channel
-        channel.window = ReceiveWindow(channel.account)
+        channel.window = ReceiveWindow(channel.account, self.path)
         message = ChannelOpen(
             channel_type, channel.number, channel.window.size, self.max_packet_size, data
         )

@@ -9,13 +9,19 @@ What holds, in words:
 - Credit is granted again only for bytes that have left.
 - A window doubles when a whole window has arrived since it last changed and the receiver has
   kept up: a channel that is idle, slow, or held up further on never grows.
+- Beyond L{STEADY_WINDOW} it doubles only while it is what holds the sender back: while a window is
+  less than twice what arrives in a round trip.  (A sender that is faster than the path keeps the
+  rest of its window in its own memory, and OpenSSH's client becomes slow at that: it moves all of a
+  queue of 16 MiB with each read.)
 - A window that has grown and whose bytes pile up here shrinks again, by not granting: beyond what
   the sender's round trip needs, a window only fills memory, and leaves the processor's cache.
 - A budget that runs short gives small windows to new channels and shrinks those that had grown,
   so that a late-comer isn't left with crumbs.
 
-This module knows numbers only: no channel, no transport, no clock.
+This module knows numbers only: no channel and no transport, and of time what it is told.
 """
+
+from collections.abc import Callable
 
 from tunnelcloud.channels.messages import ProtocolError
 
@@ -25,7 +31,8 @@ MIB = 1024 * KIB
 FIRST_WINDOW = 64 * KIB
 SHORT_WINDOW = 16 * KIB
 STEADY_WINDOW = 2 * MIB
-"""To this a window shrinks while bytes pile up: enough for one machine, measured."""
+"""To this a window shrinks while bytes pile up, and grows without a reason: enough for one machine,
+measured."""
 
 LARGEST_WINDOW = 16 * MIB
 DEFAULT_BUDGET = 512 * MIB
@@ -99,6 +106,34 @@ class CreditAccount:
         self._budget.used += count
 
 
+class Path:
+    """What is known of the way to a connection's peer: how long a round trip takes at least.
+
+    @ivar round_trip: the shortest that was seen, in seconds; None while none was.
+
+    :param seconds: the monotonic clock.
+    """
+
+    __slots__ = ("_asked_at", "round_trip", "seconds")
+
+    def __init__(self, seconds: Callable[[], float] = float) -> None:
+        self.seconds = seconds
+        self.round_trip: float | None = None
+        self._asked_at: float | None = None
+
+    def asked(self) -> None:
+        """Something leaves that the peer answers at once."""
+        self._asked_at = self.seconds()
+
+    def answered(self) -> None:
+        """The answer is there, unless it was there before."""
+        if self._asked_at is not None:
+            taken = self.seconds() - self._asked_at
+            self._asked_at = None
+            if self.round_trip is None or taken < self.round_trip:
+                self.round_trip = taken
+
+
 class ReceiveWindow:
     """What the peer may send on one channel.
 
@@ -107,10 +142,21 @@ class ReceiveWindow:
     @ivar held: what it sent and has not been passed on.
     """
 
-    __slots__ = ("_account", "_arrived", "_least_held", "granted", "held", "size")
+    __slots__ = (
+        "_account",
+        "_arrived",
+        "_least_held",
+        "_path",
+        "_since",
+        "granted",
+        "held",
+        "size",
+    )
 
-    def __init__(self, account: CreditAccount) -> None:
+    def __init__(self, account: CreditAccount, path: Path) -> None:
         self._account = account
+        self._path = path
+        self._since = path.seconds()
         self.size = self.granted = account.take_first()
         self.held = 0
         self._arrived = 0
@@ -152,14 +198,29 @@ class ReceiveWindow:
 
     def _resize(self) -> None:
         piled_up = self._least_held * 4 >= self.size
+        now = self._path.seconds()
         if self._account.short:
             self._shrink(FIRST_WINDOW)
         elif piled_up:
             self._shrink(STEADY_WINDOW)
-        elif self.size < LARGEST_WINDOW and self._account.take_more(self.size):
+        elif (
+            self.size < LARGEST_WINDOW
+            and (self.size < STEADY_WINDOW or self._holds_the_sender_back(now))
+            and self._account.take_more(self.size)
+        ):
             self.size *= 2
         self._arrived = 0
+        self._since = now
         self._least_held = LARGEST_WINDOW
+
+    def _holds_the_sender_back(self, now: float) -> bool:
+        """Whether a window arrives every other round trip at least: one that is full each time
+        arrives in one, and one that took longer waited for something else.
+        """
+        round_trip = self._path.round_trip
+        if round_trip is None:
+            return True
+        return (now - self._since) * self.size <= 2 * round_trip * self._arrived
 
     def _shrink(self, least: int) -> None:
         smaller = max(self.size // 2, self.granted + self.held, least)

@@ -37,7 +37,7 @@ from tunnelcloud.channels.interfaces import (
 )
 from tunnelcloud.channels.messages import ProtocolError
 from tunnelcloud.channels.multiplexer import Multiplexer
-from tunnelcloud.channels.windows import KIB, CreditAccount
+from tunnelcloud.channels.windows import KIB, CreditAccount, Path
 from tunnelcloud.link.framing import FrameBuffer, FrameReader
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.requests import (
@@ -116,6 +116,7 @@ class LinkProtocol(Protocol):
             account=account,
             max_channels=MAX_CHANNELS,
             max_packet_size=MAX_PACKET_SIZE,
+            path=Path(clock.seconds),
         )
         self._hello = hello
         self._clock = clock
@@ -298,7 +299,7 @@ class LinkProtocol(Protocol):
         self.peer = peer
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._clock.callLater(PING_INTERVAL, self._keep_alive)
+        self._keep_alive()
         self.owner.link_ready(self)
         return b""
 
@@ -311,7 +312,10 @@ class LinkProtocol(Protocol):
         def answered(reply: "bytes | None") -> None:
             if reply is not None:
                 self.round_trip = self._clock.seconds() - now
+                path.answered()
 
+        path = self.multiplexer.path
+        path.asked()
         self.multiplexer.send_global_request(PING, b"", answered)
         self._timer = self._clock.callLater(PING_INTERVAL, self._keep_alive)
 

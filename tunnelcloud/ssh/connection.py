@@ -86,6 +86,7 @@ class ConnectionService(SSHService):
             self,
             account=self._account,
             max_channels=self._limits.forwards + self._limits.session_channels,
+            path=self.transport.path,
         )
         self._schedule("life", self._limits.keepalive_seconds, self._check_life)
         self._avatar.attached(self)

@@ -37,6 +37,7 @@ from twisted.conch.ssh.userauth import MSG_USERAUTH_SUCCESS
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 
 from tunnelcloud.channels.messages import Reader, pack_string
+from tunnelcloud.channels.windows import Path
 from tunnelcloud.ssh import flood
 from tunnelcloud.ssh.algorithms import (
     EXT_INFO_CLIENT,
@@ -87,6 +88,7 @@ class FrontDoorTransport(Wire):
     """One connection of the front door.
 
     :ivar agreement: the algorithms in use, once there are some.
+    :ivar path: the shortest round trip seen: what the client answered at once, it answered then.
     :ivar client_version: the client's identification line, escaped, without its C{SSH-2.0-}.
     """
 
@@ -111,6 +113,7 @@ class FrontDoorTransport(Wire):
         self._service_requests = 0
         self._next_keys: tuple[bytes, bytes, bytes]
         self._proxy = ProxyHeader()
+        self.path = Path(self.clock.seconds)
 
     # The socket.
 
@@ -276,6 +279,7 @@ class FrontDoorTransport(Wire):
         agreement = self.agreement
         self._next_keys = (derive(b"C"), derive(b"A"), derive(b"E"))
         self.sendPacket(MSG_NEWKEYS, b"")
+        self.path.asked()
         self.sealer = make_sealer(
             agreement.cipher_out,
             agreement.mac_out,
@@ -295,6 +299,7 @@ class FrontDoorTransport(Wire):
         """Use the new keys for what comes next, which may be in the same read."""
         if packet:
             raise WireError("NEWKEYS with a payload")
+        self.path.answered()
         key, iv, mac_key = self._next_keys
         del self._next_keys
         self.reader.opener = make_opener(
@@ -358,6 +363,7 @@ class FrontDoorTransport(Wire):
         if self._service_requests > self.limits.key_queries + self.limits.login_failures:
             raise WireError("too many service requests")
         self.sendPacket(MSG_SERVICE_ACCEPT, NS(name))
+        self.path.asked()
         if self.phase is Phase.SERVICE:
             self.phase = Phase.LOGIN
             self.setService(self.factory.login_service())

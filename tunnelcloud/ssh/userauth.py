@@ -68,6 +68,7 @@ class LoginService(SSHService):
 
     def packetReceived(self, messageNum: int, packet: bytes) -> None:
         """Take one of the two messages that the gate lets through."""
+        self.transport.path.answered()
         if messageNum == MSG_USERAUTH_REQUEST:
             self._perform(self._machine.requested(auth.read_request(packet)))
         else:
