@@ -8,6 +8,7 @@ from attrs import frozen
 
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.web.portal.forms import Field, FieldKind
+from tunnelcloud.web.portal.pages.icons import ICONS
 
 _NAME = Field("name", "Name", hint="a-z, 0-9 and -, such as db-prod")
 _TITLE = Field("title", "Title", hint="Optional: free text for people")
@@ -54,7 +55,7 @@ SECTIONS = (
             Field("site_id", "Site", FieldKind.CHOICE, reference="sites"),
             _TITLE,
             Field("description", "Description", FieldKind.AREA),
-            Field("icon", "Icon", hint="Optional: a character or two"),
+            Field("icon", "Icon", hint="Optional: " + ", ".join(ICONS) + ", or a character or two"),
             Field("local_port_offset", "Added to each port on the user's machine",
                   FieldKind.NUMBER, default=0),
             Field("enabled", "Enabled", FieldKind.CHECK, default=True),

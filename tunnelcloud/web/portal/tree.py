@@ -11,6 +11,7 @@ from tunnelcloud.web.portal.pages.applications import application_pages
 from tunnelcloud.web.portal.pages.invitations import invitation_pages
 from tunnelcloud.web.portal.pages.objects import object_pages
 from tunnelcloud.web.portal.pages.own import own_pages
+from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.rendering import Renderer
@@ -31,7 +32,8 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
     return [
         *sign_in_pages(context, passwords, attempts),
         *invitation_pages(context, passwords),
-        *application_pages(context, operations),
+        *application_pages(context),
+        *panel_pages(context, operations),
         *own_pages(context, operations),
         *account_pages(context, operations, passwords, attempts),
         *admin_pages(context, operations),
