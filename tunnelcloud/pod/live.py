@@ -11,12 +11,13 @@ from zope.interface import implementer
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
-from tunnelcloud.pki import HostKey, known_hosts_line
+from tunnelcloud.pki import CertificateAuthority, HostKey, known_hosts_line
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.sessions import LiveSessions
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.web.interfaces import (
+    Authority,
     ConnectorHealth,
     ILivePod,
     LiveChannel,
@@ -37,7 +38,7 @@ class LivePod:
     pod_id: str
     ssh_public_address: PublicAddress
     connectors_public_address: PublicAddress
-    pin: bytes
+    certificate_authority: CertificateAuthority
     host_keys: Sequence[HostKey]
     sessions: LiveSessions
     links: Links
@@ -92,6 +93,11 @@ class LivePod:
     async def _check(self, tunnel: Tunnel, port: int) -> Sequence[DoctorStep]:
         return [step async for step in self.doctor.check(tunnel, port)]
 
+    def authority(self) -> Authority:
+        """Tell which certificate authority this pod serves by."""
+        found = self.certificate_authority
+        return Authority(found.pin.hex(), found.certificate.not_valid_after_utc)
+
     def known_hosts_lines(self) -> Sequence[str]:
         """Give the lines for C{known_hosts}, of every name clients connect to."""
         names = dict.fromkeys([self.ssh_public_address.host, *self.names()])
@@ -107,4 +113,4 @@ class LivePod:
 
     def join_token(self, secret: bytes) -> JoinToken:
         """Put this pod's address for connectors and its CA's digest beside a join secret."""
-        return JoinToken(self.connectors_public_address, self.pin, secret)
+        return JoinToken(self.connectors_public_address, self.certificate_authority.pin, secret)

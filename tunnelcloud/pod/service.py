@@ -138,7 +138,7 @@ class PodService(Service):
             pod_id=foundation.pod_id,
             ssh_public_address=foundation.ssh_address,
             connectors_public_address=foundation.connectors_address,
-            pin=foundation.authority.pin,
+            certificate_authority=foundation.authority,
             host_keys=foundation.host_keys,
             sessions=self.sessions,
             links=self.links,

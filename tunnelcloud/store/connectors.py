@@ -11,7 +11,7 @@ from sqlalchemy import update as update_rows
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
-from tunnelcloud.store.aggregate import Aggregate, before, equals, searches
+from tunnelcloud.store.aggregate import Aggregate, before, equals, is_set, searches
 from tunnelcloud.store.schema import connector_certificates, join_tokens, sites
 from tunnelcloud.store.schema import connectors as table
 from tunnelcloud.store.transaction import Transaction
@@ -26,6 +26,7 @@ CONNECTORS = Aggregate(
         "q": searches(table.c.name, table.c.title),
         "site_id": equals(table.c.site_id),
         "certificate_expires_before": before(table.c.certificate_expires_at),
+        "joined": is_set(table.c.joined_at),
     },
     sorts={"name": table.c.name},
     # Its links serve the site they were attached to.

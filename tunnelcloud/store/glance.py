@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Column, ColumnElement, func, select
+from sqlalchemy import Column, ColumnElement, false, func, not_, null, select
 
 from tunnelcloud.domain.entities import Channel, Connector
 from tunnelcloud.store import schema
@@ -62,3 +63,89 @@ def open_channels(transaction: Transaction, session_ids: Collection[str]) -> lis
     query = CHANNELS.select().where(one.session_id.in_(session_ids), one.closed_at.is_(None))
     rows = transaction.connection.execute(query.order_by(one.id))
     return [CHANNELS.make(row) for row in rows]
+
+
+def tunnels_of_sites(transaction: Transaction, ids: Collection[str]) -> Counts:
+    """Count the tunnels of some sites."""
+    return count_by(transaction, schema.tunnels.c.site_id, ids)
+
+
+def sites_without(
+    transaction: Transaction, here: Collection[str], seen_since: datetime, at_most: int
+) -> list[str]:
+    """List sites with a connector that isn't attached, or with tunnels and no connector.
+
+    :param here: connectors that are attached.
+    :param seen_since: who was seen since then is attached, too.
+    """
+    one = schema.connectors.c
+    there = one.id.in_(here) | func.coalesce(one.last_seen_at > seen_since, false())
+    detached = select(one.site_id).where(not_(there))
+    have = select(one.site_id)
+    needed = select(schema.tunnels.c.site_id)
+    sites = schema.sites.c
+    query = select(sites.id).where(
+        sites.id.in_(detached) | (sites.id.in_(needed) & sites.id.not_in(have))
+    )
+    return list(transaction.connection.execute(query.order_by(sites.name).limit(at_most)).scalars())
+
+
+def of_groups(transaction: Transaction, ids: Collection[str]) -> tuple[Counts, Counts]:
+    """Count the members of some groups, and the tunnels that are assigned to them."""
+    return (
+        count_by(transaction, schema.group_members.c.group_id, ids),
+        count_by(transaction, schema.assignments.c.group_id, ids),
+    )
+
+
+def of_policies(transaction: Transaction, ids: Collection[str]) -> Counts:
+    """Count the assignments that some policies narrow."""
+    return count_by(transaction, schema.assignments.c.policy_id, ids)
+
+
+def has_carried(transaction: Transaction) -> bool:
+    """Tell whether any tunnel has carried data."""
+    one = schema.channels.c
+    query = select(one.id).where(one.bytes_to_target + one.bytes_from_target > 0).limit(1)
+    return transaction.connection.execute(query).first() is not None
+
+
+@frozen
+class Expiring:
+    """Something that ends soon.
+
+    :ivar kind: C{connector}, C{key}, C{api_token} or C{policy}.
+    :ivar owner_id: of the user whose it is; None for nobody's.
+    """
+
+    kind: str
+    id: str
+    name: str
+    owner_id: str | None
+    at: datetime
+
+
+def expiring(transaction: Transaction, until: datetime, at_most: int = 20) -> list[Expiring]:
+    """List what ends between now and a time, the soonest first."""
+    keys, tokens = schema.keys.c, schema.api_tokens.c
+    connectors, policies = schema.connectors.c, schema.policies.c
+    found = []
+    for kind, identity, name, owner, at in (
+        ("connector", connectors.id, connectors.name, null(), connectors.certificate_expires_at),
+        ("key", keys.id, keys.title, keys.user_id, keys.expires_at),
+        ("api_token", tokens.id, tokens.title, tokens.user_id, tokens.expires_at),
+        ("policy", policies.id, policies.name, null(), policies.valid_until),
+    ):
+        query = select(identity, name, owner, at).where(at > transaction.now(), at <= until)
+        rows = transaction.connection.execute(query.order_by(at).limit(at_most))
+        found += [Expiring(kind, *row) for row in rows]
+    return sorted(found, key=lambda one: one.at)[:at_most]
+
+
+def latest_events(transaction: Transaction, among: int = 1000) -> list[tuple[str, int]]:
+    """Count the kinds of events among the latest, the most frequent first."""
+    one = schema.audit.c
+    latest = select(one.event).order_by(one.id.desc()).limit(among).subquery()
+    query = select(latest.c.event, func.count()).group_by(latest.c.event)
+    rows = [(row[0], row[1]) for row in transaction.connection.execute(query)]
+    return sorted(rows, key=lambda row: (-row[1], row[0]))

@@ -4,6 +4,7 @@ The pod provides this.  Nothing here knows a request, a page or a query.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -47,6 +48,17 @@ class ConnectorHealth:
 
 
 @frozen
+class Authority:
+    """The certificate authority that connectors and pods know each other by.
+
+    :ivar fingerprint: the SHA-256 digest of its certificate, in hexadecimal digits.
+    """
+
+    fingerprint: str
+    expires_at: datetime
+
+
+@frozen
 class Usage:
     """What one user has open, on all pods: what limits are held against."""
 
@@ -83,6 +95,9 @@ class ILivePod(Interface):
 
     def check_tunnel(tunnel: Tunnel, port: int) -> "Deferred[Sequence[DoctorStep]]":
         """Check every hop from this pod to a tunnel's target; ends after the first that failed."""
+
+    def authority() -> Authority:
+        """Tell which certificate authority this pod serves by."""
 
     def known_hosts_lines() -> "Sequence[str]":
         """Give the lines for C{known_hosts}, of every name and address clients connect to."""

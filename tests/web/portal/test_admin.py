@@ -7,6 +7,7 @@ from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.store import (
     assignments,
     audit,
+    channels,
     connectors,
     groups,
     pods,
@@ -52,19 +53,22 @@ class AdminTests(PortalTestCase):
         self.assertEqual((alice.role, alice.service), (Role.USER, False))
         send("/admin/groups/new", {"name": "dba"})
         (group,) = self.items(groups)
-        send(f"/admin/groups/{group.id}/members", {"user_id": alice.id})
+        path = f"/admin/groups/{group.id}"
+        send(path, {"member": "alice"}, f"{path}/members")
         self.assertEqual(self.store.read(groups.list_members, group.id).items, (alice,))
         form = {"name": "office", "windows": "Mon-Fri 09:00-18:00 Europe/Paris\n"}
         send("/admin/policies/new", form)
         (policy,) = self.items(policies)
         self.assertIsNone(policy.max_channels)
-        path = f"/admin/tunnels/{tunnel.id}/assignments"
-        send(path, {"who": group.id, "methods": ["token", "key"], "policy_id": policy.id})
+        path = f"/admin/tunnels/{tunnel.id}"
+        form = {"who": "dba", "methods": ["token", "key"], "policy": policy.id}
+        send(path, form, f"{path}/assignments")
         (assignment,) = self.items(assignments)
         self.assertEqual((assignment.group_id, assignment.policy_id), (group.id, policy.id))
         self.assertEqual(assignment.methods, frozenset(Method))
-        self.assertIn(b"group dba", self.browser.get(path).body)
-        self.assertNotIn(b"First steps", self.browser.get("/admin").body)
+        self.assertIn(b'<span class="tag">group</span>', self.browser.get(path).body)
+        page = self.browser.get("/admin").body.decode()
+        self.assertEqual(page.count("✓ done:"), 4)
         page = self.browser.get("/admin/explain?user=alice&tunnel=db&at=2026-11-22T12:00:00").body
         self.assertIn(b"Refused", page)
         self.assertIn(b"opens Mon 09:00 Europe/Paris", page)
@@ -121,7 +125,14 @@ class AdminTests(PortalTestCase):
     def test_deleting(self):
         site = self.make_site()
         path = f"/admin/sites/{site['id']}"
-        self.browser.send(path, action=f"{path}/delete")
+        self.assertIn(f'href="{path}/delete"', self.browser.get(path).body.decode())
+        self.make_tunnel()
+        page = self.browser.get(f"{path}/delete").body.decode()
+        self.assertIn("Nobody is connected through it now.", page)
+        self.assertIn("1 tunnel goes with it.", page)
+        self.browser.send(f"{path}/delete", action=f"{path}/delete")
+        self.assertIn("Deleted paris.", self.browser.get("/admin/sites").body.decode())
+        self.assertNotIn("Deleted paris.", self.browser.get("/admin/sites").body.decode())
         self.assertEqual(self.items(sites), ())
         self.browser.get(path, 404)
 
@@ -138,7 +149,9 @@ class AdminTests(PortalTestCase):
         user = self.people[Role.USER]
         session = self.store.write(sessions.start, user, Method.KEY, login)
         self.assertIn(b"the-user", self.browser.get("/admin/sessions").body)
-        self.browser.send("/admin/sessions", action=f"/admin/sessions/{session.id}/end")
+        end = f"/admin/sessions/{session.id}/end"
+        self.assertIn(end, self.browser.get("/admin/sessions").body.decode())
+        self.browser.send(end, action=end)
         self.assertEqual(self.live.ended, [(session.id, "ended by administrator the-admin")])
 
     def test_lists_go_on(self):
@@ -147,16 +160,17 @@ class AdminTests(PortalTestCase):
         page = self.browser.get("/admin/users?q=person").body.decode()
         self.assertIn("person-49", page)
         self.assertNotIn("person-50", page)
-        following = html.unescape(page.split('<p><a href="')[1].split('"')[0])
+        following = html.unescape(page.split('rel="next" href="')[1].split('"')[0])
         page = self.browser.get(following).body.decode()
         self.assertIn("person-59", page)
         self.assertNotIn("person-49", page)
 
     def test_the_audit(self):
         self.make_site(name="paris")
-        page = self.browser.get("/admin/audit?event=site.&q=paris").body
-        self.assertIn(b"site.created", page)
-        self.assertNotIn(b"web_login", page)
+        page = self.browser.get("/admin/audit?event=site.&q=paris").body.decode()
+        rows = page.split('<table class="audit">')[1].split("</table>")[0]
+        self.assertIn("site.created", rows)
+        self.assertNotIn("web_login", rows)
 
 
 class EveryPageTests(PortalTestCase):
@@ -175,14 +189,29 @@ class EveryPageTests(PortalTestCase):
         user = self.people[Role.USER]
         self.store.write(users.update, user.id, title)
         self.store.write(groups.add_member, group.id, user.id)
-        self.store.write(
+        assignment = self.store.write(
             assignments.create,
             tunnel_id=self.tunnel["id"],
             methods=frozenset(Method),
             user_id=user.id,
             policy_id=policy.id,
         )
+        pod = self.store.write(
+            pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
+        )
+        login = sessions.Login(CANARY, "192.0.2.7", CANARY, pod.id)
+        session = self.store.write(sessions.start, user, Method.KEY, login)
+        channel = self.store.write(
+            channels.open,
+            session,
+            self.store.read(tunnels.get, self.tunnel["id"]),
+            destination=CANARY,
+            port=1,
+        )
+        token = self.api("POST", "/api-tokens", {"title": CANARY, "role": "auditor"})
         self.ids = {
+            "channel_id": channel.id,
+            "api_token_id": token["id"],
             "tunnel_id": self.tunnel["id"],
             "site_id": site.id,
             "connector_id": connector.id,
@@ -190,8 +219,8 @@ class EveryPageTests(PortalTestCase):
             "policy_id": policy.id,
             "user_id": user.id,
             "key_id": "key_" + "0" * 26,
-            "session_id": "ses_" + "0" * 26,
-            "assignment_id": "asg_" + "0" * 26,
+            "session_id": session.id,
+            "assignment_id": assignment.id,
             "secret": "tcl_x",
             "web_session_id": "web_" + "0" * 26,
             "api_token_id": "api_" + "0" * 26,
@@ -237,7 +266,9 @@ class EveryPageTests(PortalTestCase):
     def test_who_may_go_where(self):
         for page in self.pages:
             if page.path.startswith("/admin"):
-                readers = page.method == "GET" and not page.path.endswith("/new")
+                readers = page.method == "GET" and not page.path.endswith(
+                    ("/new", "/delete", "/end")
+                )
                 expected = {Role.ADMIN, Role.AUDITOR} if readers else {Role.ADMIN}
                 self.assertEqual(page.roles, expected, page.path)
 

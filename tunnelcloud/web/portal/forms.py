@@ -37,6 +37,8 @@ class Field:
     :ivar reference: the collection whose objects are the choices, such as C{sites}.
     :ivar optional: nothing typed is no value.
     :ivar fixed: it can't be changed later.
+    :ivar more: it is seldom needed, and folded away.
+    :ivar flag: the command line's option for it; C{--yes/--no} for one that is ticked.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Field:
     reference: str = ""
     optional: bool = False
     fixed: bool = False
+    more: bool = False
+    flag: str = ""
     default: Any = field(default="")
 
 

@@ -8,11 +8,22 @@ from attrs import frozen
 
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.web.portal.forms import Field, FieldKind
-from tunnelcloud.web.portal.pages.icons import ICONS
 
 _NAME = Field("name", "Name", hint="a-z, 0-9 and -, such as db-prod")
-_TITLE = Field("title", "Title", hint="Optional: free text for people")
+_TITLE = Field("title", "Title", hint="Optional: free text for people", flag="--title")
 _ROLES = tuple((str(role), str(role)) for role in Role)
+
+
+@frozen
+class Column:
+    """A column of a list.
+
+    :ivar kind: how a value is written: a macro of C{cells.html}.
+    """
+
+    name: str
+    heading: str
+    kind: str = "plain"
 
 
 @frozen
@@ -20,18 +31,18 @@ class Section:
     """One kind of object.
 
     :ivar plural: as in the API's path.
-    :ivar columns: fields of the list and their headings.
+    :ivar title: of the page that lists them.
+    :ivar columns: of the list, after the name.
     :ivar teaching: what it is, for an empty list.
-    :ivar command: the command line that makes one.
     """
 
     noun: str
     plural: str
     title: str
-    columns: Sequence[tuple[str, str]]
+    columns: Sequence[Column]
     fields: Sequence[Field]
     teaching: str
-    command: str
+    example: str
 
     @property
     def id_name(self) -> str:
@@ -39,103 +50,143 @@ class Section:
         return f"{self.noun}_id"
 
 
-SECTIONS = (
-    Section(
-        "tunnel",
-        "tunnels",
-        "Tunnels",
-        (("site_id", "Site"), ("target_address", "Target"), ("target_ports", "Ports"),
-         ("external_address", "External address"), ("enabled", "Enabled")),
-        (
-            _NAME,
-            Field("target_address", "Target address", hint="A DNS name, IPv4 or IPv6 address"),
-            Field("target_ports", "Target ports", FieldKind.WORDS, "Such as 5432, 8000-8010"),
-            Field("external_address", "External address", optional=True,
-                  hint="Optional: the host name SSH clients connect to"),
-            Field("site_id", "Site", FieldKind.CHOICE, reference="sites"),
-            _TITLE,
-            Field("description", "Description", FieldKind.AREA),
-            Field("icon", "Icon", hint="Optional: " + ", ".join(ICONS) + ", or a character or two"),
-            Field("local_port_offset", "Added to each port on the user's machine",
-                  FieldKind.NUMBER, default=0),
-            Field("enabled", "Enabled", FieldKind.CHECK, default=True),
-        ),
-        "A tunnel publishes the ports of one server in a site to whom you assign it.",
-        "tunnelcloud tunnel create db --site paris --address 10.0.0.5 --port 5432",
+TUNNEL = Section(
+    "tunnel",
+    "tunnels",
+    "Applications",
+    (
+        Column("site_id", "Site", "site"),
+        Column("target_address", "Target", "target"),
+        Column("external_address", "External address"),
+        Column("who", "Who", "who"),
+        Column("open", "Open now", "count"),
+        Column("health", "State", "health"),
     ),
-    Section(
-        "site",
-        "sites",
-        "Sites",
-        (("title", "Title"),),
-        (_NAME, _TITLE),
-        "A site is a private network; connectors in it open the way to its servers.",
-        "tunnelcloud site create paris",
+    (
+        _NAME,
+        Field("target_address", "Target Address", hint="A DNS name, IPv4 or IPv6 address",
+              flag="--address"),
+        Field("target_ports", "Target Ports", FieldKind.WORDS, "Such as 5432, 8000-8010",
+              flag="--port"),
+        Field("external_address", "External Address", optional=True, flag="--external-address",
+              hint="Optional: the host name SSH clients connect to"),
+        Field("site_id", "Site", FieldKind.CHOICE, reference="sites", flag="--site"),
+        Field("title", "Title", hint="Optional: free text for people", flag="--title", more=True),
+        Field("description", "Description", FieldKind.AREA, flag="--description", more=True),
+        Field("icon", "Icon", hint="Optional: a character or two", flag="--icon", more=True),
+        Field("local_port_offset", "Added to each port on the user's machine", FieldKind.NUMBER,
+              default=0, flag="--local-port-offset", more=True),
+        Field("enabled", "Enabled: it may be opened", FieldKind.CHECK, default=True,
+              flag="--enabled/--disabled", more=True),
     ),
-    Section(
-        "connector",
-        "connectors",
-        "Connectors",
-        (("site_id", "Site"), ("status", "State"), ("version", "Version"),
-         ("last_seen_at", "Last seen"), ("round_trip_ms", "Round trip, ms"),
-         ("load", "Channels"), ("certificate_expires_at", "Certificate ends")),
-        (_NAME, Field("site_id", "Site", FieldKind.CHOICE, reference="sites", fixed=True), _TITLE),
-        "A connector runs in a site, dials out to the pods, and connects to the targets.",
-        "tunnelcloud connector create paris-1 --site paris",
-    ),
-    Section(
-        "user",
-        "users",
-        "Users",
-        (("title", "Title"), ("email", "E-mail"), ("role", "Role"), ("service", "Service account"),
-         ("blocked", "Blocked")),
-        (
-            Field("name", "Name"),
-            Field("title", "Full name"),
-            Field("email", "E-mail", optional=True, hint="Optional: serves as a name, too"),
-            Field("role", "Role", FieldKind.CHOICE, choices=_ROLES, default="user"),
-            Field("service", "A service account: it has keys and tokens, and no password",
-                  FieldKind.CHECK, default=False),
-            Field("blocked", "Blocked: nothing opens, and what is open ends", FieldKind.CHECK,
-                  default=False),
-        ),
-        "A user is a person or a service account who may open what is assigned to them.",
-        "tunnelcloud user create alice",
-    ),
-    Section(
-        "group",
-        "groups",
-        "Groups",
-        (("title", "Title"),),
-        (_NAME, _TITLE),
-        "A group is assigned tunnels as one; its members may open them.",
-        "tunnelcloud group create dba",
-    ),
-    Section(
-        "policy",
-        "policies",
-        "Policies",
-        (("source_networks", "From"), ("windows", "When"), ("valid_from", "Begins"),
-         ("valid_until", "Ends")),
-        (
-            _NAME,
-            _TITLE,
-            Field("source_networks", "From these networks only", FieldKind.LINES,
-                  "One a line, such as 10.0.0.0/8; none for anywhere"),
-            Field("windows", "In these hours only", FieldKind.LINES,
-                  "One a line, such as Mon-Fri 09:00-18:00 Europe/Paris; none for always"),
-            Field("valid_from", "From (UTC)", FieldKind.MOMENT, optional=True),
-            Field("valid_until", "Until (UTC)", FieldKind.MOMENT, optional=True),
-            Field("max_session_seconds", "Longest session, in seconds", FieldKind.NUMBER,
-                  optional=True),
-            Field("idle_seconds", "Ends when idle for so many seconds", FieldKind.NUMBER,
-                  optional=True),
-            Field("max_channels", "Most channels at once", FieldKind.NUMBER, optional=True),
-            Field("max_sessions", "Most sessions at once", FieldKind.NUMBER, optional=True),
-            Field("max_token_sessions", "Most sessions of a token (1 to 8)", FieldKind.NUMBER,
-                  optional=True),
-        ),
-        "A policy narrows an assignment: from where, when, for how long. All of it must hold.",
-        "tunnelcloud policy create office --source 10.0.0.0/8",
-    ),
+    "A tunnel publishes the ports of one server in a site to whom you assign it.",
+    "tunnelcloud tunnel create db --site paris --address 10.0.0.5 --port 5432",
 )  # fmt: skip
+
+SITE = Section(
+    "site",
+    "sites",
+    "Sites",
+    (
+        Column("title", "Title"),
+        Column("connectors", "Connectors", "attached"),
+        Column("tunnels", "Applications", "count"),
+        Column("health", "State", "health"),
+    ),
+    (_NAME, _TITLE),
+    "A site is a private network; connectors in it open the way to its servers.",
+    "tunnelcloud site create paris",
+)
+
+CONNECTOR = Section(
+    "connector",
+    "connectors",
+    "Connectors",
+    (
+        Column("site_id", "Site", "site"),
+        Column("status", "State", "status"),
+        Column("version", "Version"),
+        Column("last_seen_at", "Last seen", "time"),
+        Column("round_trip_ms", "Round trip", "milliseconds"),
+        Column("load", "Channels", "count"),
+        Column("certificate_expires_at", "Certificate ends", "time"),
+    ),
+    (
+        _NAME,
+        Field("site_id", "Site", FieldKind.CHOICE, reference="sites", fixed=True, flag="--site"),
+        _TITLE,
+    ),
+    "A connector runs in a site, dials out to the pods, and connects to the targets.",
+    "tunnelcloud connector create paris-1 --site paris",
+)
+
+USER = Section(
+    "user",
+    "users",
+    "Users",
+    (
+        Column("title", "Full name"),
+        Column("email", "E-mail"),
+        Column("role", "Role"),
+        Column("source", "Source"),
+        Column("state", "State", "user_state"),
+    ),
+    (
+        Field("name", "Name"),
+        Field("title", "Full name", flag="--title"),
+        Field("email", "E-mail", optional=True, hint="Optional: serves as a name, too",
+              flag="--email"),
+        Field("role", "Role", FieldKind.CHOICE, choices=_ROLES, default="user", flag="--role"),
+        Field("service", "A service account: it has keys and tokens, and no password",
+              FieldKind.CHECK, default=False, flag="--service/--person"),
+        Field("blocked", "Blocked: nothing opens, and what is open ends", FieldKind.CHECK,
+              default=False),
+    ),
+    "A user is a person or a service account who may open what is assigned to them.",
+    "tunnelcloud user create alice",
+)  # fmt: skip
+
+GROUP = Section(
+    "group",
+    "groups",
+    "Groups",
+    (
+        Column("title", "Title"),
+        Column("members", "Members", "count"),
+        Column("tunnels", "Applications", "count"),
+    ),
+    (_NAME, _TITLE),
+    "A group is assigned tunnels as one; its members may open them.",
+    "tunnelcloud group create dba",
+)
+
+POLICY = Section(
+    "policy",
+    "policies",
+    "Policies",
+    (Column("sentence", "Holds"), Column("used", "Assignments", "count")),
+    (
+        _NAME,
+        _TITLE,
+        Field("source_networks", "From these networks only", FieldKind.LINES,
+              "One a line, such as 10.0.0.0/8; none for anywhere", flag="--source"),
+        Field("windows", "In these hours only", FieldKind.LINES, flag="--window",
+              hint="One a line, such as Mon-Fri 09:00-18:00 Europe/Paris; none for always"),
+        Field("valid_from", "From (UTC)", FieldKind.MOMENT, optional=True, flag="--from"),
+        Field("valid_until", "Until (UTC)", FieldKind.MOMENT, optional=True, flag="--until"),
+        Field("max_session_seconds", "Longest session, in seconds", FieldKind.NUMBER,
+              optional=True, flag="--max-session"),
+        Field("idle_seconds", "Ends when idle for so many seconds", FieldKind.NUMBER,
+              optional=True, flag="--idle"),
+        Field("max_channels", "Most channels at once", FieldKind.NUMBER, optional=True,
+              flag="--max-channels"),
+        Field("max_sessions", "Most sessions at once", FieldKind.NUMBER, optional=True,
+              flag="--max-sessions"),
+        Field("max_token_sessions", "Most sessions of a token (1 to 8)", FieldKind.NUMBER,
+              optional=True, flag="--max-token-sessions"),
+    ),
+    "A policy narrows an assignment: from where, when, for how long. All of it must hold.",
+    "tunnelcloud policy create office --source 10.0.0.0/8",
+)  # fmt: skip
+
+SECTIONS = (TUNNEL, SITE, CONNECTOR, USER, GROUP, POLICY)

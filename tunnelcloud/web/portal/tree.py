@@ -6,12 +6,17 @@ from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.operations import Operations
 from tunnelcloud.web.portal.pages.access import access_pages
 from tunnelcloud.web.portal.pages.account import account_pages
-from tunnelcloud.web.portal.pages.admin import admin_pages
 from tunnelcloud.web.portal.pages.applications import application_pages
+from tunnelcloud.web.portal.pages.deletion import deletion_pages
+from tunnelcloud.web.portal.pages.explain import explain_pages
+from tunnelcloud.web.portal.pages.history import history_pages
 from tunnelcloud.web.portal.pages.invitations import invitation_pages
-from tunnelcloud.web.portal.pages.objects import object_pages
+from tunnelcloud.web.portal.pages.objects import object_handlers, object_pages
+from tunnelcloud.web.portal.pages.overview import overview_pages
 from tunnelcloud.web.portal.pages.own import own_pages
-from tunnelcloud.web.portal.pages.panel import panel_pages
+from tunnelcloud.web.portal.pages.people import suggestion_pages
+from tunnelcloud.web.portal.pages.sessions import session_pages
+from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.rendering import Renderer
@@ -29,16 +34,22 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
     passwords = Passwords(context.store.reactor, context.random)
     attempts = SignInAttempts(context.clock)
     operations = Operations(table)
+    objects = object_handlers(context, operations)
     return [
         *sign_in_pages(context, passwords, attempts),
         *invitation_pages(context, passwords),
-        *application_pages(context),
-        *panel_pages(context, operations),
+        *application_pages(context, operations),
         *own_pages(context, operations),
         *account_pages(context, operations, passwords, attempts),
-        *admin_pages(context, operations),
-        *access_pages(operations),
-        *object_pages(operations),
+        *overview_pages(context),
+        *object_pages(objects),
+        *access_pages(context, operations, objects),
+        *suggestion_pages(context),
+        *deletion_pages(context, operations),
+        *session_pages(context, operations),
+        *explain_pages(context, operations),
+        *history_pages(context, operations),
+        *settings_pages(context, operations),
     ]
 
 

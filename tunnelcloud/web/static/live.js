@@ -1,7 +1,9 @@
 "use strict";
 // Lists that filter as one types, and parts of pages that keep themselves fresh, by htmx.
 //   form[data-live=ID]   what is typed or chosen replaces the element with that id
-//   [data-fresh=SECONDS] is loaded anew so often, while somebody looks
+//   [data-fresh=SECONDS] is loaded anew so often, while somebody looks, from this page or data-from
+
+const from = (part) => part.dataset.from ?? location.pathname + location.search;
 
 const live = (root) => {
   for (const form of root.querySelectorAll("form[data-live]")) {
@@ -16,7 +18,7 @@ const live = (root) => {
     htmx.process(form);
   }
   for (const part of root.querySelectorAll("[data-fresh]")) {
-    part.setAttribute("hx-get", location.pathname + location.search);
+    part.setAttribute("hx-get", from(part));
     part.setAttribute("hx-trigger", "stale");
     part.setAttribute("hx-select", `#${part.id}`);
     part.setAttribute("hx-swap", "morph:outerHTML");
@@ -38,7 +40,7 @@ setInterval(() => {
   if (document.hidden || document.querySelector("dialog[open]")) return;
   for (const part of document.querySelectorAll("[data-fresh]")) {
     if (turn % Number(part.dataset.fresh) === 0) {
-      part.setAttribute("hx-get", location.pathname + location.search);
+      part.setAttribute("hx-get", from(part));
       htmx.trigger(part, "stale");
     }
   }

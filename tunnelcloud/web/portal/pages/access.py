@@ -1,114 +1,131 @@
-"""Who may open what: assignments of a tunnel, members of a group, links that let people in."""
+"""Who may open what: assignments, members of groups, keys, and links that let people in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
+from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.store import users
+from tunnelcloud.store.errors import NotFound
 from tunnelcloud.web.portal.operations import Operations, faults
-from tunnelcloud.web.portal.pages.objects import choices_of
+from tunnelcloud.web.portal.pages.objects import Objects
+from tunnelcloud.web.portal.pages.people import People
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
 
 
-def access_pages(operations: Operations) -> list[Page]:
+def access_pages(
+    context: ApiContext, operations: Operations, objects: Mapping[str, Objects]
+) -> list[Page]:
     """Make the rows of the page table for who may open what."""
-    handlers = _Access(operations)
-    tunnel = "/admin/tunnels/{tunnel_id}/assignments"
-    group = "/admin/groups/{group_id}/members"
+    handlers = _Access(context, operations, objects)
+    tunnel, group, user = (f"/admin/{kind}s/{{{kind}_id}}" for kind in ("tunnel", "group", "user"))
+    connector = "/admin/connectors/{connector_id}"
     return [
-        Page("GET", tunnel, READERS, handlers.assignments),
-        Page("POST", tunnel, ADMINS, handlers.assign),
-        Page("POST", f"{tunnel}/{{assignment_id}}/delete", ADMINS, handlers.unassign),
-        Page("GET", group, READERS, handlers.members),
-        Page("POST", group, ADMINS, handlers.add_member),
-        Page("POST", f"{group}/{{user_id}}/remove", ADMINS, handlers.remove_member),
-        Page("POST", "/admin/users/{user_id}/invite", ADMINS, handlers.invite),
-        Page("POST", "/admin/connectors/{connector_id}/join", ADMINS, handlers.join),
+        Page("POST", f"{tunnel}/assignments", ADMINS, handlers.assign),
+        Page("POST", f"{tunnel}/assignments/{{assignment_id}}", ADMINS, handlers.change),
+        Page("POST", f"{tunnel}/check", ADMINS, handlers.check),
+        Page("POST", f"{group}/members", ADMINS, handlers.add_member),
+        Page("POST", f"{group}/members/{{user_id}}/remove", ADMINS, handlers.remove_member),
+        Page("POST", f"{user}/keys", ADMINS, handlers.add_key),
+        Page("POST", f"{user}/keys/{{key_id}}/revoke", ADMINS, handlers.revoke_key),
+        Page("POST", f"{user}/invite", ADMINS, handlers.invite),
+        Page("POST", f"{connector}/join", ADMINS, handlers.join),
+        Page("GET", f"{connector}/state", READERS, handlers.state),
     ]
 
 
 @frozen
 class _Access:
+    context: ApiContext
     operations: Operations
-
-    async def assignments(self, visit: Visit) -> Reply:
-        return await self._assignments(visit, {})
-
-    async def _assignments(self, visit: Visit, errors: Mapping[str, str]) -> Shown:
-        path = f"/tunnels/{visit.params['tunnel_id']}"
-        users = await choices_of(self.operations, visit, "users")
-        groups = await choices_of(self.operations, visit, "groups")
-        policies = await choices_of(self.operations, visit, "policies")
-        values = {
-            "tunnel": await self.operations(visit, "GET", path),
-            "assignments": await self.operations.every(visit, f"{path}/assignments"),
-            "users": users,
-            "groups": groups,
-            "policies": policies,
-            "names": dict([*users, *groups, *policies]),
-            "who": visit.typed("who"),
-            "policy": visit.typed("policy_id"),
-            "methods": visit.form.get("methods", ("token", "key")),
-            "errors": errors,
-        }
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
-        return Shown("admin_assignments.html", values, status)
+    objects: Mapping[str, Objects]
 
     async def assign(self, visit: Visit) -> Reply:
-        who = visit.typed("who")
+        path = f"/tunnels/{visit.params['tunnel_id']}"
+        people = People(self.context, self.operations)
+        body, errors = await people.row(visit, required=True)
+        if not errors:
+            try:
+                await self.operations(visit, "POST", f"{path}/assignments", body)
+            except Problem as problem:
+                errors = {"who": next(iter(faults(problem).values()))}
+        if errors:
+            return await self.objects["tunnel"].again(visit, errors)
+        return Moved(f"/admin{path}#who", note=f"Assigned to {visit.typed('who').strip()}.")
+
+    async def change(self, visit: Visit) -> Reply:
+        path = f"/tunnels/{visit.params['tunnel_id']}"
         body = {
-            "group_id" if who.startswith("grp_") else "user_id": who or None,
             "methods": list(visit.form.get("methods", ())),
-            "policy_id": visit.typed("policy_id") or None,
+            "policy_id": visit.typed("policy") or None,
         }
-        path = f"/tunnels/{visit.params['tunnel_id']}/assignments"
+        one = f"{path}/assignments/{visit.params['assignment_id']}"
         try:
-            await self.operations(visit, "POST", path, body)
+            await self.operations(visit, "PATCH", one, body)
         except Problem as problem:
-            return await self._assignments(visit, faults(problem))
-        return Moved(f"/admin{path}")
+            text = next(iter(faults(problem).values()))
+            return await self.objects["tunnel"].again(visit, {"assignment": text})
+        return Moved(f"/admin{path}#who", note="Saved.")
 
-    async def unassign(self, visit: Visit) -> Reply:
-        path = f"/tunnels/{visit.params['tunnel_id']}/assignments"
-        await self.operations(visit, "DELETE", f"{path}/{visit.params['assignment_id']}")
-        return Moved(f"/admin{path}")
-
-    async def members(self, visit: Visit) -> Reply:
-        path = f"/groups/{visit.params['group_id']}"
-        members = await self.operations.every(visit, f"{path}/members")
-        inside = {member["id"] for member in members}
-        everybody = await choices_of(self.operations, visit, "users")
-        values = {
-            "group": await self.operations(visit, "GET", path),
-            "members": members,
-            "others": [choice for choice in everybody if choice[0] not in inside],
-        }
-        return Shown("admin_members.html", values)
+    async def check(self, visit: Visit) -> Reply:
+        path = f"/tunnels/{visit.params['tunnel_id']}"
+        result = await self.operations(visit, "POST", f"{path}/check")
+        tunnel = await self.operations(visit, "GET", path)
+        return Shown("admin_check.html", {"tunnel": tunnel, "check": result})
 
     async def add_member(self, visit: Visit) -> Reply:
-        path = f"/groups/{visit.params['group_id']}/members"
-        await self.operations(visit, "PUT", f"{path}/{visit.typed('user_id') or '-'}")
-        return Moved(f"/admin{path}")
+        path = f"/groups/{visit.params['group_id']}"
+        name = visit.typed("member").strip()
+        try:
+            user = await self.context.store.read(users.find, name)
+        except NotFound:
+            text = f"there is no user {name}" if name else "name a user"
+            return await self.objects["group"].again(visit, {"member": text})
+        await self.operations(visit, "PUT", f"{path}/members/{user.id}")
+        return Moved(f"/admin{path}", note=f"{user.name} is in.")
 
     async def remove_member(self, visit: Visit) -> Reply:
-        path = f"/groups/{visit.params['group_id']}/members"
-        await self.operations(visit, "DELETE", f"{path}/{visit.params['user_id']}")
-        return Moved(f"/admin{path}")
+        path = f"/groups/{visit.params['group_id']}"
+        await self.operations(visit, "DELETE", f"{path}/members/{visit.params['user_id']}")
+        return Moved(f"/admin{path}", note="Taken out.")
+
+    async def add_key(self, visit: Visit) -> Reply:
+        path = f"/users/{visit.params['user_id']}"
+        body: dict[str, Any] = {
+            "public_key": visit.typed("public_key").strip(),
+            "title": visit.typed("key_title").strip(),
+        }
+        try:
+            await self.operations(visit, "POST", f"{path}/keys", body)
+        except Problem as problem:
+            return await self.objects["user"].again(
+                visit, {"public_key": next(iter(faults(problem).values()))}
+            )
+        return Moved(f"/admin{path}#keys", note="The key is added.")
+
+    async def revoke_key(self, visit: Visit) -> Reply:
+        path = f"/users/{visit.params['user_id']}"
+        await self.operations(visit, "DELETE", f"{path}/keys/{visit.params['key_id']}")
+        return Moved(f"/admin{path}#keys", note="The key is revoked.")
 
     async def invite(self, visit: Visit) -> Reply:
         path = f"/users/{visit.params['user_id']}"
         user = await self.operations(visit, "GET", path)
         made = await self.operations(visit, "POST", f"{path}/invitations")
-        values = {"invited": user["name"], "link": made, "location": f"/admin{path}"}
-        return Shown("admin_invited.html", values)
+        return Shown("admin_invited.html", {"invited": user, "link": made})
 
     async def join(self, visit: Visit) -> Reply:
         path = f"/connectors/{visit.params['connector_id']}"
         connector = await self.operations(visit, "GET", path)
         join = await self.operations(visit, "POST", f"{path}/join-token")
-        values = {"join": join, "name": connector["name"], "location": f"/admin{path}"}
-        return Shown("admin_join.html", values)
+        return Shown("admin_join.html", {"join": join, "connector": connector})
+
+    async def state(self, visit: Visit) -> Reply:
+        """Tell whether a connector is attached: for the page that waits for it."""
+        path = f"/connectors/{visit.params['connector_id']}"
+        return Shown("admin_state.html", {"connector": await self.operations(visit, "GET", path)})

@@ -1,4 +1,4 @@
-"""The admin portal's lists and forms, the same for every kind of object."""
+"""The admin portal's lists, forms and pages of objects, the same for every kind."""
 
 from __future__ import annotations
 
@@ -8,22 +8,36 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.store import access
+from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, shown, typed
 from tunnelcloud.web.portal.operations import Operations, faults
+from tunnelcloud.web.portal.pages.columns import Columns
+from tunnelcloud.web.portal.pages.panels import Panels
+from tunnelcloud.web.portal.pages.people import People
 from tunnelcloud.web.portal.sections import SECTIONS, Section
+from tunnelcloud.web.portal.terminal import changed_elsewhere, made_elsewhere
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
 
 _MAX_CHOICES = 1000
+_ROWS = 3
+"""Rows of a new tunnel's form for who may use it; more are added on its page."""
 
 
-def object_pages(operations: Operations) -> list[Page]:
+def object_handlers(context: ApiContext, operations: Operations) -> dict[str, Objects]:
+    """Make what answers for each kind of object, by its noun."""
+    return {section.noun: Objects(context, operations, section) for section in SECTIONS}
+
+
+def object_pages(handlers: Mapping[str, Objects]) -> list[Page]:
     """Make the rows of the page table for the lists and forms of every kind."""
-    return [page for section in SECTIONS for page in _pages(_Objects(operations, section))]
+    return [page for one in handlers.values() for page in _pages(one)]
 
 
-def _pages(handlers: _Objects) -> list[Page]:
+def _pages(handlers: Objects) -> list[Page]:
     all_of_them = f"/admin/{handlers.section.plural}"
     one = f"{all_of_them}/{{{handlers.section.id_name}}}"
     return [
@@ -32,35 +46,14 @@ def _pages(handlers: _Objects) -> list[Page]:
         Page("POST", f"{all_of_them}/new", ADMINS, handlers.create),
         Page("GET", one, READERS, handlers.one),
         Page("POST", one, ADMINS, handlers.change),
-        Page("POST", f"{one}/delete", ADMINS, handlers.delete),
     ]
 
 
-async def choices_of(
-    operations: Operations, visit: Visit, plural: str, *, nothing: str = ""
-) -> list[tuple[str, str]]:
-    """List the objects of a kind as choices.
-
-    :param nothing: what stands for none of them; empty when one has to be chosen.
-    """
-    found = await operations.every(visit, f"/{plural}", {"sort": "name"}, _MAX_CHOICES)
-    return [*([("", nothing)] if nothing else []), *((one["id"], one["name"]) for one in found)]
-
-
-async def names_of(
-    operations: Operations, visit: Visit, fields: Sequence[Field]
-) -> Mapping[str, str]:
-    """Give the names of the objects that fields may refer to, by their ids."""
-    kinds = {one.reference for one in fields if one.reference}
-    return {
-        object_id: name
-        for kind in sorted(kinds)
-        for object_id, name in await choices_of(operations, visit, kind)
-    }
-
-
 @frozen
-class _Objects:
+class Objects:
+    """The pages of one kind of object."""
+
+    context: ApiContext
     operations: Operations
     section: Section
 
@@ -72,81 +65,149 @@ class _Objects:
         return f"{self._path}/{visit.params[self.section.id_name]}"
 
     async def list_all(self, visit: Visit) -> Reply:
+        """Show a page of the list, with what stands beside the settings."""
         asked = {name: visit.query[name] for name in ("q", "cursor") if visit.query.get(name)}
         query = {"sort": "name", "limit": "50", **asked}
         page = await self.operations(visit, "GET", self._path, query=query)
+        items: list[dict[str, Any]] = page["items"]
         values = {
             "section": self.section,
-            "items": page["items"],
+            "items": await Columns(self.context).fill(self.section.noun, items),
             "next_cursor": page["next_cursor"],
             "q": asked.get("q", ""),
-            "names": await names_of(self.operations, visit, self.section.fields),
+            "first": "cursor" not in asked,
         }
         return Shown("admin_list.html", values)
 
     async def blank(self, visit: Visit) -> Reply:
-        given = {one.name: shown(one, one.default) for one in self.section.fields}
-        return await self._form(visit, given, {})
+        """Show an empty form; the address may fill some of its fields."""
+        given = {
+            one.name: visit.query.get(one.name, shown(one, one.default))
+            for one in self.section.fields
+        }
+        return await self._new(visit, given, {})
 
     async def create(self, visit: Visit) -> Reply:
+        """Make an object, and what its form makes with it."""
+        people = People(self.context, self.operations)
+        errors: dict[str, str] = {}
+        rows: list[dict[str, Any]] = []
+        if self.section.noun == "tunnel":
+            rows, errors = await people.rows(visit, _ROWS)
         body = body_of(self.section.fields, visit)
-        try:
-            made = await self.operations(visit, "POST", self._path, body)
-        except Problem as problem:
-            return await self._form(visit, self._typed(visit), faults(problem))
+        made: dict[str, Any] = {}
+        if not errors:
+            try:
+                made = await self.operations(visit, "POST", self._path, body)
+            except Problem as problem:
+                errors = faults(problem)
+        if errors:
+            return await self._new(visit, self._typed(visit), errors)
+        for row in rows:
+            await self.operations(visit, "POST", f"{self._path}/{made['id']}/assignments", row)
         location = f"/admin{self._path}/{made['id']}"
         if "join" not in made:
-            return Moved(location)
-        return Shown("admin_join.html", {"join": made["join"], "name": made["name"],
-                                         "location": location})  # fmt: skip
+            return Moved(location, note=f"Made {made['name']}.")
+        return Shown("admin_join.html", {"join": made["join"], "connector": made})
+
+    async def _new(
+        self, visit: Visit, given: Mapping[str, Any], errors: Mapping[str, str]
+    ) -> Shown:
+        fields = self.section.fields
+        values = await self._form(visit, fields, given, errors)
+        values |= {"elsewhere": made_elsewhere(self.section), "rows": []}
+        if self.section.noun == "tunnel":
+            values |= await People(self.context, self.operations).blank_rows(visit, _ROWS)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
+        return Shown("admin_form.html", values, status)
 
     async def one(self, visit: Visit) -> Reply:
+        """Show an object."""
         item = await self.operations(visit, "GET", self._item(visit))
         given = {one.name: shown(one, item[one.name]) for one in self.section.fields}
-        return await self._form(visit, given, {}, item)
+        return await self._show(visit, item, given, {})
+
+    async def again(self, visit: Visit, errors: Mapping[str, str]) -> Reply:
+        """Show an object with what is wrong with a form of its page that isn't its settings'."""
+        item = await self.operations(visit, "GET", self._item(visit))
+        given = {one.name: shown(one, item[one.name]) for one in self.section.fields}
+        return await self._show(visit, item, given, errors)
 
     async def change(self, visit: Visit) -> Reply:
+        """Set what was typed."""
         fields = [one for one in self.section.fields if not one.fixed]
         item = await self.operations(visit, "GET", self._item(visit))
         body, version = body_of(fields, visit), visit.typed("version")
         try:
-            await self.operations(visit, "PATCH", self._item(visit), body, version=version)
+            changed = await self.operations(
+                visit, "PATCH", self._item(visit), body, version=version
+            )
         except Problem as problem:
             given = {**item, **self._typed(visit)}
-            return await self._form(visit, given, faults(problem), item)
-        return Moved(f"/admin{self._item(visit)}")
-
-    async def delete(self, visit: Visit) -> Reply:
-        await self.operations(visit, "DELETE", self._item(visit))
-        return Moved(f"/admin{self._path}")
+            return await self._show(visit, item, given, faults(problem))
+        note = "Saved." if changed["version"] != version else "Nothing was changed."
+        return Moved(f"/admin{self._item(visit)}", note=note)
 
     def _typed(self, visit: Visit) -> dict[str, Any]:
         return {one.name: typed(one, visit) for one in self.section.fields}
 
+    async def _show(
+        self,
+        visit: Visit,
+        item: Mapping[str, Any],
+        given: Mapping[str, Any],
+        errors: Mapping[str, str],
+    ) -> Shown:
+        fields = [one for one in self.section.fields if not one.fixed]
+        values = await self._form(visit, fields, given, errors)
+        panel = await Panels(self.context, self.operations).of(self.section.noun, visit, item)
+        names = await self.context.store.read(_names, item)
+        values |= {
+            "item": item,
+            "names": names,
+            "elsewhere": changed_elsewhere(self.section, item, names),
+            **panel,
+        }
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
+        return Shown(f"admin_{self.section.noun}.html", values, status)
+
     async def _form(
         self,
         visit: Visit,
+        fields: Sequence[Field],
         given: Mapping[str, Any],
         errors: Mapping[str, str],
-        item: Mapping[str, Any] | None = None,
-    ) -> Shown:
-        fields = [one for one in self.section.fields if item is None or not one.fixed]
+    ) -> dict[str, Any]:
         choices = {
             one.name: await choices_of(self.operations, visit, one.reference)
             if one.reference
             else one.choices
             for one in fields
-            if one.kind in (FieldKind.CHOICE, FieldKind.SEVERAL)
+            if one.kind is FieldKind.CHOICE
         }
-        values = {
+        first = next((one.name for one in fields if one.name in errors), "")
+        return {
             "section": self.section,
             "fields": fields,
             "choices": choices,
             "given": given,
             "errors": errors,
-            "stray": [text for name, text in errors.items()
-                      if name not in {one.name for one in fields}],
-            "item": item,
-        }  # fmt: skip
-        status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
-        return Shown("admin_form.html", values, status)
+            "first_fault": first,
+            "item": None,
+        }
+
+
+def _names(transaction: Transaction, item: Mapping[str, Any]) -> Mapping[str, str]:
+    site = item.get("site_id")
+    return access.names_of(transaction, "site", [site] if site else [])
+
+
+async def choices_of(
+    operations: Operations, visit: Visit, plural: str, *, nothing: str = ""
+) -> list[tuple[str, str]]:
+    """List the objects of a kind as choices.
+
+    :param nothing: what stands for none of them; empty when one has to be chosen.
+    """
+    found = await operations.every(visit, f"/{plural}", {"sort": "name"}, _MAX_CHOICES)
+    return [*([("", nothing)] if nothing else []), *((one["id"], one["name"]) for one in found)]

@@ -1,0 +1,142 @@
+"""Danger asks once, and says what it will cut off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.store import access, assignments, channels, consequences, glance, sessions
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.operations import Operations, faults
+from tunnelcloud.web.portal.sections import SECTIONS, Section
+from tunnelcloud.web.portal.sentences import cost_sentences, counted
+from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import ADMINS
+
+
+def deletion_pages(context: ApiContext, operations: Operations) -> list[Page]:
+    """Make the rows of the page table that ask, and those that do."""
+    pages = []
+    for section in SECTIONS:
+        handlers = _Deletion(context, operations, section)
+        path = f"/admin/{section.plural}/{{{section.id_name}}}/delete"
+        pages += [
+            Page("GET", path, ADMINS, handlers.ask),
+            Page("POST", path, ADMINS, handlers.delete),
+        ]
+    ending = _Ending(context, operations)
+    one = "/admin/sessions/{session_id}"
+    assigned = "/admin/tunnels/{tunnel_id}/assignments/{assignment_id}/delete"
+    return [
+        *pages,
+        Page("GET", assigned, ADMINS, ending.ask_assignment),
+        Page("POST", assigned, ADMINS, ending.unassign),
+        Page("GET", f"{one}/end", ADMINS, ending.ask_session),
+        Page("POST", f"{one}/end", ADMINS, ending.end_session),
+        Page("GET", f"{one}/channels/{{channel_id}}/end", ADMINS, ending.ask_channel),
+        Page("POST", f"{one}/channels/{{channel_id}}/end", ADMINS, ending.end_channel),
+    ]
+
+
+def _asked(
+    question: str, texts: list[str], verb: str, back: str, *, possible: bool = True
+) -> Shown:
+    values: dict[str, Any] = {
+        "question": question,
+        "texts": texts,
+        "verb": verb,
+        "back": back,
+        "possible": possible,
+    }
+    return Shown("admin_ask.html", values)
+
+
+@frozen
+class _Deletion:
+    context: ApiContext
+    operations: Operations
+    section: Section
+
+    def _path(self, visit: Visit) -> str:
+        return f"/{self.section.plural}/{visit.params[self.section.id_name]}"
+
+    async def ask(self, visit: Visit) -> Reply:
+        item = await self.operations(visit, "GET", self._path(visit))
+        cost = await self.context.store.read(
+            consequences.of_deleting, self.section.noun, item["id"]
+        )
+        return _asked(
+            f"Delete {item['name']}?",
+            cost_sentences(self.section.noun, cost),
+            f"Delete {item['name']}",
+            f"/admin{self._path(visit)}",
+            possible=not cost.in_use,
+        )
+
+    async def delete(self, visit: Visit) -> Reply:
+        item = await self.operations(visit, "GET", self._path(visit))
+        try:
+            await self.operations(visit, "DELETE", self._path(visit))
+        except Problem as problem:
+            text = next(iter(faults(problem).values()))
+            back = f"/admin{self._path(visit)}"
+            return _asked(f"{item['name']} stays", [text], "", back, possible=False)
+        return Moved(f"/admin/{self.section.plural}", note=f"Deleted {item['name']}.")
+
+
+@frozen
+class _Ending:
+    context: ApiContext
+    operations: Operations
+
+    async def ask_assignment(self, visit: Visit) -> Reply:
+        def look(transaction: Transaction) -> tuple[str, str, list[str]]:
+            one = assignments.get(transaction, visit.params["assignment_id"])
+            kind = "user" if one.user_id else "group"
+            ids = [one.user_id or one.group_id or ""]
+            who = access.names_of(transaction, kind, ids).get(ids[0], ids[0])
+            tunnel = access.names_of(transaction, "tunnel", [one.tunnel_id])[one.tunnel_id]
+            cost = consequences.of_deleting(transaction, "assignment", one.id)
+            return f"{kind} {who}", tunnel, cost_sentences("assignment", cost)
+
+        who, tunnel, texts = await self.context.store.read(look)
+        back = f"/admin/tunnels/{visit.params['tunnel_id']}"
+        return _asked(f"Take {tunnel} away from {who}?", texts, "Take it away", back)
+
+    async def unassign(self, visit: Visit) -> Reply:
+        path = f"/tunnels/{visit.params['tunnel_id']}"
+        one = f"{path}/assignments/{visit.params['assignment_id']}"
+        await self.operations(visit, "DELETE", one)
+        return Moved(f"/admin{path}#who", note="Taken away.")
+
+    async def ask_session(self, visit: Visit) -> Reply:
+        def look(transaction: Transaction) -> tuple[str, int]:
+            one = sessions.get(transaction, visit.params["session_id"])
+            names = access.names_of(transaction, "user", [one.user_id])
+            opened = glance.open_channels(transaction, [one.id])
+            return names.get(one.user_id, one.login_name), len(opened)
+
+        name, count = await self.context.store.read(look)
+        text = f"{counted(count, 'channel')} will be cut off." if count else "Nothing runs in it."
+        return _asked(f"End {name}'s session?", [text], "End session", "/admin/sessions")
+
+    async def end_session(self, visit: Visit) -> Reply:
+        await self.operations(visit, "DELETE", f"/sessions/{visit.params['session_id']}")
+        return Moved("/admin/sessions", note="The session is ended.")
+
+    async def ask_channel(self, visit: Visit) -> Reply:
+        def look(transaction: Transaction) -> str:
+            one = channels.get(transaction, visit.params["channel_id"])
+            return f"{one.destination}:{one.port}"
+
+        where = await self.context.store.read(look)
+        text = "It is cut off; the rest of the session goes on."
+        return _asked(f"End the channel to {where}?", [text], "End channel", "/admin/sessions")
+
+    async def end_channel(self, visit: Visit) -> Reply:
+        session, channel = visit.params["session_id"], visit.params["channel_id"]
+        await self.operations(visit, "DELETE", f"/sessions/{session}/channels/{channel}")
+        return Moved("/admin/sessions", note="The channel is ended.")

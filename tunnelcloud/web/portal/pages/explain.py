@@ -1,0 +1,70 @@
+"""Why somebody can, or can't, reach a tunnel: each rule, linked to what it rests on."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from attrs import frozen
+
+from tunnelcloud.store import tunnels, users
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.operations import Operations, faults
+from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import READERS
+
+_QUESTION = ("user", "tunnel", "port", "method", "source_ip", "at")
+_OF_THE_TUNNEL = frozenset({"destination", "port", "enabled", "method"})
+
+
+def explain_pages(context: ApiContext, operations: Operations) -> list[Page]:
+    """Make the row of the page table for the question."""
+    return [Page("GET", "/admin/explain", READERS, _Explain(context, operations).explain)]
+
+
+def explain_address(**question: object) -> str:
+    """Give the address of an answer."""
+    return f"/admin/explain?{urlencode({name: value for name, value in question.items() if value})}"
+
+
+@frozen
+class _Explain:
+    context: ApiContext
+    operations: Operations
+
+    async def explain(self, visit: Visit) -> Reply:
+        given = {name: visit.query.get(name, "").strip() for name in _QUESTION}
+        body: dict[str, Any] = {name: value for name, value in given.items() if value}
+        answer, errors = None, {}
+        links: dict[str, str] = {}
+        if given["port"].isascii() and given["port"].isdecimal():
+            body["port"] = int(given["port"][:9])
+        if "at" in body:
+            body["at"] = f"{given['at']}Z"
+        if given["user"] or given["tunnel"]:
+            try:
+                answer = await self.operations(visit, "POST", "/explain", body)
+                links = await self.context.store.read(_links, given["user"], given["tunnel"])
+            except Problem as problem:
+                errors = faults(problem)
+        values = {
+            "given": given,
+            "answer": answer,
+            "errors": errors,
+            "links": links,
+            "of_the_tunnel": _OF_THE_TUNNEL,
+            "body": body,
+        }
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
+        return Shown("admin_explain.html", values, status)
+
+
+def _links(transaction: Transaction, user: str, tunnel: str) -> dict[str, str]:
+    """Give the pages of the two that were asked about."""
+    return {
+        "user": f"/admin/users/{users.find(transaction, user).id}",
+        "tunnel": f"/admin/tunnels/{tunnels.find(transaction, tunnel).id}",
+    }

@@ -1,0 +1,170 @@
+"""What the page of one object shows beside its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.domain.entities import Grant
+from tunnelcloud.store import access, assignments, glance
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.objects import Policy
+from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.pages.health import site_healths
+from tunnelcloud.web.portal.pages.people import People, suggested
+from tunnelcloud.web.portal.sentences import policy_sentence
+from tunnelcloud.web.portal.visits import Visit
+from tunnelcloud.web.resources.context import ApiContext
+
+Item = Mapping[str, Any]
+Values = dict[str, Any]
+_FEW, _MANY = "5", "50"
+
+
+@frozen
+class Panels:
+    """Gathers what pages of objects show."""
+
+    context: ApiContext
+    operations: Operations
+
+    async def of(self, noun: str, visit: Visit, item: Item) -> Values:
+        """Gather for a kind of object."""
+        panels: dict[str, Callable[[Visit, Item], Awaitable[Values]]] = {
+            "tunnel": self._tunnel,
+            "site": self._site,
+            "connector": self._connector,
+            "user": self._user,
+            "group": self._group,
+            "policy": self._policy,
+        }
+        return await panels[noun](visit, item)
+
+    async def _list(self, visit: Visit, path: str, **query: str) -> list[dict[str, Any]]:
+        page = await self.operations(visit, "GET", path, query=query)
+        items: list[dict[str, Any]] = page["items"]
+        return items
+
+    async def _tunnel(self, visit: Visit, item: Item) -> Values:
+        people = People(self.context, self.operations)
+        cursor = visit.query.get("assigned_after")
+        page = await self.operations(
+            visit,
+            "GET",
+            f"/tunnels/{item['id']}/assignments",
+            query={"limit": _MANY, **({"cursor": cursor} if cursor else {})},
+        )
+        sessions = await self._list(
+            visit, "/sessions", live="true", tunnel_id=item["id"], limit="10"
+        )
+        here = frozenset(self.context.live.connector_health())
+
+        def names(transaction: Transaction) -> Values:
+            assigned = page["items"]
+            return {
+                "who": _names(transaction, assigned),
+                "users": access.names_of(transaction, "user", [one["user_id"] for one in sessions]),
+                "health": site_healths(transaction, [item["site_id"]], here)[item["site_id"]],
+            }
+
+        return {
+            "assigned": page["items"],
+            "assigned_after": page["next_cursor"],
+            "connectors": await self._list(
+                visit, "/connectors", site_id=item["site_id"], limit=_MANY
+            ),
+            "sessions": sessions,
+            "events": await self._list(visit, "/audit", tunnel_id=item["id"], limit=_FEW),
+            "row": people.typed_row(visit),
+            "steps": None,
+            **await people.choices(visit),
+            **await self.context.store.read(names),
+        }
+
+    async def _site(self, visit: Visit, item: Item) -> Values:
+        here = frozenset(self.context.live.connector_health())
+        healths = await self.context.store.read(site_healths, [item["id"]], here)
+        return {
+            "connectors": await self._list(visit, "/connectors", site_id=item["id"], limit=_MANY),
+            "tunnels": await self._list(
+                visit, "/tunnels", site_id=item["id"], limit=_MANY, sort="name"
+            ),
+            "health": healths[item["id"]],
+        }
+
+    async def _connector(self, visit: Visit, item: Item) -> Values:
+        return {}
+
+    async def _user(self, visit: Visit, item: Item) -> Values:
+        path = f"/users/{item['id']}"
+        view = await self.context.store.read(access.load_view, item["id"])
+        return {
+            "grants": [_grant(grant) for grant in view.grants[:200]],
+            "keys": await self._list(visit, f"{path}/keys", limit=_MANY),
+            "groups": await self._list(visit, "/groups", user_id=item["id"], limit=_MANY),
+            "sessions": await self._list(visit, "/sessions", user_id=item["id"], limit=_FEW),
+            "events": await self._list(visit, "/audit", user_id=item["id"], limit=_FEW),
+            "typed_key": {name: visit.typed(name) for name in ("public_key", "key_title")},
+        }
+
+    async def _group(self, visit: Visit, item: Item) -> Values:
+        asked = {name: visit.query[name] for name in ("q", "cursor") if visit.query.get(name)}
+        members = await self.operations(
+            visit, "GET", f"/groups/{item['id']}/members", query={"limit": _MANY, **asked}
+        )
+
+        def assigned(transaction: Transaction) -> Values:
+            page = assignments.list_page(transaction, group_id=item["id"], limit=50)
+            ids = [one.tunnel_id for one in page.items]
+            policies = [one.policy_id for one in page.items if one.policy_id]
+            return {
+                "assigned": page.items,
+                "tunnel_names": access.names_of(transaction, "tunnel", ids),
+                "policy_names": access.names_of(transaction, "policy", policies),
+                "suggested": suggested(transaction, "", "users"),
+            }
+
+        return {
+            "members": members["items"],
+            "next_cursor": members["next_cursor"],
+            "q": asked.get("q", ""),
+            "typed_member": visit.typed("member"),
+            **await self.context.store.read(assigned),
+        }
+
+    async def _policy(self, visit: Visit, item: Item) -> Values:
+        def used(transaction: Transaction) -> Values:
+            page = assignments.list_page(transaction, policy_id=item["id"], limit=50)
+            ids = [one.tunnel_id for one in page.items]
+            shown = [{"user_id": one.user_id, "group_id": one.group_id} for one in page.items]
+            return {
+                "assigned": page.items,
+                "tunnel_names": access.names_of(transaction, "tunnel", ids),
+                "who": _names(transaction, shown),
+                "used": glance.of_policies(transaction, [item["id"]]).get(item["id"], 0),
+            }
+
+        return {"sentence": policy_sentence(item), **await self.context.store.read(used)}
+
+
+def _names(transaction: Transaction, assigned: list[dict[str, Any]]) -> dict[str, str]:
+    """Give the names of the users, groups and policies of assignments by their ids."""
+    found: dict[str, str] = {}
+    for kind in ("user", "group", "policy"):
+        ids = [one[f"{kind}_id"] for one in assigned if one.get(f"{kind}_id")]
+        found |= access.names_of(transaction, kind, ids)
+    return found
+
+
+def _grant(grant: Grant) -> dict[str, Any]:
+    return {
+        "tunnel": grant.tunnel,
+        "group": grant.group_name,
+        "methods": sorted(grant.methods, reverse=True),
+        "policies": [
+            (policy, policy_sentence(Policy.model_validate(policy).model_dump(mode="json")))
+            for policy in grant.policies
+        ],
+    }

@@ -1,0 +1,151 @@
+"""Whom a tunnel is assigned to: typed as a name, suggested while one types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.store import groups, users
+from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import READERS
+
+_SUGGESTED = 20
+_METHODS = ("token", "key")
+_GROUP, _USER = "group:", "user:"
+
+
+class Nobody(LookupError):
+    """A typed name means no user and no group, or both; the message says what to do."""
+
+
+def suggestion_pages(context: ApiContext) -> list[Page]:
+    """Make the row of the page table for names that are suggested."""
+    return [Page("GET", "/admin/names", READERS, _Suggestions(context).names)]
+
+
+@frozen
+class _Suggestions:
+    context: ApiContext
+
+    async def names(self, visit: Visit) -> Reply:
+        kinds = visit.query.get("kinds", "all")
+        wanted = next((text for name, text in visit.query.items() if name != "kinds"), "")
+        found = await self.context.store.read(suggested, wanted[:200].strip(), kinds)
+        return Shown("admin_names.html", {"suggested": found})
+
+
+def suggested(transaction: Transaction, wanted: str, kinds: str = "all") -> list[str]:
+    """List names that a text may be meant for.
+
+    :param kinds: C{users}, or C{all} for groups, too.
+    """
+    text = wanted.removeprefix(_GROUP).removeprefix(_USER)
+    asked: dict[str, Any] = {"limit": _SUGGESTED, "sort": "name", "q": text or None}
+    found = [user.name for user in users.list_page(transaction, **asked).items]
+    if kinds == "users":
+        return found
+    return [*(f"{_GROUP}{one.name}" for one in groups.list_page(transaction, **asked).items),
+            *found]  # fmt: skip
+
+
+def resolve(transaction: Transaction, text: str) -> dict[str, str]:
+    """Tell who is meant.
+
+    :return: C{user_id} or C{group_id}.
+    :raise Nobody: it can't be told.
+    """
+    user = _find_user(transaction, text.removeprefix(_USER)) if _GROUP not in text else None
+    group = _find_group(transaction, text.removeprefix(_GROUP)) if _USER not in text else None
+    if user and group:
+        raise Nobody(f"there is a user and a group {text}: write user:{text} or group:{text}")
+    if user:
+        return {"user_id": user}
+    if group:
+        return {"group_id": group}
+    raise Nobody(f"there is no user and no group {text}")
+
+
+def _find_user(transaction: Transaction, name: str) -> str | None:
+    try:
+        return users.find(transaction, name).id
+    except NotFound:
+        return None
+
+
+def _find_group(transaction: Transaction, name: str) -> str | None:
+    try:
+        return groups.find(transaction, name).id
+    except NotFound:
+        return None
+
+
+@frozen
+class People:
+    """The rows of a form that say who may use a tunnel."""
+
+    context: ApiContext
+    operations: Operations
+
+    async def rows(self, visit: Visit, count: int) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Read the rows that are filled: bodies of assignments, and what is wrong with them."""
+        bodies: list[dict[str, Any]] = []
+        errors: dict[str, str] = {}
+        for number in range(count):
+            body, wrong = await self.row(visit, f"_{number}")
+            errors.update(wrong)
+            if body:
+                if any(_same(body, other) for other in bodies):
+                    errors[f"who_{number}"] = "is in a row above already"
+                bodies.append(body)
+        return bodies, errors
+
+    async def row(
+        self, visit: Visit, suffix: str = "", *, required: bool = False
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Read one row: the body of an assignment, and what is wrong with it by field."""
+        name, who = f"who{suffix}", visit.typed(f"who{suffix}").strip()
+        if not who:
+            return {}, {name: "name a user or a group"} if required else {}
+        methods = [one for one in _METHODS if one in visit.form.get(f"methods{suffix}", ())]
+        if not methods:
+            return {}, {name: "tick a token, a key, or both"}
+        try:
+            entity = await self.context.store.read(resolve, who)
+        except Nobody as error:
+            return {}, {name: str(error)}
+        policy = visit.typed(f"policy{suffix}") or None
+        return {**entity, "methods": methods, "policy_id": policy}, {}
+
+    async def blank_rows(self, visit: Visit, count: int) -> dict[str, Any]:
+        """Give the rows of a form, with what was typed."""
+        return {
+            "rows": [self.typed_row(visit, f"_{number}") for number in range(count)],
+            **await self.choices(visit),
+        }
+
+    def typed_row(self, visit: Visit, suffix: str = "") -> dict[str, Any]:
+        """Give one row as it was typed."""
+        sent = f"who{suffix}" in visit.form
+        return {
+            "suffix": suffix,
+            "who": visit.typed(f"who{suffix}") or visit.query.get(f"who{suffix}", ""),
+            "methods": visit.form.get(f"methods{suffix}", ()) if sent else _METHODS,
+            "policy": visit.typed(f"policy{suffix}"),
+        }
+
+    async def choices(self, visit: Visit) -> dict[str, Any]:
+        """Give what rows offer."""
+        found = await self.operations.every(visit, "/policies", {"sort": "name"})
+        return {
+            "policies": [("", "no policy"), *((one["id"], one["name"]) for one in found)],
+            "suggested": await self.context.store.read(suggested, ""),
+        }
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one.get(name) == other.get(name) for name in ("user_id", "group_id"))

@@ -1,0 +1,104 @@
+"""Sessions, as administrators see them: live, with what runs in each, and past."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from attrs import frozen
+
+from tunnelcloud.domain.entities import Channel
+from tunnelcloud.store import access, glance, tunnels
+from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.operations import Operations, faults
+from tunnelcloud.web.portal.rates import Rates
+from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import READERS
+
+_FILTERS = ("q", "tunnel", "method", "source_ip")
+
+
+def session_pages(context: ApiContext, operations: Operations) -> list[Page]:
+    """Make the row of the page table for sessions."""
+    handlers = _Sessions(context, operations, Rates(context.clock))
+    return [Page("GET", "/admin/sessions", READERS, handlers.sessions)]
+
+
+@frozen
+class _Sessions:
+    context: ApiContext
+    operations: Operations
+    rates: Rates
+
+    async def sessions(self, visit: Visit) -> Reply:
+        live = visit.query.get("live", "true") != "false"
+        given = {name: visit.query.get(name, "").strip() for name in _FILTERS}
+        query = {name: value for name, value in given.items() if value and name != "tunnel"}
+        errors: dict[str, str] = {}
+        page: dict[str, Any] = {"items": [], "next_cursor": None}
+        try:
+            if given["tunnel"]:
+                tunnel = await self.context.store.read(tunnels.find, given["tunnel"].lower())
+                query["tunnel_id"] = tunnel.id
+            if cursor := visit.query.get("cursor"):
+                query["cursor"] = cursor
+            query["live"] = "true" if live else "false"
+            page = await self.operations(visit, "GET", "/sessions", query=query)
+        except NotFound:
+            errors = {"tunnel": f"there is no tunnel {given['tunnel']}"}
+        except Problem as problem:
+            errors = faults(problem)
+        kept = {"live": "true" if live else "false"}
+        kept |= {name: value for name, value in given.items() if value}
+        values = {
+            "sessions": page["items"],
+            "next_cursor": page["next_cursor"],
+            "live": live,
+            "given": given,
+            "errors": errors,
+            "kept": urlencode(kept),
+            "filtered": any(given.values()),
+            **await self._beside(page["items"]),
+        }
+        return Shown("admin_sessions.html", values)
+
+    async def _beside(self, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """Gather the names and the open channels of sessions, and how fast their bytes flow."""
+        live = {
+            channel.id: channel
+            for session in self.context.live.live_sessions()
+            for channel in session.channels
+        }
+
+        def look(transaction: Transaction) -> tuple[dict[str, str], list[Channel], dict[str, str]]:
+            opened = glance.open_channels(transaction, [one["id"] for one in items])
+            return (
+                access.names_of(transaction, "user", [one["user_id"] for one in items]),
+                opened,
+                access.names_of(transaction, "tunnel", [one.tunnel_id for one in opened]),
+            )
+
+        users, opened, tunnel_names = await self.context.store.read(look)
+        running: dict[str, list[dict[str, Any]]] = {}
+        for one in opened:
+            now = live.get(one.id, one)
+            running.setdefault(one.session_id, []).append(
+                {
+                    "id": one.id,
+                    "tunnel_id": one.tunnel_id,
+                    "tunnel": tunnel_names.get(one.tunnel_id, one.destination),
+                    "port": one.port,
+                    "opened_at": one.opened_at.isoformat(),
+                    "bytes_to_target": now.bytes_to_target,
+                    "bytes_from_target": now.bytes_from_target,
+                }
+            )
+        counts = {
+            one["id"]: one["bytes_to_target"] + one["bytes_from_target"]
+            for one in items
+            if one["ended_at"] is None
+        }
+        return {"names": users, "running": running, "rates": self.rates.look(counts)}

@@ -1,0 +1,97 @@
+"""What is set once, and what this installation is: pods, the CA, API tokens."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+from attrs import frozen
+
+import twisted
+from tunnelcloud import __version__
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.store import access
+from tunnelcloud.web.portal.operations import Operations, faults
+from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import ADMINS, READERS
+
+_PODS_ARE_SEEN = timedelta(seconds=60)
+_TOKEN_FIELDS = ("title", "role", "user", "expires_at")
+_DATE = 10
+
+
+def settings_pages(context: ApiContext, operations: Operations) -> list[Page]:
+    """Make the rows of the page table for settings."""
+    handlers = _Settings(context, operations)
+    token = "/admin/settings/api-tokens"  # noqa: S105  (an address)
+    return [
+        Page("GET", "/admin/settings", READERS, handlers.settings),
+        Page("POST", token, ADMINS, handlers.make_token),
+        Page("POST", f"{token}/{{api_token_id}}/revoke", ADMINS, handlers.revoke_token),
+    ]
+
+
+@frozen
+class _Settings:
+    context: ApiContext
+    operations: Operations
+
+    async def settings(self, visit: Visit) -> Reply:
+        return await self._settings(visit, {})
+
+    async def _settings(self, visit: Visit, errors: Mapping[str, str]) -> Shown:
+        tokens = await self.operations.every(visit, "/api-tokens")
+        owners = [one["user_id"] for one in tokens if one["user_id"]]
+        pods = await self.operations.every(visit, "/pods")
+        lately = (self.context.now() - _PODS_ARE_SEEN).isoformat()
+        values: dict[str, Any] = {
+            "pods": [{**one, "seen": one["last_seen_at"] > lately} for one in pods],
+            "authority": self.context.live.authority(),
+            "tokens": tokens,
+            "owners": await self.context.store.read(access.names_of, "user", owners),
+            "roles": [(str(role), str(role)) for role in Role],
+            "typed": {name: visit.typed(name) for name in _TOKEN_FIELDS},
+            "errors": errors,
+            "first_fault": next((name for name in _TOKEN_FIELDS if name in errors), ""),
+            "fingerprints": self.context.live.host_key_fingerprints(),
+            "about": [
+                ("TunnelCloud", __version__),
+                ("Twisted", twisted.__version__),
+                ("Python", platform.python_version()),
+                ("Pages and API", self.context.web_url),
+                ("SSH clients connect to", str(self.context.live.ssh_public_address)),
+            ],
+        }
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
+        return Shown("admin_settings.html", values, status)
+
+    async def make_token(self, visit: Visit) -> Reply:
+        day = visit.typed("expires_at").strip()
+        body: dict[str, Any] = {
+            "title": visit.typed("title").strip(),
+            "role": visit.typed("role"),
+            "expires_at": (f"{day}T23:59:59Z" if len(day) == _DATE else day) or None,
+        }
+        owner = visit.typed("user").strip()
+        try:
+            if owner:
+                user = await self.operations(visit, "GET", "/users", query={"name": owner})
+                if not user["items"]:
+                    return await self._settings(visit, {"user": f"there is no user {owner}"})
+                body["user_id"] = user["items"][0]["id"]
+            made = await self.operations(visit, "POST", "/api-tokens", body)
+        except Problem as problem:
+            wrong = faults(problem)
+            return await self._settings(
+                visit, {("user" if name == "user_id" else name): wrong[name] for name in wrong}
+            )
+        return Shown("admin_api_token.html", {"made": made})
+
+    async def revoke_token(self, visit: Visit) -> Reply:
+        await self.operations(visit, "DELETE", f"/api-tokens/{visit.params['api_token_id']}")
+        return Moved("/admin/settings#api-tokens", note="The API token is revoked.")

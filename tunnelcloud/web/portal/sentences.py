@@ -1,0 +1,96 @@
+"""Conditions and consequences in words, as people would say them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tunnelcloud.store.consequences import Consequences
+
+EN_DASH = "\N{EN DASH}"
+_PLURALS = {"policy": "policies", "person": "people"}
+_DAYS = {"Mon-Fri": "weekdays", "Mon-Sun": "every day", "Sat,Sun": "weekends"}
+_UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def counted(count: int, noun: str) -> str:
+    """Give a number of things: C{1 person}, C{3 people}."""
+    plural = _PLURALS.get(noun, f"{noun}s")
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def listed(parts: list[str]) -> str:
+    """Join words as a sentence does."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _length(seconds: int) -> str:
+    for size, unit in _UNITS:
+        if seconds % size == 0 and seconds >= size:
+            return counted(seconds // size, unit)
+    return counted(seconds, "second")
+
+
+def _window(text: str) -> str:
+    days, rest = text.split(" ", 1)
+    times, zone = rest.split(" ", 1)
+    return f"{_DAYS.get(days, days)} {times.replace('-', EN_DASH)} {zone}"
+
+
+def _day(text: str) -> str:
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def policy_sentence(policy: Mapping[str, Any]) -> str:
+    """Say what a policy asks for, such as C{weekdays, from 10.0.0.0/8}.
+
+    :param policy: as the API shows it.
+    """
+    parts = []
+    if policy["windows"]:
+        parts.append(" or ".join(_window(text) for text in policy["windows"]))
+    if policy["source_networks"]:
+        parts.append(f"from {' or '.join(policy['source_networks'])}")
+    if policy["valid_from"]:
+        parts.append(f"not before {_day(policy['valid_from'])}")
+    if policy["valid_until"]:
+        parts.append(f"until {_day(policy['valid_until'])}")
+    if policy["max_session_seconds"]:
+        parts.append(f"for {_length(policy['max_session_seconds'])} at most")
+    if policy["idle_seconds"]:
+        parts.append(f"closed after {_length(policy['idle_seconds'])} without traffic")
+    for name, noun, after in (
+        ("max_sessions", "session", "at once"),
+        ("max_channels", "channel", "at once"),
+        ("max_token_sessions", "session", "a token"),
+    ):
+        if policy[name] is not None:
+            parts.append(f"{counted(policy[name], noun)} {after}")
+    return ", ".join(parts) or "always, from anywhere"
+
+
+def cost_sentences(kind: str, cost: Consequences) -> list[str]:
+    """Say what deleting an object takes with it."""
+    if cost.in_use:
+        verb = "needs" if cost.in_use == 1 else "need"
+        text = f"{counted(cost.in_use, 'assignment')} {verb} it: without it more would be allowed"
+        return [f"{text} than was meant. Give them another policy first."]
+    found = []
+    if cost.people and kind == "user":
+        found.append(f"{counted(cost.sessions, 'session')} with {counted(cost.channels, 'channel')}"
+                     " will be cut off.")  # fmt: skip
+    elif cost.sessions:
+        found.append(f"{counted(cost.sessions, 'session')} will be cut off.")
+    elif cost.people:
+        verb, them = ("is", "they") if cost.people == 1 else ("are", "they")
+        unless = ", unless something else allows it" if kind in ("group", "assignment") else ""
+        found.append(f"{counted(cost.people, 'person')} {verb} connected now; {them} will be cut "
+                     f"off{unless}.")  # fmt: skip
+    else:
+        found.append("Nobody is connected through it now.")
+    if cost.objects:
+        goes = [counted(count, noun) for noun, count in cost.objects]
+        verb = "go" if len(goes) > 1 or not goes[0].startswith("1 ") else "goes"
+        found.append(f"{listed(goes)} {verb} with it.")
+    return found

@@ -1,0 +1,73 @@
+"""What a form does, as the command line and the API say it: for the foot of pages."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.web.portal.forms import Field, FieldKind, shown
+from tunnelcloud.web.portal.sections import Section
+
+_BASE = "/api/v1"
+
+
+@frozen
+class SaidElsewhere:
+    """One doing: a command line, and a call of the API with its body."""
+
+    command: str
+    call: str
+    body: str = ""
+
+
+def made_elsewhere(section: Section) -> SaidElsewhere:
+    """Say how an object is made."""
+    body = {one.name: _example(one) for one in section.fields if not (one.more or one.optional)}
+    return SaidElsewhere(
+        section.example, f"POST {_BASE}/{section.plural}", json.dumps(body, ensure_ascii=False)
+    )
+
+
+def changed_elsewhere(
+    section: Section, item: Mapping[str, Any], names: Mapping[str, str]
+) -> SaidElsewhere:
+    """Say how an object gets the settings that it has.
+
+    :param names: what stands for ids of other objects on the command line.
+    """
+    fields = [one for one in section.fields if not one.fixed]
+    words = ["tunnelcloud", section.noun, "set", item["name"]]
+    for one in fields:
+        words += _option(one, item[one.name], names)
+    body = {one.name: item[one.name] for one in fields}
+    return SaidElsewhere(
+        shlex.join(words),
+        f"PATCH {_BASE}/{section.plural}/{item['id']}",
+        json.dumps(body, ensure_ascii=False),
+    )
+
+
+def _example(one: Field) -> Any:
+    if one.kind in (FieldKind.LINES, FieldKind.WORDS):
+        return []
+    return one.default if one.default != "" else f"<{one.label.lower()}>"
+
+
+def _option(one: Field, value: Any, names: Mapping[str, str]) -> list[str]:
+    """Give the words that set a field; none for what is as it would be without them."""
+    if not one.flag or value in (one.default, "", [], None):
+        return []
+    if one.kind is FieldKind.CHECK:
+        return [one.flag.split("/")[0 if value else 1]]
+    if isinstance(value, list):
+        return [word for item in value for word in (one.flag, str(item))]
+    if one.kind is FieldKind.MOMENT:
+        return [one.flag, value]
+    text = str(shown(one, value))
+    if one.name.endswith("_seconds"):
+        text = f"{text}s"
+    return [one.flag, names.get(text, text)]
