@@ -14,7 +14,7 @@ from benchmarks.processes import HOST, Bench, free_port
 from tests.integration.processes import Gateway, SiteConnector
 
 AES = "aes128-gcm@openssh.com"
-_QUIET = (
+QUIET = (
     "-F", "none",
     "-o", "StrictHostKeyChecking=no",
     "-o", "UserKnownHostsFile=/dev/null",
@@ -25,11 +25,19 @@ _QUIET = (
 
 
 class Chain:
-    """A way to the target."""
+    """A way to the target.
+
+    :ivar ssh_port: where its SSH server listens.
+    :ivar login: whom the user's key logs in there.
+    :ivar destination: the port of C{127.0.0.1} that a forward asked of it has to name.
+    """
 
     name: str
     port: int
     pids: Sequence[int]
+    ssh_port: int
+    login: str
+    destination: int
 
 
 def make_keys(bench: Bench) -> None:
@@ -45,7 +53,7 @@ def ssh_client(
     """Start C{ssh -N} with a forward."""
     options = ["-c", cipher] if cipher else []
     return bench.start(
-        "ssh", "-N", *_QUIET, *options, "-i", str(bench.directory / "user"),
+        "ssh", "-N", *QUIET, *options, "-i", str(bench.directory / "user"),
         "-p", str(port), *forward, f"{login}@{HOST}", name=name,
     )  # fmt: skip
 
@@ -57,6 +65,7 @@ class OpenSSHChain(Chain):
 
     def __init__(self, bench: Bench, target: int, cipher: str | None) -> None:
         sshd, middle, self.port = free_port(), free_port(), free_port()
+        self.ssh_port, self.destination = sshd, middle
         config = bench.directory / "sshd_config"
         (bench.directory / "authorized_keys").write_bytes(
             (bench.directory / "user.pub").read_bytes()
@@ -64,14 +73,15 @@ class OpenSSHChain(Chain):
         config.write_text(
             f"Port {sshd}\nListenAddress {HOST}\nHostKey {bench.directory / 'host'}\n"
             f"AuthorizedKeysFile {bench.directory / 'authorized_keys'}\nStrictModes no\n"
-            "UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nMaxSessions 1000\n"
+            f"UsePAM {'no' if os.geteuid() else 'yes'}\n"  # yes, as Debian has it
+            "PasswordAuthentication no\nPermitRootLogin yes\nMaxSessions 1000\n"
             "PidFile none\nAllowTcpForwarding yes\n"
         )
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd asks for it, as root
         daemon = bench.start("/usr/sbin/sshd", "-D", "-e", "-f", str(config), name="sshd")
         bench.wait_for_port(sshd)
-        login = subprocess.run(
+        self.login = login = subprocess.run(
             ["id", "-un"], check=True, capture_output=True, text=True
         ).stdout.strip()
         reverse = ssh_client(
@@ -94,7 +104,7 @@ class TunnelCloudChain(Chain):
 
     def __init__(self, bench: Bench, target: int, cipher: str | None) -> None:
         self.port = free_port()
-        gateway = Gateway(bench.directory)
+        gateway = Gateway(bench.directory, exempt=f'["{HOST}"]')
         bench.callback(gateway.process.stop)
         gateway.do("site", "create", "bench")
         joining = gateway.do("connector", "create", "bench-1", "--site", "bench")["join"]["token"]
@@ -111,5 +121,6 @@ class TunnelCloudChain(Chain):
             gateway.ssh_port, "bench", cipher,
         )  # fmt: skip
         bench.wait_for_port(self.port)
+        self.ssh_port, self.login, self.destination = gateway.ssh_port, "bench", target
         self.pod, self.connector = gateway.process.process.pid, connector.process.process.pid
         self.pids = (self.pod, self.connector)

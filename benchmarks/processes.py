@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -81,28 +81,33 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def descendants(pid: int) -> list[int]:
     """The process and all that came of it (sshd forks for each connection)."""
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += descendants(int(child))
+    with suppress(FileNotFoundError, ProcessLookupError):  # it may end meanwhile
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in task.read_text().split():
+                found += descendants(int(child))
     return found
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:
-    """CPU time, user and system, that these and their descendants have taken."""
+    """CPU time, user and system, that these and their descendants, ended ones too, have taken."""
     ticks = 0
     for pid in pids:
         for each in descendants(pid):
-            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
+            with suppress(FileNotFoundError, ProcessLookupError):
+                fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(map(int, fields[11:15]))
     return ticks / _TICK
 
 
 def resident_kib(pid: int) -> int:
-    """Memory a process holds, in KiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise LookupError(pid)
+    """Memory a process and its descendants hold, in KiB; what they share is counted once."""
+    held = 0
+    for each in descendants(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    held += int(line.split()[1])
+    return held
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def twistd(*arguments, environment=None):
 class Gateway:
     """A pod with its state, and what an administrator does to it by the command line."""
 
-    def __init__(self, directory: Path, settings: str = ""):
+    def __init__(self, directory: Path, settings: str = "", exempt='["127.0.0.0/8"]'):
         self.state = directory / "pod"
         self.ssh_port, self.link_port, self.web_port = (free_port() for _ in range(3))
         self.config = directory / "pod.toml"
@@ -115,7 +115,7 @@ class Gateway:
             [ssh]
             listen = ["tcp:{self.ssh_port}:interface=127.0.0.1"]
             public_address = "127.0.0.1:{self.ssh_port}"
-            exempt_networks = ["127.0.0.0/8"]
+            exempt_networks = {exempt}
             [connectors]
             listen = ["tcp:{self.link_port}:interface=127.0.0.1"]
             public_address = "127.0.0.1:{self.link_port}"

@@ -1,5 +1,6 @@
 """The login machine, in any order of messages and verdicts."""
 
+from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -170,9 +171,24 @@ class LimitTests(SynchronousTestCase):
         for _ in range(19):
             self.machine.offered(self.ask(QUERY), False)
         self.machine.offered(self.ask(QUERY), True)
-        (action,) = self.machine.offered(self.ask(SIGNED), True)
+        (action,) = self.machine.requested(SIGNED)
         self.assertIsInstance(action, auth.LoginWithKey)
         self.assertEqual(self.machine.granted(action.question, "s"), (auth.Succeed("s"),))
+
+    def test_asked_once(self) -> None:
+        """A signed request is judged at once only behind a yes to the very same key and user."""
+        self.machine.offered(self.ask(QUERY), True)
+        other = evolve(SIGNED, user=b"bob")
+        (action,) = self.machine.requested(other)
+        self.assertIsInstance(action, auth.OfferKey)
+        self.machine.offered(action.question, False)
+        (action,) = self.machine.requested(SIGNED)
+        self.assertIsInstance(action, auth.OfferKey)
+        self.machine.offered(action.question, False)
+        (action,) = self.machine.requested(QUERY)
+        self.machine.offered(action.question, False)
+        (action,) = self.machine.requested(SIGNED)
+        self.assertIsInstance(action, auth.OfferKey)
 
     def test_prompts_cost(self) -> None:
         """Giving up the prompt again and again ends it like wrong tokens do."""

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
-from tunnelcloud.domain.entities import Method, Session, Tunnel, User, UserView
+from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User, UserView
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.names import Login, named_by, parse_login
 from tunnelcloud.domain.policy import could_open_any
@@ -103,23 +103,27 @@ class Realm:
 
 
 def _could_use_key(transaction: Transaction, attempt: LoginAttempt, key_blob: bytes) -> bool:
+    return _usable_key(transaction, attempt, key_blob) is not None
+
+
+def _usable_key(transaction: Transaction, attempt: LoginAttempt, key_blob: bytes) -> Key | None:
     login = parse_login(attempt.login_name)
     key = keys.find_by_blob(transaction, key_blob)
     if login is None or key is None:
-        return False
+        return None
     view = access.load_view(transaction, key.user_id)
-    return _names(login, view.user) and _leads_somewhere(view, Method.KEY, login, None)
+    opens = _names(login, view.user) and _leads_somewhere(view, Method.KEY, login, None)
+    return key if opens else None
 
 
 def _login_with_key(
     transaction: Transaction, attempt: LoginAttempt, pod_id: str, key_blob: bytes
 ) -> _Verdict:
-    session = None
-    key = keys.find_by_blob(transaction, key_blob)
-    if key is not None and _could_use_key(transaction, attempt, key_blob):
+    key = _usable_key(transaction, attempt, key_blob)
+    if key is not None:
         session = keys.use(transaction, key.id, _login(attempt, pod_id))
-    if session is not None:
-        return session
+        if session is not None:
+            return session
     reason = "the key opens nothing for this login"
     _record_refusal(transaction, attempt, pod_id, Method.KEY, reason)
     return _Refusal("", reason)

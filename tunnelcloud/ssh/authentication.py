@@ -7,14 +7,15 @@ order.  What holds, in words:
   has a number of its own, and an answer to another one only gets its session discarded.
 - There is one winner: after it, and after the end, nothing is answered.
 - One request is in flight; a second one ends the connection.
-- A question about a key never leads to a session, only a signed request does.
+- A question about a key never leads to a session, only a signed request does.  One that follows
+  its own question, which was answered with yes, isn't asked about a second time.
 - The sixth failure and the twenty-first question about a key end the connection.  Keys that open
   nothing count as questions, signed or not, since agents offer many.
 """
 
 from enum import Enum, auto
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tunnelcloud.channels.messages import ProtocolError, Reader
 
@@ -167,6 +168,7 @@ class Authentication:
         self._queries_left = queries
         self._question = 0
         self._request: Request | None = None
+        self._good: KeyRequest | None = None
 
     def requested(self, request: Request) -> Actions:
         """Take a request of the client."""
@@ -180,7 +182,10 @@ class Authentication:
             self._failures_left -= 1
             if self._failures_left <= 0:
                 return self._end("too many failed logins")
+        good, self._good = self._good, None
         match request:
+            case KeyRequest(signature=bytes()) if evolve(request, signature=None) == good:
+                return self._ask(request, LoginWithKey)
             case KeyRequest():
                 return self._ask(request, OfferKey)
             case TokenRequest():
@@ -220,6 +225,7 @@ class Authentication:
         if self._queries_left <= 0:
             return self._queried()
         self._queries_left -= 1
+        self._good = request
         return (SendKeyOk(request),)
 
     def granted(self, question: int, session: object) -> Actions:

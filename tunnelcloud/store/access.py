@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, bindparam, or_, select
 
 from tunnelcloud.domain.entities import Grant, User, UserView
 from tunnelcloud.store import schema
@@ -29,20 +30,16 @@ _NAMED = {
 }
 
 
-def load_view(transaction: Transaction, user_id: str) -> UserView:
-    """Read a user and every path by which they reach a tunnel, enabled or not.
-
-    :raise NotFound: there is no such user.
-    """
-    user: User = USERS.get(transaction, user_id)
-    one, policies = schema.assignments, POLICIES.select()
-    tunnels = TUNNELS.select()
+def _grants() -> Select[Any]:
+    """Select every path by which a user reaches a tunnel: that, its policy, group and way."""
+    one = schema.assignments
     own_groups = select(schema.group_members.c.group_id).where(
-        schema.group_members.c.user_id == user_id
+        schema.group_members.c.user_id == bindparam("wanted")
     )
-    query = (
-        tunnels.add_columns(
-            *policies.selected_columns,
+    return (
+        TUNNELS.select()
+        .add_columns(
+            *POLICIES.select().selected_columns,
             schema.groups.c.name,
             one.c.methods,
             one.c.id,
@@ -50,17 +47,29 @@ def load_view(transaction: Transaction, user_id: str) -> UserView:
         .join(one, one.c.tunnel_id == schema.tunnels.c.id)
         .outerjoin(schema.groups, schema.groups.c.id == one.c.group_id)
         .outerjoin(schema.policies, schema.policies.c.id == one.c.policy_id)
-        .where(or_(one.c.user_id == user_id, one.c.group_id.in_(own_groups)))
+        .where(or_(one.c.user_id == bindparam("wanted"), one.c.group_id.in_(own_groups)))
         .order_by(schema.tunnels.c.name, one.c.id)
     )
-    tunnel_width, policy_width = len(tunnels.selected_columns), len(policies.selected_columns)
+
+
+_GRANTS = _grants()
+_TUNNEL_WIDTH = len(TUNNELS.select().selected_columns)
+_POLICY_WIDTH = len(POLICIES.select().selected_columns)
+
+
+def load_view(transaction: Transaction, user_id: str) -> UserView:
+    """Read a user and every path by which they reach a tunnel, enabled or not.
+
+    :raise NotFound: there is no such user.
+    """
+    user: User = USERS.get(transaction, user_id)
     grants = []
-    for row in transaction.connection.execute(query):
-        policy = row[tunnel_width : tunnel_width + policy_width]
-        group_name, methods, assignment_id = row[tunnel_width + policy_width :]
+    for row in transaction.connection.execute(_GRANTS, {"wanted": user_id}):
+        policy = row[_TUNNEL_WIDTH : _TUNNEL_WIDTH + _POLICY_WIDTH]
+        group_name, methods, assignment_id = row[_TUNNEL_WIDTH + _POLICY_WIDTH :]
         grants.append(
             Grant(
-                tunnel=TUNNELS.make(row[:tunnel_width]),
+                tunnel=TUNNELS.make(row[:_TUNNEL_WIDTH]),
                 assignment_id=assignment_id,
                 methods=methods,
                 policies=() if policy[0] is None else (POLICIES.make(policy),),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
@@ -17,6 +18,7 @@ from sqlalchemy import (
     FromClause,
     Select,
     Table,
+    bindparam,
     delete,
     func,
     insert,
@@ -91,13 +93,23 @@ class Aggregate(Generic[E]):
     identified_by_time: str = "created_at"
     fixed: frozenset[str] = frozenset({"id", "created_at"})
 
+    # Putting a statement together takes longer than running it: the frequent ones are kept.
+
     def select(self) -> Select[Any]:
         """Select what L{make} makes an entity of."""
+        return self._all
+
+    @cached_property
+    def _all(self) -> Select[Any]:
         columns = [
             self.joined[one.name] if one.name in self.joined else self.table.c[one.name]
             for one in attrs.fields(cast(Any, self.entity))
         ]
         return select(*columns).select_from(self.table if self.source is None else self.source)
+
+    @cached_property
+    def _by_id(self) -> Select[Any]:
+        return self._all.where(self.table.c.id == bindparam("wanted"))
 
     def make(self, row: Any) -> E:
         """Make an entity of a row of L{select}."""
@@ -108,7 +120,7 @@ class Aggregate(Generic[E]):
 
         :raise NotFound: there is none with this id.
         """
-        return self._one(transaction, self.select().where(self.table.c.id == object_id), object_id)
+        return self._one(transaction, self._by_id, object_id, {"wanted": object_id})
 
     def find(self, transaction: Transaction, name_or_id: str) -> E:
         """Read an object by its name or its id.
@@ -281,10 +293,16 @@ class Aggregate(Generic[E]):
         )
         transaction.changed(self.kind, entity.id)
 
-    def _one(self, transaction: Transaction, query: Select[Any], wanted: str) -> E:
+    def _one(
+        self,
+        transaction: Transaction,
+        query: Select[Any],
+        wanted: str,
+        parameters: Mapping[str, object] | None = None,
+    ) -> E:
         row = None
         if "\x00" not in wanted:  # which PostgreSQL can't hold, so nothing has it
-            row = transaction.connection.execute(query).first()
+            row = transaction.connection.execute(query, parameters).first()
         if row is None:
             raise NotFound(self.kind, wanted)
         return self.make(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.events import AuditEvent
@@ -39,6 +39,8 @@ CHANNELS = Aggregate(
 get = CHANNELS.get
 list_page = CHANNELS.list_page
 count = CHANNELS.count
+
+_USER_NAME = select(sessions.c.user_name).where(sessions.c.id == bindparam("wanted"))
 
 
 def open(  # noqa: A001  (what one does to a channel)
@@ -207,8 +209,7 @@ def request_end(transaction: Transaction, channel_id: str, reason: str) -> Chann
 
 
 def _user_name(transaction: Transaction, session: Session) -> str:
-    query = select(sessions.c.user_name).where(sessions.c.id == session.id)
-    return str(transaction.connection.execute(query).scalar_one())
+    return str(transaction.connection.execute(_USER_NAME, {"wanted": session.id}).scalar_one())
 
 
 def _event(

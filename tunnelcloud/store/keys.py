@@ -6,7 +6,7 @@ import base64
 import hashlib
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.entities import Key, Method, Session
@@ -38,6 +38,24 @@ list_page = KEYS.list_page
 count = KEYS.count
 update = KEYS.update
 delete = KEYS.delete
+
+_GOOD = KEYS.select().where(
+    table.c.fingerprint == bindparam("wanted"),
+    or_(table.c.expires_at.is_(None), table.c.expires_at > bindparam("now")),
+)
+"""A key that hasn't expired, by its fingerprint."""
+
+_USE = (
+    update_rows(table)
+    .where(
+        table.c.id == bindparam("wanted"),
+        or_(table.c.expires_at.is_(None), table.c.expires_at > bindparam("now")),
+        exists().where(users_table.c.id == table.c.user_id, users_table.c.blocked.is_(False)),
+    )
+    .values(last_used_at=bindparam("now"), last_used_from=bindparam("source"))
+    .returning(table.c.user_id, table.c.fingerprint)
+)
+"""Note the use of a key, if it is still good and its user isn't blocked."""
 
 
 def fingerprint_of(blob: bytes) -> str:
@@ -88,11 +106,9 @@ def find_by_blob(transaction: Transaction, blob: bytes) -> Key | None:
 
     :param blob: as RFC 4253, 6.6 encodes it.
     """
-    query = KEYS.select().where(
-        table.c.fingerprint == fingerprint_of(blob),
-        or_(table.c.expires_at.is_(None), table.c.expires_at > transaction.now()),
-    )
-    row = transaction.connection.execute(query).first()
+    row = transaction.connection.execute(
+        _GOOD, {"wanted": fingerprint_of(blob), "now": transaction.now()}
+    ).first()
     if row is None:
         return None
     key = KEYS.make(row)
@@ -108,19 +124,8 @@ def use(
     :param tunnel_id: what the session is narrowed to.
     :return: None when the key is gone, or has expired, or its user is blocked.
     """
-    now = transaction.now()
-    active = select(users_table.c.id).where(
-        users_table.c.id == table.c.user_id, users_table.c.blocked.is_(False)
-    )
     used = transaction.connection.execute(
-        update_rows(table)
-        .where(
-            table.c.id == key_id,
-            or_(table.c.expires_at.is_(None), table.c.expires_at > now),
-            active.exists(),
-        )
-        .values(last_used_at=now, last_used_from=login.source_ip)
-        .returning(table.c.user_id, table.c.fingerprint)
+        _USE, {"wanted": key_id, "now": transaction.now(), "source": login.source_ip}
     ).first()
     if used is None:
         return None

@@ -405,6 +405,15 @@ device_logins = Table(
     Column("denied", Boolean, nullable=False),
 )
 
+# Tunnels that a user wants to see first.
+pins = Table(
+    "pins",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("tunnel_id", Text, ForeignKey("tunnels.id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "tunnel_id"),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -17,6 +17,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -122,7 +123,7 @@ class SQLiteBackend(Backend):
                 for job in batch:
                     transaction = self.transaction(connection, job.actor)
                     try:
-                        with database_errors(), connection.begin_nested():
+                        with database_errors(), _apart(connection, batch):
                             result = job.work(transaction)
                         done.append((job, transaction, result))
                     except BaseException as error:
@@ -130,6 +131,8 @@ class SQLiteBackend(Backend):
                         if not _in_transaction(connection):
                             raise
                         job.future.set_exception(error)
+                        if len(batch) == 1:
+                            raise
         except BaseException as error:
             for job in batch:
                 if not job.future.done():
@@ -138,6 +141,11 @@ class SQLiteBackend(Backend):
         self.tell(transaction.committed() for _, transaction, _ in done)
         for job, _, result in done:
             job.future.set_result(result)
+
+
+def _apart(connection: Connection, batch: list[_Job]) -> AbstractContextManager[object]:
+    """Keep one job's failure from undoing the others', if there are others."""
+    return connection.begin_nested() if len(batch) > 1 else nullcontext()
 
 
 def _unacknowledged(error: BaseException) -> StoreError:

@@ -60,6 +60,7 @@ class Browser:
     cookies: dict = field(factory=dict)
 
     def ask(self, method, path, form=None, headers=()):
+        path = path.partition("#")[0]
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}"]
         if self.cookies:
             pairs = "; ".join(f"{name}={value}" for name, value in self.cookies.items())

@@ -223,7 +223,6 @@ class EveryPageTests(PortalTestCase):
             "assignment_id": assignment.id,
             "secret": "tcl_x",
             "web_session_id": "web_" + "0" * 26,
-            "api_token_id": "api_" + "0" * 26,
         }
 
     def test_every_page_for_every_role(self):

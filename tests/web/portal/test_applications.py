@@ -2,11 +2,28 @@
 
 import html
 import re
+from datetime import UTC, datetime, timedelta
+
+from attrs import evolve
+from sqlalchemy import update
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.store import connectors, tokens
-from tunnelcloud.web.interfaces import ConnectorHealth
+from tunnelcloud.domain.connecting.tools import TOOL_NAMES
+from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.ssh.interfaces import DoctorStep
+from tunnelcloud.store import (
+    access,
+    channels,
+    connectors,
+    pins,
+    pods,
+    schema,
+    sessions,
+    tokens,
+    tunnels,
+)
+from tunnelcloud.web.interfaces import ConnectorHealth, Usage
+from tunnelcloud.web.portal.pages.standing import standing_of
 
 CANARY = '<img src=x onerror="alert(1)">'
 
@@ -54,13 +71,79 @@ class ApplicationsTests(PortalTestCase):
             "POST", "/connectors", {"name": "paris-1", "site_id": self.tunnel["site_id"]}
         )
         for path in ["/", self.panel]:
-            self.assertIn(b"no connector is attached in site paris", self.browser.get(path).body)
+            self.assertIn("✕ Site paris has no connector yet".encode(), self.browser.get(path).body)
         self.live.health = {made["id"]: ConnectorHealth(1.0, 0, "1")}
         self.assertIn("● Ready".encode(), self.browser.get("/").body)
         self.assertNotIn(b"doesn't open now", self.browser.get(self.panel).body)
         self.live.health = {}
         self.store.write(connectors.record_seen, {made["id"]: "1"})
         self.assertIn("● Ready".encode(), self.browser.get("/").body)
+
+    def test_since_when_a_site_is_offline(self):
+        made = self.api(
+            "POST", "/connectors", {"name": "paris-1", "site_id": self.tunnel["site_id"]}
+        )
+        self.store.write(connectors.record_seen, {made["id"]: "1"})
+        long_ago = datetime(2026, 3, 2, 10, 42, tzinfo=UTC)
+        self.store.write(
+            lambda transaction: transaction.connection.execute(
+                update(schema.connectors).values(last_seen_at=long_ago)
+            )
+        )
+        for later, text in [(timedelta(hours=1), "10:42 UTC"), (timedelta(2), "2026-03-02 10:42")]:
+            context = evolve(self.context, tell_time=lambda later=later: long_ago + later)
+            tunnel = self.store.read(tunnels.get, self.tunnel["id"])
+            view = self.store.read(access.load_view, self.people[Role.USER].id)
+            offline = {tunnel.site_id: long_ago}
+            standing = standing_of(context, view, tunnel, "192.0.2.1", offline)
+            self.assertIn(f"Site offline since {text}", standing.text)
+        self.assertIn("✕ Site offline since 2026-03-02".encode(), self.browser.get("/").body)
+
+    def test_pinned_and_recently_used_come_first(self):
+        made = [self.make_tunnel(name) for name in ("aa", "bb", "cc")]
+        for tunnel in made:
+            self.assign(tunnel)
+        self.assertEqual(self.shown(), ["aa", "bb", "cc", "db"])
+        self.use("cc")
+        self.use("bb")
+        self.assertEqual(self.shown(), ["bb", "cc", "aa", "db"])
+        self.browser.send("/", action=f"/applications/{self.tunnel['id']}/pin")
+        self.assertEqual(self.shown(), ["db", "bb", "cc", "aa"])
+        self.browser.send("/", action=f"/applications/{self.tunnel['id']}/unpin")
+        self.assertEqual(self.shown(), ["bb", "cc", "aa", "db"])
+
+    def shown(self):
+        page = self.browser.get("/").body.decode()
+        return re.findall(r"<code>(\w+)</code>", page)
+
+    def use(self, name):
+        user = self.people[Role.USER]
+        pod = self.store.write(
+            pods.register, name="pod-1", version="1", ssh_address="x:1", connectors_address="x:2"
+        )
+        session = self.store.write(
+            sessions.start, user, Method.KEY, sessions.Login("x", "192.0.2.7", "x", pod.id)
+        )
+        tunnel = self.store.read(tunnels.find, name)
+        self.store.write(channels.open, session, tunnel, destination=name, port=5432)
+
+    def test_no_pin_for_what_is_not_ones_own(self):
+        other = self.make_tunnel("other")
+        proof = self.browser.get("/").body.decode().split('name="csrf" value="')[1][:64]
+        answer = self.browser.ask("POST", f"/applications/{other['id']}/pin", {"csrf": proof})
+        self.assertEqual(answer.status, 404)
+        self.assertEqual(self.store.read(pins.pinned, self.people[Role.USER].id), frozenset())
+
+    def test_what_is_open_has_a_dot(self):
+        self.assertNotIn(b"Open now", self.browser.get("/").body)
+        self.live.used = Usage(1, {self.tunnel["id"]: 2})
+        for path in ["/", self.panel]:
+            self.assertIn(b"Open now", self.browser.get(path).body)
+
+    def test_a_picture_for_each(self):
+        for icon, sign in [("redis", b"m12 3 9 4"), ("", b"<ellipse"), ("Ω", "Ω</span>".encode())]:
+            self.api("PATCH", f"/tunnels/{self.tunnel['id']}", {"icon": icon})
+            self.assertIn(sign, self.browser.get(self.panel).body)
 
     def test_why_one_does_not_open(self):
         policy = self.api(
@@ -115,6 +198,58 @@ class ApplicationsTests(PortalTestCase):
         (token,) = self.store.read(tokens.list_page).items
         self.assertEqual(token.user_id, self.people[Role.USER].id)
         self.assertNotIn(b'id="token"', self.browser.get(self.panel).body)
+
+    def test_a_token_for_several_sessions_where_the_policy_allows_it(self):
+        self.assertNotIn(b'name="sessions"', self.browser.get(self.panel).body)
+        policy = self.api("POST", "/policies", {"name": "several", "max_token_sessions": 3})
+        several = self.make_tunnel("several")
+        self.assign(several, policy_id=policy["id"])
+        panel = f"/applications/{several['id']}"
+        for asked, made in [("3", 3), ("x", 1), ("999", 1)]:
+            answer = self.browser.send(
+                panel, {"sessions": asked}, action=f"{panel}/token", status=200
+            )
+            self.assertIn(b'id="token"', answer.body)
+            self.assertEqual(self.store.read(tokens.list_page).items[-1].sessions, made)
+        self.browser.send(panel, {"sessions": "4"}, action=f"{panel}/token", status=422)
+
+    def test_every_tool_has_its_tab(self):
+        for slug, name in TOOL_NAMES.items():
+            page = self.browser.get(f"{self.panel}?tool={slug}&port_5432=7777").body.decode()
+            self.assertIn(f'<section class="tool" aria-label="{name}">', page)
+            self.assertIn("port_5432=7777", page)
+            self.assertIn("Download pgadmin-db.json" if slug == "pgadmin" else name, page)
+        self.assertIn(b'aria-label="pgAdmin 4"', self.browser.get(f"{self.panel}?tool=none").body)
+
+    def test_the_token_stands_in_the_tool_too(self):
+        self.assertIn(b"get one above", self.browser.get(self.panel).body)
+        answer = self.browser.send(self.panel, action=f"{self.panel}/token", status=200)
+        token = re.search(r'<pre id="token">(.*?)</pre>', answer.body.decode())[1]
+        self.assertIn(f'<code id="row-3-6">{token}</code>', answer.body.decode())
+
+    def test_windows_gets_its_own_quoting(self):
+        query = f"{self.panel}?local=::1"
+        self.assertIn(b"-L &#39;[::1]:5432:", self.browser.get(query).body)
+        headers = {"User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"}
+        answer = self.browser.ask("GET", f"{query}&login=tcptunnel@db", headers=headers)
+        self.assertIn(b"tcptunnel@db@pod.example.com</pre>", answer.body)
+
+    def test_the_path_is_checked(self):
+        self.live.steps = [DoctorStep("connector", True, 1.25, "site paris answers")]
+        answer = self.browser.send(self.panel, action=f"{self.panel}/check#path", status=200)
+        for text in ["✓ method", "✓ connector", "site paris answers", "1.2 ms"]:
+            self.assertIn(text, answer.body.decode())
+        self.api("PATCH", f"/tunnels/{self.tunnel['id']}", {"enabled": False})
+        answer = self.browser.send(self.panel, action=f"{self.panel}/check#path", status=200)
+        self.assertIn("✕ enabled", answer.body.decode())
+        self.assertNotIn("site paris answers", answer.body.decode())
+
+    def test_key_files(self):
+        command = self.command(f"{self.panel}?method=key&key_file=~/my%20key")
+        self.assertIn("-i '~/my key' -o IdentitiesOnly=yes", command)
+        for wrong in ["-oProxyCommand%3Dx", "a%22b", "a%0ab", "x" * 201]:
+            page = self.browser.get(f"{self.panel}?method=key&key_file={wrong}", 422).body.decode()
+            self.assertIn('id="key_file-error"', page)
 
     def test_no_token_without_the_proof(self):
         answer = self.browser.ask("POST", f"{self.panel}/token", {"csrf": "0" * 64})

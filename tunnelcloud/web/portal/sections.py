@@ -8,6 +8,7 @@ from attrs import frozen
 
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.web.portal.forms import Field, FieldKind
+from tunnelcloud.web.portal.pages.icons import ICONS
 
 _NAME = Field("name", "Name", hint="a-z, 0-9 and -, such as db-prod")
 _TITLE = Field("title", "Title", hint="Optional: free text for people", flag="--title")
@@ -73,7 +74,8 @@ TUNNEL = Section(
         Field("site_id", "Site", FieldKind.CHOICE, reference="sites", flag="--site"),
         Field("title", "Title", hint="Optional: free text for people", flag="--title", more=True),
         Field("description", "Description", FieldKind.AREA, flag="--description", more=True),
-        Field("icon", "Icon", hint="Optional: a character or two", flag="--icon", more=True),
+        Field("icon", "Icon", flag="--icon", more=True,
+              hint="Optional: " + ", ".join(ICONS) + ", or a character or two"),
         Field("local_port_offset", "Added to each port on the user's machine", FieldKind.NUMBER,
               default=0, flag="--local-port-offset", more=True),
         Field("enabled", "Enabled: it may be opened", FieldKind.CHECK, default=True,

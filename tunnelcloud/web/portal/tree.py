@@ -14,6 +14,7 @@ from tunnelcloud.web.portal.pages.invitations import invitation_pages
 from tunnelcloud.web.portal.pages.objects import object_handlers, object_pages
 from tunnelcloud.web.portal.pages.overview import overview_pages
 from tunnelcloud.web.portal.pages.own import own_pages
+from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.people import suggestion_pages
 from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
@@ -38,7 +39,8 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
     return [
         *sign_in_pages(context, passwords, attempts),
         *invitation_pages(context, passwords),
-        *application_pages(context, operations),
+        *application_pages(context),
+        *panel_pages(context, operations),
         *own_pages(context, operations),
         *account_pages(context, operations, passwords, attempts),
         *overview_pages(context),

@@ -127,25 +127,35 @@ def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:
         if body.sessions > 1:
             raise invalid_field("sessions", "more than one needs a token bound to a tunnel_id")
         return None
-    paths = [
-        grant
-        for grant in view.grants
-        if grant.tunnel.id == body.tunnel_id and Method.TOKEN in grant.methods
-    ]
+    paths = _token_paths(view, body.tunnel_id)
     if not paths:
         raise invalid_field(
             "tunnel_id", f"{view.user.name} has no such tunnel that opens with a token"
         )
-    allowed = max(_allowed_sessions(grant) for grant in paths)
+    allowed = allowed_token_sessions(view, body.tunnel_id)
     if body.sessions > allowed:
         text = f"at most {allowed} here: a policy's max_token_sessions can allow more"
         raise invalid_field("sessions", text)
     return paths[0].tunnel
 
 
-def _allowed_sessions(grant: Grant) -> int:
-    limits = [policy.max_token_sessions or 1 for policy in grant.policies]
-    return min(limits, default=1)
+def _token_paths(view: UserView, tunnel_id: str) -> list[Grant]:
+    return [
+        grant
+        for grant in view.grants
+        if grant.tunnel.id == tunnel_id and Method.TOKEN in grant.methods
+    ]
+
+
+def allowed_token_sessions(view: UserView, tunnel_id: str) -> int:
+    """Tell how many sessions one token for a tunnel may open; 0 where no token opens it."""
+    return max(
+        (
+            min((policy.max_token_sessions or 1 for policy in grant.policies), default=1)
+            for grant in _token_paths(view, tunnel_id)
+        ),
+        default=0,
+    )
 
 
 @frozen

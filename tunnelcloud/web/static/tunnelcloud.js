@@ -115,6 +115,30 @@ const count = () => {
   }
 };
 
-const prepare = () => { reveal(); nameTheme(); count(); };
+// A ring that empties as time runs out; its number stands beside it in words.
+const draw = () => {
+  for (const ring of document.querySelectorAll("[data-ring]:empty")) {
+    const name = "http://www.w3.org/2000/svg";
+    const svg = document.createElementNS(name, "svg");
+    svg.setAttribute("viewBox", "0 0 40 40");
+    for (const part of ["whole", "left"]) {
+      const circle = document.createElementNS(name, "circle");
+      for (const [key, value] of Object.entries({ cx: 20, cy: 20, r: 17, pathLength: 1 })) circle.setAttribute(key, value);
+      if (part === "left") circle.setAttribute("stroke-dasharray", "1 1");
+      svg.append(circle);
+    }
+    ring.append(svg);
+    const whole = 1000 * Number(ring.dataset.ring);
+    const end = performance.now() + whole;
+    const turn = () => {
+      const left = Math.max(0, (end - performance.now()) / whole);
+      svg.lastChild.setAttribute("stroke-dasharray", `${left} 1`);
+      if (left > 0) setTimeout(turn, 1000);
+    };
+    turn();
+  }
+};
+
+const prepare = () => { reveal(); nameTheme(); count(); draw(); };
 prepare();
 document.addEventListener("htmx:afterSettle", prepare);

@@ -1,0 +1,144 @@
+"""What somebody chose on a tunnel's page: how to sign in, and what stands for it locally."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+from attrs import evolve, frozen
+
+from tunnelcloud.domain.commands import (
+    FIRST_UNPRIVILEGED_PORT,
+    LOCAL_ADDRESS,
+    MAX_PORT,
+    forwarded_ports,
+    suggested_ports,
+)
+from tunnelcloud.domain.connecting.tools import TOOL_NAMES
+from tunnelcloud.domain.connecting.way import logins_of
+from tunnelcloud.domain.entities import Method, Tunnel, UserView
+
+_TOOL_OF_PORT = {3306: "mysql-workbench", 5432: "pgadmin", 6379: "fastoredis", 27017: "robo3t"}
+_KEY_FILE = re.compile(r"(?!-)[^\"\x00-\x1f\x7f]{0,200}")
+
+
+@frozen
+class Typed:
+    """A text field: what was typed, what is used, and what is wrong with the former."""
+
+    typed: str
+    used: str
+    error: str = ""
+
+
+@frozen
+class ChosenForward:
+    """A target port, the local port that was asked to stand for it, and what is wrong with it."""
+
+    port: int
+    typed: str
+    local: int
+    error: str = ""
+
+    @property
+    def privileged(self) -> bool:
+        """Whether a port is only for administrators of the user's machine."""
+        return self.local < FIRST_UNPRIVILEGED_PORT
+
+
+@frozen
+class Choices:
+    """All choices of a tunnel's page; what wasn't chosen has its default."""
+
+    methods: Sequence[Method]
+    method: Method
+    logins: Sequence[str]
+    login: str
+    local: Typed
+    key_file: Typed
+    forwards: Sequence[ChosenForward]
+    tool: str
+
+    @property
+    def faulty(self) -> bool:
+        """Whether something can't be as it was typed."""
+        errors = (self.local.error, self.key_file.error, *(one.error for one in self.forwards))
+        return any(errors)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Give the fields of the form that leads to these choices."""
+        return {
+            "method": self.method,
+            "login": self.login,
+            "local": self.local.typed,
+            "key_file": self.key_file.typed,
+            "tool": self.tool,
+            **{f"port_{forward.port}": forward.typed for forward in self.forwards},
+        }
+
+    def with_tool(self, tool: str) -> str:
+        """Give the query of the same choices with another tool's tab."""
+        return urlencode({**self.fields, "tool": tool})
+
+
+def _local(typed: str) -> Typed:
+    try:
+        return Typed(typed, str(ipaddress.ip_address(typed)))
+    except ValueError:
+        error = "use an address of your machine, such as 127.0.0.1 or ::1"
+        return Typed(typed, LOCAL_ADDRESS, error)
+
+
+def _key_file(typed: str) -> Typed:
+    if _KEY_FILE.fullmatch(typed):
+        return Typed(typed, typed)
+    return Typed(typed, "", "use a path of up to 200 characters, without quotes")
+
+
+def _forwards(
+    tunnel: Tunnel, others: Sequence[Tunnel], asked: Mapping[str, str]
+) -> list[ChosenForward]:
+    suggested = suggested_ports(tunnel, others)
+    forwards: list[ChosenForward] = []
+    for port in forwarded_ports(tunnel):
+        typed = asked.get(f"port_{port}", str(suggested[port])).strip()
+        good = typed.isascii() and typed.isdecimal() and 1 <= int(typed[:6]) <= MAX_PORT
+        forward = ChosenForward(port, typed, int(typed) if good else suggested[port])
+        if not good:
+            forward = evolve(forward, error=f"use a port from 1 to {MAX_PORT}")
+        elif any(other.local == forward.local for other in forwards):
+            forward = evolve(forward, error=f"{typed} is taken above: use another one")
+        forwards.append(forward)
+    return forwards
+
+
+def read_choices(
+    view: UserView,
+    tunnel: Tunnel,
+    methods: Sequence[Method],
+    others: Sequence[Tunnel],
+    asked: Mapping[str, str],
+) -> Choices:
+    """Read what was chosen.
+
+    :param methods: those that open the tunnel.
+    :param others: the user's tunnels.
+    :param asked: fields by their names; what isn't there takes its default.
+    """
+    logins = logins_of(view.user, tunnel)
+    tool = asked.get("tool", "")
+    if tool not in TOOL_NAMES:
+        tool = _TOOL_OF_PORT.get(tunnel.target_ports[0].first, "openssh")
+    return Choices(
+        methods=methods,
+        method=next((one for one in methods if one == asked.get("method")), methods[0]),
+        logins=logins,
+        login=next((one for one in logins if one == asked.get("login")), logins[0]),
+        local=_local(asked.get("local", LOCAL_ADDRESS).strip()),
+        key_file=_key_file(asked.get("key_file", "").strip()),
+        forwards=_forwards(tunnel, others, asked),
+        tool=tool,
+    )

@@ -1,0 +1,150 @@
+"""A tunnel's page: its command, alive; its one-time token; its tools; and the check of its path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from attrs import evolve, frozen
+
+from tunnelcloud.domain.connecting.quoting import QUOTING, Shell
+from tunnelcloud.domain.connecting.tools import TOOL_NAMES, tool_settings
+from tunnelcloud.domain.connecting.way import Way
+from tunnelcloud.domain.entities import Tunnel, UserView
+from tunnelcloud.ssh.interfaces import DoctorStep
+from tunnelcloud.store import access, pins
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.pages.choices import Choices, read_choices
+from tunnelcloud.web.portal.pages.icons import icon_of
+from tunnelcloud.web.portal.pages.standing import (
+    decision_of,
+    methods_of,
+    offline_sites,
+    standing_of,
+)
+from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.problems import not_found
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.resources.tokens import allowed_token_sessions, tunnels_of
+from tunnelcloud.web.routes import EVERYBODY
+
+
+def panel_pages(context: ApiContext, operations: Operations) -> list[Page]:
+    """Make the rows of the page table for one tunnel's page."""
+    handlers = _Panel(context, operations)
+    panel = "/applications/{tunnel_id}"
+    return [
+        Page("GET", panel, EVERYBODY, handlers.show),
+        Page("POST", f"{panel}/token", EVERYBODY, handlers.token),
+        Page("POST", f"{panel}/check", EVERYBODY, handlers.check),
+    ]
+
+
+@frozen
+class _Opened:
+    """What a visitor has before them."""
+
+    view: UserView
+    tunnel: Tunnel
+    others: Sequence[Tunnel]
+    choices: Choices
+    pinned: bool
+
+
+@frozen
+class _Panel:
+    context: ApiContext
+    operations: Operations
+
+    async def show(self, visit: Visit) -> Reply:
+        return await self._shown(visit, await self._open(visit))
+
+    async def token(self, visit: Visit) -> Reply:
+        """Make a one-time token, and show it this once beside its command."""
+        visit = _with_form(visit)
+        opened = await self._open(visit)
+        sessions = visit.typed("sessions")
+        body = {
+            "tunnel_id": opened.tunnel.id,
+            "sessions": int(sessions) if sessions.isdecimal() and len(sessions) < 3 else 1,
+        }
+        made = await self.operations(visit, "POST", "/me/tokens", body)
+        made = {**made, "seconds": self.context.token_lifetime, "sessions": body["sessions"]}
+        return await self._shown(visit, opened, made=made)
+
+    async def check(self, visit: Visit) -> Reply:
+        """Check every hop: what the policies say to this visitor, then the way to the target."""
+        visit = _with_form(visit)
+        opened = await self._open(visit)
+        choices, tunnel = opened.choices, opened.tunnel
+        port = choices.forwards[0].port
+        decision = decision_of(
+            self.context, opened.view, tunnel, choices.method, visit.source_ip, port
+        )
+        steps = [DoctorStep(rule.rule, rule.passed, 0.0, rule.text) for rule in decision.rules]
+        if decision.allowed:
+            steps += await self.context.live.check_tunnel(tunnel, port)
+        return await self._shown(visit, opened, steps=steps)
+
+    async def _open(self, visit: Visit) -> _Opened:
+        user_id, tunnel_id = visit.who().user.id, visit.params["tunnel_id"]
+
+        def work(transaction: Transaction) -> tuple[UserView, bool]:
+            view = access.load_view(transaction, user_id)
+            return view, tunnel_id in pins.pinned(transaction, user_id)
+
+        view, pinned = await self.context.store.read(work)
+        others = tunnels_of(view.grants)
+        tunnel = next((one for one in others if one.id == tunnel_id), None)
+        if tunnel is None:
+            raise not_found("there is no such application, or it isn't yours")
+        methods = methods_of(view, tunnel)
+        choices = read_choices(view, tunnel, methods, others, visit.query)
+        return _Opened(view, tunnel, others, choices, pinned)
+
+    async def _shown(
+        self,
+        visit: Visit,
+        opened: _Opened,
+        made: dict[str, Any] | None = None,
+        steps: Sequence[DoctorStep] = (),
+    ) -> Shown:
+        tunnel, choices = opened.tunnel, opened.choices
+        live = self.context.live
+        way = Way(
+            tunnel=tunnel,
+            login=choices.login,
+            method=choices.method,
+            pod=live.ssh_public_address,
+            others=opened.others,
+            local_address=choices.local.used,
+            local_ports={forward.port: forward.local for forward in choices.forwards},
+            key_file=choices.key_file.used,
+            known_hosts=live.known_hosts_lines(),
+            fingerprints=live.host_key_fingerprints(),
+        )
+        shell = Shell.POWERSHELL if "Windows" in visit.user_agent else Shell.POSIX
+        offline = await offline_sites(self.context, [tunnel])
+        values = {
+            "tunnel": tunnel,
+            "icon_name": icon_of(tunnel),
+            "pinned": opened.pinned,
+            "stands": standing_of(self.context, opened.view, tunnel, visit.source_ip, offline),
+            "choices": choices,
+            "way": way,
+            "command": QUOTING[shell](way.arguments()),
+            "tool": tool_settings(choices.tool, way, choices.methods),
+            "tool_names": TOOL_NAMES,
+            "token_sessions": allowed_token_sessions(opened.view, tunnel.id),
+            "made": made,
+            "steps": steps,
+        }
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if choices.faulty else HTTPStatus.OK
+        return Shown("application.html", values, status)
+
+
+def _with_form(visit: Visit) -> Visit:
+    """Take the choices from a form: the buttons below the form carry what it held."""
+    return evolve(visit, query={name: values[0] for name, values in visit.form.items()})
