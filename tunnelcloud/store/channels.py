@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, update
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.events import AuditEvent
@@ -40,6 +41,21 @@ get = CHANNELS.get
 list_page = CHANNELS.list_page
 count = CHANNELS.count
 
+# Statements of every channel's open and close, made once: SQLAlchemy takes longer to put them
+# together than SQLite takes to run them.
+_INSERT = insert(table)
+_CLOSE = (
+    update(table)
+    .where(table.c.id == bindparam("wanted"), table.c.closed_at.is_(None))
+    .values(
+        closed_at=bindparam("now"),
+        close_reason=bindparam("reason"),
+        bytes_to_target=bindparam("to_target"),
+        bytes_from_target=bindparam("from_target"),
+        connector_id=func.coalesce(bindparam("connector"), table.c.connector_id),
+    )
+    .returning(table)
+)
 _USER_NAME = select(sessions.c.user_name).where(sessions.c.id == bindparam("wanted"))
 
 
@@ -64,7 +80,7 @@ def open(  # noqa: A001  (what one does to a channel)
     )
     user_name = _user_name(transaction, session)
     transaction.connection.execute(
-        insert(table),
+        _INSERT,
         {
             "id": channel.id,
             "session_id": session.id,
@@ -136,28 +152,32 @@ def close(
     :param connector_id: which carried it in the end; None leaves what was written down first.
     :return: False when its record was closed before.
     """
-    values: dict[str, object] = {
-        "bytes_to_target": bytes_to_target,
-        "bytes_from_target": bytes_from_target,
-    }
-    if connector_id is not None:
-        values["connector_id"] = connector_id
-    return close_all(transaction, table.c.id == channel_id, reason, values) > 0
+    closed = transaction.connection.execute(
+        _CLOSE,
+        {
+            "wanted": channel_id,
+            "now": transaction.now(),
+            "reason": reason,
+            "to_target": bytes_to_target,
+            "from_target": bytes_from_target,
+            "connector": connector_id,
+        },
+    ).all()
+    return _audit_closed(transaction, closed, reason) > 0
 
 
-def close_all(
-    transaction: Transaction,
-    condition: ColumnElement[bool],
-    reason: str,
-    values: dict[str, object] | None = None,
-) -> int:
+def close_all(transaction: Transaction, condition: ColumnElement[bool], reason: str) -> int:
     """Close the records of all open channels that a condition holds for; say how many."""
     closed = transaction.connection.execute(
         update(table)
         .where(condition, table.c.closed_at.is_(None))
-        .values({"closed_at": transaction.now(), "close_reason": reason, **(values or {})})
+        .values({"closed_at": transaction.now(), "close_reason": reason})
         .returning(table)
     ).all()
+    return _audit_closed(transaction, closed, reason)
+
+
+def _audit_closed(transaction: Transaction, closed: Sequence[Row[Any]], reason: str) -> int:
     for row in closed:
         transaction.audit(
             AuditEvent(

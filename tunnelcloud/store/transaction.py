@@ -32,6 +32,7 @@ class Actor:
 
 SYSTEM = Actor("system")
 _CHANCE_BYTES = 10
+_INSERT_AUDIT = insert(schema.audit)
 
 
 @frozen
@@ -107,7 +108,7 @@ class Transaction:
             event = evolve(event, actor=self.actor.name, actor_id=self.actor.id)
         record = AuditRecord(self.new_id("event"), self.now(), event)
         self.connection.execute(
-            insert(schema.audit),
+            _INSERT_AUDIT,
             {
                 "id": record.id,
                 "at": record.at,
