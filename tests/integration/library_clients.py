@@ -1,29 +1,37 @@
 """SSH libraries, each moving data through a front door: run as a process by the tests.
 
-usage: python library_clients.py LIBRARY PORT key|token SECRET BYTES
+usage: python library_clients.py LIBRARY PORT LOGIN key|token SECRET HOST:PORT BYTES
 
-Sends BYTES to echo:7, expects them back, then closes; says "whole" if nothing differs.
+Sends BYTES to HOST:PORT, expects them back, then closes; says "whole" if nothing differs.  Half-way
+it asks for new keys, where the library can.  With a token each library also offers the keys that it
+finds, in the agent and in C{~/.ssh/id_ed25519}, as it does when nobody tells it not to.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import socket
 import sys
 import threading
+from pathlib import Path
 
 
-def exchange(send, receive, size: int) -> None:
-    """Send from a thread and receive at the same time."""
+def exchange(send, receive, size: int, rekey=lambda: None) -> None:
+    """Send from a thread and receive at the same time; ask for new keys half-way."""
     payload = os.urandom(size)
     sender = threading.Thread(target=send, args=(payload,))
     sender.start()
     received = bytearray()
+    asked = False
     while len(received) < size:
         data = receive(65536)
         if not data:
             break
         received += data
+        if not asked and len(received) > size // 2:
+            asked = True
+            rekey()
     sender.join()
     check(payload, received)
 
@@ -33,47 +41,55 @@ def check(payload: bytes, received: bytes) -> None:
     sys.stdout.write("whole\n" if same else f"{len(received)} of {len(payload)} bytes\n")
 
 
-def with_paramiko(port: int, method: str, secret: str, size: int) -> None:
+def with_paramiko(port: int, login: str, method: str, secret: str, target, size: int) -> None:
     import paramiko
 
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-    secrets = {"key_filename": secret} if method == "key" else {"password": secret}
-    client.connect(
-        "127.0.0.1", port, "alice", look_for_keys=False, allow_agent=method == "token", **secrets
-    )
-    channel = client.get_transport().open_channel("direct-tcpip", ("echo", 7), ("127.0.0.1", 1))
-    exchange(channel.sendall, channel.recv, size)
+    if method == "key":
+        secrets = {"key_filename": secret, "look_for_keys": False, "allow_agent": False}
+    else:
+        secrets = {"password": secret}
+    client.connect("127.0.0.1", port, login, **secrets)
+    transport = client.get_transport()
+    channel = transport.open_channel("direct-tcpip", target, ("127.0.0.1", 1))
+    exchange(channel.sendall, channel.recv, size, transport.renegotiate_keys)
     client.close()
 
 
-def with_sshtunnel(port: int, method: str, secret: str, size: int) -> None:
+def with_sshtunnel(port: int, login: str, method: str, secret: str, target, size: int) -> None:
     """As pgAdmin calls it."""
     from sshtunnel import SSHTunnelForwarder
 
     secrets = {"ssh_pkey": secret} if method == "key" else {"ssh_password": secret}
-    with SSHTunnelForwarder(
+    tunnel = SSHTunnelForwarder(
         ("127.0.0.1", port),
-        ssh_username="alice",
-        remote_bind_address=("echo", 7),
+        ssh_username=login,
+        remote_bind_address=target,
         logger=None,
+        set_keepalive=30,
         **secrets,
-    ) as tunnel:
-        connection = socket.create_connection(("127.0.0.1", tunnel.local_bind_port))
-        exchange(connection.sendall, connection.recv, size)
-        connection.close()
+    )
+    tunnel.daemon_forward_servers = True
+    tunnel.start()
+    connection = socket.create_connection(("127.0.0.1", tunnel.local_bind_port))
+    exchange(connection.sendall, connection.recv, size)
+    connection.close()
+    tunnel.stop()
 
 
-def with_asyncssh(port: int, method: str, secret: str, size: int) -> None:
+def with_asyncssh(port: int, login: str, method: str, secret: str, target, size: int) -> None:
     import asyncssh
 
     async def run() -> None:
-        secrets = {"client_keys": [secret]} if method == "key" else {"password": secret}
-        keys = {} if method == "key" else {"client_keys": None}
+        if method == "key":
+            secrets = {"client_keys": [secret], "agent_path": None}
+        else:
+            secrets = {"password": secret}
         async with asyncssh.connect(
-            "127.0.0.1", port, username="alice", known_hosts=None, **keys, **secrets
+            "127.0.0.1", port, username=login, known_hosts=None, rekey_bytes=size // 2, **secrets
         ) as connection:
-            reader, writer = await connection.open_connection("echo", 7)
+            reader, writer = await connection.open_connection(*target)
             payload = os.urandom(size)
             writer.write(payload)
             writer.write_eof()
@@ -82,17 +98,17 @@ def with_asyncssh(port: int, method: str, secret: str, size: int) -> None:
     asyncio.run(run())
 
 
-def with_libssh2(port: int, method: str, secret: str, size: int) -> None:
+def with_libssh2(port: int, login: str, method: str, secret: str, target, size: int) -> None:
     from ssh2.session import Session
 
     connection = socket.create_connection(("127.0.0.1", port))
     session = Session()
     session.handshake(connection)
     if method == "key":
-        session.userauth_publickey_fromfile("alice", secret)
-    else:
-        session.userauth_password("alice", secret)
-    channel = session.direct_tcpip_ex("echo", 7, "127.0.0.1", 1)
+        session.userauth_publickey_fromfile(login, secret)
+    elif not _found_key_opens(session, login):
+        session.userauth_password(login, secret)
+    channel = session.direct_tcpip_ex(*target, "127.0.0.1", 1)
     payload, received = os.urandom(size), bytearray()
     # One thread, as libssh2 wants it: no more is under way than both windows hold.
     for start in range(0, size, 32768):
@@ -105,6 +121,21 @@ def with_libssh2(port: int, method: str, secret: str, size: int) -> None:
     session.disconnect()
 
 
+def _found_key_opens(session, login: str) -> bool:
+    """Try the agent's keys and the default file, as the tools built on libssh2 do."""
+    from ssh2.exceptions import SSH2Error
+
+    with contextlib.suppress(SSH2Error):
+        session.agent_auth(login)
+        return True
+    own = Path.home() / ".ssh" / "id_ed25519"
+    if own.exists():
+        with contextlib.suppress(SSH2Error):
+            session.userauth_publickey_fromfile(login, str(own))
+            return True
+    return False
+
+
 LIBRARIES = {
     "paramiko": with_paramiko,
     "sshtunnel": with_sshtunnel,
@@ -113,5 +144,6 @@ LIBRARIES = {
 }
 
 if __name__ == "__main__":
-    library, port, method, secret, size = sys.argv[1:]
-    LIBRARIES[library](int(port), method, secret, int(size))
+    library, port, login, method, secret, target, size = sys.argv[1:]
+    host, _, target_port = target.rpartition(":")
+    LIBRARIES[library](int(port), login, method, secret, (host, int(target_port)), int(size))

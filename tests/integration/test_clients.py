@@ -232,8 +232,6 @@ class DropbearTests(ClientCase):
 class LibraryTests(ClientCase):
     """Libraries, each in a process of its own."""
 
-    ciphers = (*AES_GCM, CHACHA, b"aes128-ctr", b"aes192-ctr", b"aes256-ctr")
-
     def library(
         self,
         name: str,
@@ -244,7 +242,8 @@ class LibraryTests(ClientCase):
         secret = self.key_file if method == "key" else TOKEN
         script = Path(__file__).with_name("library_clients.py")
         return self.run_program(
-            [python, script, name, self.port, method, secret, len(PAYLOAD)], **environment
+            [python, script, name, self.port, "alice", method, secret, "echo:7", len(PAYLOAD)],
+            **environment,
         )
 
     def whole(self, process: Knocker) -> None:
@@ -279,7 +278,7 @@ class LibraryTests(ClientCase):
         for method in ("key", "token"):
             process = await self.library("sshtunnel", method, python)
             self.whole(process)
-            self.served(method, self.ciphers)
+            self.served(method)
 
     async def test_node(self) -> None:
         """Node's ssh2."""
@@ -289,7 +288,8 @@ class LibraryTests(ClientCase):
         script = Path(__file__).with_name("node_client.js")
         for method, secret in (("key", self.key_file), ("token", TOKEN)):
             process = await self.run_program(
-                ["node", script, self.port, method, secret, len(PAYLOAD)], NODE_PATH=modules
+                ["node", script, self.port, "alice", method, secret, "echo:7", len(PAYLOAD)],
+                NODE_PATH=modules,
             )
             self.whole(process)
             self.served(method)
