@@ -43,6 +43,7 @@ class SettingsTests(SynchronousTestCase):
             ("nam = 'x'", "nam", "allowed here: name, state_directory"),
             ("[ssh]\nport = 1", "ssh.port", "allowed here: listen, public_address"),
             ("[ssh]\nlisten = 'tcp:1'", "ssh.listen", "list"),
+            ("[connectors]\nlongest_silence = '60s'", "connectors.longest_silence", '"45s"'),
             ("[tokens]\nlifetime = 10", "tokens.lifetime", '"10m"'),
             ("[ssh]\nexempt_networks = ['10.0.0.1/8']", "ssh.exempt_networks.0", "10.0.0.0/8"),
             ("[database]\nurl = 'mysql://'", "database.url", "postgresql://"),

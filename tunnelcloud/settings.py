@@ -73,6 +73,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _silence(seconds: int) -> int:
+    if not 5 <= seconds <= 45:
+        raise ValueError('use "5s" to "45s"')
+    return seconds
+
+
 def _database_url(text: str) -> str:
     if text == "sqlite" or text.startswith(("postgresql://", "postgres://")):
         return text
@@ -95,6 +101,7 @@ def _link_address(value: object) -> PublicAddress:
 
 Network = Annotated[str, AfterValidator(_network)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
+Silence = Annotated[Duration, AfterValidator(_silence)]
 Endpoints = Annotated[list[str], Field(min_length=1)]
 
 
@@ -125,6 +132,7 @@ class ConnectorsSettings(_Table):
     listen: Endpoints = ["tcp:8443"]
     public_address: Annotated[PublicAddress, BeforeValidator(_link_address)] | None = None
     certificate_lifetime: Annotated[Duration, Field(validate_default=True)] = "30d"  # type: ignore[assignment]
+    longest_silence: Annotated[Silence, Field(validate_default=True)] = "45s"  # type: ignore[assignment]
 
 
 class WebSettings(_Table):

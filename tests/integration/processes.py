@@ -95,15 +95,22 @@ class Process:
         return status
 
 
-def twistd(*arguments, environment=None):
-    command = [PYTHON, "-c", "from twisted.scripts.twistd import run; run()"]
+def twistd(*arguments, environment=None, prefix=()):
+    command = [*prefix, PYTHON, "-c", "from twisted.scripts.twistd import run; run()"]
     return Process([*command, "--nodaemon", "--pidfile=", "tunnelcloud", *arguments], environment)
 
 
 class Gateway:
     """A pod with its state, and what an administrator does to it by the command line."""
 
-    def __init__(self, directory: Path, settings: str = "", exempt='["127.0.0.0/8"]'):
+    def __init__(
+        self,
+        directory: Path,
+        settings: str = "",
+        exempt: str = '["127.0.0.0/8"]',
+        connectors: str = "",
+        link_host: str = "127.0.0.1",
+    ):
         self.state = directory / "pod"
         self.ssh_port, self.link_port, self.web_port = (free_port() for _ in range(3))
         self.config = directory / "pod.toml"
@@ -117,8 +124,9 @@ class Gateway:
             public_address = "127.0.0.1:{self.ssh_port}"
             exempt_networks = {exempt}
             [connectors]
-            listen = ["tcp:{self.link_port}:interface=127.0.0.1"]
-            public_address = "127.0.0.1:{self.link_port}"
+            listen = ["tcp:{self.link_port}:interface={link_host}"]
+            public_address = "{link_host}:{self.link_port}"
+            {connectors}
             [web]
             listen = ["tcp:{self.web_port}:interface=127.0.0.1"]
             {settings}
@@ -161,9 +169,13 @@ class Gateway:
 
 
 class SiteConnector:
-    """A connector with its state."""
+    """A connector with its state.
 
-    def __init__(self, directory: Path, name: str, join_token: str):
+    :param prefix: the words of a command that runs it somewhere else.
+    """
+
+    def __init__(self, directory: Path, name: str, join_token: str, prefix=()):
+        self.prefix = prefix
         self.config = directory / f"{name}.toml"
         self.config.write_text(
             f'state_directory = "{directory / name}"\n'
@@ -175,7 +187,7 @@ class SiteConnector:
         self.start()
 
     def start(self):
-        self.process = twistd(*self.arguments)
+        self.process = twistd(*self.arguments, prefix=self.prefix)
         self.process.wait_for(r"link to .* is up")
 
 

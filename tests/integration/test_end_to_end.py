@@ -4,18 +4,14 @@ import atexit
 import hashlib
 import os
 import socket
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import (
     PATIENCE,
-    Client,
     EchoTarget,
-    Gateway,
     Keys,
     Process,
     SiteConnector,
@@ -23,47 +19,23 @@ from tests.integration.processes import (
     exchange,
     free_port,
 )
+from tests.integration.worlds import World
 
 MEGABYTE = 1_000_000
 SHORT_TOKEN_SECONDS = 3
 
 
-class World:
-    """A pod, a site with a connector, alice with a key, and an echo server as tunnel `echo`."""
+class EchoWorld(World):
+    """Has an echo server as tunnel `echo`, too."""
 
     def __init__(self, settings=""):
-        self._scratch = tempfile.TemporaryDirectory(prefix="tunnelcloud-test-")
-        self.directory = Path(self._scratch.name)
-        self.gateway = Gateway(self.directory, settings)
-        self.do = self.gateway.do
-        self.do("site", "create", "paris")
-        created = self.do("connector", "create", "paris-1", "--site", "paris")
-        self.connector = SiteConnector(self.directory, "paris-1", created["join"]["token"])
-        self.client = Client(self.directory, self.gateway)
-        self.key = Keys(self.directory, "alice-key")
-        self.do("user", "create", "alice", "--email", "alice@example.com")
-        self.do("key", "add", "alice", "--public-key", self.key.public)
+        super().__init__(settings)
         self.echo = EchoTarget()
         self.tunnel("echo", "127.0.0.1", self.echo.port)
 
-    def tunnel(self, name, address, *ports, assign=True, external=None):
-        words = ["tunnel", "create", name, "--site", "paris", "--address", address]
-        for port in ports:
-            words += ["--port", port]
-        if external:
-            words += ["--external-address", external]
-        self.do(*words)
-        if assign:
-            self.do("assign", name, "--user", "alice", "--method", "token", "--method", "key")
-
-    def token(self, *words):
-        return self.do("token", "create", "alice", *words)["token"]
-
     def close(self):
         self.echo.close()
-        self.connector.process.stop()
-        self.gateway.process.stop()
-        self._scratch.cleanup()
+        super().close()
 
 
 _worlds = {}
@@ -77,7 +49,7 @@ class WorldCase(SynchronousTestCase):
     def setUp(self):
         kind = type(self)
         if kind not in _worlds:
-            _worlds[kind] = World(kind.settings)
+            _worlds[kind] = EchoWorld(kind.settings)
             atexit.register(_worlds[kind].close)
             kind.world = _worlds[kind]
             kind.furnish(kind.world)

@@ -64,6 +64,7 @@ class LinkPair:
         client_factory=LinkTransportFactory,
         handlers=(),
         connector_end=End.CONNECTOR,
+        **pod_options,
     ):
         self.clock = Clock()
         self.pod_owner, self.connector_owner = Owner(), Owner()
@@ -75,6 +76,7 @@ class LinkPair:
             self.clock,
             account=self.budgets[0].account(),
             handlers=dict(handlers),
+            **pod_options,
         )
         self.connector = LinkProtocol(
             connector_end,

@@ -217,7 +217,7 @@ class LifeTests(SynchronousTestCase):
     def test_ping_measures_the_round_trip(self):
         pair = LinkPair().start()
         self.assertEqual(pair.pod.round_trip, 0)
-        pair.clock.advance(protocol.PING_INTERVAL)
+        pair.clock.advance(pair.pod.ping_interval)
         pair.clock.advance(0)
         pair._pump.pump()
         pair.clock.advance(0.25)
@@ -226,18 +226,22 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(pair.pod.multiplexer.path.round_trip, 0)
 
     def test_dead_peer_is_found_in_45_seconds(self):
-        for early in range(0, 10, 3):
-            pair = LinkPair().start()
+        self.assert_found(LinkPair, 45)
+
+    def test_dead_peer_is_found_in_the_time_that_is_set(self):
+        self.assert_found(lambda: LinkPair(longest_silence=9), 9)
+
+    def assert_found(self, make_pair, limit):
+        for early in range(0, limit // 4, limit // 9):
+            pair = make_pair().start()
             near, _ = join(pair)
             pair.clock.advance(early)
             pair.run()
             waited = 0
-            while not pair.server_wire.disconnecting:
-                pair.clock.advance(0.5)
-                waited += 0.5
-                if waited > 45:
-                    break
-            self.assertTrue(30 <= waited <= 45, waited)
+            while not pair.server_wire.disconnecting and waited <= limit:
+                pair.clock.advance(limit / 90)
+                waited += limit / 90
+            self.assertTrue(limit / 2 <= waited <= limit, waited)
             self.assertFalse(near.end[0])
             self.assertIn("silent", near.end[1])
 

@@ -15,7 +15,7 @@ from tunnelcloud import pki
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
 from tunnelcloud.link.joining import JoinClient, JoinRequest
-from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT, PING_INTERVAL
+from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
 from tunnelcloud.link.requests import PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS
 from tunnelcloud.pod.listener import DOOR_TIMEOUT, MAX_IN_DOOR
@@ -177,7 +177,7 @@ class PickingTests(DoorCase):
         self.attach(1)
         self.attach(2)
         self.open(self.links.pick(SITE, exclude=frozenset({"con_1"})))
-        self.door.clock.advance(PING_INTERVAL * 2)
+        self.door.clock.advance(20)
         for link in self.links.of_connector("con_2"):
             link.protocol.dataReceived(b"")
         self.assertEqual(self.picked(), "con_2")
@@ -186,7 +186,7 @@ class PickingTests(DoorCase):
     def test_health(self):
         self.attach(times=2)
         self.open(self.links.pick(SITE))
-        self.door.clock.advance(PING_INTERVAL)
+        self.door.clock.advance(10)
         self.door.run()
         health = self.links.health("con_1")
         self.assertEqual((health.version, health.links, health.channels), ("0.2", 2, 1))

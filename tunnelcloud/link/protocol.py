@@ -5,8 +5,8 @@ What holds, in words:
 - Nothing of the peer is acted upon before TLS is up, ALPN is right, the owner has accepted the
   certificate, and the peer has said hello.  Each of these has one deadline.
 - Only pods open channels; a connector that opens one loses its link.
-- Any byte received proves life.  After 45 seconds without one the link is over, and its channels
-  end at once, with a reason.
+- Any byte received proves life.  After 45 seconds without one (or what its owner sets) the link is
+  over, and its channels end at once, with a reason.
 - An exception while a message is handled ends this link and no other, with one log line.
 
 The module knows TLS from the handshake's outcome only; certificates are its owner's affair.
@@ -56,11 +56,10 @@ from tunnelcloud.link.tls import LINK_ALPN
 HANDSHAKE_TIMEOUT = 20.0
 """Seconds from the connection to the peer's hello."""
 
-PING_INTERVAL = 10.0
-"""Seconds between two pings."""
+LONGEST_SILENCE = 45.0
+"""Seconds without a byte after which, at the latest, a link is over."""
 
-SILENCE_LIMIT = 34.0
-"""Seconds without a byte after which a ping's turn ends the link: 44 s at the latest."""
+_PINGS_IN_SILENCE = 4.5
 
 MAX_PACKET_SIZE = 128 * KIB
 FLUSH_SIZE = 128 * KIB
@@ -81,7 +80,9 @@ class LinkProtocol(Protocol):
     """One end of a link.
 
     :param handlers: answers to global requests by name, beside those a link answers itself.
+    :param longest_silence: seconds without a byte after which, at the latest, the link is over.
 
+    @ivar ping_interval: seconds between two pings.
     @ivar multiplexer: its channels.
     @ivar peer: the peer's hello, once it came.
     @ivar peer_certificate: the peer's certificate, once TLS is up.
@@ -102,8 +103,12 @@ class LinkProtocol(Protocol):
         *,
         account: CreditAccount,
         handlers: Mapping[bytes, Handler],
+        longest_silence: float = LONGEST_SILENCE,
     ) -> None:
         self.end = end
+        self.ping_interval = longest_silence / _PINGS_IN_SILENCE
+        # Looked at when a ping is due: what passes then must not be too much at the next one.
+        self._silence_limit = longest_silence - 1.1 * self.ping_interval
         self.owner = owner
         self.peer: Hello | None = None
         self.peer_certificate: x509.Certificate | None = None
@@ -305,7 +310,7 @@ class LinkProtocol(Protocol):
 
     def _keep_alive(self) -> None:
         now = self._clock.seconds()
-        if self.silence >= SILENCE_LIMIT:
+        if self.silence >= self._silence_limit:
             self.disconnect(f"the peer was silent for {self.silence:.0f} s")
             return
 
@@ -317,7 +322,7 @@ class LinkProtocol(Protocol):
         path = self.multiplexer.path
         path.asked()
         self.multiplexer.send_global_request(PING, b"", answered)
-        self._timer = self._clock.callLater(PING_INTERVAL, self._keep_alive)
+        self._timer = self._clock.callLater(self.ping_interval, self._keep_alive)
 
     def _flush_later(self) -> None:
         self._flush_call = None

@@ -13,11 +13,11 @@ from zope.interface import Interface, implementer
 
 from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.domain.entities import Connector
-from tunnelcloud.link.protocol import PING_INTERVAL, LinkProtocol
+from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks
 
-LONGEST_SILENCE = PING_INTERVAL * 1.5
-"""Seconds without a byte after which a link isn't picked while there is another."""
+_DOUBTFUL = 1.5
+"""A link that was silent for so many pings isn't picked while there is another."""
 
 _log = Logger()
 
@@ -62,7 +62,7 @@ class AttachedLink:
     @property
     def responsive(self) -> bool:
         """Whether the connector was heard of lately."""
-        return self.protocol.silence < LONGEST_SILENCE
+        return self.protocol.silence < _DOUBTFUL * self.protocol.ping_interval
 
 
 @frozen

@@ -256,6 +256,7 @@ class PodService(Service):
             self._reactor,
             account=self.budget.account(),
             handlers=self.attendant.handlers,
+            longest_silence=self.foundation.settings.connectors.longest_silence,
         )
 
     def _make_join_server(self) -> JoinServer:

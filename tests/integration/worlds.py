@@ -1,0 +1,77 @@
+"""A pod and a site, real and running, as a test or a campaign needs them."""
+
+import json
+import tempfile
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from tests.integration.processes import PATIENCE, Client, Gateway, Keys, SiteConnector
+
+
+class World:
+    """A pod, a site with a connector, and alice with a key.
+
+    :param prefix: the words of a command that runs the connector somewhere else.
+    :param gateway: more of the pod's settings, as L{Gateway} takes them.
+    """
+
+    def __init__(self, settings="", prefix=(), **gateway):
+        self._scratch = tempfile.TemporaryDirectory(prefix="tunnelcloud-test-")
+        self.directory = Path(self._scratch.name)
+        self.gateway = Gateway(self.directory, settings, **gateway)
+        self.do = self.gateway.do
+        self.do("site", "create", "paris")
+        self.connectors = []
+        self.connector = self.add_connector(prefix)
+        self.client = Client(self.directory, self.gateway)
+        self.key = Keys(self.directory, "alice-key")
+        self.do("user", "create", "alice", "--email", "alice@example.com")
+        self.do("key", "add", "alice", "--public-key", self.key.public)
+
+    def add_connector(self, prefix=()):
+        """Have one more connector join the site."""
+        name = f"paris-{len(self.connectors) + 1}"
+        created = self.do("connector", "create", name, "--site", "paris")
+        connector = SiteConnector(self.directory, name, created["join"]["token"], prefix)
+        self.connectors.append(connector)
+        return connector
+
+    def tunnel(self, name, address, *ports, assign=True, external=None):
+        words = ["tunnel", "create", name, "--site", "paris", "--address", address]
+        for port in ports:
+            words += ["--port", port]
+        if external:
+            words += ["--external-address", external]
+        self.do(*words)
+        if assign:
+            self.do("assign", name, "--user", "alice", "--method", "token", "--method", "key")
+
+    def token(self, *words):
+        return self.do("token", "create", "alice", *words)["token"]
+
+    def ask(self, path, **query):
+        """Read all pages of a list from the API, as the administrator."""
+        found, cursor = [], None
+        while True:
+            given = {**query, "limit": 200, **({"cursor": cursor} if cursor else {})}
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{self.gateway.web_port}/api/v1/{path}?"
+                + urllib.parse.urlencode(given),
+                headers={
+                    "Authorization": "Bearer "
+                    + (self.gateway.state / "admin.token").read_text().strip()
+                },
+            )
+            with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+                page = json.load(response)
+            found += page["items"]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return found
+
+    def close(self):
+        self.gateway.process.stop()  # first: connectors let open streams end
+        for connector in self.connectors:
+            connector.process.stop()
+        self._scratch.cleanup()
