@@ -107,6 +107,18 @@ class CommandLineTests(TestCase):
         )
         self.assertEqual(policy["max_session_seconds"], 28800)
         self.assertEqual(policy["windows"], ["Mon-Fri 09:00-18:00 Europe/Paris"])
+        secret = Path(self.mktemp())
+        secret.write_text("canary\n")
+        provider = await self.succeed_json(
+            "identity-provider create corp --issuer https://login.example.com --client-id tc "
+            f"--client-secret-file {secret} --groups-claim groups --group db-admins=dba "
+            "--create-users --link-by email"
+        )
+        self.assertEqual(provider["group_map"], {"db-admins": "dba"})
+        self.assertIs(provider["has_client_secret"], True)
+        await self.succeed("identity-provider set corp --disabled --group", "")
+        self.assertIn("login.example.com", await self.succeed("identity-provider list"))
+        await self.succeed("identity-provider delete corp")
         for line in ("user block alice", "tunnel delete web", "connector delete paris-1"):
             await self.succeed(line)
         self.assertIs((await self.succeed_json("user show alice"))["blocked"], True)

@@ -155,6 +155,7 @@ class ApiTestCase(SynchronousTestCase):
             live=self.live,
             clock=self.clock,
             web_url=self.web_url,
+            fetch=self.fetch,
             tell_time=lambda: datetime.fromtimestamp(self.clock.seconds(), UTC),
         )
         self.table = route_table(self.context, "1.2.3")
@@ -174,6 +175,10 @@ class ApiTestCase(SynchronousTestCase):
                 user_id=self.people[role].id,
             )
             self.secrets[role] = secret
+
+    async def fetch(self, *_):
+        """Stand for the network."""
+        raise AssertionError("this test asks nobody")
 
     def raw(self, data):
         """Send bytes on a new connection and give the whole answer."""

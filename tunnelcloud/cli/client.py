@@ -27,6 +27,7 @@ COLLECTIONS = {
     "user": "users",
     "group": "groups",
     "policy": "policies",
+    "identity-provider": "identity-providers",
 }
 """Where the things live that have a name."""
 
@@ -216,7 +217,7 @@ class Api:
 def is_id(noun: str, text: str) -> bool:
     """Tell whether a text is the id of a C{noun}, and not a name."""
     match = _ID.fullmatch(text)
-    return match is not None and match[1] == ID_PREFIXES[noun]
+    return match is not None and match[1] == ID_PREFIXES[noun.replace("-", "_")]
 
 
 def is_loopback(host: str) -> bool:

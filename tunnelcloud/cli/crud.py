@@ -130,7 +130,9 @@ def _set(noun: Noun) -> click.Command:
             click.echo(one_line(f"changed {noun.name} {changed['name']} ({changed['id']})"))
 
     rename = click.Option(["--name", "new_name"], help="A new name.")
-    options = [_click_option(option, for_create=False) for option in noun.options]
+    options = [
+        _click_option(option, for_create=False) for option in noun.options if not option.fixed
+    ]
     return _command(
         "set",
         f"Change a {noun.name}: only what is given; an empty text ('') takes a value away.",
@@ -171,10 +173,12 @@ def show_join(join: Object) -> None:
 def _body(api: Api, noun: Noun, values: Mapping[str, Any]) -> Object:
     body: Object = {}
     for option in noun.options:
-        value = values[option.field]
+        value = values.get(option.field)
         if value is None or value == ():
             continue
-        if option.many:
+        if option.pairs:
+            body[option.field] = dict(map(_pair, filter(None, value)))
+        elif option.many:
             body[option.field] = [item for item in value if item]
         elif option.clears and value == "":
             body[option.field] = None
@@ -183,6 +187,13 @@ def _body(api: Api, noun: Noun, values: Mapping[str, Any]) -> Object:
         else:
             body[option.field] = value
     return body
+
+
+def _pair(text: str) -> tuple[str, str]:
+    value, equals, name = text.rpartition("=")
+    if not equals or not value:
+        raise click.UsageError(f"{text!r}: use VALUE=NAME, such as db-admins=dba")
+    return value, name
 
 
 def _click_option(option: Option, for_create: bool) -> click.Option:

@@ -15,6 +15,7 @@ tunnel = commands_of(objects.TUNNEL)
 user = commands_of(objects.USER)
 group = commands_of(objects.GROUP)
 policy = commands_of(objects.POLICY)
+identity_provider = commands_of(objects.IDENTITY_PROVIDER)
 
 
 @connector.command("join-token")
@@ -133,4 +134,4 @@ def members(connection: Connection, name: str, as_json: bool) -> None:
     list_objects(api, "users", objects.USER.columns, as_json, group_id=group_id)
 
 
-NOUNS = (site, connector, tunnel, user, group, policy)
+NOUNS = (site, connector, tunnel, user, group, policy, identity_provider)

@@ -14,7 +14,7 @@ import click
 from attrs import frozen
 
 from tunnelcloud.cli.output import shown, shown_seconds, shown_time
-from tunnelcloud.cli.parameters import count, duration, time, whole
+from tunnelcloud.cli.parameters import count, duration, secret, time, whole
 
 ROLES = ("user", "auditor", "admin")
 
@@ -26,6 +26,8 @@ class Option:
     :ivar kind: reads the text; None for a switch such as C{--service/--no-service}.
     :ivar refers: the noun whose name or id is expected.
     :ivar required: that C{create} can't do without it.
+    :ivar fixed: that C{set} doesn't have it.
+    :ivar pairs: that it may be repeated, each time as C{VALUE=NAME}.
     :ivar clears: that C{set} may be given an empty text, to take the value away.
     """
 
@@ -37,6 +39,8 @@ class Option:
     refers: str | None = None
     required: bool = False
     clears: bool = False
+    pairs: bool = False
+    fixed: bool = False
 
 
 @frozen
@@ -150,6 +154,37 @@ USER = Noun(
 )
 
 GROUP = Noun("group", "Users that are assigned together.", (TITLE,), (_NAME, _TITLE, _ID))
+
+IDENTITY_PROVIDER = Noun(
+    "identity-provider",
+    "OpenID providers through which people sign in.",
+    (
+        Option("--issuer", "issuer", "What the provider calls itself, an https URL.", fixed=True,
+               required=True),
+        Option("--client-id", "client_id", "What it calls this service.", required=True),
+        Option("--client-secret-file", "client_secret", "A file that holds the client secret.",
+               secret),
+        Option("--scope", "scopes", "Beside openid; may be repeated.", many=True),
+        Option("--name-claim", "name_claim", "The claim that names the user."),
+        Option("--groups-claim", "groups_claim", "The claim that lists groups."),
+        Option("--group", "group_map", "VALUE=GROUP: who has the value is in the group; repeats.",
+               many=True, pairs=True),
+        Option("--create-users/--known-users", "create_users", "Whether newcomers become users.",
+               None),
+        Option("--link-by", "link_by", "What finds users that are there already.",
+               click.Choice(("nothing", "email", "name"))),
+        Option("--enabled/--disabled", "enabled", "Whether people may come through it.", None),
+        TITLE,
+    ),
+    (
+        _NAME,
+        Column("issuer", "issuer"),
+        Column("client id", "client_id"),
+        Column("enabled", "enabled"),
+        Column("redirect uri", "redirect_uri"),
+        _ID,
+    ),
+)  # fmt: skip
 
 _limit = partial(Option, kind=count, clears=True)
 

@@ -124,6 +124,18 @@ def count(text: str) -> int:
     return int(text)
 
 
+def secret(path: str) -> str:
+    """Read a secret from a file: on a command line, everybody on the machine could see it.
+
+    :raise click.BadParameter: when it can't be read.
+    """
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise click.BadParameter(f"can't read {path}: {reason}") from None
+
+
 def whole(text: str) -> int:
     """Read a whole number, which may be negative.
 

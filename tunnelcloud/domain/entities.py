@@ -267,6 +267,7 @@ class IdentityProvider:
     create_users: bool = False
     link_by: LinkBy = LinkBy.NOTHING
     enabled: bool = True
+    has_client_secret: bool = False
 
 
 @frozen

@@ -49,6 +49,7 @@ from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
 from tunnelcloud.store.transaction import Change, Resync
+from tunnelcloud.web.oidc.fetching import HttpFetch
 from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.proxies import read_proxies
 from tunnelcloud.web.resources.context import ApiContext
@@ -157,6 +158,7 @@ class PodService(Service):
                 web_url=self.web_url,
                 clock=reactor,
                 sealer=foundation.sealer,
+                fetch=HttpFetch(reactor),
                 token_lifetime=settings.tokens.lifetime,
             ),
             version=__version__,

@@ -24,6 +24,7 @@ from tunnelcloud.web.resources.connectors import connector_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.decisions import decision_routes
 from tunnelcloud.web.resources.documents import document_routes
+from tunnelcloud.web.resources.identity_providers import identity_provider_routes
 from tunnelcloud.web.resources.keys import key_routes
 from tunnelcloud.web.resources.objects import object_routes
 from tunnelcloud.web.resources.tokens import token_routes
@@ -57,6 +58,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             *key_routes(context),
             *token_routes(context),
             *api_token_routes(context),
+            *identity_provider_routes(context),
             *activity_routes(context),
             *decision_routes(context),
             *document_routes(context),

@@ -222,6 +222,7 @@ class EveryPageTests(PortalTestCase):
             "session_id": session.id,
             "assignment_id": assignment.id,
             "secret": "tcl_x",
+            "provider": "corp",
             "web_session_id": "web_" + "0" * 26,
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tunnelcloud.web.oidc.client import Client
+from tunnelcloud.web.oidc.directory import Directory
 from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.operations import Operations
 from tunnelcloud.web.portal.pages.access import access_pages
@@ -16,6 +18,7 @@ from tunnelcloud.web.portal.pages.overview import overview_pages
 from tunnelcloud.web.portal.pages.own import own_pages
 from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.people import suggestion_pages
+from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
 from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
@@ -34,13 +37,19 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
     """
     passwords = Passwords(context.store.reactor, context.random)
     attempts = SignInAttempts(context.clock)
+    client = Client(
+        Directory(context.fetch, context.clock.seconds),
+        context.fetch,
+        lambda: context.now().timestamp(),
+    )
     operations = Operations(table)
     objects = object_handlers(context, operations)
     return [
-        *sign_in_pages(context, passwords, attempts),
+        *sign_in_pages(context, passwords, attempts, client),
         *invitation_pages(context, passwords),
         *application_pages(context),
         *panel_pages(context, operations),
+        *provider_pages(context, client),
         *own_pages(context, operations),
         *account_pages(context, operations, passwords, attempts),
         *overview_pages(context),

@@ -109,6 +109,6 @@ class Page:
 
     def match(self, path: str) -> dict[str, str] | None:
         """Give the parameters of a path that is this page's; None for another's."""
-        pattern = _PARAMETER.sub(r"(?P<\1>[A-Za-z0-9_]{1,64})", self.path)
+        pattern = _PARAMETER.sub(r"(?P<\1>[A-Za-z0-9_-]{1,64})", self.path)
         found = re.fullmatch(pattern, path)
         return None if found is None else found.groupdict()

@@ -14,6 +14,7 @@ from tunnelcloud.pki import Sealer, passing_sealer
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Actor
 from tunnelcloud.web.interfaces import ILivePod
+from tunnelcloud.web.oidc.fetching import Fetch, no_way_out
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.routes import Call
 
@@ -29,6 +30,7 @@ class ApiContext:
     :ivar invitation_lifetime: of links to set a password, in seconds.
     :ivar web_url: where people reach this listener, without a slash at the end.
     :ivar sealer: of secrets that have to be read again.
+    :ivar fetch: asks identity providers.
     :ivar random: gives that many random bytes.
     :ivar tell_time: gives the time of day.
     """
@@ -41,6 +43,7 @@ class ApiContext:
     join_token_lifetime: int = DAY
     invitation_lifetime: int = 3 * DAY
     sealer: Sealer = field(factory=passing_sealer)
+    fetch: Fetch = field(default=no_way_out)
     random: Callable[[int], bytes] = field(default=os.urandom)
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from math import ceil
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.entities import IdentityProvider, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.tokens import hash_secret
-from tunnelcloud.store import sign_in_steps, users
+from tunnelcloud.store import identity_providers, sign_in_steps, users, web_sessions
+from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.sign_in_steps import Awaited, SignInStep
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.oidc.client import Client
+from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.entering import CODE_PAGE, Entry, begin_session, enter_by_password
 from tunnelcloud.web.portal.passwords import Passwords
@@ -27,14 +30,15 @@ _WRONG = "The name or the password is wrong."
 
 
 def sign_in_pages(
-    context: ApiContext, passwords: Passwords, attempts: SignInAttempts
+    context: ApiContext, passwords: Passwords, attempts: SignInAttempts, client: Client
 ) -> list[Page]:
     """Make the rows of the page table for signing in and out."""
-    handlers = _SignIn(context, passwords, attempts, SignIns(context))
+    handlers = _SignIn(context, passwords, attempts, client, SignIns(context))
     return [
         Page("GET", "/sign-in", ANONYMOUS, handlers.form),
         Page("POST", "/sign-in", ANONYMOUS, handlers.sign_in),
         Page("POST", "/sign-out", EVERYBODY, handlers.sign_out),
+        Page("GET", "/signed-out/{provider}", ANONYMOUS, handlers.signed_out),
         Page("GET", CODE_PAGE, ANONYMOUS, handlers.code_form),
         Page("POST", CODE_PAGE, ANONYMOUS, handlers.code),
     ]
@@ -62,15 +66,16 @@ class _SignIn:
     context: ApiContext
     passwords: Passwords
     attempts: SignInAttempts
+    client: Client
     sign_ins: SignIns
 
     async def form(self, visit: Visit) -> Reply:
         next_page = local_path(visit.query.get("next", "/"))
         if visit.signed_in is not None:
             return Moved(next_page)
-        return self._form(visit, next_page)
+        return await self._form(visit, next_page)
 
-    def _form(
+    async def _form(
         self,
         visit: Visit,
         next_page: str,
@@ -78,8 +83,13 @@ class _SignIn:
         status: int = 200,
         wait: int | None = None,
     ) -> Shown:
-        values = {"next": next_page, "name": visit.typed("name"), "error": error,
-                  "web_url": self.context.web_url}  # fmt: skip
+        values = {
+            "next": next_page,
+            "name": visit.typed("name"),
+            "error": error,
+            "web_url": self.context.web_url,
+            "providers": await self.context.store.read(identity_providers.enabled),
+        }
         headers = {} if wait is None else {"Retry-After": str(wait)}
         return Shown("sign_in.html", values, status, headers)
 
@@ -89,14 +99,14 @@ class _SignIn:
         wait = ceil(self.attempts.begin(name, visit.source_ip))
         if wait:
             text = f"Too many attempts: try again in {wait} s."
-            return self._form(visit, next_page, text, HTTPStatus.TOO_MANY_REQUESTS, wait)
+            return await self._form(visit, next_page, text, HTTPStatus.TOO_MANY_REQUESTS, wait)
         found = await self.context.store.read(_login, name)
         right = await self.passwords.verify(password, None if found is None else found[1])
         if found is None or not right:
             await self.context.store.write(
                 _refused, name, visit.source_ip, "wrong name or password"
             )
-            return self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
         user, hashed = found
         secret = new_secret(self.context)
 
@@ -108,7 +118,7 @@ class _SignIn:
 
         entry = await self.context.store.write(work)
         if entry is None:
-            return self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
         self.attempts.succeeded(name, visit.source_ip)
         return await entry.reply(visit, self.sign_ins)
 
@@ -141,8 +151,51 @@ class _SignIn:
         return _code_form(found)
 
     async def sign_out(self, visit: Visit) -> Reply:
-        await self.sign_ins.end(visit.who())
-        return Moved("/sign-in", session="")
+        who = visit.who()
+        provider = await self.context.store.read(_provider_of, who.web_session_id)
+        await self.sign_ins.end(who)
+        gone = Moved("/sign-in", session="")
+        if provider is None:
+            return gone
+        try:
+            metadata = await self.client.directory.metadata(provider.issuer)
+        except ProviderFault:
+            return gone
+        if metadata.end_session_endpoint is None:
+            return gone
+        # A page with a link: forms of ours lead nowhere else, and they are not asked for their id.
+        return Moved(f"/signed-out/{provider.name}", session="")
+
+    async def signed_out(self, visit: Visit) -> Reply:
+        provider = await self.context.store.read(
+            identity_providers.find_enabled, visit.params["provider"]
+        )
+        address = None
+        if provider is not None:
+            try:
+                metadata = await self.client.directory.metadata(provider.issuer)
+                address = metadata.end_session_endpoint
+            except ProviderFault:
+                address = None
+        if provider is None or address is None:
+            return Moved("/sign-in")
+        query = urlencode({"client_id": provider.client_id})
+        values = {
+            "provider": provider.title or provider.name,
+            "address": f"{address}{'&' if urlsplit(address).query else '?'}{query}",
+        }
+        return Shown("signed_out.html", values)
+
+
+def _provider_of(transaction: Transaction, web_session_id: str) -> IdentityProvider | None:
+    """Find the provider that somebody came through."""
+    try:
+        session = web_sessions.get(transaction, web_session_id)
+    except NotFound:
+        return None
+    if session.provider_id is None:
+        return None
+    return identity_providers.get(transaction, session.provider_id)
 
 
 def _awaited(transaction: Transaction, secret: str) -> SignInStep | None:

@@ -1,0 +1,157 @@
+"""Who somebody is here whom an identity provider vouches for: found, linked, or made a user."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from attrs import frozen
+from sqlalchemy import insert, select, update
+
+from tunnelcloud.domain.entities import IdentityProvider, LinkBy, User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store import groups, users
+from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.schema import identities as table
+from tunnelcloud.store.transaction import Transaction
+
+
+class NotLetIn(Exception):
+    """The provider vouches for them, and still they have no way in here.
+
+    :ivar code: a word for the audit.
+    :ivar what: what is wrong.
+    :ivar advice: what to do.
+    """
+
+    def __init__(self, code: str, what: str, advice: str) -> None:
+        super().__init__(what)
+        self.code = code
+        self.what = what
+        self.advice = advice
+
+
+@frozen
+class Person:
+    """Somebody whom a provider vouches for.
+
+    :ivar name: a user's name, or empty if what the provider says can't be one.
+    :ivar email: verified by the provider.
+    """
+
+    subject: str
+    name: str
+    title: str
+    email: str | None
+    groups: Set[str]
+
+
+def enter(transaction: Transaction, provider: IdentityProvider, person: Person) -> User:
+    """Give the user that a person is, and put them into the groups the provider says.
+
+    :raise NotLetIn: they are no user, and don't become one.
+    """
+    user = _known(transaction, provider, person)
+    if user is None:
+        user, by = _newcomer(transaction, provider, person)
+        _link(transaction, provider, person, user, by)
+    if user.blocked or user.service:
+        raise NotLetIn(
+            "blocked",
+            f"The user {user.name} may not sign in.",
+            "Ask an administrator of TunnelCloud.",
+        )
+    _sync_groups(transaction, provider, person, user)
+    return user
+
+
+def _known(transaction: Transaction, provider: IdentityProvider, person: Person) -> User | None:
+    theirs = (table.c.provider_id == provider.id) & (table.c.subject == person.subject)
+    found = transaction.connection.execute(select(table.c.user_id).where(theirs)).scalar()
+    if found is None:
+        return None
+    transaction.connection.execute(
+        update(table).where(theirs).values(last_used_at=transaction.now())
+    )
+    return users.get(transaction, found)
+
+
+def _newcomer(
+    transaction: Transaction, provider: IdentityProvider, person: Person
+) -> tuple[User, str]:
+    wanted = person.email if provider.link_by is LinkBy.EMAIL else person.name
+    if provider.link_by is not LinkBy.NOTHING and wanted:
+        user = users.find_login(transaction, wanted)
+        same = user is not None and wanted.lower() in (user.name, user.email)
+        if user is not None and same and not _is_linked(transaction, provider, user):
+            return user, str(provider.link_by)
+    if not provider.create_users:
+        raise NotLetIn(
+            "unknown",
+            f"{provider.title or provider.name} knows you, but there is no user for you here.",
+            "Ask an administrator of TunnelCloud to make one"
+            + (f" with the e-mail {person.email}." if person.email else "."),
+        )
+    if not person.name:
+        raise NotLetIn(
+            "name",
+            f"{provider.title or provider.name} gives no name that a user here can have.",
+            "Ask an administrator of TunnelCloud: the setting name_claim says where it is looked "
+            "for.",
+        )
+    for name in (person.name, person.email):
+        if name is not None and users.find_login(transaction, name) is not None:
+            raise NotLetIn(
+                "taken",
+                f"There is a user {name} here already, who is not linked with you at "
+                f"{provider.title or provider.name}.",
+                "If that is you, ask an administrator of TunnelCloud to link the two.",
+            )
+    user = users.create(transaction, name=person.name, title=person.title, email=person.email)
+    return user, "created"
+
+
+def _is_linked(transaction: Transaction, provider: IdentityProvider, user: User) -> bool:
+    query = select(table.c.subject).where(
+        table.c.provider_id == provider.id, table.c.user_id == user.id
+    )
+    return transaction.connection.execute(query).first() is not None
+
+
+def _link(
+    transaction: Transaction, provider: IdentityProvider, person: Person, user: User, by: str
+) -> None:
+    now = transaction.now()
+    transaction.connection.execute(
+        insert(table),
+        {
+            "provider_id": provider.id,
+            "subject": person.subject,
+            "user_id": user.id,
+            "created_at": now,
+            "last_used_at": now,
+        },
+    )
+    transaction.audit(
+        AuditEvent(
+            "identity.linked",
+            user_id=user.id,
+            user_name=user.name,
+            data={"provider": provider.name, "subject": person.subject, "by": by},
+        )
+    )
+
+
+def _sync_groups(
+    transaction: Transaction, provider: IdentityProvider, person: Person, user: User
+) -> None:
+    """Put a user into the groups that the claim names, and out of others that it fills."""
+    wanted = {name for value, name in provider.group_map.items() if value in person.groups}
+    for name in sorted(set(provider.group_map.values())):
+        try:
+            group = groups.find(transaction, name)
+        except NotFound:
+            continue
+        if name in wanted:
+            groups.add_member(transaction, group.id, user.id)
+        else:
+            groups.remove_member(transaction, group.id, user.id)

@@ -1,0 +1,121 @@
+"""Identity providers, and who their people are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy import update as update_rows
+
+from tunnelcloud.domain.entities import IdentityProvider
+from tunnelcloud.store import groups, web_sessions
+from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.errors import InvalidReference, NotFound
+from tunnelcloud.store.schema import identity_providers as table
+from tunnelcloud.store.transaction import Transaction
+
+PROVIDERS = Aggregate(
+    "identity_provider",
+    table,
+    IdentityProvider,
+    joined={"has_client_secret": table.c.sealed_client_secret.is_not(None)},
+    filters={"q": searches(table.c.name, table.c.title), "name": equals(table.c.name)},
+    sorts={"name": table.c.name},
+    # Whoever a subject is, they are so at one issuer only.
+    fixed=frozenset({"id", "created_at", "issuer"}),
+)
+
+get = PROVIDERS.get
+list_page = PROVIDERS.list_page
+delete = PROVIDERS.delete
+
+
+SealSecret = Callable[[str], bytes]
+"""Gives the client secret, sealed for the provider with an id."""
+
+
+def create(
+    transaction: Transaction,
+    *,
+    issuer: str,
+    name: str,
+    client_id: str,
+    seal_secret: SealSecret | None = None,
+    **values: Any,
+) -> IdentityProvider:
+    """Make a provider.
+
+    :param seal_secret: None for no secret.
+    :raise Conflict: the name is taken.
+    :raise InvalidReference: a group that it maps to isn't there.
+    """
+    _check_groups(transaction, values)
+    made = PROVIDERS.create(
+        transaction, {"name": name, "title": "", "issuer": issuer, "client_id": client_id, **values}
+    )
+    if seal_secret is None:
+        return made
+    return _keep_secret(transaction, made.id, seal_secret(made.id))
+
+
+def update(
+    transaction: Transaction,
+    provider_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: str | None = None,
+) -> IdentityProvider:
+    """Change some fields; who came through one that is disabled is signed out.
+
+    :param changes: C{seal_secret} among them as for L{create}, None to have no secret any more.
+    """
+    rest = dict(changes)
+    given = "seal_secret" in rest
+    seal_secret: SealSecret | None = rest.pop("seal_secret", None)
+    _check_groups(transaction, rest)
+    changed = PROVIDERS.update(transaction, provider_id, rest, expected_version=expected_version)
+    if not changed.enabled:
+        web_sessions.end_through(transaction, provider_id, reason="the provider was disabled")
+    if not given:
+        return changed
+    sealed = None if seal_secret is None else seal_secret(provider_id)
+    changed = _keep_secret(transaction, provider_id, sealed)
+    words = "removed" if sealed is None else "replaced"
+    PROVIDERS.record(transaction, "changed", changed, {"client_secret": {"to": words}})
+    return changed
+
+
+def sealed_client_secret(transaction: Transaction, provider_id: str) -> bytes | None:
+    """Give the client secret as it is kept; None when there is none."""
+    query = select(table.c.sealed_client_secret).where(table.c.id == provider_id)
+    found: bytes | None = transaction.connection.execute(query).scalar()
+    return found
+
+
+def enabled(transaction: Transaction) -> list[IdentityProvider]:
+    """List the providers that people may come through, in the order of their names."""
+    query = PROVIDERS.select().where(table.c.enabled.is_(True)).order_by(table.c.name)
+    return [PROVIDERS.make(row) for row in transaction.connection.execute(query)]
+
+
+def find_enabled(transaction: Transaction, name: str) -> IdentityProvider | None:
+    """Find a provider that people may come through by its name."""
+    return next((one for one in enabled(transaction) if one.name == name), None)
+
+
+def _keep_secret(
+    transaction: Transaction, provider_id: str, sealed: bytes | None
+) -> IdentityProvider:
+    transaction.connection.execute(
+        update_rows(table).where(table.c.id == provider_id).values(sealed_client_secret=sealed)
+    )
+    return PROVIDERS.get(transaction, provider_id)
+
+
+def _check_groups(transaction: Transaction, values: Mapping[str, Any]) -> None:
+    for name in values.get("group_map", {}).values():
+        try:
+            groups.find(transaction, name)
+        except NotFound:
+            raise InvalidReference("group_map", "group", name) from None

@@ -1,0 +1,222 @@
+"""The authorization code flow, from sending somebody to their provider to who they are there.
+
+OpenID Connect Core 1.0, 3.1; RFC 6749; RFC 7636 (PKCE); RFC 9207 (who answers).  What binds an
+answer to the question is derived from one secret that only the browser keeps.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from attrs import frozen
+
+from tunnelcloud.domain.entities import IdentityProvider
+from tunnelcloud.web.oidc.directory import Directory, Metadata, read_object
+from tunnelcloud.web.oidc.faults import IF_AGAIN, START_AGAIN, ProviderFault
+from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
+from tunnelcloud.web.oidc.id_tokens import Expected, read_id_token
+
+_MAX_GROUPS = 1000
+
+
+@frozen
+class Claims:
+    """Who somebody is, by the word of a provider.
+
+    :ivar email: set only if the provider verified it.
+    :ivar groups: the values of the provider's groups claim.
+    """
+
+    subject: str
+    name: str
+    title: str
+    email: str | None
+    groups: frozenset[str]
+
+
+def derived(secret: str, purpose: str) -> str:
+    """Derive a value of 256 bits from a browser's secret."""
+    digest = hmac.new(secret.encode("utf-8"), purpose.encode("ascii"), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
+
+
+def is_state(secret: str, given: str) -> bool:
+    """Tell whether an answer belongs to a browser's secret."""
+    expected = derived(secret, "state").encode("ascii")
+    return hmac.compare_digest(expected, given.encode("utf-8", "replace"))
+
+
+@frozen
+class Client:
+    """This service, as providers know it.
+
+    :ivar tell_seconds: gives the time in seconds since the epoch.
+    """
+
+    directory: Directory
+    fetch: Fetch
+    tell_seconds: Callable[[], float]
+
+    async def address(self, provider: IdentityProvider, redirect_uri: str, secret: str) -> str:
+        """Give where to send a browser.
+
+        :param secret: what only this browser keeps.
+        :raise ProviderFault: the provider can't be used.
+        """
+        metadata = await self.directory.metadata(provider.issuer)
+        verifier = derived(secret, "verifier").encode("ascii")
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=")
+        query = urlencode(
+            {
+                "response_type": "code",
+                "client_id": provider.client_id,
+                "redirect_uri": redirect_uri,
+                "scope": " ".join(dict.fromkeys(["openid", *provider.scopes])),
+                "state": derived(secret, "state"),
+                "nonce": derived(secret, "nonce"),
+                "code_challenge": challenge.decode("ascii"),
+                "code_challenge_method": "S256",
+            }
+        )
+        endpoint = metadata.authorization_endpoint
+        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{query}"
+
+    async def redeem(
+        self,
+        provider: IdentityProvider,
+        client_secret: str | None,
+        redirect_uri: str,
+        secret: str,
+        answer: Mapping[str, str],
+    ) -> Claims:
+        """Find out who came back.
+
+        :param secret: the same as for L{address}; C{state} was compared with it.
+        :param answer: the query that the provider sent the browser back with.
+        :raise ProviderFault: nobody whom this provider vouches for.
+        """
+        metadata = await self.directory.metadata(provider.issuer)
+        _check_answer(metadata, answer)
+        tokens = await self._exchange(
+            provider, metadata, client_secret, redirect_uri, secret, answer["code"]
+        )
+        expected = Expected(
+            provider.issuer, provider.client_id, derived(secret, "nonce"), self.tell_seconds()
+        )
+        claims = await read_id_token(tokens.get("id_token"), self.directory, expected)
+        return _claims(provider, await self._completed(provider, metadata, claims, tokens))
+
+    async def _exchange(
+        self,
+        provider: IdentityProvider,
+        metadata: Metadata,
+        client_secret: str | None,
+        redirect_uri: str,
+        secret: str,
+        code: str,
+    ) -> dict[str, Any]:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_uri,
+            "code_verifier": derived(secret, "verifier"),
+        }
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        if client_secret is None:
+            form["client_id"] = provider.client_id
+        elif metadata.posts_secret:
+            form |= {"client_id": provider.client_id, "client_secret": client_secret}
+        else:
+            pair = f"{quote(provider.client_id, safe='')}:{quote(client_secret, safe='')}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
+        fetched = await self._ask(
+            "POST", metadata.token_endpoint, headers, urlencode(form).encode()
+        )
+        if fetched.status in (400, 401):
+            raise ProviderFault(
+                "code",
+                "The provider doesn't take back the code that it gave you.",
+                f"{START_AGAIN} If it happens again, tell an administrator of TunnelCloud: the "
+                "client id or the client secret may be wrong.",
+            )
+        return read_object(fetched, metadata.token_endpoint)
+
+    async def _completed(
+        self,
+        provider: IdentityProvider,
+        metadata: Metadata,
+        claims: Mapping[str, Any],
+        tokens: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """Add what the provider says at its userinfo endpoint only."""
+        wanted = {"email", provider.name_claim, provider.groups_claim} - {""}
+        access_token = tokens.get("access_token")
+        if wanted <= claims.keys() or metadata.userinfo_endpoint is None:
+            return claims
+        if not isinstance(access_token, str) or not access_token.isascii():
+            return claims
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
+        fetched = await self._ask("GET", metadata.userinfo_endpoint, headers, None)
+        more = read_object(fetched, metadata.userinfo_endpoint)
+        if more.get("sub") != claims["sub"]:
+            raise ProviderFault("subject", "The provider gave answers about two different people.")
+        return {**more, **claims}
+
+    async def _ask(
+        self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Fetched:
+        try:
+            return await self.fetch(method, address, headers, body)
+        except FetchFailed as error:
+            raise ProviderFault(
+                "unreachable",
+                f"The provider can't be reached at {address}: {error}.",
+                "Try again in a while. If it stays so, tell an administrator of TunnelCloud.",
+            ) from None
+
+
+def _check_answer(metadata: Metadata, answer: Mapping[str, str]) -> None:
+    issuer = answer.get("iss")
+    if (issuer is None and metadata.answers_with_issuer) or issuer not in (None, metadata.issuer):
+        raise ProviderFault(
+            "issuer",
+            "The answer comes from another provider than the one you went to.",
+            f"Don't go on. {START_AGAIN} {IF_AGAIN}",
+        )
+    error = answer.get("error")
+    if error == "access_denied":
+        raise ProviderFault(
+            "denied", "The provider didn't let you in, or you turned back.", START_AGAIN
+        )
+    if error is not None:
+        known = error if error.isascii() and error.replace("_", "").isalnum() else "an error"
+        raise ProviderFault("refused", f"The provider answered with {known[:60]}.")
+    if not answer.get("code"):
+        raise ProviderFault("code", "The provider's answer has no code.", START_AGAIN)
+
+
+def _claims(provider: IdentityProvider, claims: Mapping[str, Any]) -> Claims:
+    email = _text(claims.get("email"), 254).lower()
+    verified = email if claims.get("email_verified") is True and "@" in email else None
+    name = _text(claims.get(provider.name_claim), 254) if provider.name_claim else ""
+    groups = claims.get(provider.groups_claim, []) if provider.groups_claim else []
+    listed = groups if isinstance(groups, list) else [groups]
+    return Claims(
+        subject=claims["sub"],
+        name=name or (verified or "").partition("@")[0],
+        title=_text(claims.get("name"), 200),
+        email=verified,
+        groups=frozenset(group for group in listed[:_MAX_GROUPS] if isinstance(group, str)),
+    )
+
+
+def _text(value: object, longest: int) -> str:
+    return value.strip()[:longest] if isinstance(value, str) and "\x00" not in value else ""

@@ -1,0 +1,195 @@
+"""What providers publish about themselves, kept for a while: endpoints, and keys as they rotate.
+
+OpenID Connect Discovery 1.0; RFC 8414; RFC 7517.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import define, frozen
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from tunnelcloud.web.oidc.faults import ProviderFault
+from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
+
+_KEPT_SECONDS = 3600.0
+_KEYS_NOT_SOONER = 30.0
+_MAX_KEYS = 100
+_WELL_KNOWN = "/.well-known/openid-configuration"
+
+
+@frozen
+class Metadata:
+    """What a provider says of itself, as far as it is needed here.
+
+    :ivar answers_with_issuer: whether every answer of its names it (RFC 9207).
+    """
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None
+    end_session_endpoint: str | None
+    posts_secret: bool
+    answers_with_issuer: bool
+
+
+@define
+class _Kept:
+    metadata: Metadata
+    at: float
+    keys: KeySet | None = None
+    keys_at: float = float("-inf")
+
+
+def is_usable_address(address: object, issuer: str) -> bool:
+    """Tell whether an address may be asked: HTTPS, or this machine if the issuer is here too."""
+    if not isinstance(address, str):
+        return False
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or parts.username or parts.fragment:
+        return False
+    if parts.scheme == "https":
+        return True
+    return parts.scheme == "http" and _is_loopback(host) and issuer.startswith("http://")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Directory:
+    """Finds out about providers by their issuers.
+
+    :param now: gives the seconds of a clock that never goes back.
+    """
+
+    def __init__(self, fetch: Fetch, now: Callable[[], float]) -> None:
+        self._fetch = fetch
+        self._now = now
+        self._kept: dict[str, _Kept] = {}
+
+    async def metadata(self, issuer: str) -> Metadata:
+        """Give what a provider says of itself, an hour old at most.
+
+        :raise ProviderFault: it can't be reached, or says what can't be used.
+        """
+        return (await self._about(issuer)).metadata
+
+    async def keys(self, issuer: str, *, without: str | None = None) -> KeySet:
+        """Give the keys that a provider signs with.
+
+        :param without: the id of a key that those kept don't have: they are read again, but not
+            sooner than so long after the last time, whatever anybody sends us.
+        """
+        kept = await self._about(issuer)
+        rotated = without is not None and self._now() - kept.keys_at >= _KEYS_NOT_SOONER
+        if kept.keys is None or rotated:
+            kept.keys = await self._read_keys(kept.metadata)
+            kept.keys_at = self._now()
+        return kept.keys
+
+    async def _about(self, issuer: str) -> _Kept:
+        kept = self._kept.get(issuer)
+        if kept is None or self._now() - kept.at > _KEPT_SECONDS:
+            address = issuer.rstrip("/") + _WELL_KNOWN
+            kept = _Kept(_read_metadata(issuer, await self._get(address)), self._now())
+            self._kept[issuer] = kept
+        return kept
+
+    async def _read_keys(self, metadata: Metadata) -> KeySet:
+        found = await self._get(metadata.jwks_uri)
+        keys = found.get("keys")
+        # A shared secret has no place among published keys: none of theirs is taken for one.
+        usable = [
+            key
+            for key in (keys if isinstance(keys, list) else [])
+            if isinstance(key, dict)
+            and key.get("kty") in ("RSA", "EC", "OKP")
+            and key.get("use", "sig") == "sig"
+        ]
+        try:
+            return KeySet.import_key_set({"keys": usable[:_MAX_KEYS]})
+        except (JoseError, ValueError, KeyError, TypeError):
+            raise ProviderFault(
+                "keys", f"The keys that {metadata.jwks_uri} publishes can't be used."
+            ) from None
+
+    async def _get(self, address: str) -> dict[str, Any]:
+        try:
+            fetched = await self._fetch("GET", address, {"Accept": "application/json"}, None)
+        except FetchFailed as error:
+            raise ProviderFault(
+                "unreachable",
+                f"The provider can't be reached at {address}: {error}.",
+                "Try again in a while. If it stays so, tell an administrator of TunnelCloud.",
+            ) from None
+        return read_object(fetched, address)
+
+
+def read_object(fetched: Fetched, address: str) -> dict[str, Any]:
+    """Read an answer that has to be a JSON object.
+
+    :raise ProviderFault: it is another status, or something else.
+    """
+    if fetched.status != 200:
+        raise ProviderFault(
+            "unreachable", f"The provider answered {fetched.status} at {address} instead of 200."
+        )
+    try:
+        found = json.loads(fetched.body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ProviderFault("metadata", f"What {address} answered is not a JSON object.")
+    return found
+
+
+def _read_metadata(issuer: str, found: dict[str, Any]) -> Metadata:
+    if found.get("issuer") != issuer:
+        raise ProviderFault(
+            "issuer",
+            f"The provider calls itself {str(found.get('issuer'))[:200]!r}, not {issuer!r}.",
+            "An administrator of TunnelCloud has to set the provider's issuer exactly as it calls "
+            "itself.",
+        )
+    endpoints: dict[str, str | None] = {}
+    for name, needed in [
+        ("authorization_endpoint", True),
+        ("token_endpoint", True),
+        ("jwks_uri", True),
+        ("userinfo_endpoint", False),
+        ("end_session_endpoint", False),
+    ]:
+        address = found.get(name)
+        if is_usable_address(address, issuer):
+            endpoints[name] = address
+        elif needed:
+            raise ProviderFault("metadata", f"The provider publishes no usable {name}.")
+        else:
+            endpoints[name] = None
+    methods = found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+    return Metadata(
+        issuer=issuer,
+        authorization_endpoint=str(endpoints["authorization_endpoint"]),
+        token_endpoint=str(endpoints["token_endpoint"]),
+        jwks_uri=str(endpoints["jwks_uri"]),
+        userinfo_endpoint=endpoints["userinfo_endpoint"],
+        end_session_endpoint=endpoints["end_session_endpoint"],
+        posts_secret="client_secret_basic" not in methods and "client_secret_post" in methods,
+        answers_with_issuer=found.get("authorization_response_iss_parameter_supported") is True,
+    )

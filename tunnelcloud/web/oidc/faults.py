@@ -1,0 +1,22 @@
+"""What goes wrong with a provider, in words for whoever is to mend it."""
+
+from __future__ import annotations
+
+ADMINISTRATOR = "Tell an administrator of TunnelCloud what stands here."
+START_AGAIN = "Start again from the sign-in page."
+IF_AGAIN = "If it happens again, tell an administrator of TunnelCloud."
+
+
+class ProviderFault(Exception):
+    """A provider that can't be reached, or an answer of its that can't be believed.
+
+    :ivar code: a word for the audit, such as C{nonce}.
+    :ivar what: what happened.
+    :ivar advice: what to do.
+    """
+
+    def __init__(self, code: str, what: str, advice: str = ADMINISTRATOR) -> None:
+        super().__init__(what)
+        self.code = code
+        self.what = what
+        self.advice = advice

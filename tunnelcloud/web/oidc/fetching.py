@@ -1,0 +1,85 @@
+"""Requests to a provider: bounded in time and size, and never led elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import treq
+from attrs import frozen
+from treq.client import HTTPClient
+from twisted.internet import defer
+from twisted.internet.error import ConnectError
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseFailed
+from twisted.web.http_headers import Headers
+
+_SECONDS = 10
+_MAX_BODY = 512 * 1024
+
+
+@frozen
+class Fetched:
+    """An answer."""
+
+    status: int
+    body: bytes
+
+
+class FetchFailed(Exception):
+    """No whole answer came; the text says why, for an administrator."""
+
+
+Fetch = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Fetched]]
+"""Asks by method, address, headers and body; raises L{FetchFailed}."""
+
+
+async def no_way_out(*_: object) -> Fetched:
+    """Stand for the network where there is none."""
+    raise FetchFailed("this pod asks nobody")
+
+
+class HttpFetch:
+    """Asks over HTTP and HTTPS, trusting what the machine trusts (C{SSL_CERT_FILE} adds a CA)."""
+
+    def __init__(self, reactor: Any) -> None:
+        agent = Agent(reactor, BrowserLikePolicyForHTTPS(), connectTimeout=_SECONDS)
+        self._client = HTTPClient(agent)
+        self._reactor = reactor
+
+    async def __call__(
+        self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Fetched:
+        """Ask; a redirect is an answer like any other."""
+        asking = defer.Deferred.fromCoroutine(self._ask(method, address, headers, body))
+        asking.addTimeout(_SECONDS, self._reactor)
+        try:
+            return await asking
+        except defer.TimeoutError:
+            raise FetchFailed(f"no answer within {_SECONDS} s") from None
+        except ResponseFailed as error:
+            reasons = ", ".join(reason.getErrorMessage() for reason in error.reasons)
+            raise FetchFailed(f"the connection failed: {reasons}") from None
+        except (ConnectError, OSError, ValueError) as error:
+            raise FetchFailed(str(error) or type(error).__name__) from None
+
+    async def _ask(
+        self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Fetched:
+        response = await self._client.request(
+            method,
+            address,
+            headers=Headers({name: [value] for name, value in headers.items()}),
+            data=body,
+            allow_redirects=False,
+            unbuffered=True,
+            reactor=self._reactor,
+        )
+        pieces: list[bytes] = []
+
+        def collect(piece: bytes) -> None:
+            pieces.append(piece)
+            if sum(map(len, pieces)) > _MAX_BODY:
+                raise FetchFailed(f"the answer is bigger than {_MAX_BODY} bytes")
+
+        await treq.collect(response, collect)
+        return Fetched(response.code, b"".join(pieces))

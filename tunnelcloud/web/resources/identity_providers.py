@@ -1,0 +1,89 @@
+"""Identity providers as administrators set them; a client secret goes in and never comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunnelcloud.domain import entities
+from tunnelcloud.store import identity_providers
+from tunnelcloud.store.identity_providers import SealSecret
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.identity_providers import (
+    IdentityProvider,
+    IdentityProviderChange,
+    NewIdentityProvider,
+)
+from tunnelcloud.web.models.objects import NamedQuery
+from tunnelcloud.web.resources.collection import Kind, collection_routes
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import Route
+
+
+def redirect_uri(context: ApiContext, provider: entities.IdentityProvider) -> str:
+    """Give where a provider sends people back to; each has a place of its own."""
+    return f"{context.web_url}/sign-in/with/{provider.name}/callback"
+
+
+def _purpose(provider_id: str) -> str:
+    return f"client secret of {provider_id}"
+
+
+async def client_secret(context: ApiContext, provider: entities.IdentityProvider) -> str | None:
+    """Give the client secret of a provider; None for a public client.
+
+    :raise CannotUnseal: another pod's key sealed it.
+    """
+    sealed = await context.store.read(identity_providers.sealed_client_secret, provider.id)
+    if sealed is None:
+        return None
+    return context.sealer.open(sealed, _purpose(provider.id)).decode("utf-8")
+
+
+def identity_provider_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for identity providers."""
+
+    def sealing(secret: str | None) -> SealSecret | None:
+        if secret is None:
+            return None
+        return lambda provider_id: context.sealer.seal(secret.encode(), _purpose(provider_id))
+
+    def create(transaction: Transaction, **values: Any) -> entities.IdentityProvider:
+        seal_secret = sealing(values.pop("client_secret", None))
+        return identity_providers.create(transaction, seal_secret=seal_secret, **values)
+
+    def update(
+        transaction: Transaction, provider_id: str, changes: dict[str, Any], **kwargs: Any
+    ) -> entities.IdentityProvider:
+        if "client_secret" in changes:
+            rest = {name: value for name, value in changes.items() if name != "client_secret"}
+            changes = {**rest, "seal_secret": sealing(changes["client_secret"])}
+        return identity_providers.update(transaction, provider_id, changes, **kwargs)
+
+    def show(provider: entities.IdentityProvider) -> IdentityProvider:
+        return IdentityProvider.model_validate(
+            {**_fields(provider), "redirect_uri": redirect_uri(context, provider)}
+        )
+
+    return collection_routes(
+        context,
+        Kind(
+            noun="identity_provider",
+            article="an",
+            plural="identity-providers",
+            shown=IdentityProvider,
+            new=NewIdentityProvider,
+            change=IdentityProviderChange,
+            query=NamedQuery,
+            get=identity_providers.get,
+            list_page=identity_providers.list_page,
+            create=create,
+            update=update,
+            delete=identity_providers.delete,
+            show=show,
+        ),
+    )
+
+
+def _fields(provider: entities.IdentityProvider) -> dict[str, Any]:
+    names = IdentityProvider.model_fields
+    return {name: getattr(provider, name) for name in names if name != "redirect_uri"}
