@@ -64,6 +64,9 @@ _PINGS_IN_SILENCE = 4.5
 MAX_PACKET_SIZE = 128 * KIB
 FLUSH_SIZE = 128 * KIB
 SMALL = 2 * KIB
+ALONE = 100e-6
+"""Seconds since the one before after which a small message comes alone: turns are shorter."""
+
 MAX_CHANNELS = 10_000
 """A link's own bound; the pod's limits are lower and told in words."""
 
@@ -131,6 +134,7 @@ class LinkProtocol(Protocol):
         self._flush_call: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
         self._last_received = 0.0
+        self._flushed_at = -ALONE
         self._encrypted = False
         self._over = ""
 
@@ -251,17 +255,21 @@ class LinkProtocol(Protocol):
     def send_message(self, head: bytes, data: "bytes | memoryview" = b"") -> None:
         """Send a message, together with others of the same turn of the reactor.
 
-        A small one that is the turn's first doesn't wait for them: it may be a keystroke.
+        A small one that comes alone doesn't wait for others: it may be a keystroke.
         """
         unsent = self._unsent
         if not unsent.append(head, data):
             self._flush()
             unsent.append(head, data)
-        gathering = self._flush_call is not None
-        if unsent.size >= FLUSH_SIZE or (unsent.size < SMALL and not gathering):
-            self._flush()
-        if not gathering:
+        if self._flush_call is None:
+            now = self._clock.seconds()
+            if unsent.size < SMALL and now - self._flushed_at > ALONE:
+                self._flushed_at = now
+                self._flush()
+                return
             self._flush_call = self._clock.callLater(0, self._flush_later)
+        if unsent.size >= FLUSH_SIZE:
+            self._flush()
 
     def end_connection(self, reason_code: int, description: str) -> None:
         """End the link: the peer broke a rule."""

@@ -47,6 +47,9 @@ _LAST_NOISE = 4
 _OVER = Phase.OVER
 _OUT_SIZE = 136 * 1024
 _SMALL = 2 * 1024
+ALONE = 100e-6
+"""Seconds since the one before after which small data comes alone: turns are shorter."""
+
 _out_buffers = BufferPool(lambda: memoryview(bytearray(_OUT_SIZE)))
 
 
@@ -79,6 +82,7 @@ class Wire(SSHServerTransport):
         self.phase = Phase.IDENTIFICATION
         self._receive: Callable[[bytes], None] = self._drop
         self._corked = False
+        self._written_at = -ALONE
         self._out: memoryview | None = None
         self._filled = 0
         self._held: list[tuple[bytes, bytes]] | None = None
@@ -165,14 +169,17 @@ class Wire(SSHServerTransport):
         if self._held is not None and not _passes_in_key_exchange(head[0]):
             self._held.append((head, bytes(data)))
             return
-        gathering = self._corked
+        size = len(head) + len(data) + LARGEST_OVERHEAD
         if data:
             self.carried = True
-            if not gathering:
-                # More is likely to come of what some other connection has just read.
-                self._corked = True
-                self.clock.callLater(0, self._uncork)
-        size = len(head) + len(data) + LARGEST_OVERHEAD
+            if not self._corked:
+                now = self.clock.seconds()
+                if size < _SMALL and now - self._written_at > ALONE:
+                    self._written_at = now  # it comes alone, and may be a keystroke
+                else:
+                    # More is likely to come of what some other connection has just read.
+                    self._corked = True
+                    self.clock.callLater(0, self._uncork)
         if self._filled + size > _OUT_SIZE:
             self._write_corked()
         if size > _OUT_SIZE:
@@ -181,8 +188,8 @@ class Wire(SSHServerTransport):
         if self._out is None:
             self._out = _out_buffers.take()
         self._filled = self.sealer.seal_into(self._out, self._filled, head, data)
-        if not self._corked or (not gathering and size < _SMALL):
-            self._write_corked()  # a small one may be a keystroke: the first doesn't wait
+        if not self._corked:
+            self._write_corked()
 
     def hold(self) -> None:
         """Keep back what may not pass during a key exchange, from our KEXINIT on."""
