@@ -73,6 +73,10 @@ class Process:
             if match := re.search(pattern, line):
                 return match
 
+    def rest(self):
+        """Give the lines that nobody waited for, once the process is over."""
+        return list(iter(self._lines.get, None))
+
     def kill(self):
         self.process.kill()
         self._close()

@@ -87,11 +87,11 @@ class TokenTests(ApiTestCase):
     def test_what_is_refused(self):
         tunnel, user = self.make_tunnel(), self.make_user()
         mine = {"user_id": user["id"], "tunnel_id": tunnel["id"]}
-        self.assertEqual(self.refused(user_id="usr_" + "0" * 26), (422, ["user_id"]))
-        self.assertEqual(self.refused(**mine), (422, ["tunnel_id"]))
+        self.assertEqual(self.refused(user_id="usr_" + "0" * 26), (409, ["user_id"]))
+        self.assertEqual(self.refused(**mine), (409, ["tunnel_id"]))
         self.assign(tunnel, user, ["key"])
-        self.assertEqual(self.refused(**mine), (422, ["tunnel_id"]))
-        self.assertEqual(self.refused(user_id=user["id"], sessions=2), (422, ["sessions"]))
+        self.assertEqual(self.refused(**mine), (409, ["tunnel_id"]))
+        self.assertEqual(self.refused(user_id=user["id"], sessions=2), (409, ["sessions"]))
         self.assertEqual(self.refused(user_id=user["id"], sessions=9), (422, ["sessions"]))
         self.api("PATCH", f"/users/{user['id']}", {"blocked": True})
         self.assertEqual(self.refused(user_id=user["id"]), (409, ["user_id"]))
@@ -102,7 +102,7 @@ class TokenTests(ApiTestCase):
         policy = self.api("POST", "/policies", {"name": "gui", "max_token_sessions": 3})
         self.assign(tunnel, user, policy_id=policy["id"])
         mine = {"user_id": user["id"], "tunnel_id": tunnel["id"]}
-        self.assertEqual(self.refused(**mine, sessions=4), (422, ["sessions"]))
+        self.assertEqual(self.refused(**mine, sessions=4), (409, ["sessions"]))
         self.make_token(**mine, sessions=3)
 
     def test_own_tokens(self):
@@ -138,7 +138,7 @@ class ApiTokenTests(ApiTestCase):
             ({"role": "admin", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ]:
             answer = self.ask("POST", "/api/v1/api-tokens", body)
-            self.assertEqual((answer.status, answer.faults), (422, [fault]))
+            self.assertEqual((answer.status, answer.faults), (409, [fault]))
 
     def test_an_invitation(self):
         made = self.api("POST", f"/users/{self.make_user()['id']}/invitations")
@@ -252,14 +252,14 @@ class DecisionTests(ApiTestCase):
         for question, fault in [({"user": "bob"}, "user"), ({"tunnel": "nope"}, "tunnel")]:
             body = {"user": "alice", "tunnel": "db", **question}
             answer = self.ask("POST", "/api/v1/explain", body)
-            self.assertEqual((answer.status, answer.faults), (422, [fault]))
+            self.assertEqual((answer.status, answer.faults), (409, [fault]))
 
     def test_a_check(self):
         found = self.api("POST", f"/tunnels/{self.tunnel['id']}/check")
         step = {"name": "connect", "ok": True, "milliseconds": 1.5, "text": "10.0.0.5:5432 answers"}
         self.assertEqual(found, {"ok": True, "steps": [step]})
         answer = self.ask("POST", f"/api/v1/tunnels/{self.tunnel['id']}/check?port=1")
-        self.assertEqual((answer.status, answer.faults), (422, ["port"]))
+        self.assertEqual((answer.status, answer.faults), (409, ["port"]))
 
     def test_own_tunnels(self):
         me = self.store.read(users.get, self.people[Role.USER].id)

@@ -72,12 +72,13 @@ class BodyTests(ApiTestCase):
             ({"external_address": "10.0.0.1"}, "external_address"),
             ({"local_port_offset": 65535}, "local_port_offset"),
             ({"local_port_offset": 1.5}, "local_port_offset"),
-            ({"site_id": "sit_" + NOBODY}, "site_id"),
             ({"site_id": "a\x00"}, "site_id"),
             ({"id": "tun_" + NOBODY}, "id"),
         ]:
             answer = self.refused(422, "/tunnels", {"site_id": site, **TUNNEL, **fields})
             self.assertEqual(answer.faults, [fault], fields)
+        nobodys = {"site_id": "sit_" + NOBODY, **TUNNEL}
+        self.assertEqual(self.refused(409, "/tunnels", nobodys).faults, ["site_id"])
         self.assertEqual(self.api("GET", "/tunnels")["items"], [])
 
     def test_policies_that_make_no_sense(self):
@@ -89,10 +90,12 @@ class BodyTests(ApiTestCase):
             ({"valid_from": 5}, "valid_from"),
             ({"max_channels": 0}, "max_channels"),
             ({"max_token_sessions": 9}, "max_token_sessions"),
-            ({"valid_from": "2026-01-02T00:00:00Z", "valid_until": "2026-01-01T00:00:00Z"}, "body"),
         ]:
             answer = self.refused(422, "/policies", {"name": "p", **fields})
             self.assertEqual(answer.faults, [fault], fields)
+        times = {"valid_from": "2026-01-02T00:00:00Z", "valid_until": "2026-01-01T00:00:00Z"}
+        answer = self.refused(409, "/policies", {"name": "p", **times})
+        self.assertEqual(answer.faults, ["valid_until"])
 
     def test_users_and_keys(self):
         for fields, fault in [
@@ -175,16 +178,20 @@ class RequestTests(ApiTestCase):
             ("limit=x", "limit"),
             ("colour=red", "colour"),
             ("sort=title", "sort"),
-            ("cursor=nonsense", "cursor"),
             ("cursor=%00", "cursor"),
             ("name=a&name=b", "name"),
             ("q=%00", "q"),
         ]:
             answer = self.ask("GET", f"/api/v1/sites?{query}")
             self.assertEqual((answer.status, answer.faults), (422, [fault]), query)
+        answer = self.ask("GET", "/api/v1/sites?cursor=nonsense")
+        self.assertEqual((answer.status, answer.faults), (404, ["cursor"]))
         for moment in ["5", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z"]:
             answer = self.ask("GET", f"/api/v1/audit?since={moment}")
             self.assertEqual((answer.status, answer.faults), (422, ["since"]), moment)
+        for moment in ["0315-01-01T00:00:00Z", "0001-01-01T00:00:00%2B23:00",
+                       "9999-12-31T23:59:59-23:00", "2016-12-31T23:59:60Z"]:  # fmt: skip
+            self.assertEqual(self.ask("GET", f"/api/v1/audit?since={moment}").status, 200, moment)
         self.assertEqual(self.ask("GET", "/api/v1/sites?name=%ff").status, 400)
         self.assertEqual(self.ask("GET", "/api/v1/openapi.json?x=1").status, 422)
 

@@ -85,7 +85,7 @@ class ObjectTests(ApiTestCase):
         self.assertIsNone(policy["idle_seconds"])
         path = f"/policies/{policy['id']}"
         answer = self.ask("PATCH", f"/api/v1{path}", {"valid_until": "2025-01-01T00:00:00Z"})
-        self.assertEqual((answer.status, answer.faults), (422, ["valid_until"]))
+        self.assertEqual((answer.status, answer.faults), (409, ["valid_until"]))
         self.assertEqual(self.api("GET", path), policy)
         self.assertEqual(self.api("PATCH", path, {"windows": []})["windows"], [])
 

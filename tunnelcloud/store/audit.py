@@ -17,6 +17,9 @@ from tunnelcloud.store.paging import DEFAULT_LIMIT, Filter, Page, contains, fetc
 from tunnelcloud.store.schema import audit as table
 from tunnelcloud.store.transaction import Transaction
 
+_LAST_MILLISECOND = 2**48 - 1
+"""What an id has room for; times before the epoch have none."""
+
 _COLUMNS = [table.c.id, table.c.at, *(table.c[one.name] for one in attrs.fields(AuditEvent))]
 
 
@@ -27,7 +30,7 @@ def _event(name: str) -> ColumnElement[bool]:
 
 def _first_id(moment: datetime) -> str:
     """Give the id before any that was made at a time: ids are indexed, and sort by time."""
-    return new_id("event", to_milliseconds(moment), bytes)
+    return new_id("event", min(max(to_milliseconds(moment), 0), _LAST_MILLISECOND), bytes)
 
 
 def _since(moment: datetime) -> ColumnElement[bool]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -28,7 +30,6 @@ get = POLICIES.get
 find = POLICIES.find
 list_page = POLICIES.list_page
 count = POLICIES.count
-update = POLICIES.update
 
 
 def create(
@@ -48,8 +49,9 @@ def create(
 ) -> Policy:
     """Make a policy.
 
-    :raise Conflict: the name is taken.
+    :raise Conflict: the name is taken, or it ends before it begins.
     """
+    _check_order(valid_from, valid_until, "valid_until")
     return POLICIES.create(
         transaction,
         {
@@ -66,6 +68,28 @@ def create(
             "max_token_sessions": max_token_sessions,
         },
     )
+
+
+def update(
+    transaction: Transaction,
+    policy_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: str | None = None,
+) -> Policy:
+    """Change some fields of a policy; as L{Aggregate.update}.
+
+    :raise Conflict: the name is taken, or it would end before it begins.
+    """
+    policy = POLICIES.update(transaction, policy_id, changes, expected_version=expected_version)
+    field = "valid_until" if "valid_until" in changes else "valid_from"
+    _check_order(policy.valid_from, policy.valid_until, field)
+    return policy
+
+
+def _check_order(begins: datetime | None, ends: datetime | None, field: str) -> None:
+    if begins is not None and ends is not None and ends <= begins:
+        raise Conflict(field, "valid_until must be after valid_from")
 
 
 def delete(

@@ -134,11 +134,11 @@ def as_problem(failure: Failure) -> Problem | None:
     if isinstance(error, errors.Conflict):
         return problems.conflict(error.field or "name", str(error))
     if isinstance(error, errors.InvalidReference):
-        return problems.invalid_field(error.field, str(error))
+        return problems.conflict(error.field, str(error))
     if isinstance(error, errors.BadDocument):
         return problems.conflicts(error.faults)
     if isinstance(error, errors.BadCursor):
-        return problems.invalid_field("cursor", str(error))
+        return problems.no_such_page(str(error))
     if isinstance(error, errors.Stale):
         return Problem(HTTPStatus.PRECONDITION_FAILED, str(error))
     if isinstance(error, CannotUnseal):

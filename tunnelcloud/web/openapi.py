@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from tunnelcloud.web.problems import CONTENT_TYPE
@@ -33,6 +33,17 @@ _PROBLEM: dict[str, Any] = {
     },
 }
 
+
+class Described(BaseModel):
+    """An OpenAPI 3.1 document, as that says."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+
+
 _Key = tuple[type[BaseModel], JsonSchemaMode]
 
 
@@ -48,7 +59,11 @@ def openapi_document(table: RouteTable, version: str) -> dict[str, Any]:
     refs, definitions = models_json_schema(wanted, ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for route in table.routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
+        operation = _operation(route, refs)
+        made = operation["responses"].get("201")
+        if made is not None and (links := _links(route, table)):
+            made["links"] = links
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -64,6 +79,23 @@ def openapi_document(table: RouteTable, version: str) -> dict[str, Any]:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _links(made: Route, table: RouteTable) -> dict[str, Any]:
+    """Say what can be done with an object that was just made: every operation on one like it."""
+    if made.answer is None or "id" not in made.answer.model_fields:
+        return {}
+    same = {name: f"$request.path.{name}" for name in made.parameters}
+    found: dict[str, Any] = {}
+    for route in table.routes:
+        beyond = route.path.removeprefix(f"{made.path}/")
+        if route.path == beyond or len(route.parameters) != len(same) + 1:
+            continue
+        [own] = [name for name in route.parameters if name not in same]
+        if beyond.startswith(f"{{{own}}}"):
+            parameters = {**same, own: "$response.body#/id"}
+            found[route.name] = {"operationId": route.name, "parameters": parameters}
+    return found
 
 
 def _models(route: Route) -> list[_Key]:
@@ -119,6 +151,10 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
     ]
 
 
+def _query_fields(route: Route) -> Collection[str]:
+    return () if route.query is None else route.query.model_fields
+
+
 def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
     """Put definitions in place of references: a parameter's schema stands alone."""
     if isinstance(schema, list):
@@ -159,7 +195,7 @@ def _refusals(route: Route) -> list[HTTPStatus]:
     statuses = [HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE]
     if route.roles:
         statuses += [HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN]
-    if route.parameters:
+    if route.parameters or "cursor" in _query_fields(route):
         statuses.append(HTTPStatus.NOT_FOUND)
     if route.body is not None or route.query is not None:
         statuses.append(HTTPStatus.UNPROCESSABLE_ENTITY)

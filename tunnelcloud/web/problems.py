@@ -125,6 +125,11 @@ def not_found(what: str = "there is nothing at this address") -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, what)
 
 
+def no_such_page(message: str) -> Problem:
+    """Make the answer to a cursor that leads nowhere."""
+    return _listing(HTTPStatus.NOT_FOUND, [FieldError("cursor", message)])
+
+
 def forbidden(detail: str) -> Problem:
     """Make the answer to a caller whose role doesn't reach that far."""
     return Problem(HTTPStatus.FORBIDDEN, detail)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from tunnelcloud.ssh.algorithms import USER_KEY_TYPES
 
 _MIN_RSA_BITS = 2048
+_MAX_LENGTH = 16_384
 _RFC_4716 = re.compile(
     r"---- BEGIN SSH2 PUBLIC KEY ----\n(?P<lines>.*?)---- END SSH2 PUBLIC KEY ----", re.DOTALL
 )
@@ -30,6 +31,8 @@ def read_public_key(text: str) -> str:
     :return: C{type base64}, without a comment.
     :raise BadPublicKey: with what to paste instead.
     """
+    if len(text) > _MAX_LENGTH:
+        raise BadPublicKey(f"a public key has at most {_MAX_LENGTH} characters")
     if "PRIVATE KEY" in text or text.startswith("PuTTY-User-Key-File"):
         raise BadPublicKey("this is a private key: keep it to yourself, and paste the .pub file")
     encoded = _encoded_blob(text.strip().replace("\r\n", "\n"))

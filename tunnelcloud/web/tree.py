@@ -14,7 +14,7 @@ from tunnelcloud.web import operations
 from tunnelcloud.web.api import ApiResource
 from tunnelcloud.web.authentication import BearerAuthenticator
 from tunnelcloud.web.limits import LimitedSite
-from tunnelcloud.web.openapi import openapi_document
+from tunnelcloud.web.openapi import Described, openapi_document
 from tunnelcloud.web.portal.tree import portal_resource
 from tunnelcloud.web.proxies import Network
 from tunnelcloud.web.resources.activity import activity_routes
@@ -50,6 +50,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
                 "Describe this API, in OpenAPI 3.1.",
                 ANONYMOUS,
                 openapi,
+                answer=Described,
             ),
             *object_routes(context),
             *connector_routes(context),

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.web.models.fields import (
+    WHOLE,
     Body,
     Change,
     Id,
@@ -31,9 +32,15 @@ def _address(value: str) -> str:
         raise ValueError("use an IPv4 or an IPv6 address") from None
 
 
-Address = Annotated[str, AfterValidator(_address), Field(max_length=64)]
-# What a rule of the domain's refuses at length would only be echoed at length.
-PublicKey = Annotated[str, AfterValidator(read_public_key), Field(min_length=1, max_length=16_384)]
+Address = Annotated[
+    str,
+    AfterValidator(_address),
+    Field(max_length=64, json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+]
+# Its length is no field's limit but the format's: no shorter and no longer text is a key.
+PublicKey = Annotated[
+    str, AfterValidator(read_public_key), Field(json_schema_extra={"format": "ssh-public-key"})
+]
 _Method = Annotated[Method, Field(strict=False)]
 
 
@@ -92,7 +99,7 @@ class NewOwnToken(Body):
     """Makes a one-time token for oneself."""
 
     tunnel_id: Id | None = None
-    sessions: Annotated[int, Field(ge=1, le=8)] = 1
+    sessions: Annotated[int, Field(ge=1, le=8), WHOLE] = 1
 
 
 class NewToken(NewOwnToken):

@@ -25,6 +25,7 @@ from tunnelcloud.web.models.fields import (
     Shown,
     Title,
     UserName,
+    one_of,
 )
 from tunnelcloud.web.models.objects import Methods, Offset, PolicyFields
 
@@ -71,6 +72,8 @@ class GroupEntry(Body):
 class AssignmentEntry(Body):
     """Who may open a tunnel of a document."""
 
+    model_config = ConfigDict(json_schema_extra=one_of("user", "group"))
+
     user: UserName | None = None
     group: Name | None = None
     methods: Methods
@@ -107,15 +110,18 @@ def _once(names: object) -> object:
     return names
 
 
+_CLOSED = Field(json_schema_extra={"additionalProperties": False})
+
+
 class Document(Body):
     """Objects by their names.  Those that aren't named here are left alone."""
 
-    sites: dict[Name, SiteEntry] = {}
-    connectors: dict[Name, ConnectorEntry] = {}
-    policies: dict[Name, PolicyFields] = {}
-    users: Annotated[dict[UserName, UserEntry], BeforeValidator(_once)] = {}
-    groups: dict[Name, GroupEntry] = {}
-    tunnels: dict[Name, TunnelEntry] = {}
+    sites: Annotated[dict[Name, SiteEntry], _CLOSED] = {}
+    connectors: Annotated[dict[Name, ConnectorEntry], _CLOSED] = {}
+    policies: Annotated[dict[Name, PolicyFields], _CLOSED] = {}
+    users: Annotated[dict[UserName, UserEntry], BeforeValidator(_once), _CLOSED] = {}
+    groups: Annotated[dict[Name, GroupEntry], _CLOSED] = {}
+    tunnels: Annotated[dict[Name, TunnelEntry], _CLOSED] = {}
 
     def entries(self) -> StoredDocument:
         """Give what the store works with: every field, lists as the tuples that entities have."""

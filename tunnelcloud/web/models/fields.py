@@ -37,7 +37,7 @@ from tunnelcloud.domain.schedule import Window, parse_window
 MAX_PAGE = 200
 
 _INSTANT = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::(\d\d)(?:\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII
 )
 
 
@@ -64,6 +64,17 @@ class Change(Body):
     """What a client sends to change an object: a field that is left out stays as it is."""
 
     model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
+def one_of(*names: str) -> Callable[[dict[str, Any]], None]:
+    """Say in a model's schema that exactly one of some fields is given, and is a text."""
+
+    def say(schema: dict[str, Any]) -> None:
+        schema["oneOf"] = [
+            {"required": [name], "properties": {name: {"type": "string"}}} for name in names
+        ]
+
+    return say
 
 
 class Shown(BaseModel):
@@ -93,11 +104,18 @@ def _text(value: str) -> str:
 def _instant(value: object) -> datetime:
     if isinstance(value, datetime):
         moment = value
-    elif isinstance(value, str) and _INSTANT.fullmatch(value):
+    elif isinstance(value, str) and (match := _INSTANT.fullmatch(value)):
+        # A leap second is the last moment of its minute, as far as computers know.
+        text = value.upper() if match[1] != "60" else f"{value[:17]}59.999{match[2].upper()}"
         try:
-            moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
-        except (ValueError, OverflowError):
+            moment = datetime.fromisoformat(text)
+        except ValueError:
             raise ValueError("there is no such time") from None
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError:
+            # Just outside of what there is in UTC, by its zone.
+            moment = (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=UTC)
     else:
         raise ValueError("use a time with its zone, such as 2026-01-31T09:00:00Z")
     # Kept to the millisecond: what is shown is what was kept.
@@ -129,8 +147,14 @@ def _parsed(parse: Callable[[str], Any], kind: type) -> Callable[[object], Any]:
     return validate
 
 
+def _whole(value: object) -> object:
+    # JSON has one kind of number: 1.0 is a whole one.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _port_text(value: object) -> object:
     # A single port may be sent as the number that it is.
+    value = _whole(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -142,7 +166,8 @@ Instant = Annotated[
 ]
 """A time; shown in UTC to the millisecond."""
 
-Text = Annotated[str, AfterValidator(_text)]
+WHOLE = BeforeValidator(_whole)
+Text = Annotated[str, AfterValidator(_text), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
 Words = Annotated[Text, Field(max_length=200)]
 Title = Annotated[Text, Field(max_length=200)]
 Description = Annotated[Text, Field(max_length=4000)]
@@ -162,23 +187,42 @@ _NOT_EMPTY = {"minLength": 1}
 Email = Annotated[
     str, AfterValidator(read_email), Field(max_length=254, json_schema_extra={"format": "email"})
 ]
+_HOST_FORMATS = {"anyOf": [{"format": name} for name in ("hostname", "ipv4", "ipv6")]}
 Host = Annotated[
-    str, AfterValidator(read_host), Field(max_length=255, json_schema_extra=_NOT_EMPTY)
+    str,
+    AfterValidator(read_host),
+    Field(max_length=255, json_schema_extra={**_NOT_EMPTY, **_HOST_FORMATS}),
 ]
 ExternalAddress = Annotated[
-    str, AfterValidator(read_external_address), Field(max_length=255, json_schema_extra=_NOT_EMPTY)
+    str,
+    AfterValidator(read_external_address),
+    Field(max_length=255, json_schema_extra={**_NOT_EMPTY, "format": "hostname"}),
 ]
-Network = Annotated[str, AfterValidator(_network), Field(max_length=64)]
+Network = Annotated[
+    str,
+    AfterValidator(_network),
+    Field(max_length=64, json_schema_extra={"format": "ip-network"}),
+]
 Id = Annotated[Text, Field(min_length=1, max_length=320)]
 """Refers to another object; a name isn't taken here, so that a reference stays what it was."""
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535), WHOLE]
+_PORTS_SCHEMA: dict[str, Any] = {
+    "type": "string",
+    "format": "port-range",
+    "pattern": r"^[0-9]{1,5}(-[0-9]{1,5})?$",
+    "examples": ["5432", "8000-8010"],
+}
 Ports = Annotated[
     PortRange,
     PlainValidator(_parsed(parse_ports, PortRange)),
     BeforeValidator(_port_text),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["5432", "8000-8010"]}),
+    WithJsonSchema(_PORTS_SCHEMA, mode="serialization"),
+    WithJsonSchema(
+        {"anyOf": [_PORTS_SCHEMA, {"type": "integer", "minimum": 1, "maximum": 65535}]},
+        mode="validation",
+    ),
 ]
 PortList = Annotated[
     list[Ports], Field(min_length=1, max_length=64), AfterValidator(lambda p: list(merge_ports(p)))
@@ -187,7 +231,13 @@ WeeklyWindow = Annotated[
     Window,
     PlainValidator(_parsed(parse_window, Window)),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["Mon-Fri 09:00-18:00 Europe/Paris"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "weekly-window",
+            "examples": ["Mon-Fri 09:00-18:00 Europe/Paris"],
+        }
+    ),
 ]
 
 

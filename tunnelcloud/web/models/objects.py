@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.web.models.fields import (
+    WHOLE,
     Body,
     Change,
     Description,
@@ -29,11 +30,12 @@ from tunnelcloud.web.models.fields import (
     UserName,
     WeeklyWindow,
     Words,
+    one_of,
 )
 
-_Limit = Annotated[int, Field(ge=1, le=1_000_000)]
-_Seconds = Annotated[int, Field(ge=1, le=31_622_400)]
-Offset = Annotated[int, Field(ge=-65534, le=65534)]
+_Limit = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
+_Seconds = Annotated[int, Field(ge=1, le=31_622_400), WHOLE]
+Offset = Annotated[int, Field(ge=-65534, le=65534), WHOLE]
 Methods = Annotated[list[Annotated[Method, Field(strict=False)]], Field(min_length=1, max_length=2)]
 
 
@@ -247,13 +249,7 @@ class PolicyFields(Body):
     idle_seconds: _Seconds | None = None
     max_channels: _Limit | None = None
     max_sessions: _Limit | None = None
-    max_token_sessions: Annotated[int, Field(ge=1, le=8)] | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> PolicyFields:
-        if self.valid_from and self.valid_until and self.valid_until <= self.valid_from:
-            raise ValueError("valid_until must be after valid_from")
-        return self
+    max_token_sessions: Annotated[int, Field(ge=1, le=8), WHOLE] | None = None
 
 
 class NewPolicy(PolicyFields):
@@ -293,6 +289,8 @@ class AssignmentQuery(PageQuery):
 
 class NewAssignment(Body):
     """Gives a tunnel to a user or a group."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("user_id", "group_id"))
 
     user_id: Id | None = None
     group_id: Id | None = None

@@ -23,7 +23,7 @@ from tunnelcloud.web.models.access import (
     NewApiToken,
 )
 from tunnelcloud.web.models.fields import Page, PageQuery
-from tunnelcloud.web.problems import invalid_field, not_found
+from tunnelcloud.web.problems import conflict, not_found
 from tunnelcloud.web.resources.collection import (
     Kind,
     collection_routes,
@@ -195,7 +195,7 @@ class _Secrets:
     async def sign_out(self, call: Call) -> None:
         token_id = call.who().api_token_id
         if token_id is None:
-            raise invalid_field("", "this call is made with no API token")
+            raise conflict("", "this call is made with no API token")
         await self.context.acting(call).write(api_tokens.delete, token_id)
 
 
@@ -203,11 +203,11 @@ def _check_role(transaction: Transaction, body: NewApiToken) -> None:
     """A token of a user's is for what that user may do; one of nobody's is for more than C{/me}."""
     if body.user_id is None:
         if body.role is entities.Role.USER:
-            raise invalid_field("user_id", "is required for the role user, which has only /me")
+            raise conflict("user_id", "is required for the role user, which has only /me")
         return
     try:
         user = users.get(transaction, body.user_id)
     except NotFound as error:
-        raise invalid_field("user_id", str(error)) from None
+        raise conflict("user_id", str(error)) from None
     if RANKS[body.role] > RANKS[user.role]:
-        raise invalid_field("role", f"{user.name} has the role {user.role}, which is less")
+        raise conflict("role", f"{user.name} has the role {user.role}, which is less")

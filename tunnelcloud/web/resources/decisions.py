@@ -25,7 +25,7 @@ from tunnelcloud.web.models.access import (
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.models.objects import Tunnel as ShownTunnel
 from tunnelcloud.web.models.objects import User
-from tunnelcloud.web.problems import invalid_field
+from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Route
@@ -98,11 +98,11 @@ class _Decisions:
             try:
                 user = users.find(transaction, question.user)
             except NotFound as error:
-                raise invalid_field("user", str(error)) from None
+                raise conflict("user", str(error)) from None
             try:
                 tunnel = tunnels.find(transaction, question.tunnel)
             except NotFound as error:
-                raise invalid_field("tunnel", str(error)) from None
+                raise conflict("tunnel", str(error)) from None
             return access.load_view(transaction, user.id), tunnel
 
         view, tunnel = await self.context.store.read(work)
@@ -129,7 +129,7 @@ class _Decisions:
         tunnel = await self.context.store.read(tunnels.get, call.params["tunnel_id"])
         port = call.query_as(CheckQuery).port or tunnel.target_ports[0].first
         if not tunnel.publishes(port):
-            raise invalid_field("port", f"{tunnel.name} doesn't publish port {port}")
+            raise conflict("port", f"{tunnel.name} doesn't publish port {port}")
         steps = await self.context.live.check_tunnel(tunnel, port)
         return Check(
             ok=all(step.ok for step in steps), steps=[Step.model_validate(step) for step in steps]

@@ -16,7 +16,7 @@ from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.access import Key, KeyChange, NewKey
 from tunnelcloud.web.models.fields import Page, PageQuery
-from tunnelcloud.web.problems import invalid_field
+from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.collection import expected_version, filters_of, item_of, page_of
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Item, Route
@@ -100,10 +100,10 @@ def _rows(
 def check_expiry(transaction: Transaction, expires_at: datetime | None) -> None:
     """Refuse a time of expiry that is over.
 
-    :raise Problem: 422.
+    :raise Problem: 409.
     """
     if expires_at is not None and expires_at <= transaction.now():
-        raise invalid_field("expires_at", "must be in the future")
+        raise conflict("expires_at", "must be in the future")
 
 
 @frozen

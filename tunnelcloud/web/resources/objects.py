@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
-
-from tunnelcloud.domain import entities
 from tunnelcloud.store import groups, policies, sites, tunnels, users
-from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models import objects as models
-from tunnelcloud.web.problems import invalid_field
 from tunnelcloud.web.resources.collection import (
     Kind,
     collection_routes,
 )
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import Route
-
-_ATTACHED_ELSEWHERE = timedelta(seconds=60)
-"""Pods write down what is attached to them more often than this."""
 
 SITE = Kind(
     noun="site",
@@ -82,20 +72,6 @@ GROUP = Kind(
 )
 
 
-def _update_policy(
-    transaction: Transaction,
-    policy_id: str,
-    changes: Mapping[str, Any],
-    *,
-    expected_version: str | None = None,
-) -> entities.Policy:
-    policy = policies.update(transaction, policy_id, changes, expected_version=expected_version)
-    if policy.valid_from and policy.valid_until and policy.valid_until <= policy.valid_from:
-        name = "valid_until" if "valid_until" in changes else "valid_from"
-        raise invalid_field(name, "valid_until must be after valid_from")
-    return policy
-
-
 POLICY = Kind(
     noun="policy",
     plural="policies",
@@ -106,7 +82,7 @@ POLICY = Kind(
     get=policies.get,
     list_page=policies.list_page,
     create=policies.create,
-    update=_update_policy,
+    update=policies.update,
     delete=policies.delete,
     show=models.Policy.model_validate,
 )

@@ -18,7 +18,7 @@ from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.access import NewOwnToken, NewToken, Token, TokenMade, TokenQuery
 from tunnelcloud.web.models.fields import Page, PageQuery
-from tunnelcloud.web.problems import conflict, invalid_field
+from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Route
@@ -125,17 +125,15 @@ def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:
     """Find the tunnel a token is to be bound to, and hold C{sessions} against its policies."""
     if body.tunnel_id is None:
         if body.sessions > 1:
-            raise invalid_field("sessions", "more than one needs a token bound to a tunnel_id")
+            raise conflict("sessions", "more than one needs a token bound to a tunnel_id")
         return None
     paths = _token_paths(view, body.tunnel_id)
     if not paths:
-        raise invalid_field(
-            "tunnel_id", f"{view.user.name} has no such tunnel that opens with a token"
-        )
+        raise conflict("tunnel_id", f"{view.user.name} has no such tunnel that opens with a token")
     allowed = allowed_token_sessions(view, body.tunnel_id)
     if body.sessions > allowed:
         text = f"at most {allowed} here: a policy's max_token_sessions can allow more"
-        raise invalid_field("sessions", text)
+        raise conflict("sessions", text)
     return paths[0].tunnel
 
 
@@ -195,7 +193,7 @@ class _Tokens:
             try:
                 view = access.load_view(transaction, user_id)
             except NotFound as error:
-                raise invalid_field("user_id", str(error)) from None
+                raise conflict("user_id", str(error)) from None
             if view.user.blocked:
                 raise conflict("user_id", f"user {view.user.name} is blocked: unblock them first")
             tunnel = _bound_tunnel(view, body)

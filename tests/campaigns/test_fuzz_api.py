@@ -1,0 +1,27 @@
+"""A short run of the API's campaign for each role: what it may call, a few examples of each."""
+
+import os
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.campaigns.fuzz_api import ALL_PHASES, run
+from tests.requirements import require_module
+
+EXAMPLES = int(os.environ.get("TUNNELCLOUD_TESTS_API_EXAMPLES", "2"))
+PHASES = ALL_PHASES if EXAMPLES > 2 else "fuzzing"
+
+
+class ApiCampaignTests(SynchronousTestCase):
+    def try_as(self, role: str) -> None:
+        require_module("schemathesis")
+        report = run(role, EXAMPLES, seed=1, own=True, phases=PHASES)
+        self.assertGreater(report.cases, EXAMPLES * 10)
+
+    def test_as_an_administrator(self) -> None:
+        self.try_as("admin")
+
+    def test_as_an_auditor(self) -> None:
+        self.try_as("auditor")
+
+    def test_as_a_user(self) -> None:
+        self.try_as("user")
