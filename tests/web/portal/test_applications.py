@@ -211,7 +211,7 @@ class ApplicationsTests(PortalTestCase):
             )
             self.assertIn(b'id="token"', answer.body)
             self.assertEqual(self.store.read(tokens.list_page).items[-1].sessions, made)
-        self.browser.send(panel, {"sessions": "4"}, action=f"{panel}/token", status=422)
+        self.browser.send(panel, {"sessions": "4"}, action=f"{panel}/token", status=409)
 
     def test_every_tool_has_its_tab(self):
         for slug, name in TOOL_NAMES.items():

@@ -493,13 +493,15 @@ class ProviderObjectTests(ProviderCase):
             ({"issuer": "http://login.example.com"}, "issuer"),
             ({"issuer": "ftp://x"}, "issuer"),
             ({"issuer": "https://x/?a=b"}, "issuer"),
-            ({"group_map": {"x": "nobody"}}, "group_map"),
             ({"link_by": "luck"}, "link_by"),
             ({"scopes": ["a b"]}, "scopes.0"),
         ]:
             body = {"name": "x", "issuer": "https://x", "client_id": "c", **fields}
             answer = self.ask("POST", "/api/v1/identity-providers", body)
             self.assertEqual((answer.status, answer.faults), (422, [at]), fields)
+        body = {"name": "x", "issuer": "https://x", "client_id": "c", "group_map": {"x": "nobody"}}
+        answer = self.ask("POST", "/api/v1/identity-providers", body)
+        self.assertEqual((answer.status, answer.faults), (409, ["group_map"]))
 
     def test_an_issuer_stays(self):
         path = f"/api/v1/identity-providers/{self.make_provider()['id']}"
