@@ -28,6 +28,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+_AXE = ((THEMES[0], WIDTHS[0]), (THEMES[1], WIDTHS[-1]))
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -98,7 +99,8 @@ class Chromium:
                 self.page.set_viewport_size({"width": width, "height": 800})
                 self._within(width)
                 self._picture(name, f"{width}-{theme}")
-            self._accessible(theme)
+                if (theme, width) in _AXE:
+                    self._accessible(f"{theme}, {width} px")
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size({"width": 1280, "height": 800})
 

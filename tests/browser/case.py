@@ -1,0 +1,56 @@
+"""A real pod, and its first administrator at a real browser."""
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.browser.chromium import Chromium
+from tests.integration.processes import Gateway
+
+NAME, PASSWORD = "root", "correct horse battery"
+
+
+class BrowserCase(SynchronousTestCase):
+    """A pod, and a browser that hasn't been there yet."""
+
+    def setUp(self):
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        self.directory = directory
+        self.gateway = Gateway(directory)
+        self.addCleanup(self.gateway.process.stop)
+        self.chromium = Chromium(f"http://127.0.0.1:{self.gateway.web_port}")
+        self.addCleanup(self.chromium.close)
+        self.page = self.chromium.page
+
+    def sign_in_first(self):
+        """Sign in as the first administrator, by the link that the pod printed."""
+        link = next(line for line in self.gateway.process.output if "/invitation/" in line)
+        self.page.goto(link.split()[-1])
+        self.page.get_by_label("Name").fill(NAME)
+        for field in self.page.locator("input[type=password]").all():
+            field.fill(PASSWORD)
+        self.page.get_by_role("button", name="Set the password").click()
+        self.page.wait_for_url("**/")
+
+    def shot(self, path, name):
+        """Go to a page, and hold it to what holds for all."""
+        self.chromium.visit(path)
+        self.chromium.check(name)
+
+    def press(self, name):
+        """Press the button with a name."""
+        self.page.get_by_role("button", name=name, exact=True).first.click()
+
+    def follow(self, name):
+        """Follow the link with a name."""
+        self.page.get_by_role("link", name=name, exact=True).first.click()
+
+    def fill(self, **fields):
+        """Type into fields, by their names."""
+        for name, value in fields.items():
+            self.page.locator(f"main [name={name}]").first.fill(value)
+
+    def see(self, text):
+        """Wait until the page says something."""
+        self.page.get_by_text(text).first.wait_for()
