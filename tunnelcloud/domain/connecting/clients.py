@@ -32,6 +32,11 @@ from tunnelcloud.domain.connecting.settings import (
 from tunnelcloud.domain.connecting.way import KEEP_ALIVE_SECONDS, Way
 from tunnelcloud.domain.entities import Method
 
+_SHELLS = {
+    "Linux and macOS": posix,
+    "Windows PowerShell": powershell,
+    "Windows cmd": cmd,
+}
 _ASKED = "It asks for the one-time token when it starts: get one above."
 _OPEN = "The session stays open; the tunnel works as long as it does."
 
@@ -44,18 +49,12 @@ def _by_method(make: Callable[[Way], Manner], way: Way, methods: Sequence[Method
     ]
 
 
-def _known_hosts(way: Way) -> list[Text]:
-    lines = "\n".join(way.own_known_hosts)
-    return [Text("For ~/.ssh/known_hosts, so that ssh doesn't ask", lines)] if lines else []
-
-
 def _each_shell(words: Sequence[str], what: str = "") -> list[Text]:
-    prefix = f"{what}, " if what else ""
-    return [
-        Text(f"{prefix}Linux, macOS (sh, bash, zsh)", posix(words)),
-        Text(f"{prefix}Windows (PowerShell)", powershell(words)),
-        Text(f"{prefix}Windows (cmd)", cmd(words)),
-    ]
+    lines: dict[str, list[str]] = {}
+    for shell, quote in _SHELLS.items():
+        lines.setdefault(quote(words), []).append(shell)
+    prefix = f"{what}: " if what else ""
+    return [Text(prefix + ", ".join(shells), line) for line, shells in lines.items()]
 
 
 def openssh(way: Way, methods: Sequence[Method]) -> Tool:
@@ -63,7 +62,7 @@ def openssh(way: Way, methods: Sequence[Method]) -> Tool:
 
     def manner(one: Way) -> Manner:
         note = _ASKED if one.method is Method.TOKEN else ""
-        texts = [*_each_shell(one.arguments()), *_known_hosts(one)]
+        texts = _each_shell(one.arguments())
         return Manner(Kind(one.method), TITLES[Kind(one.method)], note, texts=texts)
 
     where = "In a terminal; keep it running while you work"
@@ -88,7 +87,6 @@ def openssh_config(way: Way, methods: Sequence[Method]) -> Tool:
                 f"ssh -O exit {alias} ends it, and so do {MASTER_MINUTES} minutes without use). "
                 + _ASKED
             )
-        texts += _known_hosts(one)
         return Manner(Kind(one.method), TITLES[Kind(one.method)], note, texts=texts)
 
     where = "At the end of the file; make it if there is none"
@@ -218,7 +216,9 @@ def unattended(way: Way, methods: Sequence[Method]) -> Tool:
         texts = [
             Text("A unit of systemd", unit(one), unit_name(one)),
             Text("autossh", posix(autossh_arguments(one))),
-            *_known_hosts(one),
+            Text(
+                "For ~/.ssh/known_hosts, since nobody can say yes", "\n".join(one.own_known_hosts)
+            ),
         ]
         manners = [Manner(Kind.KEY, TITLES[Kind.KEY], note, texts=texts)]
     where = f"For machines that keep a tunnel to {bracketed(way.target)} open"

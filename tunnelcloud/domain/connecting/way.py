@@ -20,7 +20,8 @@ from tunnelcloud.domain.entities import Method, Tunnel, User
 from tunnelcloud.domain.names import RESERVED_USER_NAME, is_address
 
 KEEP_ALIVE_SECONDS = 30
-_PLAIN_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+'=~@-]*")
+# OpenSSH itself refuses a user name with most of what shells take for special.
+_PLAIN_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=~@-]*")
 
 
 @frozen
@@ -115,7 +116,7 @@ class Way:
 def logins_of(user: User, tunnel: Tunnel) -> list[str]:
     """List the logins that open a tunnel for a user, the name first.
 
-    An e-mail that some shell or file can't carry is left out: the name stands for it.
+    An e-mail that some client, shell or file can't carry is left out: the name stands for it.
     """
     logins = [user.name, f"{RESERVED_USER_NAME}@{tunnel.name}"]
     if user.email is not None and _PLAIN_LOGIN.fullmatch(user.email):

@@ -1,0 +1,220 @@
+"""A pod with tunnels of every kind, and the browser of alice, who may open them."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.browser.chromium import Chromium
+from tests.integration.processes import (
+    PATIENCE,
+    EchoTarget,
+    Gateway,
+    Keys,
+    Process,
+    SiteConnector,
+    exchange,
+)
+
+PASSWORD = "correct horse battery"
+DATA = os.urandom(200_000)
+
+
+def local_name():
+    """Give a name of this machine that leads to its loopback."""
+    name = socket.gethostname().lower()
+    with contextlib.suppress(OSError):
+        if socket.gethostbyname(name).startswith("127."):
+            return name
+    return "localhost"
+
+
+class Portal:
+    """All that there is, each part its own process; what belongs to users' machines is in C{home}.
+
+    :ivar tunnels: their ids by their names.
+    """
+
+    def __init__(self):
+        # Short, for control sockets are in it.
+        self._scratch = tempfile.TemporaryDirectory(prefix="tc-", dir="/tmp")
+        directory = self.directory = Path(self._scratch.name)
+        self.home = directory / "home"
+        (self.home / ".ssh").mkdir(parents=True, mode=0o700)
+        self.gateway = Gateway(directory)
+        self._secret = (self.gateway.state / "admin.token").read_text().strip()
+        self.site = self.api("POST", "/sites", name="paris")["id"]
+        made = self.api("POST", "/connectors", name="paris-1", site_id=self.site)
+        join = self.api("POST", f"/connectors/{made['id']}/join-token")["token"]
+        self.connector = SiteConnector(directory, "paris-1", join)
+        self.alice = self.api("POST", "/users", name="alice", email="alice+db@example.com")["id"]
+        self.key = Keys(self.home / ".ssh", "alice's own key")
+        public_key = self.key.public.read_text()
+        self.api("POST", f"/users/{self.alice}/keys", public_key=public_key, title="Laptop")
+        self.echoes = {
+            "db": [EchoTarget(host="127.0.0.2")],
+            "by-name": [EchoTarget(host="127.0.0.1")],
+            "six": [EchoTarget(family=socket.AF_INET6, host="::1")],
+            "several": [EchoTarget(host="127.0.0.3"), EchoTarget(host="127.0.0.3")],
+        }
+        addresses = {"db": "127.0.0.2", "by-name": local_name(), "six": "::1"}
+        self.tunnels = {}
+        for name, echoes in self.echoes.items():
+            ports = [str(echo.port) for echo in echoes]
+            self.add_tunnel(name, addresses.get(name, "127.0.0.3"), ports)
+        self.known_hosts = self.home / ".ssh" / "known_hosts"
+        self.known_hosts.write_text(self.gateway.get("/known_hosts"))
+        self._programs()
+
+    def api(self, method, path, **body):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.gateway.web_port}/api/v1{path}",
+            method=method,
+            data=json.dumps(body).encode() if body else None,
+            headers={"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            content = answer.read()
+        return json.loads(content) if content else None
+
+    def add_tunnel(self, name, address, ports, **fields):
+        body = {"name": name, "site_id": self.site, "target_address": address}
+        made = self.api("POST", "/tunnels", **body, target_ports=ports, **fields)
+        self.tunnels[name] = made["id"]
+        path = f"/tunnels/{made['id']}/assignments"
+        self.api("POST", path, user_id=self.alice, methods=["token", "key"])
+
+    def panel(self, name, query=""):
+        return f"/applications/{self.tunnels[name]}{query}"
+
+    def _programs(self):
+        """Make alice's machine: ssh looks into the home of her account, which is this directory."""
+        self._bin = self.directory / "bin"
+        self._bin.mkdir()
+        options = f"-F {self.home}/.ssh/config -o UserKnownHostsFile={self.known_hosts}"
+        for name in ("ssh", "autossh"):
+            real = shutil.which(name)
+            if real is not None:
+                script = self._bin / name
+                # autossh has its own options first, and starts ssh as it is told.
+                text = f'#!/bin/sh\nexec {real} {options if name == "ssh" else ""} "$@"\n'
+                script.write_text(text)
+                script.chmod(0o755)
+        (self.home / ".ssh" / "config").touch()
+        self._askpass = self.directory / "askpass"
+        self._askpass.write_text('#!/bin/sh\nprintf "%s\\n" "$TEST_TOKEN"\n')
+        self._askpass.chmod(0o700)
+
+    def environment(self, token=None):
+        environment = {
+            "HOME": str(self.home),
+            "PATH": f"{self._bin}:{os.environ['PATH']}",
+            "SSH_AUTH_SOCK": "",
+            "AUTOSSH_PATH": str(self._bin / "ssh"),
+        }
+        if token is not None:
+            environment |= {
+                "SSH_ASKPASS": str(self._askpass),
+                "SSH_ASKPASS_REQUIRE": "force",
+                "TEST_TOKEN": token,
+            }
+        return environment
+
+    def run(self, line, token=None):
+        """Run a line by a shell, as if it were pasted, and leave it running."""
+        words = ["/bin/sh", "-c", f"exec {line}"]
+        return Process(["setsid", *words], self.environment(token), self.home)
+
+    def start(self, words):
+        """Run a program with these words, and leave it running."""
+        return Process(words, self.environment(), self.home)
+
+    def finish(self, line, token=None):
+        """Run a line by a shell to its end."""
+        return subprocess.run(
+            ["setsid", "/bin/sh", "-c", line],
+            env={**os.environ, **self.environment(token)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=self.home,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def close(self):
+        self.connector.process.stop()
+        self.gateway.process.stop()
+        for echoes in self.echoes.values():
+            for echo in echoes:
+                echo.close()
+        self._scratch.cleanup()
+
+
+def moves_data(address, port, process=None):
+    """Send data through a local port, and see it come back; wait until the port is there.
+
+    :param process: what is to open it; when it ends, there is no use in waiting.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            answer = exchange(port, DATA, address)
+        except ConnectionRefusedError:
+            if process is not None and process.process.poll() is not None:
+                process.wait_for("a line that isn't there")
+            time.sleep(0.05)
+            continue
+        if answer != DATA:
+            raise AssertionError(f"{len(answer)} of {len(DATA)} bytes came back")
+        return
+    raise AssertionError(f"nothing listens on {address}:{port}")
+
+
+class Visitor:
+    """Alice's browser, signed in."""
+
+    def __init__(self, portal):
+        self.portal = portal
+        self.chromium = Chromium(f"http://127.0.0.1:{portal.gateway.web_port}")
+        self.page = self.chromium.page
+        link = portal.api("POST", f"/users/{portal.alice}/invitations")["url"]
+        self.page.goto(link)
+        for field in self.page.locator("input[type=password]").all():
+            field.fill(PASSWORD)
+        self.page.locator("main button").first.click()
+        self.page.wait_for_url("**/")
+
+    def open(self, name, query=""):
+        self.chromium.visit(self.portal.panel(name, query))
+        return self.page
+
+    def copied(self, element):
+        """Press the copy button of an element; give what is on the clipboard."""
+        self.page.evaluate("document.getElementById('said').textContent = ''")
+        self.page.locator(f"[data-copy='{element}']").click()
+        self.page.locator("#said", has_text="Copied").wait_for(state="attached")
+        return self.page.evaluate("navigator.clipboard.readText()")
+
+    def token(self):
+        """Get a one-time token from the page."""
+        self.page.get_by_role("button", name="one-time token").click()
+        self.page.locator("#token").wait_for()
+        return self.copied("token")
+
+    def rows(self, kind):
+        """Read a tool's settings as they are shown: values by place and label."""
+        table = self.page.locator(f"table.settings[data-manner={kind}] tbody tr")
+        rows = [row.locator("td").all_inner_texts() for row in table.all()]
+        found = {}
+        for place, label, value in rows:
+            found.setdefault((place, label), value.removesuffix("Copy").strip())
+        return found
+
+    def close(self):
+        self.chromium.close()
