@@ -3,6 +3,20 @@
 import asyncio
 
 import asyncssh
+from asyncssh.channel import SSHChannel
+from asyncssh.constants import MSG_CHANNEL_EOF
+
+_process_eof = SSHChannel._packet_handlers[MSG_CHANNEL_EOF]
+
+
+def _note_eof(channel, *arguments):
+    """Note an EOF: asyncssh forgets one that CLOSE follows while reading is paused."""
+    channel.eof_arrived = True
+    _process_eof(channel, *arguments)
+
+
+SSHChannel._packet_handlers[MSG_CHANNEL_EOF] = _note_eof
+SSHChannel.eof_arrived = False
 
 
 class Stream(asyncssh.SSHTCPSession):
@@ -16,11 +30,13 @@ class Stream(asyncssh.SSHTCPSession):
 
     def __init__(self, on_data):
         self.on_data = on_data
-        self.eof = False
-        self.eof_seen = asyncio.Event()
         self.closed = asyncio.Event()
         self.writable = asyncio.Event()
         self.writable.set()
+
+    @property
+    def eof(self):
+        return self.channel.eof_arrived
 
     def connection_made(self, chan):
         self.channel = chan
@@ -29,13 +45,10 @@ class Stream(asyncssh.SSHTCPSession):
         self.on_data(data)
 
     def eof_received(self):
-        self.eof = True
-        self.eof_seen.set()
         return True  # the other direction goes on
 
     def connection_lost(self, exc):
         self.closed.set()
-        self.eof_seen.set()
         self.writable.set()
 
     def pause_writing(self):

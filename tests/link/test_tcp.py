@@ -109,6 +109,39 @@ class TargetStreamTests(TestCase):
         self.assertEqual(self.client.requests, [(END_REASON_REQUEST, b"reset")])
 
     @defer.inlineCallbacks
+    def test_reset_that_a_write_learns_of_is_no_end_of_stream(self):
+        """The write takes the socket's error; what is read after that looks like an end."""
+        reset(self.target)
+        self.client.write(1000)
+        self.pair.settle()
+        yield self.until(lambda: self.client.end)
+        self.assertFalse(self.client.eof_seen)
+        self.assertEqual(self.client.end, (False, "closed by the peer"))
+        self.assertEqual(self.client.requests, [(END_REASON_REQUEST, b"reset")])
+
+    @defer.inlineCallbacks
+    def test_reset_that_the_reactor_takes_for_an_end_is_none(self):
+        """It does when reading is resumed in the turn in which the socket hung up."""
+        reset(self.target)
+        self.stream.readConnectionLost()
+        yield self.until(lambda: self.client.end)
+        self.assertFalse(self.client.eof_seen)
+        self.assertEqual(self.client.requests, [(END_REASON_REQUEST, b"reset")])
+
+    @defer.inlineCallbacks
+    def test_what_the_target_sent_before_such_a_reset_arrives(self):
+        self.client.eager = True
+        self.target.send(stream(0, 5000))
+        self.target.shutdown(socket.SHUT_WR)
+        reset(self.target)
+        self.client.write(1000)
+        self.pair.settle()
+        self.client.write(1000)
+        yield self.until(lambda: self.client.end)
+        self.assertEqual(self.client.received, 5000)
+        self.assertEqual(self.client.end, (False, "closed by the peer"))
+
+    @defer.inlineCallbacks
     def test_reset_after_its_end_leaves_the_stream_whole(self):
         size = READ_AHEAD // 2
         self.pair.b.pause_sending()

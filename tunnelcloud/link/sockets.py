@@ -3,6 +3,7 @@
 Knows Twisted's TCP transports; with any other transport, such as a test's, it does what that can.
 """
 
+import errno
 import socket
 from contextlib import suppress
 from typing import Any
@@ -39,18 +40,36 @@ def tune_socket(transport: Any) -> None:
         handle.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
 
 
-def write_now(transport: Any, data: "bytes | memoryview") -> None:
+def was_reset(transport: Any) -> bool:
+    """Tell whether a socket that seems to be at the end of its stream was reset by its peer.
+
+    The reactor takes a socket that hung up for one that ended, if its reading was resumed in the
+    very turn that brought the news.  (After a FIN the error of a reset is EPIPE, and the end true.)
+    """
+    handle = getattr(transport, "getHandle", lambda: None)()
+    if not isinstance(handle, socket.socket) or handle.fileno() < 0:
+        return False
+    return handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) not in (0, errno.EPIPE)
+
+
+def write_now(transport: Any, data: "bytes | memoryview") -> bool:
     """Write, and don't wait for the reactor to say that the socket has room: it mostly has.
 
     C{transport.write} alone costs two changes of what the reactor watches and a turn of it for
     each write.  What the socket doesn't take now, and any error, is left to it; only that is
     copied, and the caller may use C{data} again.
+
+    :returns: False if the socket told an error.  It tells each once: what the reactor reads after
+        a reset that was told here looks like an end of stream.
     """
+    healthy = True
     waiting = getattr(transport, "_tempDataLen", 1) or transport.dataBuffer
     if not waiting and transport.connected and not transport.disconnecting:
         sent = transport.writeSomeData(data)
-        if isinstance(sent, int):
+        healthy = isinstance(sent, int)
+        if healthy:
             if sent == len(data):
-                return
+                return True
             data = memoryview(data)[sent:]
     transport.write(bytes(data))
+    return healthy

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.splice import END_REASON_REQUEST
-from tunnelcloud.link.sockets import tune_socket, write_now
+from tunnelcloud.link.sockets import tune_socket, was_reset, write_now
 
 READ_AHEAD = 256 * 1024
 """How many bytes of the target may wait for the link."""
@@ -45,6 +45,7 @@ class TargetStream(Protocol):
         self._client_ended = False
         self._over = False
         self._lost = False
+        self._broken = False
 
     # What the target's socket tells.
 
@@ -66,6 +67,9 @@ class TargetStream(Protocol):
     def readConnectionLost(self) -> None:
         """End the target's direction; the client's goes on."""
         self._target_ended = True
+        if self._broken or was_reset(self.transport):
+            self.transport.abortConnection()
+            return
         self._channel.send_eof()
         self._finish()
 
@@ -79,6 +83,7 @@ class TargetStream(Protocol):
         """End the channel, if it hasn't ended before."""
         self._lost = True
         # A target that ended its stream before it reset has sent all of it: let that arrive.
+        # (After a write that failed, an end may have been one, and is not told as such.)
         if not (self._target_ended and self._unsent_to_link):
             self._end_abnormally()
 
@@ -104,7 +109,8 @@ class TargetStream(Protocol):
 
     def data_received(self, data: memoryview) -> None:
         """Send the client's bytes on."""
-        write_now(self.transport, data)
+        if not write_now(self.transport, data):
+            self._broken = True
         if self._paused:
             self._withheld += len(data)
         else:
