@@ -95,7 +95,7 @@ class TokenTests(CommandTestCase):
 
     def test_wrong(self):
         line = self.fail_line("site", "list", env={"TUNNELCLOUD_API_TOKEN": "tca_other"})
-        self.assertIn("(check TUNNELCLOUD_API_TOKEN or --api-token-file)", line)
+        self.assertIn("(check TUNNELCLOUD_API_TOKEN or --api-token-file, or", line)
 
     def test_not_a_token(self):
         for token in ("a b", "a\r\nX: y", "ü"):

@@ -49,10 +49,10 @@ class Api:
     """A client of one pod's API.
 
     :param url: where the pod's web listener is, without C{/api/v1}.
-    :param token: the bearer token.
+    :param token: the bearer token; None for what anybody may ask.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str | None) -> None:
         self._url = url.rstrip("/")
         self._token = token
         self._http: httpx.Client | None = None
@@ -98,6 +98,21 @@ class Api:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(self._connection_text(error)) from None
         return self._read(answer)
+
+    def text(self, path: str) -> str:
+        """GET a page of plain text that anybody may read, such as C{/known_hosts}.
+
+        :raise Failed: as L{send}.
+        """
+        import httpx
+
+        try:
+            answer = self._client().get(f"{self._url}{path}")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise Unreachable(self._connection_text(error)) from None
+        if not answer.is_success:
+            raise Failed(self._stranger_text(f"{answer.status_code} for {path}"))
+        return answer.text
 
     def pages(
         self, path: str, limit: int | None = None, **query: object
@@ -168,8 +183,9 @@ class Api:
         import httpx
 
         if self._http is None:
+            bearer = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
             self._http = httpx.Client(
-                headers={"Authorization": f"Bearer {self._token}", "Accept": "application/json"},
+                headers={"Accept": "application/json", **bearer},
                 timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
                 # A proxy from the environment is not the way to this very machine.
                 mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
@@ -235,7 +251,7 @@ def _refusal(status: int, problem: Object) -> str:
         if isinstance(error, dict) and one_line(str(error.get("message"))) not in detail:
             detail += one_line(f"; {error.get('field')}: {error.get('message')}")
     if status == 401:
-        return f"{detail} (check TUNNELCLOUD_API_TOKEN or --api-token-file)"
+        return f"{detail} (check TUNNELCLOUD_API_TOKEN or --api-token-file, or `tunnelcloud login`)"
     return detail
 
 

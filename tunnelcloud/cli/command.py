@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from tunnelcloud import __version__
-from tunnelcloud.cli import access, credentials, documents, sessions
+from tunnelcloud.cli import access, connect, credentials, documents, login, sessions
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.keys import key
-from tunnelcloud.cli.me import me
+from tunnelcloud.cli.me import list_my_tunnels, me
 from tunnelcloud.cli.nouns import NOUNS
 from tunnelcloud.cli.output import one_line
 from tunnelcloud.cli.parameters import DEFAULT_URL, Connection
@@ -39,10 +39,8 @@ class _Commands(click.Group):
 @click.option(
     "--url",
     envvar="TUNNELCLOUD_URL",
-    default=DEFAULT_URL,
-    show_default=True,
     show_envvar=True,
-    help="Where the pod's web address is.",
+    help=f"Where the pod's web address is; else where you signed in last, or {DEFAULT_URL}.",
 )
 @click.option(
     "--api-token-file",
@@ -51,8 +49,8 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="tunnelcloud")
 @click.pass_context
-def main(ctx: click.Context, url: str, api_token_file: Path | None) -> None:
-    """Administer TunnelCloud through its API.
+def main(ctx: click.Context, url: str | None, api_token_file: Path | None) -> None:
+    """Open tunnels, and administer TunnelCloud, through its API.
 
     Names and ids serve alike. Every command takes --json at its end. The exit status is 0 when it
     worked, 1 when it failed and 2 when the command line is wrong.
@@ -68,6 +66,9 @@ for _command in (
     *access.COMMANDS,
     *documents.COMMANDS,
     *sessions.COMMANDS,
+    *login.COMMANDS,
+    *connect.COMMANDS,
     me,
 ):
     main.add_command(_command)
+main.add_command(list_my_tunnels, "ls")

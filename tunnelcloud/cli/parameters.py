@@ -14,6 +14,7 @@ import click
 from attrs import field, frozen
 
 from tunnelcloud.cli.client import Api, is_loopback
+from tunnelcloud.cli.logins import Login, load_logins
 from tunnelcloud.cli.output import say
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -26,30 +27,60 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 class Connection:
     """Where the API is and how to come by the token; nothing is opened before it is needed.
 
+    :ivar url: None for where the latest sign-in was, else this machine.
     :ivar wait: waits that many seconds, between two looks at the audit.
     """
 
-    url: str
+    url: str | None
     token: str | None = field(repr=False)
     token_file: Path | None
     wait: Callable[[float], None] = sleep
+
+    @property
+    def kept(self) -> Login | None:
+        """The sign-in that is kept for the pod that is meant."""
+        logins = load_logins()
+        if self.url is None:
+            return logins[0] if logins else None
+        return next((one for one in logins if one.url == self.url.rstrip("/")), None)
+
+    @property
+    def address(self) -> str:
+        """Where the pod that is meant is, without a slash at the end."""
+        if self.url is not None:
+            return self.url.rstrip("/")
+        kept = self.kept
+        return DEFAULT_URL if kept is None else kept.url
 
     def open(self) -> Api:
         """Make a client, which hangs up when the command ends.
 
         :raise click.UsageError: when the URL or the token can't be used.
         """
+        return self._open(self._checked_address(), self._read_token())
+
+    def open_anonymously(self) -> Api:
+        """Make a client of what anybody may ask.
+
+        :raise click.UsageError: when the URL can't be used.
+        """
+        return self._open(self._checked_address(), None)
+
+    def _checked_address(self) -> str:
+        address = self.address
         try:
-            parts = urlsplit(self.url)
+            parts = urlsplit(address)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:
             usable = False
         if not usable:
-            raise click.UsageError(f"{self.url!r} is not a URL such as {DEFAULT_URL}")
-        token = self._read_token()
+            raise click.UsageError(f"{address!r} is not a URL such as {DEFAULT_URL}")
         if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-            say(f"warning: {self.url} is plain HTTP, so others on the way can read the API token")
-        api = Api(self.url, token)
+            say(f"warning: {address} is plain HTTP, so others on the way can read the API token")
+        return address
+
+    def _open(self, address: str, token: str | None) -> Api:
+        api = Api(address, token)
         click.get_current_context().call_on_close(api.close)
         return api
 
@@ -63,10 +94,13 @@ class Connection:
                 raise click.UsageError(
                     f"can't read the API token from {self.token_file}: {reason}"
                 ) from None
+        if not (token or "").strip() and (kept := self.kept) is not None:
+            token = kept.token
         token = (token or "").strip()
         if not token:
             raise click.UsageError(
-                "no API token: set TUNNELCLOUD_API_TOKEN or pass --api-token-file FILE"
+                "no API token: run `tunnelcloud login`, set TUNNELCLOUD_API_TOKEN or pass"
+                " --api-token-file FILE"
                 " (a pod's first start writes admin.token into its state directory)"
             )
         if not re.fullmatch(r"[!-~]+", token):

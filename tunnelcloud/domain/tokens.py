@@ -53,3 +53,24 @@ def read_token(typed: str) -> str | None:
 def hash_secret(secret: str) -> bytes:
     """Give the 32 bytes by which a secret is kept and looked up."""
     return hashlib.sha256(secret.encode("utf-8")).digest()
+
+
+_CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+"""No vowels, so that no words come out, and nothing that looks like something else."""
+
+
+def new_user_code(random: Callable[[int], bytes]) -> str:
+    """Make a code for people to compare and to type, such as C{WDJB-MJHT} (RFC 8628, 6.1)."""
+    letters: list[str] = []
+    while len(letters) < 8:
+        # Bytes beyond a multiple of 20 would make some letters likelier than others.
+        letters += [_CODE_LETTERS[byte % 20] for byte in random(16) if byte < 240]
+    return f"{''.join(letters[:4])}-{''.join(letters[4:8])}"
+
+
+def read_user_code(typed: str) -> str | None:
+    """Take a code as typed, whatever its case and dash; None when it can't be one."""
+    text = re.sub(r"[\s-]", "", typed[:32]).upper()
+    if not re.fullmatch(f"[{_CODE_LETTERS}]{{8}}", text):
+        return None
+    return f"{text[:4]}-{text[4:]}"

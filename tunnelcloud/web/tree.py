@@ -23,6 +23,7 @@ from tunnelcloud.web.resources.assignments import assignment_routes, member_rout
 from tunnelcloud.web.resources.connectors import connector_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.decisions import decision_routes
+from tunnelcloud.web.resources.device_logins import device_login_routes
 from tunnelcloud.web.resources.documents import document_routes
 from tunnelcloud.web.resources.identity_providers import identity_provider_routes
 from tunnelcloud.web.resources.keys import key_routes
@@ -60,6 +61,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             *token_routes(context),
             *api_token_routes(context),
             *identity_provider_routes(context),
+            *device_login_routes(context),
             *activity_routes(context),
             *decision_routes(context),
             *document_routes(context),

@@ -339,3 +339,4 @@ class MyTunnel(Tunnel):
 
     methods: list[Method]
     command: str
+    ssh_address: str = Field(description="Where SSH clients reach the pods, as host:port.")

@@ -10,6 +10,7 @@ from tunnelcloud.web.portal.pages.access import access_pages
 from tunnelcloud.web.portal.pages.account import account_pages
 from tunnelcloud.web.portal.pages.applications import application_pages
 from tunnelcloud.web.portal.pages.deletion import deletion_pages
+from tunnelcloud.web.portal.pages.device import device_pages
 from tunnelcloud.web.portal.pages.explain import explain_pages
 from tunnelcloud.web.portal.pages.history import history_pages
 from tunnelcloud.web.portal.pages.invitations import invitation_pages
@@ -51,6 +52,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
         *panel_pages(context, operations),
         *provider_pages(context, client),
         *own_pages(context, operations),
+        *device_pages(context, attempts),
         *account_pages(context, operations, passwords, attempts),
         *overview_pages(context),
         *object_pages(objects),

@@ -84,7 +84,14 @@ def own_tunnel(
         tunnel, user_name, method, context.live.ssh_public_address, others=tunnels_of(grants)
     )
     shown = ShownTunnel.model_validate(tunnel)
-    return MyTunnel.model_validate({**shown.model_dump(), "methods": methods, "command": command})
+    return MyTunnel.model_validate(
+        {
+            **shown.model_dump(),
+            "methods": methods,
+            "command": command,
+            "ssh_address": str(context.live.ssh_public_address),
+        }
+    )
 
 
 @frozen

@@ -1,0 +1,265 @@
+"""Signing in and opening tunnels from a terminal, with the system's ssh and a real pod."""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import threading
+import time
+import urllib.parse
+import urllib.request
+from http.cookiejar import CookieJar
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.integration.processes import (
+    ENVIRONMENT,
+    PATIENCE,
+    PYTHON,
+    EchoTarget,
+    Gateway,
+    Keys,
+    Process,
+    SiteConnector,
+    exchange,
+    free_port,
+)
+from tests.requirements import require_executable
+
+PASSWORD = "correct horse battery"
+COMMAND = [PYTHON, "-c", "from tunnelcloud.cli import main; main()"]
+
+
+class PortalVisitor:
+    """Somebody's browser as far as forms go."""
+
+    def __init__(self, gateway):
+        self._origin = f"http://127.0.0.1:{gateway.web_port}"
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+
+    def get(self, path):
+        with self._opener.open(self._origin + path, timeout=PATIENCE) as answer:
+            return answer.read().decode()
+
+    def send(self, page, path, **form):
+        csrf = re.findall(r'name="csrf" value="([^"]+)"', self.get(page))[-1]
+        data = urllib.parse.urlencode({"csrf": csrf, **form}).encode()
+        with self._opener.open(self._origin + path, data, timeout=PATIENCE) as answer:
+            return answer.read().decode()
+
+
+class TerminalCase(SynchronousTestCase):
+    """A pod, a connector, a target, and alice, who has a password and a terminal."""
+
+    def setUp(self):
+        require_executable("ssh")
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+        self.gateway = Gateway(self.directory)
+        self.addCleanup(self.gateway.process.stop)
+        self.gateway.do("site", "create", "paris")
+        made = self.gateway.do("connector", "create", "paris-1", "--site", "paris")
+        self.connector = SiteConnector(self.directory, "paris-1", made["join"]["token"])
+        self.addCleanup(self.connector.process.stop)
+        self.target = EchoTarget()
+        self.addCleanup(self.target.close)
+        self.gateway.do("tunnel", "create", "db", "--site", "paris", "--address", "127.0.0.1",
+                        "--port", self.target.port)  # fmt: skip
+        self.gateway.do("user", "create", "alice")
+        self.gateway.do("assign", "db", "--user", "alice", "--method", "token")
+        self.config = self.directory / "config"
+        self.environment = {
+            "XDG_CONFIG_HOME": str(self.config),
+            "HOME": str(self.directory),
+            "TUNNELCLOUD_URL": f"http://127.0.0.1:{self.gateway.web_port}",
+            "SSH_AUTH_SOCK": "",
+            "TMPDIR": str(self.directory / "tmp"),
+        }
+        (self.directory / "tmp").mkdir()
+
+    def start(self, *words):
+        environment = dict(self.environment)
+        return Process([*COMMAND, *words], environment)
+
+    def run_line(self, *words):
+        environment = {**ENVIRONMENT, **self.environment}
+        environment.pop("TUNNELCLOUD_API_TOKEN", None)
+        return subprocess.run(
+            [*COMMAND, *map(str, words)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+
+    def sign_in(self):
+        """Sign the terminal in, as its user does with a browser."""
+        invited = self.gateway.do("user", "invite", "alice")
+        link = urllib.parse.urlsplit(invited["url"]).path
+        visitor = PortalVisitor(self.gateway)
+        visitor.send(link, link, password=PASSWORD, again=PASSWORD)
+        process = self.start("login")
+        self.addCleanup(process.kill)
+        code = process.wait_for(r"^ +([A-Z]{4}-[A-Z]{4})$")[1]
+        self.assertIn("Is this your command line?", visitor.send("/device", "/device", code=code))
+        visitor.send("/device", "/device/decide", code=code, answer="allow")
+        process.wait_for("signed in to .* as alice")
+        return visitor
+
+
+class TerminalTests(TerminalCase):
+    def test_from_signing_in_to_signing_out(self):
+        self.assertIn("tunnelcloud login", self.run_line("ls").stderr)
+        visitor = self.sign_in()
+        kept = self.config / "tunnelcloud" / "logins.json"
+        self.assertEqual(stat.S_IMODE(kept.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(kept.parent.stat().st_mode), 0o700)
+        # The address is remembered, too.
+        url = self.environment.pop("TUNNELCLOUD_URL")
+        self.assertIn("db", self.run_line("ls").stdout)
+        (tunnel,) = json.loads(self.run_line("ls", "--json").stdout)["items"]
+        self.assertIn("-L 127.0.0.1:", tunnel["command"])
+        block = self.run_line("ssh-config").stdout
+        self.assertIn("Host db.tunnel\n", block)
+        self.assertIn(f"Port {self.gateway.ssh_port}", block)
+        known = self.run_line("ssh-config", "--known-hosts").stdout
+        self.assertIn(f"[127.0.0.1]:{self.gateway.ssh_port} ssh-ed25519 ", known)
+        self.assertIn("tunnelcloud ", visitor.get("/account"))
+        self.assertIn(f"signed out of {url}", self.run_line("logout").stdout)
+        self.assertNotIn("tca_", kept.read_text())
+        self.assertEqual(self.run_line("ls").returncode, 2)
+        self.assertIn("None is signed in.", visitor.get("/account"))
+
+    def test_a_command_runs_through_a_tunnel_and_its_status_is_passed_on(self):
+        self.sign_in()
+        port = free_port()
+        code = (
+            "import socket,sys;"
+            "s=socket.create_connection((sys.argv[1],int(sys.argv[2])));"
+            "s.sendall(b'through');s.shutdown(1);"
+            "print(s.makefile('rb').read().decode());sys.exit(7)"
+        )
+        line = f'{PYTHON} -c "{code}" {{host}} {{port}}'
+        done = self.run_line("connect", "db", "--local", f"127.0.0.1:{port}", "--exec", line)
+        self.assertEqual((done.returncode, done.stdout), (7, "through\n"), done.stderr)
+        self.assertIn(f"db port {self.target.port} is at 127.0.0.1:{port}", done.stderr)
+        done = self.run_line("connect", "db", "--exec", "kill -9 $$")
+        self.assertEqual(done.returncode, 137, done.stderr)
+        self.assertEqual(self.leftovers(), [])
+
+    def leftovers(self):
+        """What of ours is still there: processes, directories."""
+        left = [path.name for path in Path(self.environment["TMPDIR"]).iterdir()]
+        return left + [line for line in ssh_processes() if str(self.gateway.ssh_port) in line]
+
+    def test_the_token_is_seen_nowhere(self):
+        """Watched while it connects: arguments and environment of every process, and files."""
+        self.sign_in()
+        seen, over = [], threading.Event()
+        watcher = threading.Thread(target=watch, args=(seen, over), daemon=True)
+        watcher.start()
+        process = self.start("connect", "db")
+        self.addCleanup(process.kill)
+        port = int(process.wait_for(r"is at 127\.0\.0\.1:(\d+)")[1])
+        self.assertEqual(exchange(port, b"data"), b"data")
+        over.set()
+        watcher.join(PATIENCE)
+        tokens = self.gateway.do("token", "list")["items"]
+        self.assertEqual(len(tokens), 1)
+        asked = [text for text in seen if "SSH_ASKPASS=" in text]
+        self.assertNotEqual(asked, [], "ssh was not seen at all")
+        api_token = json.loads((self.config / "tunnelcloud" / "logins.json").read_text())
+        for text in seen:
+            if f":{self.gateway.ssh_port}" in text or "askpass" in text or "tunnelcloud-" in text:
+                self.assertNotRegex(text, r"(?<![a-z2-7_./-])[a-z2-7]{26}(?![a-z2-7])")
+                self.assertNotIn(api_token["logins"][0]["token"], text)
+        process.process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.process.wait(PATIENCE), 143)
+        self.assertEqual(self.leftovers(), [])
+
+    def test_ctrl_c_ends_it_and_leaves_nothing(self):
+        self.sign_in()
+        process = self.start("connect", "db")
+        process.wait_for("Ctrl-C ends it")
+        process.process.send_signal(signal.SIGINT)
+        self.assertEqual(process._close(), 0)
+        self.assertEqual(self.leftovers(), [])
+
+    def test_what_fails_says_why(self):
+        self.sign_in()
+        self.gateway.do("tunnel", "create", "web", "--site", "paris", "--address", "127.0.0.1",
+                        "--port", "9", "--port", "8000-8002")  # fmt: skip
+        self.gateway.do("assign", "web", "--user", "alice", "--method", "key")
+        taken = self.target.port
+        for words, text in [
+            (("connect", "nothing"), "you have no tunnel 'nothing'"),
+            (("connect", "web", "--method", "token"), "opens with a key, not with a token"),
+            (("connect", "db", "--port", "1"), "port 1 is not published"),
+            (("connect", "db", "--local", f"127.0.0.1:{taken}"), "is in use"),
+            (("ssh-config", "nothing"), "you have no tunnel"),
+        ]:
+            done = self.run_line(*words)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn(text, done.stderr)
+        done = self.run_line("connect", "web", "--key-file", "/nonexistent", "--exec", "true")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("ssh could not open the tunnel", done.stderr)
+        self.assertEqual(self.run_line("connect", "db", "--local", "x").returncode, 2)
+
+    def test_another_pods_key_is_refused(self):
+        """The host keys are those that the API gives: nobody in between gets the token."""
+        self.sign_in()
+        other = Keys(self.directory, "other").public.read_text()
+        line = f"[127.0.0.1]:{self.gateway.ssh_port} {other}"
+        code = (
+            "import tunnelcloud.cli.client as c, tunnelcloud.cli as m;"
+            f"c.Api.text = lambda s, p: {line!r};"
+            "m.main()"
+        )
+        done = subprocess.run(
+            [PYTHON, "-c", code, "connect", "db", "--exec", "true"],
+            env={**ENVIRONMENT, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Host key verification failed", done.stderr)
+        (token,) = self.gateway.do("token", "list")["items"]
+        self.assertIsNone(token["used_at"])
+
+
+def ssh_processes():
+    """Give the arguments of every ssh there is."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words and words[0].endswith(b"/ssh"):
+            found.append(b" ".join(words).decode("utf-8", "replace"))
+    return found
+
+
+def watch(seen, over):
+    """Collect what anybody on the machine could see of processes, until told to stop."""
+    kept = set()
+    deadline = time.monotonic() + PATIENCE
+    own = str(os.getpid())
+    while not over.is_set() and time.monotonic() < deadline:
+        for entry in Path("/proc").glob("[0-9]*"):
+            if entry.name == own:
+                continue
+            for name in ("cmdline", "environ"):
+                try:
+                    kept.add((entry / name).read_bytes())
+                except OSError:
+                    continue
+    seen.extend(text.decode("utf-8", "replace").replace("\0", "\n") for text in kept)

@@ -1,0 +1,103 @@
+"""Command lines that wait: let in once, by who is signed in, in time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.material import MovingClock, make_world
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.store import api_tokens, audit, device_logins, users
+from tunnelcloud.store.device_logins import LIFETIME_SECONDS, MAX_OF_A_SOURCE, Standing
+
+CODE = "WDJB-MJHT"
+MONTH = timedelta(days=30)
+
+
+class DeviceLoginContract:
+    def setUp(self):
+        super().setUp()
+        self.clock = MovingClock()
+        self.store = self.open(self.clock)
+        self.world = self.store.write(make_world)
+        self.alice = self.world.alice.id
+
+    def begin(self, secret=b"secret", code=CODE, source_ip="192.0.2.1"):
+        return self.store.write(
+            device_logins.begin,
+            secret_hash=secret,
+            user_code=code,
+            client="laptop",
+            source_ip=source_ip,
+        )
+
+    def decide(self, user=None, allowed=True):
+        return self.store.write(device_logins.decide, CODE, user or self.alice, allowed=allowed)
+
+    def poll(self, secret=b"secret", token=b"token"):
+        self.clock.advance(5)
+        return self.store.write(device_logins.poll, secret, token, MONTH)
+
+    def test_it_is_let_in_once(self):
+        self.assertTrue(self.begin())
+        self.assertEqual(self.poll().standing, Standing.PENDING)
+        self.assertEqual(self.store.read(device_logins.find, CODE).client, "laptop")
+        self.assertTrue(self.decide())
+        self.assertIsNone(self.store.read(device_logins.find, CODE))
+        polled = self.poll()
+        self.assertEqual(polled.standing, Standing.ALLOWED)
+        self.assertEqual((polled.token.role, polled.token.user_id), (Role.USER, self.alice))
+        self.assertEqual(polled.token.expires_at, self.clock.moment + MONTH)
+        self.assertEqual(self.store.read(api_tokens.authenticate, b"token"), polled.token)
+        self.assertEqual(self.poll(token=b"other").standing, Standing.OVER)
+        (event,) = self.store.read(audit.list_page, event="device_login.allowed").items
+        self.assertEqual(event.event.data, {"client": "laptop", "from": "192.0.2.1"})
+
+    def test_the_first_decision_counts(self):
+        self.begin()
+        self.assertTrue(self.decide(allowed=False))
+        self.assertFalse(self.decide(self.world.bob.id))
+        self.assertEqual(self.poll().standing, Standing.DENIED)
+        self.assertEqual(self.poll().standing, Standing.OVER)
+        self.assertEqual(self.store.read(api_tokens.count), 0)
+
+    def test_it_ends_in_time(self):
+        self.begin()
+        self.clock.advance(LIFETIME_SECONDS)
+        self.assertIsNone(self.store.read(device_logins.find, CODE))
+        self.assertFalse(self.decide())
+        self.assertEqual(self.poll().standing, Standing.OVER)
+
+    def test_nobody_else_learns_of_it(self):
+        self.begin()
+        self.decide()
+        self.assertEqual(self.poll(b"guess").standing, Standing.OVER)
+        self.assertEqual(self.poll().standing, Standing.ALLOWED)
+
+    def test_who_was_blocked_meanwhile(self):
+        self.begin()
+        self.decide()
+        self.store.write(users.update, self.alice, {"blocked": True})
+        self.assertEqual(self.poll().standing, Standing.DENIED)
+
+    def test_who_asks_too_often_is_told(self):
+        self.begin()
+        self.poll()
+        soon = self.store.write(device_logins.poll, b"secret", b"token", MONTH)
+        self.assertEqual(soon.standing, Standing.TOO_SOON)
+
+    def test_one_source_has_only_so_many_waiting(self):
+        for number in range(MAX_OF_A_SOURCE):
+            self.assertTrue(self.begin(bytes([number]), f"code-{number}"))
+        self.assertFalse(self.begin(b"x", "code-x"))
+        self.assertTrue(self.begin(b"y", "code-y", "192.0.2.2"))
+        self.clock.advance(LIFETIME_SECONDS)
+        self.assertTrue(self.begin(b"x", "code-x"))
+
+
+class SQLiteDeviceLoginTests(DeviceLoginContract, SQLiteCase):
+    pass
+
+
+class PostgresDeviceLoginTests(DeviceLoginContract, PostgresCase):
+    pass

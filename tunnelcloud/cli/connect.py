@@ -1,0 +1,200 @@
+"""Opening a tunnel from a terminal, and writing what other programs open it with."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shlex
+import signal
+import subprocess
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from tunnelcloud.cli.access import METHODS
+from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.output import print_json, say
+from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+from tunnelcloud.cli.ssh_process import SshProcess
+from tunnelcloud.cli.ways import Tunnels, free_port, is_free
+from tunnelcloud.domain.commands import bracketed
+from tunnelcloud.domain.connecting.files import config_block
+from tunnelcloud.domain.connecting.way import Forward, Way
+from tunnelcloud.domain.entities import Method
+
+_KEY_FILE = click.option(
+    "--key-file", default="", help="The private key, if ssh is not to look for it by itself."
+)
+_ENDED_BY_SIGNAL = 128
+
+
+def local(text: str) -> tuple[str, int]:
+    """Read C{15432} or C{127.0.0.1:15432} or C{[::1]:15432}.
+
+    :raise click.BadParameter: with what is allowed.
+    """
+    match = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+):)?([0-9]{1,5})", text)
+    try:
+        address = str(ipaddress.ip_address((match[1] or "127.0.0.1").strip("[]"))) if match else ""
+    except ValueError:
+        address = ""
+    if match is None or not address or not 1 <= int(match[2]) <= 65535:
+        raise click.BadParameter(f"{text!r}: use 15432, 127.0.0.1:15432 or [::1]:15432")
+    return address, int(match[2])
+
+
+@click.command("connect")
+@click.argument("tunnel")
+@click.option("--local", "chosen", type=local, metavar="[ADDRESS:]PORT",
+              help="Where it is on this machine; the next free port, if not given.")  # fmt: skip
+@click.option("--port", type=click.IntRange(1, 65535), help="The target's port that --local and "
+              "--exec mean; the first one, if not given.")  # fmt: skip
+@click.option("--method", type=METHODS, help="A token, if not given and one opens it.")
+@_KEY_FILE
+@click.option("--exec", "command", metavar="COMMAND", help="Run this while the tunnel is open; "
+              "{host} and {port} stand for its local end.")  # fmt: skip
+@json_option
+@pass_connection
+def connect(
+    connection: Connection,
+    tunnel: str,
+    chosen: tuple[str, int] | None,
+    port: int | None,
+    method: str | None,
+    key_file: str,
+    command: str | None,
+    as_json: bool,
+) -> None:
+    """Open a tunnel with this machine's ssh, until Ctrl-C or until --exec's command ends.
+
+    The exit status is that of the command, or of ssh.
+    """
+    api = connection.open()
+    tunnels = Tunnels(api)
+    way = _place(tunnels, tunnel, chosen, port, method, key_file)
+    token = None
+    if way.method is Method.TOKEN:
+        made = api.send("POST", "me/tokens", {"tunnel_id": way.tunnel.id})
+        token = str(made["token"])
+    wanted = way.forwards[0] if port is None else _forward_of(way, port)
+    _end_on_signals()
+    ssh = SshProcess(way.arguments(), way.own_known_hosts, token)
+    try:
+        ssh.wait_until_ready()
+        _tell(way, as_json)
+        if command is None:
+            say("Ctrl-C ends it")
+            status = ssh.wait()
+        else:
+            status = _run(command, way.local_address, wanted.local)
+    except KeyboardInterrupt:
+        status = 0 if command is None else _ENDED_BY_SIGNAL + signal.SIGINT
+    finally:
+        ssh.end()
+    click.get_current_context().exit(status)
+
+
+def _tell(way: Way, as_json: bool) -> None:
+    """Say where the tunnel is on this machine."""
+    if as_json:
+        forwards = [
+            {"port": one.port, "local_address": way.local_address, "local_port": one.local}
+            for one in way.forwards
+        ]
+        print_json({"tunnel": way.tunnel.name, "forwards": forwards}, indent=None)
+        return
+    for one in way.forwards:
+        at = f"{bracketed(way.local_address)}:{one.local}"
+        say(f"{way.tunnel.name} port {one.port} is at {at}")
+
+
+def _place(
+    tunnels: Tunnels,
+    name: str,
+    chosen: tuple[str, int] | None,
+    port: int | None,
+    method: str | None,
+    key_file: str,
+) -> Way:
+    """Find a local port for each of the tunnel's: those chosen, else free ones."""
+    plain = tunnels.way(name, method=method, key_file=key_file)
+    address = plain.local_address if chosen is None else chosen[0]
+    meant = plain.forwards[0].port if port is None else _forward_of(plain, port).port
+    places: dict[int, int] = {}
+    if chosen is not None:
+        if not is_free(*chosen):
+            raise Failed(f"{bracketed(address)}:{chosen[1]} is in use: choose another --local")
+        places[meant] = chosen[1]
+    for forward in plain.forwards:
+        if forward.port not in places:
+            places[forward.port] = free_port(address, forward.local, set(places.values()))
+    return tunnels.way(
+        name, method=method, key_file=key_file, local_address=address, local_ports=places
+    )
+
+
+def _forward_of(way: Way, port: int) -> Forward:
+    for forward in way.forwards:
+        if forward.port == port:
+            return forward
+    published = ", ".join(str(forward.port) for forward in way.forwards)
+    raise Failed(f"{way.tunnel.name}: port {port} is not published ({published} is)")
+
+
+def _run(command: str, host: str, port: int) -> int:
+    """Run a command line of the user's; give its exit status as a shell would."""
+    line = command.replace("{host}", shlex.quote(host)).replace("{port}", str(port))
+    # It is the user's own shell command, typed for that.
+    process = subprocess.Popen(line, shell=True)  # noqa: S602
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:
+            # The command got it as well, and may have other plans with it.
+            continue
+        except SystemExit:
+            process.terminate()
+            raise
+    return status if status >= 0 else _ENDED_BY_SIGNAL - status
+
+
+def _end_on_signals() -> None:
+    def end(number: int, _: FrameType | None) -> NoReturn:
+        raise SystemExit(_ENDED_BY_SIGNAL + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+
+
+@click.command("ssh-config")
+@click.argument("tunnels", nargs=-1)
+@click.option("--method", type=METHODS, help="A token, if not given and one opens it.")
+@_KEY_FILE
+@click.option("--known-hosts", is_flag=True, help="The lines for ~/.ssh/known_hosts instead.")
+@json_option
+@pass_connection
+def ssh_config(
+    connection: Connection,
+    tunnels: tuple[str, ...],
+    method: str | None,
+    key_file: str,
+    known_hosts: bool,
+    as_json: bool,
+) -> None:
+    """Print blocks for ~/.ssh/config, of all your tunnels or of those named.
+
+    `ssh -N db.tunnel` then opens the tunnel db.
+    """
+    found = Tunnels(connection.open())
+    ways = [found.way(name, method=method, key_file=key_file) for name in tunnels or found.names]
+    blocks = [config_block(way) for way in ways]
+    lines = list(dict.fromkeys(line for way in ways for line in way.own_known_hosts))
+    if as_json:
+        print_json({"blocks": blocks, "known_hosts": lines})
+    else:
+        click.echo("\n".join(lines) if known_hosts else "\n\n".join(blocks))
+
+
+COMMANDS = (connect, ssh_config)

@@ -1,0 +1,77 @@
+"""Signing in from a terminal: a person lets it in at a browser, wherever that is."""
+
+from __future__ import annotations
+
+import socket
+
+import click
+
+from tunnelcloud import __version__
+from tunnelcloud.cli.client import Api, Failed
+from tunnelcloud.cli.crud import report_done
+from tunnelcloud.cli.logins import Login, forget_login, keep_login
+from tunnelcloud.cli.output import one_line, print_json, say
+from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+
+_LONGEST_INTERVAL = 30
+
+
+@click.command("login")
+@json_option
+@pass_connection
+def login(connection: Connection, as_json: bool) -> None:
+    """Sign in: it shows a code, which you type at the portal in any browser."""
+    api = connection.open_anonymously()
+    begun = api.send("POST", "device-logins", {"client": _client()})
+    say(f"Open {begun['verification_url']} in a browser, and type this code there:")
+    click.echo(f"\n    {one_line(begun['user_code'])}\n", err=True)
+    found = _wait(connection, api, begun["device_code"], begun["interval"], begun["expires_in"])
+    keep_login(Login(connection.address, str(found["token"]), str(found["user"])))
+    if as_json:
+        print_json({"url": connection.address, "user": found["user"]})
+    else:
+        click.echo(one_line(f"signed in to {connection.address} as {found['user']}"))
+
+
+def _wait(
+    connection: Connection, api: Api, device_code: str, interval: int, seconds: int
+) -> dict[str, object]:
+    waited = 0
+    while waited <= seconds:
+        connection.wait(interval)
+        waited += interval
+        found = api.send("POST", "device-logins/token", {"device_code": device_code})
+        if found["status"] == "allowed":
+            return found
+        if found["status"] == "denied":
+            raise Failed("you were kept out at the portal")
+        if found["status"] == "too_soon":
+            interval = min(interval + 5, _LONGEST_INTERVAL)
+        elif found["status"] != "pending":
+            break
+    raise Failed("nobody typed the code in time: run the command again")
+
+
+def _client() -> str:
+    return f"tunnelcloud {__version__} on {socket.gethostname()}"[:100]
+
+
+@click.command("logout")
+@json_option
+@pass_connection
+def logout(connection: Connection, as_json: bool) -> None:
+    """Sign out: the token that `login` got is worthless from then on."""
+    kept = connection.kept
+    if kept is None:
+        raise Failed(f"you are not signed in to {connection.address}")
+    try:
+        Api(kept.url, kept.token).send("DELETE", "me/api-token")
+    except Failed as error:
+        # A token that is over already is none to give back.
+        if "unknown or has expired" not in str(error):
+            raise
+    forget_login(kept.url)
+    report_done(f"signed out of {kept.url}", as_json)
+
+
+COMMANDS = (login, logout)

@@ -1,0 +1,73 @@
+"""Where the command line keeps what it is signed in with: one file, for its owner only.
+
+Knows files and JSON, and nothing of the API.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from tunnelcloud.cli.client import Failed
+
+
+@frozen
+class Login:
+    """A sign-in at one pod's address."""
+
+    url: str
+    token: str = field(repr=False)
+    user: str
+
+
+def logins_path() -> Path:
+    """Say where the file is (the XDG Base Directory Specification)."""
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(home) / "tunnelcloud" / "logins.json"
+
+
+def load_logins() -> list[Login]:
+    """Read all sign-ins, the latest first; nothing without a file.
+
+    :raise Failed: the file can't be used.
+    """
+    # What reads and writes it brings cryptography along, which --help need not pay for.
+    from tunnelcloud.pki.private_files import (
+        ExposedPrivateFile,
+        UnreadablePrivateFile,
+        read_private,
+    )
+
+    path = logins_path()
+    if not path.exists():
+        return []
+    try:
+        found: Any = json.loads(read_private(path))
+        return [Login(one["url"], one["token"], one["user"]) for one in found["logins"]]
+    except (ExposedPrivateFile, UnreadablePrivateFile) as error:
+        raise Failed(str(error)) from None
+    except (ValueError, KeyError, TypeError):
+        raise Failed(f"{path} can't be read: delete it, and sign in again") from None
+
+
+def keep_login(login: Login) -> None:
+    """Keep a sign-in; it is the one that counts from now on."""
+    _save([login, *(one for one in load_logins() if one.url != login.url)])
+
+
+def forget_login(url: str) -> None:
+    """Forget the sign-in at an address."""
+    _save([one for one in load_logins() if one.url != url])
+
+
+def _save(logins: list[Login]) -> None:
+    from tunnelcloud.pki.private_files import write_atomically
+
+    path = logins_path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = [{"url": one.url, "token": one.token, "user": one.user} for one in logins]
+    write_atomically(path, json.dumps({"logins": kept}, indent=1).encode())

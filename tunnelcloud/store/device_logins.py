@@ -1,0 +1,165 @@
+"""Command lines that wait for somebody to let them in (as RFC 8628 has it).
+
+The command line keeps a secret, of which the hash is here; the code is for people to compare, and
+is worth something only to who is signed in and says yes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from attrs import frozen
+from sqlalchemy import delete, func, insert, select, update
+
+from tunnelcloud.domain.entities import ApiToken, Role, User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store import api_tokens, users
+from tunnelcloud.store.schema import device_logins as table
+from tunnelcloud.store.transaction import Transaction
+
+MAX_OF_A_SOURCE = 20
+LIFETIME_SECONDS = 10 * 60
+INTERVAL_SECONDS = 3
+_IMPATIENT = timedelta(seconds=INTERVAL_SECONDS - 1)
+
+
+class Standing(Enum):
+    """How it stands with a command line that asks."""
+
+    PENDING = auto()
+    TOO_SOON = auto()
+    DENIED = auto()
+    OVER = auto()
+    ALLOWED = auto()
+
+
+@frozen
+class DeviceLogin:
+    """A command line that waits.
+
+    :ivar client: what it says it is.
+    """
+
+    user_code: str
+    client: str
+    source_ip: str
+    created_at: datetime
+
+
+@frozen
+class Polled:
+    """The answer to a command line that asks whether it is let in."""
+
+    standing: Standing
+    token: ApiToken | None = None
+    user: User | None = None
+
+
+def begin(
+    transaction: Transaction, *, secret_hash: bytes, user_code: str, client: str, source_ip: str
+) -> bool:
+    """Keep a command line that waits.
+
+    :return: False when too many of its source wait already.
+    """
+    now = transaction.now()
+    transaction.connection.execute(delete(table).where(table.c.expires_at <= now))
+    waiting = select(func.count()).where(table.c.source_ip == source_ip)
+    if transaction.connection.execute(waiting).scalar_one() >= MAX_OF_A_SOURCE:
+        return False
+    transaction.connection.execute(
+        insert(table),
+        {
+            "secret_hash": secret_hash,
+            "user_code": user_code,
+            "client": client,
+            "source_ip": source_ip,
+            "created_at": now,
+            "expires_at": now + timedelta(seconds=LIFETIME_SECONDS),
+            "denied": False,
+        },
+    )
+    return True
+
+
+def find(transaction: Transaction, user_code: str) -> DeviceLogin | None:
+    """Find a command line that nobody has decided about."""
+    row = transaction.connection.execute(
+        select(table.c.user_code, table.c.client, table.c.source_ip, table.c.created_at).where(
+            table.c.user_code == user_code,
+            table.c.expires_at > transaction.now(),
+            table.c.user_id.is_(None),
+        )
+    ).first()
+    return None if row is None else DeviceLogin(*row)
+
+
+def decide(transaction: Transaction, user_code: str, user_id: str, *, allowed: bool) -> bool:
+    """Let a command line in as a user, or keep it out; the first decision counts.
+
+    :return: False when it is over, or somebody decided before.
+    """
+    user = users.get(transaction, user_id)
+    decided = transaction.connection.execute(
+        update(table)
+        .where(
+            table.c.user_code == user_code,
+            table.c.expires_at > transaction.now(),
+            table.c.user_id.is_(None),
+        )
+        .values(user_id=user_id, denied=not allowed)
+        .returning(table.c.client, table.c.source_ip)
+    ).first()
+    if decided is None:
+        return False
+    client, source_ip = decided
+    transaction.audit(
+        AuditEvent(
+            f"device_login.{'allowed' if allowed else 'denied'}",
+            user_id=user.id,
+            user_name=user.name,
+            data={"client": client, "from": source_ip},
+        )
+    )
+    return True
+
+
+def poll(
+    transaction: Transaction, secret_hash: bytes, token_hash: bytes, lifetime: timedelta
+) -> Polled:
+    """Tell a command line how it stands; one that was let in gets its API token, once.
+
+    :param token_hash: of the new token, if there is to be one.
+    """
+    now = transaction.now()
+    row = transaction.connection.execute(
+        select(
+            table.c.client, table.c.expires_at, table.c.polled_at, table.c.user_id, table.c.denied
+        )
+        .where(table.c.secret_hash == secret_hash)
+        .with_for_update()
+    ).first()
+    if row is None or row.expires_at <= now:
+        return Polled(Standing.OVER)
+    if row.user_id is None:
+        soon = row.polled_at is not None and now - row.polled_at < _IMPATIENT
+        transaction.connection.execute(
+            update(table).where(table.c.secret_hash == secret_hash).values(polled_at=now)
+        )
+        return Polled(Standing.TOO_SOON if soon else Standing.PENDING)
+    taken = transaction.connection.execute(
+        delete(table).where(table.c.secret_hash == secret_hash)
+    ).rowcount
+    user = users.get(transaction, row.user_id)
+    if not taken or row.denied or user.blocked:
+        return Polled(Standing.DENIED)
+    token = api_tokens.create(
+        transaction,
+        title=row.client,
+        role=Role.USER,
+        secret_hash=token_hash,
+        user_id=user.id,
+        expires_at=now + lifetime,
+    )
+    return Polled(Standing.ALLOWED, token, user)

@@ -1,0 +1,40 @@
+"""Command lines that sign in, as the API takes and shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tunnelcloud.web.models.fields import Body, Instant, Shown, Text
+
+
+class NewDeviceLogin(Body):
+    """Asks to be let in."""
+
+    client: Annotated[Text, Field(min_length=1, max_length=100)]
+
+
+class DeviceLogin(Shown):
+    """What a command line keeps (the device code) and shows to its user (the rest)."""
+
+    device_code: str
+    user_code: str
+    verification_url: str
+    expires_in: int = Field(description="Seconds.")
+    interval: int = Field(description="Seconds to wait between two questions.")
+
+
+class DeviceTokenRequest(Body):
+    """Asks whether one was let in."""
+
+    device_code: Annotated[Text, Field(min_length=1, max_length=256)]
+
+
+class DeviceToken(Shown):
+    """How it stands; with C{allowed} there is a token, this once."""
+
+    status: str = Field(description="pending, too_soon, denied, over or allowed.")
+    token: str | None = None
+    expires_at: Instant | None = None
+    user: str | None = None

@@ -1,0 +1,98 @@
+"""Letting a command line in, by somebody who sees what asks and from where.
+
+The code is typed, never taken from the address: whoever sends a link can't have it filled in.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.domain.tokens import read_user_code
+from tunnelcloud.store import device_logins
+from tunnelcloud.store.transaction import Actor
+from tunnelcloud.web.portal.attempts import SignInAttempts, network_of
+from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import EVERYBODY
+
+_WRONG = "No command line waits with this code. Look at it again, or run the command again."
+
+
+def device_pages(context: ApiContext, attempts: SignInAttempts) -> list[Page]:
+    """Make the rows of the page table for letting command lines in."""
+    handlers = _Device(context, attempts)
+    return [
+        Page("GET", "/device", EVERYBODY, handlers.form),
+        Page("POST", "/device", EVERYBODY, handlers.look),
+        Page("POST", "/device/decide", EVERYBODY, handlers.decide),
+    ]
+
+
+@frozen
+class _Device:
+    context: ApiContext
+    attempts: SignInAttempts
+
+    async def form(self, visit: Visit) -> Reply:
+        return _form(visit)
+
+    async def look(self, visit: Visit) -> Reply:
+        """Show what waits with a code; nothing is decided by this."""
+        found = await self._find(visit)
+        if isinstance(found, Shown):
+            return found
+        elsewhere = network_of(found.source_ip) != network_of(visit.source_ip)
+        values: dict[str, Any] = {
+            "code": found.user_code,
+            "client": found.client,
+            "source_ip": found.source_ip,
+            "own_ip": visit.source_ip,
+            "elsewhere": elsewhere,
+            "created_at": found.created_at.isoformat(),
+        }
+        return Shown("device_confirm.html", values)
+
+    async def decide(self, visit: Visit) -> Reply:
+        found = await self._find(visit)
+        if isinstance(found, Shown):
+            return found
+        user = visit.who().user
+        allowed = visit.typed("answer") == "allow"
+        decided = await self.context.store.acting(Actor(user.name, user.id)).write(
+            device_logins.decide, found.user_code, user.id, allowed=allowed
+        )
+        if not decided:
+            return _form(visit, _WRONG)
+        if allowed:
+            note = "The command line is signed in as you. Go back to it"
+            return Moved("/account#command-lines", note=note)
+        return Moved("/account#command-lines", note="The command line was kept out")
+
+    async def _find(self, visit: Visit) -> device_logins.DeviceLogin | Shown:
+        """Find what waits with the typed code; guessing is slowed."""
+        guesser = f"device codes of {visit.who().user.name}"
+        wait = ceil(self.attempts.begin(guesser, visit.source_ip))
+        if wait:
+            return _form(visit, f"Too many attempts: try again in {wait} s.", wait)
+        code = read_user_code(visit.typed("code"))
+        found = None
+        if code is not None:
+            found = await self.context.store.read(device_logins.find, code)
+        if found is None:
+            return _form(visit, _WRONG)
+        self.attempts.succeeded(guesser, visit.source_ip)
+        return found
+
+
+def _form(visit: Visit, error: str = "", wait: int = 0) -> Shown:
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK
+    return Shown(
+        "device.html",
+        {"error": error, "typed": visit.typed("code")},
+        HTTPStatus.TOO_MANY_REQUESTS if wait else status,
+        {"Retry-After": str(wait)} if wait else {},
+    )

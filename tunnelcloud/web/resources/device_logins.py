@@ -1,0 +1,102 @@
+"""Command lines that sign in: they ask here, somebody in the portal lets them in (RFC 8628)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from http import HTTPStatus
+
+from attrs import frozen
+
+from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret, new_user_code
+from tunnelcloud.store import device_logins
+from tunnelcloud.store.device_logins import INTERVAL_SECONDS, LIFETIME_SECONDS, Standing
+from tunnelcloud.web.models.device_logins import (
+    DeviceLogin,
+    DeviceToken,
+    DeviceTokenRequest,
+    NewDeviceLogin,
+)
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import ANONYMOUS, Call, Route
+
+_TOKEN_LIFETIME = timedelta(days=30)
+_STATUS = {
+    Standing.PENDING: "pending",
+    Standing.TOO_SOON: "too_soon",
+    Standing.DENIED: "denied",
+    Standing.OVER: "over",
+    Standing.ALLOWED: "allowed",
+}
+
+
+def device_login_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for command lines that sign in."""
+    handlers = _DeviceLogins(context)
+    return [
+        Route(
+            "POST",
+            "/device-logins",
+            "begin_device_login",
+            "Ask to be let in; a person types the code at the address that is answered.",
+            ANONYMOUS,
+            handlers.begin,
+            body=NewDeviceLogin,
+            answer=DeviceLogin,
+            status=HTTPStatus.CREATED,
+        ),
+        Route(
+            "POST",
+            "/device-logins/token",
+            "poll_device_login",
+            "Ask whether one was let in; if so, the API token is answered, this once.",
+            ANONYMOUS,
+            handlers.poll,
+            body=DeviceTokenRequest,
+            answer=DeviceToken,
+        ),
+    ]
+
+
+@frozen
+class _DeviceLogins:
+    context: ApiContext
+
+    async def begin(self, call: Call) -> DeviceLogin:
+        secret = new_link_secret(self.context.random)
+        code = new_user_code(self.context.random)
+        begun = await self.context.store.write(
+            device_logins.begin,
+            secret_hash=hash_secret(secret),
+            user_code=code,
+            client=call.body_as(NewDeviceLogin).client,
+            source_ip=call.source_ip,
+        )
+        if not begun:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too many command lines wait at your address: finish those, or wait 10 minutes",
+                headers={"Retry-After": str(LIFETIME_SECONDS)},
+            )
+        return DeviceLogin(
+            device_code=secret,
+            user_code=code,
+            verification_url=f"{self.context.web_url}/device",
+            expires_in=LIFETIME_SECONDS,
+            interval=INTERVAL_SECONDS,
+        )
+
+    async def poll(self, call: Call) -> DeviceToken:
+        token = new_api_token(self.context.random)
+        secret_hash = hash_secret(call.body_as(DeviceTokenRequest).device_code)
+        polled = await self.context.store.write(
+            device_logins.poll, secret_hash, hash_secret(token), _TOKEN_LIFETIME
+        )
+        if polled.token is None or polled.user is None:
+            return DeviceToken(status=_STATUS[polled.standing])
+        return DeviceToken(
+            status=_STATUS[polled.standing],
+            token=token,
+            expires_at=polled.token.expires_at,
+            user=polled.user.name,
+        )
