@@ -323,6 +323,20 @@ class Pod:
 
 
 @frozen
+class Settings:
+    """What administrators set for all pods while these run.
+
+    :ivar audit_retention_days: how long events are kept; None for ever.
+    :ivar session_retention_days: how long past sessions and their channels are.
+    :ivar target_check_seconds: how often the way to each tunnel's target is tried; None is never.
+    """
+
+    audit_retention_days: int | None = None
+    session_retention_days: int | None = None
+    target_check_seconds: int | None = None
+
+
+@frozen
 class Grant:
     """One path by which a user reaches a tunnel: an assignment, by name or through a group."""
 

@@ -106,6 +106,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind(
             "group.member_removed", "A user was taken out of a group.", (*_CHANGE, "member_id")
         ),
+        EventKind("settings.changed", "Somebody changed what is set for all pods.", _CHANGE),
         EventKind("user.invited", "A one-time link to set a password was made.", _CHANGE),
         EventKind("user.password_set", "A user set a password.", ()),
         EventKind("user.second_factor_added", "A user confirmed a second factor.", ()),

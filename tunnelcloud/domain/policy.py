@@ -64,6 +64,26 @@ def could_open_any(view: UserView, method: Method, narrowed: Callable[[Tunnel], 
     )
 
 
+def token_paths(view: UserView, tunnel_id: str) -> list[Grant]:
+    """List the paths by which a one-time token opens a tunnel."""
+    return [
+        grant
+        for grant in view.grants
+        if grant.tunnel.id == tunnel_id and Method.TOKEN in grant.methods
+    ]
+
+
+def allowed_token_sessions(view: UserView, tunnel_id: str) -> int:
+    """Tell how many sessions one token for a tunnel may open; 0 where no token opens it."""
+    return max(
+        (
+            min((policy.max_token_sessions or 1 for policy in grant.policies), default=1)
+            for grant in token_paths(view, tunnel_id)
+        ),
+        default=0,
+    )
+
+
 def decide(view: UserView, ask: Ask) -> Decision:
     """Decide whether a user may open a destination now.
 

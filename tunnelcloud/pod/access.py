@@ -17,7 +17,7 @@ from zope.interface import Interface, implementer
 from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User, UserView
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.names import Login, named_by, parse_login
-from tunnelcloud.domain.policy import could_open_any
+from tunnelcloud.domain.policy import allowed_token_sessions, could_open_any
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod.sessions import LiveSessions
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
@@ -146,8 +146,13 @@ def _login_with_token(
         and _names(login, view.user)
         and _leads_somewhere(view, Method.TOKEN, login, found.tunnel_id)
     ):
+        allowed = 1 if found.tunnel_id is None else allowed_token_sessions(view, found.tunnel_id)
         spending = tokens.spend(
-            transaction, secret_hash, _login(attempt, pod_id), user_id=view.user.id
+            transaction,
+            secret_hash,
+            _login(attempt, pod_id),
+            user_id=view.user.id,
+            at_most=allowed,
         )
         if spending.session is not None:
             return spending.session

@@ -31,6 +31,7 @@ from tunnelcloud.pod.describe import describe
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
 from tunnelcloud.pod.foundation import Foundation, lay_foundation
+from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.listener import connector_listener
@@ -194,6 +195,7 @@ class PodService(Service):
             (self.enforcement.sweep, SWEEP_SECONDS),
             (self.attendant.review, REVIEW_SECONDS),
             (self.cluster.beat, BEAT_SECONDS),
+            (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
         ]:
             loop = LoopingCall(work)
             loop.clock = self._reactor

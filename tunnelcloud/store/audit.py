@@ -9,16 +9,12 @@ from typing import Any
 import attrs
 from sqlalchemy import ColumnElement, Select, delete, func, select
 
-from tunnelcloud.domain.entities import new_id
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.store.aggregate import equals
-from tunnelcloud.store.columns import to_milliseconds
+from tunnelcloud.store.columns import first_id
 from tunnelcloud.store.paging import DEFAULT_LIMIT, Filter, Page, contains, fetch_page
 from tunnelcloud.store.schema import audit as table
 from tunnelcloud.store.transaction import Transaction
-
-_LAST_MILLISECOND = 2**48 - 1
-"""What an id has room for; times before the epoch have none."""
 
 _COLUMNS = [table.c.id, table.c.at, *(table.c[one.name] for one in attrs.fields(AuditEvent))]
 
@@ -28,17 +24,12 @@ def _event(name: str) -> ColumnElement[bool]:
     return table.c.event.startswith(name) if name.endswith(".") else table.c.event == name
 
 
-def _first_id(moment: datetime) -> str:
-    """Give the id before any that was made at a time: ids are indexed, and sort by time."""
-    return new_id("event", min(max(to_milliseconds(moment), 0), _LAST_MILLISECOND), bytes)
-
-
 def _since(moment: datetime) -> ColumnElement[bool]:
-    return table.c.id >= _first_id(moment)
+    return table.c.id >= first_id("event", moment)
 
 
 def _until(moment: datetime) -> ColumnElement[bool]:
-    return table.c.id < _first_id(moment)
+    return table.c.id < first_id("event", moment)
 
 
 FILTERS: dict[str, Filter] = {
@@ -95,7 +86,7 @@ def count(transaction: Transaction, **filters: object) -> int:
     return int(transaction.connection.execute(query).scalar_one())
 
 
-def forget(transaction: Transaction, until: datetime, *, limit: int = 5000) -> int:
+def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> int:
     """Delete the oldest events before a time.
 
     :param limit: how many at most, since a long transaction would hold up the others.

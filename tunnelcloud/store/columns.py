@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-from tunnelcloud.domain.entities import Method, PortRange
+from tunnelcloud.domain.entities import Method, PortRange, new_id
 from tunnelcloud.domain.schedule import Window, parse_window
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,6 +32,15 @@ def to_milliseconds(moment: datetime) -> int:
 def from_milliseconds(milliseconds: int) -> datetime:
     """Give the time in UTC that is so many milliseconds after the epoch."""
     return EPOCH + milliseconds * _MILLISECOND
+
+
+_LAST_MILLISECOND = 2**48 - 1
+"""What an id has room for; times before the epoch have none."""
+
+
+def first_id(kind: str, moment: datetime) -> str:
+    """Give the id before any that was made at a time: ids are indexed, and sort by time."""
+    return new_id(kind, min(max(to_milliseconds(moment), 0), _LAST_MILLISECOND), bytes)
 
 
 class Timestamp(TypeDecorator[datetime]):

@@ -6,14 +6,16 @@ Tokens and keys start sessions in the transaction that verifies them (see their 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, insert, or_, select, update
 
 from tunnelcloud.domain.entities import Method, Session, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import channels
 from tunnelcloud.store.aggregate import Aggregate, before, equals, searches, since
+from tunnelcloud.store.columns import first_id
 from tunnelcloud.store.schema import channels as channels_table
 from tunnelcloud.store.schema import sessions as table
 from tunnelcloud.store.schema import tunnels
@@ -192,6 +194,22 @@ def end_all(transaction: Transaction, condition: ColumnElement[bool], reason: st
     query = select(table.c.id).where(table.c.ended_at.is_(None), condition)
     found = transaction.connection.execute(query).scalars().all()
     return sum(end(transaction, session_id, reason=reason) for session_id in found)
+
+
+def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> int:
+    """Delete the oldest sessions that ended before a time, with their channels.
+
+    :param limit: how many at most.
+    :return: how many there were; fewer than C{limit} means that all are gone.
+    """
+    # Who ended before it began before it: ids are indexed, and sort by that.
+    query = select(table.c.id).where(table.c.id < first_id("session", until))
+    query = query.where(table.c.ended_at < until).order_by(table.c.id).limit(limit)
+    old = transaction.connection.execute(query).scalars().all()
+    transaction.connection.execute(
+        delete(channels_table).where(channels_table.c.session_id.in_(old))
+    )
+    return transaction.connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
 
 
 def count_open(transaction: Transaction, user_id: str) -> int:

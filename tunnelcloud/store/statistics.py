@@ -11,9 +11,8 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import BigInteger, ColumnElement, Table, func, or_, select, type_coerce
 
-from tunnelcloud.domain.entities import new_id
 from tunnelcloud.store import schema
-from tunnelcloud.store.columns import to_milliseconds
+from tunnelcloud.store.columns import first_id, to_milliseconds
 from tunnelcloud.store.transaction import Transaction
 
 _HOUR = 3_600_000
@@ -71,7 +70,7 @@ def _spans(
 ) -> list[tuple[int, int, int]]:
     """Give what began in an hour and ended in another: both, and how much there was of it."""
     start, end = table.c[names[0]], table.c[names[1]]
-    first = new_id(kind, to_milliseconds(begin), bytes)
+    first = first_id(kind, begin)
     hours = _hour(start, begin), _hour(end, begin)
     query = select(*hours, total).where(or_(table.c.id >= first, end.is_(None))).group_by(*hours)
     return [
@@ -109,7 +108,7 @@ def _refused(transaction: Transaction, begin: datetime, count: int) -> tuple[int
     found = [0] * count
     one = schema.audit
     hour = _hour(one.c.at, begin)
-    first = new_id("event", to_milliseconds(begin), bytes)
+    first = first_id("event", begin)
     query = (
         select(hour, func.count())
         .where(one.c.event.in_(REFUSED_LOGINS), one.c.id >= first)

@@ -19,6 +19,8 @@ from tunnelcloud.store.sessions import Login, start
 from tunnelcloud.store.transaction import Transaction
 
 FURTHER_SESSIONS_WITHIN = timedelta(seconds=120)
+MAX_SESSIONS = 8
+"""More than one token may ever open."""
 
 
 class Outcome(enum.Enum):
@@ -135,6 +137,7 @@ def spend(
     *,
     user_id: str | None = None,
     tunnel_id: str | None = None,
+    at_most: int = MAX_SESSIONS,
 ) -> Spending:
     """Spend a token and begin a session, in this one transaction.
 
@@ -143,11 +146,13 @@ def spend(
 
     :param user_id: whose token it must be; another user's looks like none, and stays unspent.
     :param tunnel_id: what the session is narrowed to beside what the token says.
+    :param at_most: how many sessions policies let it open by now; the first one always counts.
     """
     now = transaction.now()
     first = and_(table.c.sessions_used == 0, table.c.expires_at > now)
     further = and_(
         table.c.sessions_used < table.c.sessions,
+        table.c.sessions_used < at_most,
         table.c.used_at > now - FURTHER_SESSIONS_WITHIN,
         table.c.used_from == login.source_ip,
     )
@@ -194,7 +199,7 @@ def _refusal(transaction: Transaction, theirs: list[ColumnElement[bool]]) -> Spe
     return Spending(Outcome.UNKNOWN)
 
 
-def forget(transaction: Transaction, until: datetime, *, limit: int = 5000) -> int:
+def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> int:
     """Delete tokens that ended before a time; the audit has what became of them.
 
     :param limit: how many at most.

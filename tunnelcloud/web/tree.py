@@ -28,6 +28,7 @@ from tunnelcloud.web.resources.documents import document_routes
 from tunnelcloud.web.resources.identity_providers import identity_provider_routes
 from tunnelcloud.web.resources.keys import key_routes
 from tunnelcloud.web.resources.objects import object_routes
+from tunnelcloud.web.resources.settings import setting_routes
 from tunnelcloud.web.resources.tokens import token_routes
 from tunnelcloud.web.routes import ANONYMOUS, Call, Route, RouteTable
 
@@ -65,6 +66,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             *activity_routes(context),
             *decision_routes(context),
             *document_routes(context),
+            *setting_routes(context),
         )
     )
     return described

@@ -309,3 +309,29 @@ class AssignmentChange(Change):
 
     methods: Methods = []
     policy_id: Id | None = None
+
+
+class Settings(Shown):
+    """What is set for all pods."""
+
+    audit_retention_days: int | None
+    session_retention_days: int | None
+    target_check_seconds: int | None
+
+
+_Days = Annotated[int, Field(ge=1, le=36_500), WHOLE]
+
+
+class SettingsChange(Change):
+    """Changes what is set for all pods; null is for ever, or never."""
+
+    audit_retention_days: _Days | None = Field(
+        default=None, description="How long events are kept; null for ever."
+    )
+    session_retention_days: _Days | None = Field(
+        default=None, description="How long past sessions and their channels are; null for ever."
+    )
+    target_check_seconds: Annotated[int, Field(ge=10, le=86_400), WHOLE] | None = Field(
+        default=None,
+        description="How often the way to each tunnel's target is tried; null for never.",
+    )

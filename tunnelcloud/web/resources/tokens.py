@@ -12,6 +12,7 @@ from attrs import frozen
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.commands import PublicAddress, ssh_command
 from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
+from tunnelcloud.domain.policy import allowed_token_sessions, token_paths
 from tunnelcloud.domain.tokens import hash_secret, new_token
 from tunnelcloud.store import access, tokens
 from tunnelcloud.store.errors import NotFound
@@ -127,7 +128,7 @@ def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:
         if body.sessions > 1:
             raise conflict("sessions", "more than one needs a token bound to a tunnel_id")
         return None
-    paths = _token_paths(view, body.tunnel_id)
+    paths = token_paths(view, body.tunnel_id)
     if not paths:
         raise conflict("tunnel_id", f"{view.user.name} has no such tunnel that opens with a token")
     allowed = allowed_token_sessions(view, body.tunnel_id)
@@ -135,25 +136,6 @@ def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:
         text = f"at most {allowed} here: a policy's max_token_sessions can allow more"
         raise conflict("sessions", text)
     return paths[0].tunnel
-
-
-def _token_paths(view: UserView, tunnel_id: str) -> list[Grant]:
-    return [
-        grant
-        for grant in view.grants
-        if grant.tunnel.id == tunnel_id and Method.TOKEN in grant.methods
-    ]
-
-
-def allowed_token_sessions(view: UserView, tunnel_id: str) -> int:
-    """Tell how many sessions one token for a tunnel may open; 0 where no token opens it."""
-    return max(
-        (
-            min((policy.max_token_sessions or 1 for policy in grant.policies), default=1)
-            for grant in _token_paths(view, tunnel_id)
-        ),
-        default=0,
-    )
 
 
 @frozen

@@ -12,6 +12,7 @@ from tunnelcloud.domain.connecting.quoting import QUOTING, Shell
 from tunnelcloud.domain.connecting.tools import TOOL_NAMES, tool_settings
 from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Tunnel, UserView
+from tunnelcloud.domain.policy import allowed_token_sessions
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import access, pins
 from tunnelcloud.store.transaction import Transaction
@@ -27,7 +28,7 @@ from tunnelcloud.web.portal.pages.standing import (
 from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.resources.tokens import allowed_token_sessions, tunnels_of
+from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY
 
 

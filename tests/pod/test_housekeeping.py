@@ -1,0 +1,102 @@
+"""What has had its time goes, a little at a time; the rest stays."""
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.material import events_of
+from tests.store.records import RecordCase
+from tests.web.support import QueuedReactor
+from tunnelcloud.pod.housekeeping import Housekeeping
+from tunnelcloud.store import channels, preferences, sessions, tokens, web_sessions
+from tunnelcloud.store.asynchronous import AsyncStore
+
+DAY = 86_400
+
+
+class HousekeepingContract(RecordCase):
+    def keep_house(self, batch=2):
+        reactor = QueuedReactor()
+        done = []
+        Housekeeping(AsyncStore(self.store, reactor), batch).run().addBoth(done.append)
+        while not done:
+            reactor.run_one()
+        self.assertEqual(done, [None])
+
+    def set(self, **changes):
+        return self.store.write(preferences.change_settings, changes)
+
+    def sign_in(self):
+        self.store.write(
+            web_sessions.create, user_id=self.world.alice.id, secret_hash=bytes(32),
+            lifetime_seconds=60, method="password", source_ip="192.0.2.1", user_agent="x",
+        )  # fmt: skip
+
+    def test_by_default_records_stay(self):
+        session = self.start()
+        self.open_channel(session)
+        self.store.write(sessions.end, session.id, reason="over")
+        before = self.store.read(events_of)
+        self.clock.advance(10_000 * DAY)
+        self.keep_house()
+        self.assertEqual(self.store.read(events_of), before)
+        self.assertEqual(self.store.read(sessions.count), 1)
+
+    def test_events_have_their_time(self):
+        self.set(audit_retention_days=30)
+        self.clock.advance(30 * DAY)
+        late = self.start()
+        self.keep_house()
+        self.assertGreater(len(self.store.read(events_of)), 5)
+        self.clock.advance(1)
+        self.keep_house()
+        self.assertEqual(self.store.read(events_of), ["login.succeeded"])
+        self.assertEqual(self.store.read(sessions.get, late.id), late)
+
+    def test_past_sessions_go_with_their_channels_and_open_ones_stay(self):
+        self.set(session_retention_days=7)
+        still_open = self.start()
+        past = [self.start() for _ in range(5)]
+        for session in [still_open, *past]:
+            self.open_channel(session)
+        for session in past:
+            self.store.write(sessions.end, session.id, reason="over")
+        self.clock.advance(6 * DAY)
+        recent = self.start()
+        self.store.write(sessions.end, recent.id, reason="over")
+        self.clock.advance(DAY + 1)
+        self.keep_house()
+        left = {one.id for one in self.store.read(sessions.list_page).items}
+        self.assertEqual(left, {still_open.id, recent.id})
+        self.assertEqual(self.store.read(channels.count), 1)
+
+    def test_tokens_and_sign_ins_that_are_over(self):
+        for secret in (b"1", b"2", b"3"):
+            self.store.write(
+                tokens.create, user_id=self.world.alice.id, secret_hash=secret, lifetime_seconds=600
+            )
+        self.sign_in()
+        self.clock.advance(7 * DAY)
+        self.keep_house()
+        self.assertEqual(self.store.read(tokens.count), 3)
+        self.assertEqual(self.store.read(web_sessions.list_page).items, ())
+        self.clock.advance(601)
+        self.keep_house()
+        self.assertEqual(self.store.read(tokens.count), 0)
+
+
+class SQLiteHousekeepingTests(HousekeepingContract, SQLiteCase):
+    pass
+
+
+class PostgresHousekeepingTests(HousekeepingContract, PostgresCase):
+    pass
+
+
+class AStoreThatFailsTests(SQLiteCase):
+    def test_it_is_tried_again_later(self):
+        store = self.open()
+        store.close()
+        reactor = QueuedReactor()
+        done = []
+        Housekeeping(AsyncStore(store, reactor)).run().addBoth(done.append)
+        while not done:
+            reactor.run_one()
+        self.assertEqual(done, [None])

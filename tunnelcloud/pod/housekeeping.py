@@ -1,0 +1,82 @@
+"""Forgets what has had its time: old events and sessions, tokens and sign-ins that are over.
+
+A little at a time, so that nobody waits for it; where several pods do it at once, each row is
+deleted by one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from tunnelcloud.store import audit, preferences, sessions, tokens, web_sessions
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.transaction import Transaction
+
+KEEP_HOUSE_SECONDS = 300.0
+BATCH = 500
+TOKENS_KEPT = timedelta(days=7)
+"""A token that is over can say for so long when it was used; the audit can for longer."""
+
+_log = Logger()
+
+_Forget = Callable[[Transaction], int]
+
+
+@frozen
+class Housekeeping:
+    """Forgets, in the background.
+
+    :ivar batch: how many rows go in one transaction.
+    """
+
+    store: AsyncStore
+    batch: int = BATCH
+
+    def run(self) -> Deferred[None]:
+        """Forget all that is due; fires when it is done, or the store can't be used."""
+        return Deferred.fromCoroutine(self._run())
+
+    async def _run(self) -> None:
+        for name, forget in (
+            ("events", self._events),
+            ("sessions", self._sessions),
+            ("one-time tokens", self._tokens),
+            ("sign-ins", web_sessions.forget_expired),
+        ):
+            try:
+                count = await self._all(forget)
+            except StoreUnavailable as error:
+                _log.warn("{name} that are due weren't forgotten: {why}", name=name, why=error)
+                return
+            if count:
+                _log.info("{count} {name} were forgotten", count=count, name=name)
+
+    async def _all(self, forget: _Forget) -> int:
+        forgotten = 0
+        while True:
+            count = await self.store.write(forget)
+            forgotten += count
+            if count < self.batch:
+                return forgotten
+
+    def _events(self, transaction: Transaction) -> int:
+        days = preferences.settings(transaction).audit_retention_days
+        if days is None:
+            return 0
+        return audit.forget(transaction, transaction.now() - timedelta(days=days), limit=self.batch)
+
+    def _sessions(self, transaction: Transaction) -> int:
+        days = preferences.settings(transaction).session_retention_days
+        if days is None:
+            return 0
+        until = transaction.now() - timedelta(days=days)
+        return sessions.forget(transaction, until, limit=self.batch)
+
+    def _tokens(self, transaction: Transaction) -> int:
+        return tokens.forget(transaction, transaction.now() - TOKENS_KEPT, limit=self.batch)
