@@ -18,7 +18,6 @@ import contextlib
 import gc
 import os
 import random
-import socket
 import struct
 import sys
 import time
@@ -35,6 +34,7 @@ from twisted.python.failure import Failure
 
 from tests.ssh.client import ALL_CIPHERS, Client, Keys
 from tests.ssh.fakes import USER_KEY, Pod
+from tests.ssh.socket_client import PatientClient
 from tunnelcloud.channels.messages import DirectTcpip, pack_string
 from tunnelcloud.ssh.algorithms import USER_KEY_TYPES
 
@@ -281,42 +281,6 @@ class InMemory:
             self.faults.append(failure.getTraceback() if failure else event["log_format"])
 
 
-class Attacker:
-    """The server's end of a L{Client}, as a real socket to another process."""
-
-    def __init__(self, port: int) -> None:
-        self.connection = socket.create_connection(("127.0.0.1", port), timeout=0.5)
-        self.disconnecting = False
-
-    def makeConnection(self, transport: object) -> None:
-        """Nothing to do: the socket is connected."""
-
-    def dataReceived(self, data: bytes) -> None:
-        """Send what the client says."""
-        try:
-            self.connection.sendall(data)
-        except OSError:
-            self.disconnecting = True
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Close."""
-        self.connection.close()
-
-    def value(self) -> bytes:
-        """Take what the front door says, waiting for it a little."""
-        try:
-            data = self.connection.recv(1 << 20)
-        except TimeoutError:
-            return b""
-        except OSError:
-            data = b""
-        self.disconnecting = self.disconnecting or not data
-        return data
-
-    def clear(self) -> None:
-        """Nothing to do: what was received is gone."""
-
-
 def attack(port: int, seed: int, seconds: float) -> None:
     """Attack a front door on loopback; print how many inputs were tried."""
     mutator = Mutator(random.Random(seed))
@@ -333,31 +297,6 @@ def attack(port: int, seed: int, seconds: float) -> None:
                 inputs += 1
         client.lose()
     sys.stdout.write(f"{inputs}\n")
-
-
-class PatientClient(Client):
-    """A client at a real socket, where what is expected may need more than one read."""
-
-    def __init__(self, port: int, keys: Keys | None = None) -> None:
-        super().__init__(keys=keys)
-        self.lose()
-        self.server = self.socket = Attacker(port)
-        self.lost = False
-
-    def expect_any(self) -> bytes:
-        """Wait for a message."""
-        for _ in range(6):
-            if self.received:
-                break
-            super()._collect()
-        assert self.received, "nothing came"
-        return self.received.pop(0)
-
-    def expect(self, number: int) -> bytes:
-        """Wait for a message of this number."""
-        payload = self.expect_any()
-        assert payload[0] == number, f"{payload!r} instead of message {number}"
-        return payload[1:]
 
 
 class Child(ProcessProtocol):

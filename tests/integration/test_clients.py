@@ -15,7 +15,8 @@ from twisted.trial.unittest import SkipTest
 
 from tests.integration.front_door import FrontDoorCase, Knocker, program
 from tests.ssh.fakes import HOST_KEY, RSA_HOST_KEY, TOKEN
-from tunnelcloud.ssh.algorithms import AES_GCM
+from tunnelcloud.ssh import transport
+from tunnelcloud.ssh.algorithms import AES_GCM, CIPHERS, MACS
 from tunnelcloud.ssh.limits import Limits
 
 PAYLOAD = os.urandom(2_000_000)
@@ -300,6 +301,16 @@ class AuditTests(FrontDoorCase):
 
     async def test_ssh_audit(self) -> None:
         """No failure, and no warning but that curve25519 isn't post-quantum."""
+        await self.audit()
+
+    async def test_what_steering_hides(self) -> None:
+        """ssh-audit has AES-GCM and would see nothing else: the rest of the list, too."""
+        self.patch(transport, "steer", lambda ours, client: ours)
+        lines = await self.audit()
+        for name in (*CIPHERS, *MACS):
+            self.assertTrue(any(name.decode() in line for line in lines), name)
+
+    async def audit(self) -> list[str]:
         python = Path(sys.executable)
         newest = python.with_name("ssh-audit")
         words = [newest if newest.exists() else program("ssh-audit"), "-n", "--skip-rate-test"]
@@ -311,3 +322,4 @@ class AuditTests(FrontDoorCase):
         for line in warnings:
             self.assertIn("post-quantum", line)
             self.assertIn("curve25519-sha256", line)
+        return lines

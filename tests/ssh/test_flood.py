@@ -117,6 +117,39 @@ class ConnectionFloodTests(SynchronousTestCase):
         self.assertEqual(pod.flood.counters()["dropped_source"], 1000 - 24)
         self.assertFalse(client.socket.disconnecting)
 
+    def test_abandoned_key_exchanges(self) -> None:
+        """Who makes the pod compute keys again and again, and goes, is shut out; others aren't."""
+        clock = Clock()
+        pod = Pod(clock)
+        for _ in range(31):
+            Client(pod, clock=clock, peer="192.0.2.1").identify().exchange_keys().lose()
+        refused = Client(pod, clock=clock, peer="192.0.2.1")
+        self.assertEqual(refused.socket.value(), b"Too many connections, try again later.\r\n")
+        Client(pod, clock=clock, peer="192.0.2.2").login()
+        clock.advance(1)
+        Client(pod, clock=clock, peer="192.0.2.1").secure()
+
+    def test_looking_is_no_offence(self) -> None:
+        """Connections that end before keys are computed cost nothing: health checks, probes."""
+        clock = Clock()
+        pod = Pod(clock)
+        for _ in range(100):
+            Client(pod, clock=clock).lose()
+            Client(pod, clock=clock).identify().lose()
+            Client(pod, clock=clock).identify().send_kexinit().lose()
+        self.assertEqual(pod.flood.counters()["offences"], 0)
+
+    def test_logins_are_no_offence(self) -> None:
+        """Neither is the end of a session."""
+        clock = Clock()
+        pod = Pod(clock)
+        for number in range(50):
+            pod.access.tokens[str(number)] = "alice"
+            client = Client(pod, clock=clock).secure().send_token(str(number))
+            client.expect(52)
+            client.lose()
+        self.assertEqual(pod.flood.counters()["offences"], 0)
+
     def test_refusal(self) -> None:
         """Who is refused reads why, and costs nothing afterwards."""
         clock = Clock()

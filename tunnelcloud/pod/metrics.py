@@ -35,7 +35,13 @@ class _PodCollector(Collector):
         connections = CounterMetricFamily(
             "tunnelcloud_ssh_connections", "SSH connections by outcome.", labels=["outcome"]
         )
-        for outcome, count in self._flood.counters().items():
+        counters = dict(self._flood.counters())
+        for name, text in [
+            ("starting", "SSH connections that haven't logged in."),
+            ("penalised", "Sources of SSH connections that have penalties."),
+        ]:
+            yield GaugeMetricFamily(f"tunnelcloud_ssh_{name}", text, value=counters.pop(name))
+        for outcome, count in counters.items():
             connections.add_metric([outcome], count)
         yield connections
 

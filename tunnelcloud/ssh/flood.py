@@ -26,7 +26,12 @@ from tunnelcloud.ssh.interfaces import IFloodControl
 REFUSED_LOGIN = 5.0
 BROKEN_PROTOCOL = 5.0
 LOGIN_TIMEOUT = 10.0
-"""What an offence costs, in seconds of penalty."""
+ABANDONED = 0.5
+"""What an offence costs, in seconds of penalty.
+
+The last is for who had the pod compute keys and went without a login.  It is small, since some
+clients connect anew for every key of an agent.
+"""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -177,4 +177,7 @@ class IFloodControl(Interface):
         """Penalise C{source}; what it has gathered decays with time."""
 
     def counters() -> "Mapping[str, int]":
-        """Count accepted and dropped connections by cause, and those now before login."""
+        """Count accepted and dropped connections by cause, and offences.
+
+        C{starting} and C{penalised} are those of now: connections before login, sources.
+        """

@@ -160,6 +160,8 @@ class FrontDoorTransport(Wire):
                 call.cancel()
         if self._counted:
             self._counted = False
+            if self.sessionID is not None:
+                self.factory.flood.offended(self.source, flood.ABANDONED)
             self.factory.flood.connection_lost(self.source)
 
     def broken(self, code: int, text: str) -> None:
