@@ -33,6 +33,9 @@ class Records:
             port=port,
             opened_at=NOW,
         )
+        return self._answer(record)
+
+    def _answer(self, record):
         if not self.slow:
             return succeed(record)
         answer = Deferred()
@@ -51,7 +54,7 @@ class Records:
 
     def channel_refused(self, session, tunnel, destination, port, reason):
         self.told.append(("refused", destination, port, reason))
-        return succeed(None)
+        return self._answer(None)
 
     def session_ended(self, session, reason, to_target, from_target):
         self.told.append(("session ended", reason, to_target, from_target))

@@ -1,4 +1,5 @@
 from attrs import evolve
+from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import grant, policy, tunnel, view
@@ -87,6 +88,29 @@ class RoutingTests(SynchronousTestCase):
         text = "db-prod: needs a one-time token, this session used a key"
         self.assertEqual(client.failure, (1, text))
         self.assertEqual(world.records.told, [("refused", "db-prod", 5432, text)])
+
+    def test_refused_only_when_that_is_recorded(self):
+        """So that nobody fills the store's queue faster than it writes: opens are limited."""
+        world = World(view(grant(tunnel("db-prod"), [Method.TOKEN])), "con_1")
+        world.records.slow = True
+        client = world.open("db-prod")
+        self.assertIsNone(client.failure)
+        world.records.release()
+        world.settle()
+        self.assertEqual(client.failure[0], 1)
+
+    def test_refused_though_that_can_not_be_recorded(self):
+        world = World(view(grant(tunnel("db-prod"), [Method.TOKEN])), "con_1")
+        world.records.channel_refused = lambda *arguments: fail(ZeroDivisionError())
+        self.assertEqual(world.open("db-prod").failure[0], 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_client_that_leaves_while_its_refusal_is_written(self):
+        world = World(view(grant(tunnel("db-prod"), [Method.TOKEN])), "con_1")
+        world.records.slow = True
+        world.open("db-prod")
+        world.client.lose()
+        world.records.release()
 
     def test_existing_and_made_up_destinations_read_the_same(self):
         theirs = World(view(grant(tunnel("other", "10.9.9.9"))), "con_1")

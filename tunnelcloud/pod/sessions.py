@@ -122,11 +122,14 @@ class LiveSession:
     ) -> None:
         decision = self.decide(view, host, port)
         if not decision.allowed:
-            channel.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, decision.reason)
-            refused = self._around.records.channel_refused(
+            # Only a client that waits for the record can't have more written than the store can.
+            recorded = self._around.records.channel_refused(
                 self.session, decision.tunnel, host, port, decision.reason
             )
-            refused.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
+            recorded.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
+            recorded.addCallback(
+                lambda _: channel.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, decision.reason)
+            )
             return
         if self._registry.full:
             channel.refuse(OPEN_RESOURCE_SHORTAGE, POD_FULL)
