@@ -19,7 +19,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import PATIENCE, Keys, Process
-from tests.integration.test_end_to_end import World
+from tests.integration.test_end_to_end import EchoWorld
 from tests.requirements import missing, require_executable, require_module
 
 SIZE = 1_000_000
@@ -27,7 +27,7 @@ PAYLOAD = os.urandom(SIZE)
 TOKEN_ONLY = "tcptunnel@guarded"
 
 
-class MatrixWorld(World):
+class MatrixWorld(EchoWorld):
     """A world with a token-only tunnel, an agent of eight keys, and homes to find a key in."""
 
     def __init__(self):
@@ -282,7 +282,8 @@ class LibraryCase(MatrixCase):
         ]  # fmt: skip
 
     def program(self):
-        return [self.python(), Path(__file__).with_name("library_clients.py"), self.library]
+        # -E: trial's workers put their own libraries in PYTHONPATH.
+        return [self.python(), "-E", Path(__file__).with_name("library_clients.py"), self.library]
 
     def move(self, command, environment):
         done = subprocess.run(
