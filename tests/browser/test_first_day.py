@@ -151,11 +151,15 @@ class FirstDayTests(BrowserCase):
         self.assertIn(b"db-prod: closed 2026-01-01 00:00 UTC", errors)
         self.chromium.visit("/admin/audit")
         self.page.get_by_label("Search").fill("refused")
+        # What doesn't match goes while one types, and the address says what is shown.
+        self.page.locator("tr", has_text="group.created").wait_for(state="detached")
+        self.page.wait_for_url("**q=refused**")
         row = self.page.locator("tr", has_text="channel.refused").first
         row.locator("summary").click()
         self.chromium.check("audit")
         row.get_by_role("link", name="Explain it").click()
         self.see("✕ Refused")
+        self.see("db-prod may be opened with a key")
         self.see("db-prod: closed 2026-01-01 00:00 UTC")
         self.chromium.check("explain")
 

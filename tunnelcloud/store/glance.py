@@ -149,3 +149,10 @@ def latest_events(transaction: Transaction, among: int = 1000) -> list[tuple[str
     query = select(latest.c.event, func.count()).group_by(latest.c.event)
     rows = [(row[0], row[1]) for row in transaction.connection.execute(query)]
     return sorted(rows, key=lambda row: (-row[1], row[0]))
+
+
+def methods_of(transaction: Transaction, session_ids: Collection[str]) -> dict[str, str]:
+    """Tell how some sessions signed in, by their ids."""
+    one = schema.sessions.c
+    query = select(one.id, one.method).where(one.id.in_(session_ids))
+    return {row[0]: str(row[1]) for row in transaction.connection.execute(query)}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 SPARK_WIDTH, SPARK_HEIGHT = 240, 40
-_WIDTH, _HEIGHT = 560, 120
+_WIDTH, _HEIGHT = 288, 96
 _STEPS = (1, 2, 5)
 
 

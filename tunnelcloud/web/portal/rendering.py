@@ -20,7 +20,13 @@ _TYPES = {
 }
 # Lines end and words join with these; in emoji and in Persian they are part of writing.
 _LAYOUT = "\n\t\u200c\u200d"
-_STEPS = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (float("inf"), 86_400, "d"))
+_STEPS = (
+    (60, 1, "s"),
+    (3600, 60, "min"),
+    (86_400, 3600, "h"),
+    (63_072_000, 86_400, "d"),
+    (float("inf"), 31_536_000, "y"),
+)
 
 
 @frozen

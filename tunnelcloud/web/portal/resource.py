@@ -71,9 +71,10 @@ class PortalResource(Resource):
         for name, value in _HEADERS.items():
             request.setHeader(name, value)
         cookies = Cookies(request, wants_secure(request, self._context.web_url))
-        answering = Deferred.fromCoroutine(self._answer(request, cookies))
+        known: list[Visit] = []
+        answering = Deferred.fromCoroutine(self._answer(request, cookies, known))
         answering.addTimeout(REQUEST_SECONDS, self._clock)
-        answering.addErrback(self._failed, request)
+        answering.addErrback(self._failed, request, cookies, known)
 
         def send(body: bytes) -> None:
             if not gone:
@@ -85,13 +86,22 @@ class PortalResource(Resource):
         answering.addErrback(lambda failure: self._log.failure("A page went lost", failure))
         return NOT_DONE_YET
 
-    async def _answer(self, request: Request, cookies: Cookies) -> bytes:
+    async def _answer(self, request: Request, cookies: Cookies, known: list[Visit]) -> bytes:
+        """Answer.
+
+        :param known: gets the visit as soon as it is known whose it is: a page that says what went
+            wrong then keeps their menu.
+        """
         path = request.path.decode("utf-8", "replace")
         method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
         if path.startswith("/static/") and method == "GET":
             return self._static(request, path.removeprefix("/static/"))
-        page, params = self._find(method, path)
         signed_in = await self._sign_ins.find(cookies.session())
+        if signed_in is not None:
+            address = request.uri.decode("ascii", "replace")
+            csrf = csrf_of(cookies.session())
+            known.append(Visit(address, "", csrf, signed_in=signed_in))
+        page, params = self._find(method, path)
         visit = _visit(request, cannot_work(request, self._context.web_url))
         if signed_in is None and not page.anonymous:
             if method == "GET":
@@ -171,14 +181,16 @@ class PortalResource(Resource):
             reply.template, {**common, **reply.values}, self._context.now()
         )
 
-    def _failed(self, failure: Failure, request: IRequest) -> bytes:
+    def _failed(
+        self, failure: Failure, request: IRequest, cookies: Cookies, known: Sequence[Visit]
+    ) -> bytes:
         problem = as_problem(failure)
         if problem is None:
             self._log.failure("The page {path!r} failed", failure, path=request.path)
             problem = Problem(
                 HTTPStatus.INTERNAL_SERVER_ERROR, "something is wrong in the pod; its log says what"
             )
-        visit = Visit("/", "", "")
+        visit = known[-1] if known else Visit("/", "", "")
         title = HTTPStatus(problem.status).phrase
         reply = Shown(
             "failed.html",
@@ -186,7 +198,7 @@ class PortalResource(Resource):
             problem.status,
             {name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"},
         )
-        return self._show(request, Cookies(request, secure=True), visit, reply)
+        return self._show(request, cookies, visit, reply)
 
 
 def _visit(request: Request, withheld: bool) -> Visit:

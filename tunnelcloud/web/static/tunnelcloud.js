@@ -139,6 +139,12 @@ const draw = () => {
   }
 };
 
+// On a phone the menus are strips: where one is comes into sight.
+for (const here of document.querySelectorAll("nav [aria-current]")) {
+  const strip = here.closest("nav");
+  strip.scrollLeft = here.offsetLeft - strip.offsetLeft - (strip.clientWidth - here.offsetWidth) / 2;
+}
+
 const prepare = () => { reveal(); nameTheme(); count(); draw(); };
 prepare();
 document.addEventListener("htmx:afterSettle", prepare);

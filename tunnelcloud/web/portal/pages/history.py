@@ -17,6 +17,7 @@ from tunnelcloud.web.routes import READERS
 
 FILTERS = ("q", "event", "actor", "user_name", "tunnel_name", "source_ip", "since", "until")
 _MOMENTS = ("since", "until")
+_REFUSED = frozenset({"channel.refused"})
 
 
 def history_pages(context: ApiContext, operations: Operations) -> list[Page]:
@@ -45,6 +46,7 @@ class _History:
             errors = faults(problem)
         kept = {name: value for name, value in given.items() if value}
         facets = await self.context.store.read(glance.latest_events)
+        refused = [one["session_id"] for one in page["items"] if one["event"] in _REFUSED]
         values = {
             "events": page["items"],
             "next_cursor": page["next_cursor"],
@@ -53,6 +55,7 @@ class _History:
             "kept": urlencode(kept),
             "texts": {name: kind.meaning for name, kind in CATALOGUE.items()},
             "facets": [(name, count, urlencode({**kept, "event": name})) for name, count in facets],
+            "ways": await self.context.store.read(glance.methods_of, refused),
             "narrowed": len(kept) - ("q" in kept),
         }
         return Shown("admin_audit.html", values)

@@ -14,6 +14,7 @@ import twisted
 from tunnelcloud import __version__
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import access
+from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, shown, typed
 from tunnelcloud.web.portal.operations import Operations, faults
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
@@ -21,6 +22,14 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
 
 _PODS_ARE_SEEN = timedelta(seconds=60)
+_FIELDS = (
+    Field("audit_retention_days", "Keep the audit for, in days", FieldKind.NUMBER,
+          "Empty: for ever", optional=True),
+    Field("session_retention_days", "Keep past sessions for, in days", FieldKind.NUMBER,
+          "Empty: for ever", optional=True),
+    Field("target_check_seconds", "Try the way to each target every so many seconds",
+          FieldKind.NUMBER, "Empty: never", optional=True),
+)  # fmt: skip
 _TOKEN_FIELDS = ("title", "role", "user", "expires_at")
 _DATE = 10
 
@@ -31,6 +40,7 @@ def settings_pages(context: ApiContext, operations: Operations) -> list[Page]:
     token = "/admin/settings/api-tokens"  # noqa: S105  (an address)
     return [
         Page("GET", "/admin/settings", READERS, handlers.settings),
+        Page("POST", "/admin/settings", ADMINS, handlers.change),
         Page("POST", token, ADMINS, handlers.make_token),
         Page("POST", f"{token}/{{api_token_id}}/revoke", ADMINS, handlers.revoke_token),
     ]
@@ -49,7 +59,16 @@ class _Settings:
         owners = [one["user_id"] for one in tokens if one["user_id"]]
         pods = await self.operations.every(visit, "/pods")
         lately = (self.context.now() - _PODS_ARE_SEEN).isoformat()
+        found = await self.operations(visit, "GET", "/settings")
+        faulty = next((one.name for one in _FIELDS if one.name in errors), "")
         values: dict[str, Any] = {
+            "fields": _FIELDS,
+            "given": {
+                one.name: typed(one, visit) if faulty else shown(one, found[one.name])
+                for one in _FIELDS
+            },
+            "wrong": faulty,
+            "version": visit.typed("version") if faulty else found["version"],
             "pods": [{**one, "seen": one["last_seen_at"] > lately} for one in pods],
             "authority": self.context.live.authority(),
             "tokens": tokens,
@@ -69,6 +88,14 @@ class _Settings:
         }
         status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
         return Shown("admin_settings.html", values, status)
+
+    async def change(self, visit: Visit) -> Reply:
+        body, version = body_of(_FIELDS, visit), visit.typed("version")
+        try:
+            await self.operations(visit, "PATCH", "/settings", body, version=version)
+        except Problem as problem:
+            return await self._settings(visit, faults(problem))
+        return Moved("/admin/settings", note="Saved.")
 
     async def make_token(self, visit: Visit) -> Reply:
         day = visit.typed("expires_at").strip()
