@@ -32,6 +32,30 @@ _AXE = ((THEMES[0], WIDTHS[0]), (THEMES[1], WIDTHS[-1]))
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
+class _Driver:
+    """Playwright, of which a process has one at most: started for the first browser, and stopped
+    with the last, since its loop is in the way of others while it runs."""
+
+    def __init__(self):
+        self._running = None
+        self._users = 0
+
+    def take(self):
+        if self._running is None:
+            self._running = require_module("playwright.sync_api").sync_playwright().start()
+        self._users += 1
+        return self._running
+
+    def give_back(self):
+        self._users -= 1
+        if not self._users:
+            running, self._running = self._running, None
+            running.stop()
+
+
+_driver = _Driver()
+
+
 class Chromium:
     """One browser with one window, of somebody who comes to a pod's pages.
 
@@ -41,13 +65,11 @@ class Chromium:
     def __init__(self, origin: str):
         executable = require_executable("chromium")
         self._axe = require_node_file("axe-core/axe.min.js").read_text()
-        playwright = require_module("playwright.sync_api")
         self.origin = origin
         self.faults = []
         self._screenshots = os.environ.get("TUNNELCLOUD_TESTS_SCREENSHOTS")
         self._profile = tempfile.mkdtemp(prefix="chromium")
-        self._driver = playwright.sync_playwright().start()
-        self.context = self._driver.chromium.launch_persistent_context(
+        self.context = _driver.take().chromium.launch_persistent_context(
             self._profile,
             executable_path=executable,
             args=list(_FLAGS),
@@ -79,7 +101,7 @@ class Chromium:
 
     def close(self):
         self.context.close()
-        self._driver.stop()
+        _driver.give_back()
         shutil.rmtree(self._profile, ignore_errors=True)
 
     def visit(self, path):
