@@ -24,6 +24,7 @@ PREFIXES = {
     "assignments": "asg",
     "sessions": "ses",
     "audit": "evt",
+    "host-keys": "hky",
 }
 JOIN = {"token": "tcj_x", "expires_at": NOW, "command": "twistd tunnelcloud connector --join tcj_x"}
 EXPLAINED = {

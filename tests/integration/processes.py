@@ -77,6 +77,13 @@ class Process:
         """Give the lines that nobody waited for, once the process is over."""
         return list(iter(self._lines.get, None))
 
+    def said(self):
+        """Give all lines that came so far."""
+        with contextlib.suppress(queue.Empty):
+            while (line := self._lines.get_nowait()) is not None:
+                self.output.append(line)
+        return self.output
+
     def kill(self):
         self.process.kill()
         self._close()
@@ -112,6 +119,7 @@ class Gateway:
         directory: Path,
         settings: str = "",
         exempt: str = '["127.0.0.0/8"]',
+        balancers: str = "[]",
         connectors: str = "",
         link_host: str = "127.0.0.1",
     ):
@@ -127,6 +135,7 @@ class Gateway:
             listen = ["tcp:{self.ssh_port}:interface=127.0.0.1"]
             public_address = "127.0.0.1:{self.ssh_port}"
             exempt_networks = {exempt}
+            proxy_protocol_from = {balancers}
             [connectors]
             listen = ["tcp:{self.link_port}:interface={link_host}"]
             public_address = "{link_host}:{self.link_port}"

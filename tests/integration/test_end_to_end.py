@@ -28,8 +28,8 @@ SHORT_TOKEN_SECONDS = 3
 class EchoWorld(World):
     """Has an echo server as tunnel `echo`, too."""
 
-    def __init__(self, settings=""):
-        super().__init__(settings)
+    def __init__(self, settings="", **gateway):
+        super().__init__(settings, **gateway)
         self.echo = EchoTarget()
         self.tunnel("echo", "127.0.0.1", self.echo.port)
 

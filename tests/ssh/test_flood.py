@@ -1,5 +1,6 @@
 """Who may start a connection when many want to."""
 
+from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -138,6 +139,16 @@ class ConnectionFloodTests(SynchronousTestCase):
             Client(pod, clock=clock).identify().lose()
             Client(pod, clock=clock).identify().send_kexinit().lose()
         self.assertEqual(pod.flood.counters()["offences"], 0)
+
+    def test_nothing_in_common(self) -> None:
+        """Clients with other algorithms, such as ssh-keyscan's, aren't shut out for trying."""
+        clock = Clock()
+        pod = Pod(clock)
+        for _ in range(10):
+            client = Client(pod, clock=clock).identify()
+            client.send_kexinit(evolve(client.keys.proposal(), host_keys=(b"ecdsa-sha2-nistp256",)))
+            self.assertTrue(client.socket.disconnecting)
+        Client(pod, clock=clock).login()
 
     def test_logins_are_no_offence(self) -> None:
         """Neither is the end of a session."""

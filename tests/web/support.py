@@ -70,7 +70,11 @@ class ToldPod:
         return Authority("ab" * 32, datetime.fromtimestamp(NOW + 86_400, UTC))
 
     def known_hosts_lines(self):
-        return ["[pod.example.com]:2222 ssh-ed25519 AAAA"]
+        return [
+            f"{host} {kind} AAAA"
+            for host in ("[pod.example.com]:2222", "[db.example.com]:2222")
+            for kind in ("ssh-ed25519", "ssh-rsa")
+        ]
 
     def host_key_fingerprints(self):
         return ["SHA256:abc"]

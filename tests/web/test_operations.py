@@ -1,6 +1,10 @@
+import base64
+import hashlib
+
 from prometheus_client import Counter
 
 from tests.web.support import ApiTestCase
+from tunnelcloud.domain.entities import Role
 
 
 class OperationsTests(ApiTestCase):
@@ -24,6 +28,20 @@ class OperationsTests(ApiTestCase):
         self.assertIn("opened_channels_total 3.0\n", text)
 
     def test_known_hosts(self):
+        status, text = self.get("/known_hosts")
+        self.assertEqual(status, 200)
+        self.assertEqual(text.splitlines()[0], "[pod.example.com]:2222 ssh-ed25519 AAAA")
+        self.assertEqual(len(text.splitlines()), 4)
+
+    def test_host_keys(self):
+        """Each key once, as ssh would show it, with the lines of every address."""
+        answer = self.ask("GET", "/api/v1/host-keys", role=Role.AUDITOR).json
+        self.assertIsNone(answer["next_cursor"])
+        ed25519, rsa = answer["items"]
+        self.assertEqual((ed25519["algorithm"], rsa["algorithm"]), ("ssh-ed25519", "ssh-rsa"))
+        digest = base64.b64encode(hashlib.sha256(bytes(3)).digest()).decode().rstrip("=")
+        self.assertEqual(ed25519["fingerprint"], f"SHA256:{digest}")
         self.assertEqual(
-            self.get("/known_hosts"), (200, "[pod.example.com]:2222 ssh-ed25519 AAAA\n")
+            rsa["known_hosts"],
+            ["[pod.example.com]:2222 ssh-rsa AAAA", "[db.example.com]:2222 ssh-rsa AAAA"],
         )

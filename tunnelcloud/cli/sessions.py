@@ -10,7 +10,15 @@ import click
 from tunnelcloud.cli.client import Api, Failed, Object, Unreachable, is_id
 from tunnelcloud.cli.crud import list_objects, report_done, show_object
 from tunnelcloud.cli.objects import Column
-from tunnelcloud.cli.output import one_line, print_json, say, shown, shown_bytes, shown_time
+from tunnelcloud.cli.output import (
+    one_line,
+    print_json,
+    print_table,
+    say,
+    shown,
+    shown_bytes,
+    shown_time,
+)
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection
 
 _POLL_SECONDS = 1.0
@@ -126,6 +134,38 @@ def list_pods(connection: Connection, as_json: bool) -> None:
     list_objects(connection.open(), "pods", _POD_COLUMNS, as_json)
 
 
+@click.group("host-key")
+def host_key() -> None:
+    """What the pods' SSH servers prove themselves with."""
+
+
+@host_key.command("list")
+@json_option
+@pass_connection
+def list_host_keys(connection: Connection, as_json: bool) -> None:
+    """List the host keys' fingerprints, to compare with what ssh shows."""
+    found = connection.open().get("host-keys")
+    if as_json:
+        print_json(found)
+        return
+    rows = ([key["algorithm"], key["fingerprint"]] for key in found["items"])
+    print_table(["algorithm", "fingerprint"], rows)
+
+
+@host_key.command("known-hosts")
+@json_option
+@pass_connection
+def list_known_hosts(connection: Connection, as_json: bool) -> None:
+    """Print lines for ~/.ssh/known_hosts, for every address that clients connect to."""
+    keys = connection.open().get("host-keys")["items"]
+    lines = [line for key in keys for line in key["known_hosts"]]
+    if as_json:
+        print_json(lines)
+    else:
+        for line in lines:
+            click.echo(one_line(line))
+
+
 @click.command("audit")
 @click.option("--event", help="Only this kind, such as login.refused.")
 @click.option("--user", metavar="USER", help="Only what was done to or for this user.")
@@ -217,4 +257,4 @@ def _print_event(item: Object, as_json: bool) -> None:
     click.echo(one_line("  ".join(word for word in words if word)))
 
 
-COMMANDS = (session, pod, audit)
+COMMANDS = (session, pod, host_key, audit)

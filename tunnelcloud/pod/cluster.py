@@ -49,6 +49,7 @@ class Cluster:
     def start(self, heard: Heard) -> None:
         """Begin to hear of changes; C{heard} is called in the reactor's thread."""
         self._feed.subscribe(heard)
+        self._feed.subscribe(self._heard)
         self._feed.start()
 
     def stop(self) -> Deferred[None]:
@@ -71,6 +72,10 @@ class Cluster:
         """Give the addresses at which connectors reach the pods, this one's first."""
         others = (read_pod_address(pod.connectors_address) for pod in self._pods)
         return tuple(dict.fromkeys([self._own_address, *others]))
+
+    def ssh_addresses(self) -> Sequence[PublicAddress]:
+        """Give the addresses at which SSH clients reach the pods."""
+        return tuple(read_pod_address(pod.ssh_address) for pod in self._pods)
 
     def external_addresses(self) -> Sequence[str]:
         """Give the host names of tunnels that clients connect to."""
@@ -110,13 +115,21 @@ class Cluster:
         """Tell whether a key still lets its user in."""
         return self._store.read(_key_is_good, key_id)
 
+    def _heard(self, change: Change | Resync) -> None:
+        """Look again at the names that clients connect to: a host key's lines have them."""
+        if isinstance(change, Resync) or change.kind == "tunnel":
+            self._store.read(tunnels.external_addresses).addCallbacks(self._named, self._missed)
+
+    def _named(self, external_addresses: list[str]) -> None:
+        self._external_addresses = tuple(external_addresses)
+
     def _met(self, found: tuple[list[Pod], list[str]]) -> None:
         self._pods = tuple(found[0])
-        self._external_addresses = tuple(found[1])
+        self._named(found[1])
 
     def _missed(self, failure: Failure) -> None:
         failure.trap(StoreUnavailable)
-        _log.warn("the heartbeat wasn't written: {why}", why=failure.getErrorMessage())
+        _log.warn("what pods share can't be looked up: {why}", why=failure.getErrorMessage())
 
 
 def _beat(transaction: Transaction, pod_id: str, draining: bool) -> tuple[list[Pod], list[str]]:

@@ -32,7 +32,8 @@ class LivePod:
     """Answers for one pod.
 
     :ivar request_end: asks whichever pod has it to end a session or a channel: kind, id, reason.
-    :ivar names: the names and addresses that clients connect to.
+    :ivar ssh_addresses: where clients reach the pods, beside C{ssh_public_address}.
+    :ivar names: the names and addresses of tunnels that clients connect to.
     """
 
     pod_id: str
@@ -44,6 +45,7 @@ class LivePod:
     links: Links
     doctor: Doctor
     request_end: Callable[[str, str, str], Deferred[bool]]
+    ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
 
     def live_sessions(self) -> Sequence[LiveSession]:
@@ -100,10 +102,12 @@ class LivePod:
 
     def known_hosts_lines(self) -> Sequence[str]:
         """Give the lines for C{known_hosts}, of every name clients connect to."""
-        names = dict.fromkeys([self.ssh_public_address.host, *self.names()])
+        own = self.ssh_public_address
+        external = (PublicAddress(name, own.port) for name in self.names())
+        addresses = dict.fromkeys([own, *self.ssh_addresses(), *external])
         return [
-            known_hosts_line(name, self.ssh_public_address.port, key.public_key)
-            for name in names
+            known_hosts_line(address.host, address.port, key.public_key)
+            for address in addresses
             for key in self.host_keys
         ]
 

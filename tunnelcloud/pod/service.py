@@ -146,6 +146,7 @@ class PodService(Service):
             links=self.links,
             doctor=self.doctor,
             request_end=self.cluster.request_end,
+            ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
         )
         self.link_listener = connector_listener(

@@ -29,8 +29,8 @@ LOGIN_TIMEOUT = 10.0
 ABANDONED = 0.5
 """What an offence costs, in seconds of penalty.
 
-The last is for who had the pod compute keys and went without a login.  It is small, since some
-clients connect anew for every key of an agent.
+The last is for who had the pod compute keys and went without a login, or shares no algorithm with
+it.  It is small: some clients connect anew for every key of an agent, ssh-keyscan for every type.
 """
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -167,7 +167,9 @@ class FrontDoorTransport(Wire):
     def broken(self, code: int, text: str) -> None:
         """Count it as an offence too, before the login."""
         if self._counted and self.phase is not Phase.OVER:
-            self.factory.flood.offended(self.source, flood.BROKEN_PROTOCOL)
+            failed = code == DISCONNECT_KEY_EXCHANGE_FAILED
+            weight = flood.ABANDONED if failed else flood.BROKEN_PROTOCOL
+            self.factory.flood.offended(self.source, weight)
         super().broken(code, text)
 
     # Deadlines: none of them is ever put off by what the client does.

@@ -25,6 +25,7 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.decisions import decision_routes
 from tunnelcloud.web.resources.device_logins import device_login_routes
 from tunnelcloud.web.resources.documents import document_routes
+from tunnelcloud.web.resources.host_keys import host_key_routes
 from tunnelcloud.web.resources.identity_providers import identity_provider_routes
 from tunnelcloud.web.resources.keys import key_routes
 from tunnelcloud.web.resources.objects import object_routes
@@ -64,6 +65,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             *identity_provider_routes(context),
             *device_login_routes(context),
             *activity_routes(context),
+            *host_key_routes(context),
             *decision_routes(context),
             *document_routes(context),
             *setting_routes(context),

@@ -238,6 +238,14 @@ class Pod(Shown):
     draining: bool
 
 
+class HostKey(Shown):
+    """An SSH host key: its fingerprint as C{ssh} shows it, and a line for every address."""
+
+    algorithm: str
+    fingerprint: str
+    known_hosts: list[str]
+
+
 class Event(Shown):
     """Something that happened; what C{data} holds depends on the event."""
 
