@@ -18,7 +18,7 @@ class BrowserCase(SynchronousTestCase):
         directory.mkdir()
         self.directory = directory
         self.gateway = Gateway(directory)
-        self.addCleanup(self.gateway.process.stop)
+        self.addCleanup(lambda: self.gateway.process.stop())
         self.chromium = Chromium(f"http://127.0.0.1:{self.gateway.web_port}")
         self.addCleanup(self.chromium.close)
         self.page = self.chromium.page

@@ -5,6 +5,7 @@ no fault that axe-core finds.  With C{TUNNELCLOUD_TESTS_SCREENSHOTS=DIRECTORY} i
 the pages that a test names are kept there as pictures.
 """
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -28,7 +29,8 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_AXE = ((THEMES[0], WIDTHS[0]), (THEMES[1], WIDTHS[-1]))
+_LOOKS = ((THEMES[0], WIDTHS[0]), (THEMES[1], WIDTHS[-1]))
+"""What is looked at when no pictures are asked for."""
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -115,14 +117,15 @@ class Chromium:
         :param name: what pictures of it are called; without, none are made.
         """
         self._no_faults()
-        for theme in THEMES:
+        pictures = self._screenshots is not None and name
+        for theme, width in itertools.product(THEMES, WIDTHS) if pictures else _LOOKS:
             self.page.emulate_media(color_scheme=theme)
-            for width in WIDTHS:
-                self.page.set_viewport_size({"width": width, "height": 800})
-                self._within(width)
-                self._picture(name, f"{width}-{theme}")
-                if (theme, width) in _AXE:
-                    self._accessible(f"{theme}, {width} px")
+            self.page.set_viewport_size({"width": width, "height": 800})
+            self._within(width)
+            if pictures:
+                self._picture(f"{name}-{width}-{theme}")
+            if (theme, width) in _LOOKS:
+                self._accessible(f"{theme}, {width} px")
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size({"width": 1280, "height": 800})
 
@@ -148,9 +151,7 @@ class Chromium:
         if texts:
             raise AssertionError(f"{self.page.url} ({theme}):\n" + "\n".join(texts))
 
-    def _picture(self, name, kind):
-        if self._screenshots is None or not name:
-            return
+    def _picture(self, name):
         directory = Path(self._screenshots)
         directory.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=directory / f"{name}-{kind}.png", full_page=True)
+        self.page.screenshot(path=directory / f"{name}.png", full_page=True)

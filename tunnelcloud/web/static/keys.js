@@ -4,7 +4,7 @@
   const off = () => { try { return localStorage.getItem("shortcuts") === "off"; } catch { return false; } };
   const typing = (node) => node.closest("input, select, textarea, [contenteditable]");
   const pages = () => [...document.querySelectorAll("a[data-key]")];
-  let going = 0;
+  let going = -Infinity;
 
   const list = () => {
     const table = document.createElement("dl");
@@ -41,7 +41,7 @@
     if (event.key === "?") { event.preventDefault(); list(); return; }
     if (off()) return;
     if (performance.now() - going < 1500) {
-      going = 0;
+      going = -Infinity;
       const page = pages().find((one) => one.dataset.key === event.key);
       if (page) { event.preventDefault(); page.click(); }
       return;

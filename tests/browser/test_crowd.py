@@ -1,0 +1,67 @@
+"""Pages with 10,000 rows behind them, and with names of HTML, escapes and bidi characters."""
+
+from tests.browser.case import BrowserCase
+from tests.browser.crowd import make_crowd
+from tunnelcloud.store.engine import open_store
+
+LISTS = ("tunnels", "sites", "connectors", "users", "groups", "policies", "sessions", "audit")
+
+
+class CrowdTests(BrowserCase):
+    def test_pages_stay_calm(self):
+        self.gateway.process.stop()
+        store = open_store("sqlite", self.gateway.state)
+        ids = store.write(make_crowd)
+        store.close()
+        self.gateway.start()
+        self.sign_in_first()
+        self.shot("/admin", "full-overview")
+        for name in LISTS:
+            self.shot(f"/admin/{name}", f"full-{name}")
+            self._only_text()
+        for name, object_id in ids.items():
+            self.shot(f"/admin/{name}/{object_id}", f"full-{name}-one")
+            self._only_text()
+        self._search()
+        self._keyboard()
+
+    def _only_text(self):
+        self.assertEqual(self.page.locator("img[src=x]").count(), 0)
+        text = self.page.locator("main").inner_text()
+        for invisible in ("\u202e", "\x1b"):
+            self.assertNotIn(invisible, text)
+
+    def _search(self):
+        """A list narrows while one types, without leaving the field."""
+        self.chromium.visit("/admin/users")
+        self.page.keyboard.press("/")
+        self.page.keyboard.type("user-0999")
+        self.page.locator("tbody tr").nth(9).wait_for()
+        self.page.locator("tbody tr").nth(10).wait_for(state="detached")
+        self.assertEqual(self.page.evaluate("document.activeElement.name"), "q")
+        self.page.wait_for_url("**q=user-0999**")
+        self.page.keyboard.type("no such")
+        self.see("Nothing here matches")
+
+    def _keyboard(self):
+        """One goes anywhere by keys; ? lists them, and they can be turned off."""
+        page = self.chromium.visit("/admin")
+        page.keyboard.press("g")
+        page.keyboard.press("p")
+        page.wait_for_url("**/admin/policies")
+        page.keyboard.press("n")
+        page.wait_for_url("**/admin/policies/new")
+        page = self.chromium.visit("/admin")
+        page.keyboard.press("Tab")
+        self.assertEqual(page.evaluate("document.activeElement.className"), "skip")
+        page.keyboard.press("?")
+        self.chromium.check("keyboard")
+        page.get_by_label("One-key shortcuts").uncheck()
+        page.keyboard.press("Escape")
+        page.keyboard.press("g")
+        page.keyboard.press("u")
+        self.assertTrue(page.url.endswith("/admin"))
+        switch = page.locator("[data-theme-switch]")
+        for theme in ("light", "dark", None):
+            switch.click()
+            self.assertEqual(page.evaluate("document.documentElement.dataset.theme ?? null"), theme)
