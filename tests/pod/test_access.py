@@ -8,14 +8,14 @@ from tests.web.support import QueuedReactor
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod.access import Access
 from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
-from tunnelcloud.store import assignments, policies, tokens
+from tunnelcloud.store import assignments, audit, policies, tokens
 from tunnelcloud.store.asynchronous import AsyncStore
 
 SECRET = "a" * 26
 
 
-class TokenSessionsTests(SQLiteCase, SynchronousTestCase):
-    """A token for several sessions: as many as its policy lets it open by now."""
+class LoginCase(SQLiteCase, SynchronousTestCase):
+    """Alice may open db; her token is for four sessions."""
 
     def setUp(self):
         super().setUp()
@@ -46,6 +46,10 @@ class TokenSessionsTests(SQLiteCase, SynchronousTestCase):
             self.reactor.run_one()
         return outcome[0]
 
+
+class TokenSessionsTests(LoginCase):
+    """A token for several sessions: as many as its policy lets it open by now."""
+
     def refused(self, **where):
         return str(self.log_in(**where).trap(LoginRefused) and self.log_in(**where).value)
 
@@ -72,3 +76,37 @@ class TokenSessionsTests(SQLiteCase, SynchronousTestCase):
         self.set_policy(None)
         self.assertIsInstance(self.log_in(), str)
         self.assertIn("was used", self.refused())
+
+
+class WhoseRefusalTests(LoginCase):
+    """Refusals are recorded for whom they concern, to be found on their page."""
+
+    def ask(self, judge, login, *credential):
+        attempt = LoginAttempt(login, "192.0.2.1", 50000, "PuTTY_0.78")
+        outcome = []
+        getattr(self.access, judge)(attempt, *credential).addBoth(outcome.append)
+        while not outcome:
+            self.reactor.run_one()
+        outcome[0].trap(LoginRefused)
+        return self.last()
+
+    def last(self):
+        event = self.store.read(audit.list_page, event="login.refused").items[-1].event
+        return event.user_id
+
+    def test_the_tokens_owner_though_the_login_names_nobody(self):
+        for _ in range(4):
+            self.log_in()
+        self.assertEqual(self.ask("login_with_token", b"tcptunnel@db", SECRET), self.world.alice.id)
+
+    def test_whom_the_login_names(self):
+        alice = self.world.alice.id
+        self.assertEqual(self.ask("login_with_token", b"alice@example.com", "b" * 26), alice)
+        self.assertEqual(self.ask("login_with_key", b"alice", b"a key of nobody's"), alice)
+        self.assertIsNone(self.ask("login_with_token", b"mallory", "b" * 26))
+        self.assertIsNone(self.ask("login_with_token", b"\xff\x00", "b" * 26))
+
+    def test_a_bad_signature(self):
+        self.access.login_failed(LoginAttempt(b"alice", "::1", 1, "x"), "key", "bad signature")
+        self.reactor.run_one()
+        self.assertEqual(self.last(), self.world.alice.id)

@@ -73,7 +73,12 @@ class Access:
 
     def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:
         """Record a login that the front door itself refused."""
-        written = self._store.write(_record_refusal, attempt, self._pod_id, Method(method), reason)
+
+        def work(transaction: Transaction) -> None:
+            named = _named(transaction, attempt)
+            _record_refusal(transaction, attempt, self._pod_id, Method(method), reason, named)
+
+        written = self._store.write(work)
         written.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
 
     def _pronounce(self, verdict: _Verdict) -> str:
@@ -125,7 +130,7 @@ def _login_with_key(
         if session is not None:
             return session
     reason = "the key opens nothing for this login"
-    _record_refusal(transaction, attempt, pod_id, Method.KEY, reason)
+    _record_refusal(transaction, attempt, pod_id, Method.KEY, reason, _named(transaction, attempt))
     return _Refusal("", reason)
 
 
@@ -136,7 +141,7 @@ def _login_with_token(
     secret_hash = hash_secret(token)
     login = parse_login(attempt.login_name)
     found = tokens.find_by_secret(transaction, secret_hash)
-    named = access.find_login(transaction, (login and login.user) or "")
+    named = _named(transaction, attempt)
     user_id = found.user_id if found is not None else named.id if named is not None else None
     view = access.load_view(transaction, user_id) if user_id is not None else None
     if (
@@ -157,7 +162,8 @@ def _login_with_token(
         if spending.session is not None:
             return spending.session
         refusal = _spent(spending)
-    _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason)
+    user = None if view is None else view.user
+    _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, user)
     return refusal
 
 
@@ -187,6 +193,12 @@ def _leads_somewhere(view: UserView, method: Method, login: Login, tunnel_id: st
     return could_open_any(view, method, in_scope)
 
 
+def _named(transaction: Transaction, attempt: LoginAttempt) -> User | None:
+    """Find the user whom a login names, whether or not it is them."""
+    login = parse_login(attempt.login_name)
+    return access.find_login(transaction, (login and login.user) or "")
+
+
 def _login(attempt: LoginAttempt, pod_id: str) -> sessions.Login:
     return sessions.Login(
         login_name=_text(attempt.login_name),
@@ -205,11 +217,22 @@ def _text(login_name: bytes) -> str:
 
 
 def _record_refusal(
-    transaction: Transaction, attempt: LoginAttempt, pod_id: str, method: Method, reason: str
+    transaction: Transaction,
+    attempt: LoginAttempt,
+    pod_id: str,
+    method: Method,
+    reason: str,
+    user: User | None,
 ) -> None:
+    """Record a refusal.
+
+    :param user: who reads of it among their own: whose credential it was, or whom the login names.
+    """
     transaction.audit(
         AuditEvent(
             "login.refused",
+            user_id=None if user is None else user.id,
+            user_name=None if user is None else user.name,
             source_ip=attempt.source,
             pod_id=pod_id,
             data={

@@ -5,7 +5,7 @@ Tokens and keys start sessions in the transaction that verifies them (see their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from attrs import frozen
@@ -210,6 +210,12 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
         delete(channels_table).where(channels_table.c.session_id.in_(old))
     )
     return transaction.connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
+
+
+def client_versions(transaction: Transaction, ids: Iterable[str]) -> dict[str, str]:
+    """Give the client's version of sessions by their ids."""
+    query = select(table.c.id, table.c.client_version).where(table.c.id.in_(set(ids)))
+    return {row.id: row.client_version for row in transaction.connection.execute(query)}
 
 
 def count_open(transaction: Transaction, user_id: str) -> int:

@@ -7,6 +7,7 @@ from tests.web.support import KEY
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import audit, keys, pods, sessions
+from tunnelcloud.web.portal.pages.own_sessions import duration
 
 CANARY = "<b>&\u202e"
 SHOWN = "&lt;b&gt;&amp;[U+202E]"
@@ -107,3 +108,42 @@ class SessionsTests(PortalTestCase):
         self.assertIn(f"{SHOWN} user", page)
         self.assertNotIn(f"{SHOWN} auditor", page)
         self.assertIn("db:1", page)
+
+    def test_what_would_help_and_which_client_it_was(self):
+        session = self.start(Role.USER)
+        user = self.people[Role.USER]
+        for event, where, data in [
+            (
+                "channel.refused",
+                {"session_id": session.id},
+                {"destination": "db", "port": 1, "reason": "db: port 1 is not published (2 is)"},
+            ),
+            (
+                "login.refused",
+                {},
+                {
+                    "login_name": "tcptunnel@db",
+                    "method": "token",
+                    "client_version": "PuTTY_0.78",
+                    "reason": "this one-time token was used at 12:00",
+                },
+            ),
+        ]:
+            one = AuditEvent(event, user_id=user.id, user_name=user.name, data=data, **where)
+            self.store.write(audit.record, one)
+        page = self.browser.get("/sessions").body.decode()
+        refused = page.partition('aria-label="Refused"')[2].partition("</table>")[0]
+        self.assertIn("Login as tcptunnel@db with a one-time token", refused)
+        self.assertIn("PuTTY_0.78", refused)
+        self.assertIn("Get a new one", refused)
+        self.assertIn(f'<span class="hint">{SHOWN}</span>', refused)
+        self.assertIn("Use one of the ports", refused)
+
+    def test_how_long(self):
+        for ended, text in [
+            ("2026-03-02T09:00:59+00:00", "59 s"),
+            ("2026-03-02T09:01:00+00:00", "1 min"),
+            ("2026-03-03T10:05:00+00:00", "25 h 5 min"),
+            ("2026-03-02T08:00:00+00:00", "0 s"),
+        ]:
+            self.assertEqual(duration("2026-03-02T09:00:00+00:00", ended), text)

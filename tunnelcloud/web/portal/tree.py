@@ -16,7 +16,8 @@ from tunnelcloud.web.portal.pages.history import history_pages
 from tunnelcloud.web.portal.pages.invitations import invitation_pages
 from tunnelcloud.web.portal.pages.objects import object_handlers, object_pages
 from tunnelcloud.web.portal.pages.overview import overview_pages
-from tunnelcloud.web.portal.pages.own import own_pages
+from tunnelcloud.web.portal.pages.own_keys import key_pages
+from tunnelcloud.web.portal.pages.own_sessions import own_session_pages
 from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.people import suggestion_pages
 from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
@@ -51,7 +52,8 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
         *application_pages(context),
         *panel_pages(context, operations),
         *provider_pages(context, client),
-        *own_pages(context, operations),
+        *key_pages(context, operations),
+        *own_session_pages(context, operations),
         *device_pages(context, attempts),
         *account_pages(context, operations, passwords, attempts),
         *overview_pages(context),

@@ -1,0 +1,40 @@
+"""What would help somebody who was refused: the next step for each reason there is.
+
+The reasons are those of L{tunnelcloud.domain.policy}, L{tunnelcloud.domain.dialing} and of logins;
+tools that show none of them send their users to the page that shows this.
+"""
+
+from __future__ import annotations
+
+_ADVICE = (
+    ("was used at", "Get a new one: each opens one session. Tools that connect often need a key."),
+    ("token expired", "Get a new one-time token, and use it within its minutes."),
+    ("token was revoked", "Get a new one-time token."),
+    ("no such token", "Copy the whole token, and check the user name in the tool."),
+    ("key opens nothing", "Ask for the key to be allowed, or use a one-time token."),
+    ("bad signature", "The private key isn't that of the public key: choose its file anew."),
+    ("is not published", "Use one of the ports that the application's page shows."),
+    ("needs a one-time token", "Choose password in the tool, no key, and paste a one-time token."),
+    ("needs a key", "Choose a key in the tool, and add it on the Keys page if it isn't there."),
+    ("no tunnel of yours", "Take the remote host and port, not the local ones, from its page."),
+    ("more than one tunnel", "Use the tunnel's name as the remote host."),
+    ("no connector is attached", "The site is offline: whoever runs its connector can start it."),
+    ("is disabled", "An administrator has switched it off, and can switch it on."),
+    ("is blocked", "An administrator can unblock your account."),
+    (": opens ", "Try again then."),
+    (": closed ", "An administrator can extend it."),
+    ("not open to connections from", "Connect from one of the networks that it is open to."),
+    ("sessions are open", "End one of your sessions, above."),
+    ("connections are open", "Close some of the tool's connections, or end a session, above."),
+    (": refused", "Nothing listens there: whoever runs the server can see whether it is up."),
+    (": timed out", "The server doesn't answer the connector: a firewall may be between them."),
+    (": unreachable", "The connector has no route to the server."),
+    (": no such name", "The target's name isn't known in its site: an administrator can mend it."),
+    (": name look-up failed", "The site's name server doesn't answer: try again in a while."),
+    ("allow and deny lists", "The site's own rules forbid it: whoever runs its connector can say."),
+)  # fmt: skip
+
+
+def advice_for(reason: str) -> str:
+    """Say what would help; empty when nothing is known that would."""
+    return next((text for part, text in _ADVICE if part in reason), "")
