@@ -46,7 +46,7 @@ class _Kept:
     metadata: Metadata
     at: float
     keys: KeySet | None = None
-    keys_at: float = float("-inf")
+    keys_again_at: float = float("-inf")
 
 
 def is_usable_address(address: object, issuer: str) -> bool:
@@ -94,13 +94,14 @@ class Directory:
         """Give the keys that a provider signs with.
 
         :param without: the id of a key that those kept don't have: they are read again, but not
-            sooner than so long after the last time, whatever anybody sends us.
+            sooner than so long after the last time that was so, whatever anybody sends us.
         """
         kept = await self._about(issuer)
-        rotated = without is not None and self._now() - kept.keys_at >= _KEYS_NOT_SOONER
-        if kept.keys is None or rotated:
+        if without is not None and self._now() - kept.keys_again_at >= _KEYS_NOT_SOONER:
+            kept.keys_again_at = self._now()
+            kept.keys = None
+        if kept.keys is None:
             kept.keys = await self._read_keys(kept.metadata)
-            kept.keys_at = self._now()
         return kept.keys
 
     async def _about(self, issuer: str) -> _Kept:

@@ -270,6 +270,21 @@ class _Account:
         return Moved("/account#command-lines", note="The command line is signed out")
 
 
+_BROWSERS = ("Firefox", "Edg", "OPR", "Chrome", "Safari")
+_SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Mac OS X", "CrOS", "Linux")
+_SAID = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS", "CrOS": "ChromeOS"}
+
+
+def _browser(user_agent: str) -> str:
+    """Name a browser and its system by what it says of itself, if it is one that is known."""
+    known = [
+        next((name for name in names if name in user_agent), "") for names in (_BROWSERS, _SYSTEMS)
+    ]
+    if not all(known):
+        return user_agent
+    return " on ".join(_SAID.get(name, name) for name in known)
+
+
 def _shown(session: web_sessions.WebSession, current: str) -> dict[str, Any]:
     return {
         "id": session.id,
@@ -277,6 +292,7 @@ def _shown(session: web_sessions.WebSession, current: str) -> dict[str, Any]:
         "method": session.method,
         "source_ip": session.source_ip,
         "user_agent": session.user_agent,
+        "browser": _browser(session.user_agent),
         "created_at": session.created_at.isoformat(),
         "last_seen_at": session.last_seen_at.isoformat(),
     }

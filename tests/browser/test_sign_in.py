@@ -1,0 +1,215 @@
+"""Signing in at a real browser: with a second factor, and through a real OpenID provider."""
+
+import base64
+import time
+from pathlib import Path
+
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+
+from tests.browser.case import PASSWORD, BrowserCase
+from tests.integration.processes import Process, free_port
+from tests.requirements import require_executable, require_node_file
+
+
+class SignInCase(BrowserCase):
+    def open_account(self):
+        self.chromium.visit("/account")
+
+    def code(self, secret, steps=0):
+        totp = TOTP(base64.b32decode(secret.replace(" ", "")), 6, SHA1(), 30)
+        return totp.generate(time.time() + 30 * steps).decode()
+
+    def enrol(self):
+        """Add a second factor as a person does; give its secret and the recovery codes."""
+        self.open_account()
+        self.page.get_by_label("Your password", exact=True).fill(PASSWORD)
+        self.press("Add a second factor")
+        self.page.get_by_text("It can't scan?").click()
+        secret = self.page.locator("#secret").inner_text()
+        self.chromium.check("second-factor")
+        # The code of the step before: the one of now is still to be used.
+        self.page.locator("input[name=code]").last.fill(self.code(secret, -1))
+        self.press("Confirm")
+        codes = self.page.locator("#codes").inner_text().split()
+        self.chromium.check("recovery-codes")
+        return secret, codes
+
+    def type_password(self):
+        self.chromium.visit("/sign-in")
+        self.page.get_by_label("Name or e-mail").fill("root")
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.press("Sign in")
+        self.page.wait_for_url("**/sign-in/code")
+
+
+class SecondFactorTests(SignInCase):
+    def test_password_and_code(self):
+        self.shot("/sign-in", "sign-in")
+        self.sign_in_first()
+        self.shot("/account", "account")
+        secret, codes = self.enrol()
+        self.follow("I have kept them")
+        self.see("On.")
+        self.chromium.check("account-second-factor")
+        self.press("Sign out")
+        self.type_password()
+        self.chromium.check("code")
+        self.page.locator("input[name=code]").last.fill("000000")
+        self.press("Sign in")
+        self.see("The code is wrong")
+        self.chromium.check("code-wrong")
+        used = self.code(secret)
+        self.page.locator("input[name=code]").last.fill(used)
+        self.press("Sign in")
+        self.page.wait_for_url(self.chromium.origin + "/")
+        # The same code once more, and then a recovery code.
+        self.press("Sign out")
+        self.type_password()
+        self.page.locator("input[name=code]").last.fill(used)
+        self.press("Sign in")
+        self.see("was used before")
+        self.page.locator("input[name=code]").last.fill(codes[0])
+        self.press("Sign in")
+        self.page.wait_for_url(self.chromium.origin + "/")
+        self.open_account()
+        self.see("You have 9 recovery codes left")
+
+    def test_by_keyboard_alone(self):
+        self.sign_in_first()
+        secret, _ = self.enrol()
+        self.follow("I have kept them")
+        self.press("Sign out")
+        keyboard = self.page.keyboard
+        self.page.wait_for_url("**/sign-in")
+        # The cursor is where typing begins, and Enter sends the form.
+        keyboard.type("root")
+        keyboard.press("Tab")
+        keyboard.type(PASSWORD)
+        keyboard.press("Enter")
+        self.page.wait_for_url("**/sign-in/code")
+        keyboard.type(self.code(secret))
+        keyboard.press("Enter")
+        self.page.wait_for_url(self.chromium.origin + "/")
+
+    def test_without_scripts(self):
+        self.sign_in_first()
+        secret, _ = self.enrol()
+        page = self.chromium.page
+        page.route("**/*.js*", lambda route: route.abort())
+        self.chromium.visit("/account")
+        self.press("Sign out")
+        self.type_password()
+        page.locator("input[name=code]").last.fill(self.code(secret))
+        self.press("Sign in")
+        page.wait_for_url(self.chromium.origin + "/")
+        self.open_account()
+        self.see("Where you are signed in")
+
+    def test_a_command_line(self):
+        self.sign_in_first()
+        body = self.chromium.context.request.post(
+            f"{self.chromium.origin}/api/v1/device-logins", data={"client": "tunnelcloud on laptop"}
+        ).json()
+        self.shot("/device", "device")
+        self.page.locator("input[name=code]").last.fill("BBBB-BBBB")
+        self.press("Go on")
+        self.see("No command line waits with this code")
+        self.chromium.check("device-wrong")
+        self.page.locator("input[name=code]").last.fill(body["user_code"])
+        self.press("Go on")
+        self.see("Is this your command line?")
+        self.chromium.check("device-confirm")
+        self.press("Yes, sign it in")
+        self.see("The command line is signed in as you")
+        self.chromium.check("account-command-line")
+
+
+class ProviderTests(SignInCase):
+    def start_provider(self, key_id):
+        node = require_executable("node")
+        modules = require_node_file("oidc-provider/package.json").parent.parent
+        script = Path(__file__).parent / "openid_provider.mjs"
+        redirect = f"{self.chromium.origin}/sign-in/with/corp/callback"
+        process = Process([node, script, modules, self.port, redirect, key_id])
+        self.addCleanup(process.stop)
+        process.wait_for("the provider is ready")
+        return process
+
+    def add_provider(self, *words):
+        secret = self.directory / "secret"
+        secret.write_text("a secret/with:signs\n")
+        self.gateway.do(
+            "identity-provider", "create", "corp", "--title", "Corp",
+            "--issuer", f"http://127.0.0.1:{self.port}", "--client-id", "tunnelcloud",
+            "--client-secret-file", secret, *words,
+        )  # fmt: skip
+
+    def setUp(self):
+        super().setUp()
+        self.port = free_port()
+        self.gateway.do("group", "create", "dba")
+
+    def go(self, who=None):
+        """Sign in through the provider; C{who} is typed there, by who isn't signed in there."""
+        self.chromium.visit("/sign-in?next=%2Faccount")
+        self.follow("Sign in with Corp")
+        if who is not None:
+            self.page.get_by_label("Who are you?").fill(who)
+            self.page.get_by_role("button", name="That is me").click()
+
+    def come_back(self):
+        self.page.wait_for_url(f"{self.chromium.origin}/**")
+        # The provider's pages are its own matter.
+        self.chromium.faults = [
+            fault for fault in self.chromium.faults if f":{self.port}/" not in fault
+        ]
+
+    def test_a_newcomer_signs_in_and_out_and_in_again(self):
+        provider = self.start_provider("first")
+        words = ("--create-users", "--groups-claim", "groups", "--group", "db-admins=dba")
+        self.add_provider(*words)
+        self.shot("/sign-in", "sign-in-providers")
+        self.go("alice")
+        self.come_back()
+        self.see("alice of Corp")
+        self.chromium.check("account-provider")
+        (member,) = self.gateway.do("group", "members", "dba")["items"]
+        self.assertEqual((member["name"], member["email"]), ("alice", "alice@corp.example"))
+        self.press("Sign out")
+        self.see("Sign out at Corp")
+        self.chromium.check("signed-out")
+        # The provider got another key meanwhile: it is read, and nobody has to do anything.
+        provider.stop()
+        self.start_provider("second")
+        self.go("alice")
+        self.come_back()
+        self.see("alice of Corp")
+
+    def test_a_stranger_is_told_what_to_do(self):
+        self.start_provider("only")
+        self.add_provider()
+        self.go("mallory")
+        self.come_back()
+        self.see("there is no user for you here")
+        self.see("Ask an administrator of TunnelCloud")
+        self.chromium.check("provider-stranger")
+
+    def test_a_provider_that_is_away_or_wrong(self):
+        self.add_provider("--create-users")
+        self.chromium.visit("/sign-in")
+        self.follow("Sign in with Corp")
+        self.see("can't be reached")
+        self.chromium.check("provider-away")
+        self.start_provider("only")
+        self.gateway.do("identity-provider", "set", "corp", "--client-id", "tunnelcloud2")
+        self.chromium.visit("/sign-in")
+        self.follow("Sign in with Corp")
+        self.page.wait_for_url(f"http://127.0.0.1:{self.port}/**")
+        self.gateway.do("identity-provider", "set", "corp", "--client-id", "tunnelcloud")
+        wrong = self.directory / "wrong"
+        wrong.write_text("wrong")
+        self.gateway.do("identity-provider", "set", "corp", "--client-secret-file", wrong)
+        self.go("alice")
+        self.come_back()
+        self.see("the client id or the client secret may be wrong")
