@@ -56,6 +56,12 @@ _CLOSE = (
     )
     .returning(table)
 )
+_CLOSE_OF_SESSION = (
+    update(table)
+    .where(table.c.session_id == bindparam("wanted"), table.c.closed_at.is_(None))
+    .values(closed_at=bindparam("now"), close_reason=bindparam("reason"))
+    .returning(table)
+)
 _USER_NAME = select(sessions.c.user_name).where(sessions.c.id == bindparam("wanted"))
 
 
@@ -166,13 +172,10 @@ def close(
     return _audit_closed(transaction, closed, reason) > 0
 
 
-def close_all(transaction: Transaction, condition: ColumnElement[bool], reason: str) -> int:
-    """Close the records of all open channels that a condition holds for; say how many."""
+def close_of_session(transaction: Transaction, session_id: str, reason: str) -> int:
+    """Close the records of all channels that a session still has; say how many."""
     closed = transaction.connection.execute(
-        update(table)
-        .where(condition, table.c.closed_at.is_(None))
-        .values({"closed_at": transaction.now(), "close_reason": reason})
-        .returning(table)
+        _CLOSE_OF_SESSION, {"wanted": session_id, "now": transaction.now(), "reason": reason}
     ).all()
     return _audit_closed(transaction, closed, reason)
 

@@ -66,6 +66,19 @@ get = SESSIONS.get
 list_page = SESSIONS.list_page
 count = SESSIONS.count
 
+_INSERT = insert(table)
+_END = (
+    update(table)
+    .where(table.c.id == bindparam("wanted"), table.c.ended_at.is_(None))
+    .values(
+        ended_at=bindparam("now"),
+        end_reason=bindparam("reason"),
+        bytes_to_target=func.coalesce(bindparam("to_target"), table.c.bytes_to_target),
+        bytes_from_target=func.coalesce(bindparam("from_target"), table.c.bytes_from_target),
+    )
+    .returning(table)
+)
+
 
 def start(
     transaction: Transaction,
@@ -96,7 +109,7 @@ def start(
         key_id=key_id,
     )
     transaction.connection.execute(
-        insert(table),
+        _INSERT,
         {
             "id": session.id,
             "user_id": user.id,
@@ -145,15 +158,17 @@ def end(
     :param traffic: None leaves what was written down last.
     :return: False when its record was closed before.
     """
-    values: dict[str, object] = {"ended_at": transaction.now(), "end_reason": reason}
-    if traffic is not None:
-        values["bytes_to_target"], values["bytes_from_target"] = traffic
-    channels.close_all(transaction, channels_table.c.session_id == session_id, reason)
+    channels.close_of_session(transaction, session_id, reason)
+    to_target, from_target = traffic or (None, None)
     row = transaction.connection.execute(
-        update(table)
-        .where(table.c.id == session_id, table.c.ended_at.is_(None))
-        .values(values)
-        .returning(table)
+        _END,
+        {
+            "wanted": session_id,
+            "now": transaction.now(),
+            "reason": reason,
+            "to_target": to_target,
+            "from_target": from_target,
+        },
     ).first()
     if row is None:
         return False
