@@ -91,7 +91,7 @@ class WhoseRefusalTests(LoginCase):
         return self.last()
 
     def last(self):
-        event = self.store.read(audit.list_page, event="login.refused").items[-1].event
+        event = self.store.read(audit.list_page, event="login.refused").items[0].event
         return event.user_id
 
     def test_the_tokens_owner_though_the_login_names_nobody(self):

@@ -35,8 +35,8 @@ class Forms(HTMLParser):
             if given.get("type") not in ("checkbox", "radio") or "checked" in given:
                 fields.append((given["name"], given.get("value", "on")))
         elif tag == "select":
-            self._select = given["name"]
-        elif tag == "option" and "selected" in given:
+            self._select = given.get("name")
+        elif tag == "option" and "selected" in given and self._select is not None:
             fields.append((self._select, given["value"]))
         elif tag == "textarea":
             self._area = (given["name"], "")

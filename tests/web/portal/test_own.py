@@ -36,7 +36,7 @@ class KeysTests(PortalTestCase):
     def test_what_is_wrong_is_said_and_what_was_typed_stays(self):
         for form, text in [
             ({"public_key": " ", "title": CANARY}, "paste a public key"),
-            ({"public_key": "<nonsense>", "title": CANARY}, "public-key-error"),
+            ({"public_key": "<nonsense>", "title": CANARY}, "public_key-error"),
             ({"public_key": KEY, "title": CANARY, "expires_at": "2001-01-01"}, "in the future"),
             ({"public_key": KEY, "title": CANARY, "expires_at": "soon"}, "fault"),
         ]:
