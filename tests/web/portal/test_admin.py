@@ -209,6 +209,12 @@ class EveryPageTests(PortalTestCase):
             port=1,
         )
         token = self.api("POST", "/api-tokens", {"title": CANARY, "role": "auditor"})
+        provider = self.api(
+            "POST",
+            "/identity-providers",
+            {"name": "off", "issuer": "https://login.example.com", "client_id": CANARY,
+             "enabled": False},
+        )  # fmt: skip
         self.ids = {
             "channel_id": channel.id,
             "api_token_id": token["id"],
@@ -223,6 +229,7 @@ class EveryPageTests(PortalTestCase):
             "assignment_id": assignment.id,
             "secret": "tcl_x",
             "provider": "corp",
+            "identity_provider_id": provider["id"],
             "web_session_id": "web_" + "0" * 26,
         }
 

@@ -518,3 +518,64 @@ class ProviderObjectTests(ProviderCase):
         )
         _, answer = self.sign_in(status=503)
         self.assertIn(b"sealing.key", answer.body)
+
+
+class ProviderPageTests(ProviderCase):
+    NEW = "/admin/settings/providers/new"
+
+    def setUp(self):
+        super().setUp()
+        self.browser = self.signed_in(Role.ADMIN)
+        self.store.write(groups.create, name="dba")
+
+    def add(self, status=303, **fields):
+        form = {
+            "name": "corp",
+            "issuer": self.provider.issuer,
+            "client_id": "tunnelcloud",
+            "client_secret": self.provider.client_secret,
+            "create_users": "on",
+            "groups_claim": "roles",
+            "group_map": "db=admins = dba\r\n\r\n",
+            **fields,
+        }
+        return self.browser.send(self.NEW, form, status=status)
+
+    def test_it_is_added_used_changed_and_deleted(self):
+        self.assertIn(b"None: people sign in", self.browser.get("/admin/settings").body)
+        path = self.add().headers["location"]
+        (made,) = self.api("GET", "/identity-providers")["items"]
+        self.assertEqual(made["group_map"], {"db=admins": "dba"})
+        self.assertIn(made["redirect_uri"].encode(), self.browser.get(path).body)
+        self.assertIn(b"corp", self.browser.get("/admin/settings").body)
+        self.sign_in(roles=["db=admins"])
+        # Saved as it is shown: nothing changes, the secret among it.
+        self.browser.send(path, action=path)
+        self.assertEqual(self.api("GET", "/identity-providers")["items"], [made])
+        self.sign_in()
+        self.browser.send(path, {"no_secret": "on", "title": "Corp"}, action=path)
+        (changed,) = self.api("GET", "/identity-providers")["items"]
+        self.assertEqual((changed["title"], changed["has_client_secret"]), ("Corp", False))
+        self.browser.send(path, action=f"{path}/delete")
+        self.assertEqual(self.api("GET", "/identity-providers")["items"], [])
+
+    def test_what_is_wrong_is_said_at_the_field_and_what_was_typed_stays(self):
+        for field, value in [
+            ("issuer", "http://x"),
+            ("group_map", "dba"),
+            ("group_map", "x = nobody"),
+            ("name", "A b"),
+            ("client_id", ""),
+        ]:
+            page = html.unescape(self.add(422, **{field: value}).body.decode())
+            self.assertIn(f'id="{field}-error"', page)
+            self.assertIn(value, page)
+        self.assertEqual(self.api("GET", "/identity-providers")["items"], [])
+
+    def test_an_auditor_reads(self):
+        path = self.add().headers["location"]
+        auditor = self.signed_in(Role.AUDITOR)
+        page = auditor.get(path).body
+        self.assertNotIn(b'<button class="main"', page)
+        self.assertNotIn(self.provider.client_secret.encode(), page)
+        auditor.get(self.NEW, 403)

@@ -21,6 +21,7 @@ from tunnelcloud.web.portal.pages.own_sessions import own_session_pages
 from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.people import suggestion_pages
 from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
+from tunnelcloud.web.portal.pages.providers import identity_provider_pages
 from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
@@ -64,6 +65,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
         *session_pages(context, operations),
         *explain_pages(context, operations),
         *history_pages(context, operations),
+        *identity_provider_pages(context, operations),
         *settings_pages(context, operations),
     ]
 

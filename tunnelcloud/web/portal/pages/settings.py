@@ -72,6 +72,7 @@ class _Settings:
             "pods": [{**one, "seen": one["last_seen_at"] > lately} for one in pods],
             "authority": self.context.live.authority(),
             "tokens": tokens,
+            "providers": await self.operations.every(visit, "/identity-providers"),
             "owners": await self.context.store.read(access.names_of, "user", owners),
             "roles": [(str(role), str(role)) for role in Role],
             "typed": {name: visit.typed(name) for name in _TOKEN_FIELDS},

@@ -1,0 +1,159 @@
+"""Identity providers, as administrators set them up: a form that says what to tell the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from attrs import evolve, frozen
+
+from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, shown, typed
+from tunnelcloud.web.portal.operations import Operations, faults
+from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import ADMINS, READERS
+
+_LINKS = (
+    ("nothing", "Nothing: newcomers are never users who are here already"),
+    ("email", "The e-mail, verified by the provider"),
+    ("name", "The name, where nobody chooses their own at the provider"),
+)
+_FIELDS = (
+    Field("name", "Name", hint="Part of the redirect URI, such as corp"),
+    Field("title", "Shown on the button", hint="Optional: such as Corp Login"),
+    Field("issuer", "Issuer", hint="Exactly as the provider calls itself, such as "
+          "https://login.example.com/realms/corp", fixed=True),
+    Field("client_id", "Client id"),
+    Field("client_secret", "Client secret", hint="It is never shown again"),
+    Field("create_users", "Newcomers become users", FieldKind.CHECK, default=False),
+    Field("link_by", "What finds users who are here already", FieldKind.CHOICE, choices=_LINKS,
+          default="nothing"),
+    Field("groups_claim", "Claim that lists groups", hint="Optional: such as groups"),
+    Field("group_map", "Groups it fills", FieldKind.LINES,
+          "One a line, as value = group: who has the value in the claim is in the group"),
+    Field("name_claim", "Claim that names the user", default="preferred_username", more=True),
+    Field("scopes", "Scopes", FieldKind.WORDS, default=["openid", "profile", "email"], more=True),
+    Field("enabled", "People may come through it", FieldKind.CHECK, default=True),
+)  # fmt: skip
+
+
+def identity_provider_pages(context: ApiContext, operations: Operations) -> list[Page]:
+    """Make the rows of the page table for identity providers."""
+    handlers = _Providers(context, operations)
+    new = "/admin/settings/providers/new"
+    one = "/admin/settings/providers/{identity_provider_id}"
+    return [
+        Page("GET", new, ADMINS, handlers.blank),
+        Page("POST", new, ADMINS, handlers.create),
+        Page("GET", one, READERS, handlers.one),
+        Page("POST", one, ADMINS, handlers.change),
+        Page("POST", f"{one}/delete", ADMINS, handlers.delete),
+    ]
+
+
+def _lines_of(group_map: Mapping[str, str]) -> list[str]:
+    return [f"{value} = {name}" for value, name in group_map.items()]
+
+
+def _body(fields: list[Field], visit: Visit) -> dict[str, Any]:
+    """Read the form into what the API takes.
+
+    :raise Problem: a line of groups can't be read.
+    """
+    body = dict(body_of(fields, visit))
+    body["group_map"] = {}
+    for line in visit.typed("group_map").splitlines():
+        value, equals, name = line.rpartition("=")
+        if equals and value.strip():
+            body["group_map"][value.strip()] = name.strip()
+        elif line.strip():
+            text = f"{line.strip()[:60]!r}: use value = group, such as db-admins = dba"
+            raise ValueError(text)
+    # Nothing typed leaves the secret that is kept; taking it away is ticked.
+    if not body["client_secret"]:
+        del body["client_secret"]
+    if "no_secret" in visit.form:
+        body["client_secret"] = None
+    return body
+
+
+@frozen
+class _Providers:
+    context: ApiContext
+    operations: Operations
+
+    def _path(self, visit: Visit) -> str:
+        return f"/identity-providers/{visit.params['identity_provider_id']}"
+
+    async def blank(self, visit: Visit) -> Reply:
+        return self._form(visit, {one.name: shown(one, one.default) for one in _FIELDS}, {})
+
+    async def create(self, visit: Visit) -> Reply:
+        try:
+            made = await self.operations(
+                visit, "POST", "/identity-providers", _body(list(_FIELDS), visit)
+            )
+        except (Problem, ValueError) as error:
+            return self._form(visit, {one.name: typed(one, visit) for one in _FIELDS},
+                              _faults(error))  # fmt: skip
+        return Moved(
+            f"/admin/settings/providers/{made['id']}",
+            note="Its button is on the sign-in page. Give the provider the redirect URI below",
+        )
+
+    async def one(self, visit: Visit) -> Reply:
+        item = await self.operations(visit, "GET", self._path(visit))
+        return self._form(visit, self._given(item), {}, item)
+
+    def _given(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        values = {**item, "client_secret": "", "group_map": _lines_of(item["group_map"])}
+        return {one.name: shown(one, values[one.name]) for one in _FIELDS}
+
+    async def change(self, visit: Visit) -> Reply:
+        item = await self.operations(visit, "GET", self._path(visit))
+        fields = [one for one in _FIELDS if not one.fixed]
+        try:
+            version = visit.typed("version")
+            body = _body(fields, visit)
+            await self.operations(visit, "PATCH", self._path(visit), body, version=version)
+        except (Problem, ValueError) as error:
+            given = {**self._given(item), **{one.name: typed(one, visit) for one in fields}}
+            return self._form(visit, given, _faults(error), item)
+        return Moved(f"/admin/settings/providers/{item['id']}", note="Saved")
+
+    async def delete(self, visit: Visit) -> Reply:
+        await self.operations(visit, "DELETE", self._path(visit))
+        note = "The provider is deleted; who came through it is signed out"
+        return Moved("/admin/settings#providers", note=note)
+
+    def _form(
+        self,
+        visit: Visit,
+        given: Mapping[str, Any],
+        errors: Mapping[str, str],
+        item: Mapping[str, Any] | None = None,
+    ) -> Shown:
+        fields = [
+            evolve(one, hint="Leave it empty to keep the one there is")
+            if item is not None and item["has_client_secret"] and one.name == "client_secret"
+            else one
+            for one in _FIELDS
+            if item is None or not one.fixed
+        ]
+        values = {
+            "item": item,
+            "fields": fields,
+            "given": given,
+            "choices": {"link_by": _LINKS},
+            "errors": errors,
+            "first_fault": next((one.name for one in fields if one.name in errors), ""),
+            "callback": f"{self.context.web_url}/sign-in/with/NAME/callback",
+        }
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
+        return Shown("admin_provider.html", values, status)
+
+
+def _faults(error: Problem | ValueError) -> Mapping[str, str]:
+    return faults(error) if isinstance(error, Problem) else {"group_map": str(error)}
