@@ -310,6 +310,21 @@ class UserTests(FrontDoorCase):
         client.send(open_echo(11, b"echo", self.world.echo.port))
         client.expect(91)
 
+    def test_limits(self) -> None:
+        """A session ends when a policy leaves nothing to it, and ssh says why."""
+        for name, option, reason in (
+            ("brief", "--max-session", b"the longest time for a session is over"),
+            ("quiet", "--idle", b"no traffic for 1 s"),
+        ):
+            self.world.do("policy", "create", name, option, "1s")
+            self.world.tunnel(name, "10.0.0.8", 5432, assign=False)
+            words = ("--user", "alice", "--method", "token", "--policy", name)
+            self.world.do("assign", name, *words)
+            token = self.world.token("--tunnel", name)
+            status, _, errors = self.world.client.run("alice", "-N", token=token)
+            self.assertEqual(status, 255)
+            self.assertIn(reason, errors)
+
     def test_channel_flood(self) -> None:
         """Twenty thousand refused opens in one breath: others log in within a second."""
         client = self.user()

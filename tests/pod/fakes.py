@@ -114,12 +114,13 @@ class Connection:
 
     def __init__(self):
         self.ended = []
+        self.limits = []
 
     def end(self, reason):
         self.ended.append(reason)
 
     def limit(self, idle_seconds, session_seconds):
-        raise AssertionError("the pod keeps these limits itself")
+        self.limits.append((idle_seconds, session_seconds))
 
 
 class World:

@@ -181,6 +181,35 @@ class RevocationTests(SynchronousTestCase):
         self.world.settle()
         self.assertIsNone(self.clients[0].end)
 
+    def test_too_old_a_session_opens_nothing(self):
+        """What a session is too old for is refused, and not opened to be ended a moment later."""
+        old = evolve(self.a, policies=(policy(max_session_seconds=100),))
+        self.world.views.view = view(old, self.b)
+        self.world.clock.advance(100)
+        self.assertEqual(self.world.open("a").failure, (1, "a: sessions may last 100 s"))
+        self.assertIsNone(self.world.open("b").failure)
+
+    def test_what_limits_the_whole_session(self):
+        """The connection ends when nothing is left to it: by the most generous of its tunnels."""
+        connection = self.world.connection
+        self.assertEqual(connection.limits, [])
+        strict = policy(max_session_seconds=100, idle_seconds=60)
+        mild = policy(max_session_seconds=500)
+        self.world.live.recheck(view(evolve(self.a, policies=(strict,)), self.b))
+        self.assertEqual(connection.limits, [])
+        both = (evolve(self.a, policies=(strict,)), evolve(self.b, policies=(strict, mild)))
+        for _ in range(2):  # setting them anew would begin the idle time anew
+            self.world.live.recheck(view(*both))
+        self.assertEqual(connection.limits, [(60, 100)])
+        self.world.live.recheck(view(both[0], evolve(self.b, policies=(mild,))))
+        self.assertEqual(connection.limits[1:], [(None, 500)])
+        self.world.live.recheck(view(self.a, self.b))
+        self.assertEqual(connection.limits[2:], [(None, None)])
+
+    def test_limits_from_the_start(self):
+        limited = grant(tunnel(), policies=(policy(max_session_seconds=100),))
+        self.assertEqual(World(view(limited)).connection.limits, [(None, 100)])
+
     def test_idle_and_session_limits(self):
         limited = [
             evolve(self.a, policies=(policy(idle_seconds=60),)),

@@ -6,7 +6,7 @@ The SSH front door, C{/explain}, the portals and C{ssh pod doctor} all show its 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 from attrs import field, frozen
@@ -23,7 +23,7 @@ class Ask:
     """What is asked: a destination, by a session that was authenticated in some way.
 
     C{open_channels} and C{open_sessions} count what the same user has open before this,
-    channels of the one tunnel by its id.
+    channels of the one tunnel by its id.  C{session_seconds} is how old the session is.
     """
 
     host: str
@@ -32,6 +32,7 @@ class Ask:
     source_ip: str
     at: datetime
     narrowed_to: str | None = None
+    session_seconds: float = 0
     open_sessions: int = 0
     open_channels: Callable[[str], int] = field(default=lambda _: 0)
 
@@ -62,6 +63,28 @@ def could_open_any(view: UserView, method: Method, narrowed: Callable[[Tunnel], 
         method in grant.methods and grant.tunnel.enabled and narrowed(grant.tunnel)
         for grant in view.grants
     )
+
+
+def session_limits(grants: Iterable[Grant]) -> tuple[int | None, int | None]:
+    """Tell after how long nothing is left to a session that these grants are open to.
+
+    :return: seconds without traffic, and seconds since the login; None where there is no limit.
+    """
+    paths = [grant.policies for grant in grants]
+    return (
+        _longest([policy.idle_seconds for policy in policies] for policies in paths),
+        _longest([policy.max_session_seconds for policy in policies] for policies in paths),
+    )
+
+
+def _longest(paths: Iterable[list[int | None]]) -> int | None:
+    """Give the limit of the path that has the longest; on one path all limits hold."""
+    shortest = [
+        min((limit for limit in limits if limit is not None), default=None) for limits in paths
+    ]
+    if None in shortest:
+        return None
+    return max((limit for limit in shortest if limit is not None), default=None)
 
 
 def token_paths(view: UserView, tunnel_id: str) -> list[Grant]:
@@ -164,6 +187,9 @@ def policy_rules(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[Rule]:
         yield Rule("valid_until", ask.at < policy.valid_until, text)
     if policy.windows:
         yield _window_rule(policy, tunnel, ask)
+    if policy.max_session_seconds is not None:
+        text = f"{tunnel.name}: sessions may last {policy.max_session_seconds} s"
+        yield Rule("max_session", ask.session_seconds < policy.max_session_seconds, text)
     if policy.max_sessions is not None:
         passed = ask.open_sessions < policy.max_sessions
         text = f"{tunnel.name}: {ask.open_sessions} of {policy.max_sessions} sessions are open"

@@ -21,7 +21,7 @@ from tunnelcloud.channels.messages import (
 )
 from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
 from tunnelcloud.domain.names import named_by, parse_login
-from tunnelcloud.domain.policy import Ask, Decision, could_open_any, decide
+from tunnelcloud.domain.policy import Ask, Decision, could_open_any, decide, session_limits
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
 from tunnelcloud.pod.router import Route
 from tunnelcloud.ssh.interfaces import (
@@ -90,6 +90,7 @@ class LiveSession:
         self._around = around
         self._registry = registry
         self._carried: dict[str, _Carried] = {}
+        self._limits: tuple[int | None, int | None] = (None, None)
         self._end_reason = ""
         self._ended = False
         login = parse_login(session.login_name.encode("utf-8"))
@@ -102,6 +103,9 @@ class LiveSession:
         self.connection = connection
         if self._end_reason:
             connection.end(self._end_reason)
+            return
+        view = self._around.views.get(self.session.user_id).addCallback(self._limit)
+        view.addErrback(self._unlimited)
 
     def direct_tcpip_requested(
         self, channel: IChannel, host: bytes, port: int, originator: tuple[str, int]
@@ -233,6 +237,7 @@ class LiveSession:
                 source_ip=self.session.source_ip,
                 at=self._around.now(),
                 narrowed_to=self._scope_name(view),
+                session_seconds=self._around.clock.seconds() - self.began,
                 open_sessions=self._registry.count_others(self),
                 open_channels=lambda tunnel_id: self._registry.count_channels(
                     self.session.user_id, tunnel_id, leaving_out
@@ -252,8 +257,16 @@ class LiveSession:
         """End what is no longer allowed."""
         for route in tuple(self.routes):
             self._recheck_route(view, route)
+        self._limit(view)
         if not could_open_any(view, self.session.method, self._in_scope):
             self.end(NOTHING_LEFT)
+
+    def _limit(self, view: UserView) -> None:
+        """Have the connection end once nothing will be left to it."""
+        limits = session_limits(self.usable(view))
+        if self.connection is not None and not self._ended and limits != self._limits:
+            self._limits = limits
+            self.connection.limit(*limits)
 
     def end(self, reason: str) -> None:
         """End the session; the reason goes to the client and into its record."""
@@ -280,11 +293,12 @@ class LiveSession:
             route.end(f"{before.name}: leads elsewhere now; connect again")
             return
         for policy in decision.grant.policies:
-            age = self._around.clock.seconds() - self.began
-            if policy.max_session_seconds is not None and age >= policy.max_session_seconds:
-                route.end(f"{before.name}: sessions may last {policy.max_session_seconds} s")
-            elif policy.idle_seconds is not None and route.idle_seconds() >= policy.idle_seconds:
+            if policy.idle_seconds is not None and route.idle_seconds() >= policy.idle_seconds:
                 route.end(f"{before.name}: idle for {policy.idle_seconds} s")
+
+    def _unlimited(self, failure: Failure) -> None:
+        """Leave it for when changes are heard again, and everything is rechecked."""
+        _log.warn("session {id}: can't read its limits: {why}", id=self.session.id, why=failure)
 
     def _in_scope(self, tunnel: Tunnel) -> bool:
         if self.session.tunnel_id is not None and tunnel.id != self.session.tunnel_id:
