@@ -186,6 +186,37 @@ class ProviderTests(SignInCase):
         self.come_back()
         self.see("alice of Corp")
 
+    def test_an_administrator_sets_it_up(self):
+        self.start_provider("only")
+        self.sign_in_first()
+        self.shot("/admin/settings/providers/new", "provider-new")
+        self.fill(name="corp", issuer="http://login.example.com", client_id="tunnelcloud")
+        self.press("Add the provider")
+        self.see("use the provider's issuer")
+        self.chromium.check("provider-new-wrong")
+        self.fill(
+            issuer=f"http://127.0.0.1:{self.port}",
+            client_secret="a secret/with:signs",
+            groups_claim="groups",
+            group_map="db-admins = dba",
+        )
+        self.page.get_by_label("Newcomers become users").check()
+        self.press("Add the provider")
+        self.see("What to tell the provider")
+        shown = self.page.locator("#redirect").inner_text()
+        self.assertEqual(shown, f"{self.chromium.origin}/sign-in/with/corp/callback")
+        self.chromium.check("provider")
+        self.shot("/admin/settings", "settings-providers")
+        self.press("Sign out")
+        self.page.wait_for_url("**/sign-in")
+        self.follow("Sign in with corp")
+        self.page.get_by_label("Who are you?").fill("bob")
+        self.page.get_by_role("button", name="That is me").click()
+        self.come_back()
+        self.page.wait_for_url(f"{self.chromium.origin}/")
+        (member,) = self.gateway.do("group", "members", "dba")["items"]
+        self.assertEqual(member["name"], "bob")
+
     def test_a_stranger_is_told_what_to_do(self):
         self.start_provider("only")
         self.add_provider()

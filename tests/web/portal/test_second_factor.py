@@ -161,6 +161,15 @@ class SecondFactorTests(SecondFactorCase):
         self.assertEqual(Browser(self).sign_in("the-user").headers["location"], "/")
         self.assertEqual(self.events("user.second_factor_removed")[0].actor, "the-admin")
 
+    def test_an_administrator_resets_it_from_a_page(self):
+        admin = self.signed_in(Role.ADMIN)
+        path = f"/admin/users/{self.people[Role.USER].id}"
+        self.assertIn(b"None. They add one", admin.get(path).body)
+        self.enrol(self.browser)
+        self.assertNotIn(b"Remove it", self.signed_in(Role.AUDITOR).get(path).body)
+        admin.send(path, action=f"{path}/second-factor")
+        self.assertEqual(Browser(self).sign_in("the-user").headers["location"], "/")
+
     def test_enrolling_takes_the_password(self):
         self.browser.send("/account", {"factor-current": "wrong"}, FACTOR, status=422)
         self.browser.get(FACTOR, 303)

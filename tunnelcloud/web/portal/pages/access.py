@@ -34,6 +34,7 @@ def access_pages(
         Page("POST", f"{user}/keys", ADMINS, handlers.add_key),
         Page("POST", f"{user}/keys/{{key_id}}/revoke", ADMINS, handlers.revoke_key),
         Page("POST", f"{user}/invite", ADMINS, handlers.invite),
+        Page("POST", f"{user}/second-factor", ADMINS, handlers.reset_second_factor),
         Page("POST", f"{connector}/join", ADMINS, handlers.join),
         Page("GET", f"{connector}/state", READERS, handlers.state),
     ]
@@ -112,6 +113,11 @@ class _Access:
         path = f"/users/{visit.params['user_id']}"
         await self.operations(visit, "DELETE", f"{path}/keys/{visit.params['key_id']}")
         return Moved(f"/admin{path}#keys", note="The key is revoked.")
+
+    async def reset_second_factor(self, visit: Visit) -> Reply:
+        path = f"/users/{visit.params['user_id']}"
+        await self.operations(visit, "DELETE", f"{path}/second-factor")
+        return Moved(f"/admin{path}#second-factor", note="The second factor is removed.")
 
     async def invite(self, visit: Visit) -> Reply:
         path = f"/users/{visit.params['user_id']}"
