@@ -114,6 +114,18 @@ class Answer:
         return [error["field"] for error in self.json["errors"]]
 
 
+def read_chunks(raw):
+    """Take a chunked body apart (RFC 9112, 7.1); None while it isn't whole."""
+    found = b""
+    while True:
+        size, end, raw = raw.partition(b"\r\n")
+        if not end or len(raw) < int(size, 16) + 2:
+            return None
+        if size == b"0":
+            return found
+        found, raw = found + raw[: int(size, 16)], raw[int(size, 16) + 2 :]
+
+
 def read_answer(raw, without_body=False):
     """Take a whole HTTP answer apart; None while it isn't whole."""
     head, blank, body = raw.partition(b"\r\n\r\n")
@@ -124,6 +136,9 @@ def read_answer(raw, without_body=False):
     headers = {name.lower(): value for name, value in pairs}
     cookies = [value for name, value in pairs if name.lower() == "set-cookie"]
     status = int(lines[0].split(" ")[1])
+    if headers.get("transfer-encoding") == "chunked" and not without_body:
+        whole = read_chunks(body)
+        return None if whole is None else Answer(status, headers, whole, cookies)
     if not without_body and len(body) < int(headers.get("content-length", 0)):
         return None
     return Answer(status, headers, body, cookies)

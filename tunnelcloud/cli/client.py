@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
@@ -79,16 +80,37 @@ class Api:
         :raise Failed: when the API refuses, or what answers isn't the API.
         :raise Unreachable: when nothing answers.
         """
-        import httpx
-
-        given = {key: _text(value) for key, value in (query or {}).items() if value is not None}
-        try:
+        with self._failures():
             answer = self._client().request(
                 method,
                 f"{self._url}/api/v1/{path}",
-                params=given,
+                params=_given(query or {}),
                 json=dict(body) if body is not None else None,
             )
+        return self._read(answer)
+
+    def lines(self, path: str, **query: object) -> Iterator[str]:
+        """GET an answer that is lines, and give each as it comes.
+
+        :raise Failed: as L{send}.
+        """
+        where = f"{self._url}/api/v1/{path}"
+        with (
+            self._failures(),
+            self._client().stream("GET", where, params=_given(query)) as answer,
+        ):
+            if not answer.is_success:
+                answer.read()
+                self._read(answer)
+            yield from answer.iter_lines()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Say clearly why no answer came."""
+        import httpx
+
+        try:
+            yield
         except httpx.TimeoutException:
             raise Unreachable(
                 f"{self._url} did not answer in time; check that the pod is up and not overloaded"
@@ -97,7 +119,6 @@ class Api:
             raise Failed("the command line holds bytes that are not UTF-8 text") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Unreachable(self._connection_text(error)) from None
-        return self._read(answer)
 
     def text(self, path: str) -> str:
         """GET a page of plain text that anybody may read, such as C{/known_hosts}.
@@ -253,6 +274,10 @@ def _refusal(status: int, problem: Object) -> str:
     if status == 401:
         return f"{detail} (check TUNNELCLOUD_API_TOKEN or --api-token-file, or `tunnelcloud login`)"
     return detail
+
+
+def _given(query: Mapping[str, object]) -> dict[str, str]:
+    return {key: _text(value) for key, value in query.items() if value is not None}
 
 
 def _text(value: object) -> str:

@@ -19,7 +19,7 @@ from tunnelcloud.cli.output import (
     shown_bytes,
     shown_time,
 )
-from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection
+from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
 
 _POLL_SECONDS = 1.0
 _OVERLAP = timedelta(seconds=5)
@@ -167,10 +167,15 @@ def list_known_hosts(connection: Connection, as_json: bool) -> None:
 
 
 @click.command("audit")
-@click.option("--event", help="Only this kind, such as login.refused.")
+@click.option("--event", help="Only this kind, such as login.refused; login. is all of those.")
 @click.option("--user", metavar="USER", help="Only what was done to or for this user.")
 @click.option("--tunnel", metavar="TUNNEL", help="Only what concerns this tunnel.")
+@click.option("--address", metavar="IP", help="Only what came from this address.")
+@click.option("--since", type=time, help="Only from then on.")
+@click.option("--until", type=time, help="Only before then.")
+@click.option("--search", metavar="TEXT", help="Only what has this in a name or the details.")
 @click.option("--follow", is_flag=True, help="Go on with what happens, until Ctrl-C.")
+@click.option("--ecs", is_flag=True, help="All of it, the oldest first, as JSON lines in ECS.")
 @_limit
 @json_option
 @pass_connection
@@ -179,20 +184,37 @@ def audit(
     event: str | None,
     user: str | None,
     tunnel: str | None,
+    address: str | None,
+    since: str | None,
+    until: str | None,
+    search: str | None,
     follow: bool,
+    ecs: bool,
     limit: int,
     as_json: bool,
 ) -> None:
     """Show what happened last, the latest at the bottom.
 
-    With --json the API's list, the latest first; with --follow one event a line.
+    With --json the API's list, the latest first; with --follow one event a line. With --ecs every
+    event in the field names of the Elastic Common Schema. Users and tunnels that are gone are
+    still found by their names.
     """
+    if follow and (ecs or until is not None):
+        raise click.UsageError("--follow goes with neither --ecs nor --until")
     api = connection.open()
     wanted: Object = {
         "event": event,
-        "user_id": api.resolve_id("user", user) if user is not None else None,
-        "tunnel_id": api.resolve_id("tunnel", tunnel) if tunnel is not None else None,
+        **_meant(api, "user", user),
+        **_meant(api, "tunnel", tunnel),
+        "source_ip": address,
+        "since": since,
+        "until": until,
+        "q": search,
     }
+    if ecs:
+        for line in api.lines("audit/export", **wanted):
+            click.echo(line)
+        return
     items, cursor = api.pages("audit", limit, **wanted)
     if as_json and not follow:
         print_json({"items": items, "next_cursor": cursor})
@@ -208,6 +230,18 @@ def audit(
         return
 
 
+def _meant(api: Api, noun: str, name: str | None) -> Object:
+    """Ask for what concerns an object, by its id; of one that is gone, by the name it had."""
+    if name is None:
+        return {}
+    try:
+        return {f"{noun}_id": api.resolve_id(noun, name)}
+    except Unreachable:
+        raise
+    except Failed:
+        return {f"{noun}_name": name}
+
+
 def _following(
     connection: Connection, api: Api, wanted: Object, items: list[Object]
 ) -> Iterator[Object]:
@@ -220,9 +254,9 @@ def _following(
     away = False
     while True:
         connection.wait(_POLL_SECONDS)
-        since = _shortly_before(max(given.values(), default=None))
+        since = _shortly_before(max(given.values(), default=None)) or wanted["since"]
         try:
-            found, _ = api.pages("audit", order="oldest", since=since, **wanted)
+            found, _ = api.pages("audit", order="oldest", **{**wanted, "since": since})
         except Unreachable as error:
             if not away:
                 say(f"{error} (trying on)")

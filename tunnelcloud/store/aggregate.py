@@ -30,7 +30,17 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import schema
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.errors import Conflict, InvalidReference, NotFound, Stale, words
-from tunnelcloud.store.paging import DEFAULT_LIMIT, Filter, Page, contains, fetch_page
+from tunnelcloud.store.paging import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    Filter,
+    Page,
+    contains,
+    fetch_page,
+    fetch_part,
+    join_parts,
+    read_cursor,
+)
 from tunnelcloud.store.transaction import Transaction
 
 OBSERVED = frozenset(
@@ -79,6 +89,8 @@ class Aggregate(Generic[E]):
     :ivar filters: what a list can be narrowed by.
     :ivar sorts: what a list can be ordered by; ids come in the order of creation.
     :ivar identified_by_time: the name of the time that ids sort by.
+    :ivar searched_at_once: how many rows of a history are looked through for a text at once; a
+        page may then have few items, and a next one still.  0 is all.
     :ivar fixed: fields that never change after creation.
     """
 
@@ -91,6 +103,7 @@ class Aggregate(Generic[E]):
     filters: Mapping[str, Filter] = field(factory=dict)
     sorts: Mapping[str, ColumnElement[Any]] = field(factory=dict)
     identified_by_time: str = "created_at"
+    searched_at_once: int = 0
     fixed: frozenset[str] = frozenset({"id", "created_at"})
 
     # Putting a statement together takes longer than running it: the frequent ones are kept.
@@ -149,6 +162,9 @@ class Aggregate(Generic[E]):
         :raise BadCursor: the cursor is not from this list.
         """
         sort = sort or self.identified_by_time
+        by_time = sort.removeprefix("-") == self.identified_by_time
+        if self.searched_at_once and by_time and filters.get("q") is not None:
+            return self._search_page(transaction, limit, cursor, sort, **filters)
         columns = {self.identified_by_time: self.table.c.id, **self.sorts}
         return fetch_page(
             transaction,
@@ -160,6 +176,24 @@ class Aggregate(Generic[E]):
             limit=limit,
             cursor=cursor,
         )
+
+    def _search_page(
+        self, transaction: Transaction, limit: int, cursor: str | None, sort: str, **filters: object
+    ) -> Page[E]:
+        sought = self.filters["q"](filters.pop("q"))
+        limit = max(1, min(limit, MAX_LIMIT))
+        descending = sort.startswith("-")
+        part = fetch_part(
+            transaction,
+            self.filtered(self.select(), filters),
+            self.table.c.id,
+            after=None if cursor is None else read_cursor(cursor, sort, 1)[0],
+            descending=descending,
+            limit=limit,
+            sought=sought,
+            at_most=self.searched_at_once,
+        )
+        return join_parts([part], self.make, sort=sort, descending=descending, limit=limit)
 
     def count(self, transaction: Transaction, **filters: object) -> int:
         """Count the objects that L{list_page} would list on all pages."""

@@ -7,21 +7,26 @@ from datetime import datetime
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, Select, delete, func, select
+from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select
 
-from tunnelcloud.domain.events import AuditEvent, AuditRecord
+from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.store.aggregate import equals
 from tunnelcloud.store.columns import first_id
-from tunnelcloud.store.paging import DEFAULT_LIMIT, Filter, Page, contains, fetch_page
+from tunnelcloud.store.paging import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    MAX_SEARCHED,
+    Filter,
+    Page,
+    contains,
+    fetch_part,
+    join_parts,
+    read_cursor,
+)
 from tunnelcloud.store.schema import audit as table
 from tunnelcloud.store.transaction import Transaction
 
 _COLUMNS = [table.c.id, table.c.at, *(table.c[one.name] for one in attrs.fields(AuditEvent))]
-
-
-def _event(name: str) -> ColumnElement[bool]:
-    """Match one event, or with C{login.} all that begin so."""
-    return table.c.event.startswith(name) if name.endswith(".") else table.c.event == name
 
 
 def _since(moment: datetime) -> ColumnElement[bool]:
@@ -33,7 +38,6 @@ def _until(moment: datetime) -> ColumnElement[bool]:
 
 
 FILTERS: dict[str, Filter] = {
-    "event": _event,
     "actor": equals(table.c.actor),
     "user_id": equals(table.c.user_id),
     "user_name": equals(table.c.user_name),
@@ -44,9 +48,6 @@ FILTERS: dict[str, Filter] = {
     "pod_id": equals(table.c.pod_id),
     "since": _since,
     "until": _until,
-    "q": lambda text: contains(
-        text, table.c.event, table.c.actor, table.c.user_name, table.c.tunnel_name, table.c.data
-    ),
 }
 
 
@@ -61,28 +62,59 @@ def list_page(
     limit: int = DEFAULT_LIMIT,
     cursor: str | None = None,
     sort: str = "-created_at",
+    event: str | None = None,
+    q: str | None = None,
     **filters: object,
 ) -> Page[AuditRecord]:
     """Search the events, the latest first.
 
+    A page may have less than C{limit} events, even none, and a next one nevertheless: a text is
+    looked for among L{MAX_SEARCHED} events at once.
+
+    :param event: one kind, or with C{login.} all that begin so.
+    :param q: a text that the event, a name or the data has.
     :param filters: keys of L{FILTERS}; one whose value is None doesn't narrow.
     :raise BadCursor: the cursor is not from this list.
     """
-    return fetch_page(
-        transaction,
-        _filtered(select(*_COLUMNS), filters),
-        _make,
-        identity=table.c.id,
-        column=table.c.id,
-        sort=sort,
-        limit=limit,
-        cursor=cursor,
+    limit = max(1, min(limit, MAX_LIMIT))
+    descending = sort.startswith("-")
+    after = None if cursor is None else read_cursor(cursor, sort, 1)[0]
+    query = _filtered(select(*_COLUMNS), filters)
+    # One look a kind, each by its index: a rare kind costs no more than a common one.
+    kinds = [query] if event is None else [query.where(one) for one in _events(event)]
+    parts = (
+        fetch_part(
+            transaction,
+            one,
+            table.c.id,
+            after=after,
+            descending=descending,
+            limit=limit,
+            sought=None if q is None else _holds(q),
+            at_most=MAX_SEARCHED // len(kinds),
+        )
+        for one in kinds
+    )
+    return join_parts(parts, _make, sort=sort, descending=descending, limit=limit)
+
+
+def _events(name: str) -> list[ColumnElement[bool]]:
+    if not name.endswith("."):
+        return [table.c.event == name]
+    return [table.c.event == kind for kind in CATALOGUE if kind.startswith(name)]
+
+
+def _holds(text: str) -> ColumnElement[bool]:
+    return contains(
+        text, table.c.event, table.c.actor, table.c.user_name, table.c.tunnel_name, table.c.data
     )
 
 
-def count(transaction: Transaction, **filters: object) -> int:
+def count(transaction: Transaction, event: str | None = None, **filters: object) -> int:
     """Count the events that L{list_page} would list on all pages."""
     query = _filtered(select(func.count()).select_from(table), filters)
+    if event is not None:
+        query = query.where(or_(false(), *_events(event)))
     return int(transaction.connection.execute(query).scalar_one())
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, upda
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.aggregate import Aggregate, before, equals, searches, since
+from tunnelcloud.store.paging import MAX_SEARCHED
 from tunnelcloud.store.schema import channels as table
 from tunnelcloud.store.schema import sessions
 from tunnelcloud.store.transaction import Transaction
@@ -35,6 +36,7 @@ CHANNELS = Aggregate(
         "q": searches(table.c.user_name, table.c.tunnel_name, table.c.destination),
     },
     identified_by_time="opened_at",
+    searched_at_once=MAX_SEARCHED,
 )
 
 get = CHANNELS.get

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
@@ -38,6 +38,8 @@ Filter = Callable[[Any], ColumnElement[bool]]
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
+MAX_SEARCHED = 20_000
+"""So many rows of a history are looked through for a text at once, which takes about 25 ms."""
 
 
 @frozen
@@ -73,14 +75,79 @@ def fetch_page(
     raw = _raw(column)
     key = [identity] if column is identity else [raw, identity]
     if cursor is not None:
-        query = query.where(_beyond(key, _read_cursor(cursor, sort, len(key)), descending))
+        query = query.where(_beyond(key, read_cursor(cursor, sort, len(key)), descending))
     query = query.add_columns(*(part.label(f"key_{index}") for index, part in enumerate(key)))
     query = query.order_by(*(part.desc() if descending else part.asc() for part in key))
     rows = transaction.connection.execute(query.limit(limit + 1)).all()
     items = tuple(make(row[: -len(key)]) for row in rows[:limit])
     if len(rows) <= limit:
         return Page(items)
-    return Page(items, _write_cursor(sort, list(rows[limit - 1][-len(key) :])))
+    return Page(items, write_cursor(sort, list(rows[limit - 1][-len(key) :])))
+
+
+@frozen
+class Part:
+    """Some rows of one way to look through a list that is ordered by its ids.
+
+    :ivar edge: the id up to which (included) these are all there are; None for up to the end.
+    """
+
+    rows: tuple[Any, ...]
+    edge: str | None
+
+
+def fetch_part(
+    transaction: Transaction,
+    query: Select[Any],
+    identity: ColumnElement[str],
+    *,
+    after: str | None,
+    descending: bool,
+    limit: int,
+    sought: ColumnElement[bool] | None = None,
+    at_most: int = 0,
+) -> Part:
+    """Run a query for the rows that come after an id.
+
+    :param query: what to list, filtered by what an index finds; C{identity} is its first column.
+    :param sought: what no index finds; only C{at_most} rows are looked through for it.
+    """
+    order = identity.desc() if descending else identity.asc()
+    if after is not None:
+        query = query.where(identity < after if descending else identity > after)
+    query = query.order_by(order)
+    last = None
+    if sought is not None:
+        reach = query.with_only_columns(identity).offset(at_most).limit(1)
+        last = transaction.connection.execute(reach).scalar()
+        if last is not None:
+            query = query.where(identity >= last if descending else identity <= last)
+        query = query.where(sought)
+    rows = transaction.connection.execute(query.limit(limit + 1)).all()
+    if len(rows) > limit:
+        return Part(tuple(rows[:limit]), rows[limit - 1][0])
+    return Part(tuple(rows), last)
+
+
+def join_parts(
+    parts: Iterable[Part], make: Callable[[Any], E], *, sort: str, descending: bool, limit: int
+) -> Page[E]:
+    """Make one page of parts that list different rows: as far as all of them are complete."""
+    found = list(parts)
+    edges = [part.edge for part in found if part.edge is not None]
+    edge = None if not edges else max(edges) if descending else min(edges)
+    rows = sorted((row for part in found for row in part.rows), key=_id_of, reverse=descending)
+    if edge is not None:
+        rows = [row for row in rows if (row[0] >= edge if descending else row[0] <= edge)]
+    if len(rows) > limit:
+        rows = rows[:limit]
+        edge = rows[-1][0]
+    cursor = None if edge is None else write_cursor(sort, [edge])
+    return Page(tuple(make(row) for row in rows), cursor)
+
+
+def _id_of(row: Any) -> str:
+    return str(row[0])
 
 
 class _AnyCase(FunctionElement[bool]):
@@ -131,12 +198,17 @@ def _beyond(
     return and_(at_least, or_(first, second))
 
 
-def _write_cursor(sort: str, values: list[Any]) -> str:
+def write_cursor(sort: str, values: list[Any]) -> str:
+    """Make a cursor: the order it is of, and the key of the row it comes after."""
     encoded = json.dumps([sort, *values], ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(encoded.encode("utf-8")).decode("ascii").rstrip("=")
 
 
-def _read_cursor(cursor: str, sort: str, length: int) -> list[Any]:
+def read_cursor(cursor: str, sort: str, length: int) -> list[Any]:
+    """Read the key in a cursor.
+
+    :raise BadCursor: it isn't one of this order's.
+    """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         found = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))

@@ -238,6 +238,7 @@ sessions = Table(
     Column("ended_at", Timestamp),
     Column("end_reason", Text, nullable=False, default=""),
     *_traffic(),
+    Index(None, "tunnel_id", "id"),
     Index(None, "user_id", "id"),
 )
 _open_sessions = sessions.c.ended_at.is_(None)

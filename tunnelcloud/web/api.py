@@ -27,7 +27,17 @@ from tunnelcloud.store import errors
 from tunnelcloud.web import problems
 from tunnelcloud.web.limits import MAX_BODY, REQUEST_SECONDS
 from tunnelcloud.web.problems import Problem
-from tunnelcloud.web.routes import Call, Caller, Handled, Item, Route, RouteTable
+from tunnelcloud.web.routes import (
+    LINES_TYPE,
+    Call,
+    Caller,
+    Handled,
+    Item,
+    Lines,
+    Route,
+    RouteTable,
+)
+from tunnelcloud.web.streams import Streaming
 from tunnelcloud.web.strict_json import BadJSON, check_json
 
 JSON_TYPE = "application/json"
@@ -157,22 +167,44 @@ class _Answer:
         self.headers = headers
         self.body = body
 
-    def send(self, request: IRequest) -> None:
-        request.setResponseCode(self.status)
-        request.setHeader("Cache-Control", "no-store")
-        request.setHeader("X-Content-Type-Options", "nosniff")
-        for name, value in self.headers.items():
-            request.setHeader(name, value)
+    def send(self, request: Request) -> None:
+        """Send the whole answer."""
+        self.send_head(request)
         if self.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             request.setHeader("Content-Length", str(len(self.body)))
             # A HEAD is answered as a GET; Twisted leaves the body out.
             request.write(self.body)
         request.finish()
 
+    def send_head(self, request: Request) -> None:
+        """Say what comes."""
+        request.setResponseCode(self.status)
+        request.setHeader("Cache-Control", "no-store")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        for name, value in self.headers.items():
+            request.setHeader(name, value)
+
+
+class _LinesAnswer(_Answer):
+    """Lines that are made while they are sent."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__(HTTPStatus.OK, {"Content-Type": LINES_TYPE}, b"")
+        self._lines = lines
+
+    def send(self, request: Request) -> None:
+        self.send_head(request)
+        if request.method == b"HEAD":
+            request.finish()
+        else:
+            Streaming(request, self._lines.chunks).start()
+
 
 def _shown(request: IRequest, route: Route, handled: Handled) -> _Answer:
     if handled is None:
         return _Answer(HTTPStatus.NO_CONTENT, {}, b"")
+    if isinstance(handled, Lines):
+        return _LinesAnswer(handled)
     headers = {"Content-Type": JSON_TYPE}
     if isinstance(handled, Item):
         headers["ETag"] = f'"{handled.version}"'

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from tunnelcloud.web.problems import CONTENT_TYPE
-from tunnelcloud.web.routes import Route, RouteTable
+from tunnelcloud.web.routes import LINES_TYPE, Route, RouteTable
 
 _REF = "#/components/schemas/{model}"
 _PROBLEM: dict[str, Any] = {
@@ -172,8 +172,11 @@ def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _responses(route: Route, refs: Mapping[Any, Any]) -> dict[str, Any]:
-    if route.answer is None:
-        answers: dict[str, Any] = {"204": {"description": "Done."}}
+    if route.lines:
+        lines = {LINES_TYPE: {"schema": {"type": "string"}}}
+        answers: dict[str, Any] = {"200": {"description": "OK", "content": lines}}
+    elif route.answer is None:
+        answers = {"204": {"description": "Done."}}
     else:
         schema = refs[(route.answer, "serialization")]
         good: dict[str, Any] = {

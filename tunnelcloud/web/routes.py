@@ -7,7 +7,7 @@ This module knows neither Twisted nor the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -82,7 +82,19 @@ class Item:
     version: str
 
 
-Handled = BaseModel | Item | Mapping[str, Any] | None
+@frozen
+class Lines:
+    """An answer that is made while it is sent: chunks of lines, each a JSON document.
+
+    Whoever reads slowly is waited for.
+    """
+
+    chunks: AsyncIterator[bytes]
+
+
+LINES_TYPE = "application/x-ndjson"
+
+Handled = BaseModel | Item | Lines | Mapping[str, Any] | None
 Handler = Callable[[Call], Awaitable[Handled]]
 
 
@@ -93,6 +105,7 @@ class Route:
     :ivar path: below C{/api/v1}, with parameters such as C{{site_id}}.
     :ivar roles: who may; empty for anyone at all.
     :ivar answer: the model of what is answered; None for nothing (204).
+    :ivar lines: whether the answer is L{Lines}.
     :ivar item: whether the answer is one object with an C{ETag}, and a change takes C{If-Match}.
     """
 
@@ -107,6 +120,7 @@ class Route:
     answer: type[BaseModel] | None = None
     status: HTTPStatus = HTTPStatus.OK
     item: bool = False
+    lines: bool = False
 
     @property
     def parameters(self) -> list[str]:

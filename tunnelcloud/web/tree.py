@@ -30,6 +30,7 @@ from tunnelcloud.web.resources.identity_providers import identity_provider_route
 from tunnelcloud.web.resources.keys import key_routes
 from tunnelcloud.web.resources.objects import object_routes
 from tunnelcloud.web.resources.settings import setting_routes
+from tunnelcloud.web.resources.summaries import summary_routes
 from tunnelcloud.web.resources.tokens import token_routes
 from tunnelcloud.web.routes import ANONYMOUS, Call, Route, RouteTable
 
@@ -69,6 +70,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             *decision_routes(context),
             *document_routes(context),
             *setting_routes(context),
+            *summary_routes(context),
         )
     )
     return described

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.events import CATALOGUE
 from tunnelcloud.web.models.fields import (
     WHOLE,
     Body,
@@ -264,11 +266,25 @@ class Event(Shown):
     data: dict[str, Any]
 
 
-class AuditQuery(PageQuery):
+_EVENTS = sorted({*CATALOGUE, *(f"{name.partition('.')[0]}." for name in CATALOGUE)})
+
+
+def _event_name(name: str) -> str:
+    if name not in _EVENTS:
+        near = get_close_matches(name, _EVENTS, n=3, cutoff=0.5) or ["login.refused", "login."]
+        raise ValueError(f"there is no such event: use one such as {', '.join(near)}")
+    return name
+
+
+class AuditFilter(BaseModel):
     """Asks the audit."""
 
-    event: Text | None = Field(
-        default=None, description="Such as login.refused; login. for all that begin so."
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event: Annotated[str, AfterValidator(_event_name)] | None = Field(
+        default=None,
+        description="Such as login.refused; login. for all that begin so.",
+        json_schema_extra={"enum": list(_EVENTS)},
     )
     actor: Text | None = Field(default=None, description="Who did it, by name or id.")
     user_name: Text | None = None
@@ -281,7 +297,16 @@ class AuditQuery(PageQuery):
     source_ip: Text | None = None
     since: Instant | None = None
     until: Instant | None = None
+
+
+class AuditQuery(AuditFilter, PageQuery):
+    """Asks the audit, a page at a time; a page may have few events and a next one still."""
+
     order: Literal["newest", "oldest"] = "newest"
+
+
+class AuditExportQuery(AuditFilter):
+    """Asks for all of the audit that fits."""
 
 
 class Question(Body):
@@ -348,3 +373,32 @@ class MyTunnel(Tunnel):
     methods: list[Method]
     command: str
     ssh_address: str = Field(description="Where SSH clients reach the pods, as host:port.")
+
+
+class StatisticsQuery(BaseModel):
+    """Asks what went on in the last hours."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hours: int = Field(default=24, ge=1, le=168, description="How many, up to now.")
+
+
+class Statistics(Shown):
+    """What went on hour by hour, the oldest first; the last hour isn't over."""
+
+    begin: Instant
+    bucket_seconds: int
+    sessions: list[int] = Field(description="Open at some time in each hour.")
+    channels: list[int] = Field(description="Open at some time in each hour.")
+    traffic_bytes: list[int] = Field(description="In both directions.")
+    refused_logins: list[int]
+
+
+class Deletion(Shown):
+    """What deleting an object would cut, and take with it."""
+
+    users: int = Field(description="Who have something open through it now.")
+    channels: int = Field(description="What they have open.")
+    sessions: int = Field(description="Open sessions, of a user.")
+    objects: dict[str, int] = Field(description="What is deleted with it, by the noun.")
+    in_use: int = Field(description="Assignments that forbid it.")

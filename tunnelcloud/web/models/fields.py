@@ -122,7 +122,8 @@ def _instant(value: object) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _instant_text(moment: datetime) -> str:
+def instant_text(moment: datetime) -> str:
+    """Write a time as it is shown: in UTC, to the millisecond."""
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
@@ -161,7 +162,7 @@ def _port_text(value: object) -> object:
 Instant = Annotated[
     datetime,
     PlainValidator(_instant),
-    PlainSerializer(_instant_text, return_type=str),
+    PlainSerializer(instant_text, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A time; shown in UTC to the millisecond."""

@@ -18,7 +18,7 @@ from tunnelcloud.store.errors import StoreError
 from tunnelcloud.web.api import as_problem
 from tunnelcloud.web.portal.visits import Visit
 from tunnelcloud.web.problems import Problem, forbidden, from_validation
-from tunnelcloud.web.routes import Call, Item, RouteTable
+from tunnelcloud.web.routes import Call, Item, Lines, RouteTable
 
 
 @frozen
@@ -71,6 +71,7 @@ class Operations:
             return {**handled.shown.model_dump(mode="json"), "version": handled.version}
         if isinstance(handled, BaseModel):
             return handled.model_dump(mode="json")
+        assert not isinstance(handled, Lines), "no page asks for lines"
         return dict(handled or {})
 
     async def every(

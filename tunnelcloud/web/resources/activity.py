@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import attrs
 from attrs import frozen
 
 from tunnelcloud.domain import entities
+from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import audit, channels, pods, sessions
 from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.paging import Page as StorePage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.access import (
+    AuditExportQuery,
     AuditQuery,
     Channel,
     ChannelQuery,
@@ -24,10 +28,12 @@ from tunnelcloud.web.models.access import (
     Session,
     SessionQuery,
 )
-from tunnelcloud.web.models.fields import Page, PageQuery
+from tunnelcloud.web.models.fields import Page, PageQuery, instant_text
 from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Route
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Lines, Route
+
+_EXPORTED_AT_ONCE = 500
 
 
 def activity_routes(context: ApiContext) -> list[Route]:
@@ -59,6 +65,16 @@ def activity_routes(context: ApiContext) -> list[Route]:
             handlers.list_events,
             query=AuditQuery,
             answer=Page[Event],
+        ),
+        Route(
+            "GET",
+            "/audit/export",
+            "export_events",
+            "Give all events that fit, the oldest first, as JSON lines in ECS's field names.",
+            READERS,
+            handlers.export_events,
+            query=AuditExportQuery,
+            lines=True,
         ),
     ]
 
@@ -217,6 +233,36 @@ class _History:
             await self.context.store.read(page_reader(audit.list_page, sort=sort, **filters)),
             _event,
         )
+
+    async def export_events(self, call: Call) -> Lines:
+        filters = {
+            name: value
+            for name, value in call.query_as(AuditExportQuery).model_dump().items()
+            if value is not None
+        }
+        reader = page_reader(audit.list_page, sort="created_at", limit=_EXPORTED_AT_ONCE, **filters)
+        return Lines(self._exported(filters, await self.context.store.read(reader)))
+
+    async def _exported(
+        self, filters: Mapping[str, Any], page: StorePage[AuditRecord]
+    ) -> AsyncIterator[bytes]:
+        while True:
+            yield b"".join(map(_ecs_line, page.items))
+            if page.next_cursor is None:
+                return
+            reader = page_reader(
+                audit.list_page,
+                sort="created_at",
+                limit=_EXPORTED_AT_ONCE,
+                cursor=page.next_cursor,
+                **filters,
+            )
+            page = await self.context.store.read(reader)
+
+
+def _ecs_line(record: AuditRecord) -> bytes:
+    document = ecs_document(record, instant_text(record.at))
+    return json.dumps(document, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def _event(record: AuditRecord) -> Event:

@@ -1,0 +1,116 @@
+"""What charts show, and what a deletion would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from attrs import frozen
+
+from tunnelcloud.domain.entities import Assignment
+from tunnelcloud.store import (
+    assignments,
+    connectors,
+    consequences,
+    groups,
+    policies,
+    sites,
+    statistics,
+    tunnels,
+    users,
+)
+from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.access import Deletion, Statistics, StatisticsQuery
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import READERS, Call, Handler, Route
+
+_HOUR = 3600
+
+_Get = Callable[[Transaction, Call], object]
+
+
+def _of(get: Callable[[Transaction, str], object], name: str) -> _Get:
+    return lambda transaction, call: get(transaction, call.params[name])
+
+
+def _assignment(transaction: Transaction, call: Call) -> Assignment:
+    found = assignments.get(transaction, call.params["assignment_id"])
+    if found.tunnel_id != call.params["tunnel_id"]:
+        raise NotFound("assignment", found.id)
+    return found
+
+
+_DELETABLE: tuple[tuple[str, str, _Get], ...] = (
+    ("site", "/sites/{site_id}", _of(sites.get, "site_id")),
+    ("connector", "/connectors/{connector_id}", _of(connectors.get, "connector_id")),
+    ("tunnel", "/tunnels/{tunnel_id}", _of(tunnels.get, "tunnel_id")),
+    ("user", "/users/{user_id}", _of(users.get, "user_id")),
+    ("group", "/groups/{group_id}", _of(groups.get, "group_id")),
+    ("policy", "/policies/{policy_id}", _of(policies.get, "policy_id")),
+    ("assignment", "/tunnels/{tunnel_id}/assignments/{assignment_id}", _assignment),
+)
+
+
+def summary_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for what is counted."""
+    handlers = _Summaries(context)
+    return [
+        Route(
+            "GET",
+            "/statistics",
+            "show_statistics",
+            "Count sessions, channels, traffic and refused logins hour by hour.",
+            READERS,
+            handlers.statistics,
+            query=StatisticsQuery,
+            answer=Statistics,
+        ),
+        *(
+            Route(
+                "GET",
+                f"{path}/deletion",
+                f"weigh_deletion_of_{kind}",
+                f"Say what deleting the {kind} would cut, and take with it.",
+                READERS,
+                handlers.deletion_of(kind, get),
+                answer=Deletion,
+            )
+            for kind, path, get in _DELETABLE
+        ),
+    ]
+
+
+@frozen
+class _Summaries:
+    context: ApiContext
+
+    async def statistics(self, call: Call) -> Statistics:
+        hours = call.query_as(StatisticsQuery).hours
+        found = await self.context.store.read(statistics.last_hours, hours)
+        return Statistics(
+            begin=found.begin,
+            bucket_seconds=_HOUR,
+            sessions=list(found.sessions),
+            channels=list(found.channels),
+            traffic_bytes=list(found.traffic),
+            refused_logins=list(found.refused),
+        )
+
+    def deletion_of(self, kind: str, get: _Get) -> Handler:
+        return partial(self._deletion, kind, get)
+
+    async def _deletion(self, kind: str, get: _Get, call: Call) -> Deletion:
+        def work(transaction: Transaction) -> consequences.Consequences:
+            get(transaction, call)
+            object_id = call.params[f"{kind}_id"]
+            return consequences.of_deleting(transaction, kind, object_id)
+
+        found = await self.context.store.read(work)
+        return Deletion(
+            users=found.people,
+            channels=found.channels,
+            sessions=found.sessions,
+            objects=dict(found.objects),
+            in_use=found.in_use,
+        )

@@ -1,0 +1,62 @@
+"""Answers that are made while they are sent, as fast as they are read and no faster."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+from zope.interface import implementer
+
+_log = Logger()
+
+
+@implementer(IPushProducer)
+class Streaming:
+    """Sends chunks to a request; a fault on the way cuts the answer, so that it shows."""
+
+    def __init__(self, request: Request, chunks: AsyncIterator[bytes]) -> None:
+        self._request = request
+        self._chunks = chunks
+        self._stopped = False
+        self._resumed: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """Send, from now on."""
+        self._request.registerProducer(self, True)
+        Deferred.fromCoroutine(self._send()).addErrback(self._failed)
+
+    def pauseProducing(self) -> None:
+        """Make nothing more for now."""
+        if self._resumed is None:
+            self._resumed = Deferred()
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            resumed.callback(None)
+
+    def stopProducing(self) -> None:
+        """The client is gone."""
+        self._stopped = True
+        self.resumeProducing()
+
+    async def _send(self) -> None:
+        async for chunk in self._chunks:
+            if self._resumed is not None:
+                await self._resumed
+            if self._stopped:
+                return
+            self._request.write(chunk)
+        if not self._stopped:
+            self._request.unregisterProducer()
+            self._request.finish()
+
+    def _failed(self, failure: Failure) -> None:
+        _log.failure("an answer was cut", failure)
+        if not self._stopped and self._request.channel is not None:
+            self._request.channel.forceAbortClient()
