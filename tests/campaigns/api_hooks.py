@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import ast
 import base64
+import gc
 import ipaddress
 import os
+import threading
 
 import schemathesis
 from hypothesis import strategies as st
 
 from tunnelcloud.domain.schedule import DAYS
+
+_parse = ast.parse
+_parsing = threading.RLock()
+
+
+def _parse_alone(*arguments, **options) -> ast.AST:
+    """Parse for hypothesis, with nothing else parsed meanwhile: until 3.11.8 and 3.12.2 Python
+    counts the depth of all trees in one place, and raises SystemError (CPython's issue 106905).
+    """
+    with _parsing:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return _parse(*arguments, **options)
+        finally:
+            if collects:
+                gc.enable()
+
+
+ast.parse = _parse_alone
 
 _PORTS = st.integers(1, 65535)
 
