@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -92,6 +93,11 @@ def exact(value: object) -> Markup:
     return escape(value)
 
 
+def shell(value: object) -> str:
+    """Write a value as one word of a command line, on one line."""
+    return shlex.quote(str(visible(str(value))).replace("\n", "[U+000A]"))
+
+
 def lines(value: object) -> str:
     """Write a list as a text area has it: an item a line."""
     return "\n".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
@@ -110,7 +116,7 @@ class Renderer:
             lstrip_blocks=True,
             finalize=visible,
         )
-        self._environment.filters.update(size=size, lines=lines, exact=exact)
+        self._environment.filters.update(size=size, lines=lines, exact=exact, shell=shell)
         self._environment.globals["static"] = self._static_address
 
     def render(self, template: str, values: Mapping[str, Any], now: datetime) -> bytes:

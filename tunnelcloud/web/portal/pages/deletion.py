@@ -7,6 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.store import access, assignments, channels, consequences, glance, sessions
+from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.operations import Operations, faults
 from tunnelcloud.web.portal.sections import SECTIONS, Section
@@ -95,6 +96,8 @@ class _Ending:
     async def ask_assignment(self, visit: Visit) -> Reply:
         def look(transaction: Transaction) -> tuple[str, str, list[str]]:
             one = assignments.get(transaction, visit.params["assignment_id"])
+            if one.tunnel_id != visit.params["tunnel_id"]:
+                raise NotFound("assignment", one.id)
             kind = "user" if one.user_id else "group"
             ids = [one.user_id or one.group_id or ""]
             who = access.names_of(transaction, kind, ids).get(ids[0], ids[0])
@@ -130,6 +133,8 @@ class _Ending:
     async def ask_channel(self, visit: Visit) -> Reply:
         def look(transaction: Transaction) -> str:
             one = channels.get(transaction, visit.params["channel_id"])
+            if one.session_id != visit.params["session_id"]:
+                raise NotFound("channel", one.id)
             return f"{one.destination}:{one.port}"
 
         where = await self.context.store.read(look)
