@@ -177,13 +177,14 @@ def moves_data(address, port, process=None):
 
 
 class Visitor:
-    """Alice's browser, signed in."""
+    """A user's browser, signed in: alice's, if nobody else's."""
 
-    def __init__(self, portal):
+    def __init__(self, portal, user_id=None):
         self.portal = portal
         self.chromium = Chromium(f"http://127.0.0.1:{portal.gateway.web_port}")
         self.page = self.chromium.page
-        link = portal.api("POST", f"/users/{portal.alice}/invitations")["url"]
+        user_id = user_id or portal.alice
+        link = portal.api("POST", f"/users/{user_id}/invitations")["url"]
         self.page.goto(link)
         for field in self.page.locator("input[type=password]").all():
             field.fill(PASSWORD)

@@ -1,5 +1,6 @@
 """What a person may open, and the panel that says how."""
 
+import gzip
 import html
 import re
 from datetime import UTC, datetime, timedelta
@@ -268,6 +269,12 @@ class ApplicationsTests(PortalTestCase):
             answer = self.browser.get(address)
             self.assertIn("immutable", answer.headers["cache-control"])
             self.assertEqual(answer.headers["x-content-type-options"], "nosniff")
+        for accepted, packed in [("br, gzip", True), ("gzip;q=0", False), ("identity", False)]:
+            headers = {"Accept-Encoding": accepted}
+            answer = self.browser.ask("GET", addresses[0], headers=headers)
+            self.assertEqual(answer.headers.get("content-encoding") == "gzip", packed)
+            content = gzip.decompress(answer.body) if packed else answer.body
+            self.assertEqual(content, self.browser.get(addresses[0]).body)
         for missing in ["/static/", "/static/../templates/base.html", "/static/%2e%2e"]:
             self.browser.get(missing, 404)
 

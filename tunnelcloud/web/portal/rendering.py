@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import shlex
 import unicodedata
@@ -32,9 +33,13 @@ _STEPS = (
 
 @frozen
 class StaticFile:
-    """A file that pages refer to, under an address that changes when it does."""
+    """A file that pages refer to, under an address that changes when it does.
+
+    :ivar packed: the content as gzip has it.
+    """
 
     content: bytes
+    packed: bytes
     content_type: str
     version: str
 
@@ -47,7 +52,9 @@ def static_files() -> dict[str, StaticFile]:
         if extension in _TYPES:
             content = entry.read_bytes()
             version = hashlib.sha256(content).hexdigest()[:12]
-            found[entry.name] = StaticFile(content, _TYPES[extension], version)
+            found[entry.name] = StaticFile(
+                content, gzip.compress(content, mtime=0), _TYPES[extension], version
+            )
     return found
 
 

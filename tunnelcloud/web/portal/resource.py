@@ -6,6 +6,7 @@ page's handler run.  Which pages there are is not known here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import parse_qs, quote
@@ -150,7 +151,12 @@ class PortalResource(Resource):
             raise not_found("there is no such file")
         request.setHeader("Content-Type", found.content_type)
         request.setHeader("Cache-Control", "public, max-age=31536000, immutable")
-        return found.content
+        request.setHeader("Vary", "Accept-Encoding")
+        taken = re.split(r"[\s,]+", request.getHeader("accept-encoding") or "")
+        if "gzip" not in taken:
+            return found.content
+        request.setHeader("Content-Encoding", "gzip")
+        return found.packed
 
     def _show(self, request: IRequest, cookies: Cookies, visit: Visit, reply: Reply) -> bytes:
         request.setHeader("Cache-Control", "no-store")

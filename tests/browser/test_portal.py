@@ -1,0 +1,144 @@
+"""The applications portal as it looks and feels: whole, small, and for the keyboard alone."""
+
+from tests.browser.portal import Visitor
+from tests.browser.test_connecting import PortalCase
+from tests.integration.processes import free_port
+from tunnelcloud.domain.connecting.tools import TOOL_NAMES
+
+FIRST_VIEW = 100 * 1024
+
+
+class LookTests(PortalCase):
+    """What holds for every page of ours, in each of its states."""
+
+    def look(self, path, name):
+        self.visitor.chromium.visit(path)
+        self.visitor.chromium.check(name)
+
+    def test_applications(self):
+        self.look("/", "applications")
+        self.page.locator("input[type=search]").fill("nothing is called so")
+        self.page.get_by_text("Nothing here has").wait_for()
+        self.visitor.chromium.check("applications-none-found")
+
+    def test_panel(self):
+        self.look(self.portal.panel("several"), "panel-key-and-token")
+        self.look(self.portal.panel("db", "?tool=putty"), "panel-putty")
+        self.look(self.portal.panel("db", "?local=here&tool=other"), "panel-failing")
+        self.visitor.open("db")
+        self.visitor.token()
+        self.page.get_by_role("button", name="Check the path").click()
+        self.page.locator(".hops").get_by_text("connected to").wait_for()
+        self.visitor.chromium.check("panel-token-and-path")
+
+    def test_keys_and_sessions(self):
+        self.look("/keys", "keys")
+        self.look("/sessions", "sessions")
+
+    def test_nobody_has_assigned_anything_yet(self):
+        bob = Visitor(self.portal, self.portal.api("POST", "/users", name="bob")["id"])
+        self.addCleanup(bob.close)
+        for path, name in [
+            ("/", "empty"),
+            ("/keys", "keys-empty"),
+            ("/sessions", "sessions-empty"),
+        ]:
+            bob.chromium.visit(path)
+            bob.chromium.check(name)
+
+
+class SizeTests(PortalCase):
+    def test_first_view(self):
+        self.visitor.chromium.visit("/")
+        # As at the first visit of all: nothing of it is kept from before.
+        session = self.visitor.chromium.context.new_cdp_session(self.page)
+        session.send("Network.clearBrowserCache")
+        self.page.reload()
+        self.page.wait_for_load_state("load")
+        sizes = self.page.evaluate(
+            """[...performance.getEntriesByType("navigation"),
+               ...performance.getEntriesByType("resource")]
+               .map((one) => [one.name, one.transferSize])"""
+        )
+        # The same picture twice is taken from memory the second time.
+        loaded = {name: max(size, 0) for name, size in sorted(sizes) if size}
+        self.assertEqual(set(loaded), {name for name, _ in sizes})
+        self.assertLess(sum(loaded.values()), FIRST_VIEW)
+
+
+class KeyboardTests(PortalCase):
+    """Everything without a mouse."""
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def tab_to(self, selector):
+        """Go on with the tab key until an element has the focus, and is seen to have it."""
+        for _ in range(120):
+            self.press("Tab")
+            if self.page.evaluate("one => document.activeElement.matches(one)", selector):
+                shown = self.page.evaluate(
+                    """() => ["", "::after"].some((part) => {
+                      const style = getComputedStyle(document.activeElement, part || null);
+                      return style.outlineStyle !== "none" && style.outlineWidth !== "0px";
+                    })"""
+                )
+                self.assertTrue(shown, f"{selector} doesn't show that it has the focus")
+                return
+        raise AssertionError(f"the tab key doesn't lead to {selector}")
+
+    def test_from_sign_in_to_a_running_tunnel(self):
+        (target,) = self.ports("db")
+        port = free_port()
+        self.visitor.chromium.visit("/")
+        self.press("/")
+        self.page.keyboard.type("db")
+        self.page.locator("#cards li").nth(1).wait_for(state="detached")
+        self.tab_to(f"a[href='/applications/{self.portal.tunnels['db']}']")
+        self.press("Enter")
+        self.page.wait_for_url("**/applications/*")
+        self.tab_to(f"#port_{target}")
+        self.press("Control+a")
+        self.page.keyboard.type(str(port))
+        self.page.locator("#command", has_text=str(port)).wait_for()
+        self.tab_to("form[action$='/token'] button")
+        self.press("Enter")
+        self.page.locator("#token").wait_for()
+        self.tab_to("[data-copy=token]")
+        self.press("Enter")
+        self.page.locator("#said", has_text="Copied").wait_for(state="attached")
+        token = self.page.evaluate("navigator.clipboard.readText()")
+        self.tab_to("[data-copy=command]")
+        self.press("Enter")
+        self.page.locator("[data-copy=command]", has_text="Copied").wait_for()
+        command = self.page.evaluate("navigator.clipboard.readText()")
+        self.works(self.portal.run(command, token), ("127.0.0.1", port))
+
+    def test_pins_tools_keys_and_the_path(self):
+        self.visitor.chromium.visit("/")
+        pin = f"form[action='/applications/{self.portal.tunnels['six']}/pin'] button"
+        self.tab_to(pin)
+        self.press("Enter")
+        self.page.locator("#cards li").first.get_by_text("six").first.wait_for()
+        self.page.locator("#cards li").first.get_by_role("button", name="Unpin").wait_for()
+        self.visitor.open("six")
+        self.tab_to(".tabs a:nth-child(3)")
+        self.press("Enter")
+        self.page.locator("section[aria-label=PuTTY]").wait_for()
+        self.tab_to("form[action*='/check'] button")
+        self.press("Enter")
+        self.page.locator(".hops").wait_for()
+        self.press("g", "k")
+        self.page.wait_for_url("**/keys")
+        self.tab_to("[data-maker] select")
+        self.press("Tab")
+        with self.page.expect_download():
+            self.press("Enter")
+        focus = "document.activeElement.textContent"
+        self.assertEqual(self.page.evaluate(focus), "Add the key")
+
+    def test_every_tools_tab_is_a_link(self):
+        self.visitor.open("db")
+        names = self.page.get_by_role("navigation", name="Tools").get_by_role("link")
+        self.assertEqual(names.all_inner_texts(), list(TOOL_NAMES.values()))
