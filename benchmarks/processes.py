@@ -110,6 +110,17 @@ def resident_kib(pid: int) -> int:
     return held
 
 
+def peak_kib(pid: int) -> int:
+    """The most a process and each of its descendants ever held, in KiB."""
+    held = 0
+    for each in descendants(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for line in Path(f"/proc/{each}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    held += int(line.split()[1])
+    return held
+
+
 @contextmanager
 def measured(pids: Sequence[int]) -> "Iterator[Measure]":
     """Measure wall-clock and CPU time of what happens inside."""

@@ -111,6 +111,24 @@ class BudgetTests(SynchronousTestCase):
         pump(other, 8 * MIB)
         self.assertGreaterEqual(other.size, 2 * MIB)
 
+    def test_all_grow_by_what_is_ample_unless_far_off(self) -> None:
+        clock = Clock()
+        for seconds, far_off in ((0.002, False), (0.05, True)):
+            path = Path(clock.seconds)
+            path.asked()
+            clock.advance(seconds)
+            path.answered()
+            budget = CreditBudget()
+            windows = [ReceiveWindow(budget.account(), path) for _ in range(100)]
+            for window in windows:
+                pump(window, 4 * MIB)
+            self.assertEqual(budget.grown, sum(w.size - FIRST_WINDOW for w in windows))
+            self.assertEqual(budget.grown > budget.ample, far_off)
+            self.assertGreater(budget.grown, budget.ample // 2)
+            for window in windows:
+                window.release()
+            self.assertEqual((budget.used, budget.grown), (0, 0))
+
     def test_short_budget_gives_small_windows_and_takes_large_ones_back(self) -> None:
         budget = CreditBudget(32 * MIB, shares=1)
         first = ReceiveWindow(budget.account(), Path())

@@ -225,6 +225,17 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(pair.pod.round_trip, 0.25)
         self.assertEqual(pair.pod.multiplexer.path.round_trip, 0)
 
+    def test_the_first_pings_follow_each_other(self):
+        """The very first meets a peer that is busy, and would make the path look long."""
+        pair = LinkPair()
+        slow = 0.5
+        for _ in range(6):
+            pair._pump.pump()
+            pair.clock.advance(slow)
+        pair.run()
+        self.assertEqual(pair.pod.multiplexer.path.round_trip, 0)
+        self.assertLess(len(pair.pod.multiplexer._replies), 2)
+
     def test_dead_peer_is_found_in_45_seconds(self):
         self.assert_found(LinkPair, 45)
 

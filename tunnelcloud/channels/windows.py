@@ -13,6 +13,8 @@ What holds, in words:
   less than twice what arrives in a round trip.  (A sender that is faster than the path keeps the
   rest of its window in its own memory, and OpenSSH's client becomes slow at that: it moves all of a
   queue of 16 MiB with each read.)
+- When all windows together have grown by what keeps one machine busy, none grows further unless
+  its sender is a L{LONG_WAY} off: so many channels that nobody reads fill little memory.
 - A window that has grown and whose bytes pile up here shrinks again, by not granting: beyond what
   the sender's round trip needs, a window only fills memory, and leaves the processor's cache.
 - A budget that runs short gives small windows to new channels and shrinks those that had grown,
@@ -35,6 +37,9 @@ STEADY_WINDOW = 2 * MIB
 measured."""
 
 LARGEST_WINDOW = 16 * MIB
+LONG_WAY = 0.01
+"""Seconds of a round trip from which on a sender needs more than its share of what is ample."""
+
 DEFAULT_BUDGET = 512 * MIB
 
 _LARGEST_STEP = 2 * MIB
@@ -44,6 +49,10 @@ _LARGEST_STEP = 2 * MIB
 class CreditBudget:
     """All the credit one process may have promised its peers, in bytes.
 
+    @ivar used: how much is promised.
+    @ivar grown: how much of that is by windows that grew.
+    @ivar ample: by so much they may grow, wherever their senders are.
+
     :param total: the budget; windows of the smallest size are given even beyond it, since their
         number is limited by the number of channels.
     :param shares: one account gets this fraction of it at most.
@@ -52,7 +61,9 @@ class CreditBudget:
     def __init__(self, total: int = DEFAULT_BUDGET, shares: int = 8) -> None:
         self.total = total
         self.share = total // shares
+        self.ample = total // 32
         self.used = 0
+        self.grown = 0
 
     def account(self) -> "CreditAccount":
         """Open an account for one session."""
@@ -85,21 +96,31 @@ class CreditAccount:
         self._take(size)
         return size
 
-    def take_more(self, count: int) -> bool:
-        """Take C{count} bytes more for a window that grows, unless that would leave it short."""
+    def take_more(self, count: int, far_off: bool) -> bool:
+        """Take C{count} bytes more for a window that grows, unless that would leave it short.
+
+        :param far_off: whether a L{LONG_WAY} is the reason.
+        """
         budget = self._budget
         share_end = budget.share - budget.share // 8
         if self.used + count > share_end or budget.used + count > budget.total * 3 // 4:
             return False
+        if not far_off and budget.grown + count > budget.ample:
+            return False
         self._take(count)
+        budget.grown += count
         return True
 
-    def give_back(self, count: int) -> None:
-        """Return C{count} bytes of credit that no peer holds any more."""
+    def give_back(self, count: int, grown: int) -> None:
+        """Return C{count} bytes of credit that no peer holds any more.
+
+        :param grown: how many of them a window had grown by.
+        """
         self.used -= count
         self._budget.used -= count
+        self._budget.grown -= grown
         assert self.used >= 0
-        assert self._budget.used >= 0
+        assert self._budget.used >= self._budget.grown >= 0
 
     def _take(self, count: int) -> None:
         self.used += count
@@ -145,6 +166,7 @@ class ReceiveWindow:
     __slots__ = (
         "_account",
         "_arrived",
+        "_first_size",
         "_least_held",
         "_path",
         "_since",
@@ -157,7 +179,7 @@ class ReceiveWindow:
         self._account = account
         self._path = path
         self._since = path.seconds()
-        self.size = self.granted = account.take_first()
+        self.size = self.granted = self._first_size = account.take_first()
         self.held = 0
         self._arrived = 0
         self._least_held = LARGEST_WINDOW
@@ -193,8 +215,8 @@ class ReceiveWindow:
 
     def release(self) -> None:
         """Give all credit back: the channel is over."""
-        self._account.give_back(self.size)
-        self.size = self.granted = self.held = 0
+        self._account.give_back(self.size, self._grown)
+        self.size = self._first_size = self.granted = self.held = 0
 
     def _resize(self) -> None:
         piled_up = self._least_held * 4 >= self.size
@@ -203,15 +225,19 @@ class ReceiveWindow:
             self._shrink(FIRST_WINDOW)
         elif piled_up:
             self._shrink(STEADY_WINDOW)
-        elif (
-            self.size < LARGEST_WINDOW
-            and (self.size < STEADY_WINDOW or self._holds_the_sender_back(now))
-            and self._account.take_more(self.size)
-        ):
-            self.size *= 2
+        elif self.size < LARGEST_WINDOW:
+            held_back = self._holds_the_sender_back(now)
+            far_off = held_back and (self._path.round_trip or LONG_WAY) >= LONG_WAY
+            wanted = held_back or self.size < STEADY_WINDOW
+            if wanted and self._account.take_more(self.size, far_off):
+                self.size *= 2
         self._arrived = 0
         self._since = now
         self._least_held = LARGEST_WINDOW
+
+    @property
+    def _grown(self) -> int:
+        return max(0, self.size - self._first_size)
 
     def _holds_the_sender_back(self, now: float) -> bool:
         """Whether a window arrives every other round trip at least: one that is full each time
@@ -225,5 +251,6 @@ class ReceiveWindow:
     def _shrink(self, least: int) -> None:
         smaller = max(self.size // 2, self.granted + self.held, least)
         if smaller < self.size:
-            self._account.give_back(self.size - smaller)
-            self.size = smaller
+            grown = self._grown
+            count, self.size = self.size - smaller, smaller
+            self._account.give_back(count, grown - self._grown)

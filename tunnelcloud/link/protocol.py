@@ -60,6 +60,8 @@ LONGEST_SILENCE = 45.0
 """Seconds without a byte after which, at the latest, a link is over."""
 
 _PINGS_IN_SILENCE = 4.5
+_FIRST_PINGS = 8
+"""How many follow each other at once: the first meets a peer that is busy with the handshake."""
 
 MAX_PACKET_SIZE = 128 * KIB
 FLUSH_SIZE = 128 * KIB
@@ -137,6 +139,7 @@ class LinkProtocol(Protocol):
         self._flushed_at = -ALONE
         self._encrypted = False
         self._over = ""
+        self._pings_ahead = _FIRST_PINGS
 
     # What owners call.
 
@@ -317,20 +320,27 @@ class LinkProtocol(Protocol):
         return b""
 
     def _keep_alive(self) -> None:
-        now = self._clock.seconds()
         if self.silence >= self._silence_limit:
             self.disconnect(f"the peer was silent for {self.silence:.0f} s")
             return
+        self._ping()
+        self._timer = self._clock.callLater(self.ping_interval, self._keep_alive)
+
+    def _ping(self) -> None:
+        now = self._clock.seconds()
+        path = self.multiplexer.path
 
         def answered(reply: "bytes | None") -> None:
-            if reply is not None:
-                self.round_trip = self._clock.seconds() - now
-                path.answered()
+            if reply is None:
+                return
+            self.round_trip = self._clock.seconds() - now
+            path.answered()
+            self._pings_ahead -= 1
+            if self._pings_ahead > 0:
+                self._ping()
 
-        path = self.multiplexer.path
         path.asked()
         self.multiplexer.send_global_request(PING, b"", answered)
-        self._timer = self._clock.callLater(self.ping_interval, self._keep_alive)
 
     def _flush_later(self) -> None:
         self._flush_call = None
