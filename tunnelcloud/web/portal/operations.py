@@ -18,7 +18,7 @@ from tunnelcloud.store.errors import StoreError
 from tunnelcloud.web.api import as_problem
 from tunnelcloud.web.portal.visits import Visit
 from tunnelcloud.web.problems import Problem, forbidden, from_validation
-from tunnelcloud.web.routes import Call, Item, Lines, RouteTable
+from tunnelcloud.web.routes import Call, Handled, Item, Lines, RouteTable
 
 
 @frozen
@@ -43,6 +43,32 @@ class Operations:
         :return: what the API would answer, with C{version} beside it for an object.
         :raise Problem: as the API would answer.
         """
+        handled = await self._handle(visit, method, path, body, query, version)
+        if isinstance(handled, Item):
+            return {**handled.shown.model_dump(mode="json"), "version": handled.version}
+        if isinstance(handled, BaseModel):
+            return handled.model_dump(mode="json")
+        assert not isinstance(handled, Lines), "lines are asked for by their name"
+        return dict(handled or {})
+
+    async def lines(self, visit: Visit, path: str, query: Mapping[str, str]) -> Lines:
+        """Ask for lines.
+
+        :raise Problem: as the API would answer.
+        """
+        handled = await self._handle(visit, "GET", path, None, query, "")
+        assert isinstance(handled, Lines), "this operation answers with something else"
+        return handled
+
+    async def _handle(
+        self,
+        visit: Visit,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        query: Mapping[str, str] | None,
+        version: str,
+    ) -> Handled:
         routes, params = self.table.find(path.strip("/").split("/"))
         route = routes[method]
         caller = visit.who().caller
@@ -64,15 +90,9 @@ class Operations:
         except ValidationError as error:
             raise from_validation(error) from None
         try:
-            handled = await route.handler(call)
+            return await route.handler(call)
         except StoreError as error:
             raise as_problem(Failure(error)) or error from None
-        if isinstance(handled, Item):
-            return {**handled.shown.model_dump(mode="json"), "version": handled.version}
-        if isinstance(handled, BaseModel):
-            return handled.model_dump(mode="json")
-        assert not isinstance(handled, Lines), "no page asks for lines"
-        return dict(handled or {})
 
     async def every(
         self, visit: Visit, path: str, query: Mapping[str, str] | None = None, at_most: int = 1000

@@ -32,9 +32,10 @@ from tunnelcloud.web.portal.signing import (
     new_secret,
     wants_secure,
 )
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.visits import Download, Moved, Page, Shown, Visit
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.streams import Streaming
 
 SIGN_IN = "/sign-in"
 _MAX_FIELDS = 500
@@ -77,8 +78,12 @@ class PortalResource(Resource):
         answering.addTimeout(REQUEST_SECONDS, self._clock)
         answering.addErrback(self._failed, request, cookies, known)
 
-        def send(body: bytes) -> None:
-            if not gone:
+        def send(body: bytes | Download) -> None:
+            if gone:
+                return
+            if isinstance(body, Download):
+                _download(request, body)
+            else:
                 request.setHeader("Content-Length", str(len(body)))
                 request.write(body)
                 request.finish()
@@ -87,7 +92,9 @@ class PortalResource(Resource):
         answering.addErrback(lambda failure: self._log.failure("A page went lost", failure))
         return NOT_DONE_YET
 
-    async def _answer(self, request: Request, cookies: Cookies, known: list[Visit]) -> bytes:
+    async def _answer(
+        self, request: Request, cookies: Cookies, known: list[Visit]
+    ) -> bytes | Download:
         """Answer.
 
         :param known: gets the visit as soon as it is known whose it is: a page that says what went
@@ -120,7 +127,10 @@ class PortalResource(Resource):
         visit = evolve(
             visit, params=params, signed_in=signed_in, csrf=csrf_of(secret), step=cookies.step()
         )
-        return self._show(request, cookies, visit, await page.handler(visit))
+        reply = await page.handler(visit)
+        if isinstance(reply, Download):
+            return reply
+        return self._show(request, cookies, visit, reply)
 
     def _find(self, method: str, path: str) -> tuple[Page, dict[str, str]]:
         allowed: set[str] = set()
@@ -158,7 +168,9 @@ class PortalResource(Resource):
         request.setHeader("Content-Encoding", "gzip")
         return found.packed
 
-    def _show(self, request: IRequest, cookies: Cookies, visit: Visit, reply: Reply) -> bytes:
+    def _show(
+        self, request: IRequest, cookies: Cookies, visit: Visit, reply: Shown | Moved
+    ) -> bytes:
         request.setHeader("Cache-Control", "no-store")
         if isinstance(reply, Moved):
             if reply.session is not None:
@@ -205,6 +217,16 @@ class PortalResource(Resource):
             {name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"},
         )
         return self._show(request, cookies, visit, reply)
+
+
+def _download(request: Request, file: Download) -> None:
+    request.setHeader("Cache-Control", "no-store")
+    request.setHeader("Content-Type", file.content_type)
+    request.setHeader("Content-Disposition", f'attachment; filename="{file.name}"')
+    if request.method == b"HEAD":
+        request.finish()
+    else:
+        Streaming(request, file.chunks).start()
 
 
 def _visit(request: Request, withheld: bool) -> Visit:

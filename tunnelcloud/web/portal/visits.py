@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -89,7 +89,19 @@ class Moved:
     step: str | None = None
 
 
-Reply = Shown | Moved
+@frozen
+class Download:
+    """A file, made while it is sent.
+
+    :ivar name: what a browser calls it.
+    """
+
+    name: str
+    content_type: str
+    chunks: AsyncIterator[bytes]
+
+
+Reply = Shown | Moved | Download
 PageHandler = Callable[[Visit], Awaitable[Reply]]
 
 

@@ -10,10 +10,10 @@ from attrs import frozen
 from tunnelcloud.domain.events import CATALOGUE
 from tunnelcloud.store import glance
 from tunnelcloud.web.portal.operations import Operations, faults
-from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.visits import Download, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import READERS
+from tunnelcloud.web.routes import LINES_TYPE, READERS
 
 FILTERS = ("q", "event", "actor", "user_name", "tunnel_name", "source_ip", "since", "until")
 _MOMENTS = ("since", "until")
@@ -22,7 +22,19 @@ _REFUSED = frozenset({"channel.refused"})
 
 def history_pages(context: ApiContext, operations: Operations) -> list[Page]:
     """Make the rows of the page table for the audit."""
-    return [Page("GET", "/admin/audit", READERS, _History(context, operations).audit)]
+    handlers = _History(context, operations)
+    return [
+        Page("GET", "/admin/audit", READERS, handlers.audit),
+        Page("GET", "/admin/audit/export", READERS, handlers.export),
+    ]
+
+
+def _asked(visit: Visit) -> dict[str, str]:
+    """Give the filters as the API has them."""
+    given = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    return {
+        name: f"{value}Z" if name in _MOMENTS else value for name, value in given.items() if value
+    }
 
 
 @frozen
@@ -32,10 +44,7 @@ class _History:
 
     async def audit(self, visit: Visit) -> Reply:
         given = {name: visit.query.get(name, "").strip() for name in FILTERS}
-        asked = {name: value for name, value in given.items() if value}
-        for name in _MOMENTS:
-            if name in asked:
-                asked[name] = f"{asked[name]}Z"
+        asked = _asked(visit)
         errors: dict[str, str] = {}
         page: dict[str, Any] = {"items": [], "next_cursor": None}
         cursor = visit.query.get("cursor")
@@ -59,3 +68,7 @@ class _History:
             "narrowed": len(kept) - ("q" in kept),
         }
         return Shown("admin_audit.html", values)
+
+    async def export(self, visit: Visit) -> Reply:
+        lines = await self.operations.lines(visit, "/audit/export", _asked(visit))
+        return Download("audit.ndjson", LINES_TYPE, lines.chunks)
