@@ -67,7 +67,7 @@ def by_ssh(chain: Chain, key: Path) -> float:
         return time.perf_counter() - started
 
 
-def log_in_many(chain: Chain, key: Path, count: int, at_once: int = 8) -> "list[Login]":
+def log_in_many(chain: Chain, key: Path, count: int, at_once: int = 4) -> "list[Login]":
     """Log in so often, a few at a time."""
     with ThreadPoolExecutor(at_once) as threads:
         return list(threads.map(Login, repeat(chain, count), repeat(key)))

@@ -106,6 +106,12 @@ class GateTests(SynchronousTestCase):
                 self.assertIs(client.server.phase, phase)
                 self.refused(client, number)
 
+    def test_every_message_while_our_kexinit_is_on_its_way(self) -> None:
+        """Then, too: what an open connection may send, and its KEXINIT, and nothing else."""
+        for number in set(range(256)) - STATES[Phase.OPEN][1]:
+            client = rekey_asked()
+            self.refused(client, number)
+
     def test_listed_messages_are_dispatched(self) -> None:
         """What is listed does arrive (so that the other test isn't passed by refusing all)."""
         for reach, listed in STATES.values():
