@@ -35,79 +35,25 @@ def local_name():
     return "localhost"
 
 
-class Portal:
-    """All that there is, each part its own process; what belongs to users' machines is in C{home}.
+class Machine:
+    """A user's machine: their shell, and an ssh whose account's home is a directory of the test's.
 
-    :ivar tunnels: their ids by their names.
+    (OpenSSH asks the system where a home is, and not the environment.)
     """
 
-    def __init__(self):
-        # Short, for control sockets are in it.
-        self._scratch = tempfile.TemporaryDirectory(prefix="tc-", dir="/tmp")
-        directory = self.directory = Path(self._scratch.name)
+    def __init__(self, directory, gateway):
         self.home = directory / "home"
         (self.home / ".ssh").mkdir(parents=True, mode=0o700)
-        self.gateway = Gateway(directory)
-        self._secret = (self.gateway.state / "admin.token").read_text().strip()
-        self.site = self.api("POST", "/sites", name="paris")["id"]
-        made = self.api("POST", "/connectors", name="paris-1", site_id=self.site)
-        join = self.api("POST", f"/connectors/{made['id']}/join-token")["token"]
-        self.connector = SiteConnector(directory, "paris-1", join)
-        self.alice = self.api("POST", "/users", name="alice", email="alice+db@example.com")["id"]
-        self.key = Keys(self.home / ".ssh", "alice's own key")
-        public_key = self.key.public.read_text()
-        self.api("POST", f"/users/{self.alice}/keys", public_key=public_key, title="Laptop")
-        self.echoes = {
-            "db": [EchoTarget(host="127.0.0.2")],
-            "by-name": [EchoTarget(host="127.0.0.1")],
-            "six": [EchoTarget(family=socket.AF_INET6, host="::1")],
-            "several": [EchoTarget(host="127.0.0.3"), EchoTarget(host="127.0.0.3")],
-        }
-        addresses = {"db": "127.0.0.2", "by-name": local_name(), "six": "::1"}
-        self.tunnels = {}
-        for name, echoes in self.echoes.items():
-            ports = [str(echo.port) for echo in echoes]
-            self.add_tunnel(name, addresses.get(name, "127.0.0.3"), ports)
         self.known_hosts = self.home / ".ssh" / "known_hosts"
-        self.known_hosts.write_text(self.gateway.get("/known_hosts"))
-        self._programs()
-
-    def api(self, method, path, **body):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.gateway.web_port}/api/v1{path}",
-            method=method,
-            data=json.dumps(body).encode() if body else None,
-            headers={"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            content = answer.read()
-        return json.loads(content) if content else None
-
-    def add_tunnel(self, name, address, ports, **fields):
-        body = {"name": name, "site_id": self.site, "target_address": address}
-        made = self.api("POST", "/tunnels", **body, target_ports=ports, **fields)
-        self.tunnels[name] = made["id"]
-        path = f"/tunnels/{made['id']}/assignments"
-        self.api("POST", path, user_id=self.alice, methods=["token", "key"])
-
-    def panel(self, name, query=""):
-        return f"/applications/{self.tunnels[name]}{query}"
-
-    def _programs(self):
-        """Make alice's machine: ssh looks into the home of her account, which is this directory."""
-        self._bin = self.directory / "bin"
+        self.known_hosts.write_text(gateway.get("/known_hosts"))
+        self._bin = directory / "bin"
         self._bin.mkdir()
         options = f"-F {self.home}/.ssh/config -o UserKnownHostsFile={self.known_hosts}"
-        for name in ("ssh", "autossh"):
-            real = shutil.which(name)
-            if real is not None:
-                script = self._bin / name
-                # autossh has its own options first, and starts ssh as it is told.
-                text = f'#!/bin/sh\nexec {real} {options if name == "ssh" else ""} "$@"\n'
-                script.write_text(text)
-                script.chmod(0o755)
+        script = self._bin / "ssh"
+        script.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} {options} "$@"\n')
+        script.chmod(0o755)
         (self.home / ".ssh" / "config").touch()
-        self._askpass = self.directory / "askpass"
+        self._askpass = directory / "askpass"
         self._askpass.write_text('#!/bin/sh\nprintf "%s\\n" "$TEST_TOKEN"\n')
         self._askpass.chmod(0o700)
 
@@ -146,6 +92,61 @@ class Portal:
             timeout=PATIENCE,
             check=False,
         )
+
+
+class Portal(Machine):
+    """All that there is, each part its own process; what belongs to users' machines is in C{home}.
+
+    :ivar tunnels: their ids by their names.
+    """
+
+    def __init__(self):
+        # Short, for control sockets are in it.
+        self._scratch = tempfile.TemporaryDirectory(prefix="tc-", dir="/tmp")
+        directory = self.directory = Path(self._scratch.name)
+        self.gateway = Gateway(directory)
+        super().__init__(directory, self.gateway)
+        self._secret = (self.gateway.state / "admin.token").read_text().strip()
+        self.site = self.api("POST", "/sites", name="paris")["id"]
+        made = self.api("POST", "/connectors", name="paris-1", site_id=self.site)
+        join = self.api("POST", f"/connectors/{made['id']}/join-token")["token"]
+        self.connector = SiteConnector(directory, "paris-1", join)
+        self.alice = self.api("POST", "/users", name="alice", email="alice+db@example.com")["id"]
+        self.key = Keys(self.home / ".ssh", "alice's own key")
+        public_key = self.key.public.read_text()
+        self.api("POST", f"/users/{self.alice}/keys", public_key=public_key, title="Laptop")
+        self.echoes = {
+            "db": [EchoTarget(host="127.0.0.2")],
+            "by-name": [EchoTarget(host="127.0.0.1")],
+            "six": [EchoTarget(family=socket.AF_INET6, host="::1")],
+            "several": [EchoTarget(host="127.0.0.3"), EchoTarget(host="127.0.0.3")],
+        }
+        addresses = {"db": "127.0.0.2", "by-name": local_name(), "six": "::1"}
+        self.tunnels = {}
+        for name, echoes in self.echoes.items():
+            ports = [str(echo.port) for echo in echoes]
+            self.add_tunnel(name, addresses.get(name, "127.0.0.3"), ports)
+
+    def api(self, method, path, **body):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.gateway.web_port}/api/v1{path}",
+            method=method,
+            data=json.dumps(body).encode() if body else None,
+            headers={"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            content = answer.read()
+        return json.loads(content) if content else None
+
+    def add_tunnel(self, name, address, ports, **fields):
+        body = {"name": name, "site_id": self.site, "target_address": address}
+        made = self.api("POST", "/tunnels", **body, target_ports=ports, **fields)
+        self.tunnels[name] = made["id"]
+        path = f"/tunnels/{made['id']}/assignments"
+        self.api("POST", path, user_id=self.alice, methods=["token", "key"])
+
+    def panel(self, name, query=""):
+        return f"/applications/{self.tunnels[name]}{query}"
 
     def close(self):
         self.connector.process.stop()
