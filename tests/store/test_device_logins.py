@@ -22,13 +22,14 @@ class DeviceLoginContract:
         self.world = self.store.write(make_world)
         self.alice = self.world.alice.id
 
-    def begin(self, secret=b"secret", code=CODE, source_ip="192.0.2.1"):
+    def begin(self, secret=b"secret", code=CODE, source="192.0.2.1"):
         return self.store.write(
             device_logins.begin,
             secret_hash=secret,
             user_code=code,
             client="laptop",
-            source_ip=source_ip,
+            source_ip="192.0.2.1",
+            source=source,
         )
 
     def decide(self, user=None, allowed=True):
@@ -93,6 +94,11 @@ class DeviceLoginContract:
         self.assertTrue(self.begin(b"y", "code-y", "192.0.2.2"))
         self.clock.advance(LIFETIME_SECONDS)
         self.assertTrue(self.begin(b"x", "code-x"))
+
+    def test_of_all_sources_together_only_so_many_wait(self):
+        self.patch(device_logins, "MAX_WAITING", 3)
+        found = [self.begin(bytes([n]), f"code-{n}", f"source-{n}") for n in range(4)]
+        self.assertEqual(found, [True, True, True, False])
 
 
 class SQLiteDeviceLoginTests(DeviceLoginContract, SQLiteCase):

@@ -96,13 +96,13 @@ class SecondFactorContract:
         self.assertTrue(self.store.write(second_factors.spend_step, self.alice, 200))
         self.assertEqual(self.store.read(second_factors.find, self.alice).failures, 0)
 
-    def begin(self, secret=b"a", source_ip="192.0.2.1", kind=Awaited.CODE):
+    def begin(self, secret=b"a", source="192.0.2.1", kind=Awaited.CODE):
         self.store.write(
             sign_in_steps.begin,
             kind,
             secret_hash=secret,
             lifetime_seconds=60,
-            source_ip=source_ip,
+            source=source,
             user_id=self.alice,
             content={"next": "/"},
         )
@@ -135,6 +135,17 @@ class SecondFactorContract:
             for secret in (b"other", b"0", b"1", b"2")
         ]
         self.assertEqual(found, [True, False, False, True])
+
+    def test_of_all_sources_together_the_oldest_go(self):
+        self.patch(sign_in_steps, "MAX_KEPT", 3)
+        for number in range(5):
+            self.clock.advance(0.01)
+            self.begin(str(number).encode(), f"source-{number}")
+        found = [
+            self.store.read(sign_in_steps.peek, Awaited.CODE, str(number).encode()) is not None
+            for number in range(5)
+        ]
+        self.assertEqual(found, [False, False, True, True, True])
 
 
 class SQLiteSecondFactorTests(SecondFactorContract, SQLiteCase):

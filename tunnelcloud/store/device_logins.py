@@ -19,6 +19,7 @@ from tunnelcloud.store.schema import device_logins as table
 from tunnelcloud.store.transaction import Transaction
 
 MAX_OF_A_SOURCE = 20
+MAX_WAITING = 2000
 LIFETIME_SECONDS = 10 * 60
 INTERVAL_SECONDS = 3
 _IMPATIENT = timedelta(seconds=INTERVAL_SECONDS - 1)
@@ -57,16 +58,22 @@ class Polled:
 
 
 def begin(
-    transaction: Transaction, *, secret_hash: bytes, user_code: str, client: str, source_ip: str
+    transaction: Transaction,
+    *,
+    secret_hash: bytes,
+    user_code: str,
+    client: str,
+    source_ip: str,
+    source: str,
 ) -> bool:
     """Keep a command line that waits.
 
-    :return: False when too many of its source wait already.
+    :param source: the network of its address.
+    :return: False when too many of its source, or of all, wait already.
     """
     now = transaction.now()
     transaction.connection.execute(delete(table).where(table.c.expires_at <= now))
-    waiting = select(func.count()).where(table.c.source_ip == source_ip)
-    if transaction.connection.execute(waiting).scalar_one() >= MAX_OF_A_SOURCE:
+    if not has_room(transaction, source):
         return False
     transaction.connection.execute(
         insert(table),
@@ -75,12 +82,37 @@ def begin(
             "user_code": user_code,
             "client": client,
             "source_ip": source_ip,
+            "source": source,
             "created_at": now,
             "expires_at": now + timedelta(seconds=LIFETIME_SECONDS),
             "denied": False,
         },
     )
     return True
+
+
+def has_room(transaction: Transaction, source: str) -> bool:
+    """Tell whether another command line of a source may wait."""
+    waiting = table.c.expires_at > transaction.now()
+    count = select(func.count()).select_from(table)
+    theirs = transaction.connection.execute(count.where(waiting, table.c.source == source))
+    everybody = transaction.connection.execute(count.where(waiting))
+    return theirs.scalar_one() < MAX_OF_A_SOURCE and everybody.scalar_one() < MAX_WAITING
+
+
+def look(transaction: Transaction, secret_hash: bytes) -> Standing | None:
+    """Tell a command line how it stands where that changes nothing; None where it does."""
+    row = transaction.connection.execute(
+        select(table.c.expires_at, table.c.polled_at, table.c.user_id).where(
+            table.c.secret_hash == secret_hash
+        )
+    ).first()
+    now = transaction.now()
+    if row is None or row.expires_at <= now:
+        return Standing.OVER
+    if row.user_id is None and row.polled_at is not None and now - row.polled_at < _IMPATIENT:
+        return Standing.TOO_SOON
+    return None
 
 
 def find(transaction: Transaction, user_code: str) -> DeviceLogin | None:

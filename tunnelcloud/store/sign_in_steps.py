@@ -11,12 +11,13 @@ from enum import StrEnum
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select, true
 
 from tunnelcloud.store.schema import sign_in_steps as table
 from tunnelcloud.store.transaction import Transaction
 
 MAX_OF_A_SOURCE = 100
+MAX_KEPT = 10_000
 
 
 class Awaited(StrEnum):
@@ -49,21 +50,19 @@ def begin(
     *,
     secret_hash: bytes,
     lifetime_seconds: int,
-    source_ip: str,
+    source: str,
     user_id: str | None = None,
     provider_id: str | None = None,
     content: Mapping[str, object],
 ) -> None:
-    """Keep a step; what is over goes, and of one source what is too much, oldest first."""
+    """Keep a step; what is over goes, and what is too much, oldest first.
+
+    :param source: the network that it is begun from.
+    """
     now = transaction.now()
     transaction.connection.execute(delete(table).where(table.c.expires_at <= now))
-    theirs = select(table.c.secret_hash).where(table.c.source_ip == source_ip)
-    newest = theirs.order_by(table.c.created_at.desc()).limit(MAX_OF_A_SOURCE - 1)
-    kept = [row[0] for row in transaction.connection.execute(newest)]
-    if len(kept) == MAX_OF_A_SOURCE - 1:
-        transaction.connection.execute(
-            delete(table).where(table.c.source_ip == source_ip, table.c.secret_hash.not_in(kept))
-        )
+    _make_room(transaction, table.c.source_ip == source, MAX_OF_A_SOURCE)
+    _make_room(transaction, true(), MAX_KEPT)
     transaction.connection.execute(
         insert(table),
         {
@@ -71,12 +70,20 @@ def begin(
             "kind": str(kind),
             "created_at": now,
             "expires_at": now + timedelta(seconds=lifetime_seconds),
-            "source_ip": source_ip,
+            "source_ip": source,
             "user_id": user_id,
             "provider_id": provider_id,
             "content": dict(content),
         },
     )
+
+
+def _make_room(transaction: Transaction, wanted: ColumnElement[bool], at_most: int) -> None:
+    """Delete the oldest of those wanted, so that another one fits."""
+    kept = select(table.c.created_at).where(wanted).order_by(table.c.created_at.desc())
+    oldest = transaction.connection.execute(kept.offset(at_most - 2).limit(1)).scalar()
+    if oldest is not None:
+        transaction.connection.execute(delete(table).where(wanted, table.c.created_at < oldest))
 
 
 _COLUMNS = (

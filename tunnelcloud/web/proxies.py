@@ -46,3 +46,15 @@ def _is_within(host: str, networks: Iterable[Network]) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return any(address in network for network in networks)
+
+
+def network_of(source_ip: str) -> str:
+    """Give what one party holds of addresses: an IPv4 address, the /64 of an IPv6 one."""
+    try:
+        address = ipaddress.ip_address(source_ip.partition("%")[0])
+    except ValueError:
+        return source_ip
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

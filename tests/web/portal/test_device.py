@@ -93,6 +93,15 @@ class DeviceTests(PortalTestCase):
         self.look(begun["user_code"], status=429)
         self.assertEqual(self.decide(begun["user_code"], "allow").status, 429)
 
+    def test_a_flood_of_questions_writes_nothing(self):
+        """The store has one writer: whoever asks for nothing doesn't get to it."""
+        begun, writes = self.begin(), []
+        self.poll(begun)
+        self.patch(type(self.store), "write_soon", lambda *args, **kw: writes.append(args))
+        self.assertEqual(self.poll(begun)["status"], "too_soon")
+        self.assertEqual(self.poll({"device_code": "guess"})["status"], "over")
+        self.assertEqual(writes, [])
+
     def test_without_the_proof_of_a_form_nothing_is_decided(self):
         begun = self.begin()
         form = {"code": begun["user_code"], "answer": "allow"}

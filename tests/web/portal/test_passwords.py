@@ -6,14 +6,17 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.support import QueuedReactor
-from tunnelcloud.web.portal.attempts import SignInAttempts, network_of
+from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.passwords import (
+    MAX_WAITING,
     Passwords,
     UnusablePassword,
     check_new_password,
     hash_password,
     is_password,
 )
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.proxies import network_of
 
 
 class PasswordTests(SynchronousTestCase):
@@ -31,6 +34,17 @@ class PasswordTests(SynchronousTestCase):
             self.assertNoResult(verifying)
             reactor.run_one()
             self.assertFalse(self.successResultOf(verifying))
+
+    def test_a_crowd_is_told_to_come_back(self):
+        reactor = QueuedReactor()
+        passwords = Passwords(reactor, bytes)
+        waiting = [passwords.hash("x") for _ in range(MAX_WAITING)]
+        self.failureResultOf(passwords.hash("x"), Problem)
+        self.failureResultOf(passwords.verify("x", None), Problem)
+        for one in waiting:
+            reactor.run_one()
+            self.successResultOf(one)
+        self.assertNoResult(passwords.hash("x"))
 
     def test_each_hash_has_a_salt_of_its_own(self):
         reactor = QueuedReactor()

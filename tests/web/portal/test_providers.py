@@ -234,6 +234,21 @@ class WhoTests(ProviderCase):
         linked = [one.user_name for one in self.events("identity.linked")]
         self.assertNotIn("carol", linked)
 
+    def test_an_e_mail_of_one_answer_is_not_verified_by_another(self):
+        """The ID token names one address, unverified; another one is verified at userinfo."""
+        carol = self.store.write(users.create, name="carol", email="carol@example.com")
+        self.make_provider(link_by="email", name_claim="nickname")
+        self.provider.person["email"] = "carol@example.com"
+        self.provider.person["nickname"] = None
+        self.provider._userinfo = lambda _: {
+            "sub": "alice-at-corp",
+            "nickname": "mallory",
+            "email": "mallory@example.com",
+            "email_verified": True,
+        }
+        self.sign_in()
+        self.assertNotEqual(self.events("identity.linked")[0].user_id, carol.id)
+
     def test_linked_by_name(self):
         self.store.write(users.create, name="alice")
         self.make_provider(create_users=False, link_by="name")
@@ -432,14 +447,24 @@ class HostileProviderTests(ProviderCase):
             {"authorization_endpoint": "javascript:alert(1)"},
             {"jwks_uri": None},
             {"jwks_uri": "https://user@login.example.com/"},
+            {"authorization_endpoint": "https://login.example.com/a\r\nSet-Cookie: a=b"},
+            {"token_endpoint": "https://login.example.com/\u00e9"},
         ]:
             self.provider.metadata_lies = lies
+            self.clock.advance(6)
             answer = Browser(self).get("/sign-in/with/corp", 403)
             self.refused(answer, f"no usable {next(iter(lies))}")
 
     def test_a_provider_that_is_away(self):
         self.provider.away = True
-        self.refused(Browser(self).get("/sign-in/with/corp", 403), "can't be reached", "Try again")
+        for _ in range(5):
+            answer = Browser(self).get("/sign-in/with/corp", 403)
+            self.refused(answer, "can't be reached", "Try again")
+        # It isn't asked once for everybody who presses the button.
+        self.assertEqual(len(self.provider.asked), 1)
+        self.provider.away = False
+        self.clock.advance(6)
+        self.sign_in()[0].get("/")
 
     def test_one_providers_answer_at_anothers_address(self):
         """Token substitution: a step is of one provider, and so is a subject."""
@@ -570,6 +595,7 @@ class ProviderPageTests(ProviderCase):
             page = html.unescape(self.add(422, **{field: value}).body.decode())
             self.assertIn(f'id="{field}-error"', page)
             self.assertIn(value, page)
+            self.assertNotIn(self.provider.client_secret, page)
         self.assertEqual(self.api("GET", "/identity-providers")["items"], [])
 
     def test_an_auditor_reads(self):

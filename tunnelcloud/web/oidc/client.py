@@ -168,6 +168,9 @@ class Client:
         more = read_object(fetched, metadata.userinfo_endpoint)
         if more.get("sub") != claims["sub"]:
             raise ProviderFault("subject", "The provider gave answers about two different people.")
+        if "email" in claims:
+            # Whether an address is verified is for the answer to say that names it.
+            more = {name: more[name] for name in more if not name.startswith("email")}
         return {**more, **claims}
 
     async def _ask(

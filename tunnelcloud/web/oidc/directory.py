@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
 
 _KEPT_SECONDS = 3600.0
 _KEYS_NOT_SOONER = 30.0
+_NOT_ASKED_AGAIN = 5.0
 _MAX_KEYS = 100
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
@@ -51,7 +53,7 @@ class _Kept:
 
 def is_usable_address(address: object, issuer: str) -> bool:
     """Tell whether an address may be asked: HTTPS, or this machine if the issuer is here too."""
-    if not isinstance(address, str):
+    if not isinstance(address, str) or not re.fullmatch(r"[!-~]{1,2000}", address):
         return False
     try:
         parts = urlsplit(address)
@@ -82,6 +84,7 @@ class Directory:
         self._fetch = fetch
         self._now = now
         self._kept: dict[str, _Kept] = {}
+        self._faults: dict[str, tuple[float, ProviderFault]] = {}
 
     async def metadata(self, issuer: str) -> Metadata:
         """Give what a provider says of itself, an hour old at most.
@@ -106,11 +109,21 @@ class Directory:
 
     async def _about(self, issuer: str) -> _Kept:
         kept = self._kept.get(issuer)
-        if kept is None or self._now() - kept.at > _KEPT_SECONDS:
-            address = issuer.rstrip("/") + _WELL_KNOWN
-            kept = _Kept(_read_metadata(issuer, await self._get(address)), self._now())
-            self._kept[issuer] = kept
-        return kept
+        if kept is not None and self._now() - kept.at <= _KEPT_SECONDS:
+            return kept
+        failed_at, fault = self._faults.get(issuer, (float("-inf"), None))
+        if fault is not None and self._now() - failed_at < _NOT_ASKED_AGAIN:
+            # Anybody can press a button: not each press is a question to somebody else.
+            raise fault
+        address = issuer.rstrip("/") + _WELL_KNOWN
+        try:
+            metadata = _read_metadata(issuer, await self._get(address))
+        except ProviderFault as error:
+            self._faults[issuer] = self._now(), error
+            raise
+        self._faults.pop(issuer, None)
+        self._kept[issuer] = made = _Kept(metadata, self._now())
+        return made
 
     async def _read_keys(self, metadata: Metadata) -> KeySet:
         found = await self._get(metadata.jwks_uri)

@@ -6,11 +6,12 @@ person whose name is guessed signs in from elsewhere as ever.  Kept in memory, b
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
+
+from tunnelcloud.web.proxies import network_of
 
 FREE_FOR_A_NAME = 5
 FREE_FOR_A_NETWORK = 30
@@ -75,15 +76,3 @@ class SignInAttempts:
         self._kept[key] = _Failures(failures.count + 1, now)
         if len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
-
-
-def network_of(source_ip: str) -> str:
-    """Give what one party holds of addresses: an IPv4 address, the /64 of an IPv6 one."""
-    try:
-        address = ipaddress.ip_address(source_ip.partition("%")[0])
-    except ValueError:
-        return source_ip
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped or ipaddress.ip_network((address, 64), strict=False))
-    return str(address)

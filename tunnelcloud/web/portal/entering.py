@@ -11,6 +11,7 @@ from tunnelcloud.store.sign_in_steps import Awaited
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.signing import IDLE_SECONDS, SignIns
 from tunnelcloud.web.portal.visits import Moved, Visit
+from tunnelcloud.web.proxies import network_of
 
 CODE_PAGE = "/sign-in/code"
 _CODE_SECONDS = 5 * 60
@@ -77,7 +78,7 @@ def enter_by_password(
         Awaited.CODE,
         secret_hash=hash_secret(secret),
         lifetime_seconds=_CODE_SECONDS,
-        source_ip=visit.source_ip,
+        source=network_of(visit.source_ip),
         user_id=user.id,
         content={"next": next_page, "method": method},
     )

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from http import HTTPStatus
 from typing import TypeVar
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
+
+from tunnelcloud.web.problems import Problem
 
 MIN_LENGTH = 12
 MAX_LENGTH = 1024
+MAX_WAITING = 100
+"""About five seconds' worth: whoever would wait longer is told at once."""
+
 _SALT_LENGTH = 16
 
 _Answer = TypeVar("_Answer")
@@ -68,6 +74,7 @@ class Passwords:
         self._random = random
         self._thread = ThreadPoolExecutor(1, "passwords")
         self._nobodys: str | None = None
+        self._waiting = 0
 
     def hash(self, password: str) -> Deferred[str]:
         """Give the hash of a new password."""
@@ -88,8 +95,13 @@ class Passwords:
 
     def _later(self, work: Callable[[], _Answer]) -> Deferred[_Answer]:
         answer: Deferred[_Answer] = Deferred(lambda _: None)
+        if self._waiting >= MAX_WAITING:
+            text = "too many people are signing in at this moment: try again in a few seconds"
+            return fail(Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers={"Retry-After": "5"}))
+        self._waiting += 1
 
         def fire(done: Future[_Answer]) -> None:
+            self._waiting -= 1
             error = done.exception()
             if answer.called:
                 return

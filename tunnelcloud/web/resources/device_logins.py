@@ -17,6 +17,7 @@ from tunnelcloud.web.models.device_logins import (
     NewDeviceLogin,
 )
 from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.proxies import network_of
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS, Call, Route
 
@@ -63,14 +64,18 @@ class _DeviceLogins:
     context: ApiContext
 
     async def begin(self, call: Call) -> DeviceLogin:
+        source = network_of(call.source_ip)
         secret = new_link_secret(self.context.random)
         code = new_user_code(self.context.random)
-        begun = await self.context.store.write(
+        begun = await self.context.store.read(
+            device_logins.has_room, source
+        ) and await self.context.store.write(
             device_logins.begin,
             secret_hash=hash_secret(secret),
             user_code=code,
             client=call.body_as(NewDeviceLogin).client,
             source_ip=call.source_ip,
+            source=source,
         )
         if not begun:
             raise Problem(
@@ -89,6 +94,9 @@ class _DeviceLogins:
     async def poll(self, call: Call) -> DeviceToken:
         token = new_api_token(self.context.random)
         secret_hash = hash_secret(call.body_as(DeviceTokenRequest).device_code)
+        standing = await self.context.store.read(device_logins.look, secret_hash)
+        if standing is not None:
+            return DeviceToken(status=_STATUS[standing])
         polled = await self.context.store.write(
             device_logins.poll, secret_hash, hash_secret(token), _TOKEN_LIFETIME
         )

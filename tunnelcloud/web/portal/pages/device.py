@@ -14,8 +14,9 @@ from attrs import frozen
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.store import device_logins
 from tunnelcloud.store.transaction import Actor
-from tunnelcloud.web.portal.attempts import SignInAttempts, network_of
+from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.proxies import network_of
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 

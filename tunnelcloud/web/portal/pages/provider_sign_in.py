@@ -22,6 +22,7 @@ from tunnelcloud.web.portal.entering import Entry, begin_session
 from tunnelcloud.web.portal.pages.sign_in import local_path
 from tunnelcloud.web.portal.signing import SignIns, new_secret
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.proxies import network_of
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.identity_providers import client_secret, redirect_uri
 from tunnelcloud.web.routes import ANONYMOUS
@@ -75,7 +76,7 @@ class _ProviderSignIn:
             Awaited.PROVIDER,
             secret_hash=hash_secret(secret),
             lifetime_seconds=_THERE_AND_BACK_SECONDS,
-            source_ip=visit.source_ip,
+            source=network_of(visit.source_ip),
             provider_id=provider.id,
             content={"next": local_path(visit.query.get("next", "/"))},
         )

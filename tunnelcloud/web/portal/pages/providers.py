@@ -26,7 +26,7 @@ _FIELDS = (
     Field("issuer", "Issuer", hint="Exactly as the provider calls itself, such as "
           "https://login.example.com/realms/corp", fixed=True),
     Field("client_id", "Client id"),
-    Field("client_secret", "Client secret", hint="It is never shown again"),
+    Field("client_secret", "Client secret", FieldKind.SECRET, "It is never shown again"),
     Field("create_users", "Newcomers become users", FieldKind.CHECK, default=False),
     Field("link_by", "What finds users who are here already", FieldKind.CHOICE, choices=_LINKS,
           default="nothing"),
