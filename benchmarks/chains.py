@@ -10,9 +10,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.paths import Path as Way
 from benchmarks.processes import HOST, Bench, free_port
 from tests.integration.processes import Gateway, SiteConnector
 
+DIRECT = Way()
 AES = "aes128-gcm@openssh.com"
 QUIET = (
     "-F", "none",
@@ -63,7 +65,7 @@ class OpenSSHChain(Chain):
 
     name = "OpenSSH chain"
 
-    def __init__(self, bench: Bench, target: int, cipher: str | None) -> None:
+    def __init__(self, bench: Bench, target: int, cipher: str | None, way: Way = DIRECT) -> None:
         sshd, middle, self.port = free_port(), free_port(), free_port()
         self.ssh_port, self.destination = sshd, middle
         config = bench.directory / "sshd_config"
@@ -86,12 +88,12 @@ class OpenSSHChain(Chain):
         ).stdout.strip()
         reverse = ssh_client(
             bench, "ssh-R", ["-R", f"{HOST}:{middle}:{HOST}:{target}"],
-            sshd, login, cipher,
+            way.lead_to(bench, sshd), login, cipher,
         )  # fmt: skip
         bench.wait_for_port(middle)
         ssh_client(
             bench, "ssh-L", ["-L", f"{HOST}:{self.port}:{HOST}:{middle}"],
-            sshd, login, cipher,
+            way.lead_to(bench, sshd), login, cipher,
         )  # fmt: skip
         bench.wait_for_port(self.port)
         self.pids = (daemon.pid, reverse.pid)
@@ -102,10 +104,13 @@ class TunnelCloudChain(Chain):
 
     name = "TunnelCloud"
 
-    def __init__(self, bench: Bench, target: int, cipher: str | None) -> None:
+    def __init__(self, bench: Bench, target: int, cipher: str | None, way: Way = DIRECT) -> None:
         self.port = free_port()
-        gateway = Gateway(bench.directory, exempt=f'["{HOST}"]')
+        links = free_port() if way != DIRECT else None
+        gateway = Gateway(bench.directory, exempt=f'["{HOST}"]', link_public_port=links)
         bench.callback(gateway.process.stop)
+        if links is not None:
+            way.lead_to(bench, gateway.link_port, links)
         gateway.do("site", "create", "bench")
         joining = gateway.do("connector", "create", "bench-1", "--site", "bench")["join"]["token"]
         connector = SiteConnector(bench.directory, "bench-1", joining)
@@ -118,7 +123,7 @@ class TunnelCloudChain(Chain):
         gateway.do("assign", "load", "--user", "bench", "--method", "key")
         ssh_client(
             bench, "ssh-L-ours", ["-L", f"{HOST}:{self.port}:{HOST}:{target}"],
-            gateway.ssh_port, "bench", cipher,
+            way.lead_to(bench, gateway.ssh_port), "bench", cipher,
         )  # fmt: skip
         bench.wait_for_port(self.port)
         self.ssh_port, self.login, self.destination = gateway.ssh_port, "bench", target

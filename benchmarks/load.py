@@ -1,15 +1,17 @@
 """What goes through a tunnel: a target that serves all kinds of load, and the clients of it.
 
 A client's first byte says what it wants of the target: C{d} drain what I send and answer with one
-byte at the end, C{s} send as many bytes as the next eight say, C{e} echo.
+byte at the end, C{s} send as many bytes as the next eight say, C{e} echo, C{m} measure how fast
+I send, once as many bytes came as the next eight say, and answer with bytes a second.
 """
 
 import select
 import socket
+import struct
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from benchmarks.processes import HOST
 
@@ -47,6 +49,45 @@ def download(port: int, size: int) -> None:
             if not count:
                 raise SystemExit("the stream was cut")
             left -= count
+
+
+def timed_upload(port: int, ramp: int, size: int) -> float:
+    """Send C{ramp} bytes and C{size} more; give how many of the latter came a second."""
+    with connect(port) as sock:
+        sock.sendall(b"m" + ramp.to_bytes(8, "big"))
+        left = ramp + size
+        while left:
+            left -= sock.send(memoryview(_ZEROS)[: min(left, _BLOCK)])
+        sock.shutdown(socket.SHUT_WR)
+        return float(struct.unpack(">d", _exactly(sock, 8))[0])
+
+
+def timed_download(port: int, ramp: int, size: int) -> float:
+    """Receive C{ramp} bytes and C{size} more; give how many of the latter came a second."""
+    with connect(port) as sock:
+        sock.sendall(b"s" + (ramp + size).to_bytes(8, "big"))
+        return _measure(sock, ramp)
+
+
+def _measure(sock: socket.socket, ramp: int) -> float:
+    buffer = bytearray(_BLOCK)
+    left = ramp
+    while left > 0:
+        left -= sock.recv_into(buffer) or sys.exit("the stream was cut")
+    started = time.perf_counter()
+    received = 0
+    while count := sock.recv_into(buffer):
+        received += count
+    return received / (time.perf_counter() - started)
+
+
+def endless_download(port: int) -> Iterator[int]:
+    """Receive for as long as the caller wants; give how much each read brought."""
+    with connect(port) as sock:
+        sock.sendall(b"s" + (1 << 60).to_bytes(8, "big"))
+        buffer = bytearray(_BLOCK)
+        while count := sock.recv_into(buffer):
+            yield count
 
 
 def together(work: "list[threading.Thread]") -> None:
@@ -105,6 +146,9 @@ def _serve(sock: socket.socket) -> None:
             left = int.from_bytes(_exactly(sock, 8), "big")
             while left:
                 left -= sock.send(memoryview(_ZEROS)[: min(left, _BLOCK)])
+        elif wish == b"m":
+            rate = _measure(sock, int.from_bytes(_exactly(sock, 8), "big"))
+            sock.sendall(struct.pack(">d", rate))
         elif wish == b"e":
             while count := sock.recv_into(buffer):
                 sock.sendall(memoryview(buffer)[:count])

@@ -122,6 +122,7 @@ class Gateway:
         balancers: str = "[]",
         connectors: str = "",
         link_host: str = "127.0.0.1",
+        link_public_port: int | None = None,
     ):
         self.state = directory / "pod"
         self.ssh_port, self.link_port, self.web_port = (free_port() for _ in range(3))
@@ -138,7 +139,7 @@ class Gateway:
             proxy_protocol_from = {balancers}
             [connectors]
             listen = ["tcp:{self.link_port}:interface={link_host}"]
-            public_address = "{link_host}:{self.link_port}"
+            public_address = "{link_host}:{link_public_port or self.link_port}"
             {connectors}
             [web]
             listen = ["tcp:{self.web_port}:interface=127.0.0.1"]
