@@ -24,6 +24,17 @@ class CrowdTests(BrowserCase):
             self._only_text()
         self._search()
         self._keyboard()
+        self._pod_goes_and_comes()
+
+    def _pod_goes_and_comes(self):
+        """A page that keeps itself fresh says when it can't."""
+        self.chromium.visit("/admin/sessions")
+        self.page.locator("#lost").wait_for(state="hidden")
+        self.gateway.process.stop()
+        self.page.locator("#lost").wait_for()
+        self.chromium.faults.clear()
+        self.gateway.start()
+        self.page.locator("#lost").wait_for(state="hidden")
 
     def _only_text(self):
         self.assertEqual(self.page.locator("img[src=x]").count(), 0)

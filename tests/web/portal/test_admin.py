@@ -155,6 +155,33 @@ class AdminTests(PortalTestCase):
         self.browser.send(end, action=end)
         self.assertEqual(self.live.ended, [(session.id, "ended by administrator the-admin")])
 
+    def test_ending_a_channel_and_leaving_its_session(self):
+        pod = self.store.write(
+            pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
+        )
+        login = sessions.Login("x", "192.0.2.7", "c", pod.id)
+        session = self.store.write(sessions.start, self.people[Role.USER], Method.KEY, login)
+        made = self.make_tunnel("db")
+        tunnel = self.store.read(tunnels.get, made["id"])
+        channel = self.store.write(channels.open, session, tunnel, destination="db", port=5432)
+        page = self.browser.get("/admin/sessions?tunnel=db").body.decode()
+        end = f"/admin/sessions/{session.id}/channels/{channel.id}/end"
+        self.assertIn(end, page)
+        self.browser.send(end, action=end)
+        self.assertEqual(self.live.ended, [(channel.id, "ended by administrator the-admin")])
+        # What is open is said before its tunnel goes, and a policy that is needed can't go.
+        page = self.browser.get(f"/admin/tunnels/{tunnel.id}/delete").body.decode()
+        self.assertIn("1 person is connected now; they will be cut off.", page)
+        policy = self.store.write(policies.create, name="p")
+        self.assign(made, self.make_user(), policy_id=policy.id)
+        path = f"/admin/policies/{policy.id}/delete"
+        page = self.browser.get(path).body.decode()
+        self.assertIn("1 assignment needs it", page)
+        self.assertNotIn("danger sure", page)
+        csrf = page.split('name="csrf" value="')[1].split('"')[0]
+        self.assertIn(b"p stays", self.browser.ask("POST", path, {"csrf": csrf}).body)
+        self.assertEqual(len(self.items(policies)), 1)
+
     def test_lists_go_on(self):
         for number in range(60):
             self.store.write(users.create, name=f"person-{number:02}")
