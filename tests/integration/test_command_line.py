@@ -91,6 +91,7 @@ class CommandLineTests(TestCase):
         self.assertEqual(tunnel["target_ports"], ["80", "8000-8010"])
         changed = await self.succeed_json("tunnel set web --port 443 --title Web")
         self.assertEqual((changed["target_ports"], changed["title"]), (["443"], "Web"))
+        self.assertEqual(changed.pop("warnings"), [])
         self.assertEqual(await self.succeed_json(f"tunnel show {tunnel['id']}"), changed)
         self.assertIn("web.internal", await self.succeed("tunnel list"))
         await self.succeed("user create robot --service")

@@ -45,6 +45,10 @@ class ToldPod:
     health: dict = field(factory=dict)
     steps: list = field(factory=lambda: [DoctorStep("connect", True, 1.5, "10.0.0.5:5432 answers")])
     ended: list = field(factory=list)
+    warning: str | None = None
+
+    def external_address_warning(self, name):
+        return succeed(self.warning and f"{name} {self.warning}")
 
     def live_sessions(self):
         return self.sessions
@@ -246,7 +250,9 @@ class ApiTestCase(SynchronousTestCase):
             "target_address": "10.0.0.5",
             "target_ports": ["5432"],
         }
-        return self.api("POST", "/tunnels", {**body, **fields})
+        made = self.api("POST", "/tunnels", {**body, **fields})
+        made.pop("warnings")
+        return made
 
     def make_user(self, name="alice", **fields):
         return self.api("POST", "/users", {"name": name, **fields})

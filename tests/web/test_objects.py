@@ -63,7 +63,8 @@ class ObjectTests(ApiTestCase):
         self.assertIs(tunnel["enabled"], True)
         path = f"/tunnels/{tunnel['id']}"
         changed = self.api("PATCH", path, {"external_address": None, "enabled": False})
-        self.assertEqual(changed, {**tunnel, "external_address": None, "enabled": False})
+        wanted = {**tunnel, "external_address": None, "enabled": False, "warnings": []}
+        self.assertEqual(changed, wanted)
 
     def test_a_policy(self):
         policy = self.api(
@@ -88,6 +89,28 @@ class ObjectTests(ApiTestCase):
         self.assertEqual((answer.status, answer.faults), (409, ["valid_until"]))
         self.assertEqual(self.api("GET", path), policy)
         self.assertEqual(self.api("PATCH", path, {"windows": []})["windows"], [])
+
+    def test_an_external_address_that_leads_nowhere(self):
+        """It is kept, since DNS may follow; the answer says so, and only that one."""
+        self.live.warning = "doesn't resolve"
+        tunnel = self.api(
+            "POST",
+            "/tunnels",
+            {
+                "name": "db",
+                "site_id": self.make_site()["id"],
+                "target_address": "10.0.0.5",
+                "target_ports": [5432],
+                "external_address": "db.example.com",
+            },
+        )
+        self.assertEqual(tunnel.pop("warnings"), ["db.example.com doesn't resolve"])
+        path = f"/tunnels/{tunnel['id']}"
+        self.assertEqual(self.api("GET", path), tunnel)
+        self.assertEqual(self.api("PATCH", path, {"title": "x"})["warnings"], [])
+        changed = self.api("PATCH", path, {"external_address": "web.example.com"})
+        self.assertEqual(changed["warnings"], ["web.example.com doesn't resolve"])
+        self.assertEqual(self.api("PATCH", path, {"external_address": None})["warnings"], [])
 
     def test_groups_and_their_members(self):
         group = self.api("POST", "/groups", {"name": "dba"})

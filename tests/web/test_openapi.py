@@ -88,3 +88,22 @@ class OpenApiTests(ApiTestCase):
 
     def test_it_is_json_without_surprises(self):
         self.assertNotIn("NaN", json.dumps(self.document))
+
+
+class ReferenceTests(ApiTestCase):
+    """The document as a page."""
+
+    def test_every_operation_stands_on_the_page(self):
+        page = self.ask("GET", "/api/docs", role=None)
+        self.assertEqual(page.status, 200)
+        text = page.body.decode()
+        for route in self.table.routes:
+            self.assertIn(f"<code>{route.method} {route.path}</code>", text)
+        self.assertIn("<td>list of port-range or integer from 1 to 65535</td>", text)
+        self.assertNotRegex(text, r"(src|href)=.?https?://")
+
+    def test_the_place_above_leads_there(self):
+        answer = self.ask("GET", "/api", role=None)
+        self.assertEqual((answer.status, answer.headers["location"]), (303, "/api/docs"))
+        self.assertIn(b"TunnelCloud</title>", self.ask("DELETE", "/api", role=None).body)
+        self.assertEqual(self.ask("GET", "/api/v2/sites", role=None).status, 404)

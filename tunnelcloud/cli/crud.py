@@ -87,6 +87,7 @@ def _create(noun: Noun) -> click.Command:
             print_json(made)
             return
         click.echo(one_line(f"created {noun.name} {made['name']} ({made['id']})"))
+        _warn(made)
         if isinstance(made.get("join"), dict):
             show_join(made["join"])
 
@@ -128,6 +129,7 @@ def _set(noun: Noun) -> click.Command:
             print_json(changed)
         else:
             click.echo(one_line(f"changed {noun.name} {changed['name']} ({changed['id']})"))
+            _warn(changed)
 
     rename = click.Option(["--name", "new_name"], help="A new name.")
     options = [
@@ -149,6 +151,11 @@ def _delete(noun: Noun) -> click.Command:
         report_done(f"deleted {noun.name} {wanted}", as_json)
 
     return _command("delete", f"Delete a {noun.name}.", delete, [_name_argument(noun.name)])
+
+
+def _warn(answer: Object) -> None:
+    for warning in answer.get("warnings", ()):
+        say(f"warning: {warning}")
 
 
 def report_done(text: str, as_json: bool) -> None:

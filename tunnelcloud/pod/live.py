@@ -14,6 +14,7 @@ from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.pki import CertificateAuthority, HostKey, known_hosts_line
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.sessions import LiveSessions
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.web.interfaces import (
@@ -47,6 +48,7 @@ class LivePod:
     request_end: Callable[[str, str, str], Deferred[bool]]
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
+    reach: Reach
 
     def live_sessions(self) -> Sequence[LiveSession]:
         """List the sessions that are open on this pod."""
@@ -94,6 +96,10 @@ class LivePod:
 
     async def _check(self, tunnel: Tunnel, port: int) -> Sequence[DoctorStep]:
         return [step async for step in self.doctor.check(tunnel, port)]
+
+    def external_address_warning(self, name: str) -> Deferred[str | None]:
+        """Say why clients that connect to a host name wouldn't reach a pod."""
+        return self.reach.warning(name)
 
     def authority(self) -> Authority:
         """Tell which certificate authority this pod serves by."""

@@ -38,6 +38,7 @@ from tunnelcloud.pod.listener import connector_listener
 from tunnelcloud.pod.listeners import Listeners
 from tunnelcloud.pod.live import LivePod
 from tunnelcloud.pod.metrics import metrics_registry
+from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession, LiveSessions, Surroundings
@@ -148,6 +149,7 @@ class PodService(Service):
             request_end=self.cluster.request_end,
             ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
+            reach=Reach(reactor, self._ssh_hosts),
         )
         self.link_listener = connector_listener(
             PodTLS(foundation.authority, _now), self._make_link, self._make_join_server, reactor
@@ -243,6 +245,10 @@ class PodService(Service):
 
         look()
         return done
+
+    def _ssh_hosts(self) -> list[str]:
+        others = (address.host for address in self.cluster.ssh_addresses())
+        return [self.foundation.ssh_address.host, *others]
 
     def _why_not_serving(self) -> str | None:
         return None if self.serving else "the pod is starting or stopping"

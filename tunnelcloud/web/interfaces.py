@@ -96,6 +96,9 @@ class ILivePod(Interface):
     def check_tunnel(tunnel: Tunnel, port: int) -> "Deferred[Sequence[DoctorStep]]":
         """Check every hop from this pod to a tunnel's target; ends after the first that failed."""
 
+    def external_address_warning(name: str) -> "Deferred[str | None]":
+        """Say why clients that connect to a host name wouldn't reach a pod; soon, if at all."""
+
     def authority() -> Authority:
         """Tell which certificate authority this pod serves by."""
 

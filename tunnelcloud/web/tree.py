@@ -76,7 +76,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
     return described
 
 
-class _Root(Resource):
+class _BesidePages(Resource):
     """What has a place of its own, and the portal everywhere else."""
 
     def __init__(self, portal: Resource) -> None:
@@ -86,6 +86,10 @@ class _Root(Resource):
     def getChild(self, path: bytes, request: IRequest) -> Resource:
         """Leave it to the portal."""
         return self._portal
+
+    def render(self, request: IRequest) -> object:
+        """Leave this place itself to it, too."""
+        return self._portal.render(request)
 
 
 def make_site(
@@ -104,12 +108,13 @@ def make_site(
     :param proxies: whose C{X-Forwarded-For} is believed.
     """
     table = route_table(context, version)
-    root = _Root(portal_resource(context, table))
+    portal = portal_resource(context, table)
+    root = _BesidePages(portal)
     root.putChild(b"healthz", operations.health())
     root.putChild(b"readyz", operations.readiness(ready_checks))
     root.putChild(b"metrics", operations.metrics(registry))
     root.putChild(b"known_hosts", operations.known_hosts(context.live.known_hosts_lines))
-    api = Resource()
+    api = _BesidePages(portal)
     root.putChild(b"api", api)
     authenticator = BearerAuthenticator(context)
     api.putChild(b"v1", ApiResource(table, authenticator.authenticate, context.clock))

@@ -136,6 +136,12 @@ class Tunnel(Named):
     description: str
 
 
+class TunnelAnswered(Tunnel):
+    """A tunnel that was just made or changed, and what may not be as it was meant."""
+
+    warnings: list[str]
+
+
 class TunnelQuery(NamedQuery):
     """Asks for tunnels."""
 

@@ -8,6 +8,7 @@ from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.operations import Operations
 from tunnelcloud.web.portal.pages.access import access_pages
 from tunnelcloud.web.portal.pages.account import account_pages
+from tunnelcloud.web.portal.pages.api_reference import reference_pages
 from tunnelcloud.web.portal.pages.applications import application_pages
 from tunnelcloud.web.portal.pages.deletion import deletion_pages
 from tunnelcloud.web.portal.pages.device import device_pages
@@ -67,6 +68,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
         *history_pages(context, operations),
         *identity_provider_pages(context, operations),
         *settings_pages(context, operations),
+        *reference_pages(table),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,7 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route
 
 Read = Callable[..., Any]
+Warn = Callable[[ApiContext, Any, Collection[str]], Awaitable[list[str]]]
 
 
 @frozen
@@ -27,6 +28,8 @@ class Kind:
     :ivar plural: as in the path, such as C{api-tokens}.
     :ivar change: the model of a change; None when an object never changes.
     :ivar show: makes the model of an entity.
+    :ivar answered: what is shown of an object that was just made or changed, with C{warnings}.
+    :ivar warn: gives those, of an object and the names of the fields that were given.
     """
 
     noun: str
@@ -42,6 +45,8 @@ class Kind:
     delete: Read
     show: Callable[[Any], BaseModel]
     article: str = field(default="a")
+    answered: type[Shown] | None = None
+    warn: Warn | None = None
 
     @property
     def words(self) -> str:
@@ -88,6 +93,15 @@ def item_of(entity: Any, show: Callable[[Any], BaseModel]) -> Item:
     return Item(show(entity), version_of(entity))
 
 
+async def answer_of(context: ApiContext, kind: Kind, entity: Any, given: Collection[str]) -> Item:
+    """Show an object that was just made or changed, with what is to be said of it."""
+    if kind.answered is None or kind.warn is None:
+        return item_of(entity, kind.show)
+    warnings = await kind.warn(context, entity, given)
+    shown = kind.answered.model_validate({**kind.show(entity).model_dump(), "warnings": warnings})
+    return Item(shown, version_of(entity))
+
+
 def create_item(kind: Kind, values: Mapping[str, Any]) -> Callable[[Transaction], Any]:
     """Make the store function that makes an object."""
     return lambda transaction: kind.create(transaction, **values)
@@ -103,7 +117,7 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
     async def create(call: Call) -> Item:
         values = call.body_as(kind.new).given()
         entity = await context.acting(call).write(create_item(kind, values))
-        return item_of(entity, kind.show)
+        return await answer_of(context, kind, entity, values)
 
     listed = f"/{kind.plural}"
     return [
@@ -125,7 +139,7 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
             ADMINS,
             create,
             body=kind.new,
-            answer=kind.shown,
+            answer=kind.answered or kind.shown,
             status=HTTPStatus.CREATED,
             item=True,
         ),
@@ -151,7 +165,7 @@ def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
             version = expected_version(transaction, kind.get, object_id, call.if_match)
             return update(transaction, object_id, values, expected_version=version)
 
-        return item_of(await context.acting(call).write(work), kind.show)
+        return await answer_of(context, kind, await context.acting(call).write(work), values)
 
     async def delete(call: Call) -> None:
         object_id = call.params[id_name]
@@ -193,7 +207,7 @@ def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
                 ADMINS,
                 change,
                 body=kind.change,
-                answer=kind.shown,
+                answer=kind.answered or kind.shown,
                 item=True,
             )
         )

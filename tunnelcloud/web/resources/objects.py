@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from tunnelcloud.domain import entities
 from tunnelcloud.store import groups, policies, sites, tunnels, users
 from tunnelcloud.web.models import objects as models
 from tunnelcloud.web.resources.collection import (
@@ -26,6 +29,16 @@ SITE = Kind(
     show=models.Site.model_validate,
 )
 
+
+async def _tunnel_warnings(
+    context: ApiContext, tunnel: entities.Tunnel, given: Collection[str]
+) -> list[str]:
+    if tunnel.external_address is None or "external_address" not in given:
+        return []
+    warning = await context.live.external_address_warning(tunnel.external_address)
+    return [] if warning is None else [warning]
+
+
 TUNNEL = Kind(
     noun="tunnel",
     plural="tunnels",
@@ -39,6 +52,8 @@ TUNNEL = Kind(
     update=tunnels.update,
     delete=tunnels.delete,
     show=models.Tunnel.model_validate,
+    answered=models.TunnelAnswered,
+    warn=_tunnel_warnings,
 )
 
 USER = Kind(
