@@ -431,6 +431,38 @@ class EndTests(LogCase):
         self.assertEqual(session.disconnected(), "the pod stops")
 
 
+class NoiseTests(SynchronousTestCase):
+    """What may come at any time, to no effect, still takes the reactor's time."""
+
+    noise = (
+        b"\x02" + pack_string(b""),
+        b"\x03" + bytes(4),
+        b"\x04\0" + pack_string(b"") + pack_string(b""),
+    )
+
+    def test_before_login(self) -> None:
+        """A stranger gets a hundred of them, whenever; a user as many as they like."""
+        client = Client().identify().exchange_keys()
+        for _ in range(16):
+            client.write(b"".join(map(client.seal, self.noise)))
+        client.request_login()
+        for _ in range(17):
+            client.write(b"".join(map(client.seal, self.noise)))
+        self.assertFalse(client.socket.disconnecting)
+        client.write(b"".join(map(client.seal, self.noise)))
+        self.assertEqual(client.disconnected(), "too many messages without a meaning")
+        self.assertEqual(client.pod.flood.counters()["offences"], 2)
+
+    def test_after_login(self) -> None:
+        """Also while rekeying."""
+        client = Client().login()
+        for _ in range(2):
+            for _ in range(200):
+                client.write(b"".join(map(client.seal, self.noise)))
+            self.assertFalse(client.socket.disconnecting)
+            client.send_kexinit()
+
+
 class MemoryTests(SynchronousTestCase):
     """Promise 1: what a stranger can make the pod hold."""
 

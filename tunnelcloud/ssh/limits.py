@@ -32,6 +32,7 @@ class Limits:
     keepalive_count: int = 3
     login_failures: int = 6
     key_queries: int = 20
+    ignored_before_login: int = 100
     session_channels: int = 10
     forwards: int = 256
     unsent_bytes: int = 128 * KIB

@@ -111,6 +111,7 @@ class FrontDoorTransport(Wire):
         self._kexinit_sent = False
         self._wants_extensions = False
         self._service_requests = 0
+        self._ignored = 0
         self._next_keys: tuple[bytes, bytes, bytes]
         self._proxy = ProxyHeader()
         self.path = Path(self.clock.seconds)
@@ -325,6 +326,15 @@ class FrontDoorTransport(Wire):
         """Ignore it; its one place is right after the client's first NEWKEYS (RFC 8308, 2.4)."""
         if self.reader.opener.opened > len(packet) + _LARGEST_OVERHEAD:
             raise WireError("EXT_INFO out of place")
+
+    def _noise(self, packet: bytes) -> None:
+        """Ignore it unparsed; but who hasn't logged in may not keep the pod busy with it."""
+        if self._counted:
+            self._ignored += 1
+            if self._ignored > self.limits.ignored_before_login:
+                raise WireError("too many messages without a meaning")
+
+    ssh_IGNORE = ssh_DEBUG = ssh_UNIMPLEMENTED = _noise
 
     def data_handled(self) -> None:
         """Ask for new keys when the present ones have carried enough."""

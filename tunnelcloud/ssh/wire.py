@@ -310,17 +310,6 @@ class Wire(SSHServerTransport):
     def ended(self) -> None:
         """Hear that the connection is over; called once, before the service hears it."""
 
-    # What the client may say at any time, to no effect.
-
-    def ssh_IGNORE(self, packet: bytes) -> None:
-        """Ignore it."""
-
-    def ssh_DEBUG(self, packet: bytes) -> None:
-        """Ignore it unparsed."""
-
-    def ssh_UNIMPLEMENTED(self, packet: bytes) -> None:
-        """Ignore it unparsed."""
-
 
 def _passes_in_key_exchange(number: int) -> bool:
     """Whether a message may be sent between KEXINIT and NEWKEYS (RFC 4253, 7.1)."""
