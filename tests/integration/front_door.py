@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,13 +23,19 @@ from tunnelcloud.ssh.transport import FrontDoorTransport
 
 
 class Counted(FrontDoorTransport):
-    """Counts how often keys were agreed."""
+    """Counts how often keys were agreed, and asks the kernel how much it keeps unsent."""
 
     exchanges = 0
+    kept_unsent = 0
 
     def ssh_NEWKEYS(self, packet: bytes) -> None:
         super().ssh_NEWKEYS(packet)
         self.exchanges += 1
+
+    def logged_in(self, service: object) -> None:
+        super().logged_in(service)
+        handle = self.transport.getHandle()
+        self.kept_unsent = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
 
 
 class Knocker(ProcessProtocol):

@@ -65,6 +65,8 @@ class OpenSSHTests(ClientCase):
         )
         self.same(process)
         self.served("key")
+        # On a narrow path all that the kernel keeps is ahead of a keystroke.
+        self.assertEqual(self.connections[-1].kept_unsent, 128 * 1024)
 
     async def test_token(self) -> None:
         """With a token, half-closing: the prompt is the contract's."""

@@ -38,6 +38,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTranspor
 
 from tunnelcloud.channels.messages import Reader, pack_string
 from tunnelcloud.channels.windows import Path
+from tunnelcloud.link.sockets import tune_socket
 from tunnelcloud.ssh import flood
 from tunnelcloud.ssh.algorithms import (
     EXT_INFO_CLIENT,
@@ -391,6 +392,7 @@ class FrontDoorTransport(Wire):
         self.sendPacket(MSG_USERAUTH_SUCCESS, b"")
         self.phase = Phase.OPEN
         self.reader.largest = LARGEST_PACKET
+        tune_socket(self.transport)
         self.transport.bufferSize = self.limits.unsent_bytes
         self.transport.registerProducer(self, True)
         self._set_timer(self.limits.rekey_seconds, self.start_rekey)
