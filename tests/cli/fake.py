@@ -53,6 +53,7 @@ class FakeApi:
         self.members = {}
         self.explained = EXPLAINED
         self.override = None
+        self.cost = {"users": 0, "channels": 0, "sessions": 0, "objects": {}, "in_use": 0}
         self.away = False
         self._made = 0
 
@@ -93,6 +94,8 @@ class FakeApi:
             return 200, {"role": "user", "user": self.objects("users")[0]}
         if path == "explain":
             return 200, self.explained
+        if path.endswith("/deletion"):
+            return 200, self.cost
         match = re.fullmatch(r"groups/([^/]+)/members/([^/]+)", path)
         if match:
             members = self.members.setdefault(match[1], [])

@@ -15,11 +15,11 @@ class CommandTestCase(SynchronousTestCase):
         self.api.__enter__()
         self.addCleanup(self.api.__exit__)
 
-    def run_line(self, *arguments, env=None):
+    def run_line(self, *arguments, env=None, typed=None):
         """Run one command line; give exit status, standard output and standard error."""
         values = {"TUNNELCLOUD_URL": self.api.url, "TUNNELCLOUD_API_TOKEN": TOKEN, "TZ": "UTC"}
         result = CliRunner().invoke(
-            main, arguments, env={**values, **(env or {})}, prog_name="tunnelcloud"
+            main, arguments, input=typed, env={**values, **(env or {})}, prog_name="tunnelcloud"
         )
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import tunnelcloud
 from tests.cli.fake import TOKEN
 from tests.cli.support import CommandTestCase
 from tunnelcloud.cli import main
+from tunnelcloud.cli.client import _option
+from tunnelcloud.cli.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
 
 
 class ReachingTests(CommandTestCase):
@@ -71,12 +74,32 @@ class RefusalTests(CommandTestCase):
         line = self.refusal(422, '{"detail": "a\\u001b[2Jb\\nc", "status": 422}')
         self.assertEqual(line, r"Error: a\x1b[2Jb c")
 
+    def test_fields_are_named_as_they_are_typed(self):
+        """By the option that fills them; a path into a document stays one."""
+        for field, told in [
+            ("target_ports.1", "--port"),
+            ("external_address", "--external-address"),
+            ("max_session_seconds", "--max-session"),
+            ("user_id", "USER"),
+            ("tunnels.db.site_id", "tunnels.db.site_id"),
+            ("body", "body"),
+        ]:
+            problem = {"detail": "x", "errors": [{"field": field, "message": "is wrong"}]}
+            self.api.override = (422, "application/problem+json", json.dumps(problem))
+            self.assertEqual(self.fail_line("site", "list"), f"Error: {told}: is wrong")
+
+    def test_every_option_is_known_by_its_field(self):
+        for noun in (SITE, CONNECTOR, TUNNEL, USER, GROUP, POLICY):
+            for option in noun.options:
+                if "/" not in option.flag:
+                    self.assertEqual(_option(option.field), option.flag)
+
     def test_fields_are_named_once(self):
         errors = '"errors": [{"field": "name", "message": "too long"}]'
         line = self.refusal(422, f'{{"title": "Unprocessable", {errors}}}')
-        self.assertEqual(line, "Error: Unprocessable; name: too long")
+        self.assertEqual(line, "Error: NAME: too long")
         line = self.refusal(422, f'{{"detail": "name: too long", {errors}}}')
-        self.assertEqual(line, "Error: name: too long")
+        self.assertEqual(line, "Error: NAME: too long")
 
     def test_not_now(self):
         self.assertIn(

@@ -1,5 +1,6 @@
 from tests.cli.fake import JOIN
 from tests.cli.support import CommandTestCase
+from tunnelcloud.cli import crud
 
 
 class MakingTests(CommandTestCase):
@@ -69,7 +70,7 @@ class MakingTests(CommandTestCase):
 
     def test_taken_name(self):
         self.succeed("site", "create", "paris")
-        self.assertEqual(self.fail_line("site", "create", "paris"), "Error: name: is taken")
+        self.assertEqual(self.fail_line("site", "create", "paris"), "Error: NAME: is taken")
 
     def test_required(self):
         line = self.fail_line("tunnel", "create", "db", "--site", "paris", status=2)
@@ -206,6 +207,24 @@ class ChangingTests(CommandTestCase):
     def test_nothing_to_set(self):
         self.api.put("sites", name="paris")
         self.assertIn("nothing to set", self.fail_line("site", "set", "paris", status=2))
+
+    def test_delete_asks_at_a_terminal(self):
+        """It says what would be cut; anything but yes leaves all as it is."""
+        self.patch(crud, "at_terminal", lambda: True)
+        self.api.put("sites", name="paris", title="")
+        cost = {"users": 2, "channels": 3, "sessions": 0, "objects": {"tunnel": 4}, "in_use": 0}
+        self.api.cost = cost
+        status, _, errors = self.run_line("site", "delete", "paris", typed="n\n")
+        self.assertEqual(status, 1)
+        self.assertIn(
+            "Delete site paris? It cuts 3 open connections of 2 users; takes 4 tunnel(s) with it.",
+            errors,
+        )
+        self.assertEqual(len(self.api.objects("sites")), 1)
+        status, _, _ = self.run_line("site", "delete", "paris", typed="y\n")
+        self.assertEqual((status, self.api.objects("sites")), (0, []))
+        self.api.put("sites", name="lyon", title="")
+        self.assertEqual(self.succeed("site", "delete", "lyon", "--yes"), "deleted site lyon\n")
 
     def test_delete(self):
         self.api.put("sites", name="paris")

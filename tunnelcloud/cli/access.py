@@ -99,7 +99,9 @@ def assignments(connection: Connection, tunnel: str, as_json: bool) -> None:
 @click.command("explain")
 @click.argument("user")
 @click.argument("tunnel")
-@click.option("--port", type=click.IntRange(1, 65535), required=True, help="The target's port.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="The target's port; without it the first one."
+)
 @click.option("--method", type=METHODS, required=True, help="The login it is asked for.")
 @click.option("--source-ip", help="The address the user connects from.")
 @click.option("--at", type=time, help="When, if not now.")
@@ -109,7 +111,7 @@ def explain(
     connection: Connection,
     user: str,
     tunnel: str,
-    port: int,
+    port: int | None,
     method: str,
     source_ip: str | None,
     at: str | None,

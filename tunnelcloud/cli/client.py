@@ -32,6 +32,33 @@ COLLECTIONS = {
 }
 """Where the things live that have a name."""
 
+OPTIONS = {
+    "name": "NAME",
+    "site_id": "--site",
+    "tunnel_id": "TUNNEL",
+    "user_id": "USER",
+    "group_id": "GROUP",
+    "policy_id": "--policy",
+    "target_address": "--address",
+    "target_ports": "--port",
+    "source_networks": "--source",
+    "windows": "--window",
+    "valid_from": "--from",
+    "valid_until": "--until",
+    "max_session_seconds": "--max-session",
+    "idle_seconds": "--idle",
+    "methods": "--method",
+    "expires_at": "--expires",
+    "source_ip": "--address",
+    "q": "--search",
+}
+"""Fields of the API whose option has another name."""
+
+_SAME = frozenset({
+    "title", "email", "role", "external_address", "local_port_offset", "icon", "description",
+    "max_channels", "max_sessions", "max_token_sessions", "sessions", "event", "since", "limit",
+    "port", "method", "at", "public_key",
+})  # fmt: skip
 PAGE = 200
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
@@ -266,14 +293,26 @@ def is_loopback(host: str) -> bool:
 
 
 def _refusal(status: int, problem: Object) -> str:
-    detail = one_line(str(problem.get("detail") or problem.get("title") or "no reason was given"))
     errors = problem.get("errors")
-    for error in errors if isinstance(errors, list) else ():
-        if isinstance(error, dict) and one_line(str(error.get("message"))) not in detail:
-            detail += one_line(f"; {error.get('field')}: {error.get('message')}")
+    told = [
+        one_line(f"{_option(str(error.get('field')))}: {error.get('message')}")
+        for error in (errors if isinstance(errors, list) else ())
+        if isinstance(error, dict)
+    ]
+    if told:
+        return "; ".join(told)
+    detail = one_line(str(problem.get("detail") or problem.get("title") or "no reason was given"))
     if status == 401:
         return f"{detail} (check TUNNELCLOUD_API_TOKEN or --api-token-file, or `tunnelcloud login`)"
     return detail
+
+
+def _option(field: str) -> str:
+    """Name what somebody typed for a field; a path into a document stays one."""
+    name, dot, rest = field.partition(".")
+    if dot and not rest.isdigit():
+        return field
+    return OPTIONS.get(name, f"--{name.replace('_', '-')}" if name in _SAME else field)
 
 
 def _given(query: Mapping[str, object]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -144,13 +145,38 @@ def _set(noun: Noun) -> click.Command:
 
 
 def _delete(noun: Noun) -> click.Command:
-    def delete(connection: Connection, wanted: str, as_json: bool) -> None:
+    def delete(connection: Connection, wanted: str, yes: bool, as_json: bool) -> None:
         api = connection.open()
-        found = api.resolve_id(noun.name, wanted)
-        api.send("DELETE", f"{COLLECTIONS[noun.name]}/{found}")
+        path = f"{COLLECTIONS[noun.name]}/{api.resolve_id(noun.name, wanted)}"
+        if at_terminal() and not yes:
+            cost = cost_text(api.get(f"{path}/deletion"))
+            click.confirm(one_line(f"Delete {noun.name} {wanted}? {cost}"), abort=True, err=True)
+        api.send("DELETE", path)
         report_done(f"deleted {noun.name} {wanted}", as_json)
 
-    return _command("delete", f"Delete a {noun.name}.", delete, [_name_argument(noun.name)])
+    text = f"Delete a {noun.name}. At a terminal it says what that would cut, and asks."
+    yes = click.Option(["--yes"], is_flag=True, help="Don't ask.")
+    return _command("delete", text, delete, [_name_argument(noun.name), yes])
+
+
+def at_terminal() -> bool:
+    """Tell whether there is somebody to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def cost_text(cost: Object) -> str:
+    """Say what a deletion would cut, and take with it."""
+    told = []
+    if cost["channels"]:
+        told.append(f"cuts {cost['channels']} open connections of {cost['users']} users")
+    if cost["sessions"]:
+        told.append(f"ends {cost['sessions']} sessions")
+    if cost["objects"]:
+        objects = ", ".join(f"{count} {noun}(s)" for noun, count in cost["objects"].items())
+        told.append(f"takes {objects} with it")
+    if cost["in_use"]:
+        told.append(f"is refused while {cost['in_use']} assignments have it")
+    return f"It {'; '.join(told)}." if told else "Nothing hangs on it."
 
 
 def _warn(answer: Object) -> None:

@@ -117,7 +117,12 @@ def list_channels(connection: Connection, session_id: str, as_json: bool) -> Non
 @pass_connection
 def end_session(connection: Connection, session_id: str, as_json: bool) -> None:
     """End a session, on whichever pod it is."""
-    connection.open().send("DELETE", _path(session_id))
+    api, path = connection.open(), _path(session_id)
+    over = api.get(path)["ended_at"]
+    if over is not None:
+        report_done(f"{session_id} was over already, at {shown_time(over)}", as_json)
+        return
+    api.send("DELETE", path)
     report_done(f"ended {session_id}", as_json)
 
 

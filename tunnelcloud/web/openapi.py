@@ -202,6 +202,9 @@ def _refusals(route: Route) -> list[HTTPStatus]:
         statuses.append(HTTPStatus.NOT_FOUND)
     if route.body is not None or route.query is not None:
         statuses.append(HTTPStatus.UNPROCESSABLE_ENTITY)
+    if route.body is not None and not route.roles:
+        # What anybody may ask for is counted by address.
+        statuses.append(HTTPStatus.TOO_MANY_REQUESTS)
     if route.body is not None:
         statuses += [HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE]
     if route.method in {"POST", "PATCH", "PUT", "DELETE"}:
