@@ -126,6 +126,7 @@ class MatrixCase:
             "SSH_ASKPASS": str(self.world.client._askpass),
             "SSH_ASKPASS_REQUIRE": "force",
             "TEST_TOKEN": token,
+            "ASK_FOR_NEW_KEYS": "1",
             "NODE_PATH": os.environ.get("TUNNELCLOUD_TESTS_NODE_PATH", ""),
         }
 
