@@ -29,6 +29,8 @@ class FirstDayTests(BrowserCase):
         self.fill(name="paris", title="Paris, first floor")
         self.press("Make the site")
         self.see("Made paris.")
+        self.site = self.page.url
+        self.chromium.check("site-new")
         self.follow("Add a connector")
         self.fill(name="paris-1")
         self.press("Add it, and show its command")
@@ -48,6 +50,7 @@ class FirstDayTests(BrowserCase):
         # The page says so by itself.
         self.see("paris-1 is attached.")
         self.chromium.check("connector-attached")
+        self.connector = self.page.get_by_role("link", name="Go to paris-1").get_attribute("href")
 
     def _tunnel(self):
         self.follow("Publish a server of its site")
@@ -171,7 +174,9 @@ class FirstDayTests(BrowserCase):
             (self.tunnel, "tunnel"),
             (f"{self.tunnel}/delete", "tunnel-delete"),
             ("/admin/sites", "sites"),
+            (self.site, "site"),
             ("/admin/connectors", "connectors"),
+            (self.connector, "connector"),
             ("/admin/users", "users"),
             (self.user, "user"),
             ("/admin/groups", "groups"),

@@ -103,6 +103,21 @@ def of_policies(transaction: Transaction, ids: Collection[str]) -> Counts:
     return count_by(transaction, schema.assignments.c.policy_id, ids)
 
 
+def providers_of(transaction: Transaction, user_ids: Collection[str]) -> dict[str, list[str]]:
+    """Name the identity providers that vouch for some users, by the users' ids."""
+    one, provider = schema.identities.c, schema.identity_providers.c
+    query = (
+        select(one.user_id, provider.name)
+        .join(schema.identity_providers, provider.id == one.provider_id)
+        .where(one.user_id.in_(user_ids))
+        .order_by(provider.name)
+    )
+    found: dict[str, list[str]] = {}
+    for user_id, name in transaction.connection.execute(query):
+        found.setdefault(user_id, []).append(name)
+    return found
+
+
 def has_carried(transaction: Transaction) -> bool:
     """Tell whether any tunnel has carried data."""
     one = schema.channels.c

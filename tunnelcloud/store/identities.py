@@ -12,7 +12,6 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import groups, users
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.schema import identities as table
-from tunnelcloud.store.schema import identity_providers
 from tunnelcloud.store.transaction import Transaction
 
 
@@ -63,17 +62,6 @@ def enter(transaction: Transaction, provider: IdentityProvider, person: Person) 
         )
     _sync_groups(transaction, provider, person, user)
     return user
-
-
-def providers_of(transaction: Transaction, user_id: str) -> list[str]:
-    """Name the providers that vouch for a user."""
-    query = (
-        select(identity_providers.c.name)
-        .join(table, table.c.provider_id == identity_providers.c.id)
-        .where(table.c.user_id == user_id)
-        .order_by(identity_providers.c.name)
-    )
-    return [row[0] for row in transaction.connection.execute(query)]
 
 
 def _known(transaction: Transaction, provider: IdentityProvider, person: Person) -> User | None:

@@ -29,11 +29,10 @@ class Columns:
             "site": self._sites,
             "connector": self._connectors,
             "group": _groups,
+            "user": _users,
             "policy": _policies,
         }
         filler = fillers.get(noun)
-        if noun == "user":
-            _users(items)
         if filler is not None:
             await self.context.store.read(filler, items)
         return items
@@ -82,6 +81,7 @@ def _policies(transaction: Transaction, items: list[Item]) -> None:
         one |= {"sentence": policy_sentence(one), "used": used.get(one["id"], 0)}
 
 
-def _users(items: list[Item]) -> None:
+def _users(transaction: Transaction, items: list[Item]) -> None:
+    providers = glance.providers_of(transaction, [one["id"] for one in items])
     for one in items:
-        one.setdefault("source", "local")
+        one["source"] = ", ".join(providers.get(one["id"], ["local"]))

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.domain.entities import Grant
-from tunnelcloud.store import access, assignments, glance, identities, second_factors
+from tunnelcloud.store import access, assignments, glance, second_factors
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.objects import Policy
 from tunnelcloud.web.portal.operations import Operations
@@ -100,10 +100,11 @@ class Panels:
     async def _user(self, visit: Visit, item: Item) -> Values:
         path = f"/users/{item['id']}"
         view = await self.context.store.read(access.load_view, item["id"])
+        providers = await self.context.store.read(glance.providers_of, [item["id"]])
         return {
             "grants": [_grant(grant) for grant in view.grants[:200]],
             "second_factor": await self.context.store.read(second_factors.is_confirmed, item["id"]),
-            "linked": await self.context.store.read(identities.providers_of, item["id"]),
+            "linked": providers.get(item["id"], []),
             "keys": await self._list(visit, f"{path}/keys", limit=_MANY),
             "groups": await self._list(visit, "/groups", user_id=item["id"], limit=_MANY),
             "sessions": await self._list(visit, "/sessions", user_id=item["id"], limit=_FEW),
