@@ -7,40 +7,137 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-from tests.browser.case import PASSWORD, BrowserCase
+from tests.browser.case import NAME, PASSWORD, BrowserCase
+from tests.browser.test_connecting import PortalCase
 from tests.integration.processes import Process, free_port
 from tests.requirements import require_executable, require_node_file
 
 
-class SignInCase(BrowserCase):
-    def open_account(self):
-        self.chromium.visit("/account")
+class Signing:
+    """What people do to sign in; C{page} is their browser's."""
+
+    name = NAME
+
+    def go_to(self, path):
+        self.page.goto(self.origin + path)
+
+    def button(self, name):
+        self.page.get_by_role("button", name=name, exact=True).first.click()
 
     def code(self, secret, steps=0):
         totp = TOTP(base64.b32decode(secret.replace(" ", "")), 6, SHA1(), 30)
         return totp.generate(time.time() + 30 * steps).decode()
 
-    def enrol(self):
+    def type_code(self, code):
+        self.page.locator("input[name=code]").last.fill(code)
+
+    def enrol(self, check=lambda name: None):
         """Add a second factor as a person does; give its secret and the recovery codes."""
-        self.open_account()
+        self.go_to("/account")
         self.page.get_by_label("Your password", exact=True).fill(PASSWORD)
-        self.press("Add a second factor")
+        self.button("Add a second factor")
         self.page.get_by_text("It can't scan?").click()
         secret = self.page.locator("#secret").inner_text()
-        self.chromium.check("second-factor")
+        check("second-factor")
         # The code of the step before: the one of now is still to be used.
-        self.page.locator("input[name=code]").last.fill(self.code(secret, -1))
-        self.press("Confirm")
+        self.type_code(self.code(secret, -1))
+        self.button("Confirm")
         codes = self.page.locator("#codes").inner_text().split()
-        self.chromium.check("recovery-codes")
+        check("recovery-codes")
+        self.page.get_by_role("link", name="I have kept them").click()
+        self.page.wait_for_url("**/account")
         return secret, codes
 
     def type_password(self):
-        self.chromium.visit("/sign-in")
-        self.page.get_by_label("Name or e-mail").fill("root")
+        self.go_to("/sign-in")
+        self.page.get_by_label("Name or e-mail").fill(self.name)
         self.page.get_by_label("Password").fill(PASSWORD)
-        self.press("Sign in")
+        self.button("Sign in")
         self.page.wait_for_url("**/sign-in/code")
+
+    def start_provider(self, key_id):
+        node = require_executable("node")
+        modules = require_node_file("oidc-provider/package.json").parent.parent
+        script = Path(__file__).parent / "openid_provider.mjs"
+        redirect = f"{self.origin}/sign-in/with/corp/callback"
+        process = Process([node, script, modules, self.port, redirect, key_id])
+        self.addCleanup(process.stop)
+        process.wait_for("the provider is ready")
+        return process
+
+    def come_back(self, chromium):
+        self.page.wait_for_url(f"{self.origin}/**")
+        # The provider's pages are its own matter.
+        chromium.faults = [fault for fault in chromium.faults if f":{self.port}/" not in fault]
+
+
+class SignInCase(Signing, BrowserCase):
+    @property
+    def origin(self):
+        return self.chromium.origin
+
+
+class WholeWayTests(Signing, PortalCase):
+    """From signing in to data that moves, by what is copied from the page."""
+
+    name = "alice"
+
+    def setUp(self):
+        super().setUp()
+        self.origin = self.visitor.chromium.origin
+        self.chromium = self.visitor.chromium
+        self.port = free_port()
+
+    def moves_data(self):
+        """Edit the address and the port of a tunnel, copy, paste, and send data."""
+        (target,) = self.ports("db")
+        self.visitor.open("db")
+        local = free_port()
+        self.page.locator("#local").fill("127.0.0.1")
+        self.page.locator(f"#port_{target}").fill(str(local))
+        self.page.locator("#command", has_text=f"127.0.0.1:{local}").wait_for()
+        token = self.visitor.token()
+        command = self.visitor.copied("command")
+        self.works(self.portal.run(command, token), ("127.0.0.1", local))
+
+    def test_with_a_password_and_a_code(self):
+        secret, _ = self.enrol()
+        path = f"/users/{self.portal.alice}/second-factor"
+        self.addCleanup(self.portal.api, "DELETE", path)
+        self.button("Sign out")
+        self.type_password()
+        self.type_code(self.code(secret))
+        self.button("Sign in")
+        self.page.wait_for_url(f"{self.origin}/")
+        self.moves_data()
+
+    def test_through_a_provider(self):
+        self.start_provider("only")
+        made = self.portal.api(
+            "POST",
+            "/identity-providers",
+            name="corp",
+            issuer=f"http://127.0.0.1:{self.port}",
+            client_id="tunnelcloud",
+            client_secret="a secret/with:signs",
+            link_by="name",
+        )
+        self.go_to("/account")
+        self.button("Sign out")
+        self.go_to("/sign-in")
+        self.page.get_by_role("link", name="Sign in with corp").click()
+        self.page.get_by_label("Who are you?").fill("alice")
+        self.button("That is me")
+        self.come_back(self.chromium)
+        self.page.wait_for_url(f"{self.origin}/")
+        self.moves_data()
+        # Whoever comes after finds alice signed in by her password, as she was.
+        self.portal.api("DELETE", f"/identity-providers/{made['id']}")
+        self.go_to("/sign-in")
+        self.page.get_by_label("Name or e-mail").fill("alice")
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.button("Sign in")
+        self.page.wait_for_url(f"{self.origin}/")
 
 
 class SecondFactorTests(SignInCase):
@@ -48,37 +145,35 @@ class SecondFactorTests(SignInCase):
         self.shot("/sign-in", "sign-in")
         self.sign_in_first()
         self.shot("/account", "account")
-        secret, codes = self.enrol()
-        self.follow("I have kept them")
+        secret, codes = self.enrol(self.chromium.check)
         self.see("On.")
         self.chromium.check("account-second-factor")
         self.press("Sign out")
         self.type_password()
         self.chromium.check("code")
-        self.page.locator("input[name=code]").last.fill("000000")
+        self.type_code("000000")
         self.press("Sign in")
         self.see("The code is wrong")
         self.chromium.check("code-wrong")
         used = self.code(secret)
-        self.page.locator("input[name=code]").last.fill(used)
+        self.type_code(used)
         self.press("Sign in")
         self.page.wait_for_url(self.chromium.origin + "/")
         # The same code once more, and then a recovery code.
         self.press("Sign out")
         self.type_password()
-        self.page.locator("input[name=code]").last.fill(used)
+        self.type_code(used)
         self.press("Sign in")
         self.see("was used before")
-        self.page.locator("input[name=code]").last.fill(codes[0])
+        self.type_code(codes[0])
         self.press("Sign in")
         self.page.wait_for_url(self.chromium.origin + "/")
-        self.open_account()
+        self.go_to("/account")
         self.see("You have 9 recovery codes left")
 
     def test_by_keyboard_alone(self):
         self.sign_in_first()
         secret, _ = self.enrol()
-        self.follow("I have kept them")
         self.press("Sign out")
         keyboard = self.page.keyboard
         self.page.wait_for_url("**/sign-in")
@@ -103,7 +198,7 @@ class SecondFactorTests(SignInCase):
         page.locator("input[name=code]").last.fill(self.code(secret))
         self.press("Sign in")
         page.wait_for_url(self.chromium.origin + "/")
-        self.open_account()
+        self.go_to("/account")
         self.see("Where you are signed in")
 
     def test_a_command_line(self):
@@ -112,11 +207,11 @@ class SecondFactorTests(SignInCase):
             f"{self.chromium.origin}/api/v1/device-logins", data={"client": "tunnelcloud on laptop"}
         ).json()
         self.shot("/device", "device")
-        self.page.locator("input[name=code]").last.fill("BBBB-BBBB")
+        self.type_code("BBBB-BBBB")
         self.press("Go on")
         self.see("No command line waits with this code")
         self.chromium.check("device-wrong")
-        self.page.locator("input[name=code]").last.fill(body["user_code"])
+        self.type_code(body["user_code"])
         self.press("Go on")
         self.see("Is this your command line?")
         self.chromium.check("device-confirm")
@@ -126,16 +221,6 @@ class SecondFactorTests(SignInCase):
 
 
 class ProviderTests(SignInCase):
-    def start_provider(self, key_id):
-        node = require_executable("node")
-        modules = require_node_file("oidc-provider/package.json").parent.parent
-        script = Path(__file__).parent / "openid_provider.mjs"
-        redirect = f"{self.chromium.origin}/sign-in/with/corp/callback"
-        process = Process([node, script, modules, self.port, redirect, key_id])
-        self.addCleanup(process.stop)
-        process.wait_for("the provider is ready")
-        return process
-
     def add_provider(self, *words):
         secret = self.directory / "secret"
         secret.write_text("a secret/with:signs\n")
@@ -158,20 +243,13 @@ class ProviderTests(SignInCase):
             self.page.get_by_label("Who are you?").fill(who)
             self.page.get_by_role("button", name="That is me").click()
 
-    def come_back(self):
-        self.page.wait_for_url(f"{self.chromium.origin}/**")
-        # The provider's pages are its own matter.
-        self.chromium.faults = [
-            fault for fault in self.chromium.faults if f":{self.port}/" not in fault
-        ]
-
     def test_a_newcomer_signs_in_and_out_and_in_again(self):
         provider = self.start_provider("first")
         words = ("--create-users", "--groups-claim", "groups", "--group", "db-admins=dba")
         self.add_provider(*words)
         self.shot("/sign-in", "sign-in-providers")
         self.go("alice")
-        self.come_back()
+        self.come_back(self.chromium)
         self.see("alice of Corp")
         self.chromium.check("account-provider")
         (member,) = self.gateway.do("group", "members", "dba")["items"]
@@ -183,7 +261,7 @@ class ProviderTests(SignInCase):
         provider.stop()
         self.start_provider("second")
         self.go("alice")
-        self.come_back()
+        self.come_back(self.chromium)
         self.see("alice of Corp")
 
     def test_an_administrator_sets_it_up(self):
@@ -212,7 +290,7 @@ class ProviderTests(SignInCase):
         self.follow("Sign in with corp")
         self.page.get_by_label("Who are you?").fill("bob")
         self.page.get_by_role("button", name="That is me").click()
-        self.come_back()
+        self.come_back(self.chromium)
         self.page.wait_for_url(f"{self.chromium.origin}/")
         (member,) = self.gateway.do("group", "members", "dba")["items"]
         self.assertEqual(member["name"], "bob")
@@ -221,7 +299,7 @@ class ProviderTests(SignInCase):
         self.start_provider("only")
         self.add_provider()
         self.go("mallory")
-        self.come_back()
+        self.come_back(self.chromium)
         self.see("there is no user for you here")
         self.see("Ask an administrator of TunnelCloud")
         self.chromium.check("provider-stranger")
@@ -242,5 +320,5 @@ class ProviderTests(SignInCase):
         wrong.write_text("wrong")
         self.gateway.do("identity-provider", "set", "corp", "--client-secret-file", wrong)
         self.go("alice")
-        self.come_back()
+        self.come_back(self.chromium)
         self.see("the client id or the client secret may be wrong")
