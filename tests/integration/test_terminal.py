@@ -1,15 +1,18 @@
 """Signing in and opening tunnels from a terminal, with the system's ssh and a real pod."""
 
+import atexit
 import json
 import os
 import re
 import signal
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.parse
 import urllib.request
+from functools import cache
 from http.cookiejar import CookieJar
 from pathlib import Path
 
@@ -51,25 +54,51 @@ class PortalVisitor:
             return answer.read().decode()
 
 
+class World:
+    """A pod, a connector, a target, and alice, who has a password."""
+
+    def __init__(self):
+        self._scratch = tempfile.TemporaryDirectory(prefix="tunnelcloud-terminal-")
+        directory = Path(self._scratch.name)
+        self.gateway = Gateway(directory)
+        do = self.gateway.do
+        do("site", "create", "paris")
+        made = do("connector", "create", "paris-1", "--site", "paris")
+        self.connector = SiteConnector(directory, "paris-1", made["join"]["token"])
+        self.target = EchoTarget()
+        do("tunnel", "create", "db", "--site", "paris", "--address", "127.0.0.1",
+           "--port", self.target.port)  # fmt: skip
+        do("user", "create", "alice")
+        do("assign", "db", "--user", "alice", "--method", "token")
+        invited = do("user", "invite", "alice")
+        link = urllib.parse.urlsplit(invited["url"]).path
+        self.visitor = PortalVisitor(self.gateway)
+        self.visitor.send(link, link, password=PASSWORD, again=PASSWORD)
+
+    def close(self):
+        self.target.close()
+        self.connector.process.stop()
+        self.gateway.process.stop()
+        self._scratch.cleanup()
+
+
+@cache
+def world():
+    """Give the one of this process; it ends with it."""
+    require_executable("ssh")
+    made = World()
+    atexit.register(made.close)
+    return made
+
+
 class TerminalCase(SynchronousTestCase):
-    """A pod, a connector, a target, and alice, who has a password and a terminal."""
+    """Alice's terminal, which is new in each test."""
 
     def setUp(self):
-        require_executable("ssh")
+        self.world = world()
+        self.gateway, self.target = self.world.gateway, self.world.target
         self.directory = Path(self.mktemp()).absolute()
-        self.directory.mkdir()
-        self.gateway = Gateway(self.directory)
-        self.addCleanup(self.gateway.process.stop)
-        self.gateway.do("site", "create", "paris")
-        made = self.gateway.do("connector", "create", "paris-1", "--site", "paris")
-        self.connector = SiteConnector(self.directory, "paris-1", made["join"]["token"])
-        self.addCleanup(self.connector.process.stop)
-        self.target = EchoTarget()
-        self.addCleanup(self.target.close)
-        self.gateway.do("tunnel", "create", "db", "--site", "paris", "--address", "127.0.0.1",
-                        "--port", self.target.port)  # fmt: skip
-        self.gateway.do("user", "create", "alice")
-        self.gateway.do("assign", "db", "--user", "alice", "--method", "token")
+        (self.directory / "tmp").mkdir(parents=True)
         self.config = self.directory / "config"
         self.environment = {
             "XDG_CONFIG_HOME": str(self.config),
@@ -78,11 +107,9 @@ class TerminalCase(SynchronousTestCase):
             "SSH_AUTH_SOCK": "",
             "TMPDIR": str(self.directory / "tmp"),
         }
-        (self.directory / "tmp").mkdir()
 
     def start(self, *words):
-        environment = dict(self.environment)
-        return Process([*COMMAND, *words], environment)
+        return Process([*COMMAND, *words], self.environment)
 
     def run_line(self, *words):
         environment = {**ENVIRONMENT, **self.environment}
@@ -99,10 +126,7 @@ class TerminalCase(SynchronousTestCase):
 
     def sign_in(self):
         """Sign the terminal in, as its user does with a browser."""
-        invited = self.gateway.do("user", "invite", "alice")
-        link = urllib.parse.urlsplit(invited["url"]).path
-        visitor = PortalVisitor(self.gateway)
-        visitor.send(link, link, password=PASSWORD, again=PASSWORD)
+        visitor = self.world.visitor
         process = self.start("login")
         self.addCleanup(process.kill)
         code = process.wait_for(r"^ +([A-Z]{4}-[A-Z]{4})$")[1]
@@ -110,6 +134,10 @@ class TerminalCase(SynchronousTestCase):
         visitor.send("/device", "/device/decide", code=code, answer="allow")
         process.wait_for("signed in to .* as alice")
         return visitor
+
+    def tokens_used(self):
+        items = self.gateway.do("token", "list")["items"]
+        return [one["used_at"] is not None for one in items]
 
 
 class TerminalTests(TerminalCase):
@@ -129,11 +157,12 @@ class TerminalTests(TerminalCase):
         self.assertIn(f"Port {self.gateway.ssh_port}", block)
         known = self.run_line("ssh-config", "--known-hosts").stdout
         self.assertIn(f"[127.0.0.1]:{self.gateway.ssh_port} ssh-ed25519 ", known)
-        self.assertIn("tunnelcloud ", visitor.get("/account"))
+        signed_in = visitor.get("/account").count("/account/command-lines/")
         self.assertIn(f"signed out of {url}", self.run_line("logout").stdout)
         self.assertNotIn("tca_", kept.read_text())
         self.assertEqual(self.run_line("ls").returncode, 2)
-        self.assertIn("None is signed in.", visitor.get("/account"))
+        left = visitor.get("/account").count("/account/command-lines/")
+        self.assertEqual(left, signed_in - 1)
 
     def test_a_command_runs_through_a_tunnel_and_its_status_is_passed_on(self):
         self.sign_in()
@@ -169,8 +198,7 @@ class TerminalTests(TerminalCase):
         self.assertEqual(exchange(port, b"data"), b"data")
         over.set()
         watcher.join(PATIENCE)
-        tokens = self.gateway.do("token", "list")["items"]
-        self.assertEqual(len(tokens), 1)
+        self.assertIn(True, self.tokens_used())
         asked = [text for text in seen if "SSH_ASKPASS=" in text]
         self.assertNotEqual(asked, [], "ssh was not seen at all")
         api_token = json.loads((self.config / "tunnelcloud" / "logins.json").read_text())
@@ -231,8 +259,7 @@ class TerminalTests(TerminalCase):
         )
         self.assertEqual(done.returncode, 1)
         self.assertIn("Host key verification failed", done.stderr)
-        (token,) = self.gateway.do("token", "list")["items"]
-        self.assertIsNone(token["used_at"])
+        self.assertIs(self.tokens_used()[0], False, "the latest one was used")
 
 
 def ssh_processes():
