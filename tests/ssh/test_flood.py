@@ -1,6 +1,8 @@
 """Who may start a connection when many want to."""
 
 from attrs import evolve
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from twisted.conch.ssh.keys import Key
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -129,6 +131,21 @@ class ConnectionFloodTests(SynchronousTestCase):
         Client(pod, clock=clock, peer="192.0.2.2").login()
         clock.advance(1)
         Client(pod, clock=clock, peer="192.0.2.1").secure()
+
+    def test_a_login_makes_good_for_them(self) -> None:
+        """sshtunnel connects anew for each key of an agent; a tool that needs eight sessions, and
+        finds eight keys, gets them all."""
+        clock = Clock()
+        pod = Pod(clock)
+        stranger = Key(ed25519.Ed25519PrivateKey.generate())
+        for number in range(8):
+            for _ in range(8):
+                client = Client(pod, clock=clock).secure().offer_key(stranger)
+                client.expect(51)
+                client.lose()
+            pod.access.tokens[str(number)] = "alice"
+            Client(pod, clock=clock).secure().send_token(str(number)).expect(52)
+        self.assertEqual(pod.flood.counters()["dropped_penalty"], 0)
 
     def test_looking_is_no_offence(self) -> None:
         """Connections that end before keys are computed cost nothing: health checks, probes."""

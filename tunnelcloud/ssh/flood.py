@@ -7,8 +7,8 @@ What holds, in words:
   chance begins to drop others: a flood from one address locks out nobody else.
 - From C{start} connections on, a new one is dropped by chance, C{rate} percent at first and all of
   them at C{full}.
-- Offences add seconds of penalty to their source, and time takes them off again.  A source with
-  more than C{threshold} of them may not start a connection.
+- Offences add seconds of penalty to their source, and time takes them off again, and so does a
+  login.  A source with more than C{threshold} of them may not start a connection.
 
 It knows a clock and a source of chance, and no connection.
 """
@@ -32,6 +32,9 @@ ABANDONED = 0.5
 The last is for who had the pod compute keys and went without a login, or shares no algorithm with
 it.  It is small: some clients connect anew for every key of an agent, ssh-keyscan for every type.
 """
+
+LOGIN_REBATE = 10.0
+"""What a login takes off its source's penalty: what a client tried before it, as a rule."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -104,6 +107,9 @@ class FloodControl:
     def authenticated(self, source: str) -> None:
         """See L{IFloodControl}."""
         self._counts["authenticated"] += 1
+        group = _group(source)
+        if group in self._penalties:
+            self._penalties[group] -= LOGIN_REBATE
         self._forget(source)
 
     def connection_lost(self, source: str) -> None:
