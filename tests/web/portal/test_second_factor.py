@@ -106,6 +106,41 @@ class SecondFactorTests(SecondFactorCase):
         self.assertEqual(Browser(self).get("/sign-in/code", 303).headers["location"], "/sign-in")
         Browser(self).sign_in("the-user", "wrong", status=422)
 
+    def test_half_a_sign_in_is_none(self):
+        """The secret of the step opens nothing, wherever a browser puts it."""
+        self.enrol(self.browser)
+        browser = self.half_signed_in()
+        step = browser.cookies["__Host-tunnelcloud-step"]
+        for name in ("__Host-tunnelcloud", "__Host-tunnelcloud-form", "tunnelcloud"):
+            browser.cookies[name] = step
+        browser.get("/", 303)
+        browser.get("/account", 303)
+
+    def test_a_wrong_password_looks_the_same_with_and_without_one(self):
+        """Nobody learns without the password who has a second factor, or who there is."""
+        self.enrol(self.browser)
+        self.store.write(users.update, self.people[Role.AUDITOR].id, {"blocked": True})
+        calls = []
+        for kind in ("read_soon", "write_soon"):
+            self.watch(kind, calls)
+        found = set()
+        for name in ("the-user", "the-admin", "the-auditor", "nobody"):
+            calls.clear()
+            answer = Browser(self).sign_in(name, "wrong", status=422)
+            page = answer.body.decode().replace(name, "NAME").split('name="csrf"')
+            found.add((page[0], tuple(calls)))
+        self.assertEqual(len(found), 1)
+
+    def watch(self, kind, calls):
+        """Note each call of the store: what isn't done can't be timed."""
+        real = getattr(type(self.store), kind)
+
+        def noted(store, *args, **kwargs):
+            calls.append(kind)
+            return real(store, *args, **kwargs)
+
+        self.patch(type(self.store), kind, noted)
+
     def test_a_user_who_was_blocked_meanwhile(self):
         phone, _ = self.enrol(self.browser)
         browser = self.half_signed_in()
