@@ -18,6 +18,7 @@ from tunnelcloud.store import (
     tunnels,
     users,
 )
+from tunnelcloud.web.interfaces import ConnectorHealth
 from tunnelcloud.web.portal.tree import page_table
 
 CANARY = "<script>alert(1)</script>\"'&\u202e"
@@ -136,6 +137,14 @@ class AdminTests(PortalTestCase):
         self.assertNotIn("Deleted paris.", self.browser.get("/admin/sites").body.decode())
         self.assertEqual(self.items(sites), ())
         self.browser.get(path, 404)
+
+    def test_a_connector_shows_the_version_that_it_runs(self):
+        site = self.make_site()
+        made = self.api("POST", "/connectors", {"name": "c", "site_id": site["id"]})
+        self.live.health = {made["id"]: ConnectorHealth(1.0, 3, "4.5.6")}
+        for path in ["", "/state"]:
+            page = self.browser.get(f"/admin/connectors/{made['id']}{path}").body
+            self.assertIn(b"4.5.6", page)
 
     def test_a_link_for_a_user(self):
         path = f"/admin/users/{self.people[Role.USER].id}"

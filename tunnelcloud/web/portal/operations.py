@@ -40,12 +40,12 @@ class Operations:
 
         :param path: below C{/api/v1}.
         :param version: the object is changed only while this is its version; empty: anyhow.
-        :return: what the API would answer, with C{version} beside it for an object.
+        :return: what the API would answer, with C{etag} beside it for an object: its version.
         :raise Problem: as the API would answer.
         """
         handled = await self._handle(visit, method, path, body, query, version)
         if isinstance(handled, Item):
-            return {**handled.shown.model_dump(mode="json"), "version": handled.version}
+            return {**handled.shown.model_dump(mode="json"), "etag": handled.version}
         if isinstance(handled, BaseModel):
             return handled.model_dump(mode="json")
         assert not isinstance(handled, Lines), "lines are asked for by their name"

@@ -145,7 +145,7 @@ class Objects:
         except Problem as problem:
             given = {**item, **self._typed(visit)}
             return await self._show(visit, item, given, faults(problem))
-        note = "Saved." if changed["version"] != version else "Nothing was changed."
+        note = "Saved." if changed["etag"] != version else "Nothing was changed."
         return Moved(f"/admin{self._item(visit)}", note=note)
 
     def _typed(self, visit: Visit) -> dict[str, Any]:

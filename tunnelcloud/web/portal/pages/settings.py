@@ -68,7 +68,7 @@ class _Settings:
                 for one in _FIELDS
             },
             "wrong": faulty,
-            "version": visit.typed("version") if faulty else found["version"],
+            "version": visit.typed("version") if faulty else found["etag"],
             "pods": [{**one, "seen": one["last_seen_at"] > lately} for one in pods],
             "authority": self.context.live.authority(),
             "tokens": tokens,
