@@ -67,9 +67,10 @@ class Chromium:
     """One browser with one window, of somebody who comes to a pod's pages.
 
     :param origin: where the pages are, without a slash at the end.
+    :param scripts: whether pages may run theirs.
     """
 
-    def __init__(self, origin: str):
+    def __init__(self, origin: str, scripts: bool = True):
         executable = require_executable("chromium")
         self._axe = require_node_file("axe-core/axe.min.js").read_text()
         self.origin = origin
@@ -82,6 +83,7 @@ class Chromium:
             args=list(_FLAGS),
             viewport={"width": 1280, "height": 800},
             color_scheme="light",
+            java_script_enabled=scripts,
             reduced_motion="reduce",
             base_url=origin,
             timezone_id="UTC",

@@ -180,9 +180,9 @@ def moves_data(address, port, process=None):
 class Visitor:
     """A user's browser, signed in: alice's, if nobody else's."""
 
-    def __init__(self, portal, user_id=None):
+    def __init__(self, portal, user_id=None, scripts=True):
         self.portal = portal
-        self.chromium = Chromium(f"http://127.0.0.1:{portal.gateway.web_port}")
+        self.chromium = Chromium(f"http://127.0.0.1:{portal.gateway.web_port}", scripts)
         self.page = self.chromium.page
         user_id = user_id or portal.alice
         link = portal.api("POST", f"/users/{user_id}/invitations")["url"]
@@ -211,8 +211,9 @@ class Visitor:
 
     def rows(self, kind):
         """Read a tool's settings as they are shown: values by place and label."""
-        table = self.page.locator(f"table.settings[data-manner={kind}] tbody tr")
-        rows = [row.locator("td").all_inner_texts() for row in table.all()]
+        table = self.page.locator(f"table.settings[data-manner={kind}]")
+        table.wait_for()
+        rows = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
         found = {}
         for place, label, value in rows:
             found.setdefault((place, label), value.removesuffix("Copy").strip())

@@ -142,3 +142,31 @@ class KeyboardTests(PortalCase):
         self.visitor.open("db")
         names = self.page.get_by_role("navigation", name="Tools").get_by_role("link")
         self.assertEqual(names.all_inner_texts(), list(TOOL_NAMES.values()))
+
+
+class PlainTests(PortalCase):
+    def test_without_scripts(self):
+        """All but the live editing: choices are sent by a button, and nothing is hidden."""
+        plain = Visitor(self.portal, scripts=False)
+        self.addCleanup(plain.close)
+        page = plain.page
+        (target,) = self.ports("db")
+        port = free_port()
+        page.get_by_role("searchbox").fill("db")
+        page.get_by_role("searchbox").press("Enter")
+        page.get_by_role("link", name="db").click()
+        page.locator(f"#port_{target}").fill(str(port))
+        page.get_by_role("button", name="Update the command").click()
+        page.get_by_role("link", name="DBeaver").click()
+        self.assertEqual(plain.rows("command")["Main", "Port"], str(port))
+        page.get_by_role("button", name="Get a one-time token").click()
+        token = page.locator("#token").inner_text()
+        command = page.locator("#command").inner_text()
+        self.works(self.portal.run(command, token), ("127.0.0.1", port))
+        page.get_by_role("button", name="Check the path").click()
+        page.locator(".hops").get_by_text("connected to").wait_for()
+        page.get_by_role("link", name="Keys").click()
+        page.locator("noscript code", has_text="ssh-keygen").wait_for()
+        page.get_by_role("link", name="Sessions").click()
+        page.locator("[aria-label=Past]").wait_for()
+        self.assertEqual(page.locator("[data-copy]").count(), 0)

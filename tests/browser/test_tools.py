@@ -164,6 +164,44 @@ class ToolTests(PortalCase):
     def test_any_other(self):
         self.works_in("other")
 
+    def test_securecrt(self):
+        """Its rows, too; its own library isn't to be had."""
+        place = "Connection, SSH2"
+        fields = Fields(
+            "paramiko",
+            (place, "Hostname"),
+            (place, "Username"),
+            (place, "PublicKey, Properties, Use identity or certificate file"),
+            ("When it asks", "One-time token"),
+            ("Port Forwarding, Add", "Remote: Hostname"),
+            ("Port Forwarding, Add", "Remote: Port"),
+            (place, "Port"),
+        )
+        self.works_alone("securecrt", fields)
+
+    def test_mobaxterm(self):
+        """As SecureCRT."""
+        place = f"Tunnel for {self.ports('db')[0]}"
+        fields = Fields(
+            "paramiko",
+            (place, "SSH server"),
+            (place, "SSH login"),
+            ("The list of tunnels", "The key symbol"),
+            ("When it asks", "Password"),
+            (place, "Remote server"),
+            (place, "Remote port"),
+            (place, "SSH port"),
+        )
+        self.works_alone("mobaxterm", fields)
+
+    def works_alone(self, slug, fields):
+        """It is an SSH client itself: no command runs beside it."""
+        self.visitor.open("db", f"?tool={slug}&{self.with_key()}")
+        self.logs_in(fields, self.visitor.rows("key"))
+        self.page.locator("#method").select_option("token")
+        self.visitor.token()
+        self.logs_in(fields, self.visitor.rows("token"))
+
     def test_putty(self):
         """PuTTY's rows are those of its session; plink is PuTTY without a window."""
         plink = require_executable("plink")

@@ -24,6 +24,7 @@ from tunnelcloud.store import (
     tunnels,
 )
 from tunnelcloud.web.interfaces import ConnectorHealth, Usage
+from tunnelcloud.web.portal.pages import applications
 from tunnelcloud.web.portal.pages.standing import standing_of
 
 CANARY = '<img src=x onerror="alert(1)">'
@@ -127,6 +128,14 @@ class ApplicationsTests(PortalTestCase):
         )
         tunnel = self.store.read(tunnels.find, name)
         self.store.write(channels.open, session, tunnel, destination=name, port=5432)
+
+    def test_of_many_the_first_are_shown(self):
+        self.patch(applications, "MOST_SHOWN", 2)
+        for name in ("aa", "bb", "cc"):
+            self.assign(self.make_tunnel(name))
+        page = self.browser.get("/").body
+        self.assertEqual(self.shown(), ["aa", "bb"])
+        self.assertIn(b"2 more: search", page)
 
     def test_no_pin_for_what_is_not_ones_own(self):
         other = self.make_tunnel("other")

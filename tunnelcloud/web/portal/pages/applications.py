@@ -15,7 +15,7 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY
 
-MOST_SHOWN = 120
+MOST_SHOWN = 48
 
 
 def application_pages(context: ApiContext) -> list[Page]:
