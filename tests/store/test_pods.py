@@ -6,17 +6,32 @@ from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import events_of
 from tests.store.records import RecordCase
 from tunnelcloud.store import access, channels, pods, sessions
+from tunnelcloud.store.errors import Conflict
 
 
 class PodContract(RecordCase):
-    def register(self, name="pod-1"):
+    def register(self, name="pod-1", host="", **options):
+        host = host or f"{name}.example.com"
         return self.store.write(
             pods.register,
             name=name,
             version="0.1.0",
-            ssh_address=f"{name}.example.com:2222",
-            connectors_address=f"{name}.example.com:8443",
+            ssh_address=f"{host}:2222",
+            connectors_address=f"{host}:8443",
+            **options,
         )
+
+    def test_a_name_in_use_by_another_pod_is_refused(self):
+        first = self.register(shared=True)
+        session = self.start(pod_id=first.id)
+        error = self.assertRaises(Conflict, self.register, host="other.example.com", shared=True)
+        self.assertIn("in use by the pod at pod-1.example.com:8443", str(error))
+        self.assertIsNone(self.store.read(sessions.get, session.id).ended_at)
+        self.assertEqual(self.register(shared=True).id, first.id)
+        self.clock.advance(31)
+        self.assertEqual(self.register(host="other.example.com", shared=True).id, first.id)
+        self.store.write(pods.leave, first.id, reason="stopped")
+        self.assertEqual(self.register(host="third.example.com", shared=True).id, first.id)
 
     def test_a_pod_keeps_its_id_with_its_name(self):
         first, second = self.register(), self.register("pod-2")

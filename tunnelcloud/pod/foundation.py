@@ -112,6 +112,7 @@ def lay_foundation(
             version=__version__,
             ssh_address=str(ssh_address),
             connectors_address=str(connectors_address),
+            shared=settings.database.url != "sqlite",
         )
         _ensure_admin_token(store, directory / ADMIN_TOKEN_FILE)
     except StoreError as error:

@@ -10,11 +10,15 @@ from tunnelcloud.domain.entities import Pod
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import sessions
 from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import pods as table
 from tunnelcloud.store.schema import sessions as sessions_table
 from tunnelcloud.store.transaction import Transaction
 
 PODS = Aggregate("pod", table, Pod, sorts={"name": table.c.name}, identified_by_time="started_at")
+
+_LIVELY_SECONDS = 30
+"""A pod that was heard of so lately is taken to serve."""
 
 get = PODS.get
 find = PODS.find
@@ -28,12 +32,18 @@ def register(
     version: str,
     ssh_address: str,
     connectors_address: str,
+    shared: bool = False,
 ) -> Pod:
     """Write down that a pod begins to serve; what it left open before it ended is closed.
 
     A pod keeps its id as long as it keeps its name.
+
+    :param shared: whether other pods may use the database.
+    :raise Conflict: one of them has the name, and serves.
     """
     now = transaction.now()
+    if shared:
+        _check_name_is_free(transaction, name, connectors_address)
     values = {
         "version": version,
         "started_at": now,
@@ -58,6 +68,22 @@ def register(
     )
     transaction.changed("pod", pod_id)
     return PODS.get(transaction, pod_id)
+
+
+def _check_name_is_free(transaction: Transaction, name: str, connectors_address: str) -> None:
+    """Refuse a name in use; a pod that was killed and starts again has the address it had."""
+    query = select(table.c.connectors_address).where(
+        table.c.name == name,
+        table.c.connectors_address != connectors_address,
+        _heard(transaction, _LIVELY_SECONDS),
+    )
+    other = transaction.connection.execute(query).scalar()
+    if other is not None:
+        raise Conflict(
+            "name",
+            f"the name {name!r} is in use by the pod at {other}: set another name in pod.toml (or, "
+            f"if that pod is gone and this one replaces it, start again in {_LIVELY_SECONDS} s)",
+        )
 
 
 def heartbeat(transaction: Transaction, pod_id: str, *, draining: bool = False) -> bool:
