@@ -35,6 +35,9 @@ class CrowdTests(BrowserCase):
         self.chromium.faults.clear()
         self.gateway.start()
         self.page.locator("#lost").wait_for(state="hidden")
+        # Signed out meanwhile: it asks, and shows no hole.
+        self.chromium.context.clear_cookies()
+        self.page.wait_for_url("**/sign-in?next=**")
 
     def _only_text(self):
         self.assertEqual(self.page.locator("img[src=x]").count(), 0)

@@ -125,6 +125,7 @@ class FirstDayTests(BrowserCase):
         # It comes by itself, with its bytes.
         row.locator("td.number", has_text="3.0 KiB").first.wait_for()
         row.get_by_text("1 to db-prod").click()
+        row.get_by_role("link", name="paris-1").wait_for()
         self.chromium.check("sessions-live")
         return session
 

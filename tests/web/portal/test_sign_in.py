@@ -1,12 +1,22 @@
 """Signing in and out, and the links that let people choose a password."""
 
+from datetime import timedelta
+
+from sqlalchemy import update
+
 from tests.web.portal.browser import PASSWORD, Browser, Forms, PortalTestCase
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.tokens import hash_secret
-from tunnelcloud.store import audit, users, web_sessions
+from tunnelcloud.store import audit, schema, users, web_sessions
 from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.portal.pages.sign_in import local_path
+
+
+def _age(transaction, seconds):
+    """Make all sign-ins as old as that."""
+    seen = transaction.now() - timedelta(seconds=seconds)
+    transaction.connection.execute(update(schema.web_sessions).values(last_seen_at=seen))
 
 
 class SignInTests(PortalTestCase):
@@ -77,6 +87,22 @@ class SignInTests(PortalTestCase):
         Browser(self).sign_in("the-auditor")
         self.clock.advance(1)
         browser.sign_in("the-user")
+
+    def test_a_page_that_keeps_itself_fresh_keeps_nobody_signed_in(self):
+        browser = self.signed_in(Role.ADMIN)
+
+        def seen():
+            (found,) = self.store.read(web_sessions.list_page).items
+            return found.last_seen_at
+
+        began = seen()
+        self.store.write(_age, 600)
+        aged = seen()
+        self.assertLess(aged, began)
+        browser.ask("GET", "/admin/sessions", headers={"X-Refresh": "yes"})
+        self.assertEqual(seen(), aged)
+        browser.get("/admin/sessions")
+        self.assertGreater(seen(), aged)
 
     def test_signing_out_ends_it(self):
         browser = self.signed_in(Role.USER)

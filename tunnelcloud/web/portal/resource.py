@@ -39,6 +39,8 @@ from tunnelcloud.web.streams import Streaming
 
 SIGN_IN = "/sign-in"
 _MAX_FIELDS = 500
+_REFRESH = "x-refresh"
+"""The header of a page that keeps itself fresh."""
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -104,7 +106,8 @@ class PortalResource(Resource):
         method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
         if path.startswith("/static/") and method == "GET":
             return self._static(request, path.removeprefix("/static/"))
-        signed_in = await self._sign_ins.find(cookies.session())
+        refreshed = request.getHeader(_REFRESH) is not None
+        signed_in = await self._sign_ins.find(cookies.session(), somebody_acts=not refreshed)
         if signed_in is not None:
             address = request.uri.decode("ascii", "replace")
             csrf = csrf_of(cookies.session())

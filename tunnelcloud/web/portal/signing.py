@@ -135,15 +135,18 @@ class SignIns:
 
     context: ApiContext
 
-    async def find(self, secret: str) -> SignedIn | None:
-        """Tell who is signed in with a secret, and let the sign-in last on; None for nobody."""
+    async def find(self, secret: str, *, somebody_acts: bool = True) -> SignedIn | None:
+        """Tell who is signed in with a secret, and let the sign-in last on; None for nobody.
+
+        :param somebody_acts: not so when a page keeps itself fresh: then it doesn't last longer.
+        """
         if not secret:
             return None
         found = await self.context.store.read(_find, hash_secret(secret))
         if found is None:
             return None
         session, user, unseen = found
-        if unseen > _TOUCHED_EVERY:
+        if somebody_acts and unseen > _TOUCHED_EVERY:
             await self.context.store.write(
                 web_sessions.touch, session.id, lifetime_seconds=IDLE_SECONDS
             )

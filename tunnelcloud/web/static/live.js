@@ -21,6 +21,7 @@ const live = (root) => {
     part.setAttribute("hx-get", from(part));
     part.setAttribute("hx-trigger", "stale");
     part.setAttribute("hx-select", `#${part.id}`);
+    part.setAttribute("hx-headers", '{"X-Refresh": "yes"}');  // nobody acts: a sign-in ends as ever
     part.setAttribute("hx-swap", "morph:outerHTML");
     htmx.process(part);
   }
@@ -62,6 +63,13 @@ const marked = new MutationObserver((changes) => {
 for (const part of document.querySelectorAll("[data-fresh]")) {
   marked.observe(part.parentElement, { childList: true, characterData: true, subtree: true });
 }
+
+// Who isn't signed in any more is asked to, rather than shown an empty part.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (new URL(event.detail.xhr.responseURL).pathname !== "/sign-in") return;
+  event.detail.shouldSwap = false;
+  location.reload();
+});
 
 // A pod that doesn't answer is said once, and unsaid when it does again.
 const lost = (gone) => { document.getElementById("lost").hidden = !gone; };

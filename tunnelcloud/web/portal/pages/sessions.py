@@ -73,15 +73,18 @@ class _Sessions:
             for channel in session.channels
         }
 
-        def look(transaction: Transaction) -> tuple[dict[str, str], list[Channel], dict[str, str]]:
+        def look(transaction: Transaction) -> tuple[list[Channel], dict[str, str]]:
             opened = glance.open_channels(transaction, [one["id"] for one in items])
-            return (
-                access.names_of(transaction, "user", [one["user_id"] for one in items]),
-                opened,
-                access.names_of(transaction, "tunnel", [one.tunnel_id for one in opened]),
-            )
+            names: dict[str, str] = {}
+            for kind, ids in (
+                ("user", {one["user_id"] for one in items}),
+                ("tunnel", {one.tunnel_id for one in opened}),
+                ("connector", {one.connector_id for one in opened if one.connector_id}),
+            ):
+                names |= access.names_of(transaction, kind, ids)
+            return opened, names
 
-        users, opened, tunnel_names = await self.context.store.read(look)
+        opened, names = await self.context.store.read(look)
         running: dict[str, list[dict[str, Any]]] = {}
         for one in opened:
             now = live.get(one.id, one)
@@ -89,8 +92,10 @@ class _Sessions:
                 {
                     "id": one.id,
                     "tunnel_id": one.tunnel_id,
-                    "tunnel": tunnel_names.get(one.tunnel_id, one.destination),
+                    "tunnel": names.get(one.tunnel_id, one.destination),
                     "port": one.port,
+                    "connector_id": one.connector_id,
+                    "connector": names.get(one.connector_id or "", ""),
                     "opened_at": one.opened_at.isoformat(),
                     "bytes_to_target": now.bytes_to_target,
                     "bytes_from_target": now.bytes_from_target,
@@ -101,4 +106,4 @@ class _Sessions:
             for one in items
             if one["ended_at"] is None
         }
-        return {"names": users, "running": running, "rates": self.rates.look(counts)}
+        return {"names": names, "running": running, "rates": self.rates.look(counts)}
