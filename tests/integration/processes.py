@@ -106,8 +106,18 @@ class Process:
         return status
 
 
-def twistd(*arguments, environment=None, prefix=()):
-    command = [*prefix, PYTHON, "-c", "from twisted.scripts.twistd import run; run()"]
+_AHEAD = """
+from datetime import timedelta
+from tunnelcloud.pod import service
+tell_time = service._now
+service._now = lambda: tell_time() + timedelta(seconds={})
+"""
+
+
+def twistd(*arguments, environment=None, prefix=(), ahead=0.0):
+    """Run twistd; a pod's clock may be some seconds ahead, for what happens by the minute."""
+    program = "from twisted.scripts.twistd import run; run()"
+    command = [*prefix, PYTHON, "-c", (_AHEAD.format(ahead) if ahead else "") + program]
     return Process([*command, "--nodaemon", "--pidfile=", "tunnelcloud", *arguments], environment)
 
 
@@ -123,7 +133,9 @@ class Gateway:
         connectors: str = "",
         link_host: str = "127.0.0.1",
         link_public_port: int | None = None,
+        ahead: float = 0.0,
     ):
+        self.ahead = ahead
         self.state = directory / "pod"
         self.ssh_port, self.link_port, self.web_port = (free_port() for _ in range(3))
         self.config = directory / "pod.toml"
@@ -149,7 +161,7 @@ class Gateway:
         self.start()
 
     def start(self):
-        self.process = twistd("pod", "--config", self.config)
+        self.process = twistd("pod", "--config", self.config, ahead=self.ahead)
         self.process.wait_for("pod-1 is ready")
 
     def get(self, path):
