@@ -29,6 +29,24 @@ class OwnTests(CommandTestCase):
         self.assertIn("b" * 26, self.succeed("me", "token", "--sessions", "2"))
         self.assertEqual(self.api.requests[-1][3], {"sessions": 2})
 
+    def complete(self, line, **env):
+        """Give what bash would be offered for the last word of a line."""
+        words = line.split(" ")
+        asked = {"_TUNNELCLOUD_COMPLETE": "bash_complete", "COMP_WORDS": line,
+                 "COMP_CWORD": str(len(words) - 1), **env}  # fmt: skip
+        status, output, errors = self.run_line(env=asked)
+        self.assertEqual((status, errors), (0, ""))
+        return [one.partition(",")[2] for one in output.split()]
+
+    def test_completion_knows_the_tunnels(self):
+        self.api.put("me/tunnels", name="web", methods=["key"], command="ssh -N …")
+        self.assertEqual(self.complete("tunnelcloud connect d"), ["db"])
+        self.assertEqual(self.complete("tunnelcloud ssh-config "), ["db", "web"])
+        self.assertEqual(self.complete("tunnelcloud conn"), ["connect", "connector"])
+        self.assertEqual(self.complete("tunnelcloud connect d", TUNNELCLOUD_API_TOKEN="no"), [])
+        self.api.away = True
+        self.assertEqual(self.complete("tunnelcloud connect d"), [])
+
     def test_a_tunnel_of_others(self):
         line = self.fail_line("me", "token", "--tunnel", "web")
         self.assertIn("you have no tunnel 'web'", line)

@@ -14,6 +14,7 @@ import click
 
 from tunnelcloud.cli.access import METHODS
 from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.completion import own_tunnels
 from tunnelcloud.cli.output import print_json, say
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.cli.ssh_process import SshProcess
@@ -45,7 +46,7 @@ def local(text: str) -> tuple[str, int]:
 
 
 @click.command("connect")
-@click.argument("tunnel")
+@click.argument("tunnel", shell_complete=own_tunnels)
 @click.option("--local", "chosen", type=local, metavar="[ADDRESS:]PORT",
               help="Where it is on this machine; the next free port, if not given.")  # fmt: skip
 @click.option("--port", type=click.IntRange(1, 65535), help="The target's port that --local and "
@@ -169,7 +170,7 @@ def _end_on_signals() -> None:
 
 
 @click.command("ssh-config")
-@click.argument("tunnels", nargs=-1)
+@click.argument("tunnels", nargs=-1, shell_complete=own_tunnels)
 @click.option("--method", type=METHODS, help="A token, if not given and one opens it.")
 @_KEY_FILE
 @click.option("--known-hosts", is_flag=True, help="The lines for ~/.ssh/known_hosts instead.")

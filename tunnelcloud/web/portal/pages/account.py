@@ -75,6 +75,7 @@ class _Found:
     has_password: bool
     second_factor: bool
     recovery_codes_left: int
+    now: str
 
 
 def _find(transaction: Transaction, user_id: str) -> _Found:
@@ -87,6 +88,7 @@ def _find(transaction: Transaction, user_id: str) -> _Found:
         users.password_hash(transaction, user_id) is not None,
         second_factors.is_confirmed(transaction, user_id),
         second_factors.recovery_codes_left(transaction, user_id),
+        now.isoformat(),
     )
 
 
@@ -117,6 +119,7 @@ class _Account:
     ) -> Shown:
         who = visit.who()
         found = await self.context.store.read(_find, who.user.id)
+        tokens = await self.operations.every(visit, "/me/api-tokens")
         values: dict[str, Any] = {
             "errors": errors,
             "web_url": self.context.web_url,
@@ -124,7 +127,9 @@ class _Account:
             "second_factor": found.second_factor,
             "recovery_codes_left": found.recovery_codes_left,
             "sign_ins": [_shown(one, who.web_session_id) for one in found.sign_ins],
-            "command_lines": await self.operations.every(visit, "/me/api-tokens"),
+            "command_lines": [
+                one for one in tokens if one["expires_at"] is None or one["expires_at"] > found.now
+            ],
         }
         if status is None:
             status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
