@@ -69,6 +69,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(token=st.sampled_from((TOKEN, "", None)))
     def answer(self, token: str | None) -> None:
+        self.requests += 1
         self.perform(self.machine.answered(token))
 
     @rule(question=st.integers(0, 8), acceptable=st.booleans())
