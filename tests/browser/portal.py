@@ -142,8 +142,11 @@ class Portal(Machine):
         body = {"name": name, "site_id": self.site, "target_address": address}
         made = self.api("POST", "/tunnels", **body, target_ports=ports, **fields)
         self.tunnels[name] = made["id"]
-        path = f"/tunnels/{made['id']}/assignments"
-        self.api("POST", path, user_id=self.alice, methods=["token", "key"])
+        self.assign(name, self.alice)
+
+    def assign(self, name, user_id):
+        path = f"/tunnels/{self.tunnels[name]}/assignments"
+        self.api("POST", path, user_id=user_id, methods=["token", "key"])
 
     def panel(self, name, query=""):
         return f"/applications/{self.tunnels[name]}{query}"
@@ -178,7 +181,10 @@ def moves_data(address, port, process=None):
 
 
 class Visitor:
-    """A user's browser, signed in: alice's, if nobody else's."""
+    """A user's browser, signed in: alice's, if nobody else's.
+
+    It sets the user's password, which signs any other browser of theirs out.
+    """
 
     def __init__(self, portal, user_id=None, scripts=True):
         self.portal = portal

@@ -147,7 +147,9 @@ class KeyboardTests(PortalCase):
 class PlainTests(PortalCase):
     def test_without_scripts(self):
         """All but the live editing: choices are sent by a button, and nothing is hidden."""
-        plain = Visitor(self.portal, scripts=False)
+        carol = self.portal.api("POST", "/users", name="carol")["id"]
+        self.portal.assign("db", carol)
+        plain = Visitor(self.portal, carol, scripts=False)
         self.addCleanup(plain.close)
         page = plain.page
         (target,) = self.ports("db")
