@@ -46,6 +46,7 @@ class ToldPod:
     steps: list = field(factory=lambda: [DoctorStep("connect", True, 1.5, "10.0.0.5:5432 answers")])
     ended: list = field(factory=list)
     warning: str | None = None
+    checked: dict = field(factory=dict)
 
     def external_address_warning(self, name):
         return succeed(self.warning and f"{name} {self.warning}")
@@ -72,6 +73,9 @@ class ToldPod:
 
     def authority(self):
         return Authority("ab" * 32, datetime.fromtimestamp(NOW + 86_400, UTC))
+
+    def last_check(self, tunnel_id):
+        return self.checked.get(tunnel_id)
 
     def known_hosts_lines(self):
         return [

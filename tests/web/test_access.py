@@ -1,11 +1,14 @@
 """Credentials, sessions, explanations, and what users do for themselves."""
 
+from datetime import UTC, datetime
+
 from tests.web.support import KEY, NOW, ApiTestCase
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import channels, sessions, tokens, tunnels, users
 from tunnelcloud.store.sessions import Login
-from tunnelcloud.web.interfaces import LiveChannel, LiveSession, Usage
+from tunnelcloud.web.interfaces import LastCheck, LiveChannel, LiveSession, Usage
 
 LOGIN = Login("alice", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
 LATER = "2127-01-01T00:00:00.000Z"
@@ -260,6 +263,18 @@ class DecisionTests(ApiTestCase):
         self.assertEqual(found, {"ok": True, "steps": [step]})
         answer = self.ask("POST", f"/api/v1/tunnels/{self.tunnel['id']}/check?port=1")
         self.assertEqual((answer.status, answer.faults), (409, ["port"]))
+
+    def test_the_last_check(self):
+        path = f"/tunnels/{self.tunnel['id']}/check"
+        nothing = {"checked_at": None, "ok": None, "steps": []}
+        self.assertEqual(self.api("GET", path), nothing)
+        step = DoctorStep("connect", False, 1.5, "connect to 10.0.0.5:5432: refused")
+        at = datetime.fromtimestamp(NOW, UTC)
+        self.live.checked[self.tunnel["id"]] = LastCheck(at, False, (step,))
+        found = self.api("GET", path, role=Role.AUDITOR)
+        self.assertEqual((found["ok"], found["steps"][0]["text"]), (False, step.text))
+        self.assertEqual(found["checked_at"], "2027-01-15T08:00:00.000Z")
+        self.api("GET", f"/tunnels/tun_{'0' * 26}/check", expect=404)
 
     def test_own_tunnels(self):
         me = self.store.read(users.get, self.people[Role.USER].id)

@@ -12,7 +12,7 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.pki import CertificateAuthority, HostKey, known_hosts_line
-from tunnelcloud.pod.doctor import Doctor
+from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.sessions import LiveSessions
@@ -21,6 +21,7 @@ from tunnelcloud.web.interfaces import (
     Authority,
     ConnectorHealth,
     ILivePod,
+    LastCheck,
     LiveChannel,
     LiveSession,
     Usage,
@@ -44,7 +45,7 @@ class LivePod:
     host_keys: Sequence[HostKey]
     sessions: LiveSessions
     links: Links
-    doctor: Doctor
+    checks: TargetChecks
     request_end: Callable[[str, str, str], Deferred[bool]]
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
@@ -92,10 +93,11 @@ class LivePod:
 
     def check_tunnel(self, tunnel: Tunnel, port: int) -> Deferred[Sequence[DoctorStep]]:
         """Check every hop from this pod to a tunnel's target."""
-        return Deferred.fromCoroutine(self._check(tunnel, port))
+        return Deferred.fromCoroutine(self.checks.check(tunnel, port))
 
-    async def _check(self, tunnel: Tunnel, port: int) -> Sequence[DoctorStep]:
-        return [step async for step in self.doctor.check(tunnel, port)]
+    def last_check(self, tunnel_id: str) -> LastCheck | None:
+        """Tell what came of the last check of a tunnel by this pod."""
+        return self.checks.last(tunnel_id)
 
     def external_address_warning(self, name: str) -> Deferred[str | None]:
         """Say why clients that connect to a host name wouldn't reach a pod."""

@@ -26,6 +26,7 @@ from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, Cluster
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.pod.doctor import Doctor
@@ -137,6 +138,7 @@ class PodService(Service):
             key_is_good=self.cluster.key_is_good,
             review_links=self.attendant.review,
         )
+        self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
         self.live = LivePod(
             pod_id=foundation.pod_id,
             ssh_public_address=foundation.ssh_address,
@@ -145,7 +147,7 @@ class PodService(Service):
             host_keys=foundation.host_keys,
             sessions=self.sessions,
             links=self.links,
-            doctor=self.doctor,
+            checks=self.checks,
             request_end=self.cluster.request_end,
             ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
@@ -199,6 +201,7 @@ class PodService(Service):
             (self.attendant.review, REVIEW_SECONDS),
             (self.cluster.beat, BEAT_SECONDS),
             (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
+            (self.checks.run, LOOK_SECONDS),
         ]:
             loop = LoopingCall(work)
             loop.clock = self._reactor

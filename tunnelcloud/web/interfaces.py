@@ -59,6 +59,15 @@ class Authority:
 
 
 @frozen
+class LastCheck:
+    """What came of a check of a tunnel, and when that was."""
+
+    at: datetime
+    ok: bool
+    steps: Sequence[DoctorStep]
+
+
+@frozen
 class Usage:
     """What one user has open, on all pods: what limits are held against."""
 
@@ -95,6 +104,9 @@ class ILivePod(Interface):
 
     def check_tunnel(tunnel: Tunnel, port: int) -> "Deferred[Sequence[DoctorStep]]":
         """Check every hop from this pod to a tunnel's target; ends after the first that failed."""
+
+    def last_check(tunnel_id: str) -> "LastCheck | None":
+        """Tell what came of the last check of a tunnel by this pod, asked for or by the clock."""
 
     def external_address_warning(name: str) -> "Deferred[str | None]":
         """Say why clients that connect to a host name wouldn't reach a pod; soon, if at all."""

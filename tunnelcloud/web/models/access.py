@@ -360,6 +360,14 @@ class Check(Shown):
     steps: list[Step]
 
 
+class LastCheck(Shown):
+    """What this pod's last check of a tunnel found; nothing when there was none yet."""
+
+    checked_at: Instant | None
+    ok: bool | None
+    steps: list[Step]
+
+
 class Me(Shown):
     """Who the caller is."""
 

@@ -16,6 +16,7 @@ from tunnelcloud.web.models.access import (
     Check,
     CheckQuery,
     Explanation,
+    LastCheck,
     Me,
     MyTunnel,
     Question,
@@ -54,6 +55,15 @@ def decision_routes(context: ApiContext) -> list[Route]:
             handlers.check,
             query=CheckQuery,
             answer=Check,
+        ),
+        Route(
+            "GET",
+            "/tunnels/{tunnel_id}/check",
+            "show_check",
+            "Show what this pod's last check of a tunnel found.",
+            READERS,
+            handlers.last_check,
+            answer=LastCheck,
         ),
         Route("GET", "/me", "show_me", "Say who is asking.", EVERYBODY, handlers.me, answer=Me),
         Route(
@@ -141,6 +151,14 @@ class _Decisions:
         return Check(
             ok=all(step.ok for step in steps), steps=[Step.model_validate(step) for step in steps]
         )
+
+    async def last_check(self, call: Call) -> LastCheck:
+        tunnel = await self.context.store.read(tunnels.get, call.params["tunnel_id"])
+        found = self.context.live.last_check(tunnel.id)
+        if found is None:
+            return LastCheck(checked_at=None, ok=None, steps=[])
+        steps = [Step.model_validate(step) for step in found.steps]
+        return LastCheck(checked_at=found.at, ok=found.ok, steps=steps)
 
     async def me(self, call: Call) -> Me:
         caller = call.who()

@@ -1,0 +1,94 @@
+"""Targets are tried as often as is set, where there is a way, and what came of it is kept."""
+
+from datetime import UTC, datetime
+
+from twisted.internet.task import Clock
+
+from tests.store.databases import SQLiteCase
+from tests.store.material import make_tunnel, make_world
+from tests.web.support import QueuedReactor
+from tunnelcloud.pod.checks import TargetChecks
+from tunnelcloud.ssh.interfaces import DoctorStep
+from tunnelcloud.store import preferences, sites, tunnels
+from tunnelcloud.store.asynchronous import AsyncStore
+
+AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+class ToldDoctor:
+    """Finds what a test says, and remembers what it looked at."""
+
+    def __init__(self):
+        self.looked, self.ill = [], set()
+
+    async def check(self, tunnel, port):
+        self.looked.append((tunnel.name, port))
+        ok = tunnel.name not in self.ill
+        yield DoctorStep("connect", ok, 1.0, "connected" if ok else "refused")
+
+
+class ToldLinks:
+    def __init__(self, *sites):
+        self.sites = sites
+
+    def pick(self, site_id, exclude=frozenset()):
+        return self if site_id in self.sites else None
+
+
+class CheckTests(SQLiteCase):
+    def setUp(self):
+        super().setUp()
+        self.store = self.open()
+        self.world = self.store.write(make_world)
+        far = self.store.write(sites.create, name="rome")
+        self.store.write(make_tunnel, far.id, "far")
+        self.reactor, self.clock, self.doctor = QueuedReactor(), Clock(), ToldDoctor()
+        self.checks = TargetChecks(
+            AsyncStore(self.store, self.reactor),
+            ToldLinks(self.world.site.id),
+            self.doctor,
+            self.clock,
+            lambda: AT,
+        )
+
+    def look(self):
+        """Let it see whether a round is due, and give what it looked at."""
+        done = []
+        self.checks.run().addBoth(done.append)
+        while not done:
+            self.reactor.run_one()
+        self.assertEqual(done, [None])
+        looked, self.doctor.looked = self.doctor.looked, []
+        return looked
+
+    def set(self, seconds):
+        self.store.write(preferences.change_settings, {"target_check_seconds": seconds})
+
+    def test_by_default_nothing_is_tried(self):
+        self.assertEqual(self.look(), [])
+        self.assertIsNone(self.checks.last(self.world.tunnel.id))
+
+    def test_as_often_as_is_set_and_where_there_is_a_way(self):
+        self.set(60)
+        self.assertEqual(self.look(), [("db", 5432)])
+        found = self.checks.last(self.world.tunnel.id)
+        self.assertEqual((found.at, found.ok), (AT, True))
+        self.clock.advance(59)
+        self.assertEqual(self.look(), [])
+        self.clock.advance(1)
+        self.doctor.ill = {"db"}
+        self.assertEqual(self.look(), [("db", 5432)])
+        found = self.checks.last(self.world.tunnel.id)
+        self.assertEqual((found.ok, found.steps[0].text), (False, "refused"))
+
+    def test_what_is_gone_or_disabled_is_forgotten(self):
+        self.set(60)
+        self.look()
+        self.store.write(tunnels.update, self.world.tunnel.id, {"enabled": False})
+        self.clock.advance(60)
+        self.assertEqual(self.look(), [])
+        self.assertIsNone(self.checks.last(self.world.tunnel.id))
+
+    def test_without_the_store_it_is_tried_later(self):
+        self.store.close()
+        self.assertEqual(self.look(), [])
