@@ -201,6 +201,26 @@ class CommandLineTests(TestCase):
         self.assertEqual(await self.succeed("export"), written)
 
     @defer.inlineCallbacks
+    def test_names_that_a_terminal_would_obey(self):
+        yield defer.ensureDeferred(self._names_that_a_terminal_would_obey())
+
+    async def _names_that_a_terminal_would_obey(self):
+        """ANSI, C1 and bidi characters come out as text, and as themselves after a round trip."""
+        title = "\x1b[31m\x9b2J\u202egnp.exe\u2066\U000e0041 \U0001f600 <script>"
+        await self.succeed("site create paris --title", title)
+        shown = await self.succeed_json("site show paris")
+        self.assertEqual(shown["title"], title)
+        for line in ("site list", "site show paris", "site show paris --json", "export",
+                     "audit", "audit --ecs", "audit --json"):  # fmt: skip
+            output = await self.succeed(line)
+            self.assertEqual([c for c in output if not c.isprintable() and c != "\n"], [], line)
+        file = Path(self.mktemp())
+        file.write_text(await self.succeed("export"), "utf-8")
+        self.assertEqual(
+            await self.run_line("apply", str(file)), (0, "", "nothing to do: all is so already\n")
+        )
+
+    @defer.inlineCallbacks
     def test_files_that_cant_be_applied(self):
         yield defer.ensureDeferred(self._files_that_cant_be_applied())
 

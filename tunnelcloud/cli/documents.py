@@ -12,7 +12,7 @@ from typing import BinaryIO
 import click
 
 from tunnelcloud.cli.client import Failed, Object
-from tunnelcloud.cli.output import one_line, print_json, say, shown
+from tunnelcloud.cli.output import one_line, print_json, quoted_text, say, shown
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 
 _SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "delete": ("-", "red")}
@@ -59,7 +59,7 @@ def export(connection: Connection, as_json: bool) -> None:
         return
     import tomli_w
 
-    click.echo(tomli_w.dumps(found), nl=False)
+    click.echo(quoted_text(tomli_w.dumps(found), long_escapes=True), nl=False)
 
 
 def _read(file: BinaryIO) -> Object:

@@ -26,7 +26,25 @@ def one_line(text: str) -> str:
 
 def print_json(value: object, indent: int | None = 2) -> None:
     """Print what the API answered; C{indent=None} makes one line of it."""
-    click.echo(json.dumps(value, indent=indent, ensure_ascii=False))
+    click.echo(quoted_text(json.dumps(value, indent=indent, ensure_ascii=False)))
+
+
+def quoted_text(text: str, long_escapes: bool = False) -> str:
+    """Write what a terminal would obey in JSON or TOML as these do, which leaves it the same.
+
+    :param long_escapes: beyond U+FFFF TOML has C{\\U0001F600}, where JSON has two halves.
+    """
+    return "".join(
+        char if char.isprintable() or char == "\n" else _escaped(char, long_escapes)
+        for char in text
+    )
+
+
+def _escaped(char: str, long_escapes: bool) -> str:
+    if long_escapes and char > "\uffff":
+        return f"\\U{ord(char):08x}"
+    units = char.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
