@@ -4,6 +4,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.connector.keeper import (
+    DISMISSED_DELAY,
     LONGEST_DELAY,
     SHORTEST_DELAY,
     STABLE_AFTER,
@@ -52,6 +53,16 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(delays[:4], [SHORTEST_DELAY * factor for factor in (1, 2, 4, 8)])
         self.assertEqual(delays[-1], LONGEST_DELAY)
         self.assertEqual(len(self.dialled), 13)
+
+    def test_waits_long_once_the_pod_has_dismissed_it(self):
+        self.keeper.start()
+        self.succeed()
+        self.keeper.dismissed("the connector was deleted")
+        self.keeper.lost("Connection was closed cleanly.")
+        self.assertEqual(self.delay(), DISMISSED_DELAY)
+        self.succeed()
+        self.keeper.lost("Connection was closed cleanly.")
+        self.assertLess(self.delay(), LONGEST_DELAY)
 
     def test_jitter_keeps_connectors_apart(self):
         self.refuse = True

@@ -17,6 +17,7 @@ from tunnelcloud.channels.interfaces import IChannelUser
 from tunnelcloud.channels.messages import DirectTcpip
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.connector.addresses import parse_access_list
+from tunnelcloud.connector.keeper import DISMISSED_DELAY
 from tunnelcloud.connector.service import ConnectorService
 from tunnelcloud.connector.state import ConnectorState
 from tunnelcloud.domain.commands import PublicAddress
@@ -338,19 +339,33 @@ class LinksTests(TestCase):
         await self.attached(0, pod)
         await self.attached(2, pod)
 
-    async def test_a_deleted_connector_is_detached_and_stays_out(self):
-        self.connector(self.token())
+    async def test_a_deleted_connector_is_told_and_stays_out(self):
+        directory = self.mktemp()
+        service = self.connector(self.token(), directory)
         await self.attached()
         stream = await self.open()
         self.registry.delete("con_1")
         self.pod.links.detach("con_1", "the connector was deleted")
         self.assertEqual(stream.end, (False, "the connector was deleted"))
         door = len(self.pod.hearer.heard)
-        came = []
-        active_connector = self.registry.active_connector
-        self.registry.active_connector = lambda *key: came.append(key) or active_connector(*key)
-        await until(lambda: len(came) >= 2)
+        await self.assert_waits_for_long(service)
+        await self.stop(service)
+        again = self.connector(None, directory)
+        await self.assert_waits_for_long(again)
         self.assertEqual(len(self.pod.hearer.heard), door)
+
+    async def assert_waits_for_long(self, service):
+        def waiting():
+            return [
+                keeper._waiting
+                for keepers in service.links._keepers.values()
+                for keeper in keepers
+                if keeper._waiting is not None
+            ]
+
+        await until(lambda: len(waiting()) == 2)
+        for call in waiting():
+            self.assertGreater(call.getTime() - reactor.seconds(), DISMISSED_DELAY / 3)
 
     async def test_stopping_lets_streams_end(self):
         service = self.connector(self.token())

@@ -2,12 +2,14 @@
 
 import struct
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.channels.messages import ProtocolError
 from tunnelcloud.link.framing import MAX_FRAME, FrameBuffer, FrameReader
+
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 def frame(message):
@@ -15,6 +17,7 @@ def frame(message):
 
 
 class FrameReaderTests(SynchronousTestCase):
+    @unhurried
     @given(st.lists(st.binary(min_size=1, max_size=50)), st.lists(st.integers(0, 60)))
     def test_any_cut_gives_the_same_messages(self, messages, cuts):
         stream = b"".join(map(frame, messages))
@@ -54,6 +57,7 @@ class FrameReaderTests(SynchronousTestCase):
 
 
 class FrameBufferTests(SynchronousTestCase):
+    @unhurried
     @given(st.lists(st.tuples(st.binary(min_size=1, max_size=20), st.binary(max_size=20))))
     def test_what_is_gathered_is_read(self, parts):
         buffer = FrameBuffer()

@@ -10,7 +10,7 @@ from tests.link.links import LinkPair, TwistedTransportFactory
 from tunnelcloud.channels.messages import ProtocolError
 from tunnelcloud.link import protocol, requests
 from tunnelcloud.link.protocol import End
-from tunnelcloud.link.requests import Hello, read_hello, unpack
+from tunnelcloud.link.requests import DISMISS, Hello, read_hello, unpack
 from tunnelcloud.link.tls import LINK_ALPN, JoinTLS
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.pki import connector_id_of
@@ -262,6 +262,26 @@ class LifeTests(SynchronousTestCase):
             pair.clock.advance(5)
             pair.run()
         self.assertTrue(pair.pod.ready and pair.connector.ready)
+
+    def test_a_dismissed_peer_is_told_why(self):
+        told = []
+        pair = LinkPair(handlers={DISMISS: lambda _, document: told.append(document)}).start()
+        near, far = join(pair)
+        pair.pod.dismiss("the connector was deleted")
+        self.assertEqual(near.end, (False, "the connector was deleted"))
+        pair.run()
+        self.assertEqual(told, [{"reason": "the connector was deleted"}])
+        self.assertIsNotNone(far.end)
+        self.assertTrue(pair.client_wire.disconnected)
+        self.assertEqual(pair.pod_owner.lost, ["the connector was deleted"])
+
+    def test_a_dismissed_peer_that_reads_nothing_is_not_waited_for(self):
+        pair = LinkPair().start()
+        pair.pod.dismiss("the connector was deleted")
+        pair.clock.advance(protocol.DISMISSAL_TIMEOUT - 1)
+        self.assertFalse(pair.server_wire.disconnecting)
+        pair.clock.advance(1)
+        self.assertTrue(pair.server_wire.disconnecting)
 
     def test_drain_waits_for_channels(self):
         pair = LinkPair().start()

@@ -16,6 +16,9 @@ SHORTEST_DELAY = 0.5
 LONGEST_DELAY = 15.0
 """Seconds between two attempts, before jitter."""
 
+DISMISSED_DELAY = 300.0
+"""Seconds before jitter, when the pod has said that it wants no link: nothing here changes that."""
+
 STABLE_AFTER = 30.0
 """Seconds after which a link counts as one that works, so that its loss is no failure."""
 
@@ -46,6 +49,7 @@ class LinkKeeper:
         self._dialing: Deferred[IProtocol] | None = None
         self._waiting: IDelayedCall | None = None
         self._connected_at = 0.0
+        self._dismissed = False
         self._stopped = True
 
     def start(self) -> None:
@@ -61,6 +65,16 @@ class LinkKeeper:
             self._waiting = None
         if self._dialing is not None:
             self._dialing.cancel()
+
+    def dismissed(self, reason: str) -> None:
+        """The pod says why it ends the link."""
+        self._dismissed = True
+        self._log.error(
+            "pod {pod} turns this connector away: {reason}; if it is to be let in again, start it "
+            "once with --join and a new token from `tunnelcloud connector join-token NAME`",
+            pod=self.address,
+            reason=reason,
+        )
 
     def lost(self, reason: str) -> None:
         """The link is over."""
@@ -93,5 +107,8 @@ class LinkKeeper:
 
     def _attempt_later(self) -> None:
         delay = min(LONGEST_DELAY, SHORTEST_DELAY * 2**self._failures)
+        if self._dismissed:
+            self._dismissed = False
+            delay = DISMISSED_DELAY
         self._failures = min(self._failures + 1, 10)
         self._waiting = self._clock.callLater(delay * (0.5 + self._random()), self._attempt)

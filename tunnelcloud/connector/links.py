@@ -25,12 +25,13 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import read_pod_address
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import End, LinkProtocol
-from tunnelcloud.link.requests import PODS, RENEW, Document, Handler, Hello
+from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Document, Handler, Hello
 from tunnelcloud.link.tls import LinkTLS
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.pki import UntrustedPod, check_pod_certificate
 
 MAX_PODS = 64
+_LONGEST_REASON = 255
 
 _log = Logger()
 
@@ -121,6 +122,10 @@ class PodLinks:
         owner = _Owner(self, keeper, self._targets)
         endpoint = HostnameEndpoint(self._reactor, keeper.address.host, keeper.address.port)
 
+        def dismissed(_: LinkProtocol, document: Document) -> Document:
+            keeper.dismissed(str(document.get("reason", ""))[:_LONGEST_REASON])
+            return {}
+
         def make_link() -> LinkProtocol:
             link = LinkProtocol(
                 End.CONNECTOR,
@@ -128,7 +133,7 @@ class PodLinks:
                 owner,
                 self._reactor,
                 account=self._budget.account(),
-                handlers=self._handlers,
+                handlers={**self._handlers, DISMISS: dismissed},
             )
             self._links.add(link)
             return link

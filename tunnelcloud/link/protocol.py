@@ -41,6 +41,7 @@ from tunnelcloud.channels.windows import KIB, CreditAccount, Path
 from tunnelcloud.link.framing import FrameBuffer, FrameReader
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.requests import (
+    DISMISS,
     DRAIN,
     HELLO,
     PING,
@@ -62,6 +63,9 @@ LONGEST_SILENCE = 45.0
 _PINGS_IN_SILENCE = 4.5
 _FIRST_PINGS = 8
 """How many follow each other at once: the first meets a peer that is busy with the handshake."""
+
+DISMISSAL_TIMEOUT = 5.0
+"""Seconds that a peer has to read why it is dismissed."""
 
 MAX_PACKET_SIZE = 128 * KIB
 FLUSH_SIZE = 128 * KIB
@@ -184,6 +188,21 @@ class LinkProtocol(Protocol):
             self._over = reason
             self.multiplexer.connection_lost(reason)
             self.transport.abortConnection()
+
+    def dismiss(self, reason: str) -> None:
+        """End the link and its channels at once, and tell the peer why before it goes."""
+        if self._over:
+            return
+        self.request(DISMISS, {"reason": reason})
+        self._flush()
+        self._over = reason
+        self.multiplexer.connection_lost(reason)
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        if self._timer is not None:
+            self._timer.cancel()
+        # A peer that reads nothing is not waited for.
+        self._timer = self._clock.callLater(DISMISSAL_TIMEOUT, self.transport.abortConnection)
 
     # What the TLS transport calls.
 

@@ -24,6 +24,9 @@ PING = b"ping@tunnelcloud"
 DRAIN = b"drain@tunnelcloud"
 """Both ways: the sender wants no new channels; open ones go on."""
 
+DISMISS = b"dismiss@tunnelcloud"
+"""Pod to connector: why it is turned away; the link ends with it."""
+
 PODS = b"pods@tunnelcloud"
 """Pod to connector: where the pods are."""
 

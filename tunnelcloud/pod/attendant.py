@@ -113,7 +113,7 @@ class Attendant:
             return None
         self._unattached.discard(link)
         if connector is None:
-            link.disconnect(_NOT_ACTIVE)
+            link.dismiss(_NOT_ACTIVE)
             return None
         self.links.attach(
             AttachedLink(
@@ -135,7 +135,7 @@ class Attendant:
     def _review(self, link: AttachedLink) -> "Deferred[None]":
         def reviewed(connector: Connector | None) -> "Deferred[None]":
             if connector is None:
-                link.protocol.disconnect(_NOT_ACTIVE)
+                link.protocol.dismiss(_NOT_ACTIVE)
                 return succeed(None)
             return self._seen(connector, link.protocol)
 

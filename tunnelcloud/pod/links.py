@@ -132,7 +132,7 @@ class Links:
     def detach(self, connector_id: str, reason: str) -> None:
         """End all links of a connector at once: it was deleted, or its certificate revoked."""
         for link in self.of_connector(connector_id):
-            link.protocol.disconnect(reason)
+            link.protocol.dismiss(reason)
             # The transport tells only later; nobody may be given the link meanwhile.
             self.remove(link.protocol, reason)
 
