@@ -1,14 +1,17 @@
 """What the pod holds a login to, with the real store."""
 
+from datetime import timedelta
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.databases import SQLiteCase
-from tests.store.material import MovingClock, make_world
+from tests.store.material import MovingClock, make_world, public_key
 from tests.web.support import QueuedReactor
+from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod.access import Access
 from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
-from tunnelcloud.store import assignments, audit, policies, tokens
+from tunnelcloud.store import assignments, audit, keys, policies, tokens
 from tunnelcloud.store.asynchronous import AsyncStore
 
 SECRET = "a" * 26
@@ -110,3 +113,63 @@ class WhoseRefusalTests(LoginCase):
         self.access.login_failed(LoginAttempt(b"alice", "::1", 1, "x"), "key", "bad signature")
         self.reactor.run_one()
         self.assertEqual(self.last(), self.world.alice.id)
+
+
+class OfferedKeyTests(LoginCase):
+    """Tools give up when a key doesn't do, without a word: its owner finds the reason."""
+
+    def setUp(self):
+        super().setUp()
+        text, self.blob = public_key("one")
+        self.key = self.store.write(
+            keys.create,
+            user_id=self.world.alice.id,
+            public_key=text,
+            expires_at=self.clock.moment + timedelta(seconds=60),
+        )
+
+    def offer(self, login=b"tcptunnel@db", blob=None, port=50000):
+        attempt = LoginAttempt(login, "192.0.2.1", port, "PuTTY_0.78")
+        outcome = []
+        self.access.offer_key(attempt, blob or self.blob).addBoth(outcome.append)
+        while not outcome:
+            self.reactor.run_one()
+        return outcome[0]
+
+    def refusals(self):
+        found = self.store.read(audit.list_page, event="login.refused").items
+        return [(one.event.user_id, one.event.data["reason"]) for one in found]
+
+    def wait_for_the_record(self):
+        self.reactor.run_one()
+
+    def test_a_key_that_does_leaves_nothing(self):
+        self.assertTrue(self.offer())
+        self.assertEqual(self.refusals(), [])
+
+    def test_an_agents_other_keys_leave_nothing(self):
+        self.assertFalse(self.offer(blob=public_key("two")[1]))
+        self.assertEqual(self.refusals(), [])
+
+    def test_where_only_tokens_open(self):
+        self.store.write(
+            assignments.update, self.world.assignment.id, {"methods": frozenset({Method.TOKEN})}
+        )
+        for _ in range(3):
+            self.assertFalse(self.offer())
+        self.wait_for_the_record()
+        reason = "the key opens nothing for this login"
+        self.assertEqual(self.refusals(), [(self.world.alice.id, reason)])
+
+    def test_expired(self):
+        self.clock.advance(60)
+        for port in (1, 2):
+            self.assertFalse(self.offer(port=port))
+            self.wait_for_the_record()
+        reason = "the key expired at 2026-03-02 09:01:00 UTC"
+        self.assertEqual(self.refusals(), 2 * [(self.world.alice.id, reason)])
+
+    def test_another_users_name(self):
+        self.assertFalse(self.offer(login=b"bob"))
+        self.wait_for_the_record()
+        self.assertEqual(self.refusals()[0][0], self.world.alice.id)

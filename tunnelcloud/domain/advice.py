@@ -12,6 +12,7 @@ _ADVICE = (
     ("token was revoked", "Get a new one-time token."),
     ("no such token", "Copy the whole token, and check the user name in the tool."),
     ("key opens nothing", "Ask for the key to be allowed, or use a one-time token."),
+    ("key expired", "Make a new key on the Keys page, or use a one-time token."),
     ("bad signature", "The private key isn't that of the public key: choose its file anew."),
     ("is not published", "Use one of the ports that the application's page shows."),
     ("needs a one-time token", "Choose password in the tool, no key, and paste a one-time token."),

@@ -38,7 +38,19 @@ class _Refusal:
     offence: bool = True
 
 
+@frozen
+class _Offer:
+    """A key that was offered: which it is and whose, if anybody's, and why it doesn't do."""
+
+    key: Key | None = None
+    owner: User | None = None
+    obstacle: str = ""
+
+
 _Verdict = Session | _Refusal
+
+_KEY_OPENS_NOTHING = "the key opens nothing for this login"
+_TOLD_AT_MOST = 1000
 
 _OPENS_NOTHING = "this one-time token opens nothing for this login name: check both"
 """Said alike of a wrong token, an unknown user, another user's token and a missing grant."""
@@ -53,13 +65,25 @@ class Access:
 
     def __init__(self, store: AsyncStore, pod_id: str) -> None:
         self.begun: dict[str, Session] = {}
+        self._told: dict[tuple[str, int, str], None] = {}
         self._store = store
         self._pod_id = pod_id
 
     def offer_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[bool]:
         """Could this login open at least one tunnel with this key?"""
-        asked = self._store.read(_could_use_key, attempt, key_blob)
-        return asked.addErrback(_unavailable)
+        asked = self._store.read(_judge_key, attempt, key_blob)
+        return asked.addErrback(_unavailable).addCallback(self._offered, attempt)
+
+    def _offered(self, judged: _Offer, attempt: LoginAttempt) -> bool:
+        """Answer, and let the owner of a key that doesn't do find out why: once a connection."""
+        if judged.key is not None and judged.obstacle:
+            once = (attempt.source, attempt.source_port, judged.key.id)
+            if once not in self._told:
+                self._told[once] = None
+                if len(self._told) > _TOLD_AT_MOST:
+                    del self._told[next(iter(self._told))]
+                self._record(attempt, Method.KEY, judged.obstacle, lambda _: judged.owner)
+        return judged.key is not None and not judged.obstacle
 
     def login_with_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[str]:
         """Verify a login whose signature was good, and write its session."""
@@ -73,10 +97,20 @@ class Access:
 
     def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:
         """Record a login that the front door itself refused."""
+        self._record(
+            attempt, Method(method), reason, lambda transaction: _named(transaction, attempt)
+        )
 
+    def _record(
+        self,
+        attempt: LoginAttempt,
+        method: Method,
+        reason: str,
+        whose: Callable[[Transaction], User | None],
+    ) -> None:
         def work(transaction: Transaction) -> None:
-            named = _named(transaction, attempt)
-            _record_refusal(transaction, attempt, self._pod_id, Method(method), reason, named)
+            user = whose(transaction)
+            _record_refusal(transaction, attempt, self._pod_id, method, reason, user)
 
         written = self._store.write(work)
         written.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
@@ -107,30 +141,34 @@ class Realm:
         return ISessionAvatar, avatar, lambda: avatar.logged_out("the connection ended")
 
 
-def _could_use_key(transaction: Transaction, attempt: LoginAttempt, key_blob: bytes) -> bool:
-    return _usable_key(transaction, attempt, key_blob) is not None
-
-
-def _usable_key(transaction: Transaction, attempt: LoginAttempt, key_blob: bytes) -> Key | None:
+def _judge_key(transaction: Transaction, attempt: LoginAttempt, key_blob: bytes) -> _Offer:
     login = parse_login(attempt.login_name)
     key = keys.find_by_blob(transaction, key_blob)
-    if login is None or key is None:
-        return None
+    if key is None:
+        return _Offer(obstacle=_KEY_OPENS_NOTHING)
     view = access.load_view(transaction, key.user_id)
-    opens = _names(login, view.user) and _leads_somewhere(view, Method.KEY, login, None)
-    return key if opens else None
+    if key.expires_at is not None and key.expires_at <= transaction.now():
+        obstacle = f"the key expired at {key.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        return _Offer(key, view.user, obstacle)
+    opens = (
+        login is not None
+        and _names(login, view.user)
+        and _leads_somewhere(view, Method.KEY, login, None)
+    )
+    return _Offer(key, view.user, "" if opens else _KEY_OPENS_NOTHING)
 
 
 def _login_with_key(
     transaction: Transaction, attempt: LoginAttempt, pod_id: str, key_blob: bytes
 ) -> _Verdict:
-    key = _usable_key(transaction, attempt, key_blob)
-    if key is not None:
-        session = keys.use(transaction, key.id, _login(attempt, pod_id))
+    judged = _judge_key(transaction, attempt, key_blob)
+    if judged.key is not None and not judged.obstacle:
+        session = keys.use(transaction, judged.key.id, _login(attempt, pod_id))
         if session is not None:
             return session
-    reason = "the key opens nothing for this login"
-    _record_refusal(transaction, attempt, pod_id, Method.KEY, reason, _named(transaction, attempt))
+    reason = judged.obstacle or _KEY_OPENS_NOTHING
+    owner = judged.owner or _named(transaction, attempt)
+    _record_refusal(transaction, attempt, pod_id, Method.KEY, reason, owner)
     return _Refusal("", reason)
 
 

@@ -39,11 +39,7 @@ count = KEYS.count
 update = KEYS.update
 delete = KEYS.delete
 
-_GOOD = KEYS.select().where(
-    table.c.fingerprint == bindparam("wanted"),
-    or_(table.c.expires_at.is_(None), table.c.expires_at > bindparam("now")),
-)
-"""A key that hasn't expired, by its fingerprint."""
+_BY_FINGERPRINT = KEYS.select().where(table.c.fingerprint == bindparam("wanted"))
 
 _USE = (
     update_rows(table)
@@ -102,13 +98,11 @@ def create(
 
 
 def find_by_blob(transaction: Transaction, blob: bytes) -> Key | None:
-    """Find the key that is this one to the byte, unless it expired; None when there is none.
+    """Find the key that is this one to the byte, expired or not; None when there is none.
 
     :param blob: as RFC 4253, 6.6 encodes it.
     """
-    row = transaction.connection.execute(
-        _GOOD, {"wanted": fingerprint_of(blob), "now": transaction.now()}
-    ).first()
+    row = transaction.connection.execute(_BY_FINGERPRINT, {"wanted": fingerprint_of(blob)}).first()
     if row is None:
         return None
     key = KEYS.make(row)
