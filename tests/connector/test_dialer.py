@@ -1,9 +1,11 @@
 import errno
+import threading
 from ipaddress import ip_address
 
 from twisted.internet import error, reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -186,6 +188,19 @@ class HappyEyeballsTests(DialerCase):
         )
 
 
+class Visit(Protocol):
+    """Leaves at once, and tells when it is over."""
+
+    def __init__(self, lost):
+        self.lost = lost
+
+    def connectionMade(self):
+        self.transport.loseConnection()
+
+    def connectionLost(self, reason=None):
+        self.lost.callback(None)
+
+
 class NetworkTests(TestCase):
     """Over loopback."""
 
@@ -217,6 +232,31 @@ class NetworkTests(TestCase):
             self.assertEqual(dialer.connections, 1)
 
         return greeted.addCallback(check)
+
+    async def test_fifty_hanging_look_ups_delay_no_other_target(self):
+        answering = threading.Event()
+        self.addCleanup(answering.set)
+
+        def lookup(name):
+            if name != "alive.internal":
+                answering.wait()
+            return [ip_address("127.0.0.1")]
+
+        access = parse_access_list(["127.0.0.0/8", "10.0.0.0/8"], [])
+        dialer = Dialer(reactor, access, ThreadedResolver(reactor, lookup))
+        port = reactor.listenTCP(0, Factory.forProtocol(Protocol), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        hanging = [dialer.dial(f"dead-{n}.internal", 80, Protocol) for n in range(50)]
+        for host in ("alive.internal", "127.0.0.1"):
+            lost = Deferred()
+            await dialer.dial(host, port.getHost().port, lambda lost=lost: Visit(lost))
+            self.assertEqual(len([each for each in hanging if each.called]), 0)
+            await lost
+        for each in hanging:
+            each.cancel()
+            self.failureResultOf(each, CancelledError)
+        await deferLater(reactor, 0)  # the protocol hears of its end before the dialer does
+        self.assertEqual(dialer.connections, 0)
 
     async def test_a_closed_port(self):
         port = reactor.listenTCP(0, Factory(), interface="127.0.0.1")

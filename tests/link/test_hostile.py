@@ -11,8 +11,22 @@ from tests.channels.test_messages import any_message, messages
 from tests.channels.wires import End, Pair
 from tests.link.links import LinkPair
 from tunnelcloud.channels.splice import ISpliceOwner, Splice
+from tunnelcloud.link.requests import DISMISS, DRAIN, HEALTH, HELLO, PING, PODS, RENEW
 
 few = st.integers(0, 4)
+names = st.sampled_from([HELLO, PING, DRAIN, PODS, RENEW, DISMISS, HEALTH, b"x"])
+documents = st.sampled_from(
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"pods": ["127.0.0.1:1"]}',
+        b'{"reason": "gone"}',
+        b'{"certificate_request": "x"}',
+        b'{"version": 1, "name": "pod-1", "software": "0"}',
+    ]
+)
 channel_message = st.one_of(
     st.builds(messages.ChannelData, few, st.binary(max_size=70_000)),
     st.builds(messages.ChannelData, few, st.binary(max_size=10)),
@@ -23,7 +37,7 @@ channel_message = st.one_of(
     st.builds(messages.ChannelOpenConfirmation, few, few, st.just(2**32 - 1), st.just(32768)),
     st.builds(messages.ChannelOpenFailure, few, few, st.binary(max_size=20)),
     st.builds(messages.ChannelRequest, few, st.binary(max_size=20), st.booleans()),
-    st.builds(messages.GlobalRequest, st.sampled_from([b"ping@tunnelcloud", b"x"]), st.booleans()),
+    st.builds(messages.GlobalRequest, names, st.booleans(), documents),
 )
 frames = st.one_of(
     channel_message.map(lambda message: message.encode()),
@@ -115,6 +129,10 @@ class HostileConnectorTests(SynchronousTestCase):
             target.channel.close()
         world.run()
         self.assertEqual([client.end for client in honest_clients], [(True, "")] * 2)
+        honest = world.honest.pod
+        self.assertTrue(honest.ready)
+        self.assertEqual((honest.peer.name, honest.round_trip), ("paris-1", 0))
+        self.assertEqual(world.honest.pod_owner.lost, [])
         world.hostile.pod.disconnect("enough")
         world.run()
         world.session.lose()

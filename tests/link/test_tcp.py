@@ -84,6 +84,16 @@ class TargetStreamTests(TestCase):
         self.assertTrue(self.client.eof_seen)
         self.assertEqual(self.client.end, (True, ""))
 
+    def test_keystrokes_go_at_once_and_a_vanished_target_is_noticed(self):
+        sock = self.stream.transport.getHandle()
+        self.assertTrue(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        idle, interval, count = (
+            sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, f"TCP_KEEP{name}"))
+            for name in ("IDLE", "INTVL", "CNT")
+        )
+        self.assertLessEqual(idle + interval * count, 120)
+
     @defer.inlineCallbacks
     def test_target_ends_first(self):
         self.client.eager = True
