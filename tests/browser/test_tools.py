@@ -15,7 +15,7 @@ from tests.integration.processes import PATIENCE, free_port
 from tests.requirements import missing, require_executable, require_module
 
 PGADMIN = "TUNNELCLOUD_TESTS_PGADMIN_PYTHON"
-_DATABASE = Path(tool_clients.__file__).parent / "pgadmin_loader.py"
+_LOADER = Path(tool_clients.__file__).parent / "pgadmin_loader.py"
 
 
 @frozen
@@ -120,8 +120,9 @@ class ToolTests(PortalCase):
             "target_port": int(rows[fields.target_port]),
         }
         python = pgadmin_python() if fields.library == "sshtunnel" else sys.executable
+        # -E: trial's workers put their own libraries in PYTHONPATH.
         done = subprocess.run(
-            [python, tool_clients.__file__, json.dumps(settings)],
+            [python, "-E", tool_clients.__file__, json.dumps(settings)],
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -233,7 +234,7 @@ class ToolTests(PortalCase):
         file = self.portal.directory / "servers.json"
         download.value.save_as(file)
         done = subprocess.run(
-            [pgadmin_python(), "-W", "ignore", _DATABASE, file],
+            [pgadmin_python(), "-E", "-W", "ignore", _LOADER, file],
             capture_output=True,
             text=True,
             timeout=2 * PATIENCE,
