@@ -4,7 +4,7 @@ import re
 
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.entities import ID_PREFIXES, Role
-from tunnelcloud.store import users
+from tunnelcloud.store import audit, users
 
 NOBODY_ELSE = re.compile(r"\{([a-z_]+)_id\}")
 
@@ -33,6 +33,32 @@ class RoleTests(ApiTestCase):
                     self.assertEqual(answer.status, 401, told)
                 else:
                     self.assertEqual(answer.status, 403, told)
+
+    def test_who_may_not_changes_nothing(self):
+        """Every refused operation on objects that are there, with a body that would be good."""
+        tunnel, user = self.make_tunnel(), self.make_user()
+        self.assign(tunnel, user)
+        group = self.api("POST", "/groups", {"name": "dba"})
+        policy = self.api("POST", "/policies", {"name": "office"})
+        connector = self.api("POST", "/connectors", {"name": "c", "site_id": tunnel["site_id"]})
+        ids = {one["id"][:3]: one["id"] for one in (tunnel, user, group, policy, connector)}
+        ids["sit"] = tunnel["site_id"]
+        before = self.api("GET", "/export"), self.store.read(audit.count)
+
+        def real(path):
+            return NOBODY_ELSE.sub(
+                lambda match: ids.get(ID_PREFIXES[match[1]], f"{ID_PREFIXES[match[1]]}_{'0' * 26}"),
+                path,
+            )
+
+        for route in self.table.routes:
+            for role in (None, Role.AUDITOR, Role.USER):
+                if not route.roles or role in route.roles:
+                    continue
+                body = {"title": "changed", "blocked": True} if route.body is not None else None
+                answer = self.ask(route.method, f"/api/v1{real(route.path)}", body, role=role)
+                self.assertIn(answer.status, (401, 403), f"{role} {route.method} {route.path}")
+        self.assertEqual((self.api("GET", "/export"), self.store.read(audit.count)), before)
 
     def test_who_may_do_what(self):
         """The rows say what product.md says of the roles."""

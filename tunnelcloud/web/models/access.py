@@ -178,6 +178,7 @@ class Session(Shown):
     source_ip: str
     client_version: str
     pod_id: str
+    tunnel_id: str | None = Field(description="The only tunnel it may use.")
     started_at: Instant
     ended_at: Instant | None
     end_reason: str
