@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store.columns import plain
-from tunnelcloud.store.documents import Document as StoredDocument
+from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
 from tunnelcloud.web.models.access import PublicKey
 from tunnelcloud.web.models.fields import (

@@ -1,0 +1,157 @@
+"""What a document may say: its sections, and what there is in their terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+from sqlalchemy import select
+
+from tunnelcloud.store import assignments, connectors, groups, keys, policies, sites, tunnels, users
+from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.schema import group_members
+from tunnelcloud.store.transaction import Transaction
+
+Values = Mapping[str, Any]
+Document = Mapping[str, Mapping[str, Values]]
+"""The objects of each section by their names; their fields have the domain's values."""
+
+
+@frozen
+class Section:
+    """One kind of object in a document.
+
+    :ivar references: fields that name an object of another section, and the column of its id.
+    :ivar dependents: the field with what hangs on an object.
+    """
+
+    aggregate: Aggregate[Any]
+    fields: tuple[str, ...]
+    create: Callable[..., Any]
+    update: Callable[..., Any]
+    references: Mapping[str, tuple[str, str]] = field(factory=dict)
+    dependents: str | None = None
+
+    def column(self, name: str) -> str:
+        """Give the column that a field of the document is kept in."""
+        return self.references[name][0] if name in self.references else name
+
+
+_POLICY_FIELDS = (
+    "title", "source_networks", "windows", "valid_from", "valid_until", "max_session_seconds",
+    "idle_seconds", "max_channels", "max_sessions", "max_token_sessions",
+)  # fmt: skip
+_TUNNEL_FIELDS = (
+    "site", "title", "target_address", "target_ports", "local_port_offset", "external_address",
+    "enabled", "icon", "description",
+)  # fmt: skip
+_SITE = {"site": ("site_id", "sites")}
+
+SECTIONS: Mapping[str, Section] = {
+    "sites": Section(sites.SITES, ("title",), sites.create, sites.update),
+    "connectors": Section(
+        connectors.CONNECTORS, ("site", "title"), connectors.create, connectors.update, _SITE
+    ),
+    "policies": Section(policies.POLICIES, _POLICY_FIELDS, policies.create, policies.update),
+    "users": Section(
+        users.USERS,
+        ("title", "email", "role", "service", "blocked"),
+        users.create,
+        users.update,
+        dependents="keys",
+    ),
+    "groups": Section(
+        groups.GROUPS, ("title",), groups.create, groups.update, dependents="members"
+    ),
+    "tunnels": Section(
+        tunnels.TUNNELS,
+        _TUNNEL_FIELDS,
+        tunnels.create,
+        tunnels.update,
+        _SITE,
+        dependents="assignments",
+    ),
+}
+"""In the order in which they can be made: what is referred to comes first."""
+
+
+@define
+class Reading:
+    """What there is, in a document's terms."""
+
+    transaction: Transaction
+    _names: dict[tuple[str, str], str] = field(factory=dict)
+
+    def described(self, section: str, entity: Any) -> dict[str, Any]:
+        """Give the fields of an object, names in place of ids."""
+        kind = SECTIONS[section]
+        return {
+            name: self.name_of(kind.references[name][1], getattr(entity, kind.column(name)))
+            if name in kind.references
+            else getattr(entity, name)
+            for name in kind.fields
+        }
+
+    def dependents(self, section: str, object_id: str) -> dict[str, Any]:
+        """Give what hangs on an object, under its field's name."""
+        if section == "groups":
+            return {"members": tuple(sorted(self.members(object_id)))}
+        if section == "tunnels":
+            return {"assignments": tuple(row for row, _ in self.assignments(object_id).values())}
+        if section == "users" and (found := self.keys(object_id)):
+            return {"keys": tuple(row for row, _ in found.values())}
+        return {}
+
+    def members(self, group_id: str) -> dict[str, str]:
+        """Give the ids of a group's members by their names."""
+        query = (
+            select(users.USERS.table.c.name, users.USERS.table.c.id)
+            .join(group_members, group_members.c.user_id == users.USERS.table.c.id)
+            .where(group_members.c.group_id == group_id)
+        )
+        return {row.name: row.id for row in self.transaction.connection.execute(query)}
+
+    def assignments(self, tunnel_id: str) -> dict[str, tuple[dict[str, Any], str]]:
+        """Give a tunnel's assignments and their ids, by whom they are for."""
+        table = assignments.ASSIGNMENTS.table
+        query = assignments.ASSIGNMENTS.select().where(table.c.tunnel_id == tunnel_id)
+        found = {}
+        for row in self.transaction.connection.execute(query.order_by(table.c.id)):
+            one = assignments.ASSIGNMENTS.make(row)
+            shown: dict[str, Any] = {"methods": one.methods, "policy": None}
+            if one.policy_id is not None:
+                shown["policy"] = self.name_of("policies", one.policy_id)
+            if one.user_id is not None:
+                shown["user"] = self.name_of("users", one.user_id)
+            else:
+                shown["group"] = self.name_of("groups", str(one.group_id))
+            found[whose_of(shown)] = shown, one.id
+        return dict(sorted(found.items()))
+
+    def keys(self, user_id: str) -> dict[str, tuple[dict[str, Any], str]]:
+        """Give a user's keys and their ids, by fingerprint."""
+        query = keys.KEYS.select().where(keys.KEYS.table.c.user_id == user_id)
+        found = {}
+        for row in self.transaction.connection.execute(query.order_by(keys.KEYS.table.c.id)):
+            key = keys.KEYS.make(row)
+            shown = {
+                "public_key": key.public_key, "title": key.title, "expires_at": key.expires_at
+            }  # fmt: skip
+            found[key.fingerprint] = shown, key.id
+        return found
+
+    def name_of(self, section: str, object_id: str) -> str:
+        """Give the name of an object that is there."""
+        if (section, object_id) not in self._names:
+            table = SECTIONS[section].aggregate.table
+            query = select(table.c.name).where(table.c.id == object_id)
+            found = self.transaction.connection.execute(query).scalar_one()
+            self._names[section, object_id] = found
+        return self._names[section, object_id]
+
+
+def whose_of(assignment: Values) -> str:
+    """Say whom an assignment is for: no two of a tunnel are for the same."""
+    user = assignment.get("user")
+    return f"user {user}" if user is not None else f"group {assignment['group']}"
