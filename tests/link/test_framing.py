@@ -56,25 +56,60 @@ class FrameReaderTests(SynchronousTestCase):
             self.assertRaises(ProtocolError, list, reader.feed(head[3:]))
 
 
+LIMIT = 40
+
+
+def data_message(channel, data):
+    return b"\x5e" + struct.pack(">II", channel, len(data)) + data
+
+
 class FrameBufferTests(SynchronousTestCase):
     @unhurried
-    @given(st.lists(st.tuples(st.binary(min_size=1, max_size=20), st.binary(max_size=20))))
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 2), st.binary(min_size=1, max_size=LIMIT))
+            | st.tuples(st.none(), st.binary(min_size=1, max_size=20))
+        )
+    )
     def test_what_is_gathered_is_read(self, parts):
         buffer = FrameBuffer()
-        for head, data in parts:
-            buffer.append(head, memoryview(data))
+        for channel, data in parts:
+            if channel is None:
+                buffer.append(data, b"", LIMIT)
+            else:
+                head = b"\x5e" + struct.pack(">II", channel, len(data))
+                buffer.append(head, memoryview(data), LIMIT)
         taken = bytearray()
         buffer.write_to(taken.extend)
-        self.assertEqual(taken, b"".join(frame(head + data) for head, data in parts))
+        expected = []
+        for channel, data in parts:
+            last = expected[-1] if expected else (None, b"")
+            if channel is not None and channel == last[0] and len(last[1] + data) <= LIMIT:
+                expected[-1] = (channel, last[1] + data)
+            else:
+                expected.append((channel, data))
+        messages = [data if one is None else data_message(one, data) for one, data in expected]
+        self.assertEqual([bytes(one) for one in FrameReader().feed(taken)], messages)
         self.assertEqual(buffer.size, 0)
+
+    def test_what_was_written_is_not_joined_to(self):
+        buffer = FrameBuffer()
+        for _ in range(2):
+            buffer.append(data_message(1, b"ab")[:9], b"ab", LIMIT)
+            taken = bytearray()
+            buffer.write_to(taken.extend)
+            self.assertEqual(taken, frame(data_message(1, b"ab")))
 
     def test_full(self):
         buffer = FrameBuffer()
-        self.assertTrue(buffer.append(b"x", bytes(MAX_FRAME - 10)))
-        self.assertFalse(buffer.append(b"x", bytes(100)))
-        self.assertEqual(buffer.size, MAX_FRAME - 5)
+        head = data_message(1, b"")
+        most = MAX_FRAME - len(head)
+        self.assertTrue(buffer.append(head, bytes(most - 10), MAX_FRAME))
+        self.assertFalse(buffer.append(head, bytes(100), MAX_FRAME))
+        self.assertFalse(buffer.append(b"x" * 20, b"", MAX_FRAME))
+        self.assertEqual(buffer.size, 4 + MAX_FRAME - 10)
         buffer.write_to(len)
-        self.assertTrue(buffer.append(b"x", bytes(100)))
-        self.assertEqual(buffer.size, 105)
+        self.assertTrue(buffer.append(head, bytes(100), MAX_FRAME))
+        self.assertEqual(buffer.size, 113)
         buffer.write_to(len)
-        self.assertRaises(ValueError, buffer.append, b"x", bytes(MAX_FRAME))
+        self.assertRaises(ValueError, buffer.append, head, bytes(MAX_FRAME), MAX_FRAME)

@@ -69,6 +69,7 @@ OnReply = Callable[[bytes | None], None]
 class Multiplexer(Connection):
     """Channels over one connection.
 
+    @ivar peer_max_packet_size: what the peer takes in one message of any channel, in bytes of data.
     @ivar on_idle: called when the last channel is over, while the connection lasts.
 
     :param transport: takes the messages.
@@ -94,6 +95,7 @@ class Multiplexer(Connection):
         self._account = account
         self.max_channels = max_channels
         self.max_packet_size = max_packet_size
+        self.peer_max_packet_size = UINT32_MAX
         self.path = path or Path()
         self.paused = False
         self.lost = False
@@ -290,9 +292,7 @@ class Multiplexer(Connection):
                 channel = self._channel(message.recipient_channel)
                 if channel.state not in (State.OPENING, State.GIVEN_UP):
                     raise ProtocolError("a confirmation that nobody waits for")
-                channel.set_remote(
-                    message.sender_channel, message.window_size, message.max_packet_size
-                )
+                self._set_remote(channel, message)
                 channel.confirmed()
             case ChannelOpenFailure():
                 description = message.description.decode("utf-8", "replace")
@@ -317,9 +317,14 @@ class Multiplexer(Connection):
             answer = RequestFailure() if reply is None else RequestSuccess(reply)
             self.send(answer.encode())
 
+    def _set_remote(self, channel: Channel, message: ChannelOpen | ChannelOpenConfirmation) -> None:
+        channel.set_remote(message.sender_channel, message.window_size, message.max_packet_size)
+        if message.max_packet_size < self.peer_max_packet_size:
+            self.peer_max_packet_size = message.max_packet_size
+
     def _open_requested(self, message: ChannelOpen) -> None:
         channel = Channel(self, self._free_number(), message.channel_type, self._account)
-        channel.set_remote(message.sender_channel, message.window_size, message.max_packet_size)
+        self._set_remote(channel, message)
         if message.max_packet_size < SMALLEST_PACKET:
             channel.refuse(
                 OPEN_ADMINISTRATIVELY_PROHIBITED,

@@ -280,9 +280,10 @@ class LinkProtocol(Protocol):
         A small one that comes alone doesn't wait for others: it may be a keystroke.
         """
         unsent = self._unsent
-        if not unsent.append(head, data):
+        max_packet_size = self.multiplexer.peer_max_packet_size
+        if not unsent.append(head, data, max_packet_size):
             self._flush()
-            unsent.append(head, data)
+            unsent.append(head, data, max_packet_size)
         if self._flush_call is None:
             now = self._clock.seconds()
             if unsent.size < SMALL and now - self._flushed_at > ALONE:
