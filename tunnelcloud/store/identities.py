@@ -78,10 +78,12 @@ def _known(transaction: Transaction, provider: IdentityProvider, person: Person)
 def _newcomer(
     transaction: Transaction, provider: IdentityProvider, person: Person
 ) -> tuple[User, str]:
-    wanted = person.email if provider.link_by is LinkBy.EMAIL else person.name
+    by_email = provider.link_by is LinkBy.EMAIL
+    wanted = person.email if by_email else person.name
     if provider.link_by is not LinkBy.NOTHING and wanted:
         user = users.find_login(transaction, wanted)
-        same = user is not None and wanted.lower() in (user.name, user.email)
+        # The two are one namespace: an e-mail that serves as a name is still no name.
+        same = user is not None and wanted.lower() == (user.email if by_email else user.name)
         if user is not None and same and not _is_linked(transaction, provider, user):
             return user, str(provider.link_by)
     if not provider.create_users:

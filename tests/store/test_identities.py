@@ -1,0 +1,116 @@
+"""Identity providers and their people, alike on both databases."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from sqlalchemy import select
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.material import MovingClock, make_world
+from tunnelcloud.domain.entities import LinkBy
+from tunnelcloud.store import (
+    audit,
+    groups,
+    identities,
+    identity_providers,
+    users,
+    web_sessions,
+)
+from tunnelcloud.store.errors import Conflict, InvalidReference
+from tunnelcloud.store.identities import NotLetIn, Person
+from tunnelcloud.store.schema import identities as table
+
+
+class IdentityContract:
+    def setUp(self):
+        super().setUp()
+        self.store = self.open(MovingClock())
+        self.world = self.store.write(make_world)
+        self.person = Person("sub-1", "carol", "Carol", "carol@example.com", {"db"})
+
+    def make(self, name="corp", **fields):
+        given = {"issuer": "https://login.example.com", "client_id": "tc", **fields}
+        return self.store.write(identity_providers.create, name=name, **given)
+
+    def enter(self, provider, **changes):
+        person = evolve(self.person, **changes)
+        return self.store.write(identities.enter, provider, person)
+
+    def subjects(self, user):
+        query = select(table.c.subject).where(table.c.user_id == user.id)
+        return self.store.read(
+            lambda transaction: list(transaction.connection.execute(query).scalars())
+        )
+
+    def test_a_provider_and_its_secret(self):
+        made = self.make(seal_secret=lambda object_id: object_id.encode())
+        self.assertIs(made.has_client_secret, True)
+        found = self.store.read(identity_providers.sealed_client_secret, made.id)
+        self.assertEqual(found, made.id.encode())
+        changed = self.store.write(
+            identity_providers.update, made.id, {"seal_secret": None, "title": "Corp"}
+        )
+        self.assertEqual((changed.title, changed.has_client_secret), ("Corp", False))
+        self.assertIs(self.make("public").has_client_secret, False)
+        self.assertEqual(self.store.read(identity_providers.find_enabled, "corp"), changed)
+        with self.assertRaises(Conflict):
+            self.make()
+        with self.assertRaises(Conflict):
+            self.store.write(identity_providers.update, made.id, {"issuer": "https://x"})
+        with self.assertRaises(InvalidReference):
+            self.make("other", group_map={"x": "nobody"})
+
+    def test_a_newcomer_and_their_groups(self):
+        provider = self.make(create_users=True, group_map={"db": "dba", "x": "dba"})
+        carol = self.enter(provider)
+        members = self.store.read(groups.list_members, self.world.dba.id).items
+        self.assertIn(carol, members)
+        self.assertEqual(self.enter(provider, name="other", groups=frozenset()), carol)
+        members = self.store.read(groups.list_members, self.world.dba.id).items
+        self.assertEqual(members, (self.world.alice,))
+        self.assertEqual(self.subjects(carol), ["sub-1"])
+        (event,) = self.store.read(audit.list_page, event="identity.linked").items
+        self.assertEqual(event.event.data["by"], "created")
+
+    def test_who_is_found(self):
+        provider = self.make(link_by=LinkBy.EMAIL)
+        email = self.world.alice.email
+        self.assertEqual(self.enter(provider, email=email), self.world.alice)
+        with self.assertRaises(NotLetIn):
+            self.enter(provider, subject="sub-2", email=email)
+        with self.assertRaises(NotLetIn):
+            self.enter(provider, subject="sub-2", email=None, name="bob")
+        by_name = self.make("names", link_by=LinkBy.NAME)
+        self.assertEqual(self.enter(by_name, name="Bob"), self.world.bob)
+        with self.assertRaises(NotLetIn):
+            self.enter(by_name, subject="sub-2", name=email)
+
+    def test_what_ends_with_a_provider(self):
+        provider = self.make(create_users=True)
+        carol = self.enter(provider)
+        for secret, provider_id in [(b"theirs", provider.id), (b"own", None)]:
+            self.store.write(
+                web_sessions.create,
+                user_id=carol.id,
+                secret_hash=secret,
+                lifetime_seconds=60,
+                method="x",
+                source_ip="192.0.2.1",
+                user_agent="",
+                provider_id=provider_id,
+            )
+        self.store.write(identity_providers.update, provider.id, {"enabled": False})
+        self.assertIsNone(self.store.read(web_sessions.authenticate, b"theirs"))
+        self.assertIsNotNone(self.store.read(web_sessions.authenticate, b"own"))
+        self.assertIsNone(self.store.read(identity_providers.find_enabled, "corp"))
+        self.store.write(identity_providers.delete, provider.id)
+        self.assertEqual(self.store.read(users.get, carol.id), carol)
+        self.assertEqual(self.subjects(carol), [])
+
+
+class SQLiteIdentityTests(IdentityContract, SQLiteCase):
+    pass
+
+
+class PostgresIdentityTests(IdentityContract, PostgresCase):
+    pass
