@@ -160,13 +160,14 @@ class SessionTests(ApiTestCase):
         )
 
     def test_live_bytes(self):
-        live = LiveChannel(self.channel.id, 10, 20)
+        live = LiveChannel(self.channel.id, 10, 20, "con_" + "0" * 26)
         self.live.sessions = [LiveSession(self.session.id, 11, 22, (live,))]
         (shown,) = self.api("GET", f"/sessions?live=true&user_id={self.user['id']}")["items"]
         self.assertEqual((shown["bytes_to_target"], shown["bytes_from_target"]), (11, 22))
         (channel,) = self.api("GET", f"/sessions/{self.session.id}/channels")["items"]
         self.assertEqual((channel["bytes_to_target"], channel["bytes_from_target"]), (10, 20))
         self.assertEqual((channel["destination"], channel["port"]), ("db", 5432))
+        self.assertEqual(channel["connector_id"], live.connector_id)
         self.assertEqual(self.api("GET", "/sessions?live=false")["items"], [])
 
     def test_ending(self):

@@ -57,7 +57,12 @@ class LivePod:
         for live in self.sessions:
             to_target, from_target = live.totals()
             channels = tuple(
-                LiveChannel(route.record.id, route.bytes_to_target, route.bytes_from_target)
+                LiveChannel(
+                    route.record.id,
+                    route.bytes_to_target,
+                    route.bytes_from_target,
+                    route.connector_id,
+                )
                 for route in live.routes
                 if route.record is not None
             )

@@ -17,11 +17,15 @@ from tunnelcloud.ssh.interfaces import DoctorStep
 
 @frozen
 class LiveChannel:
-    """One open channel and the bytes it has carried so far."""
+    """One open channel and the bytes it has carried so far.
+
+    :ivar connector_id: the connector it goes through; None while none has reached the target.
+    """
 
     id: str
     bytes_to_target: int
     bytes_from_target: int
+    connector_id: str | None = None
 
 
 @frozen

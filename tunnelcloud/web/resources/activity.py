@@ -189,6 +189,7 @@ class _Sessions:
                     channel,
                     bytes_to_target=now.bytes_to_target,
                     bytes_from_target=now.bytes_from_target,
+                    connector_id=now.connector_id,
                 )
             return Channel.model_validate(channel)
 

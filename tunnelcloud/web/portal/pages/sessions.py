@@ -79,7 +79,7 @@ class _Sessions:
             for kind, ids in (
                 ("user", {one["user_id"] for one in items}),
                 ("tunnel", {one.tunnel_id for one in opened}),
-                ("connector", {one.connector_id for one in opened if one.connector_id}),
+                ("connector", {one.connector_id for one in live.values() if one.connector_id}),
             ):
                 names |= access.names_of(transaction, kind, ids)
             return opened, names
@@ -94,8 +94,8 @@ class _Sessions:
                     "tunnel_id": one.tunnel_id,
                     "tunnel": names.get(one.tunnel_id, one.destination),
                     "port": one.port,
-                    "connector_id": one.connector_id,
-                    "connector": names.get(one.connector_id or "", ""),
+                    "connector_id": now.connector_id,
+                    "connector": names.get(now.connector_id or "", ""),
                     "opened_at": one.opened_at.isoformat(),
                     "bytes_to_target": now.bytes_to_target,
                     "bytes_from_target": now.bytes_from_target,
