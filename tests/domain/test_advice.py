@@ -58,6 +58,7 @@ class AdviceTests(SynchronousTestCase):
             "this one-time token expired at 2026-03-06 12:00:00 UTC",
             "this one-time token was revoked",
             "no such token for this login",
+            "the token is good, but no tunnel is assigned that it opens for this login",
             "the key opens nothing for this login",
             "the key expired at 2026-03-06 12:00:00 UTC",
             "bad signature",

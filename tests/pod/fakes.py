@@ -146,7 +146,9 @@ class World:
                 views=self.views,
                 clock=self.clock,
                 now=lambda: NOW + timedelta(seconds=self.clock.seconds()),
-                describe=lambda view, session, tunnel: TunnelRow(tunnel.name, "", "Ready", "", {}),
+                describe=lambda view, session, tunnel, refusal: TunnelRow(
+                    tunnel.name, "", "Ready", "", {}
+                ),
                 doctor=None,
             ),
             max_channels,

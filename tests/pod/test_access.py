@@ -102,6 +102,19 @@ class WhoseRefusalTests(LoginCase):
             self.log_in()
         self.assertEqual(self.ask("login_with_token", b"tcptunnel@db", SECRET), self.world.alice.id)
 
+    def test_a_good_token_without_an_assignment(self):
+        self.store.write(assignments.delete, self.world.assignment.id)
+        self.assertEqual(self.ask("login_with_token", b"alice", SECRET), self.world.alice.id)
+        event = self.store.read(audit.list_page, event="login.refused").items[0].event
+        self.assertIn("no tunnel is assigned", event.data["reason"])
+        shown = str(self.log_in().value)
+        wrong = LoginAttempt(b"alice", "192.0.2.1", 50000, "OpenSSH_9.2")
+        outcome = []
+        self.access.login_with_token(wrong, "b" * 26).addBoth(outcome.append)
+        while not outcome:
+            self.reactor.run_one()
+        self.assertEqual(shown, str(outcome[0].value))
+
     def test_whom_the_login_names(self):
         alice = self.world.alice.id
         self.assertEqual(self.ask("login_with_token", b"alice@example.com", "b" * 26), alice)

@@ -10,6 +10,7 @@ _ADVICE = (
     ("was used at", "Get a new one: each opens one session. Tools that connect often need a key."),
     ("token expired", "Get a new one-time token, and use it within its minutes."),
     ("token was revoked", "Get a new one-time token."),
+    ("the token is good", "Ask an administrator to assign the application to you."),
     ("no such token", "Copy the whole token, and check the user name in the tool."),
     ("key opens nothing", "Ask for the key to be allowed, or use a one-time token."),
     ("key expired", "Make a new key on the Keys page, or use a one-time token."),

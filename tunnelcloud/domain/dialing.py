@@ -55,7 +55,7 @@ _TEXTS: Mapping[DialFailure, str] = {
     DialFailure.UNREACHABLE: "unreachable",
     DialFailure.NAME_NOT_FOUND: "no such name",
     DialFailure.NAME_LOOKUP_FAILED: "name look-up failed",
-    DialFailure.DENIED: "not allowed by the connector's allow and deny lists",
+    DialFailure.DENIED: "not allowed by the allow and deny lists in connector.toml",
     DialFailure.LIMIT: "the connector has too many connections",
     DialFailure.DRAINING: "the connector is stopping",
     DialFailure.FAILED: "failed",

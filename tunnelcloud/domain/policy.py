@@ -148,7 +148,10 @@ def decide(view: UserView, ask: Ask) -> Decision:
 
 def no_destination_text(host: str, port: int) -> str:
     """Word the refusal of a destination that isn't there, or isn't for this user: all one."""
-    return f"{host}:{port}: no tunnel of yours has this destination; 'ls' lists yours"
+    return (
+        f"{host}:{port}: no tunnel of yours has this destination; "
+        "the portal lists yours, and so does ssh with the command 'ls'"
+    )
 
 
 def _path_rule(grant: Grant) -> Rule:

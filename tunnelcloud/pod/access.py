@@ -200,6 +200,10 @@ def _login_with_token(
         if spending.session is not None:
             return spending.session
         refusal = _spent(spending)
+    elif found and login and view and _names(login, view.user):
+        # The client gets the answer that a wrong token gets; the audit may know better.
+        reason = "the token is good, but no tunnel is assigned that it opens for this login"
+        refusal = _Refusal(_OPENS_NOTHING, reason)
     user = None if view is None else view.user
     _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, user)
     return refusal

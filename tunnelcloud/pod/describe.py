@@ -13,14 +13,20 @@ def describe(
     tunnel: Tunnel,
     ssh_address: PublicAddress,
     attached: bool,
+    refusal: str,
 ) -> TunnelRow:
     """Make the row of one tunnel.
 
     :param attached: whether a connector of its site is attached to this pod.
+    :param refusal: why it doesn't open for the session now, or C{""}.
     """
     others = [grant.tunnel for grant in view.grants]
     command = ssh_command(tunnel, session.login_name, session.method, ssh_address, others=others)
-    state = "Ready" if attached else f"Site {tunnel.site_name} is offline"
+    reason = refusal.removeprefix(f"{tunnel.name}: ")
+    if reason:
+        state = reason[:1].upper() + reason[1:]
+    else:
+        state = "Ready" if attached else f"Site {tunnel.site_name} is offline"
     return TunnelRow(
         name=tunnel.name,
         title=tunnel.title,
@@ -40,5 +46,6 @@ def describe(
             "icon": tunnel.icon,
             "description": tunnel.description,
             "command": command,
+            "state": state,
         },
     )

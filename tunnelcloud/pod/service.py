@@ -276,9 +276,11 @@ class PodService(Service):
     def _make_join_server(self) -> JoinServer:
         return JoinServer(self._joining.answer)
 
-    def _describe(self, view: UserView, session: Session, tunnel: Tunnel) -> TunnelRow:
+    def _describe(
+        self, view: UserView, session: Session, tunnel: Tunnel, refusal: str
+    ) -> TunnelRow:
         attached = self.links.pick(tunnel.site_id) is not None
-        return describe(view, session, tunnel, self.foundation.ssh_address, attached)
+        return describe(view, session, tunnel, self.foundation.ssh_address, attached, refusal)
 
     async def _examine(self, live: LiveSession, tunnel: Tunnel) -> AsyncIterator[DoctorStep]:
         view = await self.views.get(live.session.user_id)

@@ -43,8 +43,10 @@ _log = Logger()
 class Describe(Protocol):
     """Makes the row that the greeting shows of a tunnel."""
 
-    def __call__(self, view: UserView, session: Session, tunnel: Tunnel, /) -> TunnelRow:
-        """Describe C{tunnel} to the user of C{session}."""
+    def __call__(
+        self, view: UserView, session: Session, tunnel: Tunnel, refusal: str, /
+    ) -> TunnelRow:
+        """Describe C{tunnel} to the user of C{session}, with why it doesn't open now."""
 
 
 class Doctor(Protocol):
@@ -169,7 +171,15 @@ class LiveSession:
     def _rows(self, view: UserView) -> Sequence[TunnelRow]:
         found = {grant.tunnel.id: grant.tunnel for grant in self.usable(view)}
         tunnels = sorted(found.values(), key=lambda tunnel: tunnel.name)
-        return [self._around.describe(view, self.session, tunnel) for tunnel in tunnels]
+        return [
+            self._around.describe(
+                view,
+                self.session,
+                tunnel,
+                self.decide(view, tunnel.name, tunnel.target_ports[0].first).reason,
+            )
+            for tunnel in tunnels
+        ]
 
     def traffic(self) -> Mapping[str, TunnelTraffic]:
         """Count what each tunnel carried in this session, by its name."""

@@ -1,0 +1,26 @@
+"""What `ssh pod ls` says of a tunnel."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.domain import values
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.entities import Method, Session
+from tunnelcloud.pod.describe import describe
+
+SESSION = Session("s", "u", Method.KEY, "alice", "192.0.2.1", "OpenSSH", "pod_1", values.NOW)
+
+
+class StateTests(SynchronousTestCase):
+    def state(self, attached, refusal):
+        tunnel = values.tunnel("web")
+        view = values.view(values.grant(tunnel))
+        row = describe(view, SESSION, tunnel, PublicAddress("pod", 22), attached, refusal)
+        self.assertEqual(row.api["state"], row.state)
+        return row.state
+
+    def test_the_reason_a_channel_would_get_comes_first(self):
+        self.assertEqual(self.state(True, ""), "Ready")
+        self.assertEqual(self.state(False, ""), "Site paris is offline")
+        for attached in (True, False):
+            state = self.state(attached, "web: opens Sat 09:00 Europe/Paris")
+            self.assertEqual(state, "Opens Sat 09:00 Europe/Paris")
