@@ -50,6 +50,25 @@ class ReceiveWindowTests(SynchronousTestCase):
                 window.consume(count)
             self.assertEqual(window.size, size)
 
+    def test_a_sender_gets_nearly_all_of_its_window_each_round_trip(self) -> None:
+        clock = Clock()
+        path = Path(clock.seconds)
+        path.asked()
+        path.answered()
+        window = ReceiveWindow(CreditBudget().account(), path)
+        credit = window.granted
+        for _ in range(60):
+            clock.advance(1)
+            sent, granted = credit, 0
+            while credit:
+                size = min(credit, 32 * 1024 - 9)
+                credit -= size
+                window.receive(size)
+                granted += window.consume(size)
+            credit = granted
+        self.assertEqual(window.size, STEADY_WINDOW)
+        self.assertGreater(sent, 0.75 * window.size)
+
     def test_a_path_keeps_its_shortest_round_trip(self) -> None:
         clock = Clock()
         path = Path(clock.seconds)

@@ -42,8 +42,12 @@ LONG_WAY = 0.01
 
 DEFAULT_BUDGET = 512 * MIB
 
-_LARGEST_STEP = 2 * MIB
-"""Credit is granted again at the latest when this much has left, however large the window."""
+_STEPS = 8
+"""Credit is granted again when an eighth of the window has left.  With half of it, a burst that is
+a little less than a window earns one half only: its sender gets half a window a round trip."""
+
+_SMALLEST_STEP = 32 * KIB
+"""Less isn't worth a message, unless it is half of a small window."""
 
 
 class CreditBudget:
@@ -205,7 +209,7 @@ class ReceiveWindow:
         if self.held < self._least_held:
             self._least_held = self.held
         due = self.size - self.granted - self.held
-        if due * 2 < self.size and due < _LARGEST_STEP:
+        if due * 2 < self.size and due < max(self.size // _STEPS, _SMALLEST_STEP):
             return 0
         if self._arrived >= self.size:
             self._resize()
