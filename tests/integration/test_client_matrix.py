@@ -221,6 +221,25 @@ class OpenSSHTests(MatrixCase, SynchronousTestCase):
         )
         self.moved("token")
 
+    def test_keys_that_open_nothing(self):
+        """It says so before it asks for a token, and asks for that by one name only."""
+        environment = self.environment("unrelated", "wrong")
+        shown = []
+        for login in ("alice", "nobody"):
+            command = self.command(login, "wrong", "guarded")
+            done = subprocess.run(
+                [str(word) for word in command],
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                env=environment,
+            )
+            shown.append(done.stderr.replace(login, "LOGIN"))
+        self.assertEqual(shown[0].count("The keys that were offered open nothing"), 3, shown)
+        denied = shown[0].splitlines()[-1]
+        self.assertTrue(denied.endswith("Permission denied (publickey,keyboard-interactive)."))
+        self.assertEqual(shown[0], shown[1])
+
 
 class PlinkTests(MatrixCase, SynchronousTestCase):
     """PuTTY's plink; C{-i} stands for the key that is set in a saved session."""

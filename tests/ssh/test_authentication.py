@@ -197,6 +197,31 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual(self.machine.requested(PROMPT), (auth.SendPrompt(),))
         self.assertIsInstance(self.machine.requested(PROMPT)[0], auth.End)
 
+    def test_prompt_tells_of_keys(self) -> None:
+        """Once a key opened nothing, the prompt may say so; a bad signature or a yes is no such."""
+        self.machine.offered(self.ask(QUERY), True)
+        self.assertEqual(self.machine.requested(PROMPT), (auth.SendPrompt(),))
+        self.machine.offered(self.ask(QUERY), False)
+        told = auth.SendPrompt(keys_refused=True)
+        self.assertEqual(self.machine.requested(PROMPT), (told,))
+        self.assertEqual(self.machine.requested(PROMPT), (told,))
+
+    def test_typed_once(self) -> None:
+        """What was typed at the prompt isn't asked for as a password; other answers don't count."""
+        for answer in (None, ""):
+            self.machine.requested(PROMPT)
+            for action in self.machine.answered(answer):
+                if isinstance(action, auth.LoginWithToken):
+                    self.asked = action.question
+                    self.machine.refused(action.question)
+        self.assertEqual(self.machine.requested(NONE), (auth.SendFailure(),))
+        self.machine.requested(PROMPT)
+        (action,) = self.machine.answered("wrong")
+        assert isinstance(action, auth.LoginWithToken)
+        actions = self.machine.refused(action.question)
+        self.assertEqual(actions[-1], auth.SendFailure(typed=True))
+        self.assertEqual(self.machine.requested(NONE), (auth.SendFailure(typed=True),))
+
     def test_none_is_free_but_not_endless(self) -> None:
         """Asking for the methods costs no attempt."""
         for _ in range(20):

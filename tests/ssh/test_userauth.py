@@ -53,6 +53,35 @@ class MethodTests(SynchronousTestCase):
         self.client.send(b"\x3d\0\0\0\1" + pack_string(f" {TOKEN} ".encode()))
         self.client.expect(52)
 
+    def test_keys_refused_before_the_prompt(self) -> None:
+        """The prompt says that the keys opened nothing, in words that are the same for all."""
+        known = Client(self.client.pod).secure()
+        for client, key, user in (
+            (self.client, STRANGER, b"alice"),
+            (Client(self.client.pod).secure(), STRANGER, b"nobody"),
+            (known, USER_KEY, b"bob"),
+        ):
+            client.offer_key(key, user=user)
+            self.assertEqual(client.expect(51), METHODS)
+            client.send(client.auth_payload(b"keyboard-interactive", bytes(8), user))
+            text = (
+                b"The keys that were offered open nothing for this login. "
+                b"Paste a one-time token from the Applications Portal."
+            )
+            expected = bytes(4) + pack_string(text) + bytes(4)
+            expected += b"\0\0\0\1" + pack_string(b"One-time token: ") + b"\0"
+            self.assertEqual(client.expect(60), expected)
+
+    def test_no_password_after_the_prompt(self) -> None:
+        """Who typed a token isn't asked for a password; one that is sent is judged all the same."""
+        self.client.send(self.client.auth_payload(b"keyboard-interactive", bytes(8)))
+        self.client.expect(60)
+        self.client.send(b"\x3d\0\0\0\1" + pack_string(b"wrong"))
+        narrowed = pack_string(b"publickey,keyboard-interactive") + b"\0"
+        self.assertEqual(self.client.expect(51), narrowed)
+        self.client.send_token()
+        self.client.expect(52)
+
     def test_wrong_token(self) -> None:
         """A wrong token fails plainly, and is an offence."""
         self.client.send_token("wrong")

@@ -64,6 +64,11 @@ DRAIN_POLL_SECONDS = 0.1
 _log = Logger()
 
 
+def _tokens_from(public_url: str | None) -> str:
+    """Say where users get one-time tokens: by its address where that is known to all."""
+    return "the Applications Portal" if public_url is None else f"{public_url}/"
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -130,6 +135,7 @@ class PodService(Service):
             flood=self.flood,
             budget=self.budget,
             balancers=settings.ssh.proxy_protocol_from,
+            tokens_from=_tokens_from(settings.web.public_url),
         )
         self.enforcement = Enforcement(
             self.sessions,

@@ -9,6 +9,7 @@ order.  What holds, in words:
 - One request is in flight; a second one ends the connection.
 - A question about a key never leads to a session, only a signed request does.  One that follows
   its own question, which was answered with yes, isn't asked about a second time.
+- What was typed at the prompt isn't asked for once more by another method's prompt.
 - The sixth failure and the twenty-first question about a key end the connection.  Keys that open
   nothing count as questions, signed or not, since agents offer many.
 """
@@ -89,7 +90,12 @@ class SendKeyOk:
 
 @frozen
 class SendPrompt:
-    """Send USERAUTH_INFO_REQUEST."""
+    """Send USERAUTH_INFO_REQUEST.
+
+    :ivar keys_refused: that keys were offered before and opened nothing, whoever's they are.
+    """
+
+    keys_refused: bool = False
 
 
 @frozen
@@ -101,7 +107,13 @@ class SendBanner:
 
 @frozen
 class SendFailure:
-    """Send USERAUTH_FAILURE with the list of methods."""
+    """Send USERAUTH_FAILURE with the list of methods.
+
+    :ivar typed: that a token was typed at the prompt.  Clients would ask for it again as a
+        password, and nobody could tell what else that might be.
+    """
+
+    typed: bool = False
 
 
 @frozen
@@ -169,6 +181,8 @@ class Authentication:
         self._question = 0
         self._request: Request | None = None
         self._good: KeyRequest | None = None
+        self._keys_refused = False
+        self._typed = False
 
     def requested(self, request: Request) -> Actions:
         """Take a request of the client."""
@@ -193,7 +207,7 @@ class Authentication:
             case PromptRequest():
                 self.state = State.TOKEN
                 self._request = request
-                return (SendPrompt(),)
+                return (SendPrompt(self._keys_refused),)
             case OtherRequest(method=b"none"):
                 return self._queried()
             case OtherRequest():
@@ -209,6 +223,8 @@ class Authentication:
         self.state = State.REQUEST
         if token is None:
             return self._failed()
+        # An empty answer is that of a tool which knows passwords only.
+        self._typed = self._typed or token != ""
         return self._ask(TokenRequest(self._request.user, token), LoginWithToken)
 
     def offered(self, question: int, acceptable: bool) -> Actions:
@@ -219,6 +235,7 @@ class Authentication:
         assert isinstance(request, KeyRequest)
         self.state = State.REQUEST
         if not acceptable:
+            self._keys_refused = True
             return self._queried()
         if request.signature is not None:
             return self._ask(request, LoginWithKey)
@@ -267,13 +284,13 @@ class Authentication:
         if self._queries_left <= 0:
             return self._end("too many keys were offered")
         self._queries_left -= 1
-        return (SendFailure(),)
+        return (SendFailure(self._typed),)
 
     def _failed(self) -> Actions:
         self._failures_left -= 1
         if self._failures_left <= 0:
             return self._end("too many failed logins")
-        return (SendFailure(),)
+        return (SendFailure(self._typed),)
 
     def _end(self, text: str) -> Actions:
         self.closed()

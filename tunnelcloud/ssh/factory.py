@@ -32,6 +32,7 @@ class FrontDoorFactory(SSHFactory):
     :param host_keys: private keys of type ed25519 and RSA, the most wanted first.
     :param budget: where the credit of all channels comes from.
     :param balancers: networks whose PROXY headers are believed; list them as exempt, too.
+    :param tokens_from: where users get one-time tokens, in words.
     :ivar connections: all that are neither over nor lost.
     """
 
@@ -48,6 +49,7 @@ class FrontDoorFactory(SSHFactory):
         budget: CreditBudget,
         limits: Limits | None = None,
         balancers: Iterable[str] = (),
+        tokens_from: str = "the Applications Portal",
     ) -> None:
         self.portal = portal
         self.access = access
@@ -56,6 +58,7 @@ class FrontDoorFactory(SSHFactory):
         self.limits = limits or Limits()
         self.connections: set[FrontDoorTransport] = set()
         self._budget = budget
+        self._tokens_from = tokens_from
         self._balancers = read_networks(balancers)
         self.privateKeys = {key.sshType(): key for key in host_keys}
         self.publicKeys = {key.sshType(): key.public() for key in host_keys}
@@ -81,6 +84,7 @@ class FrontDoorFactory(SSHFactory):
             self._session_service,
             self.limits.login_failures,
             self.limits.key_queries,
+            self._tokens_from,
         )
 
     def end_all(self, reason: str) -> None:

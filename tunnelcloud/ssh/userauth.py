@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     from tunnelcloud.ssh.transport import FrontDoorTransport
 
 METHODS = b"publickey,keyboard-interactive,password"
+METHODS_AFTER_PROMPT = b"publickey,keyboard-interactive"
 PROMPT = b"One-time token: "
+KEYS_REFUSED = (
+    "The keys that were offered open nothing for this login. "
+    "Paste a one-time token from {tokens_from}."
+)
+"""Said with the prompt, alike of keys that are known and unknown, to users that exist or don't."""
 MSG_USERAUTH_INFO_REQUEST = 60
 
 Session = tuple[Any, ISessionAvatar, Callable[[], object]]
@@ -43,6 +49,7 @@ class LoginService(SSHService):
     """One connection's C{ssh-userauth}.
 
     :param start: makes the service that serves a session, from its avatar and cred's logout.
+    :param tokens_from: where users get one-time tokens, in words.
     """
 
     name = b"ssh-userauth"
@@ -56,10 +63,12 @@ class LoginService(SSHService):
         start: Callable[[ISessionAvatar, Callable[[], object]], SSHService],
         failures: int,
         queries: int,
+        tokens_from: str,
     ) -> None:
         self._portal = portal
         self._access = access
         self._start = start
+        self._tokens_from = tokens_from
         self._machine = auth.Authentication(failures, queries)
 
     def serviceStopped(self) -> None:
@@ -90,14 +99,16 @@ class LoginService(SSHService):
                 self._login(question, TokenCredentials(attempt, request.token))
             case auth.SendKeyOk(request=offer):
                 send(MSG_USERAUTH_PK_OK, pack_string(offer.algorithm) + pack_string(offer.key_blob))
-            case auth.SendPrompt():
-                empty = pack_string(b"") * 3
-                send(MSG_USERAUTH_INFO_REQUEST, empty + b"\0\0\0\1" + pack_string(PROMPT) + b"\0")
+            case auth.SendPrompt(keys_refused=keys_refused):
+                text = KEYS_REFUSED.format(tokens_from=self._tokens_from) if keys_refused else ""
+                head = pack_string(b"") + pack_string(text.encode()) + pack_string(b"")
+                send(MSG_USERAUTH_INFO_REQUEST, head + b"\0\0\0\1" + pack_string(PROMPT) + b"\0")
             case auth.SendBanner(text=text):
                 line = pack_string(f"{text}\r\n".encode()) + pack_string(b"")
                 send(MSG_USERAUTH_BANNER, line)
-            case auth.SendFailure():
-                send(MSG_USERAUTH_FAILURE, pack_string(METHODS) + b"\0")
+            case auth.SendFailure(typed=typed):
+                methods = METHODS_AFTER_PROMPT if typed else METHODS
+                send(MSG_USERAUTH_FAILURE, pack_string(methods) + b"\0")
             case auth.Penalise():
                 self.transport.factory.flood.offended(self.transport.source, REFUSED_LOGIN)
             case auth.Succeed(session=session):
