@@ -1,13 +1,16 @@
 """The demo: a pod, a connector and a small web page, all real, in one process.
 
-State is in a temporary folder that is gone when the demo ends.
+State is in a temporary folder that is gone when the demo ends.  So is the log, unless twistd was
+told where it belongs: what is said is for a person who has not seen any of this before.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import shlex
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,20 +21,32 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    LogPublisher,
+    textFileLogObserver,
+)
+from twisted.python.components import Componentized
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 from twisted.web.static import Data
+from zope.interface import implementer
 
 from tunnelcloud import __version__, daemon
 from tunnelcloud.connector.addresses import parse_access_list
 from tunnelcloud.connector.service import ConnectorService
 from tunnelcloud.connector.state import ConnectorState
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.domain.commands import local_port, ssh_command
-from tunnelcloud.domain.entities import Method, PortRange, Tunnel
+from tunnelcloud.domain.commands import local_port, ssh_arguments
+from tunnelcloud.domain.entities import Connector, Method, PortRange, Tunnel
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.domain.join_tokens import SECRET_LENGTH, JoinToken
 from tunnelcloud.domain.tokens import hash_secret, new_token
+from tunnelcloud.pki import known_hosts_line
+from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.pod.service import PodService, make_pod
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.store import assignments, connectors, sites, tokens, tunnels, users
@@ -57,11 +72,19 @@ def _page() -> Resource:
     return root
 
 
+@implementer(ILinksListener)
 class DemoService(Service):
     """Builds everything, says what to paste, and clears it away in the end."""
 
-    def __init__(self, reactor: Any, say: Callable[[str], None] = daemon.say) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        say: Callable[[str], None] = daemon.say,
+        keeps_log: bool = True,
+    ) -> None:
         self._reactor = reactor
+        self._keeps_log = keeps_log
+        self._told = False
         self._say = say
         self._directory = Path(tempfile.mkdtemp(prefix="tunnelcloud-demo-"))
         self._target: IListeningPort = reactor.listenTCP(0, Site(_page()), interface="127.0.0.1")
@@ -88,6 +111,7 @@ class DemoService(Service):
             drain_timeout=1.0,
         )
         store.backend.listen(self._committed)
+        self.pod.links.listen(self)
 
     def _make_pod(self) -> PodService:
         """Take the usual ports if they are free, any others if not."""
@@ -105,39 +129,81 @@ class DemoService(Service):
                 }
             )
             try:
-                return make_pod(self._reactor, settings, own_host="127.0.0.1")
+                return make_pod(self._reactor, settings, own_host="127.0.0.1", say=_nothing)
             except CannotServe:
                 if ports[0] == 0:
                     raise
         raise AssertionError("some port is free")
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Have twistd log into a file of the demo's; what is wrong is still seen at once."""
+        if self._keeps_log and isinstance(parent, Componentized) and sys.__stderr__ is not None:
+            file = self._log_path.open("a", encoding="utf-8", buffering=1)
+            wrong = FilteringLogObserver(
+                textFileLogObserver(sys.__stderr__), [LogLevelFilterPredicate(LogLevel.warn)]
+            )
+            parent.setComponent(ILogObserver, LogPublisher(textFileLogObserver(file), wrong))
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
 
     def privilegedStartService(self) -> None:
         """Begin to accept connections."""
         self.pod.privilegedStartService()
 
     def startService(self) -> None:
-        """Start pod and connector, and say what to do."""
+        """Start pod and connector."""
         super().startService()  # type: ignore[no-untyped-call]
         self.pod.startService()
         self._connector.startService()
-        command = ssh_command(self._tunnel, "demo", Method.TOKEN, self.pod.foundation.ssh_address)
+
+    def connector_attached(self, connector: Connector, version: str) -> None:
+        """Say what to do, now that all of it works."""
+        if not self._told:
+            self._told = True
+            self._say("\n".join(self._instructions()))
+
+    def connector_detached(self, connector: Connector, reason: str) -> None:
+        """Nothing depends on it."""
+
+    @property
+    def _log_path(self) -> Path:
+        return self._directory / "log"
+
+    def _instructions(self) -> list[str]:
+        admin_token = self._directory / "pod" / "admin.token"
+        url = self.pod.web_url
+        exports = f"export TUNNELCLOUD_URL={url} TUNNELCLOUD_API_TOKEN=$(cat {admin_token})"
         lines = [
             "",
-            "TunnelCloud demo: a pod, a connector and a web page in a private site.",
+            "TunnelCloud demo: a pod, a connector and a web page in a private site are running.",
             "",
-            f"  Portal and API   {self.pod.web_url}/ (sign in by the link above)",
-            f"  API token        {self._directory}/pod/admin.token",
-            f"  One-time token   {self._token}",
+            "1. In a second terminal, paste this line:",
             "",
-            "In a second terminal, paste this line, and the one-time token when it asks for it:",
+            f"  {self._command()}",
             "",
-            f"  {command}",
+            "2. When it asks for a one-time token, paste this one:",
             "",
-            f"then look at http://127.0.0.1:{_local_port(self._tunnel)}/",
-            "Ctrl-C here ends the demo and leaves nothing behind.",
+            f"  {self._token}",
             "",
+            f"3. While that runs, look at http://127.0.0.1:{_local_port(self._tunnel)}/",
+            "",
+            f"  Portal, as administrator   {self.pod.first_administrator_link}",
+            f"  Command line               {exports}",
         ]
-        self._say("\n".join(lines))
+        if self._keeps_log:
+            lines.append(f"  Log                        {self._log_path}")
+        return [*lines, "", "Ctrl-C here ends the demo and leaves nothing behind.", ""]
+
+    def _command(self) -> str:
+        """Give the line to paste; each demo has host keys of its own, which ssh needn't keep."""
+        address = self.pod.foundation.ssh_address
+        known_hosts = self._directory / "known_hosts"
+        keys = [
+            known_hosts_line(address.host, address.port, key.public_key)
+            for key in self.pod.foundation.host_keys
+        ]
+        known_hosts.write_text("".join(f"{line}\n" for line in keys))
+        ssh, *words = ssh_arguments(self._tunnel, "demo", Method.TOKEN, address)
+        return shlex.join([ssh, "-o", f"UserKnownHostsFile={known_hosts}", *words])
 
     def stopService(self) -> Deferred[None]:
         """End everything and clear it away."""
@@ -157,6 +223,10 @@ class DemoService(Service):
             line = _line(record)
             if line:
                 self._reactor.callFromThread(self._say, line)
+
+
+def _nothing(_: str) -> None:
+    """Leave it unsaid: it is among the instructions."""
 
 
 def _line(record: AuditRecord) -> str:

@@ -138,5 +138,10 @@ def _join_token(text: str | None, path: Path | None, state: ConnectorState) -> J
     return None if text is None else parse_join_token(text)
 
 
-def _demo(reactor: Any, _: usage.Options) -> DemoService:
-    return DemoService(reactor)
+def _demo(reactor: Any, options: usage.Options) -> DemoService:
+    of_tunnelcloud = options.parent
+    assert of_tunnelcloud is not None
+    of_twistd = of_tunnelcloud.parent
+    assert of_twistd is not None
+    told_where = of_twistd["logfile"] or of_twistd["syslog"] or of_twistd["logger"]
+    return DemoService(reactor, keeps_log=not told_where)

@@ -114,11 +114,12 @@ service._now = lambda: tell_time() + timedelta(seconds={})
 """
 
 
-def twistd(*arguments, environment=None, prefix=(), ahead=0.0):
+def twistd(*arguments, environment=None, prefix=(), ahead=0.0, options=()):
     """Run twistd; a pod's clock may be some seconds ahead, for what happens by the minute."""
     program = "from twisted.scripts.twistd import run; run()"
     command = [*prefix, PYTHON, "-c", (_AHEAD.format(ahead) if ahead else "") + program]
-    return Process([*command, "--nodaemon", "--pidfile=", "tunnelcloud", *arguments], environment)
+    command += ["--nodaemon", "--pidfile=", *options, "tunnelcloud"]
+    return Process([*command, *arguments], environment)
 
 
 class Gateway:

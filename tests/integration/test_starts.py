@@ -1,17 +1,19 @@
 """What stops a start does so in one clear line, with exit status 1, and changes nothing."""
 
 import re
+import shlex
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.processes import PATIENCE, twistd
+from tests.integration.processes import PATIENCE, Process, twistd
 from tests.requirements import require_executable
 
 ENDED_IN_ORDER = (0, -signal.SIGTERM)
@@ -120,11 +122,44 @@ class DemoTests(StartCase):
     def test_it_leaves_nothing_behind(self):
         before = set(Path(tempfile.gettempdir()).glob("tunnelcloud-demo-*"))
         process = twistd("demo")
-        process.wait_for(r"ssh -N .* demo@127\.0\.0\.1")
-        process.wait_for("link to .* is up")
+        process.wait_for("Ctrl-C here ends the demo")
         self.assertIn(process.stop(), ENDED_IN_ORDER)
         after = set(Path(tempfile.gettempdir()).glob("tunnelcloud-demo-*"))
         self.assertEqual(after - before, set())
+
+    def test_what_it_says_can_be_followed(self):
+        """There is no log between, all is ready, and the user's own known_hosts isn't touched."""
+        process = twistd("demo")
+        self.addCleanup(process.stop)
+        process.wait_for("Ctrl-C here ends the demo")
+        said = "\n".join(process.said())
+        self.assertNotRegex(said, r"\d{4}-\d\d-\d\dT")
+        self.assertRegex(said, r"administrator +http://127\.0\.0\.1:\d+/invitation/tcl_")
+        command = shlex.split(re.search(r"^  (ssh .*)", said, re.MULTILINE)[1])
+        token = re.search(r"^  ([a-z2-7]{26})$", said, re.MULTILINE)[1]
+        page = re.search(r"look at (http://\S+)", said)[1]
+        log = Path(re.search(r"^  Log +(\S+)$", said, re.MULTILINE)[1])
+        self.assertIn("attached", log.read_text())
+        home = self.directory / "home"
+        home.mkdir()
+        askpass = self.directory / "askpass"
+        askpass.write_text(f"#!/bin/sh\necho {token}\n")
+        askpass.chmod(0o700)
+        asked = {"SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force", "HOME": str(home)}
+        strict = ["-F", "none", "-v", "-o", "StrictHostKeyChecking=yes"]
+        ssh = Process([command[0], *strict, *command[1:]], asked)
+        self.addCleanup(ssh.stop)
+        ssh.wait_for("Entering interactive session")
+        with urllib.request.urlopen(page, timeout=PATIENCE) as response:
+            self.assertIn(b"It works", response.read())
+        process.wait_for("tunnel demo opened for demo")
+
+    def test_its_log_goes_where_twistd_was_told(self):
+        process = twistd("demo", options=["--logfile=-"])
+        process.wait_for("connector demo-connector attached")
+        process.wait_for("Ctrl-C here ends the demo")
+        self.assertNotIn("  Log ", "\n".join(process.said()))
+        self.assertIn(process.stop(), ENDED_IN_ORDER)
 
 
 class UnitTests(StartCase):

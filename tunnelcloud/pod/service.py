@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,10 +74,20 @@ def _now() -> datetime:
 
 
 class PodService(Service):
-    """One pod."""
+    """One pod.
 
-    def __init__(self, reactor: Any, foundation: Foundation, ports: Listeners) -> None:
+    :ivar first_administrator_link: what whoever starts it has to see; None once there is one.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        foundation: Foundation,
+        ports: Listeners,
+        say: Callable[[str], None] = daemon.say,
+    ) -> None:
         self.foundation = foundation
+        self._say = say
         self._reactor = reactor
         self._ports = ports
         settings = foundation.settings
@@ -218,7 +228,7 @@ class PodService(Service):
         self.serving = True
         daemon.notify("READY=1")
         if self.first_administrator_link is not None:
-            daemon.say(f"First administrator: {self.first_administrator_link}")
+            self._say(f"First administrator: {self.first_administrator_link}")
         _log.info("{name} is ready", name=self.foundation.settings.name)
 
     @inlineCallbacks
@@ -295,11 +305,17 @@ class PodService(Service):
             yield step
 
 
-def make_pod(reactor: Any, settings: PodSettings, own_host: str | None = None) -> PodService:
+def make_pod(
+    reactor: Any,
+    settings: PodSettings,
+    own_host: str | None = None,
+    say: Callable[[str], None] = daemon.say,
+) -> PodService:
     """Bind the sockets, lay the foundation, and build a pod upon it.
 
     :param own_host: what others reach this machine by, where the settings don't say; its own
         full name by default.
+    :param say: speaks to whoever starts it, of its first administrator's link.
     :raise CannotServe: with a line that says what is wrong and what to do.
     """
     listeners = Listeners.bind(
@@ -315,4 +331,4 @@ def make_pod(reactor: Any, settings: PodSettings, own_host: str | None = None) -
     except CannotServe:
         listeners.close()
         raise
-    return PodService(reactor, foundation, listeners)
+    return PodService(reactor, foundation, listeners, say)
