@@ -38,6 +38,7 @@ def _clear_buffer() -> tuple[memoryview, Any]:
 
 _clear_buffers = BufferPool(_clear_buffer)
 _cipher_buffers = BufferPool(lambda: ffi.new("char[]", _CIPHER_SIZE))
+_ignored = ffi.new("char**")
 
 
 class LinkTransport(TLSMemoryBIOProtocol):
@@ -68,13 +69,15 @@ class LinkTransport(TLSMemoryBIOProtocol):
     def _write(self, data: "bytes | bytearray | memoryview") -> None:
         view = memoryview(data)
         while len(view) and not self._lostTLSConnection:
-            try:
-                sent = self._tlsConnection.send(view)
-            except SSL.WantReadError:
-                self._bufferedWrite(bytes(view))
-                return
-            except SSL.Error:
-                self._tlsShutdownFinished(Failure())
+            ssl = self._tlsConnection._ssl
+            sent = lib.SSL_write(ssl, ffi.from_buffer(view), len(view))
+            if sent <= 0:
+                try:
+                    self._tlsConnection._raise_ssl_error(ssl, sent)
+                except SSL.WantReadError:
+                    self._bufferedWrite(bytes(view))
+                except SSL.Error:
+                    self._tlsShutdownFinished(Failure())
                 return
             view = view[sent:]
             self._flushSendBIO()
@@ -89,7 +92,8 @@ class LinkTransport(TLSMemoryBIOProtocol):
             self._flushSendBIO()
 
     def _decrypt(self, clear: memoryview, pointer: Any) -> None:
-        ssl = self._tlsConnection._ssl
+        connection = self._tlsConnection
+        ssl = connection._ssl
         filled = 0
         count = 1
         while count > 0 and not self._lostTLSConnection:
@@ -99,9 +103,16 @@ class LinkTransport(TLSMemoryBIOProtocol):
                 continue
             count = lib.SSL_read(ssl, pointer + filled, _CLEAR_SIZE - filled)
             filled += max(0, count)
+            # Reading until OpenSSL wants more ends with a call that fails, and an exception.
+            # (To ask what is left makes the BIO move it: not in the midst of bulk data.)
+            if 0 < count < _RECORD and not (
+                lib.BIO_get_mem_data(connection._into_ssl, _ignored) or lib.SSL_pending(ssl)
+            ):
+                self._deliver(clear[:filled])
+                return
         try:
             if count <= 0:
-                self._tlsConnection._raise_ssl_error(ssl, count)
+                connection._raise_ssl_error(ssl, count)
         except SSL.WantReadError:
             self._deliver(clear[:filled])
         except SSL.ZeroReturnError:
