@@ -30,7 +30,7 @@ from tunnelcloud.settings import (
 class PodOptions(usage.Options):
     """Options of C{twistd tunnelcloud pod}."""
 
-    synopsis = "twistd [options] tunnelcloud pod [--config FILE] [--state DIR]"
+    synopsis = "[--config FILE] [--state DIR]"
     optParameters = [
         ["config", "c", None, "pod.toml; see etc/pod.toml for what it may say.", Path],
         ["state", "s", None, "The state directory; alone it is enough.", Path],
@@ -45,10 +45,7 @@ class PodOptions(usage.Options):
 class ConnectorOptions(usage.Options):
     """Options of C{twistd tunnelcloud connector}."""
 
-    synopsis = (
-        "twistd [options] tunnelcloud connector --state DIR "
-        "[--join TOKEN | --join-file FILE] [--config FILE]"
-    )
+    synopsis = "--state DIR [--join TOKEN | --join-file FILE] [--config FILE]"
     optParameters = [
         ["config", "c", None, "connector.toml: state_directory, allow and deny.", Path],
         ["state", "s", None, "The state directory.", Path],
@@ -67,18 +64,22 @@ class ConnectorOptions(usage.Options):
 class DemoOptions(usage.Options):
     """Options of C{twistd tunnelcloud demo}."""
 
-    synopsis = "twistd -n tunnelcloud demo"
+    synopsis = ""
 
 
 class Options(usage.Options):
     """Options of C{twistd tunnelcloud}."""
 
-    synopsis = "twistd [options] tunnelcloud {pod | connector | demo}"
     subCommands = [
         ["pod", None, PodOptions, "The gateway: SSH front door, connector listener, web."],
         ["connector", None, ConnectorOptions, "The process in a site that opens TCP to targets."],
         ["demo", None, DemoOptions, "A pod, a connector and a demo server; says what to paste."],
     ]
+
+    def getSynopsis(self) -> str:
+        """Give the usage line, or what a part puts its name and its own options behind."""
+        self.synopsis = "" if self.subCommand else "{pod | connector | demo} [options]"
+        return super().getSynopsis().rstrip()
 
     def postOptions(self) -> None:
         """Check that a part was named."""

@@ -83,6 +83,12 @@ class ExplainTests(CommandTestCase):
         self.assertEqual(lines[0], "refused: db: port 5433 is not published (5432 is)")
         self.assertRegex(lines[-1], r"^port +NO +port 5433 is not published")
 
+    def test_a_token_is_asked_for_where_nothing_is_said(self):
+        self.succeed("explain", "alice", "db")
+        self.assertEqual(
+            self.api.requests[0][3], {"user": "alice", "tunnel": "db", "method": "token"}
+        )
+
     def test_allowed(self):
         self.api.explained = {"allowed": True, "reason": "", "rules": []}
         self.assertEqual(self.succeed(*self.LINE).splitlines()[0], "allowed")

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
 import tunnelcloud
-from tests.cli.fake import TOKEN
+from tests.cli.fake import TOKEN, Refused
 from tests.cli.support import CommandTestCase
 from tunnelcloud.cli import main
 from tunnelcloud.cli.client import _option
@@ -80,7 +80,7 @@ class RefusalTests(CommandTestCase):
             ("target_ports.1", "--port"),
             ("external_address", "--external-address"),
             ("max_session_seconds", "--max-session"),
-            ("user_id", "USER"),
+            ("user_id", "user"),
             ("tunnels.db.site_id", "tunnels.db.site_id"),
             ("body", "body"),
         ]:
@@ -97,9 +97,23 @@ class RefusalTests(CommandTestCase):
     def test_fields_are_named_once(self):
         errors = '"errors": [{"field": "name", "message": "too long"}]'
         line = self.refusal(422, f'{{"title": "Unprocessable", {errors}}}')
-        self.assertEqual(line, "Error: NAME: too long")
+        self.assertEqual(line, "Error: name 'paris': too long")
         line = self.refusal(422, f'{{"detail": "name: too long", {errors}}}')
-        self.assertEqual(line, "Error: NAME: too long")
+        self.assertEqual(line, "Error: name 'paris': too long")
+
+    def test_what_was_typed_is_named(self):
+        """Where a name was made an id of, the name is said."""
+        db = self.api.put("tunnels", name="db")
+        self.api.put("users", name="alice", email=None)
+
+        def refuse(*_):
+            raise Refused(422, "x", [{"field": "tunnel_id", "message": "isn't alice's"}])
+
+        self.patch(self.api, "create", refuse)
+        line = self.fail_line("token", "create", "alice", "--tunnel", "db")
+        self.assertEqual(line, "Error: tunnel 'db': isn't alice's")
+        line = self.fail_line("token", "create", "alice", "--tunnel", db["id"])
+        self.assertEqual(line, f"Error: tunnel {db['id']!r}: isn't alice's")
 
     def test_not_now(self):
         self.assertIn(
@@ -113,8 +127,16 @@ class RefusalTests(CommandTestCase):
 
 class TokenTests(CommandTestCase):
     def test_none(self):
-        line = self.fail_line("site", "list", status=2, env={"TUNNELCLOUD_API_TOKEN": None})
-        self.assertIn("set TUNNELCLOUD_API_TOKEN or pass --api-token-file FILE", line)
+        """It says what is missing and how to come by it, without the usage of the command."""
+        env = {"TUNNELCLOUD_API_TOKEN": None, "XDG_CONFIG_HOME": self.mktemp()}
+        status, output, errors = self.run_line("site", "list", env=env)
+        self.assertEqual((status, output), (1, ""))
+        self.assertEqual(
+            errors,
+            f"Error: no API token for {self.api.url}: run `tunnelcloud login`, or set "
+            "TUNNELCLOUD_API_TOKEN, or pass --api-token-file FILE before the command (a pod's "
+            "first start writes one for administrators, admin.token in its state directory)\n",
+        )
 
     def test_wrong(self):
         line = self.fail_line("site", "list", env={"TUNNELCLOUD_API_TOKEN": "tca_other"})
@@ -122,7 +144,7 @@ class TokenTests(CommandTestCase):
 
     def test_not_a_token(self):
         for token in ("a b", "a\r\nX: y", "ü"):
-            line = self.fail_line("site", "list", status=2, env={"TUNNELCLOUD_API_TOKEN": token})
+            line = self.fail_line("site", "list", env={"TUNNELCLOUD_API_TOKEN": token})
             self.assertIn("characters that no token has", line)
             self.assertNotIn(token, line)
 
@@ -137,8 +159,23 @@ class TokenTests(CommandTestCase):
 
     def test_missing_file(self):
         path = self.mktemp()
-        line = self.fail_line("--api-token-file", path, "site", "list", status=2)
+        line = self.fail_line("--api-token-file", path, "site", "list")
         self.assertIn(f"can't read the API token from {path}: No such file", line)
+
+
+class HelpTests(SynchronousTestCase):
+    def test_no_line_of_help_is_cut_short(self):
+        def each(command, path):
+            yield command, path
+            for name, under in getattr(command, "commands", {}).items():
+                yield from each(under, [*path, name])
+
+        for command, path in each(main, []):
+            shown = CliRunner().invoke(main, [*path, "--help"], prog_name="tunnelcloud")
+            self.assertEqual(shown.exit_code, 0, path)
+            if hasattr(command, "commands"):
+                _, _, listed = shown.stdout.partition("Commands:")
+                self.assertNotIn("...", listed, path)
 
 
 class StartTests(SynchronousTestCase):

@@ -70,7 +70,7 @@ class MakingTests(CommandTestCase):
 
     def test_taken_name(self):
         self.succeed("site", "create", "paris")
-        self.assertEqual(self.fail_line("site", "create", "paris"), "Error: NAME: is taken")
+        self.assertEqual(self.fail_line("site", "create", "paris"), "Error: name 'paris': is taken")
 
     def test_required(self):
         line = self.fail_line("tunnel", "create", "db", "--site", "paris", status=2)

@@ -32,7 +32,7 @@ class SessionTests(CommandTestCase):
         items = self.succeed_json("session", "list", "--live")["items"]
         self.assertEqual(items, [self.live])
         lines = self.succeed("session", "list").splitlines()
-        self.assertRegex(lines[1], r" alice +token .* 5\.0 GiB +17 B")
+        self.assertRegex(lines[1], r" alice .* token +5\.0 GiB +17 B")
 
     def test_end(self):
         self.succeed("session", "end", self.live["id"])

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import tomllib
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -191,6 +192,9 @@ class CommandLineTests(TestCase):
             await self.run_line("apply", str(file)), (0, "", "nothing to do: all is so already\n")
         )
         written = await self.succeed("export")
+        self.assertEqual(
+            tomllib.loads(written)["tunnels"]["db"]["target_ports"], [5432, "8000-8010"]
+        )
         for line in ("tunnel delete db", "policy delete office", "site delete paris",
                      "group delete dba", "user delete alice", "user delete nightly"):  # fmt: skip
             await self.succeed(line)
@@ -267,3 +271,6 @@ class CommandLineTests(TestCase):
         ]:
             self.assertIn(words, await self.fail_line(line), line)
         await self.fail_line("tunnel create x", status=2)
+        line = await self.fail_line("audit --event logn.refused")
+        self.assertIn("--event: there is no such event: use one such as login.refused, ", line)
+        self.assertIn(" or login. for all events whose names begin so", line)

@@ -102,6 +102,26 @@ class PodStartTests(StartCase):
         process.stop()
 
 
+class HelpTests(StartCase):
+    def test_each_part_says_how_it_is_called(self):
+        """Once, without what belongs to another part."""
+        for part, options in [
+            (None, "{pod | connector | demo} [options]"),
+            ("pod", "pod [--config FILE] [--state DIR]"),
+            (
+                "connector",
+                "connector --state DIR [--join TOKEN | --join-file FILE] [--config FILE]",
+            ),
+            ("demo", "demo"),
+        ]:
+            process = twistd(*([part] if part else []), "--help")
+            process.wait_for("Usage: ")
+            self.assertEqual(process.process.wait(PATIENCE), 0)
+            usage = process.output[-1].rstrip()
+            self.assertTrue(usage.endswith(f" [options] tunnelcloud {options}"), usage)
+            process.stop()
+
+
 class ConnectorStartTests(StartCase):
     def test_not_joined(self):
         said = self.refused("connector", "--state", self.state)

@@ -160,7 +160,7 @@ class TerminalTests(TerminalCase):
         signed_in = visitor.get("/account").count("/account/command-lines/")
         self.assertIn(f"signed out of {url}", self.run_line("logout").stdout)
         self.assertNotIn("tca_", kept.read_text())
-        self.assertEqual(self.run_line("ls").returncode, 2)
+        self.assertEqual(self.run_line("ls").returncode, 1)
         left = visitor.get("/account").count("/account/command-lines/")
         self.assertEqual(left, signed_in - 1)
 

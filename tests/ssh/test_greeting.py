@@ -91,8 +91,8 @@ class CommandTests(GreetingCase):
         self.run_command("doctor db")
         self.assertEqual(
             self.shown(),
-            "ok    grant           0.1 ms  alice may\n"
-            "ok    connect        12.5 ms  10.0.0.5:5432\n",
+            "ok    grant             0.1 ms  alice may\n"
+            "ok    connect          12.5 ms  10.0.0.5:5432\n",
         )
         self.ended(0)
 

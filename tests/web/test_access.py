@@ -232,6 +232,14 @@ class DecisionTests(ApiTestCase):
             self.assertEqual((found["allowed"], found["reason"]), (False, reason))
             self.assertIs(found["rules"][-1]["passed"], False)
 
+    def test_what_is_not_assigned_is_said_to_whom_it_may_be_said(self):
+        found = self.explain()
+        self.assertIn("db is not assigned to alice, neither directly nor", found["reason"])
+        self.assertEqual(found["rules"][-1]["text"], found["reason"])
+        self.assertNotIn("you", found["reason"])
+        self.api("PATCH", f"/users/{self.user['id']}", {"blocked": True})
+        self.assertIn("user alice is blocked", self.explain()["reason"])
+
     def test_limits_count_what_is_open(self):
         policy = self.api("POST", "/policies", {"name": "few", "max_channels": 2})
         self.assign(self.tunnel, self.user, policy_id=policy["id"])

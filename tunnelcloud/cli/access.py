@@ -73,7 +73,10 @@ def assign(
 def unassign(
     connection: Connection, tunnel: str, user: str | None, group: str | None, as_json: bool
 ) -> None:
-    """Take a tunnel away from a user or a group; what it kept open ends."""
+    """Take a tunnel away from a user or a group.
+
+    What it kept open ends.
+    """
     api = connection.open()
     [(field, wanted)] = _entity(api, user, group).items()
     path = f"tunnels/{api.resolve_id('tunnel', tunnel)}/assignments"
@@ -102,7 +105,9 @@ def assignments(connection: Connection, tunnel: str, as_json: bool) -> None:
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="The target's port; without it the first one."
 )
-@click.option("--method", type=METHODS, required=True, help="The login it is asked for.")
+@click.option(
+    "--method", type=METHODS, default="token", show_default=True, help="The login it is asked for."
+)
 @click.option("--source-ip", help="The address the user connects from.")
 @click.option("--at", type=time, help="When, if not now.")
 @json_option
@@ -117,8 +122,9 @@ def explain(
     at: str | None,
     as_json: bool,
 ) -> None:
-    """Tell whether a user may open a tunnel, and each rule that led to it.
+    """Tell whether a user may open a tunnel, and why.
 
+    Each rule that led to the answer is listed.
     The exit status is 0 whichever the answer is.
     """
     question = {

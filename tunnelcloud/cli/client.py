@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from json import JSONDecodeError
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tunnelcloud.cli.output import one_line
@@ -52,7 +53,7 @@ OPTIONS = {
     "source_ip": "--address",
     "q": "--search",
 }
-"""Fields of the API whose option has another name."""
+"""Fields of the API whose option has another name; in capitals, what is no option but a word."""
 
 _SAME = frozenset({
     "title", "email", "role", "external_address", "local_port_offset", "icon", "description",
@@ -62,6 +63,7 @@ _SAME = frozenset({
 PAGE = 200
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
+_NOTHING_TYPED: Mapping[str, str] = MappingProxyType({})
 _ID = re.compile(r"([a-z]{3})_[0-9a-v]{26}")
 
 
@@ -85,6 +87,7 @@ class Api:
         self._token = token
         self._http: httpx.Client | None = None
         self._names: dict[str, str] = {}
+        self._typed: dict[str, str] = {}
 
     def close(self) -> None:
         """Hang up."""
@@ -114,7 +117,7 @@ class Api:
                 params=_given(query or {}),
                 json=dict(body) if body is not None else None,
             )
-        return self._read(answer)
+        return self._read(answer, body or {})
 
     def lines(self, path: str, **query: object) -> Iterator[str]:
         """GET an answer that is lines, and give each as it comes.
@@ -202,7 +205,11 @@ class Api:
 
     def resolve_id(self, noun: str, name: str) -> str:
         """Find the id of an object by its name, its email or the id itself."""
-        return name if is_id(noun, name) else str(self.resolve(noun, name)["id"])
+        if is_id(noun, name):
+            return name
+        found = str(self.resolve(noun, name)["id"])
+        self._typed[found] = name
+        return found
 
     def delete_by_id(self, noun: str, path: str, object_id: str) -> None:
         """Delete an object of a kind that has no names.
@@ -240,7 +247,7 @@ class Api:
             )
         return self._http
 
-    def _read(self, answer: httpx.Response) -> Object:
+    def _read(self, answer: httpx.Response, body: Mapping[str, object] | None = None) -> Object:
         if answer.is_redirect:
             target = one_line(answer.headers.get("location", "elsewhere"))
             raise Failed(f"{self._url} redirects to {target}; set the URL to where the pod answers")
@@ -257,7 +264,15 @@ class Api:
             raise Failed(self._stranger_text(f"{answer.status_code} without JSON"))
         if answer.is_success:
             return content
-        raise Failed(_refusal(answer.status_code, content))
+        raise Failed(_refusal(answer.status_code, content, self._as_typed(body or {})))
+
+    def _as_typed(self, body: Mapping[str, object]) -> dict[str, str]:
+        """Give the texts of a request as they were typed: names, where it has ids."""
+        return {
+            field: self._typed.get(value, value)
+            for field, value in body.items()
+            if isinstance(value, str)
+        }
 
     def _connection_text(self, error: Exception) -> str:
         reason = one_line(str(error)) or type(error).__name__
@@ -292,10 +307,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _refusal(status: int, problem: Object) -> str:
+def _refusal(status: int, problem: Object, typed: Mapping[str, str] = _NOTHING_TYPED) -> str:
     errors = problem.get("errors")
     told = [
-        one_line(f"{_option(str(error.get('field')))}: {error.get('message')}")
+        one_line(f"{_option(str(error.get('field')), typed)}: {error.get('message')}")
         for error in (errors if isinstance(errors, list) else ())
         if isinstance(error, dict)
     ]
@@ -307,12 +322,15 @@ def _refusal(status: int, problem: Object) -> str:
     return detail
 
 
-def _option(field: str) -> str:
+def _option(field: str, typed: Mapping[str, str] = _NOTHING_TYPED) -> str:
     """Name what somebody typed for a field; a path into a document stays one."""
     name, dot, rest = field.partition(".")
     if dot and not rest.isdigit():
         return field
-    return OPTIONS.get(name, f"--{name.replace('_', '-')}" if name in _SAME else field)
+    option = OPTIONS.get(name, f"--{name.replace('_', '-')}" if name in _SAME else field)
+    if not option.isupper():
+        return option
+    return f"{option.lower()} {typed[name]!r}" if name in typed else option.lower()
 
 
 def _given(query: Mapping[str, object]) -> dict[str, str]:

@@ -67,9 +67,10 @@ def connect(
     command: str | None,
     as_json: bool,
 ) -> None:
-    """Open a tunnel with this machine's ssh, until Ctrl-C or until --exec's command ends.
+    """Open a tunnel with this machine's ssh.
 
-    The exit status is that of the command, or of ssh.
+    It stays open until Ctrl-C, or until --exec's command ends. The exit status is that of the
+    command, or of ssh.
     """
     api = connection.open()
     tunnels = Tunnels(api)
@@ -184,9 +185,9 @@ def ssh_config(
     known_hosts: bool,
     as_json: bool,
 ) -> None:
-    """Print blocks for ~/.ssh/config, of all your tunnels or of those named.
+    """Print blocks for ~/.ssh/config.
 
-    `ssh -N db.tunnel` then opens the tunnel db.
+    They are of all your tunnels, or of those named. `ssh -N db.tunnel` then opens the tunnel db.
     """
     found = Tunnels(connection.open())
     ways = [found.way(name, method=method, key_file=key_file) for name in tunnels or found.names]

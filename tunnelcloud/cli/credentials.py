@@ -50,7 +50,10 @@ def token() -> None:
 def create_token(
     connection: Connection, user: str, tunnel: str | None, sessions: int | None, as_json: bool
 ) -> None:
-    """Make a token and the ssh command that uses it; it is shown this once."""
+    """Make a token and the ssh command that uses it.
+
+    It is shown this once.
+    """
     api = connection.open()
     body: Object = {"user_id": api.resolve_id("user", user)}
     if tunnel is not None:

@@ -54,6 +54,7 @@ def print_list(
         print_table(
             [column.heading for column in columns],
             ([cell(api, column, item) for column in columns] for item in items),
+            [column.heading for column in columns if column.spare],
         )
     else:
         say("nothing to list")
@@ -93,7 +94,7 @@ def _create(noun: Noun) -> click.Command:
             show_join(made["join"])
 
     options = [_click_option(option, for_create=True) for option in noun.options]
-    return _command("create", f"Make a {noun.name}.", create, [_name_argument("name"), *options])
+    return _command("create", f"Make {_a(noun)}.", create, [_name_argument("name"), *options])
 
 
 def _list(noun: Noun) -> click.Command:
@@ -113,7 +114,7 @@ def _show(noun: Noun) -> click.Command:
         else:
             show_object(api, noun.columns, found)
 
-    return _command("show", f"Show a {noun.name}.", show, [_name_argument(noun.name)])
+    return _command("show", f"Show {_a(noun)}.", show, [_name_argument(noun.name)])
 
 
 def _set(noun: Noun) -> click.Command:
@@ -138,7 +139,7 @@ def _set(noun: Noun) -> click.Command:
     ]
     return _command(
         "set",
-        f"Change a {noun.name}: only what is given; an empty text ('') takes a value away.",
+        f"Change {_a(noun)}.\n\nOnly what is given; an empty text ('') takes a value away.",
         change,
         [_name_argument(noun.name), rename, *options],
     )
@@ -154,9 +155,13 @@ def _delete(noun: Noun) -> click.Command:
         api.send("DELETE", path)
         report_done(f"deleted {noun.name} {wanted}", as_json)
 
-    text = f"Delete a {noun.name}. At a terminal it says what that would cut, and asks."
+    text = f"Delete {_a(noun)}. At a terminal it says what that would cut, and asks."
     yes = click.Option(["--yes"], is_flag=True, help="Don't ask.")
     return _command("delete", text, delete, [_name_argument(noun.name), yes])
+
+
+def _a(noun: Noun) -> str:
+    return f"{'an' if noun.name[0] in 'aeio' else 'a'} {noun.name}"
 
 
 def at_terminal() -> bool:

@@ -25,10 +25,10 @@ _COUNTED = {"create": "created", "change": "changed", "delete": "deleted"}
 @json_option
 @pass_connection
 def apply(connection: Connection, file: BinaryIO, dry_run: bool, as_json: bool) -> None:
-    """Make the objects that a file names what it says of them: all of it, or nothing.
+    """Make objects as a file describes them.
 
-    Objects that it doesn't name are left alone; - is standard input. What was done is shown as a
-    plan of additions (+), changes (~) and deletions (-).
+    All of it is done, or nothing. Objects that it doesn't name are left alone; - is standard
+    input. What was done is shown as a plan of additions (+), changes (~) and deletions (-).
     """
     document = _read(file)
     try:
@@ -49,9 +49,10 @@ def apply(connection: Connection, file: BinaryIO, dry_run: bool, as_json: bool) 
 @json_option
 @pass_connection
 def export(connection: Connection, as_json: bool) -> None:
-    """Write sites, connectors, policies, users, groups and tunnels as a file that apply takes.
+    """Write the configuration as a file that apply takes.
 
-    Secrets are not in it: passwords, tokens, what connectors hold.
+    It has sites, connectors, policies, users, groups and tunnels. Secrets are not in it:
+    passwords, tokens, what connectors hold.
     """
     found = connection.open().get("export")
     if as_json:

@@ -98,7 +98,10 @@ def generate_key(
     expires: str | None,
     as_json: bool,
 ) -> None:
-    """Make an ed25519 key here and register its public part; the private one is never sent."""
+    """Make an ed25519 key here and register it.
+
+    Its private part is never sent.
+    """
     private, public = _new_key_pair()
     with _written(out, private, 0o600), _written(Path(f"{out}.pub"), public + b"\n", 0o644):
         made = _register(connection.open(), user, public.decode("ascii"), title, expires)
@@ -159,7 +162,10 @@ def list_keys(connection: Connection, user: str | None, as_json: bool) -> None:
 @json_option
 @pass_connection
 def revoke_key(connection: Connection, words: tuple[str, ...], as_json: bool) -> None:
-    """Remove a key, said by its id, its fingerprint or its title; its sessions end."""
+    """Remove a key; its sessions end.
+
+    It is said by its id, its fingerprint or its title.
+    """
     if not 1 <= len(words) <= 2:
         raise click.UsageError("give a key, or a user and a key")
     api = connection.open()

@@ -20,7 +20,10 @@ _LONGEST_INTERVAL = 30
 @json_option
 @pass_connection
 def login(connection: Connection, as_json: bool) -> None:
-    """Sign in: it shows a code, which you type at the portal in any browser."""
+    """Sign in with a code that you type at the portal.
+
+    The browser may be on any machine.
+    """
     api = connection.open_anonymously()
     begun = api.send("POST", "device-logins", {"client": _client()})
     say(f"Open {begun['verification_url']} in a browser, and type this code there:")
@@ -60,7 +63,7 @@ def _client() -> str:
 @json_option
 @pass_connection
 def logout(connection: Connection, as_json: bool) -> None:
-    """Sign out: the token that `login` got is worthless from then on."""
+    """Sign out; what `login` got is worthless then."""
     kept = connection.kept
     if kept is None:
         raise Failed(f"you are not signed in to {connection.address}")

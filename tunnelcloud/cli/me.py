@@ -26,11 +26,11 @@ _KEY_COLUMNS = (
 )
 _SESSION_COLUMNS = (
     Column("id", "id"),
-    Column("method", "method"),
-    Column("source", "source_ip"),
     Column("started", "started_at", shown_time),
-    Column("ended", "ended_at", shown_time),
-    Column("end reason", "end_reason"),
+    Column("source", "source_ip", spare=True),
+    Column("method", "method", spare=True),
+    Column("ended", "ended_at", shown_time, spare=True),
+    Column("end reason", "end_reason", spare=True),
 )
 
 
@@ -57,7 +57,7 @@ def show_me(connection: Connection, as_json: bool) -> None:
 @json_option
 @pass_connection
 def list_my_tunnels(connection: Connection, as_json: bool) -> None:
-    """List the tunnels you may open, each with its ssh command."""
+    """List the tunnels you may open, and their commands."""
     list_objects(connection.open(), "me/tunnels", _TUNNEL_COLUMNS, as_json)
 
 

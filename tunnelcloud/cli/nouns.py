@@ -23,7 +23,10 @@ identity_provider = commands_of(objects.IDENTITY_PROVIDER)
 @json_option
 @pass_connection
 def join_token(connection: Connection, name: str, as_json: bool) -> None:
-    """Make a new join token, for a connector whose first one was not used or whose key is lost."""
+    """Make a new join token.
+
+    It is for a connector whose first one was not used, or whose key is lost.
+    """
     api = connection.open()
     made = api.send("POST", f"connectors/{api.resolve_id('connector', name)}/join-token")
     if as_json:
@@ -37,7 +40,10 @@ def join_token(connection: Connection, name: str, as_json: bool) -> None:
 @json_option
 @pass_connection
 def invite(connection: Connection, name: str, as_json: bool) -> None:
-    """Make the one-time link by which a user sets a password for the portal."""
+    """Make a link by which a user sets a password.
+
+    It leads to the portal, once.
+    """
     api = connection.open()
     made = api.send("POST", f"users/{api.resolve_id('user', name)}/invitations")
     if as_json:
@@ -56,7 +62,10 @@ def invite(connection: Connection, name: str, as_json: bool) -> None:
 @json_option
 @pass_connection
 def reset_second_factor(connection: Connection, name: str, as_json: bool) -> None:
-    """Remove the second factor of a user who lost it; the password alone signs in then."""
+    """Remove the second factor of a user who lost it.
+
+    The password alone signs in then.
+    """
     api = connection.open()
     api.send("DELETE", f"users/{api.resolve_id('user', name)}/second-factor")
     report_done(f"removed the second factor of {name}", as_json)

@@ -45,12 +45,16 @@ class Option:
 
 @frozen
 class Column:
-    """A column of a table: its heading, the API's field, and how a value is shown."""
+    """A column of a table: its heading, the API's field, and how a value is shown.
+
+    :ivar spare: that a narrow terminal may do without it.
+    """
 
     heading: str
     field: str
     show: Callable[[object], str] = shown
     refers: str | None = None
+    spare: bool = False
 
 
 @frozen
@@ -65,8 +69,8 @@ class Noun:
 
 TITLE = Option("--title", "title", "A free text for people.")
 _NAME = Column("name", "name")
-_TITLE = Column("title", "title")
-_ID = Column("id", "id")
+_TITLE = Column("title", "title", spare=True)
+_ID = Column("id", "id", spare=True)
 _SITE = Column("site", "site_id", refers="site")
 
 SITE = Noun("site", "Private networks with connectors and tunnels.", (TITLE,), (_NAME, _TITLE, _ID))
@@ -82,8 +86,8 @@ CONNECTOR = Noun(
         _NAME,
         _SITE,
         Column("status", "status"),
-        Column("version", "version"),
-        Column("last seen", "last_seen_at", shown_time),
+        Column("version", "version", spare=True),
+        Column("last seen", "last_seen_at", shown_time, spare=True),
         _ID,
     ),
 )
@@ -128,8 +132,8 @@ TUNNEL = Noun(
         _SITE,
         Column("address", "target_address"),
         Column("ports", "target_ports"),
-        Column("external address", "external_address"),
-        Column("enabled", "enabled"),
+        Column("external address", "external_address", spare=True),
+        Column("enabled", "enabled", spare=True),
         _ID,
     ),
 )
@@ -147,8 +151,8 @@ USER = Noun(
         _NAME,
         Column("email", "email"),
         Column("role", "role"),
-        Column("service", "service"),
-        Column("blocked", "blocked"),
+        Column("service", "service", spare=True),
+        Column("blocked", "blocked", spare=True),
         _ID,
     ),
 )
@@ -181,7 +185,7 @@ IDENTITY_PROVIDER = Noun(
         Column("issuer", "issuer"),
         Column("client id", "client_id"),
         Column("enabled", "enabled"),
-        Column("redirect uri", "redirect_uri"),
+        Column("redirect uri", "redirect_uri", spare=True),
         _ID,
     ),
 )  # fmt: skip
@@ -207,10 +211,10 @@ POLICY = Noun(
         _NAME,
         Column("sources", "source_networks"),
         Column("windows", "windows"),
-        Column("from", "valid_from", shown_time),
-        Column("until", "valid_until", shown_time),
-        Column("max session", "max_session_seconds", shown_seconds),
-        Column("idle", "idle_seconds", shown_seconds),
+        Column("from", "valid_from", shown_time, spare=True),
+        Column("until", "valid_until", shown_time, spare=True),
+        Column("max session", "max_session_seconds", shown_seconds, spare=True),
+        Column("idle", "idle_seconds", shown_seconds, spare=True),
         _ID,
     ),
 )

@@ -7,6 +7,8 @@ and must not move the cursor of the administrator who lists it.
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -47,16 +49,38 @@ def _escaped(char: str, long_escapes: bool) -> str:
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows below headings, each column as wide as its widest cell."""
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], spare: Iterable[str] = ()
+) -> None:
+    """Print rows below headings, each column as wide as its widest cell.
+
+    :param spare: headings of columns that are left out, the last ones first, where the terminal
+        is too narrow for all; which they were is said.
+    """
     lines = [[heading.upper() for heading in headings]]
     lines += [[one_line(cell) for cell in row] for row in rows]
     widths = [max(_width(line[column]) for line in lines) for column in range(len(headings))]
+    room = terminal_width()
+    left_out: list[int] = []
+    for column in reversed(range(len(headings))):
+        wanted = sum(widths[each] + 2 for each in range(len(widths)) if each not in left_out) - 2
+        if room is not None and wanted > room and headings[column] in spare:
+            left_out.insert(0, column)
     for line in lines:
         cells = [
-            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)
+            cell + " " * (widths[column] - _width(cell))
+            for column, cell in enumerate(line)
+            if column not in left_out
         ]
         click.echo("  ".join(cells).rstrip())
+    if left_out:
+        names = ", ".join(headings[column] for column in left_out)
+        say(f"left out, as the terminal is narrow: {names}; --json has all")
+
+
+def terminal_width() -> int | None:
+    """Give how many columns the reader's terminal has; None where a program reads."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_fields(fields: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 from attrs import field, frozen
 
-from tunnelcloud.cli.client import Api, is_loopback
+from tunnelcloud.cli.client import Api, Failed, is_loopback
 from tunnelcloud.cli.logins import Login, load_logins
 from tunnelcloud.cli.output import say
 
@@ -55,7 +55,8 @@ class Connection:
     def open(self) -> Api:
         """Make a client, which hangs up when the command ends.
 
-        :raise click.UsageError: when the URL or the token can't be used.
+        :raise click.UsageError: when the URL can't be used.
+        :raise Failed: when there is no token that can be.
         """
         return self._open(self._checked_address(), self._read_token())
 
@@ -91,20 +92,19 @@ class Connection:
                 token = self.token_file.read_text("ascii")
             except (OSError, UnicodeError) as error:
                 reason = getattr(error, "strerror", None) or "it is not text"
-                raise click.UsageError(
-                    f"can't read the API token from {self.token_file}: {reason}"
-                ) from None
+                raise Failed(f"can't read the API token from {self.token_file}: {reason}") from None
         if not (token or "").strip() and (kept := self.kept) is not None:
             token = kept.token
         token = (token or "").strip()
         if not token:
-            raise click.UsageError(
-                "no API token: run `tunnelcloud login`, set TUNNELCLOUD_API_TOKEN or pass"
-                " --api-token-file FILE"
-                " (a pod's first start writes admin.token into its state directory)"
+            raise Failed(
+                f"no API token for {self.address}: run `tunnelcloud login`, or set"
+                " TUNNELCLOUD_API_TOKEN, or pass --api-token-file FILE before the command"
+                " (a pod's first start writes one for administrators, admin.token in its state"
+                " directory)"
             )
         if not re.fullmatch(r"[!-~]+", token):
-            raise click.UsageError("the API token has characters that no token has")
+            raise Failed("the API token has characters that no token has")
         return token
 
 

@@ -25,28 +25,28 @@ _POLL_SECONDS = 1.0
 _OVERLAP = timedelta(seconds=5)
 
 _BYTES = (
-    Column("to target", "bytes_to_target", shown_bytes),
-    Column("from target", "bytes_from_target", shown_bytes),
+    Column("to target", "bytes_to_target", shown_bytes, spare=True),
+    Column("from target", "bytes_from_target", shown_bytes, spare=True),
 )
 _SESSION_COLUMNS = (
     Column("id", "id"),
     Column("user", "user_id", refers="user"),
-    Column("method", "method"),
-    Column("source", "source_ip"),
     Column("started", "started_at", shown_time),
-    Column("ended", "ended_at", shown_time),
+    Column("source", "source_ip", spare=True),
+    Column("method", "method", spare=True),
     *_BYTES,
-    Column("end reason", "end_reason"),
+    Column("ended", "ended_at", shown_time, spare=True),
+    Column("end reason", "end_reason", spare=True),
 )
 _CHANNEL_COLUMNS = (
     Column("tunnel", "tunnel_id", refers="tunnel"),
     Column("destination", "destination"),
     Column("port", "port"),
-    Column("connector", "connector_id", refers="connector"),
     Column("opened", "opened_at", shown_time),
-    Column("closed", "closed_at", shown_time),
+    Column("connector", "connector_id", refers="connector", spare=True),
     *_BYTES,
-    Column("close reason", "close_reason"),
+    Column("closed", "closed_at", shown_time, spare=True),
+    Column("close reason", "close_reason", spare=True),
 )
 _POD_COLUMNS = (
     Column("name", "name"),
@@ -148,7 +148,10 @@ def host_key() -> None:
 @json_option
 @pass_connection
 def list_host_keys(connection: Connection, as_json: bool) -> None:
-    """List the host keys' fingerprints, to compare with what ssh shows."""
+    """List the host keys' fingerprints.
+
+    They are to be compared with what ssh shows.
+    """
     found = connection.open().get("host-keys")
     if as_json:
         print_json(found)
@@ -161,7 +164,10 @@ def list_host_keys(connection: Connection, as_json: bool) -> None:
 @json_option
 @pass_connection
 def list_known_hosts(connection: Connection, as_json: bool) -> None:
-    """Print lines for ~/.ssh/known_hosts, for every address that clients connect to."""
+    """Print lines for ~/.ssh/known_hosts.
+
+    They are for every address that clients connect to.
+    """
     keys = connection.open().get("host-keys")["items"]
     lines = [line for key in keys for line in key["known_hosts"]]
     if as_json:

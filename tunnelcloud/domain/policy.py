@@ -146,6 +146,24 @@ def decide(view: UserView, ask: Ask) -> Decision:
     return refused
 
 
+def to_an_administrator(decision: Decision, view: UserView, tunnel: Tunnel) -> Decision:
+    """Word a decision for somebody who knows that there is such a tunnel.
+
+    Its users are told the same of one that isn't theirs as of one that isn't there.
+    """
+    name = view.user.name
+    if view.user.blocked or any(grant.tunnel.id == tunnel.id for grant in view.grants):
+        return decision
+    text = (
+        f"{tunnel.name} is not assigned to {name}, neither directly nor through a group; "
+        f"{name} is told that there is no such destination"
+    )
+    rules = tuple(
+        Rule(rule.rule, rule.passed, rule.text if rule.passed else text) for rule in decision.rules
+    )
+    return Decision(False, text, rules)
+
+
 def no_destination_text(host: str, port: int) -> str:
     """Word the refusal of a destination that isn't there, or isn't for this user: all one."""
     return (

@@ -280,7 +280,7 @@ def _bytes(count: int) -> str:
 
 def _step_line(step: DoctorStep) -> str:
     mark = "ok  " if step.ok else "FAIL"
-    return f"{mark}  {step.name:<10} {step.milliseconds:8.1f} ms  {step.text}\n"
+    return f"{mark}  {step.name:<12} {step.milliseconds:8.1f} ms  {step.text}\n"
 
 
 def _json(value: object) -> str:

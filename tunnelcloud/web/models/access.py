@@ -272,8 +272,12 @@ _EVENTS = sorted({*CATALOGUE, *(f"{name.partition('.')[0]}." for name in CATALOG
 
 def _event_name(name: str) -> str:
     if name not in _EVENTS:
-        near = get_close_matches(name, _EVENTS, n=3, cutoff=0.5) or ["login.refused", "login."]
-        raise ValueError(f"there is no such event: use one such as {', '.join(near)}")
+        near = get_close_matches(name, CATALOGUE, n=3, cutoff=0.5) or ["login.refused"]
+        kind = f"{near[0].partition('.')[0]}."
+        raise ValueError(
+            f"there is no such event: use one such as {', '.join(near)}, or {kind} for all events"
+            f" whose names begin so"
+        )
     return name
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.entities import PortRange, Role
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
@@ -209,9 +209,16 @@ _UNSAID: Mapping[str, Any] = {
 """What a field is when it is left out; alike in all entries that have one of this name."""
 
 
+def _port(port: PortRange) -> int | str:
+    """Write a port as a number, as people do; only a range needs a text."""
+    return port.first if len(port) == 1 else str(port)
+
+
 def _brief(values: Mapping[str, Any]) -> dict[str, Any]:
     shown = {
-        name: [_brief(one) if isinstance(one, Mapping) else plain(one) for one in value]
+        name: [_port(port) for port in value]
+        if name == "target_ports"
+        else [_brief(one) if isinstance(one, Mapping) else plain(one) for one in value]
         if isinstance(value, tuple)
         else plain(value)
         for name, value in values.items()

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from tunnelcloud.domain.commands import ssh_command
 from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
-from tunnelcloud.domain.policy import Ask, decide
+from tunnelcloud.domain.policy import Ask, decide, to_an_administrator
 from tunnelcloud.store import access, tunnels, users
 from tunnelcloud.store.errors import BadCursor, NotFound
 from tunnelcloud.store.transaction import Transaction
@@ -124,7 +124,7 @@ class _Decisions:
 
         view, tunnel = await self.context.store.read(work)
         usage = self.context.live.usage(view.user.id)
-        decision = decide(
+        decided = decide(
             view,
             Ask(
                 host=tunnel.name,
@@ -136,6 +136,7 @@ class _Decisions:
                 open_channels=lambda tunnel_id: usage.channels.get(tunnel_id, 0),
             ),
         )
+        decision = to_an_administrator(decided, view, tunnel)
         return Explanation(
             allowed=decision.allowed,
             reason=decision.reason,
