@@ -55,6 +55,7 @@ class FakeApi:
         self.override = None
         self.cost = {"users": 0, "channels": 0, "sessions": 0, "objects": {}, "in_use": 0}
         self.away = False
+        self.token_warnings = []
         self._made = 0
 
     def __enter__(self):
@@ -146,7 +147,7 @@ class FakeApi:
             raise Refused(409, "name: is taken", [{"field": "name", "message": "is taken"}])
         if path in ("tokens", "me/tokens"):
             secret = {"token": "b" * 26, "expires_at": NOW, "command": "ssh -N tcptunnel@pod"}
-            return self.put(path, **body) | secret
+            return self.put(path, **body) | secret | {"warnings": self.token_warnings}
         made = self.put(path, **body)
         return made | {"join": JOIN} if path == "connectors" else made
 

@@ -108,6 +108,13 @@ class TokenTests(CommandTestCase):
         self.assertRegex(output, f"token +{'b' * 26}\n")
         self.assertRegex(output, "command +ssh -N tcptunnel@pod\n")
 
+    def test_a_warning_is_passed_on(self):
+        self.api.put("users", name="alice", email=None)
+        self.api.token_warnings = ["the token opens nothing now: db: is disabled"]
+        status, output, errors = self.run_line("token", "create", "alice")
+        self.assertEqual((status, errors), (0, f"warning: {self.api.token_warnings[0]}\n"))
+        self.assertIn("b" * 26, output)
+
     def test_revoke(self):
         found = self.api.put("tokens", user_id="usr_x")
         self.succeed("token", "revoke", found["id"])

@@ -52,7 +52,8 @@ class TokenTests(ApiTestCase):
         tunnel, user = self.make_tunnel(), self.make_user()
         self.assign(tunnel, user)
         made = self.make_token(user_id=user["id"], tunnel_id=tunnel["id"])
-        self.assertEqual(set(made), {"id", "token", "expires_at", "command"})
+        self.assertEqual(set(made), {"id", "token", "expires_at", "command", "warnings"})
+        self.assertEqual(made["warnings"], [])
         self.assertEqual(
             made["command"],
             "ssh -N -o ExitOnForwardFailure=yes -o ServerAliveInterval=30 "
@@ -65,6 +66,31 @@ class TokenTests(ApiTestCase):
         (listed,) = self.api("GET", f"/tokens?user_id={user['id']}")["items"]
         self.assertNotIn(made["token"], str(listed))
         self.assertEqual((listed["sessions_used"], listed["used_from"]), (1, "192.0.2.7"))
+
+    def test_one_that_opens_nothing_now(self):
+        """It is made all the same: the tunnel may open before the token expires."""
+        user = self.make_user()
+        shut = "the token opens nothing now: "
+        nothing = f"{shut}no tunnel that opens with a one-time token is assigned to alice"
+        self.assertEqual(self.make_token(user_id=user["id"])["warnings"], [nothing])
+        tunnel = self.make_tunnel(enabled=False)
+        policy = self.api(
+            "POST", "/policies", {"name": "old", "valid_until": "2020-01-01T00:00:00Z"}
+        )
+        self.assign(tunnel, user, policy_id=policy["id"])
+        body = {"user_id": user["id"], "tunnel_id": tunnel["id"]}
+        for change, said in [
+            ({}, "db: is disabled; an administrator can enable it"),
+            ({"enabled": True}, "db: closed 2020-01-01 00:00 UTC"),
+        ]:
+            self.api("PATCH", f"/tunnels/{tunnel['id']}", change)
+            for asked in (body, {"user_id": user["id"]}):
+                made = self.make_token(**asked)
+                self.assertEqual(made["warnings"], [f"{shut}{said}"])
+        other = self.make_tunnel("web")
+        self.assign(other, user)
+        self.assertEqual(self.make_token(user_id=user["id"])["warnings"], [])
+        self.assertEqual(len(self.make_token(**body)["warnings"]), 1)
 
     def test_without_a_tunnel(self):
         user = self.make_user()

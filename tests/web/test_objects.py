@@ -112,6 +112,24 @@ class ObjectTests(ApiTestCase):
         self.assertEqual(changed["warnings"], ["web.example.com doesn't resolve"])
         self.assertEqual(self.api("PATCH", path, {"external_address": None})["warnings"], [])
 
+    def test_a_target_that_connectors_refuse(self):
+        site = self.make_site()
+        body = {"name": "db", "site_id": site["id"], "target_address": "127.0.0.1"}
+        tunnel = self.api("POST", "/tunnels", {**body, "target_ports": [5432]})
+        (warning,) = tunnel["warnings"]
+        self.assertIn("127.0.0.1 is a loopback address, which connectors refuse", warning)
+        path = f"/tunnels/{tunnel['id']}"
+        self.assertEqual(self.api("PATCH", path, {"title": "x"})["warnings"], [])
+        for target, said in [
+            ("::1", "loopback"),
+            ("localhost", "loopback"),
+            ("169.254.169.254", "link-local"),
+            ("10.0.0.5", ""),
+            ("db.internal", ""),
+        ]:
+            found = self.api("PATCH", path, {"target_address": target})["warnings"]
+            self.assertEqual([said in one for one in found], [True] if said else [], target)
+
     def test_groups_and_their_members(self):
         group = self.api("POST", "/groups", {"name": "dba"})
         user = self.make_user()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tunnelcloud.cli.client import Object
-from tunnelcloud.cli.crud import list_objects, report_done
+from tunnelcloud.cli.crud import list_objects, report_done, warn_of
 from tunnelcloud.cli.objects import ROLES, Column
 from tunnelcloud.cli.output import print_fields, print_json, shown_time
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
@@ -76,6 +76,7 @@ def show_new_token(made: Object) -> None:
             "command": made["command"],
         }
     )
+    warn_of(made)
 
 
 @token.command("list")

@@ -89,7 +89,7 @@ def _create(noun: Noun) -> click.Command:
             print_json(made)
             return
         click.echo(one_line(f"created {noun.name} {made['name']} ({made['id']})"))
-        _warn(made)
+        warn_of(made)
         if isinstance(made.get("join"), dict):
             show_join(made["join"])
 
@@ -131,7 +131,7 @@ def _set(noun: Noun) -> click.Command:
             print_json(changed)
         else:
             click.echo(one_line(f"changed {noun.name} {changed['name']} ({changed['id']})"))
-            _warn(changed)
+            warn_of(changed)
 
     rename = click.Option(["--name", "new_name"], help="A new name.")
     options = [
@@ -184,7 +184,8 @@ def cost_text(cost: Object) -> str:
     return f"It {'; '.join(told)}." if told else "Nothing hangs on it."
 
 
-def _warn(answer: Object) -> None:
+def warn_of(answer: Object) -> None:
+    """Say what may not be as it was meant, of what was just made or changed."""
     for warning in answer.get("warnings", ()):
         say(f"warning: {warning}")
 

@@ -1,10 +1,14 @@
-"""What would help somebody who was refused: the next step for each reason there is.
+"""What would help: somebody who was refused, and somebody who is about to make what will be.
 
 The reasons are those of L{tunnelcloud.domain.policy}, L{tunnelcloud.domain.dialing} and of logins;
 tools that show none of them send their users to the page that shows this.
 """
 
 from __future__ import annotations
+
+import ipaddress
+
+from tunnelcloud.domain.names import canonical_host
 
 _ADVICE = (
     ("was used at", "Get a new one: each opens one session. Tools that connect often need a key."),
@@ -35,6 +39,23 @@ _ADVICE = (
     (": name look-up failed", "The site's name server doesn't answer: try again in a while."),
     ("allow and deny lists", "The site's own rules forbid it: whoever runs its connector can say."),
 )  # fmt: skip
+
+
+def target_warning(host: str) -> str:
+    """Say why connectors refuse a target as they come; empty when they don't, or by its name."""
+    try:
+        address = ipaddress.ip_address(canonical_host(host))
+    except ValueError:
+        local = "loopback" if canonical_host(host) == "localhost" else ""
+    else:
+        own = address.is_loopback or address.is_unspecified
+        local = "loopback" if own else "link-local" if address.is_link_local else ""
+    if not local:
+        return ""
+    return (
+        f"{host} is a {local} address, which connectors refuse: it opens once the site's "
+        "connector.toml has it under allow"
+    )
 
 
 def advice_for(reason: str) -> str:

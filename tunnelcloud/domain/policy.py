@@ -17,6 +17,8 @@ from tunnelcloud.domain.schedule import DAYS
 
 METHOD_TEXT = {Method.TOKEN: "one-time token", Method.KEY: "key"}
 
+_BY_TIME = frozenset({"valid_from", "valid_until", "window"})
+
 
 @frozen
 class Ask:
@@ -107,6 +109,34 @@ def allowed_token_sessions(view: UserView, tunnel_id: str) -> int:
     )
 
 
+def shut_for_tokens(view: UserView, tunnel_id: str | None, ask: Ask) -> str:
+    """Say why a one-time token opens nothing now, wherever it is used; empty when it may.
+
+    :param tunnel_id: the only tunnel that it opens; None for all that open with a token.
+    :param ask: when, and by whom; the destination doesn't count.
+    """
+    grants = [
+        grant
+        for grant in view.grants
+        if Method.TOKEN in grant.methods and tunnel_id in (None, grant.tunnel.id)
+    ]
+    reasons = [_shut(grant, ask) for grant in grants]
+    if not grants:
+        return f"no tunnel that opens with a one-time token is assigned to {view.user.name}"
+    return "" if "" in reasons else reasons[0]
+
+
+def _shut(grant: Grant, ask: Ask) -> str:
+    if not grant.tunnel.enabled:
+        return _disabled_text(grant.tunnel)
+    rules = [rule for one in grant.policies for rule in policy_rules(one, grant.tunnel, ask)]
+    return next((rule.text for rule in rules if rule.rule in _BY_TIME and not rule.passed), "")
+
+
+def _disabled_text(tunnel: Tunnel) -> str:
+    return f"{tunnel.name}: is disabled; an administrator can enable it"
+
+
 def decide(view: UserView, ask: Ask) -> Decision:
     """Decide whether a user may open a destination now.
 
@@ -188,7 +218,7 @@ def _misfit(near: tuple[Grant, ...], ask: Ask) -> Rule:
         text = f"{tunnel.name}: port {ask.port} is not published ({published} {verb})"
         return Rule("port", False, text)
     if not tunnel.enabled:
-        return Rule("enabled", False, f"{tunnel.name}: is disabled; an administrator can enable it")
+        return Rule("enabled", False, _disabled_text(tunnel))
     if ask.method is Method.KEY:
         text = f"{tunnel.name}: needs a one-time token, this session used a key"
     else:

@@ -111,12 +111,16 @@ class NewToken(NewOwnToken):
 
 
 class TokenMade(Shown):
-    """A new one-time token with its secret and the command to use it; shown once."""
+    """A new one-time token with its secret and the command to use it; shown once.
+
+    C{warnings} say why it opens nothing now.
+    """
 
     id: str
     token: str
     expires_at: Instant
     command: str
+    warnings: list[str]
 
 
 class ApiToken(Shown):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tunnelcloud.domain import entities
+from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.store import groups, policies, sites, tunnels, users
 from tunnelcloud.web.models import objects as models
 from tunnelcloud.web.resources.collection import (
@@ -33,10 +34,11 @@ SITE = Kind(
 async def _tunnel_warnings(
     context: ApiContext, tunnel: entities.Tunnel, given: Collection[str]
 ) -> list[str]:
-    if tunnel.external_address is None or "external_address" not in given:
-        return []
-    warning = await context.live.external_address_warning(tunnel.external_address)
-    return [] if warning is None else [warning]
+    warnings = [target_warning(tunnel.target_address)] if "target_address" in given else []
+    if tunnel.external_address is not None and "external_address" in given:
+        found = await context.live.external_address_warning(tunnel.external_address)
+        warnings.append(found or "")
+    return list(filter(None, warnings))
 
 
 TUNNEL = Kind(

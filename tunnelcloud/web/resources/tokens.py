@@ -12,7 +12,7 @@ from attrs import frozen
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.commands import PublicAddress, ssh_command
 from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
-from tunnelcloud.domain.policy import allowed_token_sessions, token_paths
+from tunnelcloud.domain.policy import Ask, allowed_token_sessions, shut_for_tokens, token_paths
 from tunnelcloud.domain.tokens import hash_secret, new_token
 from tunnelcloud.store import access, tokens
 from tunnelcloud.store.errors import NotFound
@@ -190,8 +190,15 @@ class _Tokens:
             return token, view, tunnel
 
         token, view, tunnel = await self.context.acting(call).write(work)
-        command = token_command(view, tunnel, self.context.live.ssh_public_address)
-        return TokenMade(id=token.id, token=secret, expires_at=token.expires_at, command=command)
+        ask = Ask("", 0, Method.TOKEN, call.source_ip, self.context.now())
+        shut = shut_for_tokens(view, body.tunnel_id, ask)
+        return TokenMade(
+            id=token.id,
+            token=secret,
+            expires_at=token.expires_at,
+            command=token_command(view, tunnel, self.context.live.ssh_public_address),
+            warnings=[f"the token opens nothing now: {shut}"] if shut else [],
+        )
 
     async def revoke(self, call: Call) -> None:
         await self.context.acting(call).write(tokens.revoke, call.params["token_id"])

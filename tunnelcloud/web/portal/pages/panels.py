@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.domain.entities import Grant
 from tunnelcloud.store import access, assignments, glance, second_factors
 from tunnelcloud.store.transaction import Transaction
@@ -79,6 +80,7 @@ class Panels:
             "events": await self._list(visit, "/audit", tunnel_id=item["id"], limit=_FEW),
             "row": people.typed_row(visit),
             "steps": None,
+            "target_warning": target_warning(item["target_address"]),
             **await people.choices(visit),
             **await self.context.store.read(names),
         }
