@@ -28,7 +28,7 @@ class MakingTests(CommandTestCase):
         made = self.succeed_json(
             *("tunnel", "create", "db", "--site", "paris", "--address", "10.0.0.5"),
             *("--port", "5432", "--port", "8000-8010", "--external-address", "db.example.com"),
-            *("--local-port-offset", "-100", "--disabled"),
+            *("--local-port-offset", "-100", "--disabled", "--check", "tls"),
         )
         del made["id"], made["created_at"]
         self.assertEqual(
@@ -40,6 +40,7 @@ class MakingTests(CommandTestCase):
                 "target_ports": ["5432", "8000-8010"],
                 "external_address": "db.example.com",
                 "local_port_offset": -100,
+                "target_check": "tls",
                 "enabled": False,
             },
         )

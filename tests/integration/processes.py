@@ -19,6 +19,7 @@ import urllib.request
 from pathlib import Path
 
 import tunnelcloud
+from tests.pod.certificates import MemoryServer, make_certificate
 
 PATIENCE = 30
 """Seconds after which a test gives up on a process."""
@@ -383,6 +384,24 @@ class EchoTarget:
 
     def close(self):
         self.listener.close()
+
+
+class TLSTarget(EchoTarget):
+    """A TLS server that does handshakes and nothing else.
+
+    :param ends: until when its certificate is good.
+    """
+
+    def __init__(self, name, ends):
+        self.ends = ends.replace(microsecond=0)
+        self._made = make_certificate(name, ends=self.ends)
+        super().__init__()
+
+    def _talk(self, connection):
+        server = MemoryServer(*self._made)
+        with connection, contextlib.suppress(ConnectionError):
+            while data := connection.recv(1 << 14):
+                connection.sendall(server.answer(data))
 
 
 def exchange(port, data, host="127.0.0.1"):

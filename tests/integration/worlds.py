@@ -55,20 +55,25 @@ class World:
         found, cursor = [], None
         while True:
             given = {**query, "limit": 200, **({"cursor": cursor} if cursor else {})}
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{self.gateway.web_port}/api/v1/{path}?"
-                + urllib.parse.urlencode(given),
-                headers={
-                    "Authorization": "Bearer "
-                    + (self.gateway.state / "admin.token").read_text().strip()
-                },
-            )
-            with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-                page = json.load(response)
+            page = self._call(f"{path}?{urllib.parse.urlencode(given)}")
             found += page["items"]
             cursor = page.get("next_cursor")
             if not cursor:
                 return found
+
+    def post(self, path):
+        """Have the API do something, as the administrator."""
+        return self._call(path, method="POST")
+
+    def _call(self, path, **options):
+        token = (self.gateway.state / "admin.token").read_text().strip()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.gateway.web_port}/api/v1/{path}",
+            headers={"Authorization": f"Bearer {token}"},
+            **options,
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            return json.load(response)
 
     def close(self):
         self.gateway.process.stop()  # first: connectors let open streams end

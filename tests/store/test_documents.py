@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, MovingClock, events_of, make_world, public_key
-from tunnelcloud.domain.entities import Method, PortRange, Role
+from tunnelcloud.domain.entities import Method, PortRange, Role, TargetCheck
 from tunnelcloud.domain.schedule import parse_window
 from tunnelcloud.store import documents, groups, keys, sites, tunnels, users
 from tunnelcloud.store.errors import BadDocument
@@ -15,6 +15,7 @@ TUNNEL = {
     "target_address": "10.0.0.5",
     "target_ports": (PortRange(5432, 5432), PortRange(8000, 8010)),
     "local_port_offset": 0,
+    "target_check": TargetCheck.TCP,
     "external_address": None,
     "enabled": True,
     "icon": "",

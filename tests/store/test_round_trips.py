@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.store.databases import PostgresCase, SQLiteCase
-from tunnelcloud.domain.entities import PortRange
+from tunnelcloud.domain.entities import PortRange, TargetCheck
 from tunnelcloud.domain.schedule import Window
 from tunnelcloud.store import policies, sites, tunnels
 from tunnelcloud.store.aggregate import version_of
@@ -56,6 +56,7 @@ class RoundTripContract:
                     "enabled": st.booleans(),
                     "icon": texts,
                     "description": texts,
+                    "target_check": st.sampled_from(TargetCheck),
                 }
             )
         )

@@ -25,7 +25,7 @@ from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.engine import open_store
-from tunnelcloud.web.interfaces import Authority, ILivePod, Usage
+from tunnelcloud.web.interfaces import Authority, ILivePod, LastCheck, Usage
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, route_table
 
@@ -69,6 +69,9 @@ class ToldPod:
         return self.health
 
     def check_tunnel(self, tunnel, port):
+        ok = all(step.ok for step in self.steps)
+        at = datetime.fromtimestamp(NOW, UTC)
+        self.checked[tunnel.id] = LastCheck(at, ok, tuple(self.steps))
         return succeed(self.steps)
 
     def authority(self):

@@ -1,8 +1,9 @@
 """Credentials, sessions, explanations, and what users do for themselves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tests.web.support import KEY, NOW, ApiTestCase
+from tunnelcloud.domain.certificates import SeenCertificate
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.ssh.interfaces import DoctorStep
@@ -294,7 +295,14 @@ class DecisionTests(ApiTestCase):
 
     def test_a_check(self):
         found = self.api("POST", f"/tunnels/{self.tunnel['id']}/check")
-        step = {"name": "connect", "ok": True, "milliseconds": 1.5, "text": "10.0.0.5:5432 answers"}
+        step = {
+            "name": "connect",
+            "ok": True,
+            "milliseconds": 1.5,
+            "text": "10.0.0.5:5432 answers",
+            "warning": "",
+            "certificate": None,
+        }
         self.assertEqual(found, {"ok": True, "steps": [step]})
         answer = self.ask("POST", f"/api/v1/tunnels/{self.tunnel['id']}/check?port=1")
         self.assertEqual((answer.status, answer.faults), (409, ["port"]))
@@ -311,6 +319,28 @@ class DecisionTests(ApiTestCase):
         self.assertEqual(found["checked_at"], "2027-01-15T08:00:00.000Z")
         self.api("GET", f"/tunnels/tun_{'0' * 26}/check", expect=404)
 
+    def test_the_last_check_in_the_tunnel(self):
+        path = f"/tunnels/{self.tunnel['id']}"
+        self.assertIsNone(self.api("GET", path)["last_check"])
+        version = self.ask("GET", f"/api/v1{path}").headers["etag"]
+        at = datetime.fromtimestamp(NOW, UTC)
+        seen = SeenCertificate("db", "CA", at - timedelta(days=1), at + timedelta(days=3))
+        step = DoctorStep("tls", True, 1.5, seen.text(at), seen.warning(at), seen)
+        self.live.checked[self.tunnel["id"]] = LastCheck(at, True, (step,))
+        shown = {
+            "checked_at": "2027-01-15T08:00:00.000Z",
+            "ok": True,
+            "text": step.text,
+            "warning": "ends in 3 days",
+            "certificate_ends_at": "2027-01-18T08:00:00.000Z",
+        }
+        self.assertEqual(self.api("GET", path)["last_check"], shown)
+        self.assertEqual(self.api("GET", "/tunnels")["items"][0]["last_check"], shown)
+        found = self.api("GET", f"{path}/check")["steps"][0]["certificate"]
+        self.assertEqual((found["subject"], found["issuer"]), ("db", "CA"))
+        # It is no part of what is changed: nobody's change is refused for a check.
+        self.assertEqual(self.ask("GET", f"/api/v1{path}").headers["etag"], version)
+
     def test_own_tunnels(self):
         me = self.store.read(users.get, self.people[Role.USER].id)
         self.assign(self.tunnel, {"id": me.id}, ["key"])
@@ -318,6 +348,8 @@ class DecisionTests(ApiTestCase):
         self.make_tunnel("other")
         first = self.api("GET", "/me/tunnels?limit=1", role=Role.USER)
         (tunnel,) = first["items"]
+        # How checks of it go is the administrators'.
+        del self.tunnel["last_check"]
         self.assertEqual({**self.tunnel, **tunnel}, tunnel)
         self.assertEqual(tunnel["methods"], ["key"])
         # Two of the user's tunnels have one target address: only the names tell them apart.

@@ -72,6 +72,8 @@ class BodyTests(ApiTestCase):
             ({"external_address": "10.0.0.1"}, "external_address"),
             ({"local_port_offset": 65535}, "local_port_offset"),
             ({"local_port_offset": 1.5}, "local_port_offset"),
+            ({"target_check": "udp"}, "target_check"),
+            ({"target_check": None}, "target_check"),
             ({"site_id": "a\x00"}, "site_id"),
             ({"id": "tun_" + NOBODY}, "id"),
         ]:

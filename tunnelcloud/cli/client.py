@@ -41,6 +41,7 @@ OPTIONS = {
     "group_id": "GROUP",
     "policy_id": "--policy",
     "target_address": "--address",
+    "target_check": "--check",
     "target_ports": "--port",
     "source_networks": "--source",
     "windows": "--window",

@@ -17,6 +17,7 @@ from tunnelcloud.cli.output import shown, shown_seconds, shown_time
 from tunnelcloud.cli.parameters import count, duration, secret, time, whole
 
 ROLES = ("user", "auditor", "admin")
+CHECKS = ("tcp", "tls")
 
 
 @frozen
@@ -123,6 +124,12 @@ TUNNEL = Noun(
             whole,
         ),
         Option("--enabled/--disabled", "enabled", "Whether it may be opened.", None),
+        Option(
+            "--check",
+            "target_check",
+            "Check that the target accepts (tcp), or also its certificate (tls).",
+            click.Choice(CHECKS),
+        ),
         Option("--icon", "icon", "The picture in the portal."),
         Option("--description", "description", "What it is, for the portal."),
         TITLE,

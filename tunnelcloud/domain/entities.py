@@ -40,6 +40,13 @@ class LinkBy(enum.StrEnum):
     NAME = "name"
 
 
+class TargetCheck(enum.StrEnum):
+    """How far a target's check goes: whether it accepts, or also which certificate it shows."""
+
+    TCP = "tcp"
+    TLS = "tls"
+
+
 ID_PREFIXES = {
     "site": "sit",
     "connector": "con",
@@ -134,6 +141,7 @@ class Tunnel:
     enabled: bool = True
     icon: str = ""
     description: str = ""
+    target_check: TargetCheck = TargetCheck.TCP
 
     def publishes(self, port: int) -> bool:
         """Tell whether C{port} is one of the target ports."""

@@ -45,6 +45,7 @@ def describe(
             "enabled": tunnel.enabled,
             "icon": tunnel.icon,
             "description": tunnel.description,
+            "target_check": tunnel.target_check.value,
             "command": command,
             "state": state,
         },

@@ -1,69 +1,36 @@
-"""Checks every hop on the way to a target: grant, policy, connector, name, connect.
+"""Checks every hop on the way to a target: grant, policy, connector, name, connect, TLS.
 
 C{ssh pod doctor}, C{/tunnels/{id}/check} and the portals show what this finds.  The last hop is
-tried for real: a channel to the target is opened through a connector and closed again.
+tried for real: a channel to the target is opened through a connector and closed again; where the
+tunnel says so, not before the target has shown its certificate.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import implementer
 
-from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.domain.dialing import DialFailure, failure_text
-from tunnelcloud.domain.entities import Tunnel
+from tunnelcloud.domain.entities import TargetCheck, Tunnel
 from tunnelcloud.domain.names import is_address
 from tunnelcloud.domain.policy import Decision
+from tunnelcloud.pod.handshake import Handshake
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks
-from tunnelcloud.pod.router import OPEN_TIMEOUT, direct_tcpip
+from tunnelcloud.pod.probe import Probe
 from tunnelcloud.ssh.interfaces import DoctorStep
-
-
-@implementer(IChannelUser)
-class _Probe:
-    """A channel that is opened to see whether it can be, and closed again."""
-
-    def __init__(self) -> None:
-        self.channel: IChannel | None = None
-        self.outcome: Deferred[str] = Deferred()
-
-    def opened(self) -> None:
-        if self.channel is not None:
-            self.channel.close()
-        self._tell("")
-
-    def open_failed(self, reason_code: int, description: str) -> None:
-        self._tell(description)
-
-    def data_received(self, data: memoryview) -> None:
-        """The target spoke first; it isn't listened to."""
-
-    def eof_received(self) -> None:
-        """The channel is about to be closed anyway."""
-
-    def request_received(self, request_type: bytes, data: bytes) -> bool:
-        return False
-
-    def drained(self, count: int) -> None:
-        raise AssertionError("nothing is sent")
-
-    def closed(self, clean: bool, reason: str) -> None:
-        self._tell(reason)
-
-    def _tell(self, outcome: str) -> None:
-        if not self.outcome.called:
-            self.outcome.callback(outcome)
 
 
 class Doctor:
     """Checks the way from this pod to targets."""
 
-    def __init__(self, links: ILinks, clock: IReactorTime) -> None:
+    def __init__(self, links: ILinks, clock: IReactorTime, now: Callable[[], datetime]) -> None:
+        """:param now: the time of day."""
         self._links = links
         self._clock = clock
+        self._now = now
 
     async def check(
         self, tunnel: Tunnel, port: int, decision: Decision | None = None
@@ -89,11 +56,18 @@ class Doctor:
         milliseconds = (self._clock.seconds() - began) * 1000
         yield DoctorStep("connector", True, milliseconds, f"site {tunnel.site_name} answers")
         began = self._clock.seconds()
-        outcome = await self._dial(link, tunnel, port)
+        handshake = None
+        if tunnel.target_check is TargetCheck.TLS:
+            handshake = Handshake(tunnel.target_address)
+        probe = Probe(self._clock, handshake)
+        probe.open(link, tunnel.target_address, port)
+        outcome = await probe.opened_or_not
         milliseconds = (self._clock.seconds() - began) * 1000
         if not outcome:
             text = f"connected to {tunnel.target_address}:{port}"
             yield DoctorStep("connect", True, milliseconds, text)
+            if handshake is not None:
+                yield await self._looked(probe, handshake)
             return
         failure = DialFailure.read(outcome)
         of_name = failure in (DialFailure.NAME_NOT_FOUND, DialFailure.NAME_LOOKUP_FAILED)
@@ -101,19 +75,21 @@ class Doctor:
         text = failure_text(failure, tunnel.target_address, port, tunnel.site_name)
         yield DoctorStep(name, False, milliseconds, text)
 
-    def _dial(self, link: IAttachedLink, tunnel: Tunnel, port: int) -> Deferred[str]:
-        probe = _Probe()
-        data = direct_tcpip(tunnel.target_address, port, ("127.0.0.1", 0))
-        channel = link.multiplexer.open_channel(b"direct-tcpip", data, probe)
-        probe.channel = channel
-        timeout = self._clock.callLater(OPEN_TIMEOUT, channel.close, DialFailure.TIMED_OUT.value)
-
-        def stop(outcome: str) -> str:
-            if timeout.active():
-                timeout.cancel()
-            return outcome
-
-        return probe.outcome.addCallback(stop)
+    async def _looked(self, probe: Probe, handshake: Handshake) -> DoctorStep:
+        fault = await probe.looked
+        milliseconds = probe.handshake_seconds * 1000
+        certificate = handshake.certificate
+        if certificate is None:
+            return DoctorStep("tls", False, milliseconds, fault)
+        now = self._now()
+        return DoctorStep(
+            "tls",
+            certificate.is_good(now),
+            milliseconds,
+            certificate.text(now),
+            certificate.warning(now),
+            certificate,
+        )
 
 
 def _answered(link: IAttachedLink) -> Deferred[bytes | None]:

@@ -93,7 +93,7 @@ class PodService(Service):
         settings = foundation.settings
         self.store = AsyncStore(foundation.store, reactor)
         self.links = Links()
-        self.doctor = Doctor(self.links, reactor)
+        self.doctor = Doctor(self.links, reactor, _now)
         self.cluster = Cluster(
             self.store,
             open_feed(foundation.store, reactor),

@@ -8,6 +8,7 @@ import json
 import shlex
 import struct
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from attrs import asdict
@@ -279,10 +280,15 @@ def _bytes(count: int) -> str:
 
 
 def _step_line(step: DoctorStep) -> str:
-    mark = "ok  " if step.ok else "FAIL"
+    mark = "FAIL" if not step.ok else "warn" if step.warning else "ok  "
     return f"{mark}  {step.name:<12} {step.milliseconds:8.1f} ms  {step.text}\n"
 
 
 def _json(value: object) -> str:
     """Give JSON in ASCII, which a terminal can't obey, one value a line."""
-    return json.dumps(value, indent=2) + "\n"
+    return json.dumps(value, indent=2, default=_instant) + "\n"
+
+
+def _instant(value: object) -> str:
+    assert isinstance(value, datetime)
+    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")

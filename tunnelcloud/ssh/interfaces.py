@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from tunnelcloud.channels.interfaces import IChannel
+from tunnelcloud.domain.certificates import SeenCertificate
 
 
 @frozen
@@ -116,12 +117,18 @@ class TunnelTraffic:
 
 @frozen
 class DoctorStep:
-    """One checked hop on the way to a target."""
+    """One checked hop on the way to a target.
+
+    :ivar warning: what will be wrong soon, or C{""}; the text says it, too.
+    :ivar certificate: what a target showed that was checked by TLS.
+    """
 
     name: str
     ok: bool
     milliseconds: float
     text: str
+    warning: str = ""
+    certificate: SeenCertificate | None = None
 
 
 class ISessionAvatar(Interface):

@@ -44,7 +44,7 @@ _POLICY_FIELDS = (
 )  # fmt: skip
 _TUNNEL_FIELDS = (
     "site", "title", "target_address", "target_ports", "local_port_offset", "external_address",
-    "enabled", "icon", "description",
+    "enabled", "icon", "description", "target_check",
 )  # fmt: skip
 _SITE = {"site": ("site_id", "sites")}
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from tunnelcloud.domain.entities import LinkBy, Method, Role
+from tunnelcloud.domain.entities import LinkBy, Method, Role, TargetCheck
 from tunnelcloud.store.columns import (
     Choice,
     Document,
@@ -129,6 +129,7 @@ tunnels = Table(
     Column("enabled", Boolean, nullable=False),
     Column("icon", Text, nullable=False),
     Column("description", Text, nullable=False),
+    Column("target_check", Choice(TargetCheck), nullable=False, server_default="tcp"),
 )
 
 users = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, or_, select
 
-from tunnelcloud.domain.entities import PortRange, Tunnel
+from tunnelcloud.domain.entities import PortRange, TargetCheck, Tunnel
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.schema import assignments, group_members, sites
 from tunnelcloud.store.schema import tunnels as table
@@ -61,6 +61,7 @@ def create(
     enabled: bool = True,
     icon: str = "",
     description: str = "",
+    target_check: TargetCheck = TargetCheck.TCP,
 ) -> Tunnel:
     """Make a tunnel.
 
@@ -80,6 +81,7 @@ def create(
             "enabled": enabled,
             "icon": icon,
             "description": description,
+            "target_check": target_check,
         },
     )
 

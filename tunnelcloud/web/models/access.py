@@ -23,7 +23,7 @@ from tunnelcloud.web.models.fields import (
     Title,
     Words,
 )
-from tunnelcloud.web.models.objects import Tunnel, User
+from tunnelcloud.web.models.objects import Published, User
 from tunnelcloud.web.public_keys import read_public_key
 
 
@@ -353,6 +353,16 @@ class CheckQuery(BaseModel):
     port: Port | None = None
 
 
+class Certificate(Shown):
+    """The certificate that a target showed; what it says is told, not trusted."""
+
+    subject: str
+    issuer: str
+    begins_at: Instant
+    ends_at: Instant
+    fault: str = Field(description="Why the pod's machine would not trust it; empty when it would.")
+
+
 class Step(Shown):
     """One hop on the way to a target."""
 
@@ -360,6 +370,10 @@ class Step(Shown):
     ok: bool
     milliseconds: float
     text: str
+    warning: str = Field(description="What will be wrong soon; empty when nothing.")
+    certificate: Certificate | None = Field(
+        description="What the target showed, of a step that checked it by TLS."
+    )
 
 
 class Check(Shown):
@@ -384,7 +398,7 @@ class Me(Shown):
     user: User | None
 
 
-class MyTunnel(Tunnel):
+class MyTunnel(Published):
     """A tunnel of the caller's, and how to open it."""
 
     methods: list[Method]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from tunnelcloud.domain.entities import PortRange, Role
+from tunnelcloud.domain.entities import PortRange, Role, TargetCheck
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
@@ -27,7 +27,7 @@ from tunnelcloud.web.models.fields import (
     UserName,
     one_of,
 )
-from tunnelcloud.web.models.objects import Methods, Offset, PolicyFields
+from tunnelcloud.web.models.objects import Checking, Methods, Offset, PolicyFields
 
 
 class SiteEntry(Body):
@@ -98,6 +98,7 @@ class TunnelEntry(Body):
     enabled: bool = True
     icon: Icon = ""
     description: Description = ""
+    target_check: Checking = TargetCheck.TCP
     assignments: list[AssignmentEntry] = []
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Method, Role, TargetCheck
 from tunnelcloud.web.models.fields import (
     WHOLE,
     Body,
@@ -36,6 +36,7 @@ from tunnelcloud.web.models.fields import (
 _Limit = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
 _Seconds = Annotated[int, Field(ge=1, le=31_622_400), WHOLE]
 Offset = Annotated[int, Field(ge=-65534, le=65534), WHOLE]
+Checking = Annotated[TargetCheck, Field(strict=False)]
 Methods = Annotated[list[Annotated[Method, Field(strict=False)]], Field(min_length=1, max_length=2)]
 
 
@@ -123,8 +124,8 @@ class ConnectorMade(Connector):
     join: JoinTokenShown
 
 
-class Tunnel(Named):
-    """A published TCP service."""
+class Published(Named):
+    """What a tunnel is, to whoever may know of it."""
 
     site_id: str
     target_address: str
@@ -134,6 +135,25 @@ class Tunnel(Named):
     enabled: bool
     icon: str
     description: str
+    target_check: TargetCheck
+
+
+class LastSeen(Shown):
+    """What this pod's last check of a tunnel's target found."""
+
+    checked_at: Instant
+    ok: bool
+    text: str = Field(description="What the last step found, in words.")
+    warning: str = Field(description="What will be wrong soon; empty when nothing.")
+    certificate_ends_at: Instant | None = Field(
+        description="When the target's certificate ends, where it was checked by TLS."
+    )
+
+
+class Tunnel(Published):
+    """A published TCP service, and what this pod's last check of it found; null before one."""
+
+    last_check: LastSeen | None
 
 
 class TunnelAnswered(Tunnel):
@@ -163,6 +183,7 @@ class NewTunnel(NewNamed):
     enabled: bool = True
     icon: Icon = ""
     description: Description = ""
+    target_check: Checking = TargetCheck.TCP
 
 
 class TunnelChange(NamedChange):
@@ -176,6 +197,7 @@ class TunnelChange(NamedChange):
     enabled: bool = True
     icon: Icon = ""
     description: Description = ""
+    target_check: Checking = TargetCheck.TCP
 
 
 class User(Named):

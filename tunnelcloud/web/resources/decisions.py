@@ -24,8 +24,7 @@ from tunnelcloud.web.models.access import (
     Step,
 )
 from tunnelcloud.web.models.fields import Page, PageQuery
-from tunnelcloud.web.models.objects import Tunnel as ShownTunnel
-from tunnelcloud.web.models.objects import User
+from tunnelcloud.web.models.objects import Published, User
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.resources.tokens import tunnels_of
@@ -93,7 +92,7 @@ def own_tunnel(
     command = ssh_command(
         tunnel, user_name, method, context.live.ssh_public_address, others=tunnels_of(grants)
     )
-    shown = ShownTunnel.model_validate(tunnel)
+    shown = Published.model_validate(tunnel)
     return MyTunnel.model_validate(
         {
             **shown.model_dump(),

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.store import groups, policies, sites, tunnels, users
+from tunnelcloud.web.interfaces import LastCheck
 from tunnelcloud.web.models import objects as models
 from tunnelcloud.web.resources.collection import (
     Kind,
@@ -41,22 +42,45 @@ async def _tunnel_warnings(
     return list(filter(None, warnings))
 
 
-TUNNEL = Kind(
-    noun="tunnel",
-    plural="tunnels",
-    shown=models.Tunnel,
-    new=models.NewTunnel,
-    change=models.TunnelChange,
-    query=models.TunnelQuery,
-    get=tunnels.get,
-    list_page=tunnels.list_page,
-    create=tunnels.create,
-    update=tunnels.update,
-    delete=tunnels.delete,
-    show=models.Tunnel.model_validate,
-    answered=models.TunnelAnswered,
-    warn=_tunnel_warnings,
-)
+def _tunnel_kind(context: ApiContext) -> Kind:
+    def show(tunnel: entities.Tunnel) -> models.Tunnel:
+        return models.Tunnel.model_validate(
+            {
+                **models.Published.model_validate(tunnel).model_dump(),
+                "last_check": _last_seen(context.live.last_check(tunnel.id)),
+            }
+        )
+
+    return Kind(
+        noun="tunnel",
+        plural="tunnels",
+        shown=models.Tunnel,
+        new=models.NewTunnel,
+        change=models.TunnelChange,
+        query=models.TunnelQuery,
+        get=tunnels.get,
+        list_page=tunnels.list_page,
+        create=tunnels.create,
+        update=tunnels.update,
+        delete=tunnels.delete,
+        show=show,
+        answered=models.TunnelAnswered,
+        warn=_tunnel_warnings,
+    )
+
+
+def _last_seen(found: LastCheck | None) -> models.LastSeen | None:
+    if found is None or not found.steps:
+        return None
+    last = found.steps[-1]
+    return models.LastSeen(
+        checked_at=found.at,
+        ok=found.ok,
+        text=last.text,
+        warning=last.warning,
+        certificate_ends_at=None if last.certificate is None else last.certificate.ends_at,
+    )
+
 
 USER = Kind(
     noun="user",
@@ -109,6 +133,6 @@ def object_routes(context: ApiContext) -> list[Route]:
     """Make the rows for what administrators make and name."""
     return [
         route
-        for kind in (SITE, TUNNEL, USER, GROUP, POLICY)
+        for kind in (SITE, _tunnel_kind(context), USER, GROUP, POLICY)
         for route in collection_routes(context, kind)
     ]

@@ -75,9 +75,10 @@ class _Access:
 
     async def check(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
-        result = await self.operations(visit, "POST", f"{path}/check")
+        await self.operations(visit, "POST", f"{path}/check")
+        check = await self.operations(visit, "GET", f"{path}/check")
         tunnel = await self.operations(visit, "GET", path)
-        return Shown("admin_check.html", {"tunnel": tunnel, "check": result})
+        return Shown("admin_check.html", {"tunnel": tunnel, "check": check})
 
     async def add_member(self, visit: Visit) -> Reply:
         path = f"/groups/{visit.params['group_id']}"

@@ -79,7 +79,7 @@ class Panels:
             "sessions": sessions,
             "events": await self._list(visit, "/audit", tunnel_id=item["id"], limit=_FEW),
             "row": people.typed_row(visit),
-            "steps": None,
+            "check": await self.operations(visit, "GET", f"/tunnels/{item['id']}/check"),
             "target_warning": target_warning(item["target_address"]),
             **await people.choices(visit),
             **await self.context.store.read(names),

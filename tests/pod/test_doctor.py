@@ -1,0 +1,148 @@
+"""The way to a target is checked as far as its tunnel says, and never for longer than is set."""
+
+from datetime import UTC, datetime
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from tests.channels.wires import End
+from tests.domain.values import tunnel as make_tunnel
+from tests.pod.certificates import DAY, MemoryServer, make_certificate
+from tests.pod.connectors import Door
+from tunnelcloud.channels.interfaces import IChannelUser
+from tunnelcloud.domain.entities import TargetCheck
+from tunnelcloud.pod.doctor import Doctor
+from tunnelcloud.pod.probe import HANDSHAKE_TIMEOUT
+
+NOW = datetime.now(UTC)
+
+
+@implementer(IChannelUser)
+class Target(End):
+    """What a connector's channel leads to: answers bytes with bytes."""
+
+    def __init__(self, channel, answer):
+        super().__init__()
+        self.channel, self.answer = channel, answer
+        self.is_closed = False
+
+    def data_received(self, data):
+        self.channel.consumed(len(data))
+        answer = self.answer(bytes(data))
+        if answer:
+            self.channel.write(answer)
+
+    def drained(self, count):
+        pass
+
+    def closed(self, clean, reason):
+        self.is_closed = True
+
+
+class DoctorTests(SynchronousTestCase):
+    def setUp(self):
+        self.door = Door()
+        _, tls = self.door.enrol()
+        _, self.connector = self.door.link(tls)
+        self.targets = []
+        self.doctor = Doctor(self.door.links, self.door.clock, lambda: NOW)
+        self.tunnel = attrs.evolve(
+            make_tunnel("db", "db.internal"), site_id="sit_1", target_check=TargetCheck.TLS
+        )
+
+    def leads_to(self, answer):
+        def channel_requested(link, channel, channel_type, data):
+            channel.user = Target(channel, answer)
+            self.targets.append(channel.user)
+            channel.confirm()
+
+        self.connector.channel_requested = channel_requested
+
+    def start(self):
+        async def collect():
+            return [step async for step in self.doctor.check(self.tunnel, 5432)]
+
+        done = Deferred.fromCoroutine(collect())
+        self.door.run()
+        return done
+
+    def check(self):
+        return self.successResultOf(self.start())
+
+    def server(self, **options):
+        self.leads_to(MemoryServer(*make_certificate(**options)).answer)
+
+    def closes(self):
+        self.door.run()
+        self.assertTrue(all(target.is_closed for target in self.targets))
+
+    def test_by_default_nothing_is_said_to_the_target(self):
+        self.tunnel = attrs.evolve(self.tunnel, target_check=TargetCheck.TCP)
+        said = []
+        self.leads_to(lambda data: said.append(data) or b"")
+        self.assertEqual([step.name for step in self.check()], ["connector", "connect"])
+        self.assertEqual(said, [])
+        self.closes()
+
+    def test_a_certificate(self):
+        self.server(ends=NOW + 90 * DAY)
+        *_, step = self.check()
+        self.assertEqual((step.name, step.ok, step.warning), ("tls", True, ""))
+        self.assertIn("certificate of db.internal", step.text)
+        self.assertEqual(step.certificate.ends_at.date(), (NOW + 90 * DAY).date())
+        self.closes()
+
+    def test_one_that_ends_soon_is_warned_of(self):
+        self.server(ends=NOW + 3.5 * DAY)
+        *_, step = self.check()
+        self.assertEqual((step.ok, step.warning), (True, "ends in 3 days"))
+
+    def test_one_that_ended_fails(self):
+        self.server(ends=NOW - 2.5 * DAY)
+        *_, step = self.check()
+        self.assertEqual((step.ok, step.warning), (False, "ended 2 days ago"))
+
+    def test_a_target_that_never_answers(self):
+        self.leads_to(lambda data: b"")
+        done = self.start()
+        self.assertNoResult(done)
+        self.door.clock.advance(HANDSHAKE_TIMEOUT)
+        self.door.run()
+        *_, step = self.successResultOf(done)
+        self.assertEqual((step.name, step.ok), ("tls", False))
+        self.assertIn("didn't answer the TLS hello within 5 s", step.text)
+        self.closes()
+
+    def test_a_target_that_speaks_something_else(self):
+        self.leads_to(lambda data: b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        *_, step = self.check()
+        self.assertEqual((step.name, step.ok), ("tls", False))
+        self.closes()
+
+    def test_a_target_that_never_stops(self):
+        self.leads_to(lambda data: b"\x14\x03\x03\x00\x01\x01" * 100_000)
+        *_, step = self.check()
+        self.assertEqual((step.name, step.ok), ("tls", False))
+        self.closes()
+
+    def test_a_target_that_hangs_up(self):
+        def hang_up(data):
+            self.targets[-1].channel.send_eof()
+            return b""
+
+        self.leads_to(hang_up)
+        *_, step = self.check()
+        self.assertIn("closed the connection", step.text)
+        self.closes()
+
+    def test_a_link_that_is_lost(self):
+        self.leads_to(lambda data: b"")
+        done = self.start()
+        for link in self.door.links.attached:
+            link.protocol.disconnect("gone")
+        self.door.run()
+        *_, step = self.successResultOf(done)
+        self.assertEqual((step.name, step.ok), ("tls", False))
+        self.assertEqual(self.door.clock.getDelayedCalls(), [])

@@ -1,0 +1,77 @@
+"""What checks of targets found is where an administrator looks, and is made again from there."""
+
+import html
+from datetime import UTC, datetime, timedelta
+
+from tests.web.portal.browser import PortalTestCase
+from tests.web.support import NOW
+from tunnelcloud.domain.certificates import SeenCertificate
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.ssh.interfaces import DoctorStep
+from tunnelcloud.store import connectors, sites, tunnels
+from tunnelcloud.web.interfaces import ConnectorHealth
+
+AT = datetime.fromtimestamp(NOW, UTC)
+
+
+class CheckPageTests(PortalTestCase):
+    def setUp(self):
+        super().setUp()
+        self.browser = self.signed_in(Role.ADMIN)
+        self.tunnel = self.make_tunnel("db")
+        (site,) = self.store.read(sites.list_page).items
+        connector = self.store.write(connectors.create, name="c", site_id=site.id)
+        self.live.health = {connector.id: ConnectorHealth(1.0, 0, "1")}
+        self.path = f"/admin/tunnels/{self.tunnel['id']}"
+        self.site_path = f"/admin/sites/{site.id}"
+
+    def found(self, days):
+        seen = SeenCertificate("<b>db</b>", "CA", AT - timedelta(days=90), AT + timedelta(days))
+        good = seen.is_good(AT)
+        return [DoctorStep("tls", good, 1.5, seen.text(AT), seen.warning(AT), seen)]
+
+    def check(self):
+        self.browser.send(self.path, action=f"{self.path}/check", status=200)
+        return [self.browser.get(path).body.decode()
+                for path in (self.path, "/admin/tunnels", self.site_path)]  # fmt: skip
+
+    def test_before_and_after(self):
+        self.assertIn("hasn't checked it yet", self.text(self.path))
+        self.live.steps = self.found(90)
+        for page in self.check():
+            self.assertIn("● ready", page)
+        page = self.text(self.path)
+        self.assertIn("✓ It works.", page)
+        self.assertIn("certificate of <b>db</b> by CA, ends 2027-04-15", page)
+        self.assertIn("Check again", page)
+        self.assertNotIn("<b>db", self.browser.get(self.path).body.decode())
+
+    def text(self, path):
+        return html.unescape(self.browser.get(path).body.decode())
+
+    def test_a_certificate_that_ends_soon(self):
+        self.live.steps = self.found(3)
+        for page in self.check():
+            self.assertIn("◐ certificate ends in 3 days", page)
+        self.assertIn("It works, but its certificate ends in 3 days", self.text(self.path))
+
+    def test_one_that_ended(self):
+        self.live.steps = self.found(-3)
+        for page in self.check():
+            self.assertIn("✕ certificate ended 3 days ago", page)
+
+    def test_a_target_that_fails(self):
+        self.live.steps = [DoctorStep("connect", False, 1.0, "connect to 10.0.0.5:5432: refused")]
+        for page in self.check():
+            self.assertIn("✕ target fails", page)
+
+    def test_how_far_it_goes_is_set_by_the_form(self):
+        self.browser.send(self.path, {"target_check": "tls"}, self.path)
+        self.assertEqual(self.store.read(tunnels.get, self.tunnel["id"]).target_check, "tls")
+
+    def test_an_auditor_sees_it(self):
+        self.live.steps = self.found(3)
+        self.check()
+        page = self.signed_in(Role.AUDITOR).get(self.path).body.decode()
+        self.assertIn("ends in 3 days", page)
+        self.assertNotIn(f"{self.path}/check", page)

@@ -1,0 +1,133 @@
+"""A channel to a target that is opened to see whether it can be, and what answers there."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import implementer
+
+from tunnelcloud.channels.interfaces import IChannel, IChannelUser
+from tunnelcloud.domain.dialing import DialFailure
+from tunnelcloud.pod.handshake import Handshake, HandshakeFailed
+from tunnelcloud.pod.interfaces import IAttachedLink
+from tunnelcloud.pod.router import OPEN_TIMEOUT, direct_tcpip
+
+HANDSHAKE_TIMEOUT = 5.0
+"""Seconds from the connection to the certificate."""
+
+
+@implementer(IChannelUser)
+class Probe:
+    """One channel: opened, listened to if there is a handshake to be done, and closed again.
+
+    :ivar opened_or_not: fires with C{""} when the target accepted, or with a code of
+        L{DialFailure}.
+    :ivar looked: fires after that with C{""} when a certificate was seen, or with why not.
+    :ivar handshake_seconds: how long that took.
+    """
+
+    def __init__(self, clock: IReactorTime, handshake: Handshake | None = None) -> None:
+        self.opened_or_not: Deferred[str] = Deferred()
+        self.looked: Deferred[str] = Deferred()
+        self.handshake_seconds = 0.0
+        self._clock = clock
+        self._handshake = handshake
+        self._channel: IChannel | None = None
+        self._timeout: IDelayedCall | None = None
+        self._began = 0.0
+
+    def open(self, link: IAttachedLink, host: str, port: int) -> None:
+        """Ask a connector for the target."""
+        self._timeout = self._clock.callLater(
+            OPEN_TIMEOUT, self._close, DialFailure.TIMED_OUT.value
+        )
+        data = direct_tcpip(host, port, ("127.0.0.1", 0))
+        self._channel = link.multiplexer.open_channel(b"direct-tcpip", data, self)
+
+    def opened(self) -> None:
+        """The target accepted."""
+        self._stop_waiting()
+        self._began = self._clock.seconds()
+        self._tell(self.opened_or_not, "")
+        if self._handshake is None:
+            self._close("")
+        else:
+            self._timeout = self._clock.callLater(
+                HANDSHAKE_TIMEOUT,
+                self._over,
+                f"the target didn't answer the TLS hello within {HANDSHAKE_TIMEOUT:.0f} s",
+            )
+            self._write(self._handshake.begin())
+
+    def open_failed(self, reason_code: int, description: str) -> None:
+        """It didn't, or the link is lost."""
+        self._stop_waiting()
+        self._tell(self.opened_or_not, description)
+
+    def data_received(self, data: memoryview) -> None:
+        """Take what it says in the handshake."""
+        if self._handshake is None or self.looked.called:
+            return  # What it says besides isn't listened to.
+        self._consumed(len(data))
+        try:
+            self._write(self._handshake.feed(data))
+        except HandshakeFailed as error:
+            self._finish(str(error))
+            return
+        if self._handshake.over:
+            self._finish("")
+
+    def eof_received(self) -> None:
+        """It has said all it will."""
+        self._over("the target closed the connection before it showed a certificate")
+
+    def request_received(self, request_type: bytes, data: bytes) -> bool:
+        """Refuse: there is nothing to ask a probe."""
+        return False
+
+    def drained(self, count: int) -> None:
+        """What is sent is a few records: nobody waits to send more."""
+
+    def closed(self, clean: bool, reason: str) -> None:
+        """The channel is over, whoever ended it."""
+        self._channel = None
+        self._tell(self.opened_or_not, reason)
+        self._over("the connection ended before the target showed a certificate")
+
+    def _over(self, reason: str) -> None:
+        """Nothing more comes: make do with what was seen."""
+        if self._handshake is not None and not self.looked.called:
+            try:
+                self._handshake.end(reason)
+            except HandshakeFailed as error:
+                self._finish(str(error))
+            else:
+                self._finish("")
+
+    def _finish(self, outcome: str) -> None:
+        self._stop_waiting()
+        self.handshake_seconds = self._clock.seconds() - self._began
+        self._tell(self.looked, outcome)
+        self._close("")
+
+    def _stop_waiting(self) -> None:
+        if self._timeout is not None and self._timeout.active():
+            self._timeout.cancel()
+
+    def _consumed(self, count: int) -> None:
+        if self._channel is not None:
+            self._channel.consumed(count)
+
+    def _write(self, data: bytes) -> None:
+        if data and self._channel is not None:
+            self._channel.write(data)
+
+    def _close(self, reason: str) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close(reason)
+
+    @staticmethod
+    def _tell(whom: Deferred[str], outcome: str) -> None:
+        if not whom.called:
+            whom.callback(outcome)
