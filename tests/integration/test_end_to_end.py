@@ -109,7 +109,8 @@ class TransferTests(WorldCase):
             "alice", "-v", "-N", "-D", f"127.0.0.1:{proxy}", key=self.world.key
         )
         process = Process(arguments, self.world.client.environment())
-        self.addCleanup(process.stop)
+        # It has just been busy: told in the moment before it waits, OpenSSH's client waits on.
+        self.addCleanup(process.kill)
         process.wait_for("Entering interactive session")
         self.assertEqual(
             socks(proxy, "127.0.0.1", self.world.echo.port, b"over socks"), b"over socks"
