@@ -20,6 +20,7 @@ class Records:
 
     def __init__(self):
         self.told = []
+        self.opened = {}
         self.slow = False
         self.withheld = []
 
@@ -33,6 +34,7 @@ class Records:
             port=port,
             opened_at=NOW,
         )
+        self.opened[record.id] = tunnel.name
         return self._answer(record)
 
     def _answer(self, record):
@@ -46,11 +48,9 @@ class Records:
         for answer, record in self.withheld:
             answer.callback(record)
 
-    def channel_closed(
-        self, channel, session, tunnel, connector_id, reason, to_target, from_target
-    ):
-        self.told.append(("closed", tunnel.name, connector_id, reason, to_target, from_target))
-        return succeed(None)
+    def channel_closed(self, channel, connector_id, reason, to_target, from_target):
+        name = self.opened[channel.id]
+        self.told.append(("closed", name, connector_id, reason, to_target, from_target))
 
     def channel_refused(self, session, tunnel, destination, port, reason):
         self.told.append(("refused", destination, port, reason))
@@ -58,7 +58,6 @@ class Records:
 
     def session_ended(self, session, reason, to_target, from_target):
         self.told.append(("session ended", reason, to_target, from_target))
-        return succeed(None)
 
 
 @implementer(IAttachedLink)
@@ -156,6 +155,7 @@ class World:
         self.session = Session(
             id="ses_1",
             user_id=view.user.id,
+            user_name=view.user.name,
             method=method,
             login_name=login_name,
             source_ip="192.0.2.7",

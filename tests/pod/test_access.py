@@ -10,8 +10,11 @@ from tests.web.support import QueuedReactor
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod.access import Access
+from tunnelcloud.pod.cluster import Cluster
+from tunnelcloud.pod.keyring import KeyRing, find_key
+from tunnelcloud.pod.views import Views, ViewsOutdated
 from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
-from tunnelcloud.store import assignments, audit, keys, policies, tokens
+from tunnelcloud.store import assignments, audit, keys, policies, sessions, tokens, users
 from tunnelcloud.store.asynchronous import AsyncStore
 
 SECRET = "a" * 26
@@ -26,7 +29,13 @@ class LoginCase(SQLiteCase, SynchronousTestCase):
         self.store = self.open(self.clock)
         self.world = self.store.write(make_world)
         self.reactor = QueuedReactor()
-        self.access = Access(AsyncStore(self.store, self.reactor), "pod_1")
+        store = AsyncStore(self.store, self.reactor)
+        self.current = True
+        cluster = Cluster(store, None, "pod_1", None)
+        self.views = Views(cluster.load_view, lambda: self.current)
+        self.ring = KeyRing(lambda blob: store.read(find_key, blob))
+        self.store.listen(self.committed)
+        self.access = Access(store, "pod_1", self.views, self.ring)
         self.policy = self.store.write(policies.create, name="gui", max_token_sessions=4)
         self.set_policy(self.policy.id)
         self.store.write(
@@ -37,6 +46,12 @@ class LoginCase(SQLiteCase, SynchronousTestCase):
             tunnel_id=self.world.tunnel.id,
             sessions=4,
         )
+
+    def committed(self, committed):
+        """Hear of a change, as the pod does; whoever wrote it waits meanwhile."""
+        for change in committed.changes:
+            self.ring.changed(change)
+            self.views.drop_all()
 
     def set_policy(self, policy_id):
         self.store.write(assignments.update, self.world.assignment.id, {"policy_id": policy_id})
@@ -183,6 +198,43 @@ class OfferedKeyTests(LoginCase):
             self.wait_for(port)
         reason = "the key expired at 2026-03-02 09:01:00 UTC"
         self.assertEqual(self.refusals(), 2 * [(self.world.alice.id, reason)])
+
+    def log_in_with_key(self, login=b"alice"):
+        attempt = LoginAttempt(login, "192.0.2.1", 50000, "OpenSSH_9.2")
+        outcome = []
+        self.access.login_with_key(attempt, self.blob).addBoth(outcome.append)
+        while not outcome:
+            self.reactor.run_one()
+        return outcome[0]
+
+    def test_what_it_offers_it_lets_in(self):
+        self.assertTrue(self.offer())
+        session = self.store.read(sessions.get, self.log_in_with_key())
+        self.assertEqual((session.user_id, session.key_id), (self.world.alice.id, self.key.id))
+
+    def test_revoked_while_memory_has_it(self):
+        """Memory only saves a look: the transaction that writes the session has the last word."""
+        self.store.write(keys.update, self.key.id, {"expires_at": None})
+        self.assertTrue(self.offer())
+        self.ring.changed = lambda change: None
+        self.store.write(keys.delete, self.key.id)
+        self.log_in_with_key().trap(LoginRefused)
+        self.wait_for(1)
+        self.assertEqual(self.store.read(sessions.count), 0)
+
+    def test_while_changes_are_not_heard_nobody_is_let_in(self):
+        self.assertTrue(self.offer())
+        self.current = False
+        refused = self.log_in_with_key()
+        refused.trap(LoginRefused)
+        self.assertIn("can't check logins now", refused.value.text)
+        self.assertFalse(refused.value.offence)
+        self.assertEqual(len(self.flushLoggedErrors(ViewsOutdated)), 1)
+
+    def test_a_deleted_users_key(self):
+        self.assertTrue(self.offer())
+        self.store.write(users.delete, self.world.alice.id)
+        self.assertFalse(self.offer())
 
     def test_another_users_name(self):
         self.assertFalse(self.offer(login=b"bob"))

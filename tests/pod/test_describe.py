@@ -7,7 +7,9 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Method, Session
 from tunnelcloud.pod.describe import describe
 
-SESSION = Session("s", "u", Method.KEY, "alice", "192.0.2.1", "OpenSSH", "pod_1", values.NOW)
+SESSION = Session(
+    "s", "u", "alice", Method.KEY, "alice", "192.0.2.1", "OpenSSH", "pod_1", values.NOW
+)
 
 
 class StateTests(SynchronousTestCase):

@@ -3,9 +3,9 @@ from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import grant, policy, tunnel, view
-from tests.pod.fakes import World
+from tests.pod.fakes import Connection, World
 from tunnelcloud.domain.entities import Method
-from tunnelcloud.pod.sessions import NOTHING_LEFT, POD_FULL
+from tunnelcloud.pod.sessions import NOTHING_LEFT, POD_FULL, USER_DELETED
 
 
 class RoutingTests(SynchronousTestCase):
@@ -167,6 +167,17 @@ class RevocationTests(SynchronousTestCase):
         self.world.live.logged_out("connection lost")
         self.assertEqual(self.world.records.told[-1][:2], ("session ended", NOTHING_LEFT))
         self.assertEqual(len(self.world.sessions), 0)
+
+    def test_what_was_taken_away_before_the_session_was_there(self):
+        """The login was judged by what was in memory; the notice found no session to end."""
+        self.assertEqual(World(view()).connection.ended, [NOTHING_LEFT])
+
+    def test_whose_user_was_deleted_before_it_was_there(self):
+        live = self.world.sessions.begin(evolve(self.world.session, id="ses_2"))
+        self.world.views.get = lambda user_id: fail(LookupError(user_id))
+        connection = Connection()
+        live.attached(connection)
+        self.assertEqual(connection.ended, [USER_DELETED])
 
     def test_a_moved_target_ends_its_channels(self):
         moved = evolve(self.a, tunnel=evolve(self.a.tunnel, target_address="10.0.0.9"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 
 from sqlalchemy import text
 
@@ -140,6 +141,22 @@ class EngineContract:
 
 
 class SQLiteEngineTests(EngineContract, EmptySQLiteCase):
+    def test_who_is_answered_first_is_heard_of_first(self):
+        """A session is known of before what takes its key away."""
+        store = self.open()
+        heard = []
+        store.listen(lambda committed: heard.append(committed.changes[0].id))
+        hold = threading.Event()
+        store.write_soon(lambda transaction: hold.wait(20))
+        for name in ("first", "second"):
+            store.write_soon(sites.create, name=name).add_done_callback(
+                lambda done: heard.append(done.result().name)
+            )
+        hold.set()
+        store.write(lambda transaction: None)
+        ids = [store.read(sites.find, name).id for name in ("first", "second")]
+        self.assertEqual(heard, [ids[0], "first", ids[1], "second"])
+
     def test_the_files_are_for_their_owner_alone(self):
         store = self.open()
         store.write(sites.create, name="paris")

@@ -280,10 +280,14 @@ class IdentityProvider:
 
 @frozen
 class Session:
-    """One authenticated SSH connection."""
+    """One authenticated SSH connection.
+
+    :ivar user_name: what the user was called when it began.
+    """
 
     id: str
     user_id: str
+    user_name: str
     method: Method
     login_name: str
     source_ip: str

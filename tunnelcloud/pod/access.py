@@ -19,6 +19,8 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.names import Login, named_by, parse_login
 from tunnelcloud.domain.policy import allowed_token_sessions, could_open_any
 from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.pod.interfaces import IViews
+from tunnelcloud.pod.keyring import Held, KeyRing
 from tunnelcloud.pod.sessions import LiveSessions
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
 from tunnelcloud.store import access, keys, sessions, tokens
@@ -40,7 +42,7 @@ class _Refusal:
 
 @frozen
 class _Offer:
-    """A key that was offered: which it is and whose, if anybody's, and why it doesn't do."""
+    """A key that was shown: which it is and whose, if anybody's, and why it doesn't do."""
 
     key: Key | None = None
     owner: User | None = None
@@ -58,21 +60,32 @@ _OPENS_NOTHING = "this one-time token opens nothing for this login name: check b
 
 @implementer(IAccess)
 class Access:
-    """Judges credentials by the store.
+    """Judges credentials by the store, and by what is known of it already.
 
     :ivar begun: sessions that were written and have no avatar yet, by id.
     """
 
-    def __init__(self, store: AsyncStore, pod_id: str) -> None:
+    def __init__(self, store: AsyncStore, pod_id: str, views: IViews, ring: KeyRing) -> None:
         self.begun: dict[str, Session] = {}
         self._told: dict[tuple[str, int, str], None] = {}
         self._store = store
         self._pod_id = pod_id
+        self._views = views
+        self._ring = ring
 
     def offer_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[bool]:
         """Could this login open at least one tunnel with this key?"""
-        asked = self._store.read(_judge_key, attempt, key_blob)
+        asked = self._judge_key(attempt, key_blob)
         return asked.addErrback(_unavailable).addCallback(self._offered, attempt)
+
+    def _judge_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[_Offer]:
+        return self._ring.get(key_blob).addCallback(self._judge_held, attempt)
+
+    def _judge_held(self, held: Held | None, attempt: LoginAttempt) -> _Offer | Deferred[_Offer]:
+        if held is None:
+            return _Offer(obstacle=_KEY_OPENS_NOTHING)
+        view = self._views.get(held.key.user_id)
+        return view.addCallbacks(_judge, _ownerless, (held, attempt))
 
     def _offered(self, judged: _Offer, attempt: LoginAttempt) -> bool:
         """Answer, and let the owner of a key that doesn't do find out why: once a connection."""
@@ -87,7 +100,9 @@ class Access:
 
     def login_with_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[str]:
         """Verify a login whose signature was good, and write its session."""
-        judged = self._store.write(_login_with_key, attempt, self._pod_id, key_blob)
+        judged = self._judge_key(attempt, key_blob).addCallback(
+            lambda offer: self._store.write(_login_with_key, attempt, self._pod_id, offer)
+        )
         return judged.addErrback(_unavailable).addCallback(self._pronounce)
 
     def login_with_token(self, attempt: LoginAttempt, token: str) -> Deferred[str]:
@@ -141,33 +156,35 @@ class Realm:
         return ISessionAvatar, avatar, lambda: avatar.logged_out("the connection ended")
 
 
-def _judge_key(transaction: Transaction, attempt: LoginAttempt, key_blob: bytes) -> _Offer:
+def _judge(view: UserView, held: Held, attempt: LoginAttempt) -> _Offer:
     login = parse_login(attempt.login_name)
-    key = keys.find_by_blob(transaction, key_blob)
-    if key is None:
-        return _Offer(obstacle=_KEY_OPENS_NOTHING)
-    view = access.load_view(transaction, key.user_id)
-    if key.expires_at is not None and key.expires_at <= transaction.now():
-        obstacle = f"the key expired at {key.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        return _Offer(key, view.user, obstacle)
+    if held.expired:
+        obstacle = f"the key expired at {held.key.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        return _Offer(held.key, view.user, obstacle)
     opens = (
         login is not None
         and _names(login, view.user)
         and _leads_somewhere(view, Method.KEY, login, None)
     )
-    return _Offer(key, view.user, "" if opens else _KEY_OPENS_NOTHING)
+    return _Offer(held.key, view.user, "" if opens else _KEY_OPENS_NOTHING)
+
+
+def _ownerless(failure: Failure) -> _Offer:
+    """A key whose user was deleted is as good as gone, too."""
+    failure.trap(LookupError)
+    return _Offer(obstacle=_KEY_OPENS_NOTHING)
 
 
 def _login_with_key(
-    transaction: Transaction, attempt: LoginAttempt, pod_id: str, key_blob: bytes
+    transaction: Transaction, attempt: LoginAttempt, pod_id: str, offer: _Offer
 ) -> _Verdict:
-    judged = _judge_key(transaction, attempt, key_blob)
-    if judged.key is not None and not judged.obstacle:
-        session = keys.use(transaction, judged.key.id, _login(attempt, pod_id))
+    """Begin a session, if the key is still good now."""
+    if offer.key is not None and not offer.obstacle:
+        session = keys.use(transaction, offer.key.id, _login(attempt, pod_id))
         if session is not None:
             return session
-    reason = judged.obstacle or _KEY_OPENS_NOTHING
-    owner = judged.owner or _named(transaction, attempt)
+    reason = offer.obstacle or _KEY_OPENS_NOTHING
+    owner = offer.owner or _named(transaction, attempt)
     _record_refusal(transaction, attempt, pod_id, Method.KEY, reason, owner)
     return _Refusal("", reason)
 

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
 from tunnelcloud.pod.router import Route
-from tunnelcloud.pod.sessions import LiveSession, LiveSessions
+from tunnelcloud.pod.sessions import USER_DELETED, LiveSession, LiveSessions
 from tunnelcloud.pod.views import Views
 from tunnelcloud.store.transaction import Change, Resync
 
@@ -98,7 +98,7 @@ class Enforcement:
     def _gone(self, failure: Failure, user_id: str) -> None:
         failure.trap(LookupError)
         for live in self._sessions.of_user(user_id):
-            live.end("the user was deleted")
+            live.end(USER_DELETED)
 
     def _end_session_if_asked(self, session_id: str) -> None:
         live = self._sessions.get(session_id)

@@ -30,7 +30,10 @@ class ILinks(Interface):
 
 
 class IRecords(Interface):
-    """Writes down what sessions and channels do; a Deferred fires when it is durable."""
+    """Writes down what sessions and channels do.
+
+    What a Deferred tells of is durable when it fires; what has none is written soon.
+    """
 
     def channel_opened(
         session: Session, tunnel: Tunnel, destination: str, port: int
@@ -39,13 +42,11 @@ class IRecords(Interface):
 
     def channel_closed(
         channel: "Channel",
-        session: Session,
-        tunnel: Tunnel,
         connector_id: "str | None",
         reason: str,
         bytes_to_target: int,
         bytes_from_target: int,
-    ) -> "Deferred[None]":
+    ) -> None:
         """Record that a channel is over, or never came to be."""
 
     def channel_refused(
@@ -55,7 +56,7 @@ class IRecords(Interface):
 
     def session_ended(
         session: Session, reason: str, bytes_to_target: int, bytes_from_target: int
-    ) -> "Deferred[None]":
+    ) -> None:
         """Record that a session is over."""
 
 

@@ -1,71 +1,120 @@
-"""The switch's books, kept in the store: what it must write before and after it forwards."""
+"""The switch's books, kept in the store: what it must write before and after it forwards.
+
+What begins is written at once, for nothing flows before.  Nobody waits for what ended to be
+written: ends are gathered for a moment, and many share a transaction.
+"""
 
 from __future__ import annotations
 
-from attrs import frozen
-from twisted.internet.defer import Deferred
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.pod.interfaces import IRecords
 from tunnelcloud.store import channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.transaction import Transaction
 
+GATHER_SECONDS = 0.05
+RETRY_SECONDS = 1.0
+AT_ONCE = 100
+"""Ends that one transaction may hold up logins for."""
 
-def _nothing(_: object) -> None:
-    """What is told of a record's end: that it is written."""
+_log = Logger()
+
+_End = Callable[[Transaction], object]
 
 
 @implementer(IRecords)
-@frozen
 class Records:
     """Writes to the store."""
 
-    store: AsyncStore
+    def __init__(self, store: AsyncStore, clock: IReactorTime) -> None:
+        self._store = store
+        self._clock = clock
+        self._ends: list[_End] = []
+        self._call: IDelayedCall | None = None
+        self._turns = DeferredLock()
 
     def channel_opened(
         self, session: Session, tunnel: Tunnel, destination: str, port: int
     ) -> Deferred[Channel]:
         """Record that a channel was allowed, before the first byte flows."""
-        return self.store.write(channels.open, session, tunnel, destination=destination, port=port)
-
-    def channel_closed(
-        self,
-        channel: Channel,
-        session: Session,
-        tunnel: Tunnel,
-        connector_id: str | None,
-        reason: str,
-        bytes_to_target: int,
-        bytes_from_target: int,
-    ) -> Deferred[None]:
-        """Record that a channel is over, or never came to be."""
-        written = self.store.write(
-            channels.close,
-            channel.id,
-            reason=reason,
-            bytes_to_target=bytes_to_target,
-            bytes_from_target=bytes_from_target,
-            connector_id=connector_id,
-        )
-        return written.addCallback(_nothing)
+        return self._store.write(channels.open, session, tunnel, destination=destination, port=port)
 
     def channel_refused(
         self, session: Session, tunnel: Tunnel | None, destination: str, port: int, reason: str
     ) -> Deferred[None]:
         """Record that a destination was refused."""
-        return self.store.write(
+        return self._store.write(
             channels.refuse, session, tunnel, destination=destination, port=port, reason=reason
+        )
+
+    def channel_closed(
+        self,
+        channel: Channel,
+        connector_id: str | None,
+        reason: str,
+        bytes_to_target: int,
+        bytes_from_target: int,
+    ) -> None:
+        """Record that a channel is over, or never came to be."""
+        self._gather(
+            partial(
+                channels.close,
+                channel_id=channel.id,
+                reason=reason,
+                bytes_to_target=bytes_to_target,
+                bytes_from_target=bytes_from_target,
+                connector_id=connector_id,
+            )
         )
 
     def session_ended(
         self, session: Session, reason: str, bytes_to_target: int, bytes_from_target: int
-    ) -> Deferred[None]:
+    ) -> None:
         """Record that a session is over."""
-        written = self.store.write(
-            sessions.end,
-            session.id,
-            reason=reason,
-            traffic=(bytes_to_target, bytes_from_target),
-        )
-        return written.addCallback(_nothing)
+        traffic = (bytes_to_target, bytes_from_target)
+        self._gather(partial(sessions.end, session_id=session.id, reason=reason, traffic=traffic))
+
+    def finish(self) -> Deferred[None]:
+        """Write what was gathered; fires when that is done, or can't be."""
+        if self._call is not None:
+            self._call.cancel()
+        return self._write()
+
+    def _gather(self, end: _End) -> None:
+        self._ends.append(end)
+        self._write_in(GATHER_SECONDS)
+
+    def _write_in(self, seconds: float) -> None:
+        if self._call is None:
+            self._call = self._clock.callLater(seconds, self._write)
+
+    def _write(self) -> Deferred[None]:
+        self._call = None
+        # One after the other: a session's end comes after its channels'.
+        return self._turns.run(lambda: Deferred.fromCoroutine(self._write_gathered()))
+
+    async def _write_gathered(self) -> None:
+        while batch := self._ends[:AT_ONCE]:
+            try:
+                await self._store.write(_write_all, batch)
+            except StoreUnavailable as error:
+                _log.warn("{count} ends can't be recorded yet: {why}", count=len(batch), why=error)
+                self._write_in(RETRY_SECONDS)
+                return
+            except Exception:
+                _log.failure("{count} ends can't be recorded", count=len(batch))
+            del self._ends[: len(batch)]
+
+
+def _write_all(transaction: Transaction, ends: Sequence[_End]) -> None:
+    for end in ends:
+        end(transaction)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -172,17 +171,12 @@ class Route:
 
     def _write_end(self, reason: str) -> None:
         assert self.record is not None
-        written: Deferred[None] = self._records.channel_closed(
+        self._records.channel_closed(
             self.record,
-            self.session,
-            self.tunnel,
             self.connector_id,
             reason,
             self.bytes_to_target,
             self.bytes_from_target,
-        )
-        written.addErrback(
-            lambda failure: _log.failure("the end of a channel can't be recorded", failure)
         )
 
     def _stop_timeout(self) -> None:

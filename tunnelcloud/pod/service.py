@@ -34,6 +34,7 @@ from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
 from tunnelcloud.pod.foundation import Foundation, lay_foundation
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.joining import Joining
+from tunnelcloud.pod.keyring import KeyRing, find_key
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.listener import connector_listener
 from tunnelcloud.pod.listeners import Listeners
@@ -101,10 +102,11 @@ class PodService(Service):
             foundation.connectors_address,
         )
         self.views = Views(self.cluster.load_view, lambda: self.cluster.is_current)
+        self.records = Records(self.store, reactor)
         self.sessions = LiveSessions(
             Surroundings(
                 links=self.links,
-                records=Records(self.store),
+                records=self.records,
                 views=self.views,
                 clock=reactor,
                 now=_now,
@@ -136,7 +138,8 @@ class PodService(Service):
                 [*settings.ssh.exempt_networks, *settings.ssh.proxy_protocol_from]
             ),
         )
-        access = Access(self.store, foundation.pod_id)
+        self.ring = KeyRing(lambda blob: self.store.read(find_key, blob))
+        access = Access(self.store, foundation.pod_id, self.views, self.ring)
         self.front_door = FrontDoorFactory(
             portal=Portal(Realm(self.sessions, access), [KeyChecker(access), TokenChecker(access)]),
             access=access,
@@ -248,6 +251,7 @@ class PodService(Service):
             loop.stop()
         for link in self.links.attached:
             link.protocol.disconnect(SHUTDOWN_REASON)
+        yield self.records.finish()
         yield self.cluster.stop()
         yield deferToThread(self.foundation.store.close)
 
@@ -276,6 +280,7 @@ class PodService(Service):
         return None if self.cluster.is_current else "changes in the store aren't heard"
 
     def _changed(self, change: Change | Resync) -> None:
+        self.ring.changed(change)
         self.enforcement.changed(change)
 
     def _make_link(self) -> LinkProtocol:

@@ -33,6 +33,7 @@ from tunnelcloud.ssh.interfaces import (
 )
 
 NOTHING_LEFT = "nothing is left that this session may open"
+USER_DELETED = "the user was deleted"
 POD_FULL = "this pod has too many connections open; try again later, or another pod"
 MAX_CHANNELS = 5000
 SHUTDOWN_REASON = "the pod is shutting down"
@@ -106,7 +107,8 @@ class LiveSession:
         if self._end_reason:
             connection.end(self._end_reason)
             return
-        view = self._around.views.get(self.session.user_id).addCallback(self._limit)
+        # What was taken away since the login was judged found no session to end.
+        view = self._around.views.get(self.session.user_id).addCallback(self.recheck)
         view.addErrback(self._unlimited)
 
     def direct_tcpip_requested(
@@ -214,10 +216,9 @@ class LiveSession:
             route.end("the session ended")
         self._registry.session_ended(self)
         to_target, from_target = self.totals()
-        ended = self._around.records.session_ended(
+        self._around.records.session_ended(
             self.session, self._end_reason or reason, to_target, from_target
         )
-        ended.addErrback(lambda failure: _log.failure("a session's end isn't recorded", failure))
 
     # What the pod asks.
 
@@ -308,6 +309,9 @@ class LiveSession:
 
     def _unlimited(self, failure: Failure) -> None:
         """Leave it for when changes are heard again, and everything is rechecked."""
+        if failure.check(LookupError):
+            self.end(USER_DELETED)
+            return
         _log.warn("session {id}: can't read its limits: {why}", id=self.session.id, why=failure)
 
     def _in_scope(self, tunnel: Tunnel) -> bool:

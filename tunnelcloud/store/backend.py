@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -68,16 +68,15 @@ class Backend(ABC):
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def tell(self, all_committed: Iterable[Committed]) -> None:
+    def tell(self, committed: Committed) -> None:
         """Tell the listeners of this process what was committed."""
-        for committed in all_committed:
-            if not (committed.changes or committed.records):
-                continue
-            for listener in tuple(self._listeners):
-                try:
-                    listener(committed)
-                except Exception:
-                    self.log.failure("A listener to the store failed.")
+        if not (committed.changes or committed.records):
+            return
+        for listener in tuple(self._listeners):
+            try:
+                listener(committed)
+            except Exception:
+                self.log.failure("A listener to the store failed.")
 
     def close_readers(self) -> None:
         """Wait for readers and close their connections."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.aggregate import Aggregate, before, equals, searches, since
 from tunnelcloud.store.paging import MAX_SEARCHED
+from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import channels as table
-from tunnelcloud.store.schema import sessions
 from tunnelcloud.store.transaction import Transaction
 
 
@@ -43,10 +43,8 @@ get = CHANNELS.get
 list_page = CHANNELS.list_page
 count = CHANNELS.count
 
-# Statements of every channel's open and close, made once: SQLAlchemy takes longer to put them
-# together than SQLite takes to run them.
-_INSERT = insert(table)
-_CLOSE = (
+_INSERT = Prepared(insert(table))
+_CLOSE = Prepared(
     update(table)
     .where(table.c.id == bindparam("wanted"), table.c.closed_at.is_(None))
     .values(
@@ -58,13 +56,12 @@ _CLOSE = (
     )
     .returning(table)
 )
-_CLOSE_OF_SESSION = (
+_CLOSE_OF_SESSION = Prepared(
     update(table)
     .where(table.c.session_id == bindparam("wanted"), table.c.closed_at.is_(None))
     .values(closed_at=bindparam("now"), close_reason=bindparam("reason"))
     .returning(table)
 )
-_USER_NAME = select(sessions.c.user_name).where(sessions.c.id == bindparam("wanted"))
 
 
 def open(  # noqa: A001  (what one does to a channel)
@@ -86,14 +83,13 @@ def open(  # noqa: A001  (what one does to a channel)
         opened_at=transaction.now(),
         connector_id=connector_id,
     )
-    user_name = _user_name(transaction, session)
-    transaction.connection.execute(
-        _INSERT,
+    _INSERT(
+        transaction.connection,
         {
             "id": channel.id,
             "session_id": session.id,
             "user_id": session.user_id,
-            "user_name": user_name,
+            "user_name": session.user_name,
             "tunnel_id": tunnel.id,
             "tunnel_name": tunnel.name,
             "pod_id": session.pod_id,
@@ -102,13 +98,15 @@ def open(  # noqa: A001  (what one does to a channel)
             "port": port,
             "connector_id": connector_id,
             "opened_at": channel.opened_at,
+            "close_reason": channel.close_reason,
+            "bytes_to_target": channel.bytes_to_target,
+            "bytes_from_target": channel.bytes_from_target,
         },
     )
     transaction.audit(
         _event(
             "channel.opened",
             session,
-            user_name,
             tunnel,
             channel_id=channel.id,
             destination=destination,
@@ -132,12 +130,10 @@ def refuse(
 
     :param tunnel: which it was, when that is known.
     """
-    user_name = _user_name(transaction, session)
     transaction.audit(
         _event(
             "channel.refused",
             session,
-            user_name,
             tunnel,
             destination=destination,
             port=port,
@@ -160,8 +156,8 @@ def close(
     :param connector_id: which carried it in the end; None leaves what was written down first.
     :return: False when its record was closed before.
     """
-    closed = transaction.connection.execute(
-        _CLOSE,
+    closed = _CLOSE(
+        transaction.connection,
         {
             "wanted": channel_id,
             "now": transaction.now(),
@@ -170,19 +166,20 @@ def close(
             "from_target": bytes_from_target,
             "connector": connector_id,
         },
-    ).all()
+    )
     return _audit_closed(transaction, closed, reason) > 0
 
 
 def close_of_session(transaction: Transaction, session_id: str, reason: str) -> int:
     """Close the records of all channels that a session still has; say how many."""
-    closed = transaction.connection.execute(
-        _CLOSE_OF_SESSION, {"wanted": session_id, "now": transaction.now(), "reason": reason}
-    ).all()
+    closed = _CLOSE_OF_SESSION(
+        transaction.connection,
+        {"wanted": session_id, "now": transaction.now(), "reason": reason},
+    )
     return _audit_closed(transaction, closed, reason)
 
 
-def _audit_closed(transaction: Transaction, closed: Sequence[Row[Any]], reason: str) -> int:
+def _audit_closed(transaction: Transaction, closed: Sequence[Any], reason: str) -> int:
     for row in closed:
         transaction.audit(
             AuditEvent(
@@ -233,19 +230,13 @@ def request_end(transaction: Transaction, channel_id: str, reason: str) -> Chann
     return channel
 
 
-def _user_name(transaction: Transaction, session: Session) -> str:
-    return str(transaction.connection.execute(_USER_NAME, {"wanted": session.id}).scalar_one())
-
-
-def _event(
-    name: str, session: Session, user_name: str, tunnel: Tunnel | None, **data: Any
-) -> AuditEvent:
+def _event(name: str, session: Session, tunnel: Tunnel | None, **data: Any) -> AuditEvent:
     return AuditEvent(
         name,
-        actor=user_name,
+        actor=session.user_name,
         actor_id=session.user_id,
         user_id=session.user_id,
-        user_name=user_name,
+        user_name=session.user_name,
         tunnel_id=tunnel.id if tunnel else None,
         tunnel_name=tunnel.name if tunnel else None,
         session_id=session.id,

@@ -13,6 +13,7 @@ from tunnelcloud.domain.entities import Key, Method, Session
 from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate, before, equals, searches
 from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import keys as table
 from tunnelcloud.store.schema import users as users_table
 from tunnelcloud.store.sessions import Login, start
@@ -41,7 +42,7 @@ delete = KEYS.delete
 
 _BY_FINGERPRINT = KEYS.select().where(table.c.fingerprint == bindparam("wanted"))
 
-_USE = (
+_USE = Prepared(
     update_rows(table)
     .where(
         table.c.id == bindparam("wanted"),
@@ -118,11 +119,13 @@ def use(
     :param tunnel_id: what the session is narrowed to.
     :return: None when the key is gone, or has expired, or its user is blocked.
     """
-    used = transaction.connection.execute(
-        _USE, {"wanted": key_id, "now": transaction.now(), "source": login.source_ip}
-    ).first()
-    if used is None:
+    found = _USE(
+        transaction.connection,
+        {"wanted": key_id, "now": transaction.now(), "source": login.source_ip},
+    )
+    if not found:
         return None
+    [used] = found
     return start(
         transaction,
         users.get(transaction, used.user_id),

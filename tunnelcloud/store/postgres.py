@@ -78,7 +78,7 @@ class PostgresBackend(Backend):
             transaction = self.transaction(connection, actor)
             result = work(transaction)
             _notify(transaction)
-        self.tell([transaction.committed()])
+        self.tell(transaction.committed())
         return result
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from attrs import frozen
+from attrs import asdict, frozen
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
 from tunnelcloud.domain.entities import Method, Session, User
@@ -17,6 +17,7 @@ from tunnelcloud.store import channels
 from tunnelcloud.store.aggregate import Aggregate, before, equals, searches, since
 from tunnelcloud.store.columns import first_id
 from tunnelcloud.store.paging import MAX_SEARCHED
+from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import channels as channels_table
 from tunnelcloud.store.schema import sessions as table
 from tunnelcloud.store.schema import tunnels
@@ -70,8 +71,8 @@ get = SESSIONS.get
 list_page = SESSIONS.list_page
 count = SESSIONS.count
 
-_INSERT = insert(table)
-_END = (
+_INSERT = Prepared(insert(table))
+_END = Prepared(
     update(table)
     .where(table.c.id == bindparam("wanted"), table.c.ended_at.is_(None))
     .values(
@@ -102,6 +103,7 @@ def start(
     session = Session(
         id=transaction.new_id("session"),
         user_id=user.id,
+        user_name=user.name,
         method=method,
         login_name=login.login_name,
         source_ip=login.source_ip,
@@ -112,23 +114,7 @@ def start(
         token_id=token_id,
         key_id=key_id,
     )
-    transaction.connection.execute(
-        _INSERT,
-        {
-            "id": session.id,
-            "user_id": user.id,
-            "user_name": user.name,
-            "method": method,
-            "login_name": login.login_name,
-            "source_ip": login.source_ip,
-            "client_version": login.client_version,
-            "pod_id": login.pod_id,
-            "tunnel_id": tunnel_id,
-            "token_id": token_id,
-            "key_id": key_id,
-            "started_at": session.started_at,
-        },
-    )
+    _INSERT(transaction.connection, {**asdict(session, recurse=False), "end_requested": None})
     data = {
         "login_name": login.login_name,
         "method": str(method),
@@ -164,8 +150,8 @@ def end(
     """
     channels.close_of_session(transaction, session_id, reason)
     to_target, from_target = traffic or (None, None)
-    row = transaction.connection.execute(
-        _END,
+    ended = _END(
+        transaction.connection,
         {
             "wanted": session_id,
             "now": transaction.now(),
@@ -173,9 +159,10 @@ def end(
             "to_target": to_target,
             "from_target": from_target,
         },
-    ).first()
-    if row is None:
+    )
+    if not ended:
         return False
+    [row] = ended
     transaction.audit(
         AuditEvent(
             "session.ended",

@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from attrs import define, field
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from tunnelcloud.store.backend import Backend, Work, database_errors, failed
 from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
 from tunnelcloud.store.migrate import migrate
+from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.transaction import Actor, Clock, Transaction
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class SQLiteBackend(Backend):
         self._closed = False
         # Guards _closed: nothing is queued behind the None that ends the thread.
         self._gate = threading.Lock()
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(_MAX_WAITING)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._thread.start()
 
@@ -81,10 +82,9 @@ class SQLiteBackend(Backend):
         with self._gate:
             if self._closed:
                 return failed(StoreUnavailable("the store is closed"))
-            try:
-                self._jobs.put_nowait(job)
-            except queue.Full:
+            if self._jobs.qsize() >= _MAX_WAITING:
                 return failed(StoreUnavailable("the database is too slow: too many writes wait"))
+            self._jobs.put(job)
         return job.future
 
     def close(self) -> None:
@@ -100,6 +100,10 @@ class SQLiteBackend(Backend):
         os.close(self._lock)
 
     def _run(self) -> None:
+        with self._writer.connect() as connection:
+            self._work(connection)
+
+    def _work(self, connection: Connection) -> None:
         last = False
         while not last:
             batch: list[_Job] = []
@@ -112,12 +116,12 @@ class SQLiteBackend(Backend):
                 job = self._jobs.get_nowait()
             last = job is None
             if batch:
-                self._run_batch(batch)
+                self._run_batch(connection, batch)
 
-    def _run_batch(self, batch: list[_Job]) -> None:
+    def _run_batch(self, connection: Connection, batch: list[_Job]) -> None:
         done: list[tuple[_Job, Transaction, Any]] = []
         try:
-            with database_errors(), self._writer.begin() as connection:
+            with database_errors(), connection.begin():
                 for job in batch:
                     transaction = self.transaction(connection, job.actor)
                     try:
@@ -136,8 +140,9 @@ class SQLiteBackend(Backend):
                 if not job.future.done():
                     job.future.set_exception(_unacknowledged(error))
             return
-        self.tell(transaction.committed() for _, transaction, _ in done)
-        for job, _, result in done:
+        # In their order: a session is there before what takes its key away is told.
+        for job, transaction, result in done:
+            self.tell(transaction.committed())
             job.future.set_result(result)
 
 
@@ -232,6 +237,8 @@ def _reader_engine(path: Path) -> Engine:
 
 
 def _configure(engine: Engine, begin: str, *pragmas: str) -> None:
+    prepared = Prepared(text(begin))
+
     @event.listens_for(engine, "connect")
     def connected(driver: sqlite3.Connection, _record: object) -> None:
         driver.isolation_level = None
@@ -240,4 +247,4 @@ def _configure(engine: Engine, begin: str, *pragmas: str) -> None:
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        prepared(connection, {})

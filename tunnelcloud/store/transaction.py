@@ -17,6 +17,7 @@ from tunnelcloud.domain.entities import new_id
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.store import schema
 from tunnelcloud.store.columns import from_milliseconds
+from tunnelcloud.store.prepared import Prepared
 
 Clock = Callable[[Connection], int]
 """Tells the database's time in milliseconds since the epoch."""
@@ -32,7 +33,7 @@ class Actor:
 
 SYSTEM = Actor("system")
 _CHANCE_BYTES = 10
-_INSERT_AUDIT = insert(schema.audit)
+_INSERT_AUDIT = Prepared(insert(schema.audit))
 
 
 @frozen
@@ -107,8 +108,8 @@ class Transaction:
         if not event.actor:
             event = evolve(event, actor=self.actor.name, actor_id=self.actor.id)
         record = AuditRecord(self.new_id("event"), self.now(), event)
-        self.connection.execute(
-            _INSERT_AUDIT,
+        _INSERT_AUDIT(
+            self.connection,
             {
                 "id": record.id,
                 "at": record.at,

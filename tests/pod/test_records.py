@@ -1,0 +1,105 @@
+"""The switch's books: what is written when, with the real store."""
+
+from attrs import frozen
+from twisted.internet.defer import fail
+from twisted.internet.task import Clock
+
+from tests.store.databases import SQLiteCase
+from tests.store.records import RecordCase
+from tests.web.support import QueuedReactor
+from tunnelcloud.pod.records import AT_ONCE, GATHER_SECONDS, RETRY_SECONDS, Records
+from tunnelcloud.store import channels, sessions
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import StoreUnavailable
+
+
+@frozen
+class FailingStore(AsyncStore):
+    """Fails as it is told, and then works."""
+
+    errors: list
+
+    def write(self, function, /, *args, **kwargs):
+        if self.errors:
+            return fail(self.errors.pop())
+        return super().write(function, *args, **kwargs)
+
+
+class EndsTests(RecordCase, SQLiteCase):
+    """Ends are gathered, and written together in their order."""
+
+    def setUp(self):
+        super().setUp()
+        self.time = Clock()
+        self.reactor = QueuedReactor()
+        self.away = []
+        self.records = Records(FailingStore(self.store, self.reactor, self.away), self.time)
+        self.session = self.start()
+        self.commits = []
+        self.store.listen(
+            lambda committed: self.commits.append([one.event.event for one in committed.records])
+        )
+
+    def end(self, count=1):
+        opened = [self.open_channel(self.session) for _ in range(count)]
+        del self.commits[:]
+        for channel in opened:
+            self.records.channel_closed(channel, "con_1", "", 5, 7)
+        self.records.session_ended(self.session, "bye", 5, 7)
+
+    def test_together_in_a_moment(self):
+        self.end(2)
+        self.time.advance(GATHER_SECONDS / 2)
+        self.assertIsNone(self.store.read(sessions.get, self.session.id).ended_at)
+        self.time.advance(GATHER_SECONDS / 2)
+        self.reactor.run_one()
+        self.assertEqual(self.commits, [["channel.closed", "channel.closed", "session.ended"]])
+        ended = self.store.read(sessions.get, self.session.id)
+        self.assertEqual((ended.end_reason, ended.bytes_to_target), ("bye", 5))
+        [channel, _] = self.store.read(channels.list_page).items
+        self.assertEqual((channel.close_reason, channel.connector_id), ("", "con_1"))
+
+    def test_so_many_at_once_that_a_login_needn_t_wait_long(self):
+        self.end(AT_ONCE)
+        self.time.advance(GATHER_SECONDS)
+        for _ in range(2):
+            self.reactor.run_one()
+        self.assertEqual([len(commit) for commit in self.commits], [AT_ONCE, 1])
+
+    def test_what_ends_while_others_are_written(self):
+        self.end()
+        self.time.advance(GATHER_SECONDS)
+        self.records.session_ended(self.start(), "later", 0, 0)
+        self.time.advance(GATHER_SECONDS)
+        for _ in range(2):
+            self.reactor.run_one()
+        self.assertEqual(self.store.read(sessions.count, live=True), 0)
+
+    def test_at_the_end_nothing_waits(self):
+        self.end()
+        finished = self.records.finish()
+        self.assertNoResult(finished)
+        self.reactor.run_one()
+        self.successResultOf(finished)
+        self.assertEqual(self.store.read(sessions.count, live=True), 0)
+        self.assertEqual(self.time.getDelayedCalls(), [])
+        self.successResultOf(self.records.finish())
+
+    def fail_once(self, error):
+        self.away.append(error)
+
+    def test_a_store_that_is_away_for_a_while(self):
+        self.end()
+        self.fail_once(StoreUnavailable("away"))
+        self.time.advance(GATHER_SECONDS)
+        self.assertEqual(self.commits, [])
+        self.time.advance(RETRY_SECONDS)
+        self.reactor.run_one()
+        self.assertEqual(self.commits, [["channel.closed", "session.ended"]])
+
+    def test_a_fault_is_not_tried_again(self):
+        self.end()
+        self.fail_once(ZeroDivisionError())
+        self.time.advance(GATHER_SECONDS)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.time.getDelayedCalls(), [])

@@ -1,0 +1,66 @@
+"""Keys that were found before, in memory: an offer needn't go to the store for each.
+
+Only keys without an end are kept, for the database's clock judges that; and never that a key is
+unknown, for its owner may be about to register it.  What is old here lets nobody in: a login by a
+key is verified in the transaction that writes its session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, succeed
+
+from tunnelcloud.domain.entities import Key
+from tunnelcloud.store import keys
+from tunnelcloud.store.transaction import Change, Resync, Transaction
+
+KEPT_AT_MOST = 10_000
+
+
+@frozen
+class Held:
+    """A key that somebody registered, and whether its time is over."""
+
+    key: Key
+    expired: bool
+
+
+def find_key(transaction: Transaction, blob: bytes) -> Held | None:
+    """Find the key that is this one to the byte; None when nobody registered it."""
+    key = keys.find_by_blob(transaction, blob)
+    if key is None:
+        return None
+    return Held(key, key.expires_at is not None and key.expires_at <= transaction.now())
+
+
+class KeyRing:
+    """A cache of L{find_key}.
+
+    :param find: asks the store.
+    """
+
+    def __init__(self, find: Callable[[bytes], Deferred[Held | None]]) -> None:
+        self._find = find
+        self._held: dict[bytes, Held] = {}
+
+    def get(self, blob: bytes) -> Deferred[Held | None]:
+        """Find a key by its blob, as RFC 4253, 6.6 encodes it."""
+        held = self._held.get(blob)
+        if held is not None:
+            return succeed(held)
+        # What changes while it is looked up empties a ring that isn't this one any more.
+        return self._find(blob).addCallback(self._keep, blob, self._held)
+
+    def changed(self, change: Change | Resync) -> None:
+        """Forget what may be different; deleting a user deletes their keys."""
+        if isinstance(change, Resync) or change.kind in ("key", "user"):
+            self._held = {}
+
+    def _keep(self, found: Held | None, blob: bytes, ring: dict[bytes, Held]) -> Held | None:
+        if found is not None and found.key.expires_at is None:
+            ring[blob] = found
+            if len(ring) > KEPT_AT_MOST:
+                del ring[next(iter(ring))]
+        return found
