@@ -187,15 +187,35 @@ class SessionTests(ApiTestCase):
         )
 
     def test_live_bytes(self):
-        live = LiveChannel(self.channel.id, 10, 20, "con_" + "0" * 26)
-        self.live.sessions = [LiveSession(self.session.id, 11, 22, (live,))]
+        site = self.tunnel["site_id"]
+        connector = self.api("POST", "/connectors", {"name": "paris-1", "site_id": site})
+        live = LiveChannel(self.channel.id, 10, 20, connector["id"], 1.5, 2.5)
+        self.live.sessions = [LiveSession(self.session.id, 11, 22, (live,), 3.5, 4.5)]
         (shown,) = self.api("GET", f"/sessions?live=true&user_id={self.user['id']}")["items"]
         self.assertEqual((shown["bytes_to_target"], shown["bytes_from_target"]), (11, 22))
         (channel,) = self.api("GET", f"/sessions/{self.session.id}/channels")["items"]
         self.assertEqual((channel["bytes_to_target"], channel["bytes_from_target"]), (10, 20))
         self.assertEqual((channel["destination"], channel["port"]), ("db", 5432))
         self.assertEqual(channel["connector_id"], live.connector_id)
+        self.assertEqual((shown["rate_to_target"], shown["rate_from_target"]), (3.5, 4.5))
+        self.assertEqual((shown["user_name"], shown["tunnel_name"]), ("alice", None))
+        self.assertEqual(self.api("GET", f"/sessions/{self.session.id}"), shown)
+        names = {"user_name": "alice", "tunnel_name": "db", "connector_name": "paris-1"}
+        rates = {"source_ip": "192.0.2.7", "rate_to_target": 1.5, "rate_from_target": 2.5}
+        self.assertEqual({**channel, **names, **rates}, channel)
         self.assertEqual(self.api("GET", "/sessions?live=false")["items"], [])
+
+    def test_what_is_open_elsewhere_or_over_has_no_rate(self):
+        for path in ("/sessions", f"/sessions/{self.session.id}/channels"):
+            (shown,) = self.api("GET", path)["items"]
+            self.assertIsNone(shown["rate_to_target"])
+        self.store.write(sessions.end, self.session.id, reason="done")
+        self.live.sessions = [LiveSession(self.session.id, 11, 22, (), 3.5, 4.5)]
+        (shown,) = self.api("GET", "/sessions")["items"]
+        self.assertIsNone(shown["rate_from_target"])
+        # Who is gone is still called what they were.
+        self.api("DELETE", f"/users/{self.user['id']}")
+        self.assertEqual(self.api("GET", "/sessions")["items"][0]["user_name"], "alice")
 
     def test_ending(self):
         path = f"/sessions/{self.session.id}"

@@ -14,7 +14,9 @@ from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.pki import CertificateAuthority, HostKey, known_hosts_line
 from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.rates import Rates
 from tunnelcloud.pod.reach import Reach
+from tunnelcloud.pod.router import Route
 from tunnelcloud.pod.sessions import LiveSessions
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.web.interfaces import (
@@ -46,6 +48,7 @@ class LivePod:
     sessions: LiveSessions
     links: Links
     checks: TargetChecks
+    rates: Rates
     request_end: Callable[[str, str, str], Deferred[bool]]
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
@@ -53,21 +56,25 @@ class LivePod:
 
     def live_sessions(self) -> Sequence[LiveSession]:
         """List the sessions that are open on this pod."""
-        listed = []
-        for live in self.sessions:
-            to_target, from_target = live.totals()
-            channels = tuple(
-                LiveChannel(
-                    route.record.id,
-                    route.bytes_to_target,
-                    route.bytes_from_target,
-                    route.connector_id,
-                )
-                for route in live.routes
-                if route.record is not None
+        return [
+            LiveSession(
+                live.session.id,
+                *live.totals(),
+                tuple(self._channel(route) for route in live.routes if route.record is not None),
+                *self.rates.of(live.session.id, live.totals()),
             )
-            listed.append(LiveSession(live.session.id, to_target, from_target, channels))
-        return listed
+            for live in self.sessions
+        ]
+
+    def _channel(self, route: Route) -> LiveChannel:
+        assert route.record is not None
+        traffic = route.bytes_to_target, route.bytes_from_target
+        return LiveChannel(
+            route.record.id,
+            *traffic,
+            route.connector_id,
+            *self.rates.of(route.record.id, traffic),
+        )
 
     def usage(self, user_id: str) -> Usage:
         """Count what a user has open."""

@@ -40,6 +40,7 @@ from tunnelcloud.pod.listener import connector_listener
 from tunnelcloud.pod.listeners import Listeners
 from tunnelcloud.pod.live import LivePod
 from tunnelcloud.pod.metrics import metrics_registry
+from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
@@ -158,6 +159,7 @@ class PodService(Service):
             review_links=self.attendant.review,
         )
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
+        self.rates = Rates(reactor, self.sessions.counts)
         self.live = LivePod(
             pod_id=foundation.pod_id,
             ssh_public_address=foundation.ssh_address,
@@ -167,6 +169,7 @@ class PodService(Service):
             sessions=self.sessions,
             links=self.links,
             checks=self.checks,
+            rates=self.rates,
             request_end=self.cluster.request_end,
             ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
@@ -221,6 +224,7 @@ class PodService(Service):
             (self.cluster.beat, BEAT_SECONDS),
             (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
             (self.checks.run, LOOK_SECONDS),
+            (self.rates.sample, SAMPLE_SECONDS),
         ]:
             loop = LoopingCall(work)
             loop.clock = self._reactor

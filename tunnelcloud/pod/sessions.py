@@ -258,10 +258,11 @@ class LiveSession:
 
     def totals(self) -> tuple[int, int]:
         """Give the bytes carried to and from targets."""
-        values = self.traffic().values()
+        over = self._carried.values()
         return (
-            sum(each.bytes_to_target for each in values),
-            sum(each.bytes_from_target for each in values),
+            sum(each.to_target for each in over) + sum(one.bytes_to_target for one in self.routes),
+            sum(each.from_target for each in over)
+            + sum(one.bytes_from_target for one in self.routes),
         )
 
     def recheck(self, view: UserView) -> None:
@@ -381,6 +382,16 @@ class LiveSessions:
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Give the bytes to and from targets of every session and channel so far, by their ids."""
+        found = {}
+        for live in self._by_id.values():
+            found[live.session.id] = live.totals()
+            for route in live.routes:
+                if route.record is not None:
+                    found[route.record.id] = (route.bytes_to_target, route.bytes_from_target)
+        return found
 
     @property
     def full(self) -> bool:

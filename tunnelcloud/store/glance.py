@@ -65,6 +65,42 @@ def open_channels(transaction: Transaction, session_ids: Collection[str]) -> lis
     return [CHANNELS.make(row) for row in rows]
 
 
+@frozen
+class Names:
+    """What those are called who are in a session or a channel; None for nobody, or who is gone."""
+
+    user: str
+    tunnel: str | None
+    connector: str | None = None
+
+
+def names_of_sessions(transaction: Transaction, ids: Collection[str]) -> dict[str, Names]:
+    """Name who sessions are of, and the tunnel that each is narrowed to, by the sessions' ids."""
+    one, tunnel = schema.sessions.c, schema.tunnels.c
+    query = (
+        select(one.id, one.user_name, tunnel.name)
+        .outerjoin(schema.tunnels, tunnel.id == one.tunnel_id)
+        .where(one.id.in_(ids))
+    )
+    return {row[0]: Names(row[1], row[2]) for row in transaction.connection.execute(query)}
+
+
+def names_of_channels(
+    transaction: Transaction, ids: Collection[str], through: Mapping[str, str]
+) -> dict[str, Names]:
+    """Name who channels are of, where they lead and by which connector, by the channels' ids.
+
+    :param through: the ids of connectors that aren't written down yet, by the channels'.
+    """
+    one, connectors = schema.channels.c, schema.connectors.c
+    query = select(one.id, one.user_name, one.tunnel_name, one.connector_id).where(one.id.in_(ids))
+    rows = transaction.connection.execute(query).all()
+    by = {row[0]: through.get(row[0], row[3]) for row in rows}
+    wanted = select(connectors.id, connectors.name).where(connectors.id.in_(set(by.values())))
+    names = {row[0]: row[1] for row in transaction.connection.execute(wanted)}
+    return {row[0]: Names(row[1], row[2], names.get(by[row[0]])) for row in rows}
+
+
 def tunnels_of_sites(transaction: Transaction, ids: Collection[str]) -> Counts:
     """Count the tunnels of some sites."""
     return count_by(transaction, schema.tunnels.c.site_id, ids)

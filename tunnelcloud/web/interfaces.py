@@ -20,12 +20,15 @@ class LiveChannel:
     """One open channel and the bytes it has carried so far.
 
     :ivar connector_id: the connector it goes through; None while none has reached the target.
+    :ivar rate_to_target: bytes a second in the last few seconds.
     """
 
     id: str
     bytes_to_target: int
     bytes_from_target: int
     connector_id: str | None = None
+    rate_to_target: float = 0.0
+    rate_from_target: float = 0.0
 
 
 @frozen
@@ -36,6 +39,8 @@ class LiveSession:
     bytes_to_target: int
     bytes_from_target: int
     channels: tuple[LiveChannel, ...] = ()
+    rate_to_target: float = 0.0
+    rate_from_target: float = 0.0
 
 
 @frozen

@@ -172,22 +172,32 @@ class Invitation(Shown):
     expires_at: Instant
 
 
+_RATE = Field(
+    description="Bytes a second, the average over the last few; null when it isn't open on the pod"
+    " that answers."
+)
+
+
 class Session(Shown):
     """One authenticated SSH connection, open or past."""
 
     id: str
     user_id: str
+    user_name: str = Field(description="What the user was called when it began.")
     method: Method
     login_name: str
     source_ip: str
     client_version: str
     pod_id: str
     tunnel_id: str | None = Field(description="The only tunnel it may use.")
+    tunnel_name: str | None
     started_at: Instant
     ended_at: Instant | None
     end_reason: str
     bytes_to_target: int
     bytes_from_target: int
+    rate_to_target: float | None = _RATE
+    rate_from_target: float | None = _RATE
 
 
 class OwnSessionQuery(PageQuery):
@@ -214,8 +224,12 @@ class Channel(Shown):
 
     id: str
     session_id: str
+    user_name: str = Field(description="What the user was called when it began.")
+    source_ip: str
     tunnel_id: str
+    tunnel_name: str = Field(description="What the tunnel was called when it began.")
     connector_id: str | None
+    connector_name: str | None
     destination: str
     port: int
     opened_at: Instant
@@ -223,6 +237,8 @@ class Channel(Shown):
     close_reason: str
     bytes_to_target: int
     bytes_from_target: int
+    rate_to_target: float | None = _RATE
+    rate_from_target: float | None = _RATE
 
 
 class ChannelQuery(PageQuery):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from attrs import frozen
@@ -13,10 +13,11 @@ from tunnelcloud.domain import entities
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditRecord
-from tunnelcloud.store import audit, channels, pods, sessions
+from tunnelcloud.store import audit, channels, glance, pods, sessions
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.paging import Page as StorePage
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.interfaces import LiveChannel, LiveSession
 from tunnelcloud.web.models.access import (
     AuditExportQuery,
     AuditQuery,
@@ -34,6 +35,7 @@ from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Lines, Route
 
 _EXPORTED_AT_ONCE = 500
+_Names = Mapping[str, glance.Names]
 
 
 def activity_routes(context: ApiContext) -> list[Route]:
@@ -138,28 +140,40 @@ class _Sessions:
             raise NotFound("session", found.id)
         return found
 
-    def _shown(self, session: entities.Session) -> Session:
-        live = {one.id: one for one in self.context.live.live_sessions()}.get(session.id)
-        if live is not None and session.ended_at is None:
-            session = attrs.evolve(
-                session,
-                bytes_to_target=live.bytes_to_target,
-                bytes_from_target=live.bytes_from_target,
+    def _shower(self, names: _Names) -> Callable[[entities.Session], Session]:
+        """Make what shows sessions, with the bytes of those that are open here."""
+        live = {one.id: one for one in self.context.live.live_sessions()}
+
+        def shown(session: entities.Session) -> Session:
+            called = names[session.id]
+            return _with_traffic(
+                Session,
+                {**attrs.asdict(session), "user_name": called.user, "tunnel_name": called.tunnel},
+                live.get(session.id) if session.ended_at is None else None,
             )
-        return Session.model_validate(session)
+
+        return shown
 
     async def list_all(self, call: Call) -> dict[str, Any]:
         filters = filters_of(call.query_as(OwnSessionQuery))
         owner = self.owner(call)
         if owner is not None:
             filters["user_id"] = owner
-        page = await self.context.store.read(
-            page_reader(sessions.list_page, sort="-started_at", **filters)
-        )
-        return page_of(page, self._shown)
+
+        def work(transaction: Transaction) -> tuple[StorePage[entities.Session], _Names]:
+            page = sessions.list_page(transaction, sort="-started_at", **filters)
+            return page, glance.names_of_sessions(transaction, [one.id for one in page.items])
+
+        page, names = await self.context.store.read(work)
+        return page_of(page, self._shower(names))
 
     async def show(self, call: Call) -> Session:
-        return self._shown(await self.context.store.read(self._get, call))
+        def work(transaction: Transaction) -> tuple[entities.Session, _Names]:
+            session = self._get(transaction, call)
+            return session, glance.names_of_sessions(transaction, [session.id])
+
+        session, names = await self.context.store.read(work)
+        return self._shower(names)(session)
 
     async def end(self, call: Call) -> None:
         session = await self.context.store.read(self._get, call)
@@ -169,31 +183,41 @@ class _Sessions:
     async def list_channels(self, call: Call) -> dict[str, Any]:
         filters = filters_of(call.query_as(ChannelQuery))
 
-        def work(transaction: Transaction) -> Any:
-            session = self._get(transaction, call)
-            return channels.list_page(
-                transaction, session_id=session.id, sort="-opened_at", **filters
-            )
-
         live = {
             channel.id: channel
             for session in self.context.live.live_sessions()
             if session.id == call.params["session_id"]
             for channel in session.channels
         }
+        through = {one.id: one.connector_id for one in live.values() if one.connector_id}
+
+        def work(
+            transaction: Transaction,
+        ) -> tuple[entities.Session, StorePage[entities.Channel], _Names]:
+            session = self._get(transaction, call)
+            page = channels.list_page(
+                transaction, session_id=session.id, sort="-opened_at", **filters
+            )
+            ids = [one.id for one in page.items]
+            return session, page, glance.names_of_channels(transaction, ids, through)
+
+        session, page, names = await self.context.store.read(work)
 
         def shown(channel: entities.Channel) -> Channel:
-            now = live.get(channel.id)
-            if now is not None and channel.closed_at is None:
-                channel = attrs.evolve(
-                    channel,
-                    bytes_to_target=now.bytes_to_target,
-                    bytes_from_target=now.bytes_from_target,
-                    connector_id=now.connector_id,
-                )
-            return Channel.model_validate(channel)
+            now = live.get(channel.id) if channel.closed_at is None else None
+            called = names[channel.id]
+            values = {
+                **attrs.asdict(channel),
+                "source_ip": session.source_ip,
+                "user_name": called.user,
+                "tunnel_name": called.tunnel,
+                "connector_name": called.connector,
+            }
+            if now is not None:
+                values["connector_id"] = now.connector_id
+            return _with_traffic(Channel, values, now)
 
-        return page_of(await self.context.store.read(work), shown)
+        return page_of(page, shown)
 
     async def end_channel(self, call: Call) -> None:
         def work(transaction: Transaction) -> entities.Channel:
@@ -206,6 +230,25 @@ class _Sessions:
         channel = await self.context.store.read(work)
         if channel.closed_at is None:
             await self.context.live.end_channel(channel.id, _reason(call))
+
+
+_Counted = TypeVar("_Counted", Session, Channel)
+
+
+def _with_traffic(
+    model: type[_Counted], values: Mapping[str, Any], now: LiveSession | LiveChannel | None
+) -> _Counted:
+    """Show a session or a channel, with what has passed so far if it is open here."""
+    traffic: dict[str, Any] = {"rate_to_target": None, "rate_from_target": None}
+    if now is not None:
+        traffic = {
+            "bytes_to_target": now.bytes_to_target,
+            "bytes_from_target": now.bytes_from_target,
+            "rate_to_target": round(now.rate_to_target, 1),
+            "rate_from_target": round(now.rate_from_target, 1),
+        }
+    given = {name: value for name, value in values.items() if name in model.model_fields}
+    return model.model_validate({**given, **traffic})
 
 
 def _reason(call: Call) -> str:

@@ -66,7 +66,6 @@ class Panels:
             assigned = page["items"]
             return {
                 "who": _names(transaction, assigned),
-                "users": access.names_of(transaction, "user", [one["user_id"] for one in sessions]),
                 "health": site_healths(transaction, [item["site_id"]], here)[item["site_id"]],
             }
 

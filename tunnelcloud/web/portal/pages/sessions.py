@@ -12,7 +12,6 @@ from tunnelcloud.store import access, glance, tunnels
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.operations import Operations, faults
-from tunnelcloud.web.portal.rates import Rates
 from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
@@ -23,7 +22,7 @@ _FILTERS = ("q", "tunnel", "method", "source_ip")
 
 def session_pages(context: ApiContext, operations: Operations) -> list[Page]:
     """Make the row of the page table for sessions."""
-    handlers = _Sessions(context, operations, Rates(context.clock))
+    handlers = _Sessions(context, operations)
     return [Page("GET", "/admin/sessions", READERS, handlers.sessions)]
 
 
@@ -31,7 +30,6 @@ def session_pages(context: ApiContext, operations: Operations) -> list[Page]:
 class _Sessions:
     context: ApiContext
     operations: Operations
-    rates: Rates
 
     async def sessions(self, visit: Visit) -> Reply:
         live = visit.query.get("live", "true") != "false"
@@ -66,7 +64,7 @@ class _Sessions:
         return Shown("admin_sessions.html", values)
 
     async def _beside(self, items: list[dict[str, Any]]) -> dict[str, Any]:
-        """Gather the names and the open channels of sessions, and how fast their bytes flow."""
+        """Gather the open channels of sessions, and what their ends are called."""
         live = {
             channel.id: channel
             for session in self.context.live.live_sessions()
@@ -77,7 +75,6 @@ class _Sessions:
             opened = glance.open_channels(transaction, [one["id"] for one in items])
             names: dict[str, str] = {}
             for kind, ids in (
-                ("user", {one["user_id"] for one in items}),
                 ("tunnel", {one.tunnel_id for one in opened}),
                 ("connector", {one.connector_id for one in live.values() if one.connector_id}),
             ):
@@ -87,7 +84,8 @@ class _Sessions:
         opened, names = await self.context.store.read(look)
         running: dict[str, list[dict[str, Any]]] = {}
         for one in opened:
-            now = live.get(one.id, one)
+            open_here = live.get(one.id)
+            now = one if open_here is None else open_here
             running.setdefault(one.session_id, []).append(
                 {
                     "id": one.id,
@@ -99,11 +97,8 @@ class _Sessions:
                     "opened_at": one.opened_at.isoformat(),
                     "bytes_to_target": now.bytes_to_target,
                     "bytes_from_target": now.bytes_from_target,
+                    "rate_to_target": open_here and open_here.rate_to_target,
+                    "rate_from_target": open_here and open_here.rate_from_target,
                 }
             )
-        counts = {
-            one["id"]: one["bytes_to_target"] + one["bytes_from_target"]
-            for one in items
-            if one["ended_at"] is None
-        }
-        return {"names": names, "running": running, "rates": self.rates.look(counts)}
+        return {"running": running}
