@@ -268,7 +268,7 @@ class ApplicationsTests(PortalTestCase):
 
     def test_without_any_it_says_what_to_do(self):
         page = self.signed_in(Role.AUDITOR).get("/").body
-        self.assertIn(b"No application is assigned to you yet", page)
+        self.assertIn(b"No tunnel is assigned to you yet", page)
 
     def test_files_of_the_pages_are_there(self):
         page = self.browser.get("/").body.decode()

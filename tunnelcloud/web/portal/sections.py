@@ -95,7 +95,7 @@ SITE = Section(
     (
         Column("title", "Title"),
         Column("connectors", "Connectors", "attached"),
-        Column("tunnels", "Applications", "count"),
+        Column("tunnels", "Tunnels", "count"),
         Column("health", "State", "health"),
     ),
     (_NAME, _TITLE),
@@ -158,7 +158,7 @@ GROUP = Section(
     (
         Column("title", "Title"),
         Column("members", "Members", "count"),
-        Column("tunnels", "Applications", "count"),
+        Column("tunnels", "Tunnels", "count"),
     ),
     (_NAME, _TITLE),
     "A group is assigned tunnels as one; its members may open them.",

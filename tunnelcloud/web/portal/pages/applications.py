@@ -88,7 +88,7 @@ class _Applications:
         def work(transaction: Transaction) -> None:
             view = access.load_view(transaction, user_id)
             if not any(grant.tunnel.id == tunnel_id for grant in view.grants):
-                raise not_found("there is no such application, or it isn't yours")
+                raise not_found("there is no such tunnel, or it isn't yours")
             pins.set_pinned(transaction, user_id, tunnel_id, wanted)
 
         await self.context.store.write(work)

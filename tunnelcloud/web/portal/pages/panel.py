@@ -100,7 +100,7 @@ class _Panel:
         others = tunnels_of(view.grants)
         tunnel = next((one for one in others if one.id == tunnel_id), None)
         if tunnel is None:
-            raise not_found("there is no such application, or it isn't yours")
+            raise not_found("there is no such tunnel, or it isn't yours")
         methods = methods_of(view, tunnel)
         choices = read_choices(view, tunnel, methods, others, visit.query)
         return _Opened(view, tunnel, others, choices, pinned)
