@@ -225,6 +225,18 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(pair.pod.round_trip, 0.25)
         self.assertEqual(pair.pod.multiplexer.path.round_trip, 0)
 
+    def test_a_probe_brings_a_byte(self):
+        """Only who hasn't been heard of just now is asked, and the path isn't measured by it."""
+        pair = LinkPair().start()
+        pair.pod.probe()
+        pair.clock.advance(0.6)
+        pair.run()
+        self.assertEqual(pair.pod.silence, 0.6)
+        pair.pod.probe()
+        pair.run()
+        self.assertEqual(pair.pod.silence, 0)
+        self.assertEqual(pair.pod.multiplexer.path.round_trip, 0)
+
     def test_the_first_pings_follow_each_other(self):
         """The very first meets a peer that is busy, and would make the path look long."""
         pair = LinkPair()

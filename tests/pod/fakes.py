@@ -68,6 +68,11 @@ class Link:
         self.connector_id = connector_id
         self.pair = Pair()
         self.multiplexer = self.pair.a
+        self.silence = 0.0
+        self.probes = 0
+
+    def probe(self):
+        self.probes += 1
 
     @property
     def asked(self):

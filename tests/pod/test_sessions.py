@@ -66,6 +66,40 @@ class RoutingTests(SynchronousTestCase):
         world.settle()
         self.assertEqual(client.failure, (2, "connect to 10.0.0.5:5432: timed out"))
 
+    def test_a_connector_that_is_cut_off_is_not_waited_for(self):
+        world = World(view(grant(tunnel())), "con_1", "con_2")
+        client = world.open()
+        first, second = world.links.links
+        self.assertEqual((first.probes, second.probes), (1, 0))
+        first.silence = 3.0
+        world.clock.advance(3)
+        end = second.answer()
+        world.settle()
+        self.assertTrue(client.is_open)
+        first.answer()  # late: nobody wants it any more
+        world.settle()
+        self.assertIsNone(end.end)
+
+    def test_a_slow_target_is_waited_for(self):
+        world = World(view(grant(tunnel())), "con_1", "con_2")
+        world.open()
+        world.links.links[0].silence = 2.0
+        world.clock.advance(3)
+        world.settle()
+        self.assertEqual(world.links.links[1].asked, [])
+
+    def test_the_only_connector_is_waited_for(self):
+        world = World(view(grant(tunnel())), "con_1")
+        client = world.open()
+        (link,) = world.links.links
+        link.silence = 15.0
+        world.clock.advance(15)
+        world.settle()
+        self.assertIsNone(client.failure)
+        link.answer()
+        world.settle()
+        self.assertTrue(client.is_open)
+
     def test_a_connector_cannot_word_the_refusal(self):
         world = World(view(grant(tunnel())), "con_1")
         client = world.open()

@@ -60,6 +60,9 @@ HANDSHAKE_TIMEOUT = 20.0
 LONGEST_SILENCE = 45.0
 """Seconds without a byte after which, at the latest, a link is over."""
 
+JUST_NOW = 0.5
+"""Seconds after a byte in which nobody need be asked for another."""
+
 _PINGS_IN_SILENCE = 4.5
 _FIRST_PINGS = 8
 """How many follow each other at once: the first meets a peer that is busy with the handshake."""
@@ -172,6 +175,11 @@ class LinkProtocol(Protocol):
     def request(self, name: bytes, document: Document) -> None:
         """Send a global request that wants no reply."""
         self.multiplexer.send_global_request(name, pack(document))
+
+    def probe(self) -> None:
+        """Ask the peer for a byte, unless it just sent one."""
+        if self.silence > JUST_NOW and not self._over:
+            self.multiplexer.send_global_request(PING, b"", lambda _: None)
 
     def drain(self) -> None:
         """Have no new channels, and end the link when the last is over."""

@@ -17,6 +17,10 @@ class IAttachedLink(Interface):
 
     connector_id: str = Attribute("The connector's id.")
     multiplexer: Multiplexer = Attribute("Opens channels to the connector.")
+    silence: float = Attribute("Seconds since the connector's last byte.")
+
+    def probe() -> None:
+        """Have the connector say something, unless it just did."""
 
 
 class ILinks(Interface):

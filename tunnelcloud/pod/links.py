@@ -60,9 +60,18 @@ class AttachedLink:
         return self.protocol.channel_count
 
     @property
+    def silence(self) -> float:
+        """See L{IAttachedLink.silence}."""
+        return self.protocol.silence
+
+    def probe(self) -> None:
+        """See L{IAttachedLink.probe}."""
+        self.protocol.probe()
+
+    @property
     def responsive(self) -> bool:
         """Whether the connector was heard of lately."""
-        return self.protocol.silence < _DOUBTFUL * self.protocol.ping_interval
+        return self.silence < _DOUBTFUL * self.protocol.ping_interval
 
 
 @frozen

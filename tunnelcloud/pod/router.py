@@ -24,6 +24,9 @@ from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords
 OPEN_TIMEOUT = 20.0
 """Seconds that one connector may take to reach a target; its own limit is shorter."""
 
+SIGN_OF_LIFE_TIMEOUT = 3.0
+"""Seconds in which a connector says something, however long its target takes."""
+
 MAX_CONNECTORS_TRIED = 3
 
 _log = Logger()
@@ -77,7 +80,7 @@ class Route:
         self._clock = clock
         self._on_end = on_end
         self._tried: frozenset[str] = frozenset()
-        self._timeout: IDelayedCall | None = None
+        self._timeouts: tuple[IDelayedCall, ...] = ()
         self._over = False
         self._over_reason = ""
 
@@ -135,19 +138,30 @@ class Route:
             return
         self.connector_id = link.connector_id
         self._tried |= {link.connector_id}
-        self._timeout = self._clock.callLater(
-            OPEN_TIMEOUT, self.splice.give_up, OPEN_CONNECT_FAILED, DialFailure.TIMED_OUT.value
+        self._timeouts = (
+            self._clock.callLater(OPEN_TIMEOUT, self._give_up),
+            self._clock.callLater(SIGN_OF_LIFE_TIMEOUT, self._doubt, link),
         )
+        link.probe()
         data = direct_tcpip(self.tunnel.target_address, self.port, self._originator)
         self.splice.connect(link.multiplexer, b"direct-tcpip", data)
 
+    def _give_up(self) -> None:
+        self.splice.give_up(OPEN_CONNECT_FAILED, DialFailure.TIMED_OUT.value)
+
+    def _doubt(self, link: IAttachedLink) -> None:
+        """Turn to another connector, if there is one and this one seems to be cut off."""
+        silent = link.silence >= SIGN_OF_LIFE_TIMEOUT
+        if silent and self._links.pick(self.tunnel.site_id, self._tried) is not None:
+            self._give_up()
+
     def splice_connected(self, splice: Splice) -> None:
         """The target is connected."""
-        self._stop_timeout()
+        self._stop_timeouts()
 
     def splice_refused(self, splice: Splice, reason_code: int, description: str) -> None:
         """One connector could not reach the target: try another, or say why."""
-        self._stop_timeout()
+        self._stop_timeouts()
         self._dial(DialFailure.read(description))
 
     def splice_ended(self, splice: Splice, clean: bool, reason: str) -> None:
@@ -164,7 +178,7 @@ class Route:
             return
         self._over = True
         self._over_reason = reason
-        self._stop_timeout()
+        self._stop_timeouts()
         self._on_end(self)
         if self.record is not None:
             self._write_end(reason)
@@ -179,7 +193,8 @@ class Route:
             self.bytes_from_target,
         )
 
-    def _stop_timeout(self) -> None:
-        timeout, self._timeout = self._timeout, None
-        if timeout is not None and timeout.active():
-            timeout.cancel()
+    def _stop_timeouts(self) -> None:
+        for timeout in self._timeouts:
+            if timeout.active():
+                timeout.cancel()
+        self._timeouts = ()

@@ -21,10 +21,10 @@ from tunnelcloud.web.models.fields import (
     Icon,
     Instant,
     Name,
-    PortList,
     Shown,
     Title,
     UserName,
+    WrittenPortList,
     one_of,
 )
 from tunnelcloud.web.models.objects import Checking, Methods, Offset, PolicyFields
@@ -91,7 +91,7 @@ class TunnelEntry(Body):
 
     site: Name
     target_address: Host
-    target_ports: PortList
+    target_ports: WrittenPortList
     title: Title = ""
     local_port_offset: Offset = 0
     external_address: ExternalAddress | None = None

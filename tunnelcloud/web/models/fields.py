@@ -214,20 +214,26 @@ _PORTS_SCHEMA: dict[str, Any] = {
     "pattern": r"^[0-9]{1,5}(-[0-9]{1,5})?$",
     "examples": ["5432", "8000-8010"],
 }
+_PORT_OR_PORTS_SCHEMA: dict[str, Any] = {
+    "anyOf": [_PORTS_SCHEMA, {"type": "integer", "minimum": 1, "maximum": 65535}]
+}
 Ports = Annotated[
     PortRange,
     PlainValidator(_parsed(parse_ports, PortRange)),
     BeforeValidator(_port_text),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(_PORTS_SCHEMA, mode="serialization"),
-    WithJsonSchema(
-        {"anyOf": [_PORTS_SCHEMA, {"type": "integer", "minimum": 1, "maximum": 65535}]},
-        mode="validation",
-    ),
+    WithJsonSchema(_PORT_OR_PORTS_SCHEMA, mode="validation"),
 ]
-PortList = Annotated[
-    list[Ports], Field(min_length=1, max_length=64), AfterValidator(lambda p: list(merge_ports(p)))
+_FEW_PORTS = Field(min_length=1, max_length=64)
+_merged = AfterValidator(lambda ports: list(merge_ports(ports)))
+PortList = Annotated[list[Ports], _FEW_PORTS, _merged]
+WrittenPortList = Annotated[
+    list[Annotated[Ports, WithJsonSchema(_PORT_OR_PORTS_SCHEMA, mode="serialization")]],
+    _FEW_PORTS,
+    _merged,
 ]
+"""As people write it in a document, and as one is exported: a single port is a number."""
 WeeklyWindow = Annotated[
     Window,
     PlainValidator(_parsed(parse_window, Window)),
