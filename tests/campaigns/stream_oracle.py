@@ -20,6 +20,7 @@ import asyncio
 import json
 import random
 import struct
+import sys
 import time
 from collections import Counter
 
@@ -36,6 +37,7 @@ MIB = 1024 * KIB
 STALLED = 120
 SESSIONS = 3
 AT_ONCE = 8
+_LINES_TOLD = 40
 WHOLE, TARGET_RESETS, CLIENT_CUTS = "whole", "target resets", "client cuts"
 
 
@@ -261,6 +263,10 @@ def run(seed, mib, slow_seconds):
         asyncio.run(oracle.run())
         seconds = time.monotonic() - started
         oracle.judge([json.loads(target.wait_for(r"^\{.*").group()) for _ in oracle.planned])
+    except BaseException:
+        for process in (world.gateway.process, world.connector.process):
+            print("\n".join(process.said()[-_LINES_TOLD:]), file=sys.stderr)
+        raise
     finally:
         world.close()
         target.kill()

@@ -48,7 +48,12 @@ class AdviceTests(SynchronousTestCase):
         self.assertIn("Choose a key", self.advised(used_token.reason))
 
     def test_dialling(self):
-        silent = {DialFailure.LIMIT, DialFailure.DRAINING, DialFailure.FAILED}
+        silent = {
+            DialFailure.LIMIT,
+            DialFailure.DRAINING,
+            DialFailure.LINK_LOST,
+            DialFailure.FAILED,
+        }
         for failure in set(DialFailure) - silent:
             self.advised(failure_text(failure, "10.0.0.5", 5432, "paris"))
 

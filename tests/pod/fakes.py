@@ -100,7 +100,8 @@ class Links:
         self.links = list(links)
 
     def pick(self, site_id, exclude=frozenset()):
-        return next((link for link in self.links if link.connector_id not in exclude), None)
+        able = (each for each in self.links if each.connector_id not in exclude)
+        return next((link for link in able if not link.multiplexer.lost), None)
 
 
 @implementer(IViews)

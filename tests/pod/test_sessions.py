@@ -80,6 +80,25 @@ class RoutingTests(SynchronousTestCase):
         world.settle()
         self.assertIsNone(end.end)
 
+    def test_a_lost_link_is_not_all_that_its_connector_has(self):
+        world = World(view(grant(tunnel())), "con_1", "con_1")
+        client = world.open()
+        first, second = world.links.links
+        first.multiplexer.connection_lost("it broke")
+        second.answer()
+        world.settle()
+        self.assertTrue(client.is_open)
+
+    def test_a_lost_connector(self):
+        world = World(view(grant(tunnel())), *["con_1"] * 4)
+        client = world.open()
+        for link in world.links.links:
+            link.multiplexer.connection_lost("it broke")
+        world.settle()
+        lost = "connect to 10.0.0.5:5432: the connector was lost meanwhile; try again"
+        self.assertEqual(client.failure, (2, lost))
+        self.assertEqual(world.links.links[3].asked, [])
+
     def test_a_slow_target_is_waited_for(self):
         world = World(view(grant(tunnel())), "con_1", "con_2")
         world.open()

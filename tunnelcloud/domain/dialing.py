@@ -27,6 +27,7 @@ class DialFailure(enum.StrEnum):
     LIMIT = "limit"
     DRAINING = "draining"
     NO_CONNECTOR = "no-connector"
+    LINK_LOST = "link-lost"
     FAILED = "failed"
 
     @classmethod
@@ -58,6 +59,7 @@ _TEXTS: Mapping[DialFailure, str] = {
     DialFailure.DENIED: "not allowed by the allow and deny lists in connector.toml",
     DialFailure.LIMIT: "the connector has too many connections",
     DialFailure.DRAINING: "the connector is stopping",
+    DialFailure.LINK_LOST: "the connector was lost meanwhile; try again",
     DialFailure.FAILED: "failed",
 }
 

@@ -27,7 +27,7 @@ OPEN_TIMEOUT = 20.0
 SIGN_OF_LIFE_TIMEOUT = 3.0
 """Seconds in which a connector says something, however long its target takes."""
 
-MAX_CONNECTORS_TRIED = 3
+MAX_LINKS_TRIED = 3
 
 _log = Logger()
 
@@ -79,7 +79,9 @@ class Route:
         self._records = records
         self._clock = clock
         self._on_end = on_end
-        self._tried: frozenset[str] = frozenset()
+        self._link: IAttachedLink | None = None
+        self._links_tried = 0
+        self._unable: frozenset[str] = frozenset()  # ids of connectors
         self._timeouts: tuple[IDelayedCall, ...] = ()
         self._over = False
         self._over_reason = ""
@@ -130,14 +132,15 @@ class Route:
 
     def _dial(self, last: DialFailure) -> None:
         link: IAttachedLink | None = None
-        if len(self._tried) < MAX_CONNECTORS_TRIED:
-            link = self._links.pick(self.tunnel.site_id, self._tried)
+        if self._links_tried < MAX_LINKS_TRIED:
+            link = self._links.pick(self.tunnel.site_id, self._unable)
         if link is None:
             text = failure_text(last, self.tunnel.target_address, self.port, self.tunnel.site_name)
             self._refuse(last.reason_code, text)
             return
+        self._link = link
+        self._links_tried += 1
         self.connector_id = link.connector_id
-        self._tried |= {link.connector_id}
         self._timeouts = (
             self._clock.callLater(OPEN_TIMEOUT, self._give_up),
             self._clock.callLater(SIGN_OF_LIFE_TIMEOUT, self._doubt, link),
@@ -152,7 +155,8 @@ class Route:
     def _doubt(self, link: IAttachedLink) -> None:
         """Turn to another connector, if there is one and this one seems to be cut off."""
         silent = link.silence >= SIGN_OF_LIFE_TIMEOUT
-        if silent and self._links.pick(self.tunnel.site_id, self._tried) is not None:
+        others = self._unable | {link.connector_id}
+        if silent and self._links.pick(self.tunnel.site_id, others) is not None:
             self._give_up()
 
     def splice_connected(self, splice: Splice) -> None:
@@ -160,8 +164,16 @@ class Route:
         self._stop_timeouts()
 
     def splice_refused(self, splice: Splice, reason_code: int, description: str) -> None:
-        """One connector could not reach the target: try another, or say why."""
+        """One connector could not reach the target: try another, or say why.
+
+        One whose link was lost may have another link.
+        """
         self._stop_timeouts()
+        assert self._link is not None
+        if self._link.multiplexer.lost:
+            self._dial(DialFailure.LINK_LOST)
+            return
+        self._unable |= {self._link.connector_id}
         self._dial(DialFailure.read(description))
 
     def splice_ended(self, splice: Splice, clean: bool, reason: str) -> None:
