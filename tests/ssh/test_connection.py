@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
-from tests.ssh.test_transport import data, open_echo
+from tests.ssh.transport_case import data, open_echo
 from tunnelcloud.channels.messages import DirectTcpip, Reader, pack_string
 from tunnelcloud.ssh.limits import Limits
 

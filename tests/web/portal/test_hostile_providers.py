@@ -1,0 +1,223 @@
+"""Signing in through identity providers that lie, and through what others make of their answers."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+from joserfc import jwt
+
+from tests.web.portal.browser import Browser
+from tests.web.portal.provider_case import ProviderCase
+from tests.web.portal.providers import (
+    STRANGERS_KEY,
+    Provider,
+    signed_with_a_public_key,
+    unsigned,
+)
+
+
+class HostileProviderTests(ProviderCase):
+    """Every fault is refused with a page that says what to do, and nobody is signed in."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_provider()
+
+    def fails(self, *words, **person):
+        browser, answer = self.sign_in(status=403, **person)
+        self.refused(answer, *words)
+        self.assertNotIn("__Host-tunnelcloud", browser.cookies)
+        browser.get("/", 303)
+        self.assertIsNone(self.person("alice"))
+        return self.events("web_login.refused")[0].data["reason"]
+
+    def test_the_state_of_another_browser(self):
+        mine, theirs = Browser(self), Browser(self)
+        self.go(mine)
+        answer = self.provider.authorize(self.go(theirs))
+        self.refused(self.come_back(mine, answer, 403), "begun in this browser")
+        for state in ["", "x", answer["state"][:-1], "\u00e9"]:
+            self.refused(self.come_back(Browser(self), {**answer, "state": state}, 403), "begun in")
+
+    def test_an_answer_without_a_state_or_a_beginning(self):
+        answer = self.provider.authorize(self.go(Browser(self)))
+        self.refused(self.come_back(Browser(self), answer, 403), "begun in this browser")
+        del answer["state"]
+        browser = Browser(self)
+        self.go(browser)
+        self.refused(self.come_back(browser, answer, 403), "begun in this browser")
+        self.assertNotIn("__Host-tunnelcloud", browser.cookies)
+
+    def test_an_answer_serves_once(self):
+        browser = Browser(self)
+        answer = self.provider.authorize(self.go(browser))
+        kept = dict(browser.cookies)
+        self.come_back(browser, answer)
+        again = Browser(self, cookies=kept)
+        self.refused(self.come_back(again, answer, 403), "used before")
+        self.assertNotIn("__Host-tunnelcloud", again.cookies)
+
+    def test_an_answer_that_is_too_late(self):
+        browser = Browser(self)
+        answer = self.provider.authorize(self.go(browser))
+        self.store.write(
+            lambda transaction: transaction.connection.exec_driver_sql(
+                "UPDATE sign_in_steps SET expires_at = 0"
+            )
+        )
+        self.refused(self.come_back(browser, answer, 403), "begun in this browser")
+
+    def test_a_code_of_somebody_elses_sign_in(self):
+        """Code injection: the verifier and the nonce are of this browser."""
+        theirs = self.provider.authorize(self.go(Browser(self)))
+        mine = Browser(self)
+        answer = self.provider.authorize(self.go(mine))
+        answer["code"] = theirs["code"]
+        self.refused(self.come_back(mine, answer, 403), "doesn't take back the code")
+
+    def test_the_nonce(self):
+        for nonce in ["x", "", 7, None]:
+            self.provider.lies = {"nonce": nonce}
+            self.assertEqual(self.fails("belongs to another sign-in", "Start again"), "nonce")
+
+    def test_the_issuer(self):
+        for issuer in ["https://evil.example", "https://login.example.com/", None]:
+            self.provider.lies = {"iss": issuer}
+            self.assertEqual(self.fails("issued by another provider"), "issuer")
+
+    def test_who_answers(self):
+        """Mix-up: the answer has to name the provider that was asked (RFC 9207)."""
+        for issuer in ["https://evil.example", None]:
+            browser = Browser(self)
+            answer = self.provider.authorize(self.go(browser))
+            answer = {**answer, "iss": issuer} if issuer else {"code": answer["code"],
+                                                              "state": answer["state"]}  # fmt: skip
+            self.refused(self.come_back(browser, answer, 403), "another provider", "Don't go on")
+
+    def test_the_audience(self):
+        for lies in [
+            {"aud": "another"},
+            {"aud": ["another"]},
+            {"aud": None},
+            {"azp": "another"},
+            {"aud": ["tunnelcloud", "another"], "azp": "another"},
+        ]:
+            self.provider.lies = lies
+            self.assertEqual(self.fails("another application"), "audience")
+
+    def test_the_time(self):
+        now = int(self.clock.seconds())
+        for lies in [
+            {"exp": now - 61},
+            {"iat": now - 3600, "exp": now + 60},
+            {"iat": now + 120},
+            {"exp": None},
+            {"iat": "now"},
+            {"exp": True},
+        ]:
+            self.provider.lies = lies
+            self.assertEqual(self.fails("What the provider says about you"), "expiry")
+
+    def test_the_signature(self):
+        self.provider.signer = STRANGERS_KEY
+        self.assertEqual(self.fails("not signed by a key", "Don't go on"), "signature")
+        self.provider = Provider()
+        self.provider.now = self.clock.seconds
+        for made in [
+            unsigned,
+            signed_with_a_public_key,
+            lambda claims: self.provider.sign(claims)[:-8] + "AAAAAAAA",
+            lambda claims: "a.b.c",
+            lambda claims: "",
+            lambda claims: "\u00e9",
+        ]:
+            self.provider.id_token = made
+            self.assertEqual(self.fails("not signed by a key"), "signature")
+        self.provider.id_token = lambda claims: None
+        self.provider.id_token = lambda claims: {"not": "a string"}
+        self.assertEqual(self.fails("sent no ID token"), "id_token")
+
+    def test_the_signature_of_another_key_under_a_known_name(self):
+        known = self.provider.signer.kid
+        stranger = STRANGERS_KEY
+        header = {"alg": "RS256", "kid": known}
+        self.provider.id_token = lambda claims: jwt.encode(header, claims, stranger)
+        self.assertEqual(self.fails("not signed by a key"), "signature")
+
+    def test_somebody_else_at_the_userinfo_endpoint(self):
+        self.provider._userinfo = lambda _: {"sub": "bob", "email": "bob@example.com"}
+        self.assertEqual(self.fails("two different people"), "subject")
+
+    def test_a_subject_that_is_none(self):
+        for subject in [None, "", 7, "x" * 256]:
+            self.provider.lies = {"sub": subject}
+            self.assertEqual(self.fails("doesn't say who you are"), "subject")
+
+    def test_errors_of_the_provider(self):
+        for error, words in [
+            ("access_denied", "didn't let you in"),
+            ("server_error", "server_error"),
+            ("<script>alert(1)</script>", "an error"),
+        ]:
+            browser = Browser(self)
+            state = dict(parse_qsl(urlsplit(self.go(browser)).query))["state"]
+            answer = {"error": error, "state": state, "iss": self.provider.issuer}
+            page = self.come_back(browser, answer, 403)
+            self.refused(page, words)
+            self.assertNotIn(b"<script>alert", page.body)
+
+    def test_a_provider_that_calls_itself_otherwise(self):
+        self.provider.metadata_lies = {"issuer": "https://login.example.com/"}
+        answer = Browser(self).get("/sign-in/with/corp", 403)
+        self.refused(answer, "calls itself", "set the provider's issuer exactly")
+
+    def test_endpoints_that_may_not_be_asked(self):
+        for lies in [
+            {"token_endpoint": "http://login.example.com/token"},
+            {"token_endpoint": "http://127.0.0.1/token"},
+            {"authorization_endpoint": "javascript:alert(1)"},
+            {"jwks_uri": None},
+            {"jwks_uri": "https://user@login.example.com/"},
+            {"authorization_endpoint": "https://login.example.com/a\r\nSet-Cookie: a=b"},
+            {"token_endpoint": "https://login.example.com/\u00e9"},
+        ]:
+            self.provider.metadata_lies = lies
+            self.clock.advance(6)
+            answer = Browser(self).get("/sign-in/with/corp", 403)
+            self.refused(answer, f"no usable {next(iter(lies))}")
+
+    def test_a_provider_that_is_away(self):
+        self.provider.away = True
+        for _ in range(5):
+            answer = Browser(self).get("/sign-in/with/corp", 403)
+            self.refused(answer, "can't be reached", "Try again")
+        # It isn't asked once for everybody who presses the button.
+        self.assertEqual(len(self.provider.asked), 1)
+        self.provider.away = False
+        self.clock.advance(6)
+        self.sign_in()[0].get("/")
+
+    def test_one_providers_answer_at_anothers_address(self):
+        """Token substitution: a step is of one provider, and so is a subject."""
+        other = Provider("https://other.example.com")
+        other.now = self.clock.seconds
+        self.others["other.example.com"] = other
+        self.make_provider("other", issuer=other.issuer)
+        browser = Browser(self)
+        answer = other.authorize(self.go(browser, "other"))
+        self.refused(self.come_back(browser, answer, 403), "begun in this browser")
+        other.published, other.signer = [STRANGERS_KEY], STRANGERS_KEY
+        other.id_token = lambda claims: self.provider.sign({**claims, "iss": self.provider.issuer})
+        browser = Browser(self)
+        answer = other.authorize(self.go(browser, "other"))
+        page = self.come_back(browser, answer, 403, "/sign-in/with/other/callback")
+        self.refused(page, "not signed by a key")
+
+    def test_the_same_subject_at_another_provider_is_somebody_else(self):
+        self.sign_in()
+        other = Provider("https://other.example.com")
+        other.now = self.clock.seconds
+        self.others["other.example.com"] = other
+        self.make_provider("other", issuer=other.issuer)
+        browser = Browser(self)
+        answer = other.authorize(self.go(browser, "other"))
+        page = self.come_back(browser, answer, 403, "/sign-in/with/other/callback")
+        self.refused(page, "There is a user alice here already")
