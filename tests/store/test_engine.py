@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import threading
 
+import attrs
 from sqlalchemy import text
 
 from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase
@@ -89,7 +90,8 @@ class EngineContract:
         )
         record = store.write(audit.record, event)
         self.assertEqual(record.event, event)
-        self.assertEqual(store.read(audit.list_page).items, (record,))
+        (read,) = store.read(audit.list_page).items
+        self.assertEqual(attrs.asdict(read), attrs.asdict(record))
 
     def test_a_reader_cannot_write(self):
         store = self.open()

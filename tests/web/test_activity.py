@@ -3,11 +3,13 @@
 import json
 from datetime import UTC, datetime
 
+from sqlalchemy import update
+
 from tests.web.support import NOW, ApiTestCase, Role
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
-from tunnelcloud.store import audit, channels, sessions, tunnels, users
+from tunnelcloud.store import audit, channels, schema, sessions, tunnels, users
 from tunnelcloud.store.sessions import Login
 
 LOGIN = Login("x", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
@@ -36,6 +38,24 @@ class AuditTests(ApiTestCase):
             ("event=login.&since=2127-01-01T00:00:00Z", []),
         ]:
             self.assertEqual(self.names(query), wanted, query)
+
+    def test_what_another_version_wrote_is_shown(self):
+        """A newer pod beside this one, or one of before an update, knew other events and fields."""
+        self.record("token.created", user_name="carol", data={"token_id": "tok_1"})
+
+        def write(transaction):
+            transaction.connection.execute(
+                update(schema.audit)
+                .where(schema.audit.c.event == "token.created")
+                .values(event="token.eaten", data={"by": "<whom>"})
+            )
+
+        self.store.write(write)
+        (found,) = self.api("GET", "/audit?user_name=carol")["items"]
+        self.assertEqual((found["event"], found["data"]), ("token.eaten", {"by": "<whom>"}))
+        answer = self.ask("GET", "/api/v1/audit/export?user_name=carol")
+        (line,) = answer.body.splitlines()
+        self.assertEqual(json.loads(line)["event"]["action"], "token.eaten")
 
     def test_an_event_that_there_is_not(self):
         answer = self.ask("GET", "/api/v1/audit?event=login.refsued")

@@ -135,11 +135,10 @@ class UnknownEvent(LookupError):
 
 
 @frozen
-class AuditEvent:
-    """Something that happened, by whom, to what.
+class KeptEvent:
+    """Something that happened, by whom, to what; a pod of another version may have written it.
 
     C{actor_id} is the user or API token that did it, C{user_id} whom it was done to or for.
-    C{data} has only fields that L{CATALOGUE} lists for the event, and never a secret.
     """
 
     event: str
@@ -153,6 +152,14 @@ class AuditEvent:
     source_ip: str | None = None
     pod_id: str | None = None
     data: Mapping[str, object] = field(factory=dict)
+
+
+@frozen
+class AuditEvent(KeptEvent):
+    """Something that happened and is to be written down.
+
+    C{data} has only fields that L{CATALOGUE} lists for the event, and never a secret.
+    """
 
     def __attrs_post_init__(self) -> None:
         kind = CATALOGUE.get(self.event)
@@ -169,4 +176,4 @@ class AuditRecord:
 
     id: str
     at: datetime
-    event: AuditEvent
+    event: KeptEvent

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select
 
-from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
+from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord, KeptEvent
 from tunnelcloud.store.aggregate import equals
 from tunnelcloud.store.columns import first_id
 from tunnelcloud.store.paging import (
@@ -136,4 +136,4 @@ def _filtered(query: Select[Any], filters: Mapping[str, object]) -> Select[Any]:
 
 
 def _make(row: Any) -> AuditRecord:
-    return AuditRecord(row[0], row[1], AuditEvent(*row[2:]))
+    return AuditRecord(row[0], row[1], KeptEvent(*row[2:]))

@@ -2,6 +2,9 @@
 
 import html
 import json
+import re
+
+from sqlalchemy import update
 
 from tests.web.portal.browser import Browser, PortalTestCase
 from tunnelcloud.domain.entities import Method, Role
@@ -13,6 +16,7 @@ from tunnelcloud.store import (
     groups,
     pods,
     policies,
+    schema,
     sessions,
     sites,
     tunnels,
@@ -214,6 +218,23 @@ class AdminTests(PortalTestCase):
         (line,) = answer.body.decode().splitlines()
         self.assertEqual(json.loads(line)["event"]["action"], "site.created")
         self.browser.get("/admin/audit/export?since=nonsense", 422)
+
+        def write(transaction):
+            transaction.connection.execute(
+                update(schema.audit)
+                .where(schema.audit.c.event == "site.created")
+                .values(event="site.eaten", data={"by": CANARY})
+            )
+
+        # What a pod of another version wrote is there, too.
+        self.store.write(write)
+        page = self.browser.get("/admin/audit").body.decode()
+        self.assertIn("<code>site.eaten</code>", page)
+        self.assertNotIn(CANARY, page)
+        (facet,) = re.findall('href="([^"]*)">site.eaten', page)
+        self.assertIn(
+            "<code>site.eaten</code>", self.browser.get(html.unescape(facet)).body.decode()
+        )
 
 
 class EveryPageTests(PortalTestCase):

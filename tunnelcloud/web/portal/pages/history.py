@@ -63,7 +63,11 @@ class _History:
             "errors": errors,
             "kept": urlencode(kept),
             "texts": {name: kind.meaning for name, kind in CATALOGUE.items()},
-            "facets": [(name, count, urlencode({**kept, "event": name})) for name, count in facets],
+            "facets": [
+                # What another version wrote is no event to ask for here, but a word to look for.
+                (name, count, urlencode({**kept, "event" if name in CATALOGUE else "q": name}))
+                for name, count in facets
+            ],
             "ways": await self.context.store.read(glance.methods_of, refused),
             "narrowed": len(kept) - ("q" in kept),
         }
