@@ -19,6 +19,7 @@ from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
 from tunnelcloud.link.requests import PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS
 from tunnelcloud.pod.listener import DOOR_TIMEOUT, MAX_IN_DOOR
+from tunnelcloud.pod.losses import Losses
 
 SITE = "sit_1"
 REVOKED = "the connector was deleted, or its certificate revoked or expired"
@@ -55,6 +56,19 @@ class AttachingTests(DoorCase):
         self.door.attendant.announce_pods()
         self.door.run()
         self.assertEqual(owner.requests[-1][1], {"pods": ["pod.example:8443", "[fd00::2]:8443"]})
+
+    def test_one_that_is_lost_is_known_at_once_and_for_a_while(self):
+        losses = Losses(lambda: self.door.time)
+        self.links.listen(losses)
+        ((link, _),) = self.attach()
+        self.assertEqual(losses.recent(), {})
+        link.disconnect("over")
+        self.door.run()
+        self.assertEqual(losses.recent(), {"con_1": self.door.time})
+        self.attach(2)
+        self.assertEqual(list(losses.recent()), ["con_1"])
+        self.door.time += timedelta(seconds=61)
+        self.assertEqual(losses.recent(), {})
 
     def test_a_deleted_connector_is_not(self):
         _, tls = self.door.enrol()

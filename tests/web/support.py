@@ -47,6 +47,11 @@ class ToldPod:
     ended: list = field(factory=list)
     warning: str | None = None
     checked: dict = field(factory=dict)
+    lost: dict = field(factory=dict)
+    started_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
+
+    def lost_connectors(self):
+        return self.lost
 
     def external_address_warning(self, name):
         return succeed(self.warning and f"{name} {self.warning}")

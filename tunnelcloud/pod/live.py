@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -14,6 +15,7 @@ from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.pki import CertificateAuthority, HostKey, known_hosts_line
 from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.losses import Losses
 from tunnelcloud.pod.rates import Rates
 from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.router import Route
@@ -41,12 +43,14 @@ class LivePod:
     """
 
     pod_id: str
+    started_at: datetime
     ssh_public_address: PublicAddress
     connectors_public_address: PublicAddress
     certificate_authority: CertificateAuthority
     host_keys: Sequence[HostKey]
     sessions: LiveSessions
     links: Links
+    losses: Losses
     checks: TargetChecks
     rates: Rates
     request_end: Callable[[str, str, str], Deferred[bool]]
@@ -102,6 +106,10 @@ class LivePod:
                 trip = None if health.round_trip is None else health.round_trip * 1000
                 found[connector_id] = ConnectorHealth(trip, health.channels, health.version)
         return found
+
+    def lost_connectors(self) -> Mapping[str, datetime]:
+        """Tell when this pod lost the last link of connectors."""
+        return self.losses.recent()
 
     def check_tunnel(self, tunnel: Tunnel, port: int) -> Deferred[Sequence[DoctorStep]]:
         """Check every hop from this pod to a tunnel's target."""

@@ -39,6 +39,7 @@ from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.listener import connector_listener
 from tunnelcloud.pod.listeners import Listeners
 from tunnelcloud.pod.live import LivePod
+from tunnelcloud.pod.losses import Losses
 from tunnelcloud.pod.metrics import metrics_registry
 from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.reach import Reach
@@ -160,14 +161,18 @@ class PodService(Service):
         )
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
         self.rates = Rates(reactor, self.sessions.counts)
+        losses = Losses(_now)
+        self.links.listen(losses)
         self.live = LivePod(
             pod_id=foundation.pod_id,
+            started_at=_now(),
             ssh_public_address=foundation.ssh_address,
             connectors_public_address=foundation.connectors_address,
             certificate_authority=foundation.authority,
             host_keys=foundation.host_keys,
             sessions=self.sessions,
             links=self.links,
+            losses=losses,
             checks=self.checks,
             rates=self.rates,
             request_end=self.cluster.request_end,

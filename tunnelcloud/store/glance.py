@@ -107,15 +107,21 @@ def tunnels_of_sites(transaction: Transaction, ids: Collection[str]) -> Counts:
 
 
 def sites_without(
-    transaction: Transaction, here: Collection[str], seen_since: datetime, at_most: int
+    transaction: Transaction,
+    here: Collection[str],
+    lost: Collection[str],
+    seen_since: datetime,
+    at_most: int,
 ) -> list[str]:
-    """List sites with a connector that isn't attached, or with tunnels and no connector.
+    """List sites with a connector that may not be attached, or with tunnels and no connector.
 
     :param here: connectors that are attached.
-    :param seen_since: who was seen since then is attached, too.
+    :param lost: some that were just lost, whatever the store says.
+    :param seen_since: who else was seen since then is attached, too.
     """
     one = schema.connectors.c
-    there = one.id.in_(here) | func.coalesce(one.last_seen_at > seen_since, false())
+    seen = func.coalesce(one.last_seen_at > seen_since, false())
+    there = one.id.in_(here) | (seen & one.id.not_in(lost))
     detached = select(one.site_id).where(not_(there))
     have = select(one.site_id)
     needed = select(schema.tunnels.c.site_id)

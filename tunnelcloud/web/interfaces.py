@@ -4,7 +4,7 @@ The pod provides this.  Nothing here knows a request, a page or a query.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -13,6 +13,9 @@ from zope.interface import Attribute, Interface
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.ssh.interfaces import DoctorStep
+
+NOTED_WITHIN = timedelta(seconds=60)
+"""Pods write down what is attached to them more often than this."""
 
 
 @frozen
@@ -89,6 +92,7 @@ class ILivePod(Interface):
     """The pod as it is now."""
 
     pod_id = Attribute("The id of this pod.")
+    started_at = Attribute("The time of day at which it started.")
     ssh_public_address = Attribute(
         "Where SSH clients reach the pods: a L{tunnelcloud.domain.commands.PublicAddress}."
     )
@@ -110,6 +114,9 @@ class ILivePod(Interface):
 
     def connector_health() -> "Mapping[str, ConnectorHealth]":
         """Tell how the connectors fare that are attached to this pod, by their ids."""
+
+    def lost_connectors() -> "Mapping[str, datetime]":
+        """Tell when this pod lost the last link of connectors, by their ids; of the last minute."""
 
     def check_tunnel(tunnel: Tunnel, port: int) -> "Deferred[Sequence[DoctorStep]]":
         """Check every hop from this pod to a tunnel's target; ends after the first that failed."""

@@ -9,13 +9,13 @@ from attrs import evolve
 from sqlalchemy import update
 
 from tests.web.portal.browser import PortalTestCase
+from tests.web.support import NOW
 from tunnelcloud.domain.connecting.tools import TOOL_NAMES
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import (
     access,
     channels,
-    connectors,
     pins,
     pods,
     schema,
@@ -78,20 +78,24 @@ class ApplicationsTests(PortalTestCase):
         self.assertIn("● Ready".encode(), self.browser.get("/").body)
         self.assertNotIn(b"doesn't open now", self.browser.get(self.panel).body)
         self.live.health = {}
-        self.store.write(connectors.record_seen, {made["id"]: "1"})
+        self.assertNotIn("● Ready".encode(), self.browser.get("/").body)
+        # Another pod has it, until this one knows better.
+        self.seen(datetime.fromtimestamp(NOW - 20, UTC))
         self.assertIn("● Ready".encode(), self.browser.get("/").body)
+        self.live.lost = {made["id"]: datetime.fromtimestamp(NOW - 19, UTC)}
+        self.assertNotIn("● Ready".encode(), self.browser.get("/").body)
 
-    def test_since_when_a_site_is_offline(self):
-        made = self.api(
-            "POST", "/connectors", {"name": "paris-1", "site_id": self.tunnel["site_id"]}
-        )
-        self.store.write(connectors.record_seen, {made["id"]: "1"})
-        long_ago = datetime(2026, 3, 2, 10, 42, tzinfo=UTC)
+    def seen(self, at):
         self.store.write(
             lambda transaction: transaction.connection.execute(
-                update(schema.connectors).values(last_seen_at=long_ago)
+                update(schema.connectors).values(last_seen_at=at)
             )
         )
+
+    def test_since_when_a_site_is_offline(self):
+        self.api("POST", "/connectors", {"name": "paris-1", "site_id": self.tunnel["site_id"]})
+        long_ago = datetime(2026, 3, 2, 10, 42, tzinfo=UTC)
+        self.seen(long_ago)
         for later, text in [(timedelta(hours=1), "10:42 UTC"), (timedelta(2), "2026-03-02 10:42")]:
             context = evolve(self.context, tell_time=lambda later=later: long_ago + later)
             tunnel = self.store.read(tunnels.get, self.tunnel["id"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from datetime import timedelta
 from http import HTTPStatus
 
 from attrs import frozen
@@ -22,12 +21,10 @@ from tunnelcloud.web.models.objects import (
     NamedChange,
     NewConnector,
 )
+from tunnelcloud.web.resources.attachments import Attachments
 from tunnelcloud.web.resources.collection import Kind, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, Call, Item, Route
-
-_ATTACHED_ELSEWHERE = timedelta(seconds=60)
-"""Pods write down what is attached to them more often than this."""
 
 
 def connector_routes(context: ApiContext) -> list[Route]:
@@ -80,9 +77,7 @@ class _Connectors:
 
     def shown(self, connector: entities.Connector) -> Connector:
         health = self.context.live.connector_health().get(connector.id)
-        now = self.context.now()
-        seen = connector.last_seen_at
-        if health is not None or (seen is not None and seen > now - _ATTACHED_ELSEWHERE):
+        if Attachments.of(self.context).have(connector):
             status = ConnectorStatus.ATTACHED
         elif connector.joined_at is None:
             status = ConnectorStatus.NEW
@@ -97,7 +92,7 @@ class _Connectors:
             status=status,
             version=connector.version if health is None else health.version,
             joined_at=connector.joined_at,
-            last_seen_at=seen if health is None else now,
+            last_seen_at=connector.last_seen_at if health is None else self.context.now(),
             certificate_expires_at=connector.certificate_expires_at,
             round_trip_ms=None if health is None else health.round_trip_ms,
             load=None if health is None else health.load,

@@ -11,6 +11,7 @@ from tunnelcloud.store import access, glance
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.pages.health import SiteHealth, site_healths
 from tunnelcloud.web.portal.sentences import counted, policy_sentence
+from tunnelcloud.web.resources.attachments import Attachments
 from tunnelcloud.web.resources.context import ApiContext
 
 Item = dict[str, Any]
@@ -40,8 +41,8 @@ class Columns:
     def _healths(
         self, transaction: Transaction, site_ids: Collection[str]
     ) -> Mapping[str, SiteHealth]:
-        here = frozenset(self.context.live.connector_health())
-        return site_healths(transaction, site_ids, here)
+        attachments = Attachments.of(self.context)
+        return site_healths(transaction, site_ids, attachments)
 
     def _tunnels(self, transaction: Transaction, items: list[Item]) -> None:
         counts = glance.of_tunnels(transaction, [one["id"] for one in items])

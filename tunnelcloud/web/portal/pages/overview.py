@@ -25,6 +25,7 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.charts import Bars, Spark, bars, spark
 from tunnelcloud.web.portal.pages.health import SiteHealth, unwell_sites
 from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.resources.attachments import Attachments
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
 
@@ -71,18 +72,18 @@ class _Overview:
     context: ApiContext
 
     async def overview(self, visit: Visit) -> Reply:
-        here = frozenset(self.context.live.connector_health())
-        facts = await self.context.store.read(_look, here)
+        attachments = Attachments.of(self.context)
+        facts = await self.context.store.read(_look, attachments)
         return Shown("admin_overview.html", _values(facts))
 
 
-def _look(transaction: Transaction, here: frozenset[str]) -> _Facts:
+def _look(transaction: Transaction, attachments: Attachments) -> _Facts:
     carried = glance.has_carried(transaction)
     return _Facts(
         sessions.count(transaction, live=True),
         channels.count(transaction, live=True),
         statistics.last_hours(transaction),
-        unwell_sites(transaction, here),
+        unwell_sites(transaction, attachments),
         glance.expiring(transaction, transaction.now() + _SOON),
         {}
         if carried

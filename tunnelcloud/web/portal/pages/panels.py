@@ -17,6 +17,7 @@ from tunnelcloud.web.portal.pages.health import site_healths
 from tunnelcloud.web.portal.pages.people import People, suggested
 from tunnelcloud.web.portal.sentences import policy_sentence
 from tunnelcloud.web.portal.visits import Visit
+from tunnelcloud.web.resources.attachments import Attachments
 from tunnelcloud.web.resources.context import ApiContext
 
 Item = Mapping[str, Any]
@@ -60,13 +61,15 @@ class Panels:
         sessions = await self._list(
             visit, "/sessions", live="true", tunnel_id=item["id"], limit="10"
         )
-        here = frozenset(self.context.live.connector_health())
+        attachments = Attachments.of(self.context)
 
         def names(transaction: Transaction) -> Values:
             assigned = page["items"]
             return {
                 "who": _names(transaction, assigned),
-                "health": site_healths(transaction, [item["site_id"]], here)[item["site_id"]],
+                "health": site_healths(transaction, [item["site_id"]], attachments)[
+                    item["site_id"]
+                ],
             }
 
         return {
@@ -85,8 +88,8 @@ class Panels:
         }
 
     async def _site(self, visit: Visit, item: Item) -> Values:
-        here = frozenset(self.context.live.connector_health())
-        healths = await self.context.store.read(site_healths, [item["id"]], here)
+        attachments = Attachments.of(self.context)
+        healths = await self.context.store.read(site_healths, [item["id"]], attachments)
         return {
             "connectors": await self._list(visit, "/connectors", site_id=item["id"], limit=_MANY),
             "tunnels": await self._list(

@@ -11,9 +11,9 @@ from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, Decision, decide
 from tunnelcloud.store import connectors
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.resources.attachments import Attachments
 from tunnelcloud.web.resources.context import ApiContext
 
-_ATTACHED_ELSEWHERE = timedelta(seconds=60)
 _NEVER_SEEN = datetime.min
 _A_DAY = timedelta(days=1)
 
@@ -42,17 +42,15 @@ def methods_of(view: UserView, tunnel: Tunnel) -> list[Method]:
     return [method for method in (Method.TOKEN, Method.KEY) if method in given]
 
 
-def _last_seen(transaction: Transaction, site_ids: Set[str], here: Set[str]) -> dict[str, datetime]:
-    """Tell of each site without a connector when it last had one.
-
-    A connector is there when it is attached to this pod, or was seen by another just now.
-    """
-    seen_since = transaction.now() - _ATTACHED_ELSEWHERE
+def _last_seen(
+    transaction: Transaction, site_ids: Set[str], attachments: Attachments
+) -> dict[str, datetime]:
+    """Tell of each site without an attached connector when it last had one."""
     found: dict[str, datetime] = {}
     for site_id in site_ids:
         listed = connectors.list_page(transaction, site_id=site_id, limit=200).items
-        seen = [one.last_seen_at for one in listed if one.last_seen_at is not None]
-        if not any(one.id in here for one in listed) and not any(at > seen_since for at in seen):
+        if not any(map(attachments.have, listed)):
+            seen = [one.last_seen_at for one in listed if one.last_seen_at is not None]
             found[site_id] = max(seen, default=_NEVER_SEEN)
     return found
 
@@ -60,8 +58,7 @@ def _last_seen(transaction: Transaction, site_ids: Set[str], here: Set[str]) -> 
 async def offline_sites(context: ApiContext, tunnels: list[Tunnel]) -> Mapping[str, datetime]:
     """Tell which of the tunnels' sites have no connector, and when each last had one."""
     wanted = {tunnel.site_id for tunnel in tunnels}
-    here = frozenset(context.live.connector_health())
-    return await context.store.read(_last_seen, wanted, here)
+    return await context.store.read(_last_seen, wanted, Attachments.of(context))
 
 
 def decision_of(

@@ -1,0 +1,39 @@
+"""Which connectors this pod lost just now: what the store says of them is of before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from attrs import define, field
+from zope.interface import implementer
+
+from tunnelcloud.domain.entities import Connector
+from tunnelcloud.pod.links import ILinksListener
+from tunnelcloud.web.interfaces import NOTED_WITHIN
+
+
+@implementer(ILinksListener)
+@define(eq=False)
+class Losses:
+    """Remembers when the last link of a connector went, while the store may not show it.
+
+    :ivar now: the time of day.
+    """
+
+    now: Callable[[], datetime]
+    _lost: dict[str, datetime] = field(factory=dict, init=False)
+
+    def connector_attached(self, connector: Connector, version: str) -> None:
+        """It is back."""
+        self._lost.pop(connector.id, None)
+
+    def connector_detached(self, connector: Connector, reason: str) -> None:
+        """Note when."""
+        self._lost[connector.id] = self.now()
+
+    def recent(self) -> Mapping[str, datetime]:
+        """Give when connectors were lost, by their ids."""
+        since = self.now() - NOTED_WITHIN
+        self._lost = {one: at for one, at in self._lost.items() if at > since}
+        return self._lost
