@@ -1,0 +1,47 @@
+"""What all tables are made with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, ForeignKey, MetaData, Text
+
+from tunnelcloud.store.columns import Ordered, Timestamp
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def identity() -> list[Column[Any]]:
+    """Make the columns of all that has an id."""
+    return [
+        Column("id", Ordered, primary_key=True),
+        Column("created_at", Timestamp, nullable=False),
+    ]
+
+
+def naming() -> list[Column[Any]]:
+    """Make the columns of all that has a name."""
+    return [
+        *identity(),
+        Column("name", Ordered, nullable=False, unique=True),
+        Column("title", Text, nullable=False),
+    ]
+
+
+def owner(target: str, *, nullable: bool = False, index: bool = True) -> Column[Any]:
+    """Make a column that refers to an object without which the row has no meaning."""
+    return Column(
+        f"{target}_id",
+        Text,
+        ForeignKey(f"{target}s.id", ondelete="CASCADE"),
+        nullable=nullable,
+        index=index,
+    )
