@@ -2,7 +2,8 @@
 
 A client's first byte says what it wants of the target: C{d} drain what I send and answer with one
 byte at the end, C{s} send as many bytes as the next eight say, C{e} echo, C{m} measure how fast
-I send, once as many bytes came as the next eight say, and answer with bytes a second.
+I send, once as many bytes came as the next eight say, and answer with bytes a second, C{p} answer
+with a byte whenever a part of 64 KiB has come.
 """
 
 import select
@@ -17,6 +18,7 @@ from benchmarks.processes import HOST
 
 _BLOCK = 1 << 20
 _ZEROS = bytes(_BLOCK)
+_PART = 64 * 1024
 
 
 def connect(port: int) -> socket.socket:
@@ -90,6 +92,19 @@ def endless_download(port: int) -> Iterator[int]:
             yield count
 
 
+def endless_upload(port: int) -> Iterator[int]:
+    """Send for as long as the caller wants; give how much more the target says it has."""
+    with connect(port) as sock:
+        sock.sendall(b"p")
+        sock.setblocking(False)
+        while True:
+            readable, writable, _ = select.select([sock], [sock], [])
+            if writable:
+                sock.send(memoryview(_ZEROS)[:_PART])
+            if readable:
+                yield _PART * len(sock.recv(_PART))
+
+
 def together(work: "list[threading.Thread]") -> None:
     """Run threads to their end."""
     for thread in work:
@@ -149,6 +164,12 @@ def _serve(sock: socket.socket) -> None:
         elif wish == b"m":
             rate = _measure(sock, int.from_bytes(_exactly(sock, 8), "big"))
             sock.sendall(struct.pack(">d", rate))
+        elif wish == b"p":
+            parts, received = 0, 0
+            while count := sock.recv_into(buffer):
+                received += count
+                sock.sendall(b"." * (received // _PART - parts))
+                parts = received // _PART
         elif wish == b"e":
             while count := sock.recv_into(buffer):
                 sock.sendall(memoryview(buffer)[:count])

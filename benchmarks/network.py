@@ -26,18 +26,19 @@ def speed(chain: Chain, direction: str, ramp: int, size: int) -> float:
     return call(chain.port, ramp, size) / MIB
 
 
-def fairness(chain: Chain, seconds: float) -> tuple[float, float]:
-    """Median milliseconds of an echo beside downloads, and the smallest part of a fair share."""
+def fairness(chain: Chain, direction: str, seconds: float) -> tuple[float, float]:
+    """Median milliseconds of an echo beside bulk, and the smallest part of a fair share."""
+    endless = {"up": load.endless_upload, "down": load.endless_download}[direction]
     counts = [0] * BULK
     over = threading.Event()
 
-    def download(number: int) -> None:
-        for size in load.endless_download(chain.port):
+    def move(number: int) -> None:
+        for size in endless(chain.port):
             counts[number] += size
             if over.is_set():
                 return
 
-    threads = [threading.Thread(target=download, args=(n,)) for n in range(BULK)]
+    threads = [threading.Thread(target=move, args=(n,)) for n in range(BULK)]
     for thread in threads:
         thread.start()
     time.sleep(seconds / 3)
@@ -69,18 +70,19 @@ def compare_speed(chains: "list[Chain]", runs: int, ramp: int, size: int) -> Non
 
 
 def compare_fairness(chains: "list[Chain]", runs: int, seconds: float, where: str) -> None:
-    found: list[list[tuple[float, float]]] = [[], []]
-    for _ in range(runs):
-        for chain, figures in zip(chains, found, strict=True):
-            figures.append(fairness(chain, seconds))
-    trips = [statistics.median(trip for trip, _ in figures) for figures in found]
-    shares = [min(share for _, share in figures) for figures in found]
-    print(
-        f"echo beside {BULK} downloads {where}  {trips[0]:7.1f} ms, peer {trips[1]:7.1f}, "
-        f"{trips[0] / trips[1]:.2f}x; smallest of a fair share {shares[0]:.2f}, "
-        f"peer {shares[1]:.2f}",
-        flush=True,
-    )
+    for direction in ("down", "up"):
+        found: list[list[tuple[float, float]]] = [[], []]
+        for _ in range(runs):
+            for chain, figures in zip(chains, found, strict=True):
+                figures.append(fairness(chain, direction, seconds))
+        trips = [statistics.median(trip for trip, _ in figures) for figures in found]
+        shares = [min(share for _, share in figures) for figures in found]
+        print(
+            f"echo beside {BULK} {direction}loads {where}  {trips[0]:7.1f} ms, "
+            f"peer {trips[1]:7.1f}, {trips[0] / trips[1]:.2f}x; "
+            f"smallest of a fair share {shares[0]:.2f}, peer {shares[1]:.2f}",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -152,8 +152,8 @@ class TargetStreamTests(TestCase):
         self.assertEqual(self.client.end, (False, "closed by the peer"))
 
     @defer.inlineCallbacks
-    def test_reset_after_its_end_leaves_the_stream_whole(self):
-        size = READ_AHEAD // 2
+    def reset_after_its_end(self, size):
+        """Have the target send so much, end, and reset, all before the link takes any of it."""
         self.pair.b.pause_sending()
         sent = 0
         while sent < size:
@@ -163,14 +163,29 @@ class TargetStreamTests(TestCase):
         yield self.until(lambda: self.stream._target_ended)
         reset(self.target)
         self.client.eager = True
-        self.client.write(64 * KIB)
+        self.client.write(1000)
         yield self.until(lambda: self.stream._lost)
         self.assertIsNone(self.client.end)
+
+    @defer.inlineCallbacks
+    def test_reset_after_its_end_leaves_the_stream_whole(self):
+        size = READ_AHEAD // 2
+        yield self.reset_after_its_end(size)
         self.pair.b.resume_sending()
         yield self.until(lambda: self.client.end)
         self.assertEqual(self.client.received, size)
         self.assertTrue(self.client.eof_seen)
         self.assertEqual(self.client.end, (False, "closed by the peer"))
+
+    @defer.inlineCallbacks
+    def test_a_client_that_ends_after_that(self):
+        """There is nobody left to tell, and no fault in that: it would end the whole link."""
+        yield self.reset_after_its_end(READ_AHEAD // 2)
+        self.client.send_eof()
+        self.pair.settle()
+        self.pair.b.resume_sending()
+        yield self.until(lambda: self.client.end)
+        self.assertEqual(self.client.received, READ_AHEAD // 2)
 
     @defer.inlineCallbacks
     def test_lost_client_resets_the_target(self):

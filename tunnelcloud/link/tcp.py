@@ -118,6 +118,8 @@ class TargetStream(Protocol):
 
     def eof_received(self) -> None:
         """Send FIN after the client's bytes."""
+        if self._lost:  # what the target sent before is still on its way to the client
+            return
         # A registered producer would keep the transport from getting that far.
         self.transport.unregisterProducer()
         self.transport.loseWriteConnection()
