@@ -14,6 +14,8 @@ from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.store.transaction import Committed
 
 _log = Logger(namespace="tunnelcloud.audit")
+_FIELDS = tuple(one.name for one in fields(AuditEvent))
+_to_json = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 
 def json_line(record: AuditRecord) -> str:
@@ -23,11 +25,11 @@ def json_line(record: AuditRecord) -> str:
         "id": record.id,
         "at": record.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
-    for one in fields(AuditEvent):
-        value = getattr(event, one.name)
+    for name in _FIELDS:
+        value = getattr(event, name)
         if value not in (None, "", {}):
-            line[one.name] = value
-    return json.dumps(line, default=str, separators=(",", ":"))
+            line[name] = value
+    return _to_json(line)
 
 
 def write_audit_lines(committed: Committed) -> None:

@@ -41,6 +41,7 @@ from tunnelcloud.store.paging import (
     join_parts,
     read_cursor,
 )
+from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.transaction import Transaction
 
 OBSERVED = frozenset(
@@ -121,8 +122,8 @@ class Aggregate(Generic[E]):
         return select(*columns).select_from(self.table if self.source is None else self.source)
 
     @cached_property
-    def _by_id(self) -> Select[Any]:
-        return self._all.where(self.table.c.id == bindparam("wanted"))
+    def _by_id(self) -> Prepared:
+        return Prepared(self._all.where(self.table.c.id == bindparam("wanted")))
 
     def make(self, row: Any) -> E:
         """Make an entity of a row of L{select}."""
@@ -133,7 +134,13 @@ class Aggregate(Generic[E]):
 
         :raise NotFound: there is none with this id.
         """
-        return self._one(transaction, self._by_id, object_id, {"wanted": object_id})
+        # A NUL is what PostgreSQL can't hold, so nothing has it.
+        found = "\x00" not in object_id and self._by_id(
+            transaction.connection, {"wanted": object_id}
+        )
+        if not found:
+            raise NotFound(self.kind, object_id)
+        return self.make(found[0])
 
     def find(self, transaction: Transaction, name_or_id: str) -> E:
         """Read an object by its name or its id.
@@ -332,11 +339,10 @@ class Aggregate(Generic[E]):
         transaction: Transaction,
         query: Select[Any],
         wanted: str,
-        parameters: Mapping[str, object] | None = None,
     ) -> E:
         row = None
         if "\x00" not in wanted:  # which PostgreSQL can't hold, so nothing has it
-            row = transaction.connection.execute(query, parameters).first()
+            row = transaction.connection.execute(query).first()
         if row is None:
             raise NotFound(self.kind, wanted)
         return self.make(row)

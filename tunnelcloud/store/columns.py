@@ -43,6 +43,9 @@ def first_id(kind: str, moment: datetime) -> str:
     return new_id(kind, min(max(to_milliseconds(moment), 0), _LAST_MILLISECOND), bytes)
 
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class Timestamp(TypeDecorator[datetime]):
     """An aware time in UTC, kept as milliseconds since the epoch."""
 
@@ -96,7 +99,7 @@ class Encoded(TypeDecorator[Any]):
         """Give what the database keeps."""
         if value is None:
             return None
-        return json.dumps(self.encode(value), ensure_ascii=False, separators=(",", ":"))
+        return _to_json(self.encode(value))
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Give what the program reads."""

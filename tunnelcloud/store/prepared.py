@@ -16,7 +16,7 @@ from attrs import frozen
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
-Convert = Callable[[Any], Any] | None
+Convert = Callable[[Any], Any]
 
 
 class Prepared:
@@ -48,21 +48,26 @@ class Prepared:
 class _Compiled:
     """A statement as a driver takes it.
 
-    :ivar parameters: names of parameters and what converts their values, in the driver's order.
+    :ivar names: of the parameters, in the driver's order.
     :ivar by_name: whether the driver takes parameters by their names.
+    :ivar keep: converts the parameters at some places into what the database keeps.
     :ivar row: makes a row of its values; None where there are no rows.
+    :ivar read: converts the values at some places of a row into what the program reads.
     """
 
     text: str
-    parameters: tuple[tuple[str, Convert], ...]
+    names: tuple[str, ...]
     by_name: bool
+    keep: tuple[tuple[int, Convert], ...]
     row: Callable[[Iterable[Any]], Any] | None
-    results: tuple[Convert, ...]
+    read: tuple[tuple[int, Convert], ...]
 
     def run(self, connection: Connection, values: Mapping[str, object]) -> list[Any]:
-        given: Any = [_converted(convert, values[name]) for name, convert in self.parameters]
+        given: Any = [values[name] for name in self.names]
+        for place, convert in self.keep:
+            given[place] = convert(given[place])
         if self.by_name:
-            given = {name: value for (name, _), value in zip(self.parameters, given, strict=True)}
+            given = dict(zip(self.names, given, strict=True))
         driver: Any = connection.connection.driver_connection
         errors = connection.dialect.loaded_dbapi.Error
         try:
@@ -72,31 +77,37 @@ class _Compiled:
             raise DBAPIError.instance(
                 self.text, given, error, errors, dialect=connection.dialect
             ) from error
-        return [self.row(map(_converted, self.results, one)) for one in found] if self.row else []
+        return [self._made(self.row, list(one)) for one in found] if self.row else []
 
-
-def _converted(convert: Convert, value: Any) -> Any:
-    return value if convert is None else convert(value)
+    def _made(self, row: Callable[[Iterable[Any]], Any], values: list[Any]) -> Any:
+        for place, convert in self.read:
+            values[place] = convert(values[place])
+        return row(values)
 
 
 def _compile(statement: Any, names: list[str], dialect: Dialect) -> _Compiled:
     compiled = statement.compile(dialect=dialect, column_keys=names)
     # Values that SQLAlchemy would think of itself, it would think of while it executes.
     assert not compiled.prefetch, f"give {compiled.prefetch} as well"
+    order = tuple(compiled.positiontup or compiled.binds)
     columns = list(getattr(statement, "exported_columns", ()))
+    types = [compiled.binds[name].type.dialect_impl(dialect) for name in order]
+    read = [one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
     return _Compiled(
         compiled.string,
-        tuple(
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-            for name in compiled.positiontup or compiled.binds
-        ),
+        order,
         not compiled.positional,
-        _row(*(one.name for one in columns)) if columns else None,
-        tuple(one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns),
+        _placed(one.bind_processor(dialect) for one in types),
+        _row(*(getattr(one, "name", "") for one in columns)) if columns else None,
+        _placed(read),
     )
 
 
+def _placed(converts: Iterable[Convert | None]) -> tuple[tuple[int, Convert], ...]:
+    return tuple((place, one) for place, one in enumerate(converts) if one is not None)
+
+
 def _row(*names: str) -> Callable[[Iterable[Any]], Any]:
-    row: Any = namedtuple("Row", names)  # type: ignore[misc]
+    row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
     make: Callable[[Iterable[Any]], Any] = row._make
     return make

@@ -16,9 +16,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -41,6 +41,8 @@ _MAX_BATCH = 256
 _MAX_WAITING = 20_000
 _BUSY_MILLISECONDS = 10_000
 _WAL_BYTES = 64 * 1024 * 1024
+_CHECKPOINT_PAGES = 4000
+"""Of the WAL; the same pages are written by one transaction after the other, and then back once."""
 
 
 def sqlite_clock(_: Connection) -> int:
@@ -121,7 +123,7 @@ class SQLiteBackend(Backend):
     def _run_batch(self, connection: Connection, batch: list[_Job]) -> None:
         done: list[tuple[_Job, Transaction, Any]] = []
         try:
-            with database_errors(), connection.begin():
+            with database_errors(), _begun(connection):
                 for job in batch:
                     transaction = self.transaction(connection, job.actor)
                     try:
@@ -146,9 +148,43 @@ class SQLiteBackend(Backend):
             job.future.set_result(result)
 
 
+_BEGIN = Prepared(text("BEGIN IMMEDIATE"))
+_COMMIT = Prepared(text("COMMIT"))
+_ROLL_BACK = Prepared(text("ROLLBACK"))
+_SAVE = Prepared(text("SAVEPOINT job"))
+_RELEASE = Prepared(text("RELEASE job"))
+_RETURN = Prepared(text("ROLLBACK TO job"))
+
+
+@contextmanager
+def _begun(connection: Connection) -> Iterator[None]:
+    """Commit what is done within, or leave nothing of it."""
+    _BEGIN(connection, {})
+    try:
+        yield
+        _COMMIT(connection, {})
+    except BaseException:
+        if _in_transaction(connection):
+            _ROLL_BACK(connection, {})
+        raise
+
+
+@contextmanager
+def _saved(connection: Connection) -> Iterator[None]:
+    _SAVE(connection, {})
+    try:
+        yield
+    except BaseException:
+        if _in_transaction(connection):
+            _RETURN(connection, {})
+            _RELEASE(connection, {})
+        raise
+    _RELEASE(connection, {})
+
+
 def _apart(connection: Connection, batch: list[_Job]) -> AbstractContextManager[object]:
     """Keep one job's failure from undoing the others', if there are others."""
-    return connection.begin_nested() if len(batch) > 1 else nullcontext()
+    return _saved(connection) if len(batch) > 1 else nullcontext()
 
 
 def _unacknowledged(error: BaseException) -> StoreError:
@@ -175,7 +211,7 @@ def open_sqlite(
     lock = _take(path)
     writer = _writer_engine(path)
     try:
-        with writer.begin() as connection:
+        with writer.connect() as connection, _begun(connection):
             migrate(connection, str(path))
     except BaseException as error:
         writer.dispose()
@@ -216,11 +252,11 @@ def _writer_engine(path: Path) -> Engine:
     )
     _configure(
         engine,
-        "BEGIN IMMEDIATE",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         f"journal_size_limit={_WAL_BYTES}",
+        f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
     )
     return engine
 
@@ -232,19 +268,19 @@ def _reader_engine(path: Path) -> Engine:
         max_overflow=-1,
         connect_args={"check_same_thread": False},
     )
-    _configure(engine, "BEGIN", "query_only=ON", "wal_autocheckpoint=0")
+    _configure(engine, "query_only=ON", "wal_autocheckpoint=0")
+    begin = Prepared(text("BEGIN"))
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        begin(connection, {})
+
     return engine
 
 
-def _configure(engine: Engine, begin: str, *pragmas: str) -> None:
-    prepared = Prepared(text(begin))
-
+def _configure(engine: Engine, *pragmas: str) -> None:
     @event.listens_for(engine, "connect")
     def connected(driver: sqlite3.Connection, _record: object) -> None:
         driver.isolation_level = None
         for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", *pragmas):
             driver.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begun(connection: Connection) -> None:
-        prepared(connection, {})
