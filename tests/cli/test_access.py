@@ -62,7 +62,13 @@ class ExplainTests(CommandTestCase):
 
     def test_question(self):
         answer = self.succeed_json(
-            *self.LINE, "--source-ip", "10.0.0.1", "--at", "2026-03-02T09:00Z"
+            *self.LINE,
+            "--source-ip",
+            "10.0.0.1",
+            "--at",
+            "2026-03-02T09:00Z",
+            "--session-age",
+            "2m",
         )
         self.assertEqual(answer, EXPLAINED)
         question = self.api.requests[0][3]
@@ -75,6 +81,7 @@ class ExplainTests(CommandTestCase):
                 "port": 5433,
                 "method": "token",
                 "source_ip": "10.0.0.1",
+                "session_seconds": 120,
             },
         )
 

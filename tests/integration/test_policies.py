@@ -121,18 +121,18 @@ class ReasonTests(PolicyCase):
         fields = {"csrf": csrf, "password": PASSWORD, "again": PASSWORD}
         self.browser.open(link, urllib.parse.urlencode(fields).encode(), timeout=PATIENCE)
 
-    def page_reason(self, name):
+    def page_reason(self, name, **more):
         query = {"user": "alice", "tunnel": name, "port": self.echo.port, "method": "key",
-                 "source_ip": "127.0.0.1"}  # fmt: skip
+                 "source_ip": "127.0.0.1", **more}  # fmt: skip
         url = f"http://127.0.0.1:{self.world.gateway.web_port}/admin/explain?"
         found = self.browser.open(url + urllib.parse.urlencode(query), timeout=PATIENCE)
         answer = found.read().decode().partition("Refused</span></h2>")[2]
         return html.unescape(re.search(r"<p>(.*?)</p>", answer)[1])
 
-    def explained(self, name):
+    def explained(self, name, *words):
         answer = self.do(
             "explain", "alice", name, "--port", self.echo.port, "--method", "key",
-            "--source-ip", "127.0.0.1",
+            "--source-ip", "127.0.0.1", *words,
         )  # fmt: skip
         self.assertIs(answer["allowed"], False)
         failed = [rule["text"] for rule in answer["rules"] if not rule["passed"]]
@@ -162,6 +162,27 @@ class ReasonTests(PolicyCase):
             self.assertEqual(self.wire_reason(name), words)
             self.assertEqual(self.explained(name), words)
             self.assertEqual(self.page_reason(name), words)
+        # A session that another tunnel keeps open grows too old for this one.
+        self.make_tunnel("long", "--max-session", "1s")
+        words = "long: sessions may last 1 s"
+        self.assertEqual(self.reason_of_age("long"), words)
+        self.assertEqual(self.explained("long", "--session-age", "2s"), words)
+        self.assertEqual(self.page_reason("long", session_seconds=2), words)
+
+    def reason_of_age(self, name):
+        """Stay signed in until a tunnel doesn't open any more; give what ssh shows then."""
+        process, [port] = self.session(name)
+        deadline = time.monotonic() + PATIENCE
+        heard = b"hello"
+        while heard and time.monotonic() < deadline:
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+                try:
+                    connection.sendall(b"hello")
+                    heard = connection.recv(5)
+                except ConnectionError:
+                    heard = b""
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+        return process.wait_for(f"open failed: .*prohibited: ({name}: .*)")[1].strip()
 
 
 class NarrowingTests(PolicyCase):

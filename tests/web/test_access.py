@@ -267,7 +267,9 @@ class DecisionTests(ApiTestCase):
         found = self.explain(port=5432, method="token")
         self.assertEqual((found["allowed"], found["reason"]), (True, ""))
         self.assertTrue(all(rule["passed"] for rule in found["rules"]))
-        self.assertEqual(set(found["rules"][0]), {"rule", "passed", "text"})
+        self.assertEqual(
+            set(found["rules"][0]), {"rule", "passed", "text", "policy_id", "policy_name"}
+        )
 
     def test_refused_in_the_words_of_the_wire(self):
         self.assign(self.tunnel, self.user, ["token"])
@@ -306,6 +308,19 @@ class DecisionTests(ApiTestCase):
         self.assertFalse(self.explain(**{**at, "source_ip": "192.0.2.1"})["allowed"])
         sunday = self.explain(**{**at, "at": "2026-03-01T09:00:00Z"})
         self.assertEqual(sunday["reason"], "db: opens Mon 09:00 Europe/Paris")
+        of_policy = [
+            (rule["rule"], rule["policy_name"])
+            for rule in sunday["rules"]
+            if rule["policy_id"] == policy["id"]
+        ]
+        self.assertEqual(of_policy, [("source", "office"), ("window", "office")])
+        self.assertIsNone(sunday["rules"][0]["policy_id"])
+
+    def test_at_an_age_of_the_session(self):
+        policy = self.api("POST", "/policies", {"name": "day", "max_session_seconds": 60})
+        self.assign(self.tunnel, self.user, policy_id=policy["id"])
+        self.assertTrue(self.explain(session_seconds=59)["allowed"])
+        self.assertEqual(self.explain(session_seconds=60)["reason"], "db: sessions may last 60 s")
 
     def test_nobody_and_nothing(self):
         for question, fault in [({"user": "bob"}, "user"), ({"tunnel": "nope"}, "tunnel")]:

@@ -8,7 +8,7 @@ from tunnelcloud.cli.client import Api, Failed, Object
 from tunnelcloud.cli.crud import list_objects, report_done
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import one_line, print_json, print_table
-from tunnelcloud.cli.parameters import Connection, json_option, pass_connection, time
+from tunnelcloud.cli.parameters import Connection, duration, json_option, pass_connection, time
 
 METHODS = click.Choice(("token", "key"))
 _COLUMNS = (
@@ -110,6 +110,9 @@ def assignments(connection: Connection, tunnel: str, as_json: bool) -> None:
 )
 @click.option("--source-ip", help="The address the user connects from.")
 @click.option("--at", type=time, help="When, if not now.")
+@click.option(
+    "--session-age", type=duration, help="How long the session is open already, such as 8h."
+)
 @json_option
 @pass_connection
 def explain(
@@ -120,6 +123,7 @@ def explain(
     method: str,
     source_ip: str | None,
     at: str | None,
+    session_age: int | None,
     as_json: bool,
 ) -> None:
     """Tell whether a user may open a tunnel, and why.
@@ -134,6 +138,7 @@ def explain(
         "method": method,
         "source_ip": source_ip,
         "at": at,
+        "session_seconds": session_age,
     }
     asked = {key: value for key, value in question.items() if value is not None}
     answer = connection.open().send("POST", "explain", asked)

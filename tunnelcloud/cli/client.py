@@ -52,6 +52,7 @@ OPTIONS = {
     "methods": "--method",
     "expires_at": "--expires",
     "source_ip": "--address",
+    "session_seconds": "--session-age",
     "q": "--search",
 }
 """Fields of the API whose option has another name; in capitals, what is no option but a word."""

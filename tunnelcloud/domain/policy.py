@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
 from tunnelcloud.domain.names import match_destination, ports_text
@@ -41,11 +41,16 @@ class Ask:
 
 @frozen
 class Rule:
-    """One rule that was looked at: whether it passed, and that in words."""
+    """One rule that was looked at: whether it passed, and that in words.
+
+    :ivar policy_id: the policy whose condition it is; None for what no policy says.
+    """
 
     rule: str
     passed: bool
     text: str
+    policy_id: str | None = None
+    policy_name: str | None = None
 
 
 @frozen
@@ -228,6 +233,11 @@ def _misfit(near: tuple[Grant, ...], ask: Ask) -> Rule:
 
 def policy_rules(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[Rule]:
     """Give each condition of a policy with whether it holds for what is asked."""
+    for rule in _conditions(policy, tunnel, ask):
+        yield evolve(rule, policy_id=policy.id, policy_name=policy.name)
+
+
+def _conditions(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[Rule]:
     if policy.source_networks:
         yield _source_rule(policy, tunnel, ask)
     if policy.valid_from is not None:

@@ -343,6 +343,9 @@ class Question(Body):
     method: _Method = Method.TOKEN
     source_ip: Address | None = None
     at: Instant | None = None
+    session_seconds: Annotated[int, Field(ge=0, le=31_622_400), WHOLE] = Field(
+        default=0, description="How long the session has been open already."
+    )
 
 
 class RuleShown(Shown):
@@ -351,6 +354,8 @@ class RuleShown(Shown):
     rule: str
     passed: bool
     text: str
+    policy_id: str | None = Field(description="The policy whose condition it is, if it is one's.")
+    policy_name: str | None
 
 
 class Explanation(Shown):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
 
 from tunnelcloud.web.portal.forms import Field, FieldKind, shown
+from tunnelcloud.web.portal.rendering import shell
 from tunnelcloud.web.portal.sections import Section
 
 _BASE = "/api/v1"
@@ -45,7 +45,7 @@ def changed_elsewhere(
         words += _option(one, item[one.name], names)
     body = {one.name: item[one.name] for one in fields}
     return SaidElsewhere(
-        shlex.join(words),
+        " ".join(map(shell, words)),
         f"PATCH {_BASE}/{section.plural}/{item['id']}",
         json.dumps(body, ensure_ascii=False),
     )

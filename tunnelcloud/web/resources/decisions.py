@@ -131,6 +131,7 @@ class _Decisions:
                 method=question.method,
                 source_ip=question.source_ip or call.source_ip,
                 at=question.at or self.context.now(),
+                session_seconds=question.session_seconds,
                 open_sessions=usage.sessions,
                 open_channels=lambda tunnel_id: usage.channels.get(tunnel_id, 0),
             ),

@@ -16,7 +16,8 @@ from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
 
-_QUESTION = ("user", "tunnel", "port", "method", "source_ip", "at")
+_QUESTION = ("user", "tunnel", "port", "method", "source_ip", "at", "session_seconds")
+_NUMBERS = ("port", "session_seconds")
 _OF_THE_TUNNEL = frozenset({"destination", "port", "enabled", "method"})
 
 
@@ -40,8 +41,9 @@ class _Explain:
         body: dict[str, Any] = {name: value for name, value in given.items() if value}
         answer, errors = None, {}
         links: dict[str, str] = {}
-        if given["port"].isascii() and given["port"].isdecimal():
-            body["port"] = int(given["port"][:9])
+        for name in _NUMBERS:
+            if given[name].isascii() and given[name].isdecimal():
+                body[name] = int(given[name][:9])
         if "at" in body:
             body["at"] = f"{given['at']}Z"
         if given["user"] or given["tunnel"]:
