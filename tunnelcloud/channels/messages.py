@@ -66,7 +66,11 @@ class Reader:
 
     def uint32(self) -> int:
         """Take an unsigned 32-bit number."""
-        value: int = _UINT32.unpack(self._take(4))[0]
+        try:
+            value: int = _UINT32.unpack_from(self._data, self._offset)[0]
+        except struct.error:
+            raise ProtocolError("a message ends inside a field") from None
+        self._offset += 4
         return value
 
     def string(self) -> bytes:

@@ -175,7 +175,7 @@ def parse_login(raw: bytes) -> Login | None:
         text = raw.decode("utf-8").lower()
     except UnicodeDecodeError:
         return None
-    if not text.isprintable() or any(character.isspace() for character in text):
+    if not text.isprintable() or text.split() != [text]:
         return None
     if text == RESERVED_USER_NAME:
         return Login(user=None)

@@ -21,7 +21,7 @@ from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Transaction
 
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.2
 RETRY_SECONDS = 1.0
 AT_ONCE = 100
 """Ends that one transaction may hold up logins for."""

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.conch.ssh.keys import Key
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import LoopingCall
@@ -51,6 +50,7 @@ from tunnelcloud.settings import PodSettings
 from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
 from tunnelcloud.ssh.factory import FrontDoorFactory
 from tunnelcloud.ssh.flood import FloodControl, read_networks
+from tunnelcloud.ssh.host_keys import ServingKey
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
@@ -145,7 +145,7 @@ class PodService(Service):
         self.front_door = FrontDoorFactory(
             portal=Portal(Realm(self.sessions, access), [KeyChecker(access), TokenChecker(access)]),
             access=access,
-            host_keys=[Key.fromString(key.private_key) for key in foundation.host_keys],
+            host_keys=[ServingKey.read(key.private_key) for key in foundation.host_keys],
             clock=reactor,
             flood=self.flood,
             budget=self.budget,

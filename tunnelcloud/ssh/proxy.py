@@ -7,6 +7,7 @@ is the client itself then.
 
 import ipaddress
 import struct
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -28,6 +29,7 @@ class Address:
     port: int
 
 
+@lru_cache(1024)
 def canonical_address(host: str) -> str:
     """Give an IP address as text in its one form: no zone, IPv4 in IPv6 unmapped.
 

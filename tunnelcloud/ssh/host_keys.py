@@ -1,0 +1,40 @@
+"""The pod's own keys, as Conch signs with them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from twisted.conch.ssh.keys import Key
+
+
+class ServingKey(Key):
+    """Works out once what Conch asks of a host key several times with every exchange."""
+
+    @classmethod
+    def read(cls, encoded: bytes | str) -> ServingKey:
+        """Read a private key in OpenSSH's form, or a public one's blob."""
+        key: ServingKey = cls.fromString(encoded)  # type: ignore[no-untyped-call]
+        return key
+
+    @cached_property
+    def _kind(self) -> Any:
+        return super().type()
+
+    @cached_property
+    def _encoded(self) -> bytes:
+        encoded: bytes = super().blob()  # type: ignore[no-untyped-call]
+        return encoded
+
+    def type(self) -> Any:
+        """Tell C{Ed25519} from C{RSA}."""
+        return self._kind
+
+    def blob(self) -> bytes:
+        """Give the public key as RFC 4253, 6.6 encodes it."""
+        return self._encoded
+
+    def public(self) -> ServingKey:
+        """Give the public half."""
+        half: Key = super().public()  # type: ignore[no-untyped-call]
+        return ServingKey.read(half.blob())
