@@ -21,6 +21,7 @@ class Records:
     def __init__(self):
         self.told = []
         self.opened = {}
+        self.at_once = []
         self.slow = False
         self.withheld = []
 
@@ -48,16 +49,20 @@ class Records:
         for answer, record in self.withheld:
             answer.callback(record)
 
-    def channel_closed(self, channel, connector_id, reason, to_target, from_target):
+    def channel_closed(
+        self, channel, connector_id, reason, to_target, from_target, *, at_once=False
+    ):
         name = self.opened[channel.id]
         self.told.append(("closed", name, connector_id, reason, to_target, from_target))
+        self.at_once.append(at_once)
 
     def channel_refused(self, session, tunnel, destination, port, reason):
         self.told.append(("refused", destination, port, reason))
         return self._answer(None)
 
-    def session_ended(self, session, reason, to_target, from_target):
+    def session_ended(self, session, reason, to_target, from_target, *, at_once=False):
         self.told.append(("session ended", reason, to_target, from_target))
+        self.at_once.append(at_once)
 
 
 @implementer(IAttachedLink)

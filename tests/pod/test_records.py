@@ -59,6 +59,13 @@ class EndsTests(RecordCase, SQLiteCase):
         [channel, _] = self.store.read(channels.list_page).items
         self.assertEqual((channel.close_reason, channel.connector_id), ("", "con_1"))
 
+    def test_what_somebody_wanted_is_there_when_they_look(self):
+        self.records.session_ended(self.start(), "bye", 0, 0)
+        self.records.session_ended(self.session, "ended by root", 0, 0, at_once=True)
+        self.time.advance(0)
+        self.reactor.run_one()
+        self.assertEqual(self.store.read(sessions.count, live=True), 0)
+
     def test_so_many_at_once_that_a_login_needn_t_wait_long(self):
         self.end(AT_ONCE)
         self.time.advance(GATHER_SECONDS)

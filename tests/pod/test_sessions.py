@@ -232,6 +232,17 @@ class RevocationTests(SynchronousTestCase):
         live.attached(connection)
         self.assertEqual(connection.ended, [USER_DELETED])
 
+    def test_an_end_that_was_wanted_is_written_at_once(self):
+        self.world.live.end("ended by root")
+        self.world.settle()
+        self.world.live.logged_out("connection lost")
+        self.assertEqual(self.world.records.at_once, [True, True, True])
+
+    def test_an_end_that_came_about_can_wait(self):
+        self.world.live.logged_out("connection lost")
+        self.world.settle()
+        self.assertEqual(self.world.records.at_once, [False, False, False])
+
     def test_a_moved_target_ends_its_channels(self):
         moved = evolve(self.a, tunnel=evolve(self.a.tunnel, target_address="10.0.0.9"))
         self.world.live.recheck(view(moved, self.b))

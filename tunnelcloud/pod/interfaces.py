@@ -50,8 +50,13 @@ class IRecords(Interface):
         reason: str,
         bytes_to_target: int,
         bytes_from_target: int,
+        *,
+        at_once: bool = False,
     ) -> None:
-        """Record that a channel is over, or never came to be."""
+        """Record that a channel is over, or never came to be.
+
+        :param at_once: somebody wanted it so, and will look.
+        """
 
     def channel_refused(
         session: Session, tunnel: "Tunnel | None", destination: str, port: int, reason: str
@@ -59,9 +64,14 @@ class IRecords(Interface):
         """Record that a destination was refused."""
 
     def session_ended(
-        session: Session, reason: str, bytes_to_target: int, bytes_from_target: int
+        session: Session,
+        reason: str,
+        bytes_to_target: int,
+        bytes_from_target: int,
+        *,
+        at_once: bool = False,
     ) -> None:
-        """Record that a session is over."""
+        """Record that a session is over; C{at_once} as in L{channel_closed}."""
 
 
 class IViews(Interface):

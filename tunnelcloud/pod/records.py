@@ -63,6 +63,8 @@ class Records:
         reason: str,
         bytes_to_target: int,
         bytes_from_target: int,
+        *,
+        at_once: bool = False,
     ) -> None:
         """Record that a channel is over, or never came to be."""
         self._gather(
@@ -73,15 +75,24 @@ class Records:
                 bytes_to_target=bytes_to_target,
                 bytes_from_target=bytes_from_target,
                 connector_id=connector_id,
-            )
+            ),
+            at_once,
         )
 
     def session_ended(
-        self, session: Session, reason: str, bytes_to_target: int, bytes_from_target: int
+        self,
+        session: Session,
+        reason: str,
+        bytes_to_target: int,
+        bytes_from_target: int,
+        *,
+        at_once: bool = False,
     ) -> None:
         """Record that a session is over."""
         traffic = (bytes_to_target, bytes_from_target)
-        self._gather(partial(sessions.end, session_id=session.id, reason=reason, traffic=traffic))
+        self._gather(
+            partial(sessions.end, session_id=session.id, reason=reason, traffic=traffic), at_once
+        )
 
     def finish(self) -> Deferred[None]:
         """Write what was gathered; fires when that is done, or can't be."""
@@ -89,9 +100,11 @@ class Records:
             self._call.cancel()
         return self._write()
 
-    def _gather(self, end: _End) -> None:
+    def _gather(self, end: _End, at_once: bool) -> None:
         self._ends.append(end)
-        self._write_in(GATHER_SECONDS)
+        self._write_in(0 if at_once else GATHER_SECONDS)
+        if at_once and self._call is not None:
+            self._call.reset(0)
 
     def _write_in(self, seconds: float) -> None:
         if self._call is None:

@@ -85,6 +85,7 @@ class Route:
         self._timeouts: tuple[IDelayedCall, ...] = ()
         self._over = False
         self._over_reason = ""
+        self._end_wanted = False
 
     @property
     def bytes_to_target(self) -> int:
@@ -111,8 +112,12 @@ class Route:
             self.last_active = self._clock.seconds()
         return self._clock.seconds() - self.last_active
 
-    def end(self, reason: str) -> None:
-        """Cut the connection off: what it was allowed by is gone."""
+    def end(self, reason: str, *, wanted: bool = True) -> None:
+        """Cut the connection off: what it was allowed by is gone.
+
+        :param wanted: somebody wants it so, and may look at its record next.
+        """
+        self._end_wanted = wanted
         if self.splice.connected:
             self.splice.end(reason)
         elif not self._over:
@@ -203,6 +208,7 @@ class Route:
             reason,
             self.bytes_to_target,
             self.bytes_from_target,
+            at_once=self._end_wanted,
         )
 
     def _stop_timeouts(self) -> None:

@@ -213,11 +213,15 @@ class LiveSession:
             return
         self._ended = True
         for route in tuple(self.routes):
-            route.end("the session ended")
+            route.end("the session ended", wanted=False)
         self._registry.session_ended(self)
         to_target, from_target = self.totals()
         self._around.records.session_ended(
-            self.session, self._end_reason or reason, to_target, from_target
+            self.session,
+            self._end_reason or reason,
+            to_target,
+            from_target,
+            at_once=bool(self._end_reason),
         )
 
     # What the pod asks.
