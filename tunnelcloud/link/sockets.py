@@ -40,6 +40,17 @@ def tune_socket(transport: Any) -> None:
         handle.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
 
 
+def acknowledge_now(transport: Any) -> None:
+    """Acknowledge what was read, rather than with what is sent next, or 40 ms later.
+
+    For when nothing is to be sent, and the peer (by Nagle's algorithm) keeps the rest meanwhile.
+    """
+    handle = getattr(transport, "getHandle", lambda: None)()
+    if isinstance(handle, socket.socket) and hasattr(socket, "TCP_QUICKACK"):
+        with suppress(OSError):
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
 def was_reset(transport: Any) -> bool:
     """Tell whether a socket that seems to be at the end of its stream was reset by its peer.
 

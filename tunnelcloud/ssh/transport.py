@@ -38,7 +38,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTranspor
 
 from tunnelcloud.channels.messages import Reader, pack_string
 from tunnelcloud.channels.windows import Path
-from tunnelcloud.link.sockets import tune_socket
+from tunnelcloud.link.sockets import acknowledge_now, tune_socket
 from tunnelcloud.ssh import flood
 from tunnelcloud.ssh.algorithms import (
     EXT_INFO_CLIENT,
@@ -318,6 +318,7 @@ class FrontDoorTransport(Wire):
         )
         if self.phase is Phase.FIRST_NEWKEYS:
             self.phase = Phase.SERVICE
+            acknowledge_now(self.transport)  # OpenSSH's next message waits for it
             self._set_deadline(self.limits.login_seconds)
         else:
             self.phase = Phase.OPEN
