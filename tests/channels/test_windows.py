@@ -50,6 +50,34 @@ class ReceiveWindowTests(SynchronousTestCase):
                 window.consume(count)
             self.assertEqual(window.size, size)
 
+    def test_windows_in_use_share_what_a_near_connection_needs(self) -> None:
+        clock = Clock()
+        path = Path(clock.seconds)
+        path.asked()
+        path.answered()  # no round trip to speak of: no window holds anybody back
+        account = CreditBudget().account()
+        windows = [ReceiveWindow(account, path) for _ in range(10)]
+        *busy, idle, other = windows
+
+        def use(some: "list[ReceiveWindow]") -> None:
+            for _ in range(16 * STEADY_WINDOW // FIRST_WINDOW):
+                clock.advance(1)
+                for window in some:
+                    pump(window, FIRST_WINDOW)
+
+        use(busy[:1])
+        self.assertEqual(busy[0].size, STEADY_WINDOW)
+        use(busy)
+        self.assertEqual({window.size for window in busy}, {STEADY_WINDOW // 4})
+        self.assertEqual((idle.size, path.windows_in_use), (FIRST_WINDOW, 8))
+        for window in busy[1:]:
+            window.release()
+        use([busy[0], other])
+        self.assertEqual({busy[0].size, other.size}, {STEADY_WINDOW // 2})
+        for window in (busy[0], idle, other):
+            window.release()
+        self.assertEqual((account.used, path.windows_in_use), (0, 0))
+
     def test_a_sender_gets_nearly_all_of_its_window_each_round_trip(self) -> None:
         clock = Clock()
         path = Path(clock.seconds)

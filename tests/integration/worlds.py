@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -74,6 +75,20 @@ class World:
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as response:
             return json.load(response)
+
+    def closed_channels(self, count):
+        """Give the records of all channels that are over, once there are so many.
+
+        An end is written a moment after it.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            sessions = [session["id"] for session in self.ask("sessions")]
+            records = [one for each in sessions for one in self.ask(f"sessions/{each}/channels")]
+            closed = [record for record in records if record["closed_at"]]
+            if len(closed) >= count or time.monotonic() > deadline:
+                return closed
+            time.sleep(0.1)
 
     def close(self):
         self.gateway.process.stop()  # first: connectors let open streams end

@@ -9,7 +9,9 @@ What holds, in words:
 - Credit is granted again only for bytes that have left.
 - A window doubles when a whole window has arrived since it last changed and the receiver has
   kept up: a channel that is idle, slow, or held up further on never grows.
-- Beyond L{STEADY_WINDOW} it doubles only while it is what holds the sender back: while a window is
+- The windows of a connection that are in use share L{STEADY_WINDOW}, down to a quarter of it each:
+  what they promise together is a queue before whoever is slower, and a keystroke waits in it.
+- Beyond its share it doubles only while it is what holds the sender back: while a window is
   less than twice what arrives in a round trip.  (A sender that is faster than the path keeps the
   rest of its window in its own memory, and OpenSSH's client becomes slow at that: it moves all of a
   queue of 16 MiB with each read.)
@@ -45,6 +47,9 @@ DEFAULT_BUDGET = 512 * MIB
 _STEPS = 8
 """Credit is granted again when an eighth of the window has left.  With half of it, a burst that is
 a little less than a window earns one half only: its sender gets half a window a round trip."""
+
+_LEAST_SHARE = STEADY_WINDOW // 4
+"""With less, sixteen channels at once move less than two, measured."""
 
 _SMALLEST_STEP = 32 * KIB
 """Less isn't worth a message, unless it is half of a small window."""
@@ -135,16 +140,23 @@ class Path:
     """What is known of the way to a connection's peer: how long a round trip takes at least.
 
     @ivar round_trip: the shortest that was seen, in seconds; None while none was.
+    @ivar windows_in_use: how many of the connection's windows have grown.
 
     :param seconds: the monotonic clock.
     """
 
-    __slots__ = ("_asked_at", "round_trip", "seconds")
+    __slots__ = ("_asked_at", "round_trip", "seconds", "windows_in_use")
 
     def __init__(self, seconds: Callable[[], float] = float) -> None:
         self.seconds = seconds
         self.round_trip: float | None = None
+        self.windows_in_use = 0
         self._asked_at: float | None = None
+
+    @property
+    def steady_window(self) -> int:
+        """A window's share of L{STEADY_WINDOW}."""
+        return max(STEADY_WINDOW // max(1, self.windows_in_use), _LEAST_SHARE)
 
     def asked(self) -> None:
         """Something leaves that the peer answers at once."""
@@ -220,21 +232,26 @@ class ReceiveWindow:
     def release(self) -> None:
         """Give all credit back: the channel is over."""
         self._account.give_back(self.size, self._grown)
+        self._path.windows_in_use -= self._grown > 0
         self.size = self._first_size = self.granted = self.held = 0
 
     def _resize(self) -> None:
         piled_up = self._least_held * 4 >= self.size
-        now = self._path.seconds()
+        path = self._path
+        now = path.seconds()
+        was_in_use = self._grown > 0
         if self._account.short:
             self._shrink(FIRST_WINDOW)
         elif piled_up:
-            self._shrink(STEADY_WINDOW)
-        elif self.size < LARGEST_WINDOW:
-            held_back = self._holds_the_sender_back(now)
-            far_off = held_back and (self._path.round_trip or LONG_WAY) >= LONG_WAY
-            wanted = held_back or self.size < STEADY_WINDOW
-            if wanted and self._account.take_more(self.size, far_off):
-                self.size *= 2
+            self._shrink(path.steady_window)
+        elif self._holds_the_sender_back(now):
+            if self.size < LARGEST_WINDOW:
+                self._grow((path.round_trip or LONG_WAY) >= LONG_WAY)
+        elif self.size < path.steady_window:
+            self._grow(False)
+        elif self.size <= STEADY_WINDOW:
+            self._shrink(path.steady_window)
+        path.windows_in_use += (self._grown > 0) - was_in_use
         self._arrived = 0
         self._since = now
         self._least_held = LARGEST_WINDOW
@@ -251,6 +268,10 @@ class ReceiveWindow:
         if round_trip is None:
             return True
         return (now - self._since) * self.size <= 2 * round_trip * self._arrived
+
+    def _grow(self, far_off: bool) -> None:
+        if self._account.take_more(self.size, far_off):
+            self.size *= 2
 
     def _shrink(self, least: int) -> None:
         smaller = max(self.size // 2, self.granted + self.held, least)
