@@ -45,6 +45,7 @@ from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession, LiveSessions, Surroundings
+from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
 from tunnelcloud.pod.views import Views
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
@@ -161,6 +162,9 @@ class PodService(Service):
         )
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
         self.rates = Rates(reactor, self.sessions.counts)
+        self.traffic = TrafficNotes(
+            self.store, self.sessions.session_counts, self.sessions.channel_counts
+        )
         losses = Losses(_now)
         self.links.listen(losses)
         self.live = LivePod(
@@ -230,6 +234,7 @@ class PodService(Service):
             (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
             (self.checks.run, LOOK_SECONDS),
             (self.rates.sample, SAMPLE_SECONDS),
+            (self.traffic.write, NOTE_SECONDS),
         ]:
             loop = LoopingCall(work)
             loop.clock = self._reactor

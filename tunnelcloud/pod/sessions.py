@@ -389,13 +389,20 @@ class LiveSessions:
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Give the bytes to and from targets of every session and channel so far, by their ids."""
-        found = {}
-        for live in self._by_id.values():
-            found[live.session.id] = live.totals()
-            for route in live.routes:
-                if route.record is not None:
-                    found[route.record.id] = (route.bytes_to_target, route.bytes_from_target)
-        return found
+        return self.session_counts() | self.channel_counts()
+
+    def session_counts(self) -> dict[str, tuple[int, int]]:
+        """Give the bytes to and from targets of every session so far, by their ids."""
+        return {live.session.id: live.totals() for live in self._by_id.values()}
+
+    def channel_counts(self) -> dict[str, tuple[int, int]]:
+        """Give the bytes to and from the target of every recorded channel so far, by their ids."""
+        return {
+            route.record.id: (route.bytes_to_target, route.bytes_from_target)
+            for live in self._by_id.values()
+            for route in live.routes
+            if route.record is not None
+        }
 
     @property
     def full(self) -> bool:

@@ -1,0 +1,56 @@
+"""Byte counts of what is open, with the real store."""
+
+from tests.pod.test_records import FailingStore
+from tests.store.databases import SQLiteCase
+from tests.store.records import RecordCase
+from tests.web.support import QueuedReactor
+from tunnelcloud.pod.traffic import TrafficNotes
+from tunnelcloud.store import channels, sessions
+from tunnelcloud.store.errors import StoreUnavailable
+
+
+class TrafficNotesTests(RecordCase, SQLiteCase):
+    def setUp(self):
+        super().setUp()
+        self.session = self.start()
+        self.channel = self.open_channel(self.session)
+        self.reactor = QueuedReactor()
+        self.away = []
+        self.of_sessions, self.of_channels = {}, {}
+        self.notes = TrafficNotes(
+            FailingStore(self.store, self.reactor, self.away),
+            lambda: dict(self.of_sessions),
+            lambda: dict(self.of_channels),
+        )
+
+    def write(self):
+        done = self.notes.write()
+        if not done.called:
+            self.reactor.run_one()
+        self.successResultOf(done)
+
+    def written(self):
+        session = self.store.read(sessions.get, self.session.id)
+        (channel,) = self.store.read(channels.list_page).items
+        return session.bytes_to_target, channel.bytes_from_target
+
+    def test_what_changed(self):
+        self.of_sessions[self.session.id] = (10, 20)
+        self.of_channels[self.channel.id] = (3, 4)
+        self.write()
+        self.assertEqual(self.written(), (10, 4))
+        commits = []
+        self.store.listen(commits.append)
+        self.write()
+        self.assertEqual(commits, [])
+        self.of_channels[self.channel.id] = (3, 5)
+        self.write()
+        self.assertEqual(self.written(), (10, 5))
+
+    def test_a_store_that_is_away_is_told_later(self):
+        self.of_sessions[self.session.id] = (10, 20)
+        self.away.append(StoreUnavailable("away"))
+        self.write()
+        self.assertEqual(self.written(), (0, 0))
+        self.write()
+        self.assertEqual(self.written(), (10, 0))

@@ -1,0 +1,55 @@
+"""What open sessions and channels have carried so far, written down now and then.
+
+Other pods show it, and it is what the records keep of a pod that was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from tunnelcloud.store import sessions
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import StoreUnavailable
+
+NOTE_SECONDS = 15.0
+
+_log = Logger()
+
+_Counts = Mapping[str, tuple[int, int]]
+
+
+@define(eq=False)
+class TrafficNotes:
+    """Writes byte counts.
+
+    :ivar of_sessions: gives those of open sessions as of now, by their ids.
+    :ivar of_channels: gives those of open channels.
+    """
+
+    store: AsyncStore
+    of_sessions: Callable[[], _Counts]
+    of_channels: Callable[[], _Counts]
+    _written: tuple[_Counts, _Counts] = field(factory=lambda: ({}, {}), init=False)
+
+    def write(self) -> Deferred[None]:
+        """Write down what changed since the last time; fires when that is done, or can't be."""
+        return Deferred.fromCoroutine(self._write())
+
+    async def _write(self) -> None:
+        counts = (self.of_sessions(), self.of_channels())
+        changed = [_changed(now, before) for now, before in zip(counts, self._written, strict=True)]
+        if any(changed):
+            try:
+                await self.store.write(sessions.sync_traffic, *changed)
+            except StoreUnavailable as error:
+                _log.warn("traffic can't be written down now: {why}", why=error)
+                return
+        self._written = counts
+
+
+def _changed(now: _Counts, before: _Counts) -> _Counts:
+    return {one: count for one, count in now.items() if count != before.get(one, (0, 0))}
