@@ -3,7 +3,7 @@
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.join_tokens import JoinRefused, parse_join_token
-from tunnelcloud.store import connectors
+from tunnelcloud.store import audit, connectors
 from tunnelcloud.web.interfaces import ConnectorHealth
 
 NOWHERE = "0" * 26
@@ -159,6 +159,39 @@ class ObjectTests(ApiTestCase):
             self.api(method, f"/tunnels/{other['id']}/assignments/{made['id']}", expect=404)
         self.api("DELETE", f"{below}/{made['id']}")
         self.assertEqual(self.api("GET", below)["items"], [])
+
+    def test_a_tunnel_with_its_assignments(self):
+        site, user = self.make_site(), self.make_user()
+        group = self.api("POST", "/groups", {"name": "dba"})
+        body = {
+            "name": "db",
+            "site_id": site["id"],
+            "target_address": "10.0.0.5",
+            "target_ports": ["5432"],
+        }
+        good = {"user_id": user["id"], "methods": ["token"]}
+        before = self.store.read(audit.count)
+        missing = {"usr": "usr_" + "0" * 26, "pol": "pol_" + "0" * 26}
+        for given, faults in [
+            ([good, {"group_id": missing["usr"], "methods": ["key"]}], ["assignments.1.group_id"]),
+            ([{**good, "policy_id": missing["pol"]}], ["assignments.0.policy_id"]),
+            ([{**good, "methods": []}], ["assignments.0.methods"]),
+            ([good, {**good, "methods": ["key"]}], ["assignments"]),
+            ([{"methods": ["key"]}], ["assignments.0"]),
+            (None, ["assignments"]),
+        ]:
+            answer = self.ask("POST", "/api/v1/tunnels", {**body, "assignments": given})
+            self.assertEqual(answer.faults, faults)
+        self.assertEqual(self.api("GET", "/tunnels")["items"], [])
+        self.assertEqual(self.store.read(audit.count), before)
+        given = [good, {"group_id": group["id"], "methods": ["key"]}]
+        made = self.api("POST", "/tunnels", {**body, "assignments": given})
+        self.assertNotIn("assignments", made)
+        listed = self.api("GET", f"/tunnels/{made['id']}/assignments")["items"]
+        self.assertEqual(
+            [(one["user_id"], one["group_id"], one["methods"]) for one in listed],
+            [(user["id"], None, ["token"]), (None, group["id"], ["key"])],
+        )
 
     def test_a_policy_in_use_stays(self):
         tunnel, user = self.make_tunnel(), self.make_user()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from sqlalchemy import ColumnElement, or_, select
 
 from tunnelcloud.domain.entities import PortRange, TargetCheck, Tunnel
+from tunnelcloud.store import assignments
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
-from tunnelcloud.store.schema import assignments, group_members, sites
+from tunnelcloud.store.errors import BadDocument, Conflict, InvalidReference
+from tunnelcloud.store.schema import assignments as assigned
+from tunnelcloud.store.schema import group_members, sites
 from tunnelcloud.store.schema import tunnels as table
 from tunnelcloud.store.transaction import Transaction
 
 
 def _assigned_to(user_id: str) -> ColumnElement[bool]:
     groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
-    reached = select(assignments.c.tunnel_id).where(
-        or_(assignments.c.user_id == user_id, assignments.c.group_id.in_(groups))
+    reached = select(assigned.c.tunnel_id).where(
+        or_(assigned.c.user_id == user_id, assigned.c.group_id.in_(groups))
     )
     return table.c.id.in_(reached)
 
@@ -84,6 +90,26 @@ def create(
             "target_check": target_check,
         },
     )
+
+
+def create_assigned(
+    transaction: Transaction, given: Iterable[Mapping[str, Any]], **values: Any
+) -> Tunnel:
+    """Make a tunnel that is assigned from its first moment; as L{create} beyond that.
+
+    :param given: what L{assignments.create} takes beside the tunnel, of each.
+    :raise BadDocument: some of them can't be made; C{assignments.0.user_id} is a field of one.
+    """
+    made = create(transaction, **values)
+    faults = []
+    for number, one in enumerate(given):
+        try:
+            assignments.create(transaction, tunnel_id=made.id, **one)
+        except (Conflict, InvalidReference) as error:
+            faults.append((f"assignments.{number}.{error.field}", str(error)))
+    if faults:
+        raise BadDocument(faults)
+    return made
 
 
 def external_addresses(transaction: Transaction) -> list[str]:

@@ -120,6 +120,37 @@ class AdminTests(PortalTestCase):
                           .replace("&#x27;", "&#39;"), page)  # fmt: skip
         self.assertEqual(len(self.items(tunnels)), 1)
 
+    def test_a_tunnel_and_its_assignments_are_made_together_or_not_at_all(self):
+        self.make_user("alice")
+        self.make_user("bob")
+        site = self.make_site()
+        policy = self.api("POST", "/policies", {"name": "office"})["id"]
+        form = {
+            "name": "db",
+            "site_id": site["id"],
+            "target_address": "10.0.0.5",
+            "target_ports": "5432",
+            "who_0": "alice",
+            "policy_0": policy,
+            "who_2": "bob",
+            "methods_2": "key",
+        }
+        before = self.store.read(audit.count)
+        for bad in ("pol_" + "0" * 26, "office"):
+            answer = self.browser.send("/admin/tunnels/new", {**form, "policy_2": bad}, status=422)
+            page = answer.body.decode()
+            self.assertEqual(page.count('-error"'), 2, "the fault, and what names it")
+            self.assertIn('id="who_2-error"', page)
+            for value in ("db", "10.0.0.5", "5432", "alice", "bob"):
+                self.assertIn(f'value="{value}"', page)
+            self.assertIn(f'value="{policy}" selected', page)
+        self.assertEqual(self.items(tunnels), ())
+        self.assertEqual(self.store.read(audit.count), before)
+        self.browser.send("/admin/tunnels/new", form)
+        (tunnel,) = self.items(tunnels)
+        made = self.api("GET", f"/tunnels/{tunnel.id}/assignments")["items"]
+        self.assertEqual(sorted(len(one["methods"]) for one in made), [1, 2])
+
     def test_a_change_of_what_changed_meanwhile_is_refused(self):
         site = self.make_site()
         path = f"/admin/sites/{site['id']}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from tunnelcloud.domain.entities import Method, Role, TargetCheck
 from tunnelcloud.web.models.fields import (
@@ -172,6 +172,32 @@ class TunnelQuery(NamedQuery):
     user_id: Text | None = Field(default=None, description="Those assigned to a user.")
 
 
+class NewAssignment(Body):
+    """Gives a tunnel to a user or a group."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("user_id", "group_id"))
+
+    user_id: Id | None = None
+    group_id: Id | None = None
+    methods: Methods
+    policy_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _one_entity(self) -> NewAssignment:
+        if (self.user_id is None) == (self.group_id is None):
+            raise ValueError("give either user_id or group_id")
+        return self
+
+
+def _each_once(given: list[NewAssignment]) -> list[NewAssignment]:
+    if len({(one.user_id, one.group_id) for one in given}) < len(given):
+        raise ValueError("two of them are for the same user or group")
+    return given
+
+
+_NewAssignments = Annotated[list[NewAssignment], Field(max_length=100), AfterValidator(_each_once)]
+
+
 class NewTunnel(NewNamed):
     """Makes a tunnel."""
 
@@ -184,6 +210,9 @@ class NewTunnel(NewNamed):
     icon: Icon = ""
     description: Description = ""
     target_check: Checking = TargetCheck.TCP
+    assignments: _NewAssignments = Field(
+        default=[], description="Who may open it: all of it is made, or nothing."
+    )
 
 
 class TunnelChange(NamedChange):
@@ -313,23 +342,6 @@ class AssignmentQuery(PageQuery):
     reaches_user_id: Text | None = Field(
         default=None, description="Those of a user, and of the groups the user is in."
     )
-
-
-class NewAssignment(Body):
-    """Gives a tunnel to a user or a group."""
-
-    model_config = ConfigDict(json_schema_extra=one_of("user_id", "group_id"))
-
-    user_id: Id | None = None
-    group_id: Id | None = None
-    methods: Methods
-    policy_id: Id | None = None
-
-    @model_validator(mode="after")
-    def _one_entity(self) -> NewAssignment:
-        if (self.user_id is None) == (self.group_id is None):
-            raise ValueError("give either user_id or group_id")
-        return self
 
 
 class AssignmentChange(Change):

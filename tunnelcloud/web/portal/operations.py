@@ -7,7 +7,7 @@ there are, the route table says.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -111,11 +111,16 @@ class Operations:
             asked["cursor"] = page["next_cursor"]
 
 
-def faults(problem: Problem) -> dict[str, str]:
-    """Give what is wrong with a form, by the field it was typed into; C{""} is the whole form."""
+def faults(problem: Problem, rows: Iterable[str] = ()) -> dict[str, str]:
+    """Give what is wrong with a form, by the field it was typed into; C{""} is the whole form.
+
+    :param rows: the fields of the rows that became the body's C{assignments}, in their order.
+    """
     if not problem.errors:
         return {"": problem.detail}
+    in_rows = {f"assignments.{number}": name for number, name in enumerate(rows)}
     found: dict[str, str] = {}
     for error in problem.errors:
-        found.setdefault(error.field.partition(".")[0], error.message)
+        parts = error.field.split(".")
+        found.setdefault(in_rows.get(".".join(parts[:2]), parts[0]), error.message)
     return found

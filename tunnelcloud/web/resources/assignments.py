@@ -85,7 +85,8 @@ def assignment_routes(context: ApiContext) -> list[Route]:
     ]
 
 
-def _values(body: Body) -> dict[str, Any]:
+def assignment_values(body: Body) -> dict[str, Any]:
+    """Give what the store takes of a new assignment, or of a change of one."""
     values = body.given()
     if "methods" in values:
         values["methods"] = frozenset(values["methods"])
@@ -118,7 +119,7 @@ class _Assignments:
         return page_of(await self.context.store.read(work), Assignment.model_validate)
 
     async def create(self, call: Call) -> Item:
-        values = _values(call.body_as(NewAssignment))
+        values = assignment_values(call.body_as(NewAssignment))
 
         def work(transaction: Transaction) -> entities.Assignment:
             tunnel = tunnels.get(transaction, call.params["tunnel_id"])
@@ -131,7 +132,7 @@ class _Assignments:
         return item_of(await self.context.store.read(_get, call), Assignment.model_validate)
 
     async def change(self, call: Call) -> Item:
-        values = _values(call.body_as(AssignmentChange))
+        values = assignment_values(call.body_as(AssignmentChange))
         object_id = call.params["assignment_id"]
 
         def work(transaction: Transaction) -> entities.Assignment:

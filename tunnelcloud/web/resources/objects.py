@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.store import groups, policies, sites, tunnels, users
+from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LastCheck
 from tunnelcloud.web.models import objects as models
-from tunnelcloud.web.resources.collection import (
-    Kind,
-    collection_routes,
-)
+from tunnelcloud.web.resources.assignments import assignment_values
+from tunnelcloud.web.resources.collection import Kind, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import Route
 
@@ -42,6 +42,13 @@ async def _tunnel_warnings(
     return list(filter(None, warnings))
 
 
+def _create_tunnel(
+    transaction: Transaction, *, assignments: Sequence[models.NewAssignment] = (), **values: Any
+) -> entities.Tunnel:
+    given = [assignment_values(one) for one in assignments]
+    return tunnels.create_assigned(transaction, given, **values)
+
+
 def _tunnel_kind(context: ApiContext) -> Kind:
     def show(tunnel: entities.Tunnel) -> models.Tunnel:
         return models.Tunnel.model_validate(
@@ -60,7 +67,7 @@ def _tunnel_kind(context: ApiContext) -> Kind:
         query=models.TunnelQuery,
         get=tunnels.get,
         list_page=tunnels.list_page,
-        create=tunnels.create,
+        create=_create_tunnel,
         update=tunnels.update,
         delete=tunnels.delete,
         show=show,

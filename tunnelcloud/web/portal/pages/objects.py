@@ -89,22 +89,19 @@ class Objects:
 
     async def create(self, visit: Visit) -> Reply:
         """Make an object, and what its form makes with it."""
-        people = People(self.context, self.operations)
-        errors: dict[str, str] = {}
-        rows: list[dict[str, Any]] = []
+        body, errors = body_of(self.section.fields, visit), dict[str, str]()
+        rows: dict[str, dict[str, Any]] = {}
         if self.section.noun == "tunnel":
-            rows, errors = await people.rows(visit, _ROWS)
-        body = body_of(self.section.fields, visit)
+            rows, errors = await People(self.context, self.operations).rows(visit, _ROWS)
+            body = {**body, "assignments": list(rows.values())}
         made: dict[str, Any] = {}
         if not errors:
             try:
                 made = await self.operations(visit, "POST", self._path, body)
             except Problem as problem:
-                errors = faults(problem)
+                errors = faults(problem, rows)
         if errors:
             return await self._new(visit, self._typed(visit), errors)
-        for row in rows:
-            await self.operations(visit, "POST", f"{self._path}/{made['id']}/assignments", row)
         location = f"/admin{self._path}/{made['id']}"
         if "join" not in made:
             return Moved(location, note=f"Made {made['name']}.")

@@ -91,17 +91,19 @@ class People:
     context: ApiContext
     operations: Operations
 
-    async def rows(self, visit: Visit, count: int) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """Read the rows that are filled: bodies of assignments, and what is wrong with them."""
-        bodies: list[dict[str, Any]] = []
+    async def rows(
+        self, visit: Visit, count: int
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+        """Read the rows that are filled: bodies of assignments, and what is wrong; by field."""
+        bodies: dict[str, dict[str, Any]] = {}
         errors: dict[str, str] = {}
         for number in range(count):
             body, wrong = await self.row(visit, f"_{number}")
             errors.update(wrong)
             if body:
-                if any(_same(body, other) for other in bodies):
+                if any(_same(body, other) for other in bodies.values()):
                     errors[f"who_{number}"] = "is in a row above already"
-                bodies.append(body)
+                bodies[f"who_{number}"] = body
         return bodies, errors
 
     async def row(
