@@ -3,10 +3,12 @@
 import html
 import json
 import re
+from importlib.resources import files
 
 from sqlalchemy import update
 
 from tests.web.portal.browser import Browser, PortalTestCase
+from tests.web.support import KEY
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.store import (
     assignments,
@@ -226,6 +228,40 @@ class AdminTests(PortalTestCase):
         self.assertIn(b"p stays", self.browser.ask("POST", path, {"csrf": csrf}).body)
         self.assertEqual(len(self.items(policies)), 1)
 
+    def test_what_is_taken_away_asks_first_and_cancelling_changes_nothing(self):
+        """Links lead to pages that ask: scripts only make dialogs of these."""
+        user = self.make_user()
+        path = f"/admin/users/{user['id']}"
+        group = self.api("POST", "/groups", {"name": "dba"})
+        members = f"/groups/{group['id']}/members"
+        self.api("PUT", f"{members}/{user['id']}")
+        key = self.api("POST", f"/users/{user['id']}/keys", {"public_key": KEY})
+        token = self.api("POST", "/api-tokens", {"title": "backups", "role": "auditor"})
+        for page, below, question, api in [
+            (path, f"keys/{key['id']}/revoke", f"Revoke the key {key['fingerprint']}?",
+             f"/users/{user['id']}/keys"),
+            (f"/admin/groups/{group['id']}", f"members/{user['id']}/remove", "Take alice out?",
+             members),
+            ("/admin/settings", f"api-tokens/{token['id']}/revoke",
+             "Revoke the API token backups?", "/api-tokens"),
+        ]:  # fmt: skip
+            ask = f"{page}/{below}"
+            before = self.api("GET", api)["items"]
+            self.assertIn(f'data-dialog href="{ask}"', self.browser.get(page).body.decode())
+            asking = self.browser.get(ask).body.decode()
+            self.assertIn(f"<h1>{question}</h1>", asking)
+            self.assertRegex(asking, f'<a class="button" href="{page}(#[a-z-]+)?"')
+            self.assertEqual(len(self.api("GET", api)["items"]), len(before))
+            answer = self.browser.send(ask)
+            self.assertEqual(answer.headers["location"].partition("#")[0], page)
+            self.assertEqual(len(self.api("GET", api)["items"]), len(before) - 1)
+
+    def test_no_form_of_an_administrator_needs_scripts_to_ask(self):
+        templates = files("tunnelcloud.web").joinpath("templates").iterdir()
+        texts = [one.read_text("utf-8") for one in templates if one.name.startswith("admin")]
+        self.assertIn("data-dialog", "".join(texts))
+        self.assertNotIn("data-ask", "".join(texts))
+
     def test_lists_go_on(self):
         for number in range(60):
             self.store.write(users.create, name=f"person-{number:02}")
@@ -304,6 +340,7 @@ class EveryPageTests(PortalTestCase):
             port=1,
         )
         token = self.api("POST", "/api-tokens", {"title": CANARY, "role": "auditor"})
+        key = self.api("POST", f"/users/{user.id}/keys", {"public_key": KEY, "title": CANARY})
         provider = self.api(
             "POST",
             "/identity-providers",
@@ -319,7 +356,7 @@ class EveryPageTests(PortalTestCase):
             "group_id": group.id,
             "policy_id": policy.id,
             "user_id": user.id,
-            "key_id": "key_" + "0" * 26,
+            "key_id": key["id"],
             "session_id": session.id,
             "assignment_id": assignment.id,
             "secret": "tcl_x",
@@ -370,7 +407,7 @@ class EveryPageTests(PortalTestCase):
         for page in self.pages:
             if page.path.startswith("/admin"):
                 readers = page.method == "GET" and not page.path.endswith(
-                    ("/new", "/delete", "/end")
+                    ("/new", "/delete", "/end", "/revoke", "/remove")
                 )
                 expected = {Role.ADMIN, Role.AUDITOR} if readers else {Role.ADMIN}
                 self.assertEqual(page.roles, expected, page.path)

@@ -95,7 +95,7 @@ class ProviderPageTests(ProviderCase):
         self.browser.send(path, {"no_secret": "on", "title": "Corp"}, action=path)
         (changed,) = self.api("GET", "/identity-providers")["items"]
         self.assertEqual((changed["title"], changed["has_client_secret"]), ("Corp", False))
-        self.browser.send(path, action=f"{path}/delete")
+        self.browser.send(f"{path}/delete", action=f"{path}/delete")
         self.assertEqual(self.api("GET", "/identity-providers")["items"], [])
 
     def test_what_is_wrong_is_said_at_the_field_and_what_was_typed_stays(self):

@@ -23,6 +23,7 @@ from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.people import suggestion_pages
 from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
 from tunnelcloud.web.portal.pages.providers import identity_provider_pages
+from tunnelcloud.web.portal.pages.revoking import revoking_pages
 from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
@@ -63,6 +64,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
         *access_pages(context, operations, objects),
         *suggestion_pages(context),
         *deletion_pages(context, operations),
+        *revoking_pages(operations),
         *session_pages(context, operations),
         *explain_pages(context, operations),
         *history_pages(context, operations),

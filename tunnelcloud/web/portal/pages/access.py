@@ -30,11 +30,8 @@ def access_pages(
         Page("POST", f"{tunnel}/assignments/{{assignment_id}}", ADMINS, handlers.change),
         Page("POST", f"{tunnel}/check", ADMINS, handlers.check),
         Page("POST", f"{group}/members", ADMINS, handlers.add_member),
-        Page("POST", f"{group}/members/{{user_id}}/remove", ADMINS, handlers.remove_member),
         Page("POST", f"{user}/keys", ADMINS, handlers.add_key),
-        Page("POST", f"{user}/keys/{{key_id}}/revoke", ADMINS, handlers.revoke_key),
         Page("POST", f"{user}/invite", ADMINS, handlers.invite),
-        Page("POST", f"{user}/second-factor", ADMINS, handlers.reset_second_factor),
         Page("POST", f"{connector}/join", ADMINS, handlers.join),
         Page("GET", f"{connector}/state", READERS, handlers.state),
     ]
@@ -91,11 +88,6 @@ class _Access:
         await self.operations(visit, "PUT", f"{path}/members/{user.id}")
         return Moved(f"/admin{path}", note=f"{user.name} is in.")
 
-    async def remove_member(self, visit: Visit) -> Reply:
-        path = f"/groups/{visit.params['group_id']}"
-        await self.operations(visit, "DELETE", f"{path}/members/{visit.params['user_id']}")
-        return Moved(f"/admin{path}", note="Taken out.")
-
     async def add_key(self, visit: Visit) -> Reply:
         path = f"/users/{visit.params['user_id']}"
         body: dict[str, Any] = {
@@ -109,16 +101,6 @@ class _Access:
                 visit, {"public_key": next(iter(faults(problem).values()))}
             )
         return Moved(f"/admin{path}#keys", note="The key is added.")
-
-    async def revoke_key(self, visit: Visit) -> Reply:
-        path = f"/users/{visit.params['user_id']}"
-        await self.operations(visit, "DELETE", f"{path}/keys/{visit.params['key_id']}")
-        return Moved(f"/admin{path}#keys", note="The key is revoked.")
-
-    async def reset_second_factor(self, visit: Visit) -> Reply:
-        path = f"/users/{visit.params['user_id']}"
-        await self.operations(visit, "DELETE", f"{path}/second-factor")
-        return Moved(f"/admin{path}#second-factor", note="The second factor is removed.")
 
     async def invite(self, visit: Visit) -> Reply:
         path = f"/users/{visit.params['user_id']}"

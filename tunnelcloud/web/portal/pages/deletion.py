@@ -42,9 +42,8 @@ def deletion_pages(context: ApiContext, operations: Operations) -> list[Page]:
     ]
 
 
-def _asked(
-    question: str, texts: list[str], verb: str, back: str, *, possible: bool = True
-) -> Shown:
+def asked(question: str, texts: list[str], verb: str, back: str, *, possible: bool = True) -> Shown:
+    """Ask, by a page that sends its form back to where it is."""
     values: dict[str, Any] = {
         "question": question,
         "texts": texts,
@@ -69,7 +68,7 @@ class _Deletion:
         cost = await self.context.store.read(
             consequences.of_deleting, self.section.noun, item["id"]
         )
-        return _asked(
+        return asked(
             f"Delete {item['name']}?",
             cost_sentences(self.section.noun, cost),
             f"Delete {item['name']}",
@@ -84,7 +83,7 @@ class _Deletion:
         except Problem as problem:
             text = next(iter(faults(problem).values()))
             back = f"/admin{self._path(visit)}"
-            return _asked(f"{item['name']} stays", [text], "", back, possible=False)
+            return asked(f"{item['name']} stays", [text], "", back, possible=False)
         return Moved(f"/admin/{self.section.plural}", note=f"Deleted {item['name']}.")
 
 
@@ -107,7 +106,7 @@ class _Ending:
 
         who, tunnel, texts = await self.context.store.read(look)
         back = f"/admin/tunnels/{visit.params['tunnel_id']}"
-        return _asked(f"Take {tunnel} away from {who}?", texts, "Take it away", back)
+        return asked(f"Take {tunnel} away from {who}?", texts, "Take it away", back)
 
     async def unassign(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
@@ -124,7 +123,7 @@ class _Ending:
 
         name, count = await self.context.store.read(look)
         text = f"{counted(count, 'channel')} will be cut off." if count else "Nothing runs in it."
-        return _asked(f"End {name}'s session?", [text], "End session", "/admin/sessions")
+        return asked(f"End {name}'s session?", [text], "End session", "/admin/sessions")
 
     async def end_session(self, visit: Visit) -> Reply:
         await self.operations(visit, "DELETE", f"/sessions/{visit.params['session_id']}")
@@ -139,7 +138,7 @@ class _Ending:
 
         where = await self.context.store.read(look)
         text = "It is cut off; the rest of the session goes on."
-        return _asked(f"End the channel to {where}?", [text], "End channel", "/admin/sessions")
+        return asked(f"End the channel to {where}?", [text], "End channel", "/admin/sessions")
 
     async def end_channel(self, visit: Visit) -> Reply:
         session, channel = visit.params["session_id"], visit.params["channel_id"]

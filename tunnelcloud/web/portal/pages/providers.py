@@ -49,7 +49,6 @@ def identity_provider_pages(context: ApiContext, operations: Operations) -> list
         Page("POST", new, ADMINS, handlers.create),
         Page("GET", one, READERS, handlers.one),
         Page("POST", one, ADMINS, handlers.change),
-        Page("POST", f"{one}/delete", ADMINS, handlers.delete),
     ]
 
 
@@ -122,11 +121,6 @@ class _Providers:
             given = {**self._given(item), **{one.name: typed(one, visit) for one in fields}}
             return self._form(visit, given, _faults(error), item)
         return Moved(f"/admin/settings/providers/{item['id']}", note="Saved")
-
-    async def delete(self, visit: Visit) -> Reply:
-        await self.operations(visit, "DELETE", self._path(visit))
-        note = "The provider is deleted; who came through it is signed out"
-        return Moved("/admin/settings#providers", note=note)
 
     def _form(
         self,

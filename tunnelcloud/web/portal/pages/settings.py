@@ -42,7 +42,6 @@ def settings_pages(context: ApiContext, operations: Operations) -> list[Page]:
         Page("GET", "/admin/settings", READERS, handlers.settings),
         Page("POST", "/admin/settings", ADMINS, handlers.change),
         Page("POST", token, ADMINS, handlers.make_token),
-        Page("POST", f"{token}/{{api_token_id}}/revoke", ADMINS, handlers.revoke_token),
     ]
 
 
@@ -119,7 +118,3 @@ class _Settings:
                 visit, {("user" if name == "user_id" else name): wrong[name] for name in wrong}
             )
         return Shown("admin_api_token.html", {"made": made})
-
-    async def revoke_token(self, visit: Visit) -> Reply:
-        await self.operations(visit, "DELETE", f"/api-tokens/{visit.params['api_token_id']}")
-        return Moved("/admin/settings#api-tokens", note="The API token is revoked.")
