@@ -23,6 +23,7 @@ PREFIXES = {
     "keys": "key",
     "assignments": "asg",
     "sessions": "ses",
+    "channels": "chn",
     "audit": "evt",
     "host-keys": "hky",
 }

@@ -132,6 +132,11 @@ def shown_bytes(value: object) -> str:
     return f"{scaled:.1f} {unit}"
 
 
+def shown_rate(value: object) -> str:
+    """Show bytes a second; nothing where no pod tells them."""
+    return f"{shown_bytes(round(value))}/s" if isinstance(value, int | float) else shown(value)
+
+
 def shown_seconds(value: object) -> str:
     """Show a length of time in the largest unit that divides it, as it is typed."""
     if not isinstance(value, int) or not value:

@@ -17,6 +17,7 @@ from tunnelcloud.cli.output import (
     say,
     shown,
     shown_bytes,
+    shown_rate,
     shown_time,
 )
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
@@ -24,27 +25,29 @@ from tunnelcloud.cli.parameters import Connection, count, json_option, pass_conn
 _POLL_SECONDS = 1.0
 _OVERLAP = timedelta(seconds=5)
 
-_BYTES = (
+_TRAFFIC = (
     Column("to target", "bytes_to_target", shown_bytes, spare=True),
     Column("from target", "bytes_from_target", shown_bytes, spare=True),
+    Column("rate to", "rate_to_target", shown_rate, spare=True),
+    Column("rate from", "rate_from_target", shown_rate, spare=True),
 )
 _SESSION_COLUMNS = (
     Column("id", "id"),
-    Column("user", "user_id", refers="user"),
+    Column("user", "user_name"),
     Column("started", "started_at", shown_time),
     Column("source", "source_ip", spare=True),
     Column("method", "method", spare=True),
-    *_BYTES,
+    *_TRAFFIC,
     Column("ended", "ended_at", shown_time, spare=True),
     Column("end reason", "end_reason", spare=True),
 )
 _CHANNEL_COLUMNS = (
-    Column("tunnel", "tunnel_id", refers="tunnel"),
+    Column("tunnel", "tunnel_name"),
     Column("destination", "destination"),
     Column("port", "port"),
     Column("opened", "opened_at", shown_time),
-    Column("connector", "connector_id", refers="connector", spare=True),
-    *_BYTES,
+    Column("connector", "connector_name", spare=True),
+    *_TRAFFIC,
     Column("closed", "closed_at", shown_time, spare=True),
     Column("close reason", "close_reason", spare=True),
 )
