@@ -2,14 +2,22 @@
 
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import update
+
 from tests.web.support import KEY, NOW, ApiTestCase
 from tunnelcloud.domain.certificates import SeenCertificate
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.ssh.interfaces import DoctorStep
-from tunnelcloud.store import channels, sessions, tokens, tunnels, users
+from tunnelcloud.store import channels, connectors, schema, sessions, tokens, tunnels, users
 from tunnelcloud.store.sessions import Login
-from tunnelcloud.web.interfaces import LastCheck, LiveChannel, LiveSession, Usage
+from tunnelcloud.web.interfaces import (
+    ConnectorHealth,
+    LastCheck,
+    LiveChannel,
+    LiveSession,
+    Usage,
+)
 
 LOGIN = Login("alice", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
 LATER = "2127-01-01T00:00:00.000Z"
@@ -46,6 +54,12 @@ class KeyTests(ApiTestCase):
 
 
 class TokenTests(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        site = self.make_site()
+        self.connector = self.store.write(connectors.create, name="c", site_id=site["id"])
+        self.live.health = {self.connector.id: ConnectorHealth(1.0, 0, "1")}
+
     def make_token(self, **body):
         return self.api("POST", "/tokens", body)
 
@@ -92,6 +106,31 @@ class TokenTests(ApiTestCase):
         self.assign(other, user)
         self.assertEqual(self.make_token(user_id=user["id"])["warnings"], [])
         self.assertEqual(len(self.make_token(**body)["warnings"]), 1)
+
+    def test_one_whose_site_has_no_connector_attached(self):
+        user, tunnel = self.make_user(), self.make_tunnel()
+        self.assign(tunnel, user)
+        self.live.health = {}
+        told = "the token opens nothing now: db: site"
+        body = {"user_id": user["id"], "tunnel_id": tunnel["id"]}
+        for asked in (body, {"user_id": user["id"]}):
+            warnings = self.make_token(**asked)["warnings"]
+            self.assertEqual(warnings, [f"{told} paris has no connector yet"])
+        seen = datetime.fromtimestamp(NOW, UTC) - timedelta(days=2)
+        self.store.write(
+            lambda transaction: transaction.connection.execute(
+                update(schema.connectors).values(last_seen_at=seen)
+            )
+        )
+        warnings = self.make_token(**body)["warnings"]
+        self.assertEqual(warnings, [f"{told} offline since {seen:%Y-%m-%d %H:%M} UTC"])
+        # A token for everything has another way.
+        site = self.api("POST", "/sites", {"name": "rome"})
+        other = self.store.write(connectors.create, name="r", site_id=site["id"])
+        self.live.health = {other.id: ConnectorHealth(1.0, 0, "1")}
+        self.assign(self.make_tunnel("web", site_id=site["id"]), user)
+        self.assertEqual(self.make_token(user_id=user["id"])["warnings"], [])
+        self.assertEqual(self.make_token(**body)["warnings"], warnings)
 
     def test_without_a_tunnel(self):
         user = self.make_user()

@@ -6,7 +6,7 @@ The SSH front door, C{/explain}, the portals and C{ssh pod doctor} all show its 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from attrs import evolve, field, frozen
@@ -114,28 +114,32 @@ def allowed_token_sessions(view: UserView, tunnel_id: str) -> int:
     )
 
 
-def shut_for_tokens(view: UserView, tunnel_id: str | None, ask: Ask) -> str:
+def shut_for_tokens(
+    view: UserView, tunnel_id: str | None, ask: Ask, offline: Mapping[str, str]
+) -> str:
     """Say why a one-time token opens nothing now, wherever it is used; empty when it may.
 
     :param tunnel_id: the only tunnel that it opens; None for all that open with a token.
     :param ask: when, and by whom; the destination doesn't count.
+    :param offline: what is to be said of tunnels that can't be reached, by their ids.
     """
     grants = [
         grant
         for grant in view.grants
         if Method.TOKEN in grant.methods and tunnel_id in (None, grant.tunnel.id)
     ]
-    reasons = [_shut(grant, ask) for grant in grants]
+    reasons = [_shut(grant, ask, offline) for grant in grants]
     if not grants:
         return f"no tunnel that opens with a one-time token is assigned to {view.user.name}"
     return "" if "" in reasons else reasons[0]
 
 
-def _shut(grant: Grant, ask: Ask) -> str:
+def _shut(grant: Grant, ask: Ask, offline: Mapping[str, str]) -> str:
     if not grant.tunnel.enabled:
         return _disabled_text(grant.tunnel)
     rules = [rule for one in grant.policies for rule in policy_rules(one, grant.tunnel, ask)]
-    return next((rule.text for rule in rules if rule.rule in _BY_TIME and not rule.passed), "")
+    shut = next((rule.text for rule in rules if rule.rule in _BY_TIME and not rule.passed), "")
+    return shut or offline.get(grant.tunnel.id, "")
 
 
 def _disabled_text(tunnel: Tunnel) -> str:

@@ -213,6 +213,17 @@ class ApplicationsTests(PortalTestCase):
         self.assertEqual(token.user_id, self.people[Role.USER].id)
         self.assertNotIn(b'id="token"', self.browser.get(self.panel).body)
 
+    def test_a_token_that_opens_nothing_now_says_why(self):
+        said = b"The token opens nothing now: db: site paris has no connector yet."
+        answer = self.browser.send(self.panel, action=f"{self.panel}/token", status=200)
+        self.assertIn(said, answer.body)
+        connector = self.api(
+            "POST", "/connectors", {"name": "c", "site_id": self.tunnel["site_id"]}
+        )
+        self.live.health = {connector["id"]: ConnectorHealth(1.0, 0, "1")}
+        answer = self.browser.send(self.panel, action=f"{self.panel}/token", status=200)
+        self.assertNotIn(b"opens nothing now", answer.body)
+
     def test_a_token_for_several_sessions_where_the_policy_allows_it(self):
         self.assertNotIn(b'name="sessions"', self.browser.get(self.panel).body)
         policy = self.api("POST", "/policies", {"name": "several", "max_token_sessions": 3})

@@ -1,18 +1,21 @@
-"""Whether a connector is attached to a pod: decided here alone."""
+"""Whether a connector is attached to a pod, and so a site offline: decided here alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Connector
+from tunnelcloud.domain.entities import Connector, Tunnel
+from tunnelcloud.store import glance
+from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import NOTED_WITHIN
 from tunnelcloud.web.resources.context import ApiContext
 
 _STILL_WRITING = timedelta(seconds=2)
 """A note of this pod's own may reach the store so long after the link went."""
+_A_DAY = timedelta(days=1)
 
 
 @frozen
@@ -47,3 +50,27 @@ class Attachments:
         if seen is None or seen <= self.seen_since:
             return False
         return lost is None or seen > lost + _STILL_WRITING
+
+
+def offline_sites(
+    transaction: Transaction, site_ids: Collection[str], attachments: Attachments
+) -> dict[str, datetime | None]:
+    """Tell which of some sites have no connector attached, and when each last had one."""
+    known = glance.connectors_of(transaction, site_ids)
+    attached = {one.site_id for one in known if attachments.have(one)}
+    found: dict[str, datetime | None] = {one: None for one in site_ids if one not in attached}
+    for one in known:
+        if one.site_id in found and one.last_seen_at is not None:
+            found[one.site_id] = max(found[one.site_id] or one.last_seen_at, one.last_seen_at)
+    return found
+
+
+def offline_text(tunnel: Tunnel, last_seen: datetime | None, now: datetime) -> str:
+    """Say since when a tunnel's site is offline.
+
+    :param last_seen: as L{offline_sites} gave it.
+    """
+    if last_seen is None:
+        return f"site {tunnel.site_name} has no connector yet"
+    form = "%H:%M UTC" if now - last_seen < _A_DAY else "%Y-%m-%d %H:%M UTC"
+    return f"site offline since {last_seen:{form}}"

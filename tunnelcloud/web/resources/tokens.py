@@ -20,6 +20,7 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.access import NewOwnToken, NewToken, Token, TokenMade, TokenQuery
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
+from tunnelcloud.web.resources.attachments import Attachments, offline_sites, offline_text
 from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Route
@@ -171,7 +172,9 @@ class _Tokens:
     async def _create(self, call: Call, user_id: str, body: NewOwnToken) -> TokenMade:
         secret = new_token(self.context.random)
 
-        def work(transaction: Transaction) -> tuple[entities.Token, UserView, Tunnel | None]:
+        attachments, now = Attachments.of(self.context), self.context.now()
+
+        def work(transaction: Transaction) -> tuple[entities.Token, Tunnel | None, str, UserView]:
             try:
                 view = access.load_view(transaction, user_id)
             except NotFound as error:
@@ -187,11 +190,17 @@ class _Tokens:
                 tunnel_id=body.tunnel_id,
                 sessions=body.sessions,
             )
-            return token, view, tunnel
+            opened = [tunnel] if tunnel is not None else tunnels_of(view.grants)
+            sites = offline_sites(transaction, {one.site_id for one in opened}, attachments)
+            offline = {
+                one.id: f"{one.name}: {offline_text(one, sites[one.site_id], now)}"
+                for one in opened
+                if one.site_id in sites
+            }
+            ask = Ask("", 0, Method.TOKEN, call.source_ip, now)
+            return token, tunnel, shut_for_tokens(view, body.tunnel_id, ask, offline), view
 
-        token, view, tunnel = await self.context.acting(call).write(work)
-        ask = Ask("", 0, Method.TOKEN, call.source_ip, self.context.now())
-        shut = shut_for_tokens(view, body.tunnel_id, ask)
+        token, tunnel, shut, view = await self.context.acting(call).write(work)
         return TokenMade(
             id=token.id,
             token=secret,

@@ -8,9 +8,10 @@ from tunnelcloud.domain.entities import Tunnel, UserView
 from tunnelcloud.store import access, pins
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.pages.icons import icon_of
-from tunnelcloud.web.portal.pages.standing import Standing, offline_sites, standing_of
+from tunnelcloud.web.portal.pages.standing import Standing, standing_of
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import not_found
+from tunnelcloud.web.resources.attachments import Attachments, offline_sites
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY
@@ -62,7 +63,9 @@ class _Applications:
         # Of those that were never used the names' order stays.
         found.sort(key=lambda one: (one.id not in pinned, order.get(one.id, len(order))))
         shown = found[:MOST_SHOWN]
-        offline = await offline_sites(self.context, shown)
+        sites = {one.site_id for one in shown}
+        attachments = Attachments.of(self.context)
+        offline = await self.context.store.read(offline_sites, sites, attachments)
         cards = [
             _Card(
                 tunnel,

@@ -22,11 +22,11 @@ from tunnelcloud.web.portal.pages.icons import icon_of
 from tunnelcloud.web.portal.pages.standing import (
     decision_of,
     methods_of,
-    offline_sites,
     standing_of,
 )
 from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import not_found
+from tunnelcloud.web.resources.attachments import Attachments, offline_sites
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY
@@ -127,7 +127,8 @@ class _Panel:
             fingerprints=live.host_key_fingerprints(),
         )
         shell = Shell.POWERSHELL if "Windows" in visit.user_agent else Shell.POSIX
-        offline = await offline_sites(self.context, [tunnel])
+        attachments = Attachments.of(self.context)
+        offline = await self.context.store.read(offline_sites, {tunnel.site_id}, attachments)
         values = {
             "tunnel": tunnel,
             "icon_name": icon_of(tunnel),

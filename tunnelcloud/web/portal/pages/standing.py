@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 
 from attrs import frozen
 
 from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, Decision, decide
-from tunnelcloud.store import connectors
-from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.resources.attachments import Attachments
+from tunnelcloud.web.resources.attachments import offline_text
 from tunnelcloud.web.resources.context import ApiContext
-
-_NEVER_SEEN = datetime.min
-_A_DAY = timedelta(days=1)
 
 
 @frozen
@@ -42,25 +37,6 @@ def methods_of(view: UserView, tunnel: Tunnel) -> list[Method]:
     return [method for method in (Method.TOKEN, Method.KEY) if method in given]
 
 
-def _last_seen(
-    transaction: Transaction, site_ids: Set[str], attachments: Attachments
-) -> dict[str, datetime]:
-    """Tell of each site without an attached connector when it last had one."""
-    found: dict[str, datetime] = {}
-    for site_id in site_ids:
-        listed = connectors.list_page(transaction, site_id=site_id, limit=200).items
-        if not any(map(attachments.have, listed)):
-            seen = [one.last_seen_at for one in listed if one.last_seen_at is not None]
-            found[site_id] = max(seen, default=_NEVER_SEEN)
-    return found
-
-
-async def offline_sites(context: ApiContext, tunnels: list[Tunnel]) -> Mapping[str, datetime]:
-    """Tell which of the tunnels' sites have no connector, and when each last had one."""
-    wanted = {tunnel.site_id for tunnel in tunnels}
-    return await context.store.read(_last_seen, wanted, Attachments.of(context))
-
-
 def decision_of(
     context: ApiContext, view: UserView, tunnel: Tunnel, method: Method, source_ip: str, port: int
 ) -> Decision:
@@ -83,7 +59,7 @@ def standing_of(
     view: UserView,
     tunnel: Tunnel,
     source_ip: str,
-    offline: Mapping[str, datetime],
+    offline: Mapping[str, datetime | None],
 ) -> Standing:
     """Tell how a tunnel stands: one method that opens it is enough.
 
@@ -98,12 +74,11 @@ def standing_of(
             break
         reasons.append(decision.reason)
     else:
-        reason = reasons[0].removeprefix(f"{tunnel.name}: ")
-        return Standing(False, reason[:1].upper() + reason[1:], is_open=is_open)
-    last_seen = offline.get(tunnel.site_id)
-    if last_seen is None:
+        return _shut(reasons[0].removeprefix(f"{tunnel.name}: "), is_open)
+    if tunnel.site_id not in offline:
         return Standing(True, "Ready", is_open=is_open)
-    if last_seen is _NEVER_SEEN:
-        return Standing(False, f"Site {tunnel.site_name} has no connector yet", is_open=is_open)
-    form = "%H:%M UTC" if context.now() - last_seen < _A_DAY else "%Y-%m-%d %H:%M UTC"
-    return Standing(False, f"Site offline since {last_seen:{form}}", is_open=is_open)
+    return _shut(offline_text(tunnel, offline[tunnel.site_id], context.now()), is_open)
+
+
+def _shut(reason: str, is_open: bool) -> Standing:
+    return Standing(False, reason[:1].upper() + reason[1:], is_open=is_open)
