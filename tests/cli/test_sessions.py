@@ -37,6 +37,9 @@ class SessionTests(CommandTestCase):
         lines = self.succeed("session", "list").splitlines()
         self.assertRegex(lines[1], r" token +5\.0 GiB +17 B +2\.5 KiB/s +0 B/s$")
         self.assertRegex(lines[2], r" token +5\.0 GiB +17 B +2026-03-02 09:00:00 UTC$")
+        head, line = self.succeed("session", "list", "--live").splitlines()
+        self.assertRegex(line, r" token +5\.0 GiB +17 B +2\.5 KiB/s +0 B/s$")
+        self.assertNotIn("ENDED", head)
 
     def test_names_are_those_of_the_answer(self):
         self.api.put(

@@ -25,21 +25,28 @@ from tunnelcloud.cli.parameters import Connection, count, json_option, pass_conn
 _POLL_SECONDS = 1.0
 _OVERLAP = timedelta(seconds=5)
 
-_TRAFFIC = (
+_BYTES = (
     Column("to target", "bytes_to_target", shown_bytes, spare=True),
     Column("from target", "bytes_from_target", shown_bytes, spare=True),
+)
+_RATES = (
     Column("rate to", "rate_to_target", shown_rate, spare=True),
     Column("rate from", "rate_from_target", shown_rate, spare=True),
 )
-_SESSION_COLUMNS = (
+_LIVE_COLUMNS = (
     Column("id", "id"),
     Column("user", "user_name"),
     Column("started", "started_at", shown_time),
     Column("source", "source_ip", spare=True),
     Column("method", "method", spare=True),
-    *_TRAFFIC,
+    *_BYTES,
+    *_RATES,
+)
+_SESSION_COLUMNS = (
+    *(column for column in _LIVE_COLUMNS if column not in _RATES),
     Column("ended", "ended_at", shown_time, spare=True),
     Column("end reason", "end_reason", spare=True),
+    *_RATES,
 )
 _CHANNEL_COLUMNS = (
     Column("tunnel", "tunnel_name"),
@@ -47,7 +54,8 @@ _CHANNEL_COLUMNS = (
     Column("port", "port"),
     Column("opened", "opened_at", shown_time),
     Column("connector", "connector_name", spare=True),
-    *_TRAFFIC,
+    *_BYTES,
+    *_RATES,
     Column("closed", "closed_at", shown_time, spare=True),
     Column("close reason", "close_reason", spare=True),
 )
@@ -80,7 +88,8 @@ def list_sessions(
     api = connection.open()
     user_id = api.resolve_id("user", user) if user is not None else None
     wanted = {"user_id": user_id, "live": True if live else None}
-    list_objects(api, "sessions", _SESSION_COLUMNS, as_json, limit, **wanted)
+    columns = _LIVE_COLUMNS if live else _SESSION_COLUMNS
+    list_objects(api, "sessions", columns, as_json, limit, **wanted)
 
 
 def _path(session_id: str) -> str:
