@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -13,8 +13,9 @@ from tests.pod.certificates import DAY, MemoryServer, make_certificate
 from tests.pod.connectors import Door
 from tunnelcloud.channels.interfaces import IChannelUser
 from tunnelcloud.domain.entities import TargetCheck
-from tunnelcloud.pod.doctor import Doctor
+from tunnelcloud.pod.doctor import AT_ONCE, Doctor
 from tunnelcloud.pod.probe import HANDSHAKE_TIMEOUT
+from tunnelcloud.pod.router import OPEN_TIMEOUT
 
 NOW = datetime.now(UTC)
 
@@ -146,3 +147,44 @@ class DoctorTests(SynchronousTestCase):
         *_, step = self.successResultOf(done)
         self.assertEqual((step.name, step.ok), ("tls", False))
         self.assertEqual(self.door.clock.getDelayedCalls(), [])
+
+    def test_who_leaves_each_at_once_has_no_more_open(self):
+        """The connector dials for each until the target answers: an open can't be taken back."""
+        self.connector.channel_requested = lambda *asked: self.targets.append(asked)
+        for _ in range(3 * AT_ONCE):
+            done = self.start()
+            done.cancel()
+            self.failureResultOf(done, CancelledError)
+        self.assertEqual(len(self.targets), AT_ONCE)
+        waits = self.start()
+        self.assertNoResult(waits)
+        self.assertEqual(len(self.targets), AT_ONCE)
+        self.door.clock.advance(OPEN_TIMEOUT)
+        self.door.run()
+        self.assertEqual(len(self.targets), AT_ONCE + 1)
+        self.targets[-1][1].refuse(2, "refused")
+        self.door.run()
+        *_, step = self.successResultOf(waits)
+        self.assertIn("refused", step.text)
+
+    def test_one_tunnel_does_not_wait_for_another(self):
+        self.connector.channel_requested = lambda *asked: self.targets.append(asked)
+        waiting = [self.start() for _ in range(AT_ONCE + 1)]
+        self.tunnel = attrs.evolve(self.tunnel, id="tun_2")
+        waiting.append(self.start())
+        self.assertEqual(len(self.targets), AT_ONCE + 1)
+        for _ in range(AT_ONCE + 2):
+            self.targets.pop(0)[1].refuse(2, "refused")
+            self.door.run()
+        for done in waiting:
+            self.successResultOf(done)
+
+    def test_a_connector_that_answers_nothing(self):
+        [link] = self.door.links.attached
+        self.patch(link.multiplexer, "send_global_request", lambda *asked: None)
+        done = self.start()
+        self.assertNoResult(done)
+        self.door.clock.advance(OPEN_TIMEOUT)
+        [step] = self.successResultOf(done)
+        self.assertEqual((step.name, step.ok), ("connector", False))
+        self.assertIn("doesn't answer", step.text)

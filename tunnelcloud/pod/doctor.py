@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import TimeoutError as NotInTime
 from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.dialing import DialFailure, failure_text
@@ -20,7 +21,11 @@ from tunnelcloud.domain.policy import Decision
 from tunnelcloud.pod.handshake import Handshake
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks
 from tunnelcloud.pod.probe import Probe
+from tunnelcloud.pod.router import OPEN_TIMEOUT
 from tunnelcloud.ssh.interfaces import DoctorStep
+
+AT_ONCE = 4
+"""So many channels may be open, or asked for, to look at one tunnel; who asks for more waits."""
 
 
 class Doctor:
@@ -31,6 +36,7 @@ class Doctor:
         self._links = links
         self._clock = clock
         self._now = now
+        self._turns: dict[str, DeferredSemaphore] = {}
 
     async def check(
         self, tunnel: Tunnel, port: int, decision: Decision | None = None
@@ -52,14 +58,23 @@ class Doctor:
             yield DoctorStep("connector", False, 0.0, text)
             return
         began = self._clock.seconds()
-        await _answered(link)
+        try:
+            await _answered(link).addTimeout(OPEN_TIMEOUT, self._clock)
+        except NotInTime:
+            text = f"a connector of site {tunnel.site_name} doesn't answer"
+            yield DoctorStep("connector", False, OPEN_TIMEOUT * 1000, text)
+            return
         milliseconds = (self._clock.seconds() - began) * 1000
         yield DoctorStep("connector", True, milliseconds, f"site {tunnel.site_name} answers")
+        await self._turn(tunnel.id)
         began = self._clock.seconds()
         handshake = None
         if tunnel.target_check is TargetCheck.TLS:
             handshake = Handshake(tunnel.target_address)
         probe = Probe(self._clock, handshake)
+        # It lasts as long as its channel, not as long as somebody waits for what it finds: an
+        # open can't be taken back, and nobody is to ask for thousands by leaving each at once.
+        probe.over.addCallback(self._turn_over, tunnel.id)
         probe.open(link, tunnel.target_address, port)
         outcome = await probe.opened_or_not
         milliseconds = (self._clock.seconds() - began) * 1000
@@ -74,6 +89,15 @@ class Doctor:
         name = "name" if of_name and not is_address(tunnel.target_address) else "connect"
         text = failure_text(failure, tunnel.target_address, port, tunnel.site_name)
         yield DoctorStep(name, False, milliseconds, text)
+
+    def _turn(self, tunnel_id: str) -> Deferred[DeferredSemaphore]:
+        return self._turns.setdefault(tunnel_id, DeferredSemaphore(AT_ONCE)).acquire()
+
+    def _turn_over(self, _: None, tunnel_id: str) -> None:
+        turns = self._turns[tunnel_id]
+        turns.release()
+        if turns.tokens == AT_ONCE:
+            del self._turns[tunnel_id]
 
     async def _looked(self, probe: Probe, handshake: Handshake) -> DoctorStep:
         fault = await probe.looked

@@ -23,12 +23,14 @@ class Probe:
     :ivar opened_or_not: fires with C{""} when the target accepted, or with a code of
         L{DialFailure}.
     :ivar looked: fires after that with C{""} when a certificate was seen, or with why not.
+    :ivar over: fires when the channel is closed again, or never came to be.
     :ivar handshake_seconds: how long that took.
     """
 
     def __init__(self, clock: IReactorTime, handshake: Handshake | None = None) -> None:
         self.opened_or_not: Deferred[str] = Deferred()
         self.looked: Deferred[str] = Deferred()
+        self.over: Deferred[None] = Deferred()
         self.handshake_seconds = 0.0
         self._clock = clock
         self._handshake = handshake
@@ -63,6 +65,7 @@ class Probe:
         """It didn't, or the link is lost."""
         self._stop_waiting()
         self._tell(self.opened_or_not, description)
+        self._ended()
 
     def data_received(self, data: memoryview) -> None:
         """Take what it says in the handshake."""
@@ -93,6 +96,7 @@ class Probe:
         self._channel = None
         self._tell(self.opened_or_not, reason)
         self._over("the connection ended before the target showed a certificate")
+        self._ended()
 
     def _over(self, reason: str) -> None:
         """Nothing more comes: make do with what was seen."""
@@ -126,6 +130,11 @@ class Probe:
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close(reason)
+            self._ended()
+
+    def _ended(self) -> None:
+        if not self.over.called:
+            self.over.callback(None)
 
     @staticmethod
     def _tell(whom: Deferred[str], outcome: str) -> None:
