@@ -106,7 +106,18 @@ class EndsTests(RecordCase, SQLiteCase):
 
     def test_a_fault_is_not_tried_again(self):
         self.end()
-        self.fail_once(ZeroDivisionError())
+        for _ in range(3):  # both together, and each alone
+            self.fail_once(ZeroDivisionError())
         self.time.advance(GATHER_SECONDS)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
         self.assertEqual(self.time.getDelayedCalls(), [])
+
+    def test_one_that_can_not_be_written_takes_no_others_along(self):
+        self.records.session_ended(self.session, object(), 5, 7)
+        self.end()
+        self.records.session_ended(self.start(), "later", 0, 0)
+        self.time.advance(GATHER_SECONDS)
+        for _ in range(5):
+            self.reactor.run_one()
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
+        self.assertEqual(self.store.read(sessions.count, live=True), 0)

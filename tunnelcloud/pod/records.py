@@ -116,7 +116,8 @@ class Records:
         return self._turns.run(lambda: Deferred.fromCoroutine(self._write_gathered()))
 
     async def _write_gathered(self) -> None:
-        while batch := self._ends[:AT_ONCE]:
+        alone = 0
+        while batch := self._ends[: 1 if alone else AT_ONCE]:
             try:
                 await self._store.write(_write_all, batch)
             except StoreUnavailable as error:
@@ -124,8 +125,13 @@ class Records:
                 self._write_in(RETRY_SECONDS)
                 return
             except Exception:
-                _log.failure("{count} ends can't be recorded", count=len(batch))
+                if len(batch) > 1:
+                    # One that can't be written must not take along what others did.
+                    alone = len(batch)
+                    continue
+                _log.failure("an end can't be recorded")
             del self._ends[: len(batch)]
+            alone = max(0, alone - 1)
 
 
 def _write_all(transaction: Transaction, ends: Sequence[_End]) -> None:
