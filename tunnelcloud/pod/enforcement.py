@@ -19,6 +19,10 @@ from tunnelcloud.store.transaction import Change, Resync
 
 SWEEP_SECONDS = 1.0
 
+_SWEEPS_HEARD = 5
+"""For so long a notice of a key or a session is kept: it may overtake the answer to the transaction
+that began a session, which then isn't here yet to be ended."""
+
 _log = Logger()
 
 
@@ -44,6 +48,7 @@ class Enforcement:
         self._end_requested = end_requested
         self._key_is_good = key_is_good
         self._review_links = review_links
+        self._heard: dict[Change, int] = {}
 
     def changed(self, change: Change | Resync) -> None:
         """Take a notice from the change feed; called in the reactor's thread."""
@@ -53,10 +58,12 @@ class Enforcement:
             self._views.drop(change.id)
             self._recheck([change.id])
         elif change.kind == "session":
+            self._heard[change] = _SWEEPS_HEARD
             self._end_session_if_asked(change.id)
         elif change.kind == "channel":
             self._end_channel_if_asked(change.id)
         elif change.kind == "key":
+            self._heard[change] = _SWEEPS_HEARD
             self._recheck_key(change.id)
         elif change.kind == "connector":
             self._review_links().addErrback(_failed)
@@ -74,6 +81,16 @@ class Enforcement:
             if any(route.timed for route in live.routes)
         }
         self._recheck(timed)
+        used = {live.session.key_id for live in self._sessions}
+        for change, sweeps in tuple(self._heard.items()):
+            if sweeps > 1:
+                self._heard[change] = sweeps - 1
+            else:
+                del self._heard[change]
+            if change.kind == "session":
+                self._end_session_if_asked(change.id)
+            elif change.id in used:
+                self._recheck_key(change.id)
 
     def _resync(self) -> None:
         self._views.drop_all()
