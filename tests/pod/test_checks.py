@@ -1,12 +1,13 @@
 """Targets are tried as often as is set, where there is a way, and what came of it is kept."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from twisted.internet.task import Clock
 
 from tests.store.databases import SQLiteCase
 from tests.store.material import make_tunnel, make_world
 from tests.web.support import QueuedReactor
+from tunnelcloud.domain.certificates import SeenCertificate
 from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import preferences, sites, tunnels
@@ -19,12 +20,12 @@ class ToldDoctor:
     """Finds what a test says, and remembers what it looked at."""
 
     def __init__(self):
-        self.looked, self.ill = [], set()
+        self.looked, self.ill, self.certificate = [], set(), None
 
     async def check(self, tunnel, port):
         self.looked.append((tunnel.name, port))
         ok = tunnel.name not in self.ill
-        yield DoctorStep("connect", ok, 1.0, "connected" if ok else "refused")
+        yield DoctorStep("connect", ok, 1.0, "connected" if ok else "refused", "", self.certificate)
 
 
 class ToldLinks:
@@ -80,6 +81,15 @@ class CheckTests(SQLiteCase):
         self.assertEqual(self.look(), [("db", 5432)])
         found = self.checks.last(self.world.tunnel.id)
         self.assertEqual((found.ok, found.steps[0].text), (False, "refused"))
+
+    def test_when_certificates_end(self):
+        self.set(60)
+        self.look()
+        self.assertEqual(self.checks.certificates(), {})
+        self.doctor.certificate = SeenCertificate("db", "CA", AT, AT + timedelta(9))
+        self.clock.advance(60)
+        self.look()
+        self.assertEqual(self.checks.certificates(), {self.world.tunnel.id: AT + timedelta(9)})
 
     def test_what_is_gone_or_disabled_is_forgotten(self):
         self.set(60)

@@ -85,6 +85,13 @@ class ToldPod:
     def last_check(self, tunnel_id):
         return self.checked.get(tunnel_id)
 
+    def target_certificates(self):
+        return {
+            one: found.steps[-1].certificate.ends_at
+            for one, found in self.checked.items()
+            if found.steps[-1].certificate
+        }
+
     def known_hosts_lines(self):
         return [
             f"{host} {kind} AAAA"

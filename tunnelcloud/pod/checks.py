@@ -54,6 +54,14 @@ class TargetChecks:
         """Give what came of the last check of a tunnel; None when there was none."""
         return self._found.get(tunnel_id)
 
+    def certificates(self) -> dict[str, datetime]:
+        """Tell when the certificates end that last checks saw, by the tunnels' ids."""
+        return {
+            tunnel_id: found.steps[-1].certificate.ends_at
+            for tunnel_id, found in self._found.items()
+            if found.steps and found.steps[-1].certificate is not None
+        }
+
     async def check(self, tunnel: Tunnel, port: int) -> Sequence[DoctorStep]:
         """Check every hop to a tunnel's target now."""
         steps = tuple([step async for step in self.doctor.check(tunnel, port)])

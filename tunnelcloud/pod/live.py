@@ -119,6 +119,10 @@ class LivePod:
         """Tell what came of the last check of a tunnel by this pod."""
         return self.checks.last(tunnel_id)
 
+    def target_certificates(self) -> Mapping[str, datetime]:
+        """Tell when targets' certificates end."""
+        return self.checks.certificates()
+
     def external_address_warning(self, name: str) -> Deferred[str | None]:
         """Say why clients that connect to a host name wouldn't reach a pod."""
         return self.reach.warning(name)

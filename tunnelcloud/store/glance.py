@@ -11,6 +11,7 @@ from sqlalchemy import Column, ColumnElement, false, func, not_, null, select
 
 from tunnelcloud.domain.entities import Channel, Connector
 from tunnelcloud.store import schema
+from tunnelcloud.store.access import names_of
 from tunnelcloud.store.channels import CHANNELS
 from tunnelcloud.store.connectors import CONNECTORS
 from tunnelcloud.store.transaction import Transaction
@@ -171,7 +172,7 @@ def has_carried(transaction: Transaction) -> bool:
 class Expiring:
     """Something that ends soon.
 
-    :ivar kind: C{connector}, C{key}, C{api_token} or C{policy}.
+    :ivar kind: C{connector}, C{key}, C{api_token}, C{policy} or C{tunnel}.
     :ivar owner_id: of the user whose it is; None for nobody's.
     """
 
@@ -182,8 +183,16 @@ class Expiring:
     at: datetime
 
 
-def expiring(transaction: Transaction, until: datetime, at_most: int = 20) -> list[Expiring]:
-    """List what ends between now and a time, the soonest first."""
+def expiring(
+    transaction: Transaction,
+    until: datetime,
+    certificates: Mapping[str, datetime],
+    at_most: int = 20,
+) -> list[Expiring]:
+    """List what ends between now and a time, the soonest first.
+
+    :param certificates: when those of targets end, which no table knows, by their tunnels' ids.
+    """
     keys, tokens = schema.keys.c, schema.api_tokens.c
     connectors, policies = schema.connectors.c, schema.policies.c
     found = []
@@ -196,6 +205,10 @@ def expiring(transaction: Transaction, until: datetime, at_most: int = 20) -> li
         query = select(identity, name, owner, at).where(at > transaction.now(), at <= until)
         rows = transaction.connection.execute(query.order_by(at).limit(at_most))
         found += [Expiring(kind, *row) for row in rows]
+    soonest = sorted(certificates.items(), key=lambda one: one[1])
+    ending = dict([one for one in soonest if transaction.now() < one[1] <= until][:at_most])
+    names = names_of(transaction, "tunnel", ending)
+    found += [Expiring("tunnel", one, name, None, ending[one]) for one, name in names.items()]
     return sorted(found, key=lambda one: one.at)[:at_most]
 
 

@@ -124,6 +124,9 @@ class ILivePod(Interface):
     def last_check(tunnel_id: str) -> "LastCheck | None":
         """Tell what came of the last check of a tunnel by this pod, asked for or by the clock."""
 
+    def target_certificates() -> "Mapping[str, datetime]":
+        """Tell when targets' certificates end, by the ids of tunnels whose last check saw one."""
+
     def external_address_warning(name: str) -> "Deferred[str | None]":
         """Say why clients that connect to a host name wouldn't reach a pod; soon, if at all."""
 

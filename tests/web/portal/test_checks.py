@@ -55,6 +55,19 @@ class CheckPageTests(PortalTestCase):
             self.assertIn("◐ certificate ends in 3 days", page)
         self.assertIn("It works, but its certificate ends in 3 days", self.text(self.path))
 
+    def test_the_overview_lists_what_ends_within_two_weeks(self):
+        """By the store's clock, as everything else that ends."""
+        said = f'the certificate of the target of <a href="{self.path}">db</a>'
+        for days, listed in [(13, True), (15, False), (-1, False)]:
+            ends = datetime.now(UTC) + timedelta(days)
+            seen = SeenCertificate("db", "CA", AT - timedelta(900), ends)
+            self.live.steps = [DoctorStep("tls", True, 1.5, "", "", seen)]
+            self.check()
+            self.assertEqual(said in self.browser.get("/admin").body.decode(), listed, days)
+        self.live.steps = [DoctorStep("connect", True, 1.5, "")]
+        self.check()
+        self.assertNotIn(said, self.browser.get("/admin").body.decode())
+
     def test_one_that_ended(self):
         self.live.steps = self.found(-3)
         for page in self.check():

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.domain.certificates import ENDS_SOON
 from tunnelcloud.store import (
     assignments,
     channels,
@@ -28,8 +29,6 @@ from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
 from tunnelcloud.web.resources.attachments import Attachments
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
-
-_SOON = timedelta(days=14)
 
 
 def overview_pages(context: ApiContext) -> list[Page]:
@@ -73,18 +72,21 @@ class _Overview:
 
     async def overview(self, visit: Visit) -> Reply:
         attachments = Attachments.of(self.context)
-        facts = await self.context.store.read(_look, attachments)
+        certificates = self.context.live.target_certificates()
+        facts = await self.context.store.read(_look, attachments, certificates)
         return Shown("admin_overview.html", _values(facts))
 
 
-def _look(transaction: Transaction, attachments: Attachments) -> _Facts:
+def _look(
+    transaction: Transaction, attachments: Attachments, certificates: Mapping[str, datetime]
+) -> _Facts:
     carried = glance.has_carried(transaction)
     return _Facts(
         sessions.count(transaction, live=True),
         channels.count(transaction, live=True),
         statistics.last_hours(transaction),
         unwell_sites(transaction, attachments),
-        glance.expiring(transaction, transaction.now() + _SOON),
+        glance.expiring(transaction, transaction.now() + ENDS_SOON, certificates),
         {}
         if carried
         else {
