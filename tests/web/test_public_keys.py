@@ -56,6 +56,7 @@ class PublicKeyTests(SynchronousTestCase):
         self.refused(f'command="x" {good}', "one line")
         self.refused(good[:-8], "cut")
         self.refused(good.replace("ssh-ed25519 ", "ssh-ed25519 !"), "cut")
+        self.refused(good.replace("ssh-ed25519 ", "ssh-ed25519 \u00e9"), "cut")
         self.refused(line_of(rsa.generate_private_key(65537, 1024)), "1024 bits")
         self.refused("ssh-dss AAAAB3NzaC1kc3M=", "type")
         certificate = (

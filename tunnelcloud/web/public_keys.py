@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -38,7 +37,7 @@ def read_public_key(text: str) -> str:
     encoded = _encoded_blob(text.strip().replace("\r\n", "\n"))
     try:
         blob = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise BadPublicKey(
             "the key is cut or mistyped: paste the whole line of the .pub file"
         ) from (None)
