@@ -85,6 +85,20 @@ class OpeningTests(SynchronousTestCase):
         self.assertEqual(pair.a.channel_count, 0)
         self.assertEqual(pair.accounts[0].used, 0)
 
+    def test_a_peer_that_answers_nothing_keeps_no_credit(self) -> None:
+        """Its silence would make the windows of everybody else's channels small."""
+        pair = Pair()
+        near, far = join(pair)
+        pending = End()
+        pending.channel = pair.a.open_channel(b"direct-tcpip", b"", pending)
+        self.assertGreater(pair.accounts[0].used, 0)
+        near.channel.close("the session ended")
+        pending.channel.close("it took too long")
+        self.assertEqual((pair.a.channel_count, pair.accounts[0].used), (2, 0))
+        far.write(100)
+        pair.settle()
+        self.assertFalse(pair.wires[0].ended)
+
     def test_numbers_are_not_used_again(self) -> None:
         pair = Pair()
         numbers = set()

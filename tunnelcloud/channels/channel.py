@@ -189,6 +189,8 @@ class Channel:
         """Send CLOSE: after the queue when both directions ended, at once otherwise."""
         if self.state is State.OPENING:
             self.state = State.GIVEN_UP
+            assert self.window is not None
+            self.window.release()
             self._tell_closed(False, reason)
         elif self.state is State.REQUESTED:
             user, self.user = self.user, None
@@ -420,6 +422,8 @@ class Channel:
         self._queue.clear()
         self.queued = 0
         self.state = State.CLOSING
+        assert self.window is not None
+        self.window.release()
         self._connection.send(ChannelClose(self.remote_number).encode())
         self._tell_closed(clean, reason)
         if self._close_received:

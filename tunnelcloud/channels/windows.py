@@ -3,8 +3,9 @@
 What holds, in words:
 
 - A window's size is counted against the budget from the moment it is promised until its channel
-  is over.  C{granted + held <= size}, so what is held of one channel's direction never exceeds
-  what the budget counts.
+  is closed or given up from here; what arrives after that is dropped, and a peer that never answers
+  keeps no credit.  C{granted + held <= size} until then, so what is held of one channel's direction
+  never exceeds what the budget counts.
 - A peer that sends more than it was granted broke the protocol.
 - Credit is granted again only for bytes that have left.
 - A window doubles when a whole window has arrived since it last changed and the receiver has
@@ -230,10 +231,13 @@ class ReceiveWindow:
         return due
 
     def release(self) -> None:
-        """Give all credit back: the channel is over."""
+        """Give all credit back, the first time: nothing that arrives from now on is kept.
+
+        What the peer was granted it may send nevertheless, for it doesn't know yet.
+        """
         self._account.give_back(self.size, self._grown)
         self._path.windows_in_use -= self._grown > 0
-        self.size = self._first_size = self.granted = self.held = 0
+        self.size = self._first_size = 0
 
     def _resize(self) -> None:
         piled_up = self._least_held * 4 >= self.size
