@@ -127,7 +127,8 @@ async def _serve(own: int, target: int, path: Path) -> None:
     class Near(_End):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
-            self.transport.pause_reading()
+            # Right after asyncio has begun to read, which Python 3.11.2 does even when paused here.
+            loop.call_soon(self.transport.pause_reading)
             tasks.add(loop.create_task(join(self)))
 
     tasks: set[asyncio.Task[None]] = set()

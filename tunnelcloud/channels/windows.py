@@ -71,7 +71,7 @@ class CreditBudget:
     def __init__(self, total: int = DEFAULT_BUDGET, shares: int = 8) -> None:
         self.total = total
         self.share = total // shares
-        self.ample = total // 32
+        self.ample = total * 3 // 128
         self.used = 0
         self.grown = 0
 
