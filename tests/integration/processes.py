@@ -136,14 +136,16 @@ class Gateway:
         link_host: str = "127.0.0.1",
         link_public_port: int | None = None,
         ahead: float = 0.0,
+        name: str = "pod-1",
     ):
         self.ahead = ahead
-        self.state = directory / "pod"
+        self.name = name
+        self.state = directory / name
         self.ssh_port, self.link_port, self.web_port = (free_port() for _ in range(3))
-        self.config = directory / "pod.toml"
+        self.config = directory / f"{name}.toml"
         self.config.write_text(
             f"""
-            name = "pod-1"
+            name = "{name}"
             state_directory = "{self.state}"
             drain = "1s"
             [ssh]
@@ -164,7 +166,7 @@ class Gateway:
 
     def start(self):
         self.process = twistd("pod", "--config", self.config, ahead=self.ahead)
-        self.process.wait_for("pod-1 is ready")
+        self.process.wait_for(f"{self.name} is ready")
 
     def get(self, path):
         url = f"http://127.0.0.1:{self.web_port}{path}"

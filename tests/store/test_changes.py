@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+import urllib.parse
+from pathlib import Path
+
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
-from tests.store.databases import PostgresCase, SQLiteCase, postgres_execute
+from tests.store.databases import PostgresCase, SQLiteCase, postgres_execute, postgres_server
 from tunnelcloud.store import sites
 from tunnelcloud.store.changes import InProcessFeed, ListeningFeed, open_feed
+from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 
 _DROP = (
@@ -95,12 +102,15 @@ class InProcessTests(SQLiteCase):
 class ListeningTests(PostgresCase, TestCase):
     """With the real reactor: the thread is what is tested."""
 
-    timeout = 30
+    timeout = 60
 
     def setUp(self):
         super().setUp()
         self.store = self.open()
-        self.feed = open_feed(self.store, reactor)
+        self.listen_to(self.store)
+
+    def listen_to(self, store):
+        self.feed = open_feed(store, reactor)
         self.assertIsInstance(self.feed, ListeningFeed)
         self.heard = []
         self.waiting = None
@@ -153,3 +163,63 @@ class ListeningTests(PostgresCase, TestCase):
         site = self.store.write(sites.create, name="rome")
         while notice != Change("site", site.id):
             notice = await self.next()
+
+    async def until(self, holds):
+        while not holds():
+            await deferLater(reactor, 0.1)
+
+    async def test_a_connection_that_lasts_but_brings_no_notice(self):
+        thief = Thief()
+        self.addCleanup(thief.close)
+        store = open_store(thief.url, self.directory)
+        self.addCleanup(store.close)
+        await self.feed.stop()
+        self.listen_to(store)
+        self.assertEqual(await self.next(), Resync())
+        thief.steals = True
+        self.store.write(sites.create, name="paris")
+        await self.until(lambda: self.feed.down_for() > 5)
+        self.assertEqual(self.heard, [])
+        await self.until(lambda: self.feed.healthy_since is None)
+        self.assertGreater(self.feed.down_for(), 5)
+        thief.steals = False
+        self.assertEqual(await self.next(), Resync())
+        self.assertEqual(self.feed.down_for(), 0)
+
+
+class Thief:
+    """A pooler of connections between a feed and its database: keeps notices for itself."""
+
+    def __init__(self):
+        self.steals = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"postgresql://postgres@127.0.0.1:{self._listener.getsockname()[1]}/migrated?sslmode=disable"
+        directory = urllib.parse.urlsplit(postgres_server().get_uri()).query.removeprefix("host=")
+        [self._server] = map(str, Path(directory).glob(".s.PGSQL.*[0-9]"))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._server)
+                for work in (self._to_server, self._to_client):
+                    threading.Thread(target=work, args=(client, server), daemon=True).start()
+
+    def _to_server(self, client, server):
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_RDWR)
+
+    def _to_client(self, client, server):
+        with server, client, contextlib.suppress(OSError), server.makefile("rb") as stream:
+            while head := stream.read(5):
+                body = stream.read(int.from_bytes(head[1:], "big") - 4)
+                if head[:1] != b"A" or not self.steals:
+                    client.sendall(head + body)
+            client.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self._listener.close()

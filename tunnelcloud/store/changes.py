@@ -3,21 +3,32 @@
 With SQLite all changes are this process's own.  With PostgreSQL they arrive by LISTEN in a thread
 (a descriptor that the server may drop doesn't belong into the reactor), and whenever some may have
 been missed, subscribers are told to read everything again.
+
+That a connection is there doesn't prove that notices come by it: its server process may hang, or a
+pooler stand in between.  So the feed sends itself a notice every second, and what it hears counts
+from the last one that came back.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 
 from tunnelcloud.store.engine import Store
-from tunnelcloud.store.postgres import CHANNEL, RESYNC, PostgresBackend
+from tunnelcloud.store.postgres import CHANNEL, RESYNC, SOCKET, PostgresBackend
 from tunnelcloud.store.transaction import Change, Committed, Resync
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 Notice = Change | Resync
 Subscriber = Callable[[Notice], None]
@@ -25,14 +36,11 @@ Subscriber = Callable[[Notice], None]
 RESYNC_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
 _MAX_CHANGES = 100
-_CONNECT: dict[str, Any] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 2,
-    "tcp_user_timeout": 3000,
-    "application_name": "tunnelcloud change feed",
-}
+_NAME = "tunnelcloud change feed"
+_ECHO_SECONDS = 3.0
+"""An echo that is out for longer than this is overdue: one is sent every second."""
+_CUT_SECONDS = 8.0
+"""After so long without an echo the connection is given up, and another is made."""
 
 
 class Reactor(IReactorTime, IReactorFromThreads):
@@ -128,6 +136,11 @@ class ListeningFeed(ChangeFeed):
     def __init__(self, backend: PostgresBackend, reactor: Reactor) -> None:
         super().__init__(reactor)
         self._dsn = backend.dsn
+        self._echo = f"{CHANNEL}_echo_{secrets.token_hex(8)}"
+        self._echoed_at = self._down_since
+        self._socket: socket.socket | None = None
+        self._cut_from = 0.0
+        self._watch: IDelayedCall | None = None
         self._stopping = threading.Event()
         self._stopped: Deferred[None] = Deferred()
         self._started = False
@@ -135,12 +148,57 @@ class ListeningFeed(ChangeFeed):
     def start(self) -> None:
         """Begin to listen, in a thread of its own."""
         self._started = True
+        self._look()
         threading.Thread(target=self._run, name="store-listen", daemon=True).start()
 
     def stop(self) -> Deferred[None]:
         """Listen no longer; fires when the thread is over."""
         self._stopping.set()
         return self._stopped if self._started else succeed(None)
+
+    def down_for(self) -> float:
+        """Say for how many seconds changes may have been missed: since the last echo."""
+        if self.healthy_since is None:
+            return super().down_for()
+        silence = self._reactor.seconds() - self._echoed_at
+        return silence if silence > _ECHO_SECONDS else 0.0
+
+    def _down(self) -> None:
+        if self.healthy_since is not None:
+            self.healthy_since = None
+            self._down_since = self._echoed_at
+
+    # In the reactor's thread.
+
+    def _heard_echo(self, first: bool) -> None:
+        self._echoed_at = self._reactor.seconds()
+        self._cut_from = self._echoed_at + _CUT_SECONDS
+        if first:
+            self._up()
+
+    def _connected(self, duplicate: socket.socket) -> None:
+        self._socket = duplicate
+        self._cut_from = self._reactor.seconds() + _CUT_SECONDS
+
+    def _disconnected(self, duplicate: socket.socket) -> None:
+        self._socket = None
+        duplicate.close()
+
+    def _look(self) -> None:
+        """Cut off a connection whose server process hangs; its thread would wait for ever."""
+        self._watch = self._reactor.callLater(1, self._look)
+        if self._socket is not None and self._reactor.seconds() > self._cut_from:
+            self.log.warn("The database sends no changes: it is connected to anew")
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _over(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._down()
+        self._stopped.callback(None)
+
+    # In the feed's own.
 
     def _run(self) -> None:
         from psycopg import Error
@@ -157,26 +215,45 @@ class ListeningFeed(ChangeFeed):
     def _listen(self) -> None:
         from psycopg import connect
 
-        with connect(self._dsn, autocommit=True, **_CONNECT) as connection:
+        application = "tunnelcloud change feed"
+        with (
+            connect(
+                self._dsn, autocommit=True, application_name=application, **SOCKET
+            ) as connection,
+            self._cuttable(connection),
+        ):
+            # No echo needs to survive the server.
+            connection.execute("SET synchronous_commit = off")
             connection.execute(f"LISTEN {CHANNEL}")
-            self._reactor.callFromThread(self._up)
+            connection.execute(f"LISTEN {self._echo}")
             # NOTIFY is a hint: read everything again now and then.
             rounds = 0
+            first = True
             while not self._stopping.is_set():
+                connection.execute(f"NOTIFY {self._echo}")
                 for notification in connection.notifies(timeout=1):
-                    self._reactor.callFromThread(self._deliver, _read_notice(notification.payload))
+                    if notification.channel == self._echo:
+                        self._reactor.callFromThread(self._heard_echo, first)
+                        first = False
+                    else:
+                        notice = _read_notice(notification.payload)
+                        self._reactor.callFromThread(self._deliver, notice)
                     if self._stopping.is_set():
                         return
-                # A server that went without a word is noticed here.
-                connection.execute("SELECT 1")
                 rounds += 1
                 if rounds >= RESYNC_SECONDS:
                     rounds = 0
                     self._reactor.callFromThread(self._deliver, Resync())
 
-    def _over(self) -> None:
-        self._down()
-        self._stopped.callback(None)
+    @contextmanager
+    def _cuttable(self, connection: Connection[Any]) -> Iterator[None]:
+        """Let the reactor's thread end a connection that this one waits for."""
+        duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+        self._reactor.callFromThread(self._connected, duplicate)
+        try:
+            yield
+        finally:
+            self._reactor.callFromThread(self._disconnected, duplicate)
 
 
 def _read_notice(payload: str) -> Notice:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -23,6 +23,14 @@ _MAX_NOTICES = 100
 _ATTEMPTS = 4
 _RETRIED = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _SESSION = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+SOCKET: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 3000,
+}
+"""How a server that went without a word is noticed: within 10 s, where the system takes hours."""
 _MIGRATION_LOCK = 0x74756E6E656C  # "tunnel"
 
 
@@ -113,7 +121,7 @@ def open_postgres(
             max_overflow=4,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": 5, "options": _SESSION},
+            connect_args={**SOCKET, "options": _SESSION},
         )
     except (ArgumentError, ValueError) as error:
         raise StateUnusable(
