@@ -1,6 +1,7 @@
 """Two pods on one PostgreSQL: what is taken away on one takes effect on the other, and what may
 be had once is had once, also when notices are lost or the database is away."""
 
+import asyncio
 import atexit
 import itertools
 import os
@@ -11,6 +12,7 @@ import time
 import urllib.error
 from pathlib import Path
 
+import asyncssh
 import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -160,3 +162,75 @@ class LostNoticeTests(PodsCase):
         for pod in (0, 1):
             self.eventually(lambda pod=pod: self.ready(pod), "it hears again")
             self.assertFalse(self.logs_in(pod, other, other_key))
+
+
+class CutOffTests(PodsCase):
+    """A pod that was away from its database, and what others made of that."""
+
+    def hold_session(self):
+        name, key = self.pods.user()
+        stream = self.hold(0, name, key)
+        [[session]] = self.pods.execute(f"SELECT id FROM sessions WHERE user_name = '{name}'")
+        return session, stream
+
+    def cut_feeds(self):
+        for pid in self.feeds():
+            self.pods.execute(f"SELECT pg_terminate_backend({pid})")
+
+    def test_a_session_whose_record_another_pod_closed_ends(self):
+        session, stream = self.hold_session()
+        self.pods.execute(
+            "UPDATE sessions SET ended_at = started_at, end_reason = 'reaped' "
+            f"WHERE id = '{session}' RETURNING id"
+        )
+        self.cut_feeds()
+        self.assertEqual(stream.recv(1), b"")
+
+    def test_after_the_database_was_away_for_all_nobody_is_buried(self):
+        session, stream = self.hold_session()
+        self.cut_feeds()
+        self.pods.execute("UPDATE pods SET last_seen_at = 0 RETURNING id")
+        seen = "SELECT count(*) FROM pods WHERE last_seen_at > 0"
+        self.eventually(lambda: self.pods.execute(seen) == [(2,)], "both pods are there again")
+        self.assertEqual(
+            self.pods.execute(f"SELECT ended_at FROM sessions WHERE id = '{session}'"), [(None,)]
+        )
+        stream.sendall(b"still")
+        self.assertEqual(stream.recv(5), b"still")
+
+
+class RaceTests(PodsCase):
+    """Many at once, on both pods."""
+
+    def race(self, logins):
+        """Log in that often at once; give how many got in."""
+
+        async def one(number, options):
+            port = self.pods.gateways[number % 2].ssh_port
+            try:
+                connection = await asyncssh.connect(
+                    "127.0.0.1", port, known_hosts=None, config=None, agent_path=None, **options
+                )
+            except asyncssh.PermissionDenied:
+                return None
+            return connection
+
+        async def all_of_them():
+            found = await asyncio.gather(*(one(*login) for login in enumerate(logins)))
+            got_in = [connection for connection in found if connection is not None]
+            for connection in got_in:
+                connection.abort()
+            return len(got_in)
+
+        return asyncio.run(all_of_them())
+
+    def test_one_time_tokens(self):
+        for policy, allowed in (((), 1), (("--max-token-sessions", "3"), 3)):
+            name, _ = self.pods.user(*policy)
+            token = self.do("token", "create", name, "--tunnel", name, "--sessions", allowed)
+            options = {"username": name, "password": token["token"], "client_keys": None}
+            self.assertEqual(self.race([options] * AT_ONCE), allowed)
+            [[sessions]] = self.pods.execute(
+                f"SELECT count(*) FROM sessions WHERE user_name = '{name}'"
+            )
+            self.assertEqual(sessions, allowed)

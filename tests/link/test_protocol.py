@@ -8,8 +8,9 @@ from zope.interface import implementer
 from tests.channels.wires import End as StreamEnd
 from tests.link.links import LinkPair, TwistedTransportFactory
 from tunnelcloud.channels.messages import ProtocolError
+from tunnelcloud.channels.multiplexer import MAX_REPLIES_DUE
 from tunnelcloud.link import protocol, requests
-from tunnelcloud.link.protocol import End
+from tunnelcloud.link.protocol import JUST_NOW, LONGEST_DEBT, End
 from tunnelcloud.link.requests import DISMISS, Hello, read_hello, unpack
 from tunnelcloud.link.tls import LINK_ALPN, JoinTLS
 from tunnelcloud.link.transport import LinkTransportFactory
@@ -274,6 +275,70 @@ class LifeTests(SynchronousTestCase):
             pair.clock.advance(5)
             pair.run()
         self.assertTrue(pair.pod.ready and pair.connector.ready)
+
+    def live_on(self, pair, seconds):
+        for _ in range(int(seconds)):
+            pair.clock.advance(1)
+            pair.run()
+
+    def open_and_give_up(self, pair):
+        channel = pair.pod.open_channel(
+            b"direct-tcpip", b"", StreamEnd(), pair.budgets[0].account()
+        )
+        pair.run()
+        channel.close("given up")
+        pair.run()
+        return pair.connector_owner.asked[-1][0]
+
+    def test_a_peer_that_never_answers_opens_loses_its_link(self):
+        pair = LinkPair().start()
+        for _ in range(20):
+            self.open_and_give_up(pair)
+        self.live_on(pair, LONGEST_DEBT - 1)
+        self.assertEqual(pair.pod_owner.lost, [])
+        self.live_on(pair, 4 * pair.pod.ping_interval)
+        [reason] = pair.pod_owner.lost
+        self.assertIn("never answered", reason)
+        self.assertEqual(pair.pod.channel_count, 0)
+
+    def test_a_peer_that_answers_late_keeps_its_link(self):
+        pair = LinkPair().start()
+        for _ in range(5):
+            asked = self.open_and_give_up(pair)
+            self.live_on(pair, LONGEST_DEBT - 10)
+            asked.refuse(2, "timed-out")
+        self.live_on(pair, LONGEST_DEBT)
+        self.assertEqual(pair.pod_owner.lost, [])
+
+    def test_a_peer_that_can_not_have_read_what_it_owes_keeps_its_link(self):
+        pair = LinkPair().start()
+        self.open_and_give_up(pair)
+        # As on a slow path: its bytes come, and ours are under way yet.
+        pair.connector.global_request_received = lambda name, data: None
+        self.live_on(pair, LONGEST_DEBT + 4 * pair.pod.ping_interval)
+        self.assertEqual(pair.pod_owner.lost, [])
+
+    def test_a_peer_that_never_answers_requests_loses_its_link(self):
+        pair = LinkPair().start()
+        replies = []
+        pair.client_wire.write = lambda data: None
+        for _ in range(MAX_REPLIES_DUE):
+            pair.pod.multiplexer.send_global_request(b"x", b"", replies.append)
+        self.assertEqual(pair.pod_owner.lost, [])
+        pair.pod.multiplexer.send_global_request(b"x", b"", replies.append)
+        pair.run()
+        self.assertEqual(len(replies), MAX_REPLIES_DUE + 1)
+        self.assertFalse(pair.pod.ready)
+
+    def test_one_probe_at_a_time(self):
+        pair = LinkPair().start()
+        pair.clock.advance(JUST_NOW + 0.1)
+        for _ in range(2 * MAX_REPLIES_DUE):
+            pair.pod.probe()
+        self.assertTrue(pair.pod.ready)
+        pair.run()
+        self.assertEqual(pair.pod.silence, 0)
+        self.assertTrue(pair.pod.ready)
 
     def test_a_dismissed_peer_is_told_why(self):
         told = []

@@ -6,9 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import grant, tunnel, view
 from tests.pod.fakes import Connection, World
-from tunnelcloud.pod.enforcement import Enforcement
+from tunnelcloud.pod.enforcement import CUT_OFF, Enforcement
 from tunnelcloud.pod.views import Views
-from tunnelcloud.store.transaction import Change
+from tunnelcloud.store.transaction import Change, Resync
 
 
 class OvertakenTests(SynchronousTestCase):
@@ -18,12 +18,14 @@ class OvertakenTests(SynchronousTestCase):
         self.world = World(view(grant(tunnel("db", "10.0.0.1"))))
         self.deleted = set()
         self.wanted = {}
+        self.closed = set()
         self.asked = []
         self.enforcement = Enforcement(
             self.world.sessions,
             Views(self.world.views.get, lambda: True),
             end_requested=lambda kind, id_: succeed(self.wanted.get((kind, id_))),
             key_is_good=self.key_is_good,
+            closed_sessions=lambda ids: succeed([one for one in ids if one in self.closed]),
             review_links=lambda: succeed(None),
         )
 
@@ -52,6 +54,15 @@ class OvertakenTests(SynchronousTestCase):
         connection = self.begin()
         self.enforcement.sweep()
         self.assertEqual(connection.ended, ["ended by root"])
+
+    def test_a_session_that_another_pod_took_for_gone(self):
+        connection = self.begin()
+        self.enforcement.changed(Resync())
+        self.assertEqual(connection.ended, [])
+        self.closed.add("ses_2")
+        self.enforcement.changed(Resync())
+        self.assertEqual(connection.ended, [CUT_OFF])
+        self.assertEqual(self.world.connection.ended, [])
 
     def test_what_was_heard_is_forgotten(self):
         self.begin()

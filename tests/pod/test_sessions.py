@@ -2,10 +2,18 @@ from attrs import evolve
 from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.channels.wires import Pair
 from tests.domain.values import grant, policy, tunnel, view
 from tests.pod.fakes import Connection, World
 from tunnelcloud.domain.entities import Method
-from tunnelcloud.pod.sessions import NOTHING_LEFT, POD_FULL, USER_DELETED
+from tunnelcloud.pod.router import OPEN_TIMEOUT
+from tunnelcloud.pod.sessions import (
+    MAX_PENDING,
+    NOTHING_LEFT,
+    POD_FULL,
+    TOO_MANY_PENDING,
+    USER_DELETED,
+)
 
 
 class RoutingTests(SynchronousTestCase):
@@ -44,6 +52,40 @@ class RoutingTests(SynchronousTestCase):
         world.settle()
         self.assertEqual(world.records.told[-1], ("closed", "db", "con_1", "", 10, 0))
         self.assertEqual(world.live.traffic()["db"].bytes_to_target, 10)
+
+    def roomy_world(self):
+        world = World(view(grant(tunnel())), "con_1")
+        for pair in (world.client, world.links.links[0].pair):
+            pair.a.max_channels = pair.b.max_channels = 4 * MAX_PENDING
+        return world
+
+    def pend(self, world):
+        clients = [world.open() for _ in range(MAX_PENDING)]
+        self.assertEqual([client.failure for client in clients], [None] * MAX_PENDING)
+        self.assertEqual(world.open().failure, (4, TOO_MANY_PENDING))
+        return clients
+
+    def test_a_user_has_a_share_of_what_is_being_dialled(self):
+        world = self.roomy_world()
+        self.pend(world)
+        world.links.links[0].refuse("refused")
+        world.settle()
+        self.assertIsNone(world.open().failure)
+        self.assertEqual(world.open().failure, (4, TOO_MANY_PENDING))
+        world.links.links[0].answer()
+        world.settle()
+        self.assertIsNone(world.open().failure)
+
+    def test_an_open_that_is_given_up_counts_as_long_as_it_may_be_dialled(self):
+        world = self.roomy_world()
+        self.pend(world)
+        world.client.lose()
+        self.assertEqual(world.live.routes, set())
+        world.client = Pair()
+        world.client.a.max_channels = world.client.b.max_channels = 4 * MAX_PENDING
+        self.assertEqual(world.open().failure, (4, TOO_MANY_PENDING))
+        world.clock.advance(OPEN_TIMEOUT)
+        self.pend(world)
 
     def test_no_connector(self):
         client = World(view(grant(tunnel()))).open()

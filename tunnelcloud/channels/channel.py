@@ -132,6 +132,12 @@ class Channel:
         self._eof_wanted = self._eof_sent = self._eof_received = False
         self._close_wanted = self._close_received = False
 
+    @property
+    def answer_due(self) -> bool:
+        """Whether the peer owes an answer that no slow reader can keep it from."""
+        # A CLOSE after EOF is answered when all bytes before it have been taken.
+        return self.state is State.GIVEN_UP or (self.state is State.CLOSING and not self._eof_sent)
+
     # What the owner calls.
 
     def confirm(self, data: bytes = b"") -> None:

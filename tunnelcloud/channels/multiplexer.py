@@ -51,6 +51,9 @@ from tunnelcloud.channels.windows import KIB, MIB, CreditAccount, Path, ReceiveW
 CONTROL_BACKLOG = 1 * MIB
 """How many bytes of control messages may be unsent before the connection is given up."""
 
+MAX_REPLIES_DUE = 64
+"""How many global requests may be unanswered before the connection is given up."""
+
 _ENVELOPE = 32
 """What a message costs beyond its own bytes, about, on any transport."""
 
@@ -161,6 +164,9 @@ class Multiplexer(Connection):
             return
         if on_reply is not None:
             self._replies.append(on_reply)
+            if len(self._replies) > MAX_REPLIES_DUE:
+                self._end("the peer answers no requests")
+                return
         self.send(GlobalRequest(name, on_reply is not None, data).encode())
 
     # What the transport calls.

@@ -67,6 +67,9 @@ _PINGS_IN_SILENCE = 4.5
 _FIRST_PINGS = 8
 """How many follow each other at once: the first meets a peer that is busy with the handshake."""
 
+LONGEST_DEBT = 60.0
+"""Seconds that a peer may owe the answer to an open that was given up, or to a CLOSE."""
+
 DISMISSAL_TIMEOUT = 5.0
 """Seconds that a peer has to read why it is dismissed."""
 
@@ -147,6 +150,9 @@ class LinkProtocol(Protocol):
         self._encrypted = False
         self._over = ""
         self._pings_ahead = _FIRST_PINGS
+        self._probing = False
+        self._debts: dict[Channel, float] = {}
+        self._answered_until = 0.0
 
     # What owners call.
 
@@ -178,8 +184,9 @@ class LinkProtocol(Protocol):
 
     def probe(self) -> None:
         """Ask the peer for a byte, unless it just sent one."""
-        if self.silence > JUST_NOW and not self._over:
-            self.multiplexer.send_global_request(PING, b"", lambda _: None)
+        if self.silence > JUST_NOW and not self._over and not self._probing:
+            self._probing = True
+            self.multiplexer.send_global_request(PING, b"", self._probed)
 
     def drain(self) -> None:
         """Have no new channels, and end the link when the last is over."""
@@ -351,8 +358,25 @@ class LinkProtocol(Protocol):
         if self.silence >= self._silence_limit:
             self.disconnect(f"the peer was silent for {self.silence:.0f} s")
             return
+        if self._is_in_debt():
+            self.end_connection(0, "channels are kept: opens or closes are never answered")
+            return
         self._ping()
         self._timer = self._clock.callLater(self.ping_interval, self._keep_alive)
+
+    def _is_in_debt(self) -> bool:
+        """Tell whether the peer keeps channels for too long by not answering.
+
+        What it can't have read yet doesn't count: it answered a ping that was sent later.
+        """
+        now = self._clock.seconds()
+        due = (channel for channel in self.multiplexer.channels if channel.answer_due)
+        self._debts = {channel: self._debts.get(channel, now) for channel in due}
+        oldest = min(self._debts.values(), default=now)
+        return self._answered_until - oldest > LONGEST_DEBT
+
+    def _probed(self, reply: "bytes | None") -> None:
+        self._probing = False
 
     def _ping(self) -> None:
         now = self._clock.seconds()
@@ -362,6 +386,7 @@ class LinkProtocol(Protocol):
             if reply is None:
                 return
             self.round_trip = self._clock.seconds() - now
+            self._answered_until = now
             path.answered()
             self._pings_ahead -= 1
             if self._pings_ahead > 0:

@@ -65,7 +65,9 @@ class Cluster:
 
     def beat(self) -> Deferred[None]:
         """Say that this pod is there, close what dead pods left, and look who else is there."""
-        beaten = self._store.write(_beat, self._pod_id, self.draining)
+        # After the database was away for all, whoever is back first must not bury the others.
+        reaps = self._feed.up_for() >= SILENT_SECONDS
+        beaten = self._store.write(_beat, self._pod_id, self.draining, reaps)
         return beaten.addCallbacks(self._met, self._missed)
 
     def connectors_addresses(self) -> Sequence[PublicAddress]:
@@ -111,6 +113,10 @@ class Cluster:
         """
         return self._store.write(_request_end, kind, object_id, reason)
 
+    def closed_sessions(self, session_ids: Sequence[str]) -> Deferred[list[str]]:
+        """Say which of these sessions have records that are closed."""
+        return self._store.read(sessions.closed, session_ids)
+
     def key_is_good(self, key_id: str) -> Deferred[bool]:
         """Tell whether a key still lets its user in."""
         return self._store.read(_key_is_good, key_id)
@@ -132,9 +138,12 @@ class Cluster:
         _log.warn("what pods share can't be looked up: {why}", why=failure.getErrorMessage())
 
 
-def _beat(transaction: Transaction, pod_id: str, draining: bool) -> tuple[list[Pod], list[str]]:
+def _beat(
+    transaction: Transaction, pod_id: str, draining: bool, reaps: bool
+) -> tuple[list[Pod], list[str]]:
     pods.heartbeat(transaction, pod_id, draining=draining)
-    pods.reap(transaction, silent_seconds=SILENT_SECONDS)
+    if reaps:
+        pods.reap(transaction, silent_seconds=SILENT_SECONDS)
     alive = pods.alive(transaction, within_seconds=SILENT_SECONDS)
     return alive, tunnels.external_addresses(transaction)
 

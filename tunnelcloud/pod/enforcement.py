@@ -5,7 +5,7 @@ Two things lead here: the change feed, and the clock (windows end, sessions age,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -23,6 +23,8 @@ _SWEEPS_HEARD = 5
 """For so long a notice of a key or a session is kept: it may overtake the answer to the transaction
 that began a session, which then isn't here yet to be ended."""
 
+CUT_OFF = "this pod had lost its database for too long; connect again"
+
 _log = Logger()
 
 
@@ -31,6 +33,7 @@ class Enforcement:
 
     :param end_requested: reads whether a session or channel (kind, id) is to be ended, and why.
     :param key_is_good: reads whether a key (id) still lets its user in.
+    :param closed_sessions: reads which of some sessions (ids) have records that are closed.
     :param review_links: looks again at every connector's right to be attached.
     """
 
@@ -41,12 +44,14 @@ class Enforcement:
         *,
         end_requested: Callable[[str, str], Deferred[str | None]],
         key_is_good: Callable[[str], Deferred[bool]],
+        closed_sessions: Callable[[Sequence[str]], Deferred[list[str]]],
         review_links: Callable[[], Deferred[None]],
     ) -> None:
         self._sessions = sessions
         self._views = views
         self._end_requested = end_requested
         self._key_is_good = key_is_good
+        self._closed_sessions = closed_sessions
         self._review_links = review_links
         self._heard: dict[Change, int] = {}
 
@@ -96,10 +101,19 @@ class Enforcement:
         self._views.drop_all()
         self._recheck(self._sessions.users())
         self._review_links().addErrback(_failed)
+        closed = self._closed_sessions([live.session.id for live in self._sessions])
+        closed.addCallback(self._end_unrecorded).addErrback(_failed)
         for live in self._sessions:
             self._end_session_if_asked(live.session.id)
             if live.session.key_id is not None:
                 self._recheck_key(live.session.key_id)
+
+    def _end_unrecorded(self, session_ids: Iterable[str]) -> None:
+        """End what another pod took for gone: nobody would see it, or could end it."""
+        for session_id in session_ids:
+            live = self._sessions.get(session_id)
+            if live is not None:
+                live.end(CUT_OFF)
 
     def _recheck(self, user_ids: Iterable[str]) -> None:
         for user_id in user_ids:

@@ -47,6 +47,8 @@ def direct_tcpip(host: str, port: int, originator: tuple[str, int]) -> bytes:
 class Route:
     """One forwarded connection, from the decision that allowed it to its record's end.
 
+    :param on_settled: told once, with the user's id, when no connector is at it any more: the
+        target is connected or refused, or as long after the client left as it may take.
     :param on_end: told once, when the route is over.
     """
 
@@ -62,6 +64,7 @@ class Route:
         links: ILinks,
         records: IRecords,
         clock: IReactorTime,
+        on_settled: Callable[[str], None],
         on_end: Callable[[Route], None],
     ) -> None:
         self.session = session
@@ -78,6 +81,7 @@ class Route:
         self._links = links
         self._records = records
         self._clock = clock
+        self._on_settled = on_settled
         self._on_end = on_end
         self._link: IAttachedLink | None = None
         self._links_tried = 0
@@ -167,6 +171,7 @@ class Route:
     def splice_connected(self, splice: Splice) -> None:
         """The target is connected."""
         self._stop_timeouts()
+        self._on_settled(self.session.user_id)
 
     def splice_refused(self, splice: Splice, reason_code: int, description: str) -> None:
         """One connector could not reach the target: try another, or say why.
@@ -195,6 +200,12 @@ class Route:
             return
         self._over = True
         self._over_reason = reason
+        if not self.splice.connected:
+            if self._timeouts:
+                # The connector isn't told that nobody waits for its answer any more.
+                self._clock.callLater(OPEN_TIMEOUT, self._on_settled, self.session.user_id)
+            else:
+                self._on_settled(self.session.user_id)
         self._stop_timeouts()
         self._on_end(self)
         if self.record is not None:

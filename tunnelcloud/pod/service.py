@@ -158,6 +158,7 @@ class PodService(Service):
             self.views,
             end_requested=self.cluster.end_requested,
             key_is_good=self.cluster.key_is_good,
+            closed_sessions=self.cluster.closed_sessions,
             review_links=self.attendant.review,
         )
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)

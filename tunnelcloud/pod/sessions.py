@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -36,6 +37,9 @@ NOTHING_LEFT = "nothing is left that this session may open"
 USER_DELETED = "the user was deleted"
 POD_FULL = "this pod has too many connections open; try again later, or another pod"
 MAX_CHANNELS = 5000
+MAX_PENDING = 256
+"""A user's opens that connectors are at, on this pod: each has room for four times as many."""
+TOO_MANY_PENDING = "too many of your connections are still being made; try again in a moment"
 SHUTDOWN_REASON = "the pod is shutting down"
 
 _log = Logger()
@@ -142,6 +146,9 @@ class LiveSession:
         if self._registry.full:
             channel.refuse(OPEN_RESOURCE_SHORTAGE, POD_FULL)
             return
+        if not self._registry.begin_pending(self.session.user_id):
+            channel.refuse(OPEN_RESOURCE_SHORTAGE, TOO_MANY_PENDING)
+            return
         assert decision.tunnel is not None
         assert decision.grant is not None
         route = Route(
@@ -154,6 +161,7 @@ class LiveSession:
             links=self._around.links,
             records=self._around.records,
             clock=self._around.clock,
+            on_settled=self._registry.settle_pending,
             on_end=self._route_ended,
         )
         route.timed = bool(decision.grant.policies)
@@ -353,6 +361,7 @@ class LiveSessions:
         self._max_channels = max_channels
         self._by_id: dict[str, LiveSession] = {}
         self._by_user: dict[str, set[LiveSession]] = {}
+        self._pending: Counter[str] = Counter()
 
     def begin(self, session: Session) -> LiveSession:
         """Take up a session that was just written; the front door attaches its connection."""
@@ -408,6 +417,19 @@ class LiveSessions:
     def full(self) -> bool:
         """Whether the pod may open no further channel."""
         return self.open_channels >= self._max_channels
+
+    def begin_pending(self, user_id: str) -> bool:
+        """Count one more open that a connector is at, if the user may have it."""
+        if self._pending[user_id] >= MAX_PENDING:
+            return False
+        self._pending[user_id] += 1
+        return True
+
+    def settle_pending(self, user_id: str) -> None:
+        """Count one less."""
+        self._pending[user_id] -= 1
+        if not self._pending[user_id]:
+            del self._pending[user_id]
 
     def count_others(self, one: LiveSession) -> int:
         """Count the sessions of the same user, but for this one."""

@@ -84,6 +84,12 @@ class ChangeFeed:
             return 0.0
         return self._reactor.seconds() - self._down_since
 
+    def up_for(self) -> float:
+        """Say for how many seconds no change was missed; 0 while some may be."""
+        if self.healthy_since is None or self.down_for():
+            return 0.0
+        return self._reactor.seconds() - self.healthy_since
+
     def _up(self) -> None:
         self.healthy_since = self._reactor.seconds()
         self._deliver(Resync())

@@ -224,6 +224,12 @@ def client_versions(transaction: Transaction, ids: Iterable[str]) -> dict[str, s
     return {row.id: row.client_version for row in transaction.connection.execute(query)}
 
 
+def closed(transaction: Transaction, ids: Iterable[str]) -> list[str]:
+    """Give those of some sessions whose records are closed."""
+    query = select(table.c.id).where(table.c.id.in_(set(ids)), table.c.ended_at.is_not(None))
+    return list(transaction.connection.execute(query).scalars())
+
+
 def count_open(transaction: Transaction, user_id: str) -> int:
     """Count a user's open sessions on all pods."""
     query = select(func.count()).where(table.c.user_id == user_id, table.c.ended_at.is_(None))
