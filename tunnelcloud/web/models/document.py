@@ -11,7 +11,7 @@ from tunnelcloud.domain.entities import PortRange, Role, TargetCheck
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
-from tunnelcloud.web.models.access import PublicKey
+from tunnelcloud.web.models.credentials import PublicKey
 from tunnelcloud.web.models.fields import (
     Body,
     Description,

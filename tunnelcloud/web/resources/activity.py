@@ -18,7 +18,7 @@ from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.paging import Page as StorePage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LiveChannel, LiveSession
-from tunnelcloud.web.models.access import (
+from tunnelcloud.web.models.activity import (
     AuditExportQuery,
     AuditQuery,
     Channel,

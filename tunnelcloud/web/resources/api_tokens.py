@@ -14,7 +14,7 @@ from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.authentication import RANKS
-from tunnelcloud.web.models.access import (
+from tunnelcloud.web.models.credentials import (
     ApiToken,
     ApiTokenChange,
     ApiTokenMade,

@@ -12,13 +12,12 @@ from tunnelcloud.domain.policy import Ask, decide, to_an_administrator
 from tunnelcloud.store import access, tunnels, users
 from tunnelcloud.store.errors import BadCursor, NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.access import (
+from tunnelcloud.web.models.credentials import Me, MyTunnel
+from tunnelcloud.web.models.decisions import (
     Check,
     CheckQuery,
     Explanation,
     LastCheck,
-    Me,
-    MyTunnel,
     Question,
     RuleShown,
     Step,

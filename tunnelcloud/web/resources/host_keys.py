@@ -7,7 +7,7 @@ import base64
 from attrs import frozen
 
 from tunnelcloud.store.keys import fingerprint_of
-from tunnelcloud.web.models.access import HostKey
+from tunnelcloud.web.models.credentials import HostKey
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS, Call, Route

@@ -14,7 +14,7 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import keys, users
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.access import Key, KeyChange, NewKey
+from tunnelcloud.web.models.credentials import Key, KeyChange, NewKey
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.collection import expected_version, filters_of, item_of, page_of

@@ -21,7 +21,7 @@ from tunnelcloud.store import (
 )
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.access import Deletion, Statistics, StatisticsQuery
+from tunnelcloud.web.models.activity import Deletion, Statistics, StatisticsQuery
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS, Call, Handler, Route
 

@@ -17,7 +17,7 @@ from tunnelcloud.domain.tokens import hash_secret, new_token
 from tunnelcloud.store import access, tokens
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.access import NewOwnToken, NewToken, Token, TokenMade, TokenQuery
+from tunnelcloud.web.models.credentials import NewOwnToken, NewToken, Token, TokenMade, TokenQuery
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.attachments import Attachments, offline_sites, offline_text

@@ -1,0 +1,104 @@
+"""Why something may be opened or not, and whether the way to its target works."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.web.models.fields import WHOLE, Body, Id, Instant, Port, Shown
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("use an IPv4 or an IPv6 address") from None
+
+
+Address = Annotated[
+    str,
+    AfterValidator(_address),
+    Field(max_length=64, json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+]
+_Method = Annotated[Method, Field(strict=False)]
+
+
+class Question(Body):
+    """Asks whether a user may open a tunnel; names or ids serve."""
+
+    user: Id
+    tunnel: Id
+    port: Port | None = None
+    method: _Method = Method.TOKEN
+    source_ip: Address | None = None
+    at: Instant | None = None
+    session_seconds: Annotated[int, Field(ge=0, le=31_622_400), WHOLE] = Field(
+        default=0, description="How long the session has been open already."
+    )
+
+
+class RuleShown(Shown):
+    """One rule that was looked at."""
+
+    rule: str
+    passed: bool
+    text: str
+    policy_id: str | None = Field(description="The policy whose condition it is, if it is one's.")
+    policy_name: str | None
+
+
+class Explanation(Shown):
+    """What would be decided, and each rule that leads to it."""
+
+    allowed: bool
+    reason: str
+    rules: list[RuleShown]
+
+
+class CheckQuery(BaseModel):
+    """Asks for a check of the way to a tunnel's target; without a port, of the first one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: Port | None = None
+
+
+class Certificate(Shown):
+    """The certificate that a target showed; what it says is told, not trusted."""
+
+    subject: str
+    issuer: str
+    begins_at: Instant
+    ends_at: Instant
+    fault: str = Field(description="Why the pod's machine would not trust it; empty when it would.")
+
+
+class Step(Shown):
+    """One hop on the way to a target."""
+
+    name: str
+    ok: bool
+    milliseconds: float
+    text: str
+    warning: str = Field(description="What will be wrong soon; empty when nothing.")
+    certificate: Certificate | None = Field(
+        description="What the target showed, of a step that checked it by TLS."
+    )
+
+
+class Check(Shown):
+    """How the way to a tunnel's target fares; it ends with the first step that failed."""
+
+    ok: bool
+    steps: list[Step]
+
+
+class LastCheck(Shown):
+    """What this pod's last check of a tunnel found; nothing when there was none yet."""
+
+    checked_at: Instant | None
+    ok: bool | None
+    steps: list[Step]
