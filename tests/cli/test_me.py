@@ -21,6 +21,13 @@ class OwnTests(CommandTestCase):
         self.assertEqual(self.succeed_json("me", "keys")["items"], [key])
         self.assertEqual(self.succeed_json("me", "sessions")["items"], [session])
 
+    def test_a_session_s_bytes_and_rates(self):
+        self.api.put("me/sessions", ended_at=None, bytes_to_target=2048, bytes_from_target=5,
+                     rate_to_target=1536.0, rate_from_target=0.0)  # fmt: skip
+        shown = self.succeed("me", "sessions")
+        self.assertRegex(shown, r"TO TARGET +FROM TARGET +RATE TO +RATE FROM")
+        self.assertRegex(shown, r"2\.0 KiB +5 B +1\.5 KiB/s +0 B/s")
+
     def test_token(self):
         self.assertEqual(self.succeed_json("me", "token", "--tunnel", "db")["token"], "b" * 26)
         self.assertEqual(

@@ -10,6 +10,7 @@ from tunnelcloud.cli.crud import list_objects
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection
+from tunnelcloud.cli.sessions import BYTES, RATES
 
 _TUNNEL_COLUMNS = (
     Column("name", "name"),
@@ -29,6 +30,8 @@ _SESSION_COLUMNS = (
     Column("started", "started_at", shown_time),
     Column("source", "source_ip", spare=True),
     Column("method", "method", spare=True),
+    *BYTES,
+    *RATES,
     Column("ended", "ended_at", shown_time, spare=True),
     Column("end reason", "end_reason", spare=True),
 )

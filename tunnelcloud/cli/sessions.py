@@ -25,11 +25,11 @@ from tunnelcloud.cli.parameters import Connection, count, json_option, pass_conn
 _POLL_SECONDS = 1.0
 _OVERLAP = timedelta(seconds=5)
 
-_BYTES = (
+BYTES = (
     Column("to target", "bytes_to_target", shown_bytes, spare=True),
     Column("from target", "bytes_from_target", shown_bytes, spare=True),
 )
-_RATES = (
+RATES = (
     Column("rate to", "rate_to_target", shown_rate, spare=True),
     Column("rate from", "rate_from_target", shown_rate, spare=True),
 )
@@ -39,14 +39,14 @@ _LIVE_COLUMNS = (
     Column("started", "started_at", shown_time),
     Column("source", "source_ip", spare=True),
     Column("method", "method", spare=True),
-    *_BYTES,
-    *_RATES,
+    *BYTES,
+    *RATES,
 )
 _SESSION_COLUMNS = (
-    *(column for column in _LIVE_COLUMNS if column not in _RATES),
+    *(column for column in _LIVE_COLUMNS if column not in RATES),
     Column("ended", "ended_at", shown_time, spare=True),
     Column("end reason", "end_reason", spare=True),
-    *_RATES,
+    *RATES,
 )
 _CHANNEL_COLUMNS = (
     Column("tunnel", "tunnel_name"),
@@ -54,8 +54,8 @@ _CHANNEL_COLUMNS = (
     Column("port", "port"),
     Column("opened", "opened_at", shown_time),
     Column("connector", "connector_name", spare=True),
-    *_BYTES,
-    *_RATES,
+    *BYTES,
+    *RATES,
     Column("closed", "closed_at", shown_time, spare=True),
     Column("close reason", "close_reason", spare=True),
 )
