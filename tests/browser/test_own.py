@@ -87,7 +87,7 @@ class KeyTests(PortalCase):
         self.chromium_at("/keys")
         row = self.page.locator("tr", has_text="Dropped")
         self.assertIn("from 127.0.0.1", row.inner_text())
-        row.get_by_role("button").click()
+        row.get_by_role("link").click()
         self.page.locator("dialog").get_by_role("button", name="Revoke").click()
         self.page.get_by_text("The key is revoked.").wait_for()
         self.assertEqual(self.page.locator("tr", has_text="Dropped").count(), 0)
@@ -105,7 +105,7 @@ class SessionTests(PortalCase):
         row = self.page.locator("[aria-label='Open now'] tbody tr").first
         row.get_by_text("OpenSSH").wait_for()
         row.get_by_text("195.3 KiB").first.wait_for()
-        row.get_by_role("button").click()
+        row.get_by_role("link").click()
         self.page.locator("dialog").get_by_role("button", name="End").click()
         self.page.get_by_text("The session is ended.").wait_for()
         self.assertNotEqual(process.process.wait(20), 0)

@@ -256,9 +256,28 @@ class AdminTests(PortalTestCase):
             self.assertEqual(answer.headers["location"].partition("#")[0], page)
             self.assertEqual(len(self.api("GET", api)["items"]), len(before) - 1)
 
-    def test_no_form_of_an_administrator_needs_scripts_to_ask(self):
+    def test_blocking_asks_and_says_what_it_cuts_off(self):
+        user = self.people[Role.USER]
+        page = f"/admin/users/{user.id}"
+        self.assertNotIn('name="blocked"', self.browser.get(page).body.decode())
+        self.assertIn(b"They have no session open now.", self.browser.get(f"{page}/block").body)
+        pod = self.store.write(
+            pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
+        )
+        login = sessions.Login("x", "192.0.2.7", "x", pod.id)
+        self.store.write(sessions.start, user, Method.KEY, login)
+        asking = self.browser.get(f"{page}/block").body.decode()
+        self.assertIn("<h1>Block the-user?</h1>", asking)
+        self.assertIn("1 session will be cut off.", asking)
+        self.assertFalse(self.api("GET", f"/users/{user.id}")["blocked"])
+        self.browser.send(f"{page}/block")
+        self.assertTrue(self.api("GET", f"/users/{user.id}")["blocked"])
+        self.browser.send(page, action=f"{page}/unblock")
+        self.assertFalse(self.api("GET", f"/users/{user.id}")["blocked"])
+
+    def test_no_form_needs_scripts_to_ask(self):
         templates = files("tunnelcloud.web").joinpath("templates").iterdir()
-        texts = [one.read_text("utf-8") for one in templates if one.name.startswith("admin")]
+        texts = [one.read_text("utf-8") for one in templates]
         self.assertIn("data-dialog", "".join(texts))
         self.assertNotIn("data-ask", "".join(texts))
 
@@ -387,7 +406,7 @@ class EveryPageTests(PortalTestCase):
                     self.assertEqual(answer.status, 403, told)
                 elif path == "/account/second-factor":
                     self.assertEqual(answer.status, 303, told)
-                elif path.startswith("/applications/"):
+                elif path.startswith(("/applications/", "/keys/", "/sessions/")):
                     self.assertEqual(answer.status, 200 if role is Role.USER else 404, told)
                 else:
                     self.assertEqual(answer.status, 200, told)
@@ -407,7 +426,7 @@ class EveryPageTests(PortalTestCase):
         for page in self.pages:
             if page.path.startswith("/admin"):
                 readers = page.method == "GET" and not page.path.endswith(
-                    ("/new", "/delete", "/end", "/revoke", "/remove")
+                    ("/new", "/delete", "/end", "/revoke", "/remove", "/block")
                 )
                 expected = {Role.ADMIN, Role.AUDITOR} if readers else {Role.ADMIN}
                 self.assertEqual(page.roles, expected, page.path)

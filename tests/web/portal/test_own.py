@@ -30,7 +30,11 @@ class KeysTests(PortalTestCase):
         page = self.browser.get("/keys").body.decode()
         self.assertIn(SHOWN, page)
         self.assertIn(key.fingerprint, page)
-        self.browser.send("/keys", action=f"/keys/{key.id}/revoke")
+        ask = f"/keys/{key.id}/revoke"
+        self.assertIn(f'data-dialog href="{ask}"', page)
+        self.assertIn(f"<h1>Revoke the key {SHOWN}?</h1>", self.browser.get(ask).body.decode())
+        self.assertEqual(len(self.store.read(keys.list_page).items), 1)
+        self.assertEqual(self.browser.send(ask).headers["location"], "/keys")
         self.assertEqual(self.store.read(keys.list_page).items, ())
 
     def test_what_is_wrong_is_said_and_what_was_typed_stays(self):
@@ -83,7 +87,12 @@ class SessionsTests(PortalTestCase):
         self.assertIn(session.id, page)
         self.assertNotIn(other.id, page)
         self.assertIn(SHOWN, page)
-        self.browser.send("/sessions", action=f"/sessions/{session.id}/end")
+        ask = f"/sessions/{session.id}/end"
+        self.assertIn(f'data-dialog href="{ask}"', page)
+        self.assertIn(b"End the session from 192.0.2.7?", self.browser.get(ask).body)
+        self.browser.get(f"/sessions/{other.id}/end", 404)
+        self.assertEqual(self.live.ended, [])
+        self.browser.send(ask)
         self.assertEqual(self.live.ended, [(session.id, "ended by the-user")])
 
     def test_past_ones(self):

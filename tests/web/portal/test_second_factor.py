@@ -285,7 +285,7 @@ class AccountTests(SecondFactorCase):
         action = re.search(r'action="(/account/sign-ins/web_[^"]+/end)"', page)[1]
         self.browser.send("/account", action=action)
         self.assertEqual(sorted(one.get_status("/") for one in (other, third)), [200, 303])
-        self.browser.send("/account", action="/account/sign-ins/end-others")
+        self.browser.send("/account/sign-ins/end-others")
         self.assertEqual([one.get_status("/") for one in (other, third)], [303, 303])
         self.browser.get("/account")
 
@@ -300,8 +300,9 @@ class AccountTests(SecondFactorCase):
 
     def test_command_lines_are_shown_and_signed_out(self):
         page = self.browser.get("/account").body.decode()
-        action = re.search(r'action="(/account/command-lines/api_[^"]+/end)"', page)[1]
-        self.browser.send("/account", action=action)
+        action = re.search(r'href="(/account/command-lines/api_[^"]+/end)"', page)[1]
+        self.assertIn(b"Sign this command line out?", self.browser.get(action).body)
+        self.browser.send(action)
         self.assertEqual(self.ask("GET", "/api/v1/me", role=Role.USER).status, 401)
 
     def test_a_token_signs_itself_out(self):

@@ -70,25 +70,27 @@ def policy_sentence(policy: Mapping[str, Any]) -> str:
     return ", ".join(parts) or "always, from anywhere"
 
 
+def cut_sentence(kind: str, cost: Consequences) -> str:
+    """Say what is open now that taking an object away, or blocking a user, cuts off."""
+    if kind == "user":
+        if not cost.sessions:
+            return "They have no session open now."
+        within = f" with {counted(cost.channels, 'channel')}" if cost.people else ""
+        return f"{counted(cost.sessions, 'session')}{within} will be cut off."
+    if not cost.people:
+        return "Nobody is connected through it now."
+    verb = "is" if cost.people == 1 else "are"
+    unless = ", unless something else allows it" if kind in ("group", "assignment") else ""
+    return f"{counted(cost.people, 'person')} {verb} connected now; they will be cut off{unless}."
+
+
 def cost_sentences(kind: str, cost: Consequences) -> list[str]:
     """Say what deleting an object takes with it."""
     if cost.in_use:
         verb = "needs" if cost.in_use == 1 else "need"
         text = f"{counted(cost.in_use, 'assignment')} {verb} it: without it more would be allowed"
         return [f"{text} than was meant. Give them another policy first."]
-    found = []
-    if cost.people and kind == "user":
-        found.append(f"{counted(cost.sessions, 'session')} with {counted(cost.channels, 'channel')}"
-                     " will be cut off.")  # fmt: skip
-    elif cost.sessions:
-        found.append(f"{counted(cost.sessions, 'session')} will be cut off.")
-    elif cost.people:
-        verb, them = ("is", "they") if cost.people == 1 else ("are", "they")
-        unless = ", unless something else allows it" if kind in ("group", "assignment") else ""
-        found.append(f"{counted(cost.people, 'person')} {verb} connected now; {them} will be cut "
-                     f"off{unless}.")  # fmt: skip
-    else:
-        found.append("Nobody is connected through it now.")
+    found = [cut_sentence(kind, cost)]
     if cost.objects:
         goes = [counted(count, noun) for noun, count in cost.objects]
         verb = "go" if len(goes) > 1 or not goes[0].startswith("1 ") else "goes"

@@ -10,6 +10,7 @@ from tunnelcloud.web.portal.pages.access import access_pages
 from tunnelcloud.web.portal.pages.account import account_pages
 from tunnelcloud.web.portal.pages.api_reference import reference_pages
 from tunnelcloud.web.portal.pages.applications import application_pages
+from tunnelcloud.web.portal.pages.blocking import blocking_pages
 from tunnelcloud.web.portal.pages.deletion import deletion_pages
 from tunnelcloud.web.portal.pages.device import device_pages
 from tunnelcloud.web.portal.pages.explain import explain_pages
@@ -64,6 +65,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
         *access_pages(context, operations, objects),
         *suggestion_pages(context),
         *deletion_pages(context, operations),
+        *blocking_pages(context, operations),
         *revoking_pages(operations),
         *session_pages(context, operations),
         *explain_pages(context, operations),

@@ -47,8 +47,7 @@ document.addEventListener("click", (event) => {
   say(`Theme: ${next}`);
 });
 
-// One dialog serves all questions: those of a form (data-ask), and those of a page that asks
-// (a link with data-dialog leads to it when there are no scripts).
+// A page that asks is a dialog where scripts run; the link with data-dialog leads to it elsewhere.
 const openDialog = (content) => {
   const dialog = document.createElement("dialog");
   dialog.setAttribute("aria-labelledby", "dialog-title");
@@ -71,22 +70,6 @@ const element = (tag, text, attributes = {}) => {
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   return made;
 };
-
-document.addEventListener("submit", (event) => {
-  const form = event.target;
-  if (!form.dataset.ask || form.dataset.sure) return;
-  event.preventDefault();
-  const sure = element("button", event.submitter?.textContent.trim() || "Do it", { class: "danger sure", type: "button" });
-  const row = element("p", "", { class: "buttons" });
-  row.append(sure, element("button", "Cancel", { type: "button", "data-close": "", autofocus: "" }));
-  const dialog = openDialog([element("h2", form.dataset.ask, { id: "dialog-title" }), row]);
-  sure.addEventListener("click", () => {
-    dialog.close();
-    form.dataset.sure = "yes";
-    form.requestSubmit(event.submitter);
-    delete form.dataset.sure;
-  });
-});
 
 document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-dialog]");

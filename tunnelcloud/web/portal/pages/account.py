@@ -27,6 +27,7 @@ from tunnelcloud.store.second_factors import SecondFactor
 from tunnelcloud.store.transaction import Actor, Transaction
 from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.pages.deletion import asked
 from tunnelcloud.web.portal.pages.invitations import faults_of_password
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.second_factor import (
@@ -46,6 +47,7 @@ from tunnelcloud.web.routes import EVERYBODY
 _ENROLMENT = timedelta(minutes=15)
 _SHOWN_SIGN_INS = 100
 _SECOND_FACTOR = "/account/second-factor"
+_OTHERS = "/account/sign-ins/end-others"
 
 
 def account_pages(
@@ -61,9 +63,9 @@ def account_pages(
         Page("POST", f"{_SECOND_FACTOR}/confirm", EVERYBODY, handlers.confirm_second_factor),
         Page("POST", f"{_SECOND_FACTOR}/remove", EVERYBODY, handlers.remove_second_factor),
         Page("POST", "/account/recovery-codes", EVERYBODY, handlers.renew_recovery_codes),
-        Page("POST", "/account/sign-ins/end-others", EVERYBODY, handlers.end_others),
+        Page("GET", _OTHERS, EVERYBODY, handlers.ask_others),
+        Page("POST", _OTHERS, EVERYBODY, handlers.end_others),
         Page("POST", "/account/sign-ins/{web_session_id}/end", EVERYBODY, handlers.end_one),
-        Page("POST", "/account/command-lines/{api_token_id}/end", EVERYBODY, handlers.end_command),
     ]
 
 
@@ -244,6 +246,11 @@ class _Account:
         codes = new_recovery_codes(self.context.random)
         return codes, [hash_secret(read_recovery_code(code) or "") for code in codes]
 
+    async def ask_others(self, visit: Visit) -> Reply:
+        text = "Whoever uses them has to sign in again."
+        back = "/account#sign-ins"
+        return asked("End every sign-in but this one?", [text], "End all others", back)
+
     async def end_others(self, visit: Visit) -> Reply:
         who = visit.who()
         await self._acting(visit).write(
@@ -268,11 +275,6 @@ class _Account:
         except NotFound:
             raise Problem(HTTPStatus.NOT_FOUND, "that sign-in is over already") from None
         return Moved("/account#sign-ins", note="Ended")
-
-    async def end_command(self, visit: Visit) -> Reply:
-        path = f"/me/api-tokens/{visit.params['api_token_id']}"
-        await self.operations(visit, "DELETE", path)
-        return Moved("/account#command-lines", note="The command line is signed out")
 
 
 _BROWSERS = ("Firefox", "Edg", "OPR", "Chrome", "Safari")

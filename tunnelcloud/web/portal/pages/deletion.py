@@ -51,7 +51,7 @@ def asked(question: str, texts: list[str], verb: str, back: str, *, possible: bo
         "back": back,
         "possible": possible,
     }
-    return Shown("admin_ask.html", values)
+    return Shown("ask.html", values)
 
 
 @frozen

@@ -22,7 +22,6 @@ def key_pages(context: ApiContext, operations: Operations) -> list[Page]:
     return [
         Page("GET", "/keys", EVERYBODY, handlers.keys),
         Page("POST", "/keys", EVERYBODY, handlers.add_key),
-        Page("POST", "/keys/{key_id}/revoke", EVERYBODY, handlers.revoke_key),
     ]
 
 
@@ -70,7 +69,3 @@ class _Keys:
         except Problem as problem:
             return await self._keys(visit, faults(problem))
         return Moved("/keys", note="The key is added.")
-
-    async def revoke_key(self, visit: Visit) -> Reply:
-        await self.operations(visit, "DELETE", f"/me/keys/{visit.params['key_id']}")
-        return Moved("/keys", note="The key is revoked.")

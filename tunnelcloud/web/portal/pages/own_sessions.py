@@ -16,7 +16,7 @@ from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import access, audit, channels, sessions
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.operations import Operations
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
@@ -28,10 +28,7 @@ _SHOWN_CHANNELS = 500
 def own_session_pages(context: ApiContext, operations: Operations) -> list[Page]:
     """Make the rows of the page table for one's own sessions."""
     handlers = _Sessions(context, operations)
-    return [
-        Page("GET", "/sessions", EVERYBODY, handlers.show),
-        Page("POST", "/sessions/{session_id}/end", EVERYBODY, handlers.end),
-    ]
+    return [Page("GET", "/sessions", EVERYBODY, handlers.show)]
 
 
 @frozen
@@ -131,7 +128,3 @@ class _Sessions:
             "now": now,
         }
         return Shown("sessions.html", values)
-
-    async def end(self, visit: Visit) -> Reply:
-        await self.operations(visit, "DELETE", f"/me/sessions/{visit.params['session_id']}")
-        return Moved("/sessions", note="The session is ended.")

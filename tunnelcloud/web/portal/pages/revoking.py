@@ -7,10 +7,11 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.domain.entities import Role
 from tunnelcloud.web.portal.operations import Operations
 from tunnelcloud.web.portal.pages.deletion import asked
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Visit
-from tunnelcloud.web.routes import ADMINS
+from tunnelcloud.web.routes import ADMINS, EVERYBODY
 
 
 @frozen
@@ -18,9 +19,10 @@ class _Taking:
     """One kind of thing that is taken away.  Addresses have the page's parameters.
 
     :ivar page: the address that asks, and that does it when it is sent a form.
-    :ivar named: what of the API the question names.
+    :ivar named: what of the API the question names; empty when it names nothing.
     :ivar path: what of the API is deleted.
     :ivar back: the page it is on.
+    :ivar roles: whose page that is.
     """
 
     page: str
@@ -31,6 +33,7 @@ class _Taking:
     verb: str
     back: str
     note: str
+    roles: frozenset[Role] = ADMINS
 
 
 _TAKINGS = (
@@ -84,6 +87,39 @@ _TAKINGS = (
         back="/admin/settings#providers",
         note="The provider is deleted; who came through it is signed out",
     ),
+    _Taking(
+        page="/keys/{key_id}/revoke",
+        named="/me/keys/{key_id}",
+        path="/me/keys/{key_id}",
+        question="Revoke the key {name}?",
+        text="Sessions that it opened are cut off now.",
+        verb="Revoke",
+        back="/keys",
+        note="The key is revoked.",
+        roles=EVERYBODY,
+    ),
+    _Taking(
+        page="/sessions/{session_id}/end",
+        named="/me/sessions/{session_id}",
+        path="/me/sessions/{session_id}",
+        question="End the session from {name}?",
+        text="What runs through it is cut off.",
+        verb="End session",
+        back="/sessions",
+        note="The session is ended.",
+        roles=EVERYBODY,
+    ),
+    _Taking(
+        page="/account/command-lines/{api_token_id}/end",
+        named="",
+        path="/me/api-tokens/{api_token_id}",
+        question="Sign this command line out?",
+        text="Whatever uses it asks for a new sign-in.",
+        verb="Sign it out",
+        back="/account#command-lines",
+        note="The command line is signed out.",
+        roles=EVERYBODY,
+    ),
 )
 
 
@@ -93,8 +129,8 @@ def revoking_pages(operations: Operations) -> list[Page]:
     for taking in _TAKINGS:
         handlers = _Revoking(operations, taking)
         pages += [
-            Page("GET", taking.page, ADMINS, handlers.ask),
-            Page("POST", taking.page, ADMINS, handlers.take),
+            Page("GET", taking.page, taking.roles, handlers.ask),
+            Page("POST", taking.page, taking.roles, handlers.take),
         ]
     return pages
 
@@ -106,8 +142,10 @@ class _Revoking:
 
     async def ask(self, visit: Visit) -> Reply:
         one, params = self.taking, visit.params
-        found = await self.operations(visit, "GET", one.named.format(**params))
-        question = one.question.format(name=_name(found))
+        question = one.question
+        if one.named:
+            found = await self.operations(visit, "GET", one.named.format(**params))
+            question = question.format(name=_name(found))
         return asked(question, [one.text], one.verb, one.back.format(**params))
 
     async def take(self, visit: Visit) -> Reply:
@@ -118,4 +156,5 @@ class _Revoking:
 
 def _name(found: Mapping[str, Any]) -> str:
     """Give what somebody calls a thing; a key without a title is known by its fingerprint."""
-    return str(found.get("name") or found["title"] or found.get("fingerprint") or found["id"])
+    names = ("name", "title", "fingerprint", "source_ip", "id")
+    return next(str(found[name]) for name in names if found.get(name))
