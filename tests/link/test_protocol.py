@@ -10,7 +10,7 @@ from tests.link.links import LinkPair, TwistedTransportFactory
 from tunnelcloud.channels.messages import ProtocolError
 from tunnelcloud.channels.multiplexer import MAX_REPLIES_DUE
 from tunnelcloud.link import protocol, requests
-from tunnelcloud.link.protocol import JUST_NOW, LONGEST_DEBT, End
+from tunnelcloud.link.protocol import JUST_NOW, LONGEST_DEBT, LONGEST_UNANSWERED, End
 from tunnelcloud.link.requests import DISMISS, Hello, read_hello, unpack
 from tunnelcloud.link.tls import LINK_ALPN, JoinTLS
 from tunnelcloud.link.transport import LinkTransportFactory
@@ -330,12 +330,28 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(len(replies), MAX_REPLIES_DUE + 1)
         self.assertFalse(pair.pod.ready)
 
+    def test_a_peer_that_answers_no_ping_loses_its_link(self):
+        pair = LinkPair().start()
+        answer = pair.connector.global_request_received
+        pair.connector.global_request_received = lambda name, data: (
+            None if name == requests.PING else answer(name, data)
+        )
+        self.live_on(pair, LONGEST_UNANSWERED - 1)
+        self.assertEqual(pair.pod_owner.lost, [])
+        self.live_on(pair, 2 * pair.pod.ping_interval)
+        [reason] = pair.pod_owner.lost
+        self.assertIn("pings are never answered", reason)
+
     def test_one_probe_at_a_time(self):
         pair = LinkPair().start()
         pair.clock.advance(JUST_NOW + 0.1)
-        for _ in range(2 * MAX_REPLIES_DUE):
+        asked = []
+        pair.pod.multiplexer.send_global_request = lambda *request: asked.append(request)
+        for _ in range(3):
             pair.pod.probe()
-        self.assertTrue(pair.pod.ready)
+        [request] = asked
+        del pair.pod.multiplexer.send_global_request
+        pair.pod.multiplexer.send_global_request(*request)
         pair.run()
         self.assertEqual(pair.pod.silence, 0)
         self.assertTrue(pair.pod.ready)

@@ -51,7 +51,7 @@ from tunnelcloud.channels.windows import KIB, MIB, CreditAccount, Path, ReceiveW
 CONTROL_BACKLOG = 1 * MIB
 """How many bytes of control messages may be unsent before the connection is given up."""
 
-MAX_REPLIES_DUE = 64
+MAX_REPLIES_DUE = 4096
 """How many global requests may be unanswered before the connection is given up."""
 
 _ENVELOPE = 32

@@ -70,6 +70,9 @@ _FIRST_PINGS = 8
 LONGEST_DEBT = 60.0
 """Seconds that a peer may owe the answer to an open that was given up, or to a CLOSE."""
 
+LONGEST_UNANSWERED = 180.0
+"""Seconds that a peer whose bytes come may leave pings unanswered: no path is as slow."""
+
 DISMISSAL_TIMEOUT = 5.0
 """Seconds that a peer has to read why it is dismissed."""
 
@@ -350,6 +353,7 @@ class LinkProtocol(Protocol):
         self.peer = peer
         if self._timer is not None:
             self._timer.cancel()
+        self._answered_until = self._clock.seconds()
         self._keep_alive()
         self.owner.link_ready(self)
         return b""
@@ -358,14 +362,14 @@ class LinkProtocol(Protocol):
         if self.silence >= self._silence_limit:
             self.disconnect(f"the peer was silent for {self.silence:.0f} s")
             return
-        if self._is_in_debt():
-            self.end_connection(0, "channels are kept: opens or closes are never answered")
+        if debt := self._debt():
+            self.end_connection(0, debt)
             return
         self._ping()
         self._timer = self._clock.callLater(self.ping_interval, self._keep_alive)
 
-    def _is_in_debt(self) -> bool:
-        """Tell whether the peer keeps channels for too long by not answering.
+    def _debt(self) -> str:
+        """Say what the peer has owed for too long; empty when it is nothing.
 
         What it can't have read yet doesn't count: it answered a ping that was sent later.
         """
@@ -373,7 +377,11 @@ class LinkProtocol(Protocol):
         due = (channel for channel in self.multiplexer.channels if channel.answer_due)
         self._debts = {channel: self._debts.get(channel, now) for channel in due}
         oldest = min(self._debts.values(), default=now)
-        return self._answered_until - oldest > LONGEST_DEBT
+        if self._answered_until - oldest > LONGEST_DEBT:
+            return "channels are kept: opens or closes are never answered"
+        if now - self._answered_until > LONGEST_UNANSWERED:
+            return "pings are never answered"
+        return ""
 
     def _probed(self, reply: "bytes | None") -> None:
         self._probing = False
