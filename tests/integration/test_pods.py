@@ -234,3 +234,41 @@ class RaceTests(PodsCase):
                 f"SELECT count(*) FROM sessions WHERE user_name = '{name}'"
             )
             self.assertEqual(sessions, allowed)
+
+    def count_open(self, name, key, sessions, opens):
+        """Have sessions of one user on one pod open so many channels each, at once.
+
+        :return: how many opened.
+        """
+
+        async def run():
+            connections = [
+                await asyncssh.connect(
+                    "127.0.0.1", self.pods.gateways[0].ssh_port, username=name, known_hosts=None,
+                    config=None, agent_path=None, client_keys=[str(key.path)],
+                )
+                for _ in range(sessions)
+            ]  # fmt: skip
+            found = await asyncio.gather(
+                *(
+                    connection.open_connection(name, self.pods.echo.port)
+                    for connection in connections
+                    for _ in range(opens)
+                ),
+                return_exceptions=True,
+            )
+            for connection in connections:
+                connection.abort()
+            refused = [one for one in found if isinstance(one, BaseException)]
+            for error in refused:
+                self.assertIsInstance(error, asyncssh.ChannelOpenError)
+            return len(found) - len(refused)
+
+        return asyncio.run(run())
+
+    def test_limits_of_policies(self):
+        name, key = self.pods.user("--max-channels", "5")
+        self.assertEqual(self.count_open(name, key, 3, AT_ONCE), 5)
+        name, key = self.pods.user("--max-sessions", "2")
+        self.assertEqual(self.count_open(name, key, 2, 4), 8)
+        self.assertEqual(self.count_open(name, key, 3, 4), 0)
