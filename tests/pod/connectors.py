@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.test import iosim
 from zope.interface import implementer
@@ -125,12 +126,12 @@ class Door:
         )
         return key, LinkTLS(AUTHORITY.certificate_pem, issued.pem, key)
 
-    def connect(self, creator, protocol):
+    def connect(self, creator, protocol, host="192.0.2.1"):
         """Let a client come in; give its TLS transport."""
         wrapped = LinkTransportFactory(creator, True, _Once(protocol), self.clock).buildProtocol(
             None
         )
-        server = self.factory.buildProtocol(None)
+        server = self.factory.buildProtocol(IPv4Address("TCP", host, 1))
         if server is None:
             return None
         self._pumps.append(

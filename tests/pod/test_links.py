@@ -366,3 +366,13 @@ class DoorTests(DoorCase):
         self.door.clock.advance(DOOR_TIMEOUT)
         self.door.run()
         self.assertIsNotNone(self.door.connect(creator, Silent()))
+
+    def test_a_crowd_keeps_no_other_out(self):
+        crowd = [Silent() for _ in range(MAX_IN_DOOR)]
+        for visitor in crowd:
+            self.door.connect(JoinTLS(), visitor)
+        other = Silent()
+        self.assertIsNotNone(self.door.connect(JoinTLS(), other, host="192.0.2.2"))
+        self.assertIsNone(self.door.connect(JoinTLS(), Silent()))
+        self.assertEqual([visitor.lost for visitor in crowd[:2]], [True, False])
+        self.assertFalse(other.lost)

@@ -1,12 +1,15 @@
 """The door that connectors come to: TLS first, then by ALPN to joining or to a link.
 
 Whoever offers neither is dropped after the handshake, whoever dawdles after a deadline, and only
-so many may stand in the door at once.
+so many may stand in the door at once.  When it is full, the source that has the most in it makes
+room for another, so that one which opens connections and says nothing keeps nobody else out.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 from attrs import define, field
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -23,6 +26,7 @@ from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN, PodTLS
 from tunnelcloud.link.transport import LinkTransport, LinkTransportFactory
+from tunnelcloud.ssh.flood import source_group
 
 DOOR_TIMEOUT = 20.0
 """Seconds for the handshake, and for joining all in all."""
@@ -51,7 +55,7 @@ class _Listener(LinkTransportFactory):
     def buildProtocol(  # type: ignore[override]  # a factory may say None
         self, addr: IAddress | None
     ) -> TLSMemoryBIOProtocol | None:
-        if len(self._door.visitors) >= MAX_IN_DOOR:
+        if len(self._door.visitors) >= MAX_IN_DOOR and not self._door.make_room(addr):
             return None
         return super().buildProtocol(addr)
 
@@ -61,11 +65,26 @@ class _Door(Factory):
     make_link: Callable[[], LinkProtocol]
     make_join_server: Callable[[], JoinServer]
     clock: IReactorTime
-    visitors: set["_Visitor"] = field(factory=set, init=False)
+    visitors: dict["_Visitor", str] = field(factory=dict, init=False)
+    """Whoever stands in the door, and the source they are of; the oldest first."""
     noisy = False
 
     def buildProtocol(self, addr: IAddress | None) -> "_Visitor":
-        return _Visitor(self)
+        return _Visitor(self, _source(addr))
+
+    def make_room(self, addr: IAddress | None) -> bool:
+        """Drop the oldest visitor of the source that has the most, for one of another."""
+        [(crowd, _)] = Counter(self.visitors.values()).most_common(1)
+        if crowd == _source(addr):
+            return False
+        oldest = next(visitor for visitor, source in self.visitors.items() if source == crowd)
+        oldest.leave()
+        oldest.transport.abortConnection()  # type: ignore[no-untyped-call]
+        return True
+
+
+def _source(addr: IAddress | None) -> str:
+    return source_group(addr.host) if isinstance(addr, IPv4Address | IPv6Address) else ""
 
 
 @implementer(IHandshakeListener)
@@ -75,18 +94,19 @@ class _Visitor(Protocol):
     transport: LinkTransport
     _timer: IDelayedCall
 
-    def __init__(self, door: _Door) -> None:
+    def __init__(self, door: _Door, source: str) -> None:
         self._door = door
+        self._source = source
         self._inner: JoinServer | None = None
 
     def connectionMade(self) -> None:
-        self._door.visitors.add(self)
+        self._door.visitors[self] = self._source
         self._timer = self._door.clock.callLater(DOOR_TIMEOUT, self.transport.abortConnection)
 
     def handshakeCompleted(self) -> None:
         protocol = self.transport.negotiatedProtocol
         if protocol == LINK_ALPN:
-            self._leave()
+            self.leave()
             link = self._door.make_link()
             # The link takes this one's place: no call in between for every read.
             self.transport.wrappedProtocol = link
@@ -103,11 +123,12 @@ class _Visitor(Protocol):
             self._inner.dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._leave()
+        self.leave()
         if self._inner is not None:
             self._inner.connectionLost(reason)
 
-    def _leave(self) -> None:
-        self._door.visitors.discard(self)
+    def leave(self) -> None:
+        """Stand in the door no longer."""
+        self._door.visitors.pop(self, None)
         if self._timer.active():
             self._timer.cancel()

@@ -100,14 +100,14 @@ class FloodControl:
             self._counts[f"dropped_{cause}"] += 1
             return False
         self._counts["accepted"] += 1
-        self._starting[_group(source)] += 1
+        self._starting[source_group(source)] += 1
         self._total += 1
         return True
 
     def authenticated(self, source: str) -> None:
         """See L{IFloodControl}."""
         self._counts["authenticated"] += 1
-        group = _group(source)
+        group = source_group(source)
         if group in self._penalties:
             self._penalties[group] -= LOGIN_REBATE
         self._forget(source)
@@ -121,7 +121,7 @@ class FloodControl:
         if contains(self._exempt, source):
             return
         self._counts["offences"] += 1
-        group = _group(source)
+        group = source_group(source)
         if group not in self._penalties and len(self._penalties) >= self._limits.remembered:
             self._drop_expired()
         # A penalty is kept as the time when the last of it will be gone.
@@ -138,7 +138,7 @@ class FloodControl:
 
     def _cause_to_drop(self, source: str) -> str | None:
         limits = self._limits
-        group = _group(source)
+        group = source_group(source)
         if not contains(self._exempt, source):
             if self._penalty(group) > limits.threshold:
                 return "penalty"
@@ -163,7 +163,7 @@ class FloodControl:
         return max(left, 0)
 
     def _forget(self, source: str) -> None:
-        group = _group(source)
+        group = source_group(source)
         self._total -= 1
         self._starting[group] -= 1
         assert self._starting[group] >= 0
@@ -178,7 +178,7 @@ class FloodControl:
             del self._penalties[group]
 
 
-def _group(source: str) -> str:
+def source_group(source: str) -> str:
     """Give what counts as one source: an IPv4 address, or an IPv6 network of 64 bits."""
     if ":" not in source:
         return source
