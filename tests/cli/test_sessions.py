@@ -77,8 +77,16 @@ class AuditTests(AuditTestCase):
         self.put_event(1, event="site.created", actor="root", data={"object_name": "paris"})
         self.put_event(2, user_name="alice", tunnel_name="db", source_ip="10.0.0.1")
         first, second = self.succeed("audit").splitlines()
-        self.assertTrue(first.endswith("site.created              root  object_name=paris"), first)
+        self.assertTrue(first.endswith("site.created              root  paris"), first)
         self.assertTrue(second.endswith("login.refused             alice  db  10.0.0.1"), second)
+
+    def test_what_changed_reads_as_one_would_say_it(self):
+        changes = {"target_ports": {"from": [1], "to": [1, 2]}, "title": {"to": ""},
+                   "enabled": {"to": False}}  # fmt: skip
+        data = {"object_id": "tun_x", "object_name": "db", "changes": changes, "port": 7}
+        self.put_event(1, event="tunnel.changed", actor="root", data=data)
+        said = self.succeed("audit").rstrip()
+        self.assertTrue(said.endswith("root  db port=7 target_ports=1->1, 2 enabled=no"), said)
 
     def test_json_is_the_list_of_the_api(self):
         first, second = self.put_event(1), self.put_event(2)

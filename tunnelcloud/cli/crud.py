@@ -17,6 +17,7 @@ from tunnelcloud.cli.output import (
     print_table,
     say,
     shown,
+    shown_milliseconds,
     shown_time,
 )
 from tunnelcloud.cli.parameters import Connection, count, json_flag, or_nothing, pass_connection
@@ -68,8 +69,9 @@ def show_object(api: Api, columns: Iterable[Column], found: Object) -> None:
     known = {column.field for column in columns}
     for name, value in found.items():
         if name not in known:
-            show = shown_time if name.endswith("_at") else shown
-            fields[name.replace("_", " ")] = show(value)
+            heading = name.removesuffix("_ms").replace("_", " ")
+            measured = shown_milliseconds if name.endswith("_ms") else shown
+            fields[heading] = (shown_time if name.endswith("_at") else measured)(value)
     print_fields(fields)
 
 

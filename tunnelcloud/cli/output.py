@@ -137,6 +137,11 @@ def shown_rate(value: object) -> str:
     return f"{shown_bytes(round(value))}/s" if isinstance(value, int | float) else shown(value)
 
 
+def shown_milliseconds(value: object) -> str:
+    """Show a length of time that is measured, to a tenth."""
+    return f"{value:.1f} ms" if isinstance(value, int | float) else shown(value)
+
+
 def shown_seconds(value: object) -> str:
     """Show a length of time in the largest unit that divides it, as it is typed."""
     if not isinstance(value, int) or not value:

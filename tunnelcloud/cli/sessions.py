@@ -296,6 +296,23 @@ def _shortly_before(at: str | None) -> str | None:
     return (datetime.fromisoformat(at) - _OVERLAP).isoformat() if at is not None else None
 
 
+def _details(data: Object) -> str:
+    """Say what an event tells beside who and where: names rather than ids, and what changed."""
+    words = [shown(data["object_name"])] if data.get("object_name") else []
+    words += [
+        f"{name}={shown(value)}"
+        for name, value in data.items()
+        if name not in ("object_id", "object_name", "changes")
+    ]
+    for name, change in (data.get("changes") or {}).items():
+        before, after = shown(change.get("from")), shown(change.get("to"))
+        if before:
+            words.append(f"{name}={before}->{after}")
+        elif after:
+            words.append(f"{name}={after}")
+    return " ".join(words)
+
+
 def _print_event(item: Object, as_json: bool) -> None:
     if as_json:
         print_json(item, indent=None)
@@ -308,7 +325,7 @@ def _print_event(item: Object, as_json: bool) -> None:
         shown(who),
         shown(item.get("tunnel_name") or item.get("tunnel_id")),
         shown(item.get("source_ip")),
-        shown(item.get("data")),
+        _details(item.get("data") or {}),
         f"by {actor}" if actor and actor != who else "",
     ]
     click.echo(one_line("  ".join(word for word in words if word)))
