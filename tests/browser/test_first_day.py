@@ -189,3 +189,9 @@ class FirstDayTests(BrowserCase):
             ("/admin/nothing", "not-found"),
         ]:
             self.shot(path.removeprefix(self.chromium.origin), name)
+        self.page.set_viewport_size({"width": 360, "height": 800})
+        self.chromium.visit("/admin/settings")
+        for here in self.page.locator("nav [aria-current]").all():
+            # Where one is can be seen, though its navigation is wider than the window.
+            box = here.bounding_box()
+            self.assertTrue(box["x"] >= 0 and box["x"] + box["width"] <= 360, box)

@@ -87,9 +87,13 @@ def read_external_address(text: str) -> str:
 
     :raise BadName: with what is allowed.
     """
-    host = read_host(text)
+    wrong = BadName("use a host name that resolves to the pods, such as db.example.com")
+    try:
+        host = read_host(text)
+    except BadName:
+        raise wrong from None
     if is_address(host) or host in LOCAL_NAMES:
-        raise BadName("use a host name that resolves to the pods, such as db.example.com")
+        raise wrong
     return host
 
 

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as NotInTime
 from twisted.internet.interfaces import IReactorTime
 
+from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.dialing import DialFailure, failure_text
 from tunnelcloud.domain.entities import TargetCheck, Tunnel
 from tunnelcloud.domain.names import is_address
@@ -79,7 +80,7 @@ class Doctor:
         outcome = await probe.opened_or_not
         milliseconds = (self._clock.seconds() - began) * 1000
         if not outcome:
-            text = f"connected to {tunnel.target_address}:{port}"
+            text = f"connected to {bracketed(tunnel.target_address)}:{port}"
             yield DoctorStep("connect", True, milliseconds, text)
             if handshake is not None:
                 yield await self._looked(probe, handshake)

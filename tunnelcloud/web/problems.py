@@ -6,6 +6,7 @@ Whatever goes wrong ends as a L{Problem}: a status, what happened, and which fie
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
@@ -68,6 +69,7 @@ class _Wording:
     context: tuple[str, ...] = field(default=())
 
 
+_LIMIT = re.compile(r"Input should be (greater|less) than or equal to (-?[0-9]+)")
 _WORDINGS = {
     "missing": _Wording("is required"),
     "extra_forbidden": _Wording("there is no such field"),
@@ -116,6 +118,9 @@ def _message(kind: str, message: str) -> str:
     wording = _WORDINGS.get(kind)
     if wording is not None:
         return wording.text
+    limit = _LIMIT.fullmatch(message)
+    if limit is not None:
+        return f"use {limit[2]} or {'more' if limit[1] == 'greater' else 'less'}"
     text = message.removeprefix("Value error, ")
     return text[:1].lower() + text[1:] if text.startswith("Input ") else text
 

@@ -25,6 +25,7 @@ from tunnelcloud.store import (
     users,
 )
 from tunnelcloud.web.interfaces import ConnectorHealth
+from tunnelcloud.web.portal.sections import SECTIONS
 from tunnelcloud.web.portal.tree import page_table
 
 CANARY = "<script>alert(1)</script>\"'&\u202e"
@@ -274,6 +275,34 @@ class AdminTests(PortalTestCase):
         self.assertTrue(self.api("GET", f"/users/{user.id}")["blocked"])
         self.browser.send(page, action=f"{page}/unblock")
         self.assertFalse(self.api("GET", f"/users/{user.id}")["blocked"])
+
+    def test_examples_of_the_api_work_as_they_stand_but_for_ids(self):
+        ids = {"<id of the site>": self.make_site(name="rome")["id"],
+               "<id of a user>": self.people[Role.USER].id}  # fmt: skip
+        for section in SECTIONS:
+            page = html.unescape(self.browser.get(f"/admin/{section.plural}/new").body.decode())
+            call = page.split('<pre id="api-call">')[1].split("</pre>")[0]
+            for shown, real in ids.items():
+                call = call.replace(shown, real)
+            line, body = call.split("\n")
+            method, path = line.split()
+            self.assertEqual(method, "POST")
+            made = self.api("POST", path.removeprefix("/api/v1"), json.loads(body))
+            self.assertIn(made["name"], page)
+        self.assertIn("GET /api/v1/audit</pre>", self.browser.get("/admin/audit").body.decode())
+
+    def test_faults_say_which_line_and_which_limit(self):
+        form = {"name": "p", "source_networks": "10.0.0.0/8\nfoo", "max_session_seconds": "0",
+                "max_token_sessions": "9"}  # fmt: skip
+        page = self.browser.send("/admin/policies/new", form, status=422).body.decode()
+        page = html.unescape(page)
+        self.assertIn("'foo' is not a network: use one such as 10.0.0.0/8", page)
+        self.assertIn(">use 1 or more</p>", page)
+        self.assertIn(">use 8 or less</p>", page)
+        self.make_site(name="oslo")
+        form = {"name": "t", "external_address": "not a host"}
+        page = self.browser.send("/admin/tunnels/new", form, status=422).body.decode()
+        self.assertIn("use a host name that resolves to the pods, such as db.example.com", page)
 
     def test_no_form_needs_scripts_to_ask(self):
         templates = files("tunnelcloud.web").joinpath("templates").iterdir()

@@ -46,6 +46,14 @@ class CheckPageTests(PortalTestCase):
         self.assertIn("Check again", page)
         self.assertNotIn("<b>db", self.browser.get(self.path).body.decode())
 
+    def test_a_warning_goes_when_a_check_shows_that_it_works(self):
+        self.api("PATCH", f"/tunnels/{self.tunnel['id']}", {"target_address": "::1"})
+        page = self.text(self.path)
+        self.assertIn("::1 is a loopback address", page)
+        self.assertIn("[::1]:", page)
+        self.live.steps = self.found(90)
+        self.assertNotIn("is a loopback address", self.check()[0])
+
     def text(self, path):
         return html.unescape(self.browser.get(path).body.decode())
 

@@ -34,6 +34,7 @@ class RenderingTests(SynchronousTestCase):
             (-30, "in 30 s"),
             (90, "1 min ago"),
             (-7200, "in 2 h"),
+            (1 - 3 * 86_400, "in 3 d"),
             (10 * 86_400, "10 d ago"),
         ]:
             self.assertEqual(relative(NOW - timedelta(seconds=seconds), NOW), text)

@@ -133,7 +133,8 @@ def _network(value: str) -> str:
         return str(ipaddress.ip_network(value))
     except ValueError:
         raise ValueError(
-            "use a network such as 10.0.0.0/8 or 2001:db8::/32, with no bit set behind its length"
+            f"{value!r} is not a network: use one such as 10.0.0.0/8 or 2001:db8::/32, with no bit"
+            " set behind its length"
         ) from None
 
 

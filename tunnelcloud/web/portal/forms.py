@@ -39,6 +39,7 @@ class Field:
     :ivar optional: nothing typed is no value.
     :ivar fixed: it can't be changed later.
     :ivar more: it is seldom needed, and folded away.
+    :ivar sample: what an example of the API's has; None leaves it out.
     :ivar flag: the command line's option for it; C{--yes/--no} for one that is ticked.
     """
 
@@ -53,6 +54,7 @@ class Field:
     more: bool = False
     flag: str = ""
     default: Any = field(default="")
+    sample: Any = None
 
 
 def shown(one: Field, value: Any) -> Any:

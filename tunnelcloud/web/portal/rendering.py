@@ -15,6 +15,8 @@ from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from tunnelcloud.domain.commands import bracketed
+
 _TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -73,8 +75,10 @@ def relative(moment: datetime, now: datetime) -> str:
     seconds = (now - moment).total_seconds()
     for limit, unit, name in _STEPS:
         if abs(seconds) < limit:
-            amount = f"{int(abs(seconds) // unit)} {name}"
-            return f"{amount} ago" if seconds >= 0 else f"in {amount}"
+            if seconds >= 0:
+                return f"{int(seconds // unit)} {name} ago"
+            # What was just made for three days isn't to be called one for two.
+            return f"in {round(-seconds / unit)} {name}"
     raise AssertionError("the last step has no limit")
 
 
@@ -123,7 +127,9 @@ class Renderer:
             lstrip_blocks=True,
             finalize=visible,
         )
-        self._environment.filters.update(size=size, lines=lines, exact=exact, shell=shell)
+        self._environment.filters.update(
+            bracketed=bracketed, size=size, lines=lines, exact=exact, shell=shell
+        )
         self._environment.globals["static"] = self._static_address
 
     def render(self, template: str, values: Mapping[str, Any], now: datetime) -> bytes:

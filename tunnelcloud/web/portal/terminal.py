@@ -26,10 +26,15 @@ class SaidElsewhere:
 
 def made_elsewhere(section: Section) -> SaidElsewhere:
     """Say how an object is made."""
-    body = {one.name: _example(one) for one in section.fields if not (one.more or one.optional)}
-    return SaidElsewhere(
-        section.example, f"POST {_BASE}/{section.plural}", json.dumps(body, ensure_ascii=False)
-    )
+    name = section.example.split()[3]
+    body: dict[str, Any] = {"name": name}
+    body |= {one.name: one.sample for one in section.fields if one.sample is not None}
+    command = section.example
+    if section.noun == "tunnel":
+        body["assignments"] = [{"user_id": "<id of a user>", "methods": ["token", "key"]}]
+        command += f"\ntunnelcloud assign {name} --user alice --method token --method key"
+    call = f"POST {_BASE}/{section.plural}"
+    return SaidElsewhere(command, call, json.dumps(body, ensure_ascii=False))
 
 
 def changed_elsewhere(
@@ -49,12 +54,6 @@ def changed_elsewhere(
         f"PATCH {_BASE}/{section.plural}/{item['id']}",
         json.dumps(body, ensure_ascii=False),
     )
-
-
-def _example(one: Field) -> Any:
-    if one.kind in (FieldKind.LINES, FieldKind.WORDS):
-        return []
-    return one.default if one.default != "" else f"<{one.label.lower()}>"
 
 
 def _option(one: Field, value: Any, names: Mapping[str, str]) -> list[str]:

@@ -27,6 +27,12 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = label; }, 2000);
 });
 
+// Where navigation is wider than a phone, it begins at where one is.
+for (const here of document.querySelectorAll("nav [aria-current]")) {
+  const nav = here.closest("nav");
+  nav.scrollLeft += here.getBoundingClientRect().right - nav.getBoundingClientRect().right + 16;
+}
+
 const THEMES = { system: "◐ System", light: "☀ Light", dark: "☾ Dark" };
 const themed = () => document.documentElement.dataset.theme ?? "system";
 const nameTheme = () => {
