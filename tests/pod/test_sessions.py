@@ -59,6 +59,13 @@ class RoutingTests(SynchronousTestCase):
             pair.a.max_channels = pair.b.max_channels = 4 * MAX_PENDING
         return world
 
+    def test_a_refusal_brings_nothing_that_a_terminal_obeys(self):
+        world = World(view(grant(tunnel())), "con_1")
+        for host in ("db\x1b]0;x\x07", "db\nlog line", "db\u202e", "\x9b31m"):
+            code, text = world.open(host).failure
+            self.assertEqual(code, 1)
+            self.assertTrue(text.isprintable(), ascii(text))
+
     def pend(self, world):
         clients = [world.open() for _ in range(MAX_PENDING)]
         self.assertEqual([client.failure for client in clients], [None] * MAX_PENDING)

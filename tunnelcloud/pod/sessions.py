@@ -25,6 +25,7 @@ from tunnelcloud.domain.names import named_by, parse_login
 from tunnelcloud.domain.policy import Ask, Decision, could_open_any, decide, session_limits
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
 from tunnelcloud.pod.router import Route
+from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.interfaces import (
     DoctorStep,
     ISessionAvatar,
@@ -40,6 +41,7 @@ MAX_CHANNELS = 5000
 MAX_PENDING = 256
 """A user's opens that connectors are at, on this pod: each has room for four times as many."""
 TOO_MANY_PENDING = "too many of your connections are still being made; try again in a moment"
+_LONGEST_HOST = 255
 SHUTDOWN_REASON = "the pod is shutting down"
 
 _log = Logger()
@@ -119,7 +121,8 @@ class LiveSession:
         self, channel: IChannel, host: bytes, port: int, originator: tuple[str, int]
     ) -> None:
         """Decide on a forward; the channel hears of it later."""
-        text = host.decode("utf-8", "backslashreplace")[:255]
+        # A web page chooses it for who browses by way of a SOCKS forward; a terminal shows it.
+        text = escape(host, _LONGEST_HOST)
         asked = self._around.views.get(self.session.user_id)
         asked.addCallback(self._decided, channel, text, port, originator)
         asked.addErrback(self._undecided, channel)
