@@ -52,6 +52,7 @@ class FakeApi:
         self.collections = {}
         self.requests = []
         self.members = {}
+        self.checked = {"ok": True, "steps": []}
         self.explained = EXPLAINED
         self.override = None
         self.cost = {"users": 0, "channels": 0, "sessions": 0, "objects": {}, "in_use": 0}
@@ -96,6 +97,8 @@ class FakeApi:
             return 200, {"role": "user", "user": self.objects("users")[0]}
         if path == "explain":
             return 200, self.explained
+        if re.fullmatch(r"tunnels/[^/]+/check", path):
+            return 200, self.checked
         if path.endswith("/deletion"):
             return 200, self.cost
         match = re.fullmatch(r"groups/([^/]+)/members/([^/]+)", path)

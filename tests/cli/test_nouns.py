@@ -23,6 +23,21 @@ class MakingTests(CommandTestCase):
         self.assertIn(JOIN["command"], self.succeed("connector", "join-token", "paris-1"))
         self.assertEqual(self.succeed_json("connector", "join-token", "paris-1"), JOIN)
 
+    def test_a_check_shows_each_hop_and_fails_with_the_last(self):
+        self.api.put("tunnels", name="db")
+        step = {"name": "connector", "ok": True, "milliseconds": 0.61, "text": "site paris answers",
+                "warning": ""}  # fmt: skip
+        self.api.checked = {"ok": True, "steps": [{**step, "warning": "soon"}]}
+        output = self.succeed("tunnel", "check", "db", "--port", "5432")
+        self.assertRegex(output, r"connector +yes +0\.6 ms +site paris answers \(soon\)")
+        method, path, query, _ = self.api.requests[-1]
+        self.assertEqual((method, path.split("/")[-1], query), ("POST", "check", {"port": "5432"}))
+        self.api.checked = {"ok": False, "steps": [{**step, "ok": False}]}
+        status, output, errors = self.run_line("tunnel", "check", "db")
+        self.assertEqual(status, 1)
+        self.assertIn("connector  no ", output)
+        self.assertIn("db can't be reached: the last step failed", errors)
+
     def test_tunnel(self):
         site = self.api.put("sites", name="paris")
         made = self.succeed_json(

@@ -5,9 +5,17 @@ from __future__ import annotations
 import click
 
 from tunnelcloud.cli import objects
+from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.crud import commands_of, list_objects, report_done, show_join
-from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
-from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+from tunnelcloud.cli.output import (
+    print_fields,
+    print_json,
+    print_table,
+    shown,
+    shown_milliseconds,
+    shown_time,
+)
+from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection
 
 site = commands_of(objects.SITE)
 connector = commands_of(objects.CONNECTOR)
@@ -33,6 +41,32 @@ def join_token(connection: Connection, name: str, as_json: bool) -> None:
         print_json(made)
     else:
         show_join(made)
+
+
+@tunnel.command("check")
+@click.argument("name", metavar="TUNNEL")
+@click.option("--port", type=count, help="The target's port; without it the first one.")
+@json_option
+@pass_connection
+def check(connection: Connection, name: str, port: int | None, as_json: bool) -> None:
+    """Try every hop from the pod to a tunnel's target.
+
+    The exit status is 1 when a hop fails.
+    """
+    api = connection.open()
+    query = {} if port is None else {"port": str(port)}
+    path = f"tunnels/{api.resolve_id('tunnel', name)}/check"
+    found = api.send("POST", path, query=query)
+    if as_json:
+        print_json(found)
+    else:
+        print_table(("step", "passed", "took", "what"), [
+            (step["name"], shown(step["ok"]), shown_milliseconds(step["milliseconds"]),
+             f"{step['text']} ({step['warning']})" if step["warning"] else step["text"])
+            for step in found["steps"]
+        ])  # fmt: skip
+    if not found["ok"]:
+        raise Failed(f"{name} can't be reached: the last step failed")
 
 
 @user.command("invite")
