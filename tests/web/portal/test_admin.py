@@ -304,6 +304,21 @@ class AdminTests(PortalTestCase):
         page = self.browser.send("/admin/tunnels/new", form, status=422).body.decode()
         self.assertIn("use a host name that resolves to the pods, such as db.example.com", page)
 
+    def test_lengths_of_time_are_typed_with_a_unit(self):
+        form = {"name": "p", "max_session_seconds": "8h", "idle_seconds": "900"}
+        page = self.browser.send("/admin/policies/new", form).headers["location"]
+        (made,) = self.items(policies)
+        self.assertEqual((made.max_session_seconds, made.idle_seconds), (28_800, 900))
+        shown = self.browser.get(page).body.decode()
+        self.assertIn('name="max_session_seconds" type="text" value="8h"', shown)
+        self.assertIn('name="idle_seconds" type="text" value="15m"', shown)
+        self.assertIn("--max-session 8h --idle 15m", shown)
+        for wrong in ("soon", "-1"):
+            form = {"max_session_seconds": wrong}
+            shown = self.browser.send(page, form, action=page, status=422).body.decode()
+            self.assertIn("use a number and a unit, such as 30s, 10m, 8h or 7d", shown)
+            self.assertIn(f'type="text" value="{wrong}"', shown)
+
     def test_no_form_needs_scripts_to_ask(self):
         templates = files("tunnelcloud.web").joinpath("templates").iterdir()
         texts = [one.read_text("utf-8") for one in templates]

@@ -21,6 +21,7 @@ class FieldKind(StrEnum):
     TEXT = "text"
     AREA = "area"
     NUMBER = "number"
+    DURATION = "duration"
     CHECK = "check"
     CHOICE = "choice"
     SEVERAL = "several"
@@ -57,6 +58,10 @@ class Field:
     sample: Any = None
 
 
+_LENGTH = re.compile(r"([0-9]{1,9})\s*([smhd]?)")
+_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1, "": 1}
+
+
 def shown(one: Field, value: Any) -> Any:
     """Give a value of the API's as the form has it."""
     if one.kind in (FieldKind.CHECK, FieldKind.SEVERAL):
@@ -69,6 +74,9 @@ def shown(one: Field, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
     if one.kind is FieldKind.MOMENT:
         return value[:19]
+    if one.kind is FieldKind.DURATION and isinstance(value, int):
+        unit = next(unit for unit, seconds in _SECONDS.items() if value % seconds == 0)
+        return f"{value // _SECONDS[unit]}{unit}"
     return str(value)
 
 
@@ -95,6 +103,9 @@ def wanted(one: Field, visit: Visit) -> Any:
         return None
     if one.kind is FieldKind.NUMBER and re.fullmatch(r"-?[0-9]{1,9}", value):
         return int(value)
+    length = _LENGTH.fullmatch(value) if one.kind is FieldKind.DURATION else None
+    if length is not None:
+        return int(length[1]) * _SECONDS[length[2]]
     if one.kind is FieldKind.MOMENT:
         return f"{value}Z"
     return value
@@ -103,3 +114,10 @@ def wanted(one: Field, visit: Visit) -> Any:
 def body_of(fields: Sequence[Field], visit: Visit) -> Mapping[str, Any]:
     """Give the body of an operation for a form that was sent."""
     return {one.name: wanted(one, visit) for one in fields}
+
+
+def fault_of(one: Field, value: Any, fault: str) -> str:
+    """Give what to say of a field: what the API says, but for what it never sees as typed."""
+    if one.kind is FieldKind.DURATION and value and not _LENGTH.fullmatch(str(value)):
+        return "use a number and a unit, such as 30s, 10m, 8h or 7d"
+    return fault

@@ -67,6 +67,4 @@ def _option(one: Field, value: Any, names: Mapping[str, str]) -> list[str]:
     if one.kind is FieldKind.MOMENT:
         return [one.flag, value]
     text = str(shown(one, value))
-    if one.name.endswith("_seconds"):
-        text = f"{text}s"
     return [one.flag, names.get(text, text)]

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from tunnelcloud.store import access
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, shown, typed
+from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, fault_of, shown, typed
 from tunnelcloud.web.portal.operations import Operations, faults
 from tunnelcloud.web.portal.pages.columns import Columns
 from tunnelcloud.web.portal.pages.panels import Panels
@@ -181,6 +181,14 @@ class Objects:
             else one.choices
             for one in fields
             if one.kind is FieldKind.CHOICE
+        }
+        errors = {
+            **errors,
+            **{
+                one.name: fault_of(one, given[one.name], errors[one.name])
+                for one in fields
+                if one.name in errors
+            },
         }
         first = next((one.name for one in fields if one.name in errors), "")
         return {
