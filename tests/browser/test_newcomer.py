@@ -42,8 +42,10 @@ class NewcomerTests(BrowserCase):
         self.pictures.append(name)
         directory = os.environ.get("TUNNELCLOUD_TESTS_PICTURES")
         if directory is not None:
-            Path(directory).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(directory) / f"{name}.png")
+            # Trial runs tests in a directory of its own.
+            pictures = Path(__file__).parents[2] / directory
+            pictures.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=pictures / f"{name}.png")
 
     def set_password(self, link, name=""):
         self.page.goto(link)

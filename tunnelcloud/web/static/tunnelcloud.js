@@ -28,10 +28,14 @@ document.addEventListener("click", async (event) => {
 });
 
 // Where navigation is wider than a phone, it begins at where one is.
-for (const here of document.querySelectorAll("nav [aria-current]")) {
-  const nav = here.closest("nav");
-  nav.scrollLeft += here.getBoundingClientRect().right - nav.getBoundingClientRect().right + 16;
-}
+const showWhere = () => {
+  for (const here of document.querySelectorAll("nav [aria-current]")) {
+    const nav = here.closest("nav");
+    nav.scrollLeft += here.getBoundingClientRect().right - nav.getBoundingClientRect().right + 16;
+  }
+};
+showWhere();
+window.addEventListener("resize", showWhere);
 
 const THEMES = { system: "◐ System", light: "☀ Light", dark: "☾ Dark" };
 const themed = () => document.documentElement.dataset.theme ?? "system";
