@@ -2,10 +2,13 @@
 
 import socket
 
-from twisted.internet.testing import StringTransport
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
-from tunnelcloud.link.sockets import acknowledge_now
+from tunnelcloud.link.sockets import READ_SIZE, UNSENT_SIZE, acknowledge_now, write_now
 
 
 class Transport:
@@ -28,3 +31,60 @@ class AcknowledgeTests(SynchronousTestCase):
 
     def test_what_is_no_socket(self):
         acknowledge_now(StringTransport())
+
+
+class SlowDescriptor(FileDescriptor):
+    """Takes as many bytes as it has room for."""
+
+    connected = 1
+    bufferSize = READ_SIZE
+    room = 0
+
+    def __init__(self):
+        super().__init__(MemoryReactor())
+
+    def writeSomeData(self, data):
+        count = min(len(data), self.room)
+        self.room -= count
+        return count
+
+
+@implementer(IPushProducer)
+class Producer:
+    def __init__(self):
+        self.told = []
+
+    def pauseProducing(self):
+        self.told.append("pause")
+
+    def resumeProducing(self):
+        self.told.append("resume")
+
+    def stopProducing(self):
+        self.told.append("stop")
+
+
+class UnsentTests(SynchronousTestCase):
+    def setUp(self):
+        self.transport = SlowDescriptor()
+        self.producer = Producer()
+        self.transport.registerProducer(self.producer, True)
+
+    def test_a_producer_is_paused_before_a_whole_read_is_unsent(self):
+        self.transport.room = 1000
+        write_now(self.transport, bytes(UNSENT_SIZE + 1000))
+        self.assertEqual(self.producer.told, [])
+        write_now(self.transport, b"!")
+        write_now(self.transport, b"!")
+        self.assertEqual(self.producer.told, ["pause"])
+        self.transport.room = READ_SIZE
+        self.transport.doWrite()
+        self.assertEqual(self.producer.told, ["pause", "resume"])
+
+    def test_beyond_a_whole_read_it_is_paused_once(self):
+        write_now(self.transport, bytes(READ_SIZE + 1))
+        self.assertEqual(self.producer.told, ["pause"])
+
+    def test_nobody_need_produce(self):
+        self.transport.unregisterProducer()
+        self.assertTrue(write_now(self.transport, bytes(UNSENT_SIZE + 1)))

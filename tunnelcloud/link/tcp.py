@@ -51,7 +51,7 @@ class TargetStream(Protocol):
 
     def connectionMade(self) -> None:
         """Confirm the channel: the target is there."""
-        tune_socket(self.transport)
+        tune_socket(self.transport, READ_AHEAD // 2)
         self.transport.registerProducer(self, True)
         self._channel.user = self
         self._channel.confirm()

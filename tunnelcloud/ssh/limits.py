@@ -35,4 +35,3 @@ class Limits:
     ignored_before_login: int = 100
     session_channels: int = 10
     forwards: int = 256
-    unsent_bytes: int = 128 * KIB

@@ -394,7 +394,6 @@ class FrontDoorTransport(Wire):
         self.phase = Phase.OPEN
         self.reader.largest = LARGEST_PACKET
         tune_socket(self.transport)
-        self.transport.bufferSize = self.limits.unsent_bytes
         self.transport.registerProducer(self, True)
         self._set_timer(self.limits.rekey_seconds, self.start_rekey)
         self.setService(service)
