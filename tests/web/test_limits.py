@@ -1,9 +1,12 @@
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
-from tunnelcloud.web.limits import MAX_BODY, REQUEST_SECONDS, LimitedSite
+from tunnelcloud.web.limits import MAX_BODY, MAX_CONNECTIONS, REQUEST_SECONDS, LimitedSite
 
 
 class Echo(Resource):
@@ -80,3 +83,33 @@ class LimitsTests(SynchronousTestCase):
         self.assertFalse(self.transport.disconnecting)
         self.clock.advance(1)
         self.assertTrue(self.transport.disconnecting)
+
+
+class ConnectionsTests(SynchronousTestCase):
+    def setUp(self):
+        self.site = LimitedSite(Echo(), Clock())
+
+    def connect(self, host):
+        address = IPv4Address("TCP", host, 1)
+        channel = self.site.buildProtocol(address)
+        if channel is None:
+            return None
+        channel.makeConnection(StringTransport(peerAddress=address))
+        return channel
+
+    def test_a_crowd_keeps_no_other_out(self):
+        crowd = [self.connect("192.0.2.1") for _ in range(MAX_CONNECTIONS - 1)]
+        first = self.connect("192.0.2.2")
+        self.assertIsNone(self.connect("192.0.2.1"))
+        other = self.connect("192.0.2.3")
+        other.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertIn(b"hello", other.transport.value())
+        self.assertEqual(
+            [one.transport.disconnected for one in (*crowd[:2], first)], [True, False, False]
+        )
+
+    def test_who_left_makes_room(self):
+        crowd = [self.connect("192.0.2.1") for _ in range(MAX_CONNECTIONS)]
+        self.assertIsNone(self.connect("192.0.2.1"))
+        crowd[7].connectionLost(Failure(ConnectionDone()))
+        self.assertIsNotNone(self.connect("192.0.2.1"))

@@ -1,15 +1,12 @@
 """The door that connectors come to: TLS first, then by ALPN to joining or to a link.
 
 Whoever offers neither is dropped after the handshake, whoever dawdles after a deadline, and only
-so many may stand in the door at once.  When it is full, the source that has the most in it makes
-room for another, so that one which opens connections and says nothing keeps nobody else out.
+so many may stand in the door at once.
 """
 
-from collections import Counter
 from collections.abc import Callable
 
 from attrs import define, field
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -26,7 +23,7 @@ from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN, PodTLS
 from tunnelcloud.link.transport import LinkTransport, LinkTransportFactory
-from tunnelcloud.ssh.flood import source_group
+from tunnelcloud.ssh.crowds import Crowd
 
 DOOR_TIMEOUT = 20.0
 """Seconds for the handshake, and for joining all in all."""
@@ -55,9 +52,7 @@ class _Listener(LinkTransportFactory):
     def buildProtocol(  # type: ignore[override]  # a factory may say None
         self, addr: IAddress | None
     ) -> TLSMemoryBIOProtocol | None:
-        if len(self._door.visitors) >= MAX_IN_DOOR and not self._door.make_room(addr):
-            return None
-        return super().buildProtocol(addr)
+        return super().buildProtocol(addr) if self._door.crowd.admits(addr) else None
 
 
 @define(eq=False)
@@ -65,26 +60,14 @@ class _Door(Factory):
     make_link: Callable[[], LinkProtocol]
     make_join_server: Callable[[], JoinServer]
     clock: IReactorTime
-    visitors: dict["_Visitor", str] = field(factory=dict, init=False)
-    """Whoever stands in the door, and the source they are of; the oldest first."""
+    crowd: Crowd["_Visitor"] = field(init=False)
     noisy = False
 
+    def __attrs_post_init__(self) -> None:
+        self.crowd = Crowd(MAX_IN_DOOR, _Visitor.turn_away)
+
     def buildProtocol(self, addr: IAddress | None) -> "_Visitor":
-        return _Visitor(self, _source(addr))
-
-    def make_room(self, addr: IAddress | None) -> bool:
-        """Drop the oldest visitor of the source that has the most, for one of another."""
-        [(crowd, _)] = Counter(self.visitors.values()).most_common(1)
-        if crowd == _source(addr):
-            return False
-        oldest = next(visitor for visitor, source in self.visitors.items() if source == crowd)
-        oldest.leave()
-        oldest.transport.abortConnection()  # type: ignore[no-untyped-call]
-        return True
-
-
-def _source(addr: IAddress | None) -> str:
-    return source_group(addr.host) if isinstance(addr, IPv4Address | IPv6Address) else ""
+        return _Visitor(self, addr)
 
 
 @implementer(IHandshakeListener)
@@ -94,13 +77,13 @@ class _Visitor(Protocol):
     transport: LinkTransport
     _timer: IDelayedCall
 
-    def __init__(self, door: _Door, source: str) -> None:
+    def __init__(self, door: _Door, address: IAddress | None) -> None:
         self._door = door
-        self._source = source
+        self._address = address
         self._inner: JoinServer | None = None
 
     def connectionMade(self) -> None:
-        self._door.visitors[self] = self._source
+        self._door.crowd.enter(self, self._address)
         self._timer = self._door.clock.callLater(DOOR_TIMEOUT, self.transport.abortConnection)
 
     def handshakeCompleted(self) -> None:
@@ -129,6 +112,11 @@ class _Visitor(Protocol):
 
     def leave(self) -> None:
         """Stand in the door no longer."""
-        self._door.visitors.pop(self, None)
+        self._door.crowd.leave(self)
         if self._timer.active():
             self._timer.cancel()
+
+    def turn_away(self) -> None:
+        """Make room for another."""
+        self.leave()
+        self.transport.abortConnection()  # type: ignore[no-untyped-call]

@@ -36,7 +36,6 @@ Subscriber = Callable[[Notice], None]
 RESYNC_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
 _MAX_CHANGES = 100
-_NAME = "tunnelcloud change feed"
 _ECHO_SECONDS = 3.0
 """An echo that is out for longer than this is overdue: one is sent every second."""
 _CUT_SECONDS = 8.0

@@ -1,23 +1,28 @@
-"""HTTP as strangers may speak it to us: so many seconds, so many bytes.
+"""HTTP as strangers may speak it to us: so many seconds, so many bytes, so many connections.
 
 Twisted restarts its timer at every byte and keeps any body; here a request has 30 s from its first
-byte to its last, and a body beyond 1 MiB is not kept.
+byte to its last, and a body beyond 1 MiB is not kept.  And it takes connections until there are no
+descriptors left, which SSH needs, too.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from tunnelcloud.ssh.crowds import Crowd
 from tunnelcloud.web.proxies import Network, client_host
 
 REQUEST_SECONDS = 30
 MAX_BODY = 1024 * 1024
+MAX_CONNECTIONS = 4096
 _MAX_DISCARDED = 16 * MAX_BODY
 
 
@@ -72,6 +77,21 @@ class LimitedChannel(http.HTTPChannel):
         self._begun = False
         super().requestDone(request)  # type: ignore[no-untyped-call]
 
+    def connectionMade(self) -> None:
+        """Count it."""
+        self.site.crowd.enter(self, self.getPeer())  # type: ignore[no-untyped-call]
+        super().connectionMade()  # type: ignore[no-untyped-call]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Count it no longer."""
+        self.site.crowd.leave(self)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def turn_away(self) -> None:
+        """Make room for another."""
+        assert self.transport is not None, "it was counted once there was one"
+        self.transport.abortConnection()  # type: ignore[attr-defined]  # it is a TCP or TLS one
+
 
 class LimitedSite(Site):
     """Serves a resource tree over L{LimitedChannel}s.  The audit is its only log."""
@@ -83,6 +103,7 @@ class LimitedSite(Site):
         self, root: IResource, clock: IReactorTime, proxies: tuple[Network, ...] = ()
     ) -> None:
         self.proxies = proxies
+        self.crowd: Crowd[LimitedChannel] = Crowd(MAX_CONNECTIONS, LimitedChannel.turn_away)
         super().__init__(  # type: ignore[no-untyped-call]
             root,
             requestFactory=LimitedRequest,
@@ -91,6 +112,12 @@ class LimitedSite(Site):
             parsePOSTFormSubmission=False,
         )
         self.displayTracebacks = False
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Turn away whom there is no room for."""
+        if not self.crowd.admits(addr):
+            return None
+        return super().buildProtocol(addr)  # type: ignore[no-untyped-call]
 
     def log(self, request: http.Request) -> None:
         """Write nothing."""
