@@ -3,6 +3,7 @@
 Everything listens on loopback; everything that is started is ended by its own process id.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tunnelcloud
@@ -27,6 +29,12 @@ PATIENCE = 30
 PYTHON = sys.executable
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(tunnelcloud.__file__).parent.parent)}
 """Children find the package that is under test, from whatever directory trial runs in."""
+
+
+def run_async(coroutine):
+    """Run it to its end in a thread of its own, for this one's event loop may be a browser's."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def free_port() -> int:

@@ -23,6 +23,7 @@ from tests.integration.processes import (
     Gateway,
     Keys,
     SiteConnector,
+    run_async,
 )
 from tests.store.databases import postgres_execute, postgres_server
 
@@ -222,7 +223,7 @@ class RaceTests(PodsCase):
                 connection.abort()
             return len(got_in)
 
-        return asyncio.run(all_of_them())
+        return run_async(all_of_them())
 
     def test_one_time_tokens(self):
         for policy, allowed in (((), 1), (("--max-token-sessions", "3"), 3)):
@@ -264,7 +265,7 @@ class RaceTests(PodsCase):
                 self.assertIsInstance(error, asyncssh.ChannelOpenError)
             return len(found) - len(refused)
 
-        return asyncio.run(run())
+        return run_async(run())
 
     def test_limits_of_policies(self):
         name, key = self.pods.user("--max-channels", "5")

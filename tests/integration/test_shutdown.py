@@ -7,6 +7,7 @@ import sqlite3
 import asyncssh
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.integration.processes import run_async
 from tests.integration.test_end_to_end import EchoWorld
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON
 from tunnelcloud.store.sqlite import FILE_NAME
@@ -65,7 +66,7 @@ class ShutdownTests(SynchronousTestCase):
         return status
 
     def test_all_records_are_closed_with_their_bytes_and_the_reason(self):
-        self.assertEqual(asyncio.run(self.stop_amid_work()), -signal.SIGTERM)
+        self.assertEqual(run_async(self.stop_amid_work()), -signal.SIGTERM)
         found = self.rows(
             "SELECT ended_at IS NULL, end_reason, bytes_to_target, bytes_from_target FROM sessions"
         )
