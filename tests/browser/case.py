@@ -51,6 +51,10 @@ class BrowserCase(SynchronousTestCase):
         for name, value in fields.items():
             self.page.locator(f"main [name={name}]").first.fill(value)
 
+    def has_focus(self, name):
+        """Wait until the cursor is in a field; the browser puts it there some time after a load."""
+        self.page.wait_for_function("name => document.activeElement?.name === name", arg=name)
+
     def see(self, text):
         """Wait until the page says something."""
         self.page.get_by_text(text).first.wait_for()

@@ -52,7 +52,7 @@ class CrowdTests(BrowserCase):
         self.page.keyboard.type("user-0999")
         self.page.locator("tbody tr").nth(9).wait_for()
         self.page.locator("tbody tr").nth(10).wait_for(state="detached")
-        self.assertEqual(self.page.evaluate("document.activeElement.name"), "q")
+        self.has_focus("q")
         self.page.wait_for_url("**q=user-0999**")
         self.page.keyboard.type("no such")
         self.see("Nothing here matches")

@@ -58,7 +58,7 @@ class FirstDayTests(BrowserCase):
         self.press("Make the tunnel")
         # What is wrong is said at its field, which has the focus.
         self.page.locator("#name-error").wait_for()
-        self.assertEqual(self.page.evaluate("document.activeElement.name"), "name")
+        self.has_focus("name")
         self.chromium.check("tunnel-wrong")
         self.assertEqual(self.page.locator("[name=target_address]").input_value(), "127.0.0.1")
         self.fill(name="db-prod")

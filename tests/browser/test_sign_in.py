@@ -149,12 +149,13 @@ class SecondFactorTests(SignInCase):
     def by_keyboard(self, code):
         """The cursor is where typing begins, and Enter sends the form."""
         keyboard = self.page.keyboard
-        self.page.wait_for_url("**/sign-in")
+        self.has_focus("name")
         keyboard.type(NAME)
         keyboard.press("Tab")
         keyboard.type(PASSWORD)
         keyboard.press("Enter")
         self.page.wait_for_url("**/sign-in/code")
+        self.has_focus("code")
         keyboard.type(code)
         keyboard.press("Enter")
 
