@@ -6,9 +6,11 @@ Knows endpoints and the environment; nothing of what is served.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
@@ -72,6 +74,17 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
         sender.sendto(state.encode("utf-8"), name)
     return True
+
+
+def on_hangup(reactor: Any, reload: Callable[[], object]) -> None:
+    """Have SIGHUP reload what can be reloaded, and let SIGUSR1 end nothing.
+
+    Without a handler either signal would end the program, and with it all streams.
+    """
+    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reload))
+    if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        # twistd's log file takes this signal, if there is one, to begin a new file.
+        signal.signal(signal.SIGUSR1, lambda *_: None)
 
 
 def say(text: str) -> None:

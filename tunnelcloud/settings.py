@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 
 from tunnelcloud.domain.commands import PublicAddress
@@ -102,7 +103,7 @@ def _link_address(value: object) -> PublicAddress:
 Network = Annotated[str, AfterValidator(_network)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 Silence = Annotated[Duration, AfterValidator(_silence)]
-Endpoints = Annotated[list[str], Field(min_length=1)]
+Endpoints = list[str]
 
 
 class _Table(BaseModel):
@@ -139,8 +140,23 @@ class WebSettings(_Table):
     """The API and the portals."""
 
     listen: Endpoints = ["tcp:8080:interface=127.0.0.1"]
+    certificate: Annotated[Path, Field(strict=False)] | None = None
+    private_key: Annotated[Path, Field(strict=False)] | None = None
     public_url: Annotated[str, AfterValidator(_web_url)] | None = None
     trusted_proxies: list[Network] = []
+
+
+class FrontSettings(_Table):
+    """One port for SSH, connectors and the web."""
+
+    listen: Endpoints = []
+    proxy_protocol_from: list[Network] = []
+
+
+class MetricsSettings(_Table):
+    """The listener that only monitoring reaches."""
+
+    listen: Endpoints = []
 
 
 class TokensSettings(_Table):
@@ -160,6 +176,25 @@ class PodSettings(_Table):
     connectors: ConnectorsSettings = ConnectorsSettings()
     web: WebSettings = WebSettings()
     tokens: TokensSettings = TokensSettings()
+    front: FrontSettings = FrontSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    @property
+    def has_metrics_apart(self) -> bool:
+        """Whether ``/metrics`` is not on the web listener: it has its own, or the web is public."""
+        return bool(self.metrics.listen or self.front.listen)
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> PodSettings:
+        if not self.front.listen:
+            for section in ("ssh", "connectors", "web"):
+                if not getattr(self, section).listen:
+                    raise ValueError(
+                        f"{section}.listen: name an endpoint here, or one in front.listen"
+                    )
+        if (self.web.certificate is None) != (self.web.private_key is None):
+            raise ValueError("web.certificate and web.private_key: set both or neither")
+        return self
 
 
 class ConnectorSettings(_Table):
@@ -216,6 +251,8 @@ def _fault(kind: type[BaseModel], origin: str, fault: Any) -> str:
         allowed = ", ".join(_table_at(kind, location[:-1]).model_fields)
         return f"{origin}: {key}: there is no such setting; allowed here: {allowed}"
     message = fault["msg"].removeprefix("Value error, ")
+    if not key:  # the fault is that of several settings, and the message names them
+        return f"{origin}: {message}"
     return f"{origin}: {key}: {message} (it is {fault['input']!r})"
 
 

@@ -107,7 +107,8 @@ def makeService(options: Options) -> IService:
 
 
 def _pod(reactor: Any, options: usage.Options) -> PodService:
-    return make_pod(reactor, read_pod_settings(options["config"], options["state"]))
+    read = partial(read_pod_settings, options["config"], options["state"])
+    return make_pod(reactor, read(), read_settings=read)
 
 
 def _connector(reactor: Any, options: usage.Options) -> ConnectorService:

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tunnelcloud
-from tests.pod.certificates import MemoryServer, make_certificate
+from tests.pod.certificates import MemoryServer, make_certificate, write_certificate
 
 PATIENCE = 30
 """Seconds after which a test gives up on a process."""
@@ -145,11 +145,17 @@ class Gateway:
         link_public_port: int | None = None,
         ahead: float = 0.0,
         name: str = "pod-1",
+        one_port: bool = False,
     ):
         self.ahead = ahead
         self.name = name
         self.state = directory / name
         self.ssh_port, self.link_port, self.web_port = (free_port() for _ in range(3))
+        ssh_listen = f'["tcp:{self.ssh_port}:interface=127.0.0.1"]'
+        link_listen = f'["tcp:{self.link_port}:interface={link_host}"]'
+        if one_port:
+            settings += self._put_on_one_port(directory, ssh_listen)
+            ssh_listen = link_listen = "[]"
         self.config = directory / f"{name}.toml"
         self.config.write_text(
             f"""
@@ -157,12 +163,12 @@ class Gateway:
             state_directory = "{self.state}"
             drain = "1s"
             [ssh]
-            listen = ["tcp:{self.ssh_port}:interface=127.0.0.1"]
+            listen = {ssh_listen}
             public_address = "127.0.0.1:{self.ssh_port}"
             exempt_networks = {exempt}
             proxy_protocol_from = {balancers}
             [connectors]
-            listen = ["tcp:{self.link_port}:interface={link_host}"]
+            listen = {link_listen}
             public_address = "{link_host}:{link_public_port or self.link_port}"
             {connectors}
             [web]
@@ -171,6 +177,21 @@ class Gateway:
             """
         )
         self.start()
+
+    def _put_on_one_port(self, directory, listen):
+        """Give the settings of a front that takes SSH, links and the web, and of metrics apart."""
+        self.link_port, self.metrics_port = self.ssh_port, free_port()
+        self.certificate_files = directory / "web.pem", directory / "web-key.pem"
+        write_certificate(*self.certificate_files)
+        return f"""
+            certificate = "{self.certificate_files[0]}"
+            private_key = "{self.certificate_files[1]}"
+            public_url = "https://localhost:{self.ssh_port}"
+            [front]
+            listen = {listen}
+            [metrics]
+            listen = ["tcp:{self.metrics_port}:interface=127.0.0.1"]
+            """
 
     def start(self):
         self.process = twistd("pod", "--config", self.config, ahead=self.ahead)

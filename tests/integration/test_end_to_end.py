@@ -47,11 +47,12 @@ class WorldCase(SynchronousTestCase):
     """Shares one world among a class's tests; it ends with the test process."""
 
     settings = ""
+    gateway_options = {}
 
     def setUp(self):
         kind = type(self)
         if kind not in _worlds:
-            _worlds[kind] = EchoWorld(kind.settings)
+            _worlds[kind] = EchoWorld(kind.settings, **kind.gateway_options)
             atexit.register(_worlds[kind].close)
             kind.world = _worlds[kind]
             kind.furnish(kind.world)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
@@ -29,6 +30,15 @@ def make_certificate(name="db.internal", ends=None, begins=None, key=None):
         names = x509.SubjectAlternativeName([x509.DNSName(name)])
         builder = builder.add_extension(names, critical=False)
     return builder.sign(key, hashes.SHA256()), key
+
+
+def write_certificate(certificate_file, key_file, name="localhost"):
+    """Make a certificate and write it and its key as PEM files; None writes no such file."""
+    certificate, key = make_certificate(name)
+    if certificate_file is not None:
+        certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    if key_file is not None:
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def server_context(certificate, key, configure=lambda context: None):

@@ -61,8 +61,8 @@ class Listeners:
         return listeners
 
     def port(self, section: str) -> int:
-        """Give the port that a section's first listener took."""
-        return port_number(self._ports[section][0])
+        """Give the port that a section's first listener took, or the front's for all."""
+        return port_number((self._ports[section] or self._ports["front"])[0])
 
     def serve(self, section: str, factory: IProtocolFactory) -> None:
         """Begin to answer on a section's sockets."""

@@ -11,9 +11,11 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tunnelcloud import __version__, daemon
 from tunnelcloud.channels.windows import CreditBudget
@@ -31,6 +33,7 @@ from tunnelcloud.pod.describe import describe
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
 from tunnelcloud.pod.foundation import Foundation, lay_foundation
+from tunnelcloud.pod.front import Front
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.keyring import KeyRing, find_key
@@ -44,10 +47,12 @@ from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
+from tunnelcloud.pod.reloading import Reloading
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession, LiveSessions, Surroundings
 from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
 from tunnelcloud.pod.views import Views
-from tunnelcloud.settings import PodSettings
+from tunnelcloud.pod.web_certificate import CHECK_SECONDS, WebCertificate
+from tunnelcloud.settings import PodSettings, WebSettings
 from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
 from tunnelcloud.ssh.factory import FrontDoorFactory
 from tunnelcloud.ssh.flood import FloodControl, read_networks
@@ -60,7 +65,7 @@ from tunnelcloud.web.oidc.fetching import HttpFetch
 from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.proxies import read_proxies
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.tree import make_site
+from tunnelcloud.web.tree import make_site, metrics_site
 
 REVIEW_SECONDS = 30.0
 DRAIN_POLL_SECONDS = 0.1
@@ -89,12 +94,14 @@ class PodService(Service):
         foundation: Foundation,
         ports: Listeners,
         say: Callable[[str], None] = daemon.say,
+        read_settings: Callable[[], PodSettings] | None = None,
     ) -> None:
         self.foundation = foundation
         self._say = say
         self._reactor = reactor
         self._ports = ports
         settings = foundation.settings
+        read_settings = read_settings or (lambda: settings)
         self.store = AsyncStore(foundation.store, reactor)
         self.links = Links()
         self.doctor = Doctor(self.links, reactor, _now)
@@ -189,6 +196,7 @@ class PodService(Service):
             PodTLS(foundation.authority, _now), self._make_link, self._make_join_server, reactor
         )
         self._joining = joining
+        self._registry = metrics_registry(self.sessions, self.links, self.flood, self.budget)
         self._web = make_site(
             ApiContext(
                 store=self.store,
@@ -197,13 +205,23 @@ class PodService(Service):
                 clock=reactor,
                 sealer=foundation.sealer,
                 fetch=HttpFetch(reactor),
-                token_lifetime=settings.tokens.lifetime,
+                token_lifetime=lambda: self._reloading.settings.tokens.lifetime,
             ),
             version=__version__,
-            registry=metrics_registry(self.sessions, self.links, self.flood, self.budget),
+            registry=None if settings.has_metrics_apart else self._registry,
             ready_checks={"serving": self._why_not_serving, "store": self._why_store_is_old},
             proxies=read_proxies(settings.web.trusted_proxies),
         )
+        self._certificate = _web_certificate(settings.web)
+        self._front = Front(
+            ssh=self.front_door,
+            connectors=self.link_listener,
+            web=_with_tls(self._web, self._certificate, reactor),
+            portal=self.web_url,
+            clock=reactor,
+            balancers=settings.front.proxy_protocol_from,
+        )
+        self._reloading = Reloading(settings, read_settings, self._settings_takers())
         self._loops: list[LoopingCall] = []
         self.serving = False
         self.first_administrator_link = first_administrator_link(foundation.store, self.web_url)
@@ -211,8 +229,9 @@ class PodService(Service):
     @property
     def web_url(self) -> str:
         """Where the web listener is, without a slash at the end."""
-        public_url = self.foundation.settings.web.public_url
-        return public_url or f"http://127.0.0.1:{self.port('web')}"
+        web = self.foundation.settings.web
+        scheme = "http" if web.listen or web.certificate is None else "https"
+        return web.public_url or f"{scheme}://127.0.0.1:{self.port('web')}"
 
     def port(self, section: str) -> int:
         """Give the port that a section (C{"ssh"}, C{"connectors"}, C{"web"}) listens on."""
@@ -223,6 +242,8 @@ class PodService(Service):
         self._ports.serve("ssh", self.front_door)
         self._ports.serve("connectors", self.link_listener)
         self._ports.serve("web", self._web)
+        self._ports.serve("metrics", metrics_site(self._registry, self._reactor))
+        self._ports.serve("front", self._front)
 
     def startService(self) -> None:
         """Begin to serve."""
@@ -236,6 +257,7 @@ class PodService(Service):
             (self.checks.run, LOOK_SECONDS),
             (self.rates.sample, SAMPLE_SECONDS),
             (self.traffic.write, NOTE_SECONDS),
+            *([(self._certificate.check, CHECK_SECONDS)] if self._certificate else []),
         ]:
             loop = LoopingCall(work)
             loop.clock = self._reactor
@@ -244,6 +266,7 @@ class PodService(Service):
                 lambda failure: _log.failure("a periodic task stopped", failure)
             )
         self.serving = True
+        daemon.on_hangup(self._reactor, self.reload)
         daemon.notify("READY=1")
         if self.first_administrator_link is not None:
             self._say(f"First administrator: {self.first_administrator_link}")
@@ -258,7 +281,7 @@ class PodService(Service):
         yield self._ports.close()
         self.front_door.end_unauthenticated(SHUTDOWN_REASON)
         self.links.drain()
-        yield self._drained(self.foundation.settings.drain)
+        yield self._drained(self._reloading.settings.drain)
         self.sessions.end_all(SHUTDOWN_REASON)
         self.front_door.end_all(SHUTDOWN_REASON)
         yield self._drained(1.0)
@@ -269,6 +292,29 @@ class PodService(Service):
         yield self.records.finish()
         yield self.cluster.stop()
         yield deferToThread(self.foundation.store.close)
+
+    def reload(self) -> None:
+        """Read settings and certificates again; no stream is touched."""
+        self._reloading.reload()
+        if self._certificate is not None:
+            self._certificate.reload()
+
+    def _settings_takers(self) -> dict[str, Callable[[Any], object]]:
+        """Give, by a setting's name, what takes a new value over while the pod runs."""
+        ssh = self.foundation.settings.ssh
+
+        def exempt(networks: list[str]) -> None:
+            self.flood.exempt(read_networks([*networks, *ssh.proxy_protocol_from]))
+
+        return {
+            "drain": self._is_read_when_needed,
+            "tokens.lifetime": self._is_read_when_needed,
+            "ssh.exempt_networks": exempt,
+            "web.trusted_proxies": lambda networks: self._web.trust(read_proxies(networks)),
+        }
+
+    def _is_read_when_needed(self, value: object) -> None:
+        """Do nothing: the settings in force are asked each time."""
 
     def _drained(self, seconds: float) -> Deferred[None]:
         """Fire when no channel is open any more, or after so many seconds."""
@@ -330,12 +376,14 @@ def make_pod(
     settings: PodSettings,
     own_host: str | None = None,
     say: Callable[[str], None] = daemon.say,
+    read_settings: Callable[[], PodSettings] | None = None,
 ) -> PodService:
     """Bind the sockets, lay the foundation, and build a pod upon it.
 
     :param own_host: what others reach this machine by, where the settings don't say; its own
         full name by default.
     :param say: speaks to whoever starts it, of its first administrator's link.
+    :param read_settings: reads the settings again for a reload.
     :raise CannotServe: with a line that says what is wrong and what to do.
     """
     listeners = Listeners.bind(
@@ -344,6 +392,8 @@ def make_pod(
             "ssh": settings.ssh.listen,
             "connectors": settings.connectors.listen,
             "web": settings.web.listen,
+            "metrics": settings.metrics.listen,
+            "front": settings.front.listen,
         },
     )
     try:
@@ -351,4 +401,23 @@ def make_pod(
     except CannotServe:
         listeners.close()
         raise
-    return PodService(reactor, foundation, listeners, say)
+    try:
+        return PodService(reactor, foundation, listeners, say, read_settings)
+    except CannotServe:
+        foundation.store.close()
+        listeners.close()
+        raise
+
+
+def _with_tls(
+    web: IProtocolFactory, certificate: WebCertificate | None, reactor: Any
+) -> IProtocolFactory | None:
+    if certificate is None:
+        return None
+    return TLSMemoryBIOFactory(certificate, False, web, reactor)
+
+
+def _web_certificate(web: WebSettings) -> WebCertificate | None:
+    if web.certificate is None or web.private_key is None:
+        return None
+    return WebCertificate(web.certificate, web.private_key)

@@ -93,6 +93,10 @@ class FloodControl:
         self._penalties: dict[str, float] = {}
         self._counts: Counter[str] = Counter()
 
+    def exempt(self, networks: Iterable[Network]) -> None:
+        """Take these networks as exempt from now on."""
+        self._exempt = tuple(networks)
+
     def connection_made(self, source: str) -> bool:
         """See L{IFloodControl}."""
         cause = self._cause_to_drop(source)

@@ -119,5 +119,9 @@ class LimitedSite(Site):
             return None
         return super().buildProtocol(addr)  # type: ignore[no-untyped-call]
 
+    def trust(self, proxies: tuple[Network, ...]) -> None:
+        """Believe these proxies from now on."""
+        self.proxies = proxies
+
     def log(self, request: http.Request) -> None:
         """Write nothing."""

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
@@ -96,14 +97,14 @@ def make_site(
     context: ApiContext,
     *,
     version: str,
-    registry: CollectorRegistry,
+    registry: CollectorRegistry | None,
     ready_checks: Mapping[str, operations.ReadyCheck],
     proxies: tuple[Network, ...] = (),
 ) -> LimitedSite:
     """Make the factory of the web listener.
 
     :param version: the program's.
-    :param registry: what C{/metrics} shows.
+    :param registry: what ``/metrics`` shows; None if it is not on this listener.
     :param ready_checks: each says why the pod isn't ready, or None.
     :param proxies: whose C{X-Forwarded-For} is believed.
     """
@@ -112,10 +113,19 @@ def make_site(
     root = _BesidePages(portal)
     root.putChild(b"healthz", operations.health())
     root.putChild(b"readyz", operations.readiness(ready_checks))
-    root.putChild(b"metrics", operations.metrics(registry))
+    if registry is not None:
+        root.putChild(b"metrics", operations.metrics(registry))
     root.putChild(b"known_hosts", operations.known_hosts(context.live.known_hosts_lines))
     api = _BesidePages(portal)
     root.putChild(b"api", api)
     authenticator = BearerAuthenticator(context)
     api.putChild(b"v1", ApiResource(table, authenticator.authenticate, context.clock))
     return LimitedSite(root, context.clock, proxies)
+
+
+def metrics_site(registry: CollectorRegistry, clock: IReactorTime) -> LimitedSite:
+    """Make the factory of the listener that only monitoring reaches."""
+    root = Resource()
+    root.putChild(b"metrics", operations.metrics(registry))
+    root.putChild(b"healthz", operations.health())
+    return LimitedSite(root, clock)

@@ -25,7 +25,6 @@ DAY = 24 * 60 * 60
 class ApiContext:
     """The store, the running pod, and what is settable.
 
-    :ivar token_lifetime: of one-time tokens, in seconds.
     :ivar join_token_lifetime: in seconds.
     :ivar invitation_lifetime: of links to set a password, in seconds.
     :ivar web_url: where people reach this listener, without a slash at the end.
@@ -39,13 +38,18 @@ class ApiContext:
     live: ILivePod
     clock: IReactorTime
     web_url: str
-    token_lifetime: int = 600
+    _token_lifetime: Callable[[], int] = field(default=lambda: 600)
     join_token_lifetime: int = DAY
     invitation_lifetime: int = 3 * DAY
     sealer: Sealer = field(factory=passing_sealer)
     fetch: Fetch = field(default=no_way_out)
     random: Callable[[int], bytes] = field(default=os.urandom)
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
+
+    @property
+    def token_lifetime(self) -> int:
+        """Give the lifetime of one-time tokens, in seconds; it may change while the pod runs."""
+        return self._token_lifetime()
 
     def acting(self, call: Call) -> AsyncStore:
         """Give the store for what a caller does: the audit names them."""

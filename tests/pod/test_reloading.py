@@ -1,0 +1,49 @@
+"""A changed pod.toml: what can change does, the rest is named, a fault changes nothing."""
+
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from tunnelcloud.pod.reloading import Reloading
+from tunnelcloud.settings import BadSettings, PodSettings
+
+
+class ReloadingTests(SynchronousTestCase):
+    def setUp(self):
+        self.taken = []
+        self.logged = []
+        globalLogPublisher.addObserver(self.logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.logged.append)
+
+    def reload(self, before, after):
+        def read():
+            if isinstance(after, Exception):
+                raise after
+            return PodSettings.model_validate(after)
+
+        reloading = Reloading(
+            PodSettings.model_validate(before), read, {"ssh.exempt_networks": self.taken.append}
+        )
+        reloading.reload()
+        return reloading.settings
+
+    def said(self, key):
+        return [event[key] for event in self.logged if key in event]
+
+    def test_a_change_is_taken_over(self):
+        settings = self.reload({}, {"ssh": {"exempt_networks": ["10.0.0.0/8"]}})
+        self.assertEqual(self.taken, [["10.0.0.0/8"]])
+        self.assertEqual(settings.ssh.exempt_networks, ["10.0.0.0/8"])
+
+    def test_what_needs_a_restart_is_named_and_stays(self):
+        settings = self.reload({}, {"name": "pod-2", "ssh": {"listen": ["tcp:2022"]}})
+        self.assertEqual(self.said("names")[0], "name, ssh.listen")
+        self.assertEqual((settings.name, settings.ssh.listen), ("pod-1", ["tcp:2222"]))
+
+    def test_no_change(self):
+        self.reload({}, {})
+        self.assertEqual((self.taken, self.said("names")), ([], ["-"]))
+
+    def test_a_fault_changes_nothing(self):
+        settings = self.reload({"drain": "5s"}, BadSettings("pod.toml: drain: use a number"))
+        self.assertEqual(self.said("error"), ["pod.toml: drain: use a number"])
+        self.assertEqual(settings.drain, 5)

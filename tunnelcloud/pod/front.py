@@ -1,0 +1,208 @@
+"""One port for SSH, connectors' links and the web, told apart by the first bytes.
+
+A client that sends a TLS ClientHello goes to the connectors' listener if it offers one of the
+link's protocols by ALPN, and to the web otherwise.  A client that sends an HTTP request in plain
+text is told the portal's address.  Everybody else is an SSH client, also a client that says
+nothing for :data:`SILENCE_SECONDS` because it waits for the server's identification.
+
+The factory that gets a connection gets it with all its bytes and doesn't know that it came this
+way; afterwards the front isn't involved any more, so that a byte costs what it always costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN
+from tunnelcloud.pod.client_hello import NoHello, offered_protocols
+from tunnelcloud.ssh.crowds import Crowd
+from tunnelcloud.ssh.flood import Network, contains, read_networks
+from tunnelcloud.ssh.packets import WireError
+from tunnelcloud.ssh.proxy import Address, ProxyHeader
+
+SILENCE_SECONDS = 1.0
+"""A client that has said nothing for so long is taken for an SSH client."""
+
+DECIDE_SECONDS = 10.0
+"""How long a client may take to say enough to be told apart."""
+
+MAX_UNDECIDED = 512
+"""How many connections may wait until they are told apart."""
+
+_TLS_HANDSHAKE = b"\x16"
+_HTTP_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ")
+_LONGEST_METHOD = max(map(len, _HTTP_METHODS))
+
+
+@define(eq=False)
+class Front(Factory):
+    """The factory that listens on the one port.
+
+    :ivar ssh: gets SSH clients.
+    :ivar connectors: gets connectors; it speaks TLS itself.
+    :ivar web: gets browsers and API clients, after a wrapper has spoken TLS; None if the pod has
+        no certificate for the web.
+    :ivar portal: the portal's address, told to clients that speak plain HTTP.
+    :ivar balancers: networks whose PROXY headers are believed.
+    """
+
+    ssh: IProtocolFactory
+    connectors: IProtocolFactory
+    web: IProtocolFactory | None
+    portal: str
+    clock: IReactorTime
+    balancers: Iterable[str] = ()
+    noisy = False
+    crowd: Crowd[_Arrival] = field(init=False)
+
+    _networks: tuple[Network, ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.crowd = Crowd(MAX_UNDECIDED, _Arrival.turn_away)
+        self._networks = read_networks(self.balancers)
+
+    def doStart(self) -> None:
+        """Start the factories behind it: they may not be told by a port of their own."""
+        for factory in (self.ssh, self.connectors, self.web):
+            if factory is not None:
+                factory.doStart()
+
+    def doStop(self) -> None:
+        """Stop the factories behind it."""
+        for factory in (self.ssh, self.connectors, self.web):
+            if factory is not None:
+                factory.doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> _Arrival | None:
+        """Take a connection, unless there is no room."""
+        return _Arrival(self, addr) if self.crowd.admits(addr) else None
+
+    def is_balancer(self, address: IAddress | None) -> bool:
+        """Say whether PROXY headers from this address are believed."""
+        host = address.host if isinstance(address, IPv4Address | IPv6Address) else ""
+        return contains(self._networks, host)
+
+    def factory_for(self, received: bytes) -> IProtocolFactory | None:
+        """Say who gets a client that sent this first; None while it isn't certain.
+
+        :raise NoHello: nobody does.
+        """
+        if received[:1] == _TLS_HANDSHAKE:
+            offered = offered_protocols(received)
+            if offered is None:
+                return None
+            if LINK_ALPN in offered or JOIN_ALPN in offered:
+                return self.connectors
+            if self.web is None:
+                raise NoHello("there is no certificate for the web")
+            return self.web
+        if received.startswith(_HTTP_METHODS):
+            return _redirect(self.portal)
+        begun = len(received) < _LONGEST_METHOD
+        if begun and any(method.startswith(received) for method in _HTTP_METHODS):
+            return None
+        return self.ssh
+
+
+class _Arrival(Protocol):
+    """A connection that isn't told apart yet."""
+
+    transport: Any  # a TCP transport; no interface says all that is used of it
+    _timer: IDelayedCall
+
+    def __init__(self, front: Front, address: IAddress | None) -> None:
+        self._front = front
+        self._address = address
+        self._received = b""
+        self._header = ProxyHeader() if front.is_balancer(address) else None
+        self._client: Address | None = None
+        self._spoke = False
+
+    def connectionMade(self) -> None:
+        self._front.crowd.enter(self, self._address)
+        self._timer = self._front.clock.callLater(SILENCE_SECONDS, self._is_silent)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._spoke = True
+        try:
+            if self._header is not None:
+                rest = self._header.feed(data)
+                if rest is None:
+                    return
+                self._client, self._header = self._header.address, None
+                data = rest
+            self._received += data
+            factory = self._front.factory_for(self._received) if self._received else None
+        except (NoHello, WireError):
+            self.turn_away()
+            return
+        if factory is not None:
+            self._hand_over(factory)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._leave()
+
+    def turn_away(self) -> None:
+        """End the connection: it is nobody's, or others need its place."""
+        self._leave()
+        self.transport.abortConnection()
+
+    def _is_silent(self) -> None:
+        if self._received or (self._spoke and self._header is not None):
+            rest = DECIDE_SECONDS - SILENCE_SECONDS
+            self._timer = self._front.clock.callLater(rest, self.turn_away)
+        else:
+            self._hand_over(self._front.ssh)
+
+    def _hand_over(self, factory: IProtocolFactory) -> None:
+        self._leave()
+        transport = self.transport
+        if self._client is not None:
+            kind = IPv6Address if ":" in self._client.host else IPv4Address
+            peer = kind("TCP", self._client.host, self._client.port)
+            transport.getPeer = lambda: peer
+        protocol = factory.buildProtocol(transport.getPeer())
+        if protocol is None:
+            transport.abortConnection()
+            return
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        if self._received and not transport.disconnecting:
+            protocol.dataReceived(self._received)
+
+    def _leave(self) -> None:
+        self._front.crowd.leave(self)
+        if self._timer.active():
+            self._timer.cancel()
+
+
+def _redirect(portal: str) -> Factory:
+    return Factory.forProtocol(lambda: _Redirect(portal))
+
+
+class _Redirect(Protocol):
+    """Tells a client that speaks HTTP in plain text where the portal is."""
+
+    transport: Any
+
+    def __init__(self, portal: str) -> None:
+        self._portal = portal
+
+    def connectionMade(self) -> None:
+        answer = (
+            "HTTP/1.1 308 Permanent Redirect\r\n"
+            f"Location: {self._portal}/\r\n"
+            "Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(answer.encode("ascii"))
+        self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read no request: every one has the same answer."""

@@ -1,0 +1,123 @@
+"""The certificate that browsers see on the one port, read anew when its files change.
+
+A renewal replaces the certificate for connections to come; those that are open go on.  Files that
+don't fit together, as they may while a renewal writes them, leave the certificate that is in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from tunnelcloud.daemon import CannotServe
+
+CHECK_SECONDS = 10.0
+"""How often the files are looked at."""
+
+_PROTOCOL = b"http/1.1"
+_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+_log = Logger()
+
+
+class BadCertificate(Exception):
+    """Certificate and private key can't be used; the message names the file and says why."""
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class WebCertificate:
+    """The server's end of TLS for the web, with a certificate from two PEM files.
+
+    :ivar certificate_file: the certificate, and the chain up to its authority behind it.
+    :ivar private_key_file: the private key, without a passphrase.
+    :raise CannotServe: the files can't be used at the start.
+    """
+
+    def __init__(self, certificate_file: Path, private_key_file: Path) -> None:
+        self.certificate_file = certificate_file
+        self.private_key_file = private_key_file
+        self._refused: tuple[int, ...] = ()
+        self._stamp = self._look()
+        try:
+            self._context = self._read()
+        except BadCertificate as error:
+            raise CannotServe(str(error)) from None
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
+        """Make the TLS end of one accepted connection."""
+        return SSL.Connection(self._context, None)
+
+    def check(self) -> None:
+        """Read the files if they have changed since the last time; log what came of it."""
+        stamp = self._look()
+        if stamp not in (self._stamp, self._refused):
+            self.reload()
+
+    def reload(self) -> bool:
+        """Read the files now.
+
+        :return: whether they are in use; otherwise the certificate before stays.
+        """
+        stamp = self._look()
+        try:
+            self._context = self._read()
+        except BadCertificate as error:
+            self._refused = stamp
+            _log.error("the web's certificate stays as it was: {error}", error=str(error))
+            return False
+        self._stamp = stamp
+        _log.info("the web's certificate was read from {path}", path=str(self.certificate_file))
+        return True
+
+    def _look(self) -> tuple[int, ...]:
+        stamp: list[int] = []
+        for path in (self.certificate_file, self.private_key_file):
+            try:
+                found = path.stat()
+            except OSError:
+                stamp += (0, 0, 0)
+            else:
+                stamp += (found.st_mtime_ns, found.st_ino, found.st_size)
+        return tuple(stamp)
+
+    def _read(self) -> SSL.Context:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_cipher_list(_CIPHERS)
+        context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+        context.set_alpn_select_callback(_select_http)
+        with _reading(self.certificate_file, "a certificate chain"):
+            self.certificate_file.read_bytes()  # OpenSSL's own error doesn't say why
+            context.use_certificate_chain_file(str(self.certificate_file))
+        with _reading(self.private_key_file, "a private key without a passphrase"):
+            key = crypto.load_privatekey(
+                crypto.FILETYPE_PEM, self.private_key_file.read_bytes(), b""
+            )
+        try:
+            context.use_privatekey(key)
+            context.check_privatekey()
+        except SSL.Error:
+            raise BadCertificate(
+                f"{self.private_key_file}: this key doesn't belong to the certificate in "
+                f"{self.certificate_file}"
+            ) from None
+        return context
+
+
+@contextmanager
+def _reading(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadCertificate(f"{path}: can't be read: {error.strerror}") from None
+    except (SSL.Error, crypto.Error, ValueError, TypeError):
+        raise BadCertificate(f"{path}: isn't {what} in PEM") from None
+
+
+def _select_http(_: object, offered: list[bytes]) -> bytes | SSL._NoOverlappingProtocols:
+    return _PROTOCOL if _PROTOCOL in offered else SSL.NO_OVERLAPPING_PROTOCOLS
