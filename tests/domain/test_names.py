@@ -2,10 +2,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.domain.values import grant, tunnel
+from tests.domain.values import grant, tunnel, view
 from tunnelcloud.domain import names
 from tunnelcloud.domain.entities import Method, PortRange
-from tunnelcloud.domain.names import BadName, Login, match_destination, parse_login
+from tunnelcloud.domain.names import BadName, Login, match_destination, named_by, parse_login
 
 
 class LoginTests(SynchronousTestCase):
@@ -81,29 +81,45 @@ class DestinationTests(SynchronousTestCase):
         by_external = tunnel("three", "10.0.0.7", external_address="db")
         grants = [grant(by_target), grant(by_name), grant(by_external)]
         for expected in (by_external, by_name, by_target):
-            found = match_destination(grants, "DB.", 5432, Method.KEY)
+            found = match_destination(view(*grants), "DB.", 5432, Method.KEY)
             self.assertEqual([each.tunnel for each in found.grants], [expected])
             grants = [each for each in grants if each.tunnel is not expected]
 
     def test_only_what_fits_competes(self):
         first = tunnel("first", "10.0.0.5", ((5432, 5432),))
         second = tunnel("second", "10.0.0.5", ((5433, 5433),))
-        found = match_destination([grant(first), grant(second)], "10.0.0.5", 5433, Method.KEY)
+        found = match_destination(view(grant(first), grant(second)), "10.0.0.5", 5433, Method.KEY)
         self.assertEqual(found.grants[0].tunnel, second)
         token_only = grant(tunnel("third", "10.0.0.5", ((5433, 5433),)), [Method.TOKEN])
-        found = match_destination([token_only, grant(second)], "10.0.0.5", 5433, Method.KEY)
+        found = match_destination(view(token_only, grant(second)), "10.0.0.5", 5433, Method.KEY)
         self.assertEqual(found.grants[0].tunnel, second)
 
     def test_equal_matches_name_both(self):
         grants = [grant(tunnel("b", "10.0.0.5")), grant(tunnel("a", "10.0.0.5"))]
-        found = match_destination(grants, "::ffff:10.0.0.5", 5432, Method.KEY)
+        found = match_destination(view(*grants), "::ffff:10.0.0.5", 5432, Method.KEY)
         self.assertEqual(found.rivals, ("a", "b"))
 
     def test_local_names_mean_the_tunnel_of_the_login(self):
         grants = [grant(tunnel("a", external_address="a.example.com")), grant(tunnel("b"))]
-        for narrowed_to in ("a", "a.example.com"):
-            for host in ("localhost", "127.0.0.1", "[::1]"):
-                found = match_destination(grants, host, 5432, Method.KEY, narrowed_to)
-                self.assertEqual(found.grants, (grants[0],))
-        self.assertEqual(match_destination(grants, "b", 5432, Method.KEY, "a").near, ())
-        self.assertEqual(match_destination(grants, "localhost", 5432, Method.KEY).grants, ())
+        for host in ("localhost", "127.0.0.1", "[::1]"):
+            found = match_destination(view(*grants), host, 5432, Method.KEY, "tun_a")
+            self.assertEqual(found.grants, (grants[0],))
+        self.assertEqual(match_destination(view(*grants), "b", 5432, Method.KEY, "tun_a").near, ())
+        found = match_destination(view(*grants), "localhost", 5432, Method.KEY)
+        self.assertEqual(found.grants, ())
+
+    def test_what_a_login_narrows_to(self):
+        named = tunnel("db", "10.0.0.1")
+        labelled = tunnel("prod", "10.0.0.2", external_address="db.example.com")
+        other = tunnel("test", "10.0.0.3", external_address="db.example.org")
+        alices = view(*map(grant, (named, labelled, other)))
+        for name, only, meant in [
+            ("db", None, [named]),
+            ("db.example.com", None, [labelled]),
+            ("db", "tun_prod", [labelled]),
+            ("prod", "tun_db", []),
+            ("nothing", None, []),
+        ]:
+            self.assertEqual(named_by(alices, Method.KEY, name, only), meant, (name, only))
+        unnamed = view(grant(labelled), grant(other))
+        self.assertEqual(named_by(unnamed, Method.KEY, "db"), [labelled, other])

@@ -7,14 +7,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.store.databases import SQLiteCase
 from tests.store.material import MovingClock, make_world, public_key
 from tests.web.support import QueuedReactor
-from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.entities import Method, PortRange
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod.access import Access
 from tunnelcloud.pod.cluster import Cluster
 from tunnelcloud.pod.keyring import KeyRing, find_key
 from tunnelcloud.pod.views import Views, ViewsOutdated
 from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
-from tunnelcloud.store import assignments, audit, keys, policies, sessions, tokens, users
+from tunnelcloud.store import assignments, audit, keys, policies, sessions, tokens, tunnels, users
 from tunnelcloud.store.asynchronous import AsyncStore
 
 SECRET = "a" * 26
@@ -141,6 +141,63 @@ class WhoseRefusalTests(LoginCase):
         self.access.login_failed(LoginAttempt(b"alice", "::1", 1, "x"), "key", "bad signature")
         self.reactor.run_one()
         self.assertEqual(self.last(), self.world.alice.id)
+
+
+class ScopeTests(LoginCase):
+    """What a login may open is decided once, and kept as the tunnel's id."""
+
+    def make_prod(self):
+        prod = self.store.write(
+            tunnels.create,
+            name="prod",
+            site_id=self.world.tunnel.site_id,
+            target_address="10.0.0.9",
+            target_ports=(PortRange(1, 1),),
+            external_address="db.example.com",
+        )
+        self.store.write(
+            assignments.create,
+            tunnel_id=prod.id,
+            user_id=self.world.alice.id,
+            methods=frozenset(Method),
+        )
+        return prod
+
+    def log_in_as(self, login, secret=SECRET):
+        attempt = LoginAttempt(login, "192.0.2.1", 50000, "x")
+        outcome = []
+        self.access.login_with_token(attempt, secret).addBoth(outcome.append)
+        while not outcome:
+            self.reactor.run_one()
+        return outcome[0]
+
+    def make_token(self, secret):
+        self.store.write(
+            tokens.create,
+            user_id=self.world.alice.id,
+            secret_hash=hash_secret(secret),
+            lifetime_seconds=600,
+        )
+
+    def test_a_name_is_stronger_than_a_label(self):
+        prod = self.make_prod()
+        for number, (login, expected) in enumerate(
+            [
+                (b"tcptunnel@db", self.world.tunnel.id),
+                (b"tcptunnel@DB.example.com.", prod.id),
+                (b"alice", None),
+            ]
+        ):
+            secret = str(number + 2) * 26
+            self.make_token(secret)
+            session = self.store.read(sessions.get, self.log_in_as(login, secret))
+            self.assertEqual(session.tunnel_id, expected, login)
+
+    def test_a_bound_token_does_not_open_another(self):
+        self.make_prod()
+        self.log_in_as(b"tcptunnel@prod").trap(LoginRefused)
+        session = self.store.read(sessions.get, self.log_in_as(b"tcptunnel@db"))
+        self.assertEqual(session.tunnel_id, self.world.tunnel.id)
 
 
 class OfferedKeyTests(LoginCase):

@@ -233,8 +233,12 @@ class RoutingTests(SynchronousTestCase):
 class ScopeTests(SynchronousTestCase):
     both = view(grant(tunnel("a", "10.0.0.1")), grant(tunnel("b", "10.0.0.2")))
 
-    def test_tcptunnel_narrows(self):
+    def test_the_login_name_that_is_shown_narrows_nothing(self):
         world = World(self.both, "con_1", login_name="tcptunnel@a")
+        self.assertIsNone(world.open("b").failure)
+
+    def test_a_scope_narrows(self):
+        world = World(self.both, "con_1", tunnel_id="tun_a")
         self.assertIsNotNone(world.open("b").failure)
         self.assertIsNone(world.open("localhost").failure)
 
@@ -244,6 +248,46 @@ class ScopeTests(SynchronousTestCase):
         self.assertIsNone(world.open("b").failure)
         rows = self.successResultOf(world.live.tunnels())
         self.assertEqual([row.name for row in rows], ["b"])
+
+
+class SessionLimitTests(SynchronousTestCase):
+    """``max_sessions`` refuses the newcomer, and cuts nobody."""
+
+    def setUp(self):
+        self.one = view(grant(tunnel("db"), policies=(policy(max_sessions=1),)))
+        self.world = World(self.one, "con_1")
+        self.second = self.world.sessions.begin(evolve(self.world.session, id="ses_2"))
+
+    def open_second(self):
+        first, self.world.live = self.world.live, self.second
+        client = self.world.open()
+        self.world.live = first
+        return client
+
+    def test_the_newcomer_is_refused_with_the_reason(self):
+        client = self.world.open()
+        self.world.links.links[0].answer()
+        self.world.settle()
+        refused = self.open_second()
+        self.assertEqual(refused.failure, (1, "db: 1 of 1 sessions are open"))
+        for live in (self.world.live, self.second):
+            live.recheck(self.one)
+        self.world.settle()
+        self.assertTrue(client.is_open)
+        self.assertIsNone(client.end)
+
+    def test_a_list_alone_does_not_count(self):
+        rows = self.successResultOf(self.second.tunnels())
+        self.assertEqual(len(rows), 1)
+        self.assertIsNone(self.world.open().failure)
+        self.assertEqual(self.world.sessions.usage("usr_alice"), (1, {"tun_db": 1}))
+
+    def test_when_the_first_is_over(self):
+        self.world.open()
+        self.assertIsNotNone(self.open_second().failure)
+        self.world.live.logged_out("bye")
+        self.world.settle()
+        self.assertIsNone(self.open_second().failure)
 
 
 class RevocationTests(SynchronousTestCase):

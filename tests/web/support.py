@@ -56,8 +56,8 @@ class ToldPod:
     def external_address_warning(self, name):
         return succeed(self.warning and f"{name} {self.warning}")
 
-    def live_sessions(self):
-        return self.sessions
+    def live_session(self, session_id):
+        return next((one for one in self.sessions if one.id == session_id), None)
 
     def usage(self, user_id):
         return self.used

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Method, Tunnel
+from tunnelcloud.domain.entities import Method, Tunnel, UserView, hosts_of
 from tunnelcloud.domain.names import LOCAL_NAMES, is_address
 
 MAX_FORWARDS_OF_A_RANGE = 16
@@ -38,13 +38,29 @@ def destination_host(tunnel: Tunnel, others: Sequence[Tunnel]) -> str:
 
     :param others: the other tunnels of the same user.
     """
+    return _clear_host(tunnel, lambda host: (one for one in others if host in hosts_of(one)))
+
+
+def own_host(view: UserView, tunnel: Tunnel) -> str:
+    """Give TARGET of one of a user's tunnels, as L{destination_host} does."""
+    return _clear_host(tunnel, lambda host: (grant.tunnel for grant in view.by_host.get(host, ())))
+
+
+def _clear_host(tunnel: Tunnel, named: Callable[[str], Iterable[Tunnel]]) -> str:
+    """Choose the host that means one tunnel and no other.
+
+    :param named: gives the user's tunnels that a host names.
+    """
     address = tunnel.target_address
-    shared = any(
-        other.id != tunnel.id
-        and address in (other.target_address, other.name, other.external_address)
-        for other in others
+    shared = any(other.id != tunnel.id for other in named(address))
+    if not shared and address not in LOCAL_NAMES:
+        return address
+    # A name is stronger than target addresses, and an external address is stronger than a name.
+    taken = any(
+        other.id != tunnel.id and other.external_address == tunnel.name
+        for other in named(tunnel.name)
     )
-    return tunnel.name if shared or address in LOCAL_NAMES else address
+    return (tunnel.external_address or tunnel.name) if taken else tunnel.name
 
 
 def forwarded_ports(tunnel: Tunnel) -> list[int]:
@@ -96,6 +112,7 @@ def ssh_arguments(
     public_address: PublicAddress,
     *,
     others: Sequence[Tunnel] = (),
+    target: str = "",
     local_address: str = LOCAL_ADDRESS,
     local_ports: Mapping[int, int] = _NONE_CHOSEN,
     key_file: str = "",
@@ -104,6 +121,7 @@ def ssh_arguments(
 
     :param login: the user's name, e-mail, or C{tcptunnel@X}.
     :param others: the user's other tunnels, to see whether the target address is ambiguous.
+    :param target: TARGET, where the caller has chosen it already.
     :param local_ports: the local port that was chosen for a target port; what is not there takes
         L{local_port}.
     :param key_file: where the private key is, if not where ssh looks by itself.
@@ -113,7 +131,7 @@ def ssh_arguments(
         words += ["-o", "PubkeyAuthentication=no"]
     elif key_file:
         words += ["-i", key_file, "-o", "IdentitiesOnly=yes"]
-    target = destination_host(tunnel, others)
+    target = target or destination_host(tunnel, others)
     if is_address(target):
         target = bracketed(target)
     for port in forwarded_ports(tunnel):
@@ -130,6 +148,7 @@ def ssh_command(
     public_address: PublicAddress,
     *,
     others: Sequence[Tunnel] = (),
+    target: str = "",
     local_address: str = LOCAL_ADDRESS,
     local_ports: Mapping[int, int] = _NONE_CHOSEN,
 ) -> str:
@@ -141,6 +160,7 @@ def ssh_command(
             method,
             public_address,
             others=others,
+            target=target,
             local_address=local_address,
             local_ports=local_ports,
         )

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import base64
 import enum
-from collections.abc import Callable, Mapping
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
 
 from attrs import field, frozen
 
 from tunnelcloud.domain.schedule import Window
+
+_Key = TypeVar("_Key")
 
 
 class Method(enum.StrEnum):
@@ -190,6 +195,11 @@ class Policy:
     max_sessions: int | None = None
     max_token_sessions: int | None = None
 
+    @cached_property
+    def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """Give C{source_networks} as networks."""
+        return tuple(map(ipaddress.ip_network, self.source_networks))
+
 
 @frozen
 class Assignment:
@@ -361,7 +371,46 @@ class Grant:
 
 @frozen
 class UserView:
-    """All that a decision about one user needs."""
+    """All that a decision about one user needs.
+
+    A decision looks up the grants that it concerns; it never goes through all of them.
+
+    :ivar group_ids: the groups that the user is in.
+    """
 
     user: User
     grants: tuple[Grant, ...] = field(factory=tuple)
+    group_ids: frozenset[str] = frozenset()
+
+    @cached_property
+    def by_host(self) -> Mapping[str, tuple[Grant, ...]]:
+        """Give the grants by each host that a destination may name their tunnel by."""
+        return _grouped((host, grant) for grant in self.grants for host in hosts_of(grant.tunnel))
+
+    @cached_property
+    def by_tunnel(self) -> Mapping[str, tuple[Grant, ...]]:
+        """Give the grants by their tunnel's id."""
+        return _grouped((grant.tunnel.id, grant) for grant in self.grants)
+
+    @cached_property
+    def by_method(self) -> Mapping[Method, tuple[Grant, ...]]:
+        """Give the grants of enabled tunnels by each method that opens them."""
+        return _grouped(
+            (method, grant)
+            for grant in self.grants
+            if grant.tunnel.enabled
+            for method in grant.methods
+        )
+
+
+def hosts_of(tunnel: Tunnel) -> tuple[str, ...]:
+    """List the hosts by which a destination names a tunnel, the strongest first, each once."""
+    named = (tunnel.external_address, tunnel.name, tunnel.target_address)
+    return tuple(dict.fromkeys(host for host in named if host is not None))
+
+
+def _grouped(pairs: Iterator[tuple[_Key, Grant]]) -> dict[_Key, tuple[Grant, ...]]:
+    found: dict[_Key, list[Grant]] = {}
+    for key, grant in pairs:
+        found.setdefault(key, []).append(grant)
+    return {key: tuple(grants) for key, grants in found.items()}

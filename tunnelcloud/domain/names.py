@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Grant, Method, PortRange, Tunnel
+from tunnelcloud.domain.entities import Grant, Method, PortRange, Tunnel, UserView
 
 RESERVED_USER_NAME = "tcptunnel"
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -189,26 +189,42 @@ def parse_login(raw: bytes) -> Login | None:
     return Login(user=text)
 
 
-def named_by(tunnel: Tunnel, name: str) -> bool:
-    """Tell whether X of C{tcptunnel@X} means this tunnel, by name, external address or label."""
-    external = tunnel.external_address
-    return name == tunnel.name or (
-        external is not None and name in (external, external.partition(".")[0])
-    )
+def named_by(view: UserView, method: Method, name: str, only: str | None = None) -> list[Tunnel]:
+    """Find the tunnels that X of C{tcptunnel@X} means to a user.
 
+    An external address is stronger than a name, and that is stronger than an external address's
+    first label.
 
-def match_rank(tunnel: Tunnel, host: str) -> int | None:
-    """Say how well a destination host names a tunnel: 0 is best, None is not at all.
-
-    :param host: in the form of L{canonical_host}.
+    :param method: what the tunnel is to be opened with.
+    :param only: the id of the one tunnel that the credential opens.
+    :return: the tunnels that fit best: one, none, or several that share a label.
     """
-    if host == tunnel.external_address:
+    best: dict[int, dict[str, Tunnel]] = {}
+    for grant in usable(view, method, only):
+        rank = _name_rank(grant.tunnel, name)
+        if rank is not None:
+            best.setdefault(rank, {})[grant.tunnel.id] = grant.tunnel
+    return list(best[min(best)].values()) if best else []
+
+
+def _name_rank(tunnel: Tunnel, name: str) -> int | None:
+    if name == tunnel.external_address:
         return 0
-    if host == tunnel.name:
+    if name == tunnel.name:
         return 1
-    if host == tunnel.target_address:
-        return 2
-    return None
+    external = tunnel.external_address or ""
+    return 2 if name == external.partition(".")[0] else None
+
+
+def usable(view: UserView, method: Method, only: str | None) -> Sequence[Grant]:
+    """List the grants of enabled tunnels that a session may use.
+
+    :param only: the id of the one tunnel that the session's scope leaves; None for all.
+    """
+    if only is None:
+        return view.by_method.get(method, ())
+    theirs = view.by_tunnel.get(only, ())
+    return [one for one in theirs if one.tunnel.enabled and method in one.methods]
 
 
 @frozen
@@ -226,21 +242,13 @@ class Match:
 
 
 def match_destination(
-    grants: Iterable[Grant], host: str, port: int, method: Method, narrowed_to: str | None = None
+    view: UserView, host: str, port: int, method: Method, only: str | None = None
 ) -> Match:
     """Find the tunnel that a destination means (product.md, "SSH front door").
 
-    :param narrowed_to: the X of a C{tcptunnel@X} session, in which local names mean X.
+    :param only: the id of the one tunnel that the session's scope leaves; local names mean it.
     """
-    wanted = canonical_host(host)
-    ranked: list[tuple[int, Grant]] = []
-    for grant in grants:
-        if narrowed_to is not None and not named_by(grant.tunnel, narrowed_to):
-            continue
-        local = narrowed_to is not None and wanted in LOCAL_NAMES
-        rank = 0 if local else match_rank(grant.tunnel, wanted)
-        if rank is not None:
-            ranked.append((rank, grant))
+    ranked = _ranked(view, canonical_host(host), only)
     fitting = [
         (rank, grant)
         for rank, grant in ranked
@@ -255,3 +263,22 @@ def match_destination(
     if len(names) > 1:
         return Match(rivals=tuple(names))
     return Match(grants=tuple(chosen))
+
+
+def _ranked(view: UserView, host: str, only: str | None) -> list[tuple[int, Grant]]:
+    """Give the grants that a host names, each with how well it does: 0 is best."""
+    if only is None:
+        named = view.by_host.get(host, ())
+    else:
+        named = view.by_tunnel.get(only, ())
+        if host in LOCAL_NAMES:
+            return [(0, grant) for grant in named]
+    return [
+        (hosts.index(host), grant)
+        for grant, hosts in ((grant, _ranks(grant.tunnel)) for grant in named)
+        if host in hosts
+    ]
+
+
+def _ranks(tunnel: Tunnel) -> tuple[str | None, ...]:
+    return (tunnel.external_address, tunnel.name, tunnel.target_address)

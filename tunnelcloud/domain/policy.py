@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 
 from attrs import evolve, field, frozen
 
+from tunnelcloud.domain.commands import own_host
 from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
-from tunnelcloud.domain.names import match_destination, ports_text
+from tunnelcloud.domain.names import match_destination, ports_text, usable
 from tunnelcloud.domain.schedule import DAYS
 
 METHOD_TEXT = {Method.TOKEN: "one-time token", Method.KEY: "key"}
@@ -24,8 +25,12 @@ _BY_TIME = frozenset({"valid_from", "valid_until", "window"})
 class Ask:
     """What is asked: a destination, by a session that was authenticated in some way.
 
-    C{open_channels} and C{open_sessions} count what the same user has open before this,
-    channels of the one tunnel by its id.  C{session_seconds} is how old the session is.
+    :ivar only: the id of the one tunnel that the session's scope leaves; None for all.
+    :ivar session_seconds: how old the session is.
+    :ivar open_sessions: counts the user's sessions that used a tunnel before this one; called only
+        where a policy asks.
+    :ivar open_channels: counts the user's channels of a tunnel (by its id) beside this one;
+        called only where a policy asks.
     """
 
     host: str
@@ -33,9 +38,9 @@ class Ask:
     method: Method
     source_ip: str
     at: datetime
-    narrowed_to: str | None = None
+    only: str | None = None
     session_seconds: float = 0
-    open_sessions: int = 0
+    open_sessions: Callable[[], int] = field(default=lambda: 0)
     open_channels: Callable[[str], int] = field(default=lambda _: 0)
 
 
@@ -64,12 +69,12 @@ class Decision:
     tunnel: Tunnel | None = None
 
 
-def could_open_any(view: UserView, method: Method, narrowed: Callable[[Tunnel], bool]) -> bool:
-    """Tell whether a login by this method leads to at least one tunnel."""
-    return not view.user.blocked and any(
-        method in grant.methods and grant.tunnel.enabled and narrowed(grant.tunnel)
-        for grant in view.grants
-    )
+def could_open_any(view: UserView, method: Method, only: str | None) -> bool:
+    """Tell whether a session of this method leads to at least one tunnel.
+
+    :param only: the id of the one tunnel that its scope leaves; None for all.
+    """
+    return not view.user.blocked and bool(usable(view, method, only))
 
 
 def session_limits(grants: Iterable[Grant]) -> tuple[int | None, int | None]:
@@ -96,11 +101,7 @@ def _longest(paths: Iterable[list[int | None]]) -> int | None:
 
 def token_paths(view: UserView, tunnel_id: str) -> list[Grant]:
     """List the paths by which a one-time token opens a tunnel."""
-    return [
-        grant
-        for grant in view.grants
-        if grant.tunnel.id == tunnel_id and Method.TOKEN in grant.methods
-    ]
+    return [grant for grant in view.by_tunnel.get(tunnel_id, ()) if Method.TOKEN in grant.methods]
 
 
 def allowed_token_sessions(view: UserView, tunnel_id: str) -> int:
@@ -155,7 +156,7 @@ def decide(view: UserView, ask: Ask) -> Decision:
         text = f"user {view.user.name} is blocked; an administrator can unblock the account"
         return Decision(False, text, (Rule("user", False, text),))
     user_rule = Rule("user", True, f"user {view.user.name} is active")
-    match = match_destination(view.grants, ask.host, ask.port, ask.method, ask.narrowed_to)
+    match = match_destination(view, ask.host, ask.port, ask.method, ask.only)
     if match.rivals:
         text = (
             f"{ask.host}:{ask.port} is more than one tunnel: {', '.join(match.rivals)}; "
@@ -185,13 +186,30 @@ def decide(view: UserView, ask: Ask) -> Decision:
     return refused
 
 
+def decide_tunnel(view: UserView, ask: Ask, tunnel: Tunnel) -> Decision:
+    """Decide whether a user may open a tunnel now by the destination that its command has.
+
+    :param ask: whose host doesn't count.
+    """
+    host = own_host(view, tunnel)
+    decision = decide(view, evolve(ask, host=host))
+    found = decision.tunnel
+    if found is None or found.id == tunnel.id:
+        return decision
+    text = (
+        f"{tunnel.name}: {host}:{ask.port} means {found.name}, "
+        "which has this external address; an administrator can rename one of them"
+    )
+    return Decision(False, text, (Rule("destination", False, text),), tunnel=tunnel)
+
+
 def to_an_administrator(decision: Decision, view: UserView, tunnel: Tunnel) -> Decision:
     """Word a decision for somebody who knows that there is such a tunnel.
 
     Its users are told the same of one that isn't theirs as of one that isn't there.
     """
     name = view.user.name
-    if view.user.blocked or any(grant.tunnel.id == tunnel.id for grant in view.grants):
+    if view.user.blocked or tunnel.id in view.by_tunnel:
         return decision
     text = (
         f"{tunnel.name} is not assigned to {name}, neither directly nor through a group; "
@@ -256,9 +274,9 @@ def _conditions(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[Rule]:
         text = f"{tunnel.name}: sessions may last {policy.max_session_seconds} s"
         yield Rule("max_session", ask.session_seconds < policy.max_session_seconds, text)
     if policy.max_sessions is not None:
-        passed = ask.open_sessions < policy.max_sessions
-        text = f"{tunnel.name}: {ask.open_sessions} of {policy.max_sessions} sessions are open"
-        yield Rule("max_sessions", passed, text)
+        count = ask.open_sessions()
+        text = f"{tunnel.name}: {count} of {policy.max_sessions} sessions are open"
+        yield Rule("max_sessions", count < policy.max_sessions, text)
     if policy.max_channels is not None:
         count = ask.open_channels(tunnel.id)
         text = f"{tunnel.name}: {count} of {policy.max_channels} connections are open"
@@ -267,7 +285,7 @@ def _conditions(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[Rule]:
 
 def _source_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> Rule:
     source = ipaddress.ip_address(ask.source_ip)
-    inside = any(source in ipaddress.ip_network(text) for text in policy.source_networks)
+    inside = any(source in network for network in policy.networks)
     verb = "open to" if inside else "not open to"
     return Rule("source", inside, f"{tunnel.name}: {verb} connections from {ask.source_ip}")
 

@@ -14,9 +14,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
-from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User, UserView
+from tunnelcloud.domain.entities import Key, Method, Session, User, UserView
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.names import Login, named_by, parse_login
+from tunnelcloud.domain.names import Login, named_by
 from tunnelcloud.domain.policy import allowed_token_sessions, could_open_any
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod.interfaces import IViews
@@ -47,11 +47,27 @@ class _Offer:
     key: Key | None = None
     owner: User | None = None
     obstacle: str = ""
+    tunnel_id: str | None = None
+
+
+@frozen
+class _Scope:
+    """What a login may open: all that its user may, or one tunnel.
+
+    :ivar obstacle: why it opens nothing, if so.
+    """
+
+    tunnel_id: str | None = None
+    obstacle: str = ""
 
 
 _Verdict = Session | _Refusal
 
 _KEY_OPENS_NOTHING = "the key opens nothing for this login"
+_SCOPE_IS_EMPTY = {
+    Method.KEY: _KEY_OPENS_NOTHING,
+    Method.TOKEN: "no tunnel is assigned that it opens for this login",
+}
 _TOLD_AT_MOST = 1000
 
 _OPENS_NOTHING = "this one-time token opens nothing for this login name: check both"
@@ -157,16 +173,13 @@ class Realm:
 
 
 def _judge(view: UserView, held: Held, attempt: LoginAttempt) -> _Offer:
-    login = parse_login(attempt.login_name)
     if held.expired:
         obstacle = f"the key expired at {held.key.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         return _Offer(held.key, view.user, obstacle)
-    opens = (
-        login is not None
-        and _names(login, view.user)
-        and _leads_somewhere(view, Method.KEY, login, None)
-    )
-    return _Offer(held.key, view.user, "" if opens else _KEY_OPENS_NOTHING)
+    scope = _scope(view, Method.KEY, attempt.login, None)
+    if scope is None:
+        return _Offer(held.key, view.user, _KEY_OPENS_NOTHING)
+    return _Offer(held.key, view.user, scope.obstacle, scope.tunnel_id)
 
 
 def _ownerless(failure: Failure) -> _Offer:
@@ -180,7 +193,9 @@ def _login_with_key(
 ) -> _Verdict:
     """Begin a session, if the key is still good now."""
     if offer.key is not None and not offer.obstacle:
-        session = keys.use(transaction, offer.key.id, _login(attempt, pod_id))
+        session = keys.use(
+            transaction, offer.key.id, _login(attempt, pod_id), tunnel_id=offer.tunnel_id
+        )
         if session is not None:
             return session
     reason = offer.obstacle or _KEY_OPENS_NOTHING
@@ -194,33 +209,29 @@ def _login_with_token(
 ) -> _Verdict:
     refusal = _Refusal(_OPENS_NOTHING, "no such token for this login")
     secret_hash = hash_secret(token)
-    login = parse_login(attempt.login_name)
     found = tokens.find_by_secret(transaction, secret_hash)
     named = _named(transaction, attempt)
     user_id = found.user_id if found is not None else named.id if named is not None else None
     view = access.load_view(transaction, user_id) if user_id is not None else None
-    if (
-        login is not None
-        and found is not None
-        and view is not None
-        and _names(login, view.user)
-        and _leads_somewhere(view, Method.TOKEN, login, found.tunnel_id)
-    ):
+    scope = None
+    if found is not None and view is not None:
+        scope = _scope(view, Method.TOKEN, attempt.login, found.tunnel_id)
+    if found is not None and view is not None and scope is not None and not scope.obstacle:
         allowed = 1 if found.tunnel_id is None else allowed_token_sessions(view, found.tunnel_id)
         spending = tokens.spend(
             transaction,
             secret_hash,
             _login(attempt, pod_id),
             user_id=view.user.id,
+            tunnel_id=scope.tunnel_id,
             at_most=allowed,
         )
         if spending.session is not None:
             return spending.session
         refusal = _spent(spending)
-    elif found and login and view and _names(login, view.user):
+    elif scope is not None:
         # The client gets the answer that a wrong token gets; the audit may know better.
-        reason = "the token is good, but no tunnel is assigned that it opens for this login"
-        refusal = _Refusal(_OPENS_NOTHING, reason)
+        refusal = _Refusal(_OPENS_NOTHING, f"the token is good, but {scope.obstacle}")
     user = None if view is None else view.user
     _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, user)
     return refusal
@@ -239,22 +250,30 @@ def _spent(spending: Spending) -> _Refusal:
     return _Refusal(f"{text}: get a new one", text, offence=False)
 
 
-def _names(login: Login, user: User) -> bool:
-    return login.user is None or login.user in (user.name, user.email)
+def _scope(
+    view: UserView, method: Method, login: Login | None, tunnel_id: str | None
+) -> _Scope | None:
+    """Tell what a login may open; this is decided once, and the session keeps the tunnel's id.
 
-
-def _leads_somewhere(view: UserView, method: Method, login: Login, tunnel_id: str | None) -> bool:
-    def in_scope(tunnel: Tunnel) -> bool:
-        return (tunnel_id is None or tunnel.id == tunnel_id) and (
-            login.tunnel is None or named_by(tunnel, login.tunnel)
-        )
-
-    return could_open_any(view, method, in_scope)
+    :param tunnel_id: the only tunnel that the credential opens; None for all of the user's.
+    :return: None when the login names somebody else.
+    """
+    if login is None or login.user not in (None, view.user.name, view.user.email):
+        return None
+    if login.tunnel is not None:
+        meant = named_by(view, method, login.tunnel, tunnel_id)
+        if len(meant) > 1:
+            names = ", ".join(sorted(tunnel.name for tunnel in meant))
+            return _Scope(obstacle=f"{login.tunnel} names more than one tunnel: {names}")
+        tunnel_id = meant[0].id if meant else ""
+    if not could_open_any(view, method, tunnel_id):
+        return _Scope(obstacle=_SCOPE_IS_EMPTY[method])
+    return _Scope(tunnel_id)
 
 
 def _named(transaction: Transaction, attempt: LoginAttempt) -> User | None:
     """Find the user whom a login names, whether or not it is them."""
-    login = parse_login(attempt.login_name)
+    login = attempt.login
     return access.find_login(transaction, (login and login.user) or "")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunnelcloud.domain.commands import PublicAddress, ssh_command
+from tunnelcloud.domain.commands import PublicAddress, own_host, ssh_command
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.ssh.interfaces import TunnelRow
 
@@ -20,8 +20,9 @@ def describe(
     :param attached: whether a connector of its site is attached to this pod.
     :param refusal: why it doesn't open for the session now, or C{""}.
     """
-    others = [grant.tunnel for grant in view.grants]
-    command = ssh_command(tunnel, session.login_name, session.method, ssh_address, others=others)
+    command = ssh_command(
+        tunnel, session.login_name, session.method, ssh_address, target=own_host(view, tunnel)
+    )
     reason = refusal.removeprefix(f"{tunnel.name}: ")
     if reason:
         state = reason[:1].upper() + reason[1:]

@@ -58,17 +58,17 @@ class LivePod:
     names: Callable[[], Sequence[str]]
     reach: Reach
 
-    def live_sessions(self) -> Sequence[LiveSession]:
-        """List the sessions that are open on this pod."""
-        return [
-            LiveSession(
-                live.session.id,
-                *live.totals(),
-                tuple(self._channel(route) for route in live.routes if route.record is not None),
-                *self.rates.of(live.session.id, live.totals()),
-            )
-            for live in self.sessions
-        ]
+    def live_session(self, session_id: str) -> LiveSession | None:
+        """Show a session that is open on this pod."""
+        live = self.sessions.get(session_id)
+        if live is None:
+            return None
+        return LiveSession(
+            session_id,
+            *live.totals(),
+            tuple(self._channel(route) for route in live.routes if route.record is not None),
+            *self.rates.of(session_id, live.totals()),
+        )
 
     def _channel(self, route: Route) -> LiveChannel:
         assert route.record is not None
@@ -82,12 +82,7 @@ class LivePod:
 
     def usage(self, user_id: str) -> Usage:
         """Count what a user has open."""
-        counts: dict[str, int] = {}
-        sessions = list(self.sessions.of_user(user_id))
-        for live in sessions:
-            for route in live.routes:
-                counts[route.tunnel.id] = counts.get(route.tunnel.id, 0) + 1
-        return Usage(len(sessions), counts)
+        return Usage(*self.sessions.usage(user_id))
 
     def end_session(self, session_id: str, reason: str) -> Deferred[bool]:
         """End a session, on whichever pod it is."""

@@ -367,7 +367,7 @@ class PodService(Service):
     async def _examine(self, live: LiveSession, tunnel: Tunnel) -> AsyncIterator[DoctorStep]:
         view = await self.views.get(live.session.user_id)
         port = tunnel.target_ports[0].first
-        async for step in self.doctor.check(tunnel, port, live.decide(view, tunnel.name, port)):
+        async for step in self.doctor.check(tunnel, port, live.decide_tunnel(view, tunnel, port)):
             yield step
 
 

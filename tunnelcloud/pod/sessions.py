@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -21,8 +22,15 @@ from tunnelcloud.channels.messages import (
     OPEN_RESOURCE_SHORTAGE,
 )
 from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
-from tunnelcloud.domain.names import named_by, parse_login
-from tunnelcloud.domain.policy import Ask, Decision, could_open_any, decide, session_limits
+from tunnelcloud.domain.names import named_by, usable
+from tunnelcloud.domain.policy import (
+    Ask,
+    Decision,
+    could_open_any,
+    decide,
+    decide_tunnel,
+    session_limits,
+)
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
 from tunnelcloud.pod.router import Route
 from tunnelcloud.ssh.escaping import escape
@@ -89,21 +97,24 @@ class _Carried:
 
 @implementer(ISessionAvatar)
 class LiveSession:
-    """One authenticated SSH connection and its channels."""
+    """One authenticated SSH connection and its channels.
+
+    :ivar place: its place among the sessions that use a tunnel, in their order; None before the
+        first forward.
+    """
 
     def __init__(self, session: Session, around: Surroundings, registry: LiveSessions) -> None:
         self.session = session
         self.routes: set[Route] = set()
         self.connection: ISessionConnection | None = None
         self.began = around.clock.seconds()
+        self.place: int | None = None
         self._around = around
         self._registry = registry
         self._carried: dict[str, _Carried] = {}
         self._limits: tuple[int | None, int | None] = (None, None)
         self._end_reason = ""
         self._ended = False
-        login = parse_login(session.login_name.encode("utf-8"))
-        self._narrowed_to = login.tunnel if login is not None else None
 
     # What the front door calls.
 
@@ -169,7 +180,7 @@ class LiveSession:
         )
         route.timed = bool(decision.grant.policies)
         self.routes.add(route)
-        self._registry.open_channels += 1
+        self._registry.channel_begun(self, route)
         route.start()
 
     def _undecided(self, failure: Failure, channel: IChannel) -> None:
@@ -189,7 +200,7 @@ class LiveSession:
                 view,
                 self.session,
                 tunnel,
-                self.decide(view, tunnel.name, tunnel.target_ports[0].first).reason,
+                self.decide_tunnel(view, tunnel, tunnel.target_ports[0].first).reason,
             )
             for tunnel in tunnels
         ]
@@ -212,10 +223,10 @@ class LiveSession:
     async def doctor(self, tunnel_name: str) -> AsyncIterator[DoctorStep]:
         """Check every hop to a tunnel, a step at a time."""
         view = await self._around.views.get(self.session.user_id)
-        found = [grant for grant in self.usable(view) if named_by(grant.tunnel, tunnel_name)]
+        found = named_by(view, self.session.method, tunnel_name, self.session.tunnel_id)
         if not found:
             raise LookupError(tunnel_name)
-        async for step in self._around.doctor(self, found[0].tunnel):
+        async for step in self._around.doctor(self, found[0]):
             yield step
 
     def logged_out(self, reason: str) -> None:
@@ -237,15 +248,9 @@ class LiveSession:
 
     # What the pod asks.
 
-    def usable(self, view: UserView) -> list[Grant]:
-        """List the grants that this session's method and login name leave."""
-        return [
-            grant
-            for grant in view.grants
-            if self.session.method in grant.methods
-            and grant.tunnel.enabled
-            and self._in_scope(grant.tunnel)
-        ]
+    def usable(self, view: UserView) -> Sequence[Grant]:
+        """List the grants that this session's method and scope leave."""
+        return usable(view, self.session.method, self.session.tunnel_id)
 
     def decide(
         self, view: UserView, host: str, port: int, leaving_out: Route | None = None
@@ -254,20 +259,24 @@ class LiveSession:
 
         :param leaving_out: an open route that is not to be counted against limits.
         """
-        return decide(
-            view,
-            Ask(
-                host=host,
-                port=port,
-                method=self.session.method,
-                source_ip=self.session.source_ip,
-                at=self._around.now(),
-                narrowed_to=self._scope_name(view),
-                session_seconds=self._around.clock.seconds() - self.began,
-                open_sessions=self._registry.count_others(self),
-                open_channels=lambda tunnel_id: self._registry.count_channels(
-                    self.session.user_id, tunnel_id, leaving_out
-                ),
+        return decide(view, self._ask(host, port, leaving_out))
+
+    def decide_tunnel(self, view: UserView, tunnel: Tunnel, port: int) -> Decision:
+        """Decide as of now on the destination that a tunnel's command has."""
+        return decide_tunnel(view, self._ask("", port, None), tunnel)
+
+    def _ask(self, host: str, port: int, leaving_out: Route | None) -> Ask:
+        return Ask(
+            host=host,
+            port=port,
+            method=self.session.method,
+            source_ip=self.session.source_ip,
+            at=self._around.now(),
+            only=self.session.tunnel_id,
+            session_seconds=self._around.clock.seconds() - self.began,
+            open_sessions=lambda: self._registry.count_older(self),
+            open_channels=lambda tunnel_id: self._registry.count_channels(
+                self.session.user_id, tunnel_id, leaving_out
             ),
         )
 
@@ -285,7 +294,7 @@ class LiveSession:
         for route in tuple(self.routes):
             self._recheck_route(view, route)
         self._limit(view)
-        if not could_open_any(view, self.session.method, self._in_scope):
+        if not could_open_any(view, self.session.method, self.session.tunnel_id):
             self.end(NOTHING_LEFT)
 
     def _limit(self, view: UserView) -> None:
@@ -330,23 +339,9 @@ class LiveSession:
             return
         _log.warn("session {id}: can't read its limits: {why}", id=self.session.id, why=failure)
 
-    def _in_scope(self, tunnel: Tunnel) -> bool:
-        if self.session.tunnel_id is not None and tunnel.id != self.session.tunnel_id:
-            return False
-        return self._narrowed_to is None or named_by(tunnel, self._narrowed_to)
-
-    def _scope_name(self, view: UserView) -> str | None:
-        """Name the tunnel that local destinations mean, and beyond which nothing opens."""
-        if self.session.tunnel_id is None:
-            return self._narrowed_to
-        for grant in view.grants:
-            if grant.tunnel.id == self.session.tunnel_id:
-                return grant.tunnel.name
-        return ""
-
     def _route_ended(self, route: Route) -> None:
         self.routes.discard(route)
-        self._registry.open_channels -= 1
+        self._registry.channel_ended(route)
         carried = self._carried.setdefault(route.tunnel.name, _Carried())
         carried.to_target += route.bytes_to_target
         carried.from_target += route.bytes_from_target
@@ -365,6 +360,8 @@ class LiveSessions:
         self._by_id: dict[str, LiveSession] = {}
         self._by_user: dict[str, set[LiveSession]] = {}
         self._pending: Counter[str] = Counter()
+        self._channels: dict[str, Counter[str]] = {}
+        self._places = itertools.count()
 
     def begin(self, session: Session) -> LiveSession:
         """Take up a session that was just written; the front door attaches its connection."""
@@ -434,17 +431,43 @@ class LiveSessions:
         if not self._pending[user_id]:
             del self._pending[user_id]
 
-    def count_others(self, one: LiveSession) -> int:
-        """Count the sessions of the same user, but for this one."""
-        return sum(live is not one for live in self.of_user(one.session.user_id))
+    def channel_begun(self, live: LiveSession, route: Route) -> None:
+        """Count a channel; with its first a session begins to use a tunnel."""
+        if live.place is None:
+            live.place = next(self._places)
+        self.open_channels += 1
+        user_id = route.session.user_id
+        self._channels.setdefault(user_id, Counter())[route.tunnel.id] += 1
+
+    def channel_ended(self, route: Route) -> None:
+        """Count a channel no more."""
+        self.open_channels -= 1
+        counts = self._channels[route.session.user_id]
+        counts[route.tunnel.id] -= 1
+        if not counts[route.tunnel.id]:
+            del counts[route.tunnel.id]
+        if not counts:
+            del self._channels[route.session.user_id]
+
+    def count_older(self, one: LiveSession) -> int:
+        """Count the sessions of the same user that used a tunnel before this one did."""
+        return sum(
+            live is not one
+            and live.place is not None
+            and (one.place is None or live.place < one.place)
+            for live in self._by_user.get(one.session.user_id, ())
+        )
+
+    def usage(self, user_id: str) -> tuple[int, Mapping[str, int]]:
+        """Count a user's sessions that use a tunnel, and their channels by the tunnel's id."""
+        sessions = self._by_user.get(user_id, ())
+        used = sum(live.place is not None for live in sessions)
+        return used, self._channels.get(user_id, {})
 
     def count_channels(self, user_id: str, tunnel_id: str, leaving_out: Route | None) -> int:
         """Count a user's open channels of a tunnel."""
-        return sum(
-            route.tunnel.id == tunnel_id and route is not leaving_out
-            for live in self.of_user(user_id)
-            for route in live.routes
-        )
+        count = self._channels[user_id][tunnel_id] if user_id in self._channels else 0
+        return count - (leaving_out is not None and leaving_out.tunnel.id == tunnel_id)
 
     def end_all(self, reason: str) -> None:
         """End every session."""

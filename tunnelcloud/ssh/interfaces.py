@@ -6,6 +6,7 @@ L{ISessionAvatar}.  Nothing here knows a store, a link or a page.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from attrs import frozen
@@ -15,6 +16,7 @@ from zope.interface import Attribute, Interface
 
 from tunnelcloud.channels.interfaces import IChannel
 from tunnelcloud.domain.certificates import SeenCertificate
+from tunnelcloud.domain.names import Login, parse_login
 
 
 @frozen
@@ -30,6 +32,11 @@ class LoginAttempt:
     source: str
     source_port: int
     client_version: str
+
+    @cached_property
+    def login(self) -> Login | None:
+        """Read what the login name says; None for bytes that no login has."""
+        return parse_login(self.login_name)
 
 
 class LoginRefused(UnauthorizedLogin):

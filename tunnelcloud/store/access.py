@@ -76,7 +76,10 @@ def load_view(transaction: Transaction, user_id: str) -> UserView:
                 group_name=group_name,
             )
         )
-    return UserView(user, tuple(grants))
+    view = UserView(user, tuple(grants))
+    # Made here, in the store's thread, which holds up nobody's streams.
+    _ = view.by_host, view.by_tunnel, view.by_method
+    return view
 
 
 def names_of(transaction: Transaction, kind: str, ids: Iterable[str]) -> dict[str, str]:

@@ -81,7 +81,10 @@ class LastCheck:
 
 @frozen
 class Usage:
-    """What one user has open, on all pods: what limits are held against."""
+    """What one user has open on this pod: what limits are held against.
+
+    :ivar sessions: those that have used a tunnel; a list or a check alone doesn't count.
+    """
 
     sessions: int = 0
     channels: Mapping[str, int] = {}
@@ -97,8 +100,8 @@ class ILivePod(Interface):
         "Where SSH clients reach the pods: a L{tunnelcloud.domain.commands.PublicAddress}."
     )
 
-    def live_sessions() -> "Sequence[LiveSession]":
-        """List the sessions that are open on this pod."""
+    def live_session(session_id: str) -> "LiveSession | None":
+        """Show a session that is open on this pod; None for any other."""
 
     def usage(user_id: str) -> "Usage":
         """Count what a user has open."""

@@ -142,14 +142,13 @@ class _Sessions:
 
     def _shower(self, names: _Names) -> Callable[[entities.Session], Session]:
         """Make what shows sessions, with the bytes of those that are open here."""
-        live = {one.id: one for one in self.context.live.live_sessions()}
 
         def shown(session: entities.Session) -> Session:
             called = names[session.id]
             return _with_traffic(
                 Session,
                 {**attrs.asdict(session), "user_name": called.user, "tunnel_name": called.tunnel},
-                live.get(session.id) if session.ended_at is None else None,
+                self.context.live.live_session(session.id) if session.ended_at is None else None,
             )
 
         return shown
@@ -183,12 +182,8 @@ class _Sessions:
     async def list_channels(self, call: Call) -> dict[str, Any]:
         filters = filters_of(call.query_as(ChannelQuery))
 
-        live = {
-            channel.id: channel
-            for session in self.context.live.live_sessions()
-            if session.id == call.params["session_id"]
-            for channel in session.channels
-        }
+        opened = self.context.live.live_session(call.params["session_id"])
+        live = {channel.id: channel for channel in (opened.channels if opened else ())}
         through = {one.id: one.connector_id for one in live.values() if one.connector_id}
 
         def work(

@@ -6,9 +6,9 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.domain.commands import ssh_command
-from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
-from tunnelcloud.domain.policy import Ask, decide, to_an_administrator
+from tunnelcloud.domain.commands import own_host, ssh_command
+from tunnelcloud.domain.entities import Method, Tunnel, UserView
+from tunnelcloud.domain.policy import Ask, decide_tunnel, to_an_administrator
 from tunnelcloud.store import access, tunnels, users
 from tunnelcloud.store.errors import BadCursor, NotFound
 from tunnelcloud.store.transaction import Transaction
@@ -77,19 +77,17 @@ def decision_routes(context: ApiContext) -> list[Route]:
     ]
 
 
-def own_tunnel(
-    tunnel: Tunnel, grants: list[Grant], user_name: str, context: ApiContext
-) -> MyTunnel:
-    """Show a tunnel to the user it is for.
-
-    :param grants: all of the user's.
-    """
-    methods = sorted(
-        {method for grant in grants if grant.tunnel.id == tunnel.id for method in grant.methods}
-    )
+def own_tunnel(tunnel: Tunnel, view: UserView, context: ApiContext) -> MyTunnel:
+    """Show a tunnel to the user it is for."""
+    paths = view.by_tunnel.get(tunnel.id, ())
+    methods = sorted({method for grant in paths for method in grant.methods})
     method = Method.TOKEN if Method.TOKEN in methods else Method.KEY
     command = ssh_command(
-        tunnel, user_name, method, context.live.ssh_public_address, others=tunnels_of(grants)
+        tunnel,
+        view.user.name,
+        method,
+        context.live.ssh_public_address,
+        target=own_host(view, tunnel),
     )
     shown = Published.model_validate(tunnel)
     return MyTunnel.model_validate(
@@ -122,18 +120,19 @@ class _Decisions:
 
         view, tunnel = await self.context.store.read(work)
         usage = self.context.live.usage(view.user.id)
-        decided = decide(
+        decided = decide_tunnel(
             view,
             Ask(
-                host=tunnel.name,
+                host="",
                 port=question.port or tunnel.target_ports[0].first,
                 method=question.method,
                 source_ip=question.source_ip or call.source_ip,
                 at=question.at or self.context.now(),
                 session_seconds=question.session_seconds,
-                open_sessions=usage.sessions,
+                open_sessions=lambda: usage.sessions,
                 open_channels=lambda tunnel_id: usage.channels.get(tunnel_id, 0),
             ),
+            tunnel,
         )
         decision = to_an_administrator(decided, view, tunnel)
         return Explanation(
@@ -181,10 +180,7 @@ class _Decisions:
         more = start + query.limit < len(found)
         return {
             "items": [
-                own_tunnel(tunnel, list(view.grants), view.user.name, self.context).model_dump(
-                    mode="json"
-                )
-                for tunnel in page
+                own_tunnel(tunnel, view, self.context).model_dump(mode="json") for tunnel in page
             ],
             "next_cursor": page[-1].id if more else None,
         }

@@ -10,8 +10,9 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.domain import entities
-from tunnelcloud.domain.commands import PublicAddress, ssh_command
+from tunnelcloud.domain.commands import PublicAddress, own_host, ssh_command
 from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
+from tunnelcloud.domain.names import usable
 from tunnelcloud.domain.policy import Ask, allowed_token_sessions, shut_for_tokens, token_paths
 from tunnelcloud.domain.tokens import hash_secret, new_token
 from tunnelcloud.store import access, tokens
@@ -110,17 +111,15 @@ def token_command(view: UserView, tunnel: Tunnel | None, address: PublicAddress)
 
     Where there are several, the command logs in and shows them.
     """
-    everything = tunnels_of(view.grants)
     if tunnel is None:
-        usable = tunnels_of(
-            grant for grant in view.grants if Method.TOKEN in grant.methods and grant.tunnel.enabled
-        )
-        tunnel = usable[0] if len(usable) == 1 else None
+        opened = tunnels_of(usable(view, Method.TOKEN, None))
+        tunnel = opened[0] if len(opened) == 1 else None
     if tunnel is None:
         login = f"{view.user.name}@{address.host}"
         port = str(address.port)
         return shlex.join(["ssh", "-o", "PubkeyAuthentication=no", "-p", port, login])
-    return ssh_command(tunnel, view.user.name, Method.TOKEN, address, others=everything)
+    target = own_host(view, tunnel)
+    return ssh_command(tunnel, view.user.name, Method.TOKEN, address, target=target)
 
 
 def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:

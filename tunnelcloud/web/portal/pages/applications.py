@@ -90,7 +90,7 @@ class _Applications:
 
         def work(transaction: Transaction) -> None:
             view = access.load_view(transaction, user_id)
-            if not any(grant.tunnel.id == tunnel_id for grant in view.grants):
+            if tunnel_id not in view.by_tunnel:
                 raise not_found("there is no such tunnel, or it isn't yours")
             pins.set_pinned(transaction, user_id, tunnel_id, wanted)
 

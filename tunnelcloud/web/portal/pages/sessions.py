@@ -67,7 +67,8 @@ class _Sessions:
         """Gather the open channels of sessions, and what their ends are called."""
         live = {
             channel.id: channel
-            for session in self.context.live.live_sessions()
+            for one in items
+            if (session := self.context.live.live_session(one["id"])) is not None
             for channel in session.channels
         }
 

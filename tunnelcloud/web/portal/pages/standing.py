@@ -7,8 +7,8 @@ from datetime import datetime
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
-from tunnelcloud.domain.policy import Ask, Decision, decide
+from tunnelcloud.domain.entities import Method, Tunnel, UserView
+from tunnelcloud.domain.policy import Ask, Decision, decide_tunnel
 from tunnelcloud.web.resources.attachments import offline_text
 from tunnelcloud.web.resources.context import ApiContext
 
@@ -29,11 +29,7 @@ class Standing:
 
 def methods_of(view: UserView, tunnel: Tunnel) -> list[Method]:
     """List the methods that open a tunnel, the token first."""
-
-    def theirs(grant: Grant) -> bool:
-        return grant.tunnel.id == tunnel.id
-
-    given = {method for grant in filter(theirs, view.grants) for method in grant.methods}
+    given = {method for grant in view.by_tunnel.get(tunnel.id, ()) for method in grant.methods}
     return [method for method in (Method.TOKEN, Method.KEY) if method in given]
 
 
@@ -43,15 +39,15 @@ def decision_of(
     """Decide whether a tunnel opens for a user now, as the front door would."""
     usage = context.live.usage(view.user.id)
     ask = Ask(
-        host=tunnel.name,
+        host="",
         port=port,
         method=method,
         source_ip=source_ip,
         at=context.now(),
-        open_sessions=usage.sessions,
+        open_sessions=lambda: usage.sessions,
         open_channels=lambda tunnel_id: usage.channels.get(tunnel_id, 0),
     )
-    return decide(view, ask)
+    return decide_tunnel(view, ask, tunnel)
 
 
 def standing_of(
