@@ -11,6 +11,7 @@ from tests.domain.values import NOW
 from tunnelcloud.domain.entities import Channel, Method, Session
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
 from tunnelcloud.pod.sessions import LiveSessions, Surroundings
+from tunnelcloud.pod.turns import Turns
 from tunnelcloud.ssh.interfaces import ISessionConnection, TunnelRow
 
 
@@ -117,6 +118,8 @@ class Views:
     def get(self, user_id):
         return succeed(self.view)
 
+    shown = get
+
 
 @implementer(ISessionConnection)
 class Connection:
@@ -160,6 +163,7 @@ class World:
                     tunnel.name, "", "Ready", "", {}
                 ),
                 doctor=None,
+                turns=Turns(self.clock),
             ),
             max_channels,
         )

@@ -32,7 +32,7 @@ class LoginCase(SQLiteCase, SynchronousTestCase):
         store = AsyncStore(self.store, self.reactor)
         self.current = True
         cluster = Cluster(store, None, "pod_1", None)
-        self.views = Views(cluster.load_view, lambda: self.current)
+        self.views = Views(cluster.load_views, lambda: self.current)
         self.ring = KeyRing(lambda blob: store.read(find_key, blob))
         self.store.listen(self.committed)
         self.access = Access(store, "pod_1", self.views, self.ring)

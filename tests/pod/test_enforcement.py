@@ -1,18 +1,40 @@
 """What is no longer allowed ends, also when the notice of it comes before the session."""
 
+from datetime import timedelta
+
 from attrs import evolve
 from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.domain.values import grant, tunnel, view
-from tests.pod.fakes import Connection, World
+from tests.domain.values import NOW, grant, policy, tunnel, view
+from tests.pod.fakes import Connection, Link, World
 from tunnelcloud.pod.enforcement import CUT_OFF, Enforcement
+from tunnelcloud.pod.turns import STEPS, Turns
 from tunnelcloud.pod.views import Views
+from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Change, Resync
 
 
-class OvertakenTests(SynchronousTestCase):
-    """On PostgreSQL notices come by a connection of their own, and may overtake an answer."""
+def most_in_a_turn(clock, progress, wanted):
+    """Turn the clock as a reactor turns, and tell the longest way that one turn went."""
+    most = 0
+    for _ in range(wanted):
+        before = progress()
+        if before >= wanted:
+            return most
+        calls, clock.calls = clock.calls, []
+        for call in calls:
+            if call.active() and call.getTime() <= clock.seconds():
+                call.called = 1
+                call.func(*call.args, **call.kw)
+            else:
+                clock.calls.append(call)
+        most = max(most, progress() - before)
+    raise AssertionError(f"{progress()} of {wanted}")
+
+
+class EnforcementCase(SynchronousTestCase):
+    """Alice's two sessions on a pod, and a store that is asked."""
 
     def setUp(self):
         self.world = World(view(grant(tunnel("db", "10.0.0.1"))))
@@ -20,18 +42,37 @@ class OvertakenTests(SynchronousTestCase):
         self.wanted = {}
         self.closed = set()
         self.asked = []
+        self.loads = []
+        self.reviewed = []
         self.enforcement = Enforcement(
             self.world.sessions,
-            Views(self.world.views.get, lambda: True),
-            end_requested=lambda kind, id_: succeed(self.wanted.get((kind, id_))),
-            key_is_good=self.key_is_good,
+            Views(self.load, lambda: True),
+            self.world.clock,
+            Turns(self.world.clock),
+            end_requests=self.end_requests,
+            good_keys=self.good_keys,
             closed_sessions=lambda ids: succeed([one for one in ids if one in self.closed]),
-            review_links=lambda: succeed(None),
+            review_links=lambda ids: succeed(self.reviewed.append(ids)),
         )
 
-    def key_is_good(self, key_id):
-        self.asked.append(key_id)
-        return succeed(key_id not in self.deleted)
+    def load(self, user_ids):
+        self.loads.append(list(user_ids))
+        return succeed(dict.fromkeys(user_ids, self.world.views.view))
+
+    def end_requests(self):
+        self.asked.append("ends")
+        return succeed(
+            [EndRequest(kind, one, "ses_2", why) for (kind, one), why in self.wanted.items()]
+        )
+
+    def good_keys(self, key_ids):
+        self.asked.append(set(key_ids))
+        return succeed(frozenset(key_ids) - self.deleted)
+
+    def hear(self, *changes):
+        for change in changes:
+            self.enforcement.changed(change)
+        self.world.clock.pump([0] * 4)
 
     def begin(self):
         session = evolve(self.world.session, id="ses_2", key_id="key_1")
@@ -40,9 +81,13 @@ class OvertakenTests(SynchronousTestCase):
         live.attached(connection)
         return connection
 
+
+class OvertakenTests(EnforcementCase):
+    """On PostgreSQL notices come by a connection of their own, and may overtake an answer."""
+
     def test_a_key_that_was_deleted_before_its_session_was_there(self):
         self.deleted.add("key_1")
-        self.enforcement.changed(Change("key", "key_1"))
+        self.hear(Change("key", "key_1"))
         connection = self.begin()
         self.assertEqual(connection.ended, [])
         self.enforcement.sweep()
@@ -50,23 +95,136 @@ class OvertakenTests(SynchronousTestCase):
 
     def test_a_session_that_somebody_ended_before_it_was_there(self):
         self.wanted["session", "ses_2"] = "ended by root"
-        self.enforcement.changed(Change("session", "ses_2"))
+        self.hear(Change("session", "ses_2"))
         connection = self.begin()
         self.enforcement.sweep()
         self.assertEqual(connection.ended, ["ended by root"])
 
     def test_a_session_that_another_pod_took_for_gone(self):
         connection = self.begin()
-        self.enforcement.changed(Resync())
+        self.hear(Resync())
         self.assertEqual(connection.ended, [])
         self.closed.add("ses_2")
-        self.enforcement.changed(Resync())
+        self.hear(Resync())
         self.assertEqual(connection.ended, [CUT_OFF])
         self.assertEqual(self.world.connection.ended, [])
 
     def test_what_was_heard_is_forgotten(self):
         self.begin()
-        self.enforcement.changed(Change("key", "key_1"))
+        self.hear(Change("key", "key_1"))
         for _ in range(20):
             self.enforcement.sweep()
         self.assertLess(len(self.asked), 8)
+
+
+class CostTests(EnforcementCase):
+    """What is heard in one turn is looked at together, and costs what it concerns."""
+
+    def test_many_changes_are_one_load(self):
+        self.hear(Resync())
+        del self.loads[:]
+        self.hear(*(Change("tunnel", "tun_db", True, ("tun_db",)) for _ in range(50)))
+        self.assertEqual(self.loads, [["usr_alice"]])
+
+    def test_what_concerns_nobody_here_is_not_looked_at(self):
+        self.hear(Resync())
+        del self.loads[:], self.asked[:]
+        for change in (
+            Change("tunnel", "tun_x", True, ("tun_x",)),
+            Change("tunnel", "tun_db", False, ("tun_db",)),
+            Change("assignment", "asg_9", True, ("grp_9",)),
+            Change("key", "key_9"),
+            Change("session", "ses_9"),
+            Change("connector", "con_1", False),
+        ):
+            self.hear(change)
+        self.assertEqual((self.loads, self.asked, self.reviewed), ([], [], [None]))
+
+    def test_links_are_reviewed_by_what_concerns_them(self):
+        self.hear(Change("connector", "con_1"), Change("site", "sit_1"))
+        self.assertEqual(self.reviewed, [{"con_1", "sit_1"}])
+
+    def test_a_resync_asks_once_for_all_sessions(self):
+        for number in range(5):
+            session = evolve(self.world.session, id=f"ses_{number + 5}", key_id=f"key_{number}")
+            self.world.sessions.begin(session)
+        self.hear(Resync())
+        self.assertEqual(self.asked, ["ends", {f"key_{number}" for number in range(5)}])
+
+    def test_a_channel_that_somebody_ended(self):
+        session = evolve(self.world.session, id="ses_2")
+        self.world.live = self.world.sessions.begin(session)
+        self.world.links.links.append(Link("con_1"))
+        client = self.world.open()
+        self.world.links.links[0].answer()
+        self.world.settle()
+        [record] = [route.record for route in self.world.live.routes]
+        self.wanted["channel", record.id] = "ended by root"
+        self.hear(Change("channel", record.id))
+        self.world.settle()
+        self.assertIsNotNone(client.end)
+        self.assertEqual(self.asked, ["ends"])
+
+
+class SweepTests(EnforcementCase):
+    """The clock's sweep looks at what is due, and at nothing else."""
+
+    def setUp(self):
+        super().setUp()
+        self.world.links.links.append(Link("con_1"))
+
+    def look(self, policies):
+        self.world.views.view = view(grant(tunnel("db"), policies=policies))
+        client = self.world.open()
+        self.world.links.links[0].answer()
+        self.world.settle()
+        return client
+
+    def decisions(self):
+        live, counted = self.world.live, []
+        before = live.recheck_route
+        live.recheck_route = lambda *args: counted.append(before(*args))
+        return counted
+
+    def wait(self, seconds):
+        for _ in range(seconds):
+            self.world.clock.advance(1)
+            self.enforcement.sweep()
+            self.world.clock.advance(0)
+            self.world.settle()
+
+    def test_a_channel_without_an_end_is_never_looked_at(self):
+        self.look((policy(source_networks=("192.0.2.0/24",), max_channels=5),))
+        counted = self.decisions()
+        self.wait(200)
+        self.assertEqual(counted, [])
+
+    def test_a_right_that_ends(self):
+        client = self.look((policy(valid_until=NOW + timedelta(seconds=90)),))
+        counted = self.decisions()
+        self.wait(89)
+        self.assertIsNone(client.end)
+        self.assertLess(len(counted), 3)
+        self.wait(1)
+        self.assertIsNotNone(client.end)
+
+    def test_an_idle_channel(self):
+        client = self.look((policy(idle_seconds=80),))
+        counted = self.decisions()
+        self.wait(50)
+        client.write(10)
+        self.world.settle()
+        self.wait(79)
+        self.assertIsNone(client.end)
+        self.wait(12)
+        self.assertIsNotNone(client.end)
+        self.assertLess(len(counted), 20)
+
+    def test_thousands_that_end_at_once_leave_turns_to_others(self):
+        self.look((policy(valid_until=NOW + timedelta(seconds=5)),))
+        [route] = self.world.live.routes
+        looked = []
+        self.world.live.recheck_route = lambda view, route: looked.append(route)
+        self.enforcement._recheck_routes(self.world.views.view, [route] * 1000)
+        most = most_in_a_turn(self.world.clock, lambda: len(looked), 1000)
+        self.assertLessEqual(most, STEPS)

@@ -52,7 +52,7 @@ def world_of(one, method, only):
     world.sessions._around = world.live._around = SimpleNamespace(
         **{
             name: getattr(world.live._around, name)
-            for name in ("views", "clock", "now", "records", "links")
+            for name in ("views", "clock", "now", "records", "links", "turns")
         },
         describe=lambda view, session, tunnel, refusal: describe(
             view, session, tunnel, pod, True, refusal

@@ -70,7 +70,7 @@ class InProcessTests(SQLiteCase):
         site = self.store.write(sites.create, name="paris")
         self.assertEqual(self.heard, [Resync()])
         self.clock.turn()
-        self.assertEqual(self.heard[1:], [Change("site", site.id)])
+        self.assertEqual(self.heard[1:], [Change("site", site.id, decides=False)])
 
     def test_very_many_changes_are_told_as_one(self):
         self.feed.start()
@@ -134,7 +134,7 @@ class ListeningTests(PostgresCase, TestCase):
         self.assertEqual(await self.next(), Resync())
         other = self.open()
         site = other.write(sites.create, name="paris")
-        self.assertEqual(await self.next(), Change("site", site.id))
+        self.assertEqual(await self.next(), Change("site", site.id, decides=False))
 
     async def test_what_is_rolled_back_is_not_told(self):
         self.assertEqual(await self.next(), Resync())
@@ -145,7 +145,7 @@ class ListeningTests(PostgresCase, TestCase):
 
         self.assertRaises(ValueError, self.store.write, fail)
         site = self.store.write(sites.create, name="paris")
-        self.assertEqual(await self.next(), Change("site", site.id))
+        self.assertEqual(await self.next(), Change("site", site.id, decides=False))
 
     async def test_very_many_changes_are_told_as_one(self):
         self.assertEqual(await self.next(), Resync())
@@ -161,7 +161,7 @@ class ListeningTests(PostgresCase, TestCase):
         self.assertEqual(notice, Resync())
         self.assertGreater(self.feed.healthy_since, first)
         site = self.store.write(sites.create, name="rome")
-        while notice != Change("site", site.id):
+        while notice != Change("site", site.id, decides=False):
             notice = await self.next()
 
     async def until(self, holds):

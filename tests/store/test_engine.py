@@ -51,7 +51,7 @@ class EngineContract:
         site = store.write(sites.create, name="paris")
         [(committed, seen)] = heard
         self.assertEqual(seen, site)
-        self.assertEqual(committed.changes, (Change("site", site.id),))
+        self.assertEqual(committed.changes, (Change("site", site.id, decides=False),))
         self.assertEqual([record.event.event for record in committed.records], ["site.created"])
 
     def test_a_failing_listener_harms_nobody(self):

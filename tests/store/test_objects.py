@@ -71,7 +71,9 @@ class ObjectContract:
         self.assertEqual(event.event, "tunnel.changed")
         self.assertEqual((event.tunnel_id, event.tunnel_name), (after.id, "db"))
         self.assertEqual(event.data["changes"], {"title": {"from": "", "to": "Orders"}})
-        self.assertEqual(self.heard, [Change("tunnel", after.id)])
+        self.assertEqual(
+            self.heard, [Change("tunnel", after.id, decides=False, concerns=(after.id,))]
+        )
 
     def test_no_difference_is_no_change(self):
         before = self.store.read(events_of)
@@ -269,7 +271,7 @@ class ObjectContract:
         self.assertEqual(self.store.read(groups.list_page, user_id=bob.id).items, (dba,))
         self.assertTrue(self.store.write(groups.remove_member, dba.id, bob.id))
         self.assertFalse(self.store.write(groups.remove_member, dba.id, bob.id))
-        self.assertEqual(self.heard, [Change("user", bob.id)] * 2)
+        self.assertEqual(self.heard, [Change("user", bob.id, concerns=(bob.id,))] * 2)
         self.assertEqual(self.last_event().data["member_id"], bob.id)
         self.assertRaises(NotFound, self.store.write, groups.add_member, dba.id, "usr_none")
         self.assertRaises(NotFound, self.store.write, groups.add_member, "grp_none", bob.id)

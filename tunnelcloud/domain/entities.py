@@ -383,6 +383,17 @@ class UserView:
     group_ids: frozenset[str] = frozenset()
 
     @cached_property
+    def held_ids(self) -> frozenset[str]:
+        """Give the ids of all that the view is made of: user, groups, tunnels, sites, policies."""
+        tunnels = [grant.tunnel for grant in self.grants]
+        return self.group_ids.union(
+            [self.user.id],
+            (one.id for one in tunnels),
+            (one.site_id for one in tunnels),
+            (policy.id for grant in self.grants for policy in grant.policies),
+        )
+
+    @cached_property
     def by_host(self) -> Mapping[str, tuple[Grant, ...]]:
         """Give the grants by each host that a destination may name their tunnel by."""
         return _grouped((host, grant) for grant in self.grants for host in hosts_of(grant.tunnel))

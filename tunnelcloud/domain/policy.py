@@ -203,6 +203,23 @@ def decide_tunnel(view: UserView, ask: Ask, tunnel: Tunnel) -> Decision:
     return Decision(False, text, (Rule("destination", False, text),), tunnel=tunnel)
 
 
+def holds_for(grant: Grant, ask: Ask) -> float | None:
+    """Say for how many seconds a path that allows something now can't end by the clock.
+
+    :return: None when the clock never ends it.
+    """
+    ends = []
+    for policy in grant.policies:
+        if policy.valid_until is not None:
+            ends.append((policy.valid_until - ask.at).total_seconds())
+        if policy.windows:
+            closing = [end for one in policy.windows if (end := one.open_until(ask.at)) is not None]
+            ends.append((max(closing, default=ask.at) - ask.at).total_seconds())
+        if policy.max_session_seconds is not None:
+            ends.append(policy.max_session_seconds - ask.session_seconds)
+    return min(ends, default=None)
+
+
 def to_an_administrator(decision: Decision, view: UserView, tunnel: Tunnel) -> Decision:
     """Word a decision for somebody who knows that there is such a tunnel.
 

@@ -4,7 +4,7 @@ A link is attached once its connector was found to be active, and looked after a
 there: it ends when the connector is gone, or the last certificate of its key revoked or expired.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from attrs import define, field
@@ -96,12 +96,20 @@ class Attendant:
         for link in self.links.attached:
             self._tell_pods(link.protocol)
 
-    def review(self) -> "Deferred[None]":
-        """Look again whether every link may stay, and note that connectors are still seen.
+    def review(self, concerned: Collection[str] | None = None) -> "Deferred[None]":
+        """Look again whether links may stay, and note that their connectors are still seen.
 
-        Called now and then, and when changes may have been missed.
+        Called now and then, when changes may have been missed, and when some were heard of.
+
+        :param concerned: ids of connectors and sites; None for every link.
         """
-        reviews: Iterable[Deferred[None]] = [self._review(link) for link in self.links.attached]
+        reviews: Iterable[Deferred[None]] = [
+            self._review(link)
+            for link in self.links.attached
+            if concerned is None
+            or link.connector_id in concerned
+            or link.connector.site_id in concerned
+        ]
         return DeferredList(reviews).addCallback(lambda _: None)
 
     # Inner workings.

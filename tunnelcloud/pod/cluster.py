@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -14,7 +14,7 @@ from tunnelcloud.domain.join_tokens import read_pod_address
 from tunnelcloud.store import access, channels, keys, pods, sessions, tunnels
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import ChangeFeed
-from tunnelcloud.store.errors import NotFound, StoreUnavailable
+from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 
 BEAT_SECONDS = 10.0
@@ -83,28 +83,13 @@ class Cluster:
         """Give the host names of tunnels that clients connect to."""
         return self._external_addresses
 
-    def load_view(self, user_id: str) -> Deferred[UserView]:
-        """Read what a user may open.
+    def load_views(self, user_ids: Sequence[str]) -> Deferred[Mapping[str, UserView]]:
+        """Read what some users may open; who isn't there is left out."""
+        return self._store.read(access.load_views, user_ids)
 
-        :raise LookupError: there is no such user.
-        """
-
-        def gone(failure: Failure) -> UserView:
-            failure.trap(NotFound)
-            raise LookupError(user_id)
-
-        return self._store.read(access.load_view, user_id).addErrback(gone)
-
-    def end_requested(self, kind: str, object_id: str) -> Deferred[str | None]:
-        """Say whether a session or a channel of this pod is to be ended, and why."""
-
-        def find(requests: list[sessions.EndRequest]) -> str | None:
-            for request in requests:
-                if (request.kind, request.id) == (kind, object_id):
-                    return request.reason
-            return None
-
-        return self._store.read(sessions.end_requests, self._pod_id).addCallback(find)
+    def end_requests(self) -> Deferred[list[sessions.EndRequest]]:
+        """List the sessions and channels of this pod that are to be ended."""
+        return self._store.read(sessions.end_requests, self._pod_id)
 
     def request_end(self, kind: str, object_id: str, reason: str) -> Deferred[bool]:
         """Ask whichever pod has it to end a session or a channel.
@@ -117,9 +102,9 @@ class Cluster:
         """Say which of these sessions have records that are closed."""
         return self._store.read(sessions.closed, session_ids)
 
-    def key_is_good(self, key_id: str) -> Deferred[bool]:
-        """Tell whether a key still lets its user in."""
-        return self._store.read(_key_is_good, key_id)
+    def good_keys(self, key_ids: Collection[str]) -> Deferred[frozenset[str]]:
+        """Tell which of some keys still let their users in."""
+        return self._store.read(keys.good, key_ids)
 
     def _heard(self, change: Change | Resync) -> None:
         """Look again at the names that clients connect to: a host key's lines have them."""
@@ -152,11 +137,3 @@ def _request_end(transaction: Transaction, kind: str, object_id: str, reason: st
     if kind == "session":
         return sessions.request_end(transaction, object_id, reason).ended_at is None
     return channels.request_end(transaction, object_id, reason).closed_at is None
-
-
-def _key_is_good(transaction: Transaction, key_id: str) -> bool:
-    try:
-        key = keys.get(transaction, key_id)
-    except NotFound:
-        return False
-    return key.expires_at is None or key.expires_at > transaction.now()

@@ -1,20 +1,25 @@
 """Makes changes take effect: drops old views, and ends what is no longer allowed.
 
 Two things lead here: the change feed, and the clock (windows end, sessions age, streams idle).
+What is heard within one turn of the reactor is looked at together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from twisted.internet.defer import Deferred
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
 from tunnelcloud.pod.router import Route
 from tunnelcloud.pod.sessions import USER_DELETED, LiveSession, LiveSessions
+from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
+from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Change, Resync
 
 SWEEP_SECONDS = 1.0
@@ -24,89 +29,177 @@ _SWEEPS_HEARD = 5
 that began a session, which then isn't here yet to be ended."""
 
 CUT_OFF = "this pod had lost its database for too long; connect again"
+_KEY_REVOKED = "the key was revoked"
+_OF_VIEWS = frozenset({"user", "tunnel", "group", "assignment", "policy", "site"})
+_OF_LINKS = frozenset({"connector", "site"})
 
 _log = Logger()
+
+
+@define
+class _Heard:
+    """What was heard of in this turn of the reactor.
+
+    :ivar resync: some changes may have been missed.
+    :ivar decides: some views are different.
+    :ivar ends: ids of sessions and channels that somebody wants ended.
+    :ivar links: ids of connectors and sites whose links may have to end.
+    """
+
+    resync: bool = False
+    decides: bool = False
+    keys: set[str] = field(factory=set)
+    ends: set[str] = field(factory=set)
+    links: set[str] = field(factory=set)
 
 
 class Enforcement:
     """Holds what is open on this pod to what is allowed.
 
-    :param end_requested: reads whether a session or channel (kind, id) is to be ended, and why.
-    :param key_is_good: reads whether a key (id) still lets its user in.
+    :param end_requests: lists the sessions and channels of this pod that are to be ended.
+    :param good_keys: reads which of some keys (ids) still let their users in.
     :param closed_sessions: reads which of some sessions (ids) have records that are closed.
-    :param review_links: looks again at every connector's right to be attached.
+    :param review_links: looks again at the right of connectors to be attached: of those that
+        some ids (of connectors and sites) concern, or of all.
     """
 
     def __init__(
         self,
         sessions: LiveSessions,
         views: Views,
+        clock: IReactorTime,
+        turns: Turns,
         *,
-        end_requested: Callable[[str, str], Deferred[str | None]],
-        key_is_good: Callable[[str], Deferred[bool]],
+        end_requests: Callable[[], Deferred[list[EndRequest]]],
+        good_keys: Callable[[Collection[str]], Deferred[frozenset[str]]],
         closed_sessions: Callable[[Sequence[str]], Deferred[list[str]]],
-        review_links: Callable[[], Deferred[None]],
+        review_links: Callable[[Collection[str] | None], Deferred[None]],
     ) -> None:
         self._sessions = sessions
         self._views = views
-        self._end_requested = end_requested
-        self._key_is_good = key_is_good
+        self._clock = clock
+        self._turns = turns
+        self._end_requests = end_requests
+        self._good_keys = good_keys
         self._closed_sessions = closed_sessions
         self._review_links = review_links
-        self._heard: dict[Change, int] = {}
+        self._recent: dict[tuple[str, str], int] = {}
+        self._heard: _Heard | None = None
+        self._rechecking: set[str] = set()
 
     def changed(self, change: Change | Resync) -> None:
-        """Take a notice from the change feed; called in the reactor's thread."""
+        """Take a notice from the change feed; called in the reactor's thread.
+
+        A view that is different is not used from here on; what it ends, ends in the next turn.
+        """
         if isinstance(change, Resync):
-            self._resync()
-        elif change.kind == "user":
-            self._views.drop(change.id)
-            self._recheck([change.id])
-        elif change.kind == "session":
-            self._heard[change] = _SWEEPS_HEARD
-            self._end_session_if_asked(change.id)
-        elif change.kind == "channel":
-            self._end_channel_if_asked(change.id)
-        elif change.kind == "key":
-            self._heard[change] = _SWEEPS_HEARD
-            self._recheck_key(change.id)
-        elif change.kind == "connector":
-            self._review_links().addErrback(_failed)
-        elif change.kind in ("tunnel", "group", "assignment", "policy", "site"):
             self._views.drop_all()
-            self._recheck(self._sessions.users())
-            if change.kind == "site":
-                self._review_links().addErrback(_failed)
+            self._hear().resync = True
+            return
+        if change.kind in _OF_VIEWS:
+            self._views.changed(change.concerns, change.decides)
+        if not change.decides:
+            return
+        if change.kind in ("session", "key"):
+            self._recent[change.kind, change.id] = _SWEEPS_HEARD
+        if change.kind in ("session", "channel"):
+            self._hear().ends.add(change.id)
+        elif change.kind == "key":
+            self._hear().keys.add(change.id)
+        else:
+            if change.kind in _OF_VIEWS and change.concerns:
+                self._hear().decides = True
+            if change.kind in _OF_LINKS:
+                self._hear().links.add(change.id)
 
     def sweep(self) -> None:
         """End what the clock no longer allows; called every L{SWEEP_SECONDS}."""
-        timed = {
-            live.session.user_id
-            for live in self._sessions
-            if any(route.timed for route in live.routes)
-        }
-        self._recheck(timed)
-        used = {live.session.key_id for live in self._sessions}
-        for change, sweeps in tuple(self._heard.items()):
-            if sweeps > 1:
-                self._heard[change] = sweeps - 1
-            else:
-                del self._heard[change]
-            if change.kind == "session":
-                self._end_session_if_asked(change.id)
-            elif change.id in used:
-                self._recheck_key(change.id)
+        due: dict[str, list[Route]] = {}
+        for route in self._sessions.deadlines.due(self._clock.seconds()):
+            due.setdefault(route.session.user_id, []).append(route)
+        for user_id, routes in due.items():
+            self._views.get(user_id).addCallbacks(
+                self._recheck_routes, self._look_later, (routes,), errbackArgs=(user_id, routes)
+            )
+        kept = {key: sweeps for key, sweeps in self._recent.items() if sweeps}
+        self._recent = {key: sweeps - 1 for key, sweeps in kept.items()}
+        self._end_what_is_asked({one for kind, one in kept if kind == "session"})
+        self._recheck_keys({one for kind, one in kept if kind == "key"})
 
-    def _resync(self) -> None:
-        self._views.drop_all()
-        self._recheck(self._sessions.users())
-        self._review_links().addErrback(_failed)
-        closed = self._closed_sessions([live.session.id for live in self._sessions])
-        closed.addCallback(self._end_unrecorded).addErrback(_failed)
-        for live in self._sessions:
-            self._end_session_if_asked(live.session.id)
-            if live.session.key_id is not None:
-                self._recheck_key(live.session.key_id)
+    def _hear(self) -> _Heard:
+        if self._heard is None:
+            self._heard = _Heard()
+            self._clock.callLater(0, self._take)
+        return self._heard
+
+    def _take(self) -> None:
+        """Look at all that was heard since the last turn, together."""
+        heard, self._heard = self._heard, None
+        assert heard is not None
+        if heard.resync or heard.decides:
+            self._recheck_users()
+        if heard.resync:
+            self._review_links(None).addErrback(_failed)
+            closed = self._closed_sessions([live.session.id for live in self._sessions])
+            closed.addCallback(self._end_unrecorded).addErrback(_failed)
+            self._end_requests().addCallback(self._end_asked).addErrback(_failed)
+            self._recheck_keys(None)
+            return
+        if heard.links:
+            self._review_links(heard.links).addErrback(_failed)
+        self._end_what_is_asked(heard.ends)
+        self._recheck_keys(heard.keys)
+
+    # Views.
+
+    def _recheck_users(self) -> None:
+        """Look again at what those have open whose views are different."""
+        for user_id in self._sessions.users():
+            if self._views.held(user_id) is None and user_id not in self._rechecking:
+                self._rechecking.add(user_id)
+                view = self._views.get(user_id).addBoth(self._rechecked, user_id)
+                view.addCallbacks(self._apply, self._gone, errbackArgs=(user_id,))
+                view.addErrback(_failed)
+
+    def _rechecked(self, outcome: UserView | Failure, user_id: str) -> UserView | Failure:
+        self._rechecking.discard(user_id)
+        return outcome
+
+    def _apply(self, view: UserView) -> Deferred[None]:
+        return self._turns.run(self._steps(view))
+
+    def _steps(self, view: UserView) -> Iterator[None]:
+        for live in self._sessions.of_user(view.user.id):
+            for _ in live.recheck_in_turns(view):
+                yield
+                if self._views.held(view.user.id) is not view:
+                    return  # another look is under way, by a newer view
+
+    def _recheck_routes(self, view: UserView, routes: Iterable[Route]) -> None:
+        def steps() -> Iterator[None]:
+            for route in routes:
+                live = self._sessions.get(route.session.id)
+                if live is not None and not route.over:
+                    live.recheck_route(self._views.held(view.user.id) or view, route)
+                yield
+
+        self._turns.run(steps()).addErrback(_failed)
+
+    def _look_later(self, failure: Failure, user_id: str, routes: Iterable[Route]) -> None:
+        """Look again when the store can be asked."""
+        if failure.check(LookupError):
+            self._gone(failure, user_id)
+            return
+        for route in routes:
+            self._sessions.deadlines.set(route, self._clock.seconds() + SWEEP_SECONDS)
+        _log.warn("what time has ended can't be looked up yet: {why}", why=failure)
+
+    def _gone(self, failure: Failure, user_id: str) -> None:
+        failure.trap(LookupError)
+        for live in self._sessions.of_user(user_id):
+            live.end(USER_DELETED)
+
+    # What somebody asked for.
 
     def _end_unrecorded(self, session_ids: Iterable[str]) -> None:
         """End what another pod took for gone: nobody would see it, or could end it."""
@@ -115,53 +208,47 @@ class Enforcement:
             if live is not None:
                 live.end(CUT_OFF)
 
-    def _recheck(self, user_ids: Iterable[str]) -> None:
-        for user_id in user_ids:
-            if any(self._sessions.of_user(user_id)):
-                view = self._views.get(user_id)
-                view.addCallbacks(self._apply, self._gone, errbackArgs=(user_id,))
-                view.addErrback(_failed)
+    def _end_what_is_asked(self, ids: set[str]) -> None:
+        """End some sessions and channels, if that was asked for and they are this pod's."""
+        known = any(one in self._sessions or self._sessions.has_channel(one) for one in ids)
+        if known:
+            self._end_requests().addCallback(self._end_asked).addErrback(_failed)
 
-    def _apply(self, view: UserView) -> None:
-        for live in self._sessions.of_user(view.user.id):
-            live.recheck(view)
+    def _end_asked(self, requests: Iterable[EndRequest]) -> None:
+        for request in requests:
+            live = self._sessions.get(request.session_id)
+            if live is None:
+                continue
+            if request.kind == "session":
+                live.end(request.reason)
+                continue
+            for route in tuple(live.routes):
+                if route.record is not None and route.record.id == request.id:
+                    route.end(request.reason)
 
-    def _gone(self, failure: Failure, user_id: str) -> None:
-        failure.trap(LookupError)
-        for live in self._sessions.of_user(user_id):
-            live.end(USER_DELETED)
+    def _recheck_keys(self, key_ids: Collection[str] | None) -> None:
+        """End the sessions of keys that are good no more.
 
-    def _end_session_if_asked(self, session_id: str) -> None:
-        live = self._sessions.get(session_id)
-        if live is not None:
-            asked = self._end_requested("session", session_id)
-            asked.addCallback(_end, live).addErrback(_failed)
-
-    def _end_channel_if_asked(self, channel_id: str) -> None:
+        :param key_ids: keys that may be different; None for all.
+        """
+        if key_ids is not None and not key_ids:
+            return
+        using: dict[str, list[LiveSession]] = {}
         for live in self._sessions:
-            for route in live.routes:
-                if route.record is not None and route.record.id == channel_id:
-                    asked = self._end_requested("channel", channel_id)
-                    asked.addCallback(_end, route).addErrback(_failed)
-                    return
-
-    def _recheck_key(self, key_id: str) -> None:
-        using = [live for live in self._sessions if live.session.key_id == key_id]
+            key_id = live.session.key_id
+            if key_id is not None and (key_ids is None or key_id in key_ids):
+                using.setdefault(key_id, []).append(live)
         if using:
-            good = self._key_is_good(key_id)
-            good.addCallback(_end_unless, using, "the key was revoked").addErrback(_failed)
+            good = self._good_keys(using.keys())
+            good.addCallback(_end_unless_good, using).addErrback(_failed)
 
 
-def _end(reason: str | None, thing: LiveSession | Route) -> None:
-    if reason is not None:
-        thing.end(reason)
-
-
-def _end_unless(good: bool, sessions: Iterable[LiveSession], reason: str) -> None:
-    if not good:
-        for live in sessions:
-            live.end(reason)
+def _end_unless_good(good: frozenset[str], using: dict[str, list[LiveSession]]) -> None:
+    for key_id in using.keys() - good:
+        for live in using[key_id]:
+            live.end(_KEY_REVOKED)
 
 
 def _failed(failure: Failure) -> None:
-    _log.failure("a change could not be applied; the next resync tries again", failure)
+    if not failure.check(CancelledError):
+        _log.failure("a change could not be applied; the next resync tries again", failure)

@@ -79,3 +79,6 @@ class IViews(Interface):
 
     def get(user_id: str) -> "Deferred[UserView]":
         """Give a user's view; fails while the store can't be trusted to be current."""
+
+    def shown(user_id: str) -> "Deferred[UserView]":
+        """Give a user's view with titles and descriptions as they are now; as L{get}."""

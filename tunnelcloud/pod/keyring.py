@@ -44,23 +44,33 @@ class KeyRing:
     def __init__(self, find: Callable[[bytes], Deferred[Held | None]]) -> None:
         self._find = find
         self._held: dict[bytes, Held] = {}
+        self._generation = 0
 
     def get(self, blob: bytes) -> Deferred[Held | None]:
         """Find a key by its blob, as RFC 4253, 6.6 encodes it."""
         held = self._held.get(blob)
         if held is not None:
             return succeed(held)
-        # What changes while it is looked up empties a ring that isn't this one any more.
-        return self._find(blob).addCallback(self._keep, blob, self._held)
+        return self._find(blob).addCallback(self._keep, blob, self._generation)
 
     def changed(self, change: Change | Resync) -> None:
-        """Forget what may be different; deleting a user deletes their keys."""
-        if isinstance(change, Resync) or change.kind in ("key", "user"):
-            self._held = {}
+        """Forget the key that may be different; deleting a user deletes their keys."""
+        if isinstance(change, Resync):
+            self._held.clear()
+        elif change.decides and change.kind in ("key", "user"):
+            of_user = change.kind == "user"
+            for blob, held in tuple(self._held.items()):
+                if change.id == (held.key.user_id if of_user else held.key.id):
+                    del self._held[blob]
+        else:
+            return
+        self._generation += 1
 
-    def _keep(self, found: Held | None, blob: bytes, ring: dict[bytes, Held]) -> Held | None:
-        if found is not None and found.key.expires_at is None:
-            ring[blob] = found
-            if len(ring) > KEPT_AT_MOST:
-                del ring[next(iter(ring))]
+    def _keep(self, found: Held | None, blob: bytes, generation: int) -> Held | None:
+        """Keep what was found, unless keys have changed while it was looked up."""
+        if found is None or found.key.expires_at is not None or generation != self._generation:
+            return found
+        self._held[blob] = found
+        if len(self._held) > KEPT_AT_MOST:
+            del self._held[next(iter(self._held))]
         return found

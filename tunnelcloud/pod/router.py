@@ -73,7 +73,7 @@ class Route:
         self.port = port
         self.connector_id: str | None = None
         self.record: Channel | None = None
-        self.timed = False  # whether a policy may end it by the clock
+        self.due: float | None = None  # when to look whether the clock ends it
         self.splice = Splice(channel, self)
         self.last_active = clock.seconds()
         self._bytes_seen = 0
@@ -90,6 +90,11 @@ class Route:
         self._over = False
         self._over_reason = ""
         self._end_wanted = False
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or never came to be."""
+        return self._over
 
     @property
     def bytes_to_target(self) -> int:

@@ -50,6 +50,7 @@ from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession, LiveSessions, Surroundings
 from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
+from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
 from tunnelcloud.pod.web_certificate import CHECK_SECONDS, WebCertificate
 from tunnelcloud.settings import PodSettings, WebSettings
@@ -111,8 +112,9 @@ class PodService(Service):
             foundation.pod_id,
             foundation.connectors_address,
         )
-        self.views = Views(self.cluster.load_view, lambda: self.cluster.is_current)
+        self.views = Views(self.cluster.load_views, lambda: self.cluster.is_current)
         self.records = Records(self.store, reactor)
+        turns = Turns(reactor)
         self.sessions = LiveSessions(
             Surroundings(
                 links=self.links,
@@ -122,6 +124,7 @@ class PodService(Service):
                 now=_now,
                 describe=self._describe,
                 doctor=self._examine,
+                turns=turns,
             )
         )
         registrar = Registrar(self.store, foundation.pod_id)
@@ -163,8 +166,10 @@ class PodService(Service):
         self.enforcement = Enforcement(
             self.sessions,
             self.views,
-            end_requested=self.cluster.end_requested,
-            key_is_good=self.cluster.key_is_good,
+            reactor,
+            turns,
+            end_requests=self.cluster.end_requests,
+            good_keys=self.cluster.good_keys,
             closed_sessions=self.cluster.closed_sessions,
             review_links=self.attendant.review,
         )
@@ -249,7 +254,7 @@ class PodService(Service):
         """Begin to serve."""
         super().startService()  # type: ignore[no-untyped-call]
         self.cluster.start(self._changed)
-        for work, seconds in [
+        works: list[tuple[Callable[[], object], float]] = [
             (self.enforcement.sweep, SWEEP_SECONDS),
             (self.attendant.review, REVIEW_SECONDS),
             (self.cluster.beat, BEAT_SECONDS),
@@ -258,7 +263,8 @@ class PodService(Service):
             (self.rates.sample, SAMPLE_SECONDS),
             (self.traffic.write, NOTE_SECONDS),
             *([(self._certificate.check, CHECK_SECONDS)] if self._certificate else []),
-        ]:
+        ]
+        for work, seconds in works:
             loop = LoopingCall(work)
             loop.clock = self._reactor
             self._loops.append(loop)

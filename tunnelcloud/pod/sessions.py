@@ -31,8 +31,10 @@ from tunnelcloud.domain.policy import (
     decide_tunnel,
     session_limits,
 )
+from tunnelcloud.pod.deadlines import Deadlines, seconds_left
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
 from tunnelcloud.pod.router import Route
+from tunnelcloud.pod.turns import Turns
 from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.interfaces import (
     DoctorStep,
@@ -85,6 +87,7 @@ class Surroundings:
     now: Callable[[], datetime]
     describe: Describe
     doctor: Doctor
+    turns: Turns
 
 
 @define
@@ -178,9 +181,9 @@ class LiveSession:
             on_settled=self._registry.settle_pending,
             on_end=self._route_ended,
         )
-        route.timed = bool(decision.grant.policies)
         self.routes.add(route)
         self._registry.channel_begun(self, route)
+        self._look_again(route, decision.grant)
         route.start()
 
     def _undecided(self, failure: Failure, channel: IChannel) -> None:
@@ -190,20 +193,19 @@ class LiveSession:
 
     def tunnels(self) -> Deferred[Sequence[TunnelRow]]:
         """List the tunnels this session could open."""
-        return self._around.views.get(self.session.user_id).addCallback(self._rows)
+        view = self._around.views.shown(self.session.user_id)
+        rows: Deferred[Sequence[TunnelRow]] = view.addCallback(self._rows)
+        return rows
 
-    def _rows(self, view: UserView) -> Sequence[TunnelRow]:
+    def _rows(self, view: UserView) -> Deferred[Sequence[TunnelRow]]:
         found = {grant.tunnel.id: grant.tunnel for grant in self.usable(view)}
         tunnels = sorted(found.values(), key=lambda tunnel: tunnel.name)
-        return [
-            self._around.describe(
-                view,
-                self.session,
-                tunnel,
-                self.decide_tunnel(view, tunnel, tunnel.target_ports[0].first).reason,
-            )
-            for tunnel in tunnels
-        ]
+
+        def row(tunnel: Tunnel) -> TunnelRow:
+            decision = self.decide_tunnel(view, tunnel, tunnel.target_ports[0].first)
+            return self._around.describe(view, self.session, tunnel, decision.reason)
+
+        return self._around.turns.map(row, tunnels)
 
     def traffic(self) -> Mapping[str, TunnelTraffic]:
         """Count what each tunnel carried in this session, by its name."""
@@ -291,9 +293,15 @@ class LiveSession:
 
     def recheck(self, view: UserView) -> None:
         """End what is no longer allowed."""
-        for route in tuple(self.routes):
-            self._recheck_route(view, route)
+        for _ in self.recheck_in_turns(view):
+            pass
+
+    def recheck_in_turns(self, view: UserView) -> Iterator[None]:
+        """End what is no longer allowed, a channel at a time."""
         self._limit(view)
+        for route in tuple(self.routes):
+            self.recheck_route(view, route)
+            yield
         if not could_open_any(view, self.session.method, self.session.tunnel_id):
             self.end(NOTHING_LEFT)
 
@@ -314,14 +322,14 @@ class LiveSession:
         if self.connection is not None:
             self.connection.end(reason)
 
-    def _recheck_route(self, view: UserView, route: Route) -> None:
+    def recheck_route(self, view: UserView, route: Route) -> None:
+        """End a channel that is no longer allowed, or say when to look at it again."""
         decision = self.decide(view, route.destination, route.port, leaving_out=route)
         if not decision.allowed:
             route.end(decision.reason)
             return
         assert decision.tunnel is not None
         assert decision.grant is not None
-        route.timed = bool(decision.grant.policies)
         before = route.tunnel
         if (decision.tunnel.id, decision.tunnel.target_address, decision.tunnel.site_id) != (
             before.id, before.target_address, before.site_id,
@@ -331,6 +339,13 @@ class LiveSession:
         for policy in decision.grant.policies:
             if policy.idle_seconds is not None and route.idle_seconds() >= policy.idle_seconds:
                 route.end(f"{before.name}: idle for {policy.idle_seconds} s")
+                return
+        self._look_again(route, decision.grant)
+
+    def _look_again(self, route: Route, grant: Grant) -> None:
+        left = seconds_left(grant, self._ask("", 0, route), route)
+        due = None if left is None else self._around.clock.seconds() + left
+        self._registry.deadlines.set(route, due)
 
     def _unlimited(self, failure: Failure) -> None:
         """Leave it for when changes are heard again, and everything is rechecked."""
@@ -351,6 +366,7 @@ class LiveSessions:
     """The sessions that are open on this pod.
 
     :ivar open_channels: how many channels they have.
+    :ivar deadlines: when to look which of them the clock ends.
     """
 
     def __init__(self, around: Surroundings, max_channels: int = MAX_CHANNELS) -> None:
@@ -362,6 +378,7 @@ class LiveSessions:
         self._pending: Counter[str] = Counter()
         self._channels: dict[str, Counter[str]] = {}
         self._places = itertools.count()
+        self.deadlines = Deadlines()
 
     def begin(self, session: Session) -> LiveSession:
         """Take up a session that was just written; the front door attaches its connection."""
@@ -381,6 +398,17 @@ class LiveSessions:
     def get(self, session_id: str) -> LiveSession | None:
         """Find a session by its id."""
         return self._by_id.get(session_id)
+
+    def __contains__(self, session_id: str) -> bool:
+        return session_id in self._by_id
+
+    def has_channel(self, channel_id: str) -> bool:
+        """Tell whether a channel is open here and recorded, by its id."""
+        return any(
+            route.record is not None and route.record.id == channel_id
+            for live in self._by_id.values()
+            for route in live.routes
+        )
 
     def of_user(self, user_id: str) -> Iterable[LiveSession]:
         """Give a user's sessions."""

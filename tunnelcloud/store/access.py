@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Select, bindparam, or_, select
+from sqlalchemy import BindParameter, Select, bindparam, or_, select
 
-from tunnelcloud.domain.entities import Grant, User, UserView
+from tunnelcloud.domain.entities import Grant, Policy, Tunnel, User, UserView
 from tunnelcloud.store import schema
+from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.policies import POLICIES
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.tunnels import TUNNELS
 from tunnelcloud.store.users import USERS, find_login
 
-__all__ = ["find_login", "load_view", "names_of"]
+__all__ = ["find_login", "load_view", "load_views", "names_of"]
 
 _NAMED = {
     table.name.removesuffix("s").replace("policie", "policy"): table
@@ -30,11 +31,23 @@ _NAMED = {
 }
 
 
+def _users() -> Select[Any]:
+    """Select users with each group that they are in."""
+    members = schema.group_members
+    return (
+        USERS.select()
+        .add_columns(members.c.group_id)
+        .select_from(schema.users.outerjoin(members, members.c.user_id == schema.users.c.id))
+        .where(schema.users.c.id.in_(bindparam("wanted", expanding=True)))
+    )
+
+
 def _grants() -> Select[Any]:
-    """Select every path by which a user reaches a tunnel: that, its policy, group and way."""
+    """Select every path by which some users reach tunnels: that, its policy, group and way."""
     one = schema.assignments
+    wanted: BindParameter[str] = bindparam("wanted", expanding=True)
     own_groups = select(schema.group_members.c.group_id).where(
-        schema.group_members.c.user_id == bindparam("wanted")
+        schema.group_members.c.user_id.in_(wanted)
     )
     return (
         TUNNELS.select()
@@ -43,18 +56,23 @@ def _grants() -> Select[Any]:
             schema.groups.c.name,
             one.c.methods,
             one.c.id,
+            one.c.user_id,
+            one.c.group_id,
         )
         .join(one, one.c.tunnel_id == schema.tunnels.c.id)
         .outerjoin(schema.groups, schema.groups.c.id == one.c.group_id)
         .outerjoin(schema.policies, schema.policies.c.id == one.c.policy_id)
-        .where(or_(one.c.user_id == bindparam("wanted"), one.c.group_id.in_(own_groups)))
+        .where(or_(one.c.user_id.in_(wanted), one.c.group_id.in_(own_groups)))
         .order_by(schema.tunnels.c.name, one.c.id)
     )
 
 
+_USERS = _users()
 _GRANTS = _grants()
+_USER_WIDTH = len(USERS.select().selected_columns)
 _TUNNEL_WIDTH = len(TUNNELS.select().selected_columns)
 _POLICY_WIDTH = len(POLICIES.select().selected_columns)
+_WAY = _TUNNEL_WIDTH + _POLICY_WIDTH
 
 
 def load_view(transaction: Transaction, user_id: str) -> UserView:
@@ -62,24 +80,64 @@ def load_view(transaction: Transaction, user_id: str) -> UserView:
 
     :raise NotFound: there is no such user.
     """
-    user: User = USERS.get(transaction, user_id)
-    grants = []
-    for row in transaction.connection.execute(_GRANTS, {"wanted": user_id}):
-        policy = row[_TUNNEL_WIDTH : _TUNNEL_WIDTH + _POLICY_WIDTH]
-        group_name, methods, assignment_id = row[_TUNNEL_WIDTH + _POLICY_WIDTH :]
-        grants.append(
-            Grant(
-                tunnel=TUNNELS.make(row[:_TUNNEL_WIDTH]),
-                assignment_id=assignment_id,
-                methods=methods,
-                policies=() if policy[0] is None else (POLICIES.make(policy),),
-                group_name=group_name,
-            )
-        )
-    view = UserView(user, tuple(grants))
-    # Made here, in the store's thread, which holds up nobody's streams.
-    _ = view.by_host, view.by_tunnel, view.by_method
+    view = load_views(transaction, [user_id]).get(user_id)
+    if view is None:
+        raise NotFound("user", user_id)
     return view
+
+
+def load_views(transaction: Transaction, user_ids: Iterable[str]) -> Mapping[str, UserView]:
+    """Read the views of some users at once; who isn't there is left out.
+
+    Users who reach a tunnel by the same assignment share what is in memory of it.
+    """
+    wanted = {"wanted": [one for one in user_ids if "\x00" not in one]}
+    users: dict[str, User] = {}
+    groups: dict[str, set[str]] = {}
+    members: dict[str, list[str]] = {}
+    for row in transaction.connection.execute(_USERS, wanted):
+        user: User = USERS.make(row[:_USER_WIDTH])
+        users[user.id] = user
+        groups.setdefault(user.id, set())
+        if row[_USER_WIDTH] is not None:
+            groups[user.id].add(row[_USER_WIDTH])
+            members.setdefault(row[_USER_WIDTH], []).append(user.id)
+    grants: dict[str, list[Grant]] = {user_id: [] for user_id in users}
+    if users:
+        for user_id, group_id, grant in _read_grants(transaction, wanted):
+            for reached in [user_id] if user_id is not None else members.get(group_id, ()):
+                grants[reached].append(grant)
+    views = {
+        user_id: UserView(user, tuple(grants[user_id]), frozenset(groups[user_id]))
+        for user_id, user in users.items()
+    }
+    for view in views.values():
+        # Made here, in the store's thread, which holds up nobody's streams.
+        _ = view.by_host, view.by_tunnel, view.by_method, view.held_ids
+    return views
+
+
+def _read_grants(
+    transaction: Transaction, wanted: dict[str, list[str]]
+) -> Iterator[tuple[str | None, str, Grant]]:
+    """Give each assignment's user, or else its group, and the path that it is."""
+    tunnels: dict[str, Tunnel] = {}
+    policies: dict[str, Policy] = {}
+    for row in transaction.connection.execute(_GRANTS, wanted):
+        if row[0] not in tunnels:
+            tunnels[row[0]] = TUNNELS.make(row[:_TUNNEL_WIDTH])
+        policy = row[_TUNNEL_WIDTH]
+        if policy is not None and policy not in policies:
+            policies[policy] = POLICIES.make(row[_TUNNEL_WIDTH:_WAY])
+        group_name, methods, assignment_id, user_id, group_id = row[_WAY:]
+        grant = Grant(
+            tunnel=tunnels[row[0]],
+            assignment_id=assignment_id,
+            methods=methods,
+            policies=() if policy is None else (policies[policy],),
+            group_name=group_name,
+        )
+        yield user_id, group_id, grant
 
 
 def names_of(transaction: Transaction, kind: str, ids: Iterable[str]) -> dict[str, str]:

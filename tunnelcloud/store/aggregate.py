@@ -58,6 +58,11 @@ OBSERVED = frozenset(
 )
 """Fields that no administrator sets: they are no part of an object's version."""
 
+SHOWN = frozenset(
+    {"title", "description", "icon", "local_port_offset", "target_check", "last_used_at"}
+)
+"""Fields that no decision reads.  A field that isn't named here counts as one that decisions do."""
+
 
 class Entity(Protocol):
     """What every object has."""
@@ -93,6 +98,7 @@ class Aggregate(Generic[E]):
     :ivar searched_at_once: how many rows of a history are looked through for a text at once; a
         page may then have few items, and a next one still.  0 is all.
     :ivar fixed: fields that never change after creation.
+    :ivar concerns: tells by what ids users' views hold an object, as L{Change} has them.
     """
 
     kind: str
@@ -106,6 +112,7 @@ class Aggregate(Generic[E]):
     identified_by_time: str = "created_at"
     searched_at_once: int = 0
     fixed: frozenset[str] = frozenset({"id", "created_at"})
+    concerns: Callable[[E], tuple[str, ...]] = field(default=lambda entity: (entity.id,))
 
     # Putting a statement together takes longer than running it: the frequent ones are kept.
 
@@ -332,7 +339,14 @@ class Aggregate(Generic[E]):
                 **subjects,
             )
         )
-        transaction.changed(self.kind, entity.id)
+        # Nobody's view holds what was just made; an assignment's concerns are older than itself.
+        known = verb != "created" or self.concerns(entity) != (entity.id,)
+        transaction.changed(
+            self.kind,
+            entity.id,
+            decides=known and (verb != "changed" or not SHOWN.issuperset(changes)),
+            concerns=self.concerns(entity) if known else (),
+        )
 
     def _one(
         self,

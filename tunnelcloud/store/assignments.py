@@ -37,6 +37,7 @@ ASSIGNMENTS = Aggregate(
         "reaches_user_id": _reaches,
     },
     fixed=frozenset({"id", "created_at", "tunnel_id", "user_id", "group_id"}),
+    concerns=lambda one: tuple(holder for holder in (one.user_id, one.group_id) if holder),
 )
 
 get = ASSIGNMENTS.get

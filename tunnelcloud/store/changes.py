@@ -24,7 +24,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReac
 from twisted.logger import Logger
 
 from tunnelcloud.store.engine import Store
-from tunnelcloud.store.postgres import CHANNEL, RESYNC, SOCKET, PostgresBackend
+from tunnelcloud.store.postgres import CHANNEL, SOCKET, PostgresBackend
 from tunnelcloud.store.transaction import Change, Committed, Resync
 
 if TYPE_CHECKING:
@@ -262,8 +262,11 @@ class ListeningFeed(ChangeFeed):
 
 
 def _read_notice(payload: str) -> Notice:
-    kind, space, object_id = payload.partition(" ")
-    return Change(kind, object_id) if space and payload != RESYNC else Resync()
+    """Read what L{tunnelcloud.store.postgres.notice} wrote; what it didn't may be anything."""
+    words = payload.split(" ")
+    if len(words) < 3 or words[2] not in ("0", "1"):
+        return Resync()
+    return Change(words[0], words[1], words[2] == "1", tuple(words[3:]))
 
 
 def open_feed(store: Store, reactor: Reactor) -> ChangeFeed:

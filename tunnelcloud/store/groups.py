@@ -120,4 +120,4 @@ def _record(transaction: Transaction, event: str, group: Group, user: User) -> N
         )
     )
     # Nobody else's rights change: the pods need to look at this user only.
-    transaction.changed("user", user.id)
+    transaction.changed("user", user.id, concerns=(user.id,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import bindparam, exists, or_, select
@@ -109,6 +110,15 @@ def find_by_blob(transaction: Transaction, blob: bytes) -> Key | None:
     key = KEYS.make(row)
     exact = base64.b64encode(blob).decode("ascii")
     return key if key.public_key.partition(" ")[2] == exact else None
+
+
+def good(transaction: Transaction, key_ids: Iterable[str]) -> frozenset[str]:
+    """Tell which of some keys are there and haven't expired."""
+    query = select(table.c.id).where(
+        table.c.id.in_(set(key_ids)),
+        or_(table.c.expires_at.is_(None), table.c.expires_at > transaction.now()),
+    )
+    return frozenset(transaction.connection.execute(query).scalars())
 
 
 def use(

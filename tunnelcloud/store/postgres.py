@@ -103,7 +103,7 @@ def _notify(transaction: Transaction) -> None:
 
 def notice(change: Change) -> str:
     """Write a change as a notification's payload."""
-    return f"{change.kind} {change.id}"
+    return " ".join([change.kind, change.id, str(int(change.decides)), *change.concerns])
 
 
 def open_postgres(

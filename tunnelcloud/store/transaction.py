@@ -6,7 +6,7 @@ after the commit only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from threading import Lock
 
@@ -38,10 +38,22 @@ _INSERT_AUDIT = Prepared(insert(schema.audit))
 
 @frozen
 class Change:
-    """Something about an object is different now; read it again."""
+    """Something about an object is different now; read it again.
+
+    :ivar decides: whether a decision may come out otherwise; a title's edit only shows.
+    :ivar concerns: ids of what users' views hold (a user, group, tunnel, policy or site): the
+        views that hold one of them are different.
+    """
 
     kind: str
     id: str
+    decides: bool = True
+    concerns: tuple[str, ...] = ()
+
+    def joined(self, other: Change) -> Change:
+        """Tell of two changes of one object as one."""
+        concerns = dict.fromkeys([*self.concerns, *other.concerns])
+        return Change(self.kind, self.id, self.decides or other.decides, tuple(concerns))
 
 
 @frozen
@@ -92,7 +104,7 @@ class Transaction:
     _clock: Clock
     _ids: IdSource
     _now: list[int] = field(factory=list)
-    _changes: dict[Change, None] = field(factory=dict)
+    _changes: dict[tuple[str, str], Change] = field(factory=dict)
     _records: list[AuditRecord] = field(factory=list)
 
     def now(self) -> datetime:
@@ -129,13 +141,21 @@ class Transaction:
         self._records.append(record)
         return record
 
-    def changed(self, kind: str, object_id: str) -> None:
-        """Tell every pod, after the commit, that an object (or what hangs on it) is different."""
-        self._changes[Change(kind, object_id)] = None
+    def changed(
+        self, kind: str, object_id: str, *, decides: bool = True, concerns: Iterable[str] = ()
+    ) -> None:
+        """Tell every pod, after the commit, that an object (or what hangs on it) is different.
+
+        :param decides: as in L{Change}.
+        :param concerns: as in L{Change}.
+        """
+        change = Change(kind, object_id, decides, tuple(concerns))
+        before = self._changes.get((kind, object_id))
+        self._changes[kind, object_id] = change if before is None else before.joined(change)
 
     def committed(self) -> Committed:
         """Sum up what listeners are to be told."""
-        return Committed(tuple(self._changes), tuple(self._records))
+        return Committed(tuple(self._changes.values()), tuple(self._records))
 
     def _milliseconds(self) -> int:
         if not self._now:

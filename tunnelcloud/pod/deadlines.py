@@ -1,0 +1,58 @@
+"""When an open channel's right may end by the clock: a heap, looked at from its near end."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator
+
+from tunnelcloud.domain.entities import Grant
+from tunnelcloud.domain.policy import Ask, holds_for
+from tunnelcloud.pod.router import Route
+
+LOOK_AGAIN_SECONDS = 60.0
+"""The longest until a right that the time of day ends is looked at: somebody may set the clock."""
+
+IDLE_LOOKS = 8
+"""So often in an idle limit it is asked whether bytes have passed."""
+
+
+def seconds_left(grant: Grant, ask: Ask, route: Route) -> float | None:
+    """Say when to look next at a channel that a path allows; None for never, by the clock."""
+    left = holds_for(grant, ask)
+    found = [] if left is None else [min(left, LOOK_AGAIN_SECONDS)]
+    for policy in grant.policies:
+        if policy.idle_seconds is not None:
+            still = policy.idle_seconds - route.idle_seconds()
+            found.append(min(still, max(1.0, policy.idle_seconds / IDLE_LOOKS)))
+    return max(0.0, min(found)) if found else None
+
+
+class Deadlines:
+    """The channels that are to be looked at again, by when that is."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Route]] = []
+        self._order = itertools.count()
+
+    def set(self, route: Route, due: float | None) -> None:
+        """Look at a channel at some time, and not when it was said before.
+
+        :param due: in seconds of the reactor's clock; None is never.
+        """
+        if due == route.due:
+            return
+        route.due = due
+        if due is not None:
+            heapq.heappush(self._heap, (due, next(self._order), route))
+
+    def due(self, now: float) -> Iterator[Route]:
+        """Take the channels whose time has come."""
+        while self._heap and self._heap[0][0] <= now:
+            due, _, route = heapq.heappop(self._heap)
+            if route.due == due and not route.over:
+                route.due = None
+                yield route
+
+    def __len__(self) -> int:
+        return len(self._heap)
