@@ -25,6 +25,8 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.names import BadName, read_host
 
 _DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d)")
+_SIZE = re.compile(r"(\d{1,9})\s*([KMG]iB)")
+_SHIFTS = {"KiB": 10, "MiB": 20, "GiB": 30}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -68,6 +70,29 @@ def _network(text: str) -> str:
         raise ValueError('use a network such as "10.0.0.0/8" or "2001:db8::/32"') from None
 
 
+def parse_size(text: object) -> int:
+    """Read C{512KiB}, C{16MiB} or C{1GiB} into bytes.
+
+    :raise ValueError: with what is allowed.
+    """
+    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError('use a number and a unit, such as "512KiB", "16MiB" or "1GiB"')
+    return int(match[1]) << _SHIFTS[match[2]]
+
+
+def _rekey_bytes(size: int) -> int:
+    if not 1 << 16 <= size <= 1 << 30:
+        raise ValueError('use "64KiB" to "1GiB"')
+    return size
+
+
+def _rekey_after(seconds: int) -> int:
+    if not 10 <= seconds <= 86400:
+        raise ValueError('use "10s" to "1d"')
+    return seconds
+
+
 def _name(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9-]{1,63}", text):
         raise ValueError("use 1 to 63 of a-z, 0-9 and -")
@@ -103,6 +128,8 @@ def _link_address(value: object) -> PublicAddress:
 Network = Annotated[str, AfterValidator(_network)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 Silence = Annotated[Duration, AfterValidator(_silence)]
+RekeyBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_rekey_bytes)]
+RekeyAfter = Annotated[Duration, AfterValidator(_rekey_after)]
 Endpoints = list[str]
 
 
@@ -125,6 +152,8 @@ class SSHSettings(_Table):
     public_address: Annotated[PublicAddress, BeforeValidator(_ssh_address)] | None = None
     proxy_protocol_from: list[Network] = []
     exempt_networks: list[Network] = []
+    rekey_bytes: Annotated[RekeyBytes, Field(validate_default=True)] = "1GiB"  # type: ignore[assignment]
+    rekey_after: Annotated[RekeyAfter, Field(validate_default=True)] = "1h"  # type: ignore[assignment]
 
 
 class ConnectorsSettings(_Table):

@@ -154,13 +154,19 @@ class OpenSSHTests(ClientCase):
         self.assertIn(b"Permission denied", process.errors)
 
     async def test_greeting(self) -> None:
-        """The tunnels, a terminal, the usage's exit status, and a refused forward's reason."""
+        """The tunnels, a terminal, a refused command's one line, and a refused forward's reason."""
         only = ("-o", "IdentitiesOnly=yes", "-i", self.key_file)
         process = await self.run_program([*self.command(*only, "-tt"), "ls"])
         self.assertIn("db   Ready", process.out.decode())
         self.assertIn(b"\r\n", process.out)
-        process = await self.run_program([*self.command(*only), "nonsense"])
-        self.assertEqual(process.status, 2)
+        process = await self.run_program([*self.command(*only), "rsync", "--server"])
+        self.assertEqual((process.status, bytes(process.out)), (127, b""))
+        self.assertIn(b"rsync: this is a gateway and runs no programs", process.errors)
+        process = await self.run_program([*self.command(*only), "-s", "sftp"])
+        self.assertEqual(bytes(process.out), b"")
+        self.assertIn(b"use sftp -J alice@pod.example.com:2222 USER@SERVER", process.errors)
+        process = await self.run_program([*self.command(*only), "cat"], PAYLOAD[:100_000])
+        self.assertEqual((process.status, bytes(process.out)), (0, PAYLOAD[:100_000]))
         process = await self.run_program(self.command(*only, "-W", "db:1"))
         self.assertIn(b"echo: port 7 is published", process.errors)
 

@@ -8,6 +8,7 @@ from zope.interface import implementer
 
 from tests.channels.wires import End, Pair
 from tests.domain.values import NOW
+from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Channel, Method, Session
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
 from tunnelcloud.pod.sessions import LiveSessions, Surroundings
@@ -164,6 +165,7 @@ class World:
                 ),
                 doctor=None,
                 turns=Turns(self.clock),
+                address=lambda: PublicAddress("pod.example.com", 2222),
             ),
             max_channels,
         )

@@ -156,6 +156,9 @@ class Avatar:
     def tunnels(self) -> Deferred[Sequence[TunnelRow]]:
         return succeed(self.rows)
 
+    def jump(self) -> str:
+        return "alice@pod.example.com:2222"
+
     def traffic(self) -> Mapping[str, TunnelTraffic]:
         return self.counts
 

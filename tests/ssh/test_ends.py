@@ -105,7 +105,7 @@ class NoiseTests(SynchronousTestCase):
     )
 
     def test_before_login(self) -> None:
-        """A stranger gets a hundred of them, whenever; a user as many as they like."""
+        """A stranger gets a hundred of them, whenever; a user has an allowance."""
         client = Client().identify().exchange_keys()
         for _ in range(16):
             client.write(b"".join(map(client.seal, self.noise)))
@@ -118,12 +118,13 @@ class NoiseTests(SynchronousTestCase):
         self.assertEqual(client.pod.flood.counters()["offences"], 2)
 
     def test_after_login(self) -> None:
-        """Also while rekeying."""
+        """Hundreds at once, time and again, and also while rekeying."""
         client = Client().login()
         for _ in range(2):
             for _ in range(200):
                 client.write(b"".join(map(client.seal, self.noise)))
             self.assertFalse(client.socket.disconnecting)
+            client.clock.advance(14)
             client.send_kexinit()
 
 

@@ -4,7 +4,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import Client
-from tunnelcloud.ssh.gate import LISTED, Phase
+from tunnelcloud.channels.messages import pack_string
+from tunnelcloud.ssh.gate import LISTED, UNIMPLEMENTED, Phase
 
 
 def first_kexinit() -> Client:
@@ -66,8 +67,15 @@ STATES = {
     Phase.SERVICE: (service, NOISE | {5, 7}),
     Phase.LOGIN: (login, NOISE | {5, 50, 61}),
     Phase.OPEN: (opened, NOISE | OPEN | {20}),
-    Phase.REKEY: (rekey, NOISE | {30}),
-    Phase.REKEY_NEWKEYS: (rekey_newkeys, {1, 21}),
+    Phase.REKEY: (rekey, NOISE | OPEN | {30}),
+    Phase.REKEY_NEWKEYS: (rekey_newkeys, NOISE | OPEN | {21}),
+}
+GENTLE = {
+    Phase.SERVICE: set(range(80, 256)),
+    Phase.LOGIN: set(range(80, 256)),
+    Phase.OPEN: set(range(80, 256)) - OPEN,
+    Phase.REKEY: set(range(80, 256)) - OPEN,
+    Phase.REKEY_NEWKEYS: set(range(80, 256)) - OPEN,
 }
 
 
@@ -88,6 +96,7 @@ class GateTests(SynchronousTestCase):
         expected = {phase: listed for phase, (_, listed) in STATES.items()}
         expected |= {Phase.IDENTIFICATION: set(), Phase.OVER: set()}
         self.assertEqual({phase: set(listed) for phase, listed in LISTED.items()}, expected)
+        self.assertEqual({phase: set(listed) for phase, listed in UNIMPLEMENTED.items()}, GENTLE)
 
     def refused(self, client: Client, number: int) -> None:
         dispatched = watch(client)
@@ -99,16 +108,17 @@ class GateTests(SynchronousTestCase):
         self.assertIs(client.server.phase, Phase.OVER)
 
     def test_every_message_in_every_state(self) -> None:
-        """Each of the 256 numbers, in each state, ends the connection unless it is listed."""
+        """Each of the 256 numbers ends the connection, unless it is listed for the state or is
+        answered with UNIMPLEMENTED."""
         for phase, (reach, listed) in STATES.items():
-            for number in set(range(256)) - listed:
+            for number in set(range(256)) - listed - GENTLE.get(phase, set()):
                 client = reach()
                 self.assertIs(client.server.phase, phase)
                 self.refused(client, number)
 
     def test_every_message_while_our_kexinit_is_on_its_way(self) -> None:
         """Then, too: what an open connection may send, and its KEXINIT, and nothing else."""
-        for number in set(range(256)) - STATES[Phase.OPEN][1]:
+        for number in set(range(256)) - STATES[Phase.OPEN][1] - GENTLE[Phase.OPEN]:
             client = rekey_asked()
             self.refused(client, number)
 
@@ -121,13 +131,74 @@ class GateTests(SynchronousTestCase):
                 client.send(bytes((number,)))
                 self.assertEqual(dispatched, [number])
 
+    def test_gentle_answers(self) -> None:
+        """What means nothing now is answered by its sequence number, is no offence, and the
+        connection goes on."""
+        for phase, numbers in GENTLE.items():
+            for number in numbers:
+                client = STATES[phase][0]()
+                dispatched = watch(client)
+                client.read()
+                sequence = client.server.reader.opener.sequence
+                client.send(bytes((number,)) + b"\0\0\0\1payload")
+                self.assertEqual(client.read(), [b"\x03" + sequence.to_bytes(4, "big")])
+                self.assertEqual(dispatched, [])
+                self.assertIs(client.server.phase, phase)
+                self.assertEqual(client.pod.flood.counters()["offences"], 0)
+
+    def test_keepalive_before_login(self) -> None:
+        """A client that asks once a second for a sign of life, while its user looks for the
+        token, logs in after a minute."""
+        client = login()
+        for _ in range(59):
+            client.clock.advance(1)
+            client.send(b"\x50" + pack_string(b"keepalive@openssh.com") + b"\1")
+            client.expect(3)
+        client.send_token()
+        client.expect(52)
+
+    def test_bounded_before_login(self) -> None:
+        """More than a hundred such messages end the connection."""
+        client = login()
+        for _ in range(100):
+            client.send(b"\x50" + pack_string(b"keepalive@openssh.com") + b"\1")
+        client.send(b"\x50" + pack_string(b"keepalive@openssh.com") + b"\1")
+        self.assertIn("without a meaning", client.disconnected())
+
+    def test_bounded_after_login(self) -> None:
+        """So do a thousand at once in a session, of any kind, but a few a second are borne."""
+        for message in (b"\x02" + pack_string(b""), b"\xc0" + pack_string(b"ping")):
+            client = opened()
+            for _ in range(1000):
+                client.clock.advance(0.1)
+                client.send(message)
+            for _ in range(1100):
+                if client.socket.disconnecting:
+                    break
+                client.send(message)
+            self.assertIn("without a meaning", client.disconnected())
+
     def test_data_in_flight(self) -> None:
-        """After our own KEXINIT the client's messages may still come, but not after its own."""
+        """After our own KEXINIT, and after its own, the client's messages may still come."""
         client = rekey_asked()
-        client.send(b"\x50" + b"\0\0\0\1x\1")
+        request = b"\x50" + pack_string(b"x") + b"\1"
+        client.send(request)
         client.send_kexinit()
         self.assertIs(client.server.phase, Phase.REKEY)
-        self.refused(client, 80)
+        client.send(request)
+        client.send_kex()
+        self.assertIs(client.server.phase, Phase.REKEY_NEWKEYS)
+        client.send(request)
+        client.expect(21)
+        self.assertEqual([message[0] for message in client.read()], [82] * 3)
+        client.write(client.newkeys())
+        self.assertIs(client.server.phase, Phase.OPEN)
+
+    def test_strict_from_the_start(self) -> None:
+        """In the first exchange nothing of this is borne, whether or not the client is strict."""
+        for reach in (first_kexinit, first_kex, first_newkeys):
+            for number in (2, 3, 4, 80, 94, 192):
+                self.refused(reach(), number)
 
     def test_nothing_after_the_end(self) -> None:
         """What comes after DISCONNECT isn't even decrypted."""

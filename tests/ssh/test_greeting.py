@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred, fail
 
 from tests.ssh.test_connection import SessionCase
 from tunnelcloud.channels.messages import Reader, pack_string
-from tunnelcloud.ssh.greeting import USAGE
 from tunnelcloud.ssh.interfaces import TunnelTraffic
+from tunnelcloud.ssh.session_commands import USAGE, Hold, Refused, read_command
 
 LISTING = (
     "db   Ready  The \\x1b[31mdatabase\n    ssh -N …\n"
@@ -110,17 +110,54 @@ class CommandTests(GreetingCase):
         self.assertEqual(self.shown(), "\\x1b[2Jdb: you have no such tunnel\n")
         self.ended(1)
 
-    def test_usage(self) -> None:
-        """Anything else shows the usage."""
-        self.run_command("rm -rf /")
+    def complained(self, line: str, status: int) -> None:
+        """One line came on standard error, nothing on standard output, and this status."""
+        text = b"\0\0\0\0\0\0\0\1" + pack_string(f"{line}\r\n".encode())
+        self.assertEqual(self.client.expect(95), text)
+        self.ended(status)
+
+    def test_help(self) -> None:
+        """The usage is there for who asks for it."""
+        self.run_command("help")
         self.assertEqual(self.shown(), USAGE)
-        self.ended(2)
+        self.ended(0)
+
+    def test_other_programs(self) -> None:
+        """Nothing is run, and that is said where no program takes it for an answer: in one line,
+        with the way to a server behind the gateway."""
+        jump = "-J alice@pod.example.com:2222 USER@SERVER"
+        rsync = "rsync -e 'ssh -J alice@pod.example.com:2222'"
+        for command, name, way in (
+            ("rm -rf /", "rm", f"ssh {jump}"),
+            ("/usr/lib/openssh/sftp-server", "sftp-server", f"sftp {jump}"),
+            ("scp -t x", "scp", f"scp {jump}"),
+            ("rsync --server . x", "rsync", rsync),
+            ("'\x1b[2J\n'", "\\x1b[2J\\n", f"ssh {jump}"),
+            ("--json", "--json", f"ssh {jump}"),
+        ):
+            refused = read_command(command.encode(), "alice@pod.example.com:2222")
+            line = f"{name}: this is a gateway and runs no programs; use {way}"
+            self.assertEqual(refused, Refused(line, 127))
+        self.run_command("rsync --server")
+        self.complained(f"rsync: this is a gateway and runs no programs; use {rsync}", 127)
+
+    def test_wrong_words(self) -> None:
+        """A command of the gateway's own that isn't used as it should be is told how."""
+        for command, line in (("ls -la", "ls [--json]"), ("doctor", "doctor TUNNEL [--json]")):
+            refused = read_command(command.encode(), "")
+            self.assertEqual(refused, Refused(f"usage: {line}", 2))
 
     def test_unreadable(self) -> None:
-        """So does a command that isn't words."""
+        """A command that isn't words is refused, too."""
         self.run_command("ls '")
-        self.assertEqual(self.shown(), USAGE)
-        self.ended(2)
+        self.complained("this command can't be read: a quote is missing", 127)
+
+    def test_subsystem(self) -> None:
+        """sftp says in one line where the files are, and so does any other."""
+        self.request(b"subsystem", pack_string(b"sftp"))
+        way = "sftp -J alice@pod.example.com:2222 USER@SERVER"
+        self.clock.advance(0)
+        self.complained(f"sftp: this is a gateway and runs no programs; use {way}", 127)
 
     def test_one_command(self) -> None:
         """A channel runs one command."""
@@ -131,8 +168,8 @@ class CommandTests(GreetingCase):
         self.client.expect(91)
 
     def test_refused_requests(self) -> None:
-        """No environment, no agent, no X11, no subsystem."""
-        for name in (b"env", b"auth-agent-req@openssh.com", b"x11-req", b"subsystem"):
+        """No environment, no agent, no X11."""
+        for name in (b"env", b"auth-agent-req@openssh.com", b"x11-req"):
             self.client.send(b"\x62\0\0\0\0" + pack_string(name) + b"\1" + pack_string(b"x") * 2)
             self.client.expect(100)
 
@@ -157,6 +194,83 @@ class CommandTests(GreetingCase):
         self.run_command("ls")
         self.assertEqual(self.client.disconnected(), "internal error")
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+
+
+class HoldTests(GreetingCase):
+    """What people give C{ssh -f} to hold a session open."""
+
+    def type(self, text: bytes) -> None:
+        self.client.send(b"\x5e\0\0\0\0" + pack_string(text))
+
+    def test_sleep(self) -> None:
+        """It lasts as long as it says, whatever is typed and whether input ends."""
+        self.run_command("sleep 20")
+        self.type(b"exit\n\x04")
+        self.client.send(b"\x60\0\0\0\0")
+        self.clock.advance(19.9)
+        self.assertEqual(self.client.read(), [])
+        self.clock.advance(0.2)
+        self.ended(0)
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C and a signal end it as they end a program."""
+        for end in (
+            lambda: self.type(b"\x03"),
+            lambda: self.request(b"signal", pack_string(b"INT")),
+        ):
+            self.run_command("sleep infinity")
+            end()
+            self.ended(130)
+            self.setUp()
+
+    def test_how_long(self) -> None:
+        """The units are those of GNU's sleep, and so is what it refuses."""
+        for words, seconds in (
+            ("sleep 20", 20), ("sleep 1m", 60), ("sleep 1.5h 3s", 5403), ("sleep .5", 0.5),
+            ("exec sleep 1d", 86400), ("sleep inf", 315360000), ("true", 0), (":", 0),
+            ("cat", None), ("cat -", None), ("sleep 999999999999d", 315360000),
+        ):  # fmt: skip
+            self.assertEqual(read_command(words.encode(), ""), Hold(seconds), words)
+        for words in ("sleep", "sleep x", "sleep -1", "sleep 1e9", "sleep 5w"):
+            self.assertEqual(read_command(words.encode(), "").status, 2, words)
+
+    def test_true(self) -> None:
+        """It ends at once; what it forwards lives on by the client's own choice."""
+        self.run_command("true")
+        self.ended(0)
+
+    def test_cat(self) -> None:
+        """It sends back what comes, as fast as it is taken, and ends with the input."""
+        self.request(b"exec", pack_string(b"cat"))
+        self.type(b"early, ")
+        self.clock.advance(0)
+        self.type(b"hello\x03\x04exit\n")
+        self.assertEqual(self.shown(), "early, hello\x03\x04exit\n")
+        self.client.send(b"\x60\0\0\0\0")
+        self.ended(0)
+
+    def test_cat_without_input(self) -> None:
+        """With no input it is over at once."""
+        self.request(b"exec", pack_string(b"cat"))
+        self.client.send(b"\x60\0\0\0\0")
+        self.clock.advance(0)
+        self.ended(0)
+
+    def test_cat_is_bounded(self) -> None:
+        """Who doesn't read what comes back may send no more than the window."""
+        self.run_command("cat")
+        self.client.server.pauseProducing()
+        for _ in range(200):
+            if self.client.socket.disconnecting:
+                break
+            self.type(b"x" * 30_000)
+        self.assertIn("window", self.client.disconnected())
+
+    def test_client_leaves(self) -> None:
+        """A client that leaves leaves nothing behind."""
+        self.run_command("sleep 1000")
+        self.client.lose()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class LiveTests(GreetingCase):
@@ -204,6 +318,26 @@ class LiveTests(GreetingCase):
         self.client.send(b"\x60\0\0\0\0")
         self.shell()
         self.assertEqual(self.shown(), LISTING)
+        self.ended(0)
+
+    def test_leaving(self) -> None:
+        """So do the words that leave a shell, and the end of what is typed."""
+        for typed in (b"exit\n", b"log", b"\x04"):
+            self.shell()
+            self.shown()
+            self.type(typed)
+            if typed == b"log":
+                self.assertEqual(self.client.read(), [])
+                self.type(b"out\r")
+            self.ended(0)
+            self.setUp()
+
+    def test_nothing_to_show(self) -> None:
+        """A shell is held open also while there is no tunnel: one may come, or its hours begin."""
+        self.avatar.rows = ()
+        self.shell()
+        self.assertEqual(self.shown(), "You have no tunnels that this login can open.\n" + TRAFFIC)
+        self.client.send(b"\x60\0\0\0\0")
         self.ended(0)
 
     def test_signal(self) -> None:

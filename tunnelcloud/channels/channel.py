@@ -26,12 +26,14 @@ from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import (
+    EXTENDED_DATA_STDERR,
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_WINDOW_ADJUST,
     OPEN_CONNECT_FAILED,
     UINT32_MAX,
     ChannelClose,
     ChannelEof,
+    ChannelExtendedData,
     ChannelOpenConfirmation,
     ChannelOpenFailure,
     ChannelRequest,
@@ -221,6 +223,17 @@ class Channel:
                 self._answer_close()
         elif due:
             self._connection.send(_pack_adjust(MSG_CHANNEL_WINDOW_ADJUST, self.remote_number, due))
+
+    def write_error(self, line: bytes) -> None:
+        """Send a short line as standard error, past the queue; drop what has no room at once."""
+        if self.state is not _OPEN or self._eof_wanted:
+            return
+        line = line[: min(self.remote_window, self.remote_max_packet)]
+        if line:
+            self.remote_window -= len(line)
+            self._connection.send(
+                ChannelExtendedData(self.remote_number, EXTENDED_DATA_STDERR, line).encode()
+            )
 
     def send_request(self, request_type: bytes, data: bytes = b"") -> None:
         """Send a CHANNEL_REQUEST that wants no reply."""

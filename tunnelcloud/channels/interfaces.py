@@ -101,6 +101,12 @@ class IChannel(Interface):
         What is queued is bounded by the credit the caller granted to its own source.
         """
 
+    def write_error(line: bytes) -> None:
+        """Send a short line as standard error, before what is queued.
+
+        What the peer's window has no room for at once is dropped.
+        """
+
     def send_eof() -> None:
         """Send EOF after all that was written."""
 

@@ -59,6 +59,7 @@ from tunnelcloud.ssh.factory import FrontDoorFactory
 from tunnelcloud.ssh.flood import FloodControl, read_networks
 from tunnelcloud.ssh.host_keys import ServingKey
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
+from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
 from tunnelcloud.store.transaction import Change, Resync
@@ -125,6 +126,7 @@ class PodService(Service):
                 describe=self._describe,
                 doctor=self._examine,
                 turns=turns,
+                address=lambda: foundation.ssh_address,
             )
         )
         registrar = Registrar(self.store, foundation.pod_id)
@@ -160,6 +162,9 @@ class PodService(Service):
             clock=reactor,
             flood=self.flood,
             budget=self.budget,
+            limits=Limits(
+                rekey_bytes=settings.ssh.rekey_bytes, rekey_seconds=settings.ssh.rekey_after
+            ),
             balancers=settings.ssh.proxy_protocol_from,
             tokens_from=_tokens_from(settings.web.public_url),
         )

@@ -21,6 +21,7 @@ from tunnelcloud.channels.messages import (
     OPEN_CONNECT_FAILED,
     OPEN_RESOURCE_SHORTAGE,
 )
+from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
 from tunnelcloud.domain.names import named_by, usable
 from tunnelcloud.domain.policy import (
@@ -78,6 +79,7 @@ class Surroundings:
     """What every live session needs of the pod.
 
     :ivar now: the time of day, aware.
+    :ivar address: gives where SSH clients reach this pod.
     """
 
     links: ILinks
@@ -88,6 +90,7 @@ class Surroundings:
     describe: Describe
     doctor: Doctor
     turns: Turns
+    address: Callable[[], PublicAddress]
 
 
 @define
@@ -206,6 +209,10 @@ class LiveSession:
             return self._around.describe(view, self.session, tunnel, decision.reason)
 
         return self._around.turns.map(row, tunnels)
+
+    def jump(self) -> str:
+        """Give what C{ssh -J} takes to come through this pod as this session did."""
+        return f"{self.session.login_name}@{self._around.address()}"
 
     def traffic(self) -> Mapping[str, TunnelTraffic]:
         """Count what each tunnel carried in this session, by its name."""

@@ -1,15 +1,22 @@
 """Which message may arrive when: asked before any message is dispatched.
 
-A message that isn't listed for the connection's phase ends it.  Conch dispatches whatever comes:
-it takes service and login requests before there are keys, and any number of KEXINITs.
+Three things can happen to a message: it is listed for the connection's phase and taken; it is
+answered with UNIMPLEMENTED, which no client minds; or it ends the connection.  Conch dispatches
+whatever comes: it takes service and login requests before there are keys, and any number of
+KEXINITs.  docs/front-door.md has the same table for people.
 
 - Until the first keys are in use nothing but key exchange messages may come, whether or not the
   client asked for strict kex: nobody can slip a message in before the encryption starts.
 - paramiko asks for the login service anew before every attempt; that is granted, but it resets
   nothing and is counted.
 - Login requests belong between SERVICE_ACCEPT and USERAUTH_SUCCESS, and nowhere else.
-- When this side starts a rekey, what the client had sent before it saw our KEXINIT may still
-  arrive; the list narrows with the client's own KEXINIT.
+- Libraries send a global request as their sign of life before the login, too.  As OpenSSH does,
+  the front door answers each message of the connection protocol with UNIMPLEMENTED then, and so
+  it does with every number that nobody has assigned (RFC 4253, 11.4).  All of them count as
+  messages without a meaning, which are bounded.
+- In a rekey of an open session the connection protocol goes on until the client's NEWKEYS: JSch's
+  threads write data after its KEXINIT (RFC 4253, 7.1 forbids it, OpenSSH takes it).  In the first
+  exchange, and in no other place, this would let somebody slip messages in.
 """
 
 from enum import Enum, auto
@@ -31,8 +38,8 @@ from tunnelcloud.channels import messages
 
 MSG_USERAUTH_INFO_RESPONSE = 61
 
-_NOISE = frozenset((MSG_DISCONNECT, MSG_IGNORE, MSG_UNIMPLEMENTED, MSG_DEBUG))
-_CONNECTION = frozenset(
+NOISE = frozenset((MSG_DISCONNECT, MSG_IGNORE, MSG_UNIMPLEMENTED, MSG_DEBUG))
+CONNECTION = frozenset(
     (
         messages.MSG_GLOBAL_REQUEST,
         messages.MSG_REQUEST_SUCCESS,
@@ -72,18 +79,37 @@ LISTED: dict[Phase, frozenset[int]] = {
     Phase.FIRST_KEXINIT: frozenset((MSG_DISCONNECT, MSG_KEXINIT)),
     Phase.FIRST_KEX: frozenset((MSG_DISCONNECT, MSG_KEXDH_INIT)),
     Phase.FIRST_NEWKEYS: frozenset((MSG_DISCONNECT, MSG_NEWKEYS)),
-    Phase.SERVICE: _NOISE | {MSG_SERVICE_REQUEST, MSG_EXT_INFO},
-    Phase.LOGIN: _NOISE | {MSG_SERVICE_REQUEST, MSG_USERAUTH_REQUEST, MSG_USERAUTH_INFO_RESPONSE},
-    Phase.OPEN: _NOISE | _CONNECTION | {MSG_KEXINIT},
-    Phase.REKEY: _NOISE | {MSG_KEXDH_INIT},
-    Phase.REKEY_NEWKEYS: frozenset((MSG_DISCONNECT, MSG_NEWKEYS)),
+    Phase.SERVICE: NOISE | {MSG_SERVICE_REQUEST, MSG_EXT_INFO},
+    Phase.LOGIN: NOISE | {MSG_SERVICE_REQUEST, MSG_USERAUTH_REQUEST, MSG_USERAUTH_INFO_RESPONSE},
+    Phase.OPEN: NOISE | CONNECTION | {MSG_KEXINIT},
+    Phase.REKEY: NOISE | CONNECTION | {MSG_KEXDH_INIT},
+    Phase.REKEY_NEWKEYS: NOISE | CONNECTION | {MSG_NEWKEYS},
     Phase.OVER: frozenset(),
 }
+"""What is taken."""
+
+_FROM_CONNECTION_ON = frozenset(range(messages.MSG_GLOBAL_REQUEST, 256))
+
+UNIMPLEMENTED: dict[Phase, frozenset[int]] = {
+    phase: _FROM_CONNECTION_ON - LISTED[phase]
+    for phase in (Phase.SERVICE, Phase.LOGIN, Phase.OPEN, Phase.REKEY, Phase.REKEY_NEWKEYS)
+}
+"""What is answered with UNIMPLEMENTED, and counted."""
 
 FIRST_KEX_NUMBER, LAST_KEX_NUMBER = 30, 49
 """The numbers of key exchange methods: one of them is dropped unread after a wrong guess."""
 
+REFUSED, TAKEN, ANSWERED = 0, 1, 2
+
 GATES: dict[Phase, bytes] = {
-    phase: bytes(number in listed for number in range(256)) for phase, listed in LISTED.items()
+    phase: bytes(
+        TAKEN
+        if number in listed
+        else ANSWERED
+        if number in UNIMPLEMENTED.get(phase, ())
+        else REFUSED
+        for number in range(256)
+    )
+    for phase, listed in LISTED.items()
 }
-"""For each phase a byte a message number, which is 1 where the message may come."""
+"""For each phase a byte a message number: L{REFUSED}, L{TAKEN} or L{ANSWERED}."""

@@ -1,14 +1,11 @@
 """What C{ssh pod} shows: the user's tunnels, their traffic, and a check of the way to one.
 
-A session channel runs one command: none (the live view), C{ls} or C{doctor}.  It is plain text,
+A session channel runs one command, which L{session_commands} reads.  What is shown is plain text,
 with nothing in it that a terminal would obey unless a terminal was asked for.
 """
 
-import json
-import shlex
 import struct
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import asdict
@@ -19,17 +16,26 @@ from zope.interface import implementer
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import Reader
 from tunnelcloud.ssh.escaping import escape
-from tunnelcloud.ssh.interfaces import DoctorStep, ISessionAvatar, TunnelRow, TunnelTraffic
+from tunnelcloud.ssh.greeting_text import json_text, listing, step_line, traffic_line
+from tunnelcloud.ssh.interfaces import DoctorStep, ISessionAvatar, TunnelTraffic
+from tunnelcloud.ssh.session_commands import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    USAGE,
+    Check,
+    Command,
+    Hold,
+    Refused,
+    Show,
+    read_command,
+    refused_subsystem,
+)
 
-USAGE = """usage: ssh POD                          your tunnels, and their traffic until Ctrl-C
-       ssh POD ls [--json]              your tunnels
-       ssh POD doctor TUNNEL [--json]   check the way to a tunnel, hop by hop
-"""
-EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 _CTRL_C, _CTRL_D = 3, 4
 _REFRESH_SECONDS = 1
 _NO_TRAFFIC = TunnelTraffic(0, 0, 0)
-_LONGEST_COMMAND = 1024
+_LEAVING = (b"exit", b"logout", b"quit")
 _LONGEST_LINE = 8192
 
 
@@ -57,10 +63,12 @@ class Greeting:
         self._terminal = False
         self._height = 0
         self._in_place = False
-        self._live = False
+        self._typed = b""
         self._started = False
+        self._copies = False
+        self._ends_with_input = False
         self._running: Deferred[None] | None = None
-        self._stopped: Deferred[None] = Deferred()
+        self._stopped: Deferred[int] | None = None
         self._refresh: IDelayedCall | None = None
         self._shown: Mapping[str, TunnelTraffic] = {}
         self._input_ended = False
@@ -77,16 +85,32 @@ class Greeting:
         """Never called: the client asked for this channel."""
 
     def data_received(self, data: memoryview) -> None:
-        """Take what was typed: only Ctrl-C and Ctrl-D mean something."""
+        """Take what was typed: Ctrl-C, Ctrl-D and C{exit} mean something; C{cat} sends it back."""
         typed = bytes(data)
-        self._channel.consumed(len(typed))
-        if _CTRL_C in typed or _CTRL_D in typed:
-            self._stop()
+        if self._copies:
+            self._unsent += len(typed)
+            self._channel.write(typed)
+        else:
+            self._channel.consumed(len(typed))
+        if _CTRL_C in typed and (self._terminal or not self._copies):
+            self._stop(EXIT_OK if self._ends_with_input else EXIT_INTERRUPTED)
+        elif self._ends_with_input and (self._has_left(typed) or self._typed_end(typed)):
+            self._stop(EXIT_OK)
+
+    def _typed_end(self, typed: bytes) -> bool:
+        return _CTRL_D in typed and (self._terminal or not self._copies)
+
+    def _has_left(self, typed: bytes) -> bool:
+        """Whether a line was typed that leaves a shell."""
+        *lines, last = (self._typed + typed.replace(b"\r", b"\n")).split(b"\n")
+        self._typed = last[-16:]
+        return not self._copies and any(line.strip() in _LEAVING for line in lines)
 
     def eof_received(self) -> None:
-        """Stop the live view: nobody can type Ctrl-C any more."""
+        """Stop what lasts until its input ends."""
         self._input_ended = True
-        self._stop()
+        if self._ends_with_input:
+            self._stop(EXIT_OK)
 
     def request_received(self, request_type: bytes, data: bytes) -> bool:
         """Take a request; everything but a terminal and the one command is refused."""
@@ -98,17 +122,22 @@ class Greeting:
             self._terminal = True
             return True
         if request_type == b"shell":
-            return self._start(b"")
+            return self._start(Show("live"))
         if request_type == b"exec":
-            return self._start(Reader(data).string())
+            return self._start(read_command(Reader(data).string(), self._avatar.jump()))
+        if request_type == b"subsystem":
+            # OpenSSH shows standard error only of what was granted.
+            return self._start(refused_subsystem(Reader(data).string(), self._avatar.jump()))
         if request_type == b"signal":
-            self._stop()
+            self._stop(EXIT_OK if self._ends_with_input else EXIT_INTERRUPTED)
             return True
         return request_type == b"window-change"
 
     def drained(self, count: int) -> None:
         """Go on once the client has taken what was shown."""
         self._unsent -= count
+        if self._copies:
+            self._channel.consumed(count)
         self._finish_if_sent()
 
     def closed(self, clean: bool, reason: str) -> None:
@@ -122,15 +151,17 @@ class Greeting:
 
     # Commands.
 
-    def _start(self, command: bytes) -> bool:
+    def _start(self, command: Command) -> bool:
         """Run the one command, but not before the reply to its request is out."""
         if self._started:
             return False
         self._started = True
+        # What it sends back may come with the request.
+        self._copies = self._ends_with_input = command == Hold(None)
         self._refresh = self._clock.callLater(0, self._guarded, self._run_now, command)
         return True
 
-    def _run_now(self, command: bytes) -> None:
+    def _run_now(self, command: Command) -> None:
         self._refresh = None
         self._running = Deferred.fromCoroutine(self._run(command))
         self._running.addErrback(self._failed)
@@ -139,42 +170,49 @@ class Greeting:
         if not self._over:
             self._guarded(failure.raiseException)
 
-    async def _run(self, command: bytes) -> None:
-        run = self._parse(command)
-        self._exit(EXIT_USAGE if run is None else await run)
+    async def _run(self, command: Command) -> None:
+        self._exit(await self._perform(command))
 
-    def _parse(self, command: bytes) -> "Coroutine[Any, Any, int] | None":
-        try:
-            words = shlex.split(command[:_LONGEST_COMMAND].decode("utf-8", "backslashreplace"))
-        except ValueError:
-            words = ["?"]
-        as_json = "--json" in words
-        match [word for word in words if word != "--json"]:
-            case [] if not as_json:
-                return self._show_live()
-            case ["ls"]:
-                return self._list(as_json)
-            case ["doctor", name]:
-                return self._check(name, as_json)
-        self._print(USAGE)
-        return None
+    async def _perform(self, command: Command) -> int:
+        match command:
+            case Show("live"):
+                return await self._show_live()
+            case Show("list"):
+                return await self._list(command.as_json)
+            case Show("usage"):
+                self._print(USAGE)
+                return EXIT_OK
+            case Check(tunnel, as_json):
+                return await self._check(tunnel, as_json)
+            case Hold(seconds):
+                return await self._hold(seconds)
+            case Refused(line, status):
+                self._complain(line)
+                return status
+        raise AssertionError("there are no others")
+
+    async def _hold(self, seconds: float | None) -> int:
+        """Wait, as C{sleep} does; or send back what comes until no more does, as C{cat} does."""
+        if seconds is None:
+            return EXIT_OK if self._input_ended else await self._until_stopped()
+        if not seconds:
+            return EXIT_OK
+        self._refresh = self._clock.callLater(seconds, self._stop_now, EXIT_OK)
+        return await self._until_stopped()
 
     async def _show_live(self) -> int:
         """Show the tunnels; then their traffic, until the client has had enough."""
         rows = await self._avatar.tunnels()
-        self._print(_listing(rows))
-        if not rows:
-            return EXIT_OK
+        self._print(listing(rows))
         if self._input_ended:
             return EXIT_OK
         self._print("\nTraffic of this session, until Ctrl-C:\n")
-        self._live = True
+        self._ends_with_input = True
         names = [row.name for row in rows]
         self._in_place = self._terminal and len(names) + 1 < self._height
         self._show_traffic(names, first=True)
         self._refresh = self._clock.callLater(_REFRESH_SECONDS, self._tick, names)
-        await self._stopped
-        return EXIT_OK
+        return await self._until_stopped()
 
     def _tick(self, names: Sequence[str]) -> None:
         self._refresh = self._clock.callLater(_REFRESH_SECONDS, self._tick, names)
@@ -188,19 +226,19 @@ class Greeting:
             return
         if self._in_place:
             up = "" if first else f"\x1b[{len(names)}A"
-            lines = "".join(f"\x1b[K{_traffic_line(*item)}\n" for item in traffic.items())
+            lines = "".join(f"\x1b[K{traffic_line(*item)}\n" for item in traffic.items())
             self._write(up + lines)
         else:
             changed = [item for item in traffic.items() if item[1] != self._shown.get(item[0])]
-            self._print("".join(f"{_traffic_line(*item)}\n" for item in changed))
+            self._print("".join(f"{traffic_line(*item)}\n" for item in changed))
         self._shown = traffic
 
     async def _list(self, as_json: bool) -> int:
         rows = await self._avatar.tunnels()
         if as_json:
-            self._write(_json([dict(row.api) for row in rows]))
+            self._write(json_text([dict(row.api) for row in rows]))
         else:
-            self._print(_listing(rows))
+            self._print(listing(rows))
         return EXIT_OK
 
     async def _check(self, name: str, as_json: bool) -> int:
@@ -209,20 +247,29 @@ class Greeting:
             async for step in self._avatar.doctor(name):
                 steps.append(step)
                 if not as_json:
-                    self._print(_step_line(step))
+                    self._print(step_line(step))
         except LookupError:
             self._print(f"{escape(name)}: you have no such tunnel\n")
             return EXIT_FAILED
         if as_json:
-            self._write(_json([asdict(step) for step in steps]))
+            self._write(json_text([asdict(step) for step in steps]))
         return EXIT_OK if steps and all(step.ok for step in steps) else EXIT_FAILED
 
-    def _stop(self) -> None:
-        """End the live view, but not before the reply to what ended it is out."""
-        if self._live and self._refresh is not None and self._refresh.active():
-            self._live = False
-            self._refresh.cancel()
-            self._refresh = self._clock.callLater(0, self._guarded, self._stopped.callback, None)
+    async def _until_stopped(self) -> int:
+        self._stopped = Deferred()
+        return await self._stopped
+
+    def _stop(self, status: int) -> None:
+        """End what waits, but not before the reply to what ended it is out."""
+        if self._stopped is not None:
+            if self._refresh is not None and self._refresh.active():
+                self._refresh.cancel()
+            self._refresh = self._clock.callLater(0, self._stop_now, status)
+
+    def _stop_now(self, status: int) -> None:
+        stopped, self._stopped = self._stopped, None
+        if stopped is not None:
+            self._guarded(stopped.callback, status)
 
     # Output.
 
@@ -237,6 +284,10 @@ class Greeting:
         self._unsent += len(data)
         self._channel.write(data)
 
+    def _complain(self, line: str) -> None:
+        """Write one line to standard error, before whatever else comes."""
+        self._channel.write_error(f"{escape(line, _LONGEST_LINE)}\r\n".encode())
+
     def _exit(self, status: int) -> None:
         self._exit_status = status
         self._finish_if_sent()
@@ -249,46 +300,3 @@ class Greeting:
         self._channel.send_request(b"exit-status", struct.pack(">I", status))
         self._channel.send_eof()
         self._channel.close()
-
-
-def _listing(rows: Sequence[TunnelRow]) -> str:
-    if not rows:
-        return "You have no tunnels that this login can open.\n"
-    width = max(len(row.name) for row in rows)
-    lines = []
-    for row in rows:
-        title = f"  {row.title}" if row.title else ""
-        lines += [f"{row.name:<{width}}  {row.state}{title}", f"    {row.command}"]
-    return "\n".join(lines) + "\n"
-
-
-def _traffic_line(name: str, traffic: TunnelTraffic) -> str:
-    sent, received = _bytes(traffic.bytes_to_target), _bytes(traffic.bytes_from_target)
-    return f"{escape(name)}: {traffic.open_channels} open, {sent} sent, {received} received"
-
-
-def _bytes(count: int) -> str:
-    """Give a number of bytes in binary units."""
-    if count < 1024:
-        return f"{count} B"
-    size = float(count)
-    for unit in ("KiB", "MiB", "GiB"):
-        size /= 1024
-        if size < 1024:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1024:.1f} TiB"
-
-
-def _step_line(step: DoctorStep) -> str:
-    mark = "FAIL" if not step.ok else "warn" if step.warning else "ok  "
-    return f"{mark}  {step.name:<12} {step.milliseconds:8.1f} ms  {step.text}\n"
-
-
-def _json(value: object) -> str:
-    """Give JSON in ASCII, which a terminal can't obey, one value a line."""
-    return json.dumps(value, indent=2, default=_instant) + "\n"
-
-
-def _instant(value: object) -> str:
-    assert isinstance(value, datetime)
-    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")

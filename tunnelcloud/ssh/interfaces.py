@@ -157,6 +157,9 @@ class ISessionAvatar(Interface):
     def tunnels() -> "Deferred[Sequence[TunnelRow]]":
         """List the tunnels this session could open."""
 
+    def jump() -> str:
+        """Give what C{ssh -J} takes to come through this pod as this session did."""
+
     def traffic() -> "Mapping[str, TunnelTraffic]":
         """Count what each tunnel carries now, by its name."""
 

@@ -18,6 +18,8 @@ class Limits:
         longer than a byte, so 1 GiB keeps within 2^30 packets too.
     :ivar keepalive_seconds: silence after which the client is asked whether it lives.
     :ivar keepalive_count: as many unanswered in a row, and it is dead.
+    :ivar noise_bytes: how much a session may send at once of messages without a meaning, each of
+        them counted with 1 KiB beside its bytes; it fills up with C{noise_bytes_per_second}.
     """
 
     identification_seconds: float = 10
@@ -33,5 +35,7 @@ class Limits:
     login_failures: int = 6
     key_queries: int = 20
     ignored_before_login: int = 100
+    noise_bytes: int = 1 * MIB
+    noise_bytes_per_second: int = 64 * KIB
     session_channels: int = 10
     forwards: int = 256

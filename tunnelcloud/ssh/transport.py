@@ -52,6 +52,7 @@ from tunnelcloud.ssh.algorithms import (
     read_proposal,
     steer,
 )
+from tunnelcloud.ssh.allowance import Allowance
 from tunnelcloud.ssh.ciphers import Buffer, make_opener, make_sealer
 from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.gate import Phase
@@ -65,6 +66,8 @@ IDENTIFICATION = b"SSH-2.0-TunnelCloud"
 _LONGEST_IDENTIFICATION = 255
 _SIGNATURE_ALGORITHMS = b",".join(USER_KEY_TYPES)
 _LARGEST_OVERHEAD = 4 + 2 + 255 + 64
+_NOISE_HEAD = 1024
+"""What a message without a meaning costs of a session's allowance, beside its bytes."""
 _TOO_MANY = b"Too many connections, try again later.\r\n"
 _NOT_SSH = b"Invalid SSH identification string.\r\n"
 
@@ -113,6 +116,9 @@ class FrontDoorTransport(Wire):
         self._wants_extensions = False
         self._service_requests = 0
         self._ignored = 0
+        self._noise_allowance = Allowance(
+            factory.clock, self.limits.noise_bytes, self.limits.noise_bytes_per_second
+        )
         self._next_keys: tuple[bytes, bytes, bytes]
         self._proxy = ProxyHeader()
         self.path = Path(self.clock.seconds)
@@ -329,12 +335,22 @@ class FrontDoorTransport(Wire):
         if self.reader.opener.opened > len(packet) + _LARGEST_OVERHEAD:
             raise WireError("EXT_INFO out of place")
 
-    def _noise(self, packet: bytes) -> None:
-        """Ignore it unparsed; but who hasn't logged in may not keep the pod busy with it."""
+    def unknown_message(self, payload: memoryview) -> None:
+        """Answer it, within what is borne of messages without a meaning."""
+        self._noise(payload)
+        super().unknown_message(payload)
+
+    def _noise(self, packet: "bytes | memoryview") -> None:
+        """Ignore it unparsed; but nobody may keep the pod busy with it.
+
+        Before the login so many are borne.  A session has an allowance, which fills up with time.
+        """
         if self._counted:
             self._ignored += 1
             if self._ignored > self.limits.ignored_before_login:
                 raise WireError("too many messages without a meaning")
+        elif not self._noise_allowance.take(_NOISE_HEAD + len(packet)):
+            raise WireError("too many messages without a meaning")
 
     ssh_IGNORE = ssh_DEBUG = ssh_UNIMPLEMENTED = _noise
 

@@ -23,6 +23,7 @@ from twisted.conch.ssh.transport import (
     DISCONNECT_CONNECTION_LOST,
     DISCONNECT_PROTOCOL_ERROR,
     MSG_DISCONNECT,
+    MSG_UNIMPLEMENTED,
     SSHServerTransport,
 )
 from twisted.internet.error import ConnectionDone
@@ -38,7 +39,14 @@ from tunnelcloud.link.buffers import BufferPool
 from tunnelcloud.link.sockets import write_now
 from tunnelcloud.ssh.ciphers import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
 from tunnelcloud.ssh.escaping import escape
-from tunnelcloud.ssh.gate import FIRST_KEX_NUMBER, GATES, LAST_KEX_NUMBER, Phase
+from tunnelcloud.ssh.gate import (
+    ANSWERED,
+    FIRST_KEX_NUMBER,
+    GATES,
+    LAST_KEX_NUMBER,
+    TAKEN,
+    Phase,
+)
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.packets import PacketReader, WireError
 
@@ -138,7 +146,11 @@ class Wire(SSHServerTransport):
             if self.phase is not phase:
                 phase = self.phase
                 gate = GATES[phase]
-            if not gate[number]:
+            verdict = gate[number]
+            if verdict != TAKEN:
+                if verdict == ANSWERED:
+                    self.unknown_message(payload)
+                    continue
                 if self.ignoreNextPacket and FIRST_KEX_NUMBER <= number <= LAST_KEX_NUMBER:
                     self.ignoreNextPacket = 0
                     continue
@@ -152,6 +164,11 @@ class Wire(SSHServerTransport):
                 self.dispatchMessage(number, bytes(payload[1:]))  # type: ignore[no-untyped-call]
             if self.phase is _OVER:
                 break
+
+    def unknown_message(self, payload: memoryview) -> None:
+        """Answer a message that means nothing here (RFC 4253, 11.4)."""
+        sequence = (self.reader.opener.sequence - 1) & 0xFFFFFFFF
+        self.sendPacket(MSG_UNIMPLEMENTED, struct.pack(">L", sequence))
 
     def _drop(self, data: bytes) -> None:
         """Take what comes after the end."""

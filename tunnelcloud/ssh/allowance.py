@@ -1,0 +1,29 @@
+"""An allowance that is used up at once or slowly, and fills up with time."""
+
+from twisted.internet.interfaces import IReactorTime
+
+
+class Allowance:
+    """So much at once, and so much more a second.
+
+    :param size: the most that can be taken at once.
+    :param per_second: how much comes back in a second.
+    """
+
+    __slots__ = ("_at", "_clock", "_left", "_per_second", "_size")
+
+    def __init__(self, clock: IReactorTime, size: float, per_second: float) -> None:
+        self._clock = clock
+        self._size = self._left = size
+        self._per_second = per_second
+        self._at = clock.seconds()
+
+    def take(self, amount: float) -> bool:
+        """Take so much, if so much is left: whether it was."""
+        now = self._clock.seconds()
+        self._left = min(self._size, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if amount > self._left:
+            return False
+        self._left -= amount
+        return True
