@@ -6,9 +6,10 @@ import click
 
 from tunnelcloud.cli.client import Object
 from tunnelcloud.cli.crud import list_objects, report_done, warn_of
-from tunnelcloud.cli.objects import ROLES, Column
+from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown_time
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
+from tunnelcloud.domain.objects import Role
 
 _USER = Column("user", "user_id", refers="user")
 _CREATED = Column("created", "created_at", shown_time)
@@ -108,7 +109,12 @@ def api_token() -> None:
 
 @api_token.command("create")
 @click.option("--title", required=True, help="What it is for.")
-@click.option("--role", type=click.Choice(ROLES), required=True, help="What its bearer may do.")
+@click.option(
+    "--role",
+    type=click.Choice([str(role) for role in Role]),
+    required=True,
+    help="What its bearer may do.",
+)
 @click.option("--user", metavar="USER", help="The user it stands for.")
 @click.option("--expires", type=time, help="When it stops being good.")
 @json_option

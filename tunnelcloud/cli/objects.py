@@ -1,13 +1,11 @@
 """The things that have a name, as data: their options, their columns, what refers to what.
 
-One row an option; `crud` makes `create list show set delete` of them.  A new field of the API is
-a new row here.
+They come from the table of kinds; `crud` makes `create list show set delete` of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -15,9 +13,8 @@ from attrs import frozen
 
 from tunnelcloud.cli.output import shown, shown_seconds, shown_time
 from tunnelcloud.cli.parameters import count, duration, secret, time, whole
-
-ROLES = ("user", "auditor", "admin")
-CHECKS = ("tcp", "tls")
+from tunnelcloud.domain import objects as kinds
+from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
 
 
 @frozen
@@ -68,160 +65,93 @@ class Noun:
     columns: tuple[Column, ...]
 
 
-TITLE = Option("--title", "title", "A free text for people.")
 _NAME = Column("name", "name")
-_TITLE = Column("title", "title", spare=True)
 _ID = Column("id", "id", spare=True)
-_SITE = Column("site", "site_id", refers="site")
 
-SITE = Noun("site", "Private networks with connectors and tunnels.", (TITLE,), (_NAME, _TITLE, _ID))
+_READERS: Mapping[FieldType, Callable[[str], object] | None] = {
+    FieldType.FLAG: None,
+    FieldType.SECONDS: duration,
+    FieldType.MOMENT: time,
+}
+_SHOWN: Mapping[FieldType, Callable[[object], str]] = {
+    FieldType.SECONDS: shown_seconds,
+    FieldType.MOMENT: shown_time,
+}
 
-CONNECTOR = Noun(
-    "connector",
+
+def noun_of(kind: Kind, help_text: str, *columns: Column, options: tuple[Option, ...] = ()) -> Noun:
+    """Make a noun of a kind: its options and columns are those of the table of kinds.
+
+    :param columns: further ones, of what the API alone knows.
+    :param options: further ones, of what is no field.
+    """
+    fields = sorted(kind.fields, key=lambda one: one.name == "title")
+    return Noun(
+        kind.noun.replace("_", "-"),
+        help_text,
+        (*(_option(one) for one in fields if one.setting.option), *options),
+        (
+            _NAME,
+            *(_column(one) for one in kind.fields if one.setting.heading),
+            *columns,
+            _ID,
+        ),
+    )
+
+
+def _option(one: FieldOfKind) -> Option:
+    setting = one.setting
+    return Option(
+        setting.option,
+        one.name,
+        setting.help,
+        _reader(one),
+        many=one.many or setting.type is FieldType.GROUPS_BY_VALUE,
+        refers=setting.reference or None,
+        required=one.required,
+        clears=one.optional,
+        pairs=setting.type is FieldType.GROUPS_BY_VALUE,
+        fixed=setting.fixed,
+    )
+
+
+def _reader(one: FieldOfKind) -> Callable[[str], object] | click.ParamType[Any] | None:
+    setting = one.setting
+    if setting.type is FieldType.CHOICE:
+        return click.Choice([value for value, _ in setting.choices])
+    if setting.type is FieldType.NUMBER:
+        return whole if (setting.minimum or 0) < 1 else count
+    return _READERS.get(setting.type, str)
+
+
+def _column(one: FieldOfKind) -> Column:
+    setting = one.setting
+    show = _SHOWN.get(setting.type, shown)
+    return Column(setting.heading, one.name, show, setting.reference or None, setting.spare)
+
+
+SITE = noun_of(kinds.SITE, "Private networks with connectors and tunnels.")
+CONNECTOR = noun_of(
+    kinds.CONNECTOR,
     "Processes in a site that dial out to the pods.",
-    (
-        Option("--site", "site_id", "The site it serves.", refers="site", required=True),
-        TITLE,
-    ),
-    (
-        _NAME,
-        _SITE,
-        Column("status", "status"),
-        Column("version", "version", spare=True),
-        Column("last seen", "last_seen_at", shown_time, spare=True),
-        _ID,
-    ),
+    Column("status", "status"),
+    Column("version", "version", spare=True),
+    Column("last seen", "last_seen_at", shown_time, spare=True),
 )
-
-TUNNEL = Noun(
-    "tunnel",
-    "Published TCP services.",
-    (
-        Option("--site", "site_id", "The site of the target.", refers="site", required=True),
-        Option(
-            "--address",
-            "target_address",
-            "The target: a DNS name, an IPv4 or an IPv6 address.",
-            required=True,
-        ),
-        Option(
-            "--port",
-            "target_ports",
-            "A port or a range such as 8000-8010; may be repeated.",
-            many=True,
-            required=True,
-        ),
-        Option(
-            "--external-address",
-            "external_address",
-            "The host name that SSH clients connect to.",
-            clears=True,
-        ),
-        Option(
-            "--local-port-offset",
-            "local_port_offset",
-            "Added to a target port for the local port.",
-            whole,
-        ),
-        Option("--enabled/--disabled", "enabled", "Whether it may be opened.", None),
-        Option(
-            "--check",
-            "target_check",
-            "Check that the target accepts (tcp), or also its certificate (tls).",
-            click.Choice(CHECKS),
-        ),
-        Option("--icon", "icon", "The picture in the portal."),
-        Option("--description", "description", "What it is, for the portal."),
-        TITLE,
-    ),
-    (
-        _NAME,
-        _SITE,
-        Column("address", "target_address"),
-        Column("ports", "target_ports"),
-        Column("external address", "external_address", spare=True),
-        Column("enabled", "enabled", spare=True),
-        _ID,
-    ),
-)
-
-USER = Noun(
-    "user",
-    "People and service accounts.",
-    (
-        Option("--email", "email", "Also a login name.", clears=True),
-        Option("--role", "role", "What the user may do in the portal.", click.Choice(ROLES)),
-        Option("--service/--person", "service", "Whether it is a service account.", None),
-        TITLE,
-    ),
-    (
-        _NAME,
-        Column("email", "email"),
-        Column("role", "role"),
-        Column("service", "service", spare=True),
-        Column("blocked", "blocked", spare=True),
-        _ID,
-    ),
-)
-
-GROUP = Noun("group", "Users that are assigned together.", (TITLE,), (_NAME, _TITLE, _ID))
-
-IDENTITY_PROVIDER = Noun(
-    "identity-provider",
+TUNNEL = noun_of(kinds.TUNNEL, "Published TCP services.")
+USER = noun_of(kinds.USER, "People and service accounts.")
+GROUP = noun_of(kinds.GROUP, "Users that are assigned together.")
+POLICY = noun_of(kinds.POLICY, "Conditions that must all hold.")
+IDENTITY_PROVIDER = noun_of(
+    kinds.IDENTITY_PROVIDER,
     "OpenID providers through which people sign in.",
-    (
-        Option("--issuer", "issuer", "What the provider calls itself, an https URL.", fixed=True,
-               required=True),
-        Option("--client-id", "client_id", "What it calls this service.", required=True),
-        Option("--client-secret-file", "client_secret", "A file that holds the client secret.",
-               secret),
-        Option("--scope", "scopes", "Beside openid; may be repeated.", many=True),
-        Option("--name-claim", "name_claim", "The claim that names the user."),
-        Option("--groups-claim", "groups_claim", "The claim that lists groups."),
-        Option("--group", "group_map", "VALUE=GROUP: who has the value is in the group; repeats.",
-               many=True, pairs=True),
-        Option("--create-users/--known-users", "create_users", "Whether newcomers become users.",
-               None),
-        Option("--link-by", "link_by", "What finds users that are there already.",
-               click.Choice(("nothing", "email", "name"))),
-        Option("--enabled/--disabled", "enabled", "Whether people may come through it.", None),
-        TITLE,
-    ),
-    (
-        _NAME,
-        Column("issuer", "issuer"),
-        Column("client id", "client_id"),
-        Column("enabled", "enabled"),
-        Column("redirect uri", "redirect_uri", spare=True),
-        _ID,
-    ),
-)  # fmt: skip
-
-_limit = partial(Option, kind=count, clears=True)
-
-POLICY = Noun(
-    "policy",
-    "Conditions that must all hold.",
-    (
-        Option("--source", "source_networks", "A network such as 10.0.0.0/8; repeats.", many=True),
-        Option("--window", "windows", "'Mon-Fri 09:00-18:00 Europe/Paris'; repeats.", many=True),
-        Option("--from", "valid_from", "Not before; a date is its 00:00.", time, clears=True),
-        Option("--until", "valid_until", "Not after; a date is its 00:00.", time, clears=True),
-        Option("--max-session", "max_session_seconds", "Such as 8h.", duration, clears=True),
-        Option("--idle", "idle_seconds", "Ends a channel without traffic.", duration, clears=True),
-        _limit("--max-channels", "max_channels", "Channels at once, of one user."),
-        _limit("--max-sessions", "max_sessions", "Sessions at once, of one user."),
-        _limit("--max-token-sessions", "max_token_sessions", "Sessions that one token may open."),
-        TITLE,
-    ),
-    (
-        _NAME,
-        Column("sources", "source_networks"),
-        Column("windows", "windows"),
-        Column("from", "valid_from", shown_time, spare=True),
-        Column("until", "valid_until", shown_time, spare=True),
-        Column("max session", "max_session_seconds", shown_seconds, spare=True),
-        Column("idle", "idle_seconds", shown_seconds, spare=True),
-        _ID,
+    Column("redirect uri", "redirect_uri", spare=True),
+    options=(
+        Option(
+            "--client-secret-file",
+            "client_secret",
+            "A file that holds the client secret.",
+            secret,
+        ),
     ),
 )

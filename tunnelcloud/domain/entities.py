@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import enum
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +16,33 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
-from tunnelcloud.domain.schedule import Window
+from tunnelcloud.domain.objects import (
+    Connector,
+    Group,
+    IdentityProvider,
+    LinkBy,
+    Policy,
+    PortRange,
+    Role,
+    Site,
+    TargetCheck,
+    Tunnel,
+    User,
+)
+
+__all__ = [
+    "Connector",
+    "Group",
+    "IdentityProvider",
+    "LinkBy",
+    "Policy",
+    "PortRange",
+    "Role",
+    "Site",
+    "TargetCheck",
+    "Tunnel",
+    "User",
+]
 
 _Key = TypeVar("_Key")
 
@@ -27,29 +52,6 @@ class Method(enum.StrEnum):
 
     TOKEN = "token"  # noqa: S105  (the name of a method)
     KEY = "key"
-
-
-class Role(enum.StrEnum):
-    """What a bearer of a web session or an API token may do."""
-
-    ADMIN = "admin"
-    AUDITOR = "auditor"
-    USER = "user"
-
-
-class LinkBy(enum.StrEnum):
-    """By what somebody who comes from an identity provider is found to be a user already."""
-
-    NOTHING = "nothing"
-    EMAIL = "email"
-    NAME = "name"
-
-
-class TargetCheck(enum.StrEnum):
-    """How far a target's check goes: whether it accepts, or also which certificate it shows."""
-
-    TCP = "tcp"
-    TLS = "tls"
 
 
 ID_PREFIXES = {
@@ -84,121 +86,6 @@ def new_id(kind: str, milliseconds: int, random: Callable[[int], bytes]) -> str:
     """
     raw = milliseconds.to_bytes(6, "big") + random(10)
     return f"{ID_PREFIXES[kind]}_{base64.b32hexencode(raw).decode('ascii').rstrip('=').lower()}"
-
-
-@frozen(order=True)
-class PortRange:
-    """Ports C{first} to C{last}, both included."""
-
-    first: int
-    last: int
-
-    def __str__(self) -> str:
-        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
-
-    def __contains__(self, port: int) -> bool:
-        return self.first <= port <= self.last
-
-    def __len__(self) -> int:
-        return self.last - self.first + 1
-
-
-@frozen
-class Site:
-    """A private network with connectors and tunnels."""
-
-    id: str
-    name: str
-    title: str
-    created_at: datetime
-
-
-@frozen
-class Connector:
-    """A connector as it is known to the store; whether it is attached is for the pods to say."""
-
-    id: str
-    name: str
-    title: str
-    created_at: datetime
-    site_id: str
-    version: str = ""
-    joined_at: datetime | None = None
-    last_seen_at: datetime | None = None
-    certificate_serial: str | None = None
-    certificate_expires_at: datetime | None = None
-
-
-@frozen
-class Tunnel:
-    """A published TCP service: one target address, its ports, in a site."""
-
-    id: str
-    name: str
-    title: str
-    created_at: datetime
-    site_id: str
-    site_name: str
-    target_address: str
-    target_ports: tuple[PortRange, ...]
-    local_port_offset: int = 0
-    external_address: str | None = None
-    enabled: bool = True
-    icon: str = ""
-    description: str = ""
-    target_check: TargetCheck = TargetCheck.TCP
-
-    def publishes(self, port: int) -> bool:
-        """Tell whether C{port} is one of the target ports."""
-        return any(port in ports for ports in self.target_ports)
-
-
-@frozen
-class User:
-    """A person or a service account.  C{name} and C{email} share one namespace."""
-
-    id: str
-    name: str
-    title: str
-    created_at: datetime
-    email: str | None = None
-    role: Role = Role.USER
-    service: bool = False
-    blocked: bool = False
-
-
-@frozen
-class Group:
-    """Users that are assigned together."""
-
-    id: str
-    name: str
-    title: str
-    created_at: datetime
-
-
-@frozen
-class Policy:
-    """Conditions that must all hold; an empty one holds always."""
-
-    id: str
-    name: str
-    title: str
-    created_at: datetime
-    source_networks: tuple[str, ...] = ()
-    windows: tuple[Window, ...] = ()
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
-    max_session_seconds: int | None = None
-    idle_seconds: int | None = None
-    max_channels: int | None = None
-    max_sessions: int | None = None
-    max_token_sessions: int | None = None
-
-    @cached_property
-    def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-        """Give C{source_networks} as networks."""
-        return tuple(map(ipaddress.ip_network, self.source_networks))
 
 
 @frozen
@@ -259,33 +146,6 @@ class ApiToken:
     user_id: str | None = None
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
-
-
-@frozen
-class IdentityProvider:
-    """An OpenID provider that vouches for people; its client secret is kept apart.
-
-    :ivar issuer: its identifier, an https URL; what it publishes about itself is found below it.
-    :ivar name_claim: the claim that names the user; without it the e-mail's local part does.
-    :ivar groups_claim: the claim that lists groups; empty for none.
-    :ivar group_map: the group here that stands for a value of that claim.
-    :ivar create_users: whether somebody unknown becomes a user at their first sign-in.
-    """
-
-    id: str
-    name: str
-    title: str
-    created_at: datetime
-    issuer: str
-    client_id: str
-    scopes: tuple[str, ...] = ("openid", "profile", "email")
-    name_claim: str = "preferred_username"
-    groups_claim: str = ""
-    group_map: Mapping[str, str] = field(factory=dict)
-    create_users: bool = False
-    link_by: LinkBy = LinkBy.NOTHING
-    enabled: bool = True
-    has_client_secret: bool = False
 
 
 @frozen

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store import schema
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.errors import Conflict, InvalidReference, NotFound, Stale, words
@@ -119,6 +120,12 @@ class Aggregate(Generic[E]):
     def select(self) -> Select[Any]:
         """Select what L{make} makes an entity of."""
         return self._all
+
+    @cached_property
+    def _never_changed(self) -> frozenset[str]:
+        kind = KINDS.get(self.kind)
+        settings = () if kind is None else kind.fields
+        return self.fixed | {one.name for one in settings if one.setting.fixed}
 
     @cached_property
     def _all(self) -> Select[Any]:
@@ -222,6 +229,14 @@ class Aggregate(Generic[E]):
                 query = query.where(self.filters[name](value))
         return query
 
+    def new(self, transaction: Transaction, **values: Any) -> E:
+        """Make an object of a kind in the table of kinds, completed by the kind's defaults.
+
+        :raise Conflict: a field that must be unique isn't.
+        :raise InvalidReference: a field names an object that isn't there.
+        """
+        return self.create(transaction, KINDS[self.kind].with_defaults(values))
+
     def create(self, transaction: Transaction, values: Mapping[str, Any]) -> E:
         """Make an object with a new id, audit it and tell the pods.
 
@@ -270,7 +285,7 @@ class Aggregate(Generic[E]):
         :raise InvalidReference: a field names an object that isn't there.
         """
         before = self.lock(transaction, object_id, expected_version)
-        forbidden = self.fixed & changes.keys()
+        forbidden = self._never_changed & changes.keys()
         if forbidden:
             raise Conflict(min(forbidden), f"{min(forbidden)} can't be changed: make a new object")
         different = {

@@ -29,14 +29,13 @@ CONNECTORS = Aggregate(
         "joined": is_set(table.c.joined_at),
     },
     sorts={"name": table.c.name},
-    # Its links serve the site they were attached to.
-    fixed=frozenset({"id", "created_at", "site_id"}),
 )
 
 get = CONNECTORS.get
 find = CONNECTORS.find
 list_page = CONNECTORS.list_page
 count = CONNECTORS.count
+create = CONNECTORS.new
 update = CONNECTORS.update
 delete = CONNECTORS.delete
 
@@ -49,15 +48,6 @@ class JoinToken:
     created_at: datetime
     expires_at: datetime
     redeemed_at: datetime | None = None
-
-
-def create(transaction: Transaction, *, name: str, site_id: str, title: str = "") -> Connector:
-    """Make a connector; it can join once it has a join token.
-
-    :raise Conflict: the name is taken.
-    :raise InvalidReference: there is no such site.
-    """
-    return CONNECTORS.create(transaction, {"name": name, "site_id": site_id, "title": title})
 
 
 def add_join_token(

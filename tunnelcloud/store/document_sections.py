@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import define, field, frozen
 from sqlalchemy import select
 
+from tunnelcloud.domain.kinds import Kind
+from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store import assignments, connectors, groups, keys, policies, sites, tunnels, users
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.schema import group_members
@@ -22,56 +25,45 @@ Document = Mapping[str, Mapping[str, Values]]
 class Section:
     """One kind of object in a document.
 
-    :ivar references: fields that name an object of another section, and the column of its id.
     :ivar dependents: the field with what hangs on an object.
     """
 
     aggregate: Aggregate[Any]
-    fields: tuple[str, ...]
     create: Callable[..., Any]
     update: Callable[..., Any]
-    references: Mapping[str, tuple[str, str]] = field(factory=dict)
     dependents: str | None = None
+
+    @cached_property
+    def kind(self) -> Kind:
+        """The kind, as the table of kinds has it."""
+        return KINDS[self.aggregate.kind]
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The names of its settings in a document; its own name stands before them."""
+        return tuple(one.name_in_document for one in self.kind.fields if one.name != "name")
+
+    @cached_property
+    def references(self) -> Mapping[str, tuple[str, str]]:
+        """Fields that name an object of another section: its column, and that section."""
+        return {
+            one.name_in_document: (one.name, KINDS[one.setting.reference].plural)
+            for one in self.kind.fields
+            if one.setting.reference
+        }
 
     def column(self, name: str) -> str:
         """Give the column that a field of the document is kept in."""
         return self.references[name][0] if name in self.references else name
 
 
-_POLICY_FIELDS = (
-    "title", "source_networks", "windows", "valid_from", "valid_until", "max_session_seconds",
-    "idle_seconds", "max_channels", "max_sessions", "max_token_sessions",
-)  # fmt: skip
-_TUNNEL_FIELDS = (
-    "site", "title", "target_address", "target_ports", "local_port_offset", "external_address",
-    "enabled", "icon", "description", "target_check",
-)  # fmt: skip
-_SITE = {"site": ("site_id", "sites")}
-
 SECTIONS: Mapping[str, Section] = {
-    "sites": Section(sites.SITES, ("title",), sites.create, sites.update),
-    "connectors": Section(
-        connectors.CONNECTORS, ("site", "title"), connectors.create, connectors.update, _SITE
-    ),
-    "policies": Section(policies.POLICIES, _POLICY_FIELDS, policies.create, policies.update),
-    "users": Section(
-        users.USERS,
-        ("title", "email", "role", "service", "blocked"),
-        users.create,
-        users.update,
-        dependents="keys",
-    ),
-    "groups": Section(
-        groups.GROUPS, ("title",), groups.create, groups.update, dependents="members"
-    ),
-    "tunnels": Section(
-        tunnels.TUNNELS,
-        _TUNNEL_FIELDS,
-        tunnels.create,
-        tunnels.update,
-        _SITE,
-        dependents="assignments",
-    ),
+    "sites": Section(sites.SITES, sites.create, sites.update),
+    "connectors": Section(connectors.CONNECTORS, connectors.create, connectors.update),
+    "policies": Section(policies.POLICIES, policies.create, policies.update),
+    "users": Section(users.USERS, users.create, users.update, dependents="keys"),
+    "groups": Section(groups.GROUPS, groups.create, groups.update, dependents="members"),
+    "tunnels": Section(tunnels.TUNNELS, tunnels.create, tunnels.update, dependents="assignments"),
 }
 """In the order in which they can be made: what is referred to comes first."""
 

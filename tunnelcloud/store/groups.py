@@ -37,16 +37,9 @@ get = GROUPS.get
 find = GROUPS.find
 list_page = GROUPS.list_page
 count = GROUPS.count
+create = GROUPS.new
 update = GROUPS.update
 delete = GROUPS.delete
-
-
-def create(transaction: Transaction, *, name: str, title: str = "") -> Group:
-    """Make an empty group.
-
-    :raise Conflict: the name is taken.
-    """
-    return GROUPS.create(transaction, {"name": name, "title": title})
 
 
 def add_member(transaction: Transaction, group_id: str, user_id: str) -> bool:

@@ -23,7 +23,6 @@ PROVIDERS = Aggregate(
     filters={"q": searches(table.c.name, table.c.title), "name": equals(table.c.name)},
     sorts={"name": table.c.name},
     # Whoever a subject is, they are so at one issuer only.
-    fixed=frozenset({"id", "created_at", "issuer"}),
 )
 
 get = PROVIDERS.get
@@ -36,24 +35,17 @@ SealSecret = Callable[[str], bytes]
 
 
 def create(
-    transaction: Transaction,
-    *,
-    issuer: str,
-    name: str,
-    client_id: str,
-    seal_secret: SealSecret | None = None,
-    **values: Any,
+    transaction: Transaction, *, seal_secret: SealSecret | None = None, **values: Any
 ) -> IdentityProvider:
     """Make a provider.
 
     :param seal_secret: None for no secret.
+    :param values: as the table of kinds has them.
     :raise Conflict: the name is taken.
     :raise InvalidReference: a group that it maps to isn't there.
     """
     _check_groups(transaction, values)
-    made = PROVIDERS.create(
-        transaction, {"name": name, "title": "", "issuer": issuer, "client_id": client_id, **values}
-    )
+    made = PROVIDERS.new(transaction, **values)
     if seal_secret is None:
         return made
     return _keep_secret(transaction, made.id, seal_secret(made.id))

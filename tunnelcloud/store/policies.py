@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import select
 
 from tunnelcloud.domain.entities import Policy
-from tunnelcloud.domain.schedule import Window
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import assignments, tunnels
@@ -32,42 +31,14 @@ list_page = POLICIES.list_page
 count = POLICIES.count
 
 
-def create(
-    transaction: Transaction,
-    *,
-    name: str,
-    title: str = "",
-    source_networks: tuple[str, ...] = (),
-    windows: tuple[Window, ...] = (),
-    valid_from: datetime | None = None,
-    valid_until: datetime | None = None,
-    max_session_seconds: int | None = None,
-    idle_seconds: int | None = None,
-    max_channels: int | None = None,
-    max_sessions: int | None = None,
-    max_token_sessions: int | None = None,
-) -> Policy:
+def create(transaction: Transaction, **values: Any) -> Policy:
     """Make a policy.
 
+    :param values: as the table of kinds has them.
     :raise Conflict: the name is taken, or it ends before it begins.
     """
-    _check_order(valid_from, valid_until, "valid_until")
-    return POLICIES.create(
-        transaction,
-        {
-            "name": name,
-            "title": title,
-            "source_networks": source_networks,
-            "windows": windows,
-            "valid_from": valid_from,
-            "valid_until": valid_until,
-            "max_session_seconds": max_session_seconds,
-            "idle_seconds": idle_seconds,
-            "max_channels": max_channels,
-            "max_sessions": max_sessions,
-            "max_token_sessions": max_token_sessions,
-        },
-    )
+    _check_order(values.get("valid_from"), values.get("valid_until"), "valid_until")
+    return POLICIES.new(transaction, **values)
 
 
 def update(

@@ -24,15 +24,8 @@ get = SITES.get
 find = SITES.find
 list_page = SITES.list_page
 count = SITES.count
+create = SITES.new
 update = SITES.update
-
-
-def create(transaction: Transaction, *, name: str, title: str = "") -> Site:
-    """Make a site.
-
-    :raise Conflict: the name is taken.
-    """
-    return SITES.create(transaction, {"name": name, "title": title})
 
 
 def delete(transaction: Transaction, site_id: str, *, expected_version: str | None = None) -> Site:

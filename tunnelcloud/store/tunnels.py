@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 
-from tunnelcloud.domain.entities import PortRange, TargetCheck, Tunnel
+from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.store import assignments
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.errors import BadDocument, Conflict, InvalidReference
@@ -50,46 +50,9 @@ get = TUNNELS.get
 find = TUNNELS.find
 list_page = TUNNELS.list_page
 count = TUNNELS.count
+create = TUNNELS.new
 update = TUNNELS.update
 delete = TUNNELS.delete
-
-
-def create(
-    transaction: Transaction,
-    *,
-    name: str,
-    site_id: str,
-    target_address: str,
-    target_ports: tuple[PortRange, ...],
-    title: str = "",
-    local_port_offset: int = 0,
-    external_address: str | None = None,
-    enabled: bool = True,
-    icon: str = "",
-    description: str = "",
-    target_check: TargetCheck = TargetCheck.TCP,
-) -> Tunnel:
-    """Make a tunnel.
-
-    :raise Conflict: the name or the external address is taken.
-    :raise InvalidReference: there is no such site.
-    """
-    return TUNNELS.create(
-        transaction,
-        {
-            "name": name,
-            "site_id": site_id,
-            "target_address": target_address,
-            "target_ports": target_ports,
-            "title": title,
-            "local_port_offset": local_port_offset,
-            "external_address": external_address,
-            "enabled": enabled,
-            "icon": icon,
-            "description": description,
-            "target_check": target_check,
-        },
-    )
 
 
 def create_assigned(

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import update as update_rows
 
-from tunnelcloud.domain.entities import Role, User
+from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.errors import Conflict
@@ -74,32 +74,16 @@ def find_login(transaction: Transaction, name_or_email: str) -> User | None:
     return None if row is None else USERS.make(row)
 
 
-def create(
-    transaction: Transaction,
-    *,
-    name: str,
-    title: str = "",
-    email: str | None = None,
-    role: Role = Role.USER,
-    service: bool = False,
-    blocked: bool = False,
-) -> User:
+def create(transaction: Transaction, *, name: str, **values: Any) -> User:
     """Make a user, who can't sign in to the portal before a password is set.
 
+    :param values: as the table of kinds has them.
     :raise Conflict: the name or the e-mail address is a name of another user.
     """
+    email = values.get("email")
     _check_names(transaction, None, {"name": name, "email": email})
-    user = USERS.create(
-        transaction,
-        {
-            "name": name.lower(),
-            "title": title,
-            "email": None if email is None else email.lower(),
-            "role": role,
-            "service": service,
-            "blocked": blocked,
-        },
-    )
+    lowered = {"name": name.lower(), "email": None if email is None else email.lower()}
+    user = USERS.new(transaction, **{**values, **lowered})
     _keep_names(transaction, user)
     return user
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -16,25 +14,17 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from tunnelcloud.domain.entities import Role, TargetCheck
-from tunnelcloud.store.columns import (
-    Choice,
-    Methods,
-    Ordered,
-    Ports,
-    Texts,
-    Timestamp,
-    Windows,
-)
-from tunnelcloud.store.schema.parts import identity, metadata, naming, owner
+from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
+from tunnelcloud.store.columns import Methods, Ordered, Timestamp
+from tunnelcloud.store.schema.kinds import columns_of
+from tunnelcloud.store.schema.parts import identity, metadata, owner
 
-sites = Table("sites", metadata, *naming())
+sites = Table("sites", metadata, *columns_of(SITE))
 
 connectors = Table(
     "connectors",
     metadata,
-    *naming(),
-    owner("site"),
+    *columns_of(CONNECTOR),
     Column("version", Text, nullable=False, default=""),
     Column("joined_at", Timestamp),
     Column("last_seen_at", Timestamp),
@@ -67,26 +57,19 @@ connector_certificates = Table(
 tunnels = Table(
     "tunnels",
     metadata,
-    *naming(),
-    owner("site"),
-    Column("target_address", Ordered, nullable=False, index=True),
-    Column("target_ports", Ports, nullable=False),
-    Column("local_port_offset", Integer, nullable=False),
-    Column("external_address", Text, unique=True),
-    Column("enabled", Boolean, nullable=False),
-    Column("icon", Text, nullable=False),
-    Column("description", Text, nullable=False),
-    Column("target_check", Choice(TargetCheck), nullable=False, server_default="tcp"),
+    *columns_of(
+        TUNNEL,
+        target_address={"type_": Ordered, "index": True},
+        local_port_offset={"type_": Integer},
+        external_address={"unique": True},
+        target_check={"server_default": "tcp"},
+    ),
 )
 
 users = Table(
     "users",
     metadata,
-    *naming(),
-    Column("email", Text, unique=True),
-    Column("role", Choice(Role), nullable=False),
-    Column("service", Boolean, nullable=False),
-    Column("blocked", Boolean, nullable=False),
+    *columns_of(USER, email={"unique": True}),
     Column("password_hash", Text),
     Column("password_set_at", Timestamp),
 )
@@ -99,7 +82,7 @@ user_names = Table(
     owner("user"),
 )
 
-groups = Table("groups", metadata, *naming())
+groups = Table("groups", metadata, *columns_of(GROUP))
 
 group_members = Table(
     "group_members",
@@ -110,20 +93,7 @@ group_members = Table(
     Index(None, "user_id"),
 )
 
-policies = Table(
-    "policies",
-    metadata,
-    *naming(),
-    Column("source_networks", Texts, nullable=False),
-    Column("windows", Windows, nullable=False),
-    Column("valid_from", Timestamp),
-    Column("valid_until", Timestamp),
-    Column("max_session_seconds", BigInteger),
-    Column("idle_seconds", BigInteger),
-    Column("max_channels", BigInteger),
-    Column("max_sessions", BigInteger),
-    Column("max_token_sessions", BigInteger),
-)
+policies = Table("policies", metadata, *columns_of(POLICY))
 
 assignments = Table(
     "assignments",

@@ -13,15 +13,16 @@ from sqlalchemy import (
     Text,
 )
 
-from tunnelcloud.domain.entities import LinkBy, Role
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects import IDENTITY_PROVIDER
 from tunnelcloud.store.columns import (
     Choice,
     Document,
     Ordered,
-    Texts,
     Timestamp,
 )
-from tunnelcloud.store.schema.parts import identity, metadata, naming, owner
+from tunnelcloud.store.schema.kinds import columns_of
+from tunnelcloud.store.schema.parts import identity, metadata, owner
 
 api_tokens = Table(
     "api_tokens",
@@ -88,17 +89,8 @@ recovery_codes = Table(
 identity_providers = Table(
     "identity_providers",
     metadata,
-    *naming(),
-    Column("issuer", Text, nullable=False),
-    Column("client_id", Text, nullable=False),
+    *columns_of(IDENTITY_PROVIDER),
     Column("sealed_client_secret", LargeBinary),
-    Column("scopes", Texts, nullable=False),
-    Column("name_claim", Text, nullable=False),
-    Column("groups_claim", Text, nullable=False),
-    Column("group_map", Document, nullable=False),
-    Column("create_users", Boolean, nullable=False),
-    Column("link_by", Choice(LinkBy), nullable=False),
-    Column("enabled", Boolean, nullable=False),
 )
 
 # Whom a provider's subject is here.

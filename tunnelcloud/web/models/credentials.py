@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.objects import TUNNEL
 from tunnelcloud.web.models.fields import (
     WHOLE,
     Body,
@@ -19,7 +20,8 @@ from tunnelcloud.web.models.fields import (
     Title,
     Words,
 )
-from tunnelcloud.web.models.objects import Published, User
+from tunnelcloud.web.models.kinds import shown_model, shown_record
+from tunnelcloud.web.models.objects import User
 from tunnelcloud.web.public_keys import read_public_key
 
 # Its length is no field's limit but the format's: no shorter and no longer text is a key.
@@ -162,16 +164,15 @@ class HostKey(Shown):
     known_hosts: list[str]
 
 
-class Me(Shown):
-    """Who the caller is."""
-
-    role: Role
-    user: User | None
-
-
-class MyTunnel(Published):
-    """A tunnel of the caller's, and how to open it."""
-
-    methods: list[Method]
-    command: str
-    ssh_address: str = Field(description="Where SSH clients reach the pods, as host:port.")
+MyTunnel = shown_model(
+    TUNNEL,
+    "MyTunnel",
+    "A tunnel of the caller's, and how to open it.",
+    methods=(list[Method], ...),
+    command=(str, ...),
+    ssh_address=(
+        str,
+        Field(description="Where SSH clients reach the pods, as host:port."),
+    ),
+)
+Me = shown_record("Me", "Who the caller is.", role=(Role, ...), user=(User | None, ...))

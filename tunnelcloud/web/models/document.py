@@ -5,42 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from tunnelcloud.domain.entities import PortRange, Role, TargetCheck
+from tunnelcloud.domain.objects import (
+    CONNECTOR,
+    GROUP,
+    POLICY,
+    SITE,
+    TUNNEL,
+    USER,
+    PortRange,
+)
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
 from tunnelcloud.web.models.credentials import PublicKey
 from tunnelcloud.web.models.fields import (
     Body,
-    Description,
-    Email,
-    ExternalAddress,
-    Host,
-    Icon,
     Instant,
     Name,
     Shown,
     Title,
     UserName,
-    WrittenPortList,
     one_of,
 )
-from tunnelcloud.web.models.objects import Checking, Methods, Offset, PolicyFields
+from tunnelcloud.web.models.kinds import entry_model
+from tunnelcloud.web.models.objects import Methods
 
-
-class SiteEntry(Body):
-    """A site of a document."""
-
-    title: Title = ""
-
-
-class ConnectorEntry(Body):
-    """A connector of a document."""
-
-    site: Name
-    title: Title = ""
+SiteEntry = entry_model(SITE, "SiteEntry", "A site of a document.")
+ConnectorEntry = entry_model(CONNECTOR, "ConnectorEntry", "A connector of a document.")
+PolicyEntry = entry_model(POLICY, "PolicyEntry", "A policy of a document.")
 
 
 class KeyEntry(Body):
@@ -51,22 +45,18 @@ class KeyEntry(Body):
     expires_at: Instant | None = None
 
 
-class UserEntry(Body):
-    """A user of a document; without C{keys} the user's keys stay as they are."""
-
-    title: Title = ""
-    email: Email | None = None
-    role: Annotated[Role, Field(strict=False)] = Role.USER
-    service: bool = False
-    blocked: bool = False
-    keys: Annotated[list[KeyEntry], Field(max_length=100)] | None = None
-
-
-class GroupEntry(Body):
-    """A group of a document, with all of its members."""
-
-    title: Title = ""
-    members: list[UserName] = []
+UserEntry = entry_model(
+    USER,
+    "UserEntry",
+    "A user of a document; without ``keys`` the user's keys stay as they are.",
+    keys=(Annotated[list[KeyEntry], Field(max_length=100)] | None, None),
+)
+GroupEntry = entry_model(
+    GROUP,
+    "GroupEntry",
+    "A group of a document, with all of its members.",
+    members=(list[UserName], []),
+)
 
 
 class AssignmentEntry(Body):
@@ -86,20 +76,12 @@ class AssignmentEntry(Body):
         return self
 
 
-class TunnelEntry(Body):
-    """A tunnel of a document, with all of its assignments."""
-
-    site: Name
-    target_address: Host
-    target_ports: WrittenPortList
-    title: Title = ""
-    local_port_offset: Offset = 0
-    external_address: ExternalAddress | None = None
-    enabled: bool = True
-    icon: Icon = ""
-    description: Description = ""
-    target_check: Checking = TargetCheck.TCP
-    assignments: list[AssignmentEntry] = []
+TunnelEntry = entry_model(
+    TUNNEL,
+    "TunnelEntry",
+    "A tunnel of a document, with all of its assignments.",
+    assignments=(list[AssignmentEntry], []),
+)
 
 
 def _once(names: object) -> object:
@@ -117,19 +99,36 @@ _CLOSED = Field(json_schema_extra={"additionalProperties": False})
 class Document(Body):
     """Objects by their names.  Those that aren't named here are left alone."""
 
-    sites: Annotated[dict[Name, SiteEntry], _CLOSED] = {}
-    connectors: Annotated[dict[Name, ConnectorEntry], _CLOSED] = {}
-    policies: Annotated[dict[Name, PolicyFields], _CLOSED] = {}
-    users: Annotated[dict[UserName, UserEntry], BeforeValidator(_once), _CLOSED] = {}
-    groups: Annotated[dict[Name, GroupEntry], _CLOSED] = {}
-    tunnels: Annotated[dict[Name, TunnelEntry], _CLOSED] = {}
-
     def entries(self) -> StoredDocument:
         """Give what the store works with: every field, lists as the tuples that entities have."""
         return {
             section: {name: _values(entry) for name, entry in getattr(self, section).items()}
             for section in type(self).model_fields
         }
+
+
+_SECTIONS: Mapping[str, type[Body]] = {
+    "sites": SiteEntry,
+    "connectors": ConnectorEntry,
+    "policies": PolicyEntry,
+    "users": UserEntry,
+    "groups": GroupEntry,
+    "tunnels": TunnelEntry,
+}
+
+
+def _section(name: str, entry: type[Body]) -> Any:
+    if name == "users":
+        return Annotated[dict[UserName, entry], BeforeValidator(_once), _CLOSED], {}  # type: ignore[valid-type]
+    return Annotated[dict[Name, entry], _CLOSED], {}  # type: ignore[valid-type]
+
+
+WholeDocument: type[Document] = create_model(
+    "Document",
+    __base__=Document,
+    __doc__=Document.__doc__,
+    **{name: _section(name, entry) for name, entry in _SECTIONS.items()},
+)
 
 
 def _values(entry: Body) -> dict[str, Any]:
@@ -193,17 +192,16 @@ def _shown(step: StoredStep) -> dict[str, Any]:
 
 def written(found: StoredDocument) -> dict[str, Any]:
     """Write a document as it is sent, without what goes without saying: empty parts, defaults."""
-    sections = Document.model_fields
     return {
         section: {name: _brief(values) for name, values in found[section].items()}
-        for section in sections
+        for section in _SECTIONS
         if found[section]
     }
 
 
 _UNSAID: Mapping[str, Any] = {
     name: field.get_default(call_default_factory=True)
-    for entry in (TunnelEntry, UserEntry, GroupEntry, PolicyFields, AssignmentEntry, KeyEntry)
+    for entry in (TunnelEntry, UserEntry, GroupEntry, PolicyEntry, AssignmentEntry, KeyEntry)
     for name, field in entry.model_fields.items()
     if not field.is_required()
 }

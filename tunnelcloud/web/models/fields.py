@@ -95,6 +95,11 @@ class Page(BaseModel, Generic[_Item]):
     next_cursor: str | None
 
 
+def page_model(item: type[Shown]) -> type[BaseModel]:
+    """Make the model of a page of a collection whose items are such."""
+    return Page[item]  # type: ignore[valid-type]
+
+
 def _text(value: str) -> str:
     if "\x00" in value:
         raise ValueError("must not hold a NUL character")

@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from tunnelcloud.domain.entities import Method, Role, TargetCheck
+from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
 from tunnelcloud.web.models.fields import (
     WHOLE,
     Body,
     Change,
-    Description,
-    Email,
-    ExternalAddress,
-    Host,
-    Icon,
     Id,
     Instant,
-    Name,
-    Network,
     PageQuery,
-    PortList,
-    Ports,
     Shown,
     Text,
-    Title,
-    UserName,
-    WeeklyWindow,
     Words,
     one_of,
 )
+from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
 
-_Limit = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
-_Seconds = Annotated[int, Field(ge=1, le=31_622_400), WHOLE]
-Offset = Annotated[int, Field(ge=-65534, le=65534), WHOLE]
-Checking = Annotated[TargetCheck, Field(strict=False)]
 Methods = Annotated[list[Annotated[Method, Field(strict=False)]], Field(min_length=1, max_length=2)]
 
 
@@ -59,22 +45,9 @@ class NamedQuery(PageQuery):
     sort: Literal["name", "-name", "created_at", "-created_at"] = "created_at"
 
 
-class NewNamed(Body):
-    """Makes a site or a group."""
-
-    name: Name
-    title: Title = ""
-
-
-class NamedChange(Change):
-    """Changes a site or a group."""
-
-    name: Name = ""
-    title: Title = ""
-
-
-class Site(Named):
-    """A private network."""
+Site = shown_model(SITE, "Site", "A private network.")
+NewSite = new_model(SITE, "NewSite", "Makes a site.")
+SiteChange = change_model(SITE, "SiteChange", "Changes a site.")
 
 
 class ConnectorStatus(enum.StrEnum):
@@ -85,29 +58,29 @@ class ConnectorStatus(enum.StrEnum):
     DETACHED = "detached"
 
 
-class Connector(Named):
-    """The process in a site that opens connections to targets."""
-
-    site_id: str
-    status: ConnectorStatus
-    version: str
-    joined_at: Instant | None
-    last_seen_at: Instant | None
-    certificate_expires_at: Instant | None
-    round_trip_ms: float | None
-    load: int | None
+_CONNECTOR_SHOWN: dict[str, Any] = {
+    "status": (ConnectorStatus, ...),
+    "version": (str, ...),
+    "joined_at": (Instant | None, ...),
+    "last_seen_at": (Instant | None, ...),
+    "certificate_expires_at": (Instant | None, ...),
+    "round_trip_ms": (float | None, ...),
+    "load": (int | None, ...),
+}
+Connector = shown_model(
+    CONNECTOR,
+    "Connector",
+    "The process in a site that opens connections to targets.",
+    **_CONNECTOR_SHOWN,
+)
+NewConnector = new_model(CONNECTOR, "NewConnector", "Makes a connector.")
+ConnectorChange = change_model(CONNECTOR, "ConnectorChange", "Changes a connector.")
 
 
 class ConnectorQuery(NamedQuery):
     """Asks for connectors."""
 
     site_id: Text | None = None
-
-
-class NewConnector(NewNamed):
-    """Makes a connector."""
-
-    site_id: Id
 
 
 class JoinTokenShown(Shown):
@@ -118,24 +91,13 @@ class JoinTokenShown(Shown):
     command: str
 
 
-class ConnectorMade(Connector):
-    """A new connector, with its first join token; shown once."""
-
-    join: JoinTokenShown
-
-
-class Published(Named):
-    """What a tunnel is, to whoever may know of it."""
-
-    site_id: str
-    target_address: str
-    target_ports: list[Ports]
-    local_port_offset: int
-    external_address: str | None
-    enabled: bool
-    icon: str
-    description: str
-    target_check: TargetCheck
+ConnectorMade = shown_model(
+    CONNECTOR,
+    "ConnectorMade",
+    "A new connector, with its first join token; shown once.",
+    **_CONNECTOR_SHOWN,
+    join=(JoinTokenShown, ...),
+)
 
 
 class LastSeen(Shown):
@@ -150,16 +112,21 @@ class LastSeen(Shown):
     )
 
 
-class Tunnel(Published):
-    """A published TCP service, and what this pod's last check of it found; null before one."""
-
-    last_check: LastSeen | None
-
-
-class TunnelAnswered(Tunnel):
-    """A tunnel that was just made or changed, and what may not be as it was meant."""
-
-    warnings: list[str]
+_TUNNEL_SHOWN: dict[str, Any] = {"last_check": (LastSeen | None, ...)}
+Published = shown_model(TUNNEL, "Published", "What a tunnel is, to whoever may know of it.")
+Tunnel = shown_model(
+    TUNNEL,
+    "Tunnel",
+    "A published TCP service, and what this pod's last check of it found; null before one.",
+    **_TUNNEL_SHOWN,
+)
+TunnelAnswered = shown_model(
+    TUNNEL,
+    "TunnelAnswered",
+    "A tunnel that was just made or changed, and what may not be as it was meant.",
+    **_TUNNEL_SHOWN,
+    warnings=(list[str], ...),
+)
 
 
 class TunnelQuery(NamedQuery):
@@ -198,44 +165,20 @@ def _each_once(given: list[NewAssignment]) -> list[NewAssignment]:
 _NewAssignments = Annotated[list[NewAssignment], Field(max_length=100), AfterValidator(_each_once)]
 
 
-class NewTunnel(NewNamed):
-    """Makes a tunnel."""
+NewTunnel = new_model(
+    TUNNEL,
+    "NewTunnel",
+    "Makes a tunnel.",
+    assignments=(
+        _NewAssignments,
+        Field(default=[], description="Who may open it: all of it is made, or nothing."),
+    ),
+)
+TunnelChange = change_model(TUNNEL, "TunnelChange", "Changes a tunnel.")
 
-    site_id: Id
-    target_address: Host
-    target_ports: PortList
-    local_port_offset: Offset = 0
-    external_address: ExternalAddress | None = None
-    enabled: bool = True
-    icon: Icon = ""
-    description: Description = ""
-    target_check: Checking = TargetCheck.TCP
-    assignments: _NewAssignments = Field(
-        default=[], description="Who may open it: all of it is made, or nothing."
-    )
-
-
-class TunnelChange(NamedChange):
-    """Changes a tunnel."""
-
-    site_id: Id = ""
-    target_address: Host = ""
-    target_ports: PortList = []
-    local_port_offset: Offset = 0
-    external_address: ExternalAddress | None = None
-    enabled: bool = True
-    icon: Icon = ""
-    description: Description = ""
-    target_check: Checking = TargetCheck.TCP
-
-
-class User(Named):
-    """A person or a service account."""
-
-    email: str | None
-    role: Role
-    service: bool
-    blocked: bool
+User = shown_model(USER, "User", "A person or a service account.")
+NewUser = new_model(USER, "NewUser", "Makes a user.")
+UserChange = change_model(USER, "UserChange", "Changes a user.")
 
 
 class UserQuery(NamedQuery):
@@ -248,30 +191,9 @@ class UserQuery(NamedQuery):
     group_id: Text | None = Field(default=None, description="The members of a group.")
 
 
-class NewUser(Body):
-    """Makes a user."""
-
-    name: UserName
-    title: Title = ""
-    email: Email | None = None
-    role: Annotated[Role, Field(strict=False)] = Role.USER
-    service: bool = False
-    blocked: bool = False
-
-
-class UserChange(Change):
-    """Changes a user."""
-
-    name: UserName = ""
-    title: Title = ""
-    email: Email | None = None
-    role: Annotated[Role, Field(strict=False)] = Role.USER
-    service: bool = False
-    blocked: bool = False
-
-
-class Group(Named):
-    """Users that are assigned together."""
+Group = shown_model(GROUP, "Group", "Users that are assigned together.")
+NewGroup = new_model(GROUP, "NewGroup", "Makes a group.")
+GroupChange = change_model(GROUP, "GroupChange", "Changes a group.")
 
 
 class GroupQuery(NamedQuery):
@@ -280,45 +202,9 @@ class GroupQuery(NamedQuery):
     user_id: Text | None = Field(default=None, description="Those a user is in.")
 
 
-class Policy(Named):
-    """Conditions that must all hold."""
-
-    source_networks: list[str]
-    windows: list[WeeklyWindow]
-    valid_from: Instant | None
-    valid_until: Instant | None
-    max_session_seconds: int | None
-    idle_seconds: int | None
-    max_channels: int | None
-    max_sessions: int | None
-    max_token_sessions: int | None
-
-
-class PolicyFields(Body):
-    """What a policy says."""
-
-    title: Title = ""
-    source_networks: Annotated[list[Network], Field(max_length=256)] = []
-    windows: Annotated[list[WeeklyWindow], Field(max_length=64)] = []
-    valid_from: Instant | None = None
-    valid_until: Instant | None = None
-    max_session_seconds: _Seconds | None = None
-    idle_seconds: _Seconds | None = None
-    max_channels: _Limit | None = None
-    max_sessions: _Limit | None = None
-    max_token_sessions: Annotated[int, Field(ge=1, le=8), WHOLE] | None = None
-
-
-class NewPolicy(PolicyFields):
-    """Makes a policy."""
-
-    name: Name
-
-
-class PolicyChange(PolicyFields, Change):
-    """Changes a policy."""
-
-    name: Name = ""
+Policy = shown_model(POLICY, "Policy", "Conditions that must all hold.")
+NewPolicy = new_model(POLICY, "NewPolicy", "Makes a policy.")
+PolicyChange = change_model(POLICY, "PolicyChange", "Changes a policy.")
 
 
 class Assignment(Shown):

@@ -12,6 +12,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
+from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.web.portal.visits import Visit
 
 
@@ -56,6 +58,52 @@ class Field:
     flag: str = ""
     default: Any = field(default="")
     sample: Any = None
+
+
+_KINDS: Mapping[FieldType, FieldKind] = {
+    FieldType.LONG_TEXT: FieldKind.AREA,
+    FieldType.FLAG: FieldKind.CHECK,
+    FieldType.CHOICE: FieldKind.CHOICE,
+    FieldType.REFERENCE: FieldKind.CHOICE,
+    FieldType.NUMBER: FieldKind.NUMBER,
+    FieldType.SECONDS: FieldKind.DURATION,
+    FieldType.MOMENT: FieldKind.MOMENT,
+    FieldType.PORTS: FieldKind.WORDS,
+    FieldType.WORDS: FieldKind.WORDS,
+    FieldType.NETWORKS: FieldKind.LINES,
+    FieldType.WINDOWS: FieldKind.LINES,
+    FieldType.GROUPS_BY_VALUE: FieldKind.LINES,
+}
+"""How each type of setting is asked for, where it isn't a line of text."""
+
+
+def form_fields(kind: Kind) -> tuple[Field, ...]:
+    """Make the fields of a kind's form from the table of kinds."""
+    return tuple(_form_field(one) for one in kind.form if one.setting.in_form)
+
+
+def _form_field(one: FieldOfKind) -> Field:
+    setting = one.setting
+    return Field(
+        one.name,
+        setting.label,
+        _KINDS.get(setting.type, FieldKind.TEXT),
+        setting.hint,
+        choices=setting.choices,
+        reference=KINDS[setting.reference].plural if setting.reference else "",
+        optional=one.optional,
+        fixed=setting.fixed,
+        more=setting.folded,
+        flag=setting.option,
+        default=_form_default(one),
+        sample=setting.sample,
+    )
+
+
+def _form_default(one: FieldOfKind) -> Any:
+    if one.required or one.default in (None, (), {}):
+        return ""
+    return list(one.default) if one.many else one.default
 
 
 _LENGTH = re.compile(r"([0-9]{1,9})\s*([smhd]?)")

@@ -11,7 +11,7 @@ from tunnelcloud.domain import entities
 from tunnelcloud.store import assignments, groups, tunnels
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.fields import Body, Page, PageQuery
+from tunnelcloud.web.models.fields import Body, Page, PageQuery, page_model
 from tunnelcloud.web.models.objects import (
     Assignment,
     AssignmentChange,
@@ -164,7 +164,7 @@ def member_routes(context: ApiContext) -> list[Route]:
             READERS,
             handlers.list_all,
             query=PageQuery,
-            answer=Page[User],
+            answer=page_model(User),
         ),
         Route("PUT", one, "add_member", "Put a user into a group.", ADMINS, handlers.add),
         Route(

@@ -9,16 +9,18 @@ from attrs import frozen
 
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.join_tokens import SECRET_LENGTH, hash_secret
+from tunnelcloud.domain.objects import CONNECTOR
 from tunnelcloud.store import connectors
 from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.models.objects import (
     Connector,
+    ConnectorChange,
     ConnectorMade,
     ConnectorQuery,
     ConnectorStatus,
     JoinTokenShown,
-    NamedChange,
     NewConnector,
 )
 from tunnelcloud.web.resources.attachments import Attachments
@@ -35,7 +37,7 @@ def connector_routes(context: ApiContext) -> list[Route]:
         plural="connectors",
         shown=Connector,
         new=NewConnector,
-        change=NamedChange,
+        change=ConnectorChange,
         query=ConnectorQuery,
         get=connectors.get,
         list_page=connectors.list_page,
@@ -75,7 +77,7 @@ def connector_routes(context: ApiContext) -> list[Route]:
 class _Connectors:
     context: ApiContext
 
-    def shown(self, connector: entities.Connector) -> Connector:
+    def shown(self, connector: entities.Connector) -> Shown:
         health = self.context.live.connector_health().get(connector.id)
         if Attachments.of(self.context).have(connector):
             status = ConnectorStatus.ATTACHED
@@ -83,19 +85,17 @@ class _Connectors:
             status = ConnectorStatus.NEW
         else:
             status = ConnectorStatus.DETACHED
-        return Connector(
-            id=connector.id,
-            name=connector.name,
-            title=connector.title,
-            created_at=connector.created_at,
-            site_id=connector.site_id,
-            status=status,
-            version=connector.version if health is None else health.version,
-            joined_at=connector.joined_at,
-            last_seen_at=connector.last_seen_at if health is None else self.context.now(),
-            certificate_expires_at=connector.certificate_expires_at,
-            round_trip_ms=None if health is None else health.round_trip_ms,
-            load=None if health is None else health.load,
+        return Connector.model_validate(
+            {
+                **CONNECTOR.values_of(connector),
+                "status": status,
+                "version": connector.version if health is None else health.version,
+                "joined_at": connector.joined_at,
+                "last_seen_at": connector.last_seen_at if health is None else self.context.now(),
+                "certificate_expires_at": connector.certificate_expires_at,
+                "round_trip_ms": None if health is None else health.round_trip_ms,
+                "load": None if health is None else health.load,
+            }
         )
 
     async def create(self, call: Call) -> Item:
@@ -108,7 +108,8 @@ class _Connectors:
 
         connector, kept = await self.context.acting(call).write(work)
         shown = self.shown(connector)
-        made = ConnectorMade(**shown.model_dump(), join=self._join(connector.name, secret, kept))
+        join = self._join(connector.name, secret, kept)
+        made = ConnectorMade.model_validate({**shown.model_dump(), "join": join})
         return Item(made, version_of(connector))
 
     async def create_join_token(self, call: Call) -> JoinTokenShown:

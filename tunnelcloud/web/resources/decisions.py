@@ -22,7 +22,7 @@ from tunnelcloud.web.models.decisions import (
     RuleShown,
     Step,
 )
-from tunnelcloud.web.models.fields import Page, PageQuery
+from tunnelcloud.web.models.fields import PageQuery, Shown, page_model
 from tunnelcloud.web.models.objects import Published, User
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
@@ -72,12 +72,12 @@ def decision_routes(context: ApiContext) -> list[Route]:
             EVERYBODY,
             handlers.own_tunnels,
             query=PageQuery,
-            answer=Page[MyTunnel],
+            answer=page_model(MyTunnel),
         ),
     ]
 
 
-def own_tunnel(tunnel: Tunnel, view: UserView, context: ApiContext) -> MyTunnel:
+def own_tunnel(tunnel: Tunnel, view: UserView, context: ApiContext) -> Shown:
     """Show a tunnel to the user it is for."""
     paths = view.by_tunnel.get(tunnel.id, ())
     methods = sorted({method for grant in paths for method in grant.methods})
@@ -159,12 +159,12 @@ class _Decisions:
         steps = [Step.model_validate(step) for step in found.steps]
         return LastCheck(checked_at=found.at, ok=found.ok, steps=steps)
 
-    async def me(self, call: Call) -> Me:
+    async def me(self, call: Call) -> Shown:
         caller = call.who()
         if caller.user_id is None:
-            return Me(role=caller.role, user=None)
+            return Me.model_validate({"role": caller.role, "user": None})
         user = await self.context.store.read(users.get, caller.user_id)
-        return Me(role=caller.role, user=User.model_validate(user))
+        return Me.model_validate({"role": caller.role, "user": User.model_validate(user)})
 
     async def own_tunnels(self, call: Call) -> dict[str, Any]:
         query = call.query_as(PageQuery)

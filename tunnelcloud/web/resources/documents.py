@@ -8,7 +8,7 @@ from attrs import frozen
 
 from tunnelcloud.store import documents
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.document import Applied, ApplyQuery, Document, applied, written
+from tunnelcloud.web.models.document import Applied, ApplyQuery, WholeDocument, applied, written
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
 
@@ -24,7 +24,7 @@ def document_routes(context: ApiContext) -> list[Route]:
             "Make the objects that a document names what it says of them, all or none.",
             ADMINS,
             handlers.apply,
-            body=Document,
+            body=WholeDocument,
             query=ApplyQuery,
             answer=Applied,
         ),
@@ -35,7 +35,7 @@ def document_routes(context: ApiContext) -> list[Route]:
             "Describe all that a document can, as apply takes it.",
             READERS,
             handlers.export,
-            answer=Document,
+            answer=WholeDocument,
         ),
     ]
 
@@ -53,7 +53,7 @@ class _Documents:
     context: ApiContext
 
     async def apply(self, call: Call) -> Applied:
-        wanted = call.body_as(Document).entries()
+        wanted = call.body_as(WholeDocument).entries()
         dry_run = call.query_as(ApplyQuery).dry_run
 
         def work(transaction: Transaction) -> list[documents.Step]:

@@ -8,6 +8,7 @@ from tunnelcloud.domain import entities
 from tunnelcloud.store import identity_providers
 from tunnelcloud.store.identity_providers import SealSecret
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.models.identity_providers import (
     IdentityProvider,
     IdentityProviderChange,
@@ -59,7 +60,7 @@ def identity_provider_routes(context: ApiContext) -> list[Route]:
             changes = {**rest, "seal_secret": sealing(changes["client_secret"])}
         return identity_providers.update(transaction, provider_id, changes, **kwargs)
 
-    def show(provider: entities.IdentityProvider) -> IdentityProvider:
+    def show(provider: entities.IdentityProvider) -> Shown:
         return IdentityProvider.model_validate(
             {**_fields(provider), "redirect_uri": redirect_uri(context, provider)}
         )

@@ -11,6 +11,7 @@ from tunnelcloud.store import groups, policies, sites, tunnels, users
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LastCheck
 from tunnelcloud.web.models import objects as models
+from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.resources.assignments import assignment_values
 from tunnelcloud.web.resources.collection import Kind, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
@@ -20,8 +21,8 @@ SITE = Kind(
     noun="site",
     plural="sites",
     shown=models.Site,
-    new=models.NewNamed,
-    change=models.NamedChange,
+    new=models.NewSite,
+    change=models.SiteChange,
     query=models.NamedQuery,
     get=sites.get,
     list_page=sites.list_page,
@@ -50,7 +51,7 @@ def _create_tunnel(
 
 
 def _tunnel_kind(context: ApiContext) -> Kind:
-    def show(tunnel: entities.Tunnel) -> models.Tunnel:
+    def show(tunnel: entities.Tunnel) -> Shown:
         return models.Tunnel.model_validate(
             {
                 **models.Published.model_validate(tunnel).model_dump(),
@@ -108,8 +109,8 @@ GROUP = Kind(
     noun="group",
     plural="groups",
     shown=models.Group,
-    new=models.NewNamed,
-    change=models.NamedChange,
+    new=models.NewGroup,
+    change=models.GroupChange,
     query=models.GroupQuery,
     get=groups.get,
     list_page=groups.list_page,

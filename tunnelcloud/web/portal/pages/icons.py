@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tunnelcloud.domain.entities import Tunnel
 
-ICONS = ("postgres", "mysql", "redis", "mongodb", "database", "rdp", "ssh", "web", "generic")
 _OF_PORT = {
     22: "ssh", 2222: "ssh", 80: "web", 443: "web", 1433: "database", 1521: "database",
     3306: "mysql", 3389: "rdp", 5432: "postgres", 5900: "rdp", 6379: "redis", 8000: "web",

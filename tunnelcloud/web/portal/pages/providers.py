@@ -8,35 +8,25 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, shown, typed
+from tunnelcloud.domain.objects import IDENTITY_PROVIDER
+from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, form_fields, shown, typed
 from tunnelcloud.web.portal.operations import Operations, faults
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
 
-_LINKS = (
-    ("nothing", "Nothing: newcomers are never users who are here already"),
-    ("email", "The e-mail, verified by the provider"),
-    ("name", "The name, where nobody chooses their own at the provider"),
-)
-_FIELDS = (
-    Field("name", "Name", hint="Part of the redirect URI, such as corp"),
-    Field("title", "Shown on the button", hint="Optional: such as Corp Login"),
-    Field("issuer", "Issuer", hint="Exactly as the provider calls itself, such as "
-          "https://login.example.com/realms/corp", fixed=True),
-    Field("client_id", "Client id"),
-    Field("client_secret", "Client secret", FieldKind.SECRET, "It is never shown again"),
-    Field("create_users", "Newcomers become users", FieldKind.CHECK, default=False),
-    Field("link_by", "What finds users who are here already", FieldKind.CHOICE, choices=_LINKS,
-          default="nothing"),
-    Field("groups_claim", "Claim that lists groups", hint="Optional: such as groups"),
-    Field("group_map", "Groups it fills", FieldKind.LINES,
-          "One a line, as value = group: who has the value in the claim is in the group"),
-    Field("name_claim", "Claim that names the user", default="preferred_username", more=True),
-    Field("scopes", "Scopes", FieldKind.WORDS, default=["openid", "profile", "email"], more=True),
-    Field("enabled", "People may come through it", FieldKind.CHECK, default=True),
-)  # fmt: skip
+_SECRET = Field("client_secret", "Client secret", FieldKind.SECRET, "It is never shown again")
+
+
+def _fields() -> list[Field]:
+    """Give the kind's fields, with the secret after the client's id."""
+    fields = list(form_fields(IDENTITY_PROVIDER))
+    behind = [one.name for one in fields].index("client_id") + 1
+    return [*fields[:behind], _SECRET, *fields[behind:]]
+
+
+_FIELDS = _fields()
 
 
 def identity_provider_pages(context: ApiContext, operations: Operations) -> list[Page]:
@@ -92,7 +82,7 @@ class _Providers:
     async def create(self, visit: Visit) -> Reply:
         try:
             made = await self.operations(
-                visit, "POST", "/identity-providers", _body(list(_FIELDS), visit)
+                visit, "POST", "/identity-providers", _body(_FIELDS, visit)
             )
         except (Problem, ValueError) as error:
             return self._form(visit, {one.name: typed(one, visit) for one in _FIELDS},
@@ -140,7 +130,7 @@ class _Providers:
             "item": item,
             "fields": fields,
             "given": given,
-            "choices": {"link_by": _LINKS},
+            "choices": {one.name: one.choices for one in fields if one.choices},
             "errors": errors,
             "first_fault": next((one.name for one in fields if one.name in errors), ""),
             "callback": f"{self.context.web_url}/sign-in/with/NAME/callback",
