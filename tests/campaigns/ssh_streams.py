@@ -58,12 +58,12 @@ class Stream(asyncssh.SSHTCPSession):
         self.writable.set()
 
 
-async def log_in(world, **options):
-    """Connect to a world's pod as alice."""
+async def log_in(world, login="alice", **options):
+    """Connect to a world's pod, by the world's key."""
     return await asyncssh.connect(
         "127.0.0.1",
         world.gateway.ssh_port,
-        username="alice",
+        username=login,
         client_keys=[str(world.key.path)],
         known_hosts=None,
         config=[],

@@ -41,7 +41,7 @@ class DecisionCostTests(SynchronousTestCase):
         self.assertTrue(one.by_host and one.by_tunnel and one.by_method)  # made once a view
         Counted.looks = 0
         self.assertTrue(decide(one, asked).allowed)
-        self.assertTrue(decide_tunnel(one, asked, fifth).allowed)
+        self.assertTrue(decide_tunnel(one, evolve(asked, host="10.0.0.5"), fifth).allowed)
         self.assertTrue(decide(one, evolve(asked, host="localhost", only="tun_t5")).allowed)
         self.assertFalse(decide(one, evolve(asked, host="nothing")).allowed)
         self.assertTrue(could_open_any(one, Method.KEY, None))

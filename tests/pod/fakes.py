@@ -161,7 +161,7 @@ class World:
                 clock=self.clock,
                 now=lambda: NOW + timedelta(seconds=self.clock.seconds()),
                 describe=lambda view, session, tunnel, refusal: TunnelRow(
-                    tunnel.name, "", "Ready", "", {}
+                    tunnel.name, "", "Ready", "", dict
                 ),
                 doctor=None,
                 turns=Turns(self.clock),

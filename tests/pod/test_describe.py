@@ -17,7 +17,7 @@ class StateTests(SynchronousTestCase):
         tunnel = values.tunnel("web")
         view = values.view(values.grant(tunnel))
         row = describe(view, SESSION, tunnel, PublicAddress("pod", 22), attached, refusal)
-        self.assertEqual(row.api["state"], row.state)
+        self.assertEqual(row.api()["state"], row.state)
         return row.state
 
     def test_the_reason_a_channel_would_get_comes_first(self):

@@ -76,9 +76,9 @@ class ScopeProperty(SynchronousTestCase):
             if method in grant.methods and grant.tunnel.enabled and only in (None, grant.tunnel.id)
         }
         rows = self.successResultOf(live.tunnels())
-        self.assertEqual({row.api["id"] for row in rows}, set(theirs))
+        self.assertEqual({row.api()["id"] for row in rows}, set(theirs))
         for row in rows:
-            self.hold_row(one, live, theirs[row.api["id"]], row)
+            self.hold_row(one, live, theirs[row.api()["id"]], row)
         for host in [*HOSTS, *LOCAL]:
             for port in PORTS:
                 decision = live.decide(one, host, port)

@@ -132,9 +132,15 @@ class Avatar:
         self.logouts = 0
         self.rows = (
             TunnelRow(
-                "db", "The \x1b[31mdatabase", "Ready", "ssh -N …", {"name": "db", "ports": [1]}
+                "db",
+                "The \x1b[31mdatabase",
+                "Ready",
+                "ssh -N …",
+                lambda: {"name": "db", "ports": [1]},
             ),
-            TunnelRow("web", "", "site paris: no connector", "ssh -N … web", {"name": "web"}),
+            TunnelRow(
+                "web", "", "site paris: no connector", "ssh -N … web", lambda: {"name": "web"}
+            ),
         )
         self.counts = {"db": TunnelTraffic(0, 0, 0)}
 

@@ -7,7 +7,8 @@ from twisted.internet.defer import Deferred, fail
 
 from tests.ssh.test_connection import SessionCase
 from tunnelcloud.channels.messages import Reader, pack_string
-from tunnelcloud.ssh.interfaces import TunnelTraffic
+from tunnelcloud.ssh.greeting import Greeting
+from tunnelcloud.ssh.interfaces import TunnelRow, TunnelTraffic
 from tunnelcloud.ssh.session_commands import USAGE, Hold, Refused, read_command
 
 LISTING = (
@@ -77,6 +78,43 @@ class CommandTests(GreetingCase):
         self.run_command("ls --json")
         rows = json.loads(self.shown())
         self.assertEqual(rows, [{"name": "db", "ports": [1]}, {"name": "web"}])
+        self.ended(0)
+
+    def many(self, count: int) -> None:
+        self.avatar.rows = [
+            TunnelRow(
+                f"t{number}", "", "Ready", "ssh -N …", lambda name=f"t{number}": {"name": name}
+            )
+            for number in range(count)
+        ]
+
+    def test_a_long_list_is_written_in_turns(self) -> None:
+        """No turn of the reactor writes thousands of rows, and the client gets all of them."""
+        self.many(1000)
+        writes = []
+        write = Greeting._write
+
+        def counted(greeting: Greeting, text: str) -> None:
+            writes.append(text.count("Ready"))
+            write(greeting, text)
+
+        self.patch(Greeting, "_write", counted)
+        self.run_command("ls")
+        shown = self.shown()
+        for _ in range(200):
+            self.client.send(b"\x5d\0\0\0\0" + struct.pack(">I", 1 << 16))
+            self.clock.advance(0)
+            shown += self.shown()
+        self.assertEqual(shown.count("Ready"), 1000)
+        self.assertLessEqual(max(writes), 32)
+        self.ended(0)
+
+    def test_a_long_list_as_json(self) -> None:
+        """Its parts are one value together."""
+        self.many(100)
+        self.run_command("ls --json")
+        rows = json.loads(self.shown())
+        self.assertEqual([row["name"] for row in rows], [f"t{number}" for number in range(100)])
         self.ended(0)
 
     def test_nothing_to_list(self) -> None:

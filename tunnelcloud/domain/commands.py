@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from attrs import frozen
 
 from tunnelcloud.domain.entities import Method, Tunnel, UserView, hosts_of
-from tunnelcloud.domain.names import LOCAL_NAMES, is_address
+from tunnelcloud.domain.names import LOCAL_NAMES
 
 MAX_FORWARDS_OF_A_RANGE = 16
 LOCAL_ADDRESS = "127.0.0.1"
@@ -131,9 +131,7 @@ def ssh_arguments(
         words += ["-o", "PubkeyAuthentication=no"]
     elif key_file:
         words += ["-i", key_file, "-o", "IdentitiesOnly=yes"]
-    target = target or destination_host(tunnel, others)
-    if is_address(target):
-        target = bracketed(target)
+    target = bracketed(target or destination_host(tunnel, others))
     for port in forwarded_ports(tunnel):
         local = f"{bracketed(local_address)}:{local_ports.get(port, local_port(tunnel, port))}"
         words += ["-L", f"{local}:{target}:{port}"]

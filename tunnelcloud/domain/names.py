@@ -248,7 +248,9 @@ def match_destination(
 
     :param only: the id of the one tunnel that the session's scope leaves; local names mean it.
     """
-    ranked = _ranked(view, canonical_host(host), only)
+    # What is a key of the index is in canonical form already.
+    wanted = host if host in view.by_host else canonical_host(host)
+    ranked = _ranked(view, wanted, only)
     fitting = [
         (rank, grant)
         for rank, grant in ranked

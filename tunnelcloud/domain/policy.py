@@ -8,10 +8,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-from tunnelcloud.domain.commands import own_host
 from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
 from tunnelcloud.domain.names import match_destination, ports_text, usable
 from tunnelcloud.domain.schedule import DAYS
@@ -189,10 +189,10 @@ def decide(view: UserView, ask: Ask) -> Decision:
 def decide_tunnel(view: UserView, ask: Ask, tunnel: Tunnel) -> Decision:
     """Decide whether a user may open a tunnel now by the destination that its command has.
 
-    :param ask: whose host doesn't count.
+    :param ask: for L{own_host} of the tunnel.
     """
-    host = own_host(view, tunnel)
-    decision = decide(view, evolve(ask, host=host))
+    host = ask.host
+    decision = decide(view, ask)
     found = decision.tunnel
     if found is None or found.id == tunnel.id:
         return decision
@@ -272,47 +272,54 @@ def _misfit(near: tuple[Grant, ...], ask: Ask) -> Rule:
 
 def policy_rules(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[Rule]:
     """Give each condition of a policy with whether it holds for what is asked."""
-    for rule in _conditions(policy, tunnel, ask):
-        yield evolve(rule, policy_id=policy.id, policy_name=policy.name)
+    for name, passed, text in _conditions(policy, tunnel, ask):
+        yield Rule(name, passed, text, policy.id, policy.name)
 
 
-def _conditions(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[Rule]:
+_Condition = tuple[str, bool, str]
+
+
+def _conditions(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[_Condition]:
     if policy.source_networks:
         yield _source_rule(policy, tunnel, ask)
     if policy.valid_from is not None:
         text = f"{tunnel.name}: opens {_instant(policy.valid_from)}"
-        yield Rule("valid_from", ask.at >= policy.valid_from, text)
+        yield "valid_from", ask.at >= policy.valid_from, text
     if policy.valid_until is not None:
         text = f"{tunnel.name}: closed {_instant(policy.valid_until)}"
-        yield Rule("valid_until", ask.at < policy.valid_until, text)
+        yield "valid_until", ask.at < policy.valid_until, text
     if policy.windows:
         yield _window_rule(policy, tunnel, ask)
     if policy.max_session_seconds is not None:
         text = f"{tunnel.name}: sessions may last {policy.max_session_seconds} s"
-        yield Rule("max_session", ask.session_seconds < policy.max_session_seconds, text)
+        yield "max_session", ask.session_seconds < policy.max_session_seconds, text
     if policy.max_sessions is not None:
         count = ask.open_sessions()
         text = f"{tunnel.name}: {count} of {policy.max_sessions} sessions are open"
-        yield Rule("max_sessions", count < policy.max_sessions, text)
+        yield "max_sessions", count < policy.max_sessions, text
     if policy.max_channels is not None:
         count = ask.open_channels(tunnel.id)
         text = f"{tunnel.name}: {count} of {policy.max_channels} connections are open"
-        yield Rule("max_channels", count < policy.max_channels, text)
+        yield "max_channels", count < policy.max_channels, text
 
 
-def _source_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> Rule:
-    source = ipaddress.ip_address(ask.source_ip)
+_address = lru_cache(1024)(ipaddress.ip_address)
+"""Many decisions are about one client."""
+
+
+def _source_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> _Condition:
+    source = _address(ask.source_ip)
     inside = any(source in network for network in policy.networks)
     verb = "open to" if inside else "not open to"
-    return Rule("source", inside, f"{tunnel.name}: {verb} connections from {ask.source_ip}")
+    return "source", inside, f"{tunnel.name}: {verb} connections from {ask.source_ip}"
 
 
-def _window_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> Rule:
+def _window_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> _Condition:
     ends = [end for window in policy.windows if (end := window.open_until(ask.at)) is not None]
     if ends:
-        return Rule("window", True, f"{tunnel.name}: open until {_weekly(max(ends))}")
+        return "window", True, f"{tunnel.name}: open until {_weekly(max(ends))}"
     opening = min(window.next_opening(ask.at) for window in policy.windows)
-    return Rule("window", False, f"{tunnel.name}: opens {_weekly(opening)}")
+    return "window", False, f"{tunnel.name}: opens {_weekly(opening)}"
 
 
 def _weekly(moment: datetime) -> str:

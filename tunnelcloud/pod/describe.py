@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tunnelcloud.domain.commands import PublicAddress, own_host, ssh_command
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.ssh.interfaces import TunnelRow
@@ -33,21 +35,25 @@ def describe(
         title=tunnel.title,
         state=state,
         command=command,
-        api={
-            "id": tunnel.id,
-            "name": tunnel.name,
-            "title": tunnel.title,
-            "created_at": tunnel.created_at.isoformat().replace("+00:00", "Z"),
-            "site_id": tunnel.site_id,
-            "target_address": tunnel.target_address,
-            "target_ports": [str(ports) for ports in tunnel.target_ports],
-            "local_port_offset": tunnel.local_port_offset,
-            "external_address": tunnel.external_address,
-            "enabled": tunnel.enabled,
-            "icon": tunnel.icon,
-            "description": tunnel.description,
-            "target_check": tunnel.target_check.value,
-            "command": command,
-            "state": state,
-        },
+        api=lambda: _as_api(tunnel, command, state),
     )
+
+
+def _as_api(tunnel: Tunnel, command: str, state: str) -> dict[str, Any]:
+    return {
+        "id": tunnel.id,
+        "name": tunnel.name,
+        "title": tunnel.title,
+        "created_at": tunnel.created_at.isoformat().replace("+00:00", "Z"),
+        "site_id": tunnel.site_id,
+        "target_address": tunnel.target_address,
+        "target_ports": [str(ports) for ports in tunnel.target_ports],
+        "local_port_offset": tunnel.local_port_offset,
+        "external_address": tunnel.external_address,
+        "enabled": tunnel.enabled,
+        "icon": tunnel.icon,
+        "description": tunnel.description,
+        "target_check": tunnel.target_check.value,
+        "command": command,
+        "state": state,
+    }

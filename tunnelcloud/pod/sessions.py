@@ -21,7 +21,7 @@ from tunnelcloud.channels.messages import (
     OPEN_CONNECT_FAILED,
     OPEN_RESOURCE_SHORTAGE,
 )
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.commands import PublicAddress, own_host
 from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
 from tunnelcloud.domain.names import named_by, usable
 from tunnelcloud.domain.policy import (
@@ -272,7 +272,7 @@ class LiveSession:
 
     def decide_tunnel(self, view: UserView, tunnel: Tunnel, port: int) -> Decision:
         """Decide as of now on the destination that a tunnel's command has."""
-        return decide_tunnel(view, self._ask("", port, None), tunnel)
+        return decide_tunnel(view, self._ask(own_host(view, tunnel), port, None), tunnel)
 
     def _ask(self, host: str, port: int, leaving_out: Route | None) -> Ask:
         return Ask(

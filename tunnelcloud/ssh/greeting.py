@@ -5,18 +5,19 @@ with nothing in it that a terminal would obey unless a terminal was asked for.
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import asdict
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import Reader
 from tunnelcloud.ssh.escaping import escape
-from tunnelcloud.ssh.greeting_text import json_text, listing, step_line, traffic_line
+from tunnelcloud.ssh.greeting_text import json_listing, json_text, listing, step_line, traffic_line
 from tunnelcloud.ssh.interfaces import DoctorStep, ISessionAvatar, TunnelTraffic
 from tunnelcloud.ssh.session_commands import (
     EXIT_FAILED,
@@ -37,6 +38,7 @@ _REFRESH_SECONDS = 1
 _NO_TRAFFIC = TunnelTraffic(0, 0, 0)
 _LEAVING = (b"exit", b"logout", b"quit")
 _LONGEST_LINE = 8192
+_MOST_UNSENT = 128 * 1024
 
 
 @implementer(IChannelUser)
@@ -73,6 +75,7 @@ class Greeting:
         self._shown: Mapping[str, TunnelTraffic] = {}
         self._input_ended = False
         self._unsent = 0
+        self._room: Deferred[None] | None = None
         self._exit_status: int | None = None
         self._over = False
 
@@ -138,6 +141,9 @@ class Greeting:
         self._unsent -= count
         if self._copies:
             self._channel.consumed(count)
+        if self._room is not None and self._unsent <= _MOST_UNSENT:
+            room, self._room = self._room, None
+            room.callback(None)
         self._finish_if_sent()
 
     def closed(self, clean: bool, reason: str) -> None:
@@ -203,7 +209,7 @@ class Greeting:
     async def _show_live(self) -> int:
         """Show the tunnels; then their traffic, until the client has had enough."""
         rows = await self._avatar.tunnels()
-        self._print(listing(rows))
+        await self._show(self._print, listing(rows))
         if self._input_ended:
             return EXIT_OK
         self._print("\nTraffic of this session, until Ctrl-C:\n")
@@ -221,7 +227,8 @@ class Greeting:
 
     def _show_traffic(self, names: Sequence[str], first: bool = False) -> None:
         """Write the counters: over the last ones on a terminal, else those that changed."""
-        traffic = {name: self._avatar.traffic().get(name, _NO_TRAFFIC) for name in names}
+        carried = self._avatar.traffic()
+        traffic = {name: carried.get(name, _NO_TRAFFIC) for name in names}
         if traffic == self._shown:
             return
         if self._in_place:
@@ -236,9 +243,9 @@ class Greeting:
     async def _list(self, as_json: bool) -> int:
         rows = await self._avatar.tunnels()
         if as_json:
-            self._write(json_text([dict(row.api) for row in rows]))
+            await self._show(self._write, json_listing(rows))
         else:
-            self._print(listing(rows))
+            await self._show(self._print, listing(rows))
         return EXIT_OK
 
     async def _check(self, name: str, as_json: bool) -> int:
@@ -272,6 +279,16 @@ class Greeting:
             self._guarded(stopped.callback, status)
 
     # Output.
+
+    async def _show(self, write: Callable[[str], None], parts: Iterable[str]) -> None:
+        """Write a list a part a turn, and no more than the client takes."""
+        for number, part in enumerate(parts):
+            if number:
+                await deferLater(self._clock, 0)
+            if self._unsent > _MOST_UNSENT:
+                self._room = Deferred()
+                await self._room
+            write(part)
 
     def _print(self, text: str) -> None:
         """Write lines of which every character is meant to be seen."""

@@ -1,23 +1,45 @@
 """The words of what C{ssh pod} shows; pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow, TunnelTraffic
 
+_ROWS = 32
+"""Rows of a list that are written in one turn of the reactor."""
 
-def listing(rows: Sequence[TunnelRow]) -> str:
-    """List tunnels, each with its state and its command."""
+
+def listing(rows: Sequence[TunnelRow]) -> Iterator[str]:
+    """Give the tunnels as lines for people, in parts of some rows each."""
     if not rows:
-        return "You have no tunnels that this login can open.\n"
+        yield "You have no tunnels that this login can open.\n"
+        return
     width = max(len(row.name) for row in rows)
-    lines = []
-    for row in rows:
-        title = f"  {row.title}" if row.title else ""
-        lines += [f"{row.name:<{width}}  {row.state}{title}", f"    {row.command}"]
-    return "\n".join(lines) + "\n"
+    for part in _parts(rows):
+        lines = []
+        for row in part:
+            title = f"  {row.title}" if row.title else ""
+            lines += [f"{row.name:<{width}}  {row.state}{title}", f"    {row.command}"]
+        yield "\n".join(lines) + "\n"
+
+
+def json_listing(rows: Sequence[TunnelRow]) -> Iterator[str]:
+    """Give the API's objects as L{json_text} does, in parts of some rows each."""
+    if not rows:
+        yield json_text([])
+        return
+    start = "["
+    for part in _parts(rows):
+        text = json_text([dict(row.api()) for row in part])
+        yield start + text.removeprefix("[").removesuffix("\n]\n")
+        start = ","
+    yield "\n]\n"
+
+
+def _parts(rows: Sequence[TunnelRow]) -> Iterator[Sequence[TunnelRow]]:
+    return (rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS))
 
 
 def traffic_line(name: str, traffic: TunnelTraffic) -> str:

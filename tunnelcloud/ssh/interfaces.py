@@ -5,7 +5,7 @@ is good, what it opens and where a channel leads is the pod's, behind L{IAccess}
 L{ISessionAvatar}.  Nothing here knows a store, a link or a page.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -103,14 +103,14 @@ class TunnelRow:
 
     :ivar state: in words, C{"Ready"} or why not.
     :ivar command: the C{ssh} line that opens it.
-    :ivar api: the API's own object (with C{command}), for C{ls --json}.
+    :ivar api: gives the API's own object (with C{command}), for C{ls --json}.
     """
 
     name: str
     title: str
     state: str
     command: str
-    api: Mapping[str, Any]
+    api: Callable[[], Mapping[str, Any]]
 
 
 @frozen

@@ -123,7 +123,7 @@ class _Decisions:
         decided = decide_tunnel(
             view,
             Ask(
-                host="",
+                host=own_host(view, tunnel),
                 port=question.port or tunnel.target_ports[0].first,
                 method=question.method,
                 source_ip=question.source_ip or call.source_ip,

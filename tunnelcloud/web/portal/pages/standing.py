@@ -7,6 +7,7 @@ from datetime import datetime
 
 from attrs import frozen
 
+from tunnelcloud.domain.commands import own_host
 from tunnelcloud.domain.entities import Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, Decision, decide_tunnel
 from tunnelcloud.web.resources.attachments import offline_text
@@ -39,7 +40,7 @@ def decision_of(
     """Decide whether a tunnel opens for a user now, as the front door would."""
     usage = context.live.usage(view.user.id)
     ask = Ask(
-        host="",
+        host=own_host(view, tunnel),
         port=port,
         method=method,
         source_ip=source_ip,
