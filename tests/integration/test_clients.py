@@ -14,8 +14,8 @@ from twisted.conch.ssh.keys import FingerprintFormats, Key
 from twisted.trial.unittest import SkipTest
 
 from tests.integration.front_door import FrontDoorCase, Knocker, program
-from tests.ssh.fakes import HOST_KEY, RSA_HOST_KEY, TOKEN
-from tunnelcloud.ssh import transport
+from tests.ssh.fakes import ECDSA_HOST_KEY, HOST_KEY, RSA_HOST_KEY, TOKEN
+from tunnelcloud.ssh import exchange
 from tunnelcloud.ssh.algorithms import AES_GCM, CIPHERS, MACS
 from tunnelcloud.ssh.limits import Limits
 
@@ -52,8 +52,11 @@ class OpenSSHTests(ClientCase):
 
     def command(self, *options: object) -> list[object]:
         known = self.folder / "known_hosts"
-        public = HOST_KEY.public().toString("OPENSSH").decode()
-        known.write_text(f"[127.0.0.1]:{self.port} {public}\n")
+        publics = [
+            key.public().toString("OPENSSH").decode()
+            for key in (HOST_KEY, RSA_HOST_KEY, ECDSA_HOST_KEY)
+        ]
+        known.write_text("".join(f"[127.0.0.1]:{self.port} {public}\n" for public in publics))
         fixed = ["ssh", "-F", "none", "-o", f"UserKnownHostsFile={known}", "-p", self.port]
         return [*fixed, "-o", "StrictHostKeyChecking=yes", *options, "alice@127.0.0.1"]
 
@@ -169,6 +172,34 @@ class OpenSSHTests(ClientCase):
         self.assertEqual((process.status, bytes(process.out)), (0, PAYLOAD[:100_000]))
         process = await self.run_program(self.command(*only, "-W", "db:1"))
         self.assertIn(b"echo: port 7 is published", process.errors)
+
+    async def test_old_algorithms(self) -> None:
+        """What is offered to old clients works with OpenSSH's own, and across rekeys."""
+        for exchange_name, mac, key in (
+            ("ecdh-sha2-nistp256", "hmac-sha2-256", "ecdsa-sha2-nistp256"),
+            ("diffie-hellman-group14-sha256", "hmac-sha2-512", "rsa-sha2-256"),
+            ("diffie-hellman-group16-sha512", "hmac-sha2-256", "ssh-ed25519"),
+        ):
+            self.connections.clear()
+            options = (
+                f"KexAlgorithms={exchange_name}",
+                f"MACs={mac}",
+                "Ciphers=aes256-ctr",
+                f"HostKeyAlgorithms={key}",
+                "IdentitiesOnly=yes",
+            )
+            words = [word for option in options for word in ("-o", option)]
+            process = await self.run_program(
+                self.command(*words, "-i", self.key_file, "-W", "echo:7"), PAYLOAD, keep_open=True
+            )
+            self.same(process)
+            [connection] = self.connections
+            self.assertGreater(connection.exchanges, 2)
+            agreement = connection.agreement
+            self.assertEqual(
+                (agreement.key_exchange, agreement.mac_in, agreement.host_key),
+                (exchange_name.encode(), mac.encode(), key.encode()),
+            )
 
     async def test_ended_by_the_pod(self) -> None:
         """The reason for a session's end is printed."""
@@ -313,7 +344,7 @@ class AuditTests(FrontDoorCase):
 
     async def test_what_steering_hides(self) -> None:
         """ssh-audit has AES-GCM and would see nothing else: the rest of the list, too."""
-        self.patch(transport, "steer", lambda ours, client: ours)
+        self.patch(exchange, "steer", lambda ours, client: ours)
         lines = await self.audit()
         for name in (*CIPHERS, *MACS):
             self.assertTrue(any(name.decode() in line for line in lines), name)

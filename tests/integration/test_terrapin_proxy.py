@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory, Protocol
 from tests.integration.front_door import FrontDoorCase, Knocker
 from tests.ssh.fakes import HOST_KEY
 from tunnelcloud.channels.messages import pack_string
-from tunnelcloud.ssh import transport
+from tunnelcloud.ssh import exchange
 from tunnelcloud.ssh.algorithms import CIPHERS
 from tunnelcloud.ssh.ciphers import PlainSealer
 from tunnelcloud.ssh.limits import Limits
@@ -119,7 +119,7 @@ class TerrapinTests(FrontDoorCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(transport, "steer", lambda ours, client: ours)  # every cipher is on offer
+        self.patch(exchange, "steer", lambda ours, client: ours)  # every cipher is on offer
 
     async def through(self, cipher: str, attack: tuple[str, ...]) -> tuple[Knocker, set[str]]:
         """Log in behind a proxy; give ssh and what the proxy did."""

@@ -25,7 +25,9 @@ class HostKeyTests(SynchronousTestCase):
 
     def test_are_made_once_and_conch_takes_them(self):
         keys = pki.load_or_create_host_keys(self.directory)
-        self.assertEqual([key.algorithm for key in keys], ["ssh-ed25519", "ssh-rsa"])
+        self.assertEqual(
+            [key.algorithm for key in keys], ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256"]
+        )
         for key in keys:
             theirs = Key.fromString(key.private_key)
             self.assertEqual(theirs.public().toString("OPENSSH").decode(), key.public_key)
@@ -52,7 +54,7 @@ class HostKeyTests(SynchronousTestCase):
         self.assertIn(str(path), str(caught.exception))
 
     def test_other_types_are_refused(self):
-        ecdsa = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        ecdsa = ec.generate_private_key(ec.SECP384R1()).private_bytes(
             Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
         )
         with self.assertRaises(pki.BadHostKey):

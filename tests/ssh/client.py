@@ -21,6 +21,7 @@ from tunnelcloud.ssh.algorithms import (
     CIPHERS,
     EXT_INFO_CLIENT,
     MACS,
+    OLD_MACS,
     STRICT_CLIENT,
     Proposal,
     negotiate,
@@ -310,5 +311,5 @@ class Client:
 ALL_CIPHERS = tuple(
     Keys(cipher, mac)
     for cipher in CIPHERS
-    for mac in (MACS if cipher.endswith(b"ctr") else MACS[:1])
+    for mac in ((*MACS, *OLD_MACS) if cipher.endswith(b"ctr") else MACS[:1])
 )

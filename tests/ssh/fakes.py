@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from twisted.conch.ssh.keys import Key
 from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred, fail, succeed
@@ -31,6 +31,7 @@ from tunnelcloud.ssh.limits import Limits
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
 HOST_KEY = Key(ed25519.Ed25519PrivateKey.generate())
 RSA_HOST_KEY = Key(rsa.generate_private_key(public_exponent=65537, key_size=3072))
+ECDSA_HOST_KEY = Key(ec.generate_private_key(ec.SECP256R1()))
 USER_KEY = Key(ed25519.Ed25519PrivateKey.generate())
 
 
@@ -217,7 +218,7 @@ class Pod:
         self.factory = FrontDoorFactory(
             portal=Portal(self.realm, [KeyChecker(self.access), TokenChecker(self.access)]),
             access=self.access,
-            host_keys=[HOST_KEY, RSA_HOST_KEY],
+            host_keys=[HOST_KEY, RSA_HOST_KEY, ECDSA_HOST_KEY],
             clock=clock,
             flood=self.flood,
             budget=self.budget,

@@ -14,8 +14,12 @@ from tunnelcloud.ssh.algorithms import (
     AES_GCM,
     CIPHERS,
     MACS,
+    OLD_HOST_KEY_ALGORITHMS,
+    OLD_KEY_EXCHANGES,
+    OLD_MACS,
     NoCommonAlgorithm,
     Proposal,
+    add_old,
     guessed_wrong,
     negotiate,
     our_proposal,
@@ -35,6 +39,24 @@ OPENSSH_92 = Proposal(
     (b"umac-64-etm@openssh.com", *MACS, b"hmac-sha1"),
     (b"none", b"zlib@openssh.com", b"zlib"),
     (b"none", b"zlib@openssh.com", b"zlib"),
+)
+
+# libssh2 1.10 of Debian 12, and JSch 0.1.55, of which the lists are cut to what tells them apart.
+LIBSSH2_110 = Proposal(
+    (b"curve25519-sha256", b"ecdh-sha2-nistp256", b"diffie-hellman-group14-sha1"),
+    (b"ecdsa-sha2-nistp256", b"ssh-ed25519", b"ssh-rsa", b"ssh-dss"),
+    (b"aes128-ctr", b"aes192-ctr", b"aes256-ctr", b"aes256-cbc", b"3des-cbc"),
+    (b"aes128-ctr", b"aes192-ctr", b"aes256-ctr", b"aes256-cbc", b"3des-cbc"),
+    (b"hmac-sha2-256", b"hmac-sha2-512", b"hmac-sha1", b"hmac-md5"),
+    (b"hmac-sha2-256", b"hmac-sha2-512", b"hmac-sha1", b"hmac-md5"),
+)
+JSCH_0155 = Proposal(
+    (b"ecdh-sha2-nistp256", b"ecdh-sha2-nistp384", b"diffie-hellman-group14-sha1"),
+    (b"ssh-rsa", b"ssh-dss", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384"),
+    (b"aes128-ctr", b"aes128-cbc", b"3des-ctr", b"3des-cbc", b"blowfish-cbc"),
+    (b"aes128-ctr", b"aes128-cbc", b"3des-ctr", b"3des-cbc", b"blowfish-cbc"),
+    (b"hmac-md5", b"hmac-sha1", b"hmac-sha2-256", b"hmac-sha1-96"),
+    (b"hmac-md5", b"hmac-sha1", b"hmac-sha2-256", b"hmac-sha1-96"),
 )
 
 names = st.lists(
@@ -88,6 +110,77 @@ class OfferTests(SynchronousTestCase):
                 b"rsa-sha2-256",
             },
         )
+
+
+class OldClientTests(SynchronousTestCase):
+    """What is old is offered for each purpose on its own, where nothing better is shown."""
+
+    types = (b"ssh-ed25519", b"ssh-rsa", b"ecdsa-sha2-nistp256")
+
+    def offered(self, client: Proposal) -> Proposal:
+        return add_old(steer(OURS, client), client, self.types)
+
+    def test_new_clients_see_nothing_old(self) -> None:
+        """OpenSSH 9.2, which lists all of it further back, and whoever waits for our list."""
+        client = evolve(
+            OPENSSH_92,
+            key_exchanges=(*OLD_KEY_EXCHANGES, *OPENSSH_92.key_exchanges),
+            macs_in=(*OLD_MACS, *MACS),
+            host_keys=(*OLD_HOST_KEY_ALGORITHMS, *OPENSSH_92.host_keys),
+        )
+        self.assertEqual(self.offered(client), steer(OURS, client))
+
+    def test_libssh2(self) -> None:
+        """Debian 12's libssh2 (curl, PHP, Perl) gets a MAC of its own, and all else as anybody."""
+        offered = self.offered(LIBSSH2_110)
+        self.assertEqual(offered, evolve(OURS, macs_in=offered.macs_in, macs_out=offered.macs_out))
+        agreement = negotiate(offered, LIBSSH2_110)
+        self.assertEqual(agreement.key_exchange, b"curve25519-sha256")
+        self.assertEqual(agreement.host_key, b"ssh-ed25519")
+        self.assertEqual((agreement.mac_in, agreement.mac_out), (b"hmac-sha2-256",) * 2)
+
+    def test_jsch(self) -> None:
+        """The last original JSch gets all that it needs, and none of its SHA-1."""
+        agreement = negotiate(self.offered(JSCH_0155), JSCH_0155)
+        self.assertEqual(agreement.key_exchange, b"ecdh-sha2-nistp256")
+        self.assertEqual(agreement.host_key, b"ecdsa-sha2-nistp256")
+        self.assertEqual((agreement.cipher_in, agreement.mac_in), (b"aes128-ctr", b"hmac-sha2-256"))
+
+    def test_an_aead_needs_no_old_mac(self) -> None:
+        """A client that puts CTR first gets chacha20 instead, if it has that."""
+        client = evolve(
+            LIBSSH2_110, ciphers_in=(b"aes128-ctr", CHACHA), ciphers_out=(b"aes128-ctr",)
+        )
+        agreement = negotiate(self.offered(client), client)
+        self.assertEqual((agreement.cipher_in, agreement.mac_in), (CHACHA, b""))
+        self.assertEqual(
+            (agreement.cipher_out, agreement.mac_out), (b"aes128-ctr", b"hmac-sha2-256")
+        )
+
+    def test_signals_are_kept(self) -> None:
+        """Strict key exchange is on offer to old clients, too."""
+        client = evolve(OPENSSH_92, key_exchanges=(OLD_KEY_EXCHANGES[2], b"ext-info-c"))
+        self.assertEqual(
+            self.offered(client).key_exchanges,
+            (*OLD_KEY_EXCHANGES, b"ext-info-s", b"kex-strict-s-v00@openssh.com"),
+        )
+
+    def test_nothing_of_sha_1(self) -> None:
+        """What is too old stays outside."""
+        for change in (
+            {"key_exchanges": (b"diffie-hellman-group14-sha1", b"diffie-hellman-group1-sha1")},
+            {"host_keys": (b"ssh-rsa", b"ssh-dss")},
+            {"macs_in": (b"hmac-sha1", b"hmac-md5"), "ciphers_in": (b"aes128-ctr",)},
+        ):
+            client = evolve(OPENSSH_92, **change)
+            self.assertRaises(NoCommonAlgorithm, negotiate, self.offered(client), client)
+
+    @given(st.permutations(OLD_KEY_EXCHANGES), st.permutations(algorithms.KEY_EXCHANGES))
+    def test_no_better_one_is_passed_over(self, old: list, new: list) -> None:
+        """However a client mixes both, it never comes to an old one if it has a new one."""
+        client = evolve(OPENSSH_92, key_exchanges=(*old, new[0]), macs_in=(*OLD_MACS, MACS[1]))
+        agreement = negotiate(self.offered(client), client)
+        self.assertEqual(agreement.key_exchange, new[0])
 
 
 class NegotiationTests(SynchronousTestCase):

@@ -13,13 +13,13 @@ from tunnelcloud.ssh.transport import FrontDoorTransport
 
 
 class PrivateNamesTests(SynchronousTestCase):
-    """Two private methods are relied upon: C{_keySetup} and C{_getKey}."""
+    """Two private methods are relied upon: C{_keySetup} and C{_getHostKeys}."""
 
     def test_signatures(self) -> None:
         """They take what we give them, and what we expect to be given."""
         for method, expected in (
             (SSHServerTransport._keySetup, ["self", "sharedSecret", "exchangeHash"]),
-            (SSHServerTransport._getKey, ["self", "c", "sharedSecret", "exchangeHash"]),
+            (SSHServerTransport._getHostKeys, ["self", "keyAlg"]),
         ):
             self.assertEqual(list(inspect.signature(method).parameters), expected)
 

@@ -6,7 +6,7 @@ from tests.ssh.client import ALL_CIPHERS, IDENTIFICATION, Client, Keys
 from tests.ssh.fakes import HOST_KEY
 from tests.ssh.transport_case import LogCase, data, open_echo
 from tunnelcloud.channels.messages import Reader, pack_string
-from tunnelcloud.ssh.algorithms import AES_GCM, USER_KEY_TYPES
+from tunnelcloud.ssh.algorithms import AES_GCM, CIPHERS, USER_KEY_TYPES
 from tunnelcloud.ssh.limits import Limits
 
 
@@ -120,12 +120,23 @@ class KeyExchangeTests(LogCase):
         for change, text in (
             ({"key_exchanges": (b"diffie-hellman-group14-sha1",)}, "no common key exchange"),
             ({"host_keys": (b"ssh-rsa",)}, "no common host key algorithm"),
+            ({"ciphers_in": (b"aes128-ctr",), "macs_in": (b"hmac-sha1",)}, "no common MAC"),
             ({"ciphers_in": (b"aes128-cbc",)}, "no common cipher"),
             ({"compressions_out": (b"zlib",)}, "no common compression"),
         ):
             client = Client().identify()
             client.send_kexinit(evolve(client.keys.proposal(), **change))
-            self.assertEqual(client.disconnected(), text)
+            self.assertIn(f"{text}: test has ", client.disconnected())
+
+    def test_nothing_in_common_is_told_with_both_sides(self) -> None:
+        """The log and the client have the client's version and offers, and what would do."""
+        client = Client().identify()
+        client.send_kexinit(evolve(client.keys.proposal(), ciphers_in=(b"des-cbc", b"\x1b[2J")))
+        self.assertEqual(
+            client.disconnected(),
+            "no common cipher: test has des-cbc,\\x1b[2J; "
+            f"this pod has {b','.join(CIPHERS).decode()}",
+        )
 
     def test_ext_info(self) -> None:
         """The client's EXT_INFO is skipped, however large, but only in its place."""

@@ -1,4 +1,7 @@
-"""The pods' SSH host keys, in OpenSSH's format: ed25519, and RSA for old clients."""
+"""The pods' SSH host keys, in OpenSSH's format.
+
+ed25519 is for all, RSA for old clients, and ECDSA for those that know RSA only with SHA-1.
+"""
 
 import base64
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import Self
 from attrs import field, frozen
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -19,10 +22,15 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tunnelcloud.pki.private_files import read_private, write_atomically
 
-ALGORITHMS = ("ssh-ed25519", "ssh-rsa")
+ALGORITHMS = ("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256")
 
 _RSA_BITS = 3072
-_FILES = {"ssh-ed25519": "ssh_host_ed25519_key", "ssh-rsa": "ssh_host_rsa_key"}
+_PublicKey = ed25519.Ed25519PublicKey | rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+_FILES = {
+    "ssh-ed25519": "ssh_host_ed25519_key",
+    "ssh-rsa": "ssh_host_rsa_key",
+    "ecdsa-sha2-nistp256": "ssh_host_ecdsa_key",
+}
 
 
 class BadHostKey(Exception):
@@ -44,11 +52,13 @@ class HostKey:
     @classmethod
     def create(cls, algorithm: str) -> Self:
         """Make a new key of one of L{ALGORITHMS}."""
-        key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+        key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
         if algorithm == "ssh-ed25519":
             key = ed25519.Ed25519PrivateKey.generate()
         elif algorithm == "ssh-rsa":
             key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+        elif algorithm == "ecdsa-sha2-nistp256":
+            key = ec.generate_private_key(ec.SECP256R1())
         else:
             raise ValueError(f"no host keys of type {algorithm}")
         return cls.from_openssh(
@@ -67,7 +77,7 @@ class HostKey:
             raise BadHostKey(f"not an unencrypted OpenSSH private key: {error}") from error
         line = public_key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
         algorithm = line.split(" ", 1)[0]
-        if not isinstance(public_key, ed25519.Ed25519PublicKey | rsa.RSAPublicKey):
+        if algorithm not in ALGORITHMS or not isinstance(public_key, _PublicKey):
             raise BadHostKey(f"a host key is {' or '.join(ALGORITHMS)}, not {algorithm}")
         return cls(algorithm, private_key, line, _fingerprint(public_key))
 
@@ -97,6 +107,6 @@ def _load_or_create(path: Path, algorithm: str) -> HostKey:
         raise BadHostKey(f"{path}: {error}") from error
 
 
-def _fingerprint(public_key: ed25519.Ed25519PublicKey | rsa.RSAPublicKey) -> str:
+def _fingerprint(public_key: _PublicKey) -> str:
     digest = ssh_key_fingerprint(public_key, hashes.SHA256())
     return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")

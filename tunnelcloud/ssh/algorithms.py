@@ -2,10 +2,12 @@
 
 Pure: lists and bytes in, names out.  The lists are what C{ssh-audit} accepts without a fail or a
 warning, but for "not post-quantum" on curve25519, which OpenSSH 9.2 and older need.  They also
-suffice for OpenSSH 7.4, PuTTY 0.70 and paramiko 2.5.
+suffice for OpenSSH 7.4, PuTTY 0.70 and paramiko 2.5.  What is old is offered to a client that has
+shown its own lists already, and nothing better in them (docs/adr/0009).
 """
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from attrs import evolve, frozen
 
@@ -22,11 +24,20 @@ CIPHERS = (*AEAD_CIPHERS, b"aes128-ctr", b"aes192-ctr", b"aes256-ctr")
 MACS = (b"hmac-sha2-256-etm@openssh.com", b"hmac-sha2-512-etm@openssh.com")
 COMPRESSIONS = (b"none",)
 
+OLD_KEY_EXCHANGES = (
+    b"ecdh-sha2-nistp256",
+    b"diffie-hellman-group16-sha512",
+    b"diffie-hellman-group14-sha256",
+)
+OLD_MACS = (b"hmac-sha2-256", b"hmac-sha2-512")
+OLD_HOST_KEY_ALGORITHMS = (b"ecdsa-sha2-nistp256",)
+"""For clients that show none of the others."""
+
 HOST_KEY_ALGORITHMS = {
     b"ssh-ed25519": (b"ssh-ed25519",),
     b"ssh-rsa": (b"rsa-sha2-512", b"rsa-sha2-256"),
 }
-"""By the type of the host key; there is no C{ssh-rsa} (SHA-1) among them."""
+"""By the type of the host key; there is no C{ssh-rsa} (SHA-1) among them, nor what is old."""
 
 USER_KEY_TYPES = {
     b"ssh-ed25519": b"ssh-ed25519",
@@ -50,7 +61,18 @@ NameList = tuple[bytes, ...]
 
 
 class NoCommonAlgorithm(Exception):
-    """Client and server share no algorithm for something; the argument says for what."""
+    """Client and server share no algorithm for something.
+
+    :ivar purpose: for what.
+    :ivar client: what the client offers for it.
+    :ivar server: what the server has for it.
+    """
+
+    def __init__(self, purpose: str, client: Sequence[bytes], server: Sequence[bytes]) -> None:
+        super().__init__(purpose)
+        self.purpose = purpose
+        self.client = tuple(client)
+        self.server = tuple(server)
 
 
 @frozen
@@ -131,7 +153,9 @@ def our_proposal(key_exchanges: Iterable[bytes], host_key_types: Iterable[bytes]
     :param host_key_types: the types of the host keys at hand, most wanted first.
     """
     host_keys = tuple(
-        algorithm for key_type in host_key_types for algorithm in HOST_KEY_ALGORITHMS[key_type]
+        algorithm
+        for key_type in host_key_types
+        for algorithm in HOST_KEY_ALGORITHMS.get(key_type, ())
     )
     return Proposal(
         (*key_exchanges, EXT_INFO_SERVER, STRICT_SERVER),
@@ -154,6 +178,46 @@ def steer(ours: Proposal, client: Proposal) -> Proposal:
     ):
         return evolve(ours, ciphers_in=AES_GCM, ciphers_out=AES_GCM)
     return ours
+
+
+def add_old(ours: Proposal, client: Proposal, host_key_types: Collection[bytes]) -> Proposal:
+    """Offer what is old, for each purpose for which the client shows nothing better.
+
+    Nothing that a client shares with the usual list is ever replaced by this.
+
+    :param host_key_types: the types of the host keys at hand.
+    """
+    if not _shared(client.key_exchanges, ours.key_exchanges):
+        signals = [name for name in ours.key_exchanges if name in _SIGNALS]
+        ours = evolve(ours, key_exchanges=(*OLD_KEY_EXCHANGES, *signals))
+    if not _shared(client.host_keys, ours.host_keys):
+        old = tuple(name for name in OLD_HOST_KEY_ALGORITHMS if name in host_key_types)
+        ours = evolve(ours, host_keys=old or ours.host_keys)
+    ciphers_in, macs_in = _with_mac(
+        ours.ciphers_in, ours.macs_in, client.ciphers_in, client.macs_in
+    )
+    ciphers_out, macs_out = _with_mac(
+        ours.ciphers_out, ours.macs_out, client.ciphers_out, client.macs_out
+    )
+    return evolve(
+        ours, ciphers_in=ciphers_in, macs_in=macs_in, ciphers_out=ciphers_out, macs_out=macs_out
+    )
+
+
+def _with_mac(
+    ciphers: NameList, macs: NameList, client_ciphers: NameList, client_macs: NameList
+) -> tuple[NameList, NameList]:
+    """See to a MAC for one direction: an AEAD makes it needless, an old one is the last resort."""
+    if _shared(client_macs, macs):
+        return ciphers, macs
+    authentic = tuple(name for name in ciphers if name in AEAD_CIPHERS)
+    if _shared(client_ciphers, authentic):
+        return authentic, macs
+    return ciphers, (*macs, *OLD_MACS)
+
+
+def _shared(client: NameList, ours: NameList) -> bool:
+    return any(name in ours and name not in _SIGNALS for name in client)
 
 
 def negotiate(ours: Proposal, client: Proposal) -> Agreement:
@@ -182,6 +246,11 @@ def negotiate(ours: Proposal, client: Proposal) -> Agreement:
     )
 
 
+def hash_of(key_exchange: bytes) -> "Callable[[bytes], hashlib._Hash]":
+    """Give the hash of a key exchange, which its name tells."""
+    return hashlib.sha512 if key_exchange.endswith(b"-sha512") else hashlib.sha256
+
+
 def guessed_wrong(ours: Proposal, client: Proposal) -> bool:
     """Whether the kex packet that follows the client's KEXINIT must be dropped (RFC 4253, 7)."""
     return client.first_packet_follows and (
@@ -193,4 +262,4 @@ def _first(purpose: str, client: Sequence[bytes], server: Sequence[bytes]) -> by
     for name in client:
         if name in server:
             return name
-    raise NoCommonAlgorithm(purpose)
+    raise NoCommonAlgorithm(purpose, client, server)

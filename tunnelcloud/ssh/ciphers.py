@@ -42,7 +42,10 @@ _KEY_SIZES = {
 _HASHES = {
     b"hmac-sha2-256-etm@openssh.com": hashlib.sha256,
     b"hmac-sha2-512-etm@openssh.com": hashlib.sha512,
+    b"hmac-sha2-256": hashlib.sha256,
+    b"hmac-sha2-512": hashlib.sha512,
 }
+_ENCRYPT_THEN_MAC = b"-etm@openssh.com"
 
 
 class BadPacket(Exception):
@@ -343,6 +346,48 @@ class CtrOpener(_OpenerBase):
         return self._crypt(packet[4 : -self.tag_size])
 
 
+class OldCtrSealer(CtrSealer):
+    """AES in counter mode, its MAC over what is encrypted beside it (RFC 4253, 6.4)."""
+
+    uncounted = 4
+
+    def seal(self, head: bytes, data: Buffer) -> Pieces:
+        """See L{Sealer}."""
+        mac = self._mac.copy()
+        mac.update(_pack_uint32(self.sequence))
+        packet = b"".join(self._plain(head, data))
+        mac.update(packet)
+        return self._crypt(packet), mac.digest()
+
+
+class OldCtrOpener(CtrOpener):
+    """AES in counter mode, its MAC over what was encrypted beside it.
+
+    The length has to be decrypted before anything is authenticated.  In counter mode that tells a
+    forger nothing but whether a flipped bit made a length that is allowed.
+    """
+
+    uncounted = 4
+    _length = b""
+
+    def length(self, buffer: Buffer, offset: int) -> int:
+        """Decrypt the length, which is encrypted like the rest."""
+        self._length = self._crypt(buffer[offset : offset + 4])
+        return int.from_bytes(self._length, "big")
+
+    def open(self, packet: memoryview) -> bytes:
+        """See L{Opener}."""
+        plain = self._crypt(packet[4 : -self.tag_size])
+        mac = self._mac.copy()
+        mac.update(_pack_uint32(self.sequence))
+        mac.update(self._length)
+        mac.update(plain)
+        if not hmac.compare_digest(mac.digest(), packet[-self.tag_size :]):
+            raise BadPacket
+        self._count(packet)
+        return plain
+
+
 def make_sealer(
     cipher: bytes, mac: bytes, *, key: bytes, iv: bytes, mac_key: bytes, sequence: int
 ) -> Sealer:
@@ -356,7 +401,8 @@ def make_sealer(
         return ChachaSealer(key, sequence)
     key = key[: _KEY_SIZES[cipher]]
     if cipher.endswith(b"-ctr"):
-        return CtrSealer(key, iv[:16], _hmac(mac, mac_key), sequence)
+        sealer = CtrSealer if mac.endswith(_ENCRYPT_THEN_MAC) else OldCtrSealer
+        return sealer(key, iv[:16], _hmac(mac, mac_key), sequence)
     return GcmSealer(key, iv, sequence)
 
 
@@ -368,7 +414,8 @@ def make_opener(
         return ChachaOpener(key, sequence)
     key = key[: _KEY_SIZES[cipher]]
     if cipher.endswith(b"-ctr"):
-        return CtrOpener(key, iv[:16], _hmac(mac, mac_key), sequence)
+        opener = CtrOpener if mac.endswith(_ENCRYPT_THEN_MAC) else OldCtrOpener
+        return opener(key, iv[:16], _hmac(mac, mac_key), sequence)
     return GcmOpener(key, iv, sequence)
 
 
