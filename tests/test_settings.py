@@ -2,8 +2,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tunnelcloud.config import BadSettings
 from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.settings import BadSettings, read_connector_settings, read_pod_settings
+from tunnelcloud.settings import read_pod_settings
 
 POD = """
 name = "pod-1"
@@ -62,5 +63,5 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(len(str(error).splitlines()), 2)
 
     def test_missing_file(self):
-        error = self.assertRaises(BadSettings, read_connector_settings, Path("/nowhere/x"), None)
+        error = self.assertRaises(BadSettings, read_pod_settings, Path("/nowhere/x"), None)
         self.assertIn("/nowhere/x: can't be read", str(error))

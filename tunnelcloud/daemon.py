@@ -19,8 +19,10 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorCore
 from twisted.python.failure import Failure
 
+from tunnelcloud.config import CannotStart
 
-class CannotServe(Exception):
+
+class CannotServe(CannotStart):
     """A listener can't be had; the message names the setting and what to do."""
 
 

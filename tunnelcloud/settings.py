@@ -1,15 +1,14 @@
-"""Settings: TOML in, frozen values out; a bad file stops the start with one clear text.
+"""The pod's settings: TOML in, frozen values out; a bad file stops the start with one clear text.
 
-What each key means and its default stand in etc/pod.toml and etc/connector.toml.
+What each key means and its default stand in etc/pod.toml.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -21,46 +20,11 @@ from pydantic import (
     model_validator,
 )
 
+from tunnelcloud.config import BadSettings, parse_duration, parse_public_address, read_toml
 from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.names import BadName, read_host
 
-_DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d)")
 _SIZE = re.compile(r"(\d{1,9})\s*([KMG]iB)")
 _SHIFTS = {"KiB": 10, "MiB": 20, "GiB": 30}
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class BadSettings(Exception):
-    """A settings file that can't be used; each line names the file, the key and what is allowed."""
-
-
-def parse_duration(text: object) -> int:
-    """Read C{30s}, C{10m}, C{24h} or C{7d} into seconds.
-
-    :raise ValueError: with what is allowed.
-    """
-    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None or int(match[1]) == 0:
-        raise ValueError('use a number and a unit, such as "30s", "10m", "24h" or "7d"')
-    return int(match[1]) * _SECONDS[match[2]]
-
-
-def parse_public_address(text: object, default_port: int) -> PublicAddress:
-    """Read C{host}, C{host:port} or C{[v6]:port}.
-
-    :raise ValueError: with what is allowed.
-    """
-    wrong = ValueError('use "host:port", such as "pod.example.com:2222" or "[2001:db8::1]:2222"')
-    if not isinstance(text, str):
-        raise wrong
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+)(?::(\d{1,5}))?", text.strip())
-    port = int(match[2] or default_port) if match else 0
-    if match is None or not 1 <= port <= 65535:
-        raise wrong
-    try:
-        return PublicAddress(read_host(match[1]), port)
-    except BadName as error:
-        raise ValueError(str(error)) from None
 
 
 def _network(text: str) -> str:
@@ -226,50 +190,20 @@ class PodSettings(_Table):
         return self
 
 
-class ConnectorSettings(_Table):
-    """All of connector.toml; C{allow} and C{deny} are read by the connector itself."""
-
-    state_directory: Path | None = Field(default=None, strict=False)
-    allow: list[str] = []
-    deny: list[str] = []
-
-
-_Settings = TypeVar("_Settings", PodSettings, ConnectorSettings)
-
-
 def read_pod_settings(path: Path | None, state_directory: Path | None) -> PodSettings:
     """Read pod.toml; either argument alone is enough.
 
     :param state_directory: overrides the file's.
     :raise BadSettings: with every fault found.
     """
-    return _read(PodSettings, path, state_directory)
-
-
-def read_connector_settings(path: Path | None, state_directory: Path | None) -> ConnectorSettings:
-    """Read connector.toml; either argument alone is enough.
-
-    :raise BadSettings: with every fault found.
-    """
-    return _read(ConnectorSettings, path, state_directory)
-
-
-def _read(kind: type[_Settings], path: Path | None, state_directory: Path | None) -> _Settings:
-    raw: dict[str, Any] = {}
-    if path is not None:
-        try:
-            raw = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise BadSettings(f"{path}: can't be read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadSettings(f"{path}: is not TOML: {error}") from None
+    raw = {} if path is None else read_toml(path)
     if state_directory is not None:
         raw["state_directory"] = str(state_directory)
     try:
-        return kind.model_validate(raw)
+        return PodSettings.model_validate(raw)
     except ValidationError as error:
         origin = str(path) if path is not None else "command line"
-        lines = [_fault(kind, origin, fault) for fault in error.errors()]
+        lines = [_fault(PodSettings, origin, fault) for fault in error.errors()]
         raise BadSettings("\n".join(lines)) from None
 
 

@@ -1,31 +1,25 @@
-"""What twistd runs: options in, a service out.  Wiring only."""
+"""What twistd runs: options in, a service out.  Wiring only.
+
+Each subcommand loads what it needs itself and no more: a connector nothing of a pod.
+"""
 
 from __future__ import annotations
 
 import gc
-import random
 import time
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService
 from twisted.python import usage
 
-from tunnelcloud import __version__, daemon
-from tunnelcloud.connector.addresses import BadRule, parse_access_list
-from tunnelcloud.connector.service import ConnectorService
-from tunnelcloud.connector.state import BadState, ConnectorState
-from tunnelcloud.daemon import CannotServe
-from tunnelcloud.demo import DemoService
-from tunnelcloud.domain.join_tokens import JoinRefused, JoinToken, parse_join_token
-from tunnelcloud.pod.service import PodService, make_pod
-from tunnelcloud.settings import (
-    BadSettings,
-    read_connector_settings,
-    read_pod_settings,
-)
+from tunnelcloud.config import CannotStart
+
+if TYPE_CHECKING:
+    from tunnelcloud.connector.service import ConnectorService
+    from tunnelcloud.demo import DemoService
+    from tunnelcloud.pod.service import PodService
 
 
 class PodOptions(usage.Options):
@@ -102,48 +96,29 @@ def makeService(options: Options) -> IService:
     makers = {"pod": _pod, "connector": _connector, "demo": _demo}
     try:
         return makers[str(options.subCommand)](reactor, options.subOptions)
-    except (BadSettings, BadRule, BadState, CannotServe, JoinRefused) as error:
+    except CannotStart as error:
         raise SystemExit(str(error)) from None
 
 
 def _pod(reactor: Any, options: usage.Options) -> PodService:
+    from tunnelcloud.pod.service import make_pod
+    from tunnelcloud.settings import read_pod_settings
+
     read = partial(read_pod_settings, options["config"], options["state"])
     return make_pod(reactor, read(), read_settings=read)
 
 
 def _connector(reactor: Any, options: usage.Options) -> ConnectorService:
-    settings = read_connector_settings(options["config"], options["state"])
-    if settings.state_directory is None:
-        raise BadSettings(f"{options['config']}: state_directory is missing, and so is --state")
-    state = ConnectorState(settings.state_directory)
-    service = ConnectorService(
-        reactor,
-        state,
-        _join_token(options["join"], options["join-file"], state),
-        parse_access_list(settings.allow, settings.deny),
-        version=__version__,
-        now=partial(datetime.now, UTC),
-        random=random.SystemRandom().random,
-        give_up=partial(daemon.give_up, reactor),
+    from tunnelcloud.connector.starting import make_connector
+
+    return make_connector(
+        reactor, options["config"], options["state"], options["join"], options["join-file"]
     )
-    service.check()
-    return service
-
-
-def _join_token(text: str | None, path: Path | None, state: ConnectorState) -> JoinToken | None:
-    if path is not None:
-        try:
-            text = path.read_text("ascii")
-        except FileNotFoundError:
-            if state.load() is not None:
-                return None
-            raise BadSettings(f"--join-file {path}: there is no such file") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadSettings(f"--join-file {path}: can't be read: {error}") from None
-    return None if text is None else parse_join_token(text)
 
 
 def _demo(reactor: Any, options: usage.Options) -> DemoService:
+    from tunnelcloud.demo import DemoService
+
     of_tunnelcloud = options.parent
     assert of_tunnelcloud is not None
     of_twistd = of_tunnelcloud.parent

@@ -123,9 +123,12 @@ service._now = lambda: tell_time() + timedelta(seconds={})
 """
 
 
-def twistd(*arguments, environment=None, prefix=(), ahead=0.0, options=()):
-    """Run twistd; a pod's clock may be some seconds ahead, for what happens by the minute."""
-    program = "from twisted.scripts.twistd import run; run()"
+def twistd(*arguments, environment=None, prefix=(), ahead=0.0, options=(), preparation=""):
+    """Run twistd; a pod's clock may be some seconds ahead, for what happens by the minute.
+
+    :param preparation: lines of Python that run before.
+    """
+    program = preparation + "from twisted.scripts.twistd import run; run()"
     command = [*prefix, PYTHON, "-c", (_AHEAD.format(ahead) if ahead else "") + program]
     command += ["--nodaemon", "--pidfile=", *options, "tunnelcloud"]
     return Process([*command, *arguments], environment)

@@ -14,7 +14,8 @@ from tests.pod.registries import SECRET, make_connector
 from tunnelcloud import pki
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
-from tunnelcloud.link.joining import JoinClient, JoinRequest
+from tunnelcloud.link.join_messages import JoinRequest
+from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
 from tunnelcloud.link.requests import PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS

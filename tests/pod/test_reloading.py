@@ -3,8 +3,9 @@
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from tunnelcloud.config import BadSettings
 from tunnelcloud.pod.reloading import Reloading
-from tunnelcloud.settings import BadSettings, PodSettings
+from tunnelcloud.settings import PodSettings
 
 
 class ReloadingTests(SynchronousTestCase):

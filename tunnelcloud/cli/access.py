@@ -154,6 +154,3 @@ def explain(
             for rule in answer["rules"]
         ),
     )
-
-
-COMMANDS = (assign, unassign, assignments, explain)

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
 import click
 
 from tunnelcloud import __version__
-from tunnelcloud.cli import access, connect, credentials, documents, login, sessions
-from tunnelcloud.cli.client import Failed
-from tunnelcloud.cli.keys import key
-from tunnelcloud.cli.me import list_my_tunnels, me
-from tunnelcloud.cli.nouns import NOUNS
-from tunnelcloud.cli.output import one_line
-from tunnelcloud.cli.parameters import DEFAULT_URL, Connection
+from tunnelcloud.cli.commands import COMMANDS, DEFAULT_URL
 
 
 class _Commands(click.Group):
+    """Loads a command when it is asked for, and none for the list of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names, in the order of the help text."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command."""
+        place = COMMANDS.get(cmd_name)
+        return None if place is None else place.load()
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their lines of help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; whatever it can't do becomes one line and exit status 1."""
         try:
             return super().invoke(ctx)
-        except Failed as error:
-            raise click.ClickException(one_line(str(error))) from error
-        except KeyError as error:
-            raise click.ClickException(
-                f"the API's answer has no {error}: the pod may be of another version"
-            ) from error
-        except OSError as error:
-            if error.errno == errno.EPIPE:
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from tunnelcloud.cli.failures import line_for
+
+            line = line_for(error)
+            if line is None:
                 raise
-            raise click.ClickException(one_line(str(error))) from error
+            raise click.ClickException(line) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,20 +63,7 @@ def main(ctx: click.Context, url: str | None, api_token_file: Path | None) -> No
     Names and ids serve alike. Every command takes --json at its end. The exit status is 0 when it
     worked, 1 when it failed and 2 when the command line is wrong.
     """
+    from tunnelcloud.cli.parameters import Connection
+
     token = os.environ.get("TUNNELCLOUD_API_TOKEN")
     ctx.obj = Connection(url, token, api_token_file)
-
-
-for _command in (
-    *NOUNS,
-    key,
-    *credentials.COMMANDS,
-    *access.COMMANDS,
-    *documents.COMMANDS,
-    *sessions.COMMANDS,
-    *login.COMMANDS,
-    *connect.COMMANDS,
-    me,
-):
-    main.add_command(_command)
-main.add_command(list_my_tunnels, "ls")

@@ -197,6 +197,3 @@ def ssh_config(
         print_json({"blocks": blocks, "known_hosts": lines})
     else:
         click.echo("\n".join(lines) if known_hosts else "\n\n".join(blocks))
-
-
-COMMANDS = (connect, ssh_config)

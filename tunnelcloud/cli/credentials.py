@@ -157,6 +157,3 @@ def delete_api_token(connection: Connection, token_id: str, as_json: bool) -> No
     """Make an API token worthless."""
     connection.open().delete_by_id("api_token", "api-tokens", token_id)
     report_done(f"deleted {token_id}", as_json)
-
-
-COMMANDS = (token, api_token)

@@ -111,6 +111,3 @@ def _summary(steps: list[Object], dry_run: bool) -> str:
     }
     told = ", ".join(f"{count} {done}" for done, count in counts.items() if count)
     return f"{told} (not done: this was a dry run)" if dry_run else told
-
-
-COMMANDS = (apply, export)

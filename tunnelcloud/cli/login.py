@@ -75,6 +75,3 @@ def logout(connection: Connection, as_json: bool) -> None:
             raise
     forget_login(kept.url)
     report_done(f"signed out of {kept.url}", as_json)
-
-
-COMMANDS = (login, logout)

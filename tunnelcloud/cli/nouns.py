@@ -175,6 +175,3 @@ def members(connection: Connection, name: str, as_json: bool) -> None:
     api = connection.open()
     group_id = api.resolve_id("group", name)
     list_objects(api, "users", objects.USER.columns, as_json, group_id=group_id)
-
-
-NOUNS = (site, connector, tunnel, user, group, policy, identity_provider)

@@ -14,10 +14,10 @@ import click
 from attrs import field, frozen
 
 from tunnelcloud.cli.client import Api, Failed, is_loopback
+from tunnelcloud.cli.commands import DEFAULT_URL
 from tunnelcloud.cli.logins import Login, load_logins
 from tunnelcloud.cli.output import say
 
-DEFAULT_URL = "http://127.0.0.1:8080"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -329,6 +329,3 @@ def _print_event(item: Object, as_json: bool) -> None:
         f"by {actor}" if actor and actor != who else "",
     ]
     click.echo(one_line("  ".join(word for word in words if word)))
-
-
-COMMANDS = (session, pod, host_key, audit)

@@ -10,7 +10,8 @@ from twisted.internet.protocol import Factory
 from tunnelcloud.connector.interfaces import IConnectorReactor
 from tunnelcloud.connector.state import ConnectorState, Membership
 from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
-from tunnelcloud.link.joining import JoinClient, JoinGranted, JoinRequest
+from tunnelcloud.link.join_messages import JoinGranted, JoinRequest
+from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.tls import JoinTLS
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.pki import make_request

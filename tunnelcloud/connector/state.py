@@ -8,13 +8,12 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from attrs import field, frozen
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tunnelcloud.config import CannotStart
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
 from tunnelcloud.pki import (
@@ -29,10 +28,10 @@ from tunnelcloud.pki import (
     write_atomically,
 )
 
-FORMAT: Literal[1] = 1
+FORMAT = 1
 
 
-class BadState(Exception):
+class BadState(CannotStart):
     """The state directory can't be used; the message says what to do."""
 
 
@@ -56,12 +55,10 @@ class Membership:
         return begin + (end - begin) * 2 / 3
 
 
-class _Record(BaseModel):
+@frozen
+class _Record:
     """The contents of connector.json."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    format: Literal[1]
     connector_id: str
     token_hash: str
 
@@ -151,8 +148,12 @@ class ConnectorState:
         self._write(self._ca, ca_pem, 0o644)
         self._write(self._certificate, certificate_pem, 0o644)
         self.keep_pods(pods)
-        record = _Record(format=FORMAT, connector_id=connector_id, token_hash=token.secret_hash)
-        self._write(self._record, record.model_dump_json().encode("utf-8"), 0o644)
+        record = {
+            "format": FORMAT,
+            "connector_id": connector_id,
+            "token_hash": token.secret_hash,
+        }
+        self._write(self._record, json.dumps(record).encode("utf-8"), 0o644)
         membership = self.load()
         assert membership is not None
         return membership
@@ -194,18 +195,18 @@ class ConnectorState:
         except OSError as error:
             raise BadState(f"{self._record} can't be read: {error.strerror}") from error
         try:
-            return _Record.model_validate_json(text)
-        except ValidationError as error:
-            try:
-                found = json.loads(text)["format"]
-            except (ValueError, TypeError, KeyError):
-                found = None
-            if isinstance(found, int) and found > FORMAT:
+            document = json.loads(text)
+        except ValueError:
+            document = None
+        match document:
+            case {"format": 1, "connector_id": str(connector_id), "token_hash": str(token_hash)}:
+                return _Record(connector_id, token_hash)
+            case {"format": int(found)} if found > FORMAT:
                 raise BadState(
                     f"{self.directory} was written by a newer version (format {found}): "
                     "install that version again, or join with another state directory"
-                ) from error
-            raise self._unusable(f"{self._record.name} is damaged") from error
+                )
+        raise self._unusable(f"{self._record.name} is damaged")
 
     def _unusable(self, why: str) -> BadState:
         return BadState(

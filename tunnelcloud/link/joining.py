@@ -1,17 +1,15 @@
 """The wire of joining: one request, one answer, over TLS with the ALPN of joining.
 
-Each is a JSON object behind a uint32 length, 16 KiB at most.  Fields that a newer peer adds are
-ignored.  A connector asks with its join token's secret and a signing request; the pod answers
-with a certificate, or with the reason why not.
+Each is behind a uint32 length, 16 KiB at most.  A connector asks with its join token's secret and
+a signing request; the pod answers with a certificate, or with the reason why not.
 """
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener
@@ -21,61 +19,19 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tunnelcloud.domain.join_tokens import (
-    SECRET_LENGTH,
-    JoinProblem,
-    JoinRefused,
-    JoinToken,
-    read_pod_address,
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
+from tunnelcloud.link.join_messages import (
+    BadMessage,
+    JoinAnswer,
+    JoinDenied,
+    JoinGranted,
+    JoinRequest,
+    read_answer,
+    read_request,
 )
 from tunnelcloud.link.tls import pinned_authority
 
 MAX_MESSAGE = 16 * 1024
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-
-class JoinRequest(_Message):
-    """What a connector asks for."""
-
-    secret: Annotated[str, Field(pattern=rf"^[0-9a-f]{{{2 * SECRET_LENGTH}}}$", repr=False)]
-    """The join token's secret, in hexadecimal."""
-    certificate_request: Annotated[str, Field(max_length=4096)]
-    """PKCS #10, PEM."""
-    version: Annotated[str, Field(max_length=64)] = ""
-    """The connector's software version."""
-
-
-def _pod_address(text: str) -> str:
-    read_pod_address(text)
-    return text
-
-
-class JoinGranted(_Message):
-    """The pod's answer when all is well."""
-
-    outcome: Literal["granted"] = "granted"
-    connector_id: str
-    certificate: str
-    """The connector's certificate, PEM."""
-    pods: tuple[Annotated[str, AfterValidator(_pod_address)], ...] = ()
-    """C{host:port} of the pods that are known."""
-
-
-class JoinDenied(_Message):
-    """The pod's answer otherwise."""
-
-    outcome: Literal["denied"] = "denied"
-    problem: JoinProblem
-
-
-JoinAnswer = JoinGranted | JoinDenied
-
-
-class _Answer(_Message):
-    answer: Annotated[JoinAnswer, Field(discriminator="outcome")]
 
 
 class _JoinProtocol(Int32StringReceiver):
@@ -86,10 +42,9 @@ class _JoinProtocol(Int32StringReceiver):
         """Take what arrived; a link's transport may hand out a view of its buffer."""
         super().dataReceived(bytes(data))  # type: ignore[no-untyped-call]
 
-    def send(self, message: BaseModel) -> None:
+    def send(self, message: JoinRequest | JoinAnswer) -> None:
         """Send one message."""
-        text = message.model_dump_json()
-        self.sendString(text.encode("utf-8"))  # type: ignore[no-untyped-call]
+        self.sendString(message.encode())  # type: ignore[no-untyped-call]
 
 
 class JoinServer(_JoinProtocol):
@@ -111,8 +66,8 @@ class JoinServer(_JoinProtocol):
             return
         self._asked = True
         try:
-            request = JoinRequest.model_validate_json(string)
-        except ValidationError:
+            request = read_request(string)
+        except BadMessage:
             self._reply(JoinDenied(problem=JoinProblem.BAD_REQUEST))
             return
         self._answer(request).addErrback(self._failed).addCallback(self._reply)
@@ -123,7 +78,7 @@ class JoinServer(_JoinProtocol):
 
     def _reply(self, answer: JoinAnswer) -> None:
         if self.transport.connected:
-            self.send(_Answer(answer=answer))
+            self.send(answer)
             self.transport.loseConnection()
 
 
@@ -157,10 +112,10 @@ class JoinClient(_JoinProtocol):
         if self._done or self._authority is None:
             return
         try:
-            answer = _Answer.model_validate_json(string).answer
+            answer = read_answer(string)
             if isinstance(answer, JoinDenied):
                 raise JoinRefused(answer.problem)
-        except (ValidationError, JoinRefused):
+        except (BadMessage, JoinRefused):
             self._fail(Failure())
         else:
             self._done = True

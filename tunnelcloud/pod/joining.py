@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
-from tunnelcloud.link.joining import JoinAnswer, JoinDenied, JoinGranted, JoinRequest
+from tunnelcloud.link.join_messages import JoinAnswer, JoinDenied, JoinGranted, JoinRequest
 from tunnelcloud.pki import (
     BadCertificateRequest,
     CertificateAuthority,

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 from twisted.logger import Logger
 
-from tunnelcloud.settings import BadSettings, PodSettings
+from tunnelcloud.config import BadSettings
+from tunnelcloud.settings import PodSettings
 
 _log = Logger()
 

@@ -1,0 +1,63 @@
+"""Where each command is defined, and its one line of help; loads none of them.
+
+``tunnelcloud --help`` answers from here, and a command loads its own module and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+"""Where a pod on this machine has its web listener by default."""
+
+
+class Place(NamedTuple):
+    """Where a command is defined."""
+
+    module: str
+    attribute: str
+    help: str
+    """The first line of the command's own help."""
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        found: click.Command = getattr(
+            import_module(f"tunnelcloud.cli.{self.module}"), self.attribute
+        )
+        return found
+
+
+COMMANDS: Mapping[str, Place] = {
+    "site": Place("nouns", "site", "Private networks with connectors and tunnels."),
+    "connector": Place("nouns", "connector", "Processes in a site that dial out to the pods."),
+    "tunnel": Place("nouns", "tunnel", "Published TCP services."),
+    "user": Place("nouns", "user", "People and service accounts."),
+    "group": Place("nouns", "group", "Users that are assigned together."),
+    "policy": Place("nouns", "policy", "Conditions that must all hold."),
+    "identity-provider": Place(
+        "nouns", "identity_provider", "OpenID providers through which people sign in."
+    ),
+    "key": Place("keys", "key", "SSH public keys of users, for heavy or unattended use."),
+    "token": Place("credentials", "token", "One-time tokens, each good for one SSH session."),
+    "api-token": Place("credentials", "api_token", "Bearer tokens of the API."),
+    "assign": Place("access", "assign", "Let a user or a group open a tunnel."),
+    "unassign": Place("access", "unassign", "Take a tunnel away from a user or a group."),
+    "assignments": Place("access", "assignments", "List who may open a tunnel."),
+    "explain": Place("access", "explain", "Tell whether a user may open a tunnel, and why."),
+    "apply": Place("documents", "apply", "Make objects as a file describes them."),
+    "export": Place("documents", "export", "Write the configuration as a file that apply takes."),
+    "session": Place("sessions", "session", "SSH connections that logged in, open and past."),
+    "pod": Place("sessions", "pod", "The gateways."),
+    "host-key": Place("sessions", "host_key", "What the pods' SSH servers prove themselves with."),
+    "audit": Place("sessions", "audit", "Show what happened last, the latest at the bottom."),
+    "login": Place("login", "login", "Sign in with a code that you type at the portal."),
+    "logout": Place("login", "logout", "Sign out; what `login` got is worthless then."),
+    "connect": Place("connect", "connect", "Open a tunnel with this machine's ssh."),
+    "ssh-config": Place("connect", "ssh_config", "Print blocks for ~/.ssh/config."),
+    "me": Place("me", "me", "What is your own, for API tokens that stand for a user."),
+    "ls": Place("me", "list_my_tunnels", "List the tunnels you may open, and their commands."),
+}

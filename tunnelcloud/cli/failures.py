@@ -1,0 +1,19 @@
+"""What a command that failed says: one line."""
+
+from __future__ import annotations
+
+import errno
+
+from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.output import one_line
+
+
+def line_for(error: Exception) -> str | None:
+    """Give the line for what a command could not do; None for a fault of the program itself."""
+    if isinstance(error, Failed):
+        return one_line(str(error))
+    if isinstance(error, KeyError):
+        return f"the API's answer has no {error}: the pod may be of another version"
+    if isinstance(error, OSError) and error.errno != errno.EPIPE:
+        return one_line(str(error))
+    return None

@@ -1,0 +1,67 @@
+"""What the settings files of all programs have in common: TOML, lengths of time, addresses.
+
+Knows no program's settings, and no library of models: a connector loads this.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.names import BadName, read_host
+
+_DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class CannotStart(Exception):
+    """A program can't start; the message is one clear text that says what to do."""
+
+
+class BadSettings(CannotStart):
+    """A settings file that can't be used; each line names the file, the key and what is allowed."""
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a settings file.
+
+    :raise BadSettings: it can't be read, or isn't TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadSettings(f"{path}: can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path}: is not TOML: {error}") from None
+
+
+def parse_duration(text: object) -> int:
+    """Read C{30s}, C{10m}, C{24h} or C{7d} into seconds.
+
+    :raise ValueError: with what is allowed.
+    """
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None or int(match[1]) == 0:
+        raise ValueError('use a number and a unit, such as "30s", "10m", "24h" or "7d"')
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def parse_public_address(text: object, default_port: int) -> PublicAddress:
+    """Read C{host}, C{host:port} or C{[v6]:port}.
+
+    :raise ValueError: with what is allowed.
+    """
+    wrong = ValueError('use "host:port", such as "pod.example.com:2222" or "[2001:db8::1]:2222"')
+    if not isinstance(text, str):
+        raise wrong
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+)(?::(\d{1,5}))?", text.strip())
+    port = int(match[2] or default_port) if match else 0
+    if match is None or not 1 <= port <= 65535:
+        raise wrong
+    try:
+        return PublicAddress(read_host(match[1]), port)
+    except BadName as error:
+        raise ValueError(str(error)) from None

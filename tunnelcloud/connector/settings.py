@@ -1,0 +1,70 @@
+"""The connector's settings: TOML in, frozen values out.
+
+What each key means and its default stand in etc/connector.toml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from tunnelcloud.config import BadSettings, read_toml
+
+
+@frozen
+class ConnectorSettings:
+    """All of connector.toml; ``allow`` and ``deny`` are read by the access list."""
+
+    state_directory: Path | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+def read_connector_settings(path: Path | None, state_directory: Path | None) -> ConnectorSettings:
+    """Read connector.toml; either argument alone is enough.
+
+    :param state_directory: overrides the file's.
+    :raise BadSettings: with every fault found.
+    """
+    raw = {} if path is None else read_toml(path)
+    if state_directory is not None:
+        raw["state_directory"] = str(state_directory)
+    origin = str(path) if path is not None else "command line"
+    values: dict[str, Any] = {}
+    faults = []
+    for key, value in raw.items():
+        reader = _READERS.get(key)
+        if reader is None:
+            faults.append(f"{key}: there is no such setting; allowed here: {', '.join(_READERS)}")
+            continue
+        try:
+            values[key] = reader(value)
+        except ValueError as error:
+            faults.append(f"{key}: {error} (it is {value!r})")
+    if faults:
+        raise BadSettings("\n".join(f"{origin}: {fault}" for fault in faults))
+    return ConnectorSettings(**values)
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError('use a path such as "/var/lib/tunnelcloud-connector"')
+    return Path(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError('use a list of texts such as ["10.0.0.0/8", "db.internal:5432"]')
+    return tuple(value)
+
+
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "state_directory": _path,
+    "allow": _texts,
+    "deny": _texts,
+}
+assert set(_READERS) == {one.name for one in attrs.fields(ConnectorSettings)}

@@ -1,0 +1,67 @@
+"""Makes a connector of its command line and settings.  Wiring only.
+
+This is all of the product that ``twistd tunnelcloud connector`` loads: nothing of a pod.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tunnelcloud import __version__, daemon
+from tunnelcloud.config import BadSettings, CannotStart
+from tunnelcloud.connector.addresses import BadRule, parse_access_list
+from tunnelcloud.connector.service import ConnectorService
+from tunnelcloud.connector.settings import read_connector_settings
+from tunnelcloud.connector.state import ConnectorState
+from tunnelcloud.domain.join_tokens import JoinRefused, JoinToken, parse_join_token
+
+
+def make_connector(
+    reactor: Any,
+    config: Path | None,
+    state_directory: Path | None,
+    token: str | None,
+    token_file: Path | None,
+) -> ConnectorService:
+    """Make the service, and look whether it can start at all.
+
+    :param token: a join token.
+    :param token_file: a file with one, which may be gone once the connector has joined.
+    :raise CannotStart: with a line that says what is wrong and what to do.
+    """
+    settings = read_connector_settings(config, state_directory)
+    if settings.state_directory is None:
+        raise BadSettings(f"{config}: state_directory is missing, and so is --state")
+    state = ConnectorState(settings.state_directory)
+    try:
+        service = ConnectorService(
+            reactor,
+            state,
+            _join_token(token, token_file, state),
+            parse_access_list(settings.allow, settings.deny),
+            version=__version__,
+            now=partial(datetime.now, UTC),
+            random=random.SystemRandom().random,
+            give_up=partial(daemon.give_up, reactor),
+        )
+    except (BadRule, JoinRefused) as error:
+        raise CannotStart(str(error)) from None
+    service.check()
+    return service
+
+
+def _join_token(text: str | None, path: Path | None, state: ConnectorState) -> JoinToken | None:
+    if path is not None:
+        try:
+            text = path.read_text("ascii")
+        except FileNotFoundError:
+            if state.load() is not None:
+                return None
+            raise BadSettings(f"--join-file {path}: there is no such file") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSettings(f"--join-file {path}: can't be read: {error}") from None
+    return None if text is None else parse_join_token(text)
