@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.web.limits import MAX_BODY
+from tunnelcloud.web.sizes import MAX_BODY
 
 NOBODY = "0" * 26
 TUNNEL = {"name": "db", "target_address": "10.0.0.5", "target_ports": ["5432"]}

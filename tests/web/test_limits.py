@@ -1,12 +1,21 @@
+from io import BytesIO
+
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 
-from tunnelcloud.web.limits import MAX_BODY, MAX_CONNECTIONS, REQUEST_SECONDS, LimitedSite
+from tunnelcloud.web.limits import (
+    MAX_CONNECTIONS,
+    REQUEST_SECONDS,
+    LimitedChannel,
+    LimitedSite,
+)
+from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 
 class Echo(Resource):
@@ -25,7 +34,7 @@ class Echo(Resource):
 class LimitsTests(SynchronousTestCase):
     def setUp(self):
         self.clock = Clock()
-        self.site = LimitedSite(Echo(), self.clock)
+        self.site = LimitedSite(Echo(), self.clock, big_bodies=[b"/"])
         self.transport = StringTransport()
         self.channel = self.site.buildProtocol(None)
         self.channel.makeConnection(self.transport)
@@ -33,11 +42,12 @@ class LimitsTests(SynchronousTestCase):
     def send(self, data):
         self.channel.dataReceived(data)
 
-    def post(self, size, promised=None):
-        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
-        self.send(head % (promised or size))
+    def post(self, size, promised=None, path=b"/", header=b"Authorization: x\r\n"):
+        head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+        self.send(head % (path, promised or size) + header + b"\r\n")
         for start in range(0, size, 65536):
             self.send(b"x" * min(65536, size - start))
+        self.clock.advance(0)
         return self.transport.value()
 
     def test_a_body_of_the_limit(self):
@@ -45,6 +55,22 @@ class LimitsTests(SynchronousTestCase):
 
     def test_a_body_of_one_more(self):
         self.assertTrue(self.post(MAX_BODY + 1).startswith(b"HTTP/1.1 413 "))
+
+    def test_a_big_body_of_nobody_or_elsewhere(self):
+        for path, header in [(b"/", b""), (b"/x", b"Authorization: x\r\n")]:
+            self.transport.clear()
+            self.assertIn(b"%d" % MAX_FORM, self.post(MAX_FORM, path=path, header=header))
+            self.transport.clear()
+            answer = self.post(MAX_FORM + 1, path=path, header=header)
+            self.assertIn(b"HTTP/1.1 413 ", answer)
+
+    def test_a_body_takes_no_descriptor(self):
+        for header in (b"Content-Length: 1048576\r\n", b"Transfer-Encoding: chunked\r\n"):
+            channel = self.site.buildProtocol(None)
+            channel.makeConnection(StringTransport())
+            channel.dataReceived(b"POST / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n")
+            self.assertIsInstance(channel.requests[0].content, BytesIO)
+            channel.setTimeout(None)
 
     def test_what_is_too_big_is_not_kept(self):
         self.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -83,6 +109,127 @@ class LimitsTests(SynchronousTestCase):
         self.assertFalse(self.transport.disconnecting)
         self.clock.advance(1)
         self.assertTrue(self.transport.disconnecting)
+
+
+class Answers(Resource):
+    """Counts what was asked for; an answer is as long as a test says."""
+
+    isLeaf = True
+
+    def __init__(self, length):
+        super().__init__()
+        self.length = length
+        self.asked = 0
+
+    def render_GET(self, request):
+        self.asked += 1
+        return b"a" * self.length
+
+
+class TurningClock(Clock):
+    """A clock whose calls wait for the reactor's next turn, as a reactor's do."""
+
+    def turn(self):
+        for call in [one for one in self.calls if one.getTime() <= self.seconds()]:
+            if call.active():
+                self.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+
+
+class PipeliningTests(SynchronousTestCase):
+    """Requests sent without waiting for answers."""
+
+    def connect(self, length):
+        self.clock = TurningClock()
+        self.root = Answers(length)
+        site = LimitedSite(self.root, self.clock)
+        self.transport = StringTransport()
+        self.channel = site.buildProtocol(None)
+        self.channel.makeConnection(self.transport)
+        self.addCleanup(self.channel.setTimeout, None)
+
+    def send(self, count):
+        self.channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+
+    def test_the_reactor_turns_between_requests(self):
+        self.connect(10)
+        self.send(1500)
+        for turn in range(1, 1501):
+            self.assertEqual(self.root.asked, turn)
+            self.clock.turn()
+        self.assertEqual(self.root.asked, 1500)
+        self.assertEqual(self.transport.value().count(b"200 OK"), 1500)
+
+    def test_unread_answers_hold_the_next_request_up(self):
+        self.connect(1000)
+        self.send(1)
+        self.assertEqual(self.root.asked, 1)
+        self.channel.pauseProducing()  # as a transport does whose buffer is full
+        self.send(1000)
+        for _ in range(10):
+            self.clock.turn()
+        self.assertLessEqual(self.root.asked, 2)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.channel.resumeProducing()
+        for _ in range(1100):
+            self.clock.turn()
+        self.assertEqual(self.root.asked, 1001)
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_pieces_that_come_meanwhile_keep_their_order(self):
+        self.connect(10)
+        text = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50
+        for start in range(0, len(text), 7):
+            self.channel.dataReceived(text[start : start + 7])
+            if start % 3 == 0:
+                self.clock.turn()
+        for _ in range(60):
+            self.clock.turn()
+        self.assertEqual(self.root.asked, 50)
+        self.assertEqual(self.transport.value().count(b"200 OK"), 50)
+
+    def test_who_never_reads_is_hung_up_on(self):
+        self.connect(1000)
+        self.send(3)
+        self.channel.pauseProducing()
+        self.clock.advance(REQUEST_SECONDS)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_a_connection_that_is_lost_between_two_requests(self):
+        self.connect(10)
+        self.send(5)
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.clock.turn()
+        self.assertEqual(self.root.asked, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_parts_of_twisted_that_this_stands_on(self):
+        self.connect(10)
+        for name in ("_dataBuffer", "_savedTimeOut", "_waitingForTransport"):
+            self.assertTrue(hasattr(self.channel, name), name)
+        self.channel.dataReceived(b"GET /a?b HTTP/1.1\r\n")
+        self.assertEqual(self.channel._path, b"/a?b")
+        self.assertTrue(issubclass(LimitedChannel, HTTPChannel))
+
+
+class UnreadableTests(SynchronousTestCase):
+    def ask(self, line, method=b"GET"):
+        channel = LimitedSite(Echo(), Clock()).buildProtocol(None)
+        transport = StringTransport()
+        channel.makeConnection(transport)
+        channel.dataReceived(method + b" / HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n\r\n")
+        channel.setTimeout(None)
+        return transport.value()
+
+    def test_a_header_that_is_no_text(self):
+        answer = self.ask(b"User-Agent: \xff")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 400 "))
+        self.assertIn(b"the header User-Agent is not UTF-8", answer)
+        self.assertTrue(self.ask(b"Cookie: \xe9", b"HEAD").endswith(b"\r\n\r\n"))
+
+    def test_a_header_of_another_language(self):
+        self.assertIn(b"hello", self.ask("User-Agent: Zo\u00eb \U0001f600".encode()))
 
 
 class ConnectionsTests(SynchronousTestCase):

@@ -10,15 +10,27 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
+from twisted.internet.interfaces import (
+    IAddress,
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IProtocolNegotiationFactory,
+)
 from twisted.internet.protocol import Factory
+from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe, listen, port_number
 
 
+@implementer(IProtocolNegotiationFactory)
 @define(eq=False)
 class _Switchboard(Factory):
-    """Passes connections to a factory that is made later; until then it turns them away."""
+    """Passes connections to a factory that is made later; until then it turns them away.
+
+    TLS asks the factory that it wraps which protocols to offer (ALPN): the answer is the inner
+    factory's, too.
+    """
 
     inner: IProtocolFactory | None = None
     noisy = False
@@ -26,6 +38,11 @@ class _Switchboard(Factory):
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]
         assert addr is not None
         return None if self.inner is None else self.inner.buildProtocol(addr)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Give what clients of an ``ssl:`` endpoint are offered; nothing where nobody says."""
+        negotiating = IProtocolNegotiationFactory(self.inner, None)
+        return [] if negotiating is None else list(negotiating.acceptableProtocols())
 
     def doStart(self) -> None:
         """The inner factory is started when it comes."""

@@ -25,7 +25,8 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.pki import CannotUnseal
 from tunnelcloud.store import errors
 from tunnelcloud.web import problems
-from tunnelcloud.web.limits import MAX_BODY, REQUEST_SECONDS
+from tunnelcloud.web.limits import REQUEST_SECONDS
+from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.routes import (
     LINES_TYPE,
@@ -38,7 +39,7 @@ from tunnelcloud.web.routes import (
     RouteTable,
 )
 from tunnelcloud.web.streams import Streaming
-from tunnelcloud.web.strict_json import BadJSON, check_json
+from tunnelcloud.web.strict_json import BadJSON, read_json
 
 JSON_TYPE = "application/json"
 _BODY_TYPES = {JSON_TYPE, "application/merge-patch+json"}
@@ -125,8 +126,8 @@ class ApiResource(Resource):
     def _failed(self, failure: Failure, request: IRequest) -> _Answer:
         problem = as_problem(failure)
         if problem is None:
-            self._log.failure("{method} {uri!r} failed", failure, method=request.method,
-                              uri=request.path)  # fmt: skip
+            self._log.failure("{method} {path} failed", failure, method=request.method,
+                              path=logged_path(request))  # fmt: skip
             problem = Problem(
                 HTTPStatus.INTERNAL_SERVER_ERROR, "something is wrong in the pod; its log says what"
             )
@@ -233,11 +234,12 @@ def _role_text(role: Role, route: Route) -> str:
 
 
 def _read_body(request: IRequest, route: Route) -> BaseModel | None:
-    if getattr(request, "body_too_big", False):
-        raise Problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is bigger than {MAX_BODY} bytes"
-        )
     raw: bytes = request.content.read()
+    if getattr(request, "body_too_big", False) or len(raw) > route.longest_body:
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"the body is bigger than {route.longest_body} bytes",
+        )
     if route.body is None:
         if raw:
             raise Problem(HTTPStatus.BAD_REQUEST, "this operation takes no body")
@@ -250,7 +252,7 @@ def _read_body(request: IRequest, route: Route) -> BaseModel | None:
             headers={"Accept": JSON_TYPE},
         )
     try:
-        check_json(raw)
+        read_json(raw, maps_at=1 if route.is_big else None)
     except BadJSON as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
     try:

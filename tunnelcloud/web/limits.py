@@ -1,16 +1,21 @@
 """HTTP as strangers may speak it to us: so many seconds, so many bytes, so many connections.
 
 Twisted restarts its timer at every byte and keeps any body; here a request has 30 s from its first
-byte to its last, and a body beyond 1 MiB is not kept.  And it takes connections until there are no
-descriptors left, which SSH needs, too.
+byte to its last, and a body beyond its limit is not kept.  Twisted answers pipelined requests in
+one go, whether anybody reads the answers or not; here a connection has one request in work or
+unsent, and others get their turn before the next.  And Twisted takes connections until there are
+no descriptors left, which SSH needs, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from http import HTTPStatus
+from io import BytesIO
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -18,23 +23,54 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from tunnelcloud.ssh.crowds import Crowd
+from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import Network, client_host
+from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 REQUEST_SECONDS = 30
-MAX_BODY = 1024 * 1024
 MAX_CONNECTIONS = 4096
 _MAX_DISCARDED = 16 * MAX_BODY
+_STAY_WITH_TLS = "max-age=31536000"
 
 
 class LimitedRequest(Request):
     """A request that says when its body was too big, and doesn't keep that one."""
 
     body_too_big = False
+    content: BytesIO
     _received = 0
+    _limit = MAX_FORM
+
+    def gotLength(self, length: int | None) -> None:
+        """Keep the body in memory: its limit is small, and a file would take a descriptor.
+
+        A big body is kept only where one is of use, and of whoever shows a credential.
+        """
+        self.content = BytesIO()
+        channel = cast(LimitedChannel, self.channel)
+        if channel.asked_path in channel.site.big_bodies and self.getHeader(b"authorization"):
+            self._limit = MAX_BODY
+
+    def process(self) -> None:
+        """Answer, unless a header can't be read: behind this, every header is text."""
+        if self.isSecure() and not _is_for_this_machine(self):
+            self.setHeader(b"Strict-Transport-Security", _STAY_WITH_TLS.encode("ascii"))
+        name = _unreadable_header(self)
+        if name is None:
+            super().process()
+            return
+        problem = Problem(HTTPStatus.BAD_REQUEST, f"the header {name} is not UTF-8")
+        body = problem.encode()
+        self.setResponseCode(problem.status)
+        self.setHeader(b"Content-Type", CONTENT_TYPE.encode("ascii"))
+        self.setHeader(b"Content-Length", b"%d" % len(body))
+        if self.method != b"HEAD":
+            self.write(body)
+        self.finish()
 
     def getClientAddress(self) -> IAddress:
         """Give where the request comes from, by the word of trusted proxies."""
-        address: IAddress = super().getClientAddress()  # type: ignore[no-untyped-call]
+        address: IAddress = super().getClientAddress()
         proxies = cast(LimitedChannel, self.channel).site.proxies
         if not isinstance(address, IPv4Address | IPv6Address) or not proxies:
             return address
@@ -47,12 +83,11 @@ class LimitedRequest(Request):
         """Keep what fits; hang up on a client that goes on sending far beyond."""
         before = self._received
         self._received += len(data)
-        if self._received <= MAX_BODY:
-            super().handleContentChunk(data)  # type: ignore[no-untyped-call]
+        if self._received <= self._limit:
+            super().handleContentChunk(data)
             return
         if not self.body_too_big:
             self.body_too_big = True
-            assert self.content is not None, "the headers were read"
             self.content.seek(0)
             self.content.truncate()
         if before <= _MAX_DISCARDED < self._received:
@@ -60,32 +95,101 @@ class LimitedRequest(Request):
             self.channel.transport.loseConnection()
 
 
+def _unreadable_header(request: http.Request) -> str | None:
+    for name, values in request.requestHeaders.getAllRawHeaders():
+        for value in values:
+            try:
+                value.decode("utf-8")
+            except UnicodeDecodeError:
+                return name.decode("ascii", "replace")
+    return None
+
+
+def _is_for_this_machine(request: http.Request) -> bool:
+    """Tell whether a browser asks for a loopback name: those have other servers, without TLS."""
+    name: bytes = request.getRequestHostname()
+    return name == b"localhost" or name.startswith(b"127.") or name == b"[::1]"
+
+
 class LimitedChannel(http.HTTPChannel):
-    """An HTTP connection whose timer runs over a whole request."""
+    """An HTTP connection with one request at a time, whose timer runs over a whole request."""
 
     site: LimitedSite
     _begun = False
+    _receiving = False
+    _answered: Request | None = None  # the next one is not looked at yet
+    _next_turn: IDelayedCall | None = None
+
+    @property
+    def asked_path(self) -> bytes:
+        """Give the path of the request whose headers were just read."""
+        path: bytes = self._path
+        return path.partition(b"?")[0]
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read on."""
+        self._receiving = True
+        try:
+            super().dataReceived(data)
+        finally:
+            self._receiving = False
 
     def resetTimeout(self) -> None:
         """Start the timer at a request's first byte, and leave it alone at the others."""
         if not self._begun:
             self._begun = True
-            super().resetTimeout()  # type: ignore[no-untyped-call]
+            super().resetTimeout()
 
     def requestDone(self, request: Request) -> None:
-        """Wait for the next request, and be as patient with that one."""
+        """Wait for the next request, and be as patient with that one.
+
+        If it may be here already, it waits until the reactor has turned and this answer is sent.
+        """
         self._begun = False
-        super().requestDone(request)  # type: ignore[no-untyped-call]
+        if not self.persistent or not (self._receiving or self._dataBuffer):
+            super().requestDone(request)
+            return
+        self._answered = request
+        if self._savedTimeOut:
+            self.setTimeout(self._savedTimeOut)
+            self._savedTimeOut = None
+        self._go_on_soon()
+
+    def pauseProducing(self) -> None:
+        """Take nothing more from a client that doesn't read, even while a request is in work."""
+        super().pauseProducing()
+        self._networkProducer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The client has read what was sent."""
+        super().resumeProducing()
+        if sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize:
+            self._networkProducer.resumeProducing()
+        self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        if self._answered is not None and self._next_turn is None and not self._waitingForTransport:
+            self._next_turn = self.callLater(0, self._go_on)
+
+    def _go_on(self) -> None:
+        self._next_turn = None
+        if self._waitingForTransport:
+            return
+        request, self._answered = self._answered, None
+        super().requestDone(request)
 
     def connectionMade(self) -> None:
         """Count it."""
-        self.site.crowd.enter(self, self.getPeer())  # type: ignore[no-untyped-call]
-        super().connectionMade()  # type: ignore[no-untyped-call]
+        self.site.crowd.enter(self, self.getPeer())
+        super().connectionMade()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Count it no longer."""
         self.site.crowd.leave(self)
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+        self._next_turn = self._answered = None
+        super().connectionLost(reason)
 
     def turn_away(self) -> None:
         """Make room for another."""
@@ -100,11 +204,20 @@ class LimitedSite(Site):
     protocol = LimitedChannel  # type: ignore[assignment]
 
     def __init__(
-        self, root: IResource, clock: IReactorTime, proxies: tuple[Network, ...] = ()
+        self,
+        root: IResource,
+        clock: IReactorTime,
+        proxies: tuple[Network, ...] = (),
+        big_bodies: Collection[bytes] = (),
     ) -> None:
+        """
+        :param proxies: whose word on a client's address is believed.
+        :param big_bodies: the paths that take a body of up to ``MAX_BODY``.
+        """
         self.proxies = proxies
+        self.big_bodies = frozenset(big_bodies)
         self.crowd: Crowd[LimitedChannel] = Crowd(MAX_CONNECTIONS, LimitedChannel.turn_away)
-        super().__init__(  # type: ignore[no-untyped-call]
+        super().__init__(
             root,
             requestFactory=LimitedRequest,
             timeout=REQUEST_SECONDS,
@@ -117,7 +230,11 @@ class LimitedSite(Site):
         """Turn away whom there is no room for."""
         if not self.crowd.admits(addr):
             return None
-        return super().buildProtocol(addr)  # type: ignore[no-untyped-call]
+        return super().buildProtocol(addr)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Offer HTTP/1.1 alone, whatever else Twisted could speak."""
+        return [b"http/1.1"]
 
     def trust(self, proxies: tuple[Network, ...]) -> None:
         """Believe these proxies from now on."""

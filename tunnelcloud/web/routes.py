@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from tunnelcloud.domain.entities import ID_PREFIXES, Role
 from tunnelcloud.web.problems import not_found
+from tunnelcloud.web.sizes import MAX_ANONYMOUS_BODY, MAX_BODY, MAX_FORM
 
 READERS = frozenset({Role.ADMIN, Role.AUDITOR})
 ADMINS = frozenset({Role.ADMIN})
@@ -106,6 +107,7 @@ class Route:
     :ivar roles: who may; empty for anyone at all.
     :ivar answer: the model of what is answered; None for nothing (204).
     :ivar lines: whether the answer is L{Lines}.
+    :ivar is_big: whether the body is a whole configuration.
     :ivar item: whether the answer is one object with an C{ETag}, and a change takes C{If-Match}.
     """
 
@@ -121,6 +123,14 @@ class Route:
     status: HTTPStatus = HTTPStatus.OK
     item: bool = False
     lines: bool = False
+    is_big: bool = False
+
+    @property
+    def longest_body(self) -> int:
+        """Give how many bytes a body may have; fewer where nobody has to show who they are."""
+        if self.is_big:
+            return MAX_BODY
+        return MAX_FORM if self.roles else MAX_ANONYMOUS_BODY
 
     @property
     def parameters(self) -> list[str]:

@@ -120,7 +120,8 @@ def make_site(
     root.putChild(b"api", api)
     authenticator = BearerAuthenticator(context)
     api.putChild(b"v1", ApiResource(table, authenticator.authenticate, context.clock))
-    return LimitedSite(root, context.clock, proxies)
+    big_bodies = [f"/api/v1{route.path}".encode() for route in table.routes if route.is_big]
+    return LimitedSite(root, context.clock, proxies, big_bodies)
 
 
 def metrics_site(registry: CollectorRegistry, clock: IReactorTime) -> LimitedSite:

@@ -22,6 +22,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from tunnelcloud.web.api import as_problem
 from tunnelcloud.web.limits import REQUEST_SECONDS
+from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.signing import (
     Cookies,
@@ -207,7 +208,7 @@ class PortalResource(Resource):
     ) -> bytes:
         problem = as_problem(failure)
         if problem is None:
-            self._log.failure("The page {path!r} failed", failure, path=request.path)
+            self._log.failure("The page {path} failed", failure, path=logged_path(request))
             problem = Problem(
                 HTTPStatus.INTERNAL_SERVER_ERROR, "something is wrong in the pod; its log says what"
             )

@@ -27,6 +27,7 @@ def document_routes(context: ApiContext) -> list[Route]:
             body=WholeDocument,
             query=ApplyQuery,
             answer=Applied,
+            is_big=True,
         ),
         Route(
             "GET",
