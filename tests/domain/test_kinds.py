@@ -19,15 +19,11 @@ class Shelf:
 
     id: str
     name: Annotated[str, Setting(FieldType.NAME, "Name")]
-    site_id: Annotated[
-        str, Setting(FieldType.REFERENCE, "Site", option="--site", reference="site", fixed=True)
-    ]
+    site_id: Annotated[str, Setting(FieldType.REFERENCE, "Site", reference="site", fixed=True)]
     created_at: str
     height: Annotated[
         int | None,
-        Setting(
-            FieldType.NUMBER, "Height", option="--height", heading="height", minimum=1, maximum=9
-        ),
+        Setting(FieldType.NUMBER, "Height", heading="height", minimum=1, maximum=9),
     ] = None
     full: Annotated[bool, Setting(FieldType.FLAG, "Full", option="--full/--empty")] = False
 
@@ -75,11 +71,10 @@ class KindTests(SynchronousTestCase):
                 setting = one.setting
                 with self.subTest(kind=kind.noun, field=one.name):
                     self.assertTrue(setting.label)
-                    self.assertEqual(bool(setting.option), bool(setting.help))
                     self.assertIn(setting.reference or "site", KINDS)
                     self.assertEqual(setting.type is FieldType.CHOICE, bool(setting.choices))
 
     def test_options_are_each_once(self):
         for kind in KINDS.values():
-            options = [one.setting.option for one in kind.fields if one.setting.option]
+            options = [one.option for one in kind.fields if one.option]
             self.assertEqual(len(options), len(set(options)), kind.noun)

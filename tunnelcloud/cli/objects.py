@@ -89,7 +89,7 @@ def noun_of(kind: Kind, help_text: str, *columns: Column, options: tuple[Option,
     return Noun(
         kind.noun.replace("_", "-"),
         help_text,
-        (*(_option(one) for one in fields if one.setting.option), *options),
+        (*(_option(one) for one in fields if one.option), *options),
         (
             _NAME,
             *(_column(one) for one in kind.fields if one.setting.heading),
@@ -102,9 +102,9 @@ def noun_of(kind: Kind, help_text: str, *columns: Column, options: tuple[Option,
 def _option(one: FieldOfKind) -> Option:
     setting = one.setting
     return Option(
-        setting.option,
+        one.option or "",
         one.name,
-        setting.help,
+        one.help,
         _reader(one),
         many=one.many or setting.type is FieldType.GROUPS_BY_VALUE,
         refers=setting.reference or None,

@@ -56,8 +56,9 @@ class Setting:
 
     :ivar label: what forms call it.
     :ivar hint: what stands below it in a form.
-    :ivar option: the command line's option; ``--yes/--no`` for a flag.
-    :ivar help: what the command line says of it.
+    :ivar option: the command line's option, ``--yes/--no`` for a flag; by default it is made of
+        the field's name, and None is none.
+    :ivar help: what the command line says of it; by default the label.
     :ivar heading: of its column in the command line's table; empty for no column.
     :ivar spare: a narrow terminal may do without that column.
     :ivar minimum: of a number, or of a text's length.
@@ -75,7 +76,7 @@ class Setting:
     type: FieldType
     label: str
     hint: str = ""
-    option: str = ""
+    option: str | None = ""
     help: str = ""
     heading: str = ""
     spare: bool = False
@@ -103,6 +104,20 @@ class FieldOfKind:
     setting: Setting
     default: Any
     annotation: Any
+
+    @property
+    def option(self) -> str | None:
+        """Give the command line's option that sets it."""
+        if self.setting.option != "" or self.name == "name":
+            return self.setting.option or None
+        words = self.name.removesuffix("_id").replace("_", "-")
+        flag = self.setting.type is FieldType.FLAG
+        return f"--{words}/--no-{words}" if flag else f"--{words}"
+
+    @property
+    def help(self) -> str:
+        """Say what the option is for."""
+        return self.setting.help or f"{self.setting.label}."
 
     @property
     def name_in_document(self) -> str:

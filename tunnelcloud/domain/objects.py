@@ -72,7 +72,7 @@ def _title(
     label: str = "Title", hint: str = "Optional: free text for people", **more: Any
 ) -> Setting:
     return Setting(
-        FieldType.TEXT, label, hint, option="--title", help="A free text for people.",
+        FieldType.TEXT, label, hint, help="A free text for people.",
         maximum=200, decides=False, initial="", **more,
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ class Connector:
         str,
         Setting(
             FieldType.REFERENCE, "Site", reference="site", fixed=True,
-            option="--site", help="The site it serves.", heading="site",
+            help="The site it serves.", heading="site",
             sample="<id of the site>",
         ),
     ]  # fmt: skip
@@ -123,7 +123,7 @@ class Tunnel:
         str,
         Setting(
             FieldType.REFERENCE, "Site", reference="site",
-            option="--site", help="The site of the target.", heading="site",
+            help="The site of the target.", heading="site",
             sample="<id of the site>",
         ),
     ]  # fmt: skip
@@ -149,7 +149,7 @@ class Tunnel:
         Setting(
             FieldType.NUMBER, "Local port offset",
             "Added to a target port for the port on the user's machine",
-            option="--local-port-offset", help="Added to a target port for the local port.",
+            help="Added to a target port for the local port.",
             minimum=-65534, maximum=65534, folded=True, decides=False,
         ),
     ] = 0  # fmt: skip
@@ -158,7 +158,7 @@ class Tunnel:
         Setting(
             FieldType.HOST_NAME, "External Address",
             "Optional: the host name SSH clients connect to",
-            option="--external-address", help="The host name that SSH clients connect to.",
+            help="The host name that SSH clients connect to.",
             heading="external address", spare=True,
         ),
     ] = None  # fmt: skip
@@ -175,7 +175,7 @@ class Tunnel:
         Setting(
             FieldType.TEXT, "Icon",
             "Optional: " + ", ".join(ICONS) + ", or a character or two",
-            option="--icon", help="The picture in the portal.", maximum=64, folded=True,
+            help="The picture in the portal.", maximum=64, folded=True,
             decides=False,
         ),
     ] = ""  # fmt: skip
@@ -183,7 +183,7 @@ class Tunnel:
         str,
         Setting(
             FieldType.LONG_TEXT, "Description",
-            option="--description", help="What it is, for the portal.", maximum=4000,
+            help="What it is, for the portal.", maximum=4000,
             folded=True, decides=False,
         ),
     ] = ""  # fmt: skip
@@ -220,14 +220,14 @@ class User:
         str | None,
         Setting(
             FieldType.EMAIL, "E-mail", "Optional: serves as a name, too",
-            option="--email", help="Also a login name.", heading="email",
+            help="Also a login name.", heading="email",
         ),
     ] = None  # fmt: skip
     role: Annotated[
         Role,
         Setting(
             FieldType.CHOICE, "Role",
-            option="--role", help="What the user may do in the portal.", heading="role",
+            help="What the user may do in the portal.", heading="role",
             choices=tuple((str(role), str(role)) for role in Role),
         ),
     ] = Role.USER  # fmt: skip
@@ -240,7 +240,10 @@ class User:
         ),
     ] = False  # fmt: skip
     blocked: Annotated[
-        bool, Setting(FieldType.FLAG, "Blocked", heading="blocked", spare=True, in_form=False)
+        bool,
+        Setting(
+            FieldType.FLAG, "Blocked", option=None, heading="blocked", spare=True, in_form=False
+        ),
     ] = False
 
 
@@ -320,7 +323,7 @@ class Policy:
         int | None,
         Setting(
             FieldType.NUMBER, "Most channels at once", _OF_ONE_USER,
-            option="--max-channels", help="Channels at once, of one user.",
+            help="Channels at once, of one user.",
             minimum=1, maximum=1_000_000,
         ),
     ] = None  # fmt: skip
@@ -328,7 +331,7 @@ class Policy:
         int | None,
         Setting(
             FieldType.NUMBER, "Most sessions at once", _OF_ONE_USER,
-            option="--max-sessions", help="Sessions at once, of one user.",
+            help="Sessions at once, of one user.",
             minimum=1, maximum=1_000_000,
         ),
     ] = None  # fmt: skip
@@ -336,7 +339,7 @@ class Policy:
         int | None,
         Setting(
             FieldType.NUMBER, "Most sessions of a token (1 to 8)",
-            option="--max-token-sessions", help="Sessions that one token may open.",
+            help="Sessions that one token may open.",
             minimum=1, maximum=8,
         ),
     ] = None  # fmt: skip
@@ -368,14 +371,14 @@ class IdentityProvider:
             FieldType.URL, "Issuer",
             "Exactly as the provider calls itself, such as "
             "https://login.example.com/realms/corp",
-            option="--issuer", heading="issuer", fixed=True,
+            heading="issuer", fixed=True,
             help="What the provider calls itself, an https URL.", maximum=1000,
         ),
     ]  # fmt: skip
     client_id: Annotated[
         str,
         Setting(
-            FieldType.TEXT, "Client id", option="--client-id", heading="client id",
+            FieldType.TEXT, "Client id", heading="client id",
             help="What it calls this service.", minimum=1, maximum=500,
         ),
     ]  # fmt: skip
@@ -389,7 +392,7 @@ class IdentityProvider:
     name_claim: Annotated[
         str,
         Setting(
-            FieldType.TEXT, "Claim that names the user", option="--name-claim",
+            FieldType.TEXT, "Claim that names the user",
             help="The claim that names the user.", maximum=200, folded=True,
         ),
     ] = "preferred_username"  # fmt: skip
@@ -397,7 +400,7 @@ class IdentityProvider:
         str,
         Setting(
             FieldType.TEXT, "Claim that lists groups", "Optional: such as groups",
-            option="--groups-claim",
+
             help="The claim that lists groups.", maximum=200,
         ),
     ] = ""  # fmt: skip
@@ -420,7 +423,7 @@ class IdentityProvider:
     link_by: Annotated[
         LinkBy,
         Setting(
-            FieldType.CHOICE, "What finds users who are here already", option="--link-by",
+            FieldType.CHOICE, "What finds users who are here already",
             help="What finds users that are there already.",
             choices=(
                 ("nothing", "Nothing: newcomers are never users who are here already"),

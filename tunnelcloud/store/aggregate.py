@@ -59,10 +59,8 @@ OBSERVED = frozenset(
 )
 """Fields that no administrator sets: they are no part of an object's version."""
 
-SHOWN = frozenset(
-    {"title", "description", "icon", "local_port_offset", "target_check", "last_used_at"}
-)
-"""Fields that no decision reads.  A field that isn't named here counts as one that decisions do."""
+_SHOWN = frozenset({"title", "last_used_at"})
+"""Fields that no decision reads, of kinds that the table of kinds doesn't have."""
 
 
 class Entity(Protocol):
@@ -126,6 +124,13 @@ class Aggregate(Generic[E]):
         kind = KINDS.get(self.kind)
         settings = () if kind is None else kind.fields
         return self.fixed | {one.name for one in settings if one.setting.fixed}
+
+    @cached_property
+    def _shown(self) -> frozenset[str]:
+        """The fields that no decision reads; any other counts as one that decisions read."""
+        kind = KINDS.get(self.kind)
+        settings = () if kind is None else kind.fields
+        return _SHOWN | {one.name for one in settings if not one.setting.decides}
 
     @cached_property
     def _all(self) -> Select[Any]:
@@ -359,7 +364,7 @@ class Aggregate(Generic[E]):
         transaction.changed(
             self.kind,
             entity.id,
-            decides=known and (verb != "changed" or not SHOWN.issuperset(changes)),
+            decides=known and (verb != "changed" or not self._shown.issuperset(changes)),
             concerns=self.concerns(entity) if known else (),
         )
 

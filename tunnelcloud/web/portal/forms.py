@@ -94,7 +94,7 @@ def _form_field(one: FieldOfKind) -> Field:
         optional=one.optional,
         fixed=setting.fixed,
         more=setting.folded,
-        flag=setting.option,
+        flag=one.option or "",
         default=_form_default(one),
         sample=setting.sample,
     )
