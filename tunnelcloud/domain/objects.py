@@ -85,7 +85,6 @@ class Site:
     name: Name
     title: Annotated[str, _title(heading="title", spare=True)]
     created_at: datetime
-    notes: Annotated[str, Setting(FieldType.LONG_TEXT, "Notes", maximum=4000, decides=False)] = ""
 
 
 @frozen
