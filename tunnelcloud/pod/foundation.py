@@ -38,6 +38,7 @@ from tunnelcloud.settings import PodSettings
 from tunnelcloud.store import api_tokens, authority, pods
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError
+from tunnelcloud.store.upgrading import upgrade_apart
 
 _log = Logger()
 ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105  (a file's name)
@@ -88,6 +89,7 @@ def lay_foundation(
         own_host, listening("connectors")
     )
     try:
+        upgrade_apart(settings.database.url, directory)
         store = open_store(settings.database.url, directory)
     except StoreError as error:
         raise CannotServe(str(error)) from None

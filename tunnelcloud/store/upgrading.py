@@ -1,0 +1,50 @@
+"""Migrates a SQLite database in a child process, so that what it takes goes with the child.
+
+Alembic and what it loads are 10 MiB that a pod would keep for as long as it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+from tunnelcloud.store.engine import open_store
+from tunnelcloud.store.migrate import REVISION, known_revisions
+from tunnelcloud.store.sqlite import FILE_NAME
+
+
+def upgrade_apart(url: str, state_directory: Path) -> None:
+    """Have a child process run what migrations a SQLite database lacks, and wait for it.
+
+    Whatever keeps the child from it is told by whoever opens the database next.
+    """
+    # A child of a process with threads may wait for a lock that no thread will ever release.
+    if url != "sqlite" or threading.active_count() > 1:
+        return
+    if _is_current(state_directory / FILE_NAME):
+        return
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    status = 1
+    try:
+        open_store(url, state_directory).close()
+        status = 0
+    finally:
+        # Nothing of the parent may run here: no handler at exit, no buffer is written twice.
+        os._exit(status)
+
+
+def _is_current(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            found = database.execute(str(REVISION)).fetchone()
+    except sqlite3.Error:
+        return False
+    return found is not None and found[0] == known_revisions()[-1]
