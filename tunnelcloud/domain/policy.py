@@ -203,6 +203,15 @@ def decide_tunnel(view: UserView, ask: Ask, tunnel: Tunnel) -> Decision:
     return Decision(False, text, (Rule("destination", False, text),), tunnel=tunnel)
 
 
+def asks_of_session(view: UserView) -> bool:
+    """Tell whether a policy asks what only one session answers: how old it is, or its place."""
+    return any(
+        policy.max_session_seconds is not None or policy.max_sessions is not None
+        for grant in view.grants
+        for policy in grant.policies
+    )
+
+
 def holds_for(grant: Grant, ask: Ask) -> float | None:
     """Say for how many seconds a path that allows something now can't end by the clock.
 

@@ -27,6 +27,7 @@ from tunnelcloud.domain.names import named_by, usable
 from tunnelcloud.domain.policy import (
     Ask,
     Decision,
+    asks_of_session,
     could_open_any,
     decide,
     decide_tunnel,
@@ -34,6 +35,7 @@ from tunnelcloud.domain.policy import (
 )
 from tunnelcloud.pod.deadlines import Deadlines, seconds_left
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
+from tunnelcloud.pod.listings import Listings
 from tunnelcloud.pod.router import Route
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.ssh.escaping import escape
@@ -201,6 +203,13 @@ class LiveSession:
         return rows
 
     def _rows(self, view: UserView) -> Deferred[Sequence[TunnelRow]]:
+        """Make the rows, or take those that another session of the kind was just shown."""
+        one = self.session
+        mine = one.id if asks_of_session(view) else ""
+        kind = (mine, one.method, one.login_name, one.tunnel_id, one.source_ip)
+        return self._registry.listings.get(view, kind, lambda: self._make_rows(view))
+
+    def _make_rows(self, view: UserView) -> Deferred[Sequence[TunnelRow]]:
         found = {grant.tunnel.id: grant.tunnel for grant in self.usable(view)}
         tunnels = sorted(found.values(), key=lambda tunnel: tunnel.name)
 
@@ -374,6 +383,7 @@ class LiveSessions:
 
     :ivar open_channels: how many channels they have.
     :ivar deadlines: when to look which of them the clock ends.
+    :ivar listings: rows that sessions were just shown.
     """
 
     def __init__(self, around: Surroundings, max_channels: int = MAX_CHANNELS) -> None:
@@ -386,6 +396,7 @@ class LiveSessions:
         self._channels: dict[str, Counter[str]] = {}
         self._places = itertools.count()
         self.deadlines = Deadlines()
+        self.listings = Listings(around.clock)
 
     def begin(self, session: Session) -> LiveSession:
         """Take up a session that was just written; the front door attaches its connection."""

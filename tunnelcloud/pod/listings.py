@@ -1,0 +1,72 @@
+"""Rows that sessions were just shown: who asks again within a second is shown the same.
+
+A user may have thousands of tunnels, and a script that lists them many times a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from tunnelcloud.domain.entities import UserView
+from tunnelcloud.ssh.interfaces import TunnelRow
+
+KEPT_SECONDS = 1.0
+WORTH_KEEPING = 64
+"""Fewer rows are made anew: that takes one turn of the reactor."""
+
+_Rows = Sequence[TunnelRow]
+
+
+@define(eq=False)
+class _Listing:
+    view: UserView
+    rows: _Rows | None = None
+    waiting: list[Deferred[_Rows]] = field(factory=list)
+
+
+class Listings:
+    """Long listings of the last second, and those that are being made."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._kept: dict[Hashable, _Listing] = {}
+
+    def get(
+        self, view: UserView, kind: Hashable, make: Callable[[], Deferred[_Rows]]
+    ) -> Deferred[_Rows]:
+        """Give the rows of a view.
+
+        :param kind: what else they depend on.
+        :param make: makes them.
+        """
+        if len(view.grants) < WORTH_KEEPING:
+            return make()
+        key = (view.user.id, kind)
+        listing = self._kept.get(key)
+        if listing is None or listing.view is not view:
+            listing = self._kept[key] = _Listing(view)
+            make().addBoth(self._made, listing, key)
+        if listing.rows is not None:
+            return succeed(listing.rows)
+        answer: Deferred[_Rows] = Deferred()
+        listing.waiting.append(answer)
+        return answer
+
+    def _made(self, outcome: _Rows | Failure, listing: _Listing, key: Hashable) -> None:
+        if isinstance(outcome, Failure):
+            self._forget(listing, key)
+        else:
+            listing.rows = outcome
+            self._clock.callLater(KEPT_SECONDS, self._forget, listing, key)
+        waiting, listing.waiting = listing.waiting, []
+        for answer in waiting:
+            answer.callback(outcome)
+
+    def _forget(self, listing: _Listing, key: Hashable) -> None:
+        if self._kept.get(key) is listing:
+            del self._kept[key]
