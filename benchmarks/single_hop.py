@@ -31,7 +31,7 @@ def serve_front_door(port: int, key: Path) -> None:
     class Avatar(fakes.Avatar):
         def direct_tcpip_requested(self, channel, host, port, originator):
             endpoint = HostnameEndpoint(reactor, host, port)
-            connected = connectProtocol(endpoint, TargetStream(channel))
+            connected = connectProtocol(endpoint, TargetStream(channel, reactor))
             connected.addErrback(lambda failure: channel.refuse(2, failure.getErrorMessage()))
 
     fakes.Avatar = Avatar

@@ -126,6 +126,7 @@ class ConnectorsSettings(_Table):
     listen: Endpoints = ["tcp:8443"]
     public_address: Annotated[PublicAddress, BeforeValidator(_link_address)] | None = None
     certificate_lifetime: Annotated[Duration, Field(validate_default=True)] = "30d"  # type: ignore[assignment]
+    unread_timeout: Annotated[Duration, Field(validate_default=True)] = "60s"  # type: ignore[assignment]
     longest_silence: Annotated[Silence, Field(validate_default=True)] = "45s"  # type: ignore[assignment]
 
 

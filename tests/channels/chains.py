@@ -20,6 +20,7 @@ class Router:
         self.splices: list[Splice] = []
         self.refusals: list[tuple[int, str]] = []
         self.ends: list[tuple[bool, str]] = []
+        self.left: list[Splice] = []
         self.connected = 0
 
     def open(self, channel: Channel) -> None:
@@ -37,6 +38,9 @@ class Router:
             splice.connect(self.link.a, b"direct-tcpip", b"10.0.0.5")
         else:
             splice.refuse(OPEN_CONNECT_FAILED, "connect to 10.0.0.5: refused")
+
+    def splice_left(self, splice: Splice) -> None:
+        self.left.append(splice)
 
     def splice_ended(self, splice: Splice, clean: bool, reason: str) -> None:
         self.ends.append((clean, reason))
@@ -59,6 +63,7 @@ class Chain:
 
     def answer(self) -> End:
         target = End()
+        target.is_target = True
         target.channel = self.far.users[1].asked[-1][0]
         target.channel.user = target
         target.channel.confirm()

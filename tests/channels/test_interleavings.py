@@ -17,15 +17,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.channels.chains import Chain
 from tests.channels.wires import End, Pair
-from tunnelcloud.channels.channel import State
+from tunnelcloud.channels.channel import Channel
+from tunnelcloud.channels.invariants import check_invariants
 from tunnelcloud.channels.messages import OPEN_CONNECT_FAILED
+from tunnelcloud.channels.states import Sending
 from tunnelcloud.channels.windows import LARGEST_WINDOW
 
 KIB = 1024
 
 sizes = st.one_of(st.integers(0, 300), st.sampled_from([1 * KIB, 31 * KIB, 33 * KIB, 150 * KIB]))
 CUTS = ["nothing"] * 20 + ["end closes"] * 2
-CUTS += ["open given up", "permission gone", "near lost", "far lost"]
+CUTS += ["client closes"] * 3
+CUTS += ["open given up", "permission gone", "near lost", "near leaves", "far lost"]
 picks = st.integers(0, 1000)
 
 
@@ -39,8 +42,10 @@ class Interleavings(RuleBasedStateMachine):
         self.clients: list[End] = []
         self.targets: list[End] = []
         self.answered = 0
-        self.near_lost = self.far_lost = False
+        self.near_lost = self.near_left = self.far_lost = False
         self.cut_off: set[int] = set()
+        self.sent_before_close: dict[int, int] = {}
+        self.states: dict[Channel, tuple[int, int]] = {}
         for _ in range(2):
             client = self.chain.ask()
             self.clients.append(client)
@@ -64,8 +69,9 @@ class Interleavings(RuleBasedStateMachine):
         self.answered += 1
         if not yes:
             channel.refuse(OPEN_CONNECT_FAILED, "refused")
-        elif channel.state is State.REQUESTED:
+        elif channel.sending is Sending.REQUESTED:
             target = End()
+            target.is_target = True
             target.channel = channel
             channel.user = target
             channel.confirm()
@@ -123,9 +129,21 @@ class Interleavings(RuleBasedStateMachine):
         elif kind == "permission gone":
             self.cut_off.add(splice.near.remote_number)
             splice.end("assignment removed")
-        elif kind == "end closes" and end:
+        elif kind == "end closes" and end and end.is_target:
             self.cut_off.add(end.client.channel.number)
             end.channel.close("enough")
+        elif kind in ("end closes", "client closes") and end and not end.is_target:
+            self.sent_before_close[end.channel.number] = end.close()
+        elif kind == "near leaves" and not self.near_lost:
+            for client in self.clients:
+                if client.is_open and client.end is None:
+                    left = client.written - client.channel.queued
+                    self.sent_before_close[client.channel.number] = left
+            self.near_lost = self.near_left = True
+            while self.chain.near.wires[0].deliver():
+                pass
+            self.chain.near.b.connection_lost("good-bye", in_order=True)
+            self.chain.near.lose()
         elif kind == "near lost" and not self.near_lost:
             self.near_lost = True
             self.chain.near.lose()
@@ -148,6 +166,25 @@ class Interleavings(RuleBasedStateMachine):
         assert [wire.ended for wire in self.wires] == [""] * 4
 
     @invariant()
+    def channels_hold_what_they_say(self) -> None:
+        multiplexers = [
+            end for pair in (self.chain.near, self.chain.far) for end in (pair.a, pair.b)
+        ]
+        found = {channel for multiplexer in multiplexers for channel in multiplexer.channels}
+        for channel in found | set(self.states):
+            check_invariants(channel)
+            before = self.states.get(channel, (0, 0))
+            now = (channel.sending.value, channel.receiving.value)
+            assert before[0] <= now[0], "sending went back"
+            assert before[1] <= now[1], "receiving went back"
+            self.states[channel] = now
+
+    @property
+    def channels_to_clients(self) -> set[Channel]:
+        """The pod's, also those whose connection is gone, but not what came before their CLOSE."""
+        return {*self.chain.near.b.channels, *(one.near for one in self.chain.router.splices)}
+
+    @invariant()
     def credit_is_counted(self) -> None:
         pairs: tuple[Pair, ...] = (self.chain.near, self.chain.far)
         for pair in pairs:
@@ -162,16 +199,16 @@ class Interleavings(RuleBasedStateMachine):
                     assert min(window.granted, window.held) >= 0
                 if multiplexer not in (self.chain.far.a, self.chain.near.b):
                     assert account.used == budget.used == sum(w.size for w in windows)
-        pod = [c.window for m in (self.chain.near.b, self.chain.far.a) for c in m.channels]
+        pod = [c.window for c in (*self.channels_to_clients, *self.chain.far.a.channels)]
         assert self.chain.pod_credit == sum(w.size for w in pod if w is not None)
 
     @invariant()
     def what_the_pod_holds_was_granted(self) -> None:
         """What a splice queues on one side is what the other side's window pays for as held."""
-        near, far = self.chain.near.b, self.chain.far.a
+        near, far = self.channels_to_clients, self.chain.far.a.channels
         for one, other in ((near, far), (far, near)):
-            queued = sum(channel.queued for channel in one.channels)
-            windows = [c.window for c in other.channels if c.window is not None]
+            queued = sum(channel.queued for channel in one)
+            windows = [c.window for c in other if c.window is not None]
             held = sum(window.held for window in windows if window.size)
             assert queued <= held
 
@@ -212,14 +249,22 @@ class Interleavings(RuleBasedStateMachine):
         for client in self.clients:
             assert client.failure is not None or client.end is not None
         for target in self.targets:
-            client = target.client
-            assert target.end is not None
-            if self.near_lost or self.far_lost or client.channel.number in self.cut_off:
-                continue
-            if client.failure is None:
-                assert (client.end, target.end) == ((True, ""), (True, ""))
-                assert client.received == target.written
-                assert target.received == client.written
+            self.judge(target, target.client)
+
+    def judge(self, target: End, client: End) -> None:
+        """Compare both ends of a stream that nobody cut off."""
+        number = client.channel.number
+        assert target.end is not None
+        if self.far_lost or number in self.cut_off:
+            return
+        if number in self.sent_before_close:
+            if not self.near_lost or self.near_left:
+                assert target.received == self.sent_before_close[number]
+                assert target.end == (True, "")
+        elif not self.near_lost and client.failure is None:
+            assert (client.end, target.end) == ((True, ""), (True, ""))
+            assert client.received == target.written
+            assert target.received == client.written
 
     def settle(self) -> None:
         for wire in self.wires:

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.channels.wires import End, Pair, join, stream
 from tunnelcloud.channels import multiplexer
+from tunnelcloud.channels.invariants import check_invariants
 from tunnelcloud.channels.messages import (
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_EOF,
@@ -194,6 +195,10 @@ class StreamTests(SynchronousTestCase):
         self.assertNotIn(MSG_CHANNEL_EOF, numbers)
         self.pair.settle()
         self.assertEqual(self.near.end, (False, "reset"))
+        self.assertTrue(self.far.close_seen)
+        self.assertIsNone(self.far.end, "its bytes are held")
+        self.far.consume(64 * KIB)
+        self.pair.settle()
         self.assertEqual(self.far.end, (False, "closed by the peer"))
         self.assertEqual([account.used for account in self.pair.accounts], [0, 0])
 
@@ -204,6 +209,67 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual(self.near.received, 0)
         self.assertEqual((self.pair.a.channel_count, self.pair.b.channel_count), (0, 0))
         self.assertEqual([wire.ended for wire in self.pair.wires], ["", ""])
+
+    def test_close_is_answered_when_all_before_it_has_been_passed_on(self) -> None:
+        self.near.write(10 * KIB)
+        self.near.close()
+        self.pair.settle()
+        self.assertEqual((self.far.received, self.far.end), (10 * KIB, None))
+        self.assertFalse(self.far.eof_seen)
+        self.far.consume(10 * KIB - 1)
+        self.assertIsNone(self.far.end)
+        self.far.consume(1)
+        self.assertEqual(self.far.end, (False, "closed by the peer"))
+        self.pair.settle()
+        self.assertEqual((self.pair.a.channel_count, self.pair.b.channel_count), (0, 0))
+
+    def test_what_the_peer_wants_no_more_is_dropped_and_counts_as_drained(self) -> None:
+        self.far.write(100 * KIB)
+        self.near.write(10)
+        self.near.close()
+        self.pair.settle()
+        self.assertEqual(self.far.drained_bytes, 100 * KIB)
+        check_invariants(self.far.channel)
+        self.far.write(10)
+        self.far.send_eof()
+        self.assertFalse(self.pair.wires[1].messages)
+        self.far.consume(10)
+        self.pair.settle()
+        self.assertEqual([account.used for account in self.pair.accounts], [0, 0])
+
+    def test_withheld_bytes_that_the_peer_wants_no_more_are_told_once(self) -> None:
+        self.pair.wires[1].limit = 0
+        self.far.write(20 * KIB)
+        self.assertEqual(self.far.drained_bytes, 0)
+        self.pair.b.message_received(ChannelClose(self.far.channel.number).encode())
+        self.assertEqual(self.far.drained_bytes, 20 * KIB)
+        self.pair.b.resume_sending()
+        self.assertEqual(self.far.drained_bytes, 20 * KIB)
+
+    def test_a_lost_connection_takes_nothing_of_what_came_before_close(self) -> None:
+        self.near.write(10 * KIB)
+        self.near.close()
+        self.pair.settle()
+        self.pair.b.connection_lost("the session ended")
+        self.assertIsNone(self.far.end)
+        self.assertEqual(self.pair.accounts[1].used, 64 * KIB)
+        self.far.consume(10 * KIB)
+        self.assertEqual(self.far.end, (False, "closed by the peer"))
+        self.assertEqual(self.pair.accounts[1].used, 0)
+
+    def test_a_peer_that_takes_its_leave_has_closed_its_channels(self) -> None:
+        self.near.write(10 * KIB)
+        self.near.send_eof()
+        _, other_far = join(self.pair)
+        pending = End()
+        pending.channel = self.pair.a.open_channel(b"x", b"", pending)
+        self.pair.settle()
+        self.pair.b.connection_lost("it said good-bye", in_order=True)
+        self.assertEqual((self.far.close_seen, self.far.end), (True, None))
+        self.assertEqual(other_far.end, (False, "closed by the peer"))
+        self.far.consume(10 * KIB)
+        self.assertEqual(self.far.end, (False, "closed by the peer"))
+        self.assertEqual(self.pair.accounts[1].used, 0)
 
     def test_requests_are_answered_by_the_user(self) -> None:
         number = self.near.channel.number

@@ -1,5 +1,7 @@
 """Two connections with a splice between: a client's, and one towards the target."""
 
+import struct
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.channels.chains import Chain
@@ -10,7 +12,12 @@ from tunnelcloud.channels.messages import (
     ChannelSuccess,
     decode,
 )
-from tunnelcloud.channels.splice import END_REASON_REQUEST
+from tunnelcloud.channels.splice import (
+    END_REASON_REQUEST,
+    NO_MORE_REQUEST,
+    NOT_READING,
+    TAKEN_REQUEST,
+)
 
 KIB = 1024
 
@@ -35,7 +42,6 @@ class SpliceTests(SynchronousTestCase):
         self.assertEqual((client.end, target.end), ((True, ""), (True, "")))
         splice = chain.router.splices[0]
         self.assertEqual((splice.bytes_to_far, splice.bytes_to_near), (300 * KIB, 200 * KIB + 5))
-        self.assertEqual(splice.first_eof, "near")
         self.assertEqual(chain.router.ends, [(True, "")])
         self.assertEqual(chain.pod_credit, 0)
 
@@ -50,6 +56,8 @@ class SpliceTests(SynchronousTestCase):
         target.consume(64 * KIB)
         chain.settle()
         client.channel.close()
+        chain.settle()
+        target.channel.close()
         chain.settle()
         self.assertEqual(target.received, 150 * KIB)
         self.assertEqual((client.end, target.end), ((True, ""), (True, "")))
@@ -85,19 +93,109 @@ class SpliceTests(SynchronousTestCase):
         chain.settle()
         self.assertEqual(target.received, 100 * KIB)
 
-    def test_abnormal_ends_pass_both_ways(self) -> None:
-        for end_of_client in (True, False):
+    def test_a_targets_abnormal_end_passes(self) -> None:
+        chain = Chain()
+        client, target = chain.join()
+        client.write(1000 * KIB)
+        target.write(1000 * KIB)
+        chain.settle()
+        target.channel.close("reset")
+        chain.settle()
+        client.consume(64 * KIB)
+        chain.settle()
+        self.assertFalse(client.eof_seen or target.eof_seen)
+        self.assertEqual(chain.router.ends, [(False, "connector: closed by the peer")])
+        self.assertEqual(chain.pod_credit, 0)
+
+    def test_what_a_client_wrote_before_it_closed_arrives(self) -> None:
+        """With EOF and without, towards a target that reads later than the client leaves."""
+        for with_eof in (True, False):
             chain = Chain()
             client, target = chain.join()
-            client.write(1000 * KIB)
+            client.write(100 * KIB)
             target.write(1000 * KIB)
+            if with_eof:
+                client.send_eof()
             chain.settle()
-            (client if end_of_client else target).channel.close("reset")
+            sent = client.close()
             chain.settle()
-            self.assertFalse(client.eof_seen or target.eof_seen)
-            side = "client" if end_of_client else "connector"
-            self.assertEqual(chain.router.ends, [(False, f"{side}: closed by the peer")])
+            self.assertEqual((target.received, target.eof_seen), (64 * KIB, False))
+            self.assertEqual(chain.router.ends, [])
+            target.eager = True
+            target.consume(64 * KIB)
+            chain.settle()
+            self.assertEqual((target.received, target.eof_seen), (sent, True))
+            self.assertEqual(target.requests, [(NO_MORE_REQUEST, bytes([0, 0, 0, 60]))])
+            self.assertEqual((len(chain.router.left), chain.router.ends), (1, []))
+            self.assertEqual(target.drained_bytes, 1000 * KIB, "nothing waits for nobody")
+            target.write(3000 * KIB)
+            chain.settle()
+            self.assertEqual(target.drained_bytes, 4000 * KIB)
+            target.channel.send_request(TAKEN_REQUEST, struct.pack(">Q", sent))
+            target.send_eof()
+            target.channel.close()
+            chain.settle()
+            self.assertEqual(target.end, (True, ""))
+            self.assertEqual(chain.router.ends, [(True, "")])
+            self.assertEqual(chain.router.splices[0].bytes_taken, sent)
             self.assertEqual(chain.pod_credit, 0)
+
+    def test_what_a_client_wrote_before_it_took_its_leave_arrives(self) -> None:
+        chain = Chain()
+        client, target = chain.join()
+        client.write(100 * KIB)
+        chain.settle()
+        sent = 64 * KIB + chain.near.b.channels[0].window.held
+        chain.near.b.connection_lost("good-bye", in_order=True)
+        chain.near.b.connection_lost("gone")
+        target.eager = True
+        target.consume(64 * KIB)
+        chain.settle()
+        self.assertEqual((target.received, target.eof_seen), (sent, True))
+        target.send_eof()
+        target.channel.close()
+        chain.settle()
+        self.assertEqual(chain.router.ends, [(True, "")])
+        self.assertEqual(chain.pod_credit, 0)
+
+    def test_a_client_that_left_is_cut_off_by_the_owner_only(self) -> None:
+        chain = Chain()
+        client, target = chain.join()
+        client.write(100 * KIB)
+        chain.settle()
+        client.close()
+        chain.settle()
+        chain.near.lose("the session ended")
+        chain.settle()
+        self.assertIsNone(target.end)
+        chain.router.splices[0].end("assignment removed")
+        chain.settle()
+        self.assertEqual(target.end, (False, "closed by the peer"))
+        self.assertEqual(chain.router.ends, [(False, "assignment removed")])
+        self.assertEqual(chain.pod_credit, 0)
+
+    def test_a_target_given_up_is_told_apart(self) -> None:
+        chain = Chain()
+        client, target = chain.join()
+        client.write(1000)
+        client.close()
+        chain.settle()
+        target.channel.send_request(TAKEN_REQUEST, struct.pack(">Q", 10))
+        target.channel.send_request(TAKEN_REQUEST, b"no number")
+        target.channel.send_request(END_REASON_REQUEST, NOT_READING)
+        target.close()
+        chain.settle()
+        self.assertEqual(chain.router.ends, [(False, "target: not reading, given up")])
+        self.assertEqual(chain.router.splices[0].bytes_taken, 10)
+
+    def test_a_connector_is_not_believed_to_have_delivered_more_than_it_got(self) -> None:
+        chain = Chain()
+        client, target = chain.join()
+        client.write(1000)
+        chain.settle()
+        target.channel.send_request(TAKEN_REQUEST, struct.pack(">Q", 2**63))
+        chain.settle()
+        self.assertEqual(chain.router.splices[0].progress, 1000)
 
     def test_end_reason_of_the_target_is_kept(self) -> None:
         for code, reason in (

@@ -109,15 +109,22 @@ class End:
         self.written = self.drained_bytes = 0
         self.received = self.held = 0
         self.is_open = False
-        self.eof_sent = self.eof_seen = False
+        self.eof_sent = self.eof_seen = self.close_seen = False
         self.failure: tuple[int, str] | None = None
         self.end: tuple[bool, str] | None = None
         self.requests: list[tuple[bytes, bytes]] = []
         self.eager = False
+        self.is_target = False  # such as a connector's, which takes a pod's CLOSE for a cut
 
     def write(self, size: int) -> None:
         self.written += size
         self.channel.write(memoryview(bytearray(stream(self.written - size, size))))
+
+    def close(self) -> int:
+        """Send CLOSE; tell how many bytes left before it."""
+        sent = self.written - self.channel.queued
+        self.channel.close("enough")
+        return sent
 
     def send_eof(self) -> None:
         self.eof_sent = True
@@ -150,6 +157,13 @@ class End:
         assert not self.eof_seen
         assert self.end is None
         self.eof_seen = True
+
+    def peer_closed(self) -> None:
+        assert not self.close_seen
+        assert self.end is None
+        self.close_seen = True
+        if self.is_target:
+            self.channel.close("closed by the peer")
 
     def request_received(self, request_type: bytes, data: bytes) -> bool:
         self.requests.append((request_type, data))

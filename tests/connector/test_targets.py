@@ -17,7 +17,7 @@ class TargetsTests(SynchronousTestCase):
         self.reactor = NetworkReactor()
         resolver = ThreadedResolver(self.reactor)
         self.dialer = Dialer(self.reactor, AccessList(), resolver)
-        self.targets = Targets(self.dialer)
+        self.targets = Targets(self.dialer, self.reactor)
         self.pair = Pair()
 
     def ask(self, channel_type=b"direct-tcpip", data=WISH):

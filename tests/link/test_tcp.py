@@ -1,5 +1,6 @@
 """A channel joined to a real TCP connection: ends, resets and back-pressure."""
 
+import contextlib
 import socket
 import struct
 
@@ -8,8 +9,13 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.channels.wires import End, Pair, stream
-from tunnelcloud.channels.splice import END_REASON_REQUEST
-from tunnelcloud.link.tcp import READ_AHEAD, TargetStream
+from tunnelcloud.channels.splice import (
+    END_REASON_REQUEST,
+    NO_MORE_REQUEST,
+    NOT_READING,
+    TAKEN_REQUEST,
+)
+from tunnelcloud.link.tcp import FAREWELL_SIZE, READ_AHEAD, TargetStream
 
 KIB = 1024
 
@@ -32,7 +38,7 @@ class TargetStreamTests(TestCase):
         self.client.channel = self.pair.a.open_channel(b"direct-tcpip", b"", self.client)
         self.pair.settle()
         self.channel = self.pair.users[1].asked[0][0]
-        creator = protocol.ClientCreator(reactor, TargetStream, self.channel)
+        creator = protocol.ClientCreator(reactor, TargetStream, self.channel, reactor)
         self.stream = yield creator.connectTCP(*self.listener.getsockname())
         self.addCleanup(self.drop)
         self.target, _ = self.listener.accept()
@@ -54,6 +60,13 @@ class TargetStreamTests(TestCase):
             yield deferLater(reactor, 0.001, lambda: None)
             turns += 1
             self.assertLess(turns, 5000, "it never came to be")
+
+    @defer.inlineCallbacks
+    def turns(self, count):
+        """Turn the reactor so often, delivering all messages."""
+        for _ in range(count):
+            self.pair.settle()
+            yield deferLater(reactor, 0.001, lambda: None)
 
     def read(self):
         """What the target has to read; b"" at the end of the stream, None when there is nothing."""
@@ -116,7 +129,7 @@ class TargetStreamTests(TestCase):
         yield self.until(lambda: self.client.end)
         self.assertEqual(self.client.end, (False, "closed by the peer"))
         self.assertFalse(self.client.eof_seen)
-        self.assertEqual(self.client.requests, [(END_REASON_REQUEST, b"reset")])
+        self.assertEqual(self.client.requests[1:], [(END_REASON_REQUEST, b"reset")])
 
     @defer.inlineCallbacks
     def test_reset_that_a_write_learns_of_is_no_end_of_stream(self):
@@ -127,7 +140,7 @@ class TargetStreamTests(TestCase):
         yield self.until(lambda: self.client.end)
         self.assertFalse(self.client.eof_seen)
         self.assertEqual(self.client.end, (False, "closed by the peer"))
-        self.assertEqual(self.client.requests, [(END_REASON_REQUEST, b"reset")])
+        self.assertEqual(self.client.requests[1:], [(END_REASON_REQUEST, b"reset")])
 
     @defer.inlineCallbacks
     def test_reset_that_the_reactor_takes_for_an_end_is_none(self):
@@ -136,7 +149,7 @@ class TargetStreamTests(TestCase):
         self.stream.readConnectionLost()
         yield self.until(lambda: self.client.end)
         self.assertFalse(self.client.eof_seen)
-        self.assertEqual(self.client.requests, [(END_REASON_REQUEST, b"reset")])
+        self.assertEqual(self.client.requests[1:], [(END_REASON_REQUEST, b"reset")])
 
     @defer.inlineCallbacks
     def test_what_the_target_sent_before_such_a_reset_arrives(self):
@@ -193,6 +206,114 @@ class TargetStreamTests(TestCase):
         yield self.until(lambda: not self.stream.transport.connected)
         with self.assertRaises(ConnectionResetError):
             yield self.until(self.read)
+
+    def want_no_more(self, patience=60):
+        """Do what a pod does when its client has closed."""
+        self.client.eager = True
+        self.client.send_eof()
+        self.client.channel.send_request(NO_MORE_REQUEST, struct.pack(">I", patience))
+        self.pair.settle()
+
+    @property
+    def taken(self):
+        """What the pod was told of the bytes that the target's system acknowledged."""
+        told = [data for name, data in self.client.requests if name == TAKEN_REQUEST]
+        return struct.unpack(">Q", told[-1])[0] if told else None
+
+    @defer.inlineCallbacks
+    def test_a_client_that_wants_no_more_is_delivered_whole(self):
+        """To a target that speaks all the while and reads late; then it sees an end, no reset."""
+        size = 1 << 20
+        self.client.write(size)
+        self.target.send(bytes(10_000))
+        self.want_no_more()
+        yield self.turns(20)
+        self.assertIsNone(self.client.end)
+        seen = 0
+
+        def read_all():
+            nonlocal seen
+            while data := self.read():
+                self.assertEqual(data[:64], stream(seen, len(data[:64])))
+                seen += len(data)
+            with contextlib.suppress(BlockingIOError):
+                self.target.send(bytes(100))
+            return data == b""
+
+        yield self.until(read_all)
+        self.assertEqual(seen, size)
+        yield self.until(lambda: self.client.end)
+        self.assertEqual((self.client.end, self.taken), ((True, ""), size))
+        self.target.send(b"an answer that nobody waits for")
+        self.target.close()
+        yield self.until(lambda: not self.stream.transport.connected)
+
+    @defer.inlineCallbacks
+    def test_what_the_target_says_then_goes_nowhere(self):
+        self.want_no_more()
+        yield self.until(lambda: self.client.end)
+        self.assertEqual((self.client.end, self.client.received), ((True, ""), 0))
+        sent = 0
+        with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+            while sent < 8 * FAREWELL_SIZE:
+                with contextlib.suppress(BlockingIOError):
+                    sent += self.target.send(bytes(64 * KIB))
+                yield self.turns(1)
+        self.assertFalse(self.stream.transport.connected)
+
+    @defer.inlineCallbacks
+    def test_a_target_that_reads_nothing_is_given_up(self):
+        self.client.write(32 << 20)
+        self.client.channel.send_request(NO_MORE_REQUEST, struct.pack(">I", 1))
+        yield self.until(lambda: self.client.end)
+        self.assertEqual(self.client.requests[-1], (END_REASON_REQUEST, NOT_READING))
+        self.assertEqual(self.client.end, (False, "closed by the peer"))
+        self.assertLess(0, self.taken)
+        self.assertLess(self.taken, self.client.drained_bytes)
+        yield self.until(lambda: not self.stream.transport.connected)
+        with self.assertRaises(ConnectionResetError):
+            yield self.until(lambda: self.read() == b"")
+
+    @defer.inlineCallbacks
+    def test_what_a_target_had_acknowledged_when_it_reset(self):
+        self.client.write(300 * KIB)
+        yield self.until(lambda: self.client.drained_bytes == 300 * KIB)
+        reset(self.target)
+        yield self.until(lambda: self.client.end)
+        self.assertLess(0, self.taken)
+        self.assertLessEqual(self.taken, 300 * KIB)
+
+    @defer.inlineCallbacks
+    def test_a_link_lost_when_all_is_here_takes_nothing(self):
+        size = 200 * KIB
+        self.client.write(size)
+        yield self.until(lambda: self.client.drained_bytes == size)
+        self.want_no_more()
+        self.pair.lose()
+        seen = bytearray()
+
+        def read_all():
+            while data := self.read():
+                seen.extend(data)
+            return data == b""
+
+        yield self.until(read_all)
+        self.assertEqual(seen, stream(0, size))
+        self.target.close()
+        yield self.until(lambda: not self.stream.transport.connected)
+
+    @defer.inlineCallbacks
+    def test_a_clean_end_waits_for_what_the_target_reads_late(self):
+        self.client.eager = True
+        self.target.shutdown(socket.SHUT_WR)
+        size = 1 << 20
+        self.client.write(size)
+        self.client.send_eof()
+        yield self.turns(20)
+        self.assertIsNone(self.client.end)
+        yield self.until(lambda: self.read() == b"")
+        yield self.until(lambda: self.client.end)
+        self.assertEqual((self.client.end, self.taken), ((True, ""), size))
 
     @defer.inlineCallbacks
     def test_target_that_does_not_read_holds_the_client(self):

@@ -24,6 +24,7 @@ class Records:
         self.told = []
         self.opened = {}
         self.at_once = []
+        self.acknowledged = []
         self.slow = False
         self.withheld = []
 
@@ -52,11 +53,20 @@ class Records:
             answer.callback(record)
 
     def channel_closed(
-        self, channel, connector_id, reason, to_target, from_target, *, at_once=False
+        self,
+        channel,
+        connector_id,
+        reason,
+        to_target,
+        from_target,
+        *,
+        acknowledged=False,
+        at_once=False,
     ):
         name = self.opened[channel.id]
         self.told.append(("closed", name, connector_id, reason, to_target, from_target))
         self.at_once.append(at_once)
+        self.acknowledged.append(acknowledged)
 
     def channel_refused(self, session, tunnel, destination, port, reason):
         self.told.append(("refused", destination, port, reason))

@@ -1,3 +1,5 @@
+import struct
+
 from attrs import evolve
 from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
@@ -5,8 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.channels.wires import Pair
 from tests.domain.values import grant, policy, tunnel, view
 from tests.pod.fakes import Connection, World
+from tunnelcloud.channels.splice import PATIENCE, TAKEN_REQUEST
 from tunnelcloud.domain.entities import Method
-from tunnelcloud.pod.router import OPEN_TIMEOUT
+from tunnelcloud.pod.router import GIVEN_UP, OPEN_TIMEOUT, UNTOLD_PATIENCE
 from tunnelcloud.pod.sessions import (
     MAX_PENDING,
     NOTHING_LEFT,
@@ -48,10 +51,74 @@ class RoutingTests(SynchronousTestCase):
         for end in (client, target):
             end.send_eof()
             world.settle()
-        client.channel.close()
+        target.channel.close()
         world.settle()
         self.assertEqual(world.records.told[-1], ("closed", "db", "con_1", "", 10, 0))
+        self.assertEqual(world.records.acknowledged, [False], "its connector doesn't tell")
         self.assertEqual(world.live.traffic()["db"].bytes_to_target, 10)
+
+    def left_world(self):
+        """Have a client write, close and go while its target has read nothing."""
+        world = World(view(grant(tunnel())), "con_1")
+        client = world.open()
+        target = world.links.links[0].answer()
+        target.is_target = True
+        world.settle()
+        client.write(100)
+        world.settle()
+        client.close()
+        world.settle()
+        return world, target
+
+    def test_a_channel_that_its_client_closed_outlives_the_session(self):
+        world, target = self.left_world()
+        world.client.lose("gone")
+        world.live.logged_out("the client closed the connection")
+        self.assertEqual(world.records.told[1:], [])
+        self.assertIn(world.session.id, world.sessions)
+        self.assertEqual(
+            world.sessions.usage(world.session.user_id)[0], 0, "it takes no other session's place"
+        )
+        self.assertTrue(target.eof_seen)
+        target.channel.send_request(TAKEN_REQUEST, struct.pack(">Q", 90))
+        target.send_eof()
+        target.channel.close()
+        world.settle()
+        self.assertEqual(
+            world.records.told[1:],
+            [
+                ("closed", "db", "con_1", "", 90, 0),
+                ("session ended", "the client closed the connection", 90, 0),
+            ],
+        )
+        self.assertEqual(world.records.acknowledged, [True])
+        self.assertNotIn(world.session.id, world.sessions)
+        self.assertEqual(world.clock.getDelayedCalls(), [])
+
+    def test_such_a_channel_is_cut_off_with_its_session(self):
+        world, target = self.left_world()
+        world.live.logged_out("bye")
+        world.live.end("blocked")
+        world.settle()
+        self.assertEqual(target.end, (False, "closed by the peer"))
+        self.assertEqual(
+            [one[:2] for one in world.records.told[1:]],
+            [("closed", "db"), ("session ended", "blocked")],
+        )
+        self.assertEqual(world.records.acknowledged, [False])
+
+    def test_a_target_that_nothing_is_heard_of_is_given_up(self):
+        """Its connector may be one that can't tell."""
+        world, target = self.left_world()
+        world.clock.advance(PATIENCE * UNTOLD_PATIENCE - 1)
+        target.channel.send_request(TAKEN_REQUEST, struct.pack(">Q", 1))
+        world.settle()
+        world.clock.advance(1)
+        self.assertIsNone(target.end)
+        world.clock.advance(PATIENCE * UNTOLD_PATIENCE)
+        world.settle()
+        self.assertIsNotNone(target.end)
+        self.assertEqual(world.records.told[-1], ("closed", "db", "con_1", GIVEN_UP, 100, 0))
 
     def roomy_world(self):
         world = World(view(grant(tunnel())), "con_1")

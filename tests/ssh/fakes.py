@@ -105,6 +105,9 @@ class Echo:
         self.channel.consumed(count)
         self._finish()
 
+    def peer_closed(self) -> None:
+        self.channel.close("closed by the peer")
+
     def eof_received(self) -> None:
         self._eof = True
         self._finish()

@@ -66,6 +66,14 @@ class IChannelUser(Interface):
     def eof_received() -> None:
         """The peer will send no more bytes.  The other direction goes on."""
 
+    def peer_closed() -> None:
+        """The peer's CLOSE came: it has sent all, and wants no more.
+
+        What was written and had not left counts as drained.  L{closed} follows when all bytes that
+        came before have been consumed.  A user for whom this is no ordinary end calls
+        L{IChannel.close} at once.
+        """
+
     def request_received(request_type: bytes, data: bytes) -> bool:
         """Answer a channel request: True for SUCCESS, False for FAILURE."""
 
@@ -73,7 +81,7 @@ class IChannelUser(Interface):
         """C{count} bytes of what was written have left: as many more may be written."""
 
     def closed(clean: bool, reason: str) -> None:
-        """The channel is over: C{clean} when both directions had ended before.
+        """The channel is over: C{clean} when both directions had ended by EOF before.
 
         Called once CLOSE was sent or received, also from within L{IChannel.close}.
         C{reason} is for the audit: C{""}, or why it ended otherwise.

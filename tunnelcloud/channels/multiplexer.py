@@ -12,7 +12,8 @@ What holds, in words:
   no channel has it; a channel keeps its number until both sides have sent CLOSE, or the open was
   answered by a refusal, so no late message can name another channel.
 - An open that was given up counts against the limit until it is answered.
-- After the connection is lost no channel is left, and no credit is out.
+- After the connection is lost no channel is left, and no credit is out but for bytes that came
+  before their channel's CLOSE and haven't been passed on.
 
 A multiplexer knows neither a socket nor a clock; whoever wants an open to expire closes it.
 """
@@ -21,7 +22,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 
-from tunnelcloud.channels.channel import SMALLEST_PACKET, Channel, Connection, State
+from tunnelcloud.channels.channel import SMALLEST_PACKET, Channel
 from tunnelcloud.channels.interfaces import IChannelUser, IConnectionUser, IMessageTransport
 from tunnelcloud.channels.messages import (
     DISCONNECT_PROTOCOL_ERROR,
@@ -46,6 +47,8 @@ from tunnelcloud.channels.messages import (
     RequestSuccess,
     decode,
 )
+from tunnelcloud.channels.sending import Connection, Sender
+from tunnelcloud.channels.states import Sending
 from tunnelcloud.channels.windows import KIB, MIB, CreditAccount, Path, ReceiveWindow
 
 CONTROL_BACKLOG = 1 * MIB
@@ -106,8 +109,8 @@ class Multiplexer(Connection):
         self.send_data = transport.send_message
         self._channels: dict[int, Channel] = {}
         self._next_number = 0
-        self._waiting: deque[Channel] = deque()
-        self._withholding: list[Channel] = []
+        self._waiting: deque[Sender] = deque()
+        self._withholding: list[Sender] = []
         self._taking_turns = False
         self._control_unsent = 0
         self._replies: deque[OnReply] = deque()
@@ -137,7 +140,7 @@ class Multiplexer(Connection):
         """
         channel = Channel(self, self._free_number(), channel_type, account or self._account)
         channel.user = user
-        channel.state = State.OPENING
+        channel.sending = Sending.ASKED
         if self.lost or len(self._channels) >= self.max_channels:
             reason = "the connection is lost" if self.lost else "too many channels"
             channel.failed(OPEN_RESOURCE_SHORTAGE, reason)
@@ -207,8 +210,11 @@ class Multiplexer(Connection):
             channel.release_withheld()
         self._take_turns()
 
-    def connection_lost(self, reason: str) -> None:
-        """End all channels; C{reason} reaches their users."""
+    def connection_lost(self, reason: str, in_order: bool = False) -> None:
+        """End all channels; C{reason} reaches their users.
+
+        :param in_order: the peer took its leave, which is the CLOSE of each of its channels.
+        """
         if self.lost:
             return
         self.lost = True
@@ -217,7 +223,7 @@ class Multiplexer(Connection):
         self._withholding.clear()
         while self._channels:
             _, channel = self._channels.popitem()
-            channel.connection_lost(reason)
+            channel.connection_lost(reason, in_order)
         while self._replies:
             self._replies.popleft()(None)
 
@@ -234,11 +240,11 @@ class Multiplexer(Connection):
                 return
         self._transport.send_message(message)
 
-    def withhold(self, channel: Channel) -> None:
+    def withhold(self, channel: Sender) -> None:
         """Call C{release_withheld} once the socket has taken all that was sent."""
         self._withholding.append(channel)
 
-    def wait_turn(self, channel: Channel) -> None:
+    def wait_turn(self, channel: Sender) -> None:
         """Call C{send_queued} when the channel's turn comes."""
         if not channel.waiting:
             channel.waiting = True
@@ -246,7 +252,7 @@ class Multiplexer(Connection):
         if not self.paused:
             self._take_turns()
 
-    def forget(self, channel: Channel) -> None:
+    def forget(self, channel: Sender) -> None:
         """Free the number of a channel that is over."""
         gone = self._channels.pop(channel.number, None)
         if gone and not self._channels and not self.lost and self.on_idle is not None:
@@ -296,7 +302,7 @@ class Multiplexer(Connection):
                 self._open_requested(message)
             case ChannelOpenConfirmation():
                 channel = self._channel(message.recipient_channel)
-                if channel.state not in (State.OPENING, State.GIVEN_UP):
+                if channel.sending not in (Sending.ASKED, Sending.GIVEN_UP):
                     raise ProtocolError("a confirmation that nobody waits for")
                 self._set_remote(channel, message)
                 channel.confirmed()

@@ -5,8 +5,12 @@ What holds, in words:
 - The near channel is confirmed only once the far one is.
 - Every byte, EOF and close of one side goes to the other, in order, and nothing else does.
 - A side is granted credit again only for bytes that the other side's socket has taken.
-- A side is closed cleanly only when the other ended cleanly; an abnormal end of one is CLOSE
-  without EOF on the other, at once.
+- The near side's CLOSE says that it has sent all and wants no more, whether EOF came before it
+  or not: what it sent goes on to the far side, then EOF.  What the far side still says is dropped,
+  and earns credit, so that nothing stands still for it.  The splice lasts until the far side is
+  over.
+- A far side is closed cleanly only when both directions ended; any other end of it is CLOSE without
+  EOF on the near side, at once.  So is the loss of the near side's connection on the far side.
 - Channel requests are answered with FAILURE: a forwarded channel has none.
 
 The near side is the one whose peer asked (a client), the far side the one this process asks for
@@ -15,6 +19,7 @@ the pending open to expire calls L{Splice.give_up}.
 """
 
 import re
+import struct
 
 from zope.interface import Interface, implementer
 
@@ -24,6 +29,25 @@ from tunnelcloud.channels.multiplexer import Multiplexer
 END_REASON_REQUEST = b"end-reason@tunnelcloud"
 """A channel request the far side sends before an abnormal CLOSE; its data is a code."""
 
+NOT_READING = b"not-reading"
+"""The code of a target that took nothing for as long as it was given."""
+
+NO_MORE_REQUEST = b"no-more@tunnelcloud"
+"""A channel request to the far side: nothing that the target says is wanted any more.  Its data is
+a uint32: the seconds without progress after which a target that doesn't read is given up.  A far
+side that doesn't know it goes on sending, and is not listened to."""
+
+TAKEN_REQUEST = b"taken@tunnelcloud"
+"""A channel request of the far side, before its CLOSE and now and then when the near side has left.
+Its data is a uint64: how many bytes the target's system has acknowledged."""
+
+PATIENCE = 60
+"""Seconds without progress after which a target that doesn't read is given up."""
+
+_END_WORDS = {NOT_READING: "not reading, given up"}
+
+_pack_patience = struct.Struct(">I").pack
+_taken = struct.Struct(">Q")
 _END_REASON = re.compile(rb"[a-z][a-z-]{0,31}")
 
 
@@ -39,6 +63,9 @@ class ISpliceOwner(Interface):
         Call L{Splice.connect} again with another connection, or L{Splice.refuse}.
         """
 
+    def splice_left(splice: "Splice") -> None:
+        """The near side is over in order; the far side goes on until it has taken all."""
+
     def splice_ended(splice: "Splice", clean: bool, reason: str) -> None:
         """Both channels are over, or the near one while the far one was pending.
 
@@ -53,26 +80,38 @@ class Splice:
     @ivar connected: whether both channels are, or were, open.
     @ivar bytes_to_far: how many bytes the near side sent so far.
     @ivar bytes_to_near: how many bytes the far side sent so far.
-    @ivar first_eof: which side ended its stream first, C{"near"} or C{"far"}; C{""} before that.
+    @ivar progress: how many bytes the target's system had acknowledged when it was last told; None
+        before.
+    @ivar bytes_taken: how many it had acknowledged when the far side ended; None while that is
+        unknown.
+    @ivar left: whether the near side has closed in order.
+
+    :param patience: see L{PATIENCE}.
     """
 
     __slots__ = (
         "_ended",
         "_far",
         "_owner",
+        "_patience",
+        "bytes_taken",
         "bytes_to_far",
         "bytes_to_near",
         "connected",
-        "first_eof",
+        "left",
         "near",
+        "progress",
     )
 
-    def __init__(self, near: IChannel, owner: ISpliceOwner) -> None:
+    def __init__(self, near: IChannel, owner: ISpliceOwner, patience: int = PATIENCE) -> None:
         self.near = near
         self.bytes_to_far = 0
         self.bytes_to_near = 0
-        self.first_eof = ""
+        self.progress: int | None = None
+        self.bytes_taken: int | None = None
         self.connected = False
+        self.left = False
+        self._patience = patience
         self._owner = owner
         self._far: _FarSide | None = None
         self._ended = False
@@ -115,6 +154,17 @@ class Splice:
         self._owner.splice_connected(self)
         if not self._ended:
             self.near.confirm()
+
+    def near_closed(self, far: IChannel) -> None:
+        """Deliver what the near side sent, and listen to the far side no more."""
+        if self._ended:
+            return
+        self.left = True
+        assert self._far is not None
+        far.user = self._far = _LeftFarSide(self, self._far)
+        far.send_eof()
+        far.send_request(NO_MORE_REQUEST, _pack_patience(self._patience))
+        self._owner.splice_left(self)
 
     def far_failed(self, reason_code: int, description: str) -> None:
         """Tell the owner, who may know another way."""
@@ -167,6 +217,9 @@ class _Side:
     def request_received(self, request_type: bytes, data: bytes) -> bool:
         return False
 
+    def peer_closed(self) -> None:
+        raise AssertionError("nothing arrives before the confirmation")
+
     def closed(self, clean: bool, reason: str) -> None:
         self._splice.side_closed(clean, reason and f"client: {reason}")
 
@@ -196,21 +249,28 @@ class _NearSide(_Side):
         self._far.consumed(count)
 
     def eof_received(self) -> None:
-        self._splice.first_eof = self._splice.first_eof or "near"
         self._far.send_eof()
+
+    def peer_closed(self) -> None:
+        self._splice.near_closed(self._far)
+
+    def closed(self, clean: bool, reason: str) -> None:
+        if not self._splice.left:
+            super().closed(clean, reason)
 
 
 @implementer(IChannelUser)
 class _FarSide(_Side):
     """The user of the far channel."""
 
-    __slots__ = ("_end_reason", "_near", "channel")
+    __slots__ = ("_end_reason", "_ended", "_near", "channel")
 
     def __init__(self, splice: Splice) -> None:
         super().__init__(splice)
         self.channel: IChannel
         self._near = splice.near
         self._end_reason = ""
+        self._ended = False
 
     def opened(self) -> None:
         self._splice.far_opened(self.channel)
@@ -226,13 +286,22 @@ class _FarSide(_Side):
         self._near.consumed(count)
 
     def eof_received(self) -> None:
-        self._splice.first_eof = self._splice.first_eof or "far"
+        self._ended = True
         self._near.send_eof()
 
     def request_received(self, request_type: bytes, data: bytes) -> bool:
         if request_type == END_REASON_REQUEST and _END_REASON.fullmatch(data):
-            self._end_reason = data.decode("ascii")
+            self._end_reason = _END_WORDS.get(data, data.decode("ascii"))
+        elif request_type == TAKEN_REQUEST and len(data) == _taken.size:
+            # A connector isn't believed to have delivered what it never got.
+            self._splice.progress = min(_taken.unpack(data)[0], self._splice.bytes_to_far)
         return False
+
+    def peer_closed(self) -> None:
+        self._splice.bytes_taken = self._splice.progress
+        # After EOF all that the target sent is here: the answer waits until the client has it.
+        if not self._ended:
+            self.channel.close("closed by the peer")
 
     def closed(self, clean: bool, reason: str) -> None:
         if not self._splice.has_far(self):
@@ -240,3 +309,21 @@ class _FarSide(_Side):
         if not clean:
             reason = f"target: {self._end_reason}" if self._end_reason else f"connector: {reason}"
         self._splice.side_closed(clean, reason)
+
+
+@implementer(IChannelUser)
+class _LeftFarSide(_FarSide):
+    """The user of the far channel once the near side has left: it drops what comes."""
+
+    __slots__ = ()
+
+    def __init__(self, splice: Splice, before: _FarSide) -> None:
+        super().__init__(splice)
+        self.channel = before.channel
+        self._ended = before._ended
+
+    def data_received(self, data: memoryview) -> None:
+        self.channel.consumed(len(data))
+
+    def eof_received(self) -> None:
+        self._ended = True

@@ -181,7 +181,7 @@ class ConnectorService(Service):
             self._reactor,
             _tls(membership),
             Hello(membership.connector_id, self._version),
-            Targets(dialer),
+            Targets(dialer, self._reactor),
             self,
             self._now,
             self._random,

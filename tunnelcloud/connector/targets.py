@@ -1,6 +1,7 @@
 """Answers a pod's wish for a channel: dials the target, and joins the two."""
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,9 +22,10 @@ class Targets:
     @ivar stopping: whether new channels are refused, since the connector stops.
     """
 
-    def __init__(self, dialer: Dialer) -> None:
+    def __init__(self, dialer: Dialer, clock: IReactorTime) -> None:
         self.stopping = False
         self._dialer = dialer
+        self._clock = clock
 
     def open(self, channel: IChannel, channel_type: bytes, data: bytes) -> None:
         """Confirm or refuse a channel, in time.
@@ -40,7 +42,9 @@ class Targets:
         host = request.host.decode("utf-8", "replace")
         pending = _Pending()
         channel.user = pending
-        pending.dialing = self._dialer.dial(host, request.port, lambda: TargetStream(channel))
+        pending.dialing = self._dialer.dial(
+            host, request.port, lambda: TargetStream(channel, self._clock)
+        )
         pending.dialing.addErrback(_failed, channel, host, request.port)
 
 
@@ -60,6 +64,9 @@ class _Pending:
         """Not told before the confirmation."""
 
     def eof_received(self) -> None:
+        """Not told before the confirmation."""
+
+    def peer_closed(self) -> None:
         """Not told before the confirmation."""
 
     def request_received(self, request_type: bytes, data: bytes) -> bool:

@@ -53,7 +53,16 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind(
             "channel.closed",
             "A forwarded connection is over.",
-            ("channel_id", "destination", "port", "reason", "bytes_to_target", "bytes_from_target"),
+            (
+                "channel_id",
+                "connector_id",
+                "destination",
+                "port",
+                "reason",
+                "bytes_to_target",
+                "bytes_from_target",
+                "acknowledged",
+            ),
         ),
         EventKind(
             "web_login.succeeded", "Somebody signed in to the portal.", ("method", "provider")

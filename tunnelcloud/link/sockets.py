@@ -4,7 +4,11 @@ Knows Twisted's TCP transports; with any other transport, such as a test's, it d
 """
 
 import errno
+import fcntl
 import socket
+import struct
+import termios
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -65,6 +69,38 @@ def was_reset(transport: Any) -> bool:
     if not isinstance(handle, socket.socket) or handle.fileno() < 0:
         return False
     return handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) not in (0, errno.EPIPE)
+
+
+def unacknowledged(transport: Any) -> int | None:
+    """Count the bytes that were written and that the peer's system has not acknowledged.
+
+    :returns: None where the system doesn't tell.  A FIN that wasn't acknowledged isn't counted.
+    """
+    handle = getattr(transport, "getHandle", lambda: None)()
+    if not isinstance(handle, socket.socket) or handle.fileno() < 0:
+        return None
+    try:
+        in_kernel = struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, bytes(4)))[0]
+    except OSError:
+        return None
+    if transport._writeDisconnected and in_kernel:
+        in_kernel -= 1  # the FIN has a place in the sequence
+    return int(in_kernel + transport._tempDataLen + len(transport.dataBuffer) - transport.offset)
+
+
+def before_close(transport: Any, call: Callable[[], object]) -> None:
+    """Call something once, when the connection is over and its socket still is there."""
+    handle = getattr(transport, "getHandle", lambda: None)()
+    if not isinstance(handle, socket.socket):
+        return
+    close = transport._closeSocket
+
+    def closing(orderly: bool) -> None:
+        del transport._closeSocket
+        call()
+        close(orderly)
+
+    transport._closeSocket = closing
 
 
 def write_now(transport: Any, data: "bytes | memoryview") -> bool:

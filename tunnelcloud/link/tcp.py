@@ -7,26 +7,63 @@ What holds, in words:
 - No more is read of the target than L{READ_AHEAD} beyond what the link has taken.
 - The target's end of stream is EOF on the channel and the channel's is FIN to the target, each
   after all bytes before it, and the other direction goes on.
-- A clean end is told only when the target's socket has taken every byte.  A target that resets
-  is CLOSE without EOF (or after it, if its stream had ended), with a code that says why; a client
-  that is lost is RST to the target.
+- A clean end is told only when the target's system has acknowledged every byte, and how many it
+  acknowledged is told before every end.
+- When the pod wants no more of what the target says, that is read and dropped.  The channel is over
+  when the target has taken all.  The socket is closed when the target has ended, too, or has had
+  time for it: a target that still speaks then gets a reset.
+- A target that takes nothing for as long as it is given is given up, and gets a reset.
+- A target that resets is CLOSE without EOF (or after it, if its stream had ended), with a code that
+  says why.  CLOSE from the pod is a reset towards the target, as is a link that is lost before all
+  of the client's bytes are here.
 
 The module knows neither how the target was chosen nor how it was reached.
 """
 
+import struct
 from typing import Any
 
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
-from tunnelcloud.channels.splice import END_REASON_REQUEST
-from tunnelcloud.link.sockets import tune_socket, was_reset, write_now
+from tunnelcloud.channels.splice import (
+    END_REASON_REQUEST,
+    NO_MORE_REQUEST,
+    NOT_READING,
+    PATIENCE,
+    TAKEN_REQUEST,
+)
+from tunnelcloud.link.sockets import (
+    before_close,
+    tune_socket,
+    unacknowledged,
+    was_reset,
+    write_now,
+)
 
 READ_AHEAD = 256 * 1024
 """How many bytes of the target may wait for the link."""
+
+FAREWELL_SECONDS = 10.0
+"""How long a target may go on speaking to nobody once it has taken all."""
+
+FAREWELL_SIZE = 1024 * 1024
+"""How many bytes it may say then."""
+
+_FIRST_LOOK = 0.005
+_SLOWEST_LOOKS = 1.0
+_LONGEST_PATIENCE = 24 * 3600
+
+_patience = struct.Struct(">I")
+_pack_taken = struct.Struct(">Q").pack
 
 
 @implementer(IChannelUser, IHalfCloseableProtocol, IPushProducer)
@@ -35,8 +72,9 @@ class TargetStream(Protocol):
 
     transport: Any  # a TCP transport; no interface says all that is used of it
 
-    def __init__(self, channel: IChannel) -> None:
+    def __init__(self, channel: IChannel, clock: IReactorTime) -> None:
         self._channel = channel
+        self._clock = clock
         self._reading = True
         self._unsent_to_link = 0
         self._paused = False
@@ -46,18 +84,35 @@ class TargetStream(Protocol):
         self._over = False
         self._lost = False
         self._broken = False
+        self._wanted = True  # what the target says
+        self._client_sent_all = False
+        self._cut = False
+        self._to_target = 0
+        self._taken = 0
+        self._taken_told = 0
+        self._patience: float = PATIENCE
+        self._dropped = 0
+        self._look: IDelayedCall | None = None
+        self._look_after = _FIRST_LOOK
+        self._progress_at = 0.0
 
     # What the target's socket tells.
 
     def connectionMade(self) -> None:
         """Confirm the channel: the target is there."""
         tune_socket(self.transport, READ_AHEAD // 2)
+        before_close(self.transport, self._count_taken)
         self.transport.registerProducer(self, True)
         self._channel.user = self
         self._channel.confirm()
 
     def dataReceived(self, data: bytes) -> None:
-        """Send the target's bytes on."""
+        """Send the target's bytes on, while anybody wants them."""
+        if not self._wanted:
+            self._dropped += len(data)
+            if self._over and self._dropped > FAREWELL_SIZE:
+                self._let_go()
+            return
         self._unsent_to_link += len(data)
         self._channel.write(data)
         if self._unsent_to_link > READ_AHEAD and self._reading:
@@ -69,6 +124,9 @@ class TargetStream(Protocol):
         self._target_ended = True
         if self._broken or was_reset(self.transport):
             self.transport.abortConnection()
+            return
+        if self._over:
+            self._let_go()
             return
         self._channel.send_eof()
         self._finish()
@@ -82,9 +140,12 @@ class TargetStream(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the channel, if it hasn't ended before."""
         self._lost = True
+        self._stop_looking()
         # A target that ended its stream before it reset has sent all of it: let that arrive.
         # (After a write that failed, an end may have been one, and is not told as such.)
-        if not (self._target_ended and self._unsent_to_link):
+        if not self._wanted and self._client_ended and self._taken == self._to_target:
+            self._end_in_order()
+        elif not (self._target_ended and self._unsent_to_link):
             self._end_abnormally()
 
     def pauseProducing(self) -> None:
@@ -109,6 +170,7 @@ class TargetStream(Protocol):
 
     def data_received(self, data: memoryview) -> None:
         """Send the client's bytes on."""
+        self._to_target += len(data)
         if not write_now(self.transport, data):
             self._broken = True
         if self._paused:
@@ -118,15 +180,31 @@ class TargetStream(Protocol):
 
     def eof_received(self) -> None:
         """Send FIN after the client's bytes."""
+        self._client_sent_all = True
         if self._lost:  # what the target sent before is still on its way to the client
             return
         # A registered producer would keep the transport from getting that far.
         self.transport.unregisterProducer()
         self.transport.loseWriteConnection()
 
+    def peer_closed(self) -> None:
+        """Take the pod's CLOSE for a cut: it says otherwise that it wants no more."""
+        self._cut = True
+        self._channel.close("cut by the pod")
+
     def request_received(self, request_type: bytes, data: bytes) -> bool:
-        """Refuse: a forwarded channel has no requests."""
-        return False
+        """Hear that the client wants no more; a forwarded channel has no other requests."""
+        if request_type != NO_MORE_REQUEST or len(data) != _patience.size or not self._wanted:
+            return False
+        self._wanted = False
+        self._patience = max(1, min(_patience.unpack(data)[0], _LONGEST_PATIENCE))
+        self._dropped = 0
+        if not self._lost:
+            if not self._reading:
+                self._reading = True
+                self.transport.resumeProducing()
+            self._finish()
+        return True
 
     def drained(self, count: int) -> None:
         """Read on when the link has taken enough."""
@@ -138,14 +216,15 @@ class TargetStream(Protocol):
             self._end_abnormally()
 
     def closed(self, clean: bool, reason: str) -> None:
-        """Let go of the target: in order if all went well, with RST otherwise."""
+        """Let go of the target: in order if all went well or all is here, with RST otherwise."""
         if self._over:
             return
-        self._over = True
         if clean:
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
-        else:
+            self._over = True
+            self._let_go()
+        elif self._wanted or not self._client_sent_all or self._cut:
+            self._over = True
+            self._stop_looking()
             self.transport.abortConnection()
 
     # Inner workings.
@@ -156,13 +235,68 @@ class TargetStream(Protocol):
             self._channel.consumed(count)
 
     def _finish(self) -> None:
-        if self._target_ended and self._client_ended and not self._over:
-            self._over = True
-            self._channel.close()
-            self.transport.loseConnection()
+        """End the channel if all is done; or look again, for no event tells of what was taken."""
+        ending = not self._wanted or (self._target_ended and self._client_ended)
+        if self._over or self._lost or not ending:
+            return
+        before = self._taken
+        self._count_taken()
+        if self._client_ended and self._taken == self._to_target:
+            self._end_in_order()
+            return
+        now = self._clock.seconds()
+        if self._look is None or self._taken > before:
+            self._progress_at = now
+        elif now - self._progress_at >= self._patience:
+            self._end_abnormally(NOT_READING)
+            self.transport.abortConnection()
+            return
+        self._tell_progress()
+        self._stop_looking()
+        self._look = self._clock.callLater(self._look_after, self._finish)
+        self._look_after = min(self._look_after * 2, _SLOWEST_LOOKS, self._patience / 4)
 
-    def _end_abnormally(self) -> None:
+    def _count_taken(self) -> None:
+        """Note how much the target's system has acknowledged."""
+        waiting = unacknowledged(self.transport)
+        self._taken = self._to_target if waiting is None else self._to_target - waiting
+
+    def _tell_taken(self) -> None:
+        self._taken_told = self._taken
+        self._channel.send_request(TAKEN_REQUEST, _pack_taken(self._taken))
+
+    def _tell_progress(self) -> None:
+        """Let the pod know that the target reads, lest it be given up there."""
+        slow = self._look_after >= min(_SLOWEST_LOOKS, self._patience / 4)
+        if slow and self._taken > self._taken_told:
+            self._tell_taken()
+
+    def _end_in_order(self) -> None:
+        self._over = True
+        self._tell_taken()
+        self._channel.send_eof()
+        self._channel.close()
+        self._stop_looking()
+        if self._target_ended:
+            self._let_go()
+        elif not self._lost:
+            self._dropped = 0
+            self._look = self._clock.callLater(FAREWELL_SECONDS, self._let_go)
+
+    def _let_go(self) -> None:
+        """Close the socket when it has taken all."""
+        self._stop_looking()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def _stop_looking(self) -> None:
+        if self._look is not None and self._look.active():
+            self._look.cancel()
+
+    def _end_abnormally(self, code: bytes = b"reset") -> None:
         if not self._over:
             self._over = True
-            self._channel.send_request(END_REASON_REQUEST, b"reset")
-            self._channel.close("target: reset")
+            self._stop_looking()
+            self._tell_taken()
+            self._channel.send_request(END_REASON_REQUEST, code)
+            self._channel.close("target: " + code.decode("ascii"))

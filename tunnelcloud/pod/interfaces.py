@@ -51,10 +51,13 @@ class IRecords(Interface):
         bytes_to_target: int,
         bytes_from_target: int,
         *,
+        acknowledged: bool = False,
         at_once: bool = False,
     ) -> None:
         """Record that a channel is over, or never came to be.
 
+        :param acknowledged: whether the target's system has acknowledged C{bytes_to_target}, which
+            are those that were sent otherwise.
         :param at_once: somebody wanted it so, and will look.
         """
 

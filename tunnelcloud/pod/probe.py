@@ -84,6 +84,11 @@ class Probe:
         """It has said all it will."""
         self._over("the target closed the connection before it showed a certificate")
 
+    def peer_closed(self) -> None:
+        """Close as well: it has said all it will."""
+        if self._channel is not None:
+            self._channel.close("closed by the peer")
+
     def request_received(self, request_type: bytes, data: bytes) -> bool:
         """Refuse: there is nothing to ask a probe."""
         return False

@@ -64,6 +64,7 @@ class Records:
         bytes_to_target: int,
         bytes_from_target: int,
         *,
+        acknowledged: bool = False,
         at_once: bool = False,
     ) -> None:
         """Record that a channel is over, or never came to be."""
@@ -74,6 +75,7 @@ class Records:
                 reason=reason,
                 bytes_to_target=bytes_to_target,
                 bytes_from_target=bytes_from_target,
+                acknowledged=acknowledged,
                 connector_id=connector_id,
             ),
             at_once,

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel
 from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_CONNECT_FAILED
-from tunnelcloud.channels.splice import ISpliceOwner, Splice
+from tunnelcloud.channels.splice import PATIENCE, ISpliceOwner, Splice
 from tunnelcloud.domain.dialing import DialFailure, failure_text
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords
@@ -28,6 +28,12 @@ SIGN_OF_LIFE_TIMEOUT = 3.0
 """Seconds in which a connector says something, however long its target takes."""
 
 MAX_LINKS_TRIED = 3
+
+UNTOLD_PATIENCE = 10
+"""By how much longer than a connector the pod waits for a target that reads nothing, in case the
+connector is one that doesn't tell of what the target reads."""
+
+GIVEN_UP = "target: not reading, given up"
 
 _log = Logger()
 
@@ -47,6 +53,8 @@ def direct_tcpip(host: str, port: int, originator: tuple[str, int]) -> bytes:
 class Route:
     """One forwarded connection, from the decision that allowed it to its record's end.
 
+    :param patience: the seconds without progress after which a target that doesn't read what the
+        client wrote before it closed is given up.
     :param on_settled: told once, with the user's id, when no connector is at it any more: the
         target is connected or refused, or as long after the client left as it may take.
     :param on_end: told once, when the route is over.
@@ -66,6 +74,7 @@ class Route:
         clock: IReactorTime,
         on_settled: Callable[[str], None],
         on_end: Callable[[Route], None],
+        patience: int = PATIENCE,
     ) -> None:
         self.session = session
         self.tunnel = tunnel
@@ -74,7 +83,7 @@ class Route:
         self.connector_id: str | None = None
         self.record: Channel | None = None
         self.due: float | None = None  # when to look whether the clock ends it
-        self.splice = Splice(channel, self)
+        self.splice = Splice(channel, self, patience)
         self.last_active = clock.seconds()
         self._bytes_seen = 0
         self._originator = originator
@@ -83,6 +92,8 @@ class Route:
         self._clock = clock
         self._on_settled = on_settled
         self._on_end = on_end
+        self._patience = patience
+        self._progress_seen: int | None = None
         self._link: IAttachedLink | None = None
         self._links_tried = 0
         self._unable: frozenset[str] = frozenset()  # ids of connectors
@@ -97,9 +108,20 @@ class Route:
         return self._over
 
     @property
+    def left(self) -> bool:
+        """Whether the client has closed in order, so that only what it sent is still on its way."""
+        return self.splice.left
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether L{bytes_to_target} counts what the target's system has acknowledged."""
+        return self._over and self.splice.bytes_taken is not None
+
+    @property
     def bytes_to_target(self) -> int:
-        """Bytes that the client sent so far."""
-        return self.splice.bytes_to_far
+        """Bytes that the target acknowledged in all, or that the client sent so far."""
+        taken = self.splice.bytes_taken
+        return taken if self._over and taken is not None else self.splice.bytes_to_far
 
     @property
     def bytes_from_target(self) -> int:
@@ -178,6 +200,21 @@ class Route:
         self._stop_timeouts()
         self._on_settled(self.session.user_id)
 
+    def splice_left(self, splice: Splice) -> None:
+        """The client has closed; its connector gives the target up if it must, or else the pod."""
+        self._wait_for_target()
+
+    def _wait_for_target(self) -> None:
+        self._progress_seen = self.splice.progress
+        seconds = UNTOLD_PATIENCE * self._patience
+        self._timeouts = (self._clock.callLater(seconds, self._look_whether_read),)
+
+    def _look_whether_read(self) -> None:
+        if self.splice.progress == self._progress_seen:
+            self.end(GIVEN_UP, wanted=False)
+        else:
+            self._wait_for_target()
+
     def splice_refused(self, splice: Splice, reason_code: int, description: str) -> None:
         """One connector could not reach the target: try another, or say why.
 
@@ -212,9 +249,9 @@ class Route:
             else:
                 self._on_settled(self.session.user_id)
         self._stop_timeouts()
-        self._on_end(self)
         if self.record is not None:
             self._write_end(reason)
+        self._on_end(self)
 
     def _write_end(self, reason: str) -> None:
         assert self.record is not None
@@ -224,6 +261,7 @@ class Route:
             reason,
             self.bytes_to_target,
             self.bytes_from_target,
+            acknowledged=self.acknowledged,
             at_once=self._end_wanted,
         )
 

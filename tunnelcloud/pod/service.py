@@ -127,6 +127,7 @@ class PodService(Service):
                 doctor=self._examine,
                 turns=turns,
                 address=lambda: foundation.ssh_address,
+                patience=foundation.settings.connectors.unread_timeout,
             )
         )
         registrar = Registrar(self.store, foundation.pod_id)

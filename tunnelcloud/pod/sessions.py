@@ -21,6 +21,7 @@ from tunnelcloud.channels.messages import (
     OPEN_CONNECT_FAILED,
     OPEN_RESOURCE_SHORTAGE,
 )
+from tunnelcloud.channels.splice import PATIENCE
 from tunnelcloud.domain.commands import PublicAddress, own_host
 from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
 from tunnelcloud.domain.names import named_by, usable
@@ -82,6 +83,7 @@ class Surroundings:
 
     :ivar now: the time of day, aware.
     :ivar address: gives where SSH clients reach this pod.
+    :ivar patience: see L{Route}.
     """
 
     links: ILinks
@@ -93,6 +95,7 @@ class Surroundings:
     doctor: Doctor
     turns: Turns
     address: Callable[[], PublicAddress]
+    patience: int = PATIENCE
 
 
 @define
@@ -123,6 +126,7 @@ class LiveSession:
         self._limits: tuple[int | None, int | None] = (None, None)
         self._end_reason = ""
         self._ended = False
+        self._left_for = ""
 
     # What the front door calls.
 
@@ -185,6 +189,7 @@ class LiveSession:
             clock=self._around.clock,
             on_settled=self._registry.settle_pending,
             on_end=self._route_ended,
+            patience=self._around.patience,
         )
         self.routes.add(route)
         self._registry.channel_begun(self, route)
@@ -248,17 +253,28 @@ class LiveSession:
             yield step
 
     def logged_out(self, reason: str) -> None:
-        """The connection is over: write it down once its channels are."""
+        """The connection is over: write it down once its channels are.
+
+        Channels that the client had closed last until their targets have what it sent.
+        """
         if self._ended:
             return
-        self._ended = True
+        self._left_for = reason
+        self.connection = None
+        self.place = None
         for route in tuple(self.routes):
-            route.end("the session ended", wanted=False)
+            if not route.left:
+                route.end("the session ended", wanted=False)
+        self._ended = True
+        if not self.routes:
+            self._finish()
+
+    def _finish(self) -> None:
         self._registry.session_ended(self)
         to_target, from_target = self.totals()
         self._around.records.session_ended(
             self.session,
-            self._end_reason or reason,
+            self._end_reason or self._left_for,
             to_target,
             from_target,
             at_once=bool(self._end_reason),
@@ -330,7 +346,7 @@ class LiveSession:
 
     def end(self, reason: str) -> None:
         """End the session; the reason goes to the client and into its record."""
-        if self._ended or self._end_reason:
+        if self._end_reason or (self._ended and not self.routes):
             return
         self._end_reason = reason
         for route in tuple(self.routes):
@@ -376,6 +392,8 @@ class LiveSession:
         carried = self._carried.setdefault(route.tunnel.name, _Carried())
         carried.to_target += route.bytes_to_target
         carried.from_target += route.bytes_from_target
+        if self._ended and not self.routes:
+            self._finish()
 
 
 class LiveSessions:

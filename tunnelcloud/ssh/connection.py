@@ -98,7 +98,7 @@ class ConnectionService(SSHService):
                 call.cancel()
         reason = self.transport.end_reason
         try:
-            self._multiplexer.connection_lost(reason)
+            self._multiplexer.connection_lost(reason, self.transport.said_goodbye)
         finally:
             self._avatar.logged_out(reason)
             self._logout()

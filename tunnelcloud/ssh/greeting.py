@@ -136,6 +136,10 @@ class Greeting:
             return True
         return request_type == b"window-change"
 
+    def peer_closed(self) -> None:
+        """Stop: nobody looks any more."""
+        self._channel.close("closed by the peer")
+
     def drained(self, count: int) -> None:
         """Go on once the client has taken what was shown."""
         self._unsent -= count

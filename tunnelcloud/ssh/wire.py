@@ -53,6 +53,7 @@ from tunnelcloud.ssh.packets import PacketReader, WireError
 _FIRST_KEX_RELATED = 20
 _LAST_NOISE = 4
 _OVER = Phase.OVER
+_BY_APPLICATION = struct.pack(">L", DISCONNECT_BY_APPLICATION)
 _OUT_SIZE = 136 * 1024
 _SMALL = 2 * 1024
 ALONE = 100e-6
@@ -69,6 +70,7 @@ class Wire(SSHServerTransport):
     :ivar heard: set whenever a byte arrives; whoever asks for signs of life clears it.
     :ivar carried: set whenever channel data passes, either way.
     :ivar end_reason: why the connection ended, once it has.
+    :ivar said_goodbye: whether the client ended it in order.
     :ivar source: the client's IP address, once it is known.
     :ivar multiplexer: takes the connection protocol's messages, once the user is logged in.
     """
@@ -80,6 +82,7 @@ class Wire(SSHServerTransport):
     source = ""
     source_port = 0
     end_reason = ""
+    said_goodbye = False
     heard = False
     carried = False
     multiplexer: Multiplexer | None = None
@@ -309,7 +312,8 @@ class Wire(SSHServerTransport):
             self._over(f"the client closed the connection{text}")
 
     def ssh_DISCONNECT(self, packet: bytes) -> None:
-        """Take the client's good-bye."""
+        """Take the client's good-bye, or its complaint."""
+        self.said_goodbye = packet[:4] == _BY_APPLICATION
         self.close(f"the client disconnected: {escape(packet[8:-4] or b'no reason given')}")
 
     def _over(self, reason: str) -> None:

@@ -149,10 +149,13 @@ def close(
     reason: str,
     bytes_to_target: int,
     bytes_from_target: int,
+    acknowledged: bool = False,
     connector_id: str | None = None,
 ) -> bool:
     """Write down that a channel is over, or never came to be.
 
+    :param acknowledged: whether the target's system has acknowledged C{bytes_to_target}, which are
+        those that were sent otherwise.
     :param connector_id: which carried it in the end; None leaves what was written down first.
     :return: False when its record was closed before.
     """
@@ -167,7 +170,7 @@ def close(
             "connector": connector_id,
         },
     )
-    return _audit_closed(transaction, closed, reason) > 0
+    return _audit_closed(transaction, closed, reason, acknowledged) > 0
 
 
 def close_of_session(transaction: Transaction, session_id: str, reason: str) -> int:
@@ -176,10 +179,12 @@ def close_of_session(transaction: Transaction, session_id: str, reason: str) -> 
         transaction.connection,
         {"wanted": session_id, "now": transaction.now(), "reason": reason},
     )
-    return _audit_closed(transaction, closed, reason)
+    return _audit_closed(transaction, closed, reason, False)
 
 
-def _audit_closed(transaction: Transaction, closed: Sequence[Any], reason: str) -> int:
+def _audit_closed(
+    transaction: Transaction, closed: Sequence[Any], reason: str, acknowledged: bool
+) -> int:
     for row in closed:
         transaction.audit(
             AuditEvent(
@@ -195,11 +200,13 @@ def _audit_closed(transaction: Transaction, closed: Sequence[Any], reason: str) 
                 pod_id=row.pod_id,
                 data={
                     "channel_id": row.id,
+                    "connector_id": row.connector_id,
                     "destination": row.destination,
                     "port": row.port,
                     "reason": reason,
                     "bytes_to_target": row.bytes_to_target,
                     "bytes_from_target": row.bytes_from_target,
+                    "acknowledged": acknowledged,
                 },
             )
         )
