@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.processes import HOST, PYTHON, cpu_seconds
-from benchmarks.scale import A_SESSION, PORTS, fill, open_echo
+from benchmarks.scale import PORTS, fill, open_echo
 from tests.campaigns.ssh_streams import log_in
 from tests.integration.processes import Client, Keys, Process, free_port
 from tests.integration.worlds import World
@@ -35,7 +35,7 @@ from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.transaction import Transaction
 
 COOKIE = "b" * 43
-HOLDERS = 10
+HOLDERS = 49
 TUNNELS = 5000
 CHANNELS = 4900
 """A pod has 5,000; the bystander needs one as well."""
@@ -135,14 +135,14 @@ async def hold(port: int, keys: Path, ports: "list[int]") -> None:
     world: Any = type("World", (), {})()
     world.gateway = type("Gateway", (), {"ssh_port": port})()
     connections = []
-    for number in range(-(-CHANNELS // A_SESSION)):
-        name = f"h{number % HOLDERS}"
+    for number in range(HOLDERS):
+        name = f"h{number}"
         world.key = type("Key", (), {"path": keys / name})()
         connections.append(await log_in(world, login=name))
     streams = []
     for number in range(0, CHANNELS, 20):
         streams += await asyncio.gather(*(
-            open_echo(connections[one // A_SESSION], ports[one % len(ports)])
+            open_echo(connections[one % HOLDERS], ports[one % len(ports)])
             for one in range(number, min(number + 20, CHANNELS))
         ))  # fmt: skip
     print(f"held {len(streams)}", flush=True)

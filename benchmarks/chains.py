@@ -107,7 +107,9 @@ class TunnelCloudChain(Chain):
     def __init__(self, bench: Bench, target: int, cipher: str | None, way: Way = DIRECT) -> None:
         self.port = free_port()
         links = free_port() if way != DIRECT else None
-        gateway = Gateway(bench.directory, exempt=f'["{HOST}"]', link_public_port=links)
+        # One user stands for many.
+        shares = "[shares]\nsessions = 5000\nchannels = 5000\nper_target = 1024\npending = 1024"
+        gateway = Gateway(bench.directory, shares, exempt=f'["{HOST}"]', link_public_port=links)
         bench.callback(gateway.process.stop)
         if links is not None:
             way.lead_to(bench, gateway.link_port, links)

@@ -24,6 +24,7 @@ from tests.campaigns.ssh_streams import log_in, open_stream
 from tests.integration.processes import Process, free_port
 from tests.integration.worlds import World
 from tunnelcloud.domain.entities import Method, PortRange, Role, new_id
+from tunnelcloud.pod.shares import CHANNELS
 from tunnelcloud.store import schema, sites
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.transaction import Transaction
@@ -205,7 +206,7 @@ def main() -> None:
         stack.callback(target.kill)
         target.wait_for("listening")
         if "idle" in options.figures:
-            world: Any = World()
+            world: Any = World(f"[shares]\nchannels = {CHANNELS}\nper_target = {CHANNELS}")
             stack.callback(world.close)
             world.tunnel("echo", HOST, *ports)
             asyncio.run(idle(world, ports, options.channels, options.seconds))

@@ -97,6 +97,9 @@ RekeyAfter = Annotated[Duration, AfterValidator(_rekey_after)]
 Endpoints = list[str]
 
 
+Count = Annotated[int, Field(ge=1)]
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
@@ -159,6 +162,17 @@ class TokensSettings(_Table):
     lifetime: Annotated[Duration, Field(validate_default=True)] = "10m"  # type: ignore[assignment]
 
 
+class SharesSettings(_Table):
+    """What one user may take of a pod: an eighth of each pool by default."""
+
+    sessions: Count = 625
+    channels: Count = 625
+    per_target: Count = 128
+    pending: Count = 128
+    opens_per_second: Count = 250
+    checks: Count = 8
+
+
 class PodSettings(_Table):
     """All of pod.toml."""
 
@@ -172,6 +186,7 @@ class PodSettings(_Table):
     tokens: TokensSettings = TokensSettings()
     front: FrontSettings = FrontSettings()
     metrics: MetricsSettings = MetricsSettings()
+    shares: SharesSettings = SharesSettings()
 
     @property
     def has_metrics_apart(self) -> bool:

@@ -11,7 +11,8 @@ from tests.domain.values import NOW
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Channel, Method, Session
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
-from tunnelcloud.pod.sessions import LiveSessions, Surroundings
+from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.pod.sessions import Surroundings
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.ssh.interfaces import ISessionConnection, TunnelRow
 
@@ -157,6 +158,7 @@ class World:
         method=Method.KEY,
         login_name="alice",
         tunnel_id=None,
+        shares=None,
         max_channels=5000,
     ):
         self.clock = Clock()
@@ -177,6 +179,7 @@ class World:
                 turns=Turns(self.clock),
                 address=lambda: PublicAddress("pod.example.com", 2222),
             ),
+            shares,
             max_channels,
         )
         self.session = Session(

@@ -30,12 +30,12 @@ class LoginCase(SQLiteCase, SynchronousTestCase):
         self.world = self.store.write(make_world)
         self.reactor = QueuedReactor()
         store = AsyncStore(self.store, self.reactor)
-        self.current = True
+        self.current = self.room = True
         cluster = Cluster(store, None, "pod_1", None)
         self.views = Views(cluster.load_views, lambda: self.current)
         self.ring = KeyRing(lambda blob: store.read(find_key, blob))
         self.store.listen(self.committed)
-        self.access = Access(store, "pod_1", self.views, self.ring)
+        self.access = Access(store, "pod_1", self.views, self.ring, lambda user_id: self.room)
         self.policy = self.store.write(policies.create, name="gui", max_token_sessions=4)
         self.set_policy(self.policy.id)
         self.store.write(
@@ -200,6 +200,18 @@ class ScopeTests(LoginCase):
         self.assertEqual(session.tunnel_id, self.world.tunnel.id)
 
 
+class ShareTests(LoginCase):
+    """Who has all of their share of a pod's sessions gets no further one, and keeps the token."""
+
+    def test_no_room(self):
+        self.room = False
+        refused = self.log_in().value
+        self.assertIn("sessions open on this pod", refused.text)
+        self.assertFalse(refused.offence)
+        self.room = True
+        self.assertIsInstance(self.log_in(), str)
+
+
 class OfferedKeyTests(LoginCase):
     """Tools give up when a key doesn't do, without a word: its owner finds the reason."""
 
@@ -268,6 +280,12 @@ class OfferedKeyTests(LoginCase):
         self.assertTrue(self.offer())
         session = self.store.read(sessions.get, self.log_in_with_key())
         self.assertEqual((session.user_id, session.key_id), (self.world.alice.id, self.key.id))
+
+    def test_no_room(self):
+        self.room = False
+        self.assertIn("sessions open on this pod", self.log_in_with_key().value.text)
+        self.room = True
+        self.assertIsInstance(self.log_in_with_key(), str)
 
     def test_revoked_while_memory_has_it(self):
         """Memory only saves a look: the transaction that writes the session has the last word."""

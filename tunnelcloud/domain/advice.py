@@ -30,6 +30,7 @@ _ADVICE = (
     (": opens ", "Try again then."),
     (": closed ", "An administrator can extend it."),
     ("not open to connections from", "Connect from one of the networks that it is open to."),
+    ("share", "Close some of what you have open, or ask an administrator for a larger share."),
     ("sessions are open", "End one of your sessions, above."),
     ("connections are open", "Close some of the tool's connections, or end a session, above."),
     (": refused", "Nothing listens there: whoever runs the server can see whether it is up."),

@@ -21,7 +21,7 @@ from tunnelcloud.domain.policy import allowed_token_sessions, could_open_any
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod.interfaces import IViews
 from tunnelcloud.pod.keyring import Held, KeyRing
-from tunnelcloud.pod.sessions import LiveSessions
+from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
 from tunnelcloud.store import access, keys, sessions, tokens
 from tunnelcloud.store.asynchronous import AsyncStore
@@ -70,6 +70,11 @@ _SCOPE_IS_EMPTY = {
 }
 _TOLD_AT_MOST = 1000
 
+_NO_ROOM = _Refusal(
+    "you have as many sessions open on this pod as your share is: end one of them",
+    "the user's share of sessions is used up",
+    offence=False,
+)
 _OPENS_NOTHING = "this one-time token opens nothing for this login name: check both"
 """Said alike of a wrong token, an unknown user, another user's token and a missing grant."""
 
@@ -81,7 +86,18 @@ class Access:
     :ivar begun: sessions that were written and have no avatar yet, by id.
     """
 
-    def __init__(self, store: AsyncStore, pod_id: str, views: IViews, ring: KeyRing) -> None:
+    def __init__(
+        self,
+        store: AsyncStore,
+        pod_id: str,
+        views: IViews,
+        ring: KeyRing,
+        has_room: Callable[[str], bool],
+    ) -> None:
+        """
+        :param has_room: tells, in any thread, whether a user may begin one more session here.
+        """
+        self._has_room = has_room
         self.begun: dict[str, Session] = {}
         self._told: dict[tuple[str, int, str], None] = {}
         self._store = store
@@ -117,13 +133,15 @@ class Access:
     def login_with_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[str]:
         """Verify a login whose signature was good, and write its session."""
         judged = self._judge_key(attempt, key_blob).addCallback(
-            lambda offer: self._store.write(_login_with_key, attempt, self._pod_id, offer)
+            lambda offer: self._store.write(
+                _login_with_key, attempt, self._pod_id, offer, self._has_room
+            )
         )
         return judged.addErrback(_unavailable).addCallback(self._pronounce)
 
     def login_with_token(self, attempt: LoginAttempt, token: str) -> Deferred[str]:
         """Verify and spend a token, and write the session."""
-        judged = self._store.write(_login_with_token, attempt, self._pod_id, token)
+        judged = self._store.write(_login_with_token, attempt, self._pod_id, token, self._has_room)
         return judged.addErrback(_unavailable).addCallback(self._pronounce)
 
     def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:
@@ -189,10 +207,17 @@ def _ownerless(failure: Failure) -> _Offer:
 
 
 def _login_with_key(
-    transaction: Transaction, attempt: LoginAttempt, pod_id: str, offer: _Offer
+    transaction: Transaction,
+    attempt: LoginAttempt,
+    pod_id: str,
+    offer: _Offer,
+    has_room: Callable[[str], bool],
 ) -> _Verdict:
     """Begin a session, if the key is still good now."""
     if offer.key is not None and not offer.obstacle:
+        if not has_room(offer.key.user_id):
+            _record_refusal(transaction, attempt, pod_id, Method.KEY, _NO_ROOM.reason, offer.owner)
+            return _NO_ROOM
         session = keys.use(
             transaction, offer.key.id, _login(attempt, pod_id), tunnel_id=offer.tunnel_id
         )
@@ -205,7 +230,11 @@ def _login_with_key(
 
 
 def _login_with_token(
-    transaction: Transaction, attempt: LoginAttempt, pod_id: str, token: str
+    transaction: Transaction,
+    attempt: LoginAttempt,
+    pod_id: str,
+    token: str,
+    has_room: Callable[[str], bool],
 ) -> _Verdict:
     refusal = _Refusal(_OPENS_NOTHING, "no such token for this login")
     secret_hash = hash_secret(token)
@@ -216,7 +245,9 @@ def _login_with_token(
     scope = None
     if found is not None and view is not None:
         scope = _scope(view, Method.TOKEN, attempt.login, found.tunnel_id)
-    if found is not None and view is not None and scope is not None and not scope.obstacle:
+    if view is not None and scope is not None and not scope.obstacle and not has_room(view.user.id):
+        refusal = _NO_ROOM
+    elif found is not None and view is not None and scope is not None and not scope.obstacle:
         allowed = 1 if found.tunnel_id is None else allowed_token_sessions(view, found.tunnel_id)
         spending = tokens.spend(
             transaction,

@@ -15,8 +15,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
+from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.router import Route
-from tunnelcloud.pod.sessions import USER_DELETED, LiveSession, LiveSessions
+from tunnelcloud.pod.sessions import USER_DELETED, LiveSession
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
 from tunnelcloud.store.sessions import EndRequest

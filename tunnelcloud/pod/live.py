@@ -15,11 +15,11 @@ from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.pki import CertificateAuthority, HostKey, known_hosts_line
 from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.losses import Losses
 from tunnelcloud.pod.rates import Rates
 from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.router import Route
-from tunnelcloud.pod.sessions import LiveSessions
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.web.interfaces import (
     Authority,

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.pod.links import Links
-from tunnelcloud.pod.sessions import LiveSessions
+from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.ssh.interfaces import IFloodControl
 
 

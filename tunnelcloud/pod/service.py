@@ -41,6 +41,7 @@ from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.listener import connector_listener
 from tunnelcloud.pod.listeners import Listeners
 from tunnelcloud.pod.live import LivePod
+from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.losses import Losses
 from tunnelcloud.pod.metrics import metrics_registry
 from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
@@ -48,7 +49,8 @@ from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading
-from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession, LiveSessions, Surroundings
+from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession, Surroundings
+from tunnelcloud.pod.shares import Shares
 from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
@@ -128,7 +130,8 @@ class PodService(Service):
                 turns=turns,
                 address=lambda: foundation.ssh_address,
                 patience=foundation.settings.connectors.unread_timeout,
-            )
+            ),
+            Shares(**settings.shares.model_dump()),
         )
         registrar = Registrar(self.store, foundation.pod_id)
         self.links.listen(registrar)
@@ -155,7 +158,9 @@ class PodService(Service):
             ),
         )
         self.ring = KeyRing(lambda blob: self.store.read(find_key, blob))
-        access = Access(self.store, foundation.pod_id, self.views, self.ring)
+        access = Access(
+            self.store, foundation.pod_id, self.views, self.ring, self.sessions.has_room
+        )
         self.front_door = FrontDoorFactory(
             portal=Portal(Realm(self.sessions, access), [KeyChecker(access), TokenChecker(access)]),
             access=access,

@@ -1,12 +1,10 @@
-"""What is open now: live sessions, their channels, and the rules that may end them."""
+"""One live session: its channels, and the rules that may end them."""
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred
@@ -34,9 +32,8 @@ from tunnelcloud.domain.policy import (
     decide_tunnel,
     session_limits,
 )
-from tunnelcloud.pod.deadlines import Deadlines, seconds_left
+from tunnelcloud.pod.deadlines import seconds_left
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
-from tunnelcloud.pod.listings import Listings
 from tunnelcloud.pod.router import Route
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.ssh.escaping import escape
@@ -48,14 +45,13 @@ from tunnelcloud.ssh.interfaces import (
     TunnelTraffic,
 )
 
+if TYPE_CHECKING:
+    from tunnelcloud.pod.live_sessions import LiveSessions
+
 NOTHING_LEFT = "nothing is left that this session may open"
 USER_DELETED = "the user was deleted"
-POD_FULL = "this pod has too many connections open; try again later, or another pod"
-MAX_CHANNELS = 5000
-MAX_PENDING = 256
-"""A user's opens that connectors are at, on this pod: each has room for four times as many."""
-TOO_MANY_PENDING = "too many of your connections are still being made; try again in a moment"
 _LONGEST_HOST = 255
+TOO_MANY_CHECKS = "too many of your checks run or wait on this pod; try again when one is over"
 SHUTDOWN_REASON = "the pod is shutting down"
 
 _log = Logger()
@@ -169,14 +165,12 @@ class LiveSession:
                 lambda _: channel.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, decision.reason)
             )
             return
-        if self._registry.full:
-            channel.refuse(OPEN_RESOURCE_SHORTAGE, POD_FULL)
-            return
-        if not self._registry.begin_pending(self.session.user_id):
-            channel.refuse(OPEN_RESOURCE_SHORTAGE, TOO_MANY_PENDING)
-            return
         assert decision.tunnel is not None
         assert decision.grant is not None
+        shortage = self._registry.channel_refusal(self.session.user_id, decision.tunnel)
+        if shortage:
+            channel.refuse(OPEN_RESOURCE_SHORTAGE, shortage)
+            return
         route = Route(
             channel,
             self.session,
@@ -249,8 +243,14 @@ class LiveSession:
         found = named_by(view, self.session.method, tunnel_name, self.session.tunnel_id)
         if not found:
             raise LookupError(tunnel_name)
-        async for step in self._around.doctor(self, found[0]):
-            yield step
+        if not self._registry.begin_check(self.session.user_id):
+            yield DoctorStep("turn", False, 0.0, TOO_MANY_CHECKS)
+            return
+        try:
+            async for step in self._around.doctor(self, found[0]):
+                yield step
+        finally:
+            self._registry.end_check(self.session.user_id)
 
     def logged_out(self, reason: str) -> None:
         """The connection is over: write it down once its channels are.
@@ -394,146 +394,3 @@ class LiveSession:
         carried.from_target += route.bytes_from_target
         if self._ended and not self.routes:
             self._finish()
-
-
-class LiveSessions:
-    """The sessions that are open on this pod.
-
-    :ivar open_channels: how many channels they have.
-    :ivar deadlines: when to look which of them the clock ends.
-    :ivar listings: rows that sessions were just shown.
-    """
-
-    def __init__(self, around: Surroundings, max_channels: int = MAX_CHANNELS) -> None:
-        self.open_channels = 0
-        self._around = around
-        self._max_channels = max_channels
-        self._by_id: dict[str, LiveSession] = {}
-        self._by_user: dict[str, set[LiveSession]] = {}
-        self._pending: Counter[str] = Counter()
-        self._channels: dict[str, Counter[str]] = {}
-        self._places = itertools.count()
-        self.deadlines = Deadlines()
-        self.listings = Listings(around.clock)
-
-    def begin(self, session: Session) -> LiveSession:
-        """Take up a session that was just written; the front door attaches its connection."""
-        live = LiveSession(session, self._around, self)
-        self._by_id[session.id] = live
-        self._by_user.setdefault(session.user_id, set()).add(live)
-        return live
-
-    def session_ended(self, live: LiveSession) -> None:
-        """Forget a session."""
-        self._by_id.pop(live.session.id, None)
-        of_user = self._by_user.get(live.session.user_id, set())
-        of_user.discard(live)
-        if not of_user:
-            self._by_user.pop(live.session.user_id, None)
-
-    def get(self, session_id: str) -> LiveSession | None:
-        """Find a session by its id."""
-        return self._by_id.get(session_id)
-
-    def __contains__(self, session_id: str) -> bool:
-        return session_id in self._by_id
-
-    def has_channel(self, channel_id: str) -> bool:
-        """Tell whether a channel is open here and recorded, by its id."""
-        return any(
-            route.record is not None and route.record.id == channel_id
-            for live in self._by_id.values()
-            for route in live.routes
-        )
-
-    def of_user(self, user_id: str) -> Iterable[LiveSession]:
-        """Give a user's sessions."""
-        return tuple(self._by_user.get(user_id, ()))
-
-    def users(self) -> Iterable[str]:
-        """Give the ids of users who have sessions."""
-        return tuple(self._by_user)
-
-    def __iter__(self) -> Iterator[LiveSession]:
-        return iter(tuple(self._by_id.values()))
-
-    def __len__(self) -> int:
-        return len(self._by_id)
-
-    def counts(self) -> dict[str, tuple[int, int]]:
-        """Give the bytes to and from targets of every session and channel so far, by their ids."""
-        return self.session_counts() | self.channel_counts()
-
-    def session_counts(self) -> dict[str, tuple[int, int]]:
-        """Give the bytes to and from targets of every session so far, by their ids."""
-        return {live.session.id: live.totals() for live in self._by_id.values()}
-
-    def channel_counts(self) -> dict[str, tuple[int, int]]:
-        """Give the bytes to and from the target of every recorded channel so far, by their ids."""
-        return {
-            route.record.id: (route.bytes_to_target, route.bytes_from_target)
-            for live in self._by_id.values()
-            for route in live.routes
-            if route.record is not None
-        }
-
-    @property
-    def full(self) -> bool:
-        """Whether the pod may open no further channel."""
-        return self.open_channels >= self._max_channels
-
-    def begin_pending(self, user_id: str) -> bool:
-        """Count one more open that a connector is at, if the user may have it."""
-        if self._pending[user_id] >= MAX_PENDING:
-            return False
-        self._pending[user_id] += 1
-        return True
-
-    def settle_pending(self, user_id: str) -> None:
-        """Count one less."""
-        self._pending[user_id] -= 1
-        if not self._pending[user_id]:
-            del self._pending[user_id]
-
-    def channel_begun(self, live: LiveSession, route: Route) -> None:
-        """Count a channel; with its first a session begins to use a tunnel."""
-        if live.place is None:
-            live.place = next(self._places)
-        self.open_channels += 1
-        user_id = route.session.user_id
-        self._channels.setdefault(user_id, Counter())[route.tunnel.id] += 1
-
-    def channel_ended(self, route: Route) -> None:
-        """Count a channel no more."""
-        self.open_channels -= 1
-        counts = self._channels[route.session.user_id]
-        counts[route.tunnel.id] -= 1
-        if not counts[route.tunnel.id]:
-            del counts[route.tunnel.id]
-        if not counts:
-            del self._channels[route.session.user_id]
-
-    def count_older(self, one: LiveSession) -> int:
-        """Count the sessions of the same user that used a tunnel before this one did."""
-        return sum(
-            live is not one
-            and live.place is not None
-            and (one.place is None or live.place < one.place)
-            for live in self._by_user.get(one.session.user_id, ())
-        )
-
-    def usage(self, user_id: str) -> tuple[int, Mapping[str, int]]:
-        """Count a user's sessions that use a tunnel, and their channels by the tunnel's id."""
-        sessions = self._by_user.get(user_id, ())
-        used = sum(live.place is not None for live in sessions)
-        return used, self._channels.get(user_id, {})
-
-    def count_channels(self, user_id: str, tunnel_id: str, leaving_out: Route | None) -> int:
-        """Count a user's open channels of a tunnel."""
-        count = self._channels[user_id][tunnel_id] if user_id in self._channels else 0
-        return count - (leaving_out is not None and leaving_out.tunnel.id == tunnel_id)
-
-    def end_all(self, reason: str) -> None:
-        """End every session."""
-        for live in tuple(self._by_id.values()):
-            live.end(reason)

@@ -1,0 +1,191 @@
+"""The sessions that are open on this pod, and what their users have of it together."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from tunnelcloud.domain.entities import Session, Tunnel
+from tunnelcloud.pod.deadlines import Deadlines
+from tunnelcloud.pod.listings import Listings
+from tunnelcloud.pod.router import Route
+from tunnelcloud.pod.sessions import LiveSession, Surroundings
+from tunnelcloud.pod.shares import CHANNELS, SESSIONS, Opens, Shares, Tally
+
+POD_FULL = "this pod has too many connections open; try again later, or another pod"
+TOO_MANY_CHANNELS = "you have {share} connections open on this pod, which is your share; close some"
+TOO_MANY_PENDING = "too many of your connections are still being made; try again in a moment"
+TOO_FAST = "you open connections faster than your share of a busy pod; try again in a moment"
+
+
+class LiveSessions:
+    """The sessions that are open on this pod.
+
+    :ivar deadlines: when to look which of them the clock ends.
+    :ivar listings: rows that sessions were just shown.
+    """
+
+    def __init__(
+        self, around: Surroundings, shares: Shares | None = None, max_channels: int = CHANNELS
+    ) -> None:
+        shares = shares or Shares()
+        self._around = around
+        self._shares = shares
+        self._sessions_held = Tally(shares.sessions, SESSIONS)
+        self._channels_held = Tally(shares.channels, max_channels)
+        self._pending = Tally(shares.pending)
+        self._checks = Tally(shares.checks)
+        self._opens = Opens(around.clock, shares.opens_per_second)
+        self._by_id: dict[str, LiveSession] = {}
+        self._by_user: dict[str, set[LiveSession]] = {}
+        self._channels: dict[str, Counter[str]] = {}
+        self._places = itertools.count()
+        self.deadlines = Deadlines()
+        self.listings = Listings(around.clock)
+
+    def begin(self, session: Session) -> LiveSession:
+        """Take up a session that was just written; the front door attaches its connection."""
+        live = LiveSession(session, self._around, self)
+        self._by_id[session.id] = live
+        self._by_user.setdefault(session.user_id, set()).add(live)
+        self._sessions_held.add(session.user_id)
+        return live
+
+    def session_ended(self, live: LiveSession) -> None:
+        """Forget a session."""
+        if self._by_id.pop(live.session.id, None) is not None:
+            self._sessions_held.remove(live.session.user_id)
+        of_user = self._by_user.get(live.session.user_id, set())
+        of_user.discard(live)
+        if not of_user:
+            self._by_user.pop(live.session.user_id, None)
+
+    def get(self, session_id: str) -> LiveSession | None:
+        """Find a session by its id."""
+        return self._by_id.get(session_id)
+
+    def __contains__(self, session_id: str) -> bool:
+        return session_id in self._by_id
+
+    def has_channel(self, channel_id: str) -> bool:
+        """Tell whether a channel is open here and recorded, by its id."""
+        return any(
+            route.record is not None and route.record.id == channel_id
+            for live in self._by_id.values()
+            for route in live.routes
+        )
+
+    def of_user(self, user_id: str) -> Iterable[LiveSession]:
+        """Give a user's sessions."""
+        return tuple(self._by_user.get(user_id, ()))
+
+    def users(self) -> Iterable[str]:
+        """Give the ids of users who have sessions."""
+        return tuple(self._by_user)
+
+    def __iter__(self) -> Iterator[LiveSession]:
+        return iter(tuple(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Give the bytes to and from targets of every session and channel so far, by their ids."""
+        return self.session_counts() | self.channel_counts()
+
+    def session_counts(self) -> dict[str, tuple[int, int]]:
+        """Give the bytes to and from targets of every session so far, by their ids."""
+        return {live.session.id: live.totals() for live in self._by_id.values()}
+
+    def channel_counts(self) -> dict[str, tuple[int, int]]:
+        """Give the bytes to and from the target of every recorded channel so far, by their ids."""
+        return {
+            route.record.id: (route.bytes_to_target, route.bytes_from_target)
+            for live in self._by_id.values()
+            for route in live.routes
+            if route.record is not None
+        }
+
+    @property
+    def open_channels(self) -> int:
+        """How many channels all sessions have."""
+        return self._channels_held.total
+
+    # Shares.
+
+    def has_room(self, user_id: str) -> bool:
+        """Tell whether a user may begin one more session here; any thread may ask."""
+        return self._sessions_held.has_room(user_id)
+
+    def channel_refusal(self, user_id: str, tunnel: Tunnel) -> str:
+        """Say why a user may have no further channel of a tunnel now; empty when they may."""
+        counts = self._channels.get(user_id, Counter())
+        if not self._channels_held.has_room(user_id):
+            share = self._channels_held.share
+            full = self._channels_held.counts[user_id] < share
+            return POD_FULL if full else TOO_MANY_CHANNELS.format(share=share)
+        if counts.get(tunnel.id, 0) >= self._shares.per_target:
+            return f"{tunnel.name}: " + TOO_MANY_CHANNELS.format(share=self._shares.per_target)
+        if not self._pending.has_room(user_id):
+            return TOO_MANY_PENDING
+        return "" if self._opens.take(user_id) else TOO_FAST
+
+    def settle_pending(self, user_id: str) -> None:
+        """Count one open less that a connector is at."""
+        self._pending.remove(user_id)
+
+    def begin_check(self, user_id: str) -> bool:
+        """Count one more check of the way to a tunnel, if the user may have it."""
+        if not self._checks.has_room(user_id):
+            return False
+        self._checks.add(user_id)
+        return True
+
+    def end_check(self, user_id: str) -> None:
+        """Count one less."""
+        self._checks.remove(user_id)
+
+    def channel_begun(self, live: LiveSession, route: Route) -> None:
+        """Count a channel; with its first a session begins to use a tunnel."""
+        if live.place is None:
+            live.place = next(self._places)
+        user_id = route.session.user_id
+        self._channels_held.add(user_id)
+        self._pending.add(user_id)
+        self._channels.setdefault(user_id, Counter())[route.tunnel.id] += 1
+
+    def channel_ended(self, route: Route) -> None:
+        """Count a channel no more."""
+        self._channels_held.remove(route.session.user_id)
+        counts = self._channels[route.session.user_id]
+        counts[route.tunnel.id] -= 1
+        if not counts[route.tunnel.id]:
+            del counts[route.tunnel.id]
+        if not counts:
+            del self._channels[route.session.user_id]
+
+    def count_older(self, one: LiveSession) -> int:
+        """Count the sessions of the same user that used a tunnel before this one did."""
+        return sum(
+            live is not one
+            and live.place is not None
+            and (one.place is None or live.place < one.place)
+            for live in self._by_user.get(one.session.user_id, ())
+        )
+
+    def usage(self, user_id: str) -> tuple[int, Mapping[str, int]]:
+        """Count a user's sessions that use a tunnel, and their channels by the tunnel's id."""
+        sessions = self._by_user.get(user_id, ())
+        used = sum(live.place is not None for live in sessions)
+        return used, self._channels.get(user_id, {})
+
+    def count_channels(self, user_id: str, tunnel_id: str, leaving_out: Route | None) -> int:
+        """Count a user's open channels of a tunnel."""
+        count = self._channels[user_id][tunnel_id] if user_id in self._channels else 0
+        return count - (leaving_out is not None and leaving_out.tunnel.id == tunnel_id)
+
+    def end_all(self, reason: str) -> None:
+        """End every session."""
+        for live in tuple(self._by_id.values()):
+            live.end(reason)
