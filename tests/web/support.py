@@ -186,7 +186,7 @@ class ApiTestCase(SynchronousTestCase):
         shutil.copytree(template_state(), state)
         self.store = open_store("sqlite", state)
         self.addCleanup(self.store.close)
-        self.reactor = QueuedReactor()
+        self.reactor = self.make_reactor()
         self.clock = Clock()
         self.clock.advance(NOW)
         self.live = ToldPod()
@@ -218,6 +218,13 @@ class ApiTestCase(SynchronousTestCase):
             )
             self.secrets[role] = secret
 
+    def make_reactor(self):
+        return QueuedReactor()
+
+    def received(self, channel, data):
+        """Give a channel what a client sent."""
+        channel.dataReceived(data)
+
     async def fetch(self, *_):
         """Stand for the network."""
         raise AssertionError("this test asks nobody")
@@ -227,7 +234,7 @@ class ApiTestCase(SynchronousTestCase):
         transport = StringTransport()
         channel = self.site.buildProtocol(None)
         channel.makeConnection(transport)
-        channel.dataReceived(data)
+        self.received(channel, data)
         is_head = data.startswith(b"HEAD ")
         while (answer := read_answer(transport.value(), is_head)) is None:
             self.reactor.run_one()

@@ -24,6 +24,13 @@ class OpenApiTests(ApiTestCase):
         self.assertEqual(self.document["openapi"], "3.1.0")
         self.assertEqual(self.document["info"]["version"], "1.2.3")
 
+    def test_it_is_kept_by_its_tag(self):
+        first = self.ask("GET", "/api/v1/openapi.json", role=None)
+        headers = {"If-None-Match": first.headers["etag"]}
+        again = self.ask("GET", "/api/v1/openapi.json", role=None, headers=headers)
+        self.assertEqual((again.status, again.body), (304, b""))
+        self.assertEqual(first.headers["cache-control"], "no-cache")
+
     def test_every_route_is_described(self):
         described = {
             (method.upper(), path)

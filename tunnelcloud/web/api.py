@@ -6,7 +6,6 @@ checked before the handler runs.  What each operation does is not known here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -25,6 +24,8 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.pki import CannotUnseal
 from tunnelcloud.store import errors
 from tunnelcloud.web import problems
+from tunnelcloud.web.bodies import READ_AT_ONCE, read_body
+from tunnelcloud.web.encoding import encode_json
 from tunnelcloud.web.limits import REQUEST_SECONDS
 from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.problems import Problem
@@ -32,6 +33,7 @@ from tunnelcloud.web.routes import (
     LINES_TYPE,
     Call,
     Caller,
+    Encoded,
     Handled,
     Item,
     Lines,
@@ -39,7 +41,7 @@ from tunnelcloud.web.routes import (
     RouteTable,
 )
 from tunnelcloud.web.streams import Streaming
-from tunnelcloud.web.strict_json import BadJSON, read_json
+from tunnelcloud.web.worker import Worker
 
 JSON_TYPE = "application/json"
 _BODY_TYPES = {JSON_TYPE, "application/merge-patch+json"}
@@ -63,16 +65,20 @@ class ApiResource(Resource):
 
     :param authenticate: gives the caller, or raises a L{Problem}.
     :param clock: bounds what a handler may take.
+    :param worker: reads long bodies.
     """
 
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, table: RouteTable, authenticate: Authenticate, clock: IReactorTime) -> None:
+    def __init__(
+        self, table: RouteTable, authenticate: Authenticate, clock: IReactorTime, worker: Worker
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._table = table
         self._authenticate = authenticate
         self._clock = clock
+        self._worker = worker
 
     def render(self, request: Request) -> int:
         """Answer, now or later, but within the time a request has."""
@@ -110,11 +116,19 @@ class ApiResource(Resource):
             params=params,
             source_ip=getattr(request.getClientAddress(), "host", ""),
             caller=caller,
-            body=_read_body(request, route),
+            body=await self._read_body(request, route),
             query=_read_query(request, route),
             if_match=tuple(tag for tag in read_tags(request.getHeader("if-match")) if tag != "*"),
         )
         return _shown(request, route, await route.handler(call))
+
+    async def _read_body(self, request: IRequest, route: Route) -> BaseModel | None:
+        raw = _checked_body(request, route)
+        if route.body is None:
+            return None
+        if len(raw) <= READ_AT_ONCE:
+            return read_body(route, raw)
+        return await self._worker.run(lambda: read_body(route, raw))
 
     def _anonymous_route(self, path: list[str]) -> bool:
         try:
@@ -207,6 +221,12 @@ def _shown(request: IRequest, route: Route, handled: Handled) -> _Answer:
     if isinstance(handled, Lines):
         return _LinesAnswer(handled)
     headers = {"Content-Type": JSON_TYPE}
+    if isinstance(handled, Encoded):
+        if handled.version:
+            headers |= {"ETag": f'"{handled.version}"', "Cache-Control": "no-cache"}
+            if handled.version in read_tags(request.getHeader("if-none-match")):
+                return _Answer(HTTPStatus.NOT_MODIFIED, headers, b"")
+        return _Answer(route.status, headers, handled.body)
     if isinstance(handled, Item):
         headers["ETag"] = f'"{handled.version}"'
         known = read_tags(request.getHeader("if-none-match"))
@@ -216,8 +236,7 @@ def _shown(request: IRequest, route: Route, handled: Handled) -> _Answer:
     shown = handled.model_dump(mode="json") if isinstance(handled, BaseModel) else handled
     if route.status == HTTPStatus.CREATED and "id" in shown:
         headers["Location"] = f"{request.path.decode('ascii', 'replace').rstrip('/')}/{shown['id']}"
-    body = json.dumps(shown, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-    return _Answer(route.status, headers, body)
+    return _Answer(route.status, headers, encode_json(shown))
 
 
 def _segments(request: IRequest) -> list[str]:
@@ -233,7 +252,7 @@ def _role_text(role: Role, route: Route) -> str:
     return f"the role {role} may not do this: it takes {needed}"
 
 
-def _read_body(request: IRequest, route: Route) -> BaseModel | None:
+def _checked_body(request: IRequest, route: Route) -> bytes:
     raw: bytes = request.content.read()
     if getattr(request, "body_too_big", False) or len(raw) > route.longest_body:
         raise Problem(
@@ -243,7 +262,7 @@ def _read_body(request: IRequest, route: Route) -> BaseModel | None:
     if route.body is None:
         if raw:
             raise Problem(HTTPStatus.BAD_REQUEST, "this operation takes no body")
-        return None
+        return raw
     content_type = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
     if content_type not in _BODY_TYPES and (raw or content_type):
         raise Problem(
@@ -251,14 +270,7 @@ def _read_body(request: IRequest, route: Route) -> BaseModel | None:
             f"send JSON, with Content-Type: {JSON_TYPE}",
             headers={"Accept": JSON_TYPE},
         )
-    try:
-        read_json(raw, maps_at=1 if route.is_big else None)
-    except BadJSON as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
-    try:
-        return route.body.model_validate_json(raw)
-    except ValidationError as error:
-        raise problems.from_validation(error) from None
+    return raw
 
 
 def _read_query(request: IRequest, route: Route) -> BaseModel | None:

@@ -32,6 +32,12 @@ def _find(transaction: Transaction, secret_hash: bytes) -> tuple[ApiToken, User 
     return token, None if token.user_id is None else users.get(transaction, token.user_id)
 
 
+def read_bearer(header: str) -> str | None:
+    """Give the token of an ``Authorization`` header; None when it can't be one."""
+    match = _BEARER.fullmatch(header.strip())
+    return None if match is None else match[1]
+
+
 @frozen
 class BearerAuthenticator:
     """Tells the callers of the API by their bearer tokens (RFC 6750)."""
@@ -47,10 +53,10 @@ class BearerAuthenticator:
         header = request.getHeader("authorization")
         if header is None:
             raise unauthorized("an API token is needed, as Authorization: Bearer TOKEN")
-        match = _BEARER.fullmatch(header.strip())
+        secret = read_bearer(header)
         found = None
-        if match is not None:
-            found = await self.context.store.read(_find, hash_secret(match[1]))
+        if secret is not None:
+            found = await self.context.store.read(_find, hash_secret(secret))
         if found is None:
             raise unauthorized("the API token is unknown or has expired")
         token, user = found

@@ -30,6 +30,10 @@ _PROBLEM: dict[str, Any] = {
                 "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
             },
         },
+        "further_errors": {
+            "type": "integer",
+            "description": "How many more there are, where not all are listed.",
+        },
     },
 }
 

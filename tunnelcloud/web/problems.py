@@ -10,10 +10,14 @@ import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 from pydantic import ValidationError
 
 CONTENT_TYPE = "application/problem+json"
+MAX_LISTED = 100
+MAX_ANSWER = 64 * 1024
+"""Bytes of an answer that says what is wrong."""
+_LONGEST_TEXT = 500
 
 
 @frozen
@@ -29,7 +33,8 @@ class Problem(Exception):
 
     :ivar status: the HTTP status.
     :ivar detail: what happened and what to do, for a person.
-    :ivar errors: the fields at fault.
+    :ivar errors: the fields at fault, ``MAX_LISTED`` at most.
+    :ivar further: how many more there are.
     :ivar headers: further headers of the answer.
     """
 
@@ -39,26 +44,45 @@ class Problem(Exception):
         detail: str,
         errors: Iterable[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        further: int = 0,
     ) -> None:
         super().__init__(detail)
+        found = tuple(errors)
         self.status = status
         self.detail = detail
-        self.errors = tuple(errors)
+        self.errors = found[:MAX_LISTED]
+        self.further = further + len(found[MAX_LISTED:])
         self.headers = dict(headers or {})
 
     def encode(self) -> bytes:
-        """Give the body of the answer."""
+        """Give the body of the answer, ``MAX_ANSWER`` bytes at most."""
+        listed = len(self.errors)
+        while True:
+            body = self._encode(listed)
+            if len(body) <= MAX_ANSWER:
+                return body
+            listed //= 2
+
+    def _encode(self, listed: int) -> bytes:
         members: dict[str, object] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
-            "detail": self.detail,
+            "detail": _cut(self.detail, 4 * _LONGEST_TEXT),
         }
         if self.errors:
             members["errors"] = [
-                {"field": error.field, "message": error.message} for error in self.errors
+                {"field": _cut(error.field), "message": _cut(error.message)}
+                for error in self.errors[:listed]
             ]
+        further = self.further + len(self.errors[listed:])
+        if further:
+            members["further_errors"] = further
         return json.dumps(members, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def _cut(text: str, longest: int = _LONGEST_TEXT) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 @frozen
@@ -83,16 +107,20 @@ _WORDINGS = {
 }
 
 
-def invalid(errors: Iterable[FieldError]) -> Problem:
-    """Make the answer to a body or a query whose fields can't be used."""
-    return _listing(HTTPStatus.UNPROCESSABLE_ENTITY, errors)
+def invalid(errors: Iterable[FieldError], further: int = 0) -> Problem:
+    """Make the answer to a body or a query whose fields can't be used.
+
+    :param further: how many more faults there are.
+    """
+    return _listing(HTTPStatus.UNPROCESSABLE_ENTITY, errors, further)
 
 
-def _listing(status: HTTPStatus, errors: Iterable[FieldError]) -> Problem:
+def _listing(status: HTTPStatus, errors: Iterable[FieldError], further: int = 0) -> Problem:
     found = tuple(errors)
-    listed = "; ".join(f"{error.field}: {error.message}" for error in found[:3])
-    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-    return Problem(status, listed + more, found)
+    listed = "; ".join(f"{_cut(error.field)}: {_cut(error.message)}" for error in found[:3])
+    unsaid = len(found[3:]) + further
+    more = f"; and {unsaid} more" if unsaid else ""
+    return Problem(status, listed + more, found, further=further)
 
 
 def invalid_field(name: str, message: str) -> Problem:
@@ -100,18 +128,41 @@ def invalid_field(name: str, message: str) -> Problem:
     return invalid([FieldError(name, message)])
 
 
+@define
+class Faults:
+    """Gathers what pydantic refuses in several parts of a body: so many faults, then their number.
+
+    :ivar is_empty: whether nothing was refused.
+    """
+
+    is_empty: bool = True
+    _listed: list[FieldError] = field(factory=list)
+    _further: int = 0
+    _no_json: bool = False
+
+    def add(self, error: ValidationError) -> None:
+        """Note what one part was refused for."""
+        self.is_empty = False
+        if len(self._listed) >= MAX_LISTED:
+            self._further += error.error_count()
+            return
+        for fault in error.errors(include_url=False, include_input=False):
+            self._no_json |= fault["type"] == "json_invalid"
+            place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+            self._listed.append(FieldError(place or "body", _message(fault["type"], fault["msg"])))
+
+    def problem(self) -> Problem:
+        """Make the answer."""
+        if self._no_json:
+            return Problem(HTTPStatus.BAD_REQUEST, "the body is not JSON")
+        return invalid(self._listed, self._further)
+
+
 def from_validation(error: ValidationError) -> Problem:
     """Make the answer to what pydantic refused."""
-    faults = error.errors(include_url=False, include_input=False)
-    if any(fault["type"] == "json_invalid" for fault in faults):
-        return Problem(HTTPStatus.BAD_REQUEST, "the body is not JSON")
-    return invalid(
-        FieldError(
-            ".".join(str(part) for part in fault["loc"] if part != "[key]") or "body",
-            _message(fault["type"], fault["msg"]),
-        )
-        for fault in faults
-    )
+    faults = Faults()
+    faults.add(error)
+    return faults.problem()
 
 
 def _message(kind: str, message: str) -> str:

@@ -93,9 +93,20 @@ class Lines:
     chunks: AsyncIterator[bytes]
 
 
+@frozen
+class Encoded:
+    """An answer whose JSON was written elsewhere: away from the reactor's thread, or once for all.
+
+    :ivar version: its ``ETag``, for an answer that clients may keep; empty for another.
+    """
+
+    body: bytes
+    version: str = ""
+
+
 LINES_TYPE = "application/x-ndjson"
 
-Handled = BaseModel | Item | Lines | Mapping[str, Any] | None
+Handled = BaseModel | Item | Lines | Encoded | Mapping[str, Any] | None
 Handler = Callable[[Call], Awaitable[Handled]]
 
 

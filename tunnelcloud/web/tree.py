@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 from twisted.internet.interfaces import IReactorTime
@@ -14,6 +14,7 @@ from twisted.web.resource import Resource
 from tunnelcloud.web import operations
 from tunnelcloud.web.api import ApiResource
 from tunnelcloud.web.authentication import BearerAuthenticator
+from tunnelcloud.web.encoding import encode_json
 from tunnelcloud.web.limits import LimitedSite
 from tunnelcloud.web.openapi import Described, openapi_document
 from tunnelcloud.web.portal.tree import portal_resource
@@ -33,17 +34,18 @@ from tunnelcloud.web.resources.objects import object_routes
 from tunnelcloud.web.resources.settings import setting_routes
 from tunnelcloud.web.resources.summaries import summary_routes
 from tunnelcloud.web.resources.tokens import token_routes
-from tunnelcloud.web.routes import ANONYMOUS, Call, Route, RouteTable
+from tunnelcloud.web.routes import ANONYMOUS, Call, Encoded, Route, RouteTable
 
 
 def route_table(context: ApiContext, version: str) -> RouteTable:
     """Put all rows together, and the document that describes them."""
 
     @cache
-    def document() -> dict[str, Any]:
-        return openapi_document(described, version)
+    def document() -> Encoded:
+        body = encode_json(openapi_document(described, version))
+        return Encoded(body, hashlib.sha256(body).hexdigest()[:16])
 
-    async def openapi(_: Call) -> dict[str, Any]:
+    async def openapi(_: Call) -> Encoded:
         return document()
 
     described = RouteTable(
@@ -119,7 +121,9 @@ def make_site(
     api = _BesidePages(portal)
     root.putChild(b"api", api)
     authenticator = BearerAuthenticator(context)
-    api.putChild(b"v1", ApiResource(table, authenticator.authenticate, context.clock))
+    api.putChild(
+        b"v1", ApiResource(table, authenticator.authenticate, context.clock, context.worker)
+    )
     big_bodies = [f"/api/v1{route.path}".encode() for route in table.routes if route.is_big]
     return LimitedSite(root, context.clock, proxies, big_bodies)
 

@@ -8,7 +8,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.web.support import QueuedReactor
 from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.passwords import (
-    MAX_WAITING,
     Passwords,
     UnusablePassword,
     check_new_password,
@@ -17,6 +16,7 @@ from tunnelcloud.web.portal.passwords import (
 )
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.proxies import network_of
+from tunnelcloud.web.worker import MAX_WAITING
 
 
 class PasswordTests(SynchronousTestCase):

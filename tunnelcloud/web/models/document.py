@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from tunnelcloud.domain.objects import (
     CONNECTOR,
@@ -31,6 +42,7 @@ from tunnelcloud.web.models.fields import (
 )
 from tunnelcloud.web.models.kinds import entry_model
 from tunnelcloud.web.models.objects import Methods
+from tunnelcloud.web.problems import Faults, invalid_field
 
 SiteEntry = entry_model(SITE, "SiteEntry", "A site of a document.")
 ConnectorEntry = entry_model(CONNECTOR, "ConnectorEntry", "A connector of a document.")
@@ -55,7 +67,7 @@ GroupEntry = entry_model(
     GROUP,
     "GroupEntry",
     "A group of a document, with all of its members.",
-    members=(list[UserName], []),
+    members=(Annotated[list[UserName], FailFast()], []),
 )
 
 
@@ -80,16 +92,17 @@ TunnelEntry = entry_model(
     TUNNEL,
     "TunnelEntry",
     "A tunnel of a document, with all of its assignments.",
-    assignments=(list[AssignmentEntry], []),
+    assignments=(Annotated[list[AssignmentEntry], FailFast()], []),
 )
 
 
 def _once(names: object) -> object:
     if isinstance(names, Mapping):
-        lowered = [str(name).lower() for name in names]
-        twice = next((name for name in names if lowered.count(str(name).lower()) > 1), None)
-        if twice is not None:
-            raise ValueError(f"{twice} is there twice: case doesn't count in users' names")
+        seen: set[str] = set()
+        for name in map(str, names):
+            if name.lower() in seen:
+                raise ValueError(f"{name} is there twice: case doesn't count in users' names")
+            seen.add(name.lower())
     return names
 
 
@@ -129,6 +142,53 @@ WholeDocument: type[Document] = create_model(
     __doc__=Document.__doc__,
     **{name: _section(name, entry) for name, entry in _SECTIONS.items()},
 )
+
+
+_AT_ONCE = 100
+
+
+def read_document(value: Any) -> Document:
+    """Read a document from parsed JSON, so many entries at a time: between two parts, other
+    threads get their turn, and of many faults only a few are written out.
+
+    :raise Problem: with what is wrong.
+    """
+    found: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
+    faults = Faults()
+    for part in _parts(value) if isinstance(value, dict) else [[]]:
+        try:
+            read = WholeDocument.model_validate_json(json.dumps(part))
+        except ValidationError as error:
+            faults.add(error)
+            continue
+        for name in read.model_fields_set:
+            found[name] |= getattr(read, name)
+    if not faults.is_empty:
+        raise faults.problem()
+    try:
+        _once(value.get("users"))  # each part by itself may have had no two
+    except ValueError as error:
+        raise invalid_field("users", str(error)) from None
+    return WholeDocument.model_construct(set(value), **found)
+
+
+def _parts(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Divide a document into documents of a few entries."""
+    long = [
+        name
+        for name in _SECTIONS
+        if isinstance(value.get(name), dict) and len(value[name]) > _AT_ONCE
+    ]
+    yield {name: _cut(one) for name, one in value.items() if name not in long}
+    for name in long:
+        entries = iter(value[name].items())
+        while some := dict(islice(entries, _AT_ONCE)):
+            yield {name: some}
+
+
+def _cut(section: Any) -> Any:
+    """Give what stands in a section's place; of a list nothing, for it is refused anyhow."""
+    return [] if isinstance(section, list) else section
 
 
 def _values(entry: Body) -> dict[str, Any]:
@@ -174,9 +234,10 @@ class Applied(Shown):
     steps: list[Step]
 
 
-def applied(steps: list[StoredStep], dry_run: bool) -> Applied:
-    """Show what applying a document did."""
-    return Applied(dry_run=dry_run, steps=[Step.model_validate(_shown(step)) for step in steps])
+def applied(steps: list[StoredStep], dry_run: bool) -> dict[str, Any]:
+    """Show what applying a document did, as ``Applied`` has it."""
+    shown = [Step.model_validate(_shown(step)).model_dump(mode="json") for step in steps]
+    return {"dry_run": dry_run, "steps": shown}
 
 
 def _shown(step: StoredStep) -> dict[str, Any]:

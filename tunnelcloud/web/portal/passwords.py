@@ -7,25 +7,17 @@ sign-ins costs one core and one hash's memory, not the machine.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from http import HTTPStatus
-from typing import TypeVar
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
-from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.worker import Worker
 
 MIN_LENGTH = 12
 MAX_LENGTH = 1024
-MAX_WAITING = 100
-"""About five seconds' worth: whoever would wait longer is told at once."""
-
 _SALT_LENGTH = 16
-
-_Answer = TypeVar("_Answer")
 
 
 class UnusablePassword(ValueError):
@@ -70,46 +62,27 @@ class Passwords:
     """
 
     def __init__(self, reactor: IReactorFromThreads, random: Callable[[int], bytes]) -> None:
-        self._reactor = reactor
         self._random = random
-        self._thread = ThreadPoolExecutor(1, "passwords")
+        self._worker = Worker(
+            reactor,
+            "passwords",
+            "too many people are signing in at this moment: try again in a few seconds",
+        )
         self._nobodys: str | None = None
-        self._waiting = 0
 
     def hash(self, password: str) -> Deferred[str]:
         """Give the hash of a new password."""
-        return self._later(lambda: hash_password(password, self._random(_SALT_LENGTH)))
+        return self._worker.run(lambda: hash_password(password, self._random(_SALT_LENGTH)))
 
     def verify(self, password: str, hashed: str | None) -> Deferred[bool]:
         """Tell whether a password is the one of a hash.
 
         :param hashed: None for who has none: never right, and it takes the same time.
         """
-        return self._later(lambda: self._compare(password[: MAX_LENGTH + 1], hashed))
+        return self._worker.run(lambda: self._compare(password[: MAX_LENGTH + 1], hashed))
 
     def _compare(self, password: str, hashed: str | None) -> bool:
         if self._nobodys is None:
             self._nobodys = hash_password("", self._random(_SALT_LENGTH))
         right = is_password(password, self._nobodys if hashed is None else hashed)
         return right and hashed is not None
-
-    def _later(self, work: Callable[[], _Answer]) -> Deferred[_Answer]:
-        answer: Deferred[_Answer] = Deferred(lambda _: None)
-        if self._waiting >= MAX_WAITING:
-            text = "too many people are signing in at this moment: try again in a few seconds"
-            return fail(Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers={"Retry-After": "5"}))
-        self._waiting += 1
-
-        def fire(done: Future[_Answer]) -> None:
-            self._waiting -= 1
-            error = done.exception()
-            if answer.called:
-                return
-            if error is None:
-                answer.callback(done.result())
-            else:
-                answer.errback(error)
-
-        future = self._thread.submit(work)
-        future.add_done_callback(lambda done: self._reactor.callFromThread(fire, done))
-        return answer

@@ -247,19 +247,23 @@ def _visit(request: Request, withheld: bool) -> Visit:
         if content_type != _FORM_TYPE:
             raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send a form")
         assert request.content is not None, "the body was read"
-        form = _fields(request.content.read())
+        form = read_fields(request.content.read())
     return Visit(
         address=request.uri.decode("ascii", "replace"),
         source_ip=getattr(request.getClientAddress(), "host", ""),
         csrf="",
         cannot_work=withheld,
-        query={name: values[0] for name, values in _fields(query).items()},
+        query={name: values[0] for name, values in read_fields(query).items()},
         form={name: tuple(values) for name, values in form.items()},
         user_agent=(request.getHeader("user-agent") or "")[:256],
     )
 
 
-def _fields(encoded: bytes) -> dict[str, list[str]]:
+def read_fields(encoded: bytes) -> dict[str, list[str]]:
+    """Read a form or a query.
+
+    :raise Problem: 400.
+    """
     try:
         return parse_qs(
             encoded.decode("ascii"),

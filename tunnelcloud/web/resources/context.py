@@ -17,6 +17,7 @@ from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.oidc.fetching import Fetch, no_way_out
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.routes import Call
+from tunnelcloud.web.worker import Worker
 
 DAY = 24 * 60 * 60
 
@@ -32,6 +33,7 @@ class ApiContext:
     :ivar fetch: asks identity providers.
     :ivar random: gives that many random bytes.
     :ivar tell_time: gives the time of day.
+    :ivar worker: does what takes long away from the reactor's thread.
     """
 
     store: AsyncStore
@@ -45,6 +47,13 @@ class ApiContext:
     fetch: Fetch = field(default=no_way_out)
     random: Callable[[int], bytes] = field(default=os.urandom)
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
+    worker: Worker = field(init=False)
+
+    @worker.default
+    def _make_worker(self) -> Worker:
+        return Worker(
+            self.store.reactor, "web", "the pod is busy with others: try again in a few seconds"
+        )
 
     @property
     def token_lifetime(self) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import frozen
 
 from tunnelcloud.store import documents
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.encoding import encode_long_json
 from tunnelcloud.web.models.document import Applied, ApplyQuery, WholeDocument, applied, written
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Encoded, Route
 
 
 def document_routes(context: ApiContext) -> list[Route]:
@@ -53,12 +55,13 @@ class _NotMeant(Exception):
 class _Documents:
     context: ApiContext
 
-    async def apply(self, call: Call) -> Applied:
-        wanted = call.body_as(WholeDocument).entries()
+    async def apply(self, call: Call) -> Encoded:
+        wanted = call.body_as(WholeDocument)
         dry_run = call.query_as(ApplyQuery).dry_run
+        entries = await self.context.worker.run(wanted.entries)
 
         def work(transaction: Transaction) -> list[documents.Step]:
-            steps = documents.apply(transaction, wanted)
+            steps = documents.apply(transaction, entries)
             if dry_run:
                 raise _NotMeant(steps)
             return steps
@@ -67,8 +70,12 @@ class _Documents:
             steps = await self.context.acting(call).write(work)
         except _NotMeant as would_be:
             steps = would_be.steps
-        return applied(steps, dry_run)
+        return await self._encoded(lambda: applied(steps, dry_run))
 
-    async def export(self, call: Call) -> dict[str, Any]:
+    async def export(self, call: Call) -> Encoded:
         found = await self.context.store.read(documents.export)
-        return written(found)
+        return await self._encoded(lambda: written(found))
+
+    async def _encoded(self, make: Callable[[], Mapping[str, Any]]) -> Encoded:
+        """Make and write an answer that may be long, away from the reactor's thread."""
+        return Encoded(await self.context.worker.run(lambda: encode_long_json(make())))
