@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from tests.store.databases import SQLiteCase
 from tests.store.material import MovingClock, make_world, public_key
 from tests.web.support import QueuedReactor
@@ -20,7 +18,7 @@ from tunnelcloud.store.asynchronous import AsyncStore
 SECRET = "a" * 26
 
 
-class LoginCase(SQLiteCase, SynchronousTestCase):
+class LoginWorld:
     """Alice may open db; her token is for four sessions."""
 
     def setUp(self):
@@ -63,6 +61,10 @@ class LoginCase(SQLiteCase, SynchronousTestCase):
         while not outcome:
             self.reactor.run_one()
         return outcome[0]
+
+
+class LoginCase(LoginWorld, SQLiteCase):
+    """On a database that every machine has."""
 
 
 class TokenSessionsTests(LoginCase):

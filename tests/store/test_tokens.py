@@ -79,9 +79,9 @@ class TokenContract:
 
     def test_another_users_token_looks_unknown_and_stays_unspent(self):
         self.create()
-        spending = self.spend(user_id=self.world.bob.id)
+        spending = self.spend(user=self.world.bob)
         self.assertEqual((spending.outcome, spending.token), (Outcome.UNKNOWN, None))
-        self.assertIs(self.spend(user_id=self.world.alice.id).outcome, Outcome.SPENT)
+        self.assertIs(self.spend(user=self.world.alice).outcome, Outcome.SPENT)
 
     def test_a_blocked_users_token_looks_unknown_and_stays_unspent(self):
         self.create()
@@ -108,12 +108,12 @@ class TokenContract:
     def test_a_bound_token_narrows_its_session(self):
         other = self.store.write(make_tunnel, self.world.site.id, "other")
         self.create(tunnel_id=self.world.tunnel.id)
-        spending = self.spend(tunnel_id=other.id)
+        spending = self.spend(tunnel=other)
         self.assertEqual(spending.session.tunnel_id, self.world.tunnel.id)
 
     def test_a_free_token_is_narrowed_by_the_login(self):
         self.create()
-        spending = self.spend(tunnel_id=self.world.tunnel.id)
+        spending = self.spend(tunnel=self.world.tunnel)
         self.assertEqual(spending.session.tunnel_id, self.world.tunnel.id)
 
     def test_eight_at_once_make_one_session(self):

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
-from tunnelcloud.domain.entities import Key, Method, Session, User, UserView
+from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User, UserView
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.names import Login, named_by
 from tunnelcloud.domain.policy import allowed_token_sessions, could_open_any
@@ -47,7 +47,7 @@ class _Offer:
     key: Key | None = None
     owner: User | None = None
     obstacle: str = ""
-    tunnel_id: str | None = None
+    tunnel: Tunnel | None = None
 
 
 @frozen
@@ -57,7 +57,7 @@ class _Scope:
     :ivar obstacle: why it opens nothing, if so.
     """
 
-    tunnel_id: str | None = None
+    tunnel: Tunnel | None = None
     obstacle: str = ""
 
 
@@ -197,7 +197,7 @@ def _judge(view: UserView, held: Held, attempt: LoginAttempt) -> _Offer:
     scope = _scope(view, Method.KEY, attempt.login, None)
     if scope is None:
         return _Offer(held.key, view.user, _KEY_OPENS_NOTHING)
-    return _Offer(held.key, view.user, scope.obstacle, scope.tunnel_id)
+    return _Offer(held.key, view.user, scope.obstacle, scope.tunnel)
 
 
 def _ownerless(failure: Failure) -> _Offer:
@@ -219,7 +219,11 @@ def _login_with_key(
             _record_refusal(transaction, attempt, pod_id, Method.KEY, _NO_ROOM.reason, offer.owner)
             return _NO_ROOM
         session = keys.use(
-            transaction, offer.key.id, _login(attempt, pod_id), tunnel_id=offer.tunnel_id
+            transaction,
+            offer.key.id,
+            _login(attempt, pod_id),
+            user=offer.owner,
+            tunnel=offer.tunnel,
         )
         if session is not None:
             return session
@@ -238,23 +242,23 @@ def _login_with_token(
 ) -> _Verdict:
     refusal = _Refusal(_OPENS_NOTHING, "no such token for this login")
     secret_hash = hash_secret(token)
-    found = tokens.find_by_secret(transaction, secret_hash)
-    named = _named(transaction, attempt)
-    user_id = found.user_id if found is not None else named.id if named is not None else None
-    view = access.load_view(transaction, user_id) if user_id is not None else None
-    scope = None
-    if found is not None and view is not None:
-        scope = _scope(view, Method.TOKEN, attempt.login, found.tunnel_id)
-    if view is not None and scope is not None and not scope.obstacle and not has_room(view.user.id):
+    known = access.find_token(transaction, secret_hash)
+    if known is None:
+        named = _named(transaction, attempt)
+        _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, named)
+        return refusal
+    found, view = known
+    scope = _scope(view, Method.TOKEN, attempt.login, found.tunnel_id)
+    if scope is not None and not scope.obstacle and not has_room(view.user.id):
         refusal = _NO_ROOM
-    elif found is not None and view is not None and scope is not None and not scope.obstacle:
+    elif scope is not None and not scope.obstacle:
         allowed = 1 if found.tunnel_id is None else allowed_token_sessions(view, found.tunnel_id)
         spending = tokens.spend(
             transaction,
             secret_hash,
             _login(attempt, pod_id),
-            user_id=view.user.id,
-            tunnel_id=scope.tunnel_id,
+            user=view.user,
+            tunnel=scope.tunnel,
             at_most=allowed,
         )
         if spending.session is not None:
@@ -263,8 +267,7 @@ def _login_with_token(
     elif scope is not None:
         # The client gets the answer that a wrong token gets; the audit may know better.
         refusal = _Refusal(_OPENS_NOTHING, f"the token is good, but {scope.obstacle}")
-    user = None if view is None else view.user
-    _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, user)
+    _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, view.user)
     return refusal
 
 
@@ -299,7 +302,7 @@ def _scope(
         tunnel_id = meant[0].id if meant else ""
     if not could_open_any(view, method, tunnel_id):
         return _Scope(obstacle=_SCOPE_IS_EMPTY[method])
-    return _Scope(tunnel_id)
+    return _Scope(None if tunnel_id is None else view.by_tunnel[tunnel_id][0].tunnel)
 
 
 def _named(transaction: Transaction, attempt: LoginAttempt) -> User | None:

@@ -7,15 +7,16 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Select, bindparam, or_, select
 
-from tunnelcloud.domain.entities import Grant, Policy, Tunnel, User, UserView
+from tunnelcloud.domain.entities import Grant, Policy, Token, Tunnel, User, UserView
 from tunnelcloud.store import schema
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.policies import POLICIES
+from tunnelcloud.store.tokens import TOKENS
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.tunnels import TUNNELS
 from tunnelcloud.store.users import USERS, find_login
 
-__all__ = ["find_login", "load_view", "load_views", "names_of"]
+__all__ = ["find_login", "find_token", "load_view", "load_views", "names_of"]
 
 _NAMED = {
     table.name.removesuffix("s").replace("policie", "policy"): table
@@ -31,14 +32,29 @@ _NAMED = {
 }
 
 
+_MEMBERS = schema.users.outerjoin(
+    schema.group_members, schema.group_members.c.user_id == schema.users.c.id
+)
+
+
 def _users() -> Select[Any]:
     """Select users with each group that they are in."""
-    members = schema.group_members
     return (
         USERS.select()
-        .add_columns(members.c.group_id)
-        .select_from(schema.users.outerjoin(members, members.c.user_id == schema.users.c.id))
+        .add_columns(schema.group_members.c.group_id)
+        .select_from(_MEMBERS)
         .where(schema.users.c.id.in_(bindparam("wanted", expanding=True)))
+    )
+
+
+def _by_token() -> Select[Any]:
+    """Select a token with its user, and each group that they are in."""
+    one = schema.tokens
+    return (
+        select(*TOKENS.select().selected_columns, *USERS.select().selected_columns)
+        .add_columns(schema.group_members.c.group_id)
+        .select_from(_MEMBERS.join(one, one.c.user_id == schema.users.c.id))
+        .where(one.c.secret_hash == bindparam("wanted"))
     )
 
 
@@ -68,7 +84,9 @@ def _grants() -> Select[Any]:
 
 
 _USERS = _users()
+_BY_TOKEN = _by_token()
 _GRANTS = _grants()
+_TOKEN_WIDTH = len(TOKENS.select().selected_columns)
 _USER_WIDTH = len(USERS.select().selected_columns)
 _TUNNEL_WIDTH = len(TUNNELS.select().selected_columns)
 _POLICY_WIDTH = len(POLICIES.select().selected_columns)
@@ -92,10 +110,24 @@ def load_views(transaction: Transaction, user_ids: Iterable[str]) -> Mapping[str
     Users who reach a tunnel by the same assignment share what is in memory of it.
     """
     wanted = {"wanted": [one for one in user_ids if "\x00" not in one]}
+    return _views(transaction, transaction.connection.execute(_USERS, wanted).all())
+
+
+def find_token(transaction: Transaction, secret_hash: bytes) -> tuple[Token, UserView] | None:
+    """Find a one-time token, in whatever state it is, with its user's view."""
+    rows = transaction.connection.execute(_BY_TOKEN, {"wanted": secret_hash}).all()
+    if not rows:
+        return None
+    [view] = _views(transaction, [row[_TOKEN_WIDTH:] for row in rows]).values()
+    return TOKENS.make(rows[0][:_TOKEN_WIDTH]), view
+
+
+def _views(transaction: Transaction, rows: Iterable[Any]) -> Mapping[str, UserView]:
+    """Make views of users' rows, each with a group that the user is in."""
     users: dict[str, User] = {}
     groups: dict[str, set[str]] = {}
     members: dict[str, list[str]] = {}
-    for row in transaction.connection.execute(_USERS, wanted):
+    for row in rows:
         user: User = USERS.make(row[:_USER_WIDTH])
         users[user.id] = user
         groups.setdefault(user.id, set())
@@ -104,7 +136,7 @@ def load_views(transaction: Transaction, user_ids: Iterable[str]) -> Mapping[str
             members.setdefault(row[_USER_WIDTH], []).append(user.id)
     grants: dict[str, list[Grant]] = {user_id: [] for user_id in users}
     if users:
-        for user_id, group_id, grant in _read_grants(transaction, wanted):
+        for user_id, group_id, grant in _read_grants(transaction, list(users)):
             for reached in [user_id] if user_id is not None else members.get(group_id, ()):
                 grants[reached].append(grant)
     views = {
@@ -118,12 +150,12 @@ def load_views(transaction: Transaction, user_ids: Iterable[str]) -> Mapping[str
 
 
 def _read_grants(
-    transaction: Transaction, wanted: dict[str, list[str]]
+    transaction: Transaction, user_ids: list[str]
 ) -> Iterator[tuple[str | None, str, Grant]]:
     """Give each assignment's user, or else its group, and the path that it is."""
     tunnels: dict[str, Tunnel] = {}
     policies: dict[str, Policy] = {}
-    for row in transaction.connection.execute(_GRANTS, wanted):
+    for row in transaction.connection.execute(_GRANTS, {"wanted": user_ids}):
         if row[0] not in tunnels:
             tunnels[row[0]] = TUNNELS.make(row[:_TUNNEL_WIDTH])
         policy = row[_TUNNEL_WIDTH]

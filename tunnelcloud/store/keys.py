@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy import update as update_rows
 
-from tunnelcloud.domain.entities import Key, Method, Session
+from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User
 from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate, before, equals, searches
 from tunnelcloud.store.errors import Conflict
@@ -122,11 +122,17 @@ def good(transaction: Transaction, key_ids: Iterable[str]) -> frozenset[str]:
 
 
 def use(
-    transaction: Transaction, key_id: str, login: Login, *, tunnel_id: str | None = None
+    transaction: Transaction,
+    key_id: str,
+    login: Login,
+    *,
+    user: User | None = None,
+    tunnel: Tunnel | None = None,
 ) -> Session | None:
     """Begin a session for a key whose signature was verified, in this one transaction.
 
-    :param tunnel_id: what the session is narrowed to.
+    :param user: whose key it is, as far as that was read already.
+    :param tunnel: what the session is narrowed to.
     :return: None when the key is gone, or has expired, or its user is blocked.
     """
     found = _USE(
@@ -136,12 +142,14 @@ def use(
     if not found:
         return None
     [used] = found
+    if user is None or user.id != used.user_id:
+        user = users.get(transaction, used.user_id)
     return start(
         transaction,
-        users.get(transaction, used.user_id),
+        user,
         Method.KEY,
         login,
-        tunnel_id=tunnel_id,
+        tunnel=tunnel,
         key_id=key_id,
         key_fingerprint=used.fingerprint,
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from attrs import asdict, frozen
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
-from tunnelcloud.domain.entities import Method, Session, User
+from tunnelcloud.domain.entities import Method, Session, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import channels
 from tunnelcloud.store.aggregate import Aggregate, before, equals, searches, since
@@ -91,14 +91,14 @@ def start(
     method: Method,
     login: Login,
     *,
-    tunnel_id: str | None = None,
+    tunnel: Tunnel | None = None,
     token_id: str | None = None,
     key_id: str | None = None,
     key_fingerprint: str | None = None,
 ) -> Session:
     """Write down that a credential of C{user} was verified and a session begins.
 
-    :param tunnel_id: the tunnel that the session is narrowed to.
+    :param tunnel: the one that the session is narrowed to.
     """
     session = Session(
         id=transaction.new_id("session"),
@@ -110,7 +110,7 @@ def start(
         client_version=login.client_version,
         pod_id=login.pod_id,
         started_at=transaction.now(),
-        tunnel_id=tunnel_id,
+        tunnel_id=None if tunnel is None else tunnel.id,
         token_id=token_id,
         key_id=key_id,
     )
@@ -129,8 +129,8 @@ def start(
             actor_id=user.id,
             user_id=user.id,
             user_name=user.name,
-            tunnel_id=tunnel_id,
-            tunnel_name=_tunnel_name(transaction, tunnel_id),
+            tunnel_id=session.tunnel_id,
+            tunnel_name=None if tunnel is None else tunnel.name,
             session_id=session.id,
             source_ip=login.source_ip,
             pod_id=login.pod_id,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
 
-from tunnelcloud.domain.entities import Method, Session, Token
+from tunnelcloud.domain.entities import Method, Session, Token, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import users as people
 from tunnelcloud.store.aggregate import Aggregate, equals, subjects_of
@@ -17,6 +17,7 @@ from tunnelcloud.store.schema import tokens as table
 from tunnelcloud.store.schema import tunnels, users
 from tunnelcloud.store.sessions import Login, start
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.tunnels import TUNNELS
 
 FURTHER_SESSIONS_WITHIN = timedelta(seconds=120)
 MAX_SESSIONS = 8
@@ -123,20 +124,13 @@ def revoke(transaction: Transaction, token_id: str) -> Token:
     return TOKENS.get(transaction, token_id)
 
 
-def find_by_secret(transaction: Transaction, secret_hash: bytes) -> Token | None:
-    """Find a token, in whatever state it is; None when there is none."""
-    query = TOKENS.select().where(table.c.secret_hash == secret_hash)
-    row = transaction.connection.execute(query).first()
-    return None if row is None else TOKENS.make(row)
-
-
 def spend(
     transaction: Transaction,
     secret_hash: bytes,
     login: Login,
     *,
-    user_id: str | None = None,
-    tunnel_id: str | None = None,
+    user: User | None = None,
+    tunnel: Tunnel | None = None,
     at_most: int = MAX_SESSIONS,
 ) -> Spending:
     """Spend a token and begin a session, in this one transaction.
@@ -144,8 +138,8 @@ def spend(
     One conditional UPDATE decides, so that of any number who try at once, on any number of pods,
     as many succeed as the token allows.
 
-    :param user_id: whose token it must be; another user's looks like none, and stays unspent.
-    :param tunnel_id: what the session is narrowed to beside what the token says.
+    :param user: whose token it must be; another user's looks like none, and stays unspent.
+    :param tunnel: what the session is narrowed to beside what the token says.
     :param at_most: how many sessions policies let it open by now; the first one always counts.
     """
     now = transaction.now()
@@ -157,8 +151,8 @@ def spend(
         table.c.used_from == login.source_ip,
     )
     theirs = [table.c.secret_hash == secret_hash]
-    if user_id is not None:
-        theirs.append(table.c.user_id == user_id)
+    if user is not None:
+        theirs.append(table.c.user_id == user.id)
     active = select(users.c.id).where(users.c.id == table.c.user_id, users.c.blocked.is_(False))
     spent = transaction.connection.execute(
         update(table)
@@ -168,17 +162,19 @@ def spend(
             used_at=func.coalesce(table.c.used_at, literal(now, Timestamp)),
             used_from=func.coalesce(table.c.used_from, login.source_ip),
         )
-        .returning(table.c.id)
-    ).scalar()
+        .returning(*TOKENS.select().selected_columns)
+    ).first()
     if spent is None:
         return _refusal(transaction, theirs)
-    token = TOKENS.get(transaction, spent)
+    token = TOKENS.make(spent)
+    if token.tunnel_id is not None and (tunnel is None or tunnel.id != token.tunnel_id):
+        tunnel = TUNNELS.get(transaction, token.tunnel_id)
     session = start(
         transaction,
-        people.get(transaction, token.user_id),
+        user or people.get(transaction, token.user_id),
         Method.TOKEN,
         login,
-        tunnel_id=token.tunnel_id or tunnel_id,
+        tunnel=tunnel,
         token_id=token.id,
     )
     return Spending(Outcome.SPENT, token, session)
