@@ -149,7 +149,9 @@ class Gateway:
         ahead: float = 0.0,
         name: str = "pod-1",
         one_port: bool = False,
+        prefix: tuple[str, ...] = (),
     ):
+        self.prefix = prefix
         self.ahead = ahead
         self.name = name
         self.state = directory / name
@@ -197,7 +199,7 @@ class Gateway:
             """
 
     def start(self):
-        self.process = twistd("pod", "--config", self.config, ahead=self.ahead)
+        self.process = twistd("pod", "--config", self.config, ahead=self.ahead, prefix=self.prefix)
         self.process.wait_for(f"{self.name} is ready")
 
     def get(self, path):

@@ -17,6 +17,9 @@ from tunnelcloud.web.limits import (
 )
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
+ROOM = MAX_CONNECTIONS - MAX_CONNECTIONS // 8
+"""For all but administrators."""
+
 
 class Echo(Resource):
     isLeaf = True
@@ -245,7 +248,7 @@ class ConnectionsTests(SynchronousTestCase):
         return channel
 
     def test_a_crowd_keeps_no_other_out(self):
-        crowd = [self.connect("192.0.2.1") for _ in range(MAX_CONNECTIONS - 1)]
+        crowd = [self.connect("192.0.2.1") for _ in range(ROOM - 1)]
         first = self.connect("192.0.2.2")
         self.assertIsNone(self.connect("192.0.2.1"))
         other = self.connect("192.0.2.3")
@@ -255,8 +258,25 @@ class ConnectionsTests(SynchronousTestCase):
             [one.transport.disconnected for one in (*crowd[:2], first)], [True, False, False]
         )
 
+    def test_an_administrators_connection_stays(self):
+        own = self.connect("192.0.2.1")
+        own.keep_place()
+        crowd = [self.connect("192.0.2.1") for _ in range(ROOM)]
+        self.assertIsNotNone(self.connect("192.0.2.2"))
+        self.assertTrue(crowd[0].transport.disconnected)
+        self.assertFalse(own.transport.disconnected)
+        own.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.site.reserved, set())
+
+    def test_the_reserve_is_bounded(self):
+        for _ in range(MAX_CONNECTIONS // 8):
+            self.connect("192.0.2.1").keep_place()
+        beyond = self.connect("192.0.2.1")
+        beyond.keep_place()
+        self.assertNotIn(beyond, self.site.reserved)
+
     def test_who_left_makes_room(self):
-        crowd = [self.connect("192.0.2.1") for _ in range(MAX_CONNECTIONS)]
+        crowd = [self.connect("192.0.2.1") for _ in range(ROOM)]
         self.assertIsNone(self.connect("192.0.2.1"))
         crowd[7].connectionLost(Failure(ConnectionDone()))
         self.assertIsNotNone(self.connect("192.0.2.1"))

@@ -51,6 +51,7 @@ class Front(Factory):
         no certificate for the web.
     :ivar portal: the portal's address, told to clients that speak plain HTTP.
     :ivar balancers: networks whose PROXY headers are believed.
+    :ivar room: how many connections may not be told apart yet.
     """
 
     ssh: IProtocolFactory
@@ -59,13 +60,14 @@ class Front(Factory):
     portal: str
     clock: IReactorTime
     balancers: Iterable[str] = ()
+    room: int = MAX_UNDECIDED
     noisy = False
     crowd: Crowd[_Arrival] = field(init=False)
 
     _networks: tuple[Network, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.crowd = Crowd(MAX_UNDECIDED, _Arrival.turn_away)
+        self.crowd = Crowd(self.room, _Arrival.turn_away)
         self._networks = read_networks(self.balancers)
 
     def doStart(self) -> None:

@@ -37,9 +37,13 @@ def connector_listener(
     make_link: Callable[[], LinkProtocol],
     make_join_server: Callable[[], JoinServer],
     clock: IReactorTime,
+    room: int = MAX_IN_DOOR,
 ) -> IProtocolFactory:
-    """Make the factory to listen with for connectors."""
-    return _Listener(tls, _Door(make_link, make_join_server, clock), clock)
+    """Make the factory to listen with for connectors.
+
+    :param room: how many connections may be no link yet.
+    """
+    return _Listener(tls, _Door(make_link, make_join_server, clock, room), clock)
 
 
 class _Listener(LinkTransportFactory):
@@ -60,11 +64,12 @@ class _Door(Factory):
     make_link: Callable[[], LinkProtocol]
     make_join_server: Callable[[], JoinServer]
     clock: IReactorTime
+    room: int
     crowd: Crowd["_Visitor"] = field(init=False)
     noisy = False
 
     def __attrs_post_init__(self) -> None:
-        self.crowd = Crowd(MAX_IN_DOOR, _Visitor.turn_away)
+        self.crowd = Crowd(self.room, _Visitor.turn_away)
 
     def buildProtocol(self, addr: IAddress | None) -> "_Visitor":
         return _Visitor(self, addr)

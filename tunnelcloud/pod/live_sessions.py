@@ -27,12 +27,17 @@ class LiveSessions:
     """
 
     def __init__(
-        self, around: Surroundings, shares: Shares | None = None, max_channels: int = CHANNELS
+        self,
+        around: Surroundings,
+        shares: Shares | None = None,
+        max_channels: int = CHANNELS,
+        max_sessions: int = SESSIONS,
     ) -> None:
         shares = shares or Shares()
         self._around = around
         self._shares = shares
-        self._sessions_held = Tally(shares.sessions, SESSIONS)
+        share = max(1, shares.sessions * max_sessions // SESSIONS)  # a small pod's are small, too
+        self._sessions_held = Tally(share, max_sessions)
         self._channels_held = Tally(shares.channels, max_channels)
         self._pending = Tally(shares.pending)
         self._checks = Tally(shares.checks)

@@ -30,6 +30,7 @@ from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, Cluster
 from tunnelcloud.pod.describe import describe
+from tunnelcloud.pod.descriptors import divide, raise_limit
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
 from tunnelcloud.pod.foundation import Foundation, lay_foundation
@@ -104,6 +105,7 @@ class PodService(Service):
         self._say = say
         self._reactor = reactor
         self._ports = ports
+        doors = divide(raise_limit())
         settings = foundation.settings
         read_settings = read_settings or (lambda: settings)
         self.store = AsyncStore(foundation.store, reactor)
@@ -132,6 +134,7 @@ class PodService(Service):
                 patience=foundation.settings.connectors.unread_timeout,
             ),
             Shares(**settings.shares.model_dump()),
+            max_sessions=doors.sessions,
         )
         registrar = Registrar(self.store, foundation.pod_id)
         self.links.listen(registrar)
@@ -153,6 +156,7 @@ class PodService(Service):
         self.flood = FloodControl(
             reactor,
             random.SystemRandom().random,
+            doors.flood_limits,
             exempt=read_networks(
                 [*settings.ssh.exempt_networks, *settings.ssh.proxy_protocol_from]
             ),
@@ -209,7 +213,11 @@ class PodService(Service):
             reach=Reach(reactor, self._ssh_hosts),
         )
         self.link_listener = connector_listener(
-            PodTLS(foundation.authority, _now), self._make_link, self._make_join_server, reactor
+            PodTLS(foundation.authority, _now),
+            self._make_link,
+            self._make_join_server,
+            reactor,
+            doors.joining,
         )
         self._joining = joining
         self._registry = metrics_registry(self.sessions, self.links, self.flood, self.budget)
@@ -227,6 +235,7 @@ class PodService(Service):
             registry=None if settings.has_metrics_apart else self._registry,
             ready_checks={"serving": self._why_not_serving, "store": self._why_store_is_old},
             proxies=read_proxies(settings.web.trusted_proxies),
+            room=doors.web,
         )
         self._certificate = _web_certificate(settings.web)
         self._front = Front(
@@ -236,6 +245,7 @@ class PodService(Service):
             portal=self.web_url,
             clock=reactor,
             balancers=settings.front.proxy_protocol_from,
+            room=doors.undecided,
         )
         self._reloading = Reloading(settings, read_settings, self._settings_takers())
         self._loops: list[LoopingCall] = []

@@ -26,7 +26,7 @@ from tunnelcloud.store import errors
 from tunnelcloud.web import problems
 from tunnelcloud.web.bodies import READ_AT_ONCE, read_body
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.limits import REQUEST_SECONDS
+from tunnelcloud.web.limits import REQUEST_SECONDS, keep_place
 from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.routes import (
@@ -100,6 +100,8 @@ class ApiResource(Resource):
         path = _segments(request)
         public = self._anonymous_route(path)
         caller = None if public else await self._authenticate(request)
+        if caller is not None:
+            keep_place(request, caller.role)
         routes, params = self._table.find(path)
         method = request.method.decode("ascii", "replace")
         route = routes.get("GET" if method == "HEAD" else method)

@@ -22,6 +22,7 @@ from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from tunnelcloud.domain.entities import Role
 from tunnelcloud.ssh.crowds import Crowd
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import Network, client_host
@@ -93,6 +94,13 @@ class LimitedRequest(Request):
         if before <= _MAX_DISCARDED < self._received:
             assert self.channel.transport is not None, "bytes came from it"
             self.channel.transport.loseConnection()
+
+
+def keep_place(request: object, role: Role) -> None:
+    """Let the connection of an administrator who has shown a credential stay in a crowd."""
+    channel = getattr(request, "channel", None)
+    if role is Role.ADMIN and isinstance(channel, LimitedChannel):
+        channel.keep_place()
 
 
 def _unreadable_header(request: http.Request) -> str | None:
@@ -186,10 +194,17 @@ class LimitedChannel(http.HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Count it no longer."""
         self.site.crowd.leave(self)
+        self.site.reserved.discard(self)
         if self._next_turn is not None:
             self._next_turn.cancel()
         self._next_turn = self._answered = None
         super().connectionLost(reason)
+
+    def keep_place(self) -> None:
+        """Stay, whoever else comes: this is an administrator's, as far as there is a reserve."""
+        if self not in self.site.reserved and len(self.site.reserved) < self.site.reserve:
+            self.site.crowd.leave(self)
+            self.site.reserved.add(self)
 
     def turn_away(self) -> None:
         """Make room for another."""
@@ -209,14 +224,19 @@ class LimitedSite(Site):
         clock: IReactorTime,
         proxies: tuple[Network, ...] = (),
         big_bodies: Collection[bytes] = (),
+        room: int = MAX_CONNECTIONS,
     ) -> None:
         """
         :param proxies: whose word on a client's address is believed.
         :param big_bodies: the paths that take a body of up to ``MAX_BODY``.
+        :param room: how many connections there may be; an eighth is kept for administrators.
         """
         self.proxies = proxies
         self.big_bodies = frozenset(big_bodies)
-        self.crowd: Crowd[LimitedChannel] = Crowd(MAX_CONNECTIONS, LimitedChannel.turn_away)
+        self.reserve = room // 8
+        self.reserved: set[LimitedChannel] = set()
+        room -= self.reserve
+        self.crowd: Crowd[LimitedChannel] = Crowd(room, LimitedChannel.turn_away)
         super().__init__(
             root,
             requestFactory=LimitedRequest,

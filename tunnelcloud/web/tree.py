@@ -15,7 +15,7 @@ from tunnelcloud.web import operations
 from tunnelcloud.web.api import ApiResource
 from tunnelcloud.web.authentication import BearerAuthenticator
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.limits import LimitedSite
+from tunnelcloud.web.limits import MAX_CONNECTIONS, LimitedSite
 from tunnelcloud.web.openapi import Described, openapi_document
 from tunnelcloud.web.portal.tree import portal_resource
 from tunnelcloud.web.proxies import Network
@@ -102,13 +102,15 @@ def make_site(
     registry: CollectorRegistry | None,
     ready_checks: Mapping[str, operations.ReadyCheck],
     proxies: tuple[Network, ...] = (),
+    room: int = MAX_CONNECTIONS,
 ) -> LimitedSite:
     """Make the factory of the web listener.
 
     :param version: the program's.
     :param registry: what ``/metrics`` shows; None if it is not on this listener.
     :param ready_checks: each says why the pod isn't ready, or None.
-    :param proxies: whose C{X-Forwarded-For} is believed.
+    :param proxies: whose word on a client's address is believed.
+    :param room: how many connections there may be.
     """
     table = route_table(context, version)
     portal = portal_resource(context, table)
@@ -125,7 +127,7 @@ def make_site(
         b"v1", ApiResource(table, authenticator.authenticate, context.clock, context.worker)
     )
     big_bodies = [f"/api/v1{route.path}".encode() for route in table.routes if route.is_big]
-    return LimitedSite(root, context.clock, proxies, big_bodies)
+    return LimitedSite(root, context.clock, proxies, big_bodies, room)
 
 
 def metrics_site(registry: CollectorRegistry, clock: IReactorTime) -> LimitedSite:

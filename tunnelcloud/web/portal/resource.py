@@ -21,7 +21,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tunnelcloud.web.api import as_problem
-from tunnelcloud.web.limits import REQUEST_SECONDS
+from tunnelcloud.web.limits import REQUEST_SECONDS, keep_place
 from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.signing import (
@@ -113,6 +113,7 @@ class PortalResource(Resource):
             address = request.uri.decode("ascii", "replace")
             csrf = csrf_of(cookies.session())
             known.append(Visit(address, "", csrf, signed_in=signed_in))
+            keep_place(request, signed_in.user.role)
         page, params = self._find(method, path)
         visit = _visit(request, cannot_work(request, self._context.web_url))
         if signed_in is None and not page.anonymous:
