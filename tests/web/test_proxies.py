@@ -1,6 +1,8 @@
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.web.proxies import client_host, read_proxies
+from tests.logs import logged
+from tests.web.support import ApiTestCase
+from tunnelcloud.web.proxies import ProxySightings, client_host, read_proxies
 
 PROXIES = read_proxies(["10.0.0.0/8", "fd00::/8"])
 
@@ -16,8 +18,71 @@ class ClientHostTests(SynchronousTestCase):
             ("10.0.0.1", ["1.1.1.1", "203.0.113.9"], "203.0.113.9"),
             ("10.0.0.1", ["1.1.1.1, nonsense"], "10.0.0.1"),
             ("fd00::1", ["2001:DB8::1"], "2001:db8::1"),
+            ("10.0.0.1", ["203.0.113.9:51234"], "203.0.113.9"),
+            ("10.0.0.1", ["[2001:DB8::1]:443, [fd00::2]"], "2001:db8::1"),
+            ("10.0.0.1", ["203.0.113.9:x"], "10.0.0.1"),
+            ("10.0.0.1", ["[203.0.113.9"], "10.0.0.1"),
         ]:
             self.assertEqual(client_host(peer, told, PROXIES), host, told)
 
+    def test_the_standards_header(self):
+        for told, host in [
+            (["for=203.0.113.9"], "203.0.113.9"),
+            (['For="[2001:DB8:cafe::17]:4711";proto=https'], "2001:db8:cafe::17"),
+            (["proto=http;by=10.0.0.3; for=203.0.113.9:80, for=10.0.0.2"], "203.0.113.9"),
+            (["for=1.1.1.1", "for=203.0.113.9"], "203.0.113.9"),
+            (["for=unknown"], "10.0.0.1"),
+            (["for=_hidden"], "10.0.0.1"),
+            (["for=203.0.113.9, proto=https"], "10.0.0.1"),
+            (["for=203.0.113.9;for=1.1.1.1"], "10.0.0.1"),
+        ]:
+            self.assertEqual(client_host("10.0.0.1", [], PROXIES, told), host, told)
+
+    def test_two_headers_that_differ(self):
+        said = client_host("10.0.0.1", ["203.0.113.9"], PROXIES, ["for=203.0.113.9"])
+        self.assertEqual(said, "203.0.113.9")
+        said = client_host("10.0.0.1", ["203.0.113.9"], PROXIES, ["for=1.1.1.1"])
+        self.assertEqual(said, "10.0.0.1")
+
     def test_nobody_is_trusted_by_default(self):
         self.assertEqual(client_host("127.0.0.1", ["203.0.113.9"], ()), "127.0.0.1")
+
+
+class SightingsTests(SynchronousTestCase):
+    def test_the_nearest_that_is_seen_most(self):
+        sightings = ProxySightings()
+        self.assertIsNone(sightings.warning())
+        for host in ["10.0.0.1", "8.8.8.8", "10.0.0.2", "10.0.0.2", "8.8.8.8", "8.8.8.8"]:
+            sightings.note(host)
+        self.assertIn('set trusted_proxies = ["10.0.0.2"]', sightings.warning())
+        sightings.forget()
+        self.assertIsNone(sightings.warning())
+
+    def test_each_is_logged_once_and_a_crowd_is_not(self):
+        sightings = ProxySightings()
+        lines = logged(lambda: [sightings.note(f"192.0.2.{one % 100}") for one in range(1000)])
+        self.assertEqual(lines.count("is not in [web] trusted_proxies"), 20)
+        self.assertEqual(lines.count("requests from 192.0.2.7 name"), 1)
+
+
+class UntrustedProxyTests(ApiTestCase):
+    """What administrators are told of a proxy that isn't trusted."""
+
+    def ask_through(self, header):
+        self.ask("GET", "/healthz", headers={header: "203.0.113.9"})
+
+    def test_it_is_said_where_readiness_is(self):
+        self.assertEqual(self.ask("GET", "/readyz").body, b"ready\n")
+        self.ask_through("X-Forwarded-For")
+        answer = self.ask("GET", "/readyz")
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.body.startswith(b"ready\nwarning: requests from 192.168.1.1 name"))
+
+    def test_the_standards_header_too(self):
+        self.ask_through("Forwarded")
+        self.assertIn("192.168.1.1", self.context.sightings.warning())
+
+    def test_a_proxy_that_is_trusted(self):
+        self.site.trust(read_proxies(["192.168.1.1/32"]))
+        self.ask_through("X-Forwarded-For")
+        self.assertIsNone(self.context.sightings.warning())

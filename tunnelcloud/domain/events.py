@@ -69,8 +69,8 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "web_login.refused",
-            "A sign-in to the portal was refused.",
-            ("login_name", "reason", "provider"),
+            "A sign-in to the portal was refused; with `count`, as many beyond those written.",
+            ("login_name", "reason", "provider", "count"),
         ),
         EventKind("web_login.ended", "A portal sign-in was ended.", ("reason",)),
         EventKind("token.created", "A one-time token was made.", ("token_id", "sessions")),

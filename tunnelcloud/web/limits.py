@@ -25,7 +25,7 @@ from twisted.web.server import Request, Site
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.ssh.crowds import Crowd
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
-from tunnelcloud.web.proxies import Network, client_host
+from tunnelcloud.web.proxies import Network, ProxySightings, client_host, is_within
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 REQUEST_SECONDS = 30
@@ -58,6 +58,7 @@ class LimitedRequest(Request):
             self.setHeader(b"Strict-Transport-Security", _STAY_WITH_TLS.encode("ascii"))
         name = _unreadable_header(self)
         if name is None:
+            self._note_proxy()
             super().process()
             return
         problem = Problem(HTTPStatus.BAD_REQUEST, f"the header {name} is not UTF-8")
@@ -72,13 +73,23 @@ class LimitedRequest(Request):
     def getClientAddress(self) -> IAddress:
         """Give where the request comes from, by the word of trusted proxies."""
         address: IAddress = super().getClientAddress()
-        proxies = cast(LimitedChannel, self.channel).site.proxies
-        if not isinstance(address, IPv4Address | IPv6Address) or not proxies:
+        site = cast(LimitedChannel, self.channel).site
+        told = [
+            [value.decode("utf-8") for value in self.requestHeaders.getRawHeaders(name, [])]
+            for name in (b"x-forwarded-for", b"forwarded")
+        ]
+        if not isinstance(address, IPv4Address | IPv6Address) or not any(told):
             return address
-        told = self.requestHeaders.getRawHeaders("x-forwarded-for", [])
-        host = client_host(address.host, told, proxies)
+        host = client_host(address.host, told[0], site.proxies, told[1])
         kind = IPv6Address if ":" in host else IPv4Address
         return kind("TCP", host, address.port)
+
+    def _note_proxy(self) -> None:
+        site, peer = cast(LimitedChannel, self.channel).site, super().getClientAddress()
+        told = any(map(self.requestHeaders.hasHeader, (b"x-forwarded-for", b"forwarded")))
+        host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
+        if told and host is not None and not is_within(host, site.proxies):
+            site.sightings.note(host)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep what fits; hang up on a client that goes on sending far beyond."""
@@ -225,13 +236,16 @@ class LimitedSite(Site):
         proxies: tuple[Network, ...] = (),
         big_bodies: Collection[bytes] = (),
         room: int = MAX_CONNECTIONS,
+        sightings: ProxySightings | None = None,
     ) -> None:
         """
         :param proxies: whose word on a client's address is believed.
         :param big_bodies: the paths that take a body of up to ``MAX_BODY``.
         :param room: how many connections there may be; an eighth is kept for administrators.
+        :param sightings: gets to know of proxies that nobody trusts.
         """
         self.proxies = proxies
+        self.sightings = sightings or ProxySightings()
         self.big_bodies = frozenset(big_bodies)
         self.reserve = room // 8
         self.reserved: set[LimitedChannel] = set()
@@ -259,6 +273,7 @@ class LimitedSite(Site):
     def trust(self, proxies: tuple[Network, ...]) -> None:
         """Believe these proxies from now on."""
         self.proxies = proxies
+        self.sightings.forget()
 
     def log(self, request: http.Request) -> None:
         """Write nothing."""

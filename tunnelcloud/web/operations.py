@@ -44,15 +44,19 @@ def health() -> TextResource:
     return TextResource(lambda: (200, b"ok\n"))
 
 
-def readiness(checks: Mapping[str, ReadyCheck]) -> TextResource:
-    """Say whether the pod should be sent clients, and what is in the way if not."""
+def readiness(checks: Mapping[str, ReadyCheck], warning: ReadyCheck) -> TextResource:
+    """Say whether the pod should be sent clients, and what is in the way if not.
+
+    :param warning: gives what is wrong and in nobody's way, or None.
+    """
 
     def text() -> tuple[int, bytes]:
         found = [(name, check()) for name, check in checks.items()]
         faults = [f"{name}: {reason}\n" for name, reason in found if reason is not None]
         if faults:
             return 503, "".join(faults).encode("utf-8")
-        return 200, b"ready\n"
+        wrong = warning()
+        return 200, b"ready\n" + (f"warning: {wrong}\n".encode() if wrong else b"")
 
     return TextResource(text)
 

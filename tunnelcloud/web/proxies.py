@@ -1,15 +1,24 @@
-"""Whose request it is when a proxy stands in front: X-Forwarded-For, from proxies that are trusted.
+"""Whose request it is when a proxy stands in front: what proxies that are trusted say of it.
 
-Each proxy appends the address that it saw; what came before the last one that isn't trusted may be
-anybody's invention.
+Each proxy appends the address that it saw, to X-Forwarded-For or to Forwarded (RFC 7239); what
+came before the last one that isn't trusted may be anybody's invention.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from attrs import define, field
+from twisted.logger import Logger
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_log = Logger()
+_WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]{2,45})\](?::\d{1,5})?|([0-9.]{7,15}):\d{1,5}")
+_FORWARDED_FOR = re.compile(r"\s*for\s*=\s*(.*)", re.IGNORECASE)
 
 
 def read_proxies(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -20,25 +29,63 @@ def read_proxies(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
-def client_host(peer: str, forwarded_for: Sequence[str], trusted: Iterable[Network]) -> str:
+def client_host(
+    peer: str,
+    forwarded_for: Sequence[str],
+    trusted: Iterable[Network],
+    forwarded: Sequence[str] = (),
+) -> str:
     """Give the address of whoever made a request.
+
+    A proxy writes one of the headers and passes the other on as the client sent it: when both are
+    there and name different clients, neither is believed.
 
     :param peer: the address that the connection comes from.
     :param forwarded_for: the values of C{X-Forwarded-For}, in the order of their headers.
+    :param forwarded: the values of C{Forwarded}, likewise.
     """
     proxies = tuple(trusted)
-    hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
+    hops = [hop for value in forwarded_for for hop in value.split(",")]
+    found = {_beyond(peer, told, proxies) for told in (hops, _forwarded_hops(forwarded)) if told}
+    return found.pop() if len(found) == 1 else peer
+
+
+def _beyond(peer: str, hops: Sequence[str], proxies: Sequence[Network]) -> str:
     host = peer
-    while hops and _is_within(host, proxies):
-        told = hops.pop()
-        try:
-            host = str(ipaddress.ip_address(told))
-        except ValueError:
+    for told in reversed(hops):
+        if not is_within(host, proxies):
             break
+        address = _read_address(told)
+        if address is None:
+            break
+        host = address
     return host
 
 
-def _is_within(host: str, networks: Iterable[Network]) -> bool:
+def _forwarded_hops(values: Iterable[str]) -> list[str]:
+    """Give what each element of ``Forwarded`` says of ``for``; empty for one that says nothing."""
+    hops = []
+    for value in values:
+        for element in value.split(","):
+            found = [
+                match[1] for part in element.split(";") if (match := _FORWARDED_FOR.match(part))
+            ]
+            hops.append(found[0].strip().strip('"') if len(found) == 1 else "")
+    return hops
+
+
+def _read_address(told: str) -> str | None:
+    """Read an address that may have brackets around it and a port behind it."""
+    told = told.strip()
+    match = _WITH_PORT.fullmatch(told)
+    try:
+        return str(ipaddress.ip_address((match[1] or match[2]) if match else told))
+    except ValueError:
+        return None
+
+
+def is_within(host: str, networks: Iterable[Network]) -> bool:
+    """Tell whether an address is in one of the networks."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -58,3 +105,51 @@ def network_of(source_ip: str) -> str:
         mapped = address.ipv4_mapped
         return str(mapped or ipaddress.ip_network((address, 64), strict=False))
     return str(address)
+
+
+_MOST_SIGHTED = 20
+
+
+@define
+class ProxySightings:
+    """Addresses that sent word of others' addresses and aren't trusted: proxies, as a rule.
+
+    Whatever client is behind such a proxy counts as the proxy: all of them share one source.
+    """
+
+    _counts: Counter[str] = field(factory=Counter)
+
+    def note(self, host: str) -> None:
+        """Count one request, and log the first of an address."""
+        if host in self._counts:
+            self._counts[host] += 1
+        elif len(self._counts) < _MOST_SIGHTED:
+            self._counts[host] = 1
+            _log.warn("{text}", text=_advice(host))
+
+    def forget(self) -> None:
+        """Begin anew, once other proxies are trusted."""
+        self._counts.clear()
+
+    def warning(self) -> str | None:
+        """Say what is probably wrong; None for nothing.
+
+        Proxies have private addresses, as a rule; anybody can send such a header from elsewhere.
+        """
+        near = [host for host, _ in self._counts.most_common() if _is_private(host)]
+        return _advice(near[0]) if near else None
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
+
+
+def _advice(host: str) -> str:
+    return (
+        f"requests from {host} name other clients' addresses, but {host} is not in [web] "
+        "trusted_proxies: all clients behind it count as one. If it is your proxy, set "
+        f'trusted_proxies = ["{host}"] and reload (SIGHUP).'
+    )

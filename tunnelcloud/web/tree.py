@@ -116,7 +116,7 @@ def make_site(
     portal = portal_resource(context, table)
     root = _BesidePages(portal)
     root.putChild(b"healthz", operations.health())
-    root.putChild(b"readyz", operations.readiness(ready_checks))
+    root.putChild(b"readyz", operations.readiness(ready_checks, context.sightings.warning))
     if registry is not None:
         root.putChild(b"metrics", operations.metrics(registry))
     root.putChild(b"known_hosts", operations.known_hosts(context.live.known_hosts_lines))
@@ -127,7 +127,7 @@ def make_site(
         b"v1", ApiResource(table, authenticator.authenticate, context.clock, context.worker)
     )
     big_bodies = [f"/api/v1{route.path}".encode() for route in table.routes if route.is_big]
-    return LimitedSite(root, context.clock, proxies, big_bodies, room)
+    return LimitedSite(root, context.clock, proxies, big_bodies, room, context.sightings)
 
 
 def metrics_site(registry: CollectorRegistry, clock: IReactorTime) -> LimitedSite:

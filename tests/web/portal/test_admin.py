@@ -367,6 +367,14 @@ class AdminTests(PortalTestCase):
         )
 
 
+class ProxyWarningTests(PortalTestCase):
+    def test_settings_name_a_proxy_that_is_not_trusted(self):
+        browser = self.signed_in(Role.ADMIN)
+        self.assertNotIn(b"trusted_proxies", browser.get("/admin/settings").body)
+        browser.ask("GET", "/", headers={"X-Forwarded-For": "203.0.113.9"})
+        self.assertIn(b"requests from 192.168.1.1 name", browser.get("/admin/settings").body)
+
+
 class EveryPageTests(PortalTestCase):
     """Made from the page table: no page is left out."""
 

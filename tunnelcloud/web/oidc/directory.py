@@ -18,6 +18,7 @@ from joserfc.jwk import KeySet
 
 from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
+from tunnelcloud.web.oidc.once import Once
 
 _KEPT_SECONDS = 3600.0
 _KEYS_NOT_SOONER = 30.0
@@ -85,6 +86,8 @@ class Directory:
         self._now = now
         self._kept: dict[str, _Kept] = {}
         self._faults: dict[str, tuple[float, ProviderFault]] = {}
+        self._discovering: Once[_Kept] = Once()
+        self._reading_keys: Once[KeySet] = Once()
 
     async def metadata(self, issuer: str) -> Metadata:
         """Give what a provider says of itself, an hour old at most.
@@ -104,7 +107,7 @@ class Directory:
             kept.keys_again_at = self._now()
             kept.keys = None
         if kept.keys is None:
-            kept.keys = await self._read_keys(kept.metadata)
+            kept.keys = await self._reading_keys.get(issuer, lambda: self._read_keys(kept.metadata))
         return kept.keys
 
     async def _about(self, issuer: str) -> _Kept:
@@ -115,6 +118,9 @@ class Directory:
         if fault is not None and self._now() - failed_at < _NOT_ASKED_AGAIN:
             # Anybody can press a button: not each press is a question to somebody else.
             raise fault
+        return await self._discovering.get(issuer, lambda: self._discover(issuer))
+
+    async def _discover(self, issuer: str) -> _Kept:
         address = issuer.rstrip("/") + _WELL_KNOWN
         try:
             metadata = _read_metadata(issuer, await self._get(address))

@@ -29,6 +29,7 @@ from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
 from tunnelcloud.web.portal.passwords import Passwords
+from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.resource import PortalResource
 from tunnelcloud.web.portal.visits import Page
@@ -48,14 +49,15 @@ def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
         context.fetch,
         lambda: context.now().timestamp(),
     )
+    refusals = Refusals(context.store, context.clock)
     operations = Operations(table)
     objects = object_handlers(context, operations)
     return [
-        *sign_in_pages(context, passwords, attempts, client),
+        *sign_in_pages(context, passwords, attempts, client, refusals),
         *invitation_pages(context, passwords),
         *application_pages(context),
         *panel_pages(context, operations),
-        *provider_pages(context, client),
+        *provider_pages(context, client, refusals),
         *key_pages(context, operations),
         *own_session_pages(context, operations),
         *device_pages(context, attempts),

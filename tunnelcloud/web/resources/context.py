@@ -16,6 +16,7 @@ from tunnelcloud.store.transaction import Actor
 from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.oidc.fetching import Fetch, no_way_out
 from tunnelcloud.web.problems import forbidden
+from tunnelcloud.web.proxies import ProxySightings
 from tunnelcloud.web.routes import Call
 from tunnelcloud.web.worker import Worker
 
@@ -33,6 +34,7 @@ class ApiContext:
     :ivar fetch: asks identity providers.
     :ivar random: gives that many random bytes.
     :ivar tell_time: gives the time of day.
+    :ivar sightings: knows of proxies in front that nobody trusts.
     :ivar worker: does what takes long away from the reactor's thread.
     """
 
@@ -47,6 +49,7 @@ class ApiContext:
     fetch: Fetch = field(default=no_way_out)
     random: Callable[[int], bytes] = field(default=os.urandom)
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
+    sightings: ProxySightings = field(factory=ProxySightings)
     worker: Worker = field(init=False)
 
     @worker.default

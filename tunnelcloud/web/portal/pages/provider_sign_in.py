@@ -20,6 +20,7 @@ from tunnelcloud.web.oidc.client import Claims, Client, is_state
 from tunnelcloud.web.oidc.faults import START_AGAIN, ProviderFault
 from tunnelcloud.web.portal.entering import Entry, begin_session
 from tunnelcloud.web.portal.pages.sign_in import local_path
+from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.portal.signing import SignIns, new_secret
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.proxies import network_of
@@ -30,9 +31,9 @@ from tunnelcloud.web.routes import ANONYMOUS
 _THERE_AND_BACK_SECONDS = 10 * 60
 
 
-def provider_pages(context: ApiContext, client: Client) -> list[Page]:
+def provider_pages(context: ApiContext, client: Client, refusals: Refusals) -> list[Page]:
     """Make the rows of the page table for signing in through identity providers."""
-    handlers = _ProviderSignIn(context, client, SignIns(context))
+    handlers = _ProviderSignIn(context, client, refusals, SignIns(context))
     there = "/sign-in/with/{provider}"
     return [
         Page("GET", there, ANONYMOUS, handlers.go),
@@ -55,6 +56,7 @@ def _take(transaction: Transaction, secret: str) -> tuple[SignInStep, IdentityPr
 class _ProviderSignIn:
     context: ApiContext
     client: Client
+    refusals: Refusals
     sign_ins: SignIns
     _log = Logger()
 
@@ -151,22 +153,13 @@ class _ProviderSignIn:
             code=fault.code,
             what=fault.what,
         )
-        await self.context.store.write(_refused, provider, fault.code, visit.source_ip)
+        data = {"provider": provider.name, "reason": fault.code}
+        await self.refusals.record(
+            AuditEvent("web_login.refused", source_ip=visit.source_ip, data=data)
+        )
         values = {
             "provider": provider.title or provider.name,
             "what": fault.what,
             "advice": fault.advice,
         }
         return Shown("provider_failed.html", values, HTTPStatus.FORBIDDEN)
-
-
-def _refused(
-    transaction: Transaction, provider: IdentityProvider, reason: str, source_ip: str
-) -> None:
-    transaction.audit(
-        AuditEvent(
-            "web_login.refused",
-            source_ip=source_ip,
-            data={"provider": provider.name, "reason": reason},
-        )
-    )

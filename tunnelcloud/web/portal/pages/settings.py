@@ -68,6 +68,7 @@ class _Settings:
             },
             "wrong": faulty,
             "version": visit.typed("version") if faulty else found["etag"],
+            "proxy_warning": self.context.sightings.warning(),
             "pods": [{**one, "seen": one["last_seen_at"] > lately} for one in pods],
             "authority": self.context.live.authority(),
             "tokens": tokens,

@@ -20,6 +20,7 @@ from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.entering import CODE_PAGE, Entry, begin_session, enter_by_password
 from tunnelcloud.web.portal.passwords import Passwords
+from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.portal.second_factor import Judged, Judgement, fault, judge
 from tunnelcloud.web.portal.signing import SignIns, new_secret
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
@@ -30,10 +31,14 @@ _WRONG = "The name or the password is wrong."
 
 
 def sign_in_pages(
-    context: ApiContext, passwords: Passwords, attempts: SignInAttempts, client: Client
+    context: ApiContext,
+    passwords: Passwords,
+    attempts: SignInAttempts,
+    client: Client,
+    refusals: Refusals,
 ) -> list[Page]:
     """Make the rows of the page table for signing in and out."""
-    handlers = _SignIn(context, passwords, attempts, client, SignIns(context))
+    handlers = _SignIn(context, passwords, attempts, client, refusals, SignIns(context))
     return [
         Page("GET", "/sign-in", ANONYMOUS, handlers.form),
         Page("POST", "/sign-in", ANONYMOUS, handlers.sign_in),
@@ -67,6 +72,7 @@ class _SignIn:
     passwords: Passwords
     attempts: SignInAttempts
     client: Client
+    refusals: Refusals
     sign_ins: SignIns
 
     async def form(self, visit: Visit) -> Reply:
@@ -103,9 +109,9 @@ class _SignIn:
         found = await self.context.store.read(_login, name)
         right = await self.passwords.verify(password, None if found is None else found[1])
         if found is None or not right:
-            await self.context.store.write(
-                _refused, name, visit.source_ip, "wrong name or password"
-            )
+            whose = await self.context.store.read(users.find_login, name)
+            event = _refusal(whose, name, visit.source_ip, "wrong name or password")
+            await self.refusals.record(event)
             return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
         user, hashed = found
         secret = new_secret(self.context)
@@ -136,7 +142,7 @@ class _SignIn:
             user = users.get(transaction, step.user_id)
             judged = judge(transaction, self.context.sealer, user.id, visit.typed("code"))
             if not judged.good:
-                _refused(transaction, user.name, visit.source_ip, "wrong code")
+                _refused(transaction, user, visit.source_ip, "wrong code")
                 return judged
             sign_in_steps.take(transaction, Awaited.CODE, hash_secret(visit.step))
             how = "code" if judged.judgement is Judgement.CODE else "recovery code"
@@ -220,14 +226,15 @@ def _code_form(judged: Judged | None = None) -> Shown:
     )
 
 
-def _refused(transaction: Transaction, name: str, source_ip: str, reason: str) -> None:
-    user = users.find_login(transaction, name)
-    transaction.audit(
-        AuditEvent(
-            "web_login.refused",
-            user_id=None if user is None else user.id,
-            user_name=None if user is None else user.name,
-            source_ip=source_ip,
-            data={"login_name": name, "reason": reason},
-        )
+def _refused(transaction: Transaction, user: User, source_ip: str, reason: str) -> None:
+    transaction.audit(_refusal(user, user.name, source_ip, reason))
+
+
+def _refusal(user: User | None, name: str, source_ip: str, reason: str) -> AuditEvent:
+    return AuditEvent(
+        "web_login.refused",
+        user_id=None if user is None else user.id,
+        user_name=None if user is None else user.name,
+        source_ip=source_ip,
+        data={"login_name": name, "reason": reason},
     )
