@@ -1,0 +1,117 @@
+"""Builds the clients, each at most once for each state of its sources."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.requirements import require_executable
+
+SOURCES = Path(__file__).parent
+PLACE = "TUNNELCLOUD_TESTS_PROGRAMS"
+_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+_LONGEST_BUILD = 600
+
+
+def programs() -> Path:
+    """Give the folder of what is built."""
+    return Path(os.environ.get(PLACE) or SOURCES.parents[1] / ".tox" / "clients" / "programs")
+
+
+def build(name: str) -> list[str]:
+    """Build a client, if it isn't there yet, and give the words that run it.
+
+    :raise SkipTest: what builds it isn't there.
+    """
+    programs().mkdir(parents=True, exist_ok=True)
+    with (programs() / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be building it
+        return _BUILDERS[name](name)
+
+
+def _java(main: str) -> Callable[[str], list[str]]:
+    def build_java(name: str) -> list[str]:
+        maven, javac = require_executable("mvn"), require_executable("javac")
+        java = require_executable("java")
+        sources = [SOURCES / "java" / f"{kind}.java" for kind in ("Client", main)]
+        lock = SOURCES / name / "lock.sha256"
+        folder, built = _place(name, [*sources, SOURCES / name / "pom.xml", lock])
+        if not built.exists():
+            jars = folder / "jars"
+            pom = SOURCES / name / "pom.xml"
+            options = ["-q", "-B", "-f", pom, _COPY, f"-DoutputDirectory={jars}"]
+            _run([maven, *options, "-DincludeScope=runtime"])
+            _check_lock(jars, lock)
+            _run([javac, "-d", folder / "classes", "-cp", f"{jars}/*", *sources])
+            built.touch()
+        # It lives for a moment: a virtual machine that doesn't optimise much is up sooner.
+        options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"]
+        return [java, *options, "-cp", f"{folder}/classes:{folder}/jars/*", main]
+
+    return build_java
+
+
+def _go(name: str) -> list[str]:
+    go = require_executable("go")
+    source = SOURCES / "go"
+    folder, built = _place(name, [source / part for part in ("main.go", "go.mod", "go.sum")])
+    if not built.exists():
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+        _run([go, "build", "-o", folder / "client", "."], cwd=source, env=environment)
+        built.touch()
+    return [str(folder / "client")]
+
+
+def _rust(name: str) -> list[str]:
+    cargo = require_executable("cargo")
+    source = SOURCES / "russh"
+    parts = [source / "src" / "main.rs", source / "Cargo.toml", source / "Cargo.lock"]
+    folder, built = _place(name, parts)
+    if not built.exists():
+        # What others wrote needn't be compiled again when only the program changes.
+        target = folder.parent / "russh-target"
+        environment = {**os.environ, "CARGO_TARGET_DIR": str(target)}
+        _run([cargo, "build", "--quiet", "--locked"], cwd=source, env=environment)
+        (folder / "client").write_bytes((target / "debug" / "russh-client").read_bytes())
+        (folder / "client").chmod(0o755)
+        built.touch()
+    return [str(folder / "client")]
+
+
+_BUILDERS: dict[str, Callable[[str], list[str]]] = {
+    "jsch": _java("JschClient"),
+    "jsch_old": _java("JschClient"),
+    "sshj": _java("SshjClient"),
+    "go": _go,
+    "russh": _rust,
+}
+
+
+def _place(name: str, sources: list[Path]) -> tuple[Path, Path]:
+    """Give the folder for this state of the sources, and the file that says it is built."""
+    state = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    folder = programs() / f"{name}-{state[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder, folder / "built"
+
+
+def _check_lock(jars: Path, lock: Path) -> None:
+    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars.iterdir()}
+    locked = {name: digest for digest, name in map(str.split, lock.read_text().splitlines())}
+    assert found == locked, f"{lock} names other jars than came: {sorted(found)}"
+
+
+def _run(words: list[object], **options: object) -> None:
+    done = subprocess.run(
+        [str(word) for word in words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=_LONGEST_BUILD,
+        **options,
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")

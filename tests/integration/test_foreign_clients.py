@@ -1,0 +1,173 @@
+"""SSH libraries of other languages against a front door, driven as the tools made of them do.
+
+Keys change so often that the library's threads and the change meet in every way there is.
+"""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.conch.ssh.keys import Key
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from tests.clients.building import build
+from tests.integration.front_door import FrontDoorCase, Knocker
+from tests.ssh.fakes import TOKEN, Avatar, Echo
+from tunnelcloud.ssh.limits import Limits
+
+KIB = 1024
+
+
+class Lines(Knocker):
+    """A process that is killed once it says something.
+
+    :ivar said: fires with its first output.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(b"", keep_open=True)
+        self.said: Deferred[bytes] = Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        super().outReceived(data)
+        if not self.said.called:
+            self.said.callback(data)
+
+    def processEnded(self, reason: object) -> None:
+        self.ended.callback(None)
+
+
+def _swallow(echo: Echo, data: memoryview) -> None:
+    """Send nothing back."""
+    echo.received += len(data)
+    echo.channel.consumed(len(data))
+
+
+class ForeignCase:
+    """What every library has to do."""
+
+    timeout = 600
+    name: str
+    limits = Limits(rekey_bytes=16 * KIB)
+    rounds = 400
+    refusal = "echo: port 7 is published"
+
+    async def client(self, *words: object, method: str = "token", target: str = "echo:7"):
+        """Run the client to its end."""
+        return await self.run_program(await self.command(*words, method=method, target=target))
+
+    async def command(self, *words: object, method: str, target: str) -> list[object]:
+        program = await deferToThread(build, self.name)
+        secret = TOKEN if method == "token" else self.key_file
+        return [*program, self.port, "alice", method, secret, target, *words]
+
+    def whole(self, process: Knocker) -> None:
+        self.assertEqual(bytes(process.out), b"whole\n", bytes(process.errors))
+        self.assertEqual(process.status, 0, bytes(process.errors))
+        for avatar in self.pod.realm.avatars.values():
+            for echo in avatar.echoes:
+                self.assertEqual(echo.ended, "")
+
+    async def test_key(self) -> None:
+        """10 MB both ways with a key, a half-close, and the end of it."""
+        self.pod.factory.limits = Limits(rekey_bytes=KIB * KIB)
+        self.whole(await self.client("move", 10_000_000, method="key"))
+
+    async def test_token(self) -> None:
+        """The same with a token."""
+        self.pod.factory.limits = Limits(rekey_bytes=KIB * KIB)
+        self.whole(await self.client("move", 10_000_000))
+
+    async def test_twenty_channels_across_key_changes(self) -> None:
+        """Questions and answers on each channel go on while keys change again and again."""
+        self.whole(await self.client("many", self.rounds))
+        [connection] = self.connections
+        self.assertGreater(connection.exchanges, 50)
+
+    async def test_refusal(self) -> None:
+        """The user of the library can read why a channel was refused."""
+        process = await self.client("refused", 0, target="echo:8")
+        self.assertIn(self.refusal, process.out.decode(), bytes(process.errors))
+
+    async def test_idle_with_keepalives(self) -> None:
+        """Signs of life are answered, before the login, too, where the library asks for them."""
+        self.whole(await self.client("idle", 2500))
+
+    async def test_close_without_eof(self) -> None:
+        """What was sent before a close arrives."""
+        self.patch(Echo, "data_received", _swallow)
+        process = await self.client("close", 1_000_000)
+        self.assertEqual(bytes(process.out), b"closed\n", bytes(process.errors))
+        self.assertEqual(self.pod.avatar.echoes[0].received, 1_000_000)
+
+    async def test_killed(self) -> None:
+        """A client that is killed leaves nothing open."""
+        words = [str(word) for word in await self.command("hold", 0, method="key", target="echo:7")]
+        process = Lines()
+        self.processes.append(process)
+        ended: Deferred[str] = Deferred()
+        self.patch(Echo, "closed", lambda echo, clean, reason: ended.callback(reason))
+        reactor.spawnProcess(process, words[0], words, None)
+        self.assertEqual(await process.said, b"open\n", bytes(process.errors))
+        process.transport.signalProcess("KILL")
+        self.assertIn("the client closed the connection", await ended)
+        await process.ended
+        self.assertEqual(self.pod.factory.connections, set())
+
+    async def test_ended_by_the_pod(self) -> None:
+        """A session that is ended doesn't leave the library waiting."""
+        attached = Avatar.attached
+
+        def attach(avatar: Avatar, connection: object) -> None:
+            attached(avatar, connection)
+            reactor.callLater(0.2, connection.end, "alice was blocked")
+
+        self.patch(Avatar, "attached", attach)
+        process = await self.client("move", 1_000_000_000)
+        self.assertNotEqual(bytes(process.out), b"whole\n")
+
+
+class JschTests(ForeignCase, FrontDoorCase):
+    """The JSch that is maintained (mwiede's), as in DBeaver and in JetBrains' tools."""
+
+    name = "jsch"
+    refusal = "channel is not opened"  # it keeps the words to itself
+    # Its threads may write with the old keys after its own NEWKEYS, which nobody can mend: once in
+    # some hundred changes when questions are as short as these.
+    limits = Limits(rekey_bytes=64 * KIB)
+
+
+class OriginalJschTests(ForeignCase, FrontDoorCase):
+    """The last original JSch, which a great many products have inside."""
+
+    name = "jsch_old"
+    refusal = "channel is not opened"
+    limits = Limits(rekey_bytes=64 * KIB)
+
+    def setUp(self) -> None:
+        """Give alice a key that it can read: it knows neither OpenSSH's format nor ed25519."""
+        super().setUp()
+        key = Key(ec.generate_private_key(ec.SECP256R1()))
+        self.pod.access.keys[key.blob()] = "alice"
+        self.key_file = self.folder / "ecdsa.pem"
+        self.key_file.write_bytes(key.toString("OPENSSH"))
+
+
+class SshjTests(ForeignCase, FrontDoorCase):
+    """sshj, whose keepalives start before the login."""
+
+    name = "sshj"
+    rounds = 100
+
+
+class GoTests(ForeignCase, FrontDoorCase):
+    """Go's x/crypto/ssh."""
+
+    name = "go"
+
+
+class RusshTests(ForeignCase, FrontDoorCase):
+    """russh."""
+
+    name = "russh"
