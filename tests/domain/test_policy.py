@@ -4,7 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tunnelcloud.domain.entities import Method
-from tunnelcloud.domain.policy import Ask, decide
+from tunnelcloud.domain.policy import Ask, decide, no_destination_text
 from tunnelcloud.domain.schedule import BadWindow, parse_window
 
 
@@ -39,6 +39,31 @@ class DecisionTests(SynchronousTestCase):
 
     def test_no_grant_and_no_tunnel_read_the_same(self):
         self.assertEqual(self.reason(), self.reason(grant(tunnel("other", "10.9.9.9"))))
+
+    def test_several_tunnels_on_one_address(self):
+        """The refusal of a port names all that is published where the host leads."""
+        first, second = tunnel("db-a", "10.9.9.9"), tunnel("db-b", "10.9.9.9")
+        self.assertEqual(
+            self.reason(grant(first), grant(second), host="10.9.9.9", port=1),
+            "10.9.9.9: port 1 is not published (5432 of db-a, 5432 of db-b are)",
+        )
+
+    def test_outside_the_scope(self):
+        """A login for one tunnel says so of another that the user has, and of no other."""
+        db, web = tunnel("db"), tunnel("web", "10.9.9.9")
+        grants = grant(db), grant(web)
+        text = "web: this login is for db only, by its token or its login name"
+        for host, port in (("web", 5432), ("10.9.9.9", 5432), ("web", 1)):
+            self.assertEqual(self.reason(*grants, host=host, port=port, only=db.id), text)
+        for host in ("other", "10.8.8.8"):
+            self.assertEqual(
+                self.reason(*grants, host=host, port=5432, only=db.id),
+                no_destination_text(host, 5432),
+            )
+
+    def test_brackets(self):
+        """An IPv6 address and a port are told apart."""
+        self.assertIn("[2001:db8::1]:5432: no tunnel of yours", self.reason(host="2001:db8::1"))
 
     def test_every_condition(self):
         for conditions, changes, text in [

@@ -42,7 +42,7 @@ class TokenTests(SynchronousTestCase):
         token = tokens.new_token(os.urandom)
         self.assertTrue(re.fullmatch(r"[a-z2-7]{26}", token))
         self.assertEqual(tokens.read_token(f"  {token} \n"), token)
-        for typed in ["", "x" * 2**20, token[:-1], token.upper(), token + "a"]:
+        for typed in ["", "x" * 2**20, token[:-1], token + "a"]:
             self.assertIsNone(tokens.read_token(typed))
 
     def test_ids_sort_by_time(self):

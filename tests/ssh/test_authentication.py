@@ -144,12 +144,34 @@ class LimitTests(SynchronousTestCase):
 
     def test_failures(self) -> None:
         """The sixth wrong token ends it."""
-        for _ in range(5):
-            actions = self.machine.refused(self.ask(WITH_TOKEN))
+        for number in range(5):
+            actions = self.machine.refused(self.ask(auth.TokenRequest(b"alice", f"{number}")))
             self.assertEqual(actions, (auth.Penalise(), auth.SendFailure()))
         actions = self.machine.refused(self.ask(WITH_TOKEN))
         self.assertEqual(actions[-1], auth.End("too many failed logins"))
         self.assertEqual(self.machine.requested(WITH_TOKEN), ())
+
+    def test_one_wrong_token_again_and_again(self) -> None:
+        """It is an offence once, and is asked about once; it still ends the connection."""
+        actions = self.machine.refused(self.ask(WITH_TOKEN))
+        self.assertEqual(actions, (auth.Penalise(), auth.SendFailure()))
+        for _ in range(4):
+            self.assertEqual(self.machine.requested(WITH_TOKEN), (auth.SendFailure(),))
+        actions = self.machine.requested(WITH_TOKEN)
+        self.assertEqual(actions, (auth.End("too many failed logins"),))
+
+    def test_a_spent_token_is_asked_about_again(self) -> None:
+        """What was no offence may have another answer later: the pod couldn't tell, for one."""
+        for _ in range(2):
+            actions = self.machine.refused(self.ask(WITH_TOKEN), "try again later", False)
+            self.assertEqual(actions, (auth.SendBanner("try again later"), auth.SendFailure()))
+
+    def test_empty_tokens(self) -> None:
+        """They are nobody's token, and no offence."""
+        empty = auth.TokenRequest(b"alice", "")
+        self.assertEqual(self.machine.requested(empty), (auth.SendFailure(),))
+        self.machine.requested(PROMPT)
+        self.assertEqual(self.machine.answered(""), (auth.SendFailure(),))
 
     def test_questions(self) -> None:
         """Twenty keys may be offered, and then still a token; the next key ends it."""
@@ -250,8 +272,18 @@ class CodecTests(SynchronousTestCase):
         return read_request(b"".join(map(pack_string, fields)) + rest)
 
     def test_password(self) -> None:
-        """The token is the password; spaces around it don't count, nor does what is too long."""
-        for typed in (TOKEN, f"  {TOKEN}\n", f"\t{TOKEN} "):
+        """The token is the password; what mails and chats put around it doesn't count, nor do
+        capitals, nor what is too long."""
+        for typed in (
+            TOKEN,
+            f"  {TOKEN}\n",
+            f"\t{TOKEN} ",
+            TOKEN.upper(),
+            f"\ufeff{TOKEN}\r\n",
+            f'"{TOKEN}"',
+            f"\u201c{TOKEN}\u201d\u00a0",
+            f"`{TOKEN}`",
+        ):
             request = self.request(b"password", b"\0" + pack_string(typed.encode()))
             self.assertEqual(request, WITH_TOKEN)
         request = self.request(b"password", b"\0" + pack_string(b"a" * 30_000))

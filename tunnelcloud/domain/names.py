@@ -168,6 +168,10 @@ class Login:
     tunnel: str | None = None
 
 
+_AROUND = " \t\r\n\ufeff\u00a0\u200b\u2060"
+"""What mails and chats put around a name that is copied from them."""
+
+
 def parse_login(raw: bytes) -> Login | None:
     """Read an SSH login name (product.md's grammar).
 
@@ -176,7 +180,7 @@ def parse_login(raw: bytes) -> Login | None:
     if not raw or len(raw) > _MAX_LOGIN_NAME:
         return None
     try:
-        text = raw.decode("utf-8").lower()
+        text = raw.decode("utf-8").strip(_AROUND).lower()
     except UnicodeDecodeError:
         return None
     if not text.isprintable() or text.split() != [text]:

@@ -12,12 +12,14 @@ from functools import lru_cache
 
 from attrs import field, frozen
 
+from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
 from tunnelcloud.domain.names import match_destination, ports_text, usable
 from tunnelcloud.domain.schedule import DAYS
 
 METHOD_TEXT = {Method.TOKEN: "one-time token", Method.KEY: "key"}
 
+_NAMED_AT_MOST = 8
 _BY_TIME = frozenset({"valid_from", "valid_until", "window"})
 
 
@@ -164,7 +166,7 @@ def decide(view: UserView, ask: Ask) -> Decision:
         )
         return Decision(False, text, (user_rule, Rule("destination", False, text)))
     if not match.grants:
-        rule = _misfit(match.near, ask)
+        rule = _misfit(match.near, ask) if match.near else _outside(view, ask)
         tunnel = match.near[0].tunnel if match.near else None
         return Decision(False, rule.text, (user_rule, rule), tunnel=tunnel)
     tunnel = match.grants[0].tunnel
@@ -250,7 +252,7 @@ def to_an_administrator(decision: Decision, view: UserView, tunnel: Tunnel) -> D
 def no_destination_text(host: str, port: int) -> str:
     """Word the refusal of a destination that isn't there, or isn't for this user: all one."""
     return (
-        f"{host}:{port}: no tunnel of yours has this destination; "
+        f"{bracketed(host)}:{port}: no tunnel of yours has this destination; "
         "the portal lists yours, and so does ssh with the command 'ls'"
     )
 
@@ -262,14 +264,9 @@ def _path_rule(grant: Grant) -> Rule:
 
 def _misfit(near: tuple[Grant, ...], ask: Ask) -> Rule:
     """Say why what the host named can't be opened; nothing is said of what isn't granted."""
-    if not near:
-        return Rule("destination", False, no_destination_text(ask.host, ask.port))
     tunnel = near[0].tunnel
     if not tunnel.publishes(ask.port):
-        verb = "is" if len(tunnel.target_ports) == 1 and len(tunnel.target_ports[0]) == 1 else "are"
-        published = ports_text(tunnel.target_ports)
-        text = f"{tunnel.name}: port {ask.port} is not published ({published} {verb})"
-        return Rule("port", False, text)
+        return Rule("port", False, _unpublished([grant.tunnel for grant in near], ask))
     if not tunnel.enabled:
         return Rule("enabled", False, _disabled_text(tunnel))
     if ask.method is Method.KEY:
@@ -277,6 +274,35 @@ def _misfit(near: tuple[Grant, ...], ask: Ask) -> Rule:
     else:
         text = f"{tunnel.name}: needs a key, this session used a one-time token"
     return Rule("method", False, text)
+
+
+def _outside(view: UserView, ask: Ask) -> Rule:
+    """Say why a host that names nothing in the session's scope can't be opened."""
+    if ask.only is not None and ask.only in view.by_tunnel:
+        match = match_destination(view, ask.host, ask.port, ask.method)
+        others = sorted({grant.tunnel.name for grant in (*match.grants, *match.near)})
+        others += [name for name in match.rivals if name not in others]
+        if others:
+            own = view.by_tunnel[ask.only][0].tunnel.name
+            text = f"{others[0]}: this login is for {own} only, by its token or its login name"
+            return Rule("destination", False, text)
+    return Rule("destination", False, no_destination_text(ask.host, ask.port))
+
+
+def _unpublished(tunnels: list[Tunnel], ask: Ask) -> str:
+    """Name all that is published where the host leads, which may be several tunnels."""
+    published = {tunnel.name: tunnel for tunnel in tunnels}
+    if len(published) == 1:
+        tunnel = tunnels[0]
+        verb = "is" if len(tunnel.target_ports) == 1 and len(tunnel.target_ports[0]) == 1 else "are"
+        ports = ports_text(tunnel.target_ports)
+        return f"{tunnel.name}: port {ask.port} is not published ({ports} {verb})"
+    each = ", ".join(
+        f"{ports_text(published[name].target_ports)} of {name}"
+        for name in sorted(published)[:_NAMED_AT_MOST]
+    )
+    more = ", and more" if len(published) > _NAMED_AT_MOST else ""
+    return f"{bracketed(ask.host)}: port {ask.port} is not published ({each}{more} are)"
 
 
 def policy_rules(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[Rule]:

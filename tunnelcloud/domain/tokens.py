@@ -9,10 +9,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import string
 from collections.abc import Callable
 
 TOKEN_LENGTH = 26
 _TOKEN = re.compile(r"[a-z2-7]{26}")
+_AROUND = (
+    string.whitespace
+    + "\ufeff\u200b\u200c\u200d\u2060\u00a0\u202f`'\"<>"
+    + "".join(("\u2018", "\u2019", "\u201a", "\u201c", "\u201d", "\u201e", "\u00ab", "\u00bb"))
+)
+"""What mails, chats and shells put around a token: blanks of any kind, a BOM, quotes."""
 _API_TOKEN_PREFIX = "tca_"  # noqa: S105  (a prefix that scanners of leaked secrets can look for)
 _LINK_PREFIX = "tcl_"
 
@@ -39,14 +46,24 @@ def new_link_secret(random: Callable[[int], bytes]) -> str:
     return _LINK_PREFIX + _letters(random)
 
 
+def as_typed(typed: str) -> str:
+    """Take what surrounds a secret that was typed or pasted off it: blanks, quotes, a BOM.
+
+    What is a one-time token in capitals becomes one; anything else stays as it is.
+    """
+    text = typed.strip(_AROUND)
+    lower = text.lower()
+    return lower if _TOKEN.fullmatch(lower) else text
+
+
 def read_token(typed: str) -> str | None:
-    """Take a token as a person typed or pasted it: spaces around it don't count.
+    """Take a token as a person typed or pasted it: see L{as_typed}.
 
     :return: None when it can't be a token; nothing longer than a line is looked at.
     """
     if len(typed) > 256:
         return None
-    text = typed.strip()
+    text = as_typed(typed)
     return text if _TOKEN.fullmatch(text) else None
 
 

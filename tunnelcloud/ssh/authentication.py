@@ -10,6 +10,8 @@ order.  What holds, in words:
 - A question about a key never leads to a session, only a signed request does.  One that follows
   its own question, which was answered with yes, isn't asked about a second time.
 - What was typed at the prompt isn't asked for once more by another method's prompt.
+- An empty token is asked about by nobody, and a wrong one once: tools give their one password again
+  and again.  Each counts as a failure, but as no further offence.
 - The sixth failure and the twenty-first question about a key end the connection.  Keys that open
   nothing count as questions, signed or not, since agents offer many.
 """
@@ -19,6 +21,7 @@ from enum import Enum, auto
 from attrs import evolve, field, frozen
 
 from tunnelcloud.channels.messages import ProtocolError, Reader
+from tunnelcloud.domain.tokens import as_typed
 
 
 @frozen
@@ -183,6 +186,7 @@ class Authentication:
         self._good: KeyRequest | None = None
         self._keys_refused = False
         self._typed = False
+        self._wrong: set[TokenRequest] = set()
 
     def requested(self, request: Request) -> Actions:
         """Take a request of the client."""
@@ -203,7 +207,7 @@ class Authentication:
             case KeyRequest():
                 return self._ask(request, OfferKey)
             case TokenRequest():
-                return self._ask(request, LoginWithToken)
+                return self._try(request)
             case PromptRequest():
                 self.state = State.TOKEN
                 self._request = request
@@ -225,7 +229,7 @@ class Authentication:
             return self._failed()
         # An empty answer is that of a tool which knows passwords only.
         self._typed = self._typed or token != ""
-        return self._ask(TokenRequest(self._request.user, token), LoginWithToken)
+        return self._try(TokenRequest(self._request.user, token))
 
     def offered(self, question: int, acceptable: bool) -> Actions:
         """Take the verdict on a key."""
@@ -258,6 +262,8 @@ class Authentication:
         if not self._awaits(question):
             return ()
         self.state = State.REQUEST
+        if offence and isinstance(self._request, TokenRequest):
+            self._wrong.add(self._request)
         banner: Actions = (SendBanner(text),) if text else ()
         penalty: Actions = (Penalise(),) if offence else ()
         return (*banner, *penalty, *self._failed())
@@ -266,6 +272,13 @@ class Authentication:
         """Take the end of the connection."""
         self.state = State.OVER
         self._request = None
+        self._wrong.clear()
+
+    def _try(self, request: TokenRequest) -> Actions:
+        """Ask about a token, unless the answer is known."""
+        if not request.token or request in self._wrong:
+            return self._failed()
+        return self._ask(request, LoginWithToken)
 
     def _awaits(self, question: int) -> bool:
         return self.state is State.VERDICT and question == self._question
@@ -341,5 +354,5 @@ _LONGEST_TOKEN = 1024
 
 
 def _token(raw: bytes) -> str:
-    """Give what may be a token: spaces around it don't count, and no more is looked at."""
-    return raw[: 2 * _LONGEST_TOKEN].decode("utf-8", "replace").strip()[:_LONGEST_TOKEN]
+    """Give what may be a token, without what surrounds it; no more is looked at."""
+    return as_typed(raw[: 2 * _LONGEST_TOKEN].decode("utf-8", "replace"))[:_LONGEST_TOKEN]

@@ -13,7 +13,8 @@ class Limits:
 
     The first three count from the accepted connection and nothing the client does resets them.
 
-    :ivar steering_seconds: how long to wait for the client's KEXINIT before sending ours.
+    :ivar steering_seconds: how long to wait for the client's KEXINIT before sending ours.  A
+        virtual machine that has just started takes more than half a second to send it.
     :ivar rekey_bytes: traffic in one direction after which new keys are agreed.  Every packet is
         longer than a byte, so 1 GiB keeps within 2^30 packets too.
     :ivar keepalive_seconds: silence after which the client is asked whether it lives.
@@ -25,7 +26,7 @@ class Limits:
     identification_seconds: float = 10
     kex_seconds: float = 20
     login_seconds: float = 60
-    steering_seconds: float = 0.25
+    steering_seconds: float = 2
     rekey_bytes: int = 1 * GIB
     rekey_seconds: float = 3600
     rekey_finish_seconds: float = 30
