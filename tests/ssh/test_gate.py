@@ -178,6 +178,15 @@ class GateTests(SynchronousTestCase):
                 client.send(message)
             self.assertIn("without a meaning", client.disconnected())
 
+    def test_one_beside_each_message_that_means_something(self) -> None:
+        """asyncssh sends an empty IGNORE before each of its packets, however many there are."""
+        client = opened()
+        ignore, request = b"\x02" + pack_string(b""), b"\x50" + pack_string(b"x") + b"\0"
+        for _ in range(3000):
+            client.send(ignore)
+            client.send(request)
+        self.assertFalse(client.socket.disconnecting)
+
     def test_data_in_flight(self) -> None:
         """After our own KEXINIT, and after its own, the client's messages may still come."""
         client = rekey_asked()

@@ -43,6 +43,7 @@ _LONGEST_IDENTIFICATION = 255
 _LARGEST_OVERHEAD = 4 + 2 + 255 + 64
 _NOISE_HEAD = 1024
 """What a message without a meaning costs of a session's allowance, beside its bytes."""
+_SMALL_NOISE = 64
 _TOO_MANY = b"Too many connections, try again later.\r\n"
 _NOT_SSH = b"Invalid SSH identification string.\r\n"
 
@@ -198,12 +199,15 @@ class FrontDoorTransport(KeyExchange):
     def _noise(self, packet: "bytes | memoryview") -> None:
         """Ignore it unparsed; but nobody may keep the pod busy with it.
 
-        Before the login so many are borne.  A session has an allowance, which fills up with time.
+        Before the login so many are borne.  A session has an allowance, which fills up with time; a
+        small one beside each message that means something costs nothing, for asyncssh sends them.
         """
         if self._counted:
             self._ignored += 1
             if self._ignored > self.limits.ignored_before_login:
                 raise WireError("too many messages without a meaning")
+        elif self.meant and len(packet) < _SMALL_NOISE:
+            self.meant = False
         elif not self._noise_allowance.take(_NOISE_HEAD + len(packet)):
             raise WireError("too many messages without a meaning")
 

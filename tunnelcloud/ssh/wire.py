@@ -69,6 +69,7 @@ class Wire(SSHServerTransport):
     :ivar phase: what may arrive now.
     :ivar heard: set whenever a byte arrives; whoever asks for signs of life clears it.
     :ivar carried: set whenever channel data passes, either way.
+    :ivar meant: set whenever a message of the connection protocol arrives.
     :ivar end_reason: why the connection ended, once it has.
     :ivar said_goodbye: whether the client ended it in order.
     :ivar source: the client's IP address, once it is known.
@@ -85,6 +86,7 @@ class Wire(SSHServerTransport):
     said_goodbye = False
     heard = False
     carried = False
+    meant = False
     multiplexer: Multiplexer | None = None
 
     def __init__(self) -> None:
@@ -159,6 +161,7 @@ class Wire(SSHServerTransport):
                     continue
                 raise WireError(f"message {number} while awaiting {phase.name}")
             if number >= MSG_GLOBAL_REQUEST:
+                self.meant = True
                 if number == MSG_CHANNEL_DATA:
                     self.carried = True
                 assert self.multiplexer is not None
