@@ -106,7 +106,7 @@ def reads_and_writes(pod: Pod) -> None:
 def exports(pod: Pod) -> None:
     """One export after the other."""
     while True:
-        pod.ask("GET", "/document")
+        pod.ask("GET", "/export")
 
 
 def searches(pod: Pod) -> None:
@@ -119,7 +119,7 @@ def applies(pod: Pod) -> None:
     """One document of 16,000 new users after the other."""
     for turn in range(10**6):
         people = {f"n{turn}-{number}": {"title": "new"} for number in range(16_000)}
-        pod.ask("POST", "/document", {"users": people})
+        pod.ask("POST", "/apply", {"users": people})
 
 
 WORK: "dict[str, Callable[[Pod], None]]" = {

@@ -6,6 +6,7 @@ Each subcommand loads what it needs itself and no more: a connector nothing of a
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -96,6 +97,9 @@ def makeService(options: Options) -> IService:
     # A look through everything takes 300 ms of a pod with 300,000 objects.  By Python's own
     # thresholds a list of 5,000 tunnels caused one; now it takes a million objects that stay.
     gc.set_threshold(10_000, 10, 10)
+    # After each system call the reactor's thread waits for the interpreter's lock: for 5 ms behind
+    # each busy thread of the store, by Python's own setting.
+    sys.setswitchinterval(0.0005)
     makers = {"pod": _pod, "connector": _connector, "demo": _demo}
     try:
         return makers[str(options.subCommand)](reactor, options.subOptions)

@@ -7,7 +7,7 @@ page's handler run.  Which pages there are is not known here.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from urllib.parse import parse_qs, quote
 
@@ -119,7 +119,7 @@ class PortalResource(Resource):
         if signed_in is None and not page.anonymous:
             if method == "GET":
                 location = f"{SIGN_IN}?next={quote(visit.address, safe='')}"
-                return self._show(request, cookies, visit, Moved(location))
+                return await self._show(request, cookies, visit, Moved(location))
             raise Problem(HTTPStatus.FORBIDDEN, "you are signed out: sign in, then do it again")
         secret = cookies.session() if signed_in is not None else cookies.form()
         if method == "POST" and not is_csrf(secret, visit.typed("csrf")):
@@ -135,7 +135,7 @@ class PortalResource(Resource):
         reply = await page.handler(visit)
         if isinstance(reply, Download):
             return reply
-        return self._show(request, cookies, visit, reply)
+        return await self._show(request, cookies, visit, reply)
 
     def _find(self, method: str, path: str) -> tuple[Page, dict[str, str]]:
         allowed: set[str] = set()
@@ -173,9 +173,17 @@ class PortalResource(Resource):
         request.setHeader("Content-Encoding", "gzip")
         return found.packed
 
-    def _show(
+    async def _show(
         self, request: IRequest, cookies: Cookies, visit: Visit, reply: Shown | Moved
     ) -> bytes:
+        """Answer with a page, which is made away from the reactor's thread."""
+        page = self._prepare(request, cookies, visit, reply)
+        return b"" if page is None else await self._context.showing.run(page)
+
+    def _prepare(
+        self, request: IRequest, cookies: Cookies, visit: Visit, reply: Shown | Moved
+    ) -> Callable[[], bytes] | None:
+        """Set the answer's headers, and give what makes its page; None where it has none."""
         request.setHeader("Cache-Control", "no-store")
         if isinstance(reply, Moved):
             if reply.session is not None:
@@ -187,7 +195,7 @@ class PortalResource(Resource):
                 cookies.keep_step(reply.step)
             request.setResponseCode(HTTPStatus.SEE_OTHER)
             request.setHeader("Location", reply.location)
-            return b""
+            return None
         request.setResponseCode(reply.status)
         request.setHeader("Content-Type", "text/html; charset=utf-8")
         for name, value in reply.headers.items():
@@ -200,9 +208,8 @@ class PortalResource(Resource):
             "path": visit.path,
             "note": cookies.take_note(),
         }
-        return self._renderer.render(
-            reply.template, {**common, **reply.values}, self._context.now()
-        )
+        values, now = {**common, **reply.values}, self._context.now()
+        return lambda: self._renderer.render(reply.template, values, now)
 
     def _failed(
         self, failure: Failure, request: IRequest, cookies: Cookies, known: Sequence[Visit]
@@ -221,7 +228,8 @@ class PortalResource(Resource):
             problem.status,
             {name: value for name, value in problem.headers.items() if name != "WWW-Authenticate"},
         )
-        return self._show(request, cookies, visit, reply)
+        page = self._prepare(request, cookies, visit, reply)
+        return b"" if page is None else page()
 
 
 def _download(request: Request, file: Download) -> None:

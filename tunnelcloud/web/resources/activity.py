@@ -30,7 +30,7 @@ from tunnelcloud.web.models.activity import (
     SessionQuery,
 )
 from tunnelcloud.web.models.fields import Page, PageQuery, instant_text
-from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
+from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader, show_page
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Lines, Route
 
@@ -268,10 +268,8 @@ class _History:
     async def list_events(self, call: Call) -> dict[str, Any]:
         filters = filters_of(call.query_as(AuditQuery))
         sort = "created_at" if filters.pop("order") == "oldest" else "-created_at"
-        return page_of(
-            await self.context.store.read(page_reader(audit.list_page, sort=sort, **filters)),
-            _event,
-        )
+        page = await self.context.store.read(page_reader(audit.list_page, sort=sort, **filters))
+        return await show_page(self.context, page, _event)
 
     async def export_events(self, call: Call) -> Lines:
         filters = {

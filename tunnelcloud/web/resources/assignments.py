@@ -19,7 +19,12 @@ from tunnelcloud.web.models.objects import (
     NewAssignment,
     User,
 )
-from tunnelcloud.web.resources.collection import expected_version, filters_of, item_of, page_of
+from tunnelcloud.web.resources.collection import (
+    expected_version,
+    filters_of,
+    item_of,
+    show_page,
+)
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route
 
@@ -116,7 +121,8 @@ class _Assignments:
             tunnel = tunnels.get(transaction, call.params["tunnel_id"])
             return assignments.list_page(transaction, tunnel_id=tunnel.id, **filters)
 
-        return page_of(await self.context.store.read(work), Assignment.model_validate)
+        page = await self.context.store.read(work)
+        return await show_page(self.context, page, Assignment.model_validate)
 
     async def create(self, call: Call) -> Item:
         values = assignment_values(call.body_as(NewAssignment))
@@ -181,7 +187,7 @@ class _Members:
         filters = filters_of(call.query_as(PageQuery))
         group_id = call.params["group_id"]
         page = await self.context.store.read(groups.list_members, group_id, **filters)
-        return page_of(page, User.model_validate)
+        return await show_page(self.context, page, User.model_validate)
 
     async def add(self, call: Call) -> None:
         group_id, user_id = call.params["group_id"], call.params["user_id"]

@@ -75,6 +75,10 @@ def filters_of(query: PageQuery) -> dict[str, Any]:
     }
 
 
+SHOWN_AT_ONCE = 25
+"""Rows of a list that are shown in the reactor's thread: that takes a millisecond or two."""
+
+
 def page_reader(list_page: Read, **arguments: Any) -> Callable[[Transaction], StorePage[Any]]:
     """Make the store function that reads a page of a list."""
     return lambda transaction: list_page(transaction, **arguments)
@@ -86,6 +90,18 @@ def page_of(page: StorePage[Any], show: Callable[[Any], BaseModel]) -> dict[str,
         "items": [show(entity).model_dump(mode="json") for entity in page.items],
         "next_cursor": page.next_cursor,
     }
+
+
+async def show_page(
+    context: ApiContext, page: StorePage[Any], show: Callable[[Any], BaseModel]
+) -> dict[str, Any]:
+    """Show a page of a list; a long one away from the reactor's thread.
+
+    :param show: may be called in any thread.
+    """
+    if len(page.items) <= SHOWN_AT_ONCE:
+        return page_of(page, show)
+    return await context.showing.run(lambda: page_of(page, show))
 
 
 def item_of(entity: Any, show: Callable[[Any], BaseModel]) -> Item:
@@ -112,7 +128,8 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
 
     async def list_all(call: Call) -> dict[str, Any]:
         filters = filters_of(call.query_as(kind.query))
-        return page_of(await context.store.read(page_reader(kind.list_page, **filters)), kind.show)
+        page = await context.store.read(page_reader(kind.list_page, **filters))
+        return await show_page(context, page, kind.show)
 
     async def create(call: Call) -> Item:
         values = call.body_as(kind.new).given()

@@ -36,6 +36,7 @@ class ApiContext:
     :ivar tell_time: gives the time of day.
     :ivar sightings: knows of proxies in front that nobody trusts.
     :ivar worker: does what takes long away from the reactor's thread.
+    :ivar showing: makes long lists and pages there; it never waits for what takes seconds.
     """
 
     store: AsyncStore
@@ -51,6 +52,13 @@ class ApiContext:
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
     sightings: ProxySightings = field(factory=ProxySightings)
     worker: Worker = field(init=False)
+    showing: Worker = field(init=False)
+
+    @showing.default
+    def _make_showing(self) -> Worker:
+        return Worker(
+            self.store.reactor, "web-pages", "the pod shows others their pages: try again soon"
+        )
 
     @worker.default
     def _make_worker(self) -> Worker:

@@ -17,7 +17,12 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.credentials import Key, KeyChange, NewKey
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
-from tunnelcloud.web.resources.collection import expected_version, filters_of, item_of, page_of
+from tunnelcloud.web.resources.collection import (
+    expected_version,
+    filters_of,
+    item_of,
+    show_page,
+)
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Item, Route
 
@@ -129,7 +134,8 @@ class _Keys:
             users.get(transaction, owner)
             return keys.list_page(transaction, user_id=owner, **filters)
 
-        return page_of(await self.context.store.read(work), Key.model_validate)
+        page = await self.context.store.read(work)
+        return await show_page(self.context, page, Key.model_validate)
 
     async def create(self, call: Call) -> Item:
         body = call.body_as(NewKey)

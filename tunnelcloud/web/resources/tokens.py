@@ -22,7 +22,7 @@ from tunnelcloud.web.models.credentials import NewOwnToken, NewToken, Token, Tok
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.attachments import Attachments, offline_sites, offline_text
-from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
+from tunnelcloud.web.resources.collection import filters_of, page_reader, show_page
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Route
 
@@ -147,7 +147,7 @@ class _Tokens:
         page = await self.context.store.read(
             page_reader(tokens.list_page, sort="-created_at", **filters)
         )
-        return page_of(page, Token.model_validate)
+        return await show_page(self.context, page, Token.model_validate)
 
     async def list_own(self, call: Call) -> dict[str, Any]:
         filters = filters_of(call.query_as(PageQuery))
@@ -155,7 +155,7 @@ class _Tokens:
         page = await self.context.store.read(
             page_reader(tokens.list_page, sort="-created_at", user_id=owner, **filters)
         )
-        return page_of(page, Token.model_validate)
+        return await show_page(self.context, page, Token.model_validate)
 
     async def show(self, call: Call) -> Token:
         found = await self.context.store.read(tokens.get, call.params["token_id"])
