@@ -207,12 +207,15 @@ class Gateway:
         with urllib.request.urlopen(url, timeout=PATIENCE) as response:
             return response.read().decode()
 
-    def run(self, *words):
-        """Run the `tunnelcloud` command; give its exit status, output and errors."""
+    def run(self, *words, token=None):
+        """Run the `tunnelcloud` command; give its exit status, output and errors.
+
+        :param token: an API token; the first administrator's by default.
+        """
         environment = {
             **ENVIRONMENT,
             "TUNNELCLOUD_URL": f"http://127.0.0.1:{self.web_port}",
-            "TUNNELCLOUD_API_TOKEN": (self.state / "admin.token").read_text().strip(),
+            "TUNNELCLOUD_API_TOKEN": token or (self.state / "admin.token").read_text().strip(),
         }
         done = subprocess.run(
             [PYTHON, "-c", "from tunnelcloud.cli import main; main()", *map(str, words)],

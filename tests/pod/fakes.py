@@ -2,14 +2,17 @@
 
 from datetime import timedelta
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from tests.channels.wires import End, Pair
 from tests.domain.values import NOW
+from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Channel, Method, Session
+from tunnelcloud.pod.held import HeldChannels
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.sessions import Surroundings
@@ -133,6 +136,47 @@ class Views:
     shown = get
 
 
+class Approvals:
+    """The requests that were asked, and what has become of each."""
+
+    def __init__(self):
+        self.requests = {}
+        self.asked = []
+
+    def ask(self, held):
+        self.asked.append(held)
+        request_id = f"req_{len(self.asked)}"
+        self.requests[request_id] = ApprovalRequest(
+            id=request_id,
+            created_at=NOW,
+            user_id=held.session.user_id,
+            user_name=held.session.user_name,
+            tunnel_id=held.tunnel.id,
+            tunnel_name=held.tunnel.name,
+            policy_id=held.policy.id,
+            approval=held.policy.approval,
+            approvers_id=held.policy.approvers_id,
+            source_ip=held.session.source_ip,
+            client=held.session.client_version,
+            reason="",
+            seconds=held.policy.approval_seconds,
+            status=RequestStatus.PENDING,
+            expires_at=NOW,
+        )
+        return succeed(self.requests[request_id])
+
+    def look(self, ids):
+        return succeed([self.requests[one] for one in ids])
+
+    def refuse(self, request_id, answer=""):
+        self.requests[request_id] = evolve(
+            self.requests[request_id],
+            status=RequestStatus.REFUSED,
+            decided_by="bob",
+            answer=answer,
+        )
+
+
 @implementer(ISessionConnection)
 class Connection:
     source = "192.0.2.7"
@@ -165,6 +209,13 @@ class World:
         self.records = Records()
         self.views = Views(view)
         self.links = Links(*map(Link, connector_ids))
+        self.approvals = Approvals()
+        self.held = HeldChannels(
+            self.approvals.ask,
+            self.approvals.look,
+            self.clock,
+            lambda request_id: f"https://portal.example.com/requests/{request_id}",
+        )
         self.sessions = LiveSessions(
             Surroundings(
                 links=self.links,
@@ -178,6 +229,7 @@ class World:
                 doctor=None,
                 turns=Turns(self.clock),
                 address=lambda: PublicAddress("pod.example.com", 2222),
+                held=self.held,
             ),
             shares,
             max_channels,
@@ -199,13 +251,13 @@ class World:
         self.live.attached(self.connection)
         self.client = Pair()
 
-    def open(self, host="db", port=5432):
+    def open(self, host="db", port=5432, originator=("127.0.0.1", 1)):
         """Ask for a forward as a client; its end hears the outcome."""
         end = End()
         end.channel = self.client.a.open_channel(b"direct-tcpip", b"", end)
         self.client.settle()
         channel = self.client.users[1].asked[-1][0]
-        self.live.direct_tcpip_requested(channel, host.encode(), port, ("127.0.0.1", 1))
+        self.live.direct_tcpip_requested(channel, host.encode(), port, originator)
         self.settle()
         return end
 

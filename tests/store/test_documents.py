@@ -4,36 +4,34 @@ from datetime import UTC, datetime
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, MovingClock, events_of, make_world, public_key
-from tunnelcloud.domain.entities import Method, PortRange, Role, TargetCheck
+from tunnelcloud.domain import objects
+from tunnelcloud.domain.entities import Method, PortRange
 from tunnelcloud.domain.schedule import parse_window
 from tunnelcloud.store import documents, groups, keys, sites, tunnels, users
 from tunnelcloud.store.errors import BadDocument
 
-TUNNEL = {
-    "site": "paris",
-    "title": "",
-    "target_address": "10.0.0.5",
-    "target_ports": (PortRange(5432, 5432), PortRange(8000, 8010)),
-    "local_port_offset": 0,
-    "target_check": TargetCheck.TCP,
-    "external_address": None,
-    "enabled": True,
-    "icon": "",
-    "description": "",
-}
-USER = {"title": "", "email": None, "role": Role.USER, "service": False, "blocked": False}
-POLICY = {
-    "title": "",
-    "source_networks": ("10.0.0.0/8",),
-    "windows": (parse_window("Mon-Fri 09:00-18:00 Europe/Paris"),),
-    "valid_from": None,
-    "valid_until": datetime(2027, 1, 1, tzinfo=UTC),
-    "max_session_seconds": None,
-    "idle_seconds": 600,
-    "max_channels": None,
-    "max_sessions": None,
-    "max_token_sessions": 4,
-}
+
+def entry(kind, **values):
+    """Complete an entry of a document by the kind's defaults."""
+    defaults = {one.name_in_document: one.default for one in kind.fields if one.name != "name"}
+    return {**defaults, **values}
+
+
+TUNNEL = entry(
+    objects.TUNNEL,
+    site="paris",
+    target_address="10.0.0.5",
+    target_ports=(PortRange(5432, 5432), PortRange(8000, 8010)),
+)
+USER = entry(objects.USER)
+POLICY = entry(
+    objects.POLICY,
+    source_networks=("10.0.0.0/8",),
+    windows=(parse_window("Mon-Fri 09:00-18:00 Europe/Paris"),),
+    valid_until=datetime(2027, 1, 1, tzinfo=UTC),
+    idle_seconds=600,
+    max_token_sessions=4,
+)
 
 
 class DocumentContract:
@@ -97,9 +95,9 @@ class DocumentContract:
                 tunnels={"db": {**TUNNEL, "assignments": assigned}},
             ),
             [
-                ("create", "policies.office"),
                 ("create", "groups.dba.members.bob"),
                 ("delete", "groups.dba.members.alice"),
+                ("create", "policies.office"),
                 ("create", "tunnels.db.assignments.user bob"),
                 ("delete", "tunnels.db.assignments.group dba"),
             ],

@@ -65,7 +65,7 @@ class RoleTests(ApiTestCase):
         for route in self.table.routes:
             if route.path == "/openapi.json" or route.path.startswith("/device-logins"):
                 self.assertEqual(route.roles, frozenset())
-            elif route.path == "/me" or route.path.startswith("/me/"):
+            elif route.path == "/me" or route.path.startswith(("/me/", "/requests", "/grants")):
                 self.assertEqual(route.roles, frozenset(Role), route.path)
             elif route.method == "GET" or route.name in ("explain", "check_tunnel"):
                 self.assertEqual(route.roles, {Role.ADMIN, Role.AUDITOR}, route.path)

@@ -52,16 +52,26 @@ def assign(
     policy: str | None,
     as_json: bool,
 ) -> None:
-    """Let a user or a group open a tunnel."""
+    """Let a user or a group open a tunnel.
+
+    An assignment that is there already gets these methods, and the policy if one is given.
+    """
     api = connection.open()
-    body = _entity(api, user, group) | {"methods": list(dict.fromkeys(methods))}
+    entity = _entity(api, user, group)
+    body: Object = {"methods": list(dict.fromkeys(methods))}
     if policy is not None:
         body["policy_id"] = api.resolve_id("policy", policy)
-    made = api.send("POST", f"tunnels/{api.resolve_id('tunnel', tunnel)}/assignments", body)
+    path = f"tunnels/{api.resolve_id('tunnel', tunnel)}/assignments"
+    present = api.pages(path, limit=1, **entity)[0]
+    if present:
+        made = api.send("PATCH", f"{path}/{present[0]['id']}", body)
+    else:
+        made = api.send("POST", path, entity | body)
     if as_json:
         print_json(made)
     else:
-        click.echo(one_line(f"assigned {tunnel} to {user or group} ({made['id']})"))
+        done = "changed how {} is assigned to {} ({})" if present else "assigned {} to {} ({})"
+        click.echo(one_line(done.format(tunnel, user or group, made["id"])))
 
 
 @click.command("unassign")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunnelcloud.cli.output import one_line
 from tunnelcloud.domain.entities import ID_PREFIXES
+from tunnelcloud.domain.objects import KINDS
 
 if TYPE_CHECKING:
     import httpx
@@ -22,33 +23,16 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 """One object of the API, as JSON has it."""
 
-COLLECTIONS = {
-    "site": "sites",
-    "connector": "connectors",
-    "tunnel": "tunnels",
-    "user": "users",
-    "group": "groups",
-    "policy": "policies",
-    "identity-provider": "identity-providers",
-}
+COLLECTIONS = {kind.noun.replace("_", "-"): kind.plural for kind in KINDS.values()}
 """Where the things live that have a name."""
 
 OPTIONS = {
+    **{one.name: one.option for kind in KINDS.values() for one in kind.fields if one.option},
     "name": "NAME",
-    "site_id": "--site",
     "tunnel_id": "TUNNEL",
     "user_id": "USER",
     "group_id": "GROUP",
     "policy_id": "--policy",
-    "target_address": "--address",
-    "target_check": "--check",
-    "target_ports": "--port",
-    "source_networks": "--source",
-    "windows": "--window",
-    "valid_from": "--from",
-    "valid_until": "--until",
-    "max_session_seconds": "--max-session",
-    "idle_seconds": "--idle",
     "methods": "--method",
     "expires_at": "--expires",
     "source_ip": "--address",
@@ -58,9 +42,7 @@ OPTIONS = {
 """Fields of the API whose option has another name; in capitals, what is no option but a word."""
 
 _SAME = frozenset({
-    "title", "email", "role", "external_address", "local_port_offset", "icon", "description",
-    "max_channels", "max_sessions", "max_token_sessions", "sessions", "event", "since", "limit",
-    "port", "method", "at", "public_key",
+    "sessions", "event", "since", "limit", "port", "method", "at", "public_key",
 })  # fmt: skip
 PAGE = 200
 _CONNECT_SECONDS = 10

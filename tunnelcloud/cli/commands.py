@@ -50,6 +50,8 @@ COMMANDS: Mapping[str, Place] = {
     "explain": Place("access", "explain", "Tell whether a user may open a tunnel, and why."),
     "apply": Place("documents", "apply", "Make objects as a file describes them."),
     "export": Place("documents", "export", "Write the configuration as a file that apply takes."),
+    "request": Place("approvals", "request", "Requests to open tunnels that need an approval."),
+    "grant": Place("approvals", "grant", "Permissions that approvals gave, each for a time."),
     "session": Place("sessions", "session", "SSH connections that logged in, open and past."),
     "pod": Place("sessions", "pod", "The gateways."),
     "host-key": Place("sessions", "host_key", "What the pods' SSH servers prove themselves with."),

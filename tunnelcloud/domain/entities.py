@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
+from tunnelcloud.domain.approvals import TimedGrant
 from tunnelcloud.domain.objects import (
     Connector,
     Group,
@@ -72,6 +73,8 @@ ID_PREFIXES = {
     "invitation": "inv",
     "web_session": "web",
     "identity_provider": "idp",
+    "request": "req",
+    "grant": "gra",
 }
 
 
@@ -236,11 +239,13 @@ class UserView:
     A decision looks up the grants that it concerns; it never goes through all of them.
 
     :ivar group_ids: the groups that the user is in.
+    :ivar approved: the user's grants that have neither ended nor been ended.
     """
 
     user: User
     grants: tuple[Grant, ...] = field(factory=tuple)
     group_ids: frozenset[str] = frozenset()
+    approved: tuple[TimedGrant, ...] = ()
 
     @cached_property
     def held_ids(self) -> frozenset[str]:

@@ -115,6 +115,18 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind(
             "group.member_removed", "A user was taken out of a group.", (*_CHANGE, "member_id")
         ),
+        EventKind(
+            "request.created",
+            "A user wants to open a tunnel that needs an approval.",
+            ("request_id", "reason", "seconds"),
+        ),
+        EventKind(
+            "request.approved",
+            "A request was approved, which makes a grant.",
+            ("request_id", "answer", "grant_id"),
+        ),
+        EventKind("request.refused", "A request was refused.", ("request_id", "answer")),
+        EventKind("grant.ended", "Somebody ended a grant before its time.", ("grant_id",)),
         EventKind("settings.changed", "Somebody changed what is set for all pods.", _CHANGE),
         EventKind("user.invited", "A one-time link to set a password was made.", _CHANGE),
         EventKind("user.password_set", "A user set a password.", ()),

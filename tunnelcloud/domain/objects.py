@@ -19,6 +19,15 @@ from attrs import field, frozen
 from tunnelcloud.domain.kinds import FieldType, Kind, Setting, kind_of
 from tunnelcloud.domain.schedule import Window
 
+
+class Approval(enum.StrEnum):
+    """Who has to allow a channel, beside what an assignment allows."""
+
+    NONE = "none"
+    SELF = "self"
+    OTHERS = "others"
+
+
 ICONS = ("postgres", "mysql", "redis", "mongodb", "database", "rdp", "ssh", "web", "generic")
 """Names of the pictures that may stand for a tunnel."""
 
@@ -343,6 +352,42 @@ class Policy:
             minimum=1, maximum=8,
         ),
     ] = None  # fmt: skip
+    approval: Annotated[
+        Approval,
+        Setting(
+            FieldType.CHOICE, "Approval",
+            "A connection waits, without an answer, until it is approved",
+            help="Who has to approve a connection: nobody, the user in the portal, or others.",
+            choices=(
+                ("none", "none"),
+                ("self", "by the user, in the portal"),
+                ("others", "by others"),
+            ),
+        ),
+    ] = Approval.NONE  # fmt: skip
+    approvers_id: Annotated[
+        str | None,
+        Setting(
+            FieldType.REFERENCE, "Approvers", "The group whose members approve for others",
+            help="The group whose members approve for others.", reference="group",
+        ),
+    ] = None  # fmt: skip
+    approval_seconds: Annotated[
+        int,
+        Setting(
+            FieldType.SECONDS, "An approval lasts", "Such as 1h or 8h",
+            option="--approval-lasts", help="How long an approval lasts, such as 8h.",
+            minimum=60, maximum=_YEAR, folded=True,
+        ),
+    ] = 3600  # fmt: skip
+    approval_wait_seconds: Annotated[
+        int,
+        Setting(
+            FieldType.SECONDS, "A connection waits for", "Such as 60s; then it is refused",
+            option="--approval-wait", help="How long a connection waits for it, such as 60s.",
+            minimum=1, maximum=3600, folded=True,
+        ),
+    ] = 60  # fmt: skip
 
     @cached_property
     def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

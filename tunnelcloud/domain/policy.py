@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from tunnelcloud.domain.approvals import TimedGrant
 from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
 from tunnelcloud.domain.names import match_destination, ports_text, usable
+from tunnelcloud.domain.objects import Approval
 from tunnelcloud.domain.schedule import DAYS
 
 METHOD_TEXT = {Method.TOKEN: "one-time token", Method.KEY: "key"}
@@ -33,6 +35,8 @@ class Ask:
         where a policy asks.
     :ivar open_channels: counts the user's channels of a tunnel (by its id) beside this one;
         called only where a policy asks.
+    :ivar is_open: the channel is open already, and it is only looked at again.
+    :ivar approved: the user's grants, of all tunnels; :func:`decide` sets it from the view.
     """
 
     host: str
@@ -44,6 +48,8 @@ class Ask:
     session_seconds: float = 0
     open_sessions: Callable[[], int] = field(default=lambda: 0)
     open_channels: Callable[[str], int] = field(default=lambda _: 0)
+    is_open: bool = False
+    approved: tuple[TimedGrant, ...] = ()
 
 
 @frozen
@@ -62,13 +68,17 @@ class Rule:
 
 @frozen
 class Decision:
-    """What came out; C{reason} is for the end user and empty when allowed."""
+    """What came out; C{reason} is for the end user and empty when allowed.
+
+    :ivar awaited: the policy whose approval alone is missing; None when something else is.
+    """
 
     allowed: bool
     reason: str
     rules: tuple[Rule, ...] = ()
     grant: Grant | None = None
     tunnel: Tunnel | None = None
+    awaited: Policy | None = None
 
 
 def could_open_any(view: UserView, method: Method, only: str | None) -> bool:
@@ -176,16 +186,26 @@ def decide(view: UserView, ask: Ask) -> Decision:
         Rule("port", True, f"port {ask.port} is published"),
         Rule("method", True, f"{tunnel.name} may be opened with a {METHOD_TEXT[ask.method]}"),
     ]
+    ask = evolve(ask, approved=view.approved)
     refused: Decision | None = None
     for grant in match.grants:
         rules = [*found, _path_rule(grant)]
         rules += [rule for policy in grant.policies for rule in policy_rules(policy, tunnel, ask)]
-        failed = next((rule for rule in rules if not rule.passed), None)
-        if failed is None:
+        failed = [rule for rule in rules if not rule.passed]
+        if not failed:
             return Decision(True, "", tuple(rules), grant, tunnel)
-        refused = refused or Decision(False, failed.text, tuple(rules), grant, tunnel)
+        reason, awaited = failed[0].text, _awaited(grant, failed)
+        if refused is None or (awaited is not None and refused.awaited is None):
+            refused = Decision(False, reason, tuple(rules), grant, tunnel, awaited)
     assert refused is not None
     return refused
+
+
+def _awaited(grant: Grant, failed: list[Rule]) -> Policy | None:
+    """Give the policy whose approval is missing, when nothing else is."""
+    if any(rule.rule != "approval" for rule in failed):
+        return None
+    return next(policy for policy in grant.policies if policy.id == failed[0].policy_id)
 
 
 def decide_tunnel(view: UserView, ask: Ask, tunnel: Tunnel) -> Decision:
@@ -228,7 +248,18 @@ def holds_for(grant: Grant, ask: Ask) -> float | None:
             ends.append((max(closing, default=ask.at) - ask.at).total_seconds())
         if policy.max_session_seconds is not None:
             ends.append(policy.max_session_seconds - ask.session_seconds)
+        if policy.approval is Approval.OTHERS:
+            until = [one.ends_at for one in _approvals(policy, grant.tunnel, ask)]
+            ends.append((max(until, default=ask.at) - ask.at).total_seconds())
     return min(ends, default=None)
+
+
+def _approvals(policy: Policy, tunnel: Tunnel, ask: Ask) -> list[TimedGrant]:
+    return [
+        one
+        for one in ask.approved
+        if one.tunnel_id == tunnel.id and one.holds(policy, ask.source_ip, ask.at)
+    ]
 
 
 def to_an_administrator(decision: Decision, view: UserView, tunnel: Tunnel) -> Decision:
@@ -336,6 +367,21 @@ def _conditions(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[_Condition
         count = ask.open_channels(tunnel.id)
         text = f"{tunnel.name}: {count} of {policy.max_channels} connections are open"
         yield "max_channels", count < policy.max_channels, text
+    # What the user confirmed concerns the opening; what others allowed, all of the stream.
+    if policy.approval is Approval.OTHERS or (policy.approval is Approval.SELF and not ask.is_open):
+        yield _approval_rule(policy, tunnel, ask)
+
+
+def _approval_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> _Condition:
+    given = _approvals(policy, tunnel, ask)
+    if given:
+        last = max(given, key=lambda one: one.ends_at)
+        text = f"{tunnel.name}: approved by {last.allowed_by} until {_instant(last.ends_at)}"
+        return "approval", True, text
+    whose = "your confirmation in the portal"
+    if policy.approval is Approval.OTHERS:
+        whose = "an approval, and there is none now"
+    return "approval", False, f"{tunnel.name}: needs {whose}"
 
 
 _address = lru_cache(1024)(ipaddress.ip_address)

@@ -31,7 +31,7 @@ that began a session, which then isn't here yet to be ended."""
 
 CUT_OFF = "this pod had lost its database for too long; connect again"
 _KEY_REVOKED = "the key was revoked"
-_OF_VIEWS = frozenset({"user", "tunnel", "group", "assignment", "policy", "site"})
+_OF_VIEWS = frozenset({"user", "tunnel", "group", "assignment", "policy", "site", "grant"})
 _OF_LINKS = frozenset({"connector", "site"})
 
 _log = Logger()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from tunnelcloud.domain.entities import Session, Tunnel
 from tunnelcloud.pod.deadlines import Deadlines
+from tunnelcloud.pod.held import HeldChannel
 from tunnelcloud.pod.listings import Listings
 from tunnelcloud.pod.router import Route
 from tunnelcloud.pod.sessions import LiveSession, Surroundings
@@ -151,7 +152,7 @@ class LiveSessions:
         """Count one less."""
         self._checks.remove(user_id)
 
-    def channel_begun(self, live: LiveSession, route: Route) -> None:
+    def channel_begun(self, live: LiveSession, route: Route | HeldChannel) -> None:
         """Count a channel; with its first a session begins to use a tunnel."""
         if live.place is None:
             live.place = next(self._places)
@@ -160,7 +161,7 @@ class LiveSessions:
         self._pending.add(user_id)
         self._channels.setdefault(user_id, Counter())[route.tunnel.id] += 1
 
-    def channel_ended(self, route: Route) -> None:
+    def channel_ended(self, route: Route | HeldChannel) -> None:
         """Count a channel no more."""
         self._channels_held.remove(route.session.user_id)
         counts = self._channels[route.session.user_id]
@@ -185,7 +186,9 @@ class LiveSessions:
         used = sum(live.place is not None for live in sessions)
         return used, self._channels.get(user_id, {})
 
-    def count_channels(self, user_id: str, tunnel_id: str, leaving_out: Route | None) -> int:
+    def count_channels(
+        self, user_id: str, tunnel_id: str, leaving_out: Route | HeldChannel | None
+    ) -> int:
         """Count a user's open channels of a tunnel."""
         count = self._channels[user_id][tunnel_id] if user_id in self._channels else 0
         return count - (leaving_out is not None and leaving_out.tunnel.id == tunnel_id)

@@ -35,6 +35,7 @@ from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
 from tunnelcloud.pod.foundation import Foundation, lay_foundation
 from tunnelcloud.pod.front import Front
+from tunnelcloud.pod.held import HeldChannels, ask_for_channel
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.keyring import KeyRing, find_key
@@ -63,6 +64,7 @@ from tunnelcloud.ssh.flood import FloodControl, read_networks
 from tunnelcloud.ssh.host_keys import ServingKey
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.store import approvals
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
 from tunnelcloud.store.transaction import Change, Resync
@@ -120,6 +122,12 @@ class PodService(Service):
         self.views = Views(self.cluster.load_views, lambda: self.cluster.is_current)
         self.records = Records(self.store, reactor)
         turns = Turns(reactor)
+        self.held = HeldChannels(
+            lambda held: self.store.write(ask_for_channel, held),
+            lambda ids: self.store.read(approvals.answers, ids),
+            reactor,
+            lambda request_id: f"{self.web_url}/requests/{request_id}",
+        )
         self.sessions = LiveSessions(
             Surroundings(
                 links=self.links,
@@ -131,6 +139,7 @@ class PodService(Service):
                 doctor=self._examine,
                 turns=turns,
                 address=lambda: foundation.ssh_address,
+                held=self.held,
                 patience=foundation.settings.connectors.unread_timeout,
             ),
             Shares(**settings.shares.model_dump()),
@@ -370,6 +379,7 @@ class PodService(Service):
     def _changed(self, change: Change | Resync) -> None:
         self.ring.changed(change)
         self.enforcement.changed(change)
+        self.held.changed(change)
 
     def _make_link(self) -> LinkProtocol:
         return LinkProtocol(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -33,6 +33,7 @@ from tunnelcloud.domain.policy import (
     session_limits,
 )
 from tunnelcloud.pod.deadlines import seconds_left
+from tunnelcloud.pod.held import HeldChannel, HeldChannels
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
 from tunnelcloud.pod.router import Route
 from tunnelcloud.pod.turns import Turns
@@ -91,6 +92,7 @@ class Surroundings:
     doctor: Doctor
     turns: Turns
     address: Callable[[], PublicAddress]
+    held: HeldChannels
     patience: int = PATIENCE
 
 
@@ -113,6 +115,7 @@ class LiveSession:
     def __init__(self, session: Session, around: Surroundings, registry: LiveSessions) -> None:
         self.session = session
         self.routes: set[Route] = set()
+        self.held: set[HeldChannel] = set()
         self.connection: ISessionConnection | None = None
         self.began = around.clock.seconds()
         self.place: int | None = None
@@ -155,6 +158,9 @@ class LiveSession:
         originator: tuple[str, int],
     ) -> None:
         decision = self.decide(view, host, port)
+        if decision.awaited is not None and not self._ended:
+            self._hold(decision, channel, host, port, originator)
+            return
         if not decision.allowed:
             # Only a client that waits for the record can't have more written than the store can.
             recorded = self._around.records.channel_refused(
@@ -187,8 +193,69 @@ class LiveSession:
         )
         self.routes.add(route)
         self._registry.channel_begun(self, route)
-        self._look_again(route, decision.grant)
+        self._look_again(view, route, decision.grant)
         route.start()
+
+    def _hold(
+        self,
+        decision: Decision,
+        channel: IChannel,
+        host: str,
+        port: int,
+        originator: tuple[str, int],
+    ) -> None:
+        """Let a channel wait for the approval that alone is missing."""
+        assert decision.tunnel is not None
+        assert decision.awaited is not None
+        shortage = self._registry.channel_refusal(self.session.user_id, decision.tunnel)
+        if shortage:
+            channel.refuse(OPEN_RESOURCE_SHORTAGE, shortage)
+            return
+        held = HeldChannel(
+            channel,
+            self.session,
+            decision.tunnel,
+            decision.awaited,
+            host,
+            port,
+            originator,
+            self._held_over,
+            self._held_refused,
+        )
+        self.held.add(held)
+        self._registry.channel_begun(self, held)
+        self._around.held.hold(held)
+
+    def _held_over(self, held: HeldChannel) -> None:
+        self.held.discard(held)
+        self._registry.channel_ended(held)
+        self._registry.settle_pending(self.session.user_id)
+        self._around.held.let_go(held)
+
+    def _held_refused(self, held: HeldChannel, reason_code: int, text: str) -> None:
+        """Tell the client why, once that is on record."""
+
+        def refuse(_: object) -> None:
+            # OpenSSH's -W shows a channel's reason only if LogLevel allows, and ends anyway; the
+            # reason for the end of a connection is always shown.
+            if held.is_stdio and not self.routes and not self.held:
+                self.end(text)
+            else:
+                held.channel.refuse(reason_code, text)
+
+        recorded = self._around.records.channel_refused(
+            self.session, held.tunnel, held.destination, held.port, text
+        )
+        recorded.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
+        recorded.addCallback(refuse)
+
+    def _recheck_held(self, view: UserView, held: HeldChannel) -> None:
+        """Decide again on a channel that waits: it goes on waiting, or is decided."""
+        decision = self.decide(view, held.destination, held.port, leaving_out=held)
+        if held.over or (decision.awaited is not None and decision.awaited.id == held.policy.id):
+            return
+        held.release()
+        self._decided(view, held.channel, held.destination, held.port, held.originator)
 
     def _undecided(self, failure: Failure, channel: IChannel) -> None:
         _log.failure("session {id}: can't decide", failure, id=self.session.id)
@@ -262,6 +329,8 @@ class LiveSession:
         self._left_for = reason
         self.connection = None
         self.place = None
+        for held in tuple(self.held):
+            held.release()
         for route in tuple(self.routes):
             if not route.left:
                 route.end("the session ended", wanted=False)
@@ -287,7 +356,7 @@ class LiveSession:
         return usable(view, self.session.method, self.session.tunnel_id)
 
     def decide(
-        self, view: UserView, host: str, port: int, leaving_out: Route | None = None
+        self, view: UserView, host: str, port: int, leaving_out: Route | HeldChannel | None = None
     ) -> Decision:
         """Decide on a destination as of now.
 
@@ -299,7 +368,7 @@ class LiveSession:
         """Decide as of now on the destination that a tunnel's command has."""
         return decide_tunnel(view, self._ask(own_host(view, tunnel), port, None), tunnel)
 
-    def _ask(self, host: str, port: int, leaving_out: Route | None) -> Ask:
+    def _ask(self, host: str, port: int, leaving_out: Route | HeldChannel | None) -> Ask:
         return Ask(
             host=host,
             port=port,
@@ -307,6 +376,7 @@ class LiveSession:
             source_ip=self.session.source_ip,
             at=self._around.now(),
             only=self.session.tunnel_id,
+            is_open=isinstance(leaving_out, Route),
             session_seconds=self._around.clock.seconds() - self.began,
             open_sessions=lambda: self._registry.count_older(self),
             open_channels=lambda tunnel_id: self._registry.count_channels(
@@ -331,6 +401,9 @@ class LiveSession:
     def recheck_in_turns(self, view: UserView) -> Iterator[None]:
         """End what is no longer allowed, a channel at a time."""
         self._limit(view)
+        for held in tuple(self.held):
+            self._recheck_held(view, held)
+            yield
         for route in tuple(self.routes):
             self.recheck_route(view, route)
             yield
@@ -372,10 +445,11 @@ class LiveSession:
             if policy.idle_seconds is not None and route.idle_seconds() >= policy.idle_seconds:
                 route.end(f"{before.name}: idle for {policy.idle_seconds} s")
                 return
-        self._look_again(route, decision.grant)
+        self._look_again(view, route, decision.grant)
 
-    def _look_again(self, route: Route, grant: Grant) -> None:
-        left = seconds_left(grant, self._ask("", 0, route), route)
+    def _look_again(self, view: UserView, route: Route, grant: Grant) -> None:
+        ask = evolve(self._ask("", 0, route), approved=view.approved)
+        left = seconds_left(grant, ask, route)
         due = None if left is None else self._around.clock.seconds() + left
         self._registry.deadlines.set(route, due)
 

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import BindParameter, Select, bindparam, or_, select
 
 from tunnelcloud.domain.entities import Grant, Policy, Token, Tunnel, User, UserView
-from tunnelcloud.store import schema
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store import approvals, schema
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.policies import POLICIES
 from tunnelcloud.store.tokens import TOKENS
@@ -139,8 +140,19 @@ def _views(transaction: Transaction, rows: Iterable[Any]) -> Mapping[str, UserVi
         for user_id, group_id, grant in _read_grants(transaction, list(users)):
             for reached in [user_id] if user_id is not None else members.get(group_id, ()):
                 grants[reached].append(grant)
+    asking = {
+        user_id
+        for user_id, paths in grants.items()
+        if any(one.approval is not Approval.NONE for path in paths for one in path.policies)
+    }
+    approved = approvals.live_grants(transaction, asking) if asking else {}
     views = {
-        user_id: UserView(user, tuple(grants[user_id]), frozenset(groups[user_id]))
+        user_id: UserView(
+            user,
+            tuple(grants[user_id]),
+            frozenset(groups[user_id]),
+            approved.get(user_id, ()),
+        )
         for user_id, user in users.items()
     }
     for view in views.values():

@@ -60,9 +60,9 @@ class Section:
 SECTIONS: Mapping[str, Section] = {
     "sites": Section(sites.SITES, sites.create, sites.update),
     "connectors": Section(connectors.CONNECTORS, connectors.create, connectors.update),
-    "policies": Section(policies.POLICIES, policies.create, policies.update),
     "users": Section(users.USERS, users.create, users.update, dependents="keys"),
     "groups": Section(groups.GROUPS, groups.create, groups.update, dependents="members"),
+    "policies": Section(policies.POLICIES, policies.create, policies.update),
     "tunnels": Section(tunnels.TUNNELS, tunnels.create, tunnels.update, dependents="assignments"),
 }
 """In the order in which they can be made: what is referred to comes first."""
@@ -133,8 +133,10 @@ class Reading:
             found[key.fingerprint] = shown, key.id
         return found
 
-    def name_of(self, section: str, object_id: str) -> str:
-        """Give the name of an object that is there."""
+    def name_of(self, section: str, object_id: str | None) -> str | None:
+        """Give the name of an object that is there; None for no object."""
+        if object_id is None:
+            return None
         if (section, object_id) not in self._names:
             table = SECTIONS[section].aggregate.table
             query = select(table.c.name).where(table.c.id == object_id)

@@ -134,15 +134,14 @@ class _Applying:
     def _columns(self, section: str, path: str, wanted: Values) -> dict[str, Any] | None:
         """Put ids in place of names; None when one is nobody's."""
         kind = SECTIONS[section]
-        found = {}
+        found, missing = {}, False
         for name in kind.fields:
             value = wanted[name]
-            if name in kind.references:
+            if name in kind.references and value is not None:
                 value = self._id_of(f"{path}.{name}", kind.references[name][1], value)
+                missing = missing or value is None
             found[kind.column(name)] = value
-        return (
-            None if any(found[column] is None for column, _ in kind.references.values()) else found
-        )
+        return None if missing else found
 
     def _id_of(self, path: str, section: str, name: str) -> str | None:
         if (section, name) not in self._ids:

@@ -21,6 +21,7 @@ from tunnelcloud.web.portal.tree import portal_resource
 from tunnelcloud.web.proxies import Network
 from tunnelcloud.web.resources.activity import activity_routes
 from tunnelcloud.web.resources.api_tokens import api_token_routes
+from tunnelcloud.web.resources.approvals import approval_routes
 from tunnelcloud.web.resources.assignments import assignment_routes, member_routes
 from tunnelcloud.web.resources.connectors import connector_routes
 from tunnelcloud.web.resources.context import ApiContext
@@ -68,6 +69,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             *api_token_routes(context),
             *identity_provider_routes(context),
             *device_login_routes(context),
+            *approval_routes(context),
             *activity_routes(context),
             *host_key_routes(context),
             *decision_routes(context),

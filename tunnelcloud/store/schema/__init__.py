@@ -4,6 +4,7 @@ What belongs to an object goes with it (CASCADE).  History (sessions, channels, 
 objects without a constraint, and so stays.
 """
 
+from tunnelcloud.store.schema.approvals import approval_requests, timed_grants
 from tunnelcloud.store.schema.history import audit, channels, sessions
 from tunnelcloud.store.schema.objects import (
     assignments,
@@ -37,6 +38,7 @@ from tunnelcloud.store.schema.signing_in import (
 
 __all__ = [
     "api_tokens",
+    "approval_requests",
     "assignments",
     "audit",
     "authority",
@@ -61,6 +63,7 @@ __all__ = [
     "settings",
     "sign_in_steps",
     "sites",
+    "timed_grants",
     "tokens",
     "tunnels",
     "user_names",

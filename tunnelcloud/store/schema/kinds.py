@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Text
 
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
+from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store.columns import Choice, Document, Ports, Texts, Timestamp, Windows
-from tunnelcloud.store.schema.parts import naming, owner
+from tunnelcloud.store.schema.parts import naming
 
 _TYPES: Mapping[FieldType, Any] = {
     FieldType.EMAIL: Text,
@@ -46,9 +47,22 @@ def columns_of(kind: Kind, **special: Mapping[str, Any]) -> list[Column[Any]]:
     return columns
 
 
+def _reference(one: FieldOfKind) -> Column[Any]:
+    """Make a column that refers to another object: without it the row goes, or knows none."""
+    target = KINDS[one.setting.reference].plural.replace("-", "_")
+    gone = "SET NULL" if one.optional else "CASCADE"
+    return Column(
+        one.name,
+        Text,
+        ForeignKey(f"{target}.id", ondelete=gone),
+        nullable=one.optional,
+        index=True,
+    )
+
+
 def _column(one: FieldOfKind, more: dict[str, Any]) -> Column[Any]:
     if one.setting.type is FieldType.REFERENCE:
-        return owner(one.setting.reference, nullable=one.optional, **more)
+        return _reference(one)
     kept_as = more.pop("type_", None)
     if kept_as is None and one.setting.type is FieldType.CHOICE:
         kept_as = Choice(one.annotation)

@@ -93,7 +93,16 @@ group_members = Table(
     Index(None, "user_id"),
 )
 
-policies = Table("policies", metadata, *columns_of(POLICY))
+policies = Table(
+    "policies",
+    metadata,
+    *columns_of(
+        POLICY,
+        approval={"server_default": "none"},
+        approval_seconds={"server_default": "3600"},
+        approval_wait_seconds={"server_default": "60"},
+    ),
+)
 
 assignments = Table(
     "assignments",

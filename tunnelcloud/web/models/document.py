@@ -123,9 +123,9 @@ class Document(Body):
 _SECTIONS: Mapping[str, type[Body]] = {
     "sites": SiteEntry,
     "connectors": ConnectorEntry,
-    "policies": PolicyEntry,
     "users": UserEntry,
     "groups": GroupEntry,
+    "policies": PolicyEntry,
     "tunnels": TunnelEntry,
 }
 

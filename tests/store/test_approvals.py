@@ -1,0 +1,162 @@
+"""Requests and grants in both databases: asked once, decided once, ended in time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.material import MovingClock, events_of, make_world
+from tunnelcloud.domain.approvals import REPEAT_SECONDS, REQUEST_SECONDS, RequestStatus
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store import access, approvals, assignments, groups, policies
+from tunnelcloud.store.errors import Conflict, NotFound
+
+
+class ApprovalContract:
+    def setUp(self):
+        super().setUp()
+        self.clock = MovingClock()
+        self.store = self.open(self.clock)
+        self.world = self.store.write(make_world)
+        self.bosses = self.store.write(groups.create, name="bosses")
+        self.store.write(groups.add_member, self.bosses.id, self.world.bob.id)
+        self.policy = self.make_policy("ask", Approval.OTHERS)
+
+    def make_policy(self, name, approval):
+        return self.store.write(
+            policies.create,
+            name=name,
+            approval=approval,
+            approvers_id=self.bosses.id,
+            approval_seconds=600,
+        )
+
+    def ask(self, policy=None, source_ip="192.0.2.1", **more):
+        return self.store.write(
+            approvals.ask,
+            self.world.alice,
+            self.world.tunnel,
+            policy or self.policy,
+            source_ip=source_ip,
+            **more,
+        )
+
+    def test_the_same_is_asked_once(self):
+        first = self.ask(reason="an outage", client="OpenSSH_9.2", session_id="ses_1")
+        self.assertIs(first.status, RequestStatus.PENDING)
+        self.assertEqual((first.user_name, first.tunnel_name), ("alice", "db"))
+        self.clock.advance(60)
+        again = self.ask(source_ip="198.51.100.1")
+        self.assertEqual(again.id, first.id)
+        self.assertGreater(again.expires_at, first.expires_at)
+        self.assertEqual(self.store.read(events_of).count("request.created"), 1)
+
+    def test_a_flood_by_one_user_is_one_row(self):
+        with ThreadPoolExecutor(8) as pool:
+            found = {one.id for one in pool.map(lambda _: self.ask(), range(40))}
+        self.assertEqual(len(found), 1)
+
+    def test_confirmations_are_apart_by_address(self):
+        policy = self.make_policy("confirm", Approval.SELF)
+        ids = {self.ask(policy, source).id for source in ("192.0.2.1", "192.0.2.2", "192.0.2.1")}
+        self.assertEqual(len(ids), 2)
+
+    def test_an_approval_is_a_grant_for_its_time(self):
+        request = self.ask(seconds=300)
+        grant = self.store.write(approvals.approve, request.id, self.world.bob, answer="yes")
+        self.assertEqual((grant.ends_at - grant.starts_at).total_seconds(), 300)
+        self.assertEqual((grant.allowed_by, grant.source_ip), ("bob", None))
+        decided = self.store.read(approvals.get, request.id)
+        self.assertEqual((decided.status, decided.answer), (RequestStatus.APPROVED, "yes"))
+        self.assertEqual(self.store.read(events_of)[-1], "request.approved")
+
+    def test_no_longer_than_the_policy_says(self):
+        self.assertEqual(self.ask(seconds=86_400).seconds, self.policy.approval_seconds)
+
+    def test_a_confirmation_is_for_its_address(self):
+        policy = self.make_policy("confirm", Approval.SELF)
+        grant = self.store.write(approvals.approve, self.ask(policy).id, self.world.alice)
+        self.assertEqual(grant.source_ip, "192.0.2.1")
+
+    def test_of_two_approvers_at_once_one_wins_and_the_other_is_told(self):
+        request = self.ask()
+
+        def decide(number):
+            try:
+                verb = approvals.approve if number % 2 else approvals.refuse
+                self.store.write(verb, request.id, self.world.bob)
+            except Conflict as error:
+                return str(error)
+            return ""
+
+        with ThreadPoolExecutor(8) as pool:
+            told = list(pool.map(decide, range(8)))
+        self.assertEqual(told.count(""), 1)
+        self.assertIn("this request already", max(told))
+
+    def test_a_refusal_of_a_moment_ago_is_given_again(self):
+        request = self.ask()
+        self.store.write(approvals.refuse, request.id, self.world.bob)
+        self.assertEqual(self.ask().id, request.id)
+        self.clock.advance(REPEAT_SECONDS + 1)
+        self.assertNotEqual(self.ask().id, request.id)
+
+    def test_what_nobody_answers_expires(self):
+        request = self.ask()
+        self.clock.advance(REQUEST_SECONDS)
+        error = self.assertRaises(
+            Conflict, self.store.write, approvals.approve, request.id, self.world.bob
+        )
+        self.assertIn("expired", str(error))
+        self.assertNotEqual(self.ask().id, request.id)
+        self.assertIs(self.store.read(approvals.get, request.id).status, RequestStatus.EXPIRED)
+
+    def test_who_may_decide_and_who_may_know(self):
+        request = self.ask()
+        for user, decides in ((self.world.alice, False), (self.world.bob, True)):
+            found = self.store.read(approvals.may_decide, request.id, user.id)
+            self.assertEqual(found, decides, user.name)
+            self.store.read(approvals.get_concerning, request.id, user.id)
+        # An approver's own request is for the other approvers.
+        self.store.write(groups.add_member, self.bosses.id, self.world.alice.id)
+        self.assertFalse(self.store.read(approvals.may_decide, request.id, self.world.alice.id))
+        self.store.write(groups.remove_member, self.bosses.id, self.world.bob.id)
+        self.assertRaises(
+            NotFound, self.store.read, approvals.get_concerning, request.id, self.world.bob.id
+        )
+
+    def test_a_view_has_what_is_in_force(self):
+        self.store.write(
+            assignments.update, self.world.assignment.id, {"policy_id": self.policy.id}
+        )
+        grant = self.store.write(approvals.approve, self.ask().id, self.world.bob)
+        view = self.store.read(access.load_view, self.world.alice.id)
+        self.assertEqual([one.id for one in view.approved], [grant.id])
+        self.store.write(approvals.end_grant, grant.id)
+        self.assertEqual(self.store.read(access.load_view, self.world.alice.id).approved, ())
+        self.assertEqual(self.store.read(events_of)[-1], "grant.ended")
+        count = len(self.store.read(events_of))
+        self.store.write(approvals.end_grant, grant.id)
+        self.assertEqual(len(self.store.read(events_of)), count, "the second time is no event")
+
+    def test_a_grant_ends_by_itself(self):
+        self.store.write(
+            assignments.update, self.world.assignment.id, {"policy_id": self.policy.id}
+        )
+        self.store.write(approvals.approve, self.ask().id, self.world.bob)
+        self.clock.advance(self.policy.approval_seconds)
+        self.assertEqual(self.store.read(access.load_view, self.world.alice.id).approved, ())
+
+    def test_a_group_of_approvers_that_is_deleted_leaves_nobody(self):
+        request = self.ask()
+        self.store.write(groups.delete, self.bosses.id)
+        self.assertFalse(self.store.read(approvals.may_decide, request.id, self.world.bob.id))
+        self.assertIsNone(self.store.read(policies.get, self.policy.id).approvers_id)
+
+
+class SQLiteApprovalTests(ApprovalContract, SQLiteCase):
+    pass
+
+
+class PostgresApprovalTests(ApprovalContract, PostgresCase):
+    pass

@@ -1,0 +1,131 @@
+"""Requests and grants over the API: who sees, who decides, who is told what."""
+
+from tests.web.support import ApiTestCase
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store import approvals, policies, tunnels, users
+
+
+class ApprovalTests(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.alice, self.bob = self.make_user("alice"), self.make_user("bob")
+        self.bosses = self.api("POST", "/groups", {"name": "bosses"})
+        self.api("PUT", f"/groups/{self.bosses['id']}/members/{self.bob['id']}")
+        self.policy = self.api(
+            "POST",
+            "/policies",
+            {"name": "ask", "approval": "others", "approvers_id": self.bosses["id"]},
+        )
+        self.tunnel = self.make_tunnel("db")
+        self.api(
+            "POST",
+            f"/tunnels/{self.tunnel['id']}/assignments",
+            {
+                "user_id": self.alice["id"],
+                "methods": ["key"],
+                "policy_id": self.policy["id"],
+            },
+        )
+
+    def as_user(self, user, method, path, body=None):
+        owner = {"title": user["name"], "role": "user", "user_id": user["id"]}
+        token = self.api("POST", "/api-tokens", owner)["token"]
+        headers = [("Authorization", f"Bearer {token}")]
+        return self.ask(method, f"/api/v1{path}", body, role=None, headers=headers)
+
+    def asked(self, approval=Approval.OTHERS):
+        """Have a channel of alice's ask, as a pod does."""
+
+        def work(transaction):
+            policy = policies.get(transaction, self.policy["id"])
+            return approvals.ask(
+                transaction,
+                users.get(transaction, self.alice["id"]),
+                tunnels.get(transaction, self.tunnel["id"]),
+                policy,
+                source_ip="192.0.2.1",
+                client="OpenSSH_9.2",
+            )
+
+        self.api("PATCH", f"/policies/{self.policy['id']}", {"approval": str(approval)})
+        return self.store.write(work)
+
+    def test_asked_approved_used_and_ended(self):
+        body = {"tunnel_id": self.tunnel["id"], "reason": "an <b>outage</b>", "seconds": 600}
+        made = self.as_user(self.alice, "POST", "/requests", body)
+        self.assertEqual((made.status, made.json["status"]), (201, "pending"))
+        [seen] = self.as_user(self.bob, "GET", "/requests").json["items"]
+        self.assertEqual((seen["id"], seen["reason"]), (made.json["id"], "an <b>outage</b>"))
+        path = f"/requests/{seen['id']}"
+        grant = self.as_user(self.bob, "POST", f"{path}/approve", {"answer": "go on"}).json
+        self.assertEqual((grant["user_name"], grant["allowed_by"]), ("alice", "bob"))
+        self.assertEqual(self.as_user(self.alice, "GET", path).json["answer"], "go on")
+        [own] = self.as_user(self.alice, "GET", "/grants").json["items"]
+        self.assertEqual(own["id"], grant["id"])
+        explained = self.api(
+            "POST",
+            "/explain",
+            {
+                "user": "alice",
+                "tunnel": "db",
+                "port": 5432,
+                "method": "key",
+                "at": grant["starts_at"],
+            },
+        )
+        [rule] = [one for one in explained["rules"] if one["rule"] == "approval"]
+        self.assertTrue(rule["passed"])
+        self.assertIn("approved by bob until", rule["text"])
+        self.assertEqual(self.as_user(self.bob, "DELETE", f"/grants/{grant['id']}").status, 204)
+        [ended] = self.api("GET", "/grants")["items"]
+        self.assertIsNotNone(ended["ended_at"])
+
+    def test_the_second_decision_is_told_of_the_first(self):
+        path = f"/requests/{self.asked().id}"
+        self.as_user(self.bob, "POST", f"{path}/refuse", {})
+        answer = self.as_user(self.bob, "POST", f"{path}/approve", {})
+        self.assertEqual(answer.status, 409)
+        self.assertIn("bob has refused this request already", answer.body.decode())
+
+    def test_nobody_approves_their_own_for_others(self):
+        self.api("PUT", f"/groups/{self.bosses['id']}/members/{self.alice['id']}")
+        path = f"/requests/{self.asked().id}/approve"
+        answer = self.as_user(self.alice, "POST", path, {})
+        self.assertEqual(answer.status, 403)
+        self.assertIn("your own request", answer.body.decode())
+
+    def test_an_api_token_confirms_nothing(self):
+        path = f"/requests/{self.asked(Approval.SELF).id}/approve"
+        answer = self.as_user(self.alice, "POST", path, {})
+        self.assertEqual(answer.status, 403)
+        self.assertIn("in the portal", answer.body.decode())
+
+    def test_others_requests_look_like_none(self):
+        request, carol = self.asked(), self.make_user("carol")
+        unknown = f"req_{'0' * 26}"
+        for verb in ("approve", "refuse"):
+            answers = [
+                self.as_user(carol, "POST", f"/requests/{one}/{verb}", {})
+                for one in (request.id, unknown)
+            ]
+            bodies = {answer.body.decode().replace(request.id, unknown) for answer in answers}
+            self.assertEqual(([one.status for one in answers], len(bodies)), ([404, 404], 1))
+        self.assertEqual(self.as_user(carol, "GET", "/requests").json["items"], [])
+        self.assertEqual(self.as_user(carol, "GET", "/grants").json["items"], [])
+
+    def test_a_tunnel_of_others_looks_like_one_that_isnt_there(self):
+        carol, unknown = self.make_user("carol"), f"tun_{'0' * 26}"
+        bodies = {
+            self.as_user(carol, "POST", "/requests", {"tunnel_id": one})
+            .body.decode()
+            .replace(self.tunnel["id"], unknown)
+            for one in (self.tunnel["id"], unknown)
+        }
+        self.assertEqual(len(bodies), 1, bodies)
+
+    def test_administrators_see_all_and_decide_nothing_by_their_role(self):
+        request = self.asked()
+        self.assertEqual(self.api("GET", "/requests?status=pending")["items"][0]["id"], request.id)
+        answer = self.ask("POST", f"/api/v1/requests/{request.id}/approve", {}, role=Role.ADMIN)
+        self.assertEqual(answer.status, 403)

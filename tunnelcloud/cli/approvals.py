@@ -1,0 +1,136 @@
+"""Asking for an approval, answering, and the grants that come of it."""
+
+from __future__ import annotations
+
+import click
+
+from tunnelcloud.cli.client import Failed, Object, is_id
+from tunnelcloud.cli.crud import list_objects, report_done
+from tunnelcloud.cli.objects import Column
+from tunnelcloud.cli.output import one_line, print_json, shown_seconds, shown_time
+from tunnelcloud.cli.parameters import Connection, count, duration, json_option, pass_connection
+
+_REQUEST_COLUMNS = (
+    Column("id", "id"),
+    Column("status", "status"),
+    Column("user", "user_name"),
+    Column("tunnel", "tunnel_name"),
+    Column("for", "seconds", shown_seconds),
+    Column("from", "source_ip", spare=True),
+    Column("reason", "reason", spare=True),
+    Column("asked", "created_at", shown_time),
+    Column("decided by", "decided_by", spare=True),
+)
+_GRANT_COLUMNS = (
+    Column("id", "id"),
+    Column("user", "user_name"),
+    Column("tunnel", "tunnel_name"),
+    Column("until", "ends_at", shown_time),
+    Column("ended", "ended_at", shown_time),
+    Column("allowed by", "allowed_by"),
+    Column("reason", "reason", spare=True),
+)
+_limit = click.option("--limit", type=count, default="50", show_default=True, help="How many.")
+
+
+@click.group("request")
+def request() -> None:
+    """Requests to open tunnels that need an approval."""
+
+
+@request.command("create")
+@click.argument("tunnel")
+@click.option("--for", "seconds", type=duration, help="How long, such as 2h.")
+@click.option("--reason", default="", help="Why, for whoever decides.")
+@json_option
+@pass_connection
+def create_request(
+    connection: Connection, tunnel: str, seconds: int | None, reason: str, as_json: bool
+) -> None:
+    """Ask for an approval before it is needed."""
+    api = connection.open()
+    body: Object = {"tunnel_id": _own_tunnel(api.pages("me/tunnels")[0], tunnel), "reason": reason}
+    if seconds is not None:
+        body["seconds"] = seconds
+    made = api.send("POST", "requests", body)
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(one_line(f"asked for {made['tunnel_name']}: {made['status']} ({made['id']})"))
+
+
+def _own_tunnel(tunnels: list[Object], wanted: str) -> str:
+    for one in tunnels:
+        if wanted in (one["id"], one["name"]):
+            return str(one["id"])
+    raise Failed(f"no tunnel of yours is called {wanted!r}; `tunnelcloud ls` lists yours")
+
+
+@request.command("list")
+@_limit
+@json_option
+@pass_connection
+def list_requests(connection: Connection, limit: int, as_json: bool) -> None:
+    """List your requests and those that you may decide."""
+    list_objects(connection.open(), "requests", _REQUEST_COLUMNS, as_json, limit)
+
+
+def _decide(connection: Connection, verb: str, request_id: str, answer: str, as_json: bool) -> None:
+    if not is_id("request", request_id):
+        raise Failed(f"{request_id!r} is no id of a request; `tunnelcloud request list` shows them")
+    made = connection.open().send("POST", f"requests/{request_id}/{verb}", {"answer": answer})
+    if as_json:
+        print_json(made)
+    elif verb == "approve":
+        until = shown_time(made["ends_at"])
+        text = f"{made['user_name']} may open {made['tunnel_name']} until {until}"
+        click.echo(one_line(text))
+    else:
+        click.echo(one_line(f"refused {made['user_name']} {made['tunnel_name']}"))
+
+
+_answer = click.option("--reason", "answer", default="", help="What is said to who asked.")
+
+
+@request.command("approve")
+@click.argument("request_id", metavar="ID")
+@_answer
+@json_option
+@pass_connection
+def approve(connection: Connection, request_id: str, answer: str, as_json: bool) -> None:
+    """Approve a request, which gives its user a grant for a time."""
+    _decide(connection, "approve", request_id, answer, as_json)
+
+
+@request.command("refuse")
+@click.argument("request_id", metavar="ID")
+@_answer
+@json_option
+@pass_connection
+def refuse(connection: Connection, request_id: str, answer: str, as_json: bool) -> None:
+    """Refuse a request."""
+    _decide(connection, "refuse", request_id, answer, as_json)
+
+
+@click.group("grant")
+def grant() -> None:
+    """Permissions that approvals gave, each for a time."""
+
+
+@grant.command("list")
+@_limit
+@json_option
+@pass_connection
+def list_grants(connection: Connection, limit: int, as_json: bool) -> None:
+    """List grants: yours, or all for administrators."""
+    list_objects(connection.open(), "grants", _GRANT_COLUMNS, as_json, limit)
+
+
+@grant.command("end")
+@click.argument("grant_id", metavar="ID")
+@json_option
+@pass_connection
+def end_grant(connection: Connection, grant_id: str, as_json: bool) -> None:
+    """End a grant before its time; what it alone allowed is cut off."""
+    connection.open().delete_by_id("grant", "grants", grant_id)
+    report_done(f"ended {grant_id}", as_json)

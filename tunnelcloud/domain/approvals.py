@@ -1,0 +1,102 @@
+"""What somebody else, or the user in the portal, has to allow first: requests and grants.
+
+A request asks that a user may open a tunnel; a grant is the permission, and it ends by itself.
+Pure values; who decides and how it is kept is for others.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+from attrs import frozen
+
+from tunnelcloud.domain.objects import Approval, Policy
+
+REQUEST_SECONDS = 900
+"""How long a request waits for an answer, counted from when it was last asked for."""
+
+REPEAT_SECONDS = 60
+"""For so long after a refusal the same request is refused without asking anybody again."""
+
+
+class RequestStatus(enum.StrEnum):
+    """What has become of a request."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+@frozen
+class ApprovalRequest:
+    """Somebody wants to open a tunnel, and a policy wants an approval for it.
+
+    :ivar approval: who may approve: the user in the portal, or the policy's approvers.
+    :ivar source_ip: where the user's client is, or the browser that asked.
+    :ivar client: the client's version text; empty for a request made beforehand.
+    :ivar seconds: how long the grant is to last.
+    :ivar expires_at: when the request stops waiting.
+    :ivar answer: what whoever decided said.
+    """
+
+    id: str
+    created_at: datetime
+    user_id: str
+    user_name: str
+    tunnel_id: str
+    tunnel_name: str
+    policy_id: str
+    approval: Approval
+    approvers_id: str | None
+    source_ip: str
+    client: str
+    reason: str
+    seconds: int
+    status: RequestStatus
+    expires_at: datetime
+    session_id: str | None = None
+    decided_at: datetime | None = None
+    decided_by_id: str | None = None
+    decided_by: str = ""
+    answer: str = ""
+
+
+@frozen
+class TimedGrant:
+    """A permission that a request led to.
+
+    :ivar source_ip: the one address that it is for; None for any.
+    :ivar ended_at: when somebody ended it before its time.
+    """
+
+    id: str
+    created_at: datetime
+    user_id: str
+    user_name: str
+    tunnel_id: str
+    tunnel_name: str
+    policy_id: str
+    approval: Approval
+    source_ip: str | None
+    starts_at: datetime
+    ends_at: datetime
+    request_id: str
+    allowed_by_id: str
+    allowed_by: str
+    reason: str
+    ended_at: datetime | None = None
+
+    def holds(self, policy: Policy, source_ip: str, at: datetime) -> bool:
+        """Tell whether this is the approval that a policy wants, for a client, at a time.
+
+        A grant holds as soon as it is there: the clock that dated it may be ahead.
+        """
+        return (
+            self.policy_id == policy.id
+            and self.approval is policy.approval
+            and self.source_ip in (None, source_ip)
+            and at < self.ends_at
+            and self.ended_at is None
+        )

@@ -1,0 +1,230 @@
+"""Channels that wait for an approval: neither confirmed nor refused, and dialled by nobody.
+
+A held channel has asked for its tunnel; a request for it waits in the store, where whoever may
+approve sees it.  An approval makes a grant, the grant changes the user's view, and the channel is
+decided on again like any other.  A refusal, or no answer in time, refuses the channel with words.
+It ends with its client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tunnelcloud.channels.interfaces import IChannel, IChannelUser
+from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_CONNECT_FAILED
+from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
+from tunnelcloud.domain.entities import Policy, Session, Tunnel
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store import approvals, users
+from tunnelcloud.store.transaction import Change, Resync, Transaction
+
+_STDIO_ORIGINATOR = ("127.0.0.1", 65535)
+"""What OpenSSH names as the origin of a connection that has none."""
+
+_log = Logger()
+
+
+@implementer(IChannelUser)
+@define(eq=False)
+class HeldChannel:
+    """One channel that waits.
+
+    :ivar originator: what the client said of where the connection comes from.
+    :ivar on_over: told once: it waits no more, whatever came of it.
+    :ivar on_refused: passes a refusal on to the client, with a reason code and its words.
+    """
+
+    channel: IChannel
+    session: Session
+    tunnel: Tunnel
+    policy: Policy
+    destination: str
+    port: int
+    originator: tuple[str, int]
+    on_over: Callable[[HeldChannel], None]
+    on_refused: Callable[[HeldChannel, int, str], None]
+    over: bool = field(default=False, init=False)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What channels have in common that wait for one request."""
+        confirms = self.policy.approval is Approval.SELF
+        source = self.session.source_ip if confirms else ""
+        return self.session.user_id, self.tunnel.id, self.policy.id, source
+
+    @property
+    def is_stdio(self) -> bool:
+        """Whether it is OpenSSH's ``-W``, which connects no socket of its own and ends with it."""
+        return self.originator == _STDIO_ORIGINATOR
+
+    def release(self) -> None:
+        """Wait no more; without effect the second time."""
+        if not self.over:
+            self.over = True
+            self.on_over(self)
+
+    def refuse(self, reason_code: int, text: str) -> None:
+        """Refuse the channel, unless it is over."""
+        if not self.over:
+            self.release()
+            self.on_refused(self, reason_code, text)
+
+    def closed(self, clean: bool, reason: str) -> None:
+        """The client is gone."""
+        self.release()
+
+    # A channel that isn't confirmed hears of nothing else.
+
+    def opened(self) -> None:
+        """Never told: the channel is the peer's wish."""
+
+    def open_failed(self, reason_code: int, description: str) -> None:
+        """Never told: the channel is the peer's wish."""
+
+    def data_received(self, data: memoryview) -> None:
+        """Never told: there is no window yet."""
+
+    def eof_received(self) -> None:
+        """Never told: the peer doesn't know the channel's number yet."""
+
+    def peer_closed(self) -> None:
+        """Never told: the peer doesn't know the channel's number yet."""
+
+    def request_received(self, request_type: bytes, data: bytes) -> bool:
+        """Refuse: a forwarded channel has no requests."""
+        return False
+
+    def drained(self, count: int) -> None:
+        """Never told: nothing is written."""
+
+
+Ask = Callable[[HeldChannel], "Deferred[ApprovalRequest]"]
+Look = Callable[[Collection[str]], "Deferred[list[ApprovalRequest]]"]
+
+
+@define(eq=False)
+class _Waiting:
+    """The channels that wait for one request."""
+
+    channels: dict[HeldChannel, IDelayedCall] = field(factory=dict)
+    request: ApprovalRequest | None = None
+
+
+class HeldChannels:
+    """The channels of this pod that wait for approvals.
+
+    :param ask: makes the request of a channel known, or finds the one that waits.
+    :param look: reads what has become of requests, by their ids.
+    :param where: gives the address at which a request is decided, by its id.
+    """
+
+    def __init__(
+        self, ask: Ask, look: Look, clock: IReactorTime, where: Callable[[str], str]
+    ) -> None:
+        self._ask = ask
+        self._look = look
+        self._clock = clock
+        self._where = where
+        self._waiting: dict[tuple[str, ...], _Waiting] = {}
+
+    def __len__(self) -> int:
+        return sum(len(one.channels) for one in self._waiting.values())
+
+    def hold(self, held: HeldChannel) -> None:
+        """Let a channel wait; :meth:`let_go` ends that."""
+        held.channel.user = held
+        waiting = self._waiting.get(held.key)
+        first = waiting is None
+        if waiting is None:
+            waiting = self._waiting[held.key] = _Waiting()
+        waiting.channels[held] = self._clock.callLater(
+            held.policy.approval_wait_seconds, self._unanswered, held
+        )
+        if first:
+            asked = self._ask(held)
+            asked.addCallbacks(
+                self._asked, self._unasked, callbackArgs=(waiting,), errbackArgs=(waiting,)
+            )
+        elif waiting.request is not None:
+            self._tell(waiting, waiting.request)
+
+    def let_go(self, held: HeldChannel) -> None:
+        """Forget a channel that waits no more."""
+        waiting = self._waiting.get(held.key)
+        if waiting is None or held not in waiting.channels:
+            return
+        timer = waiting.channels.pop(held)
+        if timer.active():
+            timer.cancel()
+        if not waiting.channels:
+            del self._waiting[held.key]
+
+    def changed(self, change: Change | Resync) -> None:
+        """Take a notice from the change feed: a request may have been refused."""
+        pending = {one.request.id: one for one in self._waiting.values() if one.request is not None}
+        if isinstance(change, Change):
+            if change.kind != "request" or change.id not in pending:
+                return
+            pending = {change.id: pending[change.id]}
+        if pending:
+            self._look(pending.keys()).addCallbacks(self._looked, _failed)
+
+    def _looked(self, requests: Iterable[ApprovalRequest]) -> None:
+        found = {request.id: request for request in requests}
+        for waiting in tuple(self._waiting.values()):
+            if waiting.request is not None and waiting.request.id in found:
+                self._tell(waiting, found[waiting.request.id])
+
+    def _asked(self, request: ApprovalRequest, waiting: _Waiting) -> None:
+        self._tell(waiting, request)
+
+    def _unasked(self, failure: Failure, waiting: _Waiting) -> None:
+        _log.warn("a request can't be made: {why}", why=failure.getErrorMessage())
+        for held in tuple(waiting.channels):
+            text = f"{held.tunnel.name}: the pod can't ask for an approval now; try again soon"
+            held.refuse(OPEN_CONNECT_FAILED, text)
+
+    def _tell(self, waiting: _Waiting, request: ApprovalRequest) -> None:
+        """Refuse what was refused.  An approval is heard of by way of the user's view."""
+        waiting.request = request
+        if request.status is not RequestStatus.REFUSED:
+            return
+        for held in tuple(waiting.channels):
+            text = f"{held.tunnel.name}: refused by {request.decided_by}"
+            words = f"{text}: {request.answer}" if request.answer else text
+            held.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, words)
+
+    def _unanswered(self, held: HeldChannel) -> None:
+        waiting = self._waiting.get(held.key)
+        request = None if waiting is None else waiting.request
+        where = "" if request is None else f" at {self._where(request.id)}"
+        seconds = held.policy.approval_wait_seconds
+        if held.policy.approval is Approval.SELF:
+            text = f"confirm it in the portal{where} and connect again"
+        else:
+            text = f"nobody has approved it for {seconds} s; once it is{where}, connect again"
+        held.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, f"{held.tunnel.name}: {text}")
+
+
+def ask_for_channel(transaction: Transaction, held: HeldChannel) -> ApprovalRequest:
+    """Make the request of a channel known; a function of the store."""
+    return approvals.ask(
+        transaction,
+        users.get(transaction, held.session.user_id),
+        held.tunnel,
+        held.policy,
+        source_ip=held.session.source_ip,
+        client=held.session.client_version,
+        session_id=held.session.id,
+    )
+
+
+def _failed(failure: Failure) -> None:
+    _log.warn("requests can't be looked up: {why}", why=failure.getErrorMessage())

@@ -1,0 +1,371 @@
+"""Requests for an approval, what became of them, and the grants that they led to.
+
+A request that waits is there once: its key says what makes two of them the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import evolve
+from sqlalchemy import ColumnElement, and_, insert, or_, select
+from sqlalchemy import update as update_rows
+
+from tunnelcloud.domain.approvals import (
+    REPEAT_SECONDS,
+    REQUEST_SECONDS,
+    ApprovalRequest,
+    RequestStatus,
+    TimedGrant,
+)
+from tunnelcloud.domain.entities import Policy, Tunnel, User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store.aggregate import Aggregate, equals
+from tunnelcloud.store.errors import Conflict, NotFound
+from tunnelcloud.store.paging import Page
+from tunnelcloud.store.schema import (
+    approval_requests,
+    group_members,
+    policies,
+    timed_grants,
+    tunnels,
+    users,
+)
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.users import USERS
+
+_NAMES = {"user_name": users.c.name, "tunnel_name": tunnels.c.name}
+
+
+def _decidable_by(user_id: str) -> ColumnElement[bool]:
+    """What a user may decide: for others as one of the approvers, for themselves in the portal."""
+    groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
+    return or_(
+        and_(
+            approval_requests.c.approval == Approval.OTHERS,
+            approval_requests.c.user_id != user_id,
+            policies.c.approvers_id.in_(groups),
+        ),
+        and_(
+            approval_requests.c.approval == Approval.SELF,
+            approval_requests.c.user_id == user_id,
+        ),
+    )
+
+
+def _concerning(user_id: str) -> ColumnElement[bool]:
+    return or_(approval_requests.c.user_id == user_id, _decidable_by(user_id))
+
+
+REQUESTS = Aggregate(
+    "request",
+    approval_requests,
+    ApprovalRequest,
+    joined={**_NAMES, "approvers_id": policies.c.approvers_id},
+    source=approval_requests.join(users).join(tunnels).join(policies),
+    filters={
+        "user_id": equals(approval_requests.c.user_id),
+        "tunnel_id": equals(approval_requests.c.tunnel_id),
+        "status": equals(approval_requests.c.status),
+        "concerning": _concerning,
+        "decidable_by": _decidable_by,
+    },
+)
+GRANTS = Aggregate(
+    "grant",
+    timed_grants,
+    TimedGrant,
+    joined=_NAMES,
+    source=timed_grants.join(users).join(tunnels),
+    filters={
+        "user_id": equals(timed_grants.c.user_id),
+        "tunnel_id": equals(timed_grants.c.tunnel_id),
+    },
+)
+
+get_grant = GRANTS.get
+list_grants = GRANTS.list_page
+
+
+def get(transaction: Transaction, request_id: str) -> ApprovalRequest:
+    """Read a request.
+
+    :raise NotFound: there is none with this id.
+    """
+    return _as_of(REQUESTS.get(transaction, request_id), transaction.now())
+
+
+def list_requests(transaction: Transaction, **wanted: Any) -> Page[ApprovalRequest]:
+    """List requests; the parameters are those of ``Aggregate.list_page``."""
+    page = REQUESTS.list_page(transaction, **wanted)
+    now = transaction.now()
+    return evolve(page, items=tuple(_as_of(one, now) for one in page.items))
+
+
+def _as_of(request: ApprovalRequest, now: datetime) -> ApprovalRequest:
+    """Say of a request that has waited for too long that it is over."""
+    if request.status is RequestStatus.PENDING and request.expires_at <= now:
+        return evolve(request, status=RequestStatus.EXPIRED)
+    return request
+
+
+def ask(
+    transaction: Transaction,
+    user: User,
+    tunnel: Tunnel,
+    policy: Policy,
+    *,
+    source_ip: str,
+    client: str = "",
+    session_id: str | None = None,
+    seconds: int | None = None,
+    reason: str = "",
+) -> ApprovalRequest:
+    """Ask for an approval, or join the request that waits for the same already.
+
+    A refusal of a moment ago is given again, so that a program that tries again asks nobody.
+
+    :param seconds: how long the grant is to last; at most, and by default, what the policy says.
+    """
+    now = transaction.now()
+    source = source_ip if policy.approval is Approval.SELF else ""
+    waits_as = " ".join([user.id, tunnel.id, policy.id, source])
+    USERS.lock(transaction, user.id)  # of two at once the second finds the first one's request
+    _expire(transaction, now)
+    expires_at = now + timedelta(seconds=REQUEST_SECONDS)
+    table = approval_requests
+    again = transaction.connection.execute(
+        update_rows(table)
+        .where(table.c.waits_as == waits_as)
+        .values(expires_at=expires_at)
+        .returning(table.c.id)
+    ).scalar()
+    if again is None:
+        again = _refused_lately(transaction, user, tunnel, policy, now)
+    if again is not None:
+        return REQUESTS.get(transaction, again)
+    request_id = transaction.new_id("request")
+    most = policy.approval_seconds
+    transaction.connection.execute(
+        insert(table),
+        {
+            "id": request_id,
+            "created_at": now,
+            "user_id": user.id,
+            "tunnel_id": tunnel.id,
+            "policy_id": policy.id,
+            "approval": policy.approval,
+            "reason": reason,
+            "source_ip": source_ip,
+            "client": client,
+            "session_id": session_id,
+            "seconds": min(seconds or most, most),
+            "status": RequestStatus.PENDING,
+            "expires_at": expires_at,
+            "decided_by": "",
+            "answer": "",
+            "waits_as": waits_as,
+        },
+    )
+    request = REQUESTS.get(transaction, request_id)
+    _record(transaction, "request.created", request, {"reason": reason, "seconds": request.seconds})
+    return request
+
+
+def _refused_lately(
+    transaction: Transaction, user: User, tunnel: Tunnel, policy: Policy, now: datetime
+) -> str | None:
+    table = approval_requests
+    query = (
+        select(table.c.id)
+        .where(
+            table.c.user_id == user.id,
+            table.c.tunnel_id == tunnel.id,
+            table.c.policy_id == policy.id,
+            table.c.status == RequestStatus.REFUSED,
+            table.c.decided_at > now - timedelta(seconds=REPEAT_SECONDS),
+        )
+        .order_by(table.c.id.desc())
+    )
+    found: str | None = transaction.connection.execute(query).scalar()
+    return found
+
+
+def approve(transaction: Transaction, request_id: str, by: User, *, answer: str = "") -> TimedGrant:
+    """Allow what a request asks for.
+
+    :param by: one who may, as :func:`may_decide` says.
+    :raise Conflict: it doesn't wait any more.
+    """
+    request = _decide(transaction, request_id, by, RequestStatus.APPROVED, answer)
+    now = transaction.now()
+    grant_id = transaction.new_id("grant")
+    transaction.connection.execute(
+        insert(timed_grants),
+        {
+            "id": grant_id,
+            "created_at": now,
+            "user_id": request.user_id,
+            "tunnel_id": request.tunnel_id,
+            "policy_id": request.policy_id,
+            "approval": request.approval,
+            "reason": request.reason,
+            "source_ip": request.source_ip if request.approval is Approval.SELF else None,
+            "starts_at": now,
+            "ends_at": now + timedelta(seconds=request.seconds),
+            "request_id": request.id,
+            "allowed_by_id": by.id,
+            "allowed_by": by.name,
+        },
+    )
+    transaction.changed("grant", grant_id, concerns=(request.user_id,))
+    _record(transaction, "request.approved", request, {"answer": answer, "grant_id": grant_id})
+    return GRANTS.get(transaction, grant_id)
+
+
+def refuse(
+    transaction: Transaction, request_id: str, by: User, *, answer: str = ""
+) -> ApprovalRequest:
+    """Refuse what a request asks for; as :func:`approve`."""
+    request = _decide(transaction, request_id, by, RequestStatus.REFUSED, answer)
+    _record(transaction, "request.refused", request, {"answer": answer})
+    return request
+
+
+def end_grant(transaction: Transaction, grant_id: str) -> TimedGrant:
+    """End a grant now; without effect on one that has ended.
+
+    :raise NotFound: there is no such grant.
+    """
+    now = transaction.now()
+    ended = transaction.connection.execute(
+        update_rows(timed_grants)
+        .where(
+            timed_grants.c.id == grant_id,
+            timed_grants.c.ended_at.is_(None),
+            timed_grants.c.ends_at > now,
+        )
+        .values(ended_at=now)
+    )
+    grant = GRANTS.get(transaction, grant_id)
+    if ended.rowcount:
+        transaction.changed("grant", grant_id, concerns=(grant.user_id,))
+        transaction.audit(
+            AuditEvent(
+                "grant.ended",
+                user_id=grant.user_id,
+                user_name=grant.user_name,
+                tunnel_id=grant.tunnel_id,
+                tunnel_name=grant.tunnel_name,
+                data={"grant_id": grant.id},
+            )
+        )
+    return grant
+
+
+def may_decide(transaction: Transaction, request_id: str, user_id: str) -> bool:
+    """Tell whether a request is for this user to decide."""
+    query = (
+        select(approval_requests.c.id)
+        .select_from(approval_requests.join(policies))
+        .where(approval_requests.c.id == request_id, _decidable_by(user_id))
+    )
+    return transaction.connection.execute(query).first() is not None
+
+
+def get_concerning(transaction: Transaction, request_id: str, user_id: str) -> ApprovalRequest:
+    """Read a request that is a user's own, or theirs to decide.
+
+    :raise NotFound: there is no such request, as far as this user may know.
+    """
+    query = REQUESTS.select().where(approval_requests.c.id == request_id, _concerning(user_id))
+    row = None if "\x00" in request_id else transaction.connection.execute(query).first()
+    if row is None:
+        raise NotFound("request", request_id)
+    return _as_of(REQUESTS.make(row), transaction.now())
+
+
+def answers(transaction: Transaction, request_ids: Iterable[str]) -> list[ApprovalRequest]:
+    """Read what has become of some requests."""
+    query = REQUESTS.select().where(approval_requests.c.id.in_(set(request_ids)))
+    return [REQUESTS.make(row) for row in transaction.connection.execute(query)]
+
+
+def live_grants(
+    transaction: Transaction, user_ids: Iterable[str]
+) -> Mapping[str, tuple[TimedGrant, ...]]:
+    """Read the grants of some users that have neither ended nor been ended."""
+    table = timed_grants
+    query = GRANTS.select().where(
+        table.c.user_id.in_(set(user_ids)),
+        table.c.ended_at.is_(None),
+        table.c.ends_at > transaction.now(),
+    )
+    found: dict[str, list[TimedGrant]] = {}
+    for row in transaction.connection.execute(query):
+        grant = GRANTS.make(row)
+        found.setdefault(grant.user_id, []).append(grant)
+    return {user_id: tuple(grants) for user_id, grants in found.items()}
+
+
+def _decide(
+    transaction: Transaction, request_id: str, by: User, status: RequestStatus, answer: str
+) -> ApprovalRequest:
+    now = transaction.now()
+    table = approval_requests
+    decided = transaction.connection.execute(
+        update_rows(table)
+        .where(
+            table.c.id == request_id,
+            table.c.status == RequestStatus.PENDING,
+            table.c.expires_at > now,
+        )
+        .values(
+            status=status,
+            decided_at=now,
+            decided_by_id=by.id,
+            decided_by=by.name,
+            answer=answer,
+            waits_as=None,
+        )
+    )
+    request = REQUESTS.get(transaction, request_id)
+    if not decided.rowcount:
+        raise Conflict("", _why_over(request))
+    transaction.changed("request", request_id)
+    return request
+
+
+def _why_over(request: ApprovalRequest) -> str:
+    if request.status in (RequestStatus.APPROVED, RequestStatus.REFUSED):
+        return f"{request.decided_by} has {request.status} this request already"
+    return "this request has expired: the next connection asks anew"
+
+
+def _expire(transaction: Transaction, now: datetime) -> None:
+    table = approval_requests
+    transaction.connection.execute(
+        update_rows(table)
+        .where(table.c.status == RequestStatus.PENDING, table.c.expires_at <= now)
+        .values(status=RequestStatus.EXPIRED, waits_as=None)
+    )
+
+
+def _record(
+    transaction: Transaction, event: str, request: ApprovalRequest, data: Mapping[str, Any]
+) -> None:
+    transaction.audit(
+        AuditEvent(
+            event,
+            user_id=request.user_id,
+            user_name=request.user_name,
+            tunnel_id=request.tunnel_id,
+            tunnel_name=request.tunnel_name,
+            session_id=request.session_id,
+            source_ip=request.source_ip,
+            data={"request_id": request.id, **data},
+        )
+    )

@@ -1,0 +1,64 @@
+"""What users ask to be allowed, and what was allowed for a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table, Text, UniqueConstraint
+
+from tunnelcloud.domain.approvals import RequestStatus
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store.columns import Choice, Timestamp
+from tunnelcloud.store.schema.parts import identity, metadata, owner
+
+
+def _about() -> list[Column[Any]]:
+    """Make the columns of what a user and a tunnel have to do with a policy's approval."""
+    return [
+        *identity(),
+        owner("user"),
+        owner("tunnel"),
+        Column(
+            "policy_id",
+            Text,
+            ForeignKey("policies.id", ondelete="CASCADE"),
+            nullable=False,
+            index=True,
+        ),
+        Column("approval", Choice(Approval), nullable=False),
+        Column("reason", Text, nullable=False),
+    ]
+
+
+approval_requests = Table(
+    "approval_requests",
+    metadata,
+    *_about(),
+    Column("source_ip", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("session_id", Text),
+    Column("seconds", BigInteger, nullable=False),
+    Column("status", Choice(RequestStatus), nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+    Column("decided_at", Timestamp),
+    Column("decided_by_id", Text),
+    Column("decided_by", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    # What makes two requests one: while it waits, the same is never asked twice.
+    Column("waits_as", Text),
+    UniqueConstraint("waits_as"),
+    Index(None, "status", "expires_at"),
+)
+
+timed_grants = Table(
+    "timed_grants",
+    metadata,
+    *_about(),
+    Column("source_ip", Text),
+    Column("starts_at", Timestamp, nullable=False),
+    Column("ends_at", Timestamp, nullable=False),
+    Column("ended_at", Timestamp),
+    Column("request_id", Text, nullable=False),
+    Column("allowed_by_id", Text, nullable=False),
+    Column("allowed_by", Text, nullable=False),
+)

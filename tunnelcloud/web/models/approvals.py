@@ -1,0 +1,89 @@
+"""Requests for an approval and the grants that they lead to, as the API takes and shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tunnelcloud.domain.approvals import RequestStatus
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.web.models.fields import WHOLE, Body, Id, Instant, PageQuery, Shown, Text
+
+Reason = Annotated[Text, Field(max_length=500)]
+
+
+class ApprovalRequest(Shown):
+    """Somebody wants to open a tunnel, and a policy wants an approval for it."""
+
+    id: str
+    created_at: Instant
+    user_id: str
+    user_name: str
+    tunnel_id: str
+    tunnel_name: str
+    policy_id: str
+    approval: Approval
+    source_ip: str
+    client: str
+    reason: str
+    seconds: int = Field(description="How long the grant is to last.")
+    status: RequestStatus
+    expires_at: Instant
+    session_id: str | None
+    decided_at: Instant | None
+    decided_by_id: str | None
+    decided_by: str
+    answer: str
+
+
+class RequestQuery(PageQuery):
+    """Asks for requests."""
+
+    status: RequestStatus | None = None
+    user_id: Text | None = None
+    tunnel_id: Text | None = None
+
+
+class NewRequest(Body):
+    """Asks for an approval before it is needed."""
+
+    tunnel_id: Id
+    reason: Reason = ""
+    seconds: Annotated[int, Field(ge=60, le=31_622_400), WHOLE] | None = Field(
+        default=None, description="At most what the policy says; by default just that."
+    )
+
+
+class Answer(Body):
+    """What is said to who asked."""
+
+    answer: Reason = ""
+
+
+class TimedGrant(Shown):
+    """A permission that a request led to; it ends by itself."""
+
+    id: str
+    created_at: Instant
+    user_id: str
+    user_name: str
+    tunnel_id: str
+    tunnel_name: str
+    policy_id: str
+    approval: Approval
+    source_ip: str | None
+    starts_at: Instant
+    ends_at: Instant
+    ended_at: Instant | None
+    request_id: str
+    allowed_by_id: str
+    allowed_by: str
+    reason: str
+
+
+class GrantQuery(PageQuery):
+    """Asks for grants."""
+
+    user_id: Text | None = None
+    tunnel_id: Text | None = None

@@ -1,0 +1,180 @@
+"""Requests for an approval: asked, approved, refused; and the grants that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.domain import approvals as domain
+from tunnelcloud.domain.entities import Policy, User, UserView
+from tunnelcloud.domain.objects import Approval, Role
+from tunnelcloud.store import access, approvals, users
+from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.approvals import (
+    Answer,
+    ApprovalRequest,
+    GrantQuery,
+    NewRequest,
+    RequestQuery,
+    TimedGrant,
+)
+from tunnelcloud.web.models.fields import Page
+from tunnelcloud.web.problems import forbidden
+from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
+from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Route
+
+_ONE = "/requests/{request_id}"
+
+
+def approval_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for requests and grants."""
+    handlers = _Approvals(context)
+    return [
+        Route(
+            "GET", "/requests", "list_requests",
+            "List requests: one's own and those that one may decide; all, for administrators.",
+            EVERYBODY, handlers.list_requests, query=RequestQuery, answer=Page[ApprovalRequest],
+        ),
+        Route(
+            "POST", "/requests", "create_request",
+            "Ask for an approval before it is needed.",
+            EVERYBODY, handlers.create_request,
+            body=NewRequest, answer=ApprovalRequest, status=HTTPStatus.CREATED,
+        ),
+        Route(
+            "GET", _ONE, "show_request", "Show a request.",
+            EVERYBODY, handlers.show_request, answer=ApprovalRequest,
+        ),
+        Route(
+            "POST", f"{_ONE}/approve", "approve_request",
+            "Approve a request: as one of the policy's approvers, or one's own in the portal.",
+            EVERYBODY, handlers.approve, body=Answer, answer=TimedGrant,
+        ),
+        Route(
+            "POST", f"{_ONE}/refuse", "refuse_request", "Refuse a request.",
+            EVERYBODY, handlers.refuse, body=Answer, answer=ApprovalRequest,
+        ),
+        Route(
+            "GET", "/grants", "list_grants",
+            "List grants: one's own; all, for administrators.",
+            EVERYBODY, handlers.list_grants, query=GrantQuery, answer=Page[TimedGrant],
+        ),
+        Route(
+            "DELETE", "/grants/{grant_id}", "end_grant",
+            "End a grant: one's own, one that one has allowed, or any as an administrator.",
+            EVERYBODY, handlers.end_grant,
+        ),
+    ]  # fmt: skip
+
+
+@frozen
+class _Approvals:
+    context: ApiContext
+
+    async def list_requests(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(RequestQuery))
+        if call.who().role not in READERS:
+            filters["concerning"] = own_user_id(call)
+        page = await self.context.store.read(page_reader(approvals.list_requests, **filters))
+        return page_of(page, ApprovalRequest.model_validate)
+
+    async def show_request(self, call: Call) -> ApprovalRequest:
+        request_id = call.params["request_id"]
+        request = await self.context.store.read(self._reader(call), request_id)
+        return ApprovalRequest.model_validate(request)
+
+    async def create_request(self, call: Call) -> ApprovalRequest:
+        body, user_id = call.body_as(NewRequest), own_user_id(call)
+
+        def work(transaction: Transaction) -> domain.ApprovalRequest:
+            view = access.load_view(transaction, user_id)
+            policy = _asked_of(view, body.tunnel_id)
+            return approvals.ask(
+                transaction,
+                view.user,
+                view.by_tunnel[body.tunnel_id][0].tunnel,
+                policy,
+                source_ip=call.source_ip,
+                seconds=body.seconds,
+                reason=body.reason,
+            )
+
+        return ApprovalRequest.model_validate(await self.context.acting(call).write(work))
+
+    async def approve(self, call: Call) -> TimedGrant:
+        grant = await self._decide(call, approvals.approve)
+        return TimedGrant.model_validate(grant)
+
+    async def refuse(self, call: Call) -> ApprovalRequest:
+        return ApprovalRequest.model_validate(await self._decide(call, approvals.refuse))
+
+    async def list_grants(self, call: Call) -> dict[str, Any]:
+        filters = filters_of(call.query_as(GrantQuery))
+        if call.who().role not in READERS:
+            filters["user_id"] = own_user_id(call)
+        page = await self.context.store.read(page_reader(approvals.list_grants, **filters))
+        return page_of(page, TimedGrant.model_validate)
+
+    async def end_grant(self, call: Call) -> None:
+        grant_id, who = call.params["grant_id"], call.who()
+
+        def work(transaction: Transaction) -> None:
+            grant = approvals.get_grant(transaction, grant_id)
+            concerned = who.user_id in (grant.user_id, grant.allowed_by_id)
+            if who.role is not Role.ADMIN and not concerned:
+                raise NotFound("grant", grant_id)
+            approvals.end_grant(transaction, grant_id)
+
+        await self.context.acting(call).write(work)
+
+    async def _decide(self, call: Call, decide: Callable[..., Any]) -> Any:
+        request_id, answer = call.params["request_id"], call.body_as(Answer).answer
+        read, who = self._reader(call), call.who()
+
+        def work(transaction: Transaction) -> Any:
+            request = read(transaction, request_id)
+            by = self._who_decides(transaction, call, request)
+            if request.approval is Approval.SELF and who.api_token_id is not None:
+                raise forbidden("confirm your own connection in the portal, not by an API token")
+            return decide(transaction, request_id, by, answer=answer)
+
+        return await self.context.acting(call).write(work)
+
+    def _who_decides(
+        self, transaction: Transaction, call: Call, request: domain.ApprovalRequest
+    ) -> User:
+        user_id = own_user_id(call)
+        if approvals.may_decide(transaction, request.id, user_id):
+            return users.get(transaction, user_id)
+        if user_id == request.user_id:
+            raise forbidden("your own request is for the approvers of its policy to decide")
+        raise forbidden("only members of the policy's group of approvers decide this request")
+
+    def _reader(self, call: Call) -> Callable[[Transaction, str], domain.ApprovalRequest]:
+        if call.who().role in READERS:
+            return approvals.get
+        user_id = own_user_id(call)
+        return lambda transaction, request_id: approvals.get_concerning(
+            transaction, request_id, user_id
+        )
+
+
+def _asked_of(view: UserView, tunnel_id: str) -> Policy:
+    """Find the policy whose approval a user can ask for beforehand.
+
+    :raise NotFound: the tunnel isn't the user's; to them it looks like one that isn't there.
+    """
+    policies = [
+        policy
+        for grant in view.by_tunnel.get(tunnel_id, ())
+        for policy in grant.policies
+        if policy.approval is Approval.OTHERS
+    ]
+    if not policies:
+        raise NotFound("tunnel to ask for", tunnel_id)
+    return policies[0]
