@@ -95,10 +95,19 @@ class DeviceLoginContract:
         self.clock.advance(LIFETIME_SECONDS)
         self.assertTrue(self.begin(b"x", "code-x"))
 
-    def test_of_all_sources_together_only_so_many_wait(self):
+    def test_of_all_sources_together_whoever_has_most_makes_room(self):
         self.patch(device_logins, "MAX_WAITING", 3)
-        found = [self.begin(bytes([n]), f"code-{n}", f"source-{n}") for n in range(4)]
-        self.assertEqual(found, [True, True, True, False])
+        for number in range(2):
+            self.clock.advance(0.01)
+            self.assertTrue(self.begin(bytes([number]), f"code-{number}", "crowd"))
+        self.assertTrue(self.begin(b"a", "code-a", "192.0.2.1"))
+        self.assertFalse(self.begin(b"c", "code-c", "crowd"))
+        self.assertTrue(self.begin(b"b", "code-b", "192.0.2.2"))
+        found = [
+            self.store.read(device_logins.find, code) is not None
+            for code in ("code-0", "code-1", "code-a", "code-b")
+        ]
+        self.assertEqual(found, [False, True, True, True])
 
 
 class SQLiteDeviceLoginTests(DeviceLoginContract, SQLiteCase):

@@ -18,7 +18,8 @@ from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.schema import device_logins as table
 from tunnelcloud.store.transaction import Transaction
 
-MAX_OF_A_SOURCE = 20
+MAX_OF_A_SOURCE = 100
+"""An office may be one source."""
 MAX_WAITING = 2000
 LIFETIME_SECONDS = 10 * 60
 INTERVAL_SECONDS = 3
@@ -69,11 +70,12 @@ def begin(
     """Keep a command line that waits.
 
     :param source: the network of its address.
-    :return: False when too many of its source, or of all, wait already.
+    :return: False when too many of its source wait already; when too many of all do, the oldest of
+        the source with the most makes room.
     """
     now = transaction.now()
     transaction.connection.execute(delete(table).where(table.c.expires_at <= now))
-    if not has_room(transaction, source):
+    if not has_room(transaction, source) or not _make_room(transaction, source):
         return False
     transaction.connection.execute(
         insert(table),
@@ -92,12 +94,30 @@ def begin(
 
 
 def has_room(transaction: Transaction, source: str) -> bool:
-    """Tell whether another command line of a source may wait."""
+    """Tell whether another command line of a source may wait, as far as the source goes."""
     waiting = table.c.expires_at > transaction.now()
     count = select(func.count()).select_from(table)
     theirs = transaction.connection.execute(count.where(waiting, table.c.source == source))
-    everybody = transaction.connection.execute(count.where(waiting))
-    return theirs.scalar_one() < MAX_OF_A_SOURCE and everybody.scalar_one() < MAX_WAITING
+    return theirs.scalar_one() < MAX_OF_A_SOURCE
+
+
+def _make_room(transaction: Transaction, source: str) -> bool:
+    """End what the source with the most has waited for longest, if all together are too many.
+
+    :return: False when that is the source that asks.
+    """
+    count = select(func.count()).select_from(table)
+    if transaction.connection.execute(count).scalar_one() < MAX_WAITING:
+        return True
+    by_source = select(table.c.source).group_by(table.c.source).order_by(func.count().desc())
+    largest = transaction.connection.execute(by_source.limit(1)).scalar_one()
+    if largest == source:
+        return False
+    theirs = select(table.c.secret_hash).where(table.c.source == largest)
+    oldest = transaction.connection.execute(theirs.order_by(table.c.created_at).limit(1))
+    ended = delete(table).where(table.c.secret_hash == oldest.scalar_one())
+    transaction.connection.execute(ended)
+    return True
 
 
 def look(transaction: Transaction, secret_hash: bytes) -> Standing | None:

@@ -11,36 +11,32 @@ from enum import StrEnum
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, delete, insert, select, true
+from sqlalchemy import ColumnElement, delete, insert, select
 
 from tunnelcloud.store.schema import sign_in_steps as table
 from tunnelcloud.store.transaction import Transaction
 
-MAX_OF_A_SOURCE = 100
-MAX_KEPT = 10_000
+MAX_OF_A_USER = 5
 
 
 class Awaited(StrEnum):
     """What a sign-in waits for."""
 
     CODE = "code"
-    PROVIDER = "provider"
 
 
 @frozen
 class SignInStep:
     """A sign-in that is half done.
 
-    :ivar user_id: whose password was right, where a code is awaited.
-    :ivar provider_id: whom somebody was sent to, where their return is awaited.
+    :ivar user_id: whose password was right.
     """
 
     kind: Awaited
     created_at: datetime
     expires_at: datetime
     source_ip: str
-    user_id: str | None
-    provider_id: str | None
+    user_id: str
     content: Mapping[str, Any]
 
 
@@ -51,18 +47,16 @@ def begin(
     secret_hash: bytes,
     lifetime_seconds: int,
     source: str,
-    user_id: str | None = None,
-    provider_id: str | None = None,
+    user_id: str,
     content: Mapping[str, object],
 ) -> None:
-    """Keep a step; what is over goes, and what is too much, oldest first.
+    """Keep a step; what is over goes, and of what the user has too much, the oldest.
 
     :param source: the network that it is begun from.
     """
     now = transaction.now()
     transaction.connection.execute(delete(table).where(table.c.expires_at <= now))
-    _make_room(transaction, table.c.source_ip == source, MAX_OF_A_SOURCE)
-    _make_room(transaction, true(), MAX_KEPT)
+    _make_room(transaction, table.c.user_id == user_id, MAX_OF_A_USER)
     transaction.connection.execute(
         insert(table),
         {
@@ -72,7 +66,6 @@ def begin(
             "expires_at": now + timedelta(seconds=lifetime_seconds),
             "source_ip": source,
             "user_id": user_id,
-            "provider_id": provider_id,
             "content": dict(content),
         },
     )
@@ -92,7 +85,6 @@ _COLUMNS = (
     table.c.expires_at,
     table.c.source_ip,
     table.c.user_id,
-    table.c.provider_id,
     table.c.content,
 )
 

@@ -58,11 +58,7 @@ class HostileProviderTests(ProviderCase):
     def test_an_answer_that_is_too_late(self):
         browser = Browser(self)
         answer = self.provider.authorize(self.go(browser))
-        self.store.write(
-            lambda transaction: transaction.connection.exec_driver_sql(
-                "UPDATE sign_in_steps SET expires_at = 0"
-            )
-        )
+        self.clock.advance(601)
         self.refused(self.come_back(browser, answer, 403), "begun in this browser")
 
     def test_a_code_of_somebody_elses_sign_in(self):

@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.support import QueuedReactor
-from tunnelcloud.web.portal.attempts import SignInAttempts
+from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.passwords import (
     Passwords,
     UnusablePassword,
@@ -72,37 +72,66 @@ class AttemptsTests(SynchronousTestCase):
     def test_each_failure_beyond_the_free_ones_doubles_the_wait(self):
         waits = []
         for _ in range(15):
-            wait = self.attempts.begin("ada", "192.0.2.1")
+            wait = self.attempts.begin(Attempt("ada", "192.0.2.1"))
             if wait:
                 waits.append(wait)
                 self.clock.advance(wait)
-                self.assertEqual(self.attempts.begin("ADA ", "192.0.2.1"), 0)
+                self.assertEqual(self.attempts.begin(Attempt("ADA ", "192.0.2.1")), 0)
         self.assertEqual(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300][: len(waits)])
         self.assertEqual(len(waits), 10)
 
     def test_others_are_not_held_up(self):
-        while not self.attempts.begin("ada", "192.0.2.1"):
+        while not self.attempts.begin(Attempt("ada", "192.0.2.1")):
             pass
-        self.assertEqual(self.attempts.begin("ada", "192.0.2.2"), 0)
-        self.assertEqual(self.attempts.begin("bob", "192.0.2.1"), 0)
+        self.assertEqual(self.attempts.begin(Attempt("ada", "192.0.2.2")), 0)
+        self.assertEqual(self.attempts.begin(Attempt("bob", "192.0.2.1")), 0)
 
     def test_many_names_from_one_network_wait_too(self):
         for number in range(30):
-            self.assertEqual(self.attempts.begin(f"name-{number}", f"2001:db8::{number:x}"), 0)
-        self.assertGreater(self.attempts.begin("another", "2001:db8::ffff"), 0)
-        self.assertEqual(self.attempts.begin("another", "2001:db8:0:1::1"), 0)
+            self.assertEqual(
+                self.attempts.begin(Attempt(f"name-{number}", f"2001:db8::{number:x}")), 0
+            )
+        self.assertGreater(self.attempts.begin(Attempt("another", "2001:db8::ffff")), 0)
+        self.assertEqual(self.attempts.begin(Attempt("another", "2001:db8:0:1::1")), 0)
 
     def test_success_is_no_failure(self):
         for _ in range(100):
-            self.assertEqual(self.attempts.begin("ada", "192.0.2.1"), 0)
-            self.attempts.succeeded("ada", "192.0.2.1")
+            self.assertEqual(self.attempts.begin(Attempt("ada", "192.0.2.1")), 0)
+            self.attempts.succeeded(Attempt("ada", "192.0.2.1"))
+
+    def test_a_known_device_has_a_count_of_its_own(self):
+        for number in range(100):
+            self.attempts.begin(Attempt(f"name-{number}", "192.0.2.1"))
+        while not self.attempts.begin(Attempt("ada", "192.0.2.2")):
+            pass
+        for source in ("192.0.2.1", "192.0.2.2"):
+            self.assertGreater(self.attempts.begin(Attempt("ada", source)), 0)
+            self.assertEqual(self.attempts.begin(Attempt("ada", source, "laptop")), 0)
+        for _ in range(3):
+            self.attempts.begin(Attempt("ada", "192.0.2.3", "laptop"))
+        self.assertGreater(self.attempts.begin(Attempt("ada", "192.0.2.4", "laptop")), 0)
+        self.assertEqual(self.attempts.begin(Attempt("ada", "192.0.2.4", "phone")), 0)
+
+    def test_a_network_that_waits_tries_one_after_the_other(self):
+        for number in range(30):
+            self.attempts.begin(Attempt(f"name-{number}", "192.0.2.1"))
+        ada, bob = Attempt("ada", "192.0.2.1"), Attempt("bob", "192.0.2.1")
+        self.assertGreater(self.attempts.begin(ada), 0)
+        self.assertTrue(self.attempts.begin_slowed(ada))
+        self.assertFalse(self.attempts.begin_slowed(bob))
+        for _ in range(4):
+            self.attempts.end_slowed(ada)
+            self.assertTrue(self.attempts.begin_slowed(ada))
+        self.attempts.end_slowed(ada)
+        self.assertFalse(self.attempts.begin_slowed(ada), "ada's own count is full")
+        self.assertTrue(self.attempts.begin_slowed(bob))
 
     def test_an_hour_later_all_is_forgotten(self):
-        while not self.attempts.begin("ada", "192.0.2.1"):
+        while not self.attempts.begin(Attempt("ada", "192.0.2.1")):
             pass
         self.clock.advance(3601)
         for _ in range(5):
-            self.assertEqual(self.attempts.begin("ada", "192.0.2.1"), 0)
+            self.assertEqual(self.attempts.begin(Attempt("ada", "192.0.2.1")), 0)
 
     @settings(max_examples=200, deadline=None)
     @given(st.text(max_size=50))

@@ -1,14 +1,15 @@
 """Guessing passwords made slow, without locking anybody out.
 
 Failures count for a name as tried from one network, and for that network: a guesser waits, the
-person whose name is guessed signs in from elsewhere as ever.  Kept in memory, bounded.
+person whose name is guessed signs in from elsewhere as ever.  Who signed in from this browser
+before has a count of their own, which nobody else's failures touch.  Kept in memory, bounded.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-from attrs import define
+from attrs import define, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.web.proxies import network_of
@@ -26,40 +27,81 @@ class _Failures:
     latest: float
 
 
+@frozen
+class Attempt:
+    """Somebody who wants to prove who they are.
+
+    :ivar name: as it was typed.
+    :ivar device: what nobody but this person has: the id of a browser that they signed in from
+        before, or of their sign-in; empty for anybody.
+    """
+
+    name: str
+    source_ip: str
+    device: str = ""
+
+    @property
+    def network(self) -> str:
+        """Give what one party holds of addresses."""
+        return network_of(self.source_ip)
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Name the count of this person."""
+        name = self.name.strip().lower()[:320]
+        return ("device", self.device, name) if self.device else (self.network, name)
+
+    @property
+    def all(self) -> list[tuple[tuple[str, ...], int]]:
+        """Name each count, and how many failures are free."""
+        shared = [] if self.device else [((self.network,), FREE_FOR_A_NETWORK)]
+        return [(self.own, FREE_FOR_A_NAME), *shared]
+
+
 class SignInAttempts:
     """Says how long the next attempt has to wait."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._kept: OrderedDict[tuple[str, ...], _Failures] = OrderedDict()
+        self._slowed: set[str] = set()
 
-    def begin(self, name: str, source_ip: str) -> float:
+    def begin(self, attempt: Attempt) -> float:
         """Count an attempt as failed, unless it is too early for one.
 
         :return: seconds to wait; 0 when the attempt may be made now.
         """
-        keys = self._keys(name, source_ip)
-        wait = max(self._wait(key, free) for key, free in keys)
+        wait = max(self._wait(key, free) for key, free in attempt.all)
         if wait <= 0:
-            for key, _ in keys:
+            for key, _ in attempt.all:
                 self._count(key)
             return 0.0
         return wait
 
-    def succeeded(self, name: str, source_ip: str) -> None:
+    def begin_slowed(self, attempt: Attempt) -> bool:
+        """Count an attempt from a network that waits, if only the network does.
+
+        Such attempts are made one after the other; each needs L{end_slowed}.
+
+        :return: whether it may be made.
+        """
+        own_wait = self._wait(attempt.own, FREE_FOR_A_NAME)
+        if attempt.device or own_wait > 0 or attempt.network in self._slowed:
+            return False
+        self._slowed.add(attempt.network)
+        self._count(attempt.own)
+        return True
+
+    def end_slowed(self, attempt: Attempt) -> None:
+        """Let the next one of the network be made."""
+        self._slowed.discard(attempt.network)
+
+    def succeeded(self, attempt: Attempt) -> None:
         """Take back an attempt, and forget how often this name failed from there."""
-        (own, _), (network, _) = self._keys(name, source_ip)
-        self._kept.pop(own, None)
-        failures = self._kept.get(network)
+        self._kept.pop(attempt.own, None)
+        failures = None if attempt.device else self._kept.get((attempt.network,))
         if failures is not None:
             failures.count -= 1
-
-    def _keys(self, name: str, source_ip: str) -> list[tuple[tuple[str, ...], int]]:
-        network = network_of(source_ip)
-        return [
-            ((network, name.strip().lower()[:320]), FREE_FOR_A_NAME),
-            ((network,), FREE_FOR_A_NETWORK),
-        ]
 
     def _wait(self, key: tuple[str, ...], free: int) -> float:
         failures = self._kept.get(key)

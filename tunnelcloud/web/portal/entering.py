@@ -9,6 +9,7 @@ from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import second_factors, sign_in_steps, web_sessions
 from tunnelcloud.store.sign_in_steps import Awaited
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.sealed import read_device, write_device
 from tunnelcloud.web.portal.signing import IDLE_SECONDS, SignIns
 from tunnelcloud.web.portal.visits import Moved, Visit
 from tunnelcloud.web.proxies import network_of
@@ -26,6 +27,7 @@ class Entry:
 
     secret: str
     next_page: str
+    user_id: str
     code_awaited: bool = False
 
     async def reply(self, visit: Visit, sign_ins: SignIns) -> Moved:
@@ -34,7 +36,9 @@ class Entry:
             return Moved(CODE_PAGE, step=self.secret)
         if visit.signed_in is not None:
             await sign_ins.end(visit.signed_in)
-        return Moved(self.next_page, session=self.secret, step="")
+        context = sign_ins.context
+        device = write_device(context, read_device(context, visit.device), self.user_id)
+        return Moved(self.next_page, session=self.secret, step="", device=device)
 
 
 def begin_session(
@@ -61,7 +65,7 @@ def begin_session(
         user_agent=visit.user_agent,
         provider_id=provider_id,
     )
-    return Entry(secret, next_page)
+    return Entry(secret, next_page, user.id)
 
 
 def enter_by_password(
@@ -82,4 +86,4 @@ def enter_by_password(
         user_id=user.id,
         content={"next": next_page, "method": method},
     )
-    return Entry(secret, next_page, code_awaited=True)
+    return Entry(secret, next_page, user.id, code_awaited=True)

@@ -130,7 +130,12 @@ class PortalResource(Resource):
         if signed_in is not None and not page.anonymous and signed_in.user.role not in page.roles:
             raise forbidden("this page is for administrators: ask one of them")
         visit = evolve(
-            visit, params=params, signed_in=signed_in, csrf=csrf_of(secret), step=cookies.step()
+            visit,
+            params=params,
+            signed_in=signed_in,
+            csrf=csrf_of(secret),
+            step=cookies.step(),
+            device=cookies.device(),
         )
         reply = await page.handler(visit)
         if isinstance(reply, Download):
@@ -193,6 +198,8 @@ class PortalResource(Resource):
                 cookies.keep_note(reply.note)
             if reply.step is not None:
                 cookies.keep_step(reply.step)
+            if reply.device:
+                cookies.keep_device(reply.device)
             request.setResponseCode(HTTPStatus.SEE_OTHER)
             request.setHeader("Location", reply.location)
             return None

@@ -21,6 +21,7 @@ from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import web_sessions
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.web_sessions import WebSession
+from tunnelcloud.web.portal.sealed import DEVICE_SECONDS
 from tunnelcloud.web.portal.visits import SignedIn
 from tunnelcloud.web.resources.context import ApiContext
 
@@ -32,6 +33,8 @@ _FORM = "tunnelcloud-form"
 _NOTE = "tunnelcloud-note"
 _MAX_NOTE = 500
 _STEP = "tunnelcloud-step"
+_DEVICE = "tunnelcloud-device"
+_MAX_VALUE = 4000
 
 
 @frozen
@@ -55,6 +58,10 @@ class Cookies:
     def step(self) -> str:
         """Give the secret of a sign-in that is half done; empty without one."""
         return self._get(_STEP)
+
+    def device(self) -> str:
+        """Give what this browser keeps of who signed in from it."""
+        return self._get(_DEVICE)
 
     def keep_session(self, secret: str) -> None:
         """Keep the secret of a sign-in as long as the browser runs; empty forgets it."""
@@ -80,17 +87,22 @@ class Cookies:
         """Keep the secret of a sign-in that is half done; empty forgets it."""
         self._set(_STEP, secret)
 
+    def keep_device(self, sealed: str) -> None:
+        """Keep who signed in from this browser, for long."""
+        self._set(_DEVICE, sealed, DEVICE_SECONDS)
+
     def _name(self, name: str) -> str:
         return f"__Host-{name}" if self.secure else name
 
     def _get(self, name: str) -> str:
         value = self.request.getCookie(self._name(name).encode("ascii"))
-        return "" if value is None else value.decode("ascii", "replace")[:128]
+        return "" if value is None else value.decode("ascii", "replace")[:_MAX_VALUE]
 
-    def _set(self, name: str, value: str) -> None:
+    def _set(self, name: str, value: str, seconds: int | None = None) -> None:
         words = [f"{self._name(name)}={value}", "Path=/", "HttpOnly", "SameSite=Lax"]
         words += ["Secure"] if self.secure else []
-        words += [] if value else ["Max-Age=0"]
+        age = seconds if value else 0
+        words += [] if age is None else [f"Max-Age={age}"]
         cookies: list[bytes] = self.request.cookies  # type: ignore[attr-defined]
         cookies.append("; ".join(words).encode("ascii"))
 

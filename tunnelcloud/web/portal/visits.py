@@ -33,7 +33,8 @@ class Visit:
 
     :ivar address: as it was asked for, with its query.
     :ivar csrf: what forms on the page are to send back.
-    :ivar step: the secret of a sign-in that is half done; empty without one.
+    :ivar step: what the browser keeps of a sign-in that is half done; empty without one.
+    :ivar device: what it keeps of who signed in from it.
     :ivar cannot_work: whether the browser is going to withhold our cookies.
     """
 
@@ -46,6 +47,7 @@ class Visit:
     form: Mapping[str, tuple[str, ...]] = field(factory=dict)
     user_agent: str = ""
     step: str = ""
+    device: str = ""
     signed_in: SignedIn | None = None
 
     @property
@@ -80,13 +82,15 @@ class Moved:
 
     :ivar session: the secret of a sign-in to keep in the browser; empty forgets the one there.
     :ivar note: what was done, for the page that comes next.
-    :ivar step: the secret of a sign-in that is half done, likewise.
+    :ivar step: what to keep of a sign-in that is half done, likewise.
+    :ivar device: what to keep of who signed in from this browser; empty keeps what it has.
     """
 
     location: str
     session: str | None = None
     note: str = ""
     step: str | None = None
+    device: str = ""
 
 
 @frozen

@@ -25,7 +25,7 @@ from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.second_factors import SecondFactor
 from tunnelcloud.store.transaction import Actor, Transaction
-from tunnelcloud.web.portal.attempts import SignInAttempts
+from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.operations import Operations
 from tunnelcloud.web.portal.pages.deletion import asked
 from tunnelcloud.web.portal.pages.invitations import faults_of_password
@@ -139,13 +139,14 @@ class _Account:
 
     async def _password_fault(self, visit: Visit, user: User, password: str) -> str:
         """Say what is wrong with the password that a change asks for; guesses are slowed."""
-        wait = ceil(self.attempts.begin(user.name, visit.source_ip))
+        attempt = Attempt(user.name, visit.source_ip, visit.who().web_session_id)
+        wait = ceil(self.attempts.begin(attempt))
         if wait:
             return f"too many attempts: try again in {wait} s"
         hashed = await self.context.store.read(users.password_hash, user.id)
         if not await self.passwords.verify(password, hashed):
             return "this is not your password"
-        self.attempts.succeeded(user.name, visit.source_ip)
+        self.attempts.succeeded(attempt)
         return ""
 
     async def change_password(self, visit: Visit) -> Reply:

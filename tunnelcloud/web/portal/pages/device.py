@@ -14,7 +14,7 @@ from attrs import frozen
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.store import device_logins
 from tunnelcloud.store.transaction import Actor
-from tunnelcloud.web.portal.attempts import SignInAttempts
+from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.proxies import network_of
 from tunnelcloud.web.resources.context import ApiContext
@@ -75,8 +75,9 @@ class _Device:
 
     async def _find(self, visit: Visit) -> device_logins.DeviceLogin | Shown:
         """Find what waits with the typed code; guessing is slowed."""
-        guesser = f"device codes of {visit.who().user.name}"
-        wait = ceil(self.attempts.begin(guesser, visit.source_ip))
+        who = visit.who()
+        guess = Attempt(f"device codes of {who.user.name}", visit.source_ip, who.web_session_id)
+        wait = ceil(self.attempts.begin(guess))
         if wait:
             return _form(visit, f"Too many attempts: try again in {wait} s.", wait)
         code = read_user_code(visit.typed("code"))
@@ -85,7 +86,7 @@ class _Device:
             found = await self.context.store.read(device_logins.find, code)
         if found is None:
             return _form(visit, _WRONG)
-        self.attempts.succeeded(guesser, visit.source_ip)
+        self.attempts.succeeded(guess)
         return found
 
 

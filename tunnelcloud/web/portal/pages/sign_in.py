@@ -11,16 +11,23 @@ from attrs import frozen
 from tunnelcloud.domain.entities import IdentityProvider, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.tokens import hash_secret
-from tunnelcloud.store import identity_providers, sign_in_steps, users, web_sessions
+from tunnelcloud.store import (
+    identity_providers,
+    second_factors,
+    sign_in_steps,
+    users,
+    web_sessions,
+)
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.sign_in_steps import Awaited, SignInStep
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.oidc.client import Client
 from tunnelcloud.web.oidc.faults import ProviderFault
-from tunnelcloud.web.portal.attempts import SignInAttempts
+from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.entering import CODE_PAGE, Entry, begin_session, enter_by_password
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.refusals import Refusals
+from tunnelcloud.web.portal.sealed import read_device
 from tunnelcloud.web.portal.second_factor import Judged, Judgement, fault, judge
 from tunnelcloud.web.portal.signing import SignIns, new_secret
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
@@ -102,31 +109,71 @@ class _SignIn:
     async def sign_in(self, visit: Visit) -> Reply:
         next_page = local_path(visit.typed("next"))
         name, password = visit.typed("name").strip()[:320], visit.typed("password")
-        wait = ceil(self.attempts.begin(name, visit.source_ip))
+        found = await self.context.store.read(_login, name)
+        device = read_device(self.context, visit.device)
+        attempt = Attempt(
+            name, visit.source_ip, "" if found is None else device.id_for(found[0].id)
+        )
+        wait = ceil(self.attempts.begin(attempt))
         if wait:
+            entry = await self._slowed(attempt, found, password, visit, next_page)
+            if entry is not None:
+                return await entry.reply(visit, self.sign_ins)
             text = f"Too many attempts: try again in {wait} s."
             return await self._form(visit, next_page, text, HTTPStatus.TOO_MANY_REQUESTS, wait)
-        found = await self.context.store.read(_login, name)
         right = await self.passwords.verify(password, None if found is None else found[1])
         if found is None or not right:
             whose = await self.context.store.read(users.find_login, name)
             event = _refusal(whose, name, visit.source_ip, "wrong name or password")
             await self.refusals.record(event)
             return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
-        user, hashed = found
-        secret = new_secret(self.context)
+        entry = await self._entered(name, found, visit, next_page)
+        if entry is None:
+            return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
+        self.attempts.succeeded(attempt)
+        return await entry.reply(visit, self.sign_ins)
+
+    async def _entered(
+        self,
+        name: str,
+        found: tuple[User, str],
+        visit: Visit,
+        next_page: str,
+        with_code_only: bool = False,
+    ) -> Entry | None:
+        """Let somebody in whose password was right, or on to their code."""
+        user, secret = found[0], new_secret(self.context)
 
         def work(transaction: Transaction) -> Entry | None:
             # Whoever was blocked, or got another password, while this one was compared: not them.
-            if _login(transaction, name) != (user, hashed):
+            if _login(transaction, name) != found:
+                return None
+            if with_code_only and not second_factors.is_confirmed(transaction, user.id):
                 return None
             return enter_by_password(transaction, user, secret, visit, next_page, "password")
 
-        entry = await self.context.store.write(work)
-        if entry is None:
-            return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
-        self.attempts.succeeded(name, visit.source_ip)
-        return await entry.reply(visit, self.sign_ins)
+        return await self.context.store.write(work)
+
+    async def _slowed(
+        self,
+        attempt: Attempt,
+        found: tuple[User, str] | None,
+        password: str,
+        visit: Visit,
+        next_page: str,
+    ) -> Entry | None:
+        """Let on to their code whose neighbours make their network wait: guessing the password
+        alone wins nothing there.  Everybody else is refused in the same words and time.
+        """
+        if not self.attempts.begin_slowed(attempt):
+            return None
+        try:
+            right = await self.passwords.verify(password, None if found is None else found[1])
+            if found is None or not right:
+                return None
+            return await self._entered(attempt.name, found, visit, next_page, with_code_only=True)
+        finally:
+            self.attempts.end_slowed(attempt)
 
     async def code_form(self, visit: Visit) -> Reply:
         step = await self.context.store.read(_awaited, visit.step)

@@ -1,0 +1,121 @@
+"""What a browser keeps for the pod, sealed: nobody else can read it, change it or push it out.
+
+A store that keeps such things for whoever asks is full one day, of one stranger's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+
+from tunnelcloud.pki import CannotUnseal
+from tunnelcloud.web.resources.context import ApiContext
+
+_STEPS = "sign-ins at a provider"
+_MOST_STEPS = 3
+_LONGEST_ADDRESS = 500
+_MOST_SPENT = 10_000
+
+_DEVICE = "device"
+DEVICE_SECONDS = 180 * 24 * 60 * 60
+_MOST_USERS = 5
+
+
+def _seal(context: ApiContext, value: Any, purpose: str) -> str:
+    raw = json.dumps(value, separators=(",", ":")).encode("utf-8")
+    return base64.urlsafe_b64encode(context.sealer.seal(raw, purpose)).decode("ascii").rstrip("=")
+
+
+def _open(context: ApiContext, text: str, purpose: str) -> Any:
+    """Give what was sealed; None for anything else."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return json.loads(context.sealer.open(raw, purpose))
+    except (CannotUnseal, binascii.Error, ValueError):
+        return None
+
+
+@frozen
+class ProviderStep:
+    """A browser that went to an identity provider and has not come back.
+
+    :ivar secret: what its answer is bound to.
+    :ivar next_page: where to go once signed in.
+    :ivar expires_at: in seconds since the epoch.
+    """
+
+    secret: str
+    provider_id: str
+    next_page: str
+    expires_at: float
+
+
+@define(eq=False)
+class ProviderSteps:
+    """The steps that a browser keeps: several, for people sign in from several tabs."""
+
+    context: ApiContext
+    _spent: OrderedDict[str, float] = field(factory=OrderedDict)
+
+    def read(self, kept: str) -> list[ProviderStep]:
+        """Give the steps that are neither over nor taken."""
+        found = _open(self.context, kept, _STEPS) if kept else None
+        now = self.context.now().timestamp()
+        steps = [ProviderStep(*one) for one in found or ()]
+        return [one for one in steps if one.expires_at > now and one.secret not in self._spent]
+
+    def write(self, steps: Sequence[ProviderStep]) -> str:
+        """Give what the browser is to keep; of many steps the last."""
+        rows = [
+            (one.secret, one.provider_id, _short(one.next_page), one.expires_at)
+            for one in steps[-_MOST_STEPS:]
+        ]
+        return _seal(self.context, rows, _STEPS) if rows else ""
+
+    def take(self, step: ProviderStep) -> None:
+        """Let a step serve no second time here; elsewhere its code doesn't."""
+        self._spent[step.secret] = step.expires_at
+        if len(self._spent) > _MOST_SPENT:
+            self._spent.popitem(last=False)
+
+
+def _short(address: str) -> str:
+    return address if len(address) <= _LONGEST_ADDRESS else "/"
+
+
+@frozen
+class Device:
+    """A browser that somebody has signed in from.
+
+    :ivar id: of this browser; empty for one that nobody signed in from lately.
+    """
+
+    id: str = ""
+    user_ids: tuple[str, ...] = ()
+    until: float = 0.0
+
+    def id_for(self, user_id: str) -> str:
+        """Give the id if this user signed in here before; empty for anybody else."""
+        return self.id if user_id in self.user_ids else ""
+
+
+def read_device(context: ApiContext, kept: str) -> Device:
+    """Read what a browser keeps of who signed in from it."""
+    found = _open(context, kept, _DEVICE) if kept else None
+    if found is None or found[2] <= context.now().timestamp():
+        return Device()
+    return Device(found[0], tuple(found[1]), found[2])
+
+
+def write_device(context: ApiContext, device: Device, user_id: str) -> str:
+    """Give what a browser is to keep once somebody has signed in."""
+    others = [one for one in device.user_ids if one != user_id]
+    kept = [*others, user_id][-_MOST_USERS:]
+    until = context.now().timestamp() + DEVICE_SECONDS
+    return _seal(context, (device.id or context.random(16).hex(), kept, until), _DEVICE)
