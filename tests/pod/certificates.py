@@ -38,6 +38,7 @@ def write_certificate(certificate_file, key_file, name="localhost"):
     if certificate_file is not None:
         certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
     if key_file is not None:
+        key_file.touch(0o600)
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 

@@ -68,9 +68,11 @@ class WebCertificateTests(SynchronousTestCase):
             (lambda: self.files[0].unlink(), "cert.pem: can't be read"),
             (lambda: self.files[0].write_text("x"), "cert.pem: isn't a certificate chain"),
             (lambda: self.files[1].write_text("x"), "key.pem: isn't a private key"),
+            (lambda: self.files[1].chmod(0o644), "key.pem is open to other users (mode 0644)"),
             (lambda: self.write("other", certificate=False), "doesn't belong"),
         ):
             self.write("one")
+            self.files[1].chmod(0o600)
             spoil()
             error = self.assertRaises(CannotServe, WebCertificate, *self.files)
             self.assertIn(words, str(error))

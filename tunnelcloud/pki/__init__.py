@@ -27,6 +27,7 @@ from tunnelcloud.pki.host_keys import (
 from tunnelcloud.pki.private_files import (
     ExposedPrivateFile,
     UnreadablePrivateFile,
+    check_private,
     read_private,
     write_atomically,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "UntrustedPod",
     "certificate_pin",
     "check_pod_certificate",
+    "check_private",
     "connector_id_of",
     "known_hosts_line",
     "load_or_create_authority",

@@ -24,7 +24,7 @@ class ExposedPrivateFile(Exception):
     def __init__(self, path: Path, mode: int) -> None:
         super().__init__(
             f"{path} is open to other users (mode {mode:04o}): run `chmod 600 {path}`, "
-            "or replace the key if others have used this machine"
+            "and replace what it holds if others have used this machine"
         )
 
 
@@ -56,14 +56,32 @@ def read_private(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as stream:
-            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
-            if mode & _OTHERS:
-                raise ExposedPrivateFile(path, mode)
+            _check(path, os.fstat(stream.fileno()))
             return stream.read()
     except FileNotFoundError:
         raise
     except OSError as error:
         raise UnreadablePrivateFile(path, error.strerror or str(error)) from error
+
+
+def check_private(path: Path) -> None:
+    """Refuse a file with secrets that others can read or write; one that isn't there is none.
+
+    :raises UnreadablePrivateFile: what it is can't be told.
+    :raises ExposedPrivateFile: its mode lets other users read or write it.
+    """
+    try:
+        _check(path, path.stat())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UnreadablePrivateFile(path, error.strerror or str(error)) from error
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & _OTHERS:
+        raise ExposedPrivateFile(path, mode)
 
 
 def _sync_directory(directory: Path) -> None:

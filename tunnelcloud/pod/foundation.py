@@ -28,6 +28,7 @@ from tunnelcloud.pki import (
     HostKey,
     Sealer,
     UnreadablePrivateFile,
+    check_private,
     load_or_create_authority,
     load_or_create_host_keys,
     load_or_create_sealer,
@@ -74,6 +75,7 @@ def lay_foundation(
         ours = load_or_create_authority(directory, datetime.now(UTC))
         host_keys = load_or_create_host_keys(directory)
         sealer = load_or_create_sealer(directory)
+        check_private(directory / ADMIN_TOKEN_FILE)
     except OSError as error:
         raise CannotServe(f"{directory}: can't be used as state_directory: {error}") from None
     except (

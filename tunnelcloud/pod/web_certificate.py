@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe
+from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, read_private
 
 CHECK_SECONDS = 10.0
 """How often the files are looked at."""
@@ -96,7 +97,7 @@ class WebCertificate:
             context.use_certificate_chain_file(str(self.certificate_file))
         with _reading(self.private_key_file, "a private key without a passphrase"):
             key = crypto.load_privatekey(
-                crypto.FILETYPE_PEM, self.private_key_file.read_bytes(), b""
+                crypto.FILETYPE_PEM, read_private(self.private_key_file), b""
             )
         try:
             context.use_privatekey(key)
@@ -115,6 +116,8 @@ def _reading(path: Path, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise BadCertificate(f"{path}: can't be read: {error.strerror}") from None
+    except (ExposedPrivateFile, UnreadablePrivateFile) as error:
+        raise BadCertificate(str(error)) from None
     except (SSL.Error, crypto.Error, ValueError, TypeError):
         raise BadCertificate(f"{path}: isn't {what} in PEM") from None
 

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, check_private
 from tunnelcloud.store.backend import Backend, Work, database_errors, failed
 from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
 from tunnelcloud.store.migrate import migrate
@@ -236,6 +237,12 @@ def _take(path: Path) -> int:
             f"{error.filename}: {error.strerror}: make the state directory writable, "
             "or name another"
         ) from error
+    try:
+        for one in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+            check_private(one)
+    except (ExposedPrivateFile, UnreadablePrivateFile) as error:
+        os.close(lock)
+        raise StateUnusable(str(error)) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

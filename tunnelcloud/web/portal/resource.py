@@ -20,6 +20,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.web.api import as_problem
 from tunnelcloud.web.limits import REQUEST_SECONDS, keep_place
 from tunnelcloud.web.logged import logged_path
@@ -271,7 +272,7 @@ def _visit(request: Request, withheld: bool) -> Visit:
         cannot_work=withheld,
         query={name: values[0] for name, values in read_fields(query).items()},
         form={name: tuple(values) for name, values in form.items()},
-        user_agent=(request.getHeader("user-agent") or "")[:256],
+        user_agent=escape(request.getHeader("user-agent") or ""),
     )
 
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from attrs import frozen
 
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret, new_user_code
+from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.store import device_logins
 from tunnelcloud.store.device_logins import INTERVAL_SECONDS, LIFETIME_SECONDS, Standing
 from tunnelcloud.web.models.device_logins import (
@@ -73,7 +74,7 @@ class _DeviceLogins:
             device_logins.begin,
             secret_hash=hash_secret(secret),
             user_code=code,
-            client=call.body_as(NewDeviceLogin).client,
+            client=escape(call.body_as(NewDeviceLogin).client),
             source_ip=call.source_ip,
             source=source,
         )

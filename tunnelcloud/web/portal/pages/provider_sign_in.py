@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from tunnelcloud.domain.entities import IdentityProvider
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.names import BadName, read_user_name
+from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.store import identities, identity_providers
 from tunnelcloud.store.identities import NotLetIn, Person
 from tunnelcloud.store.transaction import Actor, Transaction
@@ -26,6 +27,7 @@ from tunnelcloud.web.resources.identity_providers import client_secret, redirect
 from tunnelcloud.web.routes import ANONYMOUS
 
 _THERE_AND_BACK_SECONDS = 10 * 60
+_LONGEST_LOGGED = 500
 
 
 def provider_pages(context: ApiContext, client: Client, refusals: Refusals) -> list[Page]:
@@ -139,7 +141,7 @@ class _ProviderSignIn:
             "sign-in through {provider} refused: {code}: {what}",
             provider=provider.name,
             code=fault.code,
-            what=fault.what,
+            what=escape(fault.what, _LONGEST_LOGGED),
         )
         data = {"provider": provider.name, "reason": fault.code}
         await self.refusals.record(

@@ -11,6 +11,7 @@ from attrs import frozen
 from tunnelcloud.domain.entities import IdentityProvider, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.store import (
     identity_providers,
     second_factors,
@@ -34,6 +35,7 @@ from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS, EVERYBODY
 
+_LONGEST_NAME = 320
 _WRONG = "The name or the password is wrong."
 
 
@@ -108,7 +110,7 @@ class _SignIn:
 
     async def sign_in(self, visit: Visit) -> Reply:
         next_page = local_path(visit.typed("next"))
-        name, password = visit.typed("name").strip()[:320], visit.typed("password")
+        name, password = visit.typed("name").strip()[:_LONGEST_NAME], visit.typed("password")
         found = await self.context.store.read(_login, name)
         device = read_device(self.context, visit.device)
         attempt = Attempt(
@@ -283,5 +285,5 @@ def _refusal(user: User | None, name: str, source_ip: str, reason: str) -> Audit
         user_id=None if user is None else user.id,
         user_name=None if user is None else user.name,
         source_ip=source_ip,
-        data={"login_name": name, "reason": reason},
+        data={"login_name": escape(name, _LONGEST_NAME), "reason": reason},
     )
