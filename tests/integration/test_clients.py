@@ -5,12 +5,14 @@ Every transfer crosses several rekeys, and every client that has AES-GCM is stee
 
 import importlib.util
 import os
+import socket
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from twisted.conch.ssh.keys import FingerprintFormats, Key
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
 from tests.integration.front_door import FrontDoorCase, Knocker, program
@@ -172,6 +174,39 @@ class OpenSSHTests(ClientCase):
         self.assertEqual((process.status, bytes(process.out)), (0, PAYLOAD[:100_000]))
         process = await self.run_program(self.command(*only, "-W", "db:1"))
         self.assertIn(b"echo: port 7 is published", process.errors)
+
+    async def test_stopped(self) -> None:
+        """A stopped client can't answer, but its system acknowledges: the session goes on."""
+        self.pod.factory.limits = Limits(keepalive_seconds=0.2)
+        only = ("-o", "IdentitiesOnly=yes", "-i", self.key_file)
+        script = '"$@" & ssh=$!; sleep 1; kill -STOP $ssh; sleep 3; kill -CONT $ssh; wait $ssh'
+        words = ["sh", "-c", script, "sh", *self.command(*only), "sleep", "5"]
+        process = await self.run_program(words)
+        self.assertEqual(process.status, 0, bytes(process.errors))
+
+    async def test_held_by_sleep(self) -> None:
+        """ssh -f goes into the background and forwards, as ssh(1) shows it."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            local = taken.getsockname()[1]
+        only = ("-o", "IdentitiesOnly=yes", "-i", self.key_file, "-f")
+        forward = ("-o", "ExitOnForwardFailure=yes", "-L", f"{local}:echo:7")
+        # ssh holds its outputs until its session is over, with sshd as well.
+        words = ["sh", "-c", '"$@" >out 2>&1', "sh", *self.command(*only, *forward), "sleep", "20"]
+        process = await self.run_program(words)
+        self.assertEqual(process.status, 0, bytes(process.errors))
+        connection = await deferToThread(socket.create_connection, ("127.0.0.1", local), 10)
+        self.addCleanup(connection.close)
+        connection.sendall(b"hello")
+        self.assertEqual(await deferToThread(connection.recv, 5), b"hello")
+
+    async def test_refused_at_the_door(self) -> None:
+        """The user of a client reads why it may not even start."""
+        text = "too many failed logins from your address; try again in 5 s"
+        self.pod.flood.connection_made = lambda source: text
+        for _ in range(10):
+            process = await self.run_program([*self.command(), "ls"])
+            self.assertIn(text.encode(), process.errors)
 
     async def test_old_algorithms(self) -> None:
         """What is offered to old clients works with OpenSSH's own, and across rekeys."""

@@ -158,7 +158,12 @@ class SshjTests(ForeignCase, FrontDoorCase):
     """sshj, whose keepalives start before the login."""
 
     name = "sshj"
-    rounds = 100
+
+    async def test_twenty_channels_across_key_changes(self) -> None:
+        """One channel, in bulk: with many that chat it stalls, also with sshd and no new keys."""
+        self.whole(await self.client("move", 10_000_000))
+        [connection] = self.connections
+        self.assertGreater(connection.exchanges, 10)
 
 
 class GoTests(ForeignCase, FrontDoorCase):

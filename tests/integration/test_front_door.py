@@ -29,7 +29,6 @@ from tunnelcloud.channels.messages import DirectTcpip, pack_string
 from tunnelcloud.ssh import proxy
 
 BALANCER = "127.0.0.200"
-TOO_MANY = b"Too many connections, try again later.\r\n"
 _addresses = (f"127.0.0.{number}" for number in itertools.count(10))
 _worlds: list[EchoWorld] = []
 
@@ -181,7 +180,12 @@ class FloodTests(FrontDoorCase):
 
     def banner(self, source: str) -> bytes:
         with socket.create_connection(("127.0.0.1", self.port), 5, (source, 0)) as connection:
-            return connection.recv(100)
+            connection.settimeout(0.5)
+            said = b""
+            with contextlib.suppress(TimeoutError):
+                while data := connection.recv(1000):
+                    said += data
+            return said
 
     def test_half_open_connections(self) -> None:
         """One address holds 24; another isn't touched, and /metrics counts."""
@@ -192,7 +196,7 @@ class FloodTests(FrontDoorCase):
                 held.enter_context(
                     socket.create_connection(("127.0.0.1", self.port), 5, (self.source, 0))
                 )
-            self.assertEqual(self.banner(self.source), TOO_MANY)
+            self.assertIn(b"too many connections from your address", self.banner(self.source))
             self.assertEqual(self.metric(dropped), before + 1)
             self.assertGreaterEqual(self.metric("tunnelcloud_ssh_starting"), 24)
             self.stranger(next(_addresses)).secure()
@@ -201,10 +205,10 @@ class FloodTests(FrontDoorCase):
         """Four wrong tokens in a row shut an address out for a while; users stay in."""
         session = self.user()
         client = self.stranger().secure()
-        for _ in range(4):
-            client.send_token("wrong")
+        for number in range(4):
+            client.send_token(f"wrong-{number}")
             self.assertEqual((client.expect_any()[0], client.expect_any()[0]), (53, 51))
-        self.assertEqual(self.banner(self.source), TOO_MANY)
+        self.assertIn(b"too many failed logins from your address", self.banner(self.source))
         self.assertGreaterEqual(self.metric("tunnelcloud_ssh_penalised"), 1)
         self.assertEqual(self.banner(next(_addresses))[:4], b"SSH-")
         session.send(b"\x50" + pack_string(b"x") + b"\1")
@@ -318,7 +322,8 @@ class UserTests(FrontDoorCase):
         client.send(open_session(10))
         self.assertIn(b"more than 10 sessions", client.expect(92))
         client.send(b"\x62\0\0\0\0" + pack_string(b"subsystem") + b"\1" + pack_string(b"sftp"))
-        client.expect(100)
+        for number in (99, 95, 98, 96, 97):
+            client.expect(number)  # granted, and one line on standard error that says there is none
         client.send(open_echo(11, b"echo", self.world.echo.port))
         client.expect(91)
 

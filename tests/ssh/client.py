@@ -52,6 +52,9 @@ class Socket(StringTransport):
     def __init__(self, peer: str, port: int = 4000) -> None:
         super().__init__(peerAddress=IPv4Address("TCP", peer, port))
 
+    def loseWriteConnection(self) -> None:
+        self.disconnecting = True
+
     def abortConnection(self) -> None:
         self.aborted = True
         super().abortConnection()

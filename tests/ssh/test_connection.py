@@ -150,6 +150,15 @@ class LifeTests(SessionCase):
         self.assertTrue(self.client.socket.disconnecting)
         self.assertEqual(self.avatar.ended, ["the client does not answer"])
 
+    def test_client_whose_system_lives(self) -> None:
+        """One that never answers isn't cut while its system acknowledges, and only so long."""
+        self.client.server.seconds_since_acknowledgement = lambda: 1.0
+        self.tick(100)
+        self.assertFalse(self.client.socket.disconnecting)
+        self.client.server.seconds_since_acknowledgement = lambda: 30.0
+        self.tick()
+        self.assertTrue(self.client.socket.disconnecting)
+
     def test_living_client(self) -> None:
         """Any byte is a sign of life."""
         for _ in range(20):

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
-from tunnelcloud.ssh.flood import FloodControl, FloodLimits, contains, read_networks
+from tunnelcloud.ssh.flood import REFUSED_LOGIN, FloodControl, FloodLimits, contains, read_networks
 
 
 class FloodTests(SynchronousTestCase):
@@ -25,7 +25,7 @@ class FloodTests(SynchronousTestCase):
         )
 
     def start(self, *sources: str) -> list[bool]:
-        return [self.flood.connection_made(source) for source in sources]
+        return [self.flood.connection_made(source) == "" for source in sources]
 
     def test_per_source(self) -> None:
         """One address, or one /64, holds three; another isn't touched by that."""
@@ -38,9 +38,33 @@ class FloodTests(SynchronousTestCase):
         self.assertEqual(self.start("192.0.2.1", "192.0.2.1"), [True, False])
         self.assertEqual(self.flood.counters()["dropped_source"], 3)
 
+    def test_networks_of_one_site(self) -> None:
+        """Many addresses of one network hold a few times as many as one, however they vary."""
+        flood = FloodControl(self.clock, lambda: 0.5, FloodLimits(per_source=3))
+        for pattern, held in (
+            ("192.0.2.{}", 12),  # /24
+            ("2001:db8:1:a::{}", 3),  # /64
+            ("2001:db8:2:{}::1", 6),  # /56, for the last digits
+            ("2001:db8:3:{}00::1", 12),  # /48
+        ):
+            sources = [pattern.format(number) for number in range(10, 60)]
+            made = [flood.connection_made(source) == "" for source in sources]
+            self.assertEqual(sum(made), held, pattern)
+        self.assertEqual(flood.connection_made("192.0.3.1"), "")
+        self.assertEqual(flood.connection_made("2001:db8:4::1"), "")
+
+    def test_penalties_of_one_site(self) -> None:
+        """A site that uses a new address for every guess is shut out, and its neighbour isn't."""
+        for number in range(1, 14):
+            self.flood.offended(f"192.0.2.{number}", REFUSED_LOGIN)
+            self.flood.offended(f"2001:db8:1:{number:x}::1", REFUSED_LOGIN)
+        self.assertIn("failed logins", self.flood.connection_made("192.0.2.200"))
+        self.assertIn("failed logins", self.flood.connection_made("2001:db8:1:ff::1"))
+        self.assertEqual(self.start("192.0.3.1", "2001:db8:2::1"), [True, True])
+
     def test_start_rate_full(self) -> None:
         """From ten on by chance, 30 % at first, all at twenty."""
-        many = [f"192.0.2.{number}" for number in range(100)]
+        many = [f"192.0.{number}.1" for number in range(100)]
         self.assertEqual(self.start(*many[:10]), [True] * 10)
         self.chance = 0.29
         self.assertEqual(self.start(many[10]), [False])
@@ -96,7 +120,7 @@ class FloodTests(SynchronousTestCase):
             flood.offended(f"2001:db8:{number:x}::1", 100)
         self.assertEqual(flood.counters()["penalised"], 100)
         flood.offended("192.0.2.1", 100)
-        self.assertFalse(flood.connection_made("192.0.2.1"))
+        self.assertIn("from your address", flood.connection_made("192.0.2.1"))
 
     def test_networks(self) -> None:
         """Addresses are found in networks, and what is no address in none."""
@@ -127,7 +151,7 @@ class ConnectionFloodTests(SynchronousTestCase):
         for _ in range(31):
             Client(pod, clock=clock, peer="192.0.2.1").identify().exchange_keys().lose()
         refused = Client(pod, clock=clock, peer="192.0.2.1")
-        self.assertEqual(refused.socket.value(), b"Too many connections, try again later.\r\n")
+        self.assertIn("too many ", refused.disconnected())
         Client(pod, clock=clock, peer="192.0.2.2").login()
         clock.advance(1)
         Client(pod, clock=clock, peer="192.0.2.1").secure()
@@ -178,13 +202,35 @@ class ConnectionFloodTests(SynchronousTestCase):
             client.lose()
         self.assertEqual(pod.flood.counters()["offences"], 0)
 
+    def test_refusal_of_a_penalised_source(self) -> None:
+        """It isn't told of connections, but of what it did, and how long it has to wait."""
+        pod = Pod(Clock())
+        for _ in range(4):
+            pod.flood.offended("192.0.2.7", REFUSED_LOGIN)
+        refused = Client(pod)
+        text = "too many failed logins from your address; try again in 5 s"
+        self.assertEqual(refused.disconnected(), text)
+
+    def test_refused_and_in_no_hurry(self) -> None:
+        """Who is refused has a second to read why, if there aren't too many of them."""
+        clock = Clock()
+        pod = Pod(clock, flood_limits=FloodLimits(full=0))
+        refused = [Client(pod, clock=clock, peer=f"192.0.2.{number}") for number in range(70)]
+        self.assertEqual(len(pod.factory.refused), 64)
+        clock.advance(1)
+        self.assertEqual([client.socket.aborted for client in refused[:64]], [True] * 64)
+        for client in refused:
+            client.lose()
+        self.assertEqual(pod.factory.refused, set())
+        self.assertEqual(clock.getDelayedCalls(), [])
+
     def test_refusal(self) -> None:
         """Who is refused reads why, and costs nothing afterwards."""
         clock = Clock()
         pod = Pod(clock, flood_limits=FloodLimits(per_source=1))
         Client(pod, clock=clock)
         refused = Client(pod, clock=clock)
-        self.assertEqual(refused.socket.value(), b"Too many connections, try again later.\r\n")
+        self.assertIn("too many ", refused.disconnected())
         self.assertTrue(refused.socket.disconnecting)
         refused.write(b"SSH-2.0-x\r\n")
         self.assertEqual(pod.flood.counters()["starting"], 1)

@@ -25,6 +25,8 @@ SEND_SIZE = 256 * 1024
 _UNSENT_IN_KERNEL = 128 * 1024
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """A peer that vanished is noticed in two minutes; the system's own defaults take two hours."""
+_LAST_ACK_RECEIVED = 56
+"""Where Linux's C{struct tcp_info} has C{tcpi_last_ack_recv}."""
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
@@ -57,6 +59,22 @@ def acknowledge_now(transport: Any) -> None:
     if isinstance(handle, socket.socket) and hasattr(socket, "TCP_QUICKACK"):
         with suppress(OSError):
             handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def seconds_since_acknowledgement(transport: Any) -> float | None:
+    """Tell how long ago the peer's system last acknowledged anything.
+
+    :returns: None where the system doesn't tell.
+    """
+    handle = getattr(transport, "getHandle", lambda: None)()
+    if not isinstance(handle, socket.socket) or handle.fileno() < 0:
+        return None
+    with suppress(OSError, AttributeError):
+        told = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_ACK_RECEIVED + 4)
+        if len(told) >= _LAST_ACK_RECEIVED + 4:
+            (milliseconds,) = struct.unpack_from("=I", told, _LAST_ACK_RECEIVED)
+            return float(milliseconds) / 1000
+    return None
 
 
 def was_reset(transport: Any) -> bool:

@@ -173,17 +173,26 @@ class ConnectionService(SSHService):
     # Time.
 
     def _check_life(self) -> None:
-        """Ask a client that has been silent whether it lives; any byte is an answer."""
+        """Ask a client that has been silent whether it lives; any byte is an answer.
+
+        Some never answer, and a stopped or a busy one can't.  They aren't dead as long as their
+        system acknowledges what is asked.
+        """
         if self.transport.heard:
             self.transport.heard = False
             self._unanswered = 0
-        elif self._unanswered >= self._limits.keepalive_count:
+        elif self._unanswered >= self._limits.keepalive_count and not self._acknowledges():
             self.end("the client does not answer")
             return
         else:
             self._unanswered += 1
             self._multiplexer.send_global_request(b"keepalive@openssh.com", b"", _heard)
         self._schedule("life", self._limits.keepalive_seconds, self._check_life)
+
+    def _acknowledges(self) -> bool:
+        """Whether the client's system has acknowledged what was last asked."""
+        since = self.transport.seconds_since_acknowledgement()
+        return since is not None and since < 1.5 * self._limits.keepalive_seconds
 
     def _check_idle(self, seconds: float) -> None:
         if self.transport.carried:

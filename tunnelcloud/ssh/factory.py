@@ -34,6 +34,7 @@ class FrontDoorFactory(SSHFactory):
     :param balancers: networks whose PROXY headers are believed; list them as exempt, too.
     :param tokens_from: where users get one-time tokens, in words.
     :ivar connections: all that are neither over nor lost.
+    :ivar refused: those that may not start, while they read why.
     """
 
     noisy = False
@@ -57,6 +58,7 @@ class FrontDoorFactory(SSHFactory):
         self.flood = flood
         self.limits = limits or Limits()
         self.connections: set[FrontDoorTransport] = set()
+        self.refused: set[FrontDoorTransport] = set()
         self._budget = budget
         self._tokens_from = tokens_from
         self._balancers = read_networks(balancers)

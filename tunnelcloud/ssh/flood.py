@@ -3,19 +3,23 @@
 What holds, in words:
 
 - Only connections that haven't logged in count, so that no session is ever cut by this.
-- One source (an IPv4 address, or an IPv6 /64) holds at most C{per_source} of them, far below where
-  chance begins to drop others: a flood from one address locks out nobody else.
+- One source (an IPv4 address, or an IPv6 /64) holds at most C{per_source} of them, and the networks
+  around it a few times as many (L{source_groups}), still below where chance begins to drop others:
+  a flood from one address, or from one site's many, locks out nobody else.
 - From C{start} connections on, a new one is dropped by chance, C{rate} percent at first and all of
   them at C{full}.
-- Offences add seconds of penalty to their source, and time takes them off again, and so does a
-  login.  A source with more than C{threshold} of them may not start a connection.
+- Offences add seconds of penalty to their source and to the networks around it, and time takes them
+  off again, and so does a login.  A source with more than C{threshold} of them, or a network with
+  as many times more as its share is larger, may not start a connection.
 
 It knows a clock and a source of chance, and no connection.
 """
 
 import ipaddress
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
@@ -35,6 +39,10 @@ it.  It is small: some clients connect anew for every key of an agent, ssh-keysc
 
 LOGIN_REBATE = 10.0
 """What a login takes off its source's penalty: what a client tried before it, as a rule."""
+
+_IPV6_WIDTHS: tuple[tuple[int, int], ...] = ((64, 1), (56, 2), (48, 4))
+_IPV4_WIDTHS: tuple[tuple[int, int], ...] = ((32, 1), (24, 4))
+"""Prefix lengths of what one site may have, and how many times the first one's share each has."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -97,23 +105,24 @@ class FloodControl:
         """Take these networks as exempt from now on."""
         self._exempt = tuple(networks)
 
-    def connection_made(self, source: str) -> bool:
+    def connection_made(self, source: str) -> str:
         """See L{IFloodControl}."""
         cause = self._cause_to_drop(source)
         if cause is not None:
             self._counts[f"dropped_{cause}"] += 1
-            return False
+            return self._refusal(source, cause)
         self._counts["accepted"] += 1
-        self._starting[source_group(source)] += 1
+        for group, _ in source_groups(source):
+            self._starting[group] += 1
         self._total += 1
-        return True
+        return ""
 
     def authenticated(self, source: str) -> None:
         """See L{IFloodControl}."""
         self._counts["authenticated"] += 1
-        group = source_group(source)
-        if group in self._penalties:
-            self._penalties[group] -= LOGIN_REBATE
+        for group, _ in source_groups(source):
+            if group in self._penalties:
+                self._penalties[group] -= LOGIN_REBATE
         self._forget(source)
 
     def connection_lost(self, source: str) -> None:
@@ -125,7 +134,10 @@ class FloodControl:
         if contains(self._exempt, source):
             return
         self._counts["offences"] += 1
-        group = source_group(source)
+        for group, _ in source_groups(source):
+            self._penalise(group, weight)
+
+    def _penalise(self, group: str, weight: float) -> None:
         if group not in self._penalties and len(self._penalties) >= self._limits.remembered:
             self._drop_expired()
         # A penalty is kept as the time when the last of it will be gone.
@@ -140,13 +152,21 @@ class FloodControl:
         counts = {name: self._counts[name] for name in (*names, *causes)}
         return {**counts, "starting": self._total, "penalised": len(self._penalties)}
 
+    def _refusal(self, source: str, cause: str) -> str:
+        if cause == "penalty":
+            wait = math.ceil(self._excess(source))
+            return f"too many failed logins from your address; try again in {max(wait, 1)} s"
+        if cause == "source":
+            return "too many connections from your address are logging in; try again in a minute"
+        return "too many connections are logging in; try again in a moment"
+
     def _cause_to_drop(self, source: str) -> str | None:
         limits = self._limits
-        group = source_group(source)
         if not contains(self._exempt, source):
-            if self._penalty(group) > limits.threshold:
+            if self._excess(source) > 0:
                 return "penalty"
-            if self._starting[group] >= limits.per_source:
+            groups = source_groups(source)
+            if any(self._starting[group] >= share * limits.per_source for group, share in groups):
                 return "source"
         if self._total >= limits.full:
             return "full"
@@ -156,6 +176,13 @@ class FloodControl:
             if self._chance() < rate + (1 - rate) * spread:
                 return "chance"
         return None
+
+    def _excess(self, source: str) -> float:
+        """Tell for how many seconds the penalties of a source and its networks are too much."""
+        threshold = self._limits.threshold
+        return max(
+            self._penalty(group) - share * threshold for group, share in source_groups(source)
+        )
 
     def _penalty(self, group: str) -> float:
         until = self._penalties.get(group)
@@ -167,12 +194,12 @@ class FloodControl:
         return max(left, 0)
 
     def _forget(self, source: str) -> None:
-        group = source_group(source)
         self._total -= 1
-        self._starting[group] -= 1
-        assert self._starting[group] >= 0
-        if not self._starting[group]:
-            del self._starting[group]
+        for group, _ in source_groups(source):
+            self._starting[group] -= 1
+            assert self._starting[group] >= 0
+            if not self._starting[group]:
+                del self._starting[group]
 
     def _drop_expired(self) -> None:
         """Make room: all penalties that are over, or else the one that was given longest ago."""
@@ -184,6 +211,22 @@ class FloodControl:
 
 def source_group(source: str) -> str:
     """Give what counts as one source: an IPv4 address, or an IPv6 network of 64 bits."""
-    if ":" not in source:
-        return source
-    return str(ipaddress.ip_network((source, 64), strict=False))
+    return source_groups(source)[0][0]
+
+
+@lru_cache(maxsize=4096)
+def source_groups(source: str) -> tuple[tuple[str, int], ...]:
+    """Give a source and the networks around it that one site may have, each with its share.
+
+    :return: texts, the narrowest first, and how many times the share of the first each has.
+    """
+    if ":" in source:
+        widths = _IPV6_WIDTHS
+    elif source.count(".") == 3:
+        widths = _IPV4_WIDTHS
+    else:
+        return ((source, 1),)
+    return tuple(
+        (str(ipaddress.ip_network((source, length), strict=False)), share)
+        for length, share in widths
+    )

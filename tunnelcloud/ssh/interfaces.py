@@ -180,9 +180,11 @@ class ISessionAvatar(Interface):
 class IFloodControl(Interface):
     """Decides which connections may start, and remembers who failed."""
 
-    def connection_made(source: str) -> bool:
-        """A client connected: whether it may go on.  If so, it counts until L{authenticated}
-        or L{connection_lost}."""
+    def connection_made(source: str) -> str:
+        """A client connected: C{""} if it may go on, else why not, for its user.
+
+        If it may, it counts until L{authenticated} or L{connection_lost}.
+        """
 
     def authenticated(source: str) -> None:
         """One connection from C{source} logged in and no longer counts."""

@@ -17,6 +17,8 @@ class Limits:
         virtual machine that has just started takes more than half a second to send it.
     :ivar rekey_bytes: traffic in one direction after which new keys are agreed.  Every packet is
         longer than a byte, so 1 GiB keeps within 2^30 packets too.
+    :ivar refused_seconds: how long a client that may not start may take to read why, if no more
+        than C{refused_at_once} do.
     :ivar keepalive_seconds: silence after which the client is asked whether it lives.
     :ivar keepalive_count: as many unanswered in a row, and it is dead.
     :ivar noise_bytes: how much a session may send at once of messages without a meaning, each of
@@ -31,6 +33,8 @@ class Limits:
     rekey_seconds: float = 3600
     rekey_finish_seconds: float = 30
     close_seconds: float = 5
+    refused_seconds: float = 1
+    refused_at_once: int = 64
     keepalive_seconds: float = 15
     keepalive_count: int = 3
     login_failures: int = 6

@@ -19,14 +19,20 @@ from twisted.conch.ssh.transport import (
     DISCONNECT_BY_APPLICATION,
     DISCONNECT_KEY_EXCHANGE_FAILED,
     DISCONNECT_SERVICE_NOT_AVAILABLE,
+    DISCONNECT_TOO_MANY_CONNECTIONS,
     MSG_SERVICE_ACCEPT,
 )
 from twisted.conch.ssh.userauth import MSG_USERAUTH_SUCCESS
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
+from twisted.python.failure import Failure
 
 from tunnelcloud.channels.messages import Reader
 from tunnelcloud.channels.windows import Path
-from tunnelcloud.link.sockets import acknowledge_now, tune_socket
+from tunnelcloud.link.sockets import (
+    acknowledge_now,
+    seconds_since_acknowledgement,
+    tune_socket,
+)
 from tunnelcloud.ssh import flood
 from tunnelcloud.ssh.algorithms import Proposal
 from tunnelcloud.ssh.allowance import Allowance
@@ -44,7 +50,6 @@ _LARGEST_OVERHEAD = 4 + 2 + 255 + 64
 _NOISE_HEAD = 1024
 """What a message without a meaning costs of a session's allowance, beside its bytes."""
 _SMALL_NOISE = 64
-_TOO_MANY = b"Too many connections, try again later.\r\n"
 _NOT_SSH = b"Invalid SSH identification string.\r\n"
 
 
@@ -56,6 +61,7 @@ class Factory(Protocol):
     flood: IFloodControl
     proposal: Proposal
     connections: "set[FrontDoorTransport]"
+    refused: "set[FrontDoorTransport]"
 
     def is_balancer(self, host: str) -> bool:
         """Whether PROXY headers from C{host} are believed."""
@@ -77,6 +83,7 @@ class FrontDoorTransport(KeyExchange):
         self._deadline: IDelayedCall | None = None
         self._received = b""
         self._counted = False
+        self._refused = False
         self._service_requests = 0
         self._ignored = 0
         self._noise_allowance = Allowance(
@@ -114,13 +121,43 @@ class FrontDoorTransport(KeyExchange):
             self._receive(rest)
 
     def _admit(self) -> None:
-        if not self.factory.flood.connection_made(self.source):
-            self.transport.write(_TOO_MANY)
-            self.close("too many connections")
+        refusal = self.factory.flood.connection_made(self.source)
+        if refusal:
+            # Clients show what a DISCONNECT says, and nothing that stands before the version.
+            self.transport.write(self.ourVersionString + b"\r\n")
+            self.phase = Phase.FIRST_KEXINIT
+            self._refused = True
+            self.sendDisconnect(DISCONNECT_TOO_MANY_CONNECTIONS, refusal)
             return
         self._counted = True
         self._receive = self._receive_identification
         self.transport.write(self.ourVersionString + b"\r\n")
+
+    def close_socket(self) -> None:
+        """Let a client that is refused send its first words, or it fails at these and shows none.
+
+        Only so many may be waited for.
+        """
+        if not self._refused or len(self.factory.refused) >= self.limits.refused_at_once:
+            super().close_socket()
+            return
+        self.factory.refused.add(self)
+        self.transport.loseWriteConnection()
+        self.abort_after(self.limits.refused_seconds)
+
+    def connectionLost(self, reason: "Failure | None" = None) -> None:
+        """Forget the connection."""
+        self.factory.refused.discard(self)
+        super().connectionLost(reason)
+
+    def seconds_since_acknowledgement(self) -> float | None:
+        """Tell how long ago the client's system last acknowledged anything.
+
+        A balancer acknowledges for clients that are long gone: of those nothing is known.
+        """
+        if self._proxy.address is not None:
+            return None
+        return seconds_since_acknowledgement(self.transport)
 
     def ended(self) -> None:
         """Stop the clocks, and stop counting."""

@@ -300,10 +300,16 @@ class Wire(SSHServerTransport):
         if self.multiplexer is not None:
             self.transport.unregisterProducer()
         self._over(reason)
+        self.close_socket()
+
+    def close_socket(self) -> None:
+        """Close once all that was written is sent, or soon."""
         self.transport.loseConnection()
-        self._abort = self.clock.callLater(
-            self.limits.close_seconds, self.transport.abortConnection
-        )
+        self.abort_after(self.limits.close_seconds)
+
+    def abort_after(self, seconds: float) -> None:
+        """Give the socket up unless it has closed by then."""
+        self._abort = self.clock.callLater(seconds, self.transport.abortConnection)
 
     def connectionLost(self, reason: "Failure | None" = None) -> None:
         """End what ran on the connection, if that hasn't happened yet."""
