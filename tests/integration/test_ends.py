@@ -2,17 +2,21 @@
 
 import atexit
 import getpass
+import os
 import socket
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clients.building import build
 from tests.integration import ends
-from tests.integration.processes import SSHServer
+from tests.integration.processes import PATIENCE, SSHServer
 from tests.integration.worlds import World
-from tests.requirements import require_executable, require_module
+from tests.requirements import require_executable, require_module, require_node_file
 
 AT_ONCE = 6
 
@@ -124,6 +128,41 @@ class EndsTests(SynchronousTestCase):
             rows = {(case.one, case.other) for case in ends.read_table(heading)}
             missing = {(one, other) for one in ones for other in others} - rows
             self.assertEqual(missing, set())
+
+
+class LibraryTests(SynchronousTestCase):
+    """What a library's own close leaves behind, towards a target that reads slowly."""
+
+    def delivers(self, *program, method=("key",), action=("close",), environment=None):
+        """Run a client that writes and closes; its bytes arrive whole, and then an end."""
+        at = world()
+        port = at.base + next(EndsTests.ports)
+        target = ends.Target(ends.TARGETS["reads slowly"], port).start()
+        login = [at.gateway.ssh_port, "alice", *method, at.key.path]
+        words = [*program, *login, f"127.0.0.1:{port}", *action, ends.SIZE]
+        done = subprocess.run(
+            [str(word) for word in words],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            env={**os.environ, **(environment or {})},
+        )
+        self.assertEqual(done.stdout.split(), ["closed"], done.stderr)
+        self.assertEqual(target.result(), (ends.SIZE, "end"))
+
+    def test_go(self):
+        self.delivers(*build("go"))
+
+    def test_jsch(self):
+        self.delivers(*build("jsch"))
+
+    def test_node(self):
+        node = require_executable("node")
+        ssh2 = require_node_file("ssh2/package.json")
+        script = Path(__file__).with_name("node_close.js")
+        paths = {"NODE_PATH": str(ssh2.parents[1])}
+        self.delivers(node, script, method=(), action=(), environment=paths)
 
 
 class BetweenTests(SynchronousTestCase):

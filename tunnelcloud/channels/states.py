@@ -48,7 +48,8 @@ class Receiving(Enum):
     """CLOSE came without EOF, or nothing can come: refused, or the connection is lost."""
 
 
-UNANSWERED = frozenset({Sending.ASKED, Sending.GIVEN_UP, Sending.REQUESTED})
-SENT_CLOSE = frozenset({Sending.CLOSED, Sending.CUT})
-GOT_CLOSE = frozenset({Receiving.CLOSED, Receiving.CUT})
-EOF_FOLLOWS = frozenset({Sending.ENDING, Sending.CLOSING, Sending.ENDED})
+# Tuples: a set would hash the members, which costs more than to compare them.
+UNANSWERED = (Sending.ASKED, Sending.GIVEN_UP, Sending.REQUESTED)
+SENT_CLOSE = (Sending.CLOSED, Sending.CUT)
+GOT_CLOSE = (Receiving.CLOSED, Receiving.CUT)
+EOF_FOLLOWS = (Sending.ENDING, Sending.CLOSING, Sending.ENDED)
