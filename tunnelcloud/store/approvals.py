@@ -87,7 +87,6 @@ GRANTS = Aggregate(
 )
 
 get_grant = GRANTS.get
-list_grants = GRANTS.list_page
 
 
 def get(transaction: Transaction, request_id: str) -> ApprovalRequest:
@@ -103,6 +102,21 @@ def list_requests(transaction: Transaction, **wanted: Any) -> Page[ApprovalReque
     page = REQUESTS.list_page(transaction, **wanted)
     now = transaction.now()
     return evolve(page, items=tuple(_as_of(one, now) for one in page.items))
+
+
+def list_grants(
+    transaction: Transaction, *, live: bool | None = None, **wanted: Any
+) -> Page[TimedGrant]:
+    """List grants; the parameters are those of ``Aggregate.list_page``.
+
+    :param live: only those in force, or only the others; a page may have fewer then.
+    """
+    page = GRANTS.list_page(transaction, **wanted)
+    if live is None:
+        return page
+    now = transaction.now()
+    kept = (one for one in page.items if (one.ended_at is None and one.ends_at > now) is live)
+    return evolve(page, items=tuple(kept))
 
 
 def _as_of(request: ApprovalRequest, now: datetime) -> ApprovalRequest:

@@ -10,7 +10,9 @@ from sqlalchemy import update
 from tests.web.portal.browser import Browser, PortalTestCase
 from tests.web.support import KEY
 from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store import (
+    approvals,
     assignments,
     audit,
     channels,
@@ -418,7 +420,19 @@ class EveryPageTests(PortalTestCase):
             {"name": "off", "issuer": "https://login.example.com", "client_id": CANARY,
              "enabled": False},
         )  # fmt: skip
+        asking = self.store.write(policies.create, name="asking", approval=Approval.SELF, **title)
+        request = self.store.write(
+            approvals.ask,
+            user,
+            self.store.read(tunnels.get, self.tunnel["id"]),
+            asking,
+            source_ip="192.0.2.7",
+            client=CANARY,
+            reason=CANARY,
+        )
         self.ids = {
+            "request_id": request.id,
+            "grant_id": "gra_" + "0" * 26,
             "channel_id": channel.id,
             "api_token_id": token["id"],
             "tunnel_id": self.tunnel["id"],

@@ -43,6 +43,9 @@ class RequestQuery(PageQuery):
     status: RequestStatus | None = None
     user_id: Text | None = None
     tunnel_id: Text | None = None
+    decidable: bool | None = Field(
+        default=None, description="Only those that the caller may decide, or all."
+    )
 
 
 class NewRequest(Body):
@@ -87,3 +90,4 @@ class GrantQuery(PageQuery):
 
     user_id: Text | None = None
     tunnel_id: Text | None = None
+    live: bool | None = Field(default=None, description="Only those in force, or the others.")

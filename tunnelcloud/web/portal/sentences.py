@@ -25,7 +25,8 @@ def listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _length(seconds: int) -> str:
+def length_of_time(seconds: int) -> str:
+    """Give a length of time in its largest whole unit: ``8 hours``."""
     for size, unit in _UNITS:
         if seconds % size == 0 and seconds >= size:
             return counted(seconds // size, unit)
@@ -57,9 +58,9 @@ def policy_sentence(policy: Mapping[str, Any]) -> str:
     if policy["valid_until"]:
         parts.append(f"until {_day(policy['valid_until'])}")
     if policy["max_session_seconds"]:
-        parts.append(f"for {_length(policy['max_session_seconds'])} at most")
+        parts.append(f"for {length_of_time(policy['max_session_seconds'])} at most")
     if policy["idle_seconds"]:
-        parts.append(f"closed after {_length(policy['idle_seconds'])} without traffic")
+        parts.append(f"closed after {length_of_time(policy['idle_seconds'])} without traffic")
     for name, noun, after in (
         ("max_sessions", "session", "at once"),
         ("max_channels", "channel", "at once"),
@@ -67,6 +68,10 @@ def policy_sentence(policy: Mapping[str, Any]) -> str:
     ):
         if policy[name] is not None:
             parts.append(f"{counted(policy[name], noun)} {after}")
+    if policy["approval"] == "self":
+        parts.append("after a confirmation in the portal")
+    elif policy["approval"] == "others":
+        parts.append("after an approval by others")
     return ", ".join(parts) or "always, from anywhere"
 
 

@@ -78,6 +78,8 @@ class _Approvals:
 
     async def list_requests(self, call: Call) -> dict[str, Any]:
         filters = filters_of(call.query_as(RequestQuery))
+        if filters.pop("decidable", False):
+            filters["decidable_by"] = own_user_id(call)
         if call.who().role not in READERS:
             filters["concerning"] = own_user_id(call)
         page = await self.context.store.read(page_reader(approvals.list_requests, **filters))

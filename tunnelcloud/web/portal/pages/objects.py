@@ -176,7 +176,9 @@ class Objects:
         errors: Mapping[str, str],
     ) -> dict[str, Any]:
         choices = {
-            one.name: await choices_of(self.operations, visit, one.reference)
+            one.name: await choices_of(
+                self.operations, visit, one.reference, nothing="None" if one.optional else ""
+            )
             if one.reference
             else one.choices
             for one in fields

@@ -1,0 +1,103 @@
+"""Requests in the portal: what waits, one question, and two buttons."""
+
+from tests.web.portal.browser import Forms, PortalTestCase
+from tunnelcloud.domain.entities import Method, PortRange, Role
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store import approvals, assignments, groups, policies, sites, tunnels, users
+
+CANARY = "<b>&\u202e"
+SHOWN = "&lt;b&gt;&amp;[U+202E]"
+
+
+class RequestPagesTests(PortalTestCase):
+    def setUp(self):
+        super().setUp()
+        self.user, self.approver = self.people[Role.USER], self.people[Role.AUDITOR]
+        self.bosses = self.store.write(groups.create, name="bosses")
+        self.store.write(groups.add_member, self.bosses.id, self.approver.id)
+        site = self.store.write(sites.create, name="paris")
+        self.tunnel = self.store.write(
+            tunnels.create,
+            name="db",
+            site_id=site.id,
+            target_address="10.0.0.5",
+            target_ports=(PortRange(5432, 5432),),
+        )
+
+    def asked(self, approval=Approval.OTHERS, reason=CANARY):
+        policy = self.store.write(
+            policies.create, name="ask", approval=approval, approvers_id=self.bosses.id
+        )
+        self.store.write(
+            assignments.create,
+            tunnel_id=self.tunnel.id,
+            user_id=self.user.id,
+            methods={Method.KEY},
+            policy_id=policy.id,
+        )
+        return self.store.write(
+            approvals.ask,
+            self.user,
+            self.tunnel,
+            policy,
+            source_ip="192.0.2.1",
+            client=CANARY,
+            reason=reason,
+        )
+
+    def page(self, browser, path):
+        return browser.get(path).body.decode()
+
+    def test_seen_by_whoever_may_approve_and_approved(self):
+        request = self.asked()
+        browser = self.signed_in(Role.AUDITOR)
+        page = self.page(browser, "/requests")
+        self.assertIn("(1) Requests", page)
+        path = f"/requests/{request.id}"
+        self.assertIn(f'href="{path}"', page)
+        question = self.page(browser, path)
+        self.assertIn(f"May {self.user.name} open db?", question)
+        self.assertEqual(question.count(SHOWN), 2, "client and reason")
+        self.assertNotIn(CANARY, question)
+        answer = browser.send(path, {"decision": "approve", "answer": "go on"})
+        self.assertEqual(answer.headers["location"], "/requests")
+        [grant] = self.store.read(approvals.list_grants).items
+        self.assertEqual(grant.allowed_by, self.approver.name)
+        self.assertNotIn("Approve</button>", self.page(browser, path))
+
+    def test_confirmed_by_the_user_in_the_portal(self):
+        request = self.asked(Approval.SELF)
+        browser = self.signed_in(Role.USER)
+        question = self.page(browser, f"/requests/{request.id}")
+        self.assertIn("Is this you?", question)
+        self.assertIn("It comes from another place than you", question)
+        browser.send(f"/requests/{request.id}", {"decision": "approve"})
+        page = self.page(browser, "/requests")
+        [grant] = self.store.read(approvals.list_grants).items
+        self.assertIn(f"/grants/{grant.id}/end", page)
+        browser.send("/requests", {}, action=f"/grants/{grant.id}/end")
+        self.assertNotIn(f"/grants/{grant.id}/end", self.page(browser, "/requests"))
+
+    def test_ones_own_is_for_others(self):
+        request = self.asked()
+        question = self.page(self.signed_in(Role.USER), f"/requests/{request.id}")
+        self.assertIn("It waits for one of the approvers", question)
+        self.assertNotIn("Approve</button>", question)
+
+    def test_who_is_too_late_is_told(self):
+        request = self.asked()
+        browser = self.signed_in(Role.AUDITOR)
+        path = f"/requests/{request.id}"
+        [(_, fields)] = [one for one in Forms(self.page(browser, path)).forms if one[0] == path]
+        self.store.write(approvals.refuse, request.id, self.approver)
+        answer = browser.ask("POST", path, [*fields, ("decision", "approve")])
+        self.assertEqual(answer.status, 409)
+        self.assertIn("has refused this request already", answer.body.decode())
+
+    def test_a_strangers_request_is_not_there(self):
+        request = self.asked()
+        self.store.write(users.update, self.approver.id, {"role": Role.USER})
+        self.store.write(groups.remove_member, self.bosses.id, self.approver.id)
+        stranger = self.signed_in(Role.AUDITOR)
+        for one in (request.id, f"req_{'0' * 26}"):
+            self.assertEqual(stranger.ask("GET", f"/requests/{one}").status, 404)
