@@ -109,6 +109,10 @@ class TurnTests(ApiTestCase):
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             self.check("POST", "/sign-in", body, name, headers=headers, role=None)
 
+    def test_the_first_who_asks_for_the_description(self):
+        self.ask("GET", "/api/v1/openapi.json", role=None)
+        self.assertLess(self.reactor.longest, LONGEST_TURN)
+
     def test_long_answers(self):
         document = json.dumps(
             {"users": {f"user-{number}": {"title": "t" * 40} for number in range(3000)}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
 
 from prometheus_client import CollectorRegistry
 from twisted.internet.interfaces import IReactorTime
@@ -41,13 +40,16 @@ from tunnelcloud.web.routes import ANONYMOUS, Call, Encoded, Route, RouteTable
 def route_table(context: ApiContext, version: str) -> RouteTable:
     """Put all rows together, and the document that describes them."""
 
-    @cache
     def document() -> Encoded:
         body = encode_json(openapi_document(described, version))
         return Encoded(body, hashlib.sha256(body).hexdigest()[:16])
 
     async def openapi(_: Call) -> Encoded:
-        return document()
+        if not made:  # the first time takes 300 ms
+            made.append(await context.worker.run(document))
+        return made[0]
+
+    made: list[Encoded] = []
 
     described = RouteTable(
         (
