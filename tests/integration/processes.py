@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +36,19 @@ def run_async(coroutine):
     """Run it to its end in a thread of its own, for this one's event loop may be a browser's."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens on a port of loopback."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def free_port() -> int:
@@ -241,12 +255,16 @@ class SiteConnector:
     :param prefix: the words of a command that runs it somewhere else.
     """
 
-    def __init__(self, directory: Path, name: str, join_token: str, prefix=()):
+    def __init__(
+        self, directory: Path, name: str, join_token: str, prefix=(), settings="", environment=None
+    ):
         self.prefix = prefix
+        self.environment = environment
         self.config = directory / f"{name}.toml"
         self.config.write_text(
             f'state_directory = "{directory / name}"\n'
             'allow = ["127.0.0.0/8", "[::1]", "localhost", "ip6-localhost"]\n'
+            f"{settings}"
         )
         join_file = directory / f"{name}.join"
         join_file.write_text(join_token)
@@ -254,7 +272,7 @@ class SiteConnector:
         self.start()
 
     def start(self):
-        self.process = twistd(*self.arguments, prefix=self.prefix)
+        self.process = twistd(*self.arguments, prefix=self.prefix, environment=self.environment)
         self.process.wait_for(r"link to .* is up")
 
 

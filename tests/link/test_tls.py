@@ -3,20 +3,29 @@ from datetime import timedelta
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL
-from twisted.internet.interfaces import IHandshakeListener, IOpenSSLClientConnectionCreator
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+)
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.link.tls_wires import DAY, TLSWire, link_tls, now
+from tests.pod.certificates import make_certificate, server_context
 from tunnelcloud import pki
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
+from tunnelcloud.link.join_messages import JoinRequest
+from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.tls import (
     JOIN_ALPN,
     LINK_ALPN,
     JoinTLS,
     LinkTLS,
     PodTLS,
+    distrust,
     pinned_authority,
 )
 
@@ -197,3 +206,53 @@ class JoinTLSTests(SynchronousTestCase):
         with self.assertRaises(JoinRefused) as caught:
             pinned_authority(self.client.transport, self.authority.pin, now())
         self.assertEqual(caught.exception.problem, JoinProblem.OTHER_POD)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Inspector:
+    """A proxy that opens TLS to look inside: its certificate is its own."""
+
+    def serverConnectionForTLS(self, protocol):
+        certificate = make_certificate("Corp\nInspection CA")
+        return SSL.Connection(server_context(*certificate), None)
+
+
+class Lost(Protocol):
+    why = None
+
+    def connectionLost(self, reason):
+        self.why = distrust(self.transport)
+
+
+class InspectionTests(SynchronousTestCase):
+    """A certificate between pod and connector that neither issued: somebody looks inside."""
+
+    def assert_told(self, text):
+        self.assertIn("issued by Corp?Inspection CA and not by this cluster", text)
+        self.assertIn("ask for an exemption", text)
+
+    def test_a_link_tells_the_issuer(self):
+        client = Lost()
+        tls = link_tls(pki.CertificateAuthority.create(now()))
+        TLSWire(Inspector(), Protocol(), tls, client).run()
+        self.assert_told(client.why)
+
+    def test_another_cluster_is_told_apart(self):
+        client = Lost()
+        one, other = (pki.CertificateAuthority.create(now()) for _ in range(2))
+        TLSWire(PodTLS(one, now), Protocol(), link_tls(other), client).run()
+        self.assertIn("another cluster's", client.why)
+
+    def test_a_wrong_clock_is_told_with_the_pods_days(self):
+        client = Lost()
+        authority = pki.CertificateAuthority.create(now() - 1000 * DAY)
+        pod = PodTLS(authority, lambda: now() - 1000 * DAY)
+        TLSWire(pod, Protocol(), link_tls(authority), client).run()
+        self.assertIn(f"this machine's clock says {now():%Y-%m-%d}", client.why)
+
+    def test_joining_tells_the_issuer_and_keeps_the_secret(self):
+        token = JoinToken(PublicAddress("pod.example", 8443), bytes(32), bytes(20))
+        client = JoinClient(token, JoinRequest("00" * 20, "CSR"), now)
+        TLSWire(Inspector(), Protocol(), JoinTLS(), client).run()
+        failure = self.failureResultOf(client.answered, JoinRefused)
+        self.assert_told(failure.getErrorMessage())

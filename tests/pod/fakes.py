@@ -92,6 +92,8 @@ class Link:
         self.silence = 0.0
         self.probes = 0
 
+    way = "directly"
+
     def probe(self):
         self.probes += 1
 

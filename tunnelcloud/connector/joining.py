@@ -4,10 +4,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.protocol import Factory
 
-from tunnelcloud.connector.interfaces import IConnectorReactor
+from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.state import ConnectorState, Membership
 from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
 from tunnelcloud.link.join_messages import JoinGranted, JoinRequest
@@ -21,7 +20,7 @@ JOIN_TIMEOUT = 30.0
 
 
 def join(
-    reactor: IConnectorReactor,
+    outgoing: Outgoing,
     token: JoinToken,
     state: ConnectorState,
     version: str,
@@ -49,7 +48,7 @@ def join(
             token, grant.connector_id, grant.certificate.encode("ascii"), ca_pem, tuple(pods)
         )
 
-    endpoint = HostnameEndpoint(reactor, token.address.host, token.address.port)
+    reactor = outgoing.reactor
     factory = LinkTransportFactory(JoinTLS(), True, Factory.forProtocol(lambda: client), reactor)
-    joining = endpoint.connect(factory).addCallback(lambda _: client.answered)
+    joining = outgoing.connect(token.address, factory).addCallback(lambda _: client.answered)
     return joining.addCallback(granted).addTimeout(JOIN_TIMEOUT, reactor)

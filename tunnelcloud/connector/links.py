@@ -8,9 +8,9 @@ pod's word counts while it is linked, so that it doesn't matter in which order t
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from attrs import evolve
 from cryptography import x509
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -20,13 +20,14 @@ from tunnelcloud.channels.interfaces import IChannel
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.connector.interfaces import IConnectorReactor, ILinksUser
 from tunnelcloud.connector.keeper import LinkKeeper
+from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.targets import Targets
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import read_pod_address
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Document, Handler, Hello
-from tunnelcloud.link.tls import LinkTLS
+from tunnelcloud.link.tls import LinkTLS, distrust
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.pki import UntrustedPod, check_pod_certificate
 
@@ -46,6 +47,7 @@ class PodLinks:
     def __init__(
         self,
         reactor: IConnectorReactor,
+        outgoing: Outgoing,
         tls: LinkTLS,
         hello: Hello,
         targets: Targets,
@@ -56,6 +58,7 @@ class PodLinks:
     ) -> None:
         self.tls = tls
         self._reactor = reactor
+        self._outgoing = outgoing
         self._hello = hello
         self._targets = targets
         self._user = user
@@ -120,7 +123,7 @@ class PodLinks:
 
     def _connect(self, keeper: LinkKeeper) -> "Deferred[IProtocol]":
         owner = _Owner(self, keeper, self._targets)
-        endpoint = HostnameEndpoint(self._reactor, keeper.address.host, keeper.address.port)
+        hello = evolve(self._hello, way=self._outgoing.way_to(keeper.address))
 
         def dismissed(_: LinkProtocol, document: Document) -> Document:
             keeper.dismissed(str(document.get("reason", ""))[:_LONGEST_REASON])
@@ -129,7 +132,7 @@ class PodLinks:
         def make_link() -> LinkProtocol:
             link = LinkProtocol(
                 End.CONNECTOR,
-                self._hello,
+                hello,
                 owner,
                 self._reactor,
                 account=self._budget.account(),
@@ -141,7 +144,7 @@ class PodLinks:
         inner = Factory.forProtocol(make_link)
         inner.noisy = False
         factory = LinkTransportFactory(self.tls, True, inner, self._reactor)
-        return endpoint.connect(factory)
+        return self._outgoing.connect(keeper.address, factory)
 
     # What links tell.
 
@@ -225,7 +228,7 @@ class _Owner:
         _log.info("link to {pod} ({name}) is up", pod=self._keeper.address, name=link.peer_name)
 
     def link_lost(self, link: LinkProtocol, reason: str) -> None:
-        self._links.lost(link, self._keeper, reason)
+        self._links.lost(link, self._keeper, distrust(link.transport) or reason)
 
     def channel_requested(
         self, link: LinkProtocol, channel: IChannel, channel_type: bytes, data: bytes

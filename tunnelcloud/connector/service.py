@@ -19,6 +19,7 @@ from tunnelcloud.connector.interfaces import IConnectorReactor, ILinksUser
 from tunnelcloud.connector.joining import join
 from tunnelcloud.connector.keeper import LONGEST_DELAY, SHORTEST_DELAY
 from tunnelcloud.connector.links import PodLinks
+from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.resolver import ThreadedResolver
 from tunnelcloud.connector.state import BadState, ConnectorState, Membership
 from tunnelcloud.connector.targets import Targets
@@ -43,6 +44,7 @@ class ConnectorService(Service):
         redeemed before is not looked at, another one makes the connector join anew.
     :param give_up: called with a line that says why, when this can't go on.
     :param random: gives a number from 0 to 1, for jitter.
+    :param outgoing: the way to pods; the direct one by default.
     :param drain_timeout: seconds that open channels have to end in.
     """
 
@@ -59,6 +61,7 @@ class ConnectorService(Service):
         now: Callable[[], datetime],
         random: Callable[[], float],
         give_up: Callable[[str], None],
+        outgoing: Outgoing | None = None,
         links_per_pod: int = 2,
         drain_timeout: float = DRAIN_TIMEOUT,
     ) -> None:
@@ -72,6 +75,7 @@ class ConnectorService(Service):
         self._now = now
         self._random = random
         self._give_up = give_up
+        self._outgoing = outgoing or Outgoing(reactor)
         self._links_per_pod = links_per_pod
         self._drain_timeout = drain_timeout
         self._joining: Deferred[None] | None = None
@@ -143,7 +147,7 @@ class ConnectorService(Service):
     def _join(self) -> None:
         assert self._token is not None
         self._timer = None
-        joining = join(self._reactor, self._token, self._state, self._version, self._now)
+        joining = join(self._outgoing, self._token, self._state, self._version, self._now)
         self._joining = joining.addCallbacks(self._joined, self._not_joined)
 
     def _joined(self, membership: Membership) -> None:
@@ -179,6 +183,7 @@ class ConnectorService(Service):
         dialer = Dialer(self._reactor, self._access, ThreadedResolver(self._reactor))
         self.links = PodLinks(
             self._reactor,
+            self._outgoing,
             _tls(membership),
             Hello(membership.connector_id, self._version),
             Targets(dialer, self._reactor),

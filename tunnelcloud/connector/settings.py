@@ -13,6 +13,7 @@ import attrs
 from attrs import frozen
 
 from tunnelcloud.config import BadSettings, read_toml
+from tunnelcloud.domain.proxies import Proxy, read_proxy
 
 
 @frozen
@@ -22,6 +23,8 @@ class ConnectorSettings:
     state_directory: Path | None = None
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    proxy: Proxy | None = None
+    proxy_password_file: Path | None = None
 
 
 def read_connector_settings(path: Path | None, state_directory: Path | None) -> ConnectorSettings:
@@ -44,10 +47,24 @@ def read_connector_settings(path: Path | None, state_directory: Path | None) -> 
         try:
             values[key] = reader(value)
         except ValueError as error:
-            faults.append(f"{key}: {error} (it is {value!r})")
+            faults.append(f"{key}: {error}" + ("" if key == "proxy" else f" (it is {value!r})"))
     if faults:
         raise BadSettings("\n".join(f"{origin}: {fault}" for fault in faults))
-    return ConnectorSettings(**values)
+    return _with_password(ConnectorSettings(**values), origin)
+
+
+def _with_password(settings: ConnectorSettings, origin: str) -> ConnectorSettings:
+    path = settings.proxy_password_file
+    if path is None:
+        return settings
+    fault = f"{origin}: proxy_password_file"
+    if settings.proxy is None or not settings.proxy.user:
+        raise BadSettings(f'{fault}: name the user in proxy = "http://user@proxy:3128"')
+    try:
+        password = path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{fault}: {path} can't be read: {error}") from None
+    return attrs.evolve(settings, proxy=settings.proxy.with_password(password))
 
 
 def _path(value: object) -> Path:
@@ -62,9 +79,17 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _proxy(value: object) -> Proxy:
+    if not isinstance(value, str):
+        raise ValueError('use a text such as "http://user:password@proxy:3128"')
+    return read_proxy(value)
+
+
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "state_directory": _path,
     "allow": _texts,
     "deny": _texts,
+    "proxy": _proxy,
+    "proxy_password_file": _path,
 }
 assert set(_READERS) == {one.name for one in attrs.fields(ConnectorSettings)}

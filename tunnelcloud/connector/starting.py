@@ -5,6 +5,7 @@ This is all of the product that ``twistd tunnelcloud connector`` loads: nothing 
 
 from __future__ import annotations
 
+import os
 import random
 from datetime import UTC, datetime
 from functools import partial
@@ -14,10 +15,12 @@ from typing import Any
 from tunnelcloud import __version__, daemon
 from tunnelcloud.config import BadSettings, CannotStart
 from tunnelcloud.connector.addresses import BadRule, parse_access_list
+from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.service import ConnectorService
 from tunnelcloud.connector.settings import read_connector_settings
 from tunnelcloud.connector.state import ConnectorState
 from tunnelcloud.domain.join_tokens import JoinRefused, JoinToken, parse_join_token
+from tunnelcloud.domain.proxies import BadProxy
 
 
 def make_connector(
@@ -37,7 +40,9 @@ def make_connector(
     if settings.state_directory is None:
         raise BadSettings(f"{config}: state_directory is missing, and so is --state")
     state = ConnectorState(settings.state_directory)
+    outgoing = Outgoing(reactor, settings.proxy, os.environ)
     try:
+        outgoing.check()
         service = ConnectorService(
             reactor,
             state,
@@ -47,8 +52,9 @@ def make_connector(
             now=partial(datetime.now, UTC),
             random=random.SystemRandom().random,
             give_up=partial(daemon.give_up, reactor),
+            outgoing=outgoing,
         )
-    except (BadRule, JoinRefused) as error:
+    except (BadRule, BadProxy, JoinRefused) as error:
         raise CannotStart(str(error)) from None
     service.check()
     return service

@@ -54,8 +54,8 @@ _TEXTS = {
 class JoinRefused(Exception):
     """A connector can't join; the text says what to do."""
 
-    def __init__(self, problem: JoinProblem) -> None:
-        super().__init__(_TEXTS[problem])
+    def __init__(self, problem: JoinProblem, text: str = "") -> None:
+        super().__init__(text or _TEXTS[problem])
         self.problem = problem
 
 

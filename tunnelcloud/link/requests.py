@@ -51,12 +51,14 @@ class Hello:
     @ivar name: what it calls itself, for logs.
     @ivar software: the version of its program.
     @ivar capabilities: names of what it can do beyond link version 1.
+    @ivar way: how a connector reaches the pod, for people: directly, or through a proxy.
     """
 
     name: str
     software: str
     capabilities: frozenset[str] = frozenset()
     version: int = LINK_VERSION
+    way: str = ""
 
     def document(self) -> Document:
         """Return the request's document."""
@@ -65,6 +67,7 @@ class Hello:
             "name": self.name,
             "software": self.software,
             "capabilities": sorted(self.capabilities),
+            "way": self.way,
         }
 
 
@@ -81,7 +84,10 @@ def read_hello(document: Document) -> Hello:
         raise ProtocolError("hello without a name or a software version")
     if not isinstance(capabilities, list) or not all(isinstance(c, str) for c in capabilities):
         raise ProtocolError("hello without a list of capabilities")
-    return Hello(name[:255], software[:64], frozenset(capabilities), version)
+    way = document.get("way", "")
+    if not isinstance(way, str):
+        raise ProtocolError("hello with a way that is no text")
+    return Hello(name[:255], software[:64], frozenset(capabilities), version, way[:300])
 
 
 def pack(document: Document) -> bytes:

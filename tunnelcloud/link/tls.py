@@ -9,11 +9,12 @@ Sessions are never resumed and never renegotiated, so that each connection prove
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from twisted.internet.interfaces import (
@@ -29,6 +30,7 @@ from tunnelcloud.pki import (
     UntrustedPod,
     certificate_pin,
     check_pod_certificate,
+    is_of_some_cluster,
 )
 
 LINK_ALPN = b"tunnelcloud-link/1"
@@ -39,6 +41,11 @@ _TLS12_CIPHERS = b":".join(
     for cipher in (b"AES128-GCM-SHA256", b"CHACHA20-POLY1305", b"AES256-GCM-SHA384")
 )
 _TLS13_CIPHERS = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+_ISSUER_SHOWN = 160
+_MINUTE = "%Y-%m-%d %H:%M"
+_NOT_YET_VALID, _HAS_EXPIRED = 9, 10
+"""OpenSSL's numbers of two faults of a certificate (X509_V_ERR_…)."""
+
 _MODE_ENABLE_PARTIAL_WRITE = 1
 """SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL sets and has no name for."""
 
@@ -89,6 +96,7 @@ class LinkTLS:
         except SSL.Error as error:
             raise ValueError("the private key doesn't belong to the certificate") from error
         _trust(self._context, self.authority)
+        self._context.set_verify(SSL.VERIFY_PEER, _note_distrust)
         self._context.set_alpn_protos([LINK_ALPN])
 
     def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
@@ -130,7 +138,45 @@ def pinned_authority(
             except UntrustedPod as error:
                 raise JoinRefused(JoinProblem.OTHER_POD) from error
             return certificate
+    if chain and not is_of_some_cluster(chain[0]):
+        raise JoinRefused(JoinProblem.OTHER_POD, stranger_text(chain[0]))
     raise JoinRefused(JoinProblem.OTHER_POD)
+
+
+def distrust(transport: TLSMemoryBIOProtocol) -> str:
+    """Say in one line why a pod's certificate was not trusted; empty if it was, or none came."""
+    handle = transport.getHandle()
+    return (None if handle is None else handle.get_app_data()) or ""
+
+
+def stranger_text(certificate: x509.Certificate) -> str:
+    """Say what to do about a certificate that no cluster issued."""
+    names = certificate.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    issuer = str(names[-1].value) if names else certificate.issuer.rfc4514_string()
+    shown = "".join(one if one.isprintable() else "?" for one in issuer)[:_ISSUER_SHOWN]
+    return (
+        f"the certificate is issued by {shown} and not by this cluster: if that is a proxy which "
+        "opens TLS to look inside, ask for an exemption; else check the address"
+    )
+
+
+def _note_distrust(
+    connection: SSL.Connection, certificate: X509, error: int, _depth: int, trusted: int
+) -> bool:
+    if not trusted:
+        found = certificate.to_cryptography()
+        if is_of_some_cluster(found):
+            text = "the certificate is another cluster's: check the pod's address"
+            if error in (_NOT_YET_VALID, _HAS_EXPIRED):
+                begin, end = found.not_valid_before_utc, found.not_valid_after_utc
+                text = (
+                    f"the pod's certificate is good from {begin:{_MINUTE}} to {end:{_MINUTE}} UTC, "
+                    f"and this machine's clock says {datetime.now(UTC):{_MINUTE}}: set it"
+                )
+        else:
+            text = stranger_text(found)
+        connection.set_app_data(text)
+    return bool(trusted)
 
 
 def _context(private_key_pem: bytes = b"", certificate_pem: bytes = b"") -> SSL.Context:

@@ -15,6 +15,7 @@ from tunnelcloud.pki.authority import (
     certificate_pin,
     check_pod_certificate,
     connector_id_of,
+    is_of_some_cluster,
     load_or_create_authority,
     public_key_fingerprint,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "check_pod_certificate",
     "check_private",
     "connector_id_of",
+    "is_of_some_cluster",
     "known_hosts_line",
     "load_or_create_authority",
     "load_or_create_host_keys",

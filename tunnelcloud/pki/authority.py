@@ -26,6 +26,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from tunnelcloud.pki.private_files import read_private, write_atomically
 
+AUTHORITY_NAME = "TunnelCloud CA"
 AUTHORITY_FILE = "authority.pem"
 AUTHORITY_LIFETIME = timedelta(days=365 * 25)
 POD_CERTIFICATE_LIFETIME = timedelta(days=365)
@@ -76,7 +77,7 @@ class CertificateAuthority:
         :param now: the time, with a time zone.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TunnelCloud CA")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, AUTHORITY_NAME)])
         builder = _certificate(name, name, key.public_key(), now, AUTHORITY_LIFETIME)
         builder = builder.add_extension(
             x509.BasicConstraints(ca=True, path_length=0), critical=True
@@ -264,6 +265,12 @@ def check_pod_certificate(
         verifier.verify(certificate, [])
     except (VerificationError, ValueError) as error:
         raise UntrustedPod(f"the pod's certificate is not good: {error}") from error
+
+
+def is_of_some_cluster(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate names a CA of pods as its issuer; whose it is isn't looked at."""
+    names = certificate.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return any(name.value == AUTHORITY_NAME for name in names)
 
 
 def _pod_name(authority: x509.Certificate) -> str:

@@ -66,7 +66,10 @@ class Doctor:
             yield DoctorStep("connector", False, OPEN_TIMEOUT * 1000, text)
             return
         milliseconds = (self._clock.seconds() - began) * 1000
-        yield DoctorStep("connector", True, milliseconds, f"site {tunnel.site_name} answers")
+        answers = f"site {tunnel.site_name} answers"
+        if link.way not in ("", "directly"):
+            answers = f"{answers} {link.way}"
+        yield DoctorStep("connector", True, milliseconds, answers)
         await self._turn(tunnel.id)
         began = self._clock.seconds()
         handshake = None

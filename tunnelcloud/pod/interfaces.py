@@ -18,6 +18,7 @@ class IAttachedLink(Interface):
     connector_id: str = Attribute("The connector's id.")
     multiplexer: Multiplexer = Attribute("Opens channels to the connector.")
     silence: float = Attribute("Seconds since the connector's last byte.")
+    way: str = Attribute("How the connector reaches this pod, for people; escaped.")
 
     def probe() -> None:
         """Have the connector say something, unless it just did."""

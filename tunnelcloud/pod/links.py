@@ -15,8 +15,10 @@ from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks
+from tunnelcloud.ssh.escaping import escape
 
 _DOUBTFUL = 1.5
+_WAY_SHOWN = 200
 """A link that was silent for so many pings isn't picked while there is another."""
 
 _log = Logger()
@@ -69,6 +71,11 @@ class AttachedLink:
         self.protocol.probe()
 
     @property
+    def way(self) -> str:
+        """See L{IAttachedLink.way}."""
+        return escape(self.protocol.peer.way if self.protocol.peer is not None else "", _WAY_SHOWN)
+
+    @property
     def responsive(self) -> bool:
         """Whether the connector was heard of lately."""
         return self.silence < _DOUBTFUL * self.protocol.ping_interval
@@ -87,6 +94,8 @@ class ConnectorHealth:
     round_trip: float | None
     """Seconds, of the quickest link; None before the first answer."""
     attached_at: datetime
+    way: str
+    """How it reaches this pod, by its own word."""
 
 
 @implementer(ILinks)
@@ -191,6 +200,7 @@ class Links:
             responsive=any(link.responsive for link in links),
             round_trip=min(trips, default=None),
             attached_at=min(link.attached_at for link in links),
+            way=links[0].way,
         )
 
     def drain(self) -> None:

@@ -99,7 +99,9 @@ class LivePod:
             health = self.links.health(connector_id)
             if health is not None:
                 trip = None if health.round_trip is None else health.round_trip * 1000
-                found[connector_id] = ConnectorHealth(trip, health.channels, health.version)
+                found[connector_id] = ConnectorHealth(
+                    trip, health.channels, health.version, health.way
+                )
         return found
 
     def lost_connectors(self) -> Mapping[str, datetime]:

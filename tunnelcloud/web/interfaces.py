@@ -52,11 +52,13 @@ class ConnectorHealth:
 
     :ivar round_trip_ms: of the last ping; None before the first came back.
     :ivar load: channels open through it, from this pod.
+    :ivar way: how it reaches this pod: directly, or through which proxy.
     """
 
     round_trip_ms: float | None
     load: int
     version: str
+    way: str = ""
 
 
 @frozen

@@ -66,6 +66,7 @@ _CONNECTOR_SHOWN: dict[str, Any] = {
     "certificate_expires_at": (Instant | None, ...),
     "round_trip_ms": (float | None, ...),
     "load": (int | None, ...),
+    "way": (str | None, ...),
 }
 Connector = shown_model(
     CONNECTOR,
