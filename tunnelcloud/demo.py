@@ -164,6 +164,9 @@ class DemoService(Service):
     def connector_detached(self, connector: Connector, reason: str) -> None:
         """Nothing depends on it."""
 
+    def connector_cloned(self, connector: Connector, reason: str) -> None:
+        """Not asked for."""
+
     @property
     def _log_path(self) -> Path:
         return self._directory / "log"

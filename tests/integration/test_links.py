@@ -56,6 +56,9 @@ class Hearer:
     def connector_detached(self, connector, reason):
         self.heard.append(("detached", connector.id, reason))
 
+    def connector_cloned(self, connector, reason):
+        pass
+
 
 class Pod:
     """What of a pod meets connectors."""
@@ -68,7 +71,9 @@ class Pod:
         self.hearer = Hearer()
         self.links.listen(self.hearer)
         self.joining = Joining(authority, registry, lifetime, lambda: self.addresses, now)
-        self.attendant = Attendant(self.links, registry, self.joining, lambda: self.addresses, now)
+        self.attendant = Attendant(
+            self.links, registry, self.joining, lambda: self.addresses, now, reactor
+        )
         self.budget = CreditBudget()
 
     def start(self, port=0):

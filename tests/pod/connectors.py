@@ -16,7 +16,7 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.link import protocol
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.joining import JoinServer
-from tunnelcloud.link.requests import Hello
+from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS, PodTLS
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.pod.attendant import Attendant
@@ -40,6 +40,9 @@ class Hearer:
 
     def connector_detached(self, connector, reason):
         self.heard.append(("detached", connector.name, reason))
+
+    def connector_cloned(self, connector, reason):
+        self.heard.append(("cloned", connector.name, reason))
 
 
 @implementer(ILinkOwner)
@@ -94,6 +97,7 @@ class Door:
             self.joining,
             lambda: self.pod_addresses,
             lambda: self.time,
+            self.clock,
         )
         self.budget = CreditBudget()
         self.factory = connector_listener(
@@ -146,13 +150,13 @@ class Door:
         self.run()
         return wrapped
 
-    def link(self, tls, version="0.2"):
+    def link(self, tls, version="0.2", instance=""):
         """Let a connector hold a link; give its end and what hears of it."""
         owner = FakeConnector()
-        handlers = {name: owner.keep(name) for name in (b"pods@tunnelcloud", b"renew@tunnelcloud")}
+        handlers = {name: owner.keep(name) for name in (PODS, RENEW, DISMISS)}
         link = protocol.LinkProtocol(
             protocol.End.CONNECTOR,
-            Hello("paris-1", version),
+            Hello("paris-1", version, instance=instance),
             owner,
             self.clock,
             account=CreditBudget().account(),
@@ -160,6 +164,10 @@ class Door:
         )
         self.connect(tls, link)
         return link, owner
+
+    def silence(self):
+        """Let nothing more arrive of those that came so far."""
+        self._pumps.clear()
 
     def run(self):
         """Let everything arrive."""

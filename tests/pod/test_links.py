@@ -17,8 +17,9 @@ from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
 from tunnelcloud.link.join_messages import JoinRequest
 from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
-from tunnelcloud.link.requests import PODS, RENEW
+from tunnelcloud.link.requests import DISMISS, PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS
+from tunnelcloud.pod.attendant import CLONED, RIVAL_SECONDS
 from tunnelcloud.pod.listener import DOOR_TIMEOUT, MAX_IN_DOOR
 from tunnelcloud.pod.losses import Losses
 
@@ -57,6 +58,46 @@ class AttachingTests(DoorCase):
         self.door.attendant.announce_pods()
         self.door.run()
         self.assertEqual(owner.requests[-1][1], {"pods": ["pod.example:8443", "[fd00::2]:8443"]})
+
+    def test_of_two_live_processes_with_one_identity_the_later_is_turned_away(self):
+        _, tls = self.door.enrol()
+        _, first = self.door.link(tls, instance="1-a")
+        _, again = self.door.link(tls, instance="1-a")
+        copy, copied = self.door.link(tls, instance="2-b")
+        self.assertIn(("cloned", "paris-1", CLONED), self.door.hearer.heard)
+        self.assertEqual(copied.requests[0], (DISMISS, {"reason": CLONED}))
+        self.assertFalse(copy.ready)
+        self.assertEqual((first.lost, again.lost), ([], []))
+        self.assertEqual(len(self.links.attached), 2)
+
+    def test_also_if_the_later_one_came_to_this_pod_first(self):
+        _, tls = self.door.enrol()
+        _, later = self.door.link(tls, instance="2-b")
+        earlier, _ = self.door.link(tls, instance="1-a")
+        self.assertIn((DISMISS, {"reason": CLONED}), later.requests)
+        self.assertEqual([one.instance for one in self.links.attached], ["1-a"])
+        self.assertTrue(earlier.ready)
+
+    def test_one_that_was_started_again_replaces_what_is_silent(self):
+        _, tls = self.door.enrol()
+        self.door.link(tls, instance="1-a")
+        self.door.silence()
+        after, _ = self.door.link(tls, instance="2-b")
+        self.assertEqual([one.instance for one in self.links.attached], ["1-a"])
+        self.door.clock.advance(RIVAL_SECONDS)
+        self.door.run()
+        self.assertEqual([one.instance for one in self.links.attached], ["2-b"])
+        self.assertTrue(after.ready)
+        self.assertNotIn("cloned", [heard[0] for heard in self.door.hearer.heard])
+
+    def test_one_that_drains_is_no_rival(self):
+        _, tls = self.door.enrol()
+        before, _ = self.door.link(tls, instance="1-a")
+        self.open(self.links.pick(SITE))
+        before.drain()
+        self.door.run()
+        self.door.link(tls, instance="2-b")
+        self.assertEqual([one.instance for one in self.links.attached], ["1-a", "2-b"])
 
     def test_one_that_is_lost_is_known_at_once_and_for_a_while(self):
         losses = Losses(lambda: self.door.time)

@@ -70,6 +70,9 @@ class ToldPod:
         self.ended.append((channel_id, reason))
         return succeed(True)
 
+    def cloned_connectors(self):
+        return {}
+
     def connector_health(self):
         return self.health
 

@@ -3,6 +3,7 @@
 Only here do the connector's parts meet; each knows its own business.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -180,12 +181,14 @@ class ConnectorService(Service):
 
     def _run(self, membership: Membership) -> None:
         self.membership = membership
+        milliseconds = int(self._now().timestamp() * 1000)
+        instance = f"{milliseconds:012x}-{os.urandom(8).hex()}"
         dialer = Dialer(self._reactor, self._access, ThreadedResolver(self._reactor))
         self.links = PodLinks(
             self._reactor,
             self._outgoing,
             _tls(membership),
-            Hello(membership.connector_id, self._version),
+            Hello(membership.connector_id, self._version, instance=instance),
             Targets(dialer, self._reactor),
             self,
             self._now,

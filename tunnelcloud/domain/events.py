@@ -84,6 +84,11 @@ CATALOGUE: Mapping[str, EventKind] = {
             ("connector_id", "serial"),
         ),
         EventKind("connector.join_refused", "A join token was presented and refused.", ("reason",)),
+        EventKind(
+            "connector.cloned",
+            "Two machines were live with one connector's identity; the later was turned away.",
+            ("connector_id", "reason"),
+        ),
         EventKind("connector.attached", "A connector's link came up.", ("connector_id", "version")),
         EventKind(
             "connector.detached", "A connector's last link went.", ("connector_id", "reason")

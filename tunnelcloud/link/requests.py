@@ -51,6 +51,7 @@ class Hello:
     @ivar name: what it calls itself, for logs.
     @ivar software: the version of its program.
     @ivar capabilities: names of what it can do beyond link version 1.
+    @ivar instance: which process of a connector this is; those that started later sort behind.
     @ivar way: how a connector reaches the pod, for people: directly, or through a proxy.
     """
 
@@ -59,6 +60,7 @@ class Hello:
     capabilities: frozenset[str] = frozenset()
     version: int = LINK_VERSION
     way: str = ""
+    instance: str = ""
 
     def document(self) -> Document:
         """Return the request's document."""
@@ -68,6 +70,7 @@ class Hello:
             "software": self.software,
             "capabilities": sorted(self.capabilities),
             "way": self.way,
+            "instance": self.instance,
         }
 
 
@@ -84,10 +87,11 @@ def read_hello(document: Document) -> Hello:
         raise ProtocolError("hello without a name or a software version")
     if not isinstance(capabilities, list) or not all(isinstance(c, str) for c in capabilities):
         raise ProtocolError("hello without a list of capabilities")
-    way = document.get("way", "")
-    if not isinstance(way, str):
-        raise ProtocolError("hello with a way that is no text")
-    return Hello(name[:255], software[:64], frozenset(capabilities), version, way[:300])
+    way, instance = document.get("way", ""), document.get("instance", "")
+    if not isinstance(way, str) or not isinstance(instance, str):
+        raise ProtocolError("hello with a way or an instance that is no text")
+    shared = frozenset(capabilities)
+    return Hello(name[:255], software[:64], shared, version, way[:300], instance[:64])
 
 
 def pack(document: Document) -> bytes:

@@ -10,6 +10,7 @@ from datetime import datetime
 from attrs import define, field
 from cryptography import x509
 from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,7 +20,7 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import LinkProtocol
-from tunnelcloud.link.requests import PODS, RENEW, Document, Handler
+from tunnelcloud.link.requests import PING, PODS, RENEW, Document, Handler
 from tunnelcloud.pki import (
     BadCertificateRequest,
     IssuedCertificate,
@@ -32,6 +33,17 @@ from tunnelcloud.pod.links import AttachedLink, Links
 from tunnelcloud.pod.registry import IConnectorRegistry
 
 _NOT_ACTIVE = "the connector was deleted, or its certificate revoked or expired"
+
+CLONED = (
+    "two machines are live with this connector's identity, as after its state directory or its "
+    "machine was copied: the one that started later is turned away; give it an identity of its "
+    "own: empty its state directory, and start it with the join token of a connector that you "
+    "make for it with `tunnelcloud connector create`"
+)
+RIVAL_SECONDS = 5.0
+"""A process that holds links has so long to show that it lives, when another comes."""
+
+_RESTARTED = "the connector was started again"
 
 _log = Logger()
 
@@ -49,6 +61,7 @@ class Attendant:
     joining: Joining
     pods: Callable[[], Sequence[PublicAddress]]
     now: Callable[[], datetime]
+    clock: IReactorTime
     _unattached: set[LinkProtocol] = field(factory=set, init=False)
     _renewals: dict[str, datetime] = field(factory=dict, init=False)
 
@@ -119,10 +132,60 @@ class Attendant:
     ) -> "Deferred[None] | None":
         if link not in self._unattached:
             return None
-        self._unattached.discard(link)
         if connector is None:
+            self._unattached.discard(link)
             link.dismiss(_NOT_ACTIVE)
             return None
+        rivals = self.links.rivals(connector.id, _instance(link))
+        if not rivals:
+            return self._attach(connector, link, certificate)
+        # After a crash or a cut the pod may not know yet that the earlier process is gone.
+        alive = _first_answer(rivals).addTimeout(RIVAL_SECONDS, self.clock)
+        return alive.addCallbacks(
+            lambda _: self._turn_away(connector, link, certificate, rivals),
+            lambda _: self._replace(connector, link, certificate, rivals),
+        )
+
+    def _turn_away(
+        self,
+        connector: Connector,
+        link: LinkProtocol,
+        certificate: x509.Certificate,
+        rivals: Iterable[AttachedLink],
+    ) -> "Deferred[None] | None":
+        """Keep the process that started first, and turn the other away."""
+        if link not in self._unattached:
+            return None
+        if all(_instance(link) > rival.instance for rival in rivals):
+            self._unattached.discard(link)
+            link.dismiss(CLONED)
+            self.links.cloned(connector, CLONED)
+            return None
+        for rival in rivals:
+            rival.protocol.dismiss(CLONED)
+            self.links.remove(rival.protocol, CLONED)
+        self.links.cloned(connector, CLONED)
+        return self._attach(connector, link, certificate)
+
+    def _replace(
+        self,
+        connector: Connector,
+        link: LinkProtocol,
+        certificate: x509.Certificate,
+        rivals: Iterable[AttachedLink],
+    ) -> "Deferred[None] | None":
+        """Give up links whose process is silent: this one took its place."""
+        for rival in rivals:
+            rival.protocol.disconnect(_RESTARTED)
+            self.links.remove(rival.protocol, _RESTARTED)
+        if link not in self._unattached:
+            return None
+        return self._attach(connector, link, certificate)
+
+    def _attach(
+        self, connector: Connector, link: LinkProtocol, certificate: x509.Certificate
+    ) -> "Deferred[None]":
+        self._unattached.discard(link)
         self.links.attach(
             AttachedLink(
                 protocol=link,
@@ -197,6 +260,24 @@ class Attendant:
             failure,
             name=link.connector.name,
         )
+
+
+def _instance(link: LinkProtocol) -> str:
+    return link.peer.instance if link.peer is not None else ""
+
+
+def _first_answer(links: Iterable[AttachedLink]) -> "Deferred[None]":
+    """Fire when one of the links has answered a ping."""
+    answer: Deferred[None] = Deferred()
+
+    def answered(reply: bytes | None) -> None:
+        # A link that is lost answers nothing, too.
+        if reply is not None and not answer.called:
+            answer.callback(None)
+
+    for link in links:
+        link.multiplexer.send_global_request(PING, b"", answered)
+    return answer
 
 
 def _certificate(link: LinkProtocol) -> x509.Certificate:

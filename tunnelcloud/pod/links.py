@@ -33,6 +33,9 @@ class ILinksListener(Interface):
     def connector_detached(connector: Connector, reason: str) -> None:
         """The last link of a connector went."""
 
+    def connector_cloned(connector: Connector, reason: str) -> None:
+        """Two processes are live with one connector's identity; one was turned away."""
+
 
 @implementer(IAttachedLink)
 @define(eq=False)
@@ -69,6 +72,11 @@ class AttachedLink:
     def probe(self) -> None:
         """See L{IAttachedLink.probe}."""
         self.protocol.probe()
+
+    @property
+    def instance(self) -> str:
+        """Which process of the connector holds this; empty if it doesn't say."""
+        return self.protocol.peer.instance if self.protocol.peer is not None else ""
 
     @property
     def way(self) -> str:
@@ -185,6 +193,18 @@ class Links:
         """All links of a connector."""
         return tuple(self._by_connector.get(connector_id, ()))
 
+    def rivals(self, connector_id: str, instance: str) -> Iterable[AttachedLink]:
+        """Give the links that other processes hold with the same connector's identity.
+
+        One that drains is about to end, and is no rival of the process that takes its place.
+        """
+        return tuple(
+            link
+            for link in self.of_connector(connector_id)
+            if link.instance and instance and link.instance != instance
+            if not link.protocol.peer_drains
+        )
+
     def health(self, connector_id: str) -> ConnectorHealth | None:
         """Say how a connector is doing; None unless it is attached here."""
         links = self._by_connector.get(connector_id)
@@ -202,6 +222,12 @@ class Links:
             attached_at=min(link.attached_at for link in links),
             way=links[0].way,
         )
+
+    def cloned(self, connector: Connector, reason: str) -> None:
+        """Tell that a second process with a connector's identity was turned away."""
+        _log.error("connector {name}: {reason}", name=connector.name, reason=reason)
+        for listener in self._listeners:
+            listener.connector_cloned(connector, reason)
 
     def drain(self) -> None:
         """Tell all connectors that this pod takes no new channels; links end with their last."""

@@ -104,6 +104,10 @@ class LivePod:
                 )
         return found
 
+    def cloned_connectors(self) -> Mapping[str, datetime]:
+        """Tell when this pod last turned a second process of connectors away."""
+        return self.losses.clones
+
     def lost_connectors(self) -> Mapping[str, datetime]:
         """Tell when this pod lost the last link of connectors."""
         return self.losses.recent()

@@ -22,6 +22,8 @@ class Losses:
     """
 
     now: Callable[[], datetime]
+    clones: dict[str, datetime] = field(factory=dict, init=False)
+    """When this pod last turned a second process of a connector away, by the connectors' ids."""
     _lost: dict[str, datetime] = field(factory=dict, init=False)
 
     def connector_attached(self, connector: Connector, version: str) -> None:
@@ -31,6 +33,10 @@ class Losses:
     def connector_detached(self, connector: Connector, reason: str) -> None:
         """Note when."""
         self._lost[connector.id] = self.now()
+
+    def connector_cloned(self, connector: Connector, reason: str) -> None:
+        """Note when."""
+        self.clones[connector.id] = self.now()
 
     def recent(self) -> Mapping[str, datetime]:
         """Give when connectors were lost, by their ids."""

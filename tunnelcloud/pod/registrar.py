@@ -74,6 +74,10 @@ class Registrar:
         """Record that a connector's last link went."""
         self._record("connector.detached", connector, {"reason": reason})
 
+    def connector_cloned(self, connector: Connector, reason: str) -> None:
+        """Record that two processes were live with one connector's identity."""
+        self._record("connector.cloned", connector, {"reason": reason})
+
     def _record(self, name: str, connector: Connector, data: dict[str, object]) -> None:
         event = AuditEvent(
             name,

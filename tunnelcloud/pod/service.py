@@ -160,6 +160,7 @@ class PodService(Service):
             joining=joining,
             pods=self.cluster.connectors_addresses,
             now=_now,
+            clock=reactor,
         )
         self.budget = CreditBudget()
         self.flood = FloodControl(

@@ -117,6 +117,9 @@ class ILivePod(Interface):
     def end_channel(channel_id: str, reason: str) -> "Deferred[bool]":
         """End one channel and leave the rest of its session alone; as L{end_session}."""
 
+    def cloned_connectors() -> "Mapping[str, datetime]":
+        """Tell when this pod last turned away a second process with a connector's identity."""
+
     def connector_health() -> "Mapping[str, ConnectorHealth]":
         """Tell how the connectors fare that are attached to this pod, by their ids."""
 

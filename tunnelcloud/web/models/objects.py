@@ -67,6 +67,7 @@ _CONNECTOR_SHOWN: dict[str, Any] = {
     "round_trip_ms": (float | None, ...),
     "load": (int | None, ...),
     "way": (str | None, ...),
+    "cloned_at": (Instant | None, ...),
 }
 Connector = shown_model(
     CONNECTOR,

@@ -95,6 +95,7 @@ class _Connectors:
                 "certificate_expires_at": connector.certificate_expires_at,
                 "round_trip_ms": None if health is None else health.round_trip_ms,
                 "load": None if health is None else health.load,
+                "cloned_at": self.context.live.cloned_connectors().get(connector.id),
                 "way": None if health is None else health.way,
             }
         )
