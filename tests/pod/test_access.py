@@ -119,6 +119,18 @@ class WhoseRefusalTests(LoginCase):
             self.log_in()
         self.assertEqual(self.ask("login_with_token", b"tcptunnel@db", SECRET), self.world.alice.id)
 
+    def test_a_token_in_place_of_the_name(self):
+        """It is nowhere in clear: not in the audit, whichever way it was pasted."""
+        for login, shown in (
+            (SECRET.encode(), "(a one-time token)"),
+            (SECRET.upper().encode() + b" ", "(a one-time token)"),
+            (b"tcptunnel@" + SECRET.encode(), "tcptunnel@(a one-time token)"),
+            (b"mallory\x1b[2J", "mallory\\x1b[2J"),
+        ):
+            self.ask("login_with_token", login, "b" * 26)
+            event = self.store.read(audit.list_page, event="login.refused").items[0].event
+            self.assertEqual(event.data["login_name"], shown)
+
     def test_a_good_token_without_an_assignment(self):
         self.store.write(assignments.delete, self.world.assignment.id)
         self.assertEqual(self.ask("login_with_token", b"alice", SECRET), self.world.alice.id)

@@ -18,10 +18,11 @@ from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.names import Login, named_by
 from tunnelcloud.domain.policy import allowed_token_sessions, could_open_any
-from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.domain.tokens import hash_secret, read_token
 from tunnelcloud.pod.interfaces import IViews
 from tunnelcloud.pod.keyring import Held, KeyRing
 from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
 from tunnelcloud.store import access, keys, sessions, tokens
 from tunnelcloud.store.asynchronous import AsyncStore
@@ -69,6 +70,7 @@ _SCOPE_IS_EMPTY = {
     Method.TOKEN: "no tunnel is assigned that it opens for this login",
 }
 _TOLD_AT_MOST = 1000
+_HIDDEN = "(a one-time token)"
 
 _NO_ROOM = _Refusal(
     "you have as many sessions open on this pod as your share is: end one of them",
@@ -322,10 +324,16 @@ def _login(attempt: LoginAttempt, pod_id: str) -> sessions.Login:
 
 def _text(login_name: bytes) -> str:
     """Show any bytes as one line of printable text."""
-    text = login_name[:320].decode("utf-8", "backslashreplace")
-    return "".join(
-        character if character.isprintable() else f"\\u{ord(character):04x}" for character in text
-    )
+    return escape(login_name, 320)
+
+
+def _shown_name(attempt: LoginAttempt, user: User | None) -> str:
+    """Show a login name that was refused; a token that was typed in its place is kept from all."""
+    names = () if user is None else (user.name, user.email)
+    parts = _text(attempt.login_name).split("@")
+    if attempt.login is not None and attempt.login.user in names:
+        return "@".join(parts)
+    return "@".join(_HIDDEN if read_token(part) else part for part in parts)
 
 
 def _record_refusal(
@@ -348,7 +356,7 @@ def _record_refusal(
             source_ip=attempt.source,
             pod_id=pod_id,
             data={
-                "login_name": _text(attempt.login_name),
+                "login_name": _shown_name(attempt, user),
                 "method": str(method),
                 "client_version": attempt.client_version,
                 "reason": reason,
