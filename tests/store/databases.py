@@ -72,7 +72,9 @@ class SQLiteCase(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.directory)
         self.url = "sqlite"
         # Half the time of making it.
-        (self.directory / FILE_NAME).write_bytes(migrated_sqlite())
+        file = self.directory / FILE_NAME
+        file.touch(mode=0o600)
+        file.write_bytes(migrated_sqlite())
 
     def open(self, clock: Clock | None = None) -> Store:
         store = open_store(self.url, self.directory, clock=clock)
