@@ -130,6 +130,9 @@ class Stream:
     def eof_received(self):
         self.eof = True
 
+    def peer_closed(self):
+        pass
+
     def request_received(self, request_type, data):
         return False
 
