@@ -10,8 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import IDENTIFICATION, Client
 from tests.ssh.fakes import Pod
-from tunnelcloud.ssh.packets import WireError
-from tunnelcloud.ssh.proxy import SIGNATURE, Address, ProxyHeader, canonical_address
+from tunnelcloud.net.proxy import SIGNATURE, Address, BadProxyHeader, ProxyHeader, canonical_address
 
 
 def header(source: str, port: int, command: int = 0x21, extra: bytes = b"") -> bytes:
@@ -52,7 +51,7 @@ class HeaderTests(SynchronousTestCase):
     def test_bad(self) -> None:
         """Another version, a header without room for its addresses, or an endless one."""
         for wire in (b"\x11\x11\0\x0c", b"\x21\x11\0\x0babcdefghijk", b"\x21\x11\xff\xff"):
-            self.assertRaises(WireError, ProxyHeader().feed, SIGNATURE + wire)
+            self.assertRaises(BadProxyHeader, ProxyHeader().feed, SIGNATURE + wire)
 
     def test_canonical(self) -> None:
         """An address has one form."""

@@ -15,10 +15,9 @@ from twisted.web.resource import Resource
 from tests.costs import LINEAR, cpu_seconds, growth
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.link.joining import BadMessage, read_request
+from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.proxy import SIGNATURE, BadProxyHeader, ProxyHeader
 from tunnelcloud.pod.client_hello import NoHello, offered_protocols
-from tunnelcloud.ssh.escaping import escape
-from tunnelcloud.ssh.packets import WireError
-from tunnelcloud.ssh.proxy import SIGNATURE, ProxyHeader
 from tunnelcloud.web import problems
 from tunnelcloud.web.api import read_tags
 from tunnelcloud.web.authentication import read_bearer
@@ -32,7 +31,7 @@ from tunnelcloud.web.proxies import client_host, read_proxies
 from tunnelcloud.web.sizes import MAX_ANONYMOUS_BODY
 from tunnelcloud.web.strict_json import BadJSON, read_json
 
-REFUSALS = (BadJSON, BadMessage, NoHello, Problem, ValueError, WireError)
+REFUSALS = (BadJSON, BadMessage, BadProxyHeader, NoHello, Problem, ValueError)
 JSON_INPUTS = {
     "escaped quotes": lambda n: b'"' + b'\\"' * (n // 2),
     "escaped quotes that end": lambda n: b'"' + b'\\"' * (n // 2) + b'"',

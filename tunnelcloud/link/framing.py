@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 from tunnelcloud.channels.messages import ProtocolError
-from tunnelcloud.link.buffers import BufferPool
+from tunnelcloud.net.buffers import BufferPool
 
 MAX_FRAME = 256 * 1024
 """The longest message a frame may hold, in bytes."""

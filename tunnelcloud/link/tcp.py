@@ -41,7 +41,7 @@ from tunnelcloud.channels.splice import (
     PATIENCE,
     TAKEN_REQUEST,
 )
-from tunnelcloud.link.sockets import (
+from tunnelcloud.net.sockets import (
     before_close,
     tune_socket,
     unacknowledged,

@@ -23,8 +23,8 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-from tunnelcloud.link.buffers import BufferPool
-from tunnelcloud.link.sockets import READ_SIZE, tune_socket, write_now
+from tunnelcloud.net.buffers import BufferPool
+from tunnelcloud.net.sockets import READ_SIZE, tune_socket, write_now
 
 _RECORD = 16 * 1024
 _CLEAR_SIZE = READ_SIZE + 2 * _RECORD

@@ -10,10 +10,10 @@ import resource
 from attrs import frozen
 from twisted.logger import Logger
 
+from tunnelcloud.net.flood import FloodLimits
 from tunnelcloud.pod.front import MAX_UNDECIDED
 from tunnelcloud.pod.listener import MAX_IN_DOOR
 from tunnelcloud.pod.shares import SESSIONS
-from tunnelcloud.ssh.flood import FloodLimits
 from tunnelcloud.web.limits import MAX_CONNECTIONS
 
 _ENOUGH = 1_048_576

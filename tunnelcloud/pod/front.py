@@ -21,11 +21,10 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN
+from tunnelcloud.net.crowds import Crowd
+from tunnelcloud.net.flood import Network, contains, read_networks
+from tunnelcloud.net.proxy import Address, BadProxyHeader, ProxyHeader
 from tunnelcloud.pod.client_hello import NoHello, offered_protocols
-from tunnelcloud.ssh.crowds import Crowd
-from tunnelcloud.ssh.flood import Network, contains, read_networks
-from tunnelcloud.ssh.packets import WireError
-from tunnelcloud.ssh.proxy import Address, ProxyHeader
 
 SILENCE_SECONDS = 1.0
 """A client that has said nothing for so long is taken for an SSH client."""
@@ -142,7 +141,7 @@ class _Arrival(Protocol):
                 data = rest
             self._received += data
             factory = self._front.factory_for(self._received) if self._received else None
-        except (NoHello, WireError):
+        except (NoHello, BadProxyHeader):
             self.turn_away()
             return
         if factory is not None:

@@ -21,7 +21,7 @@ from service_identity.exceptions import CertificateError, VerificationError
 
 from tunnelcloud.domain.certificates import SeenCertificate
 from tunnelcloud.domain.names import is_address
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 
 MAX_RECEIVED = 128 * 1024
 """So many bytes a target may send; OpenSSL itself takes no longer chain than 100 KiB."""

@@ -23,7 +23,7 @@ from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN, PodTLS
 from tunnelcloud.link.transport import LinkTransport, LinkTransportFactory
-from tunnelcloud.ssh.crowds import Crowd
+from tunnelcloud.net.crowds import Crowd
 
 DOOR_TIMEOUT = 20.0
 """Seconds for the handshake, and for joining all in all."""

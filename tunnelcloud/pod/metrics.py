@@ -10,9 +10,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.net.interfaces import IFloodControl
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.ssh.interfaces import IFloodControl
 
 
 class _PodCollector(Collector):

@@ -25,6 +25,7 @@ from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
+from tunnelcloud.net.flood import FloodControl, read_networks
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
@@ -60,7 +61,6 @@ from tunnelcloud.pod.web_certificate import CHECK_SECONDS, WebCertificate
 from tunnelcloud.settings import PodSettings, WebSettings
 from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
 from tunnelcloud.ssh.factory import FrontDoorFactory
-from tunnelcloud.ssh.flood import FloodControl, read_networks
 from tunnelcloud.ssh.host_keys import ServingKey
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 from tunnelcloud.ssh.limits import Limits

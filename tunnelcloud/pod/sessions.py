@@ -32,12 +32,12 @@ from tunnelcloud.domain.policy import (
     decide_tunnel,
     session_limits,
 )
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.deadlines import seconds_left
 from tunnelcloud.pod.held import HeldChannel, HeldChannels
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
 from tunnelcloud.pod.router import Route
 from tunnelcloud.pod.turns import Turns
-from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.interfaces import (
     DoctorStep,
     ISessionAvatar,

@@ -22,7 +22,7 @@ from tunnelcloud.channels.messages import (
 )
 from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.channels.windows import CreditAccount
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.greeting import Greeting
 from tunnelcloud.ssh.interfaces import ISessionAvatar, ISessionConnection
 from tunnelcloud.ssh.limits import Limits

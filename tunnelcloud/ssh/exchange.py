@@ -30,6 +30,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from tunnelcloud.channels.messages import Reader, pack_string
 from tunnelcloud.channels.windows import Path
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.algorithms import (
     EXT_INFO_CLIENT,
     STRICT_CLIENT,
@@ -45,7 +46,6 @@ from tunnelcloud.ssh.algorithms import (
     steer,
 )
 from tunnelcloud.ssh.ciphers import Buffer, make_opener, make_sealer
-from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.fixed_groups import PRIMES, exchange
 from tunnelcloud.ssh.gate import Phase
 from tunnelcloud.ssh.packets import WireError

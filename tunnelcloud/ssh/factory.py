@@ -14,11 +14,12 @@ from twisted.cred.portal import Portal
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.net.flood import contains, read_networks
+from tunnelcloud.net.interfaces import IFloodControl
 from tunnelcloud.ssh.algorithms import KEY_EXCHANGES, our_proposal
 from tunnelcloud.ssh.connection import ConnectionService
-from tunnelcloud.ssh.flood import contains, read_networks
 from tunnelcloud.ssh.gate import Phase
-from tunnelcloud.ssh.interfaces import IAccess, IFloodControl, ISessionAvatar
+from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.transport import FrontDoorTransport
 from tunnelcloud.ssh.userauth import LoginService

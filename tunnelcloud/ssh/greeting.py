@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import Reader
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.greeting_text import json_listing, json_text, listing, step_line, traffic_line
 from tunnelcloud.ssh.interfaces import DoctorStep, ISessionAvatar, TunnelTraffic
 from tunnelcloud.ssh.session_commands import (

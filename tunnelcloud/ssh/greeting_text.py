@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow, TunnelTraffic
 
 _ROWS = 32

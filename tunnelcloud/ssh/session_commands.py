@@ -11,7 +11,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 
 USAGE = """usage: ssh POD                          your tunnels, and their traffic until Ctrl-C
        ssh POD ls [--json]              your tunnels

@@ -28,21 +28,21 @@ from twisted.python.failure import Failure
 
 from tunnelcloud.channels.messages import Reader
 from tunnelcloud.channels.windows import Path
-from tunnelcloud.link.sockets import (
+from tunnelcloud.net import flood
+from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.interfaces import IFloodControl
+from tunnelcloud.net.proxy import BadProxyHeader, ProxyHeader, canonical_address
+from tunnelcloud.net.sockets import (
     acknowledge_now,
     seconds_since_acknowledgement,
     tune_socket,
 )
-from tunnelcloud.ssh import flood
 from tunnelcloud.ssh.algorithms import Proposal
 from tunnelcloud.ssh.allowance import Allowance
-from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.exchange import KeyExchange
 from tunnelcloud.ssh.gate import Phase
-from tunnelcloud.ssh.interfaces import IFloodControl
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.packets import LARGEST_PACKET, WireError
-from tunnelcloud.ssh.proxy import ProxyHeader, canonical_address
 
 IDENTIFICATION = b"SSH-2.0-TunnelCloud"
 _LONGEST_IDENTIFICATION = 255
@@ -110,7 +110,10 @@ class FrontDoorTransport(KeyExchange):
             self._admit()
 
     def _receive_proxy(self, data: bytes) -> None:
-        rest = self._proxy.feed(data)
+        try:
+            rest = self._proxy.feed(data)
+        except BadProxyHeader as bad:
+            raise WireError(str(bad)) from None
         if rest is None:
             return
         if self._proxy.address is not None:

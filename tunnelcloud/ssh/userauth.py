@@ -23,9 +23,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tunnelcloud.channels.messages import pack_string
+from tunnelcloud.net.flood import REFUSED_LOGIN
 from tunnelcloud.ssh import authentication as auth
 from tunnelcloud.ssh.checkers import KeyCredentials, TokenCredentials
-from tunnelcloud.ssh.flood import REFUSED_LOGIN
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
 from tunnelcloud.ssh.signatures import is_usable, signed_data
 

@@ -35,10 +35,10 @@ from zope.interface import implementer
 from tunnelcloud.channels.interfaces import IMessageTransport
 from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, ProtocolError
 from tunnelcloud.channels.multiplexer import Multiplexer
-from tunnelcloud.link.buffers import BufferPool
-from tunnelcloud.link.sockets import write_now
+from tunnelcloud.net.buffers import BufferPool
+from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.sockets import write_now
 from tunnelcloud.ssh.ciphers import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
-from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.gate import (
     ANSWERED,
     FIRST_KEX_NUMBER,

@@ -23,7 +23,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.ssh.crowds import Crowd
+from tunnelcloud.net.crowds import Crowd
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import Network, ProxySightings, client_host, is_within
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.web.iweb import IRequest
 
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 
 _LONGEST_ID = 30
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from attrs import frozen
 
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret, new_user_code
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import device_logins
 from tunnelcloud.store.device_logins import INTERVAL_SECONDS, LIFETIME_SECONDS, Standing
 from tunnelcloud.web.models.device_logins import (

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from tunnelcloud.domain.entities import IdentityProvider
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.names import BadName, read_user_name
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import identities, identity_providers
 from tunnelcloud.store.identities import NotLetIn, Person
 from tunnelcloud.store.transaction import Actor, Transaction

@@ -11,7 +11,7 @@ from attrs import frozen
 from tunnelcloud.domain.entities import IdentityProvider, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.tokens import hash_secret
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import (
     identity_providers,
     second_factors,

@@ -8,7 +8,7 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tunnelcloud.link.sockets import READ_SIZE, UNSENT_SIZE, acknowledge_now, write_now
+from tunnelcloud.net.sockets import READ_SIZE, UNSENT_SIZE, acknowledge_now, write_now
 
 
 class Transport:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
-from tunnelcloud.ssh.flood import REFUSED_LOGIN, FloodControl, FloodLimits, contains, read_networks
+from tunnelcloud.net.flood import REFUSED_LOGIN, FloodControl, FloodLimits, contains, read_networks
 
 
 class FloodTests(SynchronousTestCase):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.ssh.escaping import escape
+from tunnelcloud.net.escaping import escape
 
 
 class EscapeTests(SynchronousTestCase):

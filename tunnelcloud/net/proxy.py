@@ -11,14 +11,16 @@ from functools import lru_cache
 
 from attrs import frozen
 
-from tunnelcloud.ssh.packets import WireError
-
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED = 16
 _LARGEST = 2048
 _PROXY = 0x21
 _LOCAL = 0x20
 _ADDRESSES = {0x11: struct.Struct(">4s4sHH"), 0x21: struct.Struct(">16s16sHH")}
+
+
+class BadProxyHeader(Exception):
+    """What came begins like a PROXY header and isn't one."""
 
 
 @frozen
@@ -57,7 +59,7 @@ class ProxyHeader:
     def feed(self, data: bytes) -> bytes | None:
         """Take bytes; return what follows the header, or None until it is complete.
 
-        :raises WireError: it is a header, but a bad one.
+        :raise BadProxyHeader: it is a header, but a bad one.
         """
         received = self._received = self._received + data
         if not received.startswith(SIGNATURE[: len(received)]):
@@ -66,14 +68,14 @@ class ProxyHeader:
             return None
         command, family, length = struct.unpack_from(">BBH", received, len(SIGNATURE))
         if command not in (_PROXY, _LOCAL) or length > _LARGEST:
-            raise WireError("a bad PROXY header")
+            raise BadProxyHeader("a bad PROXY header")
         end = _FIXED + length
         if len(received) < end:
             return None
         layout = _ADDRESSES.get(family)
         if command == _PROXY and layout is not None:
             if length < layout.size:
-                raise WireError("a bad PROXY header")
+                raise BadProxyHeader("a bad PROXY header")
             source, _, port, _ = layout.unpack_from(received, _FIXED)
             self.address = Address(canonical_address(str(ipaddress.ip_address(source))), port)
         return received[end:]

@@ -25,7 +25,7 @@ from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from tunnelcloud.ssh.interfaces import IFloodControl
+from tunnelcloud.net.interfaces import IFloodControl
 
 REFUSED_LOGIN = 5.0
 BROKEN_PROTOCOL = 5.0
