@@ -14,8 +14,8 @@ from zope.interface import Interface, implementer
 from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.link.protocol import LinkProtocol
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks
-from tunnelcloud.ssh.escaping import escape
 
 _DOUBTFUL = 1.5
 _WAY_SHOWN = 200
