@@ -19,10 +19,10 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.names import Login, named_by
 from tunnelcloud.domain.policy import allowed_token_sessions, could_open_any
 from tunnelcloud.domain.tokens import hash_secret, read_token
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.interfaces import IViews
 from tunnelcloud.pod.keyring import Held, KeyRing
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.ssh.escaping import escape
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
 from tunnelcloud.store import access, keys, sessions, tokens
 from tunnelcloud.store.asynchronous import AsyncStore
