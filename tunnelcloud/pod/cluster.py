@@ -44,10 +44,15 @@ class Cluster:
         self._pod_id = pod_id
         self._own_address = own_address
         self._pods: tuple[Pod, ...] = ()
+        self._pods_moved: Callable[[], None] = lambda: None
         self._external_addresses: tuple[str, ...] = ()
 
-    def start(self, heard: Heard) -> None:
-        """Begin to hear of changes; C{heard} is called in the reactor's thread."""
+    def start(self, heard: Heard, pods_moved: Callable[[], None]) -> None:
+        """Begin to hear of changes; both are called in the reactor's thread.
+
+        :param pods_moved: a pod came or went, or connectors reach one elsewhere.
+        """
+        self._pods_moved = pods_moved
         self._feed.subscribe(heard)
         self._feed.subscribe(self._heard)
         self._feed.start()
@@ -107,16 +112,24 @@ class Cluster:
         return self._store.read(keys.good, key_ids)
 
     def _heard(self, change: Change | Resync) -> None:
-        """Look again at the names that clients connect to: a host key's lines have them."""
+        """Look again at the pods, and at the names that clients connect to (for host keys)."""
         if isinstance(change, Resync) or change.kind == "tunnel":
             self._store.read(tunnels.external_addresses).addCallbacks(self._named, self._missed)
+        if isinstance(change, Resync) or change.kind == "pod":
+            self._store.read(_present).addCallbacks(self._see, self._missed)
 
     def _named(self, external_addresses: list[str]) -> None:
         self._external_addresses = tuple(external_addresses)
 
     def _met(self, found: tuple[list[Pod], list[str]]) -> None:
-        self._pods = tuple(found[0])
+        self._see(found[0])
         self._named(found[1])
+
+    def _see(self, present: list[Pod]) -> None:
+        before = self.connectors_addresses()
+        self._pods = tuple(present)
+        if set(self.connectors_addresses()) != set(before):
+            self._pods_moved()
 
     def _missed(self, failure: Failure) -> None:
         failure.trap(StoreUnavailable)
@@ -129,8 +142,11 @@ def _beat(
     pods.heartbeat(transaction, pod_id, draining=draining)
     if reaps:
         pods.reap(transaction, silent_seconds=SILENT_SECONDS)
-    alive = pods.alive(transaction, within_seconds=SILENT_SECONDS)
-    return alive, tunnels.external_addresses(transaction)
+    return _present(transaction), tunnels.external_addresses(transaction)
+
+
+def _present(transaction: Transaction) -> list[Pod]:
+    return pods.alive(transaction, within_seconds=SILENT_SECONDS)
 
 
 def _request_end(transaction: Transaction, kind: str, object_id: str, reason: str) -> bool:

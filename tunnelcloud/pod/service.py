@@ -284,7 +284,7 @@ class PodService(Service):
     def startService(self) -> None:
         """Begin to serve."""
         super().startService()  # type: ignore[no-untyped-call]
-        self.cluster.start(self._changed)
+        self.cluster.start(self._changed, self.attendant.announce_pods)
         works: list[tuple[Callable[[], object], float]] = [
             (self.enforcement.sweep, SWEEP_SECONDS),
             (self.attendant.review, REVIEW_SECONDS),

@@ -1,0 +1,97 @@
+"""A pod among others: whoever comes, moves or goes is heard of, and connectors are told."""
+
+from attrs import evolve
+from twisted.internet.defer import succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.domain.values import NOW
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.entities import Pod
+from tunnelcloud.pod.cluster import Cluster
+from tunnelcloud.store.transaction import Change, Resync
+
+
+def pod(name, connectors_address):
+    return Pod(
+        id=f"pod_{name}",
+        name=name,
+        version="1",
+        started_at=NOW,
+        last_seen_at=NOW,
+        ssh_address=f"{name}.example.com:2222",
+        connectors_address=connectors_address,
+    )
+
+
+class Feed:
+    def __init__(self):
+        self.subscribers = []
+
+    def subscribe(self, heard):
+        self.subscribers.append(heard)
+
+    def start(self):
+        pass
+
+    def tell(self, change):
+        for heard in self.subscribers:
+            heard(change)
+
+
+class Store:
+    """Answers whatever is read of pods with those that are there."""
+
+    def __init__(self, *pods):
+        self.pods = list(pods)
+        self.reads = 0
+
+    def read(self, function):
+        self.reads += 1
+        return succeed(list(self.pods) if function.__name__ == "_present" else [])
+
+
+class PodsTests(SynchronousTestCase):
+    def setUp(self):
+        self.store, self.feed = Store(pod("one", "one.example.com:8443")), Feed()
+        own = PublicAddress("one.example.com", 8443)
+        self.cluster = Cluster(self.store, self.feed, "pod_one", own)
+        self.told = []
+        self.cluster.start(
+            lambda change: None,
+            lambda: self.told.append([str(one) for one in self.cluster.connectors_addresses()]),
+        )
+
+    def notice(self):
+        self.feed.tell(Change("pod", "pod_two"))
+
+    def test_a_pod_that_starts_last_is_announced(self):
+        self.store.pods.append(pod("two", "two.example.com:8443"))
+        self.notice()
+        self.assertEqual(self.told, [["one.example.com:8443", "two.example.com:8443"]])
+
+    def test_a_pod_that_moves(self):
+        self.store.pods.append(pod("two", "two.example.com:8443"))
+        self.notice()
+        self.store.pods[1] = evolve(self.store.pods[1], connectors_address="moved.example.com:443")
+        self.notice()
+        self.assertEqual(self.told[-1], ["one.example.com:8443", "moved.example.com:443"])
+
+    def test_a_pod_that_goes_for_good(self):
+        self.store.pods.append(pod("two", "two.example.com:8443"))
+        self.notice()
+        self.store.pods.pop()
+        self.notice()
+        self.assertEqual(self.told[-1], ["one.example.com:8443"])
+
+    def test_what_was_missed_is_found_at_the_resync(self):
+        self.store.pods.append(pod("two", "two.example.com:8443"))
+        self.feed.tell(Resync())
+        self.assertEqual(len(self.told), 1)
+
+    def test_nobody_is_told_the_same_twice(self):
+        for _ in range(3):
+            self.notice()
+        self.assertEqual(self.told, [])
+        reads = self.store.reads
+        self.feed.tell(Change("site", "sit_1"))
+        self.assertEqual(self.store.reads, reads)
