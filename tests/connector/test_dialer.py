@@ -26,6 +26,11 @@ class Names:
     def __init__(self, **names):
         self.names = {name.replace("_", "."): found for name, found in names.items()}
         self.asked = []
+        self.forgotten = []
+
+    def forget(self, name):
+        self.forgotten.append(name)
+        return True
 
     def resolve(self, name):
         self.asked.append(name)
@@ -143,6 +148,41 @@ class DialerTests(DialerCase):
         self.reactor.lose(0)
         self.reactor.accept(1)
         self.assertNoResult(self.dial(dialer=dialer))
+
+
+class MovedNameTests(DialerCase):
+    def test_a_name_that_moved_is_followed_within_one_attempt(self):
+        self.names.names["moved"] = ["10.0.0.1"]
+        dialing = self.dial("moved")
+        self.names.names["moved"] = ["10.0.0.9"]
+        self.reactor.refuse(0)
+        self.assertEqual(self.names.forgotten, ["moved"])
+        self.assertEqual(self.reactor.wanted, ["10.0.0.1", "10.0.0.9"])
+        protocol = self.reactor.accept(1)
+        self.assertIs(self.successResultOf(dialing), protocol)
+
+    def test_one_that_did_not_is_asked_for_once_more_and_no_further(self):
+        self.names.names["still"] = ["10.0.0.1"]
+        dialing = self.dial("still")
+        self.reactor.refuse(0)
+        self.assert_failed(dialing, DialFailure.REFUSED)
+        self.assertEqual(self.reactor.wanted, ["10.0.0.1"])
+        self.assertEqual(self.names.asked, ["still", "still"])
+        self.names.names["moving"] = ["10.0.0.1"]
+        dialing = self.dial("moving")
+        self.names.names["moving"] = ["10.0.0.2"]
+        self.reactor.refuse(1)
+        self.names.names["moving"] = ["10.0.0.3"]
+        self.reactor.refuse(2)
+        self.assert_failed(dialing, DialFailure.REFUSED)
+        self.assertEqual(len(self.reactor.wanted), 3)
+        self.assert_quiet()
+
+    def test_addresses_are_not_looked_up(self):
+        dialing = self.dial("10.0.0.5")
+        self.reactor.refuse(0)
+        self.assert_failed(dialing, DialFailure.REFUSED)
+        self.assertEqual(self.names.forgotten, [])
 
 
 class HappyEyeballsTests(DialerCase):

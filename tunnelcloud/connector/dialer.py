@@ -89,7 +89,10 @@ class Dialer:
             if not self._per_target[key]:
                 del self._per_target[key]
 
+        tried: set[Address] = set()
+
         def race(addresses: Sequence[Address]) -> "Deferred[Protocol]":
+            tried.update(addresses)
             return Race(self._reactor, addresses, port, self._timeout, build_protocol, lost).start()
 
         def over(outcome: "Protocol | Failure") -> "Protocol | Failure":
@@ -98,8 +101,20 @@ class Dialer:
                 lost()
             return outcome
 
+        def again(failure: Failure) -> "Failure | Deferred[Protocol]":
+            if not tried or not isinstance(target, str) or not failure.check(DialError):
+                return failure
+            # None of what is known of the name answers: it may have moved since.
+            if not self._resolver.forget(target):
+                return failure
+            looked_up = self._permitted_addresses(target, port)
+            return looked_up.addCallbacks(
+                lambda found: failure if tried.issuperset(found) else race(found),
+                lambda _: failure,
+            )
+
         permitted = self._permitted_addresses(target, port)
-        return permitted.addCallback(race).addBoth(over)
+        return permitted.addCallback(race).addErrback(again).addBoth(over)
 
     def _permitted_addresses(
         self, target: "Address | str", port: int

@@ -24,6 +24,9 @@ class IResolver(Interface):
         asked.
         """
 
+    def forget(name: str) -> bool:
+        """Forget what was found for a name, since none of it answers; tell whether it was kept."""
+
 
 class ILinksUser(Interface):
     """Hears what pods tell beside channels."""

@@ -91,6 +91,10 @@ class ThreadedResolver:
             lambda *_: Failure(DialError(DialFailure.NAME_LOOKUP_FAILED)),
         )
 
+    def forget(self, name: str) -> bool:
+        """Forget what was found; see L{IResolver.forget}."""
+        return self._cache.pop(name, None) is not None
+
     def _look_up(self, name: str) -> None:
         """Run in a thread of its own."""
         outcome: Sequence[Address] | DialFailure
