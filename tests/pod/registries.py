@@ -55,7 +55,7 @@ class MemoryRegistry:
 
     # IConnectorRegistry.
 
-    def redeem_join_token(self, secret_hash, key_fingerprint):
+    def redeem_join_token(self, secret_hash, key_fingerprint, source=""):
         if self.down:
             return fail(self.down)
         token = self._tokens.get(secret_hash)

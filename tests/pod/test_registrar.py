@@ -1,11 +1,14 @@
 import queue
 
+from twisted.internet.task import Clock
+
 from tests.pod.registries import SECRET, RegistryContract
 from tests.store.databases import SQLiteCase
-from tunnelcloud.domain.join_tokens import hash_secret
+from tunnelcloud.domain.join_tokens import JoinRefused, hash_secret
 from tunnelcloud.pod.registrar import Registrar
-from tunnelcloud.store import connectors, sites
+from tunnelcloud.store import audit, connectors, sites
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.web.portal.refusals import EACH_OF_A_SOURCE, SECONDS, Refusals
 
 HOUR = 3600
 
@@ -45,7 +48,9 @@ class RegistrarTests(RegistryContract, SQLiteCase):
             secret_hash=hash_secret(SECRET),
             lifetime_seconds=HOUR,
         )
-        return Registrar(AsyncStore(self.store, self.handover), "pod_1")
+        store = AsyncStore(self.store, self.handover)
+        self.clock = Clock()
+        return Registrar(store, "pod_1", Refusals(store, self.clock))
 
     def delete(self, connector_id):
         self.store.write(connectors.delete, connector_id)
@@ -60,3 +65,20 @@ class RegistrarTests(RegistryContract, SQLiteCase):
         deferred.addBoth(ended)
         while not over:
             self.handover.run_one()
+
+    def test_refusals_name_their_source_and_are_summed_up(self):
+        for _ in range(EACH_OF_A_SOURCE + 7):
+            refused = self.registry.redeem_join_token("0" * 64, "key", "192.0.2.7")
+            self.wait(refused)
+            self.failureResultOf(refused, JoinRefused)
+        self.assertEqual(len(self.refusals()), EACH_OF_A_SOURCE)
+        self.clock.advance(SECONDS)
+        self.handover.run_one()
+        *each, summed = self.refusals()
+        self.assertEqual({event.source_ip for event in [*each, summed]}, {"192.0.2.7"})
+        self.assertEqual(summed.data["count"], 7)
+
+    def refusals(self):
+        page = self.store.read(audit.list_page, limit=100)
+        found = [one.event for one in page.items]
+        return [one for one in reversed(found) if one.event == "connector.join_refused"]

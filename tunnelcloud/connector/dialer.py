@@ -114,7 +114,9 @@ class Dialer:
             )
 
         permitted = self._permitted_addresses(target, port)
-        return permitted.addCallback(race).addErrback(again).addBoth(over)
+        dialing: Deferred[Protocol] = permitted.addCallback(race)
+        dialing.addErrback(again)
+        return dialing.addBoth(over)
 
     def _permitted_addresses(
         self, target: "Address | str", port: int

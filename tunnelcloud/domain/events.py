@@ -83,7 +83,11 @@ CATALOGUE: Mapping[str, EventKind] = {
             "A connector's certificate was renewed.",
             ("connector_id", "serial"),
         ),
-        EventKind("connector.join_refused", "A join token was presented and refused.", ("reason",)),
+        EventKind(
+            "connector.join_refused",
+            "A join token was refused; with `count`, as many beyond those written.",
+            ("reason", "count"),
+        ),
         EventKind(
             "connector.cloned",
             "Two machines were live with one connector's identity; the later was turned away.",

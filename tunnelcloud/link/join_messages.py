@@ -34,6 +34,8 @@ class JoinRequest:
     """PKCS #10, PEM."""
     version: str = ""
     """The connector's software version."""
+    source: str = ""
+    """The address that it came from, as the pod sees it; not part of the message."""
 
     def encode(self) -> bytes:
         """Give the bytes that :func:`read_request` reads."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import ClassVar
 
+from attrs import evolve
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.defer import Deferred
@@ -70,7 +71,10 @@ class JoinServer(_JoinProtocol):
         except BadMessage:
             self._reply(JoinDenied(problem=JoinProblem.BAD_REQUEST))
             return
-        self._answer(request).addErrback(self._failed).addCallback(self._reply)
+        source = getattr(self.transport.getPeer(), "host", "")
+        self._answer(evolve(request, source=source)).addErrback(self._failed).addCallback(
+            self._reply
+        )
 
     def _failed(self, failure: Failure) -> JoinAnswer:
         self.log.failure("a connector could not be let join", failure)

@@ -61,7 +61,7 @@ class Joining:
             _log.info("a join token was refused: {reason}", reason=refused)
             return JoinDenied(problem=refused.problem)
 
-        joining = self.registry.redeem_join_token(secret_hash, fingerprint)
+        joining = self.registry.redeem_join_token(secret_hash, fingerprint, request.source)
         return joining.addCallback(issue).addErrback(denied)
 
     def renew(

@@ -17,6 +17,7 @@ from tunnelcloud.pod.registry import IConnectorRegistry
 from tunnelcloud.store import connectors
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.refusals import Refusals
 
 
 @implementer(IConnectorRegistry, ILinksListener)
@@ -26,9 +27,15 @@ class Registrar:
 
     store: AsyncStore
     pod_id: str
+    refusals: Refusals
 
-    def redeem_join_token(self, secret_hash: str, key_fingerprint: str) -> Deferred[Connector]:
-        """Spend a join token for the key of a connector."""
+    def redeem_join_token(
+        self, secret_hash: str, key_fingerprint: str, source: str = ""
+    ) -> Deferred[Connector]:
+        """Spend a join token for the key of a connector.
+
+        :param source: the address that it came from, for the audit.
+        """
         redeeming = self.store.write(
             connectors.redeem_join_token, secret_hash, key_fingerprint=key_fingerprint
         )
@@ -38,9 +45,11 @@ class Registrar:
             event = AuditEvent(
                 "connector.join_refused",
                 pod_id=self.pod_id,
+                source_ip=source or None,
                 data={"reason": str(failure.value)},
             )
-            return self.store.write(_audit, event).addCallback(lambda _: failure)
+            recording = Deferred.fromCoroutine(self.refusals.record(event))
+            return recording.addCallback(lambda _: failure)
 
         return redeeming.addErrback(refused)
 

@@ -15,7 +15,9 @@ from tunnelcloud.domain.entities import Connector
 class IConnectorRegistry(Interface):
     """Keeps connectors, their join tokens and their certificates."""
 
-    def redeem_join_token(secret_hash: str, key_fingerprint: str) -> "Deferred[Connector]":
+    def redeem_join_token(
+        secret_hash: str, key_fingerprint: str, source: str = ""
+    ) -> "Deferred[Connector]":
         """Spend a join token for the key of a connector, once and for all.
 
         Redeemed again with the same key before it expires, it gives the same connector: its

@@ -70,6 +70,7 @@ from tunnelcloud.store.changes import open_feed
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.oidc.fetching import HttpFetch
 from tunnelcloud.web.portal.invitations import first_administrator_link
+from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.proxies import read_proxies
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, metrics_site
@@ -145,7 +146,7 @@ class PodService(Service):
             Shares(**settings.shares.model_dump()),
             max_sessions=doors.sessions,
         )
-        registrar = Registrar(self.store, foundation.pod_id)
+        registrar = Registrar(self.store, foundation.pod_id, Refusals(self.store, reactor))
         self.links.listen(registrar)
         joining = Joining(
             authority=foundation.authority,

@@ -1,4 +1,4 @@
-"""Refused sign-ins in the audit: each one, up to a rate; beyond it they are counted.
+"""Refusals of strangers in the audit: each one, up to a rate; beyond it they are counted.
 
 Nobody has to prove who they are to be refused, so nobody may make the pod write without end.
 """
@@ -31,7 +31,7 @@ class _Unwritten:
 
 @define(eq=False)
 class Refusals:
-    """Writes refused sign-ins.
+    """Writes refused sign-ins, refused join tokens, and whatever else a stranger can cause.
 
     :ivar store: as nobody: who is refused has no name yet.
     """
@@ -39,7 +39,7 @@ class Refusals:
     store: AsyncStore
     clock: IReactorTime
     _written: dict[str, int] = field(factory=dict)
-    _unwritten: dict[str, _Unwritten] = field(factory=dict)
+    _unwritten: dict[tuple[str, str], _Unwritten] = field(factory=dict)
     _total: int = 0
     _running: bool = False
 
@@ -55,20 +55,20 @@ class Refusals:
             self._total += 1
             await self.store.write(_audit, event)
             return
-        if source not in self._unwritten and len(self._unwritten) >= _MOST_SOURCES:
+        if (event.event, source) not in self._unwritten and len(self._unwritten) >= _MOST_SOURCES:
             source = ""  # of many sources, only the number is kept
-        unwritten = self._unwritten.setdefault(source, _Unwritten())
+        unwritten = self._unwritten.setdefault((event.event, source), _Unwritten())
         unwritten.count += 1
         unwritten.source_ip = event.source_ip if source else None
 
     def _minute_is_over(self) -> None:
         sums = [
             AuditEvent(
-                "web_login.refused",
+                name,
                 source_ip=one.source_ip,
                 data={"reason": "more within a minute than are written", "count": one.count},
             )
-            for one in self._unwritten.values()
+            for (name, _), one in self._unwritten.items()
         ]
         self._running, self._total = False, 0
         self._written.clear()
