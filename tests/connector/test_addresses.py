@@ -10,8 +10,8 @@ from tunnelcloud.connector.addresses import (
     BadRule,
     parse_access_list,
     read_target,
-    unmapped,
 )
+from tunnelcloud.domain.addresses import unmapped
 from tunnelcloud.domain.names import BadName
 
 

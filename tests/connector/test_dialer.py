@@ -13,10 +13,10 @@ from zope.interface.verify import verifyObject
 from tests.connector.reactors import NetworkReactor
 from tunnelcloud.connector.addresses import parse_access_list
 from tunnelcloud.connector.dialer import CONNECT_TIMEOUT, Dialer, DialLimits
-from tunnelcloud.connector.interfaces import IResolver
 from tunnelcloud.connector.race import ATTEMPT_DELAY, interleaved
-from tunnelcloud.connector.resolver import ThreadedResolver
 from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.net.interfaces import IResolver
+from tunnelcloud.net.resolver import ThreadedResolver
 
 
 @implementer(IResolver)

@@ -6,8 +6,8 @@ from tests.connector.reactors import NetworkReactor
 from tunnelcloud.channels.messages import DirectTcpip
 from tunnelcloud.connector.addresses import AccessList
 from tunnelcloud.connector.dialer import CONNECT_TIMEOUT, Dialer
-from tunnelcloud.connector.resolver import ThreadedResolver
 from tunnelcloud.connector.targets import Targets
+from tunnelcloud.net.resolver import ThreadedResolver
 
 WISH = DirectTcpip(b"10.0.0.5", 5432).encode()
 

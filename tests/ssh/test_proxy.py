@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import IDENTIFICATION, Client
 from tests.ssh.fakes import Pod
-from tunnelcloud.net.proxy import SIGNATURE, Address, BadProxyHeader, ProxyHeader, canonical_address
+from tunnelcloud.domain.addresses import canonical_address
+from tunnelcloud.net.proxy import SIGNATURE, Address, BadProxyHeader, ProxyHeader
 
 
 def header(source: str, port: int, command: int = 0x21, extra: bytes = b"") -> bytes:

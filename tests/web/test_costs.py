@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
 from tests.costs import LINEAR, cpu_seconds, growth
+from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.link.joining import BadMessage, read_request
 from tunnelcloud.net.escaping import escape
@@ -27,7 +28,7 @@ from tunnelcloud.web.models.document import read_document
 from tunnelcloud.web.portal.pages.sign_in import local_path
 from tunnelcloud.web.portal.resource import read_fields
 from tunnelcloud.web.problems import FieldError, Problem
-from tunnelcloud.web.proxies import client_host, read_proxies
+from tunnelcloud.web.proxies import client_host
 from tunnelcloud.web.sizes import MAX_ANONYMOUS_BODY
 from tunnelcloud.web.strict_json import BadJSON, read_json
 
@@ -121,7 +122,7 @@ class CostTests(SynchronousTestCase):
             self.check(read_fields, make, 100_000, name)
 
     def test_headers(self):
-        networks = read_proxies(["0.0.0.0/0", "::/0"])
+        networks = read_networks(["0.0.0.0/0", "::/0"])
         for name, read, make in [
             ("tags", read_tags, lambda n: 'W/"' * n),
             ("a bearer", read_bearer, lambda n: "Bearer " + " " * n + "!"),

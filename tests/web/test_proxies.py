@@ -2,9 +2,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.logs import logged
 from tests.web.support import ApiTestCase
-from tunnelcloud.web.proxies import ProxySightings, client_host, read_proxies
+from tunnelcloud.domain.addresses import read_networks
+from tunnelcloud.web.proxies import ProxySightings, client_host
 
-PROXIES = read_proxies(["10.0.0.0/8", "fd00::/8"])
+PROXIES = read_networks(["10.0.0.0/8", "fd00::/8"])
 
 
 class ClientHostTests(SynchronousTestCase):
@@ -83,6 +84,6 @@ class UntrustedProxyTests(ApiTestCase):
         self.assertIn("192.168.1.1", self.context.sightings.warning())
 
     def test_a_proxy_that_is_trusted(self):
-        self.site.trust(read_proxies(["192.168.1.1/32"]))
+        self.site.trust(read_networks(["192.168.1.1/32"]))
         self.ask_through("X-Forwarded-For")
         self.assertIsNone(self.context.sightings.warning())

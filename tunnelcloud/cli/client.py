@@ -5,7 +5,6 @@ It knows HTTP and the API's conventions (bearer, cursors, problem+json, ids), an
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -281,14 +280,6 @@ def is_id(noun: str, text: str) -> bool:
     """Tell whether a text is the id of a C{noun}, and not a name."""
     match = _ID.fullmatch(text)
     return match is not None and match[1] == ID_PREFIXES[noun.replace("-", "_")]
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a URL's host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _refusal(status: int, problem: Object, typed: Mapping[str, str] = _NOTHING_TYPED) -> str:

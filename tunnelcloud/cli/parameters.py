@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import click
 from attrs import field, frozen
 
-from tunnelcloud.cli.client import Api, Failed, is_loopback
+from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.commands import DEFAULT_URL
 from tunnelcloud.cli.logins import Login, load_logins
 from tunnelcloud.cli.output import say
+from tunnelcloud.domain.addresses import is_loopback
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

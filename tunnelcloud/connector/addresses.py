@@ -16,17 +16,14 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
-    ip_address,
     ip_network,
 )
 
 from attrs import frozen
 
+from tunnelcloud.domain.addresses import Address, Network, is_address, read_address
 from tunnelcloud.domain.entities import PortRange
 from tunnelcloud.domain.names import BadName, canonical_host, parse_ports, read_host
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 
 def _networks(*texts: str) -> tuple[Network, ...]:
@@ -116,7 +113,7 @@ class AccessList:
 
         :param name: the name that was resolved, as L{read_target} gives it; None if an address
             was asked for.
-        :param address: what would be connected to, as L{unmapped} gives it.
+        :param address: what would be connected to, as :func:`read_target` gives it.
         """
         faces = (address, *_behind(address), *_disguised(address))
         if any(rule.is_for(name, face, port) for rule in self.deny for face in faces):
@@ -173,7 +170,7 @@ def parse_rule(text: str) -> Rule:
 def _parse_where(host: str) -> Network | str:
     if "/" not in host and ":" not in host:
         name = read_host(host)
-        return name if _is_name(name) else ip_network(name)
+        return ip_network(name) if is_address(name) else name
     try:
         network = ip_network(host)
     except ValueError:
@@ -198,22 +195,7 @@ def read_target(host: str) -> Address | str:
     if number is not None:
         return number
     name = read_host(canonical)
-    return name if _is_name(name) else unmapped(ip_address(name))
-
-
-def unmapped(address: Address) -> Address:
-    """Give the IPv4 address that is mapped into an IPv6 one, else the address."""
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or IPv6Address(int(address))
-    return address
-
-
-def _is_name(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return True
-    return False
+    return read_address(name) or name
 
 
 def _has_port(rule: Rule, port: int) -> bool:

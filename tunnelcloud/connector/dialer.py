@@ -12,11 +12,13 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from tunnelcloud.connector.addresses import AccessList, Address, read_target
-from tunnelcloud.connector.interfaces import IConnectorReactor, IResolver
+from tunnelcloud.connector.addresses import AccessList, read_target
+from tunnelcloud.connector.interfaces import IConnectorReactor
 from tunnelcloud.connector.race import Race
+from tunnelcloud.domain.addresses import Address
 from tunnelcloud.domain.dialing import DialError, DialFailure
 from tunnelcloud.domain.names import BadName
+from tunnelcloud.net.interfaces import IResolver
 
 CONNECT_TIMEOUT = 10.0
 """Seconds from the first attempt to connect until the last is given up."""

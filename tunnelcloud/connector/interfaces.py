@@ -1,31 +1,16 @@
 """The seams of a connector."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTCP, IReactorTime
+from twisted.internet.interfaces import IReactorTCP
 from zope.interface import Interface
 
 from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.net.interfaces import ILookUpReactor
 
 
-class IConnectorReactor(IReactorTCP, IReactorTime, IReactorFromThreads):
+class IConnectorReactor(IReactorTCP, ILookUpReactor):
     """What a connector needs of a reactor."""
-
-
-class IResolver(Interface):
-    """Turns names into addresses."""
-
-    def resolve(name: str) -> "Deferred[Sequence[IPv4Address | IPv6Address]]":
-        """Give the addresses of a name, the preferred first (RFC 6724), at least one.
-
-        Fails with L{tunnelcloud.domain.dialing.DialError}.  Cancelling affects nobody else who
-        asked.
-        """
-
-    def forget(name: str) -> bool:
-        """Forget what was found for a name, since none of it answers; tell whether it was kept."""
 
 
 class ILinksUser(Interface):

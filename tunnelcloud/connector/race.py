@@ -18,8 +18,8 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 
-from tunnelcloud.connector.addresses import Address
 from tunnelcloud.connector.interfaces import IConnectorReactor
+from tunnelcloud.domain.addresses import Address
 from tunnelcloud.domain.dialing import DialError, DialFailure
 
 ATTEMPT_DELAY = 0.25

@@ -21,13 +21,13 @@ from tunnelcloud.connector.joining import join
 from tunnelcloud.connector.keeper import LONGEST_DELAY, SHORTEST_DELAY
 from tunnelcloud.connector.links import PodLinks
 from tunnelcloud.connector.outgoing import Outgoing
-from tunnelcloud.connector.resolver import ThreadedResolver
 from tunnelcloud.connector.state import BadState, ConnectorState, Membership
 from tunnelcloud.connector.targets import Targets
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
 from tunnelcloud.link.requests import RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS
+from tunnelcloud.net.resolver import ThreadedResolver
 from tunnelcloud.pki import make_request
 
 DRAIN_TIMEOUT = 30.0

@@ -6,8 +6,7 @@ tools that show none of them send their users to the page that shows this.
 
 from __future__ import annotations
 
-import ipaddress
-
+from tunnelcloud.domain.addresses import read_address
 from tunnelcloud.domain.names import canonical_host
 
 _ADVICE = (
@@ -44,9 +43,8 @@ _ADVICE = (
 
 def target_warning(host: str) -> str:
     """Say why connectors refuse a target as they come; empty when they don't, or by its name."""
-    try:
-        address = ipaddress.ip_address(canonical_host(host))
-    except ValueError:
+    address = read_address(canonical_host(host))
+    if address is None:
         local = "loopback" if canonical_host(host) == "localhost" else ""
     else:
         own = address.is_loopback or address.is_unspecified

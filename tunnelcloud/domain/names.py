@@ -5,12 +5,12 @@ One parser reads each kind of name, whatever bytes a stranger sends.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
+from tunnelcloud.domain.addresses import is_address, read_address
 from tunnelcloud.domain.entities import Grant, Method, PortRange, Tunnel, UserView
 
 RESERVED_USER_NAME = "tcptunnel"
@@ -104,22 +104,8 @@ def canonical_host(text: str) -> str:
         host = host[1:-1]
     if len(host) > 1:
         host = host.removesuffix(".")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(address)
-
-
-def is_address(host: str) -> bool:
-    """Tell an IP address from a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    address = read_address(host)
+    return host if address is None else str(address)
 
 
 def parse_ports(text: str) -> PortRange:

@@ -5,13 +5,12 @@ The SSH front door, C{/explain}, the portals and C{ssh pod doctor} all show its 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from attrs import evolve, field, frozen
 
+from tunnelcloud.domain.addresses import is_within
 from tunnelcloud.domain.approvals import TimedGrant
 from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
@@ -384,13 +383,8 @@ def _approval_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> _Condition:
     return "approval", False, f"{tunnel.name}: needs {whose}"
 
 
-_address = lru_cache(1024)(ipaddress.ip_address)
-"""Many decisions are about one client."""
-
-
 def _source_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> _Condition:
-    source = _address(ask.source_ip)
-    inside = any(source in network for network in policy.networks)
+    inside = is_within(ask.source_ip, policy.networks)
     verb = "open to" if inside else "not open to"
     return "source", inside, f"{tunnel.name}: {verb} connections from {ask.source_ip}"
 

@@ -6,13 +6,14 @@ one machine's variables mean the same to both.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from urllib.parse import quote, unquote, urlsplit
 
 from attrs import evolve, field, frozen
 
+from tunnelcloud.domain.addresses import is_loopback, read_address
 from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.names import canonical_host
 
@@ -89,7 +90,7 @@ def proxy_from(environment: Mapping[str, str], host: str, port: int) -> Proxy | 
     :raise BadProxy: a variable can't be used; the message names it.
     """
     host = canonical_host(host)
-    if _is_own(host) or _is_excepted(_first(environment, _EXCEPTIONS)[1], host, port):
+    if is_loopback(host) or _is_excepted(_first(environment, _EXCEPTIONS)[1], host, port):
         return None
     name, text = _first(environment, _NAMES)
     if not text:
@@ -105,12 +106,6 @@ def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str,
         if value := environment.get(name, "").strip():
             return name, value
     return "", ""
-
-
-def _is_own(host: str) -> bool:
-    """Tell whether a host is this machine, to which no proxy leads."""
-    address = _address(host)
-    return host == "localhost" if address is None else address.is_loopback
 
 
 def _is_excepted(text: str, host: str, port: int) -> bool:
@@ -130,21 +125,14 @@ def _excepts(entry: str, host: str, port: int) -> bool:
         if int(match[2]) != port:
             return False
         entry = match[1]
-    address = _address(host)
+    address = read_address(host)
     if address is not None:
         try:
-            return address in ipaddress.ip_network(entry.strip("[]"), strict=False)
+            return address in ip_network(entry.strip("[]"), strict=False)
         except ValueError:
             return False
     domain = canonical_host(entry.lstrip("*").lstrip("."))
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
 
 
 def _quoted(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 
-from tunnelcloud.net.flood import source_group
+from tunnelcloud.domain.addresses import source_group
 
 T = TypeVar("T")
 

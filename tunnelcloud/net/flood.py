@@ -3,9 +3,9 @@
 What holds, in words:
 
 - Only connections that haven't logged in count, so that no session is ever cut by this.
-- One source (an IPv4 address, or an IPv6 /64) holds at most C{per_source} of them, and the networks
-  around it a few times as many (L{source_groups}), still below where chance begins to drop others:
-  a flood from one address, or from one site's many, locks out nobody else.
+- One source (an IPv4 address, or an IPv6 /64) holds at most C{per_source} of them, and the
+  networks around it a few times as many (:func:`source_groups`), still below where chance begins
+  to drop others: a flood from one address, or from one site's many, locks out nobody else.
 - From C{start} connections on, a new one is dropped by chance, C{rate} percent at first and all of
   them at C{full}.
 - Offences add seconds of penalty to their source and to the networks around it, and time takes them
@@ -15,16 +15,15 @@ What holds, in words:
 It knows a clock and a source of chance, and no connection.
 """
 
-import ipaddress
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from tunnelcloud.domain.addresses import Network, is_within, source_groups
 from tunnelcloud.net.interfaces import IFloodControl
 
 REFUSED_LOGIN = 5.0
@@ -40,12 +39,6 @@ it.  It is small: some clients connect anew for every key of an agent, ssh-keysc
 LOGIN_REBATE = 10.0
 """What a login takes off its source's penalty: what a client tried before it, as a rule."""
 
-_IPV6_WIDTHS: tuple[tuple[int, int], ...] = ((64, 1), (56, 2), (48, 4))
-_IPV4_WIDTHS: tuple[tuple[int, int], ...] = ((32, 1), (24, 4))
-"""Prefix lengths of what one site may have, and how many times the first one's share each has."""
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 
 @frozen
 class FloodLimits:
@@ -58,23 +51,6 @@ class FloodLimits:
     threshold: float = 15
     largest_penalty: float = 600
     remembered: int = 65_536
-
-
-def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Read C{10.0.0.0/8}-like texts; a bare address is a network of one.
-
-    :raises ValueError: one isn't a network.
-    """
-    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
-
-
-def contains(networks: Iterable[Network], host: str) -> bool:
-    """Whether the IP address C{host} is in one of the networks."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return any(address in network for network in networks)
 
 
 @implementer(IFloodControl)
@@ -131,7 +107,7 @@ class FloodControl:
 
     def offended(self, source: str, weight: float) -> None:
         """See L{IFloodControl}; C{weight} is in seconds of penalty."""
-        if contains(self._exempt, source):
+        if is_within(source, self._exempt):
             return
         self._counts["offences"] += 1
         for group, _ in source_groups(source):
@@ -162,7 +138,7 @@ class FloodControl:
 
     def _cause_to_drop(self, source: str) -> str | None:
         limits = self._limits
-        if not contains(self._exempt, source):
+        if not is_within(source, self._exempt):
             if self._excess(source) > 0:
                 return "penalty"
             groups = source_groups(source)
@@ -207,26 +183,3 @@ class FloodControl:
         expired = [group for group, until in self._penalties.items() if until <= now]
         for group in expired or [next(iter(self._penalties))]:
             del self._penalties[group]
-
-
-def source_group(source: str) -> str:
-    """Give what counts as one source: an IPv4 address, or an IPv6 network of 64 bits."""
-    return source_groups(source)[0][0]
-
-
-@lru_cache(maxsize=4096)
-def source_groups(source: str) -> tuple[tuple[str, int], ...]:
-    """Give a source and the networks around it that one site may have, each with its share.
-
-    :return: texts, the narrowest first, and how many times the share of the first each has.
-    """
-    if ":" in source:
-        widths = _IPV6_WIDTHS
-    elif source.count(".") == 3:
-        widths = _IPV4_WIDTHS
-    else:
-        return ((source, 1),)
-    return tuple(
-        (str(ipaddress.ip_network((source, length), strict=False)), share)
-        for length, share in widths
-    )

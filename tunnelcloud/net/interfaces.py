@@ -1,8 +1,12 @@
-"""What a door asks before it lets a connection in."""
+"""The seams of the network's room: flood control, and the look-up of names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from zope.interface import Interface
+
+from tunnelcloud.domain.addresses import Address
 
 
 class IFloodControl(Interface):
@@ -28,3 +32,21 @@ class IFloodControl(Interface):
 
         C{starting} and C{penalised} are those of now: connections before login, sources.
         """
+
+
+class ILookUpReactor(IReactorTime, IReactorFromThreads):
+    """What look-ups need of a reactor."""
+
+
+class IResolver(Interface):
+    """Turns names into addresses."""
+
+    def resolve(name: str) -> Deferred[Sequence[Address]]:
+        """Give the addresses of a name, the preferred first (RFC 6724), at least one.
+
+        Fails with :class:`tunnelcloud.domain.dialing.DialError`.  Cancelling affects nobody
+        else who asked.
+        """
+
+    def forget(name: str) -> bool:
+        """Forget what was found for a name, since none of it answers; tell whether it was kept."""

@@ -7,9 +7,10 @@ is the client itself then.
 
 import ipaddress
 import struct
-from functools import lru_cache
 
 from attrs import frozen
+
+from tunnelcloud.domain.addresses import canonical_address
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED = 16
@@ -29,21 +30,6 @@ class Address:
 
     host: str
     port: int
-
-
-@lru_cache(1024)
-def canonical_address(host: str) -> str:
-    """Give an IP address as text in its one form: no zone, IPv4 in IPv6 unmapped.
-
-    What isn't an IP address is returned as it is.
-    """
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return str(address)
 
 
 class ProxyHeader:

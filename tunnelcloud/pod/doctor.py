@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as NotInTime
 from twisted.internet.interfaces import IReactorTime
 
+from tunnelcloud.domain.addresses import is_address
 from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.dialing import DialFailure, failure_text
 from tunnelcloud.domain.entities import TargetCheck, Tunnel
-from tunnelcloud.domain.names import is_address
 from tunnelcloud.domain.policy import Decision
 from tunnelcloud.pod.handshake import Handshake
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks

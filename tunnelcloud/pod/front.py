@@ -20,9 +20,9 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from tunnelcloud.domain.addresses import Network, is_within, read_networks
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN
 from tunnelcloud.net.crowds import Crowd
-from tunnelcloud.net.flood import Network, contains, read_networks
 from tunnelcloud.net.proxy import Address, BadProxyHeader, ProxyHeader
 from tunnelcloud.pod.client_hello import NoHello, offered_protocols
 
@@ -88,7 +88,7 @@ class Front(Factory):
     def is_balancer(self, address: IAddress | None) -> bool:
         """Say whether PROXY headers from this address are believed."""
         host = address.host if isinstance(address, IPv4Address | IPv6Address) else ""
-        return contains(self._networks, host)
+        return is_within(host, self._networks)
 
     def factory_for(self, received: bytes) -> IProtocolFactory | None:
         """Say who gets a client that sent this first; None while it isn't certain.

@@ -19,8 +19,8 @@ from service_identity.cryptography import (
 )
 from service_identity.exceptions import CertificateError, VerificationError
 
+from tunnelcloud.domain.addresses import is_address
 from tunnelcloud.domain.certificates import SeenCertificate
-from tunnelcloud.domain.names import is_address
 from tunnelcloud.net.escaping import escape
 
 MAX_RECEIVED = 128 * 1024

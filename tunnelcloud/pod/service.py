@@ -20,12 +20,14 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from tunnelcloud import __version__, daemon
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.daemon import CannotServe
+from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
-from tunnelcloud.net.flood import FloodControl, read_networks
+from tunnelcloud.net.flood import FloodControl
+from tunnelcloud.net.resolver import ThreadedResolver
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
@@ -71,7 +73,6 @@ from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.oidc.fetching import HttpFetch
 from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.portal.refusals import Refusals
-from tunnelcloud.web.proxies import read_proxies
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, metrics_site
 
@@ -221,7 +222,7 @@ class PodService(Service):
             request_end=self.cluster.request_end,
             ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
-            reach=Reach(reactor, self._ssh_hosts),
+            reach=Reach(ThreadedResolver(reactor, timeout=2, most=8, keep=0), self._ssh_hosts),
         )
         self.link_listener = connector_listener(
             PodTLS(foundation.authority, _now),
@@ -245,7 +246,7 @@ class PodService(Service):
             version=__version__,
             registry=None if settings.has_metrics_apart else self._registry,
             ready_checks={"serving": self._why_not_serving, "store": self._why_store_is_old},
-            proxies=read_proxies(settings.web.trusted_proxies),
+            proxies=read_networks(settings.web.trusted_proxies),
             room=doors.web,
         )
         self._certificate = _web_certificate(settings.web)
@@ -348,7 +349,7 @@ class PodService(Service):
             "drain": self._is_read_when_needed,
             "tokens.lifetime": self._is_read_when_needed,
             "ssh.exempt_networks": exempt,
-            "web.trusted_proxies": lambda networks: self._web.trust(read_proxies(networks)),
+            "web.trusted_proxies": lambda networks: self._web.trust(read_networks(networks)),
         }
 
     def _is_read_when_needed(self, value: object) -> None:

@@ -14,7 +14,7 @@ from twisted.cred.portal import Portal
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.net.flood import contains, read_networks
+from tunnelcloud.domain.addresses import is_within, read_networks
 from tunnelcloud.net.interfaces import IFloodControl
 from tunnelcloud.ssh.algorithms import KEY_EXCHANGES, our_proposal
 from tunnelcloud.ssh.connection import ConnectionService
@@ -77,7 +77,7 @@ class FrontDoorFactory(SSHFactory):
 
     def is_balancer(self, host: str) -> bool:
         """Whether PROXY headers from C{host} are believed."""
-        return contains(self._balancers, host)
+        return is_within(host, self._balancers)
 
     def login_service(self) -> SSHService:
         """Make the service that logs a user in."""

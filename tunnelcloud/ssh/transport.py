@@ -28,10 +28,11 @@ from twisted.python.failure import Failure
 
 from tunnelcloud.channels.messages import Reader
 from tunnelcloud.channels.windows import Path
+from tunnelcloud.domain.addresses import canonical_address
 from tunnelcloud.net import flood
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.interfaces import IFloodControl
-from tunnelcloud.net.proxy import BadProxyHeader, ProxyHeader, canonical_address
+from tunnelcloud.net.proxy import BadProxyHeader, ProxyHeader
 from tunnelcloud.net.sockets import (
     acknowledge_now,
     seconds_since_acknowledgement,

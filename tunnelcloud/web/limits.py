@@ -22,10 +22,11 @@ from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from tunnelcloud.domain.addresses import Network, is_within
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.net.crowds import Crowd
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
-from tunnelcloud.web.proxies import Network, ProxySightings, client_host, is_within
+from tunnelcloud.web.proxies import ProxySightings, client_host
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 REQUEST_SECONDS = 30

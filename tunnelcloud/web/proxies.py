@@ -6,7 +6,6 @@ came before the last one that isn't trusted may be anybody's invention.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,19 +13,11 @@ from collections.abc import Iterable, Sequence
 from attrs import define, field
 from twisted.logger import Logger
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from tunnelcloud.domain.addresses import Network, is_within, read_address
 
 _log = Logger()
 _WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]{2,45})\](?::\d{1,5})?|([0-9.]{7,15}):\d{1,5}")
 _FORWARDED_FOR = re.compile(r"\s*for\s*=\s*(.*)", re.IGNORECASE)
-
-
-def read_proxies(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Read the setting C{[web] trusted_proxies}.
-
-    :raise ValueError: one isn't a network.
-    """
-    return tuple(ipaddress.ip_network(text) for text in texts)
 
 
 def client_host(
@@ -78,33 +69,8 @@ def _read_address(told: str) -> str | None:
     """Read an address that may have brackets around it and a port behind it."""
     told = told.strip()
     match = _WITH_PORT.fullmatch(told)
-    try:
-        return str(ipaddress.ip_address((match[1] or match[2]) if match else told))
-    except ValueError:
-        return None
-
-
-def is_within(host: str, networks: Iterable[Network]) -> bool:
-    """Tell whether an address is in one of the networks."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in networks)
-
-
-def network_of(source_ip: str) -> str:
-    """Give what one party holds of addresses: an IPv4 address, the /64 of an IPv6 one."""
-    try:
-        address = ipaddress.ip_address(source_ip.partition("%")[0])
-    except ValueError:
-        return source_ip
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped or ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+    address = read_address((match[1] or match[2]) if match else told)
+    return None if address is None else str(address)
 
 
 _MOST_SIGHTED = 20
@@ -141,10 +107,8 @@ class ProxySightings:
 
 
 def _is_private(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return False
+    address = read_address(host)
+    return address is not None and address.is_private
 
 
 def _advice(host: str) -> str:

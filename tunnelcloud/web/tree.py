@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
+from tunnelcloud.domain.addresses import Network
 from tunnelcloud.web import operations
 from tunnelcloud.web.api import ApiResource
 from tunnelcloud.web.authentication import BearerAuthenticator
@@ -17,7 +18,6 @@ from tunnelcloud.web.encoding import encode_json
 from tunnelcloud.web.limits import MAX_CONNECTIONS, LimitedSite
 from tunnelcloud.web.openapi import Described, openapi_document
 from tunnelcloud.web.portal.tree import portal_resource
-from tunnelcloud.web.proxies import Network
 from tunnelcloud.web.resources.activity import activity_routes
 from tunnelcloud.web.resources.api_tokens import api_token_routes
 from tunnelcloud.web.resources.approvals import approval_routes

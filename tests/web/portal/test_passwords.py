@@ -6,6 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.support import QueuedReactor
+from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.passwords import (
     Passwords,
@@ -15,7 +16,6 @@ from tunnelcloud.web.portal.passwords import (
     is_password,
 )
 from tunnelcloud.web.problems import Problem
-from tunnelcloud.web.proxies import network_of
 from tunnelcloud.web.worker import MAX_WAITING
 
 
@@ -136,8 +136,8 @@ class AttemptsTests(SynchronousTestCase):
     @settings(max_examples=200, deadline=None)
     @given(st.text(max_size=50))
     def test_any_source_has_a_network(self, source):
-        self.assertIsInstance(network_of(source), str)
+        self.assertIsInstance(source_group(source), str)
 
     def test_networks(self):
-        self.assertEqual(network_of("::ffff:192.0.2.1"), "192.0.2.1")
-        self.assertEqual(network_of("fe80::1%eth0"), "fe80::/64")
+        self.assertEqual(source_group("::ffff:192.0.2.1"), "192.0.2.1")
+        self.assertEqual(source_group("fe80::1%eth0"), "fe80::/64")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import field, frozen
 
+from tunnelcloud.domain.addresses import is_address
 from tunnelcloud.domain.commands import (
     LOCAL_ADDRESS,
     PublicAddress,
@@ -17,7 +18,7 @@ from tunnelcloud.domain.commands import (
     ssh_arguments,
 )
 from tunnelcloud.domain.entities import Method, Tunnel, User
-from tunnelcloud.domain.names import RESERVED_USER_NAME, is_address
+from tunnelcloud.domain.names import RESERVED_USER_NAME
 
 KEEP_ALIVE_SECONDS = 30
 # OpenSSH itself refuses a user name with most of what shells take for special.

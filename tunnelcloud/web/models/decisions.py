@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tunnelcloud.domain.addresses import read_address
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.web.models.fields import WHOLE, Body, Id, Instant, Port, Shown
 
 
 def _address(value: str) -> str:
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        raise ValueError("use an IPv4 or an IPv6 address") from None
+    address = read_address(value)
+    if address is None:
+        raise ValueError("use an IPv4 or an IPv6 address")
+    return str(address)
 
 
 Address = Annotated[

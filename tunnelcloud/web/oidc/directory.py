@@ -5,7 +5,6 @@ OpenID Connect Discovery 1.0; RFC 8414; RFC 7517.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from attrs import define, frozen
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from tunnelcloud.domain.addresses import is_loopback
 from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
 from tunnelcloud.web.oidc.once import Once
@@ -65,14 +65,7 @@ def is_usable_address(address: object, issuer: str) -> bool:
         return False
     if parts.scheme == "https":
         return True
-    return parts.scheme == "http" and _is_loopback(host) and issuer.startswith("http://")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return parts.scheme == "http" and is_loopback(host) and issuer.startswith("http://")
 
 
 class Directory:

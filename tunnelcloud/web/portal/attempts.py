@@ -12,7 +12,7 @@ from collections import OrderedDict
 from attrs import define, frozen
 from twisted.internet.interfaces import IReactorTime
 
-from tunnelcloud.web.proxies import network_of
+from tunnelcloud.domain.addresses import source_group
 
 FREE_FOR_A_NAME = 5
 FREE_FOR_A_NETWORK = 30
@@ -43,7 +43,7 @@ class Attempt:
     @property
     def network(self) -> str:
         """Give what one party holds of addresses."""
-        return network_of(self.source_ip)
+        return source_group(self.source_ip)
 
     @property
     def own(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import second_factors, sign_in_steps, web_sessions
@@ -12,7 +13,6 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.sealed import read_device, write_device
 from tunnelcloud.web.portal.signing import IDLE_SECONDS, SignIns
 from tunnelcloud.web.portal.visits import Moved, Visit
-from tunnelcloud.web.proxies import network_of
 
 CODE_PAGE = "/sign-in/code"
 _CODE_SECONDS = 5 * 60
@@ -82,7 +82,7 @@ def enter_by_password(
         Awaited.CODE,
         secret_hash=hash_secret(secret),
         lifetime_seconds=_CODE_SECONDS,
-        source=network_of(visit.source_ip),
+        source=source_group(visit.source_ip),
         user_id=user.id,
         content={"next": next_page, "method": method},
     )

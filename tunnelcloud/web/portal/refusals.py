@@ -9,10 +9,10 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.proxies import network_of
 
 EACH_OF_A_SOURCE = 20
 EACH_OF_ALL = 300
@@ -45,7 +45,7 @@ class Refusals:
 
     async def record(self, event: AuditEvent) -> None:
         """Write an event, or count it."""
-        source = network_of(event.source_ip or "")
+        source = source_group(event.source_ip or "")
         if not self._running:
             self._running = True
             self.clock.callLater(SECONDS, self._minute_is_over)

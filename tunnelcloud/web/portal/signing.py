@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 from datetime import timedelta
 from urllib.parse import quote, unquote_plus, urlsplit
 
 from attrs import frozen
 from twisted.web.iweb import IRequest
 
+from tunnelcloud.domain.addresses import is_loopback
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import web_sessions
@@ -135,8 +135,7 @@ def cannot_work(request: IRequest, web_url: str) -> bool:
 
 def _on_loopback(request: IRequest) -> bool:
     try:
-        host = urlsplit(f"//{request.getHeader('host') or ''}").hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return is_loopback(urlsplit(f"//{request.getHeader('host') or ''}").hostname or "")
     except ValueError:
         return False
 

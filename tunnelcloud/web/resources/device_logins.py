@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from attrs import frozen
 
+from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret, new_user_code
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import device_logins
@@ -18,7 +19,6 @@ from tunnelcloud.web.models.device_logins import (
     NewDeviceLogin,
 )
 from tunnelcloud.web.problems import Problem
-from tunnelcloud.web.proxies import network_of
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS, Call, Route
 
@@ -65,7 +65,7 @@ class _DeviceLogins:
     context: ApiContext
 
     async def begin(self, call: Call) -> DeviceLogin:
-        source = network_of(call.source_ip)
+        source = source_group(call.source_ip)
         secret = new_link_secret(self.context.random)
         code = new_user_code(self.context.random)
         begun = await self.context.store.read(

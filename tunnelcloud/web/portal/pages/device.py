@@ -11,12 +11,12 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.store import device_logins
 from tunnelcloud.store.transaction import Actor
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
-from tunnelcloud.web.proxies import network_of
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
@@ -46,7 +46,7 @@ class _Device:
         found = await self._find(visit)
         if isinstance(found, Shown):
             return found
-        elsewhere = network_of(found.source_ip) != network_of(visit.source_ip)
+        elsewhere = source_group(found.source_ip) != source_group(visit.source_ip)
         values: dict[str, Any] = {
             "code": found.user_code,
             "client": found.client,

@@ -6,12 +6,12 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.store import approvals
 from tunnelcloud.web.portal.operations import Operations
 from tunnelcloud.web.portal.sentences import length_of_time
 from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
-from tunnelcloud.web.proxies import network_of
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
@@ -80,7 +80,7 @@ class _Requests:
             "lasts": length_of_time(request["seconds"]),
             "own": request["user_id"] == user_id,
             "open": request["status"] == "pending" and decides,
-            "elsewhere": network_of(request["source_ip"]) != network_of(visit.source_ip),
+            "elsewhere": source_group(request["source_ip"]) != source_group(visit.source_ip),
             "own_ip": visit.source_ip,
             "error": "" if problem is None else _words(problem),
         }

@@ -7,13 +7,13 @@ from twisted.internet.defer import CancelledError, gatherResults
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.connector.reactors import NetworkReactor
-from tunnelcloud.connector.resolver import (
+from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.net.resolver import (
     CACHE_SECONDS,
     LOOKUP_TIMEOUT,
     MAX_LOOKUPS,
     ThreadedResolver,
 )
-from tunnelcloud.domain.dialing import DialError, DialFailure
 
 FOUND = (ip_address("10.0.0.5"),)
 

@@ -2,23 +2,22 @@
 
 Each look-up has a thread of its own, since the system's resolver blocks, for half a minute if
 its servers are gone: in a shared pool a few dead names would hold up all others.  What holds: a
-name is looked up at most once at a time; what was found is good for 30 s, what failed for nobody;
-no more than L{MAX_LOOKUPS} are under way.
+name is looked up at most once at a time; found addresses are good for 30 s, a failure
+is not kept; and no more than ``MAX_LOOKUPS`` are under way.
 """
 
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tunnelcloud.connector.addresses import Address, unmapped
-from tunnelcloud.connector.interfaces import IConnectorReactor, IResolver
+from tunnelcloud.domain.addresses import Address, peer_address
 from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.net.interfaces import ILookUpReactor, IResolver
 
 CACHE_SECONDS = 30.0
 LOOKUP_TIMEOUT = 10.0
@@ -27,8 +26,6 @@ MAX_LOOKUPS = 256
 
 _MAX_CACHED = 4096
 _NOT_FOUND = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
-
-AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 
 def run_in_thread(function: Callable[[], None]) -> None:
@@ -43,8 +40,8 @@ def system_lookup(name: str) -> Sequence[Address]:
     """
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     # A dict keeps the order and drops what is there twice; a zone can't be connected to anyhow.
-    addresses = {unmapped(ip_address(str(info[4][0]).partition("%")[0])): None for info in found}
-    return tuple(addresses)
+    addresses = {peer_address(str(info[4][0])): None for info in found}
+    return tuple(address for address in addresses if address is not None)
 
 
 @frozen
@@ -57,19 +54,28 @@ class _Cached:
 class ThreadedResolver:
     """Asks the system's resolver.
 
-    :param lookup: what blocks; raises OSError.
+    :param lookup: blocks; raises OSError.
     :param start: runs a function in another thread.
+    :param timeout: after so many seconds a caller is told ``NAME_LOOKUP_FAILED``.
+    :param most: how many look-ups, hanging ones included, may be under way at once.
+    :param keep: for how many seconds found addresses are good.
     """
 
     def __init__(
         self,
-        reactor: IConnectorReactor,
+        reactor: ILookUpReactor,
         lookup: Callable[[str], Sequence[Address]] = system_lookup,
         start: Callable[[Callable[[], None]], None] = run_in_thread,
+        timeout: float = LOOKUP_TIMEOUT,
+        most: int = MAX_LOOKUPS,
+        keep: float = CACHE_SECONDS,
     ) -> None:
         self._reactor = reactor
         self._lookup = lookup
         self._start = start
+        self._timeout = timeout
+        self._most = most
+        self._keep = keep
         self._cache: dict[str, _Cached] = {}
         self._waiting: dict[str, list[Deferred[Sequence[Address]]]] = {}
 
@@ -79,14 +85,14 @@ class ThreadedResolver:
         if cached is not None and self._reactor.seconds() < cached.good_until:
             return succeed(cached.addresses)
         if name not in self._waiting:
-            if len(self._waiting) >= MAX_LOOKUPS:
+            if len(self._waiting) >= self._most:
                 return fail(DialError(DialFailure.LIMIT))
             self._waiting[name] = []
             self._start(lambda: self._look_up(name))
         waiter: Deferred[Sequence[Address]] = Deferred(lambda _: self._forget(name, waiter))
         self._waiting[name].append(waiter)
         return waiter.addTimeout(
-            LOOKUP_TIMEOUT,
+            self._timeout,
             self._reactor,
             lambda *_: Failure(DialError(DialFailure.NAME_LOOKUP_FAILED)),
         )
@@ -127,7 +133,7 @@ class ThreadedResolver:
                 name: cached for name, cached in self._cache.items() if now < cached.good_until
             }
         if len(self._cache) < _MAX_CACHED:
-            self._cache[name] = _Cached(addresses, now + CACHE_SECONDS)
+            self._cache[name] = _Cached(addresses, now + self._keep)
 
     def _forget(self, name: str, waiter: "Deferred[Sequence[Address]]") -> None:
         waiting = self._waiting.get(name, [])
