@@ -65,7 +65,15 @@ class CheckTests(SQLiteCase):
     def set(self, seconds):
         self.store.write(preferences.change_settings, {"target_check_seconds": seconds})
 
-    def test_by_default_nothing_is_tried(self):
+    def test_by_default_each_is_tried_every_minute(self):
+        self.assertEqual(self.look(), [("db", 5432)])
+        self.clock.advance(59)
+        self.assertEqual(self.look(), [])
+        self.clock.advance(1)
+        self.assertEqual(self.look(), [("db", 5432)])
+
+    def test_where_it_is_switched_off_nothing_is_tried(self):
+        self.set(None)
         self.assertEqual(self.look(), [])
         self.assertIsNone(self.checks.last(self.world.tunnel.id))
 

@@ -218,7 +218,7 @@ class Settings:
 
     audit_retention_days: int | None = None
     session_retention_days: int | None = None
-    target_check_seconds: int | None = None
+    target_check_seconds: int | None = 60
 
 
 @frozen
