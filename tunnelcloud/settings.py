@@ -130,6 +130,7 @@ class ConnectorsSettings(_Table):
     public_address: Annotated[PublicAddress, BeforeValidator(_link_address)] | None = None
     certificate_lifetime: Annotated[Duration, Field(validate_default=True)] = "30d"  # type: ignore[assignment]
     unread_timeout: Annotated[Duration, Field(validate_default=True)] = "60s"  # type: ignore[assignment]
+    links_per_connector: Annotated[int, Field(ge=1, le=16)] = 2
     longest_silence: Annotated[Silence, Field(validate_default=True)] = "45s"  # type: ignore[assignment]
 
 

@@ -99,6 +99,12 @@ class AttachingTests(DoorCase):
         self.door.link(tls, instance="2-b")
         self.assertEqual([one.instance for one in self.links.attached], ["1-a", "2-b"])
 
+    def test_a_connector_holds_so_many_links_and_no_more(self):
+        (first, _), (second, _), (third, owner) = self.attach(times=3)
+        self.assertEqual((first.ready, second.ready, third.ready), (True, True, False))
+        self.assertEqual(len(self.links.attached), 2)
+        self.assertEqual(len(owner.lost), 1)
+
     def test_one_that_is_lost_is_known_at_once_and_for_a_while(self):
         losses = Losses(lambda: self.door.time)
         self.links.listen(losses)

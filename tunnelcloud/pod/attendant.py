@@ -53,6 +53,7 @@ _log = Logger()
 class Attendant:
     """Owns the pod's ends of links.
 
+    :ivar max_links: so many links a connector may hold to this pod.
     :ivar pods: gives the addresses of the pods that connectors may dial.
     """
 
@@ -62,6 +63,7 @@ class Attendant:
     pods: Callable[[], Sequence[PublicAddress]]
     now: Callable[[], datetime]
     clock: IReactorTime
+    max_links: int = 2
     _unattached: set[LinkProtocol] = field(factory=set, init=False)
     _renewals: dict[str, datetime] = field(factory=dict, init=False)
 
@@ -186,6 +188,14 @@ class Attendant:
         self, connector: Connector, link: LinkProtocol, certificate: x509.Certificate
     ) -> "Deferred[None]":
         self._unattached.discard(link)
+        held = tuple(self.links.of_connector(connector.id))
+        if len(held) >= self.max_links:
+            silent = max(held, key=lambda one: one.silence)
+            if silent.responsive:
+                link.disconnect(f"the connector holds {len(held)} links already")
+                return succeed(None)
+            silent.protocol.disconnect(_RESTARTED)
+            self.links.remove(silent.protocol, _RESTARTED)
         self.links.attach(
             AttachedLink(
                 protocol=link,

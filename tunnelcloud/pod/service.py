@@ -162,6 +162,7 @@ class PodService(Service):
             joining=joining,
             pods=self.cluster.connectors_addresses,
             now=_now,
+            max_links=settings.connectors.links_per_connector,
             clock=reactor,
         )
         self.budget = CreditBudget()
