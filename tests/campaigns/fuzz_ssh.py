@@ -36,7 +36,7 @@ from tests.ssh.client import ALL_CIPHERS, Client, Keys
 from tests.ssh.fakes import USER_KEY, Pod
 from tests.ssh.socket_client import PatientClient
 from tunnelcloud.channels.messages import DirectTcpip, pack_string
-from tunnelcloud.ssh.algorithms import USER_KEY_TYPES
+from tunnelcloud.pki.public_keys import USER_KEY_TYPES
 
 LONGEST_TURN = 0.1
 MOST_GROWTH = 24 * 1024 * 1024

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.fakes import Pod
 from tunnelcloud.channels.messages import ProtocolError
+from tunnelcloud.pki.public_keys import USER_KEY_TYPES
 from tunnelcloud.ssh import algorithms
 from tunnelcloud.ssh.algorithms import (
     AES_GCM,
@@ -98,7 +99,7 @@ class OfferTests(SynchronousTestCase):
     def test_user_keys(self) -> None:
         """SHA-1, DSA and certificates are not among what users may sign with."""
         self.assertEqual(
-            set(algorithms.USER_KEY_TYPES),
+            set(USER_KEY_TYPES),
             {
                 b"ssh-ed25519",
                 b"sk-ssh-ed25519@openssh.com",

@@ -6,7 +6,8 @@ from tests.ssh.client import ALL_CIPHERS, IDENTIFICATION, Client, Keys
 from tests.ssh.fakes import HOST_KEY
 from tests.ssh.transport_case import LogCase, data, open_echo
 from tunnelcloud.channels.messages import Reader, pack_string
-from tunnelcloud.ssh.algorithms import AES_GCM, CIPHERS, USER_KEY_TYPES
+from tunnelcloud.pki.public_keys import USER_KEY_TYPES
+from tunnelcloud.ssh.algorithms import AES_GCM, CIPHERS
 from tunnelcloud.ssh.limits import Limits
 
 

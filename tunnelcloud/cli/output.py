@@ -15,15 +15,14 @@ from datetime import datetime
 
 import click
 
+from tunnelcloud.net.escaping import escape
+
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def one_line(text: str) -> str:
     """Make a text safe to print on one line: what isn't printable is escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text.replace("\r\n", " ").replace("\n", " ")
-    )
+    return escape(text.replace("\r\n", " ").replace("\n", " "), limit=len(text))
 
 
 def print_json(value: object, indent: int | None = 2) -> None:

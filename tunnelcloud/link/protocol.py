@@ -53,6 +53,7 @@ from tunnelcloud.link.requests import (
     unpack,
 )
 from tunnelcloud.link.tls import LINK_ALPN
+from tunnelcloud.net.gathering import Gathering
 
 HANDSHAKE_TIMEOUT = 20.0
 """Seconds from the connection to the peer's hello."""
@@ -78,9 +79,6 @@ DISMISSAL_TIMEOUT = 5.0
 
 MAX_PACKET_SIZE = 128 * KIB
 FLUSH_SIZE = 128 * KIB
-SMALL = 2 * KIB
-ALONE = 100e-6
-"""Seconds since the one before after which a small message comes alone: turns are shorter."""
 
 MAX_CHANNELS = 10_000
 """A link's own bound; the pod's limits are lower and told in words."""
@@ -146,10 +144,9 @@ class LinkProtocol(Protocol):
         self._handlers = handlers
         self._frames = FrameReader()
         self._unsent = FrameBuffer()
-        self._flush_call: IDelayedCall | None = None
+        self._gathering = Gathering(clock, self._flush)
         self._timer: IDelayedCall | None = None
         self._last_received = 0.0
-        self._flushed_at = -ALONE
         self._encrypted = False
         self._over = ""
         self._pings_ahead = _FIRST_PINGS
@@ -265,9 +262,9 @@ class LinkProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End all channels."""
         self._over = self._over or reason.getErrorMessage()
-        for call in (self._timer, self._flush_call):
-            if call is not None and call.active():
-                call.cancel()
+        self._gathering.stop()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
         self.multiplexer.connection_lost(self._over)
         self.owner.link_lost(self, self._over)
 
@@ -293,23 +290,13 @@ class LinkProtocol(Protocol):
     # IMessageTransport.
 
     def send_message(self, head: bytes, data: "bytes | memoryview" = b"") -> None:
-        """Send a message, together with others of the same turn of the reactor.
-
-        A small one that comes alone doesn't wait for others: it may be a keystroke.
-        """
+        """Send a message, with others of the same turn of the reactor where it may wait."""
         unsent = self._unsent
         max_packet_size = self.multiplexer.peer_max_packet_size
         if not unsent.append(head, data, max_packet_size):
             self._flush()
             unsent.append(head, data, max_packet_size)
-        if self._flush_call is None:
-            now = self._clock.seconds()
-            if unsent.size < SMALL and now - self._flushed_at > ALONE:
-                self._flushed_at = now
-                self._flush()
-                return
-            self._flush_call = self._clock.callLater(0, self._flush_later)
-        if unsent.size >= FLUSH_SIZE:
+        if not self._gathering.waits(unsent.size) or unsent.size >= FLUSH_SIZE:
             self._flush()
 
     def end_connection(self, reason_code: int, description: str) -> None:
@@ -402,10 +389,6 @@ class LinkProtocol(Protocol):
 
         path.asked()
         self.multiplexer.send_global_request(PING, b"", answered)
-
-    def _flush_later(self) -> None:
-        self._flush_call = None
-        self._flush()
 
     def _flush(self) -> None:
         if self._unsent.size and self._encrypted:

@@ -39,18 +39,6 @@ HOST_KEY_ALGORITHMS = {
 }
 """By the type of the host key; there is no C{ssh-rsa} (SHA-1) among them, nor what is old."""
 
-USER_KEY_TYPES = {
-    b"ssh-ed25519": b"ssh-ed25519",
-    b"sk-ssh-ed25519@openssh.com": b"sk-ssh-ed25519@openssh.com",
-    b"ecdsa-sha2-nistp256": b"ecdsa-sha2-nistp256",
-    b"ecdsa-sha2-nistp384": b"ecdsa-sha2-nistp384",
-    b"ecdsa-sha2-nistp521": b"ecdsa-sha2-nistp521",
-    b"sk-ecdsa-sha2-nistp256@openssh.com": b"sk-ecdsa-sha2-nistp256@openssh.com",
-    b"rsa-sha2-512": b"ssh-rsa",
-    b"rsa-sha2-256": b"ssh-rsa",
-}
-"""The type of a user's key, by the signature algorithm it may be used with (server-sig-algs)."""
-
 EXT_INFO_SERVER = b"ext-info-s"
 EXT_INFO_CLIENT = b"ext-info-c"
 STRICT_SERVER = b"kex-strict-s-v00@openssh.com"

@@ -31,10 +31,10 @@ from twisted.internet.interfaces import IDelayedCall
 from tunnelcloud.channels.messages import Reader, pack_string
 from tunnelcloud.channels.windows import Path
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.pki.public_keys import USER_KEY_TYPES
 from tunnelcloud.ssh.algorithms import (
     EXT_INFO_CLIENT,
     STRICT_CLIENT,
-    USER_KEY_TYPES,
     Agreement,
     NoCommonAlgorithm,
     Proposal,

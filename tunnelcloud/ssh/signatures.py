@@ -11,7 +11,7 @@ from twisted.conch.ssh.keys import BadKeyError, Key
 from twisted.conch.ssh.userauth import MSG_USERAUTH_REQUEST
 
 from tunnelcloud.channels.messages import ProtocolError, Reader, pack_string
-from tunnelcloud.ssh.algorithms import USER_KEY_TYPES
+from tunnelcloud.pki.public_keys import USER_KEY_TYPES
 
 _TOUCHED = 0x01
 _FLAGS_AND_COUNTER = 5

@@ -31,6 +31,7 @@ from tunnelcloud.channels.windows import Path
 from tunnelcloud.domain.addresses import canonical_address
 from tunnelcloud.net import flood
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.gathering import Gathering
 from tunnelcloud.net.interfaces import IFloodControl
 from tunnelcloud.net.proxy import BadProxyHeader, ProxyHeader
 from tunnelcloud.net.sockets import (
@@ -80,6 +81,7 @@ class FrontDoorTransport(KeyExchange):
         super().__init__(factory.proposal)
         self.factory = factory
         self.clock = factory.clock
+        self.gathering = Gathering(factory.clock, self._uncork)
         self.limits = factory.limits
         self._deadline: IDelayedCall | None = None
         self._received = b""

@@ -37,6 +37,7 @@ from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, 
 from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.net.buffers import BufferPool
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.gathering import Gathering
 from tunnelcloud.net.sockets import write_now
 from tunnelcloud.ssh.ciphers import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
 from tunnelcloud.ssh.gate import (
@@ -55,9 +56,6 @@ _LAST_NOISE = 4
 _OVER = Phase.OVER
 _BY_APPLICATION = struct.pack(">L", DISCONNECT_BY_APPLICATION)
 _OUT_SIZE = 136 * 1024
-_SMALL = 2 * 1024
-ALONE = 100e-6
-"""Seconds since the one before after which small data comes alone: turns are shorter."""
 
 _out_buffers = BufferPool(lambda: memoryview(bytearray(_OUT_SIZE)))
 
@@ -73,6 +71,7 @@ class Wire(SSHServerTransport):
     :ivar end_reason: why the connection ended, once it has.
     :ivar said_goodbye: whether the client ended it in order.
     :ivar source: the client's IP address, once it is known.
+    :ivar gathering: tells when to write.
     :ivar multiplexer: takes the connection protocol's messages, once the user is logged in.
     """
 
@@ -87,6 +86,7 @@ class Wire(SSHServerTransport):
     heard = False
     carried = False
     meant = False
+    gathering: Gathering
     multiplexer: Multiplexer | None = None
 
     def __init__(self) -> None:
@@ -95,7 +95,6 @@ class Wire(SSHServerTransport):
         self.phase = Phase.IDENTIFICATION
         self._receive: Callable[[bytes], None] = self._drop
         self._corked = False
-        self._written_at = -ALONE
         self._out: memoryview | None = None
         self._filled = 0
         self._held: list[tuple[bytes, bytes]] | None = None
@@ -196,13 +195,8 @@ class Wire(SSHServerTransport):
         if data:
             self.carried = True
             if not self._corked:
-                now = self.clock.seconds()
-                if size < _SMALL and now - self._written_at > ALONE:
-                    self._written_at = now  # it comes alone, and may be a keystroke
-                else:
-                    # More is likely to come of what some other connection has just read.
-                    self._corked = True
-                    self.clock.callLater(0, self._uncork)
+                # More is likely to come of what some other connection has just read.
+                self._corked = self.gathering.waits(size)
         if self._filled + size > _OUT_SIZE:
             self._write_corked()
         if size > _OUT_SIZE:

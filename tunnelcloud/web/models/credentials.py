@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.domain.objects import TUNNEL
+from tunnelcloud.pki.public_keys import read_public_key
 from tunnelcloud.web.models.fields import (
     WHOLE,
     Body,
@@ -22,7 +23,6 @@ from tunnelcloud.web.models.fields import (
 )
 from tunnelcloud.web.models.kinds import shown_model, shown_record
 from tunnelcloud.web.models.objects import User
-from tunnelcloud.web.public_keys import read_public_key
 
 # Its length is no field's limit but the format's: no shorter and no longer text is a key.
 PublicKey = Annotated[

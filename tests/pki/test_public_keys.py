@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.web.public_keys import BadPublicKey, read_public_key
+from tunnelcloud.pki.public_keys import BadPublicKey, read_public_key
 
 
 def line_of(private):

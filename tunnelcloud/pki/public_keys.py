@@ -9,7 +9,17 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
-from tunnelcloud.ssh.algorithms import USER_KEY_TYPES
+USER_KEY_TYPES = {
+    b"ssh-ed25519": b"ssh-ed25519",
+    b"sk-ssh-ed25519@openssh.com": b"sk-ssh-ed25519@openssh.com",
+    b"ecdsa-sha2-nistp256": b"ecdsa-sha2-nistp256",
+    b"ecdsa-sha2-nistp384": b"ecdsa-sha2-nistp384",
+    b"ecdsa-sha2-nistp521": b"ecdsa-sha2-nistp521",
+    b"sk-ecdsa-sha2-nistp256@openssh.com": b"sk-ecdsa-sha2-nistp256@openssh.com",
+    b"rsa-sha2-512": b"ssh-rsa",
+    b"rsa-sha2-256": b"ssh-rsa",
+}
+"""The type of a user's key, by the signature algorithm it may be used with (server-sig-algs)."""
 
 _MIN_RSA_BITS = 2048
 _MAX_LENGTH = 16_384
