@@ -5,6 +5,7 @@ It knows HTTP and the API's conventions (bearer, cursors, problem+json, ids), an
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -222,12 +223,21 @@ class Api:
 
         if self._http is None:
             bearer = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
-            self._http = httpx.Client(
-                headers={"Accept": "application/json", **bearer},
-                timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-                # A proxy from the environment is not the way to this very machine.
-                mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
-            )
+            try:
+                self._http = httpx.Client(
+                    headers={"Accept": "application/json", **bearer},
+                    timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+                    # A proxy from the environment is not the way to this very machine.
+                    mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+                )
+            except OSError as error:
+                path = os.environ.get("SSL_CERT_FILE", "")
+                raise Failed(f"SSL_CERT_FILE: {path} can't be used: {error}") from None
+            except (ImportError, ValueError, httpx.InvalidURL) as error:
+                raise Failed(
+                    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY can't be used: "
+                    f"{one_line(str(error))}; use addresses such as http://proxy:3128"
+                ) from None
         return self._http
 
     def _read(self, answer: httpx.Response, body: Mapping[str, object] | None = None) -> Object:
