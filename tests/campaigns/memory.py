@@ -151,7 +151,7 @@ async def be_target(push_port, pull_port):
 def run(state, steady_seconds, rekey_seconds):
     ports = free_port(), free_port()
     target = Process([PYTHON, "-m", "tests.campaigns.memory", "--target", *ports])
-    world = World()
+    world = World("[shares]\nchannels = 5000\nper_target = 1024\npending = 1024")
     try:
         target.wait_for("listening")
         world.tunnel("load", "127.0.0.1", *ports)

@@ -123,6 +123,7 @@ class ApprovalTests(ApiTestCase):
             for one in (self.tunnel["id"], unknown)
         }
         self.assertEqual(len(bodies), 1, bodies)
+        self.assertIn("there is no tunnel", bodies.pop())
 
     def test_administrators_see_all_and_decide_nothing_by_their_role(self):
         request = self.asked()

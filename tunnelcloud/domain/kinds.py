@@ -110,7 +110,7 @@ class FieldOfKind:
         """Give the command line's option that sets it."""
         if self.setting.option != "" or self.name == "name":
             return self.setting.option or None
-        words = self.name.removesuffix("_id").replace("_", "-")
+        words = self.name_in_document.replace("_", "-")
         flag = self.setting.type is FieldType.FLAG
         return f"--{words}/--no-{words}" if flag else f"--{words}"
 

@@ -6,7 +6,7 @@ memory; each pod knows its own ways only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from attrs import define, field
@@ -53,6 +53,10 @@ class TargetChecks:
     def last(self, tunnel_id: str) -> LastCheck | None:
         """Give what came of the last check of a tunnel; None when there was none."""
         return self._found.get(tunnel_id)
+
+    def all(self) -> Iterable[LastCheck]:
+        """Give what came of the last check of each tunnel that had one."""
+        return tuple(self._found.values())
 
     def certificates(self) -> dict[str, datetime]:
         """Tell when the certificates end that last checks saw, by the tunnels' ids."""

@@ -39,6 +39,7 @@ from tunnelcloud.settings import PodSettings
 from tunnelcloud.store import api_tokens, authority, pods
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError
+from tunnelcloud.store.sqlite import FILE_NAME
 from tunnelcloud.store.upgrading import upgrade_apart
 
 _log = Logger()
@@ -57,6 +58,13 @@ class Foundation:
     ssh_address: PublicAddress
     connectors_address: PublicAddress
     sealer: Sealer
+
+    @property
+    def database_file(self) -> Path | None:
+        """SQLite's file; None for a database server."""
+        if self.settings.database.url != "sqlite":
+            return None
+        return self.settings.state_directory / FILE_NAME
 
 
 def lay_foundation(

@@ -2,40 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from attrs import frozen
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from tunnelcloud import __version__
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.net.interfaces import IFloodControl
+from tunnelcloud.pod.checks import TargetChecks
+from tunnelcloud.pod.held import HeldChannels
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
 
+_MOST_SITES = 200
+"""So many sites have a label of their own; the others share one."""
+
+
+@frozen
+class Measured:
+    """What a pod's gauges are read from.
+
+    :ivar feed_age: gives for how many seconds changes may have been missed.
+    :ivar certificates: gives when certificates end, by what they are for.
+    :ivar database: SQLite's file; None for a server.
+    :ivar ready: tells whether the pod is ready.
+    """
+
+    sessions: LiveSessions
+    held: HeldChannels
+    links: Links
+    flood: IFloodControl
+    budget: CreditBudget
+    checks: TargetChecks
+    feed_age: Callable[[], float]
+    certificates: Callable[[], dict[str, datetime]]
+    database: Path | None
+    ready: Callable[[], bool]
+    now: Callable[[], datetime]
+
 
 class _PodCollector(Collector):
-    def __init__(
-        self, sessions: LiveSessions, links: Links, flood: IFloodControl, budget: CreditBudget
-    ) -> None:
-        self._sessions = sessions
-        self._links = links
-        self._flood = flood
-        self._budget = budget
+    def __init__(self, of: Measured) -> None:
+        self._of = of
 
     def collect(self) -> Iterator[Metric]:
+        of = self._of
+        build = GaugeMetricFamily(
+            "tunnelcloud_build_info", "Versions of the program.", labels=["version", "python"]
+        )
+        build.add_metric([__version__, platform.python_version()], 1)
+        yield build
+        links = tuple(of.links.attached)
         for name, text, value in [
-            ("sessions", "Authenticated SSH connections.", len(self._sessions)),
-            ("channels", "Forwarded TCP connections.", self._sessions.open_channels),
-            ("links", "TLS connections to connectors.", len(tuple(self._links.attached))),
-            ("credit_bytes", "Window credit granted to peers.", self._budget.used),
+            ("ready", "Whether this pod is ready for clients.", of.ready()),
+            ("sessions", "Authenticated SSH connections.", len(of.sessions)),
+            ("channels", "Forwarded TCP connections.", of.sessions.open_channels),
+            ("held_channels", "Channels that wait for an approval.", len(of.held)),
+            ("links", "TLS connections to connectors.", len(links)),
+            ("credit_bytes", "Window credit granted to peers.", of.budget.used),
+            ("credit_limit_bytes", "Window credit that may be granted.", of.budget.total),
+            ("change_feed_age_seconds", "For how long changes may be missed.", of.feed_age()),
         ]:
-            yield GaugeMetricFamily(f"tunnelcloud_{name}", text, value=value)
+            yield GaugeMetricFamily(f"tunnelcloud_{name}", text, value=float(value))
+        yield from self._connectors()
+        yield self._targets()
+        yield self._certificates()
+        if of.database is not None:
+            size = of.database.stat().st_size if of.database.exists() else 0
+            yield GaugeMetricFamily("tunnelcloud_database_bytes", "SQLite's file.", value=size)
+        yield from self._connections()
+
+    def _connectors(self) -> Iterator[Metric]:
+        attached = GaugeMetricFamily(
+            "tunnelcloud_connectors_attached", "Connectors with a link here.", labels=["site"]
+        )
+        trips = GaugeMetricFamily(
+            "tunnelcloud_link_round_trip_seconds", "The slowest link's ping.", labels=["site"]
+        )
+        connectors: dict[str, set[str]] = {}
+        slowest: dict[str, float] = {}
+        for link in self._of.links.attached:
+            site = link.connector.site_id
+            if site not in connectors and len(connectors) >= _MOST_SITES:
+                site = "other"
+            connectors.setdefault(site, set()).add(link.connector_id)
+            trip = link.protocol.round_trip
+            if trip is not None:
+                slowest[site] = max(trip, slowest.get(site, 0.0))
+        for site, ids in connectors.items():
+            attached.add_metric([site], len(ids))
+        for site, seconds in slowest.items():
+            trips.add_metric([site], seconds)
+        yield attached
+        yield trips
+
+    def _targets(self) -> Metric:
+        targets = GaugeMetricFamily(
+            "tunnelcloud_targets", "Tunnels by their last check here.", labels=["state"]
+        )
+        found = Counter("ok" if one.ok else "failing" for one in self._of.checks.all())
+        for state in ("ok", "failing"):
+            targets.add_metric([state], found[state])
+        return targets
+
+    def _certificates(self) -> Metric:
+        ends = GaugeMetricFamily(
+            "tunnelcloud_certificate_seconds_left",
+            "Until certificates end.",
+            labels=["certificate"],
+        )
+        for name, moment in self._of.certificates().items():
+            ends.add_metric([name], (moment - self._of.now()).total_seconds())
+        return ends
+
+    def _connections(self) -> Iterator[Metric]:
         connections = CounterMetricFamily(
             "tunnelcloud_ssh_connections", "SSH connections by outcome.", labels=["outcome"]
         )
-        counters = dict(self._flood.counters())
+        counters = dict(self._of.flood.counters())
         for name, text in [
             ("starting", "SSH connections that haven't logged in."),
             ("penalised", "Sources of SSH connections that have penalties."),
@@ -46,10 +138,10 @@ class _PodCollector(Collector):
         yield connections
 
 
-def metrics_registry(
-    sessions: LiveSessions, links: Links, flood: IFloodControl, budget: CreditBudget
-) -> CollectorRegistry:
-    """Make the registry of one pod."""
+def metrics_registry(measured: Measured) -> CollectorRegistry:
+    """Make the registry of one pod, with what Prometheus expects of a process."""
     registry = CollectorRegistry()
-    registry.register(_PodCollector(sessions, links, flood, budget))
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    registry.register(_PodCollector(measured))
     return registry

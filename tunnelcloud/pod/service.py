@@ -32,6 +32,7 @@ from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, Cluster
+from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.pod.descriptors import divide, raise_limit
 from tunnelcloud.pod.doctor import Doctor
@@ -48,7 +49,7 @@ from tunnelcloud.pod.listeners import Listeners
 from tunnelcloud.pod.live import LivePod
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.losses import Losses
-from tunnelcloud.pod.metrics import metrics_registry
+from tunnelcloud.pod.metrics import Measured, metrics_registry
 from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.records import Records
@@ -112,7 +113,9 @@ class PodService(Service):
         doors = divide(raise_limit())
         settings = foundation.settings
         read_settings = read_settings or (lambda: settings)
-        self.store = AsyncStore(foundation.store, reactor)
+        self._counters = Counters()
+        foundation.store.listen(self._counters.committed)
+        self.store = AsyncStore(foundation.store, reactor, self._counters.answered)
         self.links = Links()
         self.doctor = Doctor(self.links, reactor, _now)
         self.cluster = Cluster(
@@ -233,7 +236,23 @@ class PodService(Service):
             doors.joining,
         )
         self._joining = joining
-        self._registry = metrics_registry(self.sessions, self.links, self.flood, self.budget)
+        self._certificate = _web_certificate(settings.web)
+        self._registry = metrics_registry(
+            Measured(
+                sessions=self.sessions,
+                held=self.held,
+                links=self.links,
+                flood=self.flood,
+                budget=self.budget,
+                checks=self.checks,
+                feed_age=self.cluster.feed_age,
+                certificates=self._certificate_ends,
+                database=foundation.database_file,
+                ready=lambda: self._why_not_serving() is None and self._why_store_is_old() is None,
+                now=_now,
+            )
+        )
+        self._counters.register(self._registry)
         self._web = make_site(
             ApiContext(
                 store=self.store,
@@ -250,7 +269,6 @@ class PodService(Service):
             proxies=read_networks(settings.web.trusted_proxies),
             room=doors.web,
         )
-        self._certificate = _web_certificate(settings.web)
         self._front = Front(
             ssh=self.front_door,
             connectors=self.link_listener,
@@ -296,6 +314,7 @@ class PodService(Service):
             (self.checks.run, LOOK_SECONDS),
             (self.rates.sample, SAMPLE_SECONDS),
             (self.traffic.write, NOTE_SECONDS),
+            (self._counters.clock_watch(self._reactor), DELAY_SECONDS),
             *([(self._certificate.check, CHECK_SECONDS)] if self._certificate else []),
         ]
         for work, seconds in works:
@@ -373,6 +392,12 @@ class PodService(Service):
     def _ssh_hosts(self) -> list[str]:
         others = (address.host for address in self.cluster.ssh_addresses())
         return [self.foundation.ssh_address.host, *others]
+
+    def _certificate_ends(self) -> dict[str, datetime]:
+        ends = {"authority": self.foundation.authority.certificate.not_valid_after_utc}
+        if self._certificate is not None:
+            ends["web"] = self._certificate.ends_at
+        return ends
 
     def _why_not_serving(self) -> str | None:
         return None if self.serving else "the pod is starting or stopping"

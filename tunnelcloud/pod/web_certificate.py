@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
+from cryptography import x509
 from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
@@ -52,6 +54,11 @@ class WebCertificate:
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """Make the TLS end of one accepted connection."""
         return SSL.Connection(self._context, None)
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the certificate in use ends."""
+        return self._ends_at
 
     def check(self) -> None:
         """Read the files if they have changed since the last time; log what came of it."""
@@ -99,6 +106,8 @@ class WebCertificate:
             key = crypto.load_privatekey(
                 crypto.FILETYPE_PEM, read_private(self.private_key_file), b""
             )
+        with _reading(self.certificate_file, "a certificate chain"):
+            found = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
         try:
             context.use_privatekey(key)
             context.check_privatekey()
@@ -107,6 +116,7 @@ class WebCertificate:
                 f"{self.private_key_file}: this key doesn't belong to the certificate in "
                 f"{self.certificate_file}"
             ) from None
+        self._ends_at = found.not_valid_after_utc
         return context
 
 

@@ -12,7 +12,7 @@ from tunnelcloud.domain import approvals as domain
 from tunnelcloud.domain.entities import Policy, User, UserView
 from tunnelcloud.domain.objects import Approval, Role
 from tunnelcloud.store import access, approvals, users
-from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.approvals import (
     Answer,
@@ -169,7 +169,7 @@ class _Approvals:
 def _asked_of(view: UserView, tunnel_id: str) -> Policy:
     """Find the policy whose approval a user can ask for beforehand.
 
-    :raise NotFound: the tunnel isn't the user's; to them it looks like one that isn't there.
+    :raise InvalidReference: the tunnel isn't the user's; to them it looks like none.
     """
     policies = [
         policy
@@ -178,5 +178,5 @@ def _asked_of(view: UserView, tunnel_id: str) -> Policy:
         if policy.approval is Approval.OTHERS
     ]
     if not policies:
-        raise NotFound("tunnel to ask for", tunnel_id)
+        raise InvalidReference("tunnel_id", "tunnel", tunnel_id)
     return policies[0]

@@ -1,0 +1,136 @@
+"""What monitoring sees: every metric that a rule names, few labels, and what is counted."""
+
+import re
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.domain.values import NOW, view
+from tests.pod.fakes import World
+from tests.requirements import require_executable
+from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
+from tunnelcloud.pod.counters import Counters
+from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.metrics import Measured, metrics_registry
+from tunnelcloud.store.transaction import Committed
+
+RULES = Path(__file__).parent.parent.parent / "etc" / "prometheus"
+
+
+class Flood:
+    def counters(self):
+        return {"accepted": 3, "starting": 1, "penalised": 0}
+
+
+class Checks:
+    def all(self):
+        return ()
+
+
+def committed(*events):
+    return Committed((), tuple(AuditRecord(f"evt_{at}", NOW, one) for at, one in enumerate(events)))
+
+
+class MetricsTests(SynchronousTestCase):
+    def setUp(self):
+        world = World(view())
+        self.counters = Counters()
+        self.ready = True
+        self.registry = metrics_registry(
+            Measured(
+                sessions=world.sessions,
+                held=world.held,
+                links=Links(),
+                flood=Flood(),
+                budget=CreditBudget(),
+                checks=Checks(),
+                feed_age=lambda: 1.5,
+                certificates=lambda: {"web": NOW + timedelta(days=2)},
+                database=None,
+                ready=lambda: self.ready,
+                now=lambda: NOW,
+            )
+        )
+        self.counters.register(self.registry)
+
+    def shown(self):
+        return generate_latest(self.registry).decode()
+
+    def value(self, name):
+        return float(re.search(rf"^{re.escape(name)} (\S+)$", self.shown(), re.MULTILINE)[1])
+
+    def test_what_is_read_when_it_is_asked_for(self):
+        self.assertEqual(self.value("tunnelcloud_sessions"), 1)
+        self.assertEqual(self.value("tunnelcloud_ready"), 1)
+        self.ready = False
+        self.assertEqual(self.value("tunnelcloud_ready"), 0)
+        self.assertEqual(self.value("tunnelcloud_change_feed_age_seconds"), 1.5)
+        left = self.value('tunnelcloud_certificate_seconds_left{certificate="web"}')
+        self.assertEqual(left, 2 * 86_400)
+
+    def test_logins_and_bytes_are_counted_from_the_audit(self):
+        self.counters.committed(
+            committed(
+                AuditEvent("login.succeeded", data={"method": "key"}),
+                AuditEvent("login.refused", data={"method": "key"}),
+                AuditEvent("login.refused", data={"method": "what a client sent"}),
+                AuditEvent("channel.closed", data={"bytes_to_target": 7, "bytes_from_target": 9}),
+                AuditEvent("session.ended", data={"seconds": 42}),
+            )
+        )
+        for name, value in [
+            ('tunnelcloud_logins_total{method="key",result="succeeded"}', 1),
+            ('tunnelcloud_logins_total{method="other",result="refused"}', 1),
+            ('tunnelcloud_closed_channel_bytes_total{direction="to_target"}', 7),
+            ('tunnelcloud_closed_channel_bytes_total{direction="from_target"}', 9),
+            ('tunnelcloud_events_total{event="channel.closed"}', 1),
+            ("tunnelcloud_session_seconds_sum", 42),
+        ]:
+            self.assertEqual(self.value(name), value, name)
+        self.assertNotIn("what a client sent", self.shown())
+
+    def test_every_event_is_there_from_the_start(self):
+        for event in CATALOGUE:
+            self.assertEqual(self.value(f'tunnelcloud_events_total{{event="{event}"}}'), 0)
+
+    def test_the_store_and_the_reactor(self):
+        self.counters.answered("read", 0.002, False)
+        self.counters.answered("write", 0.2, True)
+        self.assertEqual(self.value('tunnelcloud_store_errors_total{work="write"}'), 1)
+        clock = Clock()
+        look = self.counters.clock_watch(clock)
+        look()
+        clock.advance(0.9)
+        look()
+        self.assertAlmostEqual(self.value("tunnelcloud_reactor_delay_seconds_sum"), 0.4)
+
+    def test_rules_name_what_there_is(self):
+        shown = self.shown()
+        rules = (RULES / "alerts.yml").read_text()
+        for name in set(re.findall(r"\b(?:tunnelcloud|process)_[a-z_]+", rules)):
+            self.assertRegex(shown, rf"(?m)^{name}[ {{]|^# TYPE {name} ", name)
+
+    def test_rules_fire(self):
+        promtool = require_executable("promtool")
+        for words in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
+            done = subprocess.run(
+                [promtool, *words],
+                cwd=RULES,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+class BareRegistryTests(SynchronousTestCase):
+    def test_counters_need_no_pod(self):
+        registry = CollectorRegistry()
+        Counters().register(registry)
+        self.assertIn(b"tunnelcloud_logins", generate_latest(registry))
