@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.requirements import require_executable, require_module, require_node_file
+from tests.requirements import require_executable, require_module, require_node_modules
 
 PATIENCE = 20_000
 """Milliseconds after which a page is given up."""
@@ -72,7 +72,7 @@ class Chromium:
 
     def __init__(self, origin: str, scripts: bool = True):
         executable = require_executable("chromium")
-        self._axe = require_node_file("axe-core/axe.min.js").read_text()
+        self._axe = (require_node_modules("axe-core") / "axe-core" / "axe.min.js").read_text()
         self.origin = origin
         self.faults = []
         self._screenshots = os.environ.get("TUNNELCLOUD_TESTS_SCREENSHOTS")

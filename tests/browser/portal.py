@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from tests.integration.processes import (
     SiteConnector,
     exchange,
 )
+from tests.requirements import require_executable
 
 PASSWORD = "correct horse battery"
 DATA = os.urandom(200_000)
@@ -50,7 +50,7 @@ class Machine:
         self._bin.mkdir()
         options = f"-F {self.home}/.ssh/config -o UserKnownHostsFile={self.known_hosts}"
         script = self._bin / "ssh"
-        script.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} {options} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {require_executable("ssh")} {options} "$@"\n')
         script.chmod(0o755)
         (self.home / ".ssh" / "config").touch()
         self._askpass = directory / "askpass"

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from tests.browser.case import NAME, PASSWORD, BrowserCase
 from tests.browser.test_connecting import PortalCase
 from tests.integration.processes import Process, free_port
-from tests.requirements import require_executable, require_node_file
+from tests.requirements import require_executable, require_node_modules
 
 
 class Signing:
@@ -57,7 +57,7 @@ class Signing:
 
     def start_provider(self, key_id):
         node = require_executable("node")
-        modules = require_node_file("oidc-provider/package.json").parent.parent
+        modules = require_node_modules("oidc-provider")
         script = Path(__file__).parent / "openid_provider.mjs"
         redirect = f"{self.origin}/sign-in/with/corp/callback"
         process = Process([node, script, modules, self.port, redirect, key_id])

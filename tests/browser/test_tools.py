@@ -12,9 +12,8 @@ from attrs import frozen
 from tests.browser import tool_clients
 from tests.browser.test_connecting import PortalCase
 from tests.integration.processes import PATIENCE, free_port
-from tests.requirements import missing, require_executable, require_module
+from tests.requirements import require_executable, require_module, require_pgadmin_python
 
-PGADMIN = "TUNNELCLOUD_TESTS_PGADMIN_PYTHON"
 _LOADER = Path(tool_clients.__file__).parent / "pgadmin_loader.py"
 
 
@@ -95,14 +94,6 @@ TOOLS = {
 }
 
 
-def pgadmin_python():
-    """Find the Python that has pgAdmin."""
-    found = os.environ.get(PGADMIN)
-    if not found:
-        raise missing(f"the Python with pgAdmin that {PGADMIN} names")
-    return found
-
-
 class ToolTests(PortalCase):
     def logs_in(self, fields, rows):
         """Log in with exactly what the rows say."""
@@ -119,7 +110,7 @@ class ToolTests(PortalCase):
             "target_host": rows[fields.target_host],
             "target_port": int(rows[fields.target_port]),
         }
-        python = pgadmin_python() if fields.library == "sshtunnel" else sys.executable
+        python = require_pgadmin_python() if fields.library == "sshtunnel" else sys.executable
         # -E: trial's workers put their own libraries in PYTHONPATH.
         done = subprocess.run(
             [python, "-E", tool_clients.__file__, json.dumps(settings)],
@@ -234,7 +225,7 @@ class ToolTests(PortalCase):
         file = self.portal.directory / "servers.json"
         download.value.save_as(file)
         done = subprocess.run(
-            [pgadmin_python(), "-E", "-W", "ignore", _LOADER, file],
+            [require_pgadmin_python(), "-E", "-W", "ignore", _LOADER, file],
             capture_output=True,
             text=True,
             timeout=2 * PATIENCE,

@@ -15,8 +15,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.trial.unittest import TestCase
 
+from tests.requirements import require_executable
 from tests.ssh.fakes import TOKEN, USER_KEY, Pod
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.transport import FrontDoorTransport
@@ -66,14 +67,6 @@ class Knocker(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         self.ended.callback(reason.value.exitCode)
-
-
-def program(name: str) -> str:
-    """Find a program, or skip the test."""
-    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
-    if path is None:
-        raise SkipTest(f"{name} is not installed")
-    return path
 
 
 class FrontDoorCase(TestCase):
@@ -139,24 +132,26 @@ class FrontDoorCase(TestCase):
     ) -> Knocker:
         """Run a program to its end; its status is in C{status}."""
         words = [str(word) for word in command]
+        program = require_executable(words[0]) if "/" not in words[0] else words[0]
         process = Knocker(feed, keep_open)
-        self.processes.append(process)
         folder = str(self.folder.absolute())
         env = {"PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8"}
         env |= {name: str(value) for name, value in environment.items()}
-        reactor.spawnProcess(process, program(words[0]), words, env, path=str(Path.cwd()))
+        reactor.spawnProcess(process, program, words, env, path=str(Path.cwd()))
+        self.processes.append(process)
         process.status = await process.ended
         return process
 
     async def start_agent(self, keys: int) -> str:
         """Start an agent with keys that open nothing; return its socket."""
+        program = require_executable("ssh-agent")
         folder = tempfile.mkdtemp(prefix="agent")  # the name of a socket must be short
         self.addCleanup(shutil.rmtree, folder)
         agent_socket = f"{folder}/socket"
         agent = Knocker(b"", keep_open=True)
+        words = [program, "-D", "-a", agent_socket]
+        reactor.spawnProcess(agent, program, words, {"PATH": os.environ["PATH"]})
         self.processes.append(agent)
-        words = [program("ssh-agent"), "-D", "-a", agent_socket]
-        reactor.spawnProcess(agent, words[0], words, {"PATH": os.environ["PATH"]})
         while not Path(agent_socket).exists():
             pause: Deferred[None] = Deferred()
             reactor.callLater(0.01, pause.callback, None)

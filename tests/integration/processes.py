@@ -10,7 +10,6 @@ import os
 import queue
 import random
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import tunnelcloud
 from tests.pod.certificates import MemoryServer, make_certificate, write_certificate
+from tests.requirements import require_executable
 
 PATIENCE = 30
 """Seconds after which a test gives up on a process."""
@@ -352,6 +352,7 @@ class SSHServer:
     """A real sshd of the site, which runs one command for whoever has its key."""
 
     def __init__(self, directory: Path):
+        sshd = require_executable("sshd")
         self.directory = directory
         self.port = free_port()
         host_key = Keys(directory, "sshd-host-key")
@@ -372,7 +373,6 @@ class SSHServer:
             """
         )
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
         self.process = Process([sshd, "-D", "-e", "-f", config])
         self.process.wait_for("Server listening")
 
@@ -476,7 +476,3 @@ def exchange(port, data, host="127.0.0.1"):
             received += more
         sender.join(PATIENCE)
         return bytes(received)
-
-
-def have(program):
-    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin") is not None

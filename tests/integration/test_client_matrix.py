@@ -20,7 +20,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import PATIENCE, Keys, Process
 from tests.integration.test_end_to_end import EchoWorld
-from tests.requirements import missing, require_executable, require_module
+from tests.requirements import (
+    require_executable,
+    require_module,
+    require_node_modules,
+    require_pgadmin_python,
+)
 
 SIZE = 1_000_000
 PAYLOAD = os.urandom(SIZE)
@@ -332,10 +337,7 @@ class SSHTunnelTests(LibraryCase, SynchronousTestCase):
     library = "sshtunnel"
 
     def python(self):
-        name = "TUNNELCLOUD_TESTS_PGADMIN_PYTHON"
-        if not os.environ.get(name):
-            raise missing(f"a Python with sshtunnel 0.4, named by {name},")
-        return os.environ[name]
+        return require_pgadmin_python()
 
 
 class AsyncSSHTests(LibraryCase, SynchronousTestCase):
@@ -362,7 +364,5 @@ class NodeTests(LibraryCase, SynchronousTestCase):
     """Node's ssh2."""
 
     def program(self):
-        name = "TUNNELCLOUD_TESTS_NODE_PATH"
-        if not os.environ.get(name):
-            raise missing(f"Node's ssh2, in the node_modules named by {name},")
+        require_node_modules("ssh2")
         return [require_executable("node"), Path(__file__).with_name("node_client.js")]

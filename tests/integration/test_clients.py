@@ -3,7 +3,6 @@
 Every transfer crosses several rekeys, and every client that has AES-GCM is steered to it.
 """
 
-import importlib.util
 import os
 import socket
 import sys
@@ -13,9 +12,14 @@ from typing import Any
 
 from twisted.conch.ssh.keys import FingerprintFormats, Key
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import SkipTest
 
-from tests.integration.front_door import FrontDoorCase, Knocker, program
+from tests.integration.front_door import FrontDoorCase, Knocker
+from tests.requirements import (
+    require_executable,
+    require_module,
+    require_node_modules,
+    require_pgadmin_python,
+)
 from tests.ssh.fakes import ECDSA_HOST_KEY, HOST_KEY, RSA_HOST_KEY, TOKEN
 from tunnelcloud.ssh import exchange
 from tunnelcloud.ssh.algorithms import AES_GCM, CIPHERS, MACS
@@ -325,8 +329,7 @@ class LibraryTests(ClientCase):
         self.assertEqual(process.out, b"whole\n", bytes(process.errors))
 
     async def both(self, name: str, module: str) -> None:
-        if importlib.util.find_spec(module) is None:
-            raise SkipTest(f"{name} is not installed")
+        require_module(module)
         agent = await self.start_agent(8)
         for method in ("key", "token"):
             process = await self.library(name, method, SSH_AUTH_SOCK=agent)
@@ -347,9 +350,7 @@ class LibraryTests(ClientCase):
 
     async def test_sshtunnel(self) -> None:
         """paramiko 3.5 and sshtunnel 0.4, called as pgAdmin calls them."""
-        python = os.environ.get("TUNNELCLOUD_TESTS_PGADMIN_PYTHON")
-        if not python:
-            raise SkipTest("TUNNELCLOUD_TESTS_PGADMIN_PYTHON names no Python with sshtunnel 0.4")
+        python = require_pgadmin_python()
         for method in ("key", "token"):
             process = await self.library("sshtunnel", method, python)
             self.whole(process)
@@ -357,9 +358,7 @@ class LibraryTests(ClientCase):
 
     async def test_node(self) -> None:
         """Node's ssh2."""
-        modules = os.environ.get("TUNNELCLOUD_TESTS_NODE_PATH")
-        if not modules:
-            raise SkipTest("TUNNELCLOUD_TESTS_NODE_PATH names no node_modules with ssh2")
+        modules = require_node_modules("ssh2")
         script = Path(__file__).with_name("node_client.js")
         for method, secret in (("key", self.key_file), ("token", TOKEN)):
             process = await self.run_program(
@@ -387,7 +386,11 @@ class AuditTests(FrontDoorCase):
     async def audit(self) -> list[str]:
         python = Path(sys.executable)
         newest = python.with_name("ssh-audit")
-        words = [newest if newest.exists() else program("ssh-audit"), "-n", "--skip-rate-test"]
+        words = [
+            newest if newest.exists() else require_executable("ssh-audit"),
+            "-n",
+            "--skip-rate-test",
+        ]
         process = await self.run_program([*words, "-p", self.port, "127.0.0.1"])
         lines = process.out.decode().splitlines()
         self.assertTrue(any("ssh-ed25519" in line for line in lines), lines)

@@ -16,7 +16,7 @@ from tests.clients.building import build
 from tests.integration import ends
 from tests.integration.processes import PATIENCE, SSHServer
 from tests.integration.worlds import World
-from tests.requirements import require_executable, require_module, require_node_file
+from tests.requirements import require_executable, require_module, require_node_modules
 
 AT_ONCE = 6
 
@@ -159,9 +159,9 @@ class LibraryTests(SynchronousTestCase):
 
     def test_node(self):
         node = require_executable("node")
-        ssh2 = require_node_file("ssh2/package.json")
+        modules = require_node_modules("ssh2")
         script = Path(__file__).with_name("node_close.js")
-        paths = {"NODE_PATH": str(ssh2.parents[1])}
+        paths = {"NODE_PATH": str(modules)}
         self.delivers(node, script, method=(), action=(), environment=paths)
 
 
