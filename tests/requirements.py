@@ -44,6 +44,7 @@ PACKAGES = {
     "openssl": "openssl",
     "plink": "putty-tools",
     "prlimit": "util-linux",
+    "promtool": "prometheus",
     "psql": "postgresql-client",
     "puttygen": "putty-tools",
     "squid": "squid",
