@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tunnelcloud.cli.output import one_line
 from tunnelcloud.domain.entities import ID_PREFIXES
 from tunnelcloud.domain.objects import KINDS
+from tunnelcloud.domain.sameness import folded
 
 if TYPE_CHECKING:
     import httpx
@@ -181,9 +182,9 @@ class Api:
         """
         if is_id(noun, name):
             return self.get(f"{COLLECTIONS[noun]}/{name}")
-        wanted = name.casefold()
+        wanted = folded(name)
         for item in self.pages(COLLECTIONS[noun], limit=PAGE, name=name)[0]:
-            if wanted in (str(item.get(key) or "").casefold() for key in ("name", "email")):
+            if wanted in (folded(str(item.get(key) or "")) for key in ("name", "email")):
                 return item
         raise Failed(f"there is no {noun} {name!r}; `tunnelcloud {noun} list` shows what there is")
 

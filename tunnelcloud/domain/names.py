@@ -12,6 +12,7 @@ from attrs import frozen
 
 from tunnelcloud.domain.addresses import is_address, read_address
 from tunnelcloud.domain.entities import Grant, Method, PortRange, Tunnel, UserView
+from tunnelcloud.domain.sameness import folded, is_unmistakable
 
 RESERVED_USER_NAME = "tcptunnel"
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -42,7 +43,7 @@ def read_user_name(text: str) -> str:
 
     :raise BadName: with what is allowed.
     """
-    name = text.lower()
+    name = folded(text)
     if name == RESERVED_USER_NAME:
         raise BadName(f"{RESERVED_USER_NAME} is reserved: it is the login that names no user")
     if not _USER_NAME.fullmatch(name):
@@ -55,9 +56,11 @@ def read_email(text: str) -> str:
 
     :raise BadName: with what is allowed.
     """
-    email = text.lower()
+    email = folded(text)
     if len(email) > 254 or not _EMAIL.fullmatch(email) or ".." in email:
         raise BadName("use an address such as alice@example.com")
+    if not is_unmistakable(email):
+        raise BadName("it has characters that look like others, or like nothing: type it anew")
     if email.partition("@")[0] == RESERVED_USER_NAME:
         raise BadName(f"{RESERVED_USER_NAME}@ is reserved: it is the login that names a tunnel")
     return email
@@ -99,7 +102,7 @@ def read_external_address(text: str) -> str:
 
 def canonical_host(text: str) -> str:
     """Bring what stands for a host into the form in which hosts are compared."""
-    host = text.strip().lower()
+    host = folded(text.strip())
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if len(host) > 1:
@@ -166,7 +169,8 @@ def parse_login(raw: bytes) -> Login | None:
     if not raw or len(raw) > _MAX_LOGIN_NAME:
         return None
     try:
-        text = raw.decode("utf-8").strip(_AROUND).lower()
+        text = raw.decode("utf-8").strip(_AROUND)
+        text = folded(text)
     except UnicodeDecodeError:
         return None
     if not text.isprintable() or text.split() != [text]:

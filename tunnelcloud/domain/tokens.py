@@ -12,6 +12,8 @@ import re
 import string
 from collections.abc import Callable
 
+from tunnelcloud.domain.sameness import folded
+
 TOKEN_LENGTH = 26
 _TOKEN = re.compile(r"[a-z2-7]{26}")
 _AROUND = (
@@ -52,7 +54,7 @@ def as_typed(typed: str) -> str:
     What is a one-time token in capitals becomes one; anything else stays as it is.
     """
     text = typed.strip(_AROUND)
-    lower = text.lower()
+    lower = folded(text)
     return lower if _TOKEN.fullmatch(lower) else text
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from tunnelcloud.domain.entities import IdentityProvider, LinkBy, User
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store import groups, users
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.schema import identities as table
@@ -83,7 +84,7 @@ def _newcomer(
     if provider.link_by is not LinkBy.NOTHING and wanted:
         user = users.find_login(transaction, wanted)
         # The two are one namespace: an e-mail that serves as a name is still no name.
-        same = user is not None and wanted.lower() == (user.email if by_email else user.name)
+        same = user is not None and folded(wanted) == (user.email if by_email else user.name)
         if user is not None and same and not _is_linked(transaction, provider, user):
             return user, str(provider.link_by)
     if not provider.create_users:

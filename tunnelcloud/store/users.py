@@ -15,6 +15,7 @@ from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import group_members, sign_in_steps, user_names, web_sessions
@@ -28,7 +29,7 @@ def _in_group(group_id: str) -> ColumnElement[bool]:
 
 
 def _named(name_or_email: str) -> ColumnElement[bool]:
-    named = select(user_names.c.user_id).where(user_names.c.name == name_or_email.lower())
+    named = select(user_names.c.user_id).where(user_names.c.name == folded(name_or_email))
     return table.c.id.in_(named)
 
 
@@ -69,7 +70,7 @@ def find_login(transaction: Transaction, name_or_email: str) -> User | None:
         return None
     query = USERS.select().join(user_names, user_names.c.user_id == table.c.id)
     row = transaction.connection.execute(
-        query.where(user_names.c.name == name_or_email.lower())
+        query.where(user_names.c.name == folded(name_or_email))
     ).first()
     return None if row is None else USERS.make(row)
 
@@ -82,7 +83,7 @@ def create(transaction: Transaction, *, name: str, **values: Any) -> User:
     """
     email = values.get("email")
     _check_names(transaction, None, {"name": name, "email": email})
-    lowered = {"name": name.lower(), "email": None if email is None else email.lower()}
+    lowered = {"name": folded(name), "email": None if email is None else folded(email)}
     user = USERS.new(transaction, **{**values, **lowered})
     _keep_names(transaction, user)
     return user
@@ -100,7 +101,7 @@ def update(
     :raise Conflict: the name or the e-mail address is a name of another user.
     """
     lowered = {
-        name: value.lower() if name in ("name", "email") and value is not None else value
+        name: folded(value) if name in ("name", "email") and value is not None else value
         for name, value in changes.items()
     }
     _check_names(transaction, user_id, lowered)

@@ -27,6 +27,7 @@ from tunnelcloud.domain.objects import (
     USER,
     PortRange,
 )
+from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
@@ -100,9 +101,9 @@ def _once(names: object) -> object:
     if isinstance(names, Mapping):
         seen: set[str] = set()
         for name in map(str, names):
-            if name.lower() in seen:
+            if folded(name) in seen:
                 raise ValueError(f"{name} is there twice: case doesn't count in users' names")
-            seen.add(name.lower())
+            seen.add(folded(name))
     return names
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from attrs import frozen
 
 from tunnelcloud.domain.entities import IdentityProvider
+from tunnelcloud.domain.names import BadName, read_email
 from tunnelcloud.web.oidc.directory import Directory, Metadata, read_object
 from tunnelcloud.web.oidc.faults import IF_AGAIN, START_AGAIN, ProviderFault
 from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
@@ -207,8 +208,7 @@ def _check_answer(metadata: Metadata, answer: Mapping[str, str]) -> None:
 
 
 def _claims(provider: IdentityProvider, claims: Mapping[str, Any]) -> Claims:
-    email = _text(claims.get("email"), 254).lower()
-    verified = email if claims.get("email_verified") is True and "@" in email else None
+    verified = _email(claims) if claims.get("email_verified") is True else None
     name = _text(claims.get(provider.name_claim), 254) if provider.name_claim else ""
     groups = claims.get(provider.groups_claim, []) if provider.groups_claim else []
     listed = groups if isinstance(groups, list) else [groups]
@@ -219,6 +219,14 @@ def _claims(provider: IdentityProvider, claims: Mapping[str, Any]) -> Claims:
         email=verified,
         groups=frozenset(group for group in listed[:_MAX_GROUPS] if isinstance(group, str)),
     )
+
+
+def _email(claims: Mapping[str, Any]) -> str | None:
+    """Read the e-mail address as one that is typed in here; None if it can't be one."""
+    try:
+        return read_email(_text(claims.get("email"), 254))
+    except BadName:
+        return None
 
 
 def _text(value: object, longest: int) -> str:

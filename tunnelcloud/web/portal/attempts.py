@@ -13,6 +13,7 @@ from attrs import define, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.addresses import source_group
+from tunnelcloud.domain.sameness import folded
 
 FREE_FOR_A_NAME = 5
 FREE_FOR_A_NETWORK = 30
@@ -48,7 +49,7 @@ class Attempt:
     @property
     def own(self) -> tuple[str, ...]:
         """Name the count of this person."""
-        name = self.name.strip().lower()[:320]
+        name = folded(self.name.strip())[:320]
         return ("device", self.device, name) if self.device else (self.network, name)
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import field, frozen
 from pydantic import BaseModel
 
+from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.paging import Page as StorePage
 from tunnelcloud.store.transaction import Transaction
@@ -69,7 +70,7 @@ def filters_of(query: PageQuery) -> dict[str, Any]:
     given = {name: getattr(query, name) for name in type(query).model_fields}
     return {
         # What matches a name needs its case as little as the name does.
-        name: value.lower() if name == "name" else value
+        name: folded(value) if name == "name" else value
         for name, value in given.items()
         if value is not None
     }

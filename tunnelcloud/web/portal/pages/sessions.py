@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from tunnelcloud.domain.entities import Channel
+from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store import access, glance, tunnels
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
@@ -39,7 +40,7 @@ class _Sessions:
         page: dict[str, Any] = {"items": [], "next_cursor": None}
         try:
             if given["tunnel"]:
-                tunnel = await self.context.store.read(tunnels.find, given["tunnel"].lower())
+                tunnel = await self.context.store.read(tunnels.find, folded(given["tunnel"]))
                 query["tunnel_id"] = tunnel.id
             if cursor := visit.query.get("cursor"):
                 query["cursor"] = cursor
