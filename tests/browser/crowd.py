@@ -61,7 +61,7 @@ def make_crowd(transaction):
     assignments.create(
         transaction, tunnel_id=long.id, methods=methods, group_id=group.id, policy_id=policy.id
     )
-    login = sessions.Login(HOSTILE, "2001:db8:1234:5678:9abc:def0:1234:5678", HOSTILE, pod.id)
+    login = sessions.LoginRecord(HOSTILE, "2001:db8:1234:5678:9abc:def0:1234:5678", HOSTILE, pod.id)
     session = sessions.start(transaction, person, Method.KEY, login)
     for number in range(5):
         channels.open(transaction, session, long, destination=LONG, port=1000 + number)

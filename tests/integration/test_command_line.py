@@ -19,7 +19,7 @@ from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, tokens
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.engine import open_store
-from tunnelcloud.store.sessions import Login
+from tunnelcloud.store.sessions import LoginRecord
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site
 
@@ -163,7 +163,7 @@ class CommandLineTests(TestCase):
     async def _what_goes_on(self):
         await self.make_basics()
         token = await self.succeed_json("token create alice")
-        login = Login("alice", "192.0.2.7", "OpenSSH_9.2", self.live.pod_id)
+        login = LoginRecord("alice", "192.0.2.7", "OpenSSH_9.2", self.live.pod_id)
         hashed = hash_secret(token["token"])
         session = (await deferToThread(self.store.write, tokens.spend, hashed, login)).session
         (listed,) = (await self.succeed_json("session list"))["items"]

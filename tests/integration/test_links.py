@@ -27,9 +27,9 @@ from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
 from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.connector_door import connector_listener
 from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.links import ILinksListener, Links
-from tunnelcloud.pod.listener import connector_listener
 
 HOST = "127.0.0.1"
 SITE = "sit_1"

@@ -20,9 +20,9 @@ from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS, PodTLS
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.connector_door import connector_listener
 from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.links import ILinksListener, Links
-from tunnelcloud.pod.listener import connector_listener
 
 AUTHORITY = pki.CertificateAuthority.create(now())
 LIFETIME = timedelta(days=30)

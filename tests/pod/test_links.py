@@ -20,8 +20,8 @@ from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
 from tunnelcloud.link.requests import DISMISS, PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS
 from tunnelcloud.pod.attendant import CLONED, RIVAL_SECONDS
-from tunnelcloud.pod.listener import DOOR_TIMEOUT, MAX_IN_DOOR
-from tunnelcloud.pod.losses import Losses
+from tunnelcloud.pod.connector_door import DOOR_TIMEOUT, MAX_IN_DOOR
+from tunnelcloud.pod.lost_connectors import LostConnectors
 
 SITE = "sit_1"
 REVOKED = "the connector was deleted, or its certificate revoked or expired"
@@ -106,7 +106,7 @@ class AttachingTests(DoorCase):
         self.assertEqual(len(owner.lost), 1)
 
     def test_one_that_is_lost_is_known_at_once_and_for_a_while(self):
-        losses = Losses(lambda: self.door.time)
+        losses = LostConnectors(lambda: self.door.time)
         self.links.listen(losses)
         ((link, _),) = self.attach()
         self.assertEqual(losses.recent(), {})

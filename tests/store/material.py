@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from tunnelcloud.domain.entities import Assignment, Group, Method, PortRange, Site, Tunnel, User
 from tunnelcloud.store import assignments, audit, groups, sites, tunnels, users
 from tunnelcloud.store.columns import to_milliseconds
-from tunnelcloud.store.sessions import Login
+from tunnelcloud.store.sessions import LoginRecord
 from tunnelcloud.store.transaction import Transaction
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -71,8 +71,8 @@ def public_key(seed: str) -> tuple[str, bytes]:
     return f"ssh-ed25519 {base64.b64encode(blob).decode()}", blob
 
 
-def login(source_ip: str = "192.0.2.1", pod_id: str = "pod_1") -> Login:
-    return Login("alice", source_ip, "OpenSSH_9.2", pod_id)
+def login(source_ip: str = "192.0.2.1", pod_id: str = "pod_1") -> LoginRecord:
+    return LoginRecord("alice", source_ip, "OpenSSH_9.2", pod_id)
 
 
 def events_of(transaction: Transaction) -> list[str]:

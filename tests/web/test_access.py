@@ -10,7 +10,7 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import channels, connectors, schema, sessions, tokens, tunnels, users
-from tunnelcloud.store.sessions import Login
+from tunnelcloud.store.sessions import LoginRecord
 from tunnelcloud.web.interfaces import (
     ConnectorHealth,
     LastCheck,
@@ -19,7 +19,7 @@ from tunnelcloud.web.interfaces import (
     Usage,
 )
 
-LOGIN = Login("alice", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
+LOGIN = LoginRecord("alice", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
 LATER = "2127-01-01T00:00:00.000Z"
 
 

@@ -10,9 +10,9 @@ from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.store import audit, channels, schema, sessions, tunnels, users
-from tunnelcloud.store.sessions import Login
+from tunnelcloud.store.sessions import LoginRecord
 
-LOGIN = Login("x", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
+LOGIN = LoginRecord("x", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
 
 
 class AuditTests(ApiTestCase):

@@ -16,9 +16,9 @@ from tunnelcloud.cli.access import METHODS
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.completion import own_tunnels
 from tunnelcloud.cli.output import print_json, say
+from tunnelcloud.cli.own_tunnels import Tunnels, free_port, is_free
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.cli.ssh_process import SshProcess
-from tunnelcloud.cli.ways import Tunnels, free_port, is_free
 from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.connecting.files import config_block
 from tunnelcloud.domain.connecting.way import Forward, Way

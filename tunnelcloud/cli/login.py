@@ -9,9 +9,9 @@ import click
 from tunnelcloud import __version__
 from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.crud import report_done
-from tunnelcloud.cli.logins import Login, forget_login, keep_login
 from tunnelcloud.cli.output import one_line, print_json, say
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+from tunnelcloud.cli.saved_logins import SavedLogin, forget_login, keep_login
 
 _LONGEST_INTERVAL = 30
 
@@ -29,7 +29,7 @@ def login(connection: Connection, as_json: bool) -> None:
     say(f"Open {begun['verification_url']} in a browser, and type this code there:")
     click.echo(f"\n    {one_line(begun['user_code'])}\n", err=True)
     found = _wait(connection, api, begun["device_code"], begun["interval"], begun["expires_in"])
-    keep_login(Login(connection.address, str(found["token"]), str(found["user"])))
+    keep_login(SavedLogin(connection.address, str(found["token"]), str(found["user"])))
     if as_json:
         print_json({"url": connection.address, "user": found["user"]})
     else:

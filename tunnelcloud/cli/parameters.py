@@ -15,8 +15,8 @@ from attrs import field, frozen
 
 from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.commands import DEFAULT_URL
-from tunnelcloud.cli.logins import Login, load_logins
 from tunnelcloud.cli.output import say
+from tunnelcloud.cli.saved_logins import SavedLogin, load_logins
 from tunnelcloud.domain.addresses import is_loopback
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -38,7 +38,7 @@ class Connection:
     wait: Callable[[float], None] = sleep
 
     @property
-    def kept(self) -> Login | None:
+    def kept(self) -> SavedLogin | None:
         """The sign-in that is kept for the pod that is meant."""
         logins = load_logins()
         if self.url is None:

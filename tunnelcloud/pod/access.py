@@ -313,8 +313,8 @@ def _named(transaction: Transaction, attempt: LoginAttempt) -> User | None:
     return access.find_login(transaction, (login and login.user) or "")
 
 
-def _login(attempt: LoginAttempt, pod_id: str) -> sessions.Login:
-    return sessions.Login(
+def _login(attempt: LoginAttempt, pod_id: str) -> sessions.LoginRecord:
+    return sessions.LoginRecord(
         login_name=_text(attempt.login_name),
         source_ip=attempt.source,
         client_version=attempt.client_version,

@@ -21,7 +21,7 @@ from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import preferences, tunnels
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
-from tunnelcloud.store.paging import Page
+from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LastCheck
 
@@ -124,5 +124,5 @@ class TargetChecks:
         )
 
 
-def _page(transaction: Transaction, cursor: str | None) -> Page[Tunnel]:
+def _page(transaction: Transaction, cursor: str | None) -> ListPage[Tunnel]:
     return tunnels.list_page(transaction, limit=_PAGE, cursor=cursor, enabled=True)

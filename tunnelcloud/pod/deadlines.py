@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tunnelcloud.domain.entities import Grant
 from tunnelcloud.domain.policy import Ask, holds_for
-from tunnelcloud.pod.router import Route
+from tunnelcloud.pod.router import TunnelRoute
 
 LOOK_AGAIN_SECONDS = 60.0
 """The longest until a right that the time of day ends is looked at: somebody may set the clock."""
@@ -17,7 +17,7 @@ IDLE_LOOKS = 8
 """So often in an idle limit it is asked whether bytes have passed."""
 
 
-def seconds_left(grant: Grant, ask: Ask, route: Route) -> float | None:
+def seconds_left(grant: Grant, ask: Ask, route: TunnelRoute) -> float | None:
     """Say when to look next at a channel that a path allows; None for never, by the clock."""
     left = holds_for(grant, ask)
     found = [] if left is None else [min(left, LOOK_AGAIN_SECONDS)]
@@ -32,10 +32,10 @@ class Deadlines:
     """The channels that are to be looked at again, by when that is."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Route]] = []
+        self._heap: list[tuple[float, int, TunnelRoute]] = []
         self._order = itertools.count()
 
-    def set(self, route: Route, due: float | None) -> None:
+    def set(self, route: TunnelRoute, due: float | None) -> None:
         """Look at a channel at some time, and not when it was said before.
 
         :param due: in seconds of the reactor's clock; None is never.
@@ -46,7 +46,7 @@ class Deadlines:
         if due is not None:
             heapq.heappush(self._heap, (due, next(self._order), route))
 
-    def due(self, now: float) -> Iterator[Route]:
+    def due(self, now: float) -> Iterator[TunnelRoute]:
         """Take the channels whose time has come."""
         while self._heap and self._heap[0][0] <= now:
             due, _, route = heapq.heappop(self._heap)

@@ -11,8 +11,8 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from tunnelcloud.net.flood import FloodLimits
+from tunnelcloud.pod.connector_door import MAX_IN_DOOR
 from tunnelcloud.pod.front import MAX_UNDECIDED
-from tunnelcloud.pod.listener import MAX_IN_DOOR
 from tunnelcloud.pod.shares import SESSIONS
 from tunnelcloud.web.limits import MAX_CONNECTIONS
 

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.router import Route
+from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.sessions import USER_DELETED, LiveSession
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
@@ -115,7 +115,7 @@ class Enforcement:
 
     def sweep(self) -> None:
         """End what the clock no longer allows; called every L{SWEEP_SECONDS}."""
-        due: dict[str, list[Route]] = {}
+        due: dict[str, list[TunnelRoute]] = {}
         for route in self._sessions.deadlines.due(self._clock.seconds()):
             due.setdefault(route.session.user_id, []).append(route)
         for user_id, routes in due.items():
@@ -176,7 +176,7 @@ class Enforcement:
                 if self._views.held(view.user.id) is not view:
                     return  # another look is under way, by a newer view
 
-    def _recheck_routes(self, view: UserView, routes: Iterable[Route]) -> None:
+    def _recheck_routes(self, view: UserView, routes: Iterable[TunnelRoute]) -> None:
         def steps() -> Iterator[None]:
             for route in routes:
                 live = self._sessions.get(route.session.id)
@@ -186,7 +186,7 @@ class Enforcement:
 
         self._turns.run(steps()).addErrback(_failed)
 
-    def _look_later(self, failure: Failure, user_id: str, routes: Iterable[Route]) -> None:
+    def _look_later(self, failure: Failure, user_id: str, routes: Iterable[TunnelRoute]) -> None:
         """Look again when the store can be asked."""
         if failure.check(LookupError):
             self._gone(failure, user_id)

@@ -14,12 +14,12 @@ from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.pki import CertificateAuthority, HostKey, known_hosts_line
 from tunnelcloud.pod.checks import TargetChecks
+from tunnelcloud.pod.dns_check import DNSCheck
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.losses import Losses
+from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.rates import Rates
-from tunnelcloud.pod.reach import Reach
-from tunnelcloud.pod.router import Route
+from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.web.interfaces import (
     Authority,
@@ -50,13 +50,13 @@ class LivePod:
     host_keys: Sequence[HostKey]
     sessions: LiveSessions
     links: Links
-    losses: Losses
+    losses: LostConnectors
     checks: TargetChecks
     rates: Rates
     request_end: Callable[[str, str, str], Deferred[bool]]
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
-    reach: Reach
+    reach: DNSCheck
 
     def live_session(self, session_id: str) -> LiveSession | None:
         """Show a session that is open on this pod."""
@@ -70,7 +70,7 @@ class LivePod:
             *self.rates.of(session_id, live.totals()),
         )
 
-    def _channel(self, route: Route) -> LiveChannel:
+    def _channel(self, route: TunnelRoute) -> LiveChannel:
         assert route.record is not None
         traffic = route.bytes_to_target, route.bytes_from_target
         return LiveChannel(

@@ -10,7 +10,7 @@ from tunnelcloud.domain.entities import Session, Tunnel
 from tunnelcloud.pod.deadlines import Deadlines
 from tunnelcloud.pod.held import HeldChannel
 from tunnelcloud.pod.listings import Listings
-from tunnelcloud.pod.router import Route
+from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.sessions import LiveSession, Surroundings
 from tunnelcloud.pod.shares import CHANNELS, SESSIONS, Opens, Shares, Tally
 
@@ -152,7 +152,7 @@ class LiveSessions:
         """Count one less."""
         self._checks.remove(user_id)
 
-    def channel_begun(self, live: LiveSession, route: Route | HeldChannel) -> None:
+    def channel_begun(self, live: LiveSession, route: TunnelRoute | HeldChannel) -> None:
         """Count a channel; with its first a session begins to use a tunnel."""
         if live.place is None:
             live.place = next(self._places)
@@ -161,7 +161,7 @@ class LiveSessions:
         self._pending.add(user_id)
         self._channels.setdefault(user_id, Counter())[route.tunnel.id] += 1
 
-    def channel_ended(self, route: Route | HeldChannel) -> None:
+    def channel_ended(self, route: TunnelRoute | HeldChannel) -> None:
         """Count a channel no more."""
         self._channels_held.remove(route.session.user_id)
         counts = self._channels[route.session.user_id]
@@ -187,7 +187,7 @@ class LiveSessions:
         return used, self._channels.get(user_id, {})
 
     def count_channels(
-        self, user_id: str, tunnel_id: str, leaving_out: Route | HeldChannel | None
+        self, user_id: str, tunnel_id: str, leaving_out: TunnelRoute | HeldChannel | None
     ) -> int:
         """Count a user's open channels of a tunnel."""
         count = self._channels[user_id][tunnel_id] if user_id in self._channels else 0

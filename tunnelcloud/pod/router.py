@@ -50,7 +50,7 @@ def direct_tcpip(host: str, port: int, originator: tuple[str, int]) -> bytes:
 
 
 @implementer(ISpliceOwner)
-class Route:
+class TunnelRoute:
     """One forwarded connection, from the decision that allowed it to its record's end.
 
     :param patience: the seconds without progress after which a target that doesn't read what the
@@ -73,7 +73,7 @@ class Route:
         records: IRecords,
         clock: IReactorTime,
         on_settled: Callable[[str], None],
-        on_end: Callable[[Route], None],
+        on_end: Callable[[TunnelRoute], None],
         patience: int = PATIENCE,
     ) -> None:
         self.session = session

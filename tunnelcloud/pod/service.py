@@ -30,11 +30,14 @@ from tunnelcloud.net.flood import FloodControl
 from tunnelcloud.net.resolver import ThreadedResolver
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.bound_ports import Listeners
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, Cluster
+from tunnelcloud.pod.connector_door import connector_listener
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.pod.descriptors import divide, raise_limit
+from tunnelcloud.pod.dns_check import DNSCheck
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
 from tunnelcloud.pod.foundation import Foundation, lay_foundation
@@ -44,14 +47,11 @@ from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.keyring import KeyRing, find_key
 from tunnelcloud.pod.links import Links
-from tunnelcloud.pod.listener import connector_listener
-from tunnelcloud.pod.listeners import Listeners
 from tunnelcloud.pod.live import LivePod
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.losses import Losses
+from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.metrics import Measured, metrics_registry
 from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
-from tunnelcloud.pod.reach import Reach
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading
@@ -209,7 +209,7 @@ class PodService(Service):
         self.traffic = TrafficNotes(
             self.store, self.sessions.session_counts, self.sessions.channel_counts
         )
-        losses = Losses(_now)
+        losses = LostConnectors(_now)
         self.links.listen(losses)
         self.live = LivePod(
             pod_id=foundation.pod_id,
@@ -226,7 +226,7 @@ class PodService(Service):
             request_end=self.cluster.request_end,
             ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
-            reach=Reach(ThreadedResolver(reactor, timeout=2, most=8, keep=0), self._ssh_hosts),
+            reach=DNSCheck(ThreadedResolver(reactor, timeout=2, most=8, keep=0), self._ssh_hosts),
         )
         self.link_listener = connector_listener(
             PodTLS(foundation.authority, _now),

@@ -36,7 +36,7 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.deadlines import seconds_left
 from tunnelcloud.pod.held import HeldChannel, HeldChannels
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
-from tunnelcloud.pod.router import Route
+from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.ssh.interfaces import (
     DoctorStep,
@@ -80,7 +80,7 @@ class Surroundings:
 
     :ivar now: the time of day, aware.
     :ivar address: gives where SSH clients reach this pod.
-    :ivar patience: see L{Route}.
+    :ivar patience: see L{TunnelRoute}.
     """
 
     links: ILinks
@@ -114,7 +114,7 @@ class LiveSession:
 
     def __init__(self, session: Session, around: Surroundings, registry: LiveSessions) -> None:
         self.session = session
-        self.routes: set[Route] = set()
+        self.routes: set[TunnelRoute] = set()
         self.held: set[HeldChannel] = set()
         self.connection: ISessionConnection | None = None
         self.began = around.clock.seconds()
@@ -177,7 +177,7 @@ class LiveSession:
         if shortage:
             channel.refuse(OPEN_RESOURCE_SHORTAGE, shortage)
             return
-        route = Route(
+        route = TunnelRoute(
             channel,
             self.session,
             decision.tunnel,
@@ -356,7 +356,11 @@ class LiveSession:
         return usable(view, self.session.method, self.session.tunnel_id)
 
     def decide(
-        self, view: UserView, host: str, port: int, leaving_out: Route | HeldChannel | None = None
+        self,
+        view: UserView,
+        host: str,
+        port: int,
+        leaving_out: TunnelRoute | HeldChannel | None = None,
     ) -> Decision:
         """Decide on a destination as of now.
 
@@ -368,7 +372,7 @@ class LiveSession:
         """Decide as of now on the destination that a tunnel's command has."""
         return decide_tunnel(view, self._ask(own_host(view, tunnel), port, None), tunnel)
 
-    def _ask(self, host: str, port: int, leaving_out: Route | HeldChannel | None) -> Ask:
+    def _ask(self, host: str, port: int, leaving_out: TunnelRoute | HeldChannel | None) -> Ask:
         return Ask(
             host=host,
             port=port,
@@ -376,7 +380,7 @@ class LiveSession:
             source_ip=self.session.source_ip,
             at=self._around.now(),
             only=self.session.tunnel_id,
-            is_open=isinstance(leaving_out, Route),
+            is_open=isinstance(leaving_out, TunnelRoute),
             session_seconds=self._around.clock.seconds() - self.began,
             open_sessions=lambda: self._registry.count_older(self),
             open_channels=lambda tunnel_id: self._registry.count_channels(
@@ -427,7 +431,7 @@ class LiveSession:
         if self.connection is not None:
             self.connection.end(reason)
 
-    def recheck_route(self, view: UserView, route: Route) -> None:
+    def recheck_route(self, view: UserView, route: TunnelRoute) -> None:
         """End a channel that is no longer allowed, or say when to look at it again."""
         decision = self.decide(view, route.destination, route.port, leaving_out=route)
         if not decision.allowed:
@@ -447,7 +451,7 @@ class LiveSession:
                 return
         self._look_again(view, route, decision.grant)
 
-    def _look_again(self, view: UserView, route: Route, grant: Grant) -> None:
+    def _look_again(self, view: UserView, route: TunnelRoute, grant: Grant) -> None:
         ask = evolve(self._ask("", 0, route), approved=view.approved)
         left = seconds_left(grant, ask, route)
         due = None if left is None else self._around.clock.seconds() + left
@@ -460,7 +464,7 @@ class LiveSession:
             return
         _log.warn("session {id}: can't read its limits: {why}", id=self.session.id, why=failure)
 
-    def _route_ended(self, route: Route) -> None:
+    def _route_ended(self, route: TunnelRoute) -> None:
         self.routes.discard(route)
         self._registry.channel_ended(route)
         carried = self._carried.setdefault(route.tunnel.name, _Carried())

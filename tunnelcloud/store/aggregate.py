@@ -35,7 +35,7 @@ from tunnelcloud.store.paging import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
     Filter,
-    Page,
+    ListPage,
     contains,
     fetch_page,
     fetch_part,
@@ -180,7 +180,7 @@ class Aggregate(Generic[E]):
         cursor: str | None = None,
         sort: str | None = None,
         **filters: object,
-    ) -> Page[E]:
+    ) -> ListPage[E]:
         """List objects.
 
         :param sort: a key of L{sorts} or the time of creation, with C{-} in front for descending.
@@ -205,7 +205,7 @@ class Aggregate(Generic[E]):
 
     def _search_page(
         self, transaction: Transaction, limit: int, cursor: str | None, sort: str, **filters: object
-    ) -> Page[E]:
+    ) -> ListPage[E]:
         sought = self.filters["q"](filters.pop("q"))
         limit = max(1, min(limit, MAX_LIMIT))
         descending = sort.startswith("-")

@@ -25,7 +25,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store.aggregate import Aggregate, equals
 from tunnelcloud.store.errors import Conflict, NotFound
-from tunnelcloud.store.paging import Page
+from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.schema import (
     approval_requests,
     group_members,
@@ -97,7 +97,7 @@ def get(transaction: Transaction, request_id: str) -> ApprovalRequest:
     return _as_of(REQUESTS.get(transaction, request_id), transaction.now())
 
 
-def list_requests(transaction: Transaction, **wanted: Any) -> Page[ApprovalRequest]:
+def list_requests(transaction: Transaction, **wanted: Any) -> ListPage[ApprovalRequest]:
     """List requests; the parameters are those of ``Aggregate.list_page``."""
     page = REQUESTS.list_page(transaction, **wanted)
     now = transaction.now()
@@ -106,7 +106,7 @@ def list_requests(transaction: Transaction, **wanted: Any) -> Page[ApprovalReque
 
 def list_grants(
     transaction: Transaction, *, live: bool | None = None, **wanted: Any
-) -> Page[TimedGrant]:
+) -> ListPage[TimedGrant]:
     """List grants; the parameters are those of ``Aggregate.list_page``.
 
     :param live: only those in force, or only the others; a page may have fewer then.

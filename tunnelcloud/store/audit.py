@@ -17,7 +17,7 @@ from tunnelcloud.store.paging import (
     MAX_LIMIT,
     MAX_SEARCHED,
     Filter,
-    Page,
+    ListPage,
     contains,
     fetch_part,
     join_parts,
@@ -65,7 +65,7 @@ def list_page(
     event: str | None = None,
     q: str | None = None,
     **filters: object,
-) -> Page[AuditRecord]:
+) -> ListPage[AuditRecord]:
     """Search the events, the latest first.
 
     A page may have less than C{limit} events, even none, and a next one nevertheless: a text is

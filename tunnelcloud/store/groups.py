@@ -9,7 +9,7 @@ from tunnelcloud.domain.entities import Group, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
-from tunnelcloud.store.paging import DEFAULT_LIMIT, Page
+from tunnelcloud.store.paging import DEFAULT_LIMIT, ListPage
 from tunnelcloud.store.schema import group_members
 from tunnelcloud.store.schema import groups as table
 from tunnelcloud.store.transaction import Transaction
@@ -85,7 +85,7 @@ def list_members(
     cursor: str | None = None,
     sort: str = "name",
     q: str | None = None,
-) -> Page[User]:
+) -> ListPage[User]:
     """List the users in a group.
 
     :raise NotFound: there is no such group.

@@ -17,7 +17,7 @@ from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import keys as table
 from tunnelcloud.store.schema import users as users_table
-from tunnelcloud.store.sessions import Login, start
+from tunnelcloud.store.sessions import LoginRecord, start
 from tunnelcloud.store.transaction import Transaction
 
 KEYS = Aggregate(
@@ -124,7 +124,7 @@ def good(transaction: Transaction, key_ids: Iterable[str]) -> frozenset[str]:
 def use(
     transaction: Transaction,
     key_id: str,
-    login: Login,
+    login: LoginRecord,
     *,
     user: User | None = None,
     tunnel: Tunnel | None = None,

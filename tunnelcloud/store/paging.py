@@ -43,7 +43,7 @@ MAX_SEARCHED = 20_000
 
 
 @frozen
-class Page(Generic[E_co]):
+class ListPage(Generic[E_co]):
     """Some items of a list, in order; C{next_cursor} is None on the last page."""
 
     items: tuple[E_co, ...]
@@ -60,7 +60,7 @@ def fetch_page(
     sort: str,
     limit: int,
     cursor: str | None,
-) -> Page[E]:
+) -> ListPage[E]:
     """Run a query for one page.
 
     :param query: what to list, filtered; without an order.
@@ -81,8 +81,8 @@ def fetch_page(
     rows = transaction.connection.execute(query.limit(limit + 1)).all()
     items = tuple(make(row[: -len(key)]) for row in rows[:limit])
     if len(rows) <= limit:
-        return Page(items)
-    return Page(items, write_cursor(sort, list(rows[limit - 1][-len(key) :])))
+        return ListPage(items)
+    return ListPage(items, write_cursor(sort, list(rows[limit - 1][-len(key) :])))
 
 
 @frozen
@@ -131,7 +131,7 @@ def fetch_part(
 
 def join_parts(
     parts: Iterable[Part], make: Callable[[Any], E], *, sort: str, descending: bool, limit: int
-) -> Page[E]:
+) -> ListPage[E]:
     """Make one page of parts that list different rows: as far as all of them are complete."""
     found = list(parts)
     edges = [part.edge for part in found if part.edge is not None]
@@ -143,7 +143,7 @@ def join_parts(
         rows = rows[:limit]
         edge = rows[-1][0]
     cursor = None if edge is None else write_cursor(sort, [edge])
-    return Page(tuple(make(row) for row in rows), cursor)
+    return ListPage(tuple(make(row) for row in rows), cursor)
 
 
 def _id_of(row: Any) -> str:

@@ -28,7 +28,7 @@ Traffic = tuple[int, int]
 
 
 @frozen
-class Login:
+class LoginRecord:
     """Where a login comes from and what it says of itself; none of it proves anything."""
 
     login_name: str
@@ -89,7 +89,7 @@ def start(
     transaction: Transaction,
     user: User,
     method: Method,
-    login: Login,
+    login: LoginRecord,
     *,
     tunnel: Tunnel | None = None,
     token_id: str | None = None,

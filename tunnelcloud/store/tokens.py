@@ -15,7 +15,7 @@ from tunnelcloud.store.aggregate import Aggregate, equals, subjects_of
 from tunnelcloud.store.columns import Timestamp
 from tunnelcloud.store.schema import tokens as table
 from tunnelcloud.store.schema import tunnels, users
-from tunnelcloud.store.sessions import Login, start
+from tunnelcloud.store.sessions import LoginRecord, start
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.tunnels import TUNNELS
 
@@ -127,7 +127,7 @@ def revoke(transaction: Transaction, token_id: str) -> Token:
 def spend(
     transaction: Transaction,
     secret_hash: bytes,
-    login: Login,
+    login: LoginRecord,
     *,
     user: User | None = None,
     tunnel: Tunnel | None = None,

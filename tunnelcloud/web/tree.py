@@ -11,7 +11,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
 from tunnelcloud.domain.addresses import Network
-from tunnelcloud.web import operations
+from tunnelcloud.web import machine_pages
 from tunnelcloud.web.api import ApiResource
 from tunnelcloud.web.authentication import BearerAuthenticator
 from tunnelcloud.web.encoding import encode_json
@@ -104,7 +104,7 @@ def make_site(
     *,
     version: str,
     registry: CollectorRegistry | None,
-    ready_checks: Mapping[str, operations.ReadyCheck],
+    ready_checks: Mapping[str, machine_pages.ReadyCheck],
     proxies: tuple[Network, ...] = (),
     room: int = MAX_CONNECTIONS,
 ) -> LimitedSite:
@@ -119,11 +119,11 @@ def make_site(
     table = route_table(context, version)
     portal = portal_resource(context, table)
     root = _BesidePages(portal)
-    root.putChild(b"healthz", operations.health())
-    root.putChild(b"readyz", operations.readiness(ready_checks, context.sightings.warning))
+    root.putChild(b"healthz", machine_pages.health())
+    root.putChild(b"readyz", machine_pages.readiness(ready_checks, context.sightings.warning))
     if registry is not None:
-        root.putChild(b"metrics", operations.metrics(registry))
-    root.putChild(b"known_hosts", operations.known_hosts(context.live.known_hosts_lines))
+        root.putChild(b"metrics", machine_pages.metrics(registry))
+    root.putChild(b"known_hosts", machine_pages.known_hosts(context.live.known_hosts_lines))
     api = _BesidePages(portal)
     root.putChild(b"api", api)
     authenticator = BearerAuthenticator(context)
@@ -137,6 +137,6 @@ def make_site(
 def metrics_site(registry: CollectorRegistry, clock: IReactorTime) -> LimitedSite:
     """Make the factory of the listener that only monitoring reaches."""
     root = Resource()
-    root.putChild(b"metrics", operations.metrics(registry))
-    root.putChild(b"healthz", operations.health())
+    root.putChild(b"metrics", machine_pages.metrics(registry))
+    root.putChild(b"healthz", machine_pages.health())
     return LimitedSite(root, clock)

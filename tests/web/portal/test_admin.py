@@ -195,7 +195,7 @@ class AdminTests(PortalTestCase):
         pod = self.store.write(
             pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
         )
-        login = sessions.Login("x", "192.0.2.7", CANARY, pod.id)
+        login = sessions.LoginRecord("x", "192.0.2.7", CANARY, pod.id)
         user = self.people[Role.USER]
         session = self.store.write(sessions.start, user, Method.KEY, login)
         self.assertIn(b"the-user", self.browser.get("/admin/sessions").body)
@@ -208,7 +208,7 @@ class AdminTests(PortalTestCase):
         pod = self.store.write(
             pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
         )
-        login = sessions.Login("x", "192.0.2.7", "c", pod.id)
+        login = sessions.LoginRecord("x", "192.0.2.7", "c", pod.id)
         session = self.store.write(sessions.start, self.people[Role.USER], Method.KEY, login)
         made = self.make_tunnel("db")
         tunnel = self.store.read(tunnels.get, made["id"])
@@ -267,7 +267,7 @@ class AdminTests(PortalTestCase):
         pod = self.store.write(
             pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
         )
-        login = sessions.Login("x", "192.0.2.7", "x", pod.id)
+        login = sessions.LoginRecord("x", "192.0.2.7", "x", pod.id)
         self.store.write(sessions.start, user, Method.KEY, login)
         asking = self.browser.get(f"{page}/block").body.decode()
         self.assertIn("<h1>Block the-user?</h1>", asking)
@@ -403,7 +403,7 @@ class EveryPageTests(PortalTestCase):
         pod = self.store.write(
             pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
         )
-        login = sessions.Login(CANARY, "192.0.2.7", CANARY, pod.id)
+        login = sessions.LoginRecord(CANARY, "192.0.2.7", CANARY, pod.id)
         session = self.store.write(sessions.start, user, Method.KEY, login)
         channel = self.store.write(
             channels.open,

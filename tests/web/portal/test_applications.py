@@ -25,7 +25,7 @@ from tunnelcloud.store import (
 )
 from tunnelcloud.web.interfaces import ConnectorHealth, Usage
 from tunnelcloud.web.portal.pages import applications
-from tunnelcloud.web.portal.pages.standing import standing_of
+from tunnelcloud.web.portal.pages.tunnel_state import state_of
 
 CANARY = '<img src=x onerror="alert(1)">'
 
@@ -101,7 +101,7 @@ class ApplicationsTests(PortalTestCase):
             tunnel = self.store.read(tunnels.get, self.tunnel["id"])
             view = self.store.read(access.load_view, self.people[Role.USER].id)
             offline = {tunnel.site_id: long_ago}
-            standing = standing_of(context, view, tunnel, "192.0.2.1", offline)
+            standing = state_of(context, view, tunnel, "192.0.2.1", offline)
             self.assertIn(f"Site offline since {text}", standing.text)
         self.assertIn("✕ Site offline since 2026-03-02".encode(), self.browser.get("/").body)
 
@@ -128,7 +128,7 @@ class ApplicationsTests(PortalTestCase):
             pods.register, name="pod-1", version="1", ssh_address="x:1", connectors_address="x:2"
         )
         session = self.store.write(
-            sessions.start, user, Method.KEY, sessions.Login("x", "192.0.2.7", "x", pod.id)
+            sessions.start, user, Method.KEY, sessions.LoginRecord("x", "192.0.2.7", "x", pod.id)
         )
         tunnel = self.store.read(tunnels.find, name)
         self.store.write(channels.open, session, tunnel, destination=name, port=5432)

@@ -42,7 +42,7 @@ class HostileTests(PortalTestCase):
         pod = self.store.write(
             pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
         )
-        login = sessions.Login("x", "192.0.2.7", "c", pod.id)
+        login = sessions.LoginRecord("x", "192.0.2.7", "c", pod.id)
         started = [self.store.write(sessions.start, user, Method.KEY, login) for _ in range(2)]
         published = self.store.read(tunnels.get, tunnel["id"])
         channel = self.store.write(

@@ -77,7 +77,7 @@ class SessionsTests(PortalTestCase):
             sessions.start,
             self.people[role],
             Method.KEY,
-            sessions.Login("x", "192.0.2.7", CANARY, self.pod.id),
+            sessions.LoginRecord("x", "192.0.2.7", CANARY, self.pod.id),
         )
 
     def test_open_ones_and_their_end(self):

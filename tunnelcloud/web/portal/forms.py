@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
 from tunnelcloud.domain.objects import KINDS
-from tunnelcloud.web.portal.visits import Visit
+from tunnelcloud.web.portal.page_requests import Visit
 
 
 class FieldKind(StrEnum):

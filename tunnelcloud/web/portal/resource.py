@@ -24,6 +24,7 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.web.api import as_problem
 from tunnelcloud.web.limits import REQUEST_SECONDS, keep_place
 from tunnelcloud.web.logged import logged_path
+from tunnelcloud.web.portal.page_requests import Download, Moved, PageRoute, Shown, Visit
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.signing import (
     Cookies,
@@ -34,7 +35,6 @@ from tunnelcloud.web.portal.signing import (
     new_secret,
     wants_secure,
 )
-from tunnelcloud.web.portal.visits import Download, Moved, Page, Shown, Visit
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.streams import Streaming
@@ -62,7 +62,7 @@ class PortalResource(Resource):
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, context: ApiContext, pages: Sequence[Page], renderer: Renderer) -> None:
+    def __init__(self, context: ApiContext, pages: Sequence[PageRoute], renderer: Renderer) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._context = context
         self._pages = pages
@@ -143,7 +143,7 @@ class PortalResource(Resource):
             return reply
         return await self._show(request, cookies, visit, reply)
 
-    def _find(self, method: str, path: str) -> tuple[Page, dict[str, str]]:
+    def _find(self, method: str, path: str) -> tuple[PageRoute, dict[str, str]]:
         allowed: set[str] = set()
         for page in self._pages:
             params = page.match(path)

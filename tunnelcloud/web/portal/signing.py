@@ -21,8 +21,8 @@ from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import web_sessions
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.web_sessions import WebSession
+from tunnelcloud.web.portal.page_requests import SignedIn
 from tunnelcloud.web.portal.sealed import DEVICE_SECONDS
-from tunnelcloud.web.portal.visits import SignedIn
 from tunnelcloud.web.resources.context import ApiContext
 
 IDLE_SECONDS = 12 * 60 * 60

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tunnelcloud.web.oidc.client import Client
 from tunnelcloud.web.oidc.directory import Directory
+from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.attempts import SignInAttempts
-from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.page_requests import PageRoute
 from tunnelcloud.web.portal.pages.access import access_pages
 from tunnelcloud.web.portal.pages.account import account_pages
 from tunnelcloud.web.portal.pages.api_reference import reference_pages
@@ -33,12 +34,11 @@ from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.resource import PortalResource
-from tunnelcloud.web.portal.visits import Page
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import RouteTable
 
 
-def page_table(context: ApiContext, table: RouteTable) -> list[Page]:
+def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
     """Make the rows of all pages.
 
     :param table: the API's operations, which pages use as clients of the API do.

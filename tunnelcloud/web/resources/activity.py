@@ -13,9 +13,9 @@ from tunnelcloud.domain import entities
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditRecord
-from tunnelcloud.store import audit, channels, glance, pods, sessions
+from tunnelcloud.store import audit, channels, pods, read_models, sessions
 from tunnelcloud.store.errors import NotFound
-from tunnelcloud.store.paging import Page as StorePage
+from tunnelcloud.store.paging import ListPage as StorePage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LiveChannel, LiveSession
 from tunnelcloud.web.models.activity import (
@@ -29,13 +29,13 @@ from tunnelcloud.web.models.activity import (
     Session,
     SessionQuery,
 )
-from tunnelcloud.web.models.fields import Page, PageQuery, instant_text
+from tunnelcloud.web.models.fields import ListPage, PageQuery, instant_text
 from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader, show_page
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Lines, Route
 
 _EXPORTED_AT_ONCE = 500
-_Names = Mapping[str, glance.Names]
+_Names = Mapping[str, read_models.Names]
 
 
 def activity_routes(context: ApiContext) -> list[Route]:
@@ -53,7 +53,7 @@ def activity_routes(context: ApiContext) -> list[Route]:
             READERS,
             handlers.list_pods,
             query=PageQuery,
-            answer=Page[Pod],
+            answer=ListPage[Pod],
         ),
         Route(
             "GET", "/pods/{pod_id}", "show_pod", "Show a pod.", READERS, handlers.pod, answer=Pod
@@ -66,7 +66,7 @@ def activity_routes(context: ApiContext) -> list[Route]:
             READERS,
             handlers.list_events,
             query=AuditQuery,
-            answer=Page[Event],
+            answer=ListPage[Event],
         ),
         Route(
             "GET",
@@ -96,7 +96,7 @@ def _session_rows(
             read,
             handlers.list_all,
             query=OwnSessionQuery if own else SessionQuery,
-            answer=Page[Session],
+            answer=ListPage[Session],
         ),
         Route(
             "GET", one, f"show_{own}session", f"Show {a_session}.", read, handlers.show,
@@ -114,7 +114,7 @@ def _session_rows(
             read,
             handlers.list_channels,
             query=ChannelQuery,
-            answer=Page[Channel],
+            answer=ListPage[Channel],
         ),
         Route(
             "DELETE",
@@ -161,7 +161,7 @@ class _Sessions:
 
         def work(transaction: Transaction) -> tuple[StorePage[entities.Session], _Names]:
             page = sessions.list_page(transaction, sort="-started_at", **filters)
-            return page, glance.names_of_sessions(transaction, [one.id for one in page.items])
+            return page, read_models.names_of_sessions(transaction, [one.id for one in page.items])
 
         page, names = await self.context.store.read(work)
         return page_of(page, self._shower(names))
@@ -169,7 +169,7 @@ class _Sessions:
     async def show(self, call: Call) -> Session:
         def work(transaction: Transaction) -> tuple[entities.Session, _Names]:
             session = self._get(transaction, call)
-            return session, glance.names_of_sessions(transaction, [session.id])
+            return session, read_models.names_of_sessions(transaction, [session.id])
 
         session, names = await self.context.store.read(work)
         return self._shower(names)(session)
@@ -194,7 +194,7 @@ class _Sessions:
                 transaction, session_id=session.id, sort="-opened_at", **filters
             )
             ids = [one.id for one in page.items]
-            return session, page, glance.names_of_channels(transaction, ids, through)
+            return session, page, read_models.names_of_channels(transaction, ids, through)
 
         session, page, names = await self.context.store.read(work)
 

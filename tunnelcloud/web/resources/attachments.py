@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from tunnelcloud.domain.entities import Connector, Tunnel
-from tunnelcloud.store import glance
+from tunnelcloud.store import read_models
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import NOTED_WITHIN
 from tunnelcloud.web.resources.context import ApiContext
@@ -56,7 +56,7 @@ def offline_sites(
     transaction: Transaction, site_ids: Collection[str], attachments: Attachments
 ) -> dict[str, datetime | None]:
     """Tell which of some sites have no connector attached, and when each last had one."""
-    known = glance.connectors_of(transaction, site_ids)
+    known = read_models.connectors_of(transaction, site_ids)
     attached = {one.site_id for one in known if attachments.have(one)}
     found: dict[str, datetime | None] = {one: None for one in site_ids if one not in attached}
     for one in known:

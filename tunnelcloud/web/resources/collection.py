@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store.aggregate import version_of
-from tunnelcloud.store.paging import Page as StorePage
+from tunnelcloud.store.paging import ListPage as StorePage
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.fields import Body, Page, PageQuery, Shown
+from tunnelcloud.web.models.fields import Body, ListPage, PageQuery, Shown
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route
 
@@ -147,7 +147,7 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
             READERS,
             list_all,
             query=kind.query,
-            answer=Page[kind.shown],  # type: ignore[name-defined]
+            answer=ListPage[kind.shown],  # type: ignore[name-defined]
         ),
         Route(
             "POST",

@@ -9,10 +9,10 @@ from attrs import frozen
 
 from tunnelcloud.store import users
 from tunnelcloud.store.errors import NotFound
-from tunnelcloud.web.portal.operations import Operations, faults
+from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.objects import Objects
 from tunnelcloud.web.portal.pages.people import People
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
@@ -20,20 +20,20 @@ from tunnelcloud.web.routes import ADMINS, READERS
 
 def access_pages(
     context: ApiContext, operations: Operations, objects: Mapping[str, Objects]
-) -> list[Page]:
+) -> list[PageRoute]:
     """Make the rows of the page table for who may open what."""
     handlers = _Access(context, operations, objects)
     tunnel, group, user = (f"/admin/{kind}s/{{{kind}_id}}" for kind in ("tunnel", "group", "user"))
     connector = "/admin/connectors/{connector_id}"
     return [
-        Page("POST", f"{tunnel}/assignments", ADMINS, handlers.assign),
-        Page("POST", f"{tunnel}/assignments/{{assignment_id}}", ADMINS, handlers.change),
-        Page("POST", f"{tunnel}/check", ADMINS, handlers.check),
-        Page("POST", f"{group}/members", ADMINS, handlers.add_member),
-        Page("POST", f"{user}/keys", ADMINS, handlers.add_key),
-        Page("POST", f"{user}/invite", ADMINS, handlers.invite),
-        Page("POST", f"{connector}/join", ADMINS, handlers.join),
-        Page("GET", f"{connector}/state", READERS, handlers.state),
+        PageRoute("POST", f"{tunnel}/assignments", ADMINS, handlers.assign),
+        PageRoute("POST", f"{tunnel}/assignments/{{assignment_id}}", ADMINS, handlers.change),
+        PageRoute("POST", f"{tunnel}/check", ADMINS, handlers.check),
+        PageRoute("POST", f"{group}/members", ADMINS, handlers.add_member),
+        PageRoute("POST", f"{user}/keys", ADMINS, handlers.add_key),
+        PageRoute("POST", f"{user}/invite", ADMINS, handlers.invite),
+        PageRoute("POST", f"{connector}/join", ADMINS, handlers.join),
+        PageRoute("GET", f"{connector}/state", READERS, handlers.state),
     ]
 
 

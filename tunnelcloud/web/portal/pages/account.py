@@ -25,8 +25,9 @@ from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.second_factors import SecondFactor
 from tunnelcloud.store.transaction import Actor, Transaction
+from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
-from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.deletion import asked
 from tunnelcloud.web.portal.pages.invitations import faults_of_password
 from tunnelcloud.web.portal.passwords import Passwords
@@ -39,7 +40,6 @@ from tunnelcloud.web.portal.second_factor import (
     qr_code,
     unsealed,
 )
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
@@ -52,20 +52,20 @@ _OTHERS = "/account/sign-ins/end-others"
 
 def account_pages(
     context: ApiContext, operations: Operations, passwords: Passwords, attempts: SignInAttempts
-) -> list[Page]:
+) -> list[PageRoute]:
     """Make the rows of the page table for one's own account."""
     handlers = _Account(context, operations, passwords, attempts)
     return [
-        Page("GET", "/account", EVERYBODY, handlers.account),
-        Page("POST", "/account/password", EVERYBODY, handlers.change_password),
-        Page("POST", _SECOND_FACTOR, EVERYBODY, handlers.begin_second_factor),
-        Page("GET", _SECOND_FACTOR, EVERYBODY, handlers.enrolment),
-        Page("POST", f"{_SECOND_FACTOR}/confirm", EVERYBODY, handlers.confirm_second_factor),
-        Page("POST", f"{_SECOND_FACTOR}/remove", EVERYBODY, handlers.remove_second_factor),
-        Page("POST", "/account/recovery-codes", EVERYBODY, handlers.renew_recovery_codes),
-        Page("GET", _OTHERS, EVERYBODY, handlers.ask_others),
-        Page("POST", _OTHERS, EVERYBODY, handlers.end_others),
-        Page("POST", "/account/sign-ins/{web_session_id}/end", EVERYBODY, handlers.end_one),
+        PageRoute("GET", "/account", EVERYBODY, handlers.account),
+        PageRoute("POST", "/account/password", EVERYBODY, handlers.change_password),
+        PageRoute("POST", _SECOND_FACTOR, EVERYBODY, handlers.begin_second_factor),
+        PageRoute("GET", _SECOND_FACTOR, EVERYBODY, handlers.enrolment),
+        PageRoute("POST", f"{_SECOND_FACTOR}/confirm", EVERYBODY, handlers.confirm_second_factor),
+        PageRoute("POST", f"{_SECOND_FACTOR}/remove", EVERYBODY, handlers.remove_second_factor),
+        PageRoute("POST", "/account/recovery-codes", EVERYBODY, handlers.renew_recovery_codes),
+        PageRoute("GET", _OTHERS, EVERYBODY, handlers.ask_others),
+        PageRoute("POST", _OTHERS, EVERYBODY, handlers.end_others),
+        PageRoute("POST", "/account/sign-ins/{web_session_id}/end", EVERYBODY, handlers.end_one),
     ]
 
 

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from tunnelcloud import __version__
 from tunnelcloud.web.openapi import openapi_document
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.routes import ANONYMOUS, RouteTable
 
 _ADDRESS = "/api/docs"
@@ -18,12 +18,12 @@ _ADDRESS = "/api/docs"
 Schema = Mapping[str, Any]
 
 
-def reference_pages(table: RouteTable) -> list[Page]:
+def reference_pages(table: RouteTable) -> list[PageRoute]:
     """Make the rows of the page table for the API's description."""
     handlers = _Reference(table)
     return [
-        Page("GET", "/api", ANONYMOUS, handlers.lead_there),
-        Page("GET", _ADDRESS, ANONYMOUS, handlers.show),
+        PageRoute("GET", "/api", ANONYMOUS, handlers.lead_there),
+        PageRoute("GET", _ADDRESS, ANONYMOUS, handlers.show),
     ]
 
 

@@ -7,9 +7,9 @@ from attrs import frozen
 from tunnelcloud.domain.entities import Tunnel, UserView
 from tunnelcloud.store import access, pins
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.icons import icon_of
-from tunnelcloud.web.portal.pages.standing import Standing, standing_of
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.pages.tunnel_state import TunnelState, state_of
 from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.resources.attachments import Attachments, offline_sites
 from tunnelcloud.web.resources.context import ApiContext
@@ -19,13 +19,13 @@ from tunnelcloud.web.routes import EVERYBODY
 MOST_SHOWN = 48
 
 
-def application_pages(context: ApiContext) -> list[Page]:
+def application_pages(context: ApiContext) -> list[PageRoute]:
     """Make the rows of the page table for the list of applications."""
     handlers = _Applications(context)
     return [
-        Page("GET", "/", EVERYBODY, handlers.cards),
-        Page("POST", "/applications/{tunnel_id}/pin", EVERYBODY, handlers.pin),
-        Page("POST", "/applications/{tunnel_id}/unpin", EVERYBODY, handlers.unpin),
+        PageRoute("GET", "/", EVERYBODY, handlers.cards),
+        PageRoute("POST", "/applications/{tunnel_id}/pin", EVERYBODY, handlers.pin),
+        PageRoute("POST", "/applications/{tunnel_id}/unpin", EVERYBODY, handlers.unpin),
     ]
 
 
@@ -34,7 +34,7 @@ class _Card:
     tunnel: Tunnel
     icon: str
     pinned: bool
-    standing: Standing
+    standing: TunnelState
 
 
 def _matches(tunnel: Tunnel, wanted: str) -> bool:
@@ -71,7 +71,7 @@ class _Applications:
                 tunnel,
                 icon_of(tunnel),
                 tunnel.id in pinned,
-                standing_of(self.context, view, tunnel, visit.source_ip, offline),
+                state_of(self.context, view, tunnel, visit.source_ip, offline),
             )
             for tunnel in shown
         ]

@@ -5,22 +5,22 @@ from __future__ import annotations
 from attrs import frozen
 
 from tunnelcloud.store import consequences
-from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.api_calls import Operations
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Visit
 from tunnelcloud.web.portal.pages.deletion import asked
 from tunnelcloud.web.portal.sentences import cut_sentence
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS
 
 
-def blocking_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def blocking_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for blocking and unblocking users."""
     handlers = _Blocking(context, operations)
     one = "/admin/users/{user_id}"
     return [
-        Page("GET", f"{one}/block", ADMINS, handlers.ask),
-        Page("POST", f"{one}/block", ADMINS, handlers.block),
-        Page("POST", f"{one}/unblock", ADMINS, handlers.unblock),
+        PageRoute("GET", f"{one}/block", ADMINS, handlers.ask),
+        PageRoute("POST", f"{one}/block", ADMINS, handlers.block),
+        PageRoute("POST", f"{one}/unblock", ADMINS, handlers.unblock),
     ]
 
 

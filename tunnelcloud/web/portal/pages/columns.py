@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.store import access, glance
+from tunnelcloud.store import access, read_models
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.pages.health import SiteHealth, site_healths
 from tunnelcloud.web.portal.sentences import counted, policy_sentence
@@ -45,7 +45,7 @@ class Columns:
         return site_healths(transaction, site_ids, attachments)
 
     def _tunnels(self, transaction: Transaction, items: list[Item]) -> None:
-        counts = glance.of_tunnels(transaction, [one["id"] for one in items])
+        counts = read_models.of_tunnels(transaction, [one["id"] for one in items])
         healths = self._healths(transaction, {one["site_id"] for one in items})
         for one in items:
             users, groups = counts.users.get(one["id"], 0), counts.groups.get(one["id"], 0)
@@ -71,18 +71,18 @@ class Columns:
 
 
 def _groups(transaction: Transaction, items: list[Item]) -> None:
-    members, tunnels = glance.of_groups(transaction, [one["id"] for one in items])
+    members, tunnels = read_models.of_groups(transaction, [one["id"] for one in items])
     for one in items:
         one |= {"members": members.get(one["id"], 0), "tunnels": tunnels.get(one["id"], 0)}
 
 
 def _policies(transaction: Transaction, items: list[Item]) -> None:
-    used = glance.of_policies(transaction, [one["id"] for one in items])
+    used = read_models.of_policies(transaction, [one["id"] for one in items])
     for one in items:
         one |= {"sentence": policy_sentence(one), "used": used.get(one["id"], 0)}
 
 
 def _users(transaction: Transaction, items: list[Item]) -> None:
-    providers = glance.providers_of(transaction, [one["id"] for one in items])
+    providers = read_models.providers_of(transaction, [one["id"] for one in items])
     for one in items:
         one["source"] = ", ".join(providers.get(one["id"], ["local"]))

@@ -6,39 +6,39 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.store import access, assignments, channels, consequences, glance, sessions
+from tunnelcloud.store import access, assignments, channels, consequences, read_models, sessions
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.operations import Operations, faults
+from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.sections import SECTIONS, Section
 from tunnelcloud.web.portal.sentences import cost_sentences, counted
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS
 
 
-def deletion_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def deletion_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table that ask, and those that do."""
     pages = []
     for section in SECTIONS:
         handlers = _Deletion(context, operations, section)
         path = f"/admin/{section.plural}/{{{section.id_name}}}/delete"
         pages += [
-            Page("GET", path, ADMINS, handlers.ask),
-            Page("POST", path, ADMINS, handlers.delete),
+            PageRoute("GET", path, ADMINS, handlers.ask),
+            PageRoute("POST", path, ADMINS, handlers.delete),
         ]
     ending = _Ending(context, operations)
     one = "/admin/sessions/{session_id}"
     assigned = "/admin/tunnels/{tunnel_id}/assignments/{assignment_id}/delete"
     return [
         *pages,
-        Page("GET", assigned, ADMINS, ending.ask_assignment),
-        Page("POST", assigned, ADMINS, ending.unassign),
-        Page("GET", f"{one}/end", ADMINS, ending.ask_session),
-        Page("POST", f"{one}/end", ADMINS, ending.end_session),
-        Page("GET", f"{one}/channels/{{channel_id}}/end", ADMINS, ending.ask_channel),
-        Page("POST", f"{one}/channels/{{channel_id}}/end", ADMINS, ending.end_channel),
+        PageRoute("GET", assigned, ADMINS, ending.ask_assignment),
+        PageRoute("POST", assigned, ADMINS, ending.unassign),
+        PageRoute("GET", f"{one}/end", ADMINS, ending.ask_session),
+        PageRoute("POST", f"{one}/end", ADMINS, ending.end_session),
+        PageRoute("GET", f"{one}/channels/{{channel_id}}/end", ADMINS, ending.ask_channel),
+        PageRoute("POST", f"{one}/channels/{{channel_id}}/end", ADMINS, ending.end_channel),
     ]
 
 
@@ -118,7 +118,7 @@ class _Ending:
         def look(transaction: Transaction) -> tuple[str, int]:
             one = sessions.get(transaction, visit.params["session_id"])
             names = access.names_of(transaction, "user", [one.user_id])
-            opened = glance.open_channels(transaction, [one.id])
+            opened = read_models.open_channels(transaction, [one.id])
             return names.get(one.user_id, one.login_name), len(opened)
 
         name, count = await self.context.store.read(look)

@@ -16,20 +16,20 @@ from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.store import device_logins
 from tunnelcloud.store.transaction import Actor
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
 _WRONG = "No command line waits with this code. Look at it again, or run the command again."
 
 
-def device_pages(context: ApiContext, attempts: SignInAttempts) -> list[Page]:
+def device_pages(context: ApiContext, attempts: SignInAttempts) -> list[PageRoute]:
     """Make the rows of the page table for letting command lines in."""
     handlers = _Device(context, attempts)
     return [
-        Page("GET", "/device", EVERYBODY, handlers.form),
-        Page("POST", "/device", EVERYBODY, handlers.look),
-        Page("POST", "/device/decide", EVERYBODY, handlers.decide),
+        PageRoute("GET", "/device", EVERYBODY, handlers.form),
+        PageRoute("POST", "/device", EVERYBODY, handlers.look),
+        PageRoute("POST", "/device/decide", EVERYBODY, handlers.decide),
     ]
 
 

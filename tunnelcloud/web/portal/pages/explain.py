@@ -10,8 +10,8 @@ from attrs import frozen
 
 from tunnelcloud.store import tunnels, users
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.operations import Operations, faults
-from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
@@ -21,9 +21,9 @@ _NUMBERS = ("port", "session_seconds")
 _OF_THE_TUNNEL = frozenset({"destination", "port", "enabled", "method"})
 
 
-def explain_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def explain_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the row of the page table for the question."""
-    return [Page("GET", "/admin/explain", READERS, _Explain(context, operations).explain)]
+    return [PageRoute("GET", "/admin/explain", READERS, _Explain(context, operations).explain)]
 
 
 def explain_address(**question: object) -> str:

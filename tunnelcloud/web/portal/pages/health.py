@@ -8,7 +8,7 @@ from datetime import datetime
 from attrs import frozen
 
 from tunnelcloud.domain.entities import Connector
-from tunnelcloud.store import access, glance
+from tunnelcloud.store import access, read_models
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.resources.attachments import Attachments
 
@@ -38,8 +38,8 @@ def site_healths(
 ) -> dict[str, SiteHealth]:
     """Tell how some sites fare, by id."""
     names = access.names_of(transaction, "site", ids)
-    found = glance.connectors_of(transaction, names)
-    published = glance.tunnels_of_sites(transaction, names)
+    found = read_models.connectors_of(transaction, names)
+    published = read_models.tunnels_of_sites(transaction, names)
     return {
         site_id: _health(
             site_id,
@@ -71,7 +71,7 @@ def unwell_sites(
 ) -> list[SiteHealth]:
     """List sites that have not all of their connectors attached, the worst first."""
     one = attachments
-    ids = glance.sites_without(transaction, one.here, one.lost, one.seen_since, at_most)
+    ids = read_models.sites_without(transaction, one.here, one.lost, one.seen_since, at_most)
     healths = site_healths(transaction, ids, one).values()
     unwell = [health for health in healths if not health.well]
     return sorted(unwell, key=lambda one: (one.attached > 0, -one.tunnels, one.name))

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from tunnelcloud.domain.events import CATALOGUE
-from tunnelcloud.store import glance
-from tunnelcloud.web.portal.operations import Operations, faults
-from tunnelcloud.web.portal.visits import Download, Page, Reply, Shown, Visit
+from tunnelcloud.store import read_models
+from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.page_requests import Download, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import LINES_TYPE, READERS
@@ -20,12 +20,12 @@ _MOMENTS = ("since", "until")
 _REFUSED = frozenset({"channel.refused"})
 
 
-def history_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def history_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for the audit."""
     handlers = _History(context, operations)
     return [
-        Page("GET", "/admin/audit", READERS, handlers.audit),
-        Page("GET", "/admin/audit/export", READERS, handlers.export),
+        PageRoute("GET", "/admin/audit", READERS, handlers.audit),
+        PageRoute("GET", "/admin/audit/export", READERS, handlers.export),
     ]
 
 
@@ -54,7 +54,7 @@ class _History:
         except Problem as problem:
             errors = faults(problem)
         kept = {name: value for name, value in given.items() if value}
-        facets = await self.context.store.read(glance.latest_events)
+        facets = await self.context.store.read(read_models.latest_events)
         refused = [one["session_id"] for one in page["items"] if one["event"] in _REFUSED]
         values = {
             "events": page["items"],
@@ -68,7 +68,7 @@ class _History:
                 (name, count, urlencode({**kept, "event" if name in CATALOGUE else "q": name}))
                 for name, count in facets
             ],
-            "ways": await self.context.store.read(glance.methods_of, refused),
+            "ways": await self.context.store.read(read_models.methods_of, refused),
             "narrowed": len(kept) - ("q" in kept),
         }
         return Shown("admin_audit.html", values)

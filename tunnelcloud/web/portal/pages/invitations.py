@@ -11,21 +11,21 @@ from tunnelcloud.domain.names import read_user_name
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal import invitations
-from tunnelcloud.web.portal.entering import Entry, enter_by_password
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.passwords import Passwords, UnusablePassword, check_new_password
+from tunnelcloud.web.portal.session_start import Entry, enter_by_password
 from tunnelcloud.web.portal.signing import SignIns, new_secret
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS
 
 
-def invitation_pages(context: ApiContext, passwords: Passwords) -> list[Page]:
+def invitation_pages(context: ApiContext, passwords: Passwords) -> list[PageRoute]:
     """Make the rows of the page table for links that let people choose a password."""
     handlers = _Invitations(context, passwords, SignIns(context))
     invitation = "/invitation/{secret}"
     return [
-        Page("GET", invitation, ANONYMOUS, handlers.invitation),
-        Page("POST", invitation, ANONYMOUS, handlers.accept),
+        PageRoute("GET", invitation, ANONYMOUS, handlers.invitation),
+        PageRoute("POST", invitation, ANONYMOUS, handlers.accept),
     ]
 
 

@@ -10,14 +10,14 @@ from attrs import frozen
 
 from tunnelcloud.store import access
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, fault_of, shown, typed
-from tunnelcloud.web.portal.operations import Operations, faults
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.columns import Columns
 from tunnelcloud.web.portal.pages.panels import Panels
 from tunnelcloud.web.portal.pages.people import People
 from tunnelcloud.web.portal.sections import SECTIONS, Section
 from tunnelcloud.web.portal.terminal import changed_elsewhere, made_elsewhere
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
@@ -32,20 +32,20 @@ def object_handlers(context: ApiContext, operations: Operations) -> dict[str, Ob
     return {section.noun: Objects(context, operations, section) for section in SECTIONS}
 
 
-def object_pages(handlers: Mapping[str, Objects]) -> list[Page]:
+def object_pages(handlers: Mapping[str, Objects]) -> list[PageRoute]:
     """Make the rows of the page table for the lists and forms of every kind."""
     return [page for one in handlers.values() for page in _pages(one)]
 
 
-def _pages(handlers: Objects) -> list[Page]:
+def _pages(handlers: Objects) -> list[PageRoute]:
     all_of_them = f"/admin/{handlers.section.plural}"
     one = f"{all_of_them}/{{{handlers.section.id_name}}}"
     return [
-        Page("GET", all_of_them, READERS, handlers.list_all),
-        Page("GET", f"{all_of_them}/new", ADMINS, handlers.blank),
-        Page("POST", f"{all_of_them}/new", ADMINS, handlers.create),
-        Page("GET", one, READERS, handlers.one),
-        Page("POST", one, ADMINS, handlers.change),
+        PageRoute("GET", all_of_them, READERS, handlers.list_all),
+        PageRoute("GET", f"{all_of_them}/new", ADMINS, handlers.blank),
+        PageRoute("POST", f"{all_of_them}/new", ADMINS, handlers.create),
+        PageRoute("GET", one, READERS, handlers.one),
+        PageRoute("POST", one, ADMINS, handlers.change),
     ]
 
 

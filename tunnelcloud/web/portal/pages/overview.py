@@ -13,27 +13,27 @@ from tunnelcloud.store import (
     assignments,
     channels,
     connectors,
-    glance,
+    read_models,
     sessions,
     sites,
     statistics,
     tunnels,
     users,
 )
-from tunnelcloud.store.glance import Expiring
+from tunnelcloud.store.read_models import Expiring
 from tunnelcloud.store.statistics import Hours
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.charts import Bars, Spark, bars, spark
+from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.health import SiteHealth, unwell_sites
-from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
 from tunnelcloud.web.resources.attachments import Attachments
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
 
 
-def overview_pages(context: ApiContext) -> list[Page]:
+def overview_pages(context: ApiContext) -> list[PageRoute]:
     """Make the row of the page table for the overview."""
-    return [Page("GET", "/admin", READERS, _Overview(context).overview)]
+    return [PageRoute("GET", "/admin", READERS, _Overview(context).overview)]
 
 
 @frozen
@@ -80,13 +80,13 @@ class _Overview:
 def _look(
     transaction: Transaction, attachments: Attachments, certificates: Mapping[str, datetime]
 ) -> _Facts:
-    carried = glance.has_carried(transaction)
+    carried = read_models.has_carried(transaction)
     return _Facts(
         sessions.count(transaction, live=True),
         channels.count(transaction, live=True),
         statistics.last_hours(transaction),
         unwell_sites(transaction, attachments),
-        glance.expiring(transaction, transaction.now() + ENDS_SOON, certificates),
+        read_models.expiring(transaction, transaction.now() + ENDS_SOON, certificates),
         {}
         if carried
         else {

@@ -9,19 +9,19 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.web.portal.operations import Operations, faults
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
 
-def key_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def key_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for one's own keys."""
     handlers = _Keys(context, operations)
     return [
-        Page("GET", "/keys", EVERYBODY, handlers.keys),
-        Page("POST", "/keys", EVERYBODY, handlers.add_key),
+        PageRoute("GET", "/keys", EVERYBODY, handlers.keys),
+        PageRoute("POST", "/keys", EVERYBODY, handlers.add_key),
     ]
 
 

@@ -15,8 +15,8 @@ from tunnelcloud.domain.entities import Channel
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import access, audit, channels, sessions
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.operations import Operations
-from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.api_calls import Operations
+from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
@@ -25,10 +25,10 @@ _SHOWN_REFUSALS = 25
 _SHOWN_CHANNELS = 500
 
 
-def own_session_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def own_session_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for one's own sessions."""
     handlers = _Sessions(context, operations)
-    return [Page("GET", "/sessions", EVERYBODY, handlers.show)]
+    return [PageRoute("GET", "/sessions", EVERYBODY, handlers.show)]
 
 
 @frozen

@@ -16,15 +16,15 @@ from tunnelcloud.domain.policy import allowed_token_sessions
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import access, pins
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.api_calls import Operations
+from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.choices import Choices, read_choices
 from tunnelcloud.web.portal.pages.icons import icon_of
-from tunnelcloud.web.portal.pages.standing import (
+from tunnelcloud.web.portal.pages.tunnel_state import (
     decision_of,
     methods_of,
-    standing_of,
+    state_of,
 )
-from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.resources.attachments import Attachments, offline_sites
 from tunnelcloud.web.resources.context import ApiContext
@@ -32,14 +32,14 @@ from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY
 
 
-def panel_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def panel_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for one tunnel's page."""
     handlers = _Panel(context, operations)
     panel = "/applications/{tunnel_id}"
     return [
-        Page("GET", panel, EVERYBODY, handlers.show),
-        Page("POST", f"{panel}/token", EVERYBODY, handlers.token),
-        Page("POST", f"{panel}/check", EVERYBODY, handlers.check),
+        PageRoute("GET", panel, EVERYBODY, handlers.show),
+        PageRoute("POST", f"{panel}/token", EVERYBODY, handlers.token),
+        PageRoute("POST", f"{panel}/check", EVERYBODY, handlers.check),
     ]
 
 
@@ -133,7 +133,7 @@ class _Panel:
             "tunnel": tunnel,
             "icon_name": icon_of(tunnel),
             "pinned": opened.pinned,
-            "stands": standing_of(self.context, opened.view, tunnel, visit.source_ip, offline),
+            "stands": state_of(self.context, opened.view, tunnel, visit.source_ip, offline),
             "choices": choices,
             "way": way,
             "command": QUOTING[shell](way.arguments()),

@@ -9,14 +9,14 @@ from attrs import frozen
 
 from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.domain.entities import Grant
-from tunnelcloud.store import access, assignments, glance, second_factors
+from tunnelcloud.store import access, assignments, read_models, second_factors
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.objects import Policy
-from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.api_calls import Operations
+from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.portal.pages.health import site_healths
 from tunnelcloud.web.portal.pages.people import People, suggested
 from tunnelcloud.web.portal.sentences import policy_sentence
-from tunnelcloud.web.portal.visits import Visit
 from tunnelcloud.web.resources.attachments import Attachments
 from tunnelcloud.web.resources.context import ApiContext
 
@@ -104,7 +104,7 @@ class Panels:
     async def _user(self, visit: Visit, item: Item) -> Values:
         path = f"/users/{item['id']}"
         view = await self.context.store.read(access.load_view, item["id"])
-        providers = await self.context.store.read(glance.providers_of, [item["id"]])
+        providers = await self.context.store.read(read_models.providers_of, [item["id"]])
         return {
             "grants": [_grant(grant) for grant in view.grants[:200]],
             "second_factor": await self.context.store.read(second_factors.is_confirmed, item["id"]),
@@ -150,7 +150,7 @@ class Panels:
                 "assigned": page.items,
                 "tunnel_names": access.names_of(transaction, "tunnel", ids),
                 "who": _names(transaction, shown),
-                "used": glance.of_policies(transaction, [item["id"]]).get(item["id"], 0),
+                "used": read_models.of_policies(transaction, [item["id"]]).get(item["id"], 0),
             }
 
         return {"sentence": policy_sentence(item), **await self.context.store.read(used)}

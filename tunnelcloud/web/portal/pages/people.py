@@ -9,8 +9,8 @@ from attrs import frozen
 from tunnelcloud.store import groups, users
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.operations import Operations
-from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.api_calls import Operations
+from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
 
@@ -23,9 +23,9 @@ class Nobody(LookupError):
     """A typed name means no user and no group, or both; the message says what to do."""
 
 
-def suggestion_pages(context: ApiContext) -> list[Page]:
+def suggestion_pages(context: ApiContext) -> list[PageRoute]:
     """Make the row of the page table for names that are suggested."""
-    return [Page("GET", "/admin/names", READERS, _Suggestions(context).names)]
+    return [PageRoute("GET", "/admin/names", READERS, _Suggestions(context).names)]
 
 
 @frozen

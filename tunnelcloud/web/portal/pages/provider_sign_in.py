@@ -16,12 +16,12 @@ from tunnelcloud.store.identities import NotLetIn, Person
 from tunnelcloud.store.transaction import Actor, Transaction
 from tunnelcloud.web.oidc.client import Claims, Client, is_state
 from tunnelcloud.web.oidc.faults import START_AGAIN, ProviderFault
-from tunnelcloud.web.portal.entering import Entry, begin_session
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.sign_in import local_path
 from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.portal.sealed import ProviderStep, ProviderSteps
+from tunnelcloud.web.portal.session_start import Entry, begin_session
 from tunnelcloud.web.portal.signing import SignIns, new_secret
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.identity_providers import client_secret, redirect_uri
 from tunnelcloud.web.routes import ANONYMOUS
@@ -30,13 +30,13 @@ _THERE_AND_BACK_SECONDS = 10 * 60
 _LONGEST_LOGGED = 500
 
 
-def provider_pages(context: ApiContext, client: Client, refusals: Refusals) -> list[Page]:
+def provider_pages(context: ApiContext, client: Client, refusals: Refusals) -> list[PageRoute]:
     """Make the rows of the page table for signing in through identity providers."""
     handlers = _ProviderSignIn(context, client, refusals, SignIns(context), ProviderSteps(context))
     there = "/sign-in/with/{provider}"
     return [
-        Page("GET", there, ANONYMOUS, handlers.go),
-        Page("GET", f"{there}/callback", ANONYMOUS, handlers.come_back),
+        PageRoute("GET", there, ANONYMOUS, handlers.go),
+        PageRoute("GET", f"{there}/callback", ANONYMOUS, handlers.come_back),
     ]
 
 

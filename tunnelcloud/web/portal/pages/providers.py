@@ -9,9 +9,9 @@ from typing import Any
 from attrs import evolve, frozen
 
 from tunnelcloud.domain.objects import IDENTITY_PROVIDER
+from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, form_fields, shown, typed
-from tunnelcloud.web.portal.operations import Operations, faults
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
@@ -29,16 +29,16 @@ def _fields() -> list[Field]:
 _FIELDS = _fields()
 
 
-def identity_provider_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def identity_provider_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for identity providers."""
     handlers = _Providers(context, operations)
     new = "/admin/settings/providers/new"
     one = "/admin/settings/providers/{identity_provider_id}"
     return [
-        Page("GET", new, ADMINS, handlers.blank),
-        Page("POST", new, ADMINS, handlers.create),
-        Page("GET", one, READERS, handlers.one),
-        Page("POST", one, ADMINS, handlers.change),
+        PageRoute("GET", new, ADMINS, handlers.blank),
+        PageRoute("POST", new, ADMINS, handlers.create),
+        PageRoute("GET", one, READERS, handlers.one),
+        PageRoute("POST", one, ADMINS, handlers.change),
     ]
 
 

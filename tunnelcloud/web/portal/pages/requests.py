@@ -8,9 +8,9 @@ from attrs import frozen
 
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.store import approvals
-from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.api_calls import Operations
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.sentences import length_of_time
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
@@ -19,14 +19,14 @@ _SHOWN = 50
 _ONE = "/requests/{request_id}"
 
 
-def request_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def request_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for requests and grants."""
     handlers = _Requests(context, operations)
     return [
-        Page("GET", "/requests", EVERYBODY, handlers.list_all),
-        Page("GET", _ONE, EVERYBODY, handlers.question),
-        Page("POST", _ONE, EVERYBODY, handlers.decide),
-        Page("POST", "/grants/{grant_id}/end", EVERYBODY, handlers.end_grant),
+        PageRoute("GET", "/requests", EVERYBODY, handlers.list_all),
+        PageRoute("GET", _ONE, EVERYBODY, handlers.question),
+        PageRoute("POST", _ONE, EVERYBODY, handlers.decide),
+        PageRoute("POST", "/grants/{grant_id}/end", EVERYBODY, handlers.end_grant),
     ]
 
 

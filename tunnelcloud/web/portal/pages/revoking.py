@@ -8,9 +8,9 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.web.portal.operations import Operations
+from tunnelcloud.web.portal.api_calls import Operations
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Visit
 from tunnelcloud.web.portal.pages.deletion import asked
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Visit
 from tunnelcloud.web.routes import ADMINS, EVERYBODY
 
 
@@ -123,14 +123,14 @@ _TAKINGS = (
 )
 
 
-def revoking_pages(operations: Operations) -> list[Page]:
+def revoking_pages(operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table that ask, and those that do."""
     pages = []
     for taking in _TAKINGS:
         handlers = _Revoking(operations, taking)
         pages += [
-            Page("GET", taking.page, taking.roles, handlers.ask),
-            Page("POST", taking.page, taking.roles, handlers.take),
+            PageRoute("GET", taking.page, taking.roles, handlers.ask),
+            PageRoute("POST", taking.page, taking.roles, handlers.take),
         ]
     return pages
 

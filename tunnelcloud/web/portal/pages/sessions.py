@@ -9,11 +9,11 @@ from attrs import frozen
 
 from tunnelcloud.domain.entities import Channel
 from tunnelcloud.domain.sameness import folded
-from tunnelcloud.store import access, glance, tunnels
+from tunnelcloud.store import access, read_models, tunnels
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.operations import Operations, faults
-from tunnelcloud.web.portal.visits import Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
@@ -21,10 +21,10 @@ from tunnelcloud.web.routes import READERS
 _FILTERS = ("q", "tunnel", "method", "source_ip")
 
 
-def session_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def session_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the row of the page table for sessions."""
     handlers = _Sessions(context, operations)
-    return [Page("GET", "/admin/sessions", READERS, handlers.sessions)]
+    return [PageRoute("GET", "/admin/sessions", READERS, handlers.sessions)]
 
 
 @frozen
@@ -74,7 +74,7 @@ class _Sessions:
         }
 
         def look(transaction: Transaction) -> tuple[list[Channel], dict[str, str]]:
-            opened = glance.open_channels(transaction, [one["id"] for one in items])
+            opened = read_models.open_channels(transaction, [one["id"] for one in items])
             names: dict[str, str] = {}
             for kind, ids in (
                 ("tunnel", {one.tunnel_id for one in opened}),

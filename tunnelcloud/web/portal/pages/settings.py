@@ -14,9 +14,9 @@ import twisted
 from tunnelcloud import __version__
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import access
+from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, shown, typed
-from tunnelcloud.web.portal.operations import Operations, faults
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
@@ -34,14 +34,14 @@ _TOKEN_FIELDS = ("title", "role", "user", "expires_at")
 _DATE = 10
 
 
-def settings_pages(context: ApiContext, operations: Operations) -> list[Page]:
+def settings_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for settings."""
     handlers = _Settings(context, operations)
     token = "/admin/settings/api-tokens"  # noqa: S105  (an address)
     return [
-        Page("GET", "/admin/settings", READERS, handlers.settings),
-        Page("POST", "/admin/settings", ADMINS, handlers.change),
-        Page("POST", token, ADMINS, handlers.make_token),
+        PageRoute("GET", "/admin/settings", READERS, handlers.settings),
+        PageRoute("POST", "/admin/settings", ADMINS, handlers.change),
+        PageRoute("POST", token, ADMINS, handlers.make_token),
     ]
 
 

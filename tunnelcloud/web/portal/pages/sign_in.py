@@ -25,13 +25,13 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.oidc.client import Client
 from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
-from tunnelcloud.web.portal.entering import CODE_PAGE, Entry, begin_session, enter_by_password
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.portal.sealed import read_device
 from tunnelcloud.web.portal.second_factor import Judged, Judgement, fault, judge
+from tunnelcloud.web.portal.session_start import CODE_PAGE, Entry, begin_session, enter_by_password
 from tunnelcloud.web.portal.signing import SignIns, new_secret
-from tunnelcloud.web.portal.visits import Moved, Page, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS, EVERYBODY
 
@@ -45,16 +45,16 @@ def sign_in_pages(
     attempts: SignInAttempts,
     client: Client,
     refusals: Refusals,
-) -> list[Page]:
+) -> list[PageRoute]:
     """Make the rows of the page table for signing in and out."""
     handlers = _SignIn(context, passwords, attempts, client, refusals, SignIns(context))
     return [
-        Page("GET", "/sign-in", ANONYMOUS, handlers.form),
-        Page("POST", "/sign-in", ANONYMOUS, handlers.sign_in),
-        Page("POST", "/sign-out", EVERYBODY, handlers.sign_out),
-        Page("GET", "/signed-out/{provider}", ANONYMOUS, handlers.signed_out),
-        Page("GET", CODE_PAGE, ANONYMOUS, handlers.code_form),
-        Page("POST", CODE_PAGE, ANONYMOUS, handlers.code),
+        PageRoute("GET", "/sign-in", ANONYMOUS, handlers.form),
+        PageRoute("POST", "/sign-in", ANONYMOUS, handlers.sign_in),
+        PageRoute("POST", "/sign-out", EVERYBODY, handlers.sign_out),
+        PageRoute("GET", "/signed-out/{provider}", ANONYMOUS, handlers.signed_out),
+        PageRoute("GET", CODE_PAGE, ANONYMOUS, handlers.code_form),
+        PageRoute("POST", CODE_PAGE, ANONYMOUS, handlers.code),
     ]
 
 

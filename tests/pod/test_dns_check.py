@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.web.support import QueuedReactor
 from tunnelcloud.domain.addresses import read_address
 from tunnelcloud.net.resolver import ThreadedResolver, system_lookup
-from tunnelcloud.pod.reach import Reach
+from tunnelcloud.pod.dns_check import DNSCheck
 
 NAMES = {
     "pod.example.com": ["203.0.113.5", "2001:db8::5"],
@@ -40,7 +40,7 @@ class ReachTests(SynchronousTestCase):
 
     def reach(self):
         resolver = ThreadedResolver(self.reactor, self.look_up, timeout=2, most=8, keep=0)
-        return Reach(resolver, lambda: self.pods)
+        return DNSCheck(resolver, lambda: self.pods)
 
     def warning(self, name):
         found = []

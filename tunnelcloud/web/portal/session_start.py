@@ -10,9 +10,9 @@ from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import second_factors, sign_in_steps, web_sessions
 from tunnelcloud.store.sign_in_steps import Awaited
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.page_requests import Moved, Visit
 from tunnelcloud.web.portal.sealed import read_device, write_device
 from tunnelcloud.web.portal.signing import IDLE_SECONDS, SignIns
-from tunnelcloud.web.portal.visits import Moved, Visit
 
 CODE_PAGE = "/sign-in/code"
 _CODE_SECONDS = 5 * 60

@@ -15,7 +15,7 @@ from tunnelcloud.web.resources.context import ApiContext
 
 
 @frozen
-class Standing:
+class TunnelState:
     """A state in words.
 
     :ivar ready: whether the tunnel opens.
@@ -51,13 +51,13 @@ def decision_of(
     return decide_tunnel(view, ask, tunnel)
 
 
-def standing_of(
+def state_of(
     context: ApiContext,
     view: UserView,
     tunnel: Tunnel,
     source_ip: str,
     offline: Mapping[str, datetime | None],
-) -> Standing:
+) -> TunnelState:
     """Tell how a tunnel stands: one method that opens it is enough.
 
     :param offline: what L{offline_sites} gave.
@@ -73,9 +73,9 @@ def standing_of(
     else:
         return _shut(reasons[0].removeprefix(f"{tunnel.name}: "), is_open)
     if tunnel.site_id not in offline:
-        return Standing(True, "Ready", is_open=is_open)
+        return TunnelState(True, "Ready", is_open=is_open)
     return _shut(offline_text(tunnel, offline[tunnel.site_id], context.now()), is_open)
 
 
-def _shut(reason: str, is_open: bool) -> Standing:
-    return Standing(False, reason[:1].upper() + reason[1:], is_open=is_open)
+def _shut(reason: str, is_open: bool) -> TunnelState:
+    return TunnelState(False, reason[:1].upper() + reason[1:], is_open=is_open)

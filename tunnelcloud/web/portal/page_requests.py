@@ -110,7 +110,7 @@ PageHandler = Callable[[Visit], Awaitable[Reply]]
 
 
 @frozen
-class Page:
+class PageRoute:
     """A row of the page table; as L{tunnelcloud.web.routes.Route} is one of the API's."""
 
     method: str

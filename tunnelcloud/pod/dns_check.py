@@ -16,7 +16,7 @@ Found = frozenset[str] | None
 """Addresses, empty when there are none; None when that can't be told now."""
 
 
-class Reach:
+class DNSCheck:
     """Tells where names lead.
 
     :param resolver: gives a name's addresses.

@@ -15,7 +15,7 @@ from tunnelcloud.web.interfaces import NOTED_WITHIN
 
 @implementer(ILinksListener)
 @define(eq=False)
-class Losses:
+class LostConnectors:
     """Remembers when the last link of a connector went, while the store may not show it.
 
     :ivar now: the time of day.

@@ -16,7 +16,7 @@ from tunnelcloud.cli.client import Failed
 
 
 @frozen
-class Login:
+class SavedLogin:
     """A sign-in at one pod's address."""
 
     url: str
@@ -30,7 +30,7 @@ def logins_path() -> Path:
     return Path(home) / "tunnelcloud" / "logins.json"
 
 
-def load_logins() -> list[Login]:
+def load_logins() -> list[SavedLogin]:
     """Read all sign-ins, the latest first; nothing without a file.
 
     :raise Failed: the file can't be used.
@@ -47,14 +47,14 @@ def load_logins() -> list[Login]:
         return []
     try:
         found: Any = json.loads(read_private(path))
-        return [Login(one["url"], one["token"], one["user"]) for one in found["logins"]]
+        return [SavedLogin(one["url"], one["token"], one["user"]) for one in found["logins"]]
     except (ExposedPrivateFile, UnreadablePrivateFile) as error:
         raise Failed(str(error)) from None
     except (ValueError, KeyError, TypeError):
         raise Failed(f"{path} can't be read: delete it, and sign in again") from None
 
 
-def keep_login(login: Login) -> None:
+def keep_login(login: SavedLogin) -> None:
     """Keep a sign-in; it is the one that counts from now on."""
     _save([login, *(one for one in load_logins() if one.url != login.url)])
 
@@ -64,7 +64,7 @@ def forget_login(url: str) -> None:
     _save([one for one in load_logins() if one.url != url])
 
 
-def _save(logins: list[Login]) -> None:
+def _save(logins: list[SavedLogin]) -> None:
     from tunnelcloud.pki.private_files import write_atomically
 
     path = logins_path()
