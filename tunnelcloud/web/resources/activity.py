@@ -15,7 +15,7 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import audit, channels, pods, read_models, sessions
 from tunnelcloud.store.errors import NotFound
-from tunnelcloud.store.paging import ListPage as StorePage
+from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LiveChannel, LiveSession
 from tunnelcloud.web.models.activity import (
@@ -29,7 +29,7 @@ from tunnelcloud.web.models.activity import (
     Session,
     SessionQuery,
 )
-from tunnelcloud.web.models.fields import ListPage, PageQuery, instant_text
+from tunnelcloud.web.models.fields import Page, PageQuery, instant_text
 from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader, show_page
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Lines, Route
@@ -53,7 +53,7 @@ def activity_routes(context: ApiContext) -> list[Route]:
             READERS,
             handlers.list_pods,
             query=PageQuery,
-            answer=ListPage[Pod],
+            answer=Page[Pod],
         ),
         Route(
             "GET", "/pods/{pod_id}", "show_pod", "Show a pod.", READERS, handlers.pod, answer=Pod
@@ -66,7 +66,7 @@ def activity_routes(context: ApiContext) -> list[Route]:
             READERS,
             handlers.list_events,
             query=AuditQuery,
-            answer=ListPage[Event],
+            answer=Page[Event],
         ),
         Route(
             "GET",
@@ -96,7 +96,7 @@ def _session_rows(
             read,
             handlers.list_all,
             query=OwnSessionQuery if own else SessionQuery,
-            answer=ListPage[Session],
+            answer=Page[Session],
         ),
         Route(
             "GET", one, f"show_{own}session", f"Show {a_session}.", read, handlers.show,
@@ -114,7 +114,7 @@ def _session_rows(
             read,
             handlers.list_channels,
             query=ChannelQuery,
-            answer=ListPage[Channel],
+            answer=Page[Channel],
         ),
         Route(
             "DELETE",
@@ -159,7 +159,7 @@ class _Sessions:
         if owner is not None:
             filters["user_id"] = owner
 
-        def work(transaction: Transaction) -> tuple[StorePage[entities.Session], _Names]:
+        def work(transaction: Transaction) -> tuple[ListPage[entities.Session], _Names]:
             page = sessions.list_page(transaction, sort="-started_at", **filters)
             return page, read_models.names_of_sessions(transaction, [one.id for one in page.items])
 
@@ -188,7 +188,7 @@ class _Sessions:
 
         def work(
             transaction: Transaction,
-        ) -> tuple[entities.Session, StorePage[entities.Channel], _Names]:
+        ) -> tuple[entities.Session, ListPage[entities.Channel], _Names]:
             session = self._get(transaction, call)
             page = channels.list_page(
                 transaction, session_id=session.id, sort="-opened_at", **filters
@@ -281,7 +281,7 @@ class _History:
         return Lines(self._exported(filters, await self.context.store.read(reader)))
 
     async def _exported(
-        self, filters: Mapping[str, Any], page: StorePage[AuditRecord]
+        self, filters: Mapping[str, Any], page: ListPage[AuditRecord]
     ) -> AsyncIterator[bytes]:
         while True:
             yield b"".join(map(_ecs_line, page.items))

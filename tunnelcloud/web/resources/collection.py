@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store.aggregate import version_of
-from tunnelcloud.store.paging import ListPage as StorePage
+from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.fields import Body, ListPage, PageQuery, Shown
+from tunnelcloud.web.models.fields import Body, Page, PageQuery, Shown
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route
 
@@ -80,12 +80,12 @@ SHOWN_AT_ONCE = 25
 """Rows of a list that are shown in the reactor's thread: that takes a millisecond or two."""
 
 
-def page_reader(list_page: Read, **arguments: Any) -> Callable[[Transaction], StorePage[Any]]:
+def page_reader(list_page: Read, **arguments: Any) -> Callable[[Transaction], ListPage[Any]]:
     """Make the store function that reads a page of a list."""
     return lambda transaction: list_page(transaction, **arguments)
 
 
-def page_of(page: StorePage[Any], show: Callable[[Any], BaseModel]) -> dict[str, Any]:
+def page_of(page: ListPage[Any], show: Callable[[Any], BaseModel]) -> dict[str, Any]:
     """Show a page of a list."""
     return {
         "items": [show(entity).model_dump(mode="json") for entity in page.items],
@@ -94,7 +94,7 @@ def page_of(page: StorePage[Any], show: Callable[[Any], BaseModel]) -> dict[str,
 
 
 async def show_page(
-    context: ApiContext, page: StorePage[Any], show: Callable[[Any], BaseModel]
+    context: ApiContext, page: ListPage[Any], show: Callable[[Any], BaseModel]
 ) -> dict[str, Any]:
     """Show a page of a list; a long one away from the reactor's thread.
 
@@ -147,7 +147,7 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
             READERS,
             list_all,
             query=kind.query,
-            answer=ListPage[kind.shown],  # type: ignore[name-defined]
+            answer=Page[kind.shown],  # type: ignore[name-defined]
         ),
         Route(
             "POST",
