@@ -240,14 +240,22 @@ class ChangingTests(CommandTestCase):
         status, _, _ = self.run_line("site", "delete", "paris", typed="y\n")
         self.assertEqual((status, self.api.objects("sites")), (0, []))
         self.api.put("sites", name="lyon", title="")
-        self.assertEqual(self.succeed("site", "delete", "lyon", "--yes"), "deleted site lyon\n")
+        told = self.succeed("site", "delete", "lyon", "--yes")
+        self.assertIn("deleted site lyon. It cuts 3 open connections of 2 users", told)
 
     def test_delete(self):
         self.api.put("sites", name="paris")
-        self.assertEqual(self.succeed("site", "delete", "paris"), "deleted site paris\n")
+        told = self.succeed("site", "delete", "paris", "--yes")
+        self.assertEqual(told, "deleted site paris. Nothing hangs on it.\n")
         self.assertEqual(self.api.objects("sites"), [])
         self.api.put("sites", name="lyon")
-        self.assertEqual(self.succeed_json("site", "delete", "lyon"), {})
+        self.assertEqual(self.succeed_json("site", "delete", "lyon", "--yes"), {})
+
+    def test_delete_where_nobody_can_be_asked(self):
+        self.api.put("sites", name="paris")
+        line = self.fail_line("site", "delete", "paris")
+        self.assertIn("Delete site paris? Nothing hangs on it. Say --yes if so", line)
+        self.assertEqual(len(self.api.objects("sites")), 1)
 
     def test_block(self):
         self.api.put("users", name="alice", email=None, blocked=False)

@@ -120,8 +120,12 @@ class CommandLineTests(TestCase):
         self.assertIs(provider["has_client_secret"], True)
         await self.succeed("identity-provider set corp --disabled --group", "")
         self.assertIn("login.example.com", await self.succeed("identity-provider list"))
-        await self.succeed("identity-provider delete corp")
-        for line in ("user block alice", "tunnel delete web", "connector delete paris-1"):
+        await self.succeed("identity-provider delete corp --yes")
+        for line in (
+            "user block alice",
+            "tunnel delete web --yes",
+            "connector delete paris-1 --yes",
+        ):
             await self.succeed(line)
         self.assertIs((await self.succeed_json("user show alice"))["blocked"], True)
 
@@ -199,7 +203,7 @@ class CommandLineTests(TestCase):
         )
         for line in ("tunnel delete db", "policy delete office", "site delete paris",
                      "group delete dba", "user delete alice", "user delete nightly"):  # fmt: skip
-            await self.succeed(line)
+            await self.succeed(f"{line} --yes")
         self.assertEqual(await self.succeed("export"), "")
         whole = Path(self.mktemp())
         whole.write_text(written, "utf-8")

@@ -203,7 +203,7 @@ class LoginTests(WorldCase):
         do = self.world.do
         do("tunnel", "create", name, "--site", "paris", "--address", address, "--port", port,
            "--check", "tls")  # fmt: skip
-        self.addCleanup(do, "tunnel", "delete", name)
+        self.addCleanup(do, "tunnel", "delete", name, "--yes")
         do("assign", name, "--user", "alice", "--method", "key")
         status, output, errors = self.world.client.run(
             "alice", key=self.world.key, command=["doctor", name, "--json"]
@@ -354,7 +354,7 @@ class SurvivalTests(WorldCase):
         world.gateway.process.kill()
         world.gateway.start()
         self.reaches_within(30)
-        world.do("connector", "delete", "paris-2")
+        world.do("connector", "delete", "paris-2", "--yes")
         self.reaches_within(30)  # the first one may still be on its way back to the pod
 
     def test_a_used_join_token(self):

@@ -221,7 +221,7 @@ class NarrowingTests(PolicyCase):
         self.cut("moved", "tunnel", "set", "moved", "--address", "127.0.0.2",
                  reason="leads elsewhere now")  # fmt: skip
         self.cut("a-member", "group", "remove", "dba", "alice", reason=nothing)
-        self.cut("a-tunnel", "tunnel", "delete", "a-tunnel", reason=nothing)
+        self.cut("a-tunnel", "tunnel", "delete", "a-tunnel", "--yes", reason=nothing)
         self.cut("a-user", "user", "block", "alice", reason="user alice is blocked")
         self.do("user", "unblock", "alice")
-        self.cut("a-connector", "connector", "delete", "paris-1", reason="connector")
+        self.cut("a-connector", "connector", "delete", "paris-1", "--yes", reason="connector")

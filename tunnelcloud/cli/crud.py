@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tunnelcloud.cli.client import COLLECTIONS, Api, Object
+from tunnelcloud.cli.client import COLLECTIONS, Api, Failed, Object
 from tunnelcloud.cli.objects import Column, Noun, Option
 from tunnelcloud.cli.output import (
     one_line,
@@ -151,19 +151,32 @@ def _delete(noun: Noun) -> click.Command:
     def delete(connection: Connection, wanted: str, yes: bool, as_json: bool) -> None:
         api = connection.open()
         path = f"{COLLECTIONS[noun.name]}/{api.resolve_id(noun.name, wanted)}"
-        if at_terminal() and not yes:
-            cost = cost_text(api.get(f"{path}/deletion"))
-            click.confirm(one_line(f"Delete {noun.name} {wanted}? {cost}"), abort=True, err=True)
+        cost = cost_text(api.get(f"{path}/deletion"))
+        if not yes:
+            confirm(f"Delete {noun.name} {wanted}? {cost}")
         api.send("DELETE", path)
-        report_done(f"deleted {noun.name} {wanted}", as_json)
+        report_done(f"deleted {noun.name} {wanted}. {cost}", as_json)
 
-    text = f"Delete {_a(noun)}. At a terminal it says what that would cut, and asks."
+    text = (
+        f"Delete {_a(noun)}. It says what that cuts, and asks; without a terminal it needs --yes."
+    )
     yes = click.Option(["--yes"], is_flag=True, help="Don't ask.")
     return _command("delete", text, delete, [_name_argument(noun.name), yes])
 
 
 def _a(noun: Noun) -> str:
     return f"{'an' if noun.name[0] in 'aeio' else 'a'} {noun.name}"
+
+
+def confirm(question: str) -> None:
+    """Ask whether something is to be destroyed.
+
+    :raise Failed: where there is nobody to ask.
+    :raise click.Abort: when the answer is no.
+    """
+    if not at_terminal():
+        raise Failed(f"{question} Say --yes if so: there is nobody here to ask")
+    click.confirm(one_line(question), abort=True, err=True)
 
 
 def at_terminal() -> bool:

@@ -137,6 +137,11 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind("request.refused", "A request was refused.", ("request_id", "answer")),
         EventKind("grant.ended", "Somebody ended a grant before its time.", ("grant_id",)),
         EventKind("settings.changed", "Somebody changed what is set for all pods.", _CHANGE),
+        EventKind(
+            "user.access_ended",
+            "What a user had signed in with, or was given, ended for a cause.",
+            ("cause", "ended"),
+        ),
         EventKind("user.invited", "A one-time link to set a password was made.", _CHANGE),
         EventKind("user.password_set", "A user set a password.", ()),
         EventKind("user.second_factor_added", "A user confirmed a second factor.", ()),

@@ -52,6 +52,11 @@ class Section:
             if one.setting.reference
         }
 
+    def said(self, wanted: Values) -> tuple[str, ...]:
+        """Name the fields that a document speaks of; nothing is no value for the others."""
+        optional = {one.name_in_document for one in self.kind.fields if one.optional}
+        return tuple(name for name in self.fields if wanted[name] is not None or name in optional)
+
     def column(self, name: str) -> str:
         """Give the column that a field of the document is kept in."""
         return self.references[name][0] if name in self.references else name

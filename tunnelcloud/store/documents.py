@@ -122,7 +122,7 @@ class _Applying:
         before = self._reading.described(section, entity)
         changes = tuple(
             FieldChange(name, before[name], wanted[name])
-            for name in kind.fields
+            for name in kind.said(wanted)
             if before[name] != wanted[name]
         )
         if not changes:
@@ -135,7 +135,7 @@ class _Applying:
         """Put ids in place of names; None when one is nobody's."""
         kind = SECTIONS[section]
         found, missing = {}, False
-        for name in kind.fields:
+        for name in kind.said(wanted):
             value = wanted[name]
             if name in kind.references and value is not None:
                 value = self._id_of(f"{path}.{name}", kind.references[name][1], value)
@@ -250,7 +250,7 @@ class _Applying:
 
 
 def _given(kind: Section, wanted: Values) -> tuple[FieldChange, ...]:
-    return _differing({}, {name: wanted[name] for name in kind.fields})
+    return _differing({}, {name: wanted[name] for name in kind.said(wanted)})
 
 
 def _differing(before: Values, after: Values) -> tuple[FieldChange, ...]:

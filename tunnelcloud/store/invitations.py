@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import invitations as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -35,8 +36,11 @@ def create(
     :param user_id: None for the first administrator's.
     :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
     :raise NotFound: there is no such user.
+    :raise Conflict: it is a service account.
     """
     user = None if user_id is None else users.get(transaction, user_id)
+    if user is not None and user.service:
+        raise Conflict("", f"{user.name} is a service account: it has keys and tokens, no password")
     now = transaction.now()
     transaction.connection.execute(
         update(table)

@@ -13,12 +13,13 @@ from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import update as update_rows
 
-from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict
-from tunnelcloud.store.schema import group_members, sign_in_steps, user_names, web_sessions
+from tunnelcloud.store.schema import group_members, user_names
 from tunnelcloud.store.schema import users as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -52,7 +53,6 @@ USERS = Aggregate(
 get = USERS.get
 list_page = USERS.list_page
 count = USERS.count
-delete = USERS.delete
 
 
 def find(transaction: Transaction, name_or_id: str) -> User:
@@ -105,10 +105,40 @@ def update(
         for name, value in changes.items()
     }
     _check_names(transaction, user_id, lowered)
-    user = USERS.update(transaction, user_id, lowered, expected_version=expected_version)
+    before = USERS.lock(transaction, user_id, expected_version)
+    user = USERS.update(transaction, user_id, lowered)
+    if _administers(before) and not _administers(user):
+        field = next(name for name in ("role", "blocked", "service") if name in lowered)
+        _check_administrators(transaction, field)
     if "name" in lowered or "email" in lowered:
         _keep_names(transaction, user)
+    for turned, cause in (("blocked", Cause.BLOCKED), ("service", Cause.BECAME_SERVICE)):
+        if getattr(user, turned) and not getattr(before, turned):
+            end_access(transaction, user, cause)
     return user
+
+
+def delete(transaction: Transaction, user_id: str, *, expected_version: str | None = None) -> User:
+    """Delete a user; as ``Aggregate.delete``.
+
+    :raise Conflict: nobody would be left who can sign in and administer.
+    """
+    user = USERS.delete(transaction, user_id, expected_version=expected_version)
+    if _administers(user):
+        _check_administrators(transaction, "")
+    return user
+
+
+def _administers(user: User) -> bool:
+    return user.role is Role.ADMIN and not user.blocked and not user.service
+
+
+def _check_administrators(transaction: Transaction, field: str) -> None:
+    """See that somebody is left who can sign in and administer."""
+    if not count(transaction, role=Role.ADMIN, blocked=False, service=False):
+        raise Conflict(
+            field, "this is the last administrator: make another user an administrator first"
+        )
 
 
 def _check_names(transaction: Transaction, user_id: str | None, values: Mapping[str, Any]) -> None:
@@ -137,26 +167,20 @@ def password_hash(transaction: Transaction, user_id: str) -> str | None:
 def set_password(
     transaction: Transaction, user_id: str, hashed: str, *, staying: str | None = None
 ) -> User:
-    """Set a password; whoever is signed in to the portal as this user is signed out.
+    """Set a password; what that ends of the user's access, the table of endings says.
 
     :param hashed: in PHC form.
     :param staying: the sign-in that sets it, and goes on.
     :raise NotFound: there is no such user.
     """
     user = USERS.lock(transaction, user_id)
+    first = password_hash(transaction, user_id) is None
     transaction.connection.execute(
         update_rows(table)
         .where(table.c.id == user_id)
         .values(password_hash=hashed, password_set_at=transaction.now())
     )
-    transaction.connection.execute(
-        delete_rows(web_sessions).where(
-            web_sessions.c.user_id == user_id, web_sessions.c.id.is_distinct_from(staying)
-        )
-    )
-    # A password that was right before is not half of a sign-in any more.
-    transaction.connection.execute(
-        delete_rows(sign_in_steps).where(sign_in_steps.c.user_id == user_id)
-    )
+    cause = Cause.FIRST_PASSWORD if first else Cause.PASSWORD_CHANGED
+    end_access(transaction, user, cause, staying=staying)
     transaction.audit(AuditEvent("user.password_set", user_id=user.id, user_name=user.name))
     return user

@@ -125,13 +125,6 @@ def end(transaction: Transaction, session_id: str, *, reason: str) -> bool:
     return True
 
 
-def end_others(transaction: Transaction, user_id: str, *, but: str, reason: str) -> int:
-    """End all sign-ins of a user but one; say how many."""
-    others = select(table.c.id).where(table.c.user_id == user_id, table.c.id != but)
-    ended = [row[0] for row in transaction.connection.execute(others)]
-    return sum(end(transaction, session_id, reason=reason) for session_id in ended)
-
-
 def end_through(transaction: Transaction, provider_id: str, *, reason: str) -> int:
     """End all sign-ins that a provider vouched for; say how many."""
     through = select(table.c.id).where(table.c.provider_id == provider_id)

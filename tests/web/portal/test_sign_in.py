@@ -177,7 +177,7 @@ class PlainHttpTests(PortalTestCase):
 class FirstAdministratorTests(ApiTestCase):
     def setUp(self):
         super().setUp()
-        self.store.write(users.delete, self.people[Role.ADMIN].id)
+        self.store.write(users.USERS.delete, self.people[Role.ADMIN].id)
 
     def link(self):
         url = first_administrator_link(self.store, "https://portal.example.com")

@@ -61,7 +61,8 @@ class KeyEntry(Body):
 UserEntry = entry_model(
     USER,
     "UserEntry",
-    "A user of a document; without ``keys`` the user's keys stay as they are.",
+    "A user of a document; without ``keys`` or ``blocked`` those stay as they are.",
+    blocked=(bool | None, None),
     keys=(Annotated[list[KeyEntry], Field(max_length=100)] | None, None),
 )
 GroupEntry = entry_model(
@@ -255,7 +256,7 @@ def _shown(step: StoredStep) -> dict[str, Any]:
 def written(found: StoredDocument) -> dict[str, Any]:
     """Write a document as it is sent, without what goes without saying: empty parts, defaults."""
     return {
-        section: {name: _brief(values) for name, values in found[section].items()}
+        section: {name: _brief(_unblocked(values)) for name, values in found[section].items()}
         for section in _SECTIONS
         if found[section]
     }
@@ -268,6 +269,11 @@ _UNSAID: Mapping[str, Any] = {
     if not field.is_required()
 }
 """What a field is when it is left out; alike in all entries that have one of this name."""
+
+
+def _unblocked(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out of a user that they aren't blocked: an import lifts no block."""
+    return {name: value for name, value in values.items() if (name, value) != ("blocked", False)}
 
 
 def _port(port: PortRange) -> int | str:

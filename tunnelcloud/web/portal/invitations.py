@@ -52,7 +52,10 @@ def invited(transaction: Transaction, secret: str) -> tuple[Invitation, User | N
     if invitation is None:
         raise LinkIsOver
     if invitation.user_id is not None:
-        return invitation, users.get(transaction, invitation.user_id)
+        user = users.get(transaction, invitation.user_id)
+        if user.service:
+            raise LinkIsOver
+        return invitation, user
     if users.count(transaction, role=Role.ADMIN):
         raise LinkIsOver
     return invitation, None

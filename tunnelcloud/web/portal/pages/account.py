@@ -22,6 +22,7 @@ from tunnelcloud.domain.totp import (
 )
 from tunnelcloud.store import second_factors, users, web_sessions
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.second_factors import SecondFactor
 from tunnelcloud.store.transaction import Actor, Transaction
@@ -248,17 +249,14 @@ class _Account:
         return codes, [hash_secret(read_recovery_code(code) or "") for code in codes]
 
     async def ask_others(self, visit: Visit) -> Reply:
-        text = "Whoever uses them has to sign in again."
+        text = "Whoever uses them has to sign in again, command lines and API tokens as well."
         back = "/account#sign-ins"
         return asked("End every sign-in but this one?", [text], "End all others", back)
 
     async def end_others(self, visit: Visit) -> Reply:
         who = visit.who()
         await self._acting(visit).write(
-            web_sessions.end_others,
-            who.user.id,
-            but=who.web_session_id,
-            reason="ended from another sign-in",
+            end_access, who.user, Cause.OTHERS_ENDED, staying=who.web_session_id
         )
         return Moved("/account#sign-ins", note="Ended")
 

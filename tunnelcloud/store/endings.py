@@ -1,0 +1,133 @@
+"""What ends of a user's access, and for which cause: one table, one function.
+
+Everything by which somebody acts as a user is a :class:`Hold`.  A cause ends some of them; what it
+ends stays ended, also when the cause is gone.  What hangs on a deleted user goes with the user.
+SSH sessions and channels aren't listed: pods end them as soon as the user's view no longer allows
+them, and a blocked user's view allows nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Table, delete, update
+
+from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store.schema import (
+    api_tokens,
+    device_logins,
+    invitations,
+    sign_in_steps,
+    tokens,
+    web_sessions,
+)
+from tunnelcloud.store.transaction import Transaction
+
+
+class Hold(enum.Enum):
+    """A way by which somebody acts, or may come to act, as a user."""
+
+    WEB_SESSIONS = "sign-ins to the portal"
+    SIGN_IN_STEPS = "sign-ins that wait for a second factor"
+    API_TOKENS = "API tokens, command-line logins among them"
+    DEVICE_LOGINS = "command lines that were let in and have not fetched their token"
+    INVITATIONS = "links to set a password"
+    ONE_TIME_TOKENS = "one-time tokens that are not spent"
+
+
+class Cause(enum.Enum):
+    """Why access ends, in words for the audit."""
+
+    FIRST_PASSWORD = "the user chose a first password"  # noqa: S105  (words, and no password)
+    PASSWORD_CHANGED = "the password was changed"  # noqa: S105
+    OTHERS_ENDED = "ended from another sign-in"
+    BLOCKED = "the user was blocked"
+    BECAME_SERVICE = "the user became a service account"
+
+
+_OF_A_BROWSER = frozenset({Hold.WEB_SESSIONS, Hold.SIGN_IN_STEPS, Hold.INVITATIONS})
+
+ENDS: Mapping[Cause, frozenset[Hold]] = {
+    Cause.FIRST_PASSWORD: _OF_A_BROWSER,
+    Cause.PASSWORD_CHANGED: frozenset(Hold),
+    Cause.OTHERS_ENDED: frozenset(Hold) - {Hold.INVITATIONS, Hold.ONE_TIME_TOKENS},
+    Cause.BLOCKED: frozenset(Hold),
+    Cause.BECAME_SERVICE: _OF_A_BROWSER | {Hold.DEVICE_LOGINS},
+}
+"""What each cause ends.  Keys stay registered: who is blocked can't use them."""
+
+
+def end_access(
+    transaction: Transaction, user: User, cause: Cause, *, staying: str | None = None
+) -> None:
+    """End what a cause ends of a user's access, and audit what that was.
+
+    :param staying: the id of the sign-in that does it, and goes on.
+    """
+    ended = {
+        hold.value: count
+        for hold in sorted(ENDS[cause], key=lambda one: one.name)
+        if (count := _ENDERS[hold](transaction, user, staying))
+    }
+    if ended:
+        transaction.audit(
+            AuditEvent(
+                "user.access_ended",
+                user_id=user.id,
+                user_name=user.name,
+                data={"cause": cause.value, "ended": ended},
+            )
+        )
+
+
+def _end_web_sessions(transaction: Transaction, user: User, staying: str | None) -> int:
+    table = web_sessions
+    query = delete(table).where(table.c.user_id == user.id, table.c.id.is_distinct_from(staying))
+    return transaction.connection.execute(query).rowcount
+
+
+def _delete_from(table: Table) -> Callable[..., int]:
+    def ender(transaction: Transaction, user: User, *_: Any) -> int:
+        query = delete(table).where(table.c.user_id == user.id)
+        return transaction.connection.execute(query).rowcount
+
+    return ender
+
+
+def _end_invitations(transaction: Transaction, user: User, *_: Any) -> int:
+    now = transaction.now()
+    table = invitations
+    query = (
+        update(table)
+        .where(table.c.user_id == user.id, table.c.expires_at > now, table.c.redeemed_at.is_(None))
+        .values(expires_at=now)
+    )
+    return transaction.connection.execute(query).rowcount
+
+
+def _revoke_tokens(transaction: Transaction, user: User, *_: Any) -> int:
+    now = transaction.now()
+    query = (
+        update(tokens)
+        .where(
+            tokens.c.user_id == user.id,
+            tokens.c.revoked_at.is_(None),
+            tokens.c.sessions_used < tokens.c.sessions,
+            tokens.c.expires_at > now,
+        )
+        .values(revoked_at=now)
+    )
+    return transaction.connection.execute(query).rowcount
+
+
+_ENDERS: Mapping[Hold, Callable[[Transaction, User, str | None], int]] = {
+    Hold.WEB_SESSIONS: _end_web_sessions,
+    Hold.SIGN_IN_STEPS: _delete_from(sign_in_steps),
+    Hold.API_TOKENS: _delete_from(api_tokens),
+    Hold.DEVICE_LOGINS: _delete_from(device_logins),
+    Hold.INVITATIONS: _end_invitations,
+    Hold.ONE_TIME_TOKENS: _revoke_tokens,
+}
