@@ -151,11 +151,11 @@ def _delete(noun: Noun) -> click.Command:
     def delete(connection: Connection, wanted: str, yes: bool, as_json: bool) -> None:
         api = connection.open()
         path = f"{COLLECTIONS[noun.name]}/{api.resolve_id(noun.name, wanted)}"
-        cost = cost_text(api.get(f"{path}/deletion"))
+        cost = f" {cost_text(api.get(f'{path}/deletion'))}" if noun.has_cost else ""
         if not yes:
-            confirm(f"Delete {noun.name} {wanted}? {cost}")
+            confirm(f"Delete {noun.name} {wanted}?{cost}")
         api.send("DELETE", path)
-        report_done(f"deleted {noun.name} {wanted}. {cost}", as_json)
+        report_done(f"deleted {noun.name} {wanted}.{cost}", as_json)
 
     text = (
         f"Delete {_a(noun)}. It says what that cuts, and asks; without a terminal it needs --yes."

@@ -57,12 +57,16 @@ class Column:
 
 @frozen
 class Noun:
-    """A kind of thing that has a name: how it is said, where it lives, what it has."""
+    """A kind of thing that has a name: how it is said, where it lives, what it has.
+
+    :ivar has_cost: whether the API says what a deletion cuts.
+    """
 
     name: str
     help: str
     options: tuple[Option, ...]
     columns: tuple[Column, ...]
+    has_cost: bool = True
 
 
 _NAME = Column("name", "name")
@@ -79,7 +83,13 @@ _SHOWN: Mapping[FieldType, Callable[[object], str]] = {
 }
 
 
-def noun_of(kind: Kind, help_text: str, *columns: Column, options: tuple[Option, ...] = ()) -> Noun:
+def noun_of(
+    kind: Kind,
+    help_text: str,
+    *columns: Column,
+    options: tuple[Option, ...] = (),
+    has_cost: bool = True,
+) -> Noun:
     """Make a noun of a kind: its options and columns are those of the table of kinds.
 
     :param columns: further ones, of what the API alone knows.
@@ -96,6 +106,7 @@ def noun_of(kind: Kind, help_text: str, *columns: Column, options: tuple[Option,
             *columns,
             _ID,
         ),
+        has_cost,
     )
 
 
@@ -146,6 +157,7 @@ IDENTITY_PROVIDER = noun_of(
     kinds.IDENTITY_PROVIDER,
     "OpenID providers through which people sign in.",
     Column("redirect uri", "redirect_uri", spare=True),
+    has_cost=False,
     options=(
         Option(
             "--client-secret-file",
