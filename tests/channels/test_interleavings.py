@@ -135,13 +135,13 @@ class Interleavings(RuleBasedStateMachine):
         elif kind in ("end closes", "client closes") and end and not end.is_target:
             self.sent_before_close[end.channel.number] = end.close()
         elif kind == "near leaves" and not self.near_lost:
+            while self.chain.near.wires[0].deliver():
+                pass  # a wire that was full takes more of what is queued
             for client in self.clients:
                 if client.is_open and client.end is None:
                     left = client.written - client.channel.queued
                     self.sent_before_close[client.channel.number] = left
             self.near_lost = self.near_left = True
-            while self.chain.near.wires[0].deliver():
-                pass
             self.chain.near.b.connection_lost("good-bye", in_order=True)
             self.chain.near.lose()
         elif kind == "near lost" and not self.near_lost:
