@@ -64,6 +64,7 @@ class ApartTests(SynchronousTestCase):
         with engine.begin() as connection:
             command.upgrade(alembic_config(connection), known_revisions()[0])
         engine.dispose()
+        (directory / FILE_NAME).chmod(0o600)
         self.assertEqual(self.open_apart(directory), "[]")
 
 
