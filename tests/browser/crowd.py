@@ -30,7 +30,7 @@ def make_crowd(transaction):
     """Fill the store; give the ids of what is worth looking at."""
     now = transaction.now()
     addresses = {"ssh_address": "pod-2:1", "connectors_address": "pod-2:2"}
-    pod = pods.register(transaction, name="pod-2", version="1", **addresses)
+    pod = pods.register(transaction, pods.Registration(name="pod-2", version="1", **addresses))
     site = sites.create(transaction, name="paris", title=HOSTILE)
     lone = sites.create(transaction, name="lone-site")
     for number in range(3):

@@ -2,13 +2,19 @@
 
 from attrs import evolve
 from twisted.internet.defer import succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Pod
-from tunnelcloud.pod.cluster import Cluster
+from tunnelcloud.pod.cluster import DEAF_SECONDS, DRAINING, Cluster, Seat
+from tunnelcloud.pod.health import Health
+from tunnelcloud.store.pods import Registration
 from tunnelcloud.store.transaction import Change, Resync
+
+SEAT = Seat(
+    "pod_one", Registration("one", "1", "one.example.com:2222", "one.example.com:8443", "first")
+)
 
 
 def pod(name, connectors_address):
@@ -47,14 +53,15 @@ class Store:
 
     def read(self, function):
         self.reads += 1
-        return succeed(list(self.pods) if function.__name__ == "_present" else [])
+        return succeed(list(self.pods) if function.__name__ == "alive" else [])
 
 
 class PodsTests(SynchronousTestCase):
     def setUp(self):
         self.store, self.feed = Store(pod("one", "one.example.com:8443")), Feed()
-        own = PublicAddress("one.example.com", 8443)
-        self.cluster = Cluster(self.store, self.feed, "pod_one", own)
+        self.clock = Clock()
+        health = Health(self.clock, lambda: 0.0, DEAF_SECONDS)
+        self.cluster = Cluster(self.store, self.feed, SEAT, health)
         self.told = []
         self.cluster.start(
             lambda change: None,
@@ -95,3 +102,10 @@ class PodsTests(SynchronousTestCase):
         reads = self.store.reads
         self.feed.tell(Change("site", "sit_1"))
         self.assertEqual(self.store.reads, reads)
+
+    def test_a_drain_is_heard_of_and_its_end(self):
+        self.assertEqual(self.cluster.refusal(), "")
+        for draining, refusal in ((True, DRAINING), (False, "")):
+            self.store.pods[0] = evolve(self.store.pods[0], draining=draining)
+            self.feed.tell(Change("pod", "pod_one"))
+            self.assertEqual(self.cluster.refusal(), refusal)

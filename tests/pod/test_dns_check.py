@@ -18,7 +18,7 @@ NAMES = {
 }
 
 
-class ClockedReactor(QueuedReactor, Clock):
+class ClockedReactor(Clock, QueuedReactor):
     def __init__(self):
         QueuedReactor.__init__(self)
         Clock.__init__(self)

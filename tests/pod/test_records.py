@@ -1,23 +1,23 @@
 """The switch's books: what is written when, with the real store."""
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import fail
 from twisted.internet.task import Clock
 
 from tests.store.databases import SQLiteCase
 from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
-from tunnelcloud.pod.records import AT_ONCE, GATHER_SECONDS, RETRY_SECONDS, Records
+from tunnelcloud.pod.records import ASIDE_SECONDS, AT_ONCE, GATHER_SECONDS, RETRY_SECONDS, Records
 from tunnelcloud.store import channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
-from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.errors import StoreUnavailable, Trouble
 
 
 @frozen
 class FailingStore(AsyncStore):
     """Fails as it is told, and then works."""
 
-    errors: list
+    errors: list = field(factory=list)
 
     def write(self, function, /, *args, **kwargs):
         if self.errors:
@@ -33,7 +33,7 @@ class EndsTests(RecordCase, SQLiteCase):
         self.time = Clock()
         self.reactor = QueuedReactor()
         self.away = []
-        self.records = Records(FailingStore(self.store, self.reactor, self.away), self.time)
+        self.records = Records(FailingStore(self.store, self.reactor, errors=self.away), self.time)
         self.session = self.start()
         self.commits = []
         self.store.listen(
@@ -97,7 +97,7 @@ class EndsTests(RecordCase, SQLiteCase):
 
     def test_a_store_that_is_away_for_a_while(self):
         self.end()
-        self.fail_once(StoreUnavailable("away"))
+        self.fail_once(StoreUnavailable("away", Trouble.GONE))
         self.time.advance(GATHER_SECONDS)
         self.assertEqual(self.commits, [])
         self.time.advance(RETRY_SECONDS)
@@ -112,12 +112,39 @@ class EndsTests(RecordCase, SQLiteCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
         self.assertEqual(self.time.getDelayedCalls(), [])
 
-    def test_one_that_can_not_be_written_takes_no_others_along(self):
+    def test_one_that_can_not_be_written_is_kept_and_keeps_no_others(self):
         self.records.session_ended(self.session, object(), 5, 7)
         self.end()
         self.records.session_ended(self.start(), "later", 0, 0)
         self.time.advance(GATHER_SECONDS)
         for _ in range(5):
             self.reactor.run_one()
-        self.assertEqual(len(self.flushLoggedErrors()), 1)
         self.assertEqual(self.store.read(sessions.count, live=True), 0)
+        self.assertEqual(self.records.waiting, 1)
+        self.time.advance(ASIDE_SECONDS)
+        self.reactor.run_one()
+        self.assertEqual(self.records.waiting, 1)
+
+    def test_whatever_the_database_says_nothing_is_lost(self):
+        self.end(3)
+        for trouble in Trouble:
+            self.fail_once(StoreUnavailable("away", trouble))
+        for _ in range(2 * len(Trouble)):
+            self.time.advance(RETRY_SECONDS)
+            if not self.away:
+                break
+        self.time.advance(ASIDE_SECONDS)
+        while self.records.waiting:
+            self.reactor.run_one()
+        self.assertEqual(self.store.read(sessions.count, live=True), 0)
+        self.assertEqual(sum(map(len, self.commits)), 4)
+
+    def test_at_the_end_a_store_that_is_away_is_waited_for(self):
+        self.end()
+        self.fail_once(StoreUnavailable("away", Trouble.GONE))
+        finished = self.records.finish()
+        self.assertNoResult(finished)
+        self.time.advance(RETRY_SECONDS)
+        self.reactor.run_one()
+        self.successResultOf(finished)
+        self.assertEqual(self.records.waiting, 0)

@@ -1,9 +1,8 @@
-import queue
-
 from twisted.internet.task import Clock
 
 from tests.pod.registries import SECRET, RegistryContract
 from tests.store.databases import SQLiteCase
+from tests.web.support import QueuedReactor
 from tunnelcloud.domain.join_tokens import JoinRefused, hash_secret
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.store import audit, connectors, sites
@@ -11,20 +10,6 @@ from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.web.portal.refusals import EACH_OF_A_SOURCE, SECONDS, Refusals
 
 HOUR = 3600
-
-
-class Handover:
-    """Takes what the store's threads hand to the reactor's."""
-
-    def __init__(self):
-        self._calls = queue.Queue()
-
-    def callFromThread(self, function, *args):
-        self._calls.put((function, args))
-
-    def run_one(self):
-        function, args = self._calls.get(timeout=10)
-        function(*args)
 
 
 class RegistrarTests(RegistryContract, SQLiteCase):
@@ -36,7 +21,7 @@ class RegistrarTests(RegistryContract, SQLiteCase):
 
     def make(self):
         self.store = self.open(lambda _: int(self.time.timestamp() * 1000))
-        self.handover = Handover()
+        self.handover = QueuedReactor()
         site = self.store.write(sites.create, name="paris")
         self.first, self.second = (
             self.store.write(connectors.create, name=f"paris-{number}", site_id=site.id).id

@@ -18,7 +18,7 @@ class TrafficNotesTests(RecordCase, SQLiteCase):
         self.away = []
         self.of_sessions, self.of_channels = {}, {}
         self.notes = TrafficNotes(
-            FailingStore(self.store, self.reactor, self.away),
+            FailingStore(self.store, self.reactor, errors=self.away),
             lambda: dict(self.of_sessions),
             lambda: dict(self.of_channels),
         )

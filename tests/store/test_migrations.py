@@ -60,6 +60,7 @@ class ApartTests(SynchronousTestCase):
     def test_one_that_is_behind_is_brought_up_to_date(self):
         directory = Path(self.mktemp()).absolute()
         directory.mkdir()
+        (directory / FILE_NAME).touch(mode=0o600)
         engine = create_engine(f"sqlite:///{directory / FILE_NAME}")
         with engine.begin() as connection:
             command.upgrade(alembic_config(connection), known_revisions()[0])

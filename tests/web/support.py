@@ -70,6 +70,9 @@ class ToldPod:
         self.ended.append((channel_id, reason))
         return succeed(True)
 
+    def pods_of(self, connector_id):
+        return int(connector_id in self.health), 1
+
     def cloned_connectors(self):
         return {}
 
@@ -110,10 +113,17 @@ class ToldPod:
 
 
 class QueuedReactor:
-    """Runs in the test's thread what other threads hand over."""
+    """Runs in the test's thread what other threads hand over.
+
+    :ivar time: of its calls that come later.
+    """
 
     def __init__(self):
+        self.time = Clock()
         self._calls = queue.Queue()
+
+    def callLater(self, delay, function, *args):
+        return self.time.callLater(delay, function, *args)
 
     def callFromThread(self, function, *args):
         self._calls.put((function, args))

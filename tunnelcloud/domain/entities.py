@@ -205,6 +205,10 @@ class Pod:
     ssh_address: str
     connectors_address: str
     draining: bool = False
+    stopped_at: datetime | None = None
+    leased_until: datetime | None = None
+    incarnation: str = ""
+    home: str = ""
 
 
 @frozen

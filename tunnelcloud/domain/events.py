@@ -99,6 +99,9 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind("pod.started", "A pod began to serve.", ("version",)),
         EventKind("pod.stopped", "A pod stopped in order.", ("reason",)),
+        EventKind("pod.removed", "Somebody deleted a pod that was gone.", ("pod",)),
+        EventKind("pod.drained", "A pod lets nothing new in any more.", ("pod",)),
+        EventKind("pod.resumed", "A pod that was drained takes new sessions again.", ("pod",)),
         *(
             EventKind(
                 f"{noun}.{verb}", f"Somebody {verb} {article} {noun.replace('_', ' ')}.", _CHANGE

@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 from twisted.cred.portal import IRealm
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
@@ -23,13 +22,13 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.interfaces import IViews
 from tunnelcloud.pod.keyring import Held, KeyRing
 from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
 from tunnelcloud.store import access, keys, sessions, tokens
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.tokens import Outcome, Spending
 from tunnelcloud.store.transaction import Transaction
-
-_log = Logger()
 
 
 @frozen
@@ -64,6 +63,12 @@ class _Scope:
 
 _Verdict = Session | _Refusal
 
+LOGIN_SECONDS = 5.0
+"""How long a login waits for the store."""
+
+CANNOT_JUDGE = "the pod can't check logins now; try again in a minute"
+CAME_LATE = "the database answered after the client had been refused"
+
 _KEY_OPENS_NOTHING = "the key opens nothing for this login"
 _SCOPE_IS_EMPTY = {
     Method.KEY: _KEY_OPENS_NOTHING,
@@ -95,14 +100,17 @@ class Access:
         views: IViews,
         ring: KeyRing,
         has_room: Callable[[str], bool],
+        refuses: Callable[[], str] = str,
     ) -> None:
         """
         :param has_room: tells, in any thread, whether a user may begin one more session here.
+        :param refuses: says why the pod takes no logins at all; empty when it does.
         """
         self._has_room = has_room
+        self._refuses = refuses
         self.begun: dict[str, Session] = {}
         self._told: dict[tuple[str, int, str], None] = {}
-        self._store = store
+        self._store = store.within(LOGIN_SECONDS, self._came_late)
         self._pod_id = pod_id
         self._views = views
         self._ring = ring
@@ -110,9 +118,12 @@ class Access:
     def offer_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[bool]:
         """Could this login open at least one tunnel with this key?"""
         asked = self._judge_key(attempt, key_blob)
-        return asked.addErrback(_unavailable).addCallback(self._offered, attempt)
+        asked.addTimeout(LOGIN_SECONDS, self._store.reactor, _too_slow)
+        return asked.addErrback(self._unavailable).addCallback(self._offered, attempt)
 
     def _judge_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[_Offer]:
+        if reason := self._refuses():
+            return fail(LoginRefused(reason, offence=False))
         return self._ring.get(key_blob).addCallback(self._judge_held, attempt)
 
     def _judge_held(self, held: Held | None, attempt: LoginAttempt) -> _Offer | Deferred[_Offer]:
@@ -139,12 +150,15 @@ class Access:
                 _login_with_key, attempt, self._pod_id, offer, self._has_room
             )
         )
-        return judged.addErrback(_unavailable).addCallback(self._pronounce)
+        judged.addTimeout(LOGIN_SECONDS, self._store.reactor, _too_slow)
+        return judged.addErrback(self._unavailable).addCallback(self._pronounce)
 
     def login_with_token(self, attempt: LoginAttempt, token: str) -> Deferred[str]:
         """Verify and spend a token, and write the session."""
+        if reason := self._refuses():
+            return fail(LoginRefused(reason, offence=False))
         judged = self._store.write(_login_with_token, attempt, self._pod_id, token, self._has_room)
-        return judged.addErrback(_unavailable).addCallback(self._pronounce)
+        return judged.addErrback(self._unavailable).addCallback(self._pronounce)
 
     def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:
         """Record a login that the front door itself refused."""
@@ -164,7 +178,20 @@ class Access:
             _record_refusal(transaction, attempt, self._pod_id, method, reason, user)
 
         written = self._store.write(work)
-        written.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
+        written.addErrback(OUTAGES.tell, "refusals aren't recorded")
+
+    def _unavailable(self, failure: Failure) -> Failure:
+        """A store that fails is no offence of whoever knocks, and no reason to let them in."""
+        if failure.check(LoginRefused):
+            return failure
+        OUTAGES.tell(failure, "logins can't be judged")
+        return Failure(LoginRefused(CANNOT_JUDGE, False))
+
+    def _came_late(self, verdict: object) -> None:
+        """End a session whose login nobody waited for any more."""
+        if isinstance(verdict, Session):
+            ended = self._store.write(sessions.end, verdict.id, reason=CAME_LATE)
+            ended.addErrback(OUTAGES.tell, "a login that came late isn't ended")
 
     def _pronounce(self, verdict: _Verdict) -> str:
         if isinstance(verdict, _Refusal):
@@ -365,9 +392,5 @@ def _record_refusal(
     )
 
 
-def _unavailable(failure: Failure) -> Failure:
-    """A store that fails is no offence of whoever knocks, and no reason to let them in."""
-    if failure.check(LoginRefused):
-        return failure
-    _log.failure("a login can't be judged", failure)
-    return Failure(LoginRefused("the pod can't check logins now; try again in a minute", False))
+def _too_slow(_: object, seconds: float) -> None:
+    raise StoreUnavailable(f"the database takes too long: no answer within {seconds:g} s")

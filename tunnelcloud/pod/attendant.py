@@ -30,6 +30,7 @@ from tunnelcloud.pki import (
 )
 from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.links import AttachedLink, Links
+from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.pod.registry import IConnectorRegistry
 
 _NOT_ACTIVE = "the connector was deleted, or its certificate revoked or expired"
@@ -208,7 +209,7 @@ class Attendant:
         return self._seen(connector, link)
 
     def _failed(self, failure: Failure, link: LinkProtocol) -> None:
-        _log.failure("the connector of a link could not be looked up", failure)
+        OUTAGES.tell(failure, "the connector of a link could not be looked up")
         if link in self._unattached:
             self._unattached.discard(link)
             link.disconnect("the pod can't tell whether the connector is active")
@@ -297,4 +298,4 @@ def _certificate(link: LinkProtocol) -> x509.Certificate:
 
 def _review_failed(failure: Failure) -> None:
     # Open streams go on while the store can't be asked; the next review asks again.
-    _log.failure("a connector could not be reviewed", failure)
+    OUTAGES.tell(failure, "connectors could not be reviewed")

@@ -1,9 +1,11 @@
-"""This pod among the others: heartbeat, the change feed, what is asked of whichever pod has it."""
+"""This pod among the others: its lease, the change feed, what is asked of whichever pod has it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -11,41 +13,92 @@ from twisted.python.failure import Failure
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Pod, UserView
 from tunnelcloud.domain.join_tokens import read_pod_address
-from tunnelcloud.store import access, channels, keys, pods, sessions, tunnels
+from tunnelcloud.pod.health import Health
+from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.store import access, attachments, channels, keys, pods, sessions, tunnels
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import ChangeFeed
-from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.pods import Registration
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 
-BEAT_SECONDS = 10.0
+BEAT_SECONDS = 5.0
 SILENT_SECONDS = 45.0
-"""After so long without a heartbeat a pod counts as gone, and its records are closed."""
+"""After so long without a heartbeat a pod counts as dead, and its records are closed."""
 
 DEAF_SECONDS = 5.0
 """After so long without the change feed nothing new is let in."""
+
+DRAIN_SECONDS = 2.0
+"""How long a pod that is about to end waits to say so."""
+
+BEAT_DEADLINE = 10.0
+_PROBE_BYTES = 32 * 1024
+"""More than any login writes."""
+
+DRAINING = "this pod is being drained: connect again, and another pod takes you"
+STOPPING = "the pod is shutting down: connect again, and another pod takes you"
 
 _log = Logger()
 
 Heard = Callable[[Change | Resync], None]
 
 
+@frozen
+class Seat:
+    """A pod's place among the others.
+
+    :ivar registration: what the pod says of itself.
+    :ivar shared: whether other pods may use the database.
+    """
+
+    pod_id: str
+    registration: Registration
+    shared: bool = True
+
+
+@frozen
+class _Beat:
+    """What a heartbeat brings back.
+
+    :ivar anew: the registration under which the pod had to take part anew.
+    """
+
+    present: list[Pod]
+    external_addresses: list[str]
+    attached: Mapping[str, int] = field(factory=dict)
+    anew: Registration | None = None
+
+
 class Cluster:
     """What a pod shares with the others, by way of the store.
 
-    :param own_address: where connectors reach this pod.
+    :param attached: gives the ids of connectors that have links to this pod.
+    :ivar stopping: the pod is about to end.
     """
 
     def __init__(
-        self, store: AsyncStore, feed: ChangeFeed, pod_id: str, own_address: PublicAddress
+        self,
+        store: AsyncStore,
+        feed: ChangeFeed,
+        seat: Seat,
+        health: Health,
+        attached: Callable[[], frozenset[str]] = frozenset,
+        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.draining = False
+        self.stopping = False
+        self._drained = False
         self._store = store
         self._feed = feed
-        self._pod_id = pod_id
-        self._own_address = own_address
+        self._seat = seat
+        self._health = health
+        self._attached = attached
+        self._random = random
+        self._own_address = read_pod_address(seat.registration.connectors_address)
         self._pods: tuple[Pod, ...] = ()
         self._pods_moved: Callable[[], None] = lambda: None
         self._external_addresses: tuple[str, ...] = ()
+        self._attachments: Mapping[str, int] = {}
+        self._noted: frozenset[str] | None = None
 
     def start(self, heard: Heard, pods_moved: Callable[[], None]) -> None:
         """Begin to hear of changes; both are called in the reactor's thread.
@@ -59,8 +112,10 @@ class Cluster:
 
     def stop(self) -> Deferred[None]:
         """Leave the others, with the books in order."""
-        left = self._store.write(pods.leave, self._pod_id, reason="stopped")
-        left.addErrback(lambda failure: _log.failure("the pod can't sign off", failure))
+        left = self._store.within(BEAT_DEADLINE).write(
+            pods.leave, self._seat.pod_id, reason="stopped"
+        )
+        left.addErrback(OUTAGES.tell, "the pod can't sign off")
         return left.addCallback(lambda _: self._feed.stop())
 
     @property
@@ -73,11 +128,32 @@ class Cluster:
         return self._feed.down_for()
 
     def beat(self) -> Deferred[None]:
-        """Say that this pod is there, close what dead pods left, and look who else is there."""
+        """Renew the lease, close what dead pods left, and look who else is there."""
         # After the database was away for all, whoever is back first must not bury the others.
         reaps = self._feed.up_for() >= SILENT_SECONDS
-        beaten = self._store.write(_beat, self._pod_id, self.draining, reaps)
-        return beaten.addCallbacks(self._met, self._missed)
+        probes = self._health.probe_due()
+        attached = self._attached()
+        # Random, for a database may compress.
+        filler = self._random(_PROBE_BYTES) if probes else b""
+        beaten = self._store.within(BEAT_DEADLINE).write(
+            _beat, self._seat, reaps, filler, None if attached == self._noted else attached
+        )
+        beaten.addErrback(self._health.missed)
+        return beaten.addCallback(self._met, probes, attached)
+
+    def refusal(self) -> str:
+        """Say why nothing new is let in; empty while it is."""
+        if self.stopping:
+            return STOPPING
+        return DRAINING if self._drained else ""
+
+    def drain(self) -> Deferred[None]:
+        """Let all others know that this pod lets nothing new in; it is about to end."""
+        self.stopping = True
+        told = self._store.within(DRAIN_SECONDS).write(pods.drain, self._seat.pod_id, True)
+        return told.addCallbacks(
+            lambda _: None, OUTAGES.tell, errbackArgs=("the other pods can't be told of the drain",)
+        )
 
     def connectors_addresses(self) -> Sequence[PublicAddress]:
         """Give the addresses at which connectors reach the pods, this one's first."""
@@ -92,13 +168,17 @@ class Cluster:
         """Give the host names of tunnels that clients connect to."""
         return self._external_addresses
 
+    def presence(self, connector_id: str) -> tuple[int, int]:
+        """Tell to how many pods a connector has links, and how many pods there are."""
+        return self._attachments.get(connector_id, 0), max(1, len(self._pods))
+
     def load_views(self, user_ids: Sequence[str]) -> Deferred[Mapping[str, UserView]]:
         """Read what some users may open; who isn't there is left out."""
         return self._store.read(access.load_views, user_ids)
 
     def end_requests(self) -> Deferred[list[sessions.EndRequest]]:
         """List the sessions and channels of this pod that are to be ended."""
-        return self._store.read(sessions.end_requests, self._pod_id)
+        return self._store.read(sessions.end_requests, self._seat.pod_id)
 
     def request_end(self, kind: str, object_id: str, reason: str) -> Deferred[bool]:
         """Ask whichever pod has it to end a session or a channel.
@@ -120,37 +200,67 @@ class Cluster:
         if isinstance(change, Resync) or change.kind == "tunnel":
             self._store.read(tunnels.external_addresses).addCallbacks(self._named, self._missed)
         if isinstance(change, Resync) or change.kind == "pod":
-            self._store.read(_present).addCallbacks(self._see, self._missed)
+            self._store.read(pods.alive).addCallbacks(self._see, self._missed)
 
     def _named(self, external_addresses: list[str]) -> None:
         self._external_addresses = tuple(external_addresses)
 
-    def _met(self, found: tuple[list[Pod], list[str]]) -> None:
-        self._see(found[0])
-        self._named(found[1])
+    def _met(self, found: _Beat, probed: bool, attached: frozenset[str]) -> None:
+        self._health.beaten(probed)
+        self._noted = attached
+        self._attachments = found.attached
+        if found.anew is not None:
+            self._take_part_anew(found.anew)
+        self._see(found.present)
+        self._named(found.external_addresses)
+
+    def _take_part_anew(self, registration: Registration) -> None:
+        self._seat = evolve(self._seat, registration=registration)
+        self._noted = None
+        _log.warn(
+            "the lease of this pod was taken while it was away from its database: it takes part "
+            "anew, as {name}; what it has open goes on",
+            name=registration.name,
+        )
 
     def _see(self, present: list[Pod]) -> None:
         before = self.connectors_addresses()
         self._pods = tuple(present)
+        drained = any(pod.id == self._seat.pod_id and pod.draining for pod in present)
+        if drained != self._drained:
+            self._drained = drained
+            _log.info("this pod is drained" if drained else "this pod takes new sessions again")
         if set(self.connectors_addresses()) != set(before):
             self._pods_moved()
 
     def _missed(self, failure: Failure) -> None:
-        failure.trap(StoreUnavailable)
-        _log.warn("what pods share can't be looked up: {why}", why=failure.getErrorMessage())
+        OUTAGES.tell(failure, "what pods share can't be looked up")
 
 
 def _beat(
-    transaction: Transaction, pod_id: str, draining: bool, reaps: bool
-) -> tuple[list[Pod], list[str]]:
-    pods.heartbeat(transaction, pod_id, draining=draining)
+    transaction: Transaction,
+    seat: Seat,
+    reaps: bool,
+    filler: bytes,
+    attached: frozenset[str] | None,
+) -> _Beat:
+    anew = None
+    if not pods.renew(transaction, seat.pod_id, seat.registration.incarnation):
+        incarnation = transaction.new_id("pod")
+        again = evolve(seat.registration, incarnation=incarnation)
+        anew = evolve(again, name=pods.rejoin(transaction, seat.pod_id, again).name)
+    if filler:
+        pods.probe(transaction, seat.pod_id, filler)
+    if attached is not None:
+        attachments.note(transaction, seat.pod_id, attached)
     if reaps:
         pods.reap(transaction, silent_seconds=SILENT_SECONDS)
-    return _present(transaction), tunnels.external_addresses(transaction)
-
-
-def _present(transaction: Transaction) -> list[Pod]:
-    return pods.alive(transaction, within_seconds=SILENT_SECONDS)
+    return _Beat(
+        pods.alive(transaction),
+        tunnels.external_addresses(transaction),
+        attachments.counts(transaction),
+        anew,
+    )
 
 
 def _request_end(transaction: Transaction, kind: str, object_id: str, reason: str) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
 from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.sessions import USER_DELETED, LiveSession
 from tunnelcloud.pod.turns import Turns
@@ -251,5 +252,4 @@ def _end_unless_good(good: frozenset[str], using: dict[str, list[LiveSession]]) 
 
 
 def _failed(failure: Failure) -> None:
-    if not failure.check(CancelledError):
-        _log.failure("a change could not be applied; the next resync tries again", failure)
+    OUTAGES.tell(failure, "a change could not be applied; the next resync tries again")

@@ -35,10 +35,13 @@ from tunnelcloud.pki import (
     write_atomically,
 )
 from tunnelcloud.pod.audit_log import write_audit_lines
+from tunnelcloud.pod.cluster import Seat
+from tunnelcloud.pod.seat import take_home, take_seat
 from tunnelcloud.settings import PodSettings
-from tunnelcloud.store import api_tokens, authority, pods
+from tunnelcloud.store import api_tokens, authority
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError
+from tunnelcloud.store.pods import Registration
 from tunnelcloud.store.sqlite import FILE_NAME
 from tunnelcloud.store.upgrading import upgrade_apart
 
@@ -54,7 +57,7 @@ class Foundation:
     store: Store
     authority: CertificateAuthority
     host_keys: tuple[HostKey, ...]
-    pod_id: str
+    seat: Seat
     ssh_address: PublicAddress
     connectors_address: PublicAddress
     sealer: Sealer
@@ -84,6 +87,7 @@ def lay_foundation(
         host_keys = load_or_create_host_keys(directory)
         sealer = load_or_create_sealer(directory)
         check_private(directory / ADMIN_TOKEN_FILE)
+        home = take_home(directory)
     except OSError as error:
         raise CannotServe(f"{directory}: can't be used as state_directory: {error}") from None
     except (
@@ -118,24 +122,27 @@ def lay_foundation(
                 "sign-in providers don't work here. Copy theirs, and start again.",
                 file=str(directory / SEALING_KEY_FILE),
             )
-        pod = store.write(
-            pods.register,
+        registration = Registration(
             name=settings.name,
             version=__version__,
             ssh_address=str(ssh_address),
             connectors_address=str(connectors_address),
-            shared=settings.database.url != "sqlite",
+            home=home,
         )
+        seat = take_seat(store, registration, shared=settings.database.url != "sqlite")
         _ensure_admin_token(store, directory / ADMIN_TOKEN_FILE)
     except StoreError as error:
         store.close()
         raise CannotServe(str(error)) from None
+    except CannotServe:
+        store.close()
+        raise
     return Foundation(
         settings=settings,
         store=store,
         authority=CertificateAuthority.from_pem(shared),
         host_keys=keys,
-        pod_id=pod.id,
+        seat=seat,
         ssh_address=ssh_address,
         connectors_address=connectors_address,
         sealer=sealer,

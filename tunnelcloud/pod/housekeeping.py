@@ -13,13 +13,14 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from tunnelcloud.store import audit, preferences, sessions, tokens, web_sessions
+from tunnelcloud.store import audit, pods, preferences, sessions, tokens, web_sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Transaction
 
 KEEP_HOUSE_SECONDS = 300.0
 BATCH = 500
+PODS_KEPT = timedelta(days=1)
 TOKENS_KEPT = timedelta(days=7)
 """A token that is over can say for so long when it was used; the audit can for longer."""
 
@@ -48,6 +49,7 @@ class Housekeeping:
             ("sessions", self._sessions),
             ("one-time tokens", self._tokens),
             ("sign-ins", web_sessions.forget_expired),
+            ("pods", self._pods),
         ):
             try:
                 count = await self._all(forget)
@@ -77,6 +79,9 @@ class Housekeeping:
             return 0
         until = transaction.now() - timedelta(days=days)
         return sessions.forget(transaction, until, limit=self.batch)
+
+    def _pods(self, transaction: Transaction) -> int:
+        return pods.forget(transaction, transaction.now() - PODS_KEPT, limit=self.batch)
 
     def _tokens(self, transaction: Transaction) -> int:
         return tokens.forget(transaction, transaction.now() - TOKENS_KEPT, limit=self.batch)

@@ -189,6 +189,10 @@ class Links:
         """All links."""
         return tuple(self._by_protocol.values())
 
+    def connector_ids(self) -> frozenset[str]:
+        """Give the ids of the connectors that have links here."""
+        return frozenset(self._by_connector)
+
     def of_connector(self, connector_id: str) -> Iterable[AttachedLink]:
         """All links of a connector."""
         return tuple(self._by_connector.get(connector_id, ()))

@@ -54,6 +54,7 @@ class LivePod:
     checks: TargetChecks
     rates: Rates
     request_end: Callable[[str, str, str], Deferred[bool]]
+    presence: Callable[[str], tuple[int, int]]
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
     reach: DNSCheck
@@ -103,6 +104,12 @@ class LivePod:
                     trip, health.channels, health.version, health.way
                 )
         return found
+
+    def pods_of(self, connector_id: str) -> tuple[int, int]:
+        """Tell to how many pods a connector has links, and how many pods there are."""
+        attached, pods = self.presence(connector_id)
+        here = self.links.health(connector_id) is not None
+        return max(attached, int(here)), pods
 
     def cloned_connectors(self) -> Mapping[str, datetime]:
         """Tell when this pod last turned a second process of connectors away."""

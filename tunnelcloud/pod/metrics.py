@@ -21,6 +21,8 @@ from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.pod.held import HeldChannels
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.pod.records import Records
+from tunnelcloud.pod.supervision import Supervisor
 
 _MOST_SITES = 200
 """So many sites have a label of their own; the others share one."""
@@ -42,6 +44,8 @@ class Measured:
     flood: IFloodControl
     budget: CreditBudget
     checks: TargetChecks
+    supervisor: Supervisor
+    records: Records
     feed_age: Callable[[], float]
     certificates: Callable[[], dict[str, datetime]]
     database: Path | None
@@ -67,6 +71,7 @@ class _PodCollector(Collector):
             ("channels", "Forwarded TCP connections.", of.sessions.open_channels),
             ("held_channels", "Channels that wait for an approval.", len(of.held)),
             ("links", "TLS connections to connectors.", len(links)),
+            ("ends_waiting", "Ends that the store hasn't taken yet.", of.records.waiting),
             ("credit_bytes", "Window credit granted to peers.", of.budget.used),
             ("credit_limit_bytes", "Window credit that may be granted.", of.budget.total),
             ("change_feed_age_seconds", "For how long changes may be missed.", of.feed_age()),
@@ -136,6 +141,22 @@ class _PodCollector(Collector):
         for outcome, count in counters.items():
             connections.add_metric([outcome], count)
         yield connections
+        yield from self._tasks()
+
+    def _tasks(self) -> Iterator[Metric]:
+        failures = CounterMetricFamily(
+            "tunnelcloud_task_failures", "Runs of periodic work that failed.", labels=["task"]
+        )
+        ages = GaugeMetricFamily(
+            "tunnelcloud_task_age_seconds",
+            "Seconds since periodic work last came to a good end.",
+            labels=["task"],
+        )
+        for report in self._of.supervisor.reports():
+            failures.add_metric([report.name], report.failures)
+            ages.add_metric([report.name], report.since_success)
+        yield failures
+        yield ages
 
 
 def metrics_registry(measured: Measured) -> CollectorRegistry:

@@ -11,20 +11,32 @@ from functools import partial
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.pod.interfaces import IRecords
+from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.store import channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
-from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.errors import StoreUnavailable, Trouble
 from tunnelcloud.store.transaction import Transaction
 
 GATHER_SECONDS = 0.2
 RETRY_SECONDS = 1.0
+FINISH_SECONDS = 10.0
+"""How long a pod that ends tries to write what was gathered."""
+
 AT_ONCE = 100
 """Ends that one transaction may hold up logins for."""
+
+ASIDE = 10
+"""So many ends that alone can't be written are passed over; of more, the database is at fault."""
+
+ASIDE_SECONDS = 30.0
+"""After so long they are tried again."""
 
 _log = Logger()
 
@@ -96,11 +108,26 @@ class Records:
             partial(sessions.end, session_id=session.id, reason=reason, traffic=traffic), at_once
         )
 
+    @property
+    def waiting(self) -> int:
+        """How many ends the store hasn't taken yet."""
+        return len(self._ends)
+
     def finish(self) -> Deferred[None]:
-        """Write what was gathered; fires when that is done, or can't be."""
-        if self._call is not None:
-            self._call.cancel()
-        return self._write()
+        """Write what was gathered; fires when that is done, or the store was away for too long."""
+        return Deferred.fromCoroutine(self._finish())
+
+    async def _finish(self) -> None:
+        deadline = self._clock.seconds() + FINISH_SECONDS
+        while True:
+            if self._call is not None:
+                self._call.cancel()
+            await self._write()
+            if not self._ends or self._clock.seconds() >= deadline:
+                break
+            await deferLater(self._clock, RETRY_SECONDS)
+        if self._ends:
+            _log.error("{count} ends are lost: the database was away", count=len(self._ends))
 
     def _gather(self, end: _End, at_once: bool) -> None:
         self._ends.append(end)
@@ -119,13 +146,23 @@ class Records:
 
     async def _write_gathered(self) -> None:
         alone = 0
+        aside: list[_End] = []
         while batch := self._ends[: 1 if alone else AT_ONCE]:
             try:
                 await self._store.write(_write_all, batch)
             except StoreUnavailable as error:
-                _log.warn("{count} ends can't be recorded yet: {why}", count=len(batch), why=error)
+                unforeseen = error.trouble is Trouble.OTHER
+                if unforeseen and len(batch) > 1:
+                    # One that can't be written must not keep the others.
+                    alone = len(batch)
+                    continue
+                if unforeseen and alone and len(aside) < ASIDE:
+                    aside.append(self._ends.pop(0))
+                    alone -= 1
+                    continue
+                OUTAGES.tell(Failure(error), "ends can't be recorded yet")
                 self._write_in(RETRY_SECONDS)
-                return
+                break
             except Exception:
                 if len(batch) > 1:
                     # One that can't be written must not take along what others did.
@@ -134,6 +171,9 @@ class Records:
                 _log.failure("an end can't be recorded")
             del self._ends[: len(batch)]
             alone = max(0, alone - 1)
+        if aside:
+            self._ends += aside
+            self._write_in(ASIDE_SECONDS)
 
 
 def _write_all(transaction: Transaction, ends: Sequence[_End]) -> None:

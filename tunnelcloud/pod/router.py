@@ -10,7 +10,6 @@ import struct
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -20,6 +19,7 @@ from tunnelcloud.channels.splice import PATIENCE, ISpliceOwner, Splice
 from tunnelcloud.domain.dialing import DialFailure, failure_text
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords
+from tunnelcloud.pod.outages import OUTAGES
 
 OPEN_TIMEOUT = 20.0
 """Seconds that one connector may take to reach a target; its own limit is shorter."""
@@ -34,8 +34,6 @@ UNTOLD_PATIENCE = 10
 connector is one that doesn't tell of what the target reads."""
 
 GIVEN_UP = "target: not reading, given up"
-
-_log = Logger()
 
 
 def direct_tcpip(host: str, port: int, originator: tuple[str, int]) -> bytes:
@@ -162,7 +160,7 @@ class TunnelRoute:
             self._dial(DialFailure.NO_CONNECTOR)
 
     def _unrecorded(self, failure: Failure) -> None:
-        _log.failure("{tunnel}: a channel can't be recorded", failure, tunnel=self.tunnel.name)
+        OUTAGES.tell(failure, "channels can't be recorded")
         text = f"{self.tunnel.name}: the pod can't record this connection now; try again soon"
         self._refuse(OPEN_CONNECT_FAILED, text)
 

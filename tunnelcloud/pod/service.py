@@ -12,7 +12,6 @@ from twisted.application.service import Service
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -32,7 +31,7 @@ from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.bound_ports import Listeners
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
-from tunnelcloud.pod.cluster import BEAT_SECONDS, Cluster
+from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
 from tunnelcloud.pod.connector_door import connector_listener
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.describe import describe
@@ -42,6 +41,7 @@ from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
 from tunnelcloud.pod.foundation import Foundation, lay_foundation
 from tunnelcloud.pod.front import Front
+from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.held import HeldChannels, ask_for_channel
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.joining import Joining
@@ -57,6 +57,7 @@ from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession, Surroundings
 from tunnelcloud.pod.shares import Shares
+from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
@@ -115,15 +116,25 @@ class PodService(Service):
         read_settings = read_settings or (lambda: settings)
         self._counters = Counters()
         foundation.store.listen(self._counters.committed)
-        self.store = AsyncStore(foundation.store, reactor, self._counters.answered)
+        feed = open_feed(foundation.store, reactor)
+        self.health = Health(reactor, feed.down_for, DEAF_SECONDS)
+        self.store = AsyncStore(
+            foundation.store,
+            reactor,
+            self._counters.answered,
+            write_failed=self.health.write_failed,
+        )
         self.links = Links()
         self.doctor = Doctor(self.links, reactor, _now)
         self.cluster = Cluster(
-            self.store,
-            open_feed(foundation.store, reactor),
-            foundation.pod_id,
-            foundation.connectors_address,
+            self.store, feed, foundation.seat, self.health, self.links.connector_ids
         )
+        self.supervisor = Supervisor(reactor)
+        self._ready_checks = {
+            "serving": self._why_not_serving,
+            "store": self.health.why_not_hearing,
+            "database": self.health.why_not_writing,
+        }
         self.views = Views(self.cluster.load_views, lambda: self.cluster.is_current)
         self.records = Records(self.store, reactor)
         turns = Turns(reactor)
@@ -135,6 +146,7 @@ class PodService(Service):
         )
         self.sessions = LiveSessions(
             Surroundings(
+                refuses=self.cluster.refusal,
                 links=self.links,
                 records=self.records,
                 views=self.views,
@@ -150,7 +162,7 @@ class PodService(Service):
             Shares(**settings.shares.model_dump()),
             max_sessions=doors.sessions,
         )
-        registrar = Registrar(self.store, foundation.pod_id, Refusals(self.store, reactor))
+        registrar = Registrar(self.store, foundation.seat.pod_id, Refusals(self.store, reactor))
         self.links.listen(registrar)
         joining = Joining(
             authority=foundation.authority,
@@ -179,7 +191,12 @@ class PodService(Service):
         )
         self.ring = KeyRing(lambda blob: self.store.read(find_key, blob))
         access = Access(
-            self.store, foundation.pod_id, self.views, self.ring, self.sessions.has_room
+            self.store,
+            foundation.seat.pod_id,
+            self.views,
+            self.ring,
+            self.sessions.has_room,
+            self.cluster.refusal,
         )
         self.front_door = FrontDoorFactory(
             portal=Portal(Realm(self.sessions, access), [KeyChecker(access), TokenChecker(access)]),
@@ -212,7 +229,7 @@ class PodService(Service):
         losses = LostConnectors(_now)
         self.links.listen(losses)
         self.live = LivePod(
-            pod_id=foundation.pod_id,
+            pod_id=foundation.seat.pod_id,
             started_at=_now(),
             ssh_public_address=foundation.ssh_address,
             connectors_public_address=foundation.connectors_address,
@@ -224,6 +241,7 @@ class PodService(Service):
             checks=self.checks,
             rates=self.rates,
             request_end=self.cluster.request_end,
+            presence=self.cluster.presence,
             ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
             reach=DNSCheck(ThreadedResolver(reactor, timeout=2, most=8, keep=0), self._ssh_hosts),
@@ -245,10 +263,12 @@ class PodService(Service):
                 flood=self.flood,
                 budget=self.budget,
                 checks=self.checks,
-                feed_age=self.cluster.feed_age,
+                supervisor=self.supervisor,
+                records=self.records,
+                feed_age=feed.down_for,
                 certificates=self._certificate_ends,
                 database=foundation.database_file,
-                ready=lambda: self._why_not_serving() is None and self._why_store_is_old() is None,
+                ready=self._is_ready,
                 now=_now,
             )
         )
@@ -265,7 +285,7 @@ class PodService(Service):
             ),
             version=__version__,
             registry=None if settings.has_metrics_apart else self._registry,
-            ready_checks={"serving": self._why_not_serving, "store": self._why_store_is_old},
+            ready_checks=self._ready_checks,
             proxies=read_networks(settings.web.trusted_proxies),
             room=doors.web,
         )
@@ -279,7 +299,6 @@ class PodService(Service):
             room=doors.undecided,
         )
         self._reloading = Reloading(settings, read_settings, self._settings_takers())
-        self._loops: list[LoopingCall] = []
         self.serving = False
         self.first_administrator_link = first_administrator_link(foundation.store, self.web_url)
 
@@ -306,24 +325,20 @@ class PodService(Service):
         """Begin to serve."""
         super().startService()  # type: ignore[no-untyped-call]
         self.cluster.start(self._changed, self.attendant.announce_pods)
-        works: list[tuple[Callable[[], object], float]] = [
-            (self.enforcement.sweep, SWEEP_SECONDS),
-            (self.attendant.review, REVIEW_SECONDS),
-            (self.cluster.beat, BEAT_SECONDS),
-            (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
-            (self.checks.run, LOOK_SECONDS),
-            (self.rates.sample, SAMPLE_SECONDS),
-            (self.traffic.write, NOTE_SECONDS),
-            (self._counters.clock_watch(self._reactor), DELAY_SECONDS),
-            *([(self._certificate.check, CHECK_SECONDS)] if self._certificate else []),
-        ]
-        for work, seconds in works:
-            loop = LoopingCall(work)
-            loop.clock = self._reactor
-            self._loops.append(loop)
-            loop.start(seconds).addErrback(
-                lambda failure: _log.failure("a periodic task stopped", failure)
-            )
+        works: dict[str, tuple[Callable[[], object], float]] = {
+            "heartbeat": (self.cluster.beat, BEAT_SECONDS),
+            "sweep": (self.enforcement.sweep, SWEEP_SECONDS),
+            "review": (self.attendant.review, REVIEW_SECONDS),
+            "housekeeping": (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
+            "checks": (self.checks.run, LOOK_SECONDS),
+            "rates": (self.rates.sample, SAMPLE_SECONDS),
+            "traffic": (self.traffic.write, NOTE_SECONDS),
+            "clock": (self._counters.clock_watch(self._reactor), DELAY_SECONDS),
+        }
+        if self._certificate:
+            works["certificate"] = (self._certificate.check, CHECK_SECONDS)
+        for name, (work, seconds) in works.items():
+            self.supervisor.run(name, work, seconds)
         self.serving = True
         daemon.on_hangup(self._reactor, self.reload)
         daemon.notify("READY=1")
@@ -337,6 +352,7 @@ class PodService(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         self.serving = False
         daemon.notify("STOPPING=1")
+        yield self.cluster.drain()
         yield self._ports.close()
         self.front_door.end_unauthenticated(SHUTDOWN_REASON)
         self.links.drain()
@@ -344,8 +360,7 @@ class PodService(Service):
         self.sessions.end_all(SHUTDOWN_REASON)
         self.front_door.end_all(SHUTDOWN_REASON)
         yield self._drained(1.0)
-        for loop in self._loops:
-            loop.stop()
+        self.supervisor.stop()
         for link in self.links.attached:
             link.protocol.disconnect(SHUTDOWN_REASON)
         yield self.records.finish()
@@ -399,11 +414,11 @@ class PodService(Service):
             ends["web"] = self._certificate.ends_at
         return ends
 
-    def _why_not_serving(self) -> str | None:
-        return None if self.serving else "the pod is starting or stopping"
+    def _is_ready(self) -> bool:
+        return all(check() is None for check in self._ready_checks.values())
 
-    def _why_store_is_old(self) -> str | None:
-        return None if self.cluster.is_current else "changes in the store aren't heard"
+    def _why_not_serving(self) -> str | None:
+        return (self.cluster.refusal() or None) if self.serving else "the pod is starting"
 
     def _changed(self, change: Change | Resync) -> None:
         self.ring.changed(change)

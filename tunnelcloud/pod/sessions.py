@@ -36,6 +36,7 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.deadlines import seconds_left
 from tunnelcloud.pod.held import HeldChannel, HeldChannels
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
+from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.ssh.interfaces import (
@@ -81,6 +82,7 @@ class Surroundings:
     :ivar now: the time of day, aware.
     :ivar address: gives where SSH clients reach this pod.
     :ivar patience: see L{TunnelRoute}.
+    :ivar refuses: says why the pod opens no channels at all now; empty when it does.
     """
 
     links: ILinks
@@ -94,6 +96,7 @@ class Surroundings:
     address: Callable[[], PublicAddress]
     held: HeldChannels
     patience: int = PATIENCE
+    refuses: Callable[[], str] = str
 
 
 @define
@@ -143,6 +146,9 @@ class LiveSession:
         self, channel: IChannel, host: bytes, port: int, originator: tuple[str, int]
     ) -> None:
         """Decide on a forward; the channel hears of it later."""
+        if reason := self._around.refuses():
+            channel.refuse(OPEN_RESOURCE_SHORTAGE, reason)
+            return
         # A web page chooses it for who browses by way of a SOCKS forward; a terminal shows it.
         text = escape(host, _LONGEST_HOST)
         asked = self._around.views.get(self.session.user_id)
@@ -166,7 +172,7 @@ class LiveSession:
             recorded = self._around.records.channel_refused(
                 self.session, decision.tunnel, host, port, decision.reason
             )
-            recorded.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
+            recorded.addErrback(OUTAGES.tell, "refusals aren't recorded")
             recorded.addCallback(
                 lambda _: channel.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, decision.reason)
             )
@@ -246,7 +252,7 @@ class LiveSession:
         recorded = self._around.records.channel_refused(
             self.session, held.tunnel, held.destination, held.port, text
         )
-        recorded.addErrback(lambda failure: _log.failure("a refusal isn't recorded", failure))
+        recorded.addErrback(OUTAGES.tell, "refusals aren't recorded")
         recorded.addCallback(refuse)
 
     def _recheck_held(self, view: UserView, held: HeldChannel) -> None:
@@ -258,7 +264,7 @@ class LiveSession:
         self._decided(view, held.channel, held.destination, held.port, held.originator)
 
     def _undecided(self, failure: Failure, channel: IChannel) -> None:
-        _log.failure("session {id}: can't decide", failure, id=self.session.id)
+        OUTAGES.tell(failure, "opens of channels can't be decided")
         text = "the pod can't check permissions now; try again in a few seconds"
         channel.refuse(OPEN_CONNECT_FAILED, text)
 

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from tunnelcloud.domain.entities import UserView
 from tunnelcloud.pod.interfaces import IViews
+from tunnelcloud.store.errors import StoreUnavailable
 
 AT_ONCE = 100
 """Users whose views one load reads."""
@@ -28,8 +29,11 @@ LOADS = 2
 Load = Callable[[Sequence[str]], "Deferred[Mapping[str, UserView]]"]
 
 
-class ViewsOutdated(Exception):
+class ViewsOutdated(StoreUnavailable):
     """The change feed has been down for too long: permissions can't be trusted to be current."""
+
+    def __init__(self) -> None:
+        super().__init__("changes in the store aren't heard")
 
 
 _Answers = list[Deferred[UserView]]

@@ -185,6 +185,7 @@ class Authentication:
         self._request: Request | None = None
         self._good: KeyRequest | None = None
         self._keys_refused = False
+        self._told = ""
         self._typed = False
         self._wrong: set[TokenRequest] = set()
 
@@ -230,6 +231,18 @@ class Authentication:
         # An empty answer is that of a tool which knows passwords only.
         self._typed = self._typed or token != ""
         return self._try(TokenRequest(self._request.user, token))
+
+    def unjudged(self, question: int, text: str) -> Actions:
+        """Take it that a key can't be judged now, with a line for the user.
+
+        An agent may offer many keys: the line is said once.
+        """
+        if not self._awaits(question):
+            return ()
+        self.state = State.REQUEST
+        banner: Actions = (SendBanner(text),) if text != self._told else ()
+        self._told = text
+        return (*banner, *self._queried())
 
     def offered(self, question: int, acceptable: bool) -> Actions:
         """Take the verdict on a key."""

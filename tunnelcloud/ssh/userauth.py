@@ -129,16 +129,19 @@ class LoginService(SSHService):
         attempt = self._attempt(request.user)
         verdict: Deferred[bool] = maybeDeferred(self._access.offer_key, attempt, request.key_blob)
 
-        def failed(failure: Failure) -> bool:
-            self._failed(failure)
-            return False
+        def judged(acceptable: bool) -> auth.Actions:
+            return self._machine.offered(action.question, acceptable)
 
-        verdict.addErrback(failed)
-        verdict.addCallback(
-            lambda acceptable: self.transport.guarded(
-                lambda: self._perform(self._machine.offered(action.question, acceptable))
-            )
-        )
+        def failed(failure: Failure) -> auth.Actions:
+            if failure.check(LoginRefused):
+                error = failure.value
+                assert isinstance(error, LoginRefused)
+                return self._machine.unjudged(action.question, error.text)
+            self._failed(failure)
+            return self._machine.offered(action.question, False)
+
+        actions: Deferred[auth.Actions] = verdict.addCallbacks(judged, failed)
+        actions.addCallback(lambda found: self.transport.guarded(lambda: self._perform(found)))
 
     def _login_with_key(self, action: auth.LoginWithKey) -> None:
         request = action.request

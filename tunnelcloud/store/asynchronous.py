@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 
 from tunnelcloud.store.engine import Store
+from tunnelcloud.store.errors import StoreUnavailable, Trouble
 from tunnelcloud.store.transaction import Actor, Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+DEADLINE = 60.0
+"""Seconds after which nobody waits for an answer any more."""
+
+
+class Reactor(IReactorTime, IReactorFromThreads):
+    """What the store needs of a reactor."""
+
+
+def _ignore(_: Any) -> None:
+    """Do nothing."""
 
 
 def _nobody(work: str, seconds: float, failed: bool) -> None:
@@ -26,19 +38,30 @@ def _nobody(work: str, seconds: float, failed: bool) -> None:
 class AsyncStore:
     """Runs store functions in the store's threads and answers in the reactor's.
 
-    A Deferred that is cancelled is forgotten; its function may still run.
+    Every answer has a deadline.  After it, and after a cancellation, a function that has not begun
+    never runs; one that has may still be committed.
 
+    :ivar deadline: seconds after which an answer fails with L{StoreUnavailable}.
+    :ivar late: called in the reactor's thread with what a function gave after its deadline.
+    :ivar write_failed: called in the reactor's thread when the database took no write.
     :ivar answered: told of each answer: ``"read"`` or ``"write"``, after how many seconds, and
         whether it was an error; called in the reactor's thread.
     """
 
     store: Store
-    reactor: IReactorFromThreads
+    reactor: Reactor
     answered: Callable[[str, float, bool], object] = _nobody
+    deadline: float = DEADLINE
+    late: Callable[[Any], object] = _ignore
+    write_failed: Callable[[StoreUnavailable], object] = _ignore
 
     def acting(self, actor: Actor) -> AsyncStore:
         """Give the same store for what C{actor} does: the audit names them."""
         return evolve(self, store=self.store.acting(actor))
+
+    def within(self, seconds: float, late: Callable[[Any], object] = _ignore) -> AsyncStore:
+        """Give the same store with another deadline."""
+        return evolve(self, deadline=seconds, late=late)
 
     def write(
         self,
@@ -48,7 +71,8 @@ class AsyncStore:
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         """Run a function in one transaction; fires when it is durable."""
-        return self._deferred("write", self.store.write_soon(function, *args, **kwargs))
+        future = self.store.write_soon(function, *args, **kwargs)
+        return self._deferred("write", future, self.write_failed)
 
     def read(
         self,
@@ -58,21 +82,43 @@ class AsyncStore:
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         """Run a function that only reads, on one consistent snapshot."""
-        return self._deferred("read", self.store.read_soon(function, *args, **kwargs))
+        future = self.store.read_soon(function, *args, **kwargs)
+        return self._deferred("read", future, _ignore)
 
-    def _deferred(self, work: str, future: Future[T]) -> Deferred[T]:
+    def _deferred(
+        self, work: str, future: Future[T], failed: Callable[[StoreUnavailable], object]
+    ) -> Deferred[T]:
         began = monotonic()
-        deferred: Deferred[T] = Deferred(lambda _: None)
+
+        def cancelled(_: Deferred[T]) -> None:
+            future.cancel()
+
+        deferred: Deferred[T] = Deferred(cancelled)
 
         def fire() -> None:
+            if timeout.active():
+                timeout.cancel()
+            if future.cancelled():
+                return
             error = future.exception()
             self.answered(work, monotonic() - began, error is not None)
+            if isinstance(error, StoreUnavailable):
+                failed(error)
             if deferred.called:
-                return
-            if error is None:
+                if error is None:
+                    self.late(future.result())
+            elif error is None:
                 deferred.callback(future.result())
             else:
                 deferred.errback(error)
 
+        def give_up() -> None:
+            future.cancel()
+            if deferred.called:
+                return
+            text = f"the database takes too long: no answer within {self.deadline:g} s"
+            deferred.errback(StoreUnavailable(text, Trouble.SLOW))
+
+        timeout = self.reactor.callLater(self.deadline, give_up)
         future.add_done_callback(lambda _: self.reactor.callFromThread(fire))
         return deferred

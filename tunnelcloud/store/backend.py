@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from twisted.logger import Logger
 
 from tunnelcloud.store.errors import StoreUnavailable
-from tunnelcloud.store.integrity import explain_integrity_error
+from tunnelcloud.store.failures import database_errors
 from tunnelcloud.store.transaction import Actor, Clock, Committed, IdSource, Transaction
 
 T = TypeVar("T")
@@ -89,15 +86,3 @@ def failed(error: Exception) -> Future[T]:
     future: Future[T] = Future()
     future.set_exception(error)
     return future
-
-
-@contextmanager
-def database_errors() -> Iterator[None]:
-    """Turn a database's errors into the store's."""
-    try:
-        yield
-    except IntegrityError as error:
-        raise explain_integrity_error(error) from error
-    except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
-        cause = getattr(error, "orig", None) or error
-        raise StoreUnavailable(f"the database can't be used at the moment: {cause}") from error

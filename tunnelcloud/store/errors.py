@@ -7,6 +7,7 @@ what to do; none holds a secret or a database's address.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 
 class StoreError(Exception):
@@ -70,8 +71,32 @@ class BadCursor(StoreError):
         super().__init__("the cursor doesn't belong to this list: start again without one")
 
 
+class BadValue(Conflict):
+    """The database can't keep a value, such as a text with a zero byte."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__("", f"the database can't keep a value: {said}")
+
+
+class Trouble(StrEnum):
+    """In what way a database can't be used."""
+
+    GONE = "gone"
+    READ_ONLY = "read-only"
+    FULL = "full"
+    SLOW = "slow"
+    OTHER = "other"
+
+
 class StoreUnavailable(StoreError):
-    """The database can't be used at the moment; nothing of the transaction was acknowledged."""
+    """The database can't be used at the moment; nothing of the transaction was acknowledged.
+
+    :ivar trouble: in what way.
+    """
+
+    def __init__(self, message: str = "", trouble: Trouble = Trouble.OTHER) -> None:
+        super().__init__(message)
+        self.trouble = trouble
 
 
 class StateUnusable(StoreError):

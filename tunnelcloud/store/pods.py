@@ -1,113 +1,175 @@
-"""Pods: each registers itself and says again and again that it is there."""
+"""Pods: each registers itself, and renews a lease again and again to say that it is there.
+
+A pod's id stands for one process from its start to its end, and for the next one from the same
+state directory.  Its incarnation is that process alone; who finds another one in its row has lost
+its lease.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, insert, select, update
+from attrs import frozen
+from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 
 from tunnelcloud.domain.entities import Pod
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import sessions
 from tunnelcloud.store.aggregate import Aggregate
-from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.schema import pods as table
+from tunnelcloud.store.schema import probes
 from tunnelcloud.store.schema import sessions as sessions_table
 from tunnelcloud.store.transaction import Transaction
 
 PODS = Aggregate("pod", table, Pod, sorts={"name": table.c.name}, identified_by_time="started_at")
 
-_LIVELY_SECONDS = 30
-"""A pod that was heard of so lately is taken to serve."""
+LEASE_SECONDS = 30
+"""So long a pod's name stays its own after it was last heard of."""
+
+_NAME_LENGTH = 63
+_MOMENT = timedelta(milliseconds=1)
 
 get = PODS.get
 find = PODS.find
 list_page = PODS.list_page
 
 
+@frozen
+class Registration:
+    """What a process says of itself.
+
+    :ivar incarnation: made anew at each start.
+    :ivar home: of its state directory; a copy of the directory has another one.
+    """
+
+    name: str
+    version: str
+    ssh_address: str
+    connectors_address: str
+    incarnation: str = ""
+    home: str = ""
+
+
+class NameInUse(Conflict):
+    """Another pod has the name, and its lease isn't over.
+
+    :ivar holder: that pod.
+    """
+
+    def __init__(self, holder: Pod) -> None:
+        super().__init__(
+            "name",
+            f"the name {holder.name!r} is in use by the pod at {holder.connectors_address}, which "
+            "is alive: set another name in pod.toml, or stop that pod first",
+        )
+        self.holder = holder
+
+
 def register(
     transaction: Transaction,
+    registration: Registration,
     *,
-    name: str,
-    version: str,
-    ssh_address: str,
-    connectors_address: str,
     shared: bool = False,
+    instead_of: str | None = None,
 ) -> Pod:
-    """Write down that a pod begins to serve; what it left open before it ended is closed.
+    """Write down that a pod begins to serve.
 
-    A pod keeps its id as long as it keeps its name.
+    What its state directory's last process left open is closed.  A pod from elsewhere that takes
+    over a name gets an id of its own: the process that had the name may come to life again.
 
     :param shared: whether other pods may use the database.
-    :raise Conflict: one of them has the name, and serves.
+    :param instead_of: an incarnation that is known to be dead, whatever its lease says.
+    :raise NameInUse: by another pod.
+    """
+    holder = _find(transaction, registration.name)
+    if holder is None:
+        pod_id = transaction.new_id("pod")
+    elif not shared or holder.home == registration.home or holder.stopped_at is not None:
+        pod_id = holder.id
+        reason = f"pod {holder.name} was started again"
+        sessions.end_all(transaction, sessions_table.c.pod_id == pod_id, reason)
+    elif _has_lease(holder, transaction.now()) and holder.incarnation != instead_of:
+        raise NameInUse(holder)
+    else:
+        _rename(transaction, holder)
+        pod_id = transaction.new_id("pod")
+    return _enter(transaction, pod_id, registration)
+
+
+def renew(transaction: Transaction, pod_id: str, incarnation: str) -> bool:
+    """Renew a pod's lease: it is there.
+
+    :return: False when the lease isn't this incarnation's any more.
     """
     now = transaction.now()
-    if shared:
-        _check_name_is_free(transaction, name, connectors_address)
-    values = {
-        "version": version,
-        "started_at": now,
-        "last_seen_at": now,
-        "ssh_address": ssh_address,
-        "connectors_address": connectors_address,
-        "draining": False,
-        "stopped_at": None,
-    }
-    pod_id = transaction.connection.execute(
-        update(table).where(table.c.name == name).values(values).returning(table.c.id)
-    ).scalar()
-    if pod_id is None:
-        pod_id = transaction.new_id("pod")
-        transaction.connection.execute(insert(table), {"id": pod_id, "name": name, **values})
-    else:
-        sessions.end_all(
-            transaction, sessions_table.c.pod_id == pod_id, f"pod {name} was started again"
+    renewed = transaction.connection.execute(
+        update(table)
+        .where(
+            table.c.id == pod_id, table.c.incarnation == incarnation, table.c.stopped_at.is_(None)
         )
-    transaction.audit(
-        AuditEvent("pod.started", actor=name, pod_id=pod_id, data={"version": version})
+        .values(last_seen_at=now, leased_until=now + timedelta(seconds=LEASE_SECONDS))
     )
+    return renewed.rowcount == 1
+
+
+def rejoin(transaction: Transaction, pod_id: str, registration: Registration) -> Pod:
+    """Take part anew, after the lease was taken or the row deleted.
+
+    :param registration: with a new incarnation.
+    :return: the pod, under another name where somebody else has its own.
+    """
+    row = _find_by_id(transaction, pod_id)
+    name = registration.name if row is None else row.name
+    holder = _find(transaction, name)
+    if holder is not None and holder.id != pod_id:
+        name = _other_name(name, pod_id)
+    values = Registration(
+        name,
+        registration.version,
+        registration.ssh_address,
+        registration.connectors_address,
+        registration.incarnation,
+        registration.home,
+    )
+    return _enter(transaction, pod_id, values)
+
+
+def probe(transaction: Transaction, pod_id: str, filler: bytes) -> None:
+    """Write as much as a login does, to find out whether that is possible."""
+    transaction.connection.execute(delete(probes).where(probes.c.pod_id == pod_id))
+    transaction.connection.execute(insert(probes), {"pod_id": pod_id, "filler": filler})
+
+
+def drain(transaction: Transaction, pod_id: str, draining: bool) -> Pod:
+    """Have a pod let nothing new in, or take it up again; what is open goes on.
+
+    :raise NotFound: there is no such pod.
+    """
+    pod = PODS.lock(transaction, pod_id)
+    if pod.draining == draining:
+        return pod
+    transaction.connection.execute(
+        update(table).where(table.c.id == pod_id).values(draining=draining)
+    )
+    event = "pod.drained" if draining else "pod.resumed"
+    transaction.audit(AuditEvent(event, pod_id=pod_id, data={"pod": pod.name}))
     transaction.changed("pod", pod_id)
     return PODS.get(transaction, pod_id)
 
 
-def _check_name_is_free(transaction: Transaction, name: str, connectors_address: str) -> None:
-    """Refuse a name in use; a pod that was killed and starts again has the address it had."""
-    query = select(table.c.connectors_address).where(
-        table.c.name == name,
-        table.c.connectors_address != connectors_address,
-        _heard(transaction, _LIVELY_SECONDS),
-    )
-    other = transaction.connection.execute(query).scalar()
-    if other is not None:
-        raise Conflict(
-            "name",
-            f"the name {name!r} is in use by the pod at {other}: set another name in pod.toml (or, "
-            f"if that pod is gone and this one replaces it, start again in {_LIVELY_SECONDS} s)",
-        )
+def leased(transaction: Transaction) -> ColumnElement[bool]:
+    """Make the condition that a pod has its lease."""
+    now, lease = transaction.now(), timedelta(seconds=LEASE_SECONDS)
+    # A lease that ends later than any could is from before the clock went back.
+    leased = table.c.leased_until.between(now + _MOMENT, now + lease)
+    without = and_(table.c.leased_until.is_(None), table.c.last_seen_at.between(now - lease, now))
+    return and_(table.c.stopped_at.is_(None), or_(leased, without))
 
 
-def heartbeat(transaction: Transaction, pod_id: str, *, draining: bool = False) -> bool:
-    """Write down that a pod is there.
-
-    :return: False when it isn't registered.
-    """
-    query = select(table.c.draining).where(table.c.id == pod_id, table.c.stopped_at.is_(None))
-    before = transaction.connection.execute(query).scalar()
-    if before is None:
-        return False
-    transaction.connection.execute(
-        update(table)
-        .where(table.c.id == pod_id)
-        .values(last_seen_at=transaction.now(), draining=draining)
-    )
-    if before != draining:
-        transaction.changed("pod", pod_id)
-    return True
-
-
-def alive(transaction: Transaction, *, within_seconds: float) -> list[Pod]:
-    """List the pods that were heard of lately, by name."""
-    query = PODS.select().where(_heard(transaction, within_seconds)).order_by(table.c.name)
+def alive(transaction: Transaction) -> list[Pod]:
+    """List the pods that have leases, by name."""
+    query = PODS.select().where(leased(transaction)).order_by(table.c.name)
     return [PODS.make(row) for row in transaction.connection.execute(query)]
 
 
@@ -127,6 +189,35 @@ def leave(transaction: Transaction, pod_id: str, *, reason: str) -> None:
     transaction.changed("pod", pod_id)
 
 
+def remove(transaction: Transaction, pod_id: str) -> None:
+    """Forget a pod that is gone; what it left open is closed.
+
+    :raise NotFound: there is no such pod.
+    :raise Conflict: it is alive.
+    """
+    pod = PODS.lock(transaction, pod_id)
+    if pod.stopped_at is None and _has_lease(pod, transaction.now()):
+        raise Conflict("", f"pod {pod.name} is alive: stop it first")
+    sessions.end_all(transaction, sessions_table.c.pod_id == pod_id, SERVED_IT_STOPPED)
+    transaction.connection.execute(delete(table).where(table.c.id == pod_id))
+    transaction.audit(AuditEvent("pod.removed", data={"pod": pod.name}))
+    transaction.changed("pod", pod_id)
+
+
+def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> int:
+    """Delete pods that were last heard of before a time; say how many there were."""
+    query = select(table.c.id).where(table.c.last_seen_at < until).limit(limit)
+    gone = transaction.connection.execute(query).scalars().all()
+    transaction.connection.execute(delete(probes).where(probes.c.pod_id.in_(gone)))
+    transaction.connection.execute(delete(table).where(table.c.id.in_(gone)))
+    for pod_id in gone:
+        transaction.changed("pod", pod_id)
+    return len(gone)
+
+
+SERVED_IT_STOPPED = "the pod that served it stopped"
+
+
 def reap(transaction: Transaction, *, silent_seconds: float) -> int:
     """Close what pods left open that were not heard of for so long (or are gone altogether).
 
@@ -134,12 +225,71 @@ def reap(transaction: Transaction, *, silent_seconds: float) -> int:
 
     :return: how many sessions there were.
     """
-    heard = select(table.c.id).where(_heard(transaction, silent_seconds))
-    return sessions.end_all(
-        transaction, sessions_table.c.pod_id.not_in(heard), "the pod that served it stopped"
+    since = transaction.now() - timedelta(seconds=silent_seconds)
+    heard = select(table.c.id).where(table.c.last_seen_at >= since, table.c.stopped_at.is_(None))
+    return sessions.end_all(transaction, sessions_table.c.pod_id.not_in(heard), SERVED_IT_STOPPED)
+
+
+def _find(transaction: Transaction, name: str) -> Pod | None:
+    query = PODS.select().where(table.c.name == name).with_for_update()
+    row = transaction.connection.execute(query).first()
+    return None if row is None else PODS.make(row)
+
+
+def _find_by_id(transaction: Transaction, pod_id: str) -> Pod | None:
+    try:
+        return PODS.lock(transaction, pod_id)
+    except NotFound:
+        return None
+
+
+def _enter(transaction: Transaction, pod_id: str, registration: Registration) -> Pod:
+    now = transaction.now()
+    values = {
+        "name": registration.name,
+        "version": registration.version,
+        "started_at": now,
+        "last_seen_at": now,
+        "ssh_address": registration.ssh_address,
+        "connectors_address": registration.connectors_address,
+        "draining": False,
+        "stopped_at": None,
+        "incarnation": registration.incarnation,
+        "home": registration.home,
+        "leased_until": now + timedelta(seconds=LEASE_SECONDS),
+    }
+    changed = transaction.connection.execute(
+        update(table).where(table.c.id == pod_id).values(values)
+    )
+    if not changed.rowcount:
+        transaction.connection.execute(insert(table), {"id": pod_id, **values})
+    transaction.audit(
+        AuditEvent(
+            "pod.started",
+            actor=registration.name,
+            pod_id=pod_id,
+            data={"version": registration.version},
+        )
+    )
+    transaction.changed("pod", pod_id)
+    return PODS.get(transaction, pod_id)
+
+
+def _rename(transaction: Transaction, pod: Pod) -> None:
+    """Take its name from a pod whose lease is over."""
+    transaction.connection.execute(
+        update(table)
+        .where(table.c.id == pod.id)
+        .values(name=_other_name(pod.name, pod.id), incarnation="")
     )
 
 
-def _heard(transaction: Transaction, within_seconds: float) -> ColumnElement[bool]:
-    since = transaction.now() - timedelta(seconds=within_seconds)
-    return and_(table.c.last_seen_at >= since, table.c.stopped_at.is_(None))
+def _other_name(name: str, pod_id: str) -> str:
+    """Name a pod that had to leave its name to another."""
+    end = f"-{pod_id[-8:].lower()}"
+    return name[: _NAME_LENGTH - len(end)] + end
+
+
+def _has_lease(pod: Pod, now: datetime) -> bool:
+    lease = timedelta(seconds=LEASE_SECONDS)
+    return now < (pod.leased_until or pod.last_seen_at + lease) <= now + lease

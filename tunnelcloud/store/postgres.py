@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from tunnelcloud.store.backend import Backend, Work, database_errors, failed
+from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.errors import StateUnusable, StoreUnavailable
+from tunnelcloud.store.failures import database_errors
 from tunnelcloud.store.migrate import migrate
 from tunnelcloud.store.transaction import Actor, Change, Clock, Transaction
 

@@ -28,8 +28,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, check_private
-from tunnelcloud.store.backend import Backend, Work, database_errors, failed
+from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
+from tunnelcloud.store.failures import database_errors, unavailable
 from tunnelcloud.store.migrate import migrate
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.transaction import Actor, Clock, Transaction
@@ -191,9 +192,9 @@ def _apart(connection: Connection, batch: list[_Job]) -> AbstractContextManager[
 def _unacknowledged(error: BaseException) -> StoreError:
     if isinstance(error, StoreError):
         return error
-    unavailable = StoreUnavailable(f"the database can't be used at the moment: {error}")
-    unavailable.__cause__ = error
-    return unavailable
+    away = unavailable(error)
+    away.__cause__ = error
+    return away
 
 
 def _in_transaction(connection: Connection) -> bool:

@@ -123,6 +123,9 @@ class ILivePod(Interface):
     def connector_health() -> "Mapping[str, ConnectorHealth]":
         """Tell how the connectors fare that are attached to this pod, by their ids."""
 
+    def pods_of(connector_id: str) -> "tuple[int, int]":
+        """Tell to how many pods a connector has links, and how many pods there are."""
+
     def lost_connectors() -> "Mapping[str, datetime]":
         """Tell when this pod lost the last link of connectors, by their ids; of the last minute."""
 

@@ -193,7 +193,8 @@ class AdminTests(PortalTestCase):
 
     def test_ending_a_session_from_the_list(self):
         pod = self.store.write(
-            pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
+            pods.register,
+            pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord("x", "192.0.2.7", CANARY, pod.id)
         user = self.people[Role.USER]
@@ -206,7 +207,8 @@ class AdminTests(PortalTestCase):
 
     def test_ending_a_channel_and_leaving_its_session(self):
         pod = self.store.write(
-            pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
+            pods.register,
+            pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord("x", "192.0.2.7", "c", pod.id)
         session = self.store.write(sessions.start, self.people[Role.USER], Method.KEY, login)
@@ -265,7 +267,8 @@ class AdminTests(PortalTestCase):
         self.assertNotIn('name="blocked"', self.browser.get(page).body.decode())
         self.assertIn(b"They have no session open now.", self.browser.get(f"{page}/block").body)
         pod = self.store.write(
-            pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
+            pods.register,
+            pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord("x", "192.0.2.7", "x", pod.id)
         self.store.write(sessions.start, user, Method.KEY, login)
@@ -401,7 +404,8 @@ class EveryPageTests(PortalTestCase):
             policy_id=policy.id,
         )
         pod = self.store.write(
-            pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
+            pods.register,
+            pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord(CANARY, "192.0.2.7", CANARY, pod.id)
         session = self.store.write(sessions.start, user, Method.KEY, login)

@@ -125,7 +125,10 @@ class ApplicationsTests(PortalTestCase):
     def use(self, name):
         user = self.people[Role.USER]
         pod = self.store.write(
-            pods.register, name="pod-1", version="1", ssh_address="x:1", connectors_address="x:2"
+            pods.register,
+            pods.Registration(
+                name="pod-1", version="1", ssh_address="x:1", connectors_address="x:2"
+            ),
         )
         session = self.store.write(
             sessions.start, user, Method.KEY, sessions.LoginRecord("x", "192.0.2.7", "x", pod.id)

@@ -40,7 +40,8 @@ class HostileTests(PortalTestCase):
             policy_id=policy.id,
         )
         pod = self.store.write(
-            pods.register, name="p", version="1", ssh_address="x:1", connectors_address="x:2"
+            pods.register,
+            pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord("x", "192.0.2.7", "c", pod.id)
         started = [self.store.write(sessions.start, user, Method.KEY, login) for _ in range(2)]

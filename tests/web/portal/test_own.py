@@ -68,7 +68,10 @@ class SessionsTests(PortalTestCase):
     def setUp(self):
         super().setUp()
         self.pod = self.store.write(
-            pods.register, name="pod-1", version="1", ssh_address="x:1", connectors_address="x:2"
+            pods.register,
+            pods.Registration(
+                name="pod-1", version="1", ssh_address="x:1", connectors_address="x:2"
+            ),
         )
         self.browser = self.signed_in(Role.USER)
 

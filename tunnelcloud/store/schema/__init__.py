@@ -23,7 +23,7 @@ from tunnelcloud.store.schema.objects import (
     users,
 )
 from tunnelcloud.store.schema.parts import metadata
-from tunnelcloud.store.schema.service import authority, pods, settings
+from tunnelcloud.store.schema.service import attachments, authority, pods, probes, settings
 from tunnelcloud.store.schema.signing_in import (
     api_tokens,
     device_logins,
@@ -40,6 +40,7 @@ __all__ = [
     "api_tokens",
     "approval_requests",
     "assignments",
+    "attachments",
     "audit",
     "authority",
     "channels",
@@ -57,6 +58,7 @@ __all__ = [
     "pins",
     "pods",
     "policies",
+    "probes",
     "recovery_codes",
     "second_factors",
     "sessions",

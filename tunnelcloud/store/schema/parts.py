@@ -36,7 +36,9 @@ def naming() -> list[Column[Any]]:
     ]
 
 
-def owner(target: str, *, nullable: bool = False, index: bool = True) -> Column[Any]:
+def owner(
+    target: str, *, nullable: bool = False, index: bool = True, primary_key: bool = False
+) -> Column[Any]:
     """Make a column that refers to an object without which the row has no meaning."""
     return Column(
         f"{target}_id",
@@ -44,4 +46,5 @@ def owner(target: str, *, nullable: bool = False, index: bool = True) -> Column[
         ForeignKey(f"{target}s.id", ondelete="CASCADE"),
         nullable=nullable,
         index=index,
+        primary_key=primary_key,
     )

@@ -15,7 +15,7 @@ from tunnelcloud.store.columns import (
     Ordered,
     Timestamp,
 )
-from tunnelcloud.store.schema.parts import metadata
+from tunnelcloud.store.schema.parts import metadata, owner
 
 pods = Table(
     "pods",
@@ -30,6 +30,28 @@ pods = Table(
     Column("draining", Boolean, nullable=False),
     # Set when it stopped in order; until it starts again it is not there, however lately heard of.
     Column("stopped_at", Timestamp),
+    # Of the process that has the name now: made anew at each start.
+    Column("incarnation", Text, nullable=False, server_default=""),
+    # Of the state directory: only a pod that was started again has the one of before.
+    Column("home", Text, nullable=False, server_default=""),
+    # Until then the name is its own; NULL by a pod of a version that had no leases.
+    Column("leased_until", Timestamp),
+)
+
+# Which connectors have links to which pods.
+attachments = Table(
+    "attachments",
+    metadata,
+    owner("pod", index=False, primary_key=True),
+    owner("connector", primary_key=True),
+)
+
+# What heartbeats write now and then to prove that a login could be written.
+probes = Table(
+    "probes",
+    metadata,
+    Column("pod_id", Text, primary_key=True),
+    Column("filler", LargeBinary, nullable=False),
 )
 
 # What pods must share to be one service: the CA, SSH host keys.

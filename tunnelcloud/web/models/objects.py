@@ -60,6 +60,8 @@ class ConnectorStatus(enum.StrEnum):
 
 _CONNECTOR_SHOWN: dict[str, Any] = {
     "status": (ConnectorStatus, ...),
+    "attached_to": (int, Field(description="To how many pods it has links.")),
+    "pods": (int, Field(description="How many pods there are.")),
     "version": (str, ...),
     "joined_at": (Instant | None, ...),
     "last_seen_at": (Instant | None, ...),

@@ -79,6 +79,7 @@ class _Connectors:
 
     def shown(self, connector: entities.Connector) -> Shown:
         health = self.context.live.connector_health().get(connector.id)
+        attached_to, pods = self.context.live.pods_of(connector.id)
         if Attachments.of(self.context).have(connector):
             status = ConnectorStatus.ATTACHED
         elif connector.joined_at is None:
@@ -89,6 +90,8 @@ class _Connectors:
             {
                 **CONNECTOR.values_of(connector),
                 "status": status,
+                "attached_to": attached_to,
+                "pods": pods,
                 "version": connector.version if health is None else health.version,
                 "joined_at": connector.joined_at,
                 "last_seen_at": connector.last_seen_at if health is None else self.context.now(),
