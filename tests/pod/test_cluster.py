@@ -1,16 +1,37 @@
 """A pod among others: whoever comes, moves or goes is heard of, and connectors are told."""
 
 from attrs import evolve
+from sqlalchemy import text
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW
+from tests.logs import logged
+from tests.store.databases import SQLiteCase
+from tests.store.material import MovingClock
+from tests.web.support import QueuedReactor
 from tunnelcloud.domain.entities import Pod
 from tunnelcloud.pod.cluster import DEAF_SECONDS, DRAINING, Cluster, Seat
 from tunnelcloud.pod.health import Health
+from tunnelcloud.pod.seat import take_seat
+from tunnelcloud.store import connectors, pods, sites
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import StoreUnavailable, Trouble
 from tunnelcloud.store.pods import Registration
 from tunnelcloud.store.transaction import Change, Resync
+
+PAGES = text("PRAGMA page_count")
+
+
+def fill(transaction):
+    pods.probe(transaction, "pod_other", bytes(10**6))
+
+
+class StillFeed:
+    def up_for(self):
+        return 0.0
+
 
 SEAT = Seat(
     "pod_one", Registration("one", "1", "one.example.com:2222", "one.example.com:8443", "first")
@@ -109,3 +130,68 @@ class PodsTests(SynchronousTestCase):
             self.store.pods[0] = evolve(self.store.pods[0], draining=draining)
             self.feed.tell(Change("pod", "pod_one"))
             self.assertEqual(self.cluster.refusal(), refusal)
+
+
+class BeatTests(SQLiteCase):
+    """Heartbeats, with the real store."""
+
+    def setUp(self):
+        super().setUp()
+        self.clock = MovingClock()
+        self.store = self.open(self.clock)
+        self.reactor = QueuedReactor()
+        self.health = Health(self.reactor.time, lambda: 0.0, DEAF_SECONDS)
+        self.attached = frozenset()
+        seat = take_seat(self.store, evolve(SEAT.registration, home="home"), shared=True)
+        self.pod_id = seat.pod_id
+        store = AsyncStore(self.store, self.reactor, write_failed=self.health.write_failed)
+        self.cluster = Cluster(store, StillFeed(), seat, self.health, lambda: self.attached)
+
+    def beat(self):
+        done = self.cluster.beat()
+        while not done.called:
+            self.reactor.run_one()
+        return done
+
+    def test_a_pod_whose_lease_was_taken_says_so_and_takes_part_anew(self):
+        self.successResultOf(self.beat())
+        self.clock.advance(60)
+        registration = evolve(SEAT.registration, home="elsewhere", incarnation="second")
+        other = self.store.write(pods.register, registration, shared=True)
+        said = logged(lambda: self.successResultOf(self.beat()))
+        self.assertIn("the lease of this pod was taken", said)
+        present = {pod.id: pod for pod in self.store.read(pods.alive)}
+        self.assertEqual(set(present), {other.id, self.pod_id})
+        self.assertIn(present[self.pod_id].name, said)
+        self.assertEqual(logged(lambda: self.successResultOf(self.beat())), "")
+
+    def test_presence(self):
+        site = self.store.write(sites.create, name="paris")
+        connector = self.store.write(connectors.create, name="one", site_id=site.id)
+        self.attached = frozenset({connector.id})
+        for _ in range(2):
+            self.successResultOf(self.beat())
+            self.assertEqual(self.cluster.presence(connector.id), (1, 1))
+        self.attached = frozenset()
+        self.successResultOf(self.beat())
+        self.assertEqual(self.cluster.presence(connector.id), (0, 1))
+
+    def test_a_disk_that_is_full(self):
+        self.successResultOf(self.beat())
+        self.assertIsNone(self.health.why_not_writing())
+        pages = self.store.write(lambda one: one.connection.execute(PAGES).scalar())
+        self.clock.advance(1)
+        self.limit(pages)
+        try:
+            failed = self.store.write_soon(fill).exception(timeout=10)
+            self.health.write_failed(failed)
+            self.assertIs(failed.trouble, Trouble.FULL)
+            self.failureResultOf(self.beat(), StoreUnavailable)
+            self.assertIn("no room left on its disk", self.health.why_not_writing())
+        finally:
+            self.limit(2**30)
+        self.successResultOf(self.beat())
+        self.assertIsNone(self.health.why_not_writing())
+
+    def limit(self, pages):
+        self.store.write(lambda one: one.connection.execute(text(f"PRAGMA max_page_count={pages}")))

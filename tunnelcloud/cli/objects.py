@@ -141,11 +141,16 @@ def _column(one: FieldOfKind) -> Column:
     return Column(setting.heading, one.name, show, setting.reference or None, setting.spare)
 
 
+def _shown_attached(value: object) -> str:
+    return f"{value['pods']} of {value['of']} pods" if isinstance(value, dict) else ""
+
+
 SITE = noun_of(kinds.SITE, "Private networks with connectors and tunnels.")
 CONNECTOR = noun_of(
     kinds.CONNECTOR,
     "Processes in a site that dial out to the pods.",
     Column("status", "status"),
+    Column("attached to", "attached_to", _shown_attached, spare=True),
     Column("version", "version", spare=True),
     Column("last seen", "last_seen_at", shown_time, spare=True),
 )

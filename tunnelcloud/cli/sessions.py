@@ -65,7 +65,7 @@ _POD_COLUMNS = (
     Column("ssh", "ssh_address"),
     Column("connectors", "connectors_address"),
     Column("last seen", "last_seen_at", shown_time),
-    Column("draining", "draining"),
+    Column("state", "state"),
 )
 _limit = click.option("--limit", type=count, default="50", show_default=True, help="How many.")
 
@@ -149,6 +149,51 @@ def pod() -> None:
 def list_pods(connection: Connection, as_json: bool) -> None:
     """List the pods and where they are reached."""
     list_objects(connection.open(), "pods", _POD_COLUMNS, as_json)
+
+
+def _pod_path(api: Api, wanted: str) -> str:
+    pods, _ = api.pages("pods")
+    for one in pods:
+        if wanted in (one["name"], one["id"]):
+            return f"pods/{one['id']}"
+    raise Failed(f"there is no pod {wanted!r}; `tunnelcloud pod list` shows them")
+
+
+@pod.command("drain")
+@click.argument("name", metavar="NAME")
+@json_option
+@pass_connection
+def drain_pod(connection: Connection, name: str, as_json: bool) -> None:
+    """Have a pod let nothing new in.
+
+    What is open goes on; new sessions and connections are told to come again. It takes effect on
+    whichever pod it is, and ends with `pod resume` or when the pod starts again.
+    """
+    api = connection.open()
+    api.send("POST", f"{_pod_path(api, name)}/drain")
+    report_done(f"pod {name} is drained", as_json)
+
+
+@pod.command("resume")
+@click.argument("name", metavar="NAME")
+@json_option
+@pass_connection
+def resume_pod(connection: Connection, name: str, as_json: bool) -> None:
+    """Have a pod that was drained take new sessions again."""
+    api = connection.open()
+    api.send("POST", f"{_pod_path(api, name)}/resume")
+    report_done(f"pod {name} takes new sessions again", as_json)
+
+
+@pod.command("delete")
+@click.argument("name", metavar="NAME")
+@json_option
+@pass_connection
+def delete_pod(connection: Connection, name: str, as_json: bool) -> None:
+    """Forget a pod that is gone for good; after a day that happens by itself."""
+    api = connection.open()
+    api.send("DELETE", _pod_path(api, name))
+    report_done(f"deleted pod {name}", as_json)
 
 
 @click.group("host-key")

@@ -123,10 +123,6 @@ class Cluster:
         """Whether what was read before can be trusted: changes have been heard all the while."""
         return self._feed.down_for() < DEAF_SECONDS
 
-    def feed_age(self) -> float:
-        """Say for how many seconds changes may have been missed."""
-        return self._feed.down_for()
-
     def beat(self) -> Deferred[None]:
         """Renew the lease, close what dead pods left, and look who else is there."""
         # After the database was away for all, whoever is back first must not bury the others.

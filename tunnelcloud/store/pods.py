@@ -89,7 +89,7 @@ def register(
         pod_id = holder.id
         reason = f"pod {holder.name} was started again"
         sessions.end_all(transaction, sessions_table.c.pod_id == pod_id, reason)
-    elif _has_lease(holder, transaction.now()) and holder.incarnation != instead_of:
+    elif has_lease(holder, transaction.now()) and holder.incarnation != instead_of:
         raise NameInUse(holder)
     else:
         _rename(transaction, holder)
@@ -137,8 +137,14 @@ def rejoin(transaction: Transaction, pod_id: str, registration: Registration) ->
 
 def probe(transaction: Transaction, pod_id: str, filler: bytes) -> None:
     """Write as much as a login does, to find out whether that is possible."""
-    transaction.connection.execute(delete(probes).where(probes.c.pod_id == pod_id))
-    transaction.connection.execute(insert(probes), {"pod_id": pod_id, "filler": filler})
+    now = transaction.now()
+    same = and_(probes.c.pod_id == pod_id, probes.c.at == now)
+    transaction.connection.execute(delete(probes).where(same))
+    # First the new row: the old one's room proves nothing.
+    row = {"pod_id": pod_id, "at": now, "filler": filler}
+    transaction.connection.execute(insert(probes), row)
+    older = and_(probes.c.pod_id == pod_id, probes.c.at != now)
+    transaction.connection.execute(delete(probes).where(older))
 
 
 def drain(transaction: Transaction, pod_id: str, draining: bool) -> Pod:
@@ -196,7 +202,7 @@ def remove(transaction: Transaction, pod_id: str) -> None:
     :raise Conflict: it is alive.
     """
     pod = PODS.lock(transaction, pod_id)
-    if pod.stopped_at is None and _has_lease(pod, transaction.now()):
+    if pod.stopped_at is None and has_lease(pod, transaction.now()):
         raise Conflict("", f"pod {pod.name} is alive: stop it first")
     sessions.end_all(transaction, sessions_table.c.pod_id == pod_id, SERVED_IT_STOPPED)
     transaction.connection.execute(delete(table).where(table.c.id == pod_id))
@@ -290,6 +296,7 @@ def _other_name(name: str, pod_id: str) -> str:
     return name[: _NAME_LENGTH - len(end)] + end
 
 
-def _has_lease(pod: Pod, now: datetime) -> bool:
+def has_lease(pod: Pod, now: datetime) -> bool:
+    """Tell whether a pod that hasn't stopped is taken to be alive."""
     lease = timedelta(seconds=LEASE_SECONDS)
     return now < (pod.leased_until or pod.last_seen_at + lease) <= now + lease

@@ -51,6 +51,7 @@ probes = Table(
     "probes",
     metadata,
     Column("pod_id", Text, primary_key=True),
+    Column("at", Timestamp, primary_key=True),
     Column("filler", LargeBinary, nullable=False),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -87,6 +88,15 @@ class ChannelQuery(PageQuery):
     live: bool | None = Field(default=None, description="Only those that are open, or are not.")
 
 
+class PodState(enum.StrEnum):
+    """How a pod is: whether it is there, and whether it lets anything new in."""
+
+    SERVING = "serving"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    GONE = "gone"
+
+
 class Pod(Shown):
     """A pod, and where others reach it."""
 
@@ -98,6 +108,7 @@ class Pod(Shown):
     ssh_address: str
     connectors_address: str
     draining: bool
+    state: PodState
 
 
 class Event(Shown):

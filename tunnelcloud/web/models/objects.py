@@ -58,10 +58,16 @@ class ConnectorStatus(enum.StrEnum):
     DETACHED = "detached"
 
 
+class AttachedTo(Shown):
+    """To how many of the pods a connector has links."""
+
+    pods: int
+    of: int
+
+
 _CONNECTOR_SHOWN: dict[str, Any] = {
     "status": (ConnectorStatus, ...),
-    "attached_to": (int, Field(description="To how many pods it has links.")),
-    "pods": (int, Field(description="How many pods there are.")),
+    "attached_to": (AttachedTo, ...),
     "version": (str, ...),
     "joined_at": (Instant | None, ...),
     "last_seen_at": (Instant | None, ...),

@@ -1,4 +1,4 @@
-"""What goes on and went on: sessions and their channels, pods, the audit."""
+"""What goes on and went on: sessions and their channels, the audit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunnelcloud.domain import entities
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditRecord
-from tunnelcloud.store import audit, channels, pods, read_models, sessions
+from tunnelcloud.store import audit, channels, read_models, sessions
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
@@ -25,13 +25,13 @@ from tunnelcloud.web.models.activity import (
     ChannelQuery,
     Event,
     OwnSessionQuery,
-    Pod,
     Session,
     SessionQuery,
 )
-from tunnelcloud.web.models.fields import Page, PageQuery, instant_text
+from tunnelcloud.web.models.fields import Page, instant_text
 from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader, show_page
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.resources.pods import pod_routes
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Lines, Route
 
 _EXPORTED_AT_ONCE = 500
@@ -45,19 +45,7 @@ def activity_routes(context: ApiContext) -> list[Route]:
     return [
         *_session_rows(anybody, "/sessions", "", READERS, ADMINS),
         *_session_rows(own, "/me/sessions", "own_", EVERYBODY, EVERYBODY),
-        Route(
-            "GET",
-            "/pods",
-            "list_pods",
-            "List the pods.",
-            READERS,
-            handlers.list_pods,
-            query=PageQuery,
-            answer=Page[Pod],
-        ),
-        Route(
-            "GET", "/pods/{pod_id}", "show_pod", "Show a pod.", READERS, handlers.pod, answer=Pod
-        ),
+        *pod_routes(context),
         Route(
             "GET",
             "/audit",
@@ -254,16 +242,6 @@ def _reason(call: Call) -> str:
 @frozen
 class _History:
     context: ApiContext
-
-    async def list_pods(self, call: Call) -> dict[str, Any]:
-        filters = filters_of(call.query_as(PageQuery))
-        return page_of(
-            await self.context.store.read(page_reader(pods.list_page, **filters)),
-            Pod.model_validate,
-        )
-
-    async def pod(self, call: Call) -> Pod:
-        return Pod.model_validate(await self.context.store.read(pods.get, call.params["pod_id"]))
 
     async def list_events(self, call: Call) -> dict[str, Any]:
         filters = filters_of(call.query_as(AuditQuery))

@@ -15,6 +15,7 @@ from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.models.objects import (
+    AttachedTo,
     Connector,
     ConnectorChange,
     ConnectorMade,
@@ -90,8 +91,7 @@ class _Connectors:
             {
                 **CONNECTOR.values_of(connector),
                 "status": status,
-                "attached_to": attached_to,
-                "pods": pods,
+                "attached_to": AttachedTo(pods=attached_to, of=pods),
                 "version": connector.version if health is None else health.version,
                 "joined_at": connector.joined_at,
                 "last_seen_at": connector.last_seen_at if health is None else self.context.now(),

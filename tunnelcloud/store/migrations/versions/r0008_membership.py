@@ -33,8 +33,9 @@ def upgrade() -> None:
     op.create_table(
         "probes",
         sa.Column("pod_id", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("filler", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("pod_id", name="pk_probes"),
+        sa.PrimaryKeyConstraint("pod_id", "at", name="pk_probes"),
     )
     if op.get_bind().dialect.name == "postgresql":
         op.execute("CREATE SEQUENCE event_order")
