@@ -17,6 +17,8 @@ from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.metrics import Measured, metrics_registry
+from tunnelcloud.pod.records import Records
+from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.store.transaction import Committed
 
 RULES = Path(__file__).parent.parent.parent / "etc" / "prometheus"
@@ -41,6 +43,7 @@ class MetricsTests(SynchronousTestCase):
         world = World(view())
         self.counters = Counters()
         self.ready = True
+        self.supervisor = Supervisor(Clock())
         self.registry = metrics_registry(
             Measured(
                 sessions=world.sessions,
@@ -49,6 +52,8 @@ class MetricsTests(SynchronousTestCase):
                 flood=Flood(),
                 budget=CreditBudget(),
                 checks=Checks(),
+                supervisor=self.supervisor,
+                records=Records(None, Clock()),
                 feed_age=lambda: 1.5,
                 certificates=lambda: {"web": NOW + timedelta(days=2)},
                 database=None,
@@ -93,6 +98,13 @@ class MetricsTests(SynchronousTestCase):
         ]:
             self.assertEqual(self.value(name), value, name)
         self.assertNotIn("what a client sent", self.shown())
+
+    def test_periodic_work(self):
+        self.supervisor.run("heartbeat", lambda: 1 / 0, 5.0)
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.assertEqual(self.value('tunnelcloud_task_failures_total{task="heartbeat"}'), 1)
+        self.assertEqual(self.value('tunnelcloud_task_age_seconds{task="heartbeat"}'), 0)
+        self.assertEqual(self.value("tunnelcloud_ends_waiting"), 0)
 
     def test_every_event_is_there_from_the_start(self):
         for event in CATALOGUE:

@@ -292,7 +292,7 @@ def _rename(transaction: Transaction, pod: Pod) -> None:
 
 def _other_name(name: str, pod_id: str) -> str:
     """Name a pod that had to leave its name to another."""
-    end = f"-{pod_id[-8:].lower()}"
+    end = f"-{pod_id[-8:]}"
     return name[: _NAME_LENGTH - len(end)] + end
 
 
