@@ -69,6 +69,10 @@ def _silence(seconds: int) -> int:
     return seconds
 
 
+def _duration_or_never(value: object) -> int:
+    return 0 if value == 0 and not isinstance(value, bool) else parse_duration(value)
+
+
 def _database_url(text: str) -> str:
     if text == "sqlite" or text.startswith(("postgresql://", "postgres://")):
         return text
@@ -91,6 +95,7 @@ def _link_address(value: object) -> PublicAddress:
 
 Network = Annotated[str, AfterValidator(_network)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
+Blindness = Annotated[int, BeforeValidator(_duration_or_never)]
 Silence = Annotated[Duration, AfterValidator(_silence)]
 RekeyBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_rekey_bytes)]
 RekeyAfter = Annotated[Duration, AfterValidator(_rekey_after)]
@@ -110,6 +115,7 @@ class DatabaseSettings(_Table):
     """Where state is kept."""
 
     url: Annotated[str, AfterValidator(_database_url)] = "sqlite"
+    max_blind: Annotated[Blindness, Field(validate_default=True)] = "15m"  # type: ignore[assignment]
 
 
 class SSHSettings(_Table):

@@ -178,14 +178,17 @@ class CutOffTests(PodsCase):
         for pid in self.feeds():
             self.pods.execute(f"SELECT pg_terminate_backend({pid})")
 
-    def test_a_session_whose_record_another_pod_closed_ends(self):
+    def test_a_session_whose_record_another_pod_closed_goes_on(self):
         session, stream = self.hold_session()
         self.pods.execute(
             "UPDATE sessions SET ended_at = started_at, end_reason = 'reaped' "
             f"WHERE id = '{session}' RETURNING id"
         )
         self.cut_feeds()
-        self.assertEqual(stream.recv(1), b"")
+        ended = f"SELECT ended_at FROM sessions WHERE id = '{session}'"
+        self.eventually(lambda: self.pods.execute(ended) == [(None,)], "the record is reopened")
+        stream.sendall(b"still")
+        self.assertEqual(stream.recv(5), b"still")
 
     def test_after_the_database_was_away_for_all_nobody_is_buried(self):
         session, stream = self.hold_session()

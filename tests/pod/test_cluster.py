@@ -9,13 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import NOW
 from tests.logs import logged
 from tests.store.databases import SQLiteCase
-from tests.store.material import MovingClock
+from tests.store.material import MovingClock, make_world
 from tests.web.support import QueuedReactor
-from tunnelcloud.domain.entities import Pod
+from tunnelcloud.domain.entities import Method, Pod
 from tunnelcloud.pod.cluster import DEAF_SECONDS, DRAINING, Cluster, Seat
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.seat import take_seat
-from tunnelcloud.store import connectors, pods, sites
+from tunnelcloud.store import connectors, pods, sessions, sites
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
 from tunnelcloud.store.pods import Registration
@@ -195,3 +195,20 @@ class BeatTests(SQLiteCase):
 
     def limit(self, pages):
         self.store.write(lambda one: one.connection.execute(text(f"PRAGMA max_page_count={pages}")))
+
+    def test_sessions_that_others_took_for_dead(self):
+        world = self.store.write(make_world)
+        login = sessions.LoginRecord("alice", "192.0.2.1", "x", self.pod_id)
+        one, two = (
+            self.store.write(sessions.start, world.alice, Method.KEY, login) for _ in range(2)
+        )
+        for session in (one, two):
+            self.store.write(sessions.end, session.id, reason="reaped")
+        # The second ends while its record is opened.
+        open_here = iter([{one.id, two.id}, {one.id, two.id}, {one.id}])
+        self.cluster._open = lambda: (frozenset(next(open_here)), frozenset())
+        done = self.cluster.reconcile()
+        for _ in range(3):
+            self.reactor.run_one()
+        self.assertEqual(self.successResultOf(done), [])
+        self.assertEqual(self.store.read(sessions.closed, [one.id, two.id]), [two.id])

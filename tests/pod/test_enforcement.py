@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tests.pod.fakes import Connection, Link, World
-from tunnelcloud.pod.enforcement import CUT_OFF, Enforcement
+from tunnelcloud.pod.enforcement import Enforcement
 from tunnelcloud.pod.turns import STEPS, Turns
 from tunnelcloud.pod.views import Views
 from tunnelcloud.store.sessions import EndRequest
@@ -40,7 +40,7 @@ class EnforcementCase(SynchronousTestCase):
         self.world = World(view(grant(tunnel("db", "10.0.0.1"))))
         self.deleted = set()
         self.wanted = {}
-        self.closed = set()
+        self.instead = []
         self.asked = []
         self.loads = []
         self.reviewed = []
@@ -51,7 +51,7 @@ class EnforcementCase(SynchronousTestCase):
             Turns(self.world.clock),
             end_requests=self.end_requests,
             good_keys=self.good_keys,
-            closed_sessions=lambda ids: succeed([one for one in ids if one in self.closed]),
+            reconcile=lambda: succeed(self.instead),
             review_links=lambda ids: succeed(self.reviewed.append(ids)),
         )
 
@@ -100,13 +100,13 @@ class OvertakenTests(EnforcementCase):
         self.enforcement.sweep()
         self.assertEqual(connection.ended, ["ended by root"])
 
-    def test_a_session_that_another_pod_took_for_gone(self):
+    def test_what_somebody_wanted_ended_while_the_pod_was_taken_for_dead(self):
         connection = self.begin()
         self.hear(Resync())
         self.assertEqual(connection.ended, [])
-        self.closed.add("ses_2")
+        self.instead.append(EndRequest("session", "ses_2", "ses_2", "ended by root"))
         self.hear(Resync())
-        self.assertEqual(connection.ended, [CUT_OFF])
+        self.assertEqual(connection.ended, ["ended by root"])
         self.assertEqual(self.world.connection.ended, [])
 
     def test_what_was_heard_is_forgotten(self):

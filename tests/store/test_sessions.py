@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.records import RecordCase
-from tunnelcloud.store import channels, sessions, tunnels, users
+from tunnelcloud.store import channels, reopening, sessions, tunnels, users
 from tunnelcloud.store.errors import NotFound
 
 
@@ -67,6 +67,44 @@ class SessionContract(RecordCase):
         self.assertEqual(self.store.read(channels.get, channel.id).close_reason, "cut")
         self.assertIsNone(self.store.read(channels.get, kept.id).closed_at)
 
+    def reopen(self, session, *opened, pod_id="pod_1"):
+        ids = {one.id for one in opened}
+        return self.store.write(reopening.reopen, pod_id, {session.id}, ids)
+
+    def test_what_lives_is_opened_again(self):
+        session = self.start()
+        here, over = self.open_channel(session), self.open_channel(session)
+        self.store.write(sessions.end, session.id, reason="the pod that served it stopped")
+        self.assertEqual(self.reopen(session, here, pod_id="pod_2"), [])
+        self.assertEqual(self.store.read(sessions.closed, [session.id]), [session.id])
+        for _ in range(2):
+            self.assertEqual(self.reopen(session, here), [])
+            self.assertEqual(self.store.read(sessions.get, session.id), session)
+            self.assertIsNone(self.store.read(channels.get, here.id).closed_at)
+            self.assertIsNotNone(self.store.read(channels.get, over.id).closed_at)
+            self.assertEqual(len(self.events("session.reopened")), 1)
+        self.assertTrue(self.store.write(sessions.end, session.id, reason="left"))
+
+    def test_what_somebody_wanted_ended_stays_closed(self):
+        session = self.start()
+        channel = self.open_channel(session)
+        self.store.write(sessions.request_end, session.id, "ended by root")
+        self.store.write(sessions.end, session.id, reason="the pod that served it stopped")
+        [wanted] = self.reopen(session, channel)
+        self.assertEqual((wanted.kind, wanted.reason), ("session", "ended by root"))
+        self.assertEqual(self.store.read(sessions.closed, [session.id]), [session.id])
+        self.assertIsNotNone(self.store.read(channels.get, channel.id).closed_at)
+
+    def test_a_channel_that_somebody_wanted_ended(self):
+        session = self.start()
+        channel = self.open_channel(session)
+        self.store.write(channels.request_end, channel.id, "ended by root")
+        self.store.write(sessions.end, session.id, reason="the pod that served it stopped")
+        [wanted] = self.reopen(session, channel)
+        self.assertEqual((wanted.kind, wanted.id), ("channel", channel.id))
+        self.assertEqual(self.store.read(sessions.closed, [session.id]), [])
+        self.assertIsNotNone(self.store.read(channels.get, channel.id).closed_at)
+
     def test_a_refused_channel_leaves_an_event_and_no_channel(self):
         session = self.start()
         self.store.write(
@@ -103,7 +141,7 @@ class SessionContract(RecordCase):
         self.assertEqual(self.store.read(channels.count_open, alice, "tun_other"), 0)
 
     def test_lists_can_be_narrowed(self):
-        first = self.start(tunnel_id=self.world.tunnel.id)
+        first = self.start(tunnel=self.world.tunnel)
         second = self.start(pod_id="pod_2")
         third = self.start(user=self.world.bob)
         self.open_channel(second)

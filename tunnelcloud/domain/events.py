@@ -41,6 +41,10 @@ CATALOGUE: Mapping[str, EventKind] = {
             ("reason", "bytes_to_target", "bytes_from_target", "seconds"),
         ),
         EventKind(
+            "session.reopened",
+            "A session that was taken for dead lives: its pod had been away from the database.",
+        ),
+        EventKind(
             "channel.opened",
             "A session was allowed to reach a target, and its connector is dialling it.",
             ("destination", "port", "connector_id", "channel_id"),

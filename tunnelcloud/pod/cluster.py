@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from attrs import evolve, field, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -19,6 +19,7 @@ from tunnelcloud.store import access, attachments, channels, keys, pods, session
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import ChangeFeed
 from tunnelcloud.store.pods import Registration
+from tunnelcloud.store.reopening import reopen
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 
 BEAT_SECONDS = 5.0
@@ -41,6 +42,7 @@ STOPPING = "the pod is shutting down: connect again, and another pod takes you"
 _log = Logger()
 
 Heard = Callable[[Change | Resync], None]
+OpenHere = tuple[frozenset[str], frozenset[str]]
 
 
 @frozen
@@ -73,6 +75,7 @@ class Cluster:
     """What a pod shares with the others, by way of the store.
 
     :param attached: gives the ids of connectors that have links to this pod.
+    :param open_here: gives the ids of the sessions and of the channels that are open here.
     :ivar stopping: the pod is about to end.
     """
 
@@ -83,6 +86,7 @@ class Cluster:
         seat: Seat,
         health: Health,
         attached: Callable[[], frozenset[str]] = frozenset,
+        open_here: Callable[[], OpenHere] = lambda: (frozenset(), frozenset()),
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.stopping = False
@@ -92,6 +96,7 @@ class Cluster:
         self._seat = seat
         self._health = health
         self._attached = attached
+        self._open = open_here
         self._random = random
         self._own_address = read_pod_address(seat.registration.connectors_address)
         self._pods: tuple[Pod, ...] = ()
@@ -183,9 +188,33 @@ class Cluster:
         """
         return self._store.write(_request_end, kind, object_id, reason)
 
-    def closed_sessions(self, session_ids: Sequence[str]) -> Deferred[list[str]]:
-        """Say which of these sessions have records that are closed."""
-        return self._store.read(sessions.closed, session_ids)
+    def reconcile(self) -> Deferred[list[sessions.EndRequest]]:
+        """Open the records of what this pod has open and others took for dead.
+
+        :return: fires with what is to be ended instead.
+        """
+        live_sessions, _ = self._open()
+        return self._store.read(sessions.closed, live_sessions).addCallback(self._reopen)
+
+    def _reopen(self, closed: list[str]) -> Deferred[list[sessions.EndRequest]]:
+        before, channel_ids = self._open()
+        lost = before.intersection(closed)
+        if not lost:
+            return succeed([])
+        _log.warn(
+            "{count} records of open sessions were closed: they are reopened", count=len(lost)
+        )
+        again = self._store.write(reopen, self._seat.pod_id, lost, channel_ids)
+        return again.addCallback(self._reopened, lost)
+
+    def _reopened(
+        self, wanted: list[sessions.EndRequest], lost: frozenset[str]
+    ) -> list[sessions.EndRequest]:
+        for session_id in lost - self._open()[0]:
+            # It ended while its record was opened.
+            ended = self._store.write(sessions.end, session_id, reason="the connection ended")
+            ended.addErrback(OUTAGES.tell, "the end of a session can't be recorded")
+        return wanted
 
     def good_keys(self, key_ids: Collection[str]) -> Deferred[frozenset[str]]:
         """Tell which of some keys still let their users in."""

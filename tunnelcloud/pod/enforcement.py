@@ -6,7 +6,7 @@ What is heard within one turn of the reactor is looked at together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -30,7 +30,6 @@ _SWEEPS_HEARD = 5
 """For so long a notice of a key or a session is kept: it may overtake the answer to the transaction
 that began a session, which then isn't here yet to be ended."""
 
-CUT_OFF = "this pod had lost its database for too long; connect again"
 _KEY_REVOKED = "the key was revoked"
 _OF_VIEWS = frozenset({"user", "tunnel", "group", "assignment", "policy", "site", "grant"})
 _OF_LINKS = frozenset({"connector", "site"})
@@ -60,7 +59,8 @@ class Enforcement:
 
     :param end_requests: lists the sessions and channels of this pod that are to be ended.
     :param good_keys: reads which of some keys (ids) still let their users in.
-    :param closed_sessions: reads which of some sessions (ids) have records that are closed.
+    :param reconcile: opens the records of sessions that others took for dead, and gives what of
+        them is to be ended instead.
     :param review_links: looks again at the right of connectors to be attached: of those that
         some ids (of connectors and sites) concern, or of all.
     """
@@ -74,7 +74,7 @@ class Enforcement:
         *,
         end_requests: Callable[[], Deferred[list[EndRequest]]],
         good_keys: Callable[[Collection[str]], Deferred[frozenset[str]]],
-        closed_sessions: Callable[[Sequence[str]], Deferred[list[str]]],
+        reconcile: Callable[[], Deferred[list[EndRequest]]],
         review_links: Callable[[Collection[str] | None], Deferred[None]],
     ) -> None:
         self._sessions = sessions
@@ -83,7 +83,7 @@ class Enforcement:
         self._turns = turns
         self._end_requests = end_requests
         self._good_keys = good_keys
-        self._closed_sessions = closed_sessions
+        self._reconcile = reconcile
         self._review_links = review_links
         self._recent: dict[tuple[str, str], int] = {}
         self._heard: _Heard | None = None
@@ -142,8 +142,7 @@ class Enforcement:
             self._recheck_users()
         if heard.resync:
             self._review_links(None).addErrback(_failed)
-            closed = self._closed_sessions([live.session.id for live in self._sessions])
-            closed.addCallback(self._end_unrecorded).addErrback(_failed)
+            self._reconcile().addCallback(self._end_asked).addErrback(_failed)
             self._end_requests().addCallback(self._end_asked).addErrback(_failed)
             self._recheck_keys(None)
             return
@@ -202,13 +201,6 @@ class Enforcement:
             live.end(USER_DELETED)
 
     # What somebody asked for.
-
-    def _end_unrecorded(self, session_ids: Iterable[str]) -> None:
-        """End what another pod took for gone: nobody would see it, or could end it."""
-        for session_id in session_ids:
-            live = self._sessions.get(session_id)
-            if live is not None:
-                live.end(CUT_OFF)
 
     def _end_what_is_asked(self, ids: set[str]) -> None:
         """End some sessions and channels, if that was asked for and they are this pod's."""

@@ -96,6 +96,10 @@ class LiveSessions:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def open_ids(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Give the ids of all sessions, and of their recorded channels."""
+        return frozenset(self._by_id), frozenset(self.channel_counts())
+
     def counts(self) -> dict[str, tuple[int, int]]:
         """Give the bytes to and from targets of every session and channel so far, by their ids."""
         return self.session_counts() | self.channel_counts()

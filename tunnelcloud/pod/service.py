@@ -29,6 +29,7 @@ from tunnelcloud.net.flood import FloodControl
 from tunnelcloud.net.resolver import ThreadedResolver
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.blind_limit import LIMIT_SECONDS, BlindLimit
 from tunnelcloud.pod.bound_ports import Listeners
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
@@ -127,7 +128,12 @@ class PodService(Service):
         self.links = Links()
         self.doctor = Doctor(self.links, reactor, _now)
         self.cluster = Cluster(
-            self.store, feed, foundation.seat, self.health, self.links.connector_ids
+            self.store,
+            feed,
+            foundation.seat,
+            self.health,
+            self.links.connector_ids,
+            lambda: self.sessions.open_ids(),
         )
         self.supervisor = Supervisor(reactor)
         self._ready_checks = {
@@ -218,8 +224,11 @@ class PodService(Service):
             turns,
             end_requests=self.cluster.end_requests,
             good_keys=self.cluster.good_keys,
-            closed_sessions=self.cluster.closed_sessions,
+            reconcile=self.cluster.reconcile,
             review_links=self.attendant.review,
+        )
+        self._blind_limit = BlindLimit(
+            feed.down_for, settings.database.max_blind, self.sessions.end_all
         )
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
         self.rates = Rates(reactor, self.sessions.counts)
@@ -328,6 +337,7 @@ class PodService(Service):
         works: dict[str, tuple[Callable[[], object], float]] = {
             "heartbeat": (self.cluster.beat, BEAT_SECONDS),
             "sweep": (self.enforcement.sweep, SWEEP_SECONDS),
+            "blind limit": (self._blind_limit.check, LIMIT_SECONDS),
             "review": (self.attendant.review, REVIEW_SECONDS),
             "housekeeping": (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
             "checks": (self.checks.run, LOOK_SECONDS),

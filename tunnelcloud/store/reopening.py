@@ -1,0 +1,95 @@
+"""Opens again the records of sessions that another pod took for dead, and that live.
+
+A pod that was away from the database may come back after others closed what it has open.  What an
+administrator wanted ended meanwhile stays closed, and its pod is told to end it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import and_, select, update
+
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store.schema import channels, sessions
+from tunnelcloud.store.sessions import EndRequest
+from tunnelcloud.store.transaction import Transaction
+
+
+def reopen(
+    transaction: Transaction,
+    pod_id: str,
+    session_ids: Collection[str],
+    channel_ids: Collection[str],
+) -> list[EndRequest]:
+    """Open the records of what a pod still has open, unless somebody wanted it ended.
+
+    :param session_ids: of sessions that live on the pod.
+    :param channel_ids: of the channels that they have.
+    :return: what is to be ended instead.
+    """
+    wanted = _wanted(transaction, pod_id, session_ids, channel_ids)
+    closed = and_(
+        sessions.c.id.in_(session_ids),
+        sessions.c.pod_id == pod_id,
+        sessions.c.ended_at.is_not(None),
+        sessions.c.end_requested.is_(None),
+    )
+    reopened = transaction.connection.execute(
+        update(sessions).where(closed).values(ended_at=None, end_reason="").returning(sessions)
+    ).all()
+    live = select(sessions.c.id).where(sessions.c.ended_at.is_(None))
+    transaction.connection.execute(
+        update(channels)
+        .where(
+            channels.c.id.in_(channel_ids),
+            channels.c.pod_id == pod_id,
+            channels.c.closed_at.is_not(None),
+            channels.c.end_requested.is_(None),
+            channels.c.session_id.in_(live),
+        )
+        .values(closed_at=None, close_reason="")
+    )
+    for row in reopened:
+        _audit(transaction, row)
+    return wanted
+
+
+def _wanted(
+    transaction: Transaction,
+    pod_id: str,
+    session_ids: Collection[str],
+    channel_ids: Collection[str],
+) -> list[EndRequest]:
+    one = sessions.c
+    of_sessions = select(one.id, one.end_requested).where(
+        one.id.in_(session_ids), one.pod_id == pod_id, one.end_requested.is_not(None)
+    )
+    two = channels.c
+    of_channels = select(two.id, two.session_id, two.end_requested).where(
+        two.id.in_(channel_ids), two.pod_id == pod_id, two.end_requested.is_not(None)
+    )
+    rows = transaction.connection.execute(of_sessions)
+    found = [EndRequest("session", row.id, row.id, row.end_requested) for row in rows]
+    rows = transaction.connection.execute(of_channels)
+    return [
+        *found,
+        *(EndRequest("channel", row.id, row.session_id, row.end_requested) for row in rows),
+    ]
+
+
+def _audit(transaction: Transaction, row: Any) -> None:
+    transaction.audit(
+        AuditEvent(
+            "session.reopened",
+            actor=row.user_name,
+            actor_id=row.user_id,
+            user_id=row.user_id,
+            user_name=row.user_name,
+            tunnel_id=row.tunnel_id,
+            session_id=row.id,
+            source_ip=row.source_ip,
+            pod_id=row.pod_id,
+        )
+    )
