@@ -35,6 +35,13 @@ class DocumentTests(SynchronousTestCase):
         ]
         self.assertEqual(found, [])
 
+    def test_the_guide_names_files_that_are_there(self):
+        guide = (ROOT / "docs" / "code.md").read_text()
+        named = set(re.findall(r"(?<![/\w.])[a-z]+/[a-z_/]+\.py\b", guide))
+        self.assertGreater(len(named), 30)
+        gone = {name for name in named if not (ROOT / "tunnelcloud" / name).exists()}
+        self.assertEqual({name for name in gone if not (ROOT / name).exists()}, set())
+
     def test_each_picture_is_shown(self):
         shown = {target for _, target in linked()}
         pictures = set((ROOT / "docs" / "images").iterdir())
