@@ -93,7 +93,7 @@ class EndingContract:
             Hold.WEB_SESSIONS: (web_sessions_table, True),
             Hold.SIGN_IN_STEPS: (sign_in_steps, True),
             Hold.API_TOKENS: (api_tokens_table, True),
-            Hold.DEVICE_LOGINS: (device_logins, True),
+            Hold.DEVICE_LOGINS: (device_logins, device_logins.c.denied.is_(False)),
             Hold.INVITATIONS: (invitations_table, invitations_table.c.expires_at > now),
             Hold.ONE_TIME_TOKENS: (tokens_table, tokens_table.c.revoked_at.is_(None)),
         }

@@ -97,6 +97,13 @@ def _delete_from(table: Table) -> Callable[..., int]:
     return ender
 
 
+def _deny_device_logins(transaction: Transaction, user: User, *_: Any) -> int:
+    """Deny them, so that a command line which waits is told so."""
+    table = device_logins
+    query = update(table).where(table.c.user_id == user.id, table.c.denied.is_(False))
+    return transaction.connection.execute(query.values(denied=True)).rowcount
+
+
 def _end_invitations(transaction: Transaction, user: User, *_: Any) -> int:
     now = transaction.now()
     table = invitations
@@ -127,7 +134,7 @@ _ENDERS: Mapping[Hold, Callable[[Transaction, User, str | None], int]] = {
     Hold.WEB_SESSIONS: _end_web_sessions,
     Hold.SIGN_IN_STEPS: _delete_from(sign_in_steps),
     Hold.API_TOKENS: _delete_from(api_tokens),
-    Hold.DEVICE_LOGINS: _delete_from(device_logins),
+    Hold.DEVICE_LOGINS: _deny_device_logins,
     Hold.INVITATIONS: _end_invitations,
     Hold.ONE_TIME_TOKENS: _revoke_tokens,
 }
