@@ -83,9 +83,15 @@ class TokenContract:
         self.assertEqual((spending.outcome, spending.token), (Outcome.UNKNOWN, None))
         self.assertIs(self.spend(user=self.world.alice).outcome, Outcome.SPENT)
 
-    def test_a_blocked_users_token_looks_unknown_and_stays_unspent(self):
+    def test_a_blocked_users_token_is_revoked_for_good(self):
         self.create()
+        for blocked in (True, False):
+            self.store.write(users.update, self.world.alice.id, {"blocked": blocked})
+            self.assertIs(self.spend().outcome, Outcome.REVOKED)
+
+    def test_a_token_that_a_blocked_user_gets_all_the_same_looks_unknown_and_stays_unspent(self):
         self.store.write(users.update, self.world.alice.id, {"blocked": True})
+        self.create()
         self.assertIs(self.spend().outcome, Outcome.UNKNOWN)
         self.store.write(users.update, self.world.alice.id, {"blocked": False})
         self.assertIs(self.spend().outcome, Outcome.SPENT)
