@@ -91,6 +91,7 @@ class RoleTests(ApiTestCase):
 
     def test_a_token_does_no_more_than_its_user_may(self):
         auditor = self.people[Role.ADMIN]
+        self.store.write(users.create, name="another-admin", role=Role.ADMIN)
         self.store.write(users.update, auditor.id, {"role": Role.AUDITOR})
         self.assertEqual(self.ask("POST", "/api/v1/sites", {"name": "x"}).status, 403)
         self.assertEqual(self.ask("GET", "/api/v1/sites").status, 200)
