@@ -81,7 +81,7 @@ def inherited():
         for kind in vars(module).values():
             if not inspect.isclass(kind) or kind.__module__ != module.__name__:
                 continue
-            names = {name for name, _ in named(ast.parse(textwrap.dedent(inspect.getsource(kind))))}
+            names = names_of(kind)
             for base in kind.__mro__[1:]:
                 if base.__module__.partition(".")[0] in FOREIGN:
                     for name in names & names_of(base):
@@ -94,7 +94,7 @@ def names_of(place):
     """Give the private names that the source of a class or module itself has."""
     try:
         source = inspect.getsource(place)
-    except OSError:  # an extension module has none
+    except OSError:  # an extension module has none, nor a class that pydantic made (Python 3.13)
         return set()
     return {name for name, _ in named(ast.parse(textwrap.dedent(source)))}
 
