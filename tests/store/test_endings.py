@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from pathlib import Path
 
+from attrs import evolve
 from sqlalchemy import func, insert, select
 
 from tests.store.databases import PostgresCase, SQLiteCase
-from tests.store.material import MovingClock, events_of, make_world
+from tests.store.material import MovingClock, events_of, login, make_world
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import api_tokens, invitations, tokens, users, web_sessions
 from tunnelcloud.store.endings import ENDS, Cause, Hold, end_access
@@ -16,15 +18,27 @@ from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import api_tokens as api_tokens_table
 from tunnelcloud.store.schema import device_logins, sign_in_steps
 from tunnelcloud.store.schema import invitations as invitations_table
+from tunnelcloud.store.schema import sessions as sessions_table
 from tunnelcloud.store.schema import tokens as tokens_table
 from tunnelcloud.store.schema import web_sessions as web_sessions_table
+from tunnelcloud.store.transaction import Actor
 
 CAUSE_ENDS = {
     Cause.FIRST_PASSWORD: {"WEB_SESSIONS", "SIGN_IN_STEPS", "INVITATIONS"},
-    Cause.PASSWORD_CHANGED: {one.name for one in Hold},
+    Cause.PASSWORD_CHANGED: {one.name for one in Hold} - {"SSH_SESSIONS", "TOKENS_MADE"},
+    Cause.PASSWORD_RESET: {one.name for one in Hold} - {"TOKENS_MADE"},
+    Cause.SECOND_FACTOR_RESET: {"WEB_SESSIONS", "SIGN_IN_STEPS", "API_TOKENS", "DEVICE_LOGINS"},
+    Cause.ROLE_LOWERED: {"TOKENS_MADE"},
+    Cause.DELETED: {one.name for one in Hold},
     Cause.OTHERS_ENDED: {"WEB_SESSIONS", "SIGN_IN_STEPS", "API_TOKENS", "DEVICE_LOGINS"},
     Cause.BLOCKED: {one.name for one in Hold},
-    Cause.BECAME_SERVICE: {"WEB_SESSIONS", "SIGN_IN_STEPS", "INVITATIONS", "DEVICE_LOGINS"},
+    Cause.BECAME_SERVICE: {
+        "WEB_SESSIONS",
+        "SIGN_IN_STEPS",
+        "INVITATIONS",
+        "DEVICE_LOGINS",
+        "TOKENS_MADE",
+    },
 }
 """The table of docs/sign-in.md, said again: a change of one has to be one of the other."""
 
@@ -65,6 +79,11 @@ class EndingContract:
         invitations.create(
             transaction, user_id=alice.id, secret_hash=secret("link"), lifetime_seconds=600
         )
+        begun = secret("begun")
+        tokens.create(transaction, user_id=alice.id, secret_hash=begun, lifetime_seconds=600)
+        tokens.spend(transaction, begun, login())
+        as_alice = evolve(transaction, actor=Actor("alice", alice.id))
+        api_tokens.create(as_alice, title="ci", role=Role.AUDITOR, secret_hash=secret("ci"))
         later = now + timedelta(hours=1)
         self.insert_steps(transaction, alice.id, now, later)
         return kept[0].id
@@ -95,7 +114,11 @@ class EndingContract:
             Hold.API_TOKENS: (api_tokens_table, True),
             Hold.DEVICE_LOGINS: (device_logins, device_logins.c.denied.is_(False)),
             Hold.INVITATIONS: (invitations_table, invitations_table.c.expires_at > now),
-            Hold.ONE_TIME_TOKENS: (tokens_table, tokens_table.c.revoked_at.is_(None)),
+            Hold.ONE_TIME_TOKENS: (
+                tokens_table,
+                tokens_table.c.revoked_at.is_(None) & (tokens_table.c.sessions_used == 0),
+            ),
+            Hold.SSH_SESSIONS: (sessions_table, sessions_table.c.end_requested.is_(None)),
         }
         found = {}
         for hold, (table, which) in good.items():
@@ -104,7 +127,66 @@ class EndingContract:
             if which is not True:
                 query = query.where(which)
             found[hold] = connection.execute(query).scalar()
+        table = api_tokens_table
+        query = select(func.count()).where(
+            table.c.made_by_id == self.world.alice.id, table.c.user_id.is_(None)
+        )
+        found[Hold.TOKENS_MADE] = connection.execute(query).scalar()
         return found
+
+    def test_the_docs_say_the_same(self):
+        page = (Path(__file__).parents[2] / "docs" / "sign-in.md").read_text("utf-8")
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in page.splitlines()
+            if line.startswith("|")
+        ]
+        head = next(row for row in rows if "first password" in row)
+        said = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows if len(row) == 10}
+        columns = {
+            Cause.FIRST_PASSWORD: "first password",
+            Cause.PASSWORD_CHANGED: "password changed",
+            Cause.PASSWORD_RESET: "password reset by a link",
+            Cause.SECOND_FACTOR_RESET: "second factor removed by an administrator",
+            Cause.OTHERS_ENDED: '"End all others"',
+            Cause.BLOCKED: "blocked",
+            Cause.BECAME_SERVICE: "becomes a service account",
+            Cause.ROLE_LOWERED: "no administrator any more",
+            Cause.DELETED: "deleted",
+        }
+        for hold in Hold:
+            for cause in Cause:
+                ended = said[hold.value][columns[cause]].startswith("ended")
+                self.assertEqual(ended, hold in ENDS[cause], f"{hold} {cause}")
+
+    def test_a_token_of_no_user_ends_with_its_maker(self):
+        """Also one that was made with such a token: behind it is the same administrator."""
+        self.store.write(users.create, name="second", role=Role.ADMIN)
+        for change in ({"role": Role.USER}, {"blocked": True}, None):
+            root = self.store.write(users.create, name="root", role=Role.ADMIN)
+            first = self.make_token(Actor("root", root.id), "first")
+            second = self.make_token(Actor("first", first.id), "system")
+            self.assertEqual((second.made_by, second.made_by_id), ("root", root.id))
+            mine = self.make_token(Actor("root", root.id), "bots", self.world.bob.id)
+            if change is None:
+                self.store.write(users.delete, root.id)
+            else:
+                self.store.write(users.update, root.id, change)
+            self.assertIsNone(self.store.read(api_tokens.authenticate, secret("first")))
+            self.assertIsNone(self.store.read(api_tokens.authenticate, secret("system")))
+            self.assertIsNotNone(self.store.read(api_tokens.authenticate, secret("bots")))
+            self.store.write(api_tokens.delete, mine.id)
+            if change is not None:
+                self.store.write(users.delete, root.id)
+
+    def make_token(self, actor, title, user_id=None):
+        return self.store.acting(actor).write(
+            api_tokens.create,
+            title=title,
+            role=Role.USER if user_id else Role.ADMIN,
+            secret_hash=secret(title),
+            user_id=user_id,
+        )
 
     def test_every_pair(self):
         self.assertEqual(set(ENDS), set(Cause))
@@ -138,7 +220,9 @@ class EndingContract:
         self.store.write(users.set_password, self.world.alice.id, "first")
         self.assertEqual(self.store.read(self.left)[Hold.API_TOKENS], 1)
         self.store.write(users.set_password, self.world.alice.id, "second")
-        self.assertEqual(set(self.store.read(self.left).values()), {0})
+        left = self.store.read(self.left)
+        self.assertEqual(left.pop(Hold.TOKENS_MADE), 1)
+        self.assertEqual(set(left.values()), {0})
 
     def test_a_service_account_is_invited_by_nobody(self):
         self.store.write(users.update, self.world.alice.id, {"service": True})

@@ -7,7 +7,7 @@ import click
 from tunnelcloud.cli.client import Object
 from tunnelcloud.cli.crud import list_objects, report_done, warn_of
 from tunnelcloud.cli.objects import Column
-from tunnelcloud.cli.output import print_fields, print_json, shown_time
+from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
 from tunnelcloud.domain.objects import Role
 
@@ -24,10 +24,18 @@ _TOKEN_COLUMNS = (
     Column("revoked", "revoked_at", shown_time),
     _ID,
 )
+
+
+def _owner(value: object) -> str:
+    """Show whose an API token is where it is no user's."""
+    return "no user" if value is None else shown(value)
+
+
 _API_TOKEN_COLUMNS = (
     Column("title", "title"),
     Column("role", "role"),
-    _USER,
+    Column("user", "user_id", show=_owner, refers="user"),
+    Column("made by", "made_by"),
     _CREATED,
     _EXPIRES,
     Column("last used", "last_used_at", shown_time),

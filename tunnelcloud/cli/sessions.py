@@ -21,6 +21,7 @@ from tunnelcloud.cli.output import (
     shown_time,
 )
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
+from tunnelcloud.domain.actors import ActorKind, actor_text
 
 _POLL_SECONDS = 1.0
 _OVERLAP = timedelta(seconds=5)
@@ -362,7 +363,8 @@ def _print_event(item: Object, as_json: bool) -> None:
     if as_json:
         print_json(item, indent=None)
         return
-    actor = item.get("actor")
+    kind = ActorKind(item.get("actor_kind", ActorKind.USER))
+    actor = actor_text(kind, item.get("actor") or "")
     who = item.get("user_name") or item.get("user_id") or actor
     words = [
         shown_time(item["at"]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tunnelcloud.domain.actors import actor_kind, actor_text
 from tunnelcloud.domain.events import AuditRecord
 
 ECS_VERSION = "8.11.0"
@@ -49,7 +50,7 @@ def ecs_document(record: AuditRecord, moment: str) -> dict[str, Any]:
         },
         "user": {
             "id": event.actor_id,
-            "name": event.actor or None,
+            "name": actor_text(actor_kind(event.actor_id), event.actor) or None,
             "target": {"id": event.user_id, "name": event.user_name},
         },
         "source": {"ip": event.source_ip},

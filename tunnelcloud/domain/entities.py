@@ -140,13 +140,20 @@ class Token:
 
 @frozen
 class ApiToken:
-    """A bearer token of the API; the secret itself is not kept."""
+    """A bearer token of the API; the secret itself is not kept.
+
+    :ivar user_id: whose it is; None for no user's.
+    :ivar made_by: what made it was called then; empty where that is not known.
+    :ivar made_by_id: the user who made it, or the API token of no user.
+    """
 
     id: str
     title: str
     created_at: datetime
     role: Role
     user_id: str | None = None
+    made_by: str = ""
+    made_by_id: str | None = None
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
 

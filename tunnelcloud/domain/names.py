@@ -15,6 +15,8 @@ from tunnelcloud.domain.entities import Grant, Method, PortRange, Tunnel, UserVi
 from tunnelcloud.domain.sameness import folded, is_unmistakable
 
 RESERVED_USER_NAME = "tcptunnel"
+SYSTEM_NAME = "system"
+"""Who acts in the audit where nobody asked for it: no user can have this name."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NAME = re.compile(r"[a-z0-9-]{1,63}")
@@ -44,6 +46,8 @@ def read_user_name(text: str) -> str:
     :raise BadName: with what is allowed.
     """
     name = folded(text)
+    if name == SYSTEM_NAME:
+        raise BadName(f"{SYSTEM_NAME} is reserved: it is what acts by itself in the audit")
     if name == RESERVED_USER_NAME:
         raise BadName(f"{RESERVED_USER_NAME} is reserved: it is the login that names no user")
     if not _USER_NAME.fullmatch(name):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_
+from sqlalchemy import or_, select
 from sqlalchemy import update as update_rows
 
+from tunnelcloud.domain.actors import ActorKind, actor_kind
 from tunnelcloud.domain.entities import ApiToken, Role
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.schema import api_tokens as table
@@ -23,7 +24,7 @@ API_TOKENS = Aggregate(
         "user_id": equals(table.c.user_id),
         "role": equals(table.c.role),
     },
-    fixed=frozenset({"id", "created_at", "user_id", "role"}),
+    fixed=frozenset({"id", "created_at", "user_id", "role", "made_by", "made_by_id"}),
 )
 _USE_RECORDED_EVERY = timedelta(seconds=60)
 
@@ -47,14 +48,36 @@ def create(
     """Keep a new token.
 
     :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
-    :param user_id: whose it is; C{/me} is theirs.
+    :param user_id: whose it is; C{/me} is theirs.  Without one it is no user's, and ends with the
+        access of the user who made it.
     :raise InvalidReference: there is no such user.
     """
-    values = {"title": title, "role": role, "user_id": user_id, "expires_at": expires_at}
+    made_by, made_by_id = _maker(transaction)
+    values = {
+        "title": title,
+        "role": role,
+        "user_id": user_id,
+        "made_by": made_by,
+        "made_by_id": made_by_id,
+        "expires_at": expires_at,
+    }
     token = API_TOKENS.insert(transaction, values, {"secret_hash": secret_hash})
     changes = {name: {"to": value} for name, value in values.items() if value is not None}
     API_TOKENS.record(transaction, "created", token, changes)
     return token
+
+
+def _maker(transaction: Transaction) -> tuple[str, str | None]:
+    """Tell who makes a token: behind a token of no user's that is who made that one."""
+    actor = transaction.actor
+    if actor.id is not None and actor_kind(actor.id) is ActorKind.API_TOKEN:
+        query = select(table.c.made_by, table.c.made_by_id).where(
+            table.c.id == actor.id, table.c.made_by_id.is_not(None)
+        )
+        behind = transaction.connection.execute(query).first()
+        if behind is not None:
+            return behind.made_by, behind.made_by_id
+    return actor.name, actor.id
 
 
 def authenticate(transaction: Transaction, secret_hash: bytes) -> ApiToken | None:

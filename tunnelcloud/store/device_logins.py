@@ -9,14 +9,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import delete, func, insert, select, update
 
 from tunnelcloud.domain.entities import ApiToken, Role, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.schema import device_logins as table
-from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.transaction import Actor, Transaction
 
 MAX_OF_A_SOURCE = 100
 """An office may be one source."""
@@ -207,7 +207,7 @@ def poll(
     if not taken or row.denied or user.blocked:
         return Polled(Standing.DENIED)
     token = api_tokens.create(
-        transaction,
+        evolve(transaction, actor=Actor(user.name, user.id)),
         title=row.client,
         role=Role.USER,
         secret_hash=token_hash,

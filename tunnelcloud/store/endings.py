@@ -2,8 +2,7 @@
 
 Everything by which somebody acts as a user is a :class:`Hold`.  A cause ends some of them; what it
 ends stays ended, also when the cause is gone.  What hangs on a deleted user goes with the user.
-SSH sessions and channels aren't listed: pods end them as soon as the user's view no longer allows
-them, and a blocked user's view allows nothing.
+Keys stay registered: pods let no key of a blocked user in.  Channels end with their SSH session.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from tunnelcloud.store.schema import (
     api_tokens,
     device_logins,
     invitations,
+    sessions,
     sign_in_steps,
     tokens,
     web_sessions,
@@ -36,6 +36,8 @@ class Hold(enum.Enum):
     DEVICE_LOGINS = "command lines that were let in and have not fetched their token"
     INVITATIONS = "links to set a password"
     ONE_TIME_TOKENS = "one-time tokens that are not spent"
+    SSH_SESSIONS = "SSH sessions that a one-time token opened, with their channels"
+    TOKENS_MADE = "API tokens of no user that this user made"
 
 
 class Cause(enum.Enum):
@@ -43,21 +45,31 @@ class Cause(enum.Enum):
 
     FIRST_PASSWORD = "the user chose a first password"  # noqa: S105  (words, and no password)
     PASSWORD_CHANGED = "the password was changed"  # noqa: S105
+    PASSWORD_RESET = "the password was reset by a link"  # noqa: S105
+    SECOND_FACTOR_RESET = "an administrator removed the second factor"
     OTHERS_ENDED = "ended from another sign-in"
     BLOCKED = "the user was blocked"
     BECAME_SERVICE = "the user became a service account"
+    ROLE_LOWERED = "the user is no administrator any more"
+    DELETED = "the user was deleted"
 
 
 _OF_A_BROWSER = frozenset({Hold.WEB_SESSIONS, Hold.SIGN_IN_STEPS, Hold.INVITATIONS})
+_SIGNED_IN = frozenset({Hold.WEB_SESSIONS, Hold.SIGN_IN_STEPS, Hold.API_TOKENS, Hold.DEVICE_LOGINS})
 
 ENDS: Mapping[Cause, frozenset[Hold]] = {
     Cause.FIRST_PASSWORD: _OF_A_BROWSER,
-    Cause.PASSWORD_CHANGED: frozenset(Hold),
-    Cause.OTHERS_ENDED: frozenset(Hold) - {Hold.INVITATIONS, Hold.ONE_TIME_TOKENS},
+    Cause.PASSWORD_CHANGED: frozenset(Hold) - {Hold.SSH_SESSIONS, Hold.TOKENS_MADE},
+    # Whoever has the link isn't known to be who is connected.
+    Cause.PASSWORD_RESET: frozenset(Hold) - {Hold.TOKENS_MADE},
+    Cause.SECOND_FACTOR_RESET: _SIGNED_IN,
+    Cause.OTHERS_ENDED: _SIGNED_IN,
     Cause.BLOCKED: frozenset(Hold),
-    Cause.BECAME_SERVICE: _OF_A_BROWSER | {Hold.DEVICE_LOGINS},
+    Cause.BECAME_SERVICE: _OF_A_BROWSER | {Hold.DEVICE_LOGINS, Hold.TOKENS_MADE},
+    Cause.ROLE_LOWERED: frozenset({Hold.TOKENS_MADE}),
+    Cause.DELETED: frozenset(Hold),
 }
-"""What each cause ends.  Keys stay registered: who is blocked can't use them."""
+"""What each cause ends; docs/sign-in.md has the same table."""
 
 
 def end_access(
@@ -70,7 +82,7 @@ def end_access(
     ended = {
         hold.value: count
         for hold in sorted(ENDS[cause], key=lambda one: one.name)
-        if (count := _ENDERS[hold](transaction, user, staying))
+        if (count := _ENDERS[hold](transaction, user, cause, staying))
     }
     if ended:
         transaction.audit(
@@ -83,7 +95,7 @@ def end_access(
         )
 
 
-def _end_web_sessions(transaction: Transaction, user: User, staying: str | None) -> int:
+def _end_web_sessions(transaction: Transaction, user: User, _: Cause, staying: str | None) -> int:
     table = web_sessions
     query = delete(table).where(table.c.user_id == user.id, table.c.id.is_distinct_from(staying))
     return transaction.connection.execute(query).rowcount
@@ -130,11 +142,38 @@ def _revoke_tokens(transaction: Transaction, user: User, *_: Any) -> int:
     return transaction.connection.execute(query).rowcount
 
 
-_ENDERS: Mapping[Hold, Callable[[Transaction, User, str | None], int]] = {
+def _end_ssh_sessions(transaction: Transaction, user: User, cause: Cause, *_: Any) -> int:
+    """Ask the pods that serve them."""
+    query = (
+        update(sessions)
+        .where(
+            sessions.c.user_id == user.id,
+            sessions.c.ended_at.is_(None),
+            sessions.c.end_requested.is_(None),
+            sessions.c.token_id.is_not(None),
+        )
+        .values(end_requested=cause.value)
+        .returning(sessions.c.id)
+    )
+    asked = transaction.connection.execute(query).scalars().all()
+    for session_id in asked:
+        transaction.changed("session", session_id)
+    return len(asked)
+
+
+def _end_tokens_made(transaction: Transaction, user: User, *_: Any) -> int:
+    table = api_tokens
+    query = delete(table).where(table.c.made_by_id == user.id, table.c.user_id.is_(None))
+    return transaction.connection.execute(query).rowcount
+
+
+_ENDERS: Mapping[Hold, Callable[[Transaction, User, Cause, str | None], int]] = {
     Hold.WEB_SESSIONS: _end_web_sessions,
     Hold.SIGN_IN_STEPS: _delete_from(sign_in_steps),
     Hold.API_TOKENS: _delete_from(api_tokens),
     Hold.DEVICE_LOGINS: _deny_device_logins,
     Hold.INVITATIONS: _end_invitations,
     Hold.ONE_TIME_TOKENS: _revoke_tokens,
+    Hold.SSH_SESSIONS: _end_ssh_sessions,
+    Hold.TOKENS_MADE: _end_tokens_made,
 }

@@ -112,6 +112,8 @@ def update(
         _check_administrators(transaction, field)
     if "name" in lowered or "email" in lowered:
         _keep_names(transaction, user)
+    if before.role is Role.ADMIN and user.role is not Role.ADMIN:
+        end_access(transaction, user, Cause.ROLE_LOWERED)
     for turned, cause in (("blocked", Cause.BLOCKED), ("service", Cause.BECAME_SERVICE)):
         if getattr(user, turned) and not getattr(before, turned):
             end_access(transaction, user, cause)
@@ -123,7 +125,8 @@ def delete(transaction: Transaction, user_id: str, *, expected_version: str | No
 
     :raise Conflict: nobody would be left who can sign in and administer.
     """
-    user = USERS.delete(transaction, user_id, expected_version=expected_version)
+    end_access(transaction, USERS.lock(transaction, user_id, expected_version), Cause.DELETED)
+    user = USERS.delete(transaction, user_id)
     if _administers(user):
         _check_administrators(transaction, "")
     return user
@@ -170,7 +173,7 @@ def set_password(
     """Set a password; what that ends of the user's access, the table of endings says.
 
     :param hashed: in PHC form.
-    :param staying: the sign-in that sets it, and goes on.
+    :param staying: the sign-in that sets it, and goes on; None where a link did.
     :raise NotFound: there is no such user.
     """
     user = USERS.lock(transaction, user_id)
@@ -180,7 +183,8 @@ def set_password(
         .where(table.c.id == user_id)
         .values(password_hash=hashed, password_set_at=transaction.now())
     )
-    cause = Cause.FIRST_PASSWORD if first else Cause.PASSWORD_CHANGED
+    again = Cause.PASSWORD_CHANGED if staying is not None else Cause.PASSWORD_RESET
+    cause = Cause.FIRST_PASSWORD if first else again
     end_access(transaction, user, cause, staying=staying)
     transaction.audit(AuditEvent("user.password_set", user_id=user.id, user_name=user.name))
     return user

@@ -31,6 +31,9 @@ api_tokens = Table(
     Column("title", Text, nullable=False),
     Column("role", Choice(Role), nullable=False),
     owner("user", nullable=True),
+    # Who made it, by name and id: without a constraint, for it stays said when they are gone.
+    Column("made_by", Text, nullable=False, server_default=""),
+    Column("made_by_id", Text, index=True),
     Column("secret_hash", LargeBinary, nullable=False, unique=True),
     Column("expires_at", Timestamp),
     Column("last_used_at", Timestamp),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tunnelcloud.domain.actors import ActorKind
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.events import CATALOGUE
 from tunnelcloud.web.models.fields import Instant, PageQuery, Shown, Text, Words
@@ -119,6 +120,7 @@ class Event(Shown):
     event: str
     actor: str
     actor_id: str | None
+    actor_kind: ActorKind
     user_id: str | None
     user_name: str | None
     tunnel_id: str | None

@@ -114,7 +114,9 @@ class ApiToken(Shown):
     title: str
     created_at: Instant
     role: Role
-    user_id: str | None
+    user_id: str | None = Field(description="Whose it is; null for no user's.")
+    made_by: str = Field(description="Who made it, by the name then; empty where not known.")
+    made_by_id: str | None
     expires_at: Instant | None
     last_used_at: Instant | None
 

@@ -10,6 +10,7 @@ import attrs
 from attrs import frozen
 
 from tunnelcloud.domain import entities
+from tunnelcloud.domain.actors import actor_kind
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditRecord
@@ -288,6 +289,7 @@ def _event(record: AuditRecord) -> Event:
         event=event.event,
         actor=event.actor,
         actor_id=event.actor_id,
+        actor_kind=actor_kind(event.actor_id),
         user_id=event.user_id,
         user_name=event.user_name,
         tunnel_id=event.tunnel_id,

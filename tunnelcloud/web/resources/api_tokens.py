@@ -11,6 +11,7 @@ from tunnelcloud.domain import entities
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret
 from tunnelcloud.store import api_tokens, invitations, second_factors, users
 from tunnelcloud.store.aggregate import version_of
+from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.authentication import RANKS
@@ -170,6 +171,7 @@ class _Secrets:
         def work(transaction: Transaction) -> None:
             if not second_factors.remove(transaction, user_id):
                 raise not_found("the user has no second factor")
+            end_access(transaction, users.get(transaction, user_id), Cause.SECOND_FACTOR_RESET)
 
         await self.context.acting(call).write(work)
 

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
+from tunnelcloud.domain.actors import ActorKind, actor_text
 from tunnelcloud.domain.events import CATALOGUE
 from tunnelcloud.store import read_models
 from tunnelcloud.web.portal.api_calls import Operations, faults
@@ -57,7 +58,10 @@ class _History:
         facets = await self.context.store.read(read_models.latest_events)
         refused = [one["session_id"] for one in page["items"] if one["event"] in _REFUSED]
         values = {
-            "events": page["items"],
+            "events": [
+                {**one, "done_by": actor_text(ActorKind(one["actor_kind"]), one["actor"])}
+                for one in page["items"]
+            ],
             "next_cursor": page["next_cursor"],
             "given": given,
             "errors": errors,

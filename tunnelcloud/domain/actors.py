@@ -1,0 +1,44 @@
+"""Who did something, for the audit: an id of some kind, and words that can't be mistaken.
+
+A title of an API token is free text, and a connector may have the name of a user: only the id says
+who did it.  What is shown names the kind wherever it isn't a user.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from tunnelcloud.domain.entities import ID_PREFIXES
+from tunnelcloud.domain.names import SYSTEM_NAME
+
+
+class ActorKind(StrEnum):
+    """What did something."""
+
+    USER = "user"
+    API_TOKEN = "api_token"  # noqa: S105  (a kind)
+    CONNECTOR = "connector"
+    IDENTITY_PROVIDER = "identity_provider"
+    SYSTEM = "system"
+
+
+_WORDS = {
+    ActorKind.API_TOKEN: "API token",
+    ActorKind.CONNECTOR: "connector",
+    ActorKind.IDENTITY_PROVIDER: "identity provider",
+}
+_KINDS = {ID_PREFIXES[kind]: kind for kind in ActorKind if kind is not ActorKind.SYSTEM}
+
+
+def actor_kind(actor_id: str | None) -> ActorKind:
+    """Tell what an actor is, by the kind that its id carries; without an id it is the system."""
+    return _KINDS.get((actor_id or "").partition("_")[0], ActorKind.SYSTEM)
+
+
+def actor_text(kind: ActorKind, name: str) -> str:
+    """Write an actor for people: a user by the bare name, everything else with its kind."""
+    if kind is ActorKind.USER:
+        return f"user {name}" if name == SYSTEM_NAME else name
+    if kind is ActorKind.SYSTEM:
+        return name or SYSTEM_NAME
+    return f'{_WORDS[kind]} "{name}"'
