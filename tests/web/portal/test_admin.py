@@ -297,7 +297,7 @@ class AdminTests(PortalTestCase):
         self.assertIn("GET /api/v1/audit</pre>", self.browser.get("/admin/audit").body.decode())
 
     def test_faults_say_which_line_and_which_limit(self):
-        form = {"name": "p", "source_networks": "10.0.0.0/8\nfoo", "max_session_seconds": "0",
+        form = {"name": "p", "source_networks": "10.0.0.0/8\nfoo", "max_session_seconds": "0s",
                 "max_token_sessions": "9"}  # fmt: skip
         page = self.browser.send("/admin/policies/new", form, status=422).body.decode()
         page = html.unescape(page)
@@ -310,7 +310,7 @@ class AdminTests(PortalTestCase):
         self.assertIn("use a host name that resolves to the pods, such as db.example.com", page)
 
     def test_lengths_of_time_are_typed_with_a_unit(self):
-        form = {"name": "p", "max_session_seconds": "8h", "idle_seconds": "900"}
+        form = {"name": "p", "max_session_seconds": "8h", "idle_seconds": "900s"}
         page = self.browser.send("/admin/policies/new", form).headers["location"]
         (made,) = self.items(policies)
         self.assertEqual((made.max_session_seconds, made.idle_seconds), (28_800, 900))
@@ -318,7 +318,7 @@ class AdminTests(PortalTestCase):
         self.assertIn('name="max_session_seconds" type="text" value="8h"', shown)
         self.assertIn('name="idle_seconds" type="text" value="15m"', shown)
         self.assertIn("--max-session 8h --idle 15m", shown)
-        for wrong in ("soon", "-1"):
+        for wrong in ("soon", "-1", "900", "0"):
             form = {"max_session_seconds": wrong}
             shown = self.browser.send(page, form, action=page, status=422).body.decode()
             self.assertIn("use a number and a unit, such as 30s, 10m, 8h or 7d", shown)

@@ -106,8 +106,8 @@ def _form_default(one: FieldOfKind) -> Any:
     return list(one.default) if one.many else one.default
 
 
-_LENGTH = re.compile(r"([0-9]{1,9})\s*([smhd]?)")
-_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1, "": 1}
+_LENGTH = re.compile(r"([0-9]{1,9})\s*([smhd])")
+_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 
 
 def shown(one: Field, value: Any) -> Any:
