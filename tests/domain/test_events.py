@@ -25,6 +25,14 @@ class CatalogueTests(SynchronousTestCase):
             for name in _RECORDED.findall(path.read_text("utf-8")):
                 self.assertIn(name, CATALOGUE, str(path))
 
+    def test_each_event_is_recorded_by_somebody(self):
+        source = "".join(
+            path.read_text("utf-8") for path in PACKAGE.rglob("*.py") if path.name != "events.py"
+        )
+        for name in CATALOGUE:
+            verb = name.partition(".")[2]  # of what all kinds have, the name is put together
+            self.assertTrue(f'"{name}"' in source or f'"{verb}"' in source, name)
+
     def test_the_document_lists_each_event_with_its_fields(self):
         rows = _ROW.findall(DOCUMENT.read_text("utf-8"))
         documented = {

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import tunnelcloud
 from tunnelcloud.domain.names import BadName, parse_login, read_email, read_user_name
-from tunnelcloud.domain.sameness import folded, is_unmistakable, same
+from tunnelcloud.domain.sameness import folded, is_unmistakable
 from tunnelcloud.domain.tokens import read_token
 
 KELVIN, LONG_S, DOTTED_I = "\u212a", "\u017f", "\u0130"
@@ -36,7 +36,7 @@ class SamenessTests(SynchronousTestCase):
         self.assertEqual(folded("MiKe.A-Z@Example.COM"), "mike.a-z@example.com")
         for stranger in (KELVIN, LONG_S, DOTTED_I, "\u00c4"):
             self.assertEqual(folded(stranger), stranger)
-        self.assertFalse(same(f"mi{KELVIN}e", "mike"))
+        self.assertNotEqual(folded(f"mi{KELVIN}e"), "mike")
 
     @given(st.text(max_size=40))
     def test_folding_twice_is_folding_once(self, text):
@@ -45,7 +45,7 @@ class SamenessTests(SynchronousTestCase):
 
     @given(st.text(max_size=20), st.text(max_size=20))
     def test_the_same_differ_in_ascii_case_alone(self, one, other):
-        if same(one, other):
+        if folded(one) == folded(other):
             for a, b in zip(one, other, strict=True):
                 self.assertTrue(a == b or (a.isascii() and a.lower() == b.lower()))
 

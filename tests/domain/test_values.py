@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import tunnel
 from tunnelcloud.domain import tokens
-from tunnelcloud.domain.commands import PublicAddress, ssh_command
+from tunnelcloud.domain.commands import PublicAddress, ssh_arguments, ssh_command
 from tunnelcloud.domain.entities import Method, new_id
 
 
@@ -31,10 +31,10 @@ class CommandTests(SynchronousTestCase):
         self.assertTrue(command.endswith("-p 2222 alice@wide.example.com"))
 
     def test_ambiguous_target_is_named(self):
-        command = ssh_command(
+        command = ssh_arguments(
             tunnel("a"), "alice", Method.KEY, self.pod, others=[tunnel("b", ports=((1, 1),))]
         )
-        self.assertIn(":a:5432", command)
+        self.assertIn(":a:5432", " ".join(command))
 
 
 class TokenTests(SynchronousTestCase):

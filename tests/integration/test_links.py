@@ -353,8 +353,11 @@ class LinksTests(TestCase):
         await self.attached()
         stream = await self.open()
         self.registry.delete("con_1")
-        self.pod.links.detach("con_1", "the connector was deleted")
-        self.assertEqual(stream.end, (False, "the connector was deleted"))
+        await self.pod.attendant.review()
+        ended, reason = stream.end
+        self.assertFalse(ended)
+        self.assertIn("the connector was deleted", reason)
+        await self.attached(0)
         door = len(self.pod.hearer.heard)
         await self.assert_waits_for_long(service)
         await self.stop(service)

@@ -11,10 +11,10 @@ from tests.channels.test_messages import any_message, messages
 from tests.channels.wires import End, Pair
 from tests.link.links import LinkPair
 from tunnelcloud.channels.splice import ISpliceOwner, Splice
-from tunnelcloud.link.requests import DISMISS, DRAIN, HEALTH, HELLO, PING, PODS, RENEW
+from tunnelcloud.link.requests import DISMISS, DRAIN, HELLO, PING, PODS, RENEW
 
 few = st.integers(0, 4)
-names = st.sampled_from([HELLO, PING, DRAIN, PODS, RENEW, DISMISS, HEALTH, b"x"])
+names = st.sampled_from([HELLO, PING, DRAIN, PODS, RENEW, DISMISS, b"x"])
 documents = st.sampled_from(
     [
         b"",

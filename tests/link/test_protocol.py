@@ -162,9 +162,9 @@ class RequestTests(SynchronousTestCase):
         def broken(link, document):
             raise RuntimeError("a fault of ours")
 
-        pair = LinkPair(handlers={requests.HEALTH: broken}).start()
+        pair = LinkPair(handlers={requests.RENEW: broken}).start()
         other = LinkPair().start()
-        pair.connector.request(requests.HEALTH, {})
+        pair.connector.request(requests.RENEW, {})
         pair.run()
         self.assertEqual(pair.pod_owner.lost, ["internal error"])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)

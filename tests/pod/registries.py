@@ -74,7 +74,7 @@ class MemoryRegistry:
         }
         return succeed(self._connectors[connector_id])
 
-    def record_certificate(self, connector_id, serial, key_fingerprint, not_after):
+    def record_certificate(self, connector_id, serial, key_fingerprint, not_after, source=""):
         if self.down:
             return fail(self.down)
         self._certificates[serial] = (connector_id, key_fingerprint, not_after)

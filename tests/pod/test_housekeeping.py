@@ -75,11 +75,11 @@ class HousekeepingContract(RecordCase):
         self.sign_in()
         self.clock.advance(7 * DAY)
         self.keep_house()
-        self.assertEqual(self.store.read(tokens.count), 3)
+        self.assertEqual(self.store.read(tokens.TOKENS.count), 3)
         self.assertEqual(self.store.read(web_sessions.list_page).items, ())
         self.clock.advance(601)
         self.keep_house()
-        self.assertEqual(self.store.read(tokens.count), 0)
+        self.assertEqual(self.store.read(tokens.TOKENS.count), 0)
 
 
 class SQLiteHousekeepingTests(HousekeepingContract, SQLiteCase):

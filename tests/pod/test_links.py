@@ -168,11 +168,12 @@ class AttachingTests(DoorCase):
         user = End()
         self.links.pick(SITE).multiplexer.open_channel(b"direct-tcpip", b"", user)
         self.door.run()
-        self.links.detach("con_1", "deleted")
-        self.assertEqual(self.door.hearer.heard[-1], ("detached", "paris-1", "deleted"))
+        self.door.registry.delete("con_1")
+        self.successResultOf(self.door.attendant.review())
         self.assertIsNone(self.picked())
-        self.assertEqual(user.end, (False, "deleted"))
+        self.assertEqual(user.end, (False, REVOKED))
         self.door.run()
+        self.assertEqual(self.door.hearer.heard[-1], ("detached", "paris-1", REVOKED))
         self.assertEqual(len(owner.lost), 1)
 
     def test_a_review_ends_links_of_who_is_gone(self):

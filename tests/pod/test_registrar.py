@@ -51,6 +51,17 @@ class RegistrarTests(RegistryContract, SQLiteCase):
         while not over:
             self.handover.run_one()
 
+    def test_the_audit_says_where_a_certificate_was_asked_for(self):
+        for serial, source in (("01", "192.0.2.7"), ("02", "192.0.2.8")):
+            self.wait(
+                self.registry.record_certificate(self.first, serial, "key", self.time, source)
+            )
+        found = [one.event for one in self.store.read(audit.list_page, event="connector.").items]
+        self.assertEqual(
+            [(one.event, one.source_ip) for one in found[:2]],
+            [("connector.renewed", "192.0.2.8"), ("connector.joined", "192.0.2.7")],
+        )
+
     def test_refusals_name_their_source_and_are_summed_up(self):
         for _ in range(EACH_OF_A_SOURCE + 7):
             refused = self.registry.redeem_join_token("0" * 64, "key", "192.0.2.7")

@@ -5,7 +5,7 @@ from tests.store.databases import SQLiteCase
 from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
 from tunnelcloud.pod.traffic import TrafficNotes
-from tunnelcloud.store import channels, sessions
+from tunnelcloud.store import channels, consequences, sessions
 from tunnelcloud.store.errors import StoreUnavailable
 
 
@@ -16,11 +16,12 @@ class TrafficNotesTests(RecordCase, SQLiteCase):
         self.channel = self.open_channel(self.session)
         self.reactor = QueuedReactor()
         self.away = []
-        self.of_sessions, self.of_channels = {}, {}
+        self.of_sessions, self.of_channels, self.carriers = {}, {}, {}
         self.notes = TrafficNotes(
             FailingStore(self.store, self.reactor, errors=self.away),
             lambda: dict(self.of_sessions),
             lambda: dict(self.of_channels),
+            lambda: dict(self.carriers),
         )
 
     def write(self):
@@ -46,6 +47,17 @@ class TrafficNotesTests(RecordCase, SQLiteCase):
         self.of_channels[self.channel.id] = (3, 5)
         self.write()
         self.assertEqual(self.written(), (10, 5))
+
+    def test_which_connector_carries_a_channel(self):
+        self.carriers[self.channel.id] = "con_1"
+        self.write()
+        self.assertEqual(self.store.read(channels.get, self.channel.id).connector_id, "con_1")
+        cost = self.store.read(consequences.of_deleting, "connector", "con_1")
+        self.assertEqual((cost.people, cost.channels), (1, 1))
+        commits = []
+        self.store.listen(commits.append)
+        self.write()
+        self.assertEqual(commits, [])
 
     def test_a_store_that_is_away_is_told_later(self):
         self.of_sessions[self.session.id] = (10, 20)

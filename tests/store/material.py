@@ -7,10 +7,10 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 from attrs import define, frozen
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from tunnelcloud.domain.entities import Assignment, Group, Method, PortRange, Site, Tunnel, User
-from tunnelcloud.store import assignments, audit, groups, sites, tunnels, users
+from tunnelcloud.store import assignments, audit, groups, schema, sites, tunnels, users
 from tunnelcloud.store.columns import to_milliseconds
 from tunnelcloud.store.sessions import LoginRecord
 from tunnelcloud.store.transaction import Transaction
@@ -78,3 +78,11 @@ def login(source_ip: str = "192.0.2.1", pod_id: str = "pod_1") -> LoginRecord:
 def events_of(transaction: Transaction) -> list[str]:
     """Name the audited events, in their order."""
     return [one.event.event for one in audit.list_page(transaction, sort="created_at").items]
+
+
+def count_events(transaction: Transaction, event: str | None = None) -> int:
+    """Count the audit's rows, of one kind or of all."""
+    query = select(func.count()).select_from(schema.audit)
+    if event is not None:
+        query = query.where(schema.audit.c.event == event)
+    return transaction.connection.execute(query).scalar_one()

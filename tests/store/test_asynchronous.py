@@ -22,12 +22,12 @@ class AsynchronousContract:
 
     async def test_answers_arrive_as_deferreds(self):
         site = await self.store.write(sites.create, name="paris")
-        self.assertEqual(await self.store.read(sites.find, "paris"), site)
+        self.assertEqual(await self.store.read(sites.SITES.find, "paris"), site)
 
     async def test_failures_too(self):
         await self.store.write(sites.create, name="paris")
         await self.assertFailure(self.store.write(sites.create, name="paris"), Conflict)
-        await self.assertFailure(self.store.read(sites.find, "rome"), NotFound)
+        await self.assertFailure(self.store.read(sites.SITES.find, "rome"), NotFound)
 
     async def test_many_at_once(self):
         writes = [self.store.write(sites.create, name=f"s{number}") for number in range(100)]
@@ -49,7 +49,7 @@ class AsynchronousContract:
     async def test_a_closed_store_refuses(self):
         self.store.store.close()
         await self.assertFailure(self.store.write(sites.create, name="paris"), StoreUnavailable)
-        await self.assertFailure(self.store.read(sites.find, "paris"), StoreUnavailable)
+        await self.assertFailure(self.store.read(sites.SITES.find, "paris"), StoreUnavailable)
 
 
 class SQLiteAsynchronousTests(AsynchronousContract, SQLiteCase, TestCase):

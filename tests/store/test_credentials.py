@@ -46,7 +46,7 @@ class CredentialContract:
         self.store.write(users.update, self.world.alice.id, {"blocked": True})
         self.assertIsNone(self.store.read(api_tokens.authenticate, b"api"))
         self.store.write(users.delete, self.world.alice.id)
-        self.assertEqual(self.store.read(api_tokens.count), 0)
+        self.assertEqual(self.store.read(api_tokens.API_TOKENS.count), 0)
 
     def test_the_use_of_an_api_token_is_recorded_now_and_then(self):
         token = self.add_api_token()

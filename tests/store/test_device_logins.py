@@ -60,7 +60,7 @@ class DeviceLoginContract:
         self.assertFalse(self.decide(self.world.bob.id))
         self.assertEqual(self.poll().standing, Standing.DENIED)
         self.assertEqual(self.poll().standing, Standing.OVER)
-        self.assertEqual(self.store.read(api_tokens.count), 0)
+        self.assertEqual(self.store.read(api_tokens.API_TOKENS.count), 0)
 
     def test_it_ends_in_time(self):
         self.begin()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tunnelcloud
 from tests.store.databases import SQLiteCase
-from tests.store.material import login, make_world
-from tunnelcloud.store import access, audit, sessions, tokens
+from tests.store.material import count_events, login, make_world
+from tunnelcloud.store import access, sessions, tokens
 from tunnelcloud.store.tokens import Outcome
 
 ROOT = Path(tunnelcloud.__file__).parent.parent
@@ -46,7 +46,7 @@ class KillTests(SQLiteCase):
             expected = Outcome.USED if one in spent else Outcome.SPENT
             self.assertIs(future.result().outcome, expected)
         self.assertEqual(store.read(sessions.count), COUNT)
-        self.assertEqual(store.read(audit.count, event="login.succeeded"), COUNT)
+        self.assertEqual(store.read(count_events, event="login.succeeded"), COUNT)
 
     def spend_until_killed(self, secrets, after):
         """Let a process spend tokens, kill it after some, and list what it acknowledged."""

@@ -30,14 +30,14 @@ class EngineContract:
         store = self.open()
         site = store.write(sites.create, name="paris", title="Paris ☕")
         self.assertEqual(store.read(sites.get, site.id), site)
-        self.assertEqual(store.read(sites.find, "paris"), site)
+        self.assertEqual(store.read(sites.SITES.find, "paris"), site)
 
     def test_a_function_that_raises_leaves_nothing(self):
         store = self.open()
         heard = []
         store.backend.listen(heard.append)
         self.assertRaises(Boom, store.write, make_two_then_fail)
-        self.assertRaises(NotFound, store.read, sites.find, "first")
+        self.assertRaises(NotFound, store.read, sites.SITES.find, "first")
         self.assertEqual(store.read(audit.list_page).items, ())
         self.assertEqual(heard, [])
         store.write(sites.create, name="first")
@@ -46,7 +46,7 @@ class EngineContract:
         store = self.open()
         heard = []
         store.backend.listen(
-            lambda committed: heard.append((committed, store.read(sites.find, "paris")))
+            lambda committed: heard.append((committed, store.read(sites.SITES.find, "paris")))
         )
         site = store.write(sites.create, name="paris")
         [(committed, seen)] = heard
@@ -88,7 +88,7 @@ class EngineContract:
             pod_id="pod_1",
             data={"reason": "no", "method": "key"},
         )
-        record = store.write(audit.record, event)
+        record = store.write(Transaction.audit, event)
         self.assertEqual(record.event, event)
         (read,) = store.read(audit.list_page).items
         self.assertEqual(attrs.asdict(read), attrs.asdict(record))
@@ -96,7 +96,7 @@ class EngineContract:
     def test_a_reader_cannot_write(self):
         store = self.open()
         self.assertRaises(StoreUnavailable, store.read, sites.create, name="paris")
-        self.assertRaises(NotFound, store.read, sites.find, "paris")
+        self.assertRaises(NotFound, store.read, sites.SITES.find, "paris")
 
     def test_the_clock_stands_still_within_a_transaction(self):
         store = self.open()
@@ -117,7 +117,7 @@ class EngineContract:
         store.close()
         store.close()
         self.assertRaises(StoreUnavailable, store.write, sites.create, name="paris")
-        self.failureResultOf_future(store.read_soon(sites.find, "paris"), StoreUnavailable)
+        self.failureResultOf_future(store.read_soon(sites.SITES.find, "paris"), StoreUnavailable)
 
     def failureResultOf_future(self, future, kind):
         self.assertIsInstance(future.exception(timeout=10), kind)
@@ -126,7 +126,7 @@ class EngineContract:
         store = self.open()
         site = store.write(sites.create, name="paris")
         store.close()
-        self.assertEqual(self.open().read(sites.find, "paris"), site)
+        self.assertEqual(self.open().read(sites.SITES.find, "paris"), site)
 
     def test_a_newer_state_is_refused_and_stays_as_it_is(self):
         store = self.open()
@@ -137,7 +137,7 @@ class EngineContract:
         )
         store.close()
         error = self.assertRaises(StateIsNewer, self.open)
-        self.assertEqual(error.revision, "9999")
+        self.assertIn("9999", str(error))
         self.assertIn("install that version", str(error))
         self.assertRaises(StateIsNewer, self.open)
 
@@ -156,7 +156,7 @@ class SQLiteEngineTests(EngineContract, EmptySQLiteCase):
             )
         hold.set()
         store.write(lambda transaction: None)
-        ids = [store.read(sites.find, name).id for name in ("first", "second")]
+        ids = [store.read(sites.SITES.find, name).id for name in ("first", "second")]
         self.assertEqual(heard, [ids[0], "first", ids[1], "second"])
 
     def test_the_files_are_for_their_owner_alone(self):
@@ -211,7 +211,7 @@ class PostgresEngineTests(EngineContract, EmptyPostgresCase):
             transaction.connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
         self.assertRaises(StoreUnavailable, store.write, drop_own)
-        self.assertRaises(NotFound, store.read, sites.find, "rome")
+        self.assertRaises(NotFound, store.read, sites.SITES.find, "rome")
         store.write(sites.create, name="rome")
 
     def test_an_unreachable_database_is_one_clear_line(self):
@@ -223,4 +223,4 @@ class PostgresEngineTests(EngineContract, EmptyPostgresCase):
     def test_pods_that_start_together_migrate_once(self):
         first, second = self.open(), self.open()
         first.write(sites.create, name="paris")
-        self.assertEqual(second.read(sites.find, "paris").name, "paris")
+        self.assertEqual(second.read(sites.SITES.find, "paris").name, "paris")

@@ -46,10 +46,10 @@ class ObjectContract:
 
     def test_found_by_name_or_id(self):
         site = self.world.site
-        self.assertEqual(self.store.read(sites.find, "paris"), site)
-        self.assertEqual(self.store.read(sites.find, site.id), site)
+        self.assertEqual(self.store.read(sites.SITES.find, "paris"), site)
+        self.assertEqual(self.store.read(sites.SITES.find, site.id), site)
         for wanted in ("rome", "", "sit_none", "a\x00b", "paris "):
-            error = self.assertRaises(NotFound, self.store.read, sites.find, wanted)
+            error = self.assertRaises(NotFound, self.store.read, sites.SITES.find, wanted)
             self.assertEqual((error.kind, error.name), ("site", wanted))
 
     def test_a_taken_name_names_the_field(self):
@@ -57,7 +57,7 @@ class ObjectContract:
         self.assertEqual(error.field, "name")
         self.assertEqual(str(error), "there is a site with the name 'paris' already")
         self.store.write(sites.create, name="rome")
-        rome = self.store.read(sites.find, "rome")
+        rome = self.store.read(sites.SITES.find, "rome")
         error = self.assertRaises(
             Conflict, self.store.write, sites.update, rome.id, {"name": "paris"}
         )

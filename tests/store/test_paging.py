@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.store.databases import PostgresCase, SQLiteCase
-from tests.store.material import MovingClock, make_tunnel
+from tests.store.material import MovingClock, count_events, make_tunnel
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import audit, sites, tunnels
 from tunnelcloud.store.errors import BadCursor
+from tunnelcloud.store.transaction import Transaction
 
 NAMES = ["b", "a-1", "a", "c9", "a0", "z", "0", "b-b"]
 
@@ -52,7 +53,7 @@ class PagingContract:
                 self.assertEqual(count, pages)
 
     def test_equal_values_are_told_apart(self):
-        site = self.store.read(sites.find, "a")
+        site = self.store.read(sites.SITES.find, "a")
         for name in "uvwxy":
             self.store.write(make_tunnel, site.id, name)
         for sort, expected in (("target_address", "uvwxy"), ("-target_address", "yxwvu")):
@@ -112,7 +113,7 @@ class PagingContract:
             self.clock.advance(60)
             moments.append(self.clock.moment)
             event = AuditEvent("web_login.refused", actor=f"u{number}", source_ip="192.0.2.9")
-            self.store.write(audit.record, event)
+            self.store.write(Transaction.audit, event)
 
         def actors(**filters):
             page = self.store.read(audit.list_page, event="web_login.", **filters)
@@ -124,10 +125,10 @@ class PagingContract:
         self.assertEqual(actors(actor="u2"), ["u2"])
         self.assertEqual(actors(q="U3"), ["u3"])
         self.assertEqual(actors(source_ip="192.0.2.8"), [])
-        self.assertEqual(self.store.read(audit.count, event="site.created"), len(NAMES))
+        self.assertEqual(self.store.read(count_events, event="site.created"), len(NAMES))
         self.assertEqual(self.store.write(audit.forget, moments[0], limit=5), 5)
         self.assertEqual(self.store.write(audit.forget, moments[0], limit=5), 3)
-        self.assertEqual(self.store.read(audit.count), 4)
+        self.assertEqual(self.store.read(count_events), 4)
 
 
 class SQLitePagingTests(PagingContract, SQLiteCase):

@@ -40,7 +40,7 @@ class SessionContract(RecordCase):
 
     def test_a_channel_from_open_to_close(self):
         session = self.start()
-        channel = self.open_channel(session, connector_id="con_1")
+        channel = self.open_channel(session)
         self.assertEqual(self.store.read(channels.get, channel.id), channel)
         closed = self.store.write(
             channels.close,
@@ -128,17 +128,6 @@ class SessionContract(RecordCase):
         self.store.write(sessions.end, session.id, reason="", traffic=(100, 100))
         self.store.write(sessions.sync_traffic, {session.id: (10, 20)}, {})
         self.assertEqual(self.store.read(sessions.get, session.id).bytes_to_target, 100)
-
-    def test_open_ones_are_counted(self):
-        first, second = self.start(), self.start(pod_id="pod_2")
-        self.start(user=self.world.bob)
-        self.open_channel(first)
-        gone = self.open_channel(second)
-        self.store.write(channels.close, gone.id, reason="", bytes_to_target=0, bytes_from_target=0)
-        alice, tunnel = self.world.alice.id, self.world.tunnel.id
-        self.assertEqual(self.store.read(sessions.count_open, alice), 2)
-        self.assertEqual(self.store.read(channels.count_open, alice, tunnel), 1)
-        self.assertEqual(self.store.read(channels.count_open, alice, "tun_other"), 0)
 
     def test_lists_can_be_narrowed(self):
         first = self.start(tunnel=self.world.tunnel)

@@ -6,7 +6,6 @@ from tests.store.records import RecordCase
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import (
     assignments,
-    audit,
     channels,
     connectors,
     consequences,
@@ -17,11 +16,12 @@ from tunnelcloud.store import (
     tunnels,
 )
 from tunnelcloud.store.consequences import Consequences
+from tunnelcloud.store.transaction import Transaction
 
 
 class SummaryContract(RecordCase):
     def refuse(self, event="login.refused"):
-        self.store.write(audit.record, AuditEvent(event, data={"reason": "x"}))
+        self.store.write(Transaction.audit, AuditEvent(event, data={"reason": "x"}))
 
     def close(self, channel, to_target, from_target):
         self.store.write(
@@ -74,7 +74,7 @@ class SummaryContract(RecordCase):
 
     def test_what_a_deletion_takes_with_it(self):
         world = self.world
-        self.open_channel(self.start(), connector_id="con_1")
+        self.open_channel(self.start())
         self.open_channel(self.start())
         self.store.write(
             assignments.create, tunnel_id=world.tunnel.id, methods=BOTH, user_id=world.bob.id

@@ -152,14 +152,14 @@ class TokenContract:
         found = self.store.read(tokens.list_page, usable_at=self.clock.moment)
         self.assertEqual(found.items, (usable,))
         self.assertIsNone(usable.used_at)
-        self.assertEqual(self.store.read(tokens.count, user_id=spent.user_id), 3)
+        self.assertEqual(self.store.read(tokens.TOKENS.count, user_id=spent.user_id), 3)
 
     def test_old_tokens_are_forgotten(self):
         self.create()
         self.create(secret=b"2", lifetime_seconds=60)
         self.clock.advance(61)
         self.assertEqual(self.store.write(tokens.forget, self.clock.moment), 1)
-        self.assertEqual(self.store.read(tokens.count), 1)
+        self.assertEqual(self.store.read(tokens.TOKENS.count), 1)
 
     def test_a_secret_is_in_no_audit_record(self):
         self.create()

@@ -11,13 +11,14 @@ from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.store import audit, channels, schema, sessions, tunnels, users
 from tunnelcloud.store.sessions import LoginRecord
+from tunnelcloud.store.transaction import Transaction
 
 LOGIN = LoginRecord("x", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
 
 
 class AuditTests(ApiTestCase):
     def record(self, event, **fields):
-        self.store.write(audit.record, AuditEvent(event, **fields))
+        self.store.write(Transaction.audit, AuditEvent(event, **fields))
 
     def names(self, query):
         return [one["user_name"] for one in self.api("GET", f"/audit?{query}")["items"]]

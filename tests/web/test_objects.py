@@ -1,9 +1,10 @@
 """What administrators make, read, change and delete through the API."""
 
+from tests.store.material import count_events
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.join_tokens import JoinRefused, parse_join_token
-from tunnelcloud.store import audit, connectors
+from tunnelcloud.store import connectors
 from tunnelcloud.web.interfaces import ConnectorHealth
 
 NOWHERE = "0" * 26
@@ -170,7 +171,7 @@ class ObjectTests(ApiTestCase):
             "target_ports": ["5432"],
         }
         good = {"user_id": user["id"], "methods": ["token"]}
-        before = self.store.read(audit.count)
+        before = self.store.read(count_events)
         missing = {"usr": "usr_" + "0" * 26, "pol": "pol_" + "0" * 26}
         for given, faults in [
             ([good, {"group_id": missing["usr"], "methods": ["key"]}], ["assignments.1.group_id"]),
@@ -183,7 +184,7 @@ class ObjectTests(ApiTestCase):
             answer = self.ask("POST", "/api/v1/tunnels", {**body, "assignments": given})
             self.assertEqual(answer.faults, faults)
         self.assertEqual(self.api("GET", "/tunnels")["items"], [])
-        self.assertEqual(self.store.read(audit.count), before)
+        self.assertEqual(self.store.read(count_events), before)
         given = [good, {"group_id": group["id"], "methods": ["key"]}]
         made = self.api("POST", "/tunnels", {**body, "assignments": given})
         self.assertNotIn("assignments", made)

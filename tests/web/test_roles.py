@@ -2,9 +2,10 @@
 
 import re
 
+from tests.store.material import count_events
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.entities import ID_PREFIXES, Role
-from tunnelcloud.store import audit, users
+from tunnelcloud.store import users
 
 NOBODY_ELSE = re.compile(r"\{([a-z_]+)_id\}")
 
@@ -43,7 +44,7 @@ class RoleTests(ApiTestCase):
         connector = self.api("POST", "/connectors", {"name": "c", "site_id": tunnel["site_id"]})
         ids = {one["id"][:3]: one["id"] for one in (tunnel, user, group, policy, connector)}
         ids["sit"] = tunnel["site_id"]
-        before = self.api("GET", "/export"), self.store.read(audit.count)
+        before = self.api("GET", "/export"), self.store.read(count_events)
 
         def real(path):
             return NOBODY_ELSE.sub(
@@ -58,7 +59,7 @@ class RoleTests(ApiTestCase):
                 body = {"title": "changed", "blocked": True} if route.body is not None else None
                 answer = self.ask(route.method, f"/api/v1{real(route.path)}", body, role=role)
                 self.assertIn(answer.status, (401, 403), f"{role} {route.method} {route.path}")
-        self.assertEqual((self.api("GET", "/export"), self.store.read(audit.count)), before)
+        self.assertEqual((self.api("GET", "/export"), self.store.read(count_events)), before)
 
     def test_who_may_do_what(self):
         """The rows say what product.md says of the roles."""

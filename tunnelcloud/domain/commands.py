@@ -10,7 +10,6 @@ from attrs import frozen
 from tunnelcloud.domain.entities import Method, Tunnel, UserView, hosts_of
 from tunnelcloud.domain.names import LOCAL_NAMES
 
-MAX_FORWARDS_OF_A_RANGE = 16
 LOCAL_ADDRESS = "127.0.0.1"
 FIRST_UNPRIVILEGED_PORT = 1024
 MAX_PORT = 65535
@@ -145,21 +144,7 @@ def ssh_command(
     method: Method,
     public_address: PublicAddress,
     *,
-    others: Sequence[Tunnel] = (),
     target: str = "",
-    local_address: str = LOCAL_ADDRESS,
-    local_ports: Mapping[int, int] = _NONE_CHOSEN,
 ) -> str:
     """Give the ssh command that opens C{tunnel}, quoted for a POSIX shell."""
-    return shlex.join(
-        ssh_arguments(
-            tunnel,
-            login,
-            method,
-            public_address,
-            others=others,
-            target=target,
-            local_address=local_address,
-            local_ports=local_ports,
-        )
-    )
+    return shlex.join(ssh_arguments(tunnel, login, method, public_address, target=target))

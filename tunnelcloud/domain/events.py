@@ -47,7 +47,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind(
             "channel.opened",
             "A session was allowed to reach a target, and its connector is dialling it.",
-            ("destination", "port", "connector_id", "channel_id"),
+            ("destination", "port", "channel_id"),
         ),
         EventKind(
             "channel.refused",

@@ -22,11 +22,6 @@ def folded(text: str) -> str:
     return text.translate(_FOLD)
 
 
-def same(one: str, other: str) -> bool:
-    """Tell whether two texts name the same."""
-    return folded(one) == folded(other)
-
-
 def is_unmistakable(text: str) -> bool:
     """Tell whether a text is what it looks like: no compatibility forms, nothing unseen."""
     return unicodedata.normalize("NFKC", text) == text and not any(

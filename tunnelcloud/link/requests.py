@@ -30,9 +30,6 @@ DISMISS = b"dismiss@tunnelcloud"
 PODS = b"pods@tunnelcloud"
 """Pod to connector: where the pods are."""
 
-HEALTH = b"health@tunnelcloud"
-"""Pod to connector: what to check.  Connector to pod: what was found."""
-
 RENEW = b"renew@tunnelcloud"
 """Connector to pod: a CSR.  Pod to connector: the new certificate."""
 

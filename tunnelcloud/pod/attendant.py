@@ -243,6 +243,7 @@ class Attendant:
                 csr.encode("utf-8"),
                 attached.connector_id,
                 attached.key_fingerprint,
+                getattr(link.transport.getPeer(), "host", ""),
             )
         except BadCertificateRequest as error:
             _log.warn(

@@ -50,12 +50,10 @@ class Seat:
     """A pod's place among the others.
 
     :ivar registration: what the pod says of itself.
-    :ivar shared: whether other pods may use the database.
     """
 
     pod_id: str
     registration: Registration
-    shared: bool = True
 
 
 @frozen

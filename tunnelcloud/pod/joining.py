@@ -51,7 +51,7 @@ class Joining:
         secret_hash = hash_secret(bytes.fromhex(request.secret))
 
         def issue(connector: Connector) -> "Deferred[JoinAnswer]":
-            issuing = self._issue(csr, connector.id, fingerprint)
+            issuing = self._issue(csr, connector.id, fingerprint, request.source)
             return issuing.addCallback(lambda issued: self._granted(connector, issued))
 
         def denied(failure: Failure) -> JoinAnswer:
@@ -65,23 +65,24 @@ class Joining:
         return joining.addCallback(issue).addErrback(denied)
 
     def renew(
-        self, csr: bytes, connector_id: str, key_fingerprint: str
+        self, csr: bytes, connector_id: str, key_fingerprint: str, source: str
     ) -> "Deferred[IssuedCertificate]":
         """Renew a connector's certificate, for the key it has.
 
         :param key_fingerprint: of the certificate that the connector has shown.
+        :param source: the address of its link, for the audit.
         :raises BadCertificateRequest: the request is bad, or for another key.
         """
         if public_key_fingerprint(csr) != key_fingerprint:
             raise BadCertificateRequest("the request is for another key")
-        return self._issue(csr, connector_id, key_fingerprint)
+        return self._issue(csr, connector_id, key_fingerprint, source)
 
     def _issue(
-        self, csr: bytes, connector_id: str, fingerprint: str
+        self, csr: bytes, connector_id: str, fingerprint: str, source: str
     ) -> "Deferred[IssuedCertificate]":
         issued = self.authority.sign_request(csr, connector_id, self.now(), self.lifetime)
         recording = self.registry.record_certificate(
-            connector_id, issued.serial, fingerprint, issued.not_after
+            connector_id, issued.serial, fingerprint, issued.not_after, source
         )
         return recording.addCallback(lambda _: issued)
 

@@ -155,13 +155,6 @@ class Links:
         """Give what is known of a link; None unless it is attached."""
         return self._by_protocol.get(protocol)
 
-    def detach(self, connector_id: str, reason: str) -> None:
-        """End all links of a connector at once: it was deleted, or its certificate revoked."""
-        for link in self.of_connector(connector_id):
-            link.protocol.dismiss(reason)
-            # The transport tells only later; nobody may be given the link meanwhile.
-            self.remove(link.protocol, reason)
-
     def pick(self, site_id: str, exclude: frozenset[str] = frozenset()) -> AttachedLink | None:
         """Choose the least loaded healthy link of a site; see L{ILinks.pick}.
 

@@ -117,6 +117,15 @@ class LiveSessions:
             if route.record is not None
         }
 
+    def carriers(self) -> dict[str, str]:
+        """Give the ids of the connectors that carry recorded channels, by the channels' ids."""
+        return {
+            route.record.id: route.connector_id
+            for live in self._by_id.values()
+            for route in live.routes
+            if route.record is not None and route.connector_id is not None
+        }
+
     @property
     def open_channels(self) -> int:
         """How many channels all sessions have."""

@@ -54,11 +54,16 @@ class Registrar:
         return redeeming.addErrback(refused)
 
     def record_certificate(
-        self, connector_id: str, serial: str, key_fingerprint: str, not_after: datetime
+        self,
+        connector_id: str,
+        serial: str,
+        key_fingerprint: str,
+        not_after: datetime,
+        source: str = "",
     ) -> Deferred[None]:
         """Record a certificate before it is handed out."""
         return self.store.write(
-            _record_certificate, connector_id, serial, key_fingerprint, not_after
+            _record_certificate, connector_id, serial, key_fingerprint, not_after, source
         )
 
     def active_connector(
@@ -109,6 +114,7 @@ def _record_certificate(
     serial: str,
     key_fingerprint: str,
     not_after: datetime,
+    source: str,
 ) -> None:
     known = connectors.get(transaction, connector_id)
     connectors.record_certificate(
@@ -118,4 +124,5 @@ def _record_certificate(
         key_fingerprint=key_fingerprint,
         expires_at=not_after,
         renewal=known.certificate_serial is not None,
+        source_ip=source or None,
     )

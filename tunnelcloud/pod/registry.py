@@ -28,9 +28,12 @@ class IConnectorRegistry(Interface):
         """
 
     def record_certificate(
-        connector_id: str, serial: str, key_fingerprint: str, not_after: datetime
+        connector_id: str, serial: str, key_fingerprint: str, not_after: datetime, source: str = ""
     ) -> "Deferred[None]":
-        """Record a certificate before it is handed out: at joining, or at a renewal."""
+        """Record a certificate before it is handed out: at joining, or at a renewal.
+
+        :param source: the address that it was asked for from, for the audit.
+        """
 
     def active_connector(connector_id: str, key_fingerprint: str) -> "Deferred[Connector | None]":
         """Give a connector, unless it is gone or its key has no good certificate any more.

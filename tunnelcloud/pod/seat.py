@@ -75,7 +75,7 @@ def take_seat(
         if _is_renewed(store, error.holder.id, error.holder.leased_until, sleep):
             raise CannotServe(str(error)) from None
         pod = store.write(pods.register, mine, shared=shared, instead_of=error.holder.incarnation)
-    return Seat(pod.id, mine, shared)
+    return Seat(pod.id, mine)
 
 
 def _is_renewed(store: Store, pod_id: str, before: object, sleep: Callable[[float], None]) -> bool:

@@ -233,7 +233,10 @@ class PodService(Service):
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
         self.rates = Rates(reactor, self.sessions.counts)
         self.traffic = TrafficNotes(
-            self.store, self.sessions.session_counts, self.sessions.channel_counts
+            self.store,
+            self.sessions.session_counts,
+            self.sessions.channel_counts,
+            self.sessions.carriers,
         )
         losses = LostConnectors(_now)
         self.links.listen(losses)

@@ -29,9 +29,7 @@ API_TOKENS = Aggregate(
 _USE_RECORDED_EVERY = timedelta(seconds=60)
 
 get = API_TOKENS.get
-find = API_TOKENS.find
 list_page = API_TOKENS.list_page
-count = API_TOKENS.count
 update = API_TOKENS.update
 delete = API_TOKENS.delete
 

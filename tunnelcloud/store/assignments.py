@@ -41,7 +41,6 @@ ASSIGNMENTS = Aggregate(
 )
 
 get = ASSIGNMENTS.get
-find = ASSIGNMENTS.find
 list_page = ASSIGNMENTS.list_page
 count = ASSIGNMENTS.count
 update = ASSIGNMENTS.update

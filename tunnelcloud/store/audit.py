@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, delete, select
 
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord, KeptEvent
 from tunnelcloud.store.aggregate import equals
@@ -49,11 +49,6 @@ FILTERS: dict[str, Filter] = {
     "since": _since,
     "until": _until,
 }
-
-
-def record(transaction: Transaction, event: AuditEvent) -> AuditRecord:
-    """Write an event down."""
-    return transaction.audit(event)
 
 
 def list_page(
@@ -108,14 +103,6 @@ def _holds(text: str) -> ColumnElement[bool]:
     return contains(
         text, table.c.event, table.c.actor, table.c.user_name, table.c.tunnel_name, table.c.data
     )
-
-
-def count(transaction: Transaction, event: str | None = None, **filters: object) -> int:
-    """Count the events that L{list_page} would list on all pages."""
-    query = _filtered(select(func.count()).select_from(table), filters)
-    if event is not None:
-        query = query.where(or_(false(), *_events(event)))
-    return int(transaction.connection.execute(query).scalar_one())
 
 
 def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> int:

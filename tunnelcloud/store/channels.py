@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, update
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.events import AuditEvent
@@ -71,7 +71,6 @@ def open(  # noqa: A001  (what one does to a channel)
     *,
     destination: str,
     port: int,
-    connector_id: str | None = None,
 ) -> Channel:
     """Write down that a session was allowed to reach a target, which is about to be dialled."""
     channel = Channel(
@@ -81,7 +80,6 @@ def open(  # noqa: A001  (what one does to a channel)
         destination=destination,
         port=port,
         opened_at=transaction.now(),
-        connector_id=connector_id,
     )
     _INSERT(
         transaction.connection,
@@ -96,7 +94,6 @@ def open(  # noqa: A001  (what one does to a channel)
             "source_ip": session.source_ip,
             "destination": destination,
             "port": port,
-            "connector_id": connector_id,
             "opened_at": channel.opened_at,
             "close_reason": channel.close_reason,
             "bytes_to_target": channel.bytes_to_target,
@@ -111,7 +108,6 @@ def open(  # noqa: A001  (what one does to a channel)
             channel_id=channel.id,
             destination=destination,
             port=port,
-            connector_id=connector_id,
         )
     )
     return channel
@@ -211,14 +207,6 @@ def _audit_closed(
             )
         )
     return len(closed)
-
-
-def count_open(transaction: Transaction, user_id: str, tunnel_id: str) -> int:
-    """Count the channels that a user has open to a tunnel on all pods."""
-    query = select(func.count()).where(
-        table.c.user_id == user_id, table.c.tunnel_id == tunnel_id, table.c.closed_at.is_(None)
-    )
-    return int(transaction.connection.execute(query).scalar_one())
 
 
 def request_end(transaction: Transaction, channel_id: str, reason: str) -> Channel:

@@ -32,7 +32,6 @@ CONNECTORS = Aggregate(
 )
 
 get = CONNECTORS.get
-find = CONNECTORS.find
 list_page = CONNECTORS.list_page
 count = CONNECTORS.count
 create = CONNECTORS.new

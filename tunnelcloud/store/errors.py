@@ -111,7 +111,6 @@ class StateIsNewer(StateUnusable):
             f"{where} was written by a newer TunnelCloud (schema {revision}): "
             "install that version again, or restore a backup made before the upgrade"
         )
-        self.revision = revision
 
 
 def words(kind: str) -> str:

@@ -36,7 +36,6 @@ GROUPS = Aggregate(
 get = GROUPS.get
 find = GROUPS.find
 list_page = GROUPS.list_page
-count = GROUPS.count
 create = GROUPS.new
 update = GROUPS.update
 delete = GROUPS.delete

@@ -35,9 +35,7 @@ KEYS = Aggregate(
 )
 
 get = KEYS.get
-find = KEYS.find
 list_page = KEYS.list_page
-count = KEYS.count
 update = KEYS.update
 delete = KEYS.delete
 

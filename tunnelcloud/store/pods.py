@@ -31,7 +31,6 @@ _NAME_LENGTH = 63
 _MOMENT = timedelta(milliseconds=1)
 
 get = PODS.get
-find = PODS.find
 list_page = PODS.list_page
 
 

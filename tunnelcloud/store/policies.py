@@ -26,9 +26,7 @@ POLICIES = Aggregate(
 )
 
 get = POLICIES.get
-find = POLICIES.find
 list_page = POLICIES.list_page
-count = POLICIES.count
 
 
 def create(transaction: Transaction, **values: Any) -> Policy:

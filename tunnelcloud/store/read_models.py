@@ -19,6 +19,10 @@ from tunnelcloud.store.transaction import Transaction
 Counts = Mapping[str, int]
 """Counts by the id of what they are of; where there is none, none is there."""
 
+_MOST_EXPIRING = 20
+_LATEST = 1000
+"""How many of the audit's latest events are counted by their kind."""
+
 
 def count_by(
     transaction: Transaction,
@@ -187,7 +191,6 @@ def expiring(
     transaction: Transaction,
     until: datetime,
     certificates: Mapping[str, datetime],
-    at_most: int = 20,
 ) -> list[Expiring]:
     """List what ends between now and a time, the soonest first.
 
@@ -203,19 +206,19 @@ def expiring(
         ("policy", policies.id, policies.name, null(), policies.valid_until),
     ):
         query = select(identity, name, owner, at).where(at > transaction.now(), at <= until)
-        rows = transaction.connection.execute(query.order_by(at).limit(at_most))
+        rows = transaction.connection.execute(query.order_by(at).limit(_MOST_EXPIRING))
         found += [Expiring(kind, *row) for row in rows]
     soonest = sorted(certificates.items(), key=lambda one: one[1])
-    ending = dict([one for one in soonest if transaction.now() < one[1] <= until][:at_most])
+    ending = dict([one for one in soonest if transaction.now() < one[1] <= until][:_MOST_EXPIRING])
     names = names_of(transaction, "tunnel", ending)
     found += [Expiring("tunnel", one, name, None, ending[one]) for one, name in names.items()]
-    return sorted(found, key=lambda one: one.at)[:at_most]
+    return sorted(found, key=lambda one: one.at)[:_MOST_EXPIRING]
 
 
-def latest_events(transaction: Transaction, among: int = 1000) -> list[tuple[str, int]]:
+def latest_events(transaction: Transaction) -> list[tuple[str, int]]:
     """Count the kinds of events among the latest, the most frequent first."""
     one = schema.audit.c
-    latest = select(one.event).order_by(one.id.desc()).limit(among).subquery()
+    latest = select(one.event).order_by(one.id.desc()).limit(_LATEST).subquery()
     query = select(latest.c.event, func.count()).group_by(latest.c.event)
     rows = [(row[0], row[1]) for row in transaction.connection.execute(query)]
     return sorted(rows, key=lambda row: (-row[1], row[0]))

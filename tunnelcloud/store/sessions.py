@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from attrs import asdict, frozen
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
@@ -230,18 +231,22 @@ def closed(transaction: Transaction, ids: Iterable[str]) -> list[str]:
     return list(transaction.connection.execute(query).scalars())
 
 
-def count_open(transaction: Transaction, user_id: str) -> int:
-    """Count a user's open sessions on all pods."""
-    query = select(func.count()).where(table.c.user_id == user_id, table.c.ended_at.is_(None))
-    return int(transaction.connection.execute(query).scalar_one())
-
-
 def sync_traffic(
     transaction: Transaction,
     of_sessions: Mapping[str, Traffic],
     of_channels: Mapping[str, Traffic],
+    carriers: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Write down what open sessions and channels have carried so far, by their ids."""
+    """Write down what open sessions and channels have carried so far, by their ids.
+
+    :param carriers: the ids of the connectors that carry open channels, by the channels' ids.
+    """
+    if carriers:
+        one = channels_table.c
+        transaction.connection.execute(
+            update(channels_table).where(one.id == bindparam("row"), one.closed_at.is_(None)),
+            [{"row": row, "connector_id": connector} for row, connector in carriers.items()],
+        )
     for rows, open_rows, batch in (
         (table, table.c.ended_at.is_(None), of_sessions),
         (channels_table, channels_table.c.closed_at.is_(None), of_channels),

@@ -21,7 +21,6 @@ SITES = Aggregate(
 )
 
 get = SITES.get
-find = SITES.find
 list_page = SITES.list_page
 count = SITES.count
 create = SITES.new

@@ -67,7 +67,6 @@ TOKENS = Aggregate(
 
 get = TOKENS.get
 list_page = TOKENS.list_page
-count = TOKENS.count
 
 
 def create(

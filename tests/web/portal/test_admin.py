@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from sqlalchemy import update
 
+from tests.store.material import count_events
 from tests.web.portal.browser import Browser, PortalTestCase
 from tests.web.support import KEY
 from tunnelcloud.domain.entities import Method, Role
@@ -14,7 +15,6 @@ from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store import (
     approvals,
     assignments,
-    audit,
     channels,
     connectors,
     groups,
@@ -140,7 +140,7 @@ class AdminTests(PortalTestCase):
             "who_2": "bob",
             "methods_2": "key",
         }
-        before = self.store.read(audit.count)
+        before = self.store.read(count_events)
         for bad in ("pol_" + "0" * 26, "office"):
             answer = self.browser.send("/admin/tunnels/new", {**form, "policy_2": bad}, status=422)
             page = answer.body.decode()
@@ -150,7 +150,7 @@ class AdminTests(PortalTestCase):
                 self.assertIn(f'value="{value}"', page)
             self.assertIn(f'value="{policy}" selected', page)
         self.assertEqual(self.items(tunnels), ())
-        self.assertEqual(self.store.read(audit.count), before)
+        self.assertEqual(self.store.read(count_events), before)
         self.browser.send("/admin/tunnels/new", form)
         (tunnel,) = self.items(tunnels)
         made = self.api("GET", f"/tunnels/{tunnel.id}/assignments")["items"]
@@ -483,13 +483,13 @@ class EveryPageTests(PortalTestCase):
 
     def test_a_stolen_cookie_without_its_proof_changes_nothing(self):
         browser = self.signed_in(Role.ADMIN)
-        before = self.store.read(audit.count)
+        before = self.store.read(count_events)
         for page in self.pages:
             if page.method == "POST":
                 for form in ({}, {"csrf": "0" * 64}):
                     answer = browser.ask("POST", page.path.format(**self.ids), form)
                     self.assertEqual(answer.status, 403, page.path)
-        self.assertEqual(self.store.read(audit.count), before)
+        self.assertEqual(self.store.read(count_events), before)
         browser.get("/admin")
 
     def test_who_may_go_where(self):

@@ -5,9 +5,10 @@ import re
 import shlex
 from urllib.parse import quote
 
+from tests.store.material import count_events
 from tests.web.portal.browser import Forms, PortalTestCase
 from tunnelcloud.domain.entities import Method, Role
-from tunnelcloud.store import assignments, audit, channels, pods, policies, sessions, tunnels
+from tunnelcloud.store import assignments, channels, pods, policies, sessions, tunnels
 from tunnelcloud.store.engine import Store
 from tunnelcloud.store.errors import StoreUnavailable
 
@@ -100,7 +101,7 @@ class HostileTests(PortalTestCase):
                 self.calm(answer, f"{path} {name}={value[:40]!r}")
 
     def test_what_is_of_another_is_not_there(self):
-        before = self.store.read(audit.count)
+        before = self.store.read(count_events)
         for path in self.own:
             self.browser.get(path)
         for path in self.others:
@@ -108,7 +109,7 @@ class HostileTests(PortalTestCase):
             csrf = Forms(self.browser.get("/admin").body.decode()).forms[0][1]
             self.assertEqual(self.browser.ask("POST", path, csrf).status, 404)
         self.assertEqual(self.live.ended, [])
-        self.assertEqual(self.store.read(audit.count), before)
+        self.assertEqual(self.store.read(count_events), before)
 
     def test_a_note_that_was_planted_is_text(self):
         self.browser.cookies["__Host-tunnelcloud-note"] = quote(CANARY)

@@ -6,7 +6,8 @@ from tests.web.portal.browser import PortalTestCase
 from tests.web.support import KEY
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.store import audit, keys, pods, sessions
+from tunnelcloud.store import keys, pods, sessions
+from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.pages.own_sessions import duration
 
 CANARY = "<b>&\u202e"
@@ -115,7 +116,7 @@ class SessionsTests(PortalTestCase):
                 source_ip="192.0.2.7",
                 data={"destination": "db", "port": 1, "reason": f"{CANARY} {role}"},
             )
-            self.store.write(audit.record, event)
+            self.store.write(Transaction.audit, event)
         page = self.browser.get("/sessions").body.decode()
         self.assertIn(f"{SHOWN} user", page)
         self.assertNotIn(f"{SHOWN} auditor", page)
@@ -142,7 +143,7 @@ class SessionsTests(PortalTestCase):
             ),
         ]:
             one = AuditEvent(event, user_id=user.id, user_name=user.name, data=data, **where)
-            self.store.write(audit.record, one)
+            self.store.write(Transaction.audit, one)
         page = self.browser.get("/sessions").body.decode()
         refused = page.partition('aria-label="Refused"')[2].partition("</table>")[0]
         self.assertIn("Login as tcptunnel@db with a one-time token", refused)

@@ -7,6 +7,7 @@ from tests.web.portal.browser import Browser, PortalTestCase
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import audit
+from tunnelcloud.store.transaction import Transaction
 
 
 class SearchTests(PortalTestCase):
@@ -14,9 +15,9 @@ class SearchTests(PortalTestCase):
         self.patch(audit, "MAX_SEARCHED", 5)
         browser = Browser(self)
         browser.sign_in(f"the-{Role.ADMIN}")
-        self.store.write(audit.record, AuditEvent("login.refused", user_name="needle"))
+        self.store.write(Transaction.audit, AuditEvent("login.refused", user_name="needle"))
         for _ in range(12):
-            self.store.write(audit.record, AuditEvent("login.refused", user_name="hay"))
+            self.store.write(Transaction.audit, AuditEvent("login.refused", user_name="hay"))
         page, looks = browser.get("/admin/audit?q=needle").body.decode(), 1
         while "<td>needle</td>" not in page:
             self.assertNotIn("No event matches", page)

@@ -177,8 +177,6 @@ WHOLE = BeforeValidator(_whole)
 Text = Annotated[str, AfterValidator(_text), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})]
 Words = Annotated[Text, Field(max_length=200)]
 Title = Annotated[Text, Field(max_length=200)]
-Description = Annotated[Text, Field(max_length=4000)]
-Icon = Annotated[Text, Field(max_length=64)]
 # What a rule of the domain's refuses at length would only be echoed at length.
 Name = Annotated[
     str,

@@ -26,15 +26,6 @@ from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
 Methods = Annotated[list[Annotated[Method, Field(strict=False)]], Field(min_length=1, max_length=2)]
 
 
-class Named(Shown):
-    """What every object with a name shows."""
-
-    id: str
-    name: str
-    title: str
-    created_at: Instant
-
-
 class NamedQuery(PageQuery):
     """Asks a collection of named objects."""
 

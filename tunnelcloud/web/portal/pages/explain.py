@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
 
 from attrs import frozen
 
@@ -24,11 +23,6 @@ _OF_THE_TUNNEL = frozenset({"destination", "port", "enabled", "method"})
 def explain_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the row of the page table for the question."""
     return [PageRoute("GET", "/admin/explain", READERS, _Explain(context, operations).explain)]
-
-
-def explain_address(**question: object) -> str:
-    """Give the address of an answer."""
-    return f"/admin/explain?{urlencode({name: value for name, value in question.items() if value})}"
 
 
 @frozen

@@ -12,6 +12,8 @@ from tunnelcloud.store import access, read_models
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.resources.attachments import Attachments
 
+_MOST_UNWELL = 20
+
 
 @frozen
 class SiteHealth:
@@ -66,12 +68,10 @@ def _health(
     return SiteHealth(site_id, name, attached, len(known), tunnels, since)
 
 
-def unwell_sites(
-    transaction: Transaction, attachments: Attachments, at_most: int = 20
-) -> list[SiteHealth]:
+def unwell_sites(transaction: Transaction, attachments: Attachments) -> list[SiteHealth]:
     """List sites that have not all of their connectors attached, the worst first."""
     one = attachments
-    ids = read_models.sites_without(transaction, one.here, one.lost, one.seen_since, at_most)
+    ids = read_models.sites_without(transaction, one.here, one.lost, one.seen_since, _MOST_UNWELL)
     healths = site_healths(transaction, ids, one).values()
     unwell = [health for health in healths if not health.well]
     return sorted(unwell, key=lambda one: (one.attached > 0, -one.tunnels, one.name))
