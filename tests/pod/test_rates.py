@@ -1,15 +1,16 @@
 """A rate is the average of the last few seconds, known to whoever asks first."""
 
+from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
+from tunnelcloud.pod.rates import SAMPLE_SECONDS, Counts, Rates
 
 
 class RateTests(SynchronousTestCase):
     def setUp(self):
         self.clock, self.now = Clock(), {}
-        self.rates = Rates(self.clock, lambda: dict(self.now))
+        self.rates = Rates(self.clock, lambda: succeed(Counts(of_channels=dict(self.now))))
 
     def pass_by(self, **counts):
         """Let a look's time pass in which bytes flow."""

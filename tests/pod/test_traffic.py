@@ -1,9 +1,12 @@
 """Byte counts of what is open, with the real store."""
 
+from twisted.internet.defer import succeed
+
 from tests.pod.test_records import FailingStore
 from tests.store.databases import SQLiteCase
 from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
+from tunnelcloud.pod.rates import Counts
 from tunnelcloud.pod.traffic import TrafficNotes
 from tunnelcloud.store import channels, consequences, sessions
 from tunnelcloud.store.errors import StoreUnavailable
@@ -19,9 +22,9 @@ class TrafficNotesTests(RecordCase, SQLiteCase):
         self.of_sessions, self.of_channels, self.carriers = {}, {}, {}
         self.notes = TrafficNotes(
             FailingStore(self.store, self.reactor, errors=self.away),
-            lambda: dict(self.of_sessions),
-            lambda: dict(self.of_channels),
-            lambda: dict(self.carriers),
+            lambda: succeed(
+                Counts(dict(self.of_sessions), dict(self.of_channels), dict(self.carriers))
+            ),
         )
 
     def write(self):

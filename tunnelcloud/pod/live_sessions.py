@@ -6,10 +6,13 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from twisted.internet.defer import Deferred
+
 from tunnelcloud.domain.entities import Session, Tunnel
 from tunnelcloud.pod.deadlines import Deadlines
 from tunnelcloud.pod.held import HeldChannel
 from tunnelcloud.pod.listings import Listings
+from tunnelcloud.pod.rates import Counts
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.sessions import LiveSession, Surroundings
 from tunnelcloud.pod.shares import CHANNELS, SESSIONS, Opens, Shares, Tally
@@ -98,33 +101,25 @@ class LiveSessions:
 
     def open_ids(self) -> tuple[frozenset[str], frozenset[str]]:
         """Give the ids of all sessions, and of their recorded channels."""
-        return frozenset(self._by_id), frozenset(self.channel_counts())
+        channels = (route.record for live in self._by_id.values() for route in live.routes)
+        return frozenset(self._by_id), frozenset(one.id for one in channels if one is not None)
 
-    def counts(self) -> dict[str, tuple[int, int]]:
-        """Give the bytes to and from targets of every session and channel so far, by their ids."""
-        return self.session_counts() | self.channel_counts()
+    def count(self) -> Deferred[Counts]:
+        """Count the bytes to and from the targets of all that is open, a part a turn."""
+        counts = Counts()
+        return self._around.turns.run(self._count(counts)).addCallback(lambda _: counts)
 
-    def session_counts(self) -> dict[str, tuple[int, int]]:
-        """Give the bytes to and from targets of every session so far, by their ids."""
-        return {live.session.id: live.totals() for live in self._by_id.values()}
-
-    def channel_counts(self) -> dict[str, tuple[int, int]]:
-        """Give the bytes to and from the target of every recorded channel so far, by their ids."""
-        return {
-            route.record.id: (route.bytes_to_target, route.bytes_from_target)
-            for live in self._by_id.values()
-            for route in live.routes
-            if route.record is not None
-        }
-
-    def carriers(self) -> dict[str, str]:
-        """Give the ids of the connectors that carry recorded channels, by the channels' ids."""
-        return {
-            route.record.id: route.connector_id
-            for live in self._by_id.values()
-            for route in live.routes
-            if route.record is not None and route.connector_id is not None
-        }
+    def _count(self, counts: Counts) -> Iterator[None]:
+        for live in self:
+            counts.of_sessions[live.session.id] = live.totals()
+            yield
+            for route in tuple(live.routes):
+                if route.record is not None:
+                    one = route.record.id
+                    counts.of_channels[one] = (route.bytes_to_target, route.bytes_from_target)
+                    if route.connector_id is not None:
+                        counts.carriers[one] = route.connector_id
+                yield
 
     @property
     def open_channels(self) -> int:

@@ -7,9 +7,10 @@ rate is known to whoever asks first, and costs who carries the bytes nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from attrs import define, field
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 Traffic = tuple[int, int]
@@ -20,22 +21,37 @@ _KEPT = 2
 _SHORTEST = 0.5
 
 
+@frozen
+class Counts:
+    """What was carried so far, by the ids of open sessions and of their recorded channels.
+
+    :ivar carriers: the ids of the connectors that carry the channels, by the channels' ids.
+    """
+
+    of_sessions: dict[str, Traffic] = field(factory=dict)
+    of_channels: dict[str, Traffic] = field(factory=dict)
+    carriers: dict[str, str] = field(factory=dict)
+
+    def get(self, one: str) -> Traffic:
+        """Give the count of a session or a channel; nothing for one that wasn't there."""
+        return self.of_sessions.get(one) or self.of_channels.get(one, (0, 0))
+
+
 @define(eq=False)
 class Rates:
     """Remembers byte counts by id.
 
-    :ivar counts: gives those of now.
+    :ivar counts: gives those of now, once they are counted.
     """
 
     clock: IReactorTime
-    counts: Callable[[], Mapping[str, Traffic]]
-    _looks: deque[tuple[float, Mapping[str, Traffic]]] = field(
-        factory=lambda: deque(maxlen=_KEPT), init=False
-    )
+    counts: Callable[[], Deferred[Counts]]
+    _looks: deque[tuple[float, Counts]] = field(factory=lambda: deque(maxlen=_KEPT), init=False)
 
-    def sample(self) -> None:
+    def sample(self) -> Deferred[None]:
         """Look; called every L{SAMPLE_SECONDS}."""
-        self._looks.append((self.clock.seconds(), self.counts()))
+        began = self.clock.seconds()
+        return self.counts().addCallback(lambda counts: self._looks.append((began, counts)))
 
     def of(self, one: str, now: Traffic) -> tuple[float, float]:
         """Give bytes a second to the target and from it; what is new began with none.
@@ -46,5 +62,5 @@ class Rates:
             return 0.0, 0.0
         at, seen = self._looks[0]
         passed = max(self.clock.seconds() - at, _SHORTEST)
-        to_target, from_target = seen.get(one, (0, 0))
+        to_target, from_target = seen.get(one)
         return (now[0] - to_target) / passed, (now[1] - from_target) / passed

@@ -231,13 +231,8 @@ class PodService(Service):
             feed.down_for, settings.database.max_blind, self.sessions.end_all
         )
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
-        self.rates = Rates(reactor, self.sessions.counts)
-        self.traffic = TrafficNotes(
-            self.store,
-            self.sessions.session_counts,
-            self.sessions.channel_counts,
-            self.sessions.carriers,
-        )
+        self.rates = Rates(reactor, self.sessions.count)
+        self.traffic = TrafficNotes(self.store, self.sessions.count)
         losses = LostConnectors(_now)
         self.links.listen(losses)
         self.live = LivePod(
