@@ -41,6 +41,7 @@ class ToldPod:
     pod_id: str = "pod_" + "0" * 26
     ssh_public_address: PublicAddress = field(default=PublicAddress("pod.example.com", 2222))
     sessions: list = field(factory=list)
+    channels: dict = field(factory=dict)
     used: Usage = field(factory=Usage)
     health: dict = field(factory=dict)
     steps: list = field(factory=lambda: [DoctorStep("connect", True, 1.5, "10.0.0.5:5432 answers")])
@@ -58,6 +59,9 @@ class ToldPod:
 
     def live_session(self, session_id):
         return next((one for one in self.sessions if one.id == session_id), None)
+
+    def live_channels(self, session_id):
+        return self.channels.get(session_id, [])
 
     def usage(self, user_id):
         return self.used

@@ -229,7 +229,8 @@ class SessionTests(ApiTestCase):
         site = self.tunnel["site_id"]
         connector = self.api("POST", "/connectors", {"name": "paris-1", "site_id": site})
         live = LiveChannel(self.channel.id, 10, 20, connector["id"], 1.5, 2.5)
-        self.live.sessions = [LiveSession(self.session.id, 11, 22, (live,), 3.5, 4.5)]
+        self.live.sessions = [LiveSession(self.session.id, 11, 22, 3.5, 4.5)]
+        self.live.channels = {self.session.id: [live]}
         (shown,) = self.api("GET", f"/sessions?live=true&user_id={self.user['id']}")["items"]
         self.assertEqual((shown["bytes_to_target"], shown["bytes_from_target"]), (11, 22))
         (channel,) = self.api("GET", f"/sessions/{self.session.id}/channels")["items"]
@@ -249,7 +250,7 @@ class SessionTests(ApiTestCase):
             (shown,) = self.api("GET", path)["items"]
             self.assertIsNone(shown["rate_to_target"])
         self.store.write(sessions.end, self.session.id, reason="done")
-        self.live.sessions = [LiveSession(self.session.id, 11, 22, (), 3.5, 4.5)]
+        self.live.sessions = [LiveSession(self.session.id, 11, 22, 3.5, 4.5)]
         (shown,) = self.api("GET", "/sessions")["items"]
         self.assertIsNone(shown["rate_from_target"])
         # Who is gone is still called what they were.

@@ -5,10 +5,17 @@ matter.
 """
 
 import json
+import threading
 import time
+from typing import get_type_hints
+
+from pydantic import BaseModel
 
 from tests.web.support import ApiTestCase, QueuedReactor
 from tunnelcloud.domain.entities import Role
+from tunnelcloud.web import api
+from tunnelcloud.web.models.fields import Page
+from tunnelcloud.web.routes import SHOWN_AT_ONCE, Listed
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 LONGEST_TURN = 0.05
@@ -109,6 +116,28 @@ class TurnTests(ApiTestCase):
         }.items():
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             self.check("POST", "/sign-in", body, name, headers=headers, role=None)
+
+    def test_rows_of_every_list_can_be_shown_away_from_the_reactor(self):
+        short = {"list_host_keys"}
+        for route in self.table.routes:
+            if not issubclass(route.answer or BaseModel, Page) or route.name in short:
+                continue
+            gives = get_type_hints(route.handler)["return"]
+            self.assertIs(gives, Listed, f"{route.name} shows its rows in the reactor's thread")
+
+    def test_a_long_list_is_shown_away_from_the_reactor(self):
+        document = json.dumps({"users": {f"user-{number}": {} for number in range(200)}}).encode()
+        self.assertEqual(self.ask("POST", "/api/v1/apply", document).status, 200)
+        threads, encode = [], api.encode_json
+
+        def noted(shown):
+            threads.append(threading.current_thread() is threading.main_thread())
+            return encode(shown)
+
+        self.patch(api, "encode_json", noted)
+        self.api("GET", "/users?limit=200")
+        self.api("GET", f"/users?limit={SHOWN_AT_ONCE}")
+        self.assertEqual(threads, [False, True])
 
     def test_the_first_who_asks_for_the_description(self):
         self.ask("GET", "/api/v1/openapi.json", role=None)

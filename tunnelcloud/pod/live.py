@@ -64,12 +64,14 @@ class LivePod:
         live = self.sessions.get(session_id)
         if live is None:
             return None
-        return LiveSession(
-            session_id,
-            *live.totals(),
-            tuple(self._channel(route) for route in live.routes if route.record is not None),
-            *self.rates.of(session_id, live.totals()),
-        )
+        totals = live.totals()
+        return LiveSession(session_id, *totals, *self.rates.of(session_id, totals))
+
+    def live_channels(self, session_id: str) -> Sequence[LiveChannel]:
+        """Show the channels of a session that is open on this pod."""
+        live = self.sessions.get(session_id)
+        routes = () if live is None else live.routes
+        return [self._channel(route) for route in routes if route.record is not None]
 
     def _channel(self, route: TunnelRoute) -> LiveChannel:
         assert route.record is not None

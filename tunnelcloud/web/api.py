@@ -37,6 +37,7 @@ from tunnelcloud.web.routes import (
     Handled,
     Item,
     Lines,
+    Listed,
     Route,
     RouteTable,
 )
@@ -122,7 +123,10 @@ class ApiResource(Resource):
             query=_read_query(request, route),
             if_match=tuple(tag for tag in read_tags(request.getHeader("if-match")) if tag != "*"),
         )
-        return _shown(request, route, await route.handler(call))
+        handled = await route.handler(call)
+        if isinstance(handled, Listed):
+            handled = Encoded(await handled.make(encode_json))
+        return _shown(request, route, handled)
 
     async def _read_body(self, request: IRequest, route: Route) -> BaseModel | None:
         raw = _checked_body(request, route)
@@ -235,6 +239,7 @@ def _shown(request: IRequest, route: Route, handled: Handled) -> _Answer:
         if route.method == "GET" and ("*" in known or handled.version in known):
             return _Answer(HTTPStatus.NOT_MODIFIED, headers, b"")
         handled = handled.shown
+    assert not isinstance(handled, Listed), "its rows were shown before"
     shown = handled.model_dump(mode="json") if isinstance(handled, BaseModel) else handled
     if route.status == HTTPStatus.CREATED and "id" in shown:
         headers["Location"] = f"{request.path.decode('ascii', 'replace').rstrip('/')}/{shown['id']}"

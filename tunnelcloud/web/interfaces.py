@@ -41,7 +41,6 @@ class LiveSession:
     id: str
     bytes_to_target: int
     bytes_from_target: int
-    channels: tuple[LiveChannel, ...] = ()
     rate_to_target: float = 0.0
     rate_from_target: float = 0.0
 
@@ -104,6 +103,9 @@ class ILivePod(Interface):
 
     def live_session(session_id: str) -> "LiveSession | None":
         """Show a session that is open on this pod; None for any other."""
+
+    def live_channels(session_id: str) -> "Sequence[LiveChannel]":
+        """Show the channels of a session that is open on this pod; none for any other."""
 
     def usage(user_id: str) -> "Usage":
         """Count what a user has open."""

@@ -7,7 +7,7 @@ This module knows neither Twisted nor the store.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 _MAX_SEGMENTS = 8
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Made = TypeVar("_Made")
 
 
 @frozen
@@ -104,9 +105,43 @@ class Encoded:
     version: str = ""
 
 
+SHOWN_AT_ONCE = 25
+"""Rows of a list that are shown in the reactor's thread: that takes a millisecond or two."""
+
+
+@frozen
+class Listed:
+    """A page of a list, whose rows are still to be shown.
+
+    :ivar show: makes the model of a row; called in any thread.
+    :ivar apart: does what takes longer away from the reactor's thread.
+    """
+
+    rows: Sequence[Any]
+    next_cursor: str | None
+    show: Callable[[Any], BaseModel]
+    apart: Callable[[Callable[[], Any]], Awaitable[Any]]
+
+    async def make(self, make: Callable[[dict[str, Any]], _Made]) -> _Made:
+        """Make something of the page as it is shown.
+
+        :param make: called in any thread.
+        """
+        if len(self.rows) <= SHOWN_AT_ONCE:
+            return make(self._shown())
+        made: _Made = await self.apart(lambda: make(self._shown()))
+        return made
+
+    def _shown(self) -> dict[str, Any]:
+        return {
+            "items": [self.show(row).model_dump(mode="json") for row in self.rows],
+            "next_cursor": self.next_cursor,
+        }
+
+
 LINES_TYPE = "application/x-ndjson"
 
-Handled = BaseModel | Item | Lines | Encoded | Mapping[str, Any] | None
+Handled = BaseModel | Item | Lines | Listed | Encoded | Mapping[str, Any] | None
 Handler = Callable[[Call], Awaitable[Handled]]
 
 

@@ -18,7 +18,7 @@ from tunnelcloud.store.errors import StoreError
 from tunnelcloud.web.api import as_problem
 from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.problems import Problem, forbidden, from_validation
-from tunnelcloud.web.routes import Call, Encoded, Handled, Item, Lines, RouteTable
+from tunnelcloud.web.routes import Call, Encoded, Handled, Item, Lines, Listed, RouteTable
 
 
 @frozen
@@ -48,6 +48,8 @@ class Operations:
             return {**handled.shown.model_dump(mode="json"), "etag": handled.version}
         if isinstance(handled, BaseModel):
             return handled.model_dump(mode="json")
+        if isinstance(handled, Listed):
+            return await handled.make(dict)
         if isinstance(handled, Encoded):
             return dict(json.loads(handled.body))
         assert not isinstance(handled, Lines), "lines are asked for by their name"

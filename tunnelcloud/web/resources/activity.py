@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -30,10 +30,10 @@ from tunnelcloud.web.models.activity import (
     SessionQuery,
 )
 from tunnelcloud.web.models.fields import Page, instant_text
-from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader, show_page
+from tunnelcloud.web.resources.collection import filters_of, listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.resources.pods import pod_routes
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Lines, Route
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Lines, Listed, Route
 
 _EXPORTED_AT_ONCE = 500
 _Names = Mapping[str, read_models.Names]
@@ -129,20 +129,24 @@ class _Sessions:
             raise NotFound("session", found.id)
         return found
 
-    def _shower(self, names: _Names) -> Callable[[entities.Session], Session]:
-        """Make what shows sessions, with the bytes of those that are open here."""
+    def _shower(
+        self, found: Iterable[entities.Session], names: _Names
+    ) -> Callable[[entities.Session], Session]:
+        """Make what shows some sessions, with the bytes of those that are open here."""
+        opened = (one.id for one in found if one.ended_at is None)
+        live = {one: self.context.live.live_session(one) for one in opened}
 
         def shown(session: entities.Session) -> Session:
             called = names[session.id]
             return _with_traffic(
                 Session,
                 {**attrs.asdict(session), "user_name": called.user, "tunnel_name": called.tunnel},
-                self.context.live.live_session(session.id) if session.ended_at is None else None,
+                live.get(session.id),
             )
 
         return shown
 
-    async def list_all(self, call: Call) -> dict[str, Any]:
+    async def list_all(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(OwnSessionQuery))
         owner = self.owner(call)
         if owner is not None:
@@ -153,7 +157,7 @@ class _Sessions:
             return page, read_models.names_of_sessions(transaction, [one.id for one in page.items])
 
         page, names = await self.context.store.read(work)
-        return page_of(page, self._shower(names))
+        return listed(self.context, page, self._shower(page.items, names))
 
     async def show(self, call: Call) -> Session:
         def work(transaction: Transaction) -> tuple[entities.Session, _Names]:
@@ -161,18 +165,18 @@ class _Sessions:
             return session, read_models.names_of_sessions(transaction, [session.id])
 
         session, names = await self.context.store.read(work)
-        return self._shower(names)(session)
+        return self._shower([session], names)(session)
 
     async def end(self, call: Call) -> None:
         session = await self.context.store.read(self._get, call)
         if session.ended_at is None:
             await self.context.live.end_session(session.id, _reason(call))
 
-    async def list_channels(self, call: Call) -> dict[str, Any]:
+    async def list_channels(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(ChannelQuery))
 
-        opened = self.context.live.live_session(call.params["session_id"])
-        live = {channel.id: channel for channel in (opened.channels if opened else ())}
+        opened = self.context.live.live_channels(call.params["session_id"])
+        live = {channel.id: channel for channel in opened}
         through = {one.id: one.connector_id for one in live.values() if one.connector_id}
 
         def work(
@@ -201,7 +205,7 @@ class _Sessions:
                 values["connector_id"] = now.connector_id
             return _with_traffic(Channel, values, now)
 
-        return page_of(page, shown)
+        return listed(self.context, page, shown)
 
     async def end_channel(self, call: Call) -> None:
         def work(transaction: Transaction) -> entities.Channel:
@@ -244,11 +248,11 @@ def _reason(call: Call) -> str:
 class _History:
     context: ApiContext
 
-    async def list_events(self, call: Call) -> dict[str, Any]:
+    async def list_events(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(AuditQuery))
         sort = "created_at" if filters.pop("order") == "oldest" else "-created_at"
         page = await self.context.store.read(page_reader(audit.list_page, sort=sort, **filters))
-        return await show_page(self.context, page, _event)
+        return listed(self.context, page, _event)
 
     async def export_events(self, call: Call) -> Lines:
         filters = {

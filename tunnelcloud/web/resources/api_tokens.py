@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from attrs import frozen
 
@@ -29,12 +28,12 @@ from tunnelcloud.web.resources.collection import (
     Kind,
     collection_routes,
     filters_of,
-    page_of,
+    listed,
     page_reader,
 )
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.resources.keys import check_expiry
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Route
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Listed, Route
 
 
 def _update(
@@ -175,13 +174,13 @@ class _Secrets:
 
         await self.context.acting(call).write(work)
 
-    async def list_own(self, call: Call) -> dict[str, Any]:
+    async def list_own(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(PageQuery))
         owner = own_user_id(call)
         page = await self.context.store.read(
             page_reader(api_tokens.list_page, sort="-created_at", user_id=owner, **filters)
         )
-        return page_of(page, ApiToken.model_validate)
+        return listed(self.context, page, ApiToken.model_validate)
 
     async def delete_own(self, call: Call) -> None:
         owner = own_user_id(call)

@@ -24,9 +24,9 @@ from tunnelcloud.web.models.approvals import (
 )
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.problems import forbidden
-from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
+from tunnelcloud.web.resources.collection import filters_of, listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
-from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Route
+from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
 
 _ONE = "/requests/{request_id}"
 
@@ -76,14 +76,14 @@ def approval_routes(context: ApiContext) -> list[Route]:
 class _Approvals:
     context: ApiContext
 
-    async def list_requests(self, call: Call) -> dict[str, Any]:
+    async def list_requests(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(RequestQuery))
         if filters.pop("decidable", False):
             filters["decidable_by"] = own_user_id(call)
         if call.who().role not in READERS:
             filters["concerning"] = own_user_id(call)
         page = await self.context.store.read(page_reader(approvals.list_requests, **filters))
-        return page_of(page, ApprovalRequest.model_validate)
+        return listed(self.context, page, ApprovalRequest.model_validate)
 
     async def show_request(self, call: Call) -> ApprovalRequest:
         request_id = call.params["request_id"]
@@ -115,12 +115,12 @@ class _Approvals:
     async def refuse(self, call: Call) -> ApprovalRequest:
         return ApprovalRequest.model_validate(await self._decide(call, approvals.refuse))
 
-    async def list_grants(self, call: Call) -> dict[str, Any]:
+    async def list_grants(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(GrantQuery))
         if call.who().role not in READERS:
             filters["user_id"] = own_user_id(call)
         page = await self.context.store.read(page_reader(approvals.list_grants, **filters))
-        return page_of(page, TimedGrant.model_validate)
+        return listed(self.context, page, TimedGrant.model_validate)
 
     async def end_grant(self, call: Call) -> None:
         grant_id, who = call.params["grant_id"], call.who()

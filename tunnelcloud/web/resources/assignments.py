@@ -23,10 +23,10 @@ from tunnelcloud.web.resources.collection import (
     expected_version,
     filters_of,
     item_of,
-    show_page,
+    listed,
 )
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Listed, Route
 
 
 def assignment_routes(context: ApiContext) -> list[Route]:
@@ -114,7 +114,7 @@ def _version(transaction: Transaction, call: Call) -> str | None:
 class _Assignments:
     context: ApiContext
 
-    async def list_all(self, call: Call) -> dict[str, Any]:
+    async def list_all(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(AssignmentQuery))
 
         def work(transaction: Transaction) -> Any:
@@ -122,7 +122,7 @@ class _Assignments:
             return assignments.list_page(transaction, tunnel_id=tunnel.id, **filters)
 
         page = await self.context.store.read(work)
-        return await show_page(self.context, page, Assignment.model_validate)
+        return listed(self.context, page, Assignment.model_validate)
 
     async def create(self, call: Call) -> Item:
         values = assignment_values(call.body_as(NewAssignment))
@@ -183,11 +183,11 @@ def member_routes(context: ApiContext) -> list[Route]:
 class _Members:
     context: ApiContext
 
-    async def list_all(self, call: Call) -> dict[str, Any]:
+    async def list_all(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(PageQuery))
         group_id = call.params["group_id"]
         page = await self.context.store.read(groups.list_members, group_id, **filters)
-        return await show_page(self.context, page, User.model_validate)
+        return listed(self.context, page, User.model_validate)
 
     async def add(self, call: Call) -> None:
         group_id, user_id = call.params["group_id"], call.params["user_id"]

@@ -15,7 +15,7 @@ from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.fields import Body, Page, PageQuery, Shown
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Listed, Route
 
 Read = Callable[..., Any]
 Warn = Callable[[ApiContext, Any, Collection[str]], Awaitable[list[str]]]
@@ -76,33 +76,17 @@ def filters_of(query: PageQuery) -> dict[str, Any]:
     }
 
 
-SHOWN_AT_ONCE = 25
-"""Rows of a list that are shown in the reactor's thread: that takes a millisecond or two."""
-
-
 def page_reader(list_page: Read, **arguments: Any) -> Callable[[Transaction], ListPage[Any]]:
     """Make the store function that reads a page of a list."""
     return lambda transaction: list_page(transaction, **arguments)
 
 
-def page_of(page: ListPage[Any], show: Callable[[Any], BaseModel]) -> dict[str, Any]:
-    """Show a page of a list."""
-    return {
-        "items": [show(entity).model_dump(mode="json") for entity in page.items],
-        "next_cursor": page.next_cursor,
-    }
-
-
-async def show_page(
-    context: ApiContext, page: ListPage[Any], show: Callable[[Any], BaseModel]
-) -> dict[str, Any]:
-    """Show a page of a list; a long one away from the reactor's thread.
+def listed(context: ApiContext, page: ListPage[Any], show: Callable[[Any], BaseModel]) -> Listed:
+    """Show a page of a list.
 
     :param show: may be called in any thread.
     """
-    if len(page.items) <= SHOWN_AT_ONCE:
-        return page_of(page, show)
-    return await context.showing.run(lambda: page_of(page, show))
+    return Listed(page.items, page.next_cursor, show, context.showing.run)
 
 
 def item_of(entity: Any, show: Callable[[Any], BaseModel]) -> Item:
@@ -127,21 +111,21 @@ def create_item(kind: Kind, values: Mapping[str, Any]) -> Callable[[Transaction]
 def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
     """Make the rows of the route table for a kind of object: list, create, show, change, delete."""
 
-    async def list_all(call: Call) -> dict[str, Any]:
+    async def list_all(call: Call) -> Listed:
         filters = filters_of(call.query_as(kind.query))
         page = await context.store.read(page_reader(kind.list_page, **filters))
-        return await show_page(context, page, kind.show)
+        return listed(context, page, kind.show)
 
     async def create(call: Call) -> Item:
         values = call.body_as(kind.new).given()
         entity = await context.acting(call).write(create_item(kind, values))
         return await answer_of(context, kind, entity, values)
 
-    listed = f"/{kind.plural}"
+    path = f"/{kind.plural}"
     return [
         Route(
             "GET",
-            listed,
+            path,
             f"list_{kind.plural.replace('-', '_')}",
             f"List {kind.plural.replace('-', ' ')}.",
             READERS,
@@ -151,7 +135,7 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
         ),
         Route(
             "POST",
-            listed,
+            path,
             f"create_{kind.noun}",
             f"Make {kind.article} {kind.words}.",
             ADMINS,

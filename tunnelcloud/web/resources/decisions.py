@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import frozen
 
 from tunnelcloud.domain.commands import own_host, ssh_command
@@ -27,7 +25,7 @@ from tunnelcloud.web.models.objects import Published, User
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.resources.tokens import tunnels_of
-from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Route
+from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
 
 
 def decision_routes(context: ApiContext) -> list[Route]:
@@ -166,7 +164,7 @@ class _Decisions:
         user = await self.context.store.read(users.get, caller.user_id)
         return Me.model_validate({"role": caller.role, "user": User.model_validate(user)})
 
-    async def own_tunnels(self, call: Call) -> dict[str, Any]:
+    async def own_tunnels(self, call: Call) -> Listed:
         query = call.query_as(PageQuery)
         view = await self.context.store.read(access.load_view, own_user_id(call))
         found = tunnels_of(view.grants)
@@ -178,9 +176,9 @@ class _Decisions:
             start = ids.index(query.cursor) + 1
         page = found[start : start + query.limit]
         more = start + query.limit < len(found)
-        return {
-            "items": [
-                own_tunnel(tunnel, view, self.context).model_dump(mode="json") for tunnel in page
-            ],
-            "next_cursor": page[-1].id if more else None,
-        }
+        return Listed(
+            page,
+            page[-1].id if more else None,
+            lambda tunnel: own_tunnel(tunnel, view, self.context),
+            self.context.showing.run,
+        )

@@ -21,10 +21,10 @@ from tunnelcloud.web.resources.collection import (
     expected_version,
     filters_of,
     item_of,
-    show_page,
+    listed,
 )
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Item, Route
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Item, Listed, Route
 
 
 def key_routes(context: ApiContext) -> list[Route]:
@@ -126,7 +126,7 @@ class _Keys:
         found = self._get(transaction, call)
         return expected_version(transaction, keys.get, found.id, call.if_match)
 
-    async def list_all(self, call: Call) -> dict[str, Any]:
+    async def list_all(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(PageQuery))
         owner = self.owner(call)
 
@@ -135,7 +135,7 @@ class _Keys:
             return keys.list_page(transaction, user_id=owner, **filters)
 
         page = await self.context.store.read(work)
-        return await show_page(self.context, page, Key.model_validate)
+        return listed(self.context, page, Key.model_validate)
 
     async def create(self, call: Call) -> Item:
         body = call.body_as(NewKey)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 from attrs import frozen
 
@@ -11,9 +9,9 @@ from tunnelcloud.domain import entities
 from tunnelcloud.store import pods
 from tunnelcloud.web.models.activity import Pod, PodState
 from tunnelcloud.web.models.fields import Page, PageQuery
-from tunnelcloud.web.resources.collection import filters_of, page_of, page_reader
+from tunnelcloud.web.resources.collection import filters_of, listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Listed, Route
 
 
 def pod_routes(context: ApiContext) -> list[Route]:
@@ -58,10 +56,10 @@ def pod_routes(context: ApiContext) -> list[Route]:
 class _Pods:
     context: ApiContext
 
-    async def list_all(self, call: Call) -> dict[str, Any]:
+    async def list_all(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(PageQuery))
         page = await self.context.store.read(page_reader(pods.list_page, **filters))
-        return page_of(page, self._shown)
+        return listed(self.context, page, self._shown)
 
     async def show(self, call: Call) -> Pod:
         return self._shown(await self.context.store.read(pods.get, call.params["pod_id"]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
 
 from attrs import frozen
 
@@ -22,9 +21,9 @@ from tunnelcloud.web.models.credentials import NewOwnToken, NewToken, Token, Tok
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.attachments import Attachments, offline_sites, offline_text
-from tunnelcloud.web.resources.collection import filters_of, page_reader, show_page
+from tunnelcloud.web.resources.collection import filters_of, listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Route
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Listed, Route
 
 
 def token_routes(context: ApiContext) -> list[Route]:
@@ -142,20 +141,20 @@ def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:
 class _Tokens:
     context: ApiContext
 
-    async def list_all(self, call: Call) -> dict[str, Any]:
+    async def list_all(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(TokenQuery))
         page = await self.context.store.read(
             page_reader(tokens.list_page, sort="-created_at", **filters)
         )
-        return await show_page(self.context, page, Token.model_validate)
+        return listed(self.context, page, Token.model_validate)
 
-    async def list_own(self, call: Call) -> dict[str, Any]:
+    async def list_own(self, call: Call) -> Listed:
         filters = filters_of(call.query_as(PageQuery))
         owner = own_user_id(call)
         page = await self.context.store.read(
             page_reader(tokens.list_page, sort="-created_at", user_id=owner, **filters)
         )
-        return await show_page(self.context, page, Token.model_validate)
+        return listed(self.context, page, Token.model_validate)
 
     async def show(self, call: Call) -> Token:
         found = await self.context.store.read(tokens.get, call.params["token_id"])

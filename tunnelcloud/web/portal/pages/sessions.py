@@ -69,8 +69,7 @@ class _Sessions:
         live = {
             channel.id: channel
             for one in items
-            if (session := self.context.live.live_session(one["id"])) is not None
-            for channel in session.channels
+            for channel in self.context.live.live_channels(one["id"])
         }
 
         def look(transaction: Transaction) -> tuple[list[Channel], dict[str, str]]:
