@@ -16,7 +16,12 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorCore
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IReactorCore,
+    IStreamServerEndpoint,
+)
 from twisted.python.failure import Failure
 
 from tunnelcloud.config import CannotStart
@@ -24,6 +29,21 @@ from tunnelcloud.config import CannotStart
 
 class CannotServe(CannotStart):
     """A listener can't be had; the message names the setting and what to do."""
+
+
+def endpoint_of(reactor: IReactorCore, setting: str, description: str) -> IStreamServerEndpoint:
+    """Read a Twisted endpoint description; no port is taken yet.
+
+    :raise CannotServe: it is wrong.
+    """
+    try:
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+    except Exception as error:  # each endpoint's parser has errors of its own
+        raise CannotServe(
+            f'{setting}: {description!r} is not an endpoint ({error}): use "tcp:2222", '
+            '"tcp:2222:interface=127.0.0.1" or "systemd:domain=INET:index=0"'
+        ) from None
+    return endpoint
 
 
 def listen(
@@ -34,13 +54,7 @@ def listen(
     :param setting: what a message calls it, such as C{ssh.listen}.
     :raise CannotServe: the description is wrong, or the port is taken.
     """
-    try:
-        endpoint = serverFromString(reactor, description)
-    except Exception as error:  # each endpoint's parser has errors of its own
-        raise CannotServe(
-            f'{setting}: {description!r} is not an endpoint ({error}): use "tcp:2222", '
-            '"tcp:2222:interface=127.0.0.1" or "systemd:domain=INET:index=0"'
-        ) from None
+    endpoint = endpoint_of(reactor, setting, description)
     ports: list[IListeningPort] = []
     failures: list[Failure] = []
     listening: Deferred[IListeningPort] = endpoint.listen(factory)

@@ -55,6 +55,13 @@ COMMANDS: Mapping[str, Place] = {
     "session": Place("sessions", "session", "SSH connections that logged in, open and past."),
     "pod": Place("sessions", "pod", "The gateways."),
     "host-key": Place("sessions", "host_key", "What the pods' SSH servers prove themselves with."),
+    "db": Place(
+        "database",
+        "database",
+        "Back up, restore, move and upgrade a pod's database, on its machine.",
+    ),
+    "config": Place("machine", "config", "Look at settings files."),
+    "admin": Place("machine", "admin", "Get back in when no administrator can."),
     "audit": Place("sessions", "audit", "Show what happened last, the latest at the bottom."),
     "login": Place("login", "login", "Sign in with a code that you type at the portal."),
     "logout": Place("login", "logout", "Sign out; what `login` got is worthless then."),

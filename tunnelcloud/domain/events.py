@@ -143,6 +143,10 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind("request.refused", "A request was refused.", ("request_id", "answer")),
         EventKind("grant.ended", "Somebody ended a grant before its time.", ("grant_id",)),
+        EventKind(
+            "database.restored",
+            "A backup was restored: one-time tokens, links and sign-ins of before are void.",
+        ),
         EventKind("settings.changed", "Somebody changed what is set for all pods.", _CHANGE),
         EventKind(
             "user.access_ended",

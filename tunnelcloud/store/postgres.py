@@ -107,17 +107,14 @@ def notice(change: Change) -> str:
     return " ".join([change.kind, change.id, str(int(change.decides)), *change.concerns])
 
 
-def open_postgres(
-    url: str, *, random: Callable[[int], bytes], clock: Clock | None
-) -> PostgresBackend:
-    """Connect to a database and bring it up to date; pods that start together take turns.
+def postgres_engine(url: str) -> Engine:
+    """Give connections to a database, none of them made yet.
 
-    :raise StateUnusable: with what to do; L{StateIsNewer} is one.
+    :raise StateUnusable: with what to do.
     """
     try:
-        address = make_url(url).set(drivername="postgresql+psycopg")
-        engine = create_engine(
-            address,
+        return create_engine(
+            make_url(url).set(drivername="postgresql+psycopg"),
             pool_size=2 * _THREADS,
             max_overflow=4,
             pool_timeout=10,
@@ -133,6 +130,16 @@ def open_postgres(
         raise StateUnusable(
             "a PostgreSQL database needs psycopg: pip install 'tunnelcloud[postgres]'"
         ) from error
+
+
+def open_postgres(
+    url: str, *, random: Callable[[int], bytes], clock: Clock | None
+) -> PostgresBackend:
+    """Connect to a database and bring it up to date; pods that start together take turns.
+
+    :raise StateUnusable: with what to do; L{StateIsNewer} is one.
+    """
+    engine = postgres_engine(url)
     try:
         with engine.begin() as connection:
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -148,5 +155,5 @@ def open_postgres(
     except BaseException:
         engine.dispose()
         raise
-    dsn = address.set(drivername="postgresql").render_as_string(hide_password=False)
+    dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     return PostgresBackend(engine, dsn, clock or postgres_clock, random)

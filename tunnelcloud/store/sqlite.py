@@ -226,6 +226,19 @@ def open_sqlite(
     return SQLiteBackend(writer, _reader_engine(path), lock, clock or sqlite_clock, random)
 
 
+@contextmanager
+def hold_sqlite(state_directory: Path) -> Iterator[None]:
+    """Keep pods from the database in a state directory.
+
+    :raise StateUnusable: one uses it.
+    """
+    lock = _take(state_directory / FILE_NAME)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def _take(path: Path) -> int:
     """Make the file, readable to its owner alone, and keep other processes from opening it."""
     try:

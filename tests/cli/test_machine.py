@@ -1,0 +1,118 @@
+"""Commands on the machine of a pod or connector, which no pod answers."""
+
+from pathlib import Path
+
+from click.testing import CliRunner
+from twisted.trial.unittest import SynchronousTestCase
+
+from tunnelcloud.cli.command import main
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.store import audit, second_factors, users
+from tunnelcloud.store.engine import open_store
+
+
+class MachineCase(SynchronousTestCase):
+    def setUp(self):
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir(mode=0o700)
+        self.state = self.directory / "state"
+
+    def run_command(self, *arguments, status=0):
+        result = CliRunner().invoke(main, [str(one) for one in arguments])
+        self.assertEqual(result.exit_code, status, result.output)
+        return result.output
+
+    def open(self):
+        store = open_store("sqlite", self.state)
+        self.addCleanup(store.close)
+        return store
+
+
+class ConfigCheckTests(MachineCase):
+    def judge(self, text, status=0, *options):
+        file = self.directory / "file.toml"
+        file.write_text(text)
+        return self.run_command("config", "check", file, *options, status=status)
+
+    def test_each_program_has_its_own(self):
+        self.assertIn("a pod can", self.judge('state_directory = "/x"\n[ssh]\nlisten = ["tcp:2"]'))
+        self.assertIn(
+            "a connector can", self.judge('state_directory = "/x"\nallow = ["10.0.0.0/8"]')
+        )
+
+    def test_each_fault_is_named(self):
+        said = self.judge('state_directory = "/x"\n[ssh]\nlisten = 5\n[tokens]\nlifetime = "7"', 1)
+        for text in ("ssh.listen", "tokens.lifetime", "use a number and a unit"):
+            self.assertIn(text, said)
+        self.assertIn(
+            "'x y': use a DNS name", self.judge('state_directory = "/x"\nallow = ["x y"]', 1)
+        )
+        said = self.judge('state_directory = "/x"\n[ssh]\nlisten = ["tcp:x"]', 1)
+        self.assertIn("ssh.listen: 'tcp:x' is not an endpoint", said)
+        self.assertIn("is not TOML", self.judge("[", 1))
+
+    def test_which_program_may_be_said(self):
+        said = self.judge('state_directory = "/x"\nallow = []', 1, "--for", "pod")
+        self.assertIn("allow: there is no such setting", said)
+
+    def test_no_file(self):
+        self.assertIn("can't be read", self.run_command("config", "check", "/nowhere", status=1))
+
+
+class DatabaseTests(MachineCase):
+    def test_back_up_and_restore(self):
+        store = self.open()
+        store.write(users.create, name="alice")
+        backup = self.directory / "backup"
+        said = self.run_command("db", "backup", backup, "--state", self.state)
+        self.assertIn("sealing.key", said)
+        self.assertIn("is there already", self.run_command(
+            "db", "restore", backup, "--state", self.state, status=1))  # fmt: skip
+        store.close()
+        self.state = self.directory / "new"
+        self.assertIn("Restored", self.run_command("db", "restore", backup, "--state", self.state))
+        self.assertEqual(self.open().read(users.count), 1)
+
+    def test_upgrade_makes_one_that_is_up_to_date(self):
+        said = self.run_command("db", "upgrade", "--state", self.state)
+        self.assertIn("up to date", said)
+
+    def test_without_settings_it_says_what_to_give(self):
+        self.assertIn("give --config FILE or --state DIR", self.run_command(
+            "db", "upgrade", status=2))  # fmt: skip
+
+    def test_a_move_needs_another_database(self):
+        said = self.run_command("db", "migrate-to", "sqlite", "--state", self.state, status=2)
+        self.assertIn("used already", said)
+
+
+class RecoverTests(MachineCase):
+    def test_whoever_it_is_can_sign_in_again(self):
+        store = self.open()
+        root = store.write(users.create, name="root", role=Role.ADMIN)
+        boss = store.write(users.create, name="boss", role=Role.USER, blocked=True)
+        store.write(second_factors.begin, boss.id, b"sealed")
+        store.write(second_factors.confirm, boss.id, 1, [b"code"])
+        store.close()
+        said = self.run_command("admin", "recover", "boss", "--state", self.state)
+        self.assertRegex(said, r"http://127\.0\.0\.1:8080/invitation/tcl_\w+")
+        store = self.open()
+        boss = store.read(users.get, boss.id)
+        self.assertEqual((boss.role, boss.blocked), (Role.ADMIN, False))
+        self.assertFalse(store.read(second_factors.is_confirmed, boss.id))
+        found = store.read(audit.list_page).items
+        self.assertIn("tunnelcloud admin recover", {one.event.actor for one in found})
+        self.assertEqual(store.read(users.get, root.id), root)
+
+    def test_somebody_new(self):
+        self.run_command("admin", "recover", "eve", "--state", self.state)
+        self.assertEqual(self.open().read(users.find, "eve").role, Role.ADMIN)
+
+    def test_a_pod_that_runs_is_told(self):
+        self.open()
+        said = self.run_command("admin", "recover", "eve", "--state", self.state, status=1)
+        self.assertIn("in use by another pod", said)
+
+    def test_a_name_that_can_t_be(self):
+        said = self.run_command("admin", "recover", "a b", "--state", self.state, status=1)
+        self.assertNotIn("Traceback", said)

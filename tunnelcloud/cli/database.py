@@ -1,0 +1,142 @@
+"""Commands on a pod's own machine for its database: backups, and the move to another one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tunnelcloud.cli.output import say
+from tunnelcloud.config import CannotStart
+from tunnelcloud.settings import PodSettings, read_pod_settings
+from tunnelcloud.store import copying
+from tunnelcloud.store.engine import open_store
+from tunnelcloud.store.errors import StoreError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_TELL_SECONDS = 1.0
+
+_NOT_IN_IT = (
+    "It holds secrets: keep it as safe as the database. sealing.key and admin.token of the state "
+    "directory are not in it: keep a copy of sealing.key elsewhere, for second factors and sign-in "
+    "providers can't be read without it."
+)
+
+
+def pod_options(command: _Command) -> _Command:
+    """Add the options that say which pod's settings are meant."""
+    path = click.Path(dir_okay=False, path_type=Path)
+    state = click.Path(file_okay=False, path_type=Path)
+    command = click.option("--state", type=state, help="The state directory; alone it is enough.")(
+        command
+    )
+    return click.option("--config", type=path, help="pod.toml")(command)
+
+
+def pod_settings(config: Path | None, state: Path | None) -> PodSettings:
+    """Read a pod's settings.
+
+    :raise click.ClickException: they can't be used.
+    """
+    if config is None and state is None:
+        raise click.UsageError("give --config FILE or --state DIR")
+    try:
+        return read_pod_settings(config, state)
+    except CannotStart as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.group()
+def database() -> None:
+    """Back up, restore, move and upgrade a pod's database, on its machine."""
+
+
+@database.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pod_options
+def back_up(file: Path, config: Path | None, state: Path | None) -> None:
+    """Write every row of this moment into FILE, while pods go on.
+
+    It is a SQLite file, from a SQLite or a PostgreSQL database alike.
+    """
+    settings = pod_settings(config, state)
+    told = _Progress()
+    _run(copying.back_up, settings.database.url, settings.state_directory, file, told)
+    say(f"Wrote {file}: {told}, compared with the database.")
+    say(_NOT_IN_IT)
+
+
+@database.command("restore")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pod_options
+def restore(file: Path, config: Path | None, state: Path | None) -> None:
+    """Fill an empty database from the backup in FILE.
+
+    What is good for one use (one-time tokens, links, join tokens) is void then, and nobody is
+    signed in to the portal: it may have been used after the backup was made.
+    """
+    settings = pod_settings(config, state)
+    told = _Progress()
+    _run(copying.restore, file, settings.database.url, settings.state_directory, told)
+    say(f"Restored {told}. One-time tokens and links are void, and nobody is signed in.")
+    say("What was blocked, revoked or deleted after the backup was made is in force again: look.")
+
+
+@database.command("migrate-to")
+@click.argument("url")
+@pod_options
+def migrate_to(url: str, config: Path | None, state: Path | None) -> None:
+    """Copy the database of pods that are stopped into an empty one at URL.
+
+    URL is what [database] url says: postgresql://user:password@host/name, or sqlite for a file in
+    the state directory.
+    """
+    settings = pod_settings(config, state)
+    if url == settings.database.url:
+        raise click.UsageError("URL is the database that is used already: name another one")
+    told = _Progress()
+    _run(copying.move, settings.database.url, settings.state_directory, url, told)
+    say(f"Copied {told}, compared with the old database, which is left as it was.")
+    say("Set [database] url in pod.toml, then start the pod. A second pod needs sealing.key too.")
+
+
+@database.command("upgrade")
+@pod_options
+def upgrade(config: Path | None, state: Path | None) -> None:
+    """Bring the database to the schema of this version; a pod's start does the same."""
+    settings = pod_settings(config, state)
+    _run(_upgrade, settings.database.url, settings.state_directory)
+    say("The database is up to date.")
+
+
+def _upgrade(url: str, state_directory: Path) -> None:
+    open_store(url, state_directory).close()
+
+
+class _Progress:
+    """Says now and then how far it is, on standard error."""
+
+    def __init__(self) -> None:
+        self.tables = self.rows = 0
+        self._told = time.monotonic()
+
+    def __call__(self, table: str, rows: int) -> None:
+        """Hear of a table that is done."""
+        self.tables += 1
+        self.rows += rows
+        if time.monotonic() - self._told >= _TELL_SECONDS:
+            self._told = time.monotonic()
+            click.echo(f"{table}: {rows:,} rows", err=True)
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows of {self.tables} tables"
+
+
+def _run(function: Callable[..., None], *arguments: Any) -> None:
+    try:
+        function(*arguments)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
