@@ -7,12 +7,13 @@ from concurrent.futures import Future
 from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 
 from tunnelcloud.store.engine import Store
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
+from tunnelcloud.store.side_by_side import Doing, SideBySide, read_all
 from tunnelcloud.store.transaction import Actor, Transaction
 
 P = ParamSpec("P")
@@ -54,6 +55,7 @@ class AsyncStore:
     deadline: float = DEADLINE
     late: Callable[[Any], object] = _ignore
     write_failed: Callable[[StoreUnavailable], object] = _ignore
+    _side_by_side: SideBySide = field(factory=SideBySide)
 
     def acting(self, actor: Actor) -> AsyncStore:
         """Give the same store for what C{actor} does: the audit names them."""
@@ -82,8 +84,31 @@ class AsyncStore:
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         """Run a function that only reads, on one consistent snapshot."""
+        shared = self._side_by_side.gather(
+            lambda transaction: function(transaction, *args, **kwargs)
+        )
+        if shared is not None:
+            return shared
         future = self.store.read_soon(function, *args, **kwargs)
         return self._deferred("read", future, _ignore)
+
+    async def reading(
+        self,
+        function: Callable[Concatenate[Transaction, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Read, like L{read}, once somebody waits for it: for L{together}."""
+        return await self.read(function, *args, **kwargs)
+
+    async def together(self, *doings: Doing) -> tuple[Any, ...]:
+        """Run coroutines side by side; what they read at the same time is one transaction.
+
+        :return: what they gave, in their order, once all have ended.
+        :raise Exception: what the first of them, in their order, has raised.
+        """
+        return await self._side_by_side.run(doings, lambda reads: self.read(read_all, reads))
 
     def _deferred(
         self, work: str, future: Future[T], failed: Callable[[StoreUnavailable], object]

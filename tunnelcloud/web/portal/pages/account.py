@@ -121,8 +121,10 @@ class _Account:
         self, visit: Visit, errors: Mapping[str, str], status: int | None = None
     ) -> Shown:
         who = visit.who()
-        found = await self.context.store.read(_find, who.user.id)
-        tokens = await self.operations.every(visit, "/me/api-tokens")
+        store = self.context.store
+        found, tokens = await store.together(
+            store.reading(_find, who.user.id), self.operations.every(visit, "/me/api-tokens")
+        )
         values: dict[str, Any] = {
             "errors": errors,
             "web_url": self.context.web_url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -45,18 +46,11 @@ class _History:
 
     async def audit(self, visit: Visit) -> Reply:
         given = {name: visit.query.get(name, "").strip() for name in FILTERS}
-        asked = _asked(visit)
-        errors: dict[str, str] = {}
-        page: dict[str, Any] = {"items": [], "next_cursor": None}
-        cursor = visit.query.get("cursor")
-        try:
-            query = {**asked, **({"cursor": cursor} if cursor else {})}
-            page = await self.operations(visit, "GET", "/audit", query=query)
-        except Problem as problem:
-            errors = faults(problem)
+        store = self.context.store
+        (page, methods, errors), facets = await store.together(
+            self._searched(visit), store.reading(read_models.latest_events)
+        )
         kept = {name: value for name, value in given.items() if value}
-        facets = await self.context.store.read(read_models.latest_events)
-        refused = [one["session_id"] for one in page["items"] if one["event"] in _REFUSED]
         values = {
             "events": [
                 {**one, "done_by": actor_text(ActorKind(one["actor_kind"]), one["actor"])}
@@ -72,10 +66,23 @@ class _History:
                 (name, count, urlencode({**kept, "event" if name in CATALOGUE else "q": name}))
                 for name, count in facets
             ],
-            "ways": await self.context.store.read(read_models.methods_of, refused),
+            "ways": methods,
             "narrowed": len(kept) - ("q" in kept),
         }
         return Shown("admin_audit.html", values)
+
+    async def _searched(
+        self, visit: Visit
+    ) -> tuple[dict[str, Any], Mapping[str, str], dict[str, str]]:
+        """Search: a page of events, how refused sessions had signed in, and what is wrong."""
+        cursor = visit.query.get("cursor")
+        query = {**_asked(visit), **({"cursor": cursor} if cursor else {})}
+        try:
+            page = await self.operations(visit, "GET", "/audit", query=query)
+        except Problem as problem:
+            return {"items": [], "next_cursor": None}, {}, faults(problem)
+        refused = [one["session_id"] for one in page["items"] if one["event"] in _REFUSED]
+        return page, await self.context.store.read(read_models.methods_of, refused), {}
 
     async def export(self, visit: Visit) -> Reply:
         lines = await self.operations.lines(visit, "/audit/export", _asked(visit))

@@ -111,10 +111,12 @@ class Objects:
         self, visit: Visit, given: Mapping[str, Any], errors: Mapping[str, str]
     ) -> Shown:
         fields = self.section.fields
-        values = await self._form(visit, fields, given, errors)
-        values |= {"elsewhere": made_elsewhere(self.section), "rows": []}
+        forms = [self._form(visit, fields, given, errors)]
         if self.section.noun == "tunnel":
-            values |= await People(self.context, self.operations).blank_rows(visit, _ROWS)
+            forms.append(People(self.context, self.operations).blank_rows(visit, _ROWS))
+        values = {"elsewhere": made_elsewhere(self.section), "rows": []}
+        for form in await self.context.store.together(*forms):
+            values |= form
         status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
         return Shown("admin_form.html", values, status)
 
@@ -156,9 +158,12 @@ class Objects:
         errors: Mapping[str, str],
     ) -> Shown:
         fields = [one for one in self.section.fields if not one.fixed]
-        values = await self._form(visit, fields, given, errors)
-        panel = await Panels(self.context, self.operations).of(self.section.noun, visit, item)
-        names = await self.context.store.read(_names, item)
+        store = self.context.store
+        values, panel, names = await store.together(
+            self._form(visit, fields, given, errors),
+            Panels(self.context, self.operations).of(self.section.noun, visit, item),
+            store.reading(_names, item),
+        )
         values |= {
             "item": item,
             "names": names,

@@ -115,11 +115,15 @@ class _Sessions:
     async def show(self, visit: Visit) -> Reply:
         cursor = visit.query.get("cursor")
         query = {"live": "false", "limit": "25", **({"cursor": cursor} if cursor else {})}
-        past = await self.operations(visit, "GET", "/me/sessions", query=query)
-        own = await self.context.store.read(_read_own, visit.who().user.id)
+        store = self.context.store
+        past, live, own = await store.together(
+            self.operations(visit, "GET", "/me/sessions", query=query),
+            self.operations.every(visit, "/me/sessions", {"live": "true"}),
+            store.reading(_read_own, visit.who().user.id),
+        )
         now = self.context.now().isoformat()
         values = {
-            "live": await self.operations.every(visit, "/me/sessions", {"live": "true"}),
+            "live": live,
             "open_in": own.open_in,
             "past": past["items"],
             "next_cursor": past["next_cursor"],

@@ -14,7 +14,7 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.objects import Policy
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Visit
-from tunnelcloud.web.portal.pages.health import site_healths
+from tunnelcloud.web.portal.pages.health import SiteHealth, site_healths
 from tunnelcloud.web.portal.pages.people import People, suggested
 from tunnelcloud.web.portal.sentences import policy_sentence
 from tunnelcloud.web.resources.attachments import Attachments
@@ -50,7 +50,29 @@ class Panels:
         return items
 
     async def _tunnel(self, visit: Visit, item: Item) -> Values:
-        people = People(self.context, self.operations)
+        people, store = People(self.context, self.operations), self.context.store
+        assigned, connectors, sessions, events, check, choices, healths = await store.together(
+            self._assigned(visit, item),
+            self._list(visit, "/connectors", site_id=item["site_id"], limit=_MANY),
+            self._list(visit, "/sessions", live="true", tunnel_id=item["id"], limit="10"),
+            self._list(visit, "/audit", tunnel_id=item["id"], limit=_FEW),
+            self.operations(visit, "GET", f"/tunnels/{item['id']}/check"),
+            people.choices(visit),
+            self._healths(item["site_id"]),
+        )
+        return {
+            "connectors": connectors,
+            "sessions": sessions,
+            "events": events,
+            "row": people.typed_row(visit),
+            "check": check,
+            "target_warning": target_warning(item["target_address"]),
+            "health": healths[item["site_id"]],
+            **choices,
+            **assigned,
+        }
+
+    async def _assigned(self, visit: Visit, item: Item) -> Values:
         cursor = visit.query.get("assigned_after")
         page = await self.operations(
             visit,
@@ -58,69 +80,50 @@ class Panels:
             f"/tunnels/{item['id']}/assignments",
             query={"limit": _MANY, **({"cursor": cursor} if cursor else {})},
         )
-        sessions = await self._list(
-            visit, "/sessions", live="true", tunnel_id=item["id"], limit="10"
-        )
-        attachments = Attachments.of(self.context)
-
-        def names(transaction: Transaction) -> Values:
-            assigned = page["items"]
-            return {
-                "who": _names(transaction, assigned),
-                "health": site_healths(transaction, [item["site_id"]], attachments)[
-                    item["site_id"]
-                ],
-            }
-
         return {
             "assigned": page["items"],
             "assigned_after": page["next_cursor"],
-            "connectors": await self._list(
-                visit, "/connectors", site_id=item["site_id"], limit=_MANY
-            ),
-            "sessions": sessions,
-            "events": await self._list(visit, "/audit", tunnel_id=item["id"], limit=_FEW),
-            "row": people.typed_row(visit),
-            "check": await self.operations(visit, "GET", f"/tunnels/{item['id']}/check"),
-            "target_warning": target_warning(item["target_address"]),
-            **await people.choices(visit),
-            **await self.context.store.read(names),
+            "who": await self.context.store.read(_names, page["items"]),
         }
 
+    async def _healths(self, site_id: str) -> Mapping[str, SiteHealth]:
+        return await self.context.store.read(site_healths, [site_id], Attachments.of(self.context))
+
     async def _site(self, visit: Visit, item: Item) -> Values:
-        attachments = Attachments.of(self.context)
-        healths = await self.context.store.read(site_healths, [item["id"]], attachments)
-        return {
-            "connectors": await self._list(visit, "/connectors", site_id=item["id"], limit=_MANY),
-            "tunnels": await self._list(
-                visit, "/tunnels", site_id=item["id"], limit=_MANY, sort="name"
-            ),
-            "health": healths[item["id"]],
-        }
+        healths, connectors, tunnels = await self.context.store.together(
+            self._healths(item["id"]),
+            self._list(visit, "/connectors", site_id=item["id"], limit=_MANY),
+            self._list(visit, "/tunnels", site_id=item["id"], limit=_MANY, sort="name"),
+        )
+        return {"connectors": connectors, "tunnels": tunnels, "health": healths[item["id"]]}
 
     async def _connector(self, visit: Visit, item: Item) -> Values:
         return {}
 
     async def _user(self, visit: Visit, item: Item) -> Values:
-        path = f"/users/{item['id']}"
-        view = await self.context.store.read(access.load_view, item["id"])
-        providers = await self.context.store.read(read_models.providers_of, [item["id"]])
+        user_id, store = item["id"], self.context.store
+        view, providers, second_factor, keys, groups, sessions, events = await store.together(
+            store.reading(access.load_view, user_id),
+            store.reading(read_models.providers_of, [user_id]),
+            store.reading(second_factors.is_confirmed, user_id),
+            self._list(visit, f"/users/{user_id}/keys", limit=_MANY),
+            self._list(visit, "/groups", user_id=user_id, limit=_MANY),
+            self._list(visit, "/sessions", user_id=user_id, limit=_FEW),
+            self._list(visit, "/audit", user_id=user_id, limit=_FEW),
+        )
         return {
             "grants": [_grant(grant) for grant in view.grants[:200]],
-            "second_factor": await self.context.store.read(second_factors.is_confirmed, item["id"]),
-            "linked": providers.get(item["id"], []),
-            "keys": await self._list(visit, f"{path}/keys", limit=_MANY),
-            "groups": await self._list(visit, "/groups", user_id=item["id"], limit=_MANY),
-            "sessions": await self._list(visit, "/sessions", user_id=item["id"], limit=_FEW),
-            "events": await self._list(visit, "/audit", user_id=item["id"], limit=_FEW),
+            "second_factor": second_factor,
+            "linked": providers.get(user_id, []),
+            "keys": keys,
+            "groups": groups,
+            "sessions": sessions,
+            "events": events,
             "typed_key": {name: visit.typed(name) for name in ("public_key", "key_title")},
         }
 
     async def _group(self, visit: Visit, item: Item) -> Values:
         asked = {name: visit.query[name] for name in ("q", "cursor") if visit.query.get(name)}
-        members = await self.operations(
-            visit, "GET", f"/groups/{item['id']}/members", query={"limit": _MANY, **asked}
-        )
 
         def assigned(transaction: Transaction) -> Values:
             page = assignments.list_page(transaction, group_id=item["id"], limit=50)
@@ -133,12 +136,19 @@ class Panels:
                 "suggested": suggested(transaction, "", "users"),
             }
 
+        store = self.context.store
+        members, tunnels = await store.together(
+            self.operations(
+                visit, "GET", f"/groups/{item['id']}/members", query={"limit": _MANY, **asked}
+            ),
+            store.reading(assigned),
+        )
         return {
             "members": members["items"],
             "next_cursor": members["next_cursor"],
             "q": asked.get("q", ""),
             "typed_member": visit.typed("member"),
-            **await self.context.store.read(assigned),
+            **tunnels,
         }
 
     async def _policy(self, visit: Visit, item: Item) -> Values:

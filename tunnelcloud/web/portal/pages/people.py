@@ -142,10 +142,14 @@ class People:
 
     async def choices(self, visit: Visit) -> dict[str, Any]:
         """Give what rows offer."""
-        found = await self.operations.every(visit, "/policies", {"sort": "name"})
+        store = self.context.store
+        found, names = await store.together(
+            self.operations.every(visit, "/policies", {"sort": "name"}),
+            store.reading(suggested, ""),
+        )
         return {
             "policies": [("", "no policy"), *((one["id"], one["name"]) for one in found)],
-            "suggested": await self.context.store.read(suggested, ""),
+            "suggested": names,
         }
 
 

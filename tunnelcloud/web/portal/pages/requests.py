@@ -38,11 +38,15 @@ class _Requests:
     async def list_all(self, visit: Visit) -> Reply:
         """Show what waits for an answer, one's own requests, and the grants in force."""
         asked = {"status": "pending", "decidable": "true"}
-        waiting = await self.operations.every(visit, "/requests", asked, _SHOWN)
+        waiting, own, grants = await self.context.store.together(
+            self.operations.every(visit, "/requests", asked, _SHOWN),
+            self._list(visit, "/requests"),
+            self._list(visit, "/grants", live="true"),
+        )
         values = {
             "waiting": [one for one in waiting if one["status"] == "pending"],
-            "own": await self._list(visit, "/requests"),
-            "grants": await self._list(visit, "/grants", live="true"),
+            "own": own,
+            "grants": grants,
         }
         return Shown("requests.html", values)
 

@@ -54,11 +54,13 @@ class _Settings:
         return await self._settings(visit, {})
 
     async def _settings(self, visit: Visit, errors: Mapping[str, str]) -> Shown:
-        tokens = await self.operations.every(visit, "/api-tokens")
-        owners = [one["user_id"] for one in tokens if one["user_id"]]
-        pods = await self.operations.every(visit, "/pods")
+        (tokens, owners), pods, found, providers = await self.context.store.together(
+            self._tokens(visit),
+            self.operations.every(visit, "/pods"),
+            self.operations(visit, "GET", "/settings"),
+            self.operations.every(visit, "/identity-providers"),
+        )
         lately = (self.context.now() - _PODS_ARE_SEEN).isoformat()
-        found = await self.operations(visit, "GET", "/settings")
         faulty = next((one.name for one in _FIELDS if one.name in errors), "")
         values: dict[str, Any] = {
             "fields": _FIELDS,
@@ -72,8 +74,8 @@ class _Settings:
             "pods": [{**one, "seen": one["last_seen_at"] > lately} for one in pods],
             "authority": self.context.live.authority(),
             "tokens": tokens,
-            "providers": await self.operations.every(visit, "/identity-providers"),
-            "owners": await self.context.store.read(access.names_of, "user", owners),
+            "providers": providers,
+            "owners": owners,
             "roles": [(str(role), str(role)) for role in Role],
             "typed": {name: visit.typed(name) for name in _TOKEN_FIELDS},
             "errors": errors,
@@ -89,6 +91,12 @@ class _Settings:
         }
         status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
         return Shown("admin_settings.html", values, status)
+
+    async def _tokens(self, visit: Visit) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
+        """List the API tokens, and the names of their owners by id."""
+        tokens = await self.operations.every(visit, "/api-tokens")
+        owners = [one["user_id"] for one in tokens if one["user_id"]]
+        return tokens, await self.context.store.read(access.names_of, "user", owners)
 
     async def change(self, visit: Visit) -> Reply:
         body, version = body_of(_FIELDS, visit), visit.typed("version")
