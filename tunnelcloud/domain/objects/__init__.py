@@ -1,0 +1,72 @@
+"""What administrators make, with all that is to be known of each field, and the table of kinds.
+
+Times are aware datetimes in UTC, lengths of time are seconds, ids are strings that ``new_id``
+made.  A value here may be wrong against others (a site that is gone), never in itself: what comes
+from outside is validated before it becomes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tunnelcloud.domain.kinds import Kind, kind_of
+from tunnelcloud.domain.objects.identity_providers import IdentityProvider, LinkBy
+from tunnelcloud.domain.objects.policies import Approval, Policy
+from tunnelcloud.domain.objects.sites import ICONS, Connector, PortRange, Site, TargetCheck, Tunnel
+from tunnelcloud.domain.objects.users import Group, Role, User
+
+__all__ = [
+    "CONNECTOR",
+    "GROUP",
+    "ICONS",
+    "IDENTITY_PROVIDER",
+    "KINDS",
+    "POLICY",
+    "SITE",
+    "TUNNEL",
+    "USER",
+    "Approval",
+    "Connector",
+    "Group",
+    "IdentityProvider",
+    "LinkBy",
+    "Policy",
+    "PortRange",
+    "Role",
+    "Site",
+    "TargetCheck",
+    "Tunnel",
+    "User",
+]
+
+SITE = kind_of("site", "sites", Site)
+CONNECTOR = kind_of("connector", "connectors", Connector, ("name", "site_id"))
+TUNNEL = kind_of(
+    "tunnel",
+    "tunnels",
+    Tunnel,
+    ("name", "target_address", "target_ports", "external_address", "site_id", "title"),
+)
+USER = kind_of("user", "users", User)
+GROUP = kind_of("group", "groups", Group)
+POLICY = kind_of("policy", "policies", Policy)
+IDENTITY_PROVIDER = kind_of(
+    "identity_provider",
+    "identity-providers",
+    IdentityProvider,
+    (
+        "name",
+        "title",
+        "issuer",
+        "client_id",
+        "create_users",
+        "link_by",
+        "groups_claim",
+        "group_map",
+    ),
+)
+
+KINDS: Mapping[str, Kind] = {
+    kind.noun: kind for kind in (SITE, CONNECTOR, TUNNEL, USER, GROUP, POLICY, IDENTITY_PROVIDER)
+}
+"""Every kind that administrators make by name, by its noun."""

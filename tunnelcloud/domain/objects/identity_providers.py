@@ -1,0 +1,114 @@
+"""Identity providers: each field with all that is known of it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+from attrs import field, frozen
+
+from tunnelcloud.domain.kinds import FieldType, Setting
+from tunnelcloud.domain.objects.shared import title_setting
+
+
+class LinkBy(enum.StrEnum):
+    """By what somebody who comes from an identity provider is found to be a user already."""
+
+    NOTHING = "nothing"
+    EMAIL = "email"
+    NAME = "name"
+
+
+@frozen
+class IdentityProvider:
+    """An OpenID provider that vouches for people; its client secret is kept apart.
+
+    :ivar issuer: its identifier, an https URL; what it publishes about itself is found below it.
+    :ivar name_claim: the claim that names the user; without it the e-mail's local part does.
+    :ivar groups_claim: the claim that lists groups; empty for none.
+    :ivar group_map: the group here that stands for a value of that claim.
+    :ivar create_users: whether somebody unknown becomes a user at their first sign-in.
+    """
+
+    id: str
+    name: Annotated[str, Setting(FieldType.NAME, "Name", "Part of the redirect URI, such as corp")]
+    title: Annotated[str, title_setting("Shown on the button", "Optional: such as Corp Login")]
+    created_at: datetime
+    issuer: Annotated[
+        str,
+        Setting(
+            FieldType.URL, "Issuer",
+            "Exactly as the provider calls itself, such as "
+            "https://login.example.com/realms/corp",
+            heading="issuer", fixed=True,
+            help="What the provider calls itself, an https URL.", maximum=1000,
+        ),
+    ]  # fmt: skip
+    client_id: Annotated[
+        str,
+        Setting(
+            FieldType.TEXT, "Client id", heading="client id",
+            help="What it calls this service.", minimum=1, maximum=500,
+        ),
+    ]  # fmt: skip
+    scopes: Annotated[
+        tuple[str, ...],
+        Setting(
+            FieldType.WORDS, "Scopes", option="--scope",
+            help="Beside openid; may be repeated.", maximum=20, folded=True,
+        ),
+    ] = ("openid", "profile", "email")  # fmt: skip
+    name_claim: Annotated[
+        str,
+        Setting(
+            FieldType.TEXT, "Claim that names the user",
+            help="The claim that names the user.", maximum=200, folded=True,
+        ),
+    ] = "preferred_username"  # fmt: skip
+    groups_claim: Annotated[
+        str,
+        Setting(
+            FieldType.TEXT, "Claim that lists groups", "Optional: such as groups",
+
+            help="The claim that lists groups.", maximum=200,
+        ),
+    ] = ""  # fmt: skip
+    group_map: Annotated[
+        Mapping[str, str],
+        Setting(
+            FieldType.GROUPS_BY_VALUE, "Groups it fills",
+            "One a line, as value = group: who has the value in the claim is in the group",
+            option="--group",
+            help="VALUE=GROUP: who has the value is in the group; repeats.", maximum=200,
+        ),
+    ] = field(factory=dict)  # fmt: skip
+    create_users: Annotated[
+        bool,
+        Setting(
+            FieldType.FLAG, "Newcomers become users", option="--create-users/--known-users",
+            help="Whether newcomers become users.",
+        ),
+    ] = False  # fmt: skip
+    link_by: Annotated[
+        LinkBy,
+        Setting(
+            FieldType.CHOICE, "What finds users who are here already",
+            help="What finds users that are there already.",
+            choices=(
+                ("nothing", "Nothing: newcomers are never users who are here already"),
+                ("email", "The e-mail, verified by the provider"),
+                ("name", "The name, where nobody chooses their own at the provider"),
+            ),
+        ),
+    ] = LinkBy.NOTHING  # fmt: skip
+    enabled: Annotated[
+        bool,
+        Setting(
+            FieldType.FLAG, "People may come through it",
+            option="--enabled/--disabled", heading="enabled",
+            help="Whether people may come through it.",
+        ),
+    ] = True  # fmt: skip
+    has_client_secret: bool = False

@@ -1,0 +1,71 @@
+"""Users and groups: each field with all that is known of it."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Annotated
+
+from attrs import frozen
+
+from tunnelcloud.domain.kinds import FieldType, Setting
+from tunnelcloud.domain.objects.shared import Name, title_setting
+
+
+class Role(enum.StrEnum):
+    """What a bearer of a web session or an API token may do."""
+
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+    USER = "user"
+
+
+@frozen
+class User:
+    """A person or a service account.  C{name} and C{email} share one namespace."""
+
+    id: str
+    name: Annotated[
+        str, Setting(FieldType.USER_NAME, "Name", "What they log in with, such as alice")
+    ]
+    title: Annotated[str, title_setting("Full name", "")]
+    created_at: datetime
+    email: Annotated[
+        str | None,
+        Setting(
+            FieldType.EMAIL, "E-mail", "Optional: serves as a name, too",
+            help="Also a login name.", heading="email",
+        ),
+    ] = None  # fmt: skip
+    role: Annotated[
+        Role,
+        Setting(
+            FieldType.CHOICE, "Role",
+            help="What the user may do in the portal.", heading="role",
+            choices=tuple((str(role), str(role)) for role in Role),
+        ),
+    ] = Role.USER  # fmt: skip
+    service: Annotated[
+        bool,
+        Setting(
+            FieldType.FLAG, "A service account: it has keys and tokens, and no password",
+            option="--service/--person", help="Whether it is a service account.",
+            heading="service", spare=True,
+        ),
+    ] = False  # fmt: skip
+    blocked: Annotated[
+        bool,
+        Setting(
+            FieldType.FLAG, "Blocked", option=None, heading="blocked", spare=True, in_form=False
+        ),
+    ] = False
+
+
+@frozen
+class Group:
+    """Users that are assigned together."""
+
+    id: str
+    name: Name
+    title: Annotated[str, title_setting(heading="title", spare=True)]
+    created_at: datetime
