@@ -11,15 +11,8 @@ import urllib.request
 from pathlib import Path
 
 from tests.browser.chromium import Chromium
-from tests.integration.processes import (
-    PATIENCE,
-    EchoTarget,
-    Gateway,
-    Keys,
-    Process,
-    SiteConnector,
-    exchange,
-)
+from tests.integration.processes import PATIENCE, Gateway, Keys, Process, SiteConnector
+from tests.integration.targets import EchoTarget, exchange
 from tests.requirements import require_executable
 
 PASSWORD = "correct horse battery"

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.browser.portal import DATA, Portal, Visitor, moves_data
 from tests.domain.connecting.oracles import cmd_words, powershell_words, systemd_words
-from tests.integration.processes import exchange, free_port
+from tests.integration.processes import free_port
+from tests.integration.targets import exchange
 from tests.requirements import require_executable
 
 _shared = []

@@ -4,7 +4,8 @@ import shlex
 import socket
 
 from tests.browser.case import BrowserCase
-from tests.integration.processes import PYTHON, Client, EchoTarget, Keys, Process
+from tests.integration.processes import PYTHON, Client, Keys, Process
+from tests.integration.targets import EchoTarget
 
 
 class FirstDayTests(BrowserCase):

@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.browser.case import NAME, PASSWORD, BrowserCase
 from tests.browser.chromium import Chromium
 from tests.browser.portal import Machine, moves_data
-from tests.integration.processes import PYTHON, EchoTarget, Process, free_port
+from tests.integration.processes import PYTHON, Process, free_port
+from tests.integration.targets import EchoTarget
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "first-tunnel.md"
 SECONDS_EACH = 5

@@ -73,7 +73,11 @@ def squid(directory, *, password=False, ports="", certificate=None):
     config = directory / "squid.conf"
     config.write_text("\n".join(lines) + "\n")
     # Shared memory is named after the service, and another squid may run on this machine.
-    process = Daemon([program, "-N", "-n", f"t{os.getpid()}x{port}", "-f", config])
+    return _listening([program, "-N", "-n", f"t{os.getpid()}x{port}", "-f", config], port)
+
+
+def _listening(arguments, port):
+    process = Daemon(arguments)
     wait_for_port(port)
     return process, port
 
@@ -88,9 +92,7 @@ def tinyproxy(directory):
         f"Port {port}\nListen 127.0.0.1\nTimeout 15\nAllow 127.0.0.1\nMaxClients 20\n"
         f'LogFile "{directory / "log"}"\n'
     )
-    process = Daemon([program, "-d", "-c", config])
-    wait_for_port(port)
-    return process, port
+    return _listening([program, "-d", "-c", config], port)
 
 
 def socks(directory):
@@ -105,6 +107,4 @@ def socks(directory):
         "client pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }\n"
         "socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }\n"
     )
-    process = Daemon([program, "-f", config, "-p", directory / "pid"])
-    wait_for_port(port)
-    return process, port
+    return _listening([program, "-f", config, "-p", directory / "pid"], port)

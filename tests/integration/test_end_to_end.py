@@ -10,17 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.processes import (
-    PATIENCE,
-    EchoTarget,
-    Keys,
-    Process,
-    SiteConnector,
-    SSHServer,
-    TLSTarget,
-    exchange,
-    free_port,
-)
+from tests.integration.processes import PATIENCE, Keys, Process, SiteConnector, free_port
+from tests.integration.targets import EchoTarget, SSHServer, TLSTarget, exchange
 from tests.integration.worlds import World
 
 MEGABYTE = 1_000_000

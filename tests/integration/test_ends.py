@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clients.building import build
 from tests.integration import ends
-from tests.integration.processes import PATIENCE, SSHServer
+from tests.integration.processes import PATIENCE
+from tests.integration.targets import SSHServer
 from tests.integration.worlds import World
 from tests.requirements import require_executable, require_module, require_node_modules
 

@@ -16,15 +16,8 @@ import asyncssh
 import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.processes import (
-    PATIENCE,
-    Client,
-    EchoTarget,
-    Gateway,
-    Keys,
-    SiteConnector,
-    run_async,
-)
+from tests.integration.processes import PATIENCE, Client, Gateway, Keys, SiteConnector, run_async
+from tests.integration.targets import EchoTarget
 from tests.store.databases import postgres_execute, postgres_server
 
 _FEED = "application_name = 'tunnelcloud change feed'"

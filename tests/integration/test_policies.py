@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.processes import PATIENCE, EchoTarget, Process, free_port
+from tests.integration.processes import PATIENCE, Process, free_port
+from tests.integration.targets import EchoTarget
 from tests.integration.worlds import World
 
 PASSWORD = "a long enough password"

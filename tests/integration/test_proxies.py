@@ -9,8 +9,9 @@ from urllib.parse import quote
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration import proxies
-from tests.integration.processes import EchoTarget, SiteConnector, exchange, free_port, twistd
+from tests.integration.processes import SiteConnector, free_port, twistd
 from tests.integration.proxies import PASSWORD, USER
+from tests.integration.targets import EchoTarget, exchange
 from tests.integration.worlds import World
 from tests.pod.certificates import write_certificate
 from tunnelcloud.domain.commands import PublicAddress

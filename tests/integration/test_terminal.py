@@ -22,14 +22,13 @@ from tests.integration.processes import (
     ENVIRONMENT,
     PATIENCE,
     PYTHON,
-    EchoTarget,
     Gateway,
     Keys,
     Process,
     SiteConnector,
-    exchange,
     free_port,
 )
+from tests.integration.targets import EchoTarget, exchange
 from tests.requirements import require_executable
 
 PASSWORD = "correct horse battery"
