@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, event
 
-from tests.pod.test_access import LoginWorld
+from tests.pod.test_access import SECRET, LoginWorld
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import public_key
 from tunnelcloud.ssh.interfaces import LoginAttempt
@@ -61,13 +61,15 @@ class CostContract(LoginWorld):
         self.log_in_with_key()
         self.assertLessEqual(len(said), 4, said)
 
-    def test_a_wrong_token_reads_no_view(self):
+    def test_a_refused_token_reads_no_view(self):
+        """Neither a wrong one nor another user's: the time tells nothing of grants."""
         said = self.count()
-        outcome = []
-        attempt = LoginAttempt(b"alice", "192.0.2.1", 1, "x")
-        self.access.login_with_token(attempt, "b" * 26).addErrback(outcome.append)
-        while not outcome:
-            self.reactor.run_one()
+        for user, token in ((b"alice", "b" * 26), (b"nobody", "b" * 26), (b"nobody", SECRET)):
+            outcome = []
+            attempt = LoginAttempt(user, "192.0.2.1", 1, "x")
+            self.access.login_with_token(attempt, token).addErrback(outcome.append)
+            while not outcome:
+                self.reactor.run_one()
         self.assertFalse([one for one in said if "assignments" in one])
 
     def test_many_views_are_two_statements(self):

@@ -45,17 +45,17 @@ class InMemoryAccess:
         self.tokens: dict[str, str] = {}
         self.spent: set[str] = set()
         self.sessions: dict[str, LoginAttempt] = {}
-        self.offers: list[LoginAttempt] = []
+        self.offers: list[bytes] = []
         self.failures: list[tuple[LoginAttempt, str, str]] = []
         self.answer: Callable[[Deferred[Any]], Deferred[Any]] = lambda verdict: verdict
 
-    def offer_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[bool]:
-        self.offers.append(attempt)
-        return self.answer(succeed(self._opens(attempt, self.keys.get(key_blob))))
+    def is_registered(self, key_blob: bytes) -> Deferred[bool]:
+        self.offers.append(key_blob)
+        return self.answer(succeed(key_blob in self.keys))
 
     def login_with_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[str]:
         if not self._opens(attempt, self.keys.get(key_blob)):
-            return self.answer(fail(LoginRefused()))
+            return self.answer(fail(LoginRefused(offence=False)))
         return self._start(attempt)
 
     def login_with_token(self, attempt: LoginAttempt, token: str) -> Deferred[str]:

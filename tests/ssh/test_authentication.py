@@ -72,14 +72,14 @@ class AnyOrder(RuleBasedStateMachine):
         self.requests += 1
         self.perform(self.machine.answered(token))
 
-    @rule(question=st.integers(0, 8), acceptable=st.booleans())
-    def offered(self, question: int, acceptable: bool) -> None:
+    @rule(question=st.integers(0, 8), registered=st.booleans())
+    def offered(self, question: int, registered: bool) -> None:
         current = self.current
         question = self.asked if question > 5 else question
         if isinstance(current, auth.OfferKey) or question != self.asked:
             if isinstance(current, auth.OfferKey) and current.question == question:
                 self.current = None
-            self.perform(self.machine.offered(question, acceptable))
+            self.perform(self.machine.offered(question, registered))
 
     @rule(question=st.integers(0, 8))
     def granted(self, question: int) -> None:
@@ -227,6 +227,20 @@ class LimitTests(SynchronousTestCase):
         told = auth.SendPrompt(keys_refused=True)
         self.assertEqual(self.machine.requested(PROMPT), (told,))
         self.assertEqual(self.machine.requested(PROMPT), (told,))
+
+    def test_a_key_that_opens_nothing(self) -> None:
+        """Signed with, it counts as a question; the prompt tells of it, and a line is said once."""
+        for line in ((auth.SendBanner("no room"),), ()):
+            self.machine.offered(self.ask(QUERY), True)
+            actions = self.machine.refused(self.ask(SIGNED), "no room", offence=False)
+            self.assertEqual(actions, (*line, auth.SendFailure()))
+        self.assertEqual(self.machine.requested(PROMPT), (auth.SendPrompt(keys_refused=True),))
+        for _ in range(8):
+            self.machine.offered(self.ask(QUERY), True)
+            self.machine.refused(self.ask(SIGNED), offence=False)
+        self.machine.offered(self.ask(QUERY), False)
+        actions = self.machine.requested(WITH_TOKEN)
+        self.assertEqual(actions, ())
 
     def test_typed_once(self) -> None:
         """What was typed at the prompt isn't asked for as a password; other answers don't count."""

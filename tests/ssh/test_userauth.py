@@ -61,7 +61,7 @@ class MethodTests(SynchronousTestCase):
             (Client(self.client.pod).secure(), STRANGER, b"nobody"),
             (known, USER_KEY, b"bob"),
         ):
-            client.offer_key(key, user=user)
+            client.send_key(key, user=user)
             self.assertEqual(client.expect(51), METHODS)
             client.send(client.auth_payload(b"keyboard-interactive", bytes(8), user))
             text = (
@@ -106,6 +106,25 @@ class MethodTests(SynchronousTestCase):
         self.assertEqual(self.access.sessions, {})
         self.client.send_key()
         self.client.expect(52)
+
+    def test_a_question_tells_nothing_of_the_login(self) -> None:
+        """A registered key is answered alike for every login name: the pod doesn't know whose."""
+        answers = []
+        for user in (b"alice", b"bob", b"nobody", b"tcptunnel@db", b"tcptunnel@x", b"\xff\0", b""):
+            client = Client(self.client.pod).secure().offer_key(user=user)
+            answers.append(client.read())
+        expected = b"\x3c" + pack_string(b"ssh-ed25519") + pack_string(USER_KEY.blob())
+        self.assertEqual(answers, [[expected]] * 7)
+
+    def test_a_key_that_is_signed_with_and_opens_nothing(self) -> None:
+        """It is no offence and no failure: an agent may have many, and a token still gets in."""
+        for _ in range(8):
+            self.client.offer_key(user=b"bob").send_key(user=b"bob")
+            self.client.expect(60)
+            self.failed()
+        self.client.send_token()
+        self.client.expect(52)
+        self.assertEqual(self.client.pod.flood.counters()["offences"], 0)
 
     def test_eight_keys_and_a_token(self) -> None:
         """Keys that open nothing, asked about or signed with, leave room for a token."""

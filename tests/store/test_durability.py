@@ -37,7 +37,7 @@ class KillTests(SQLiteCase):
         self.assertEqual(len(acknowledged), len(set(acknowledged)))
 
         store = self.open()
-        found = {one: store.read(access.find_token, one.encode())[0] for one in secrets}
+        found = {one: store.read(access.find_token, one.encode()).token for one in secrets}
         spent = {one for one in secrets if found[one].sessions_used}
         self.assertLessEqual(set(acknowledged), spent)
         self.assertEqual(store.read(sessions.count), len(spent))

@@ -42,7 +42,7 @@ class _Refusal:
 
 @frozen
 class _Offer:
-    """A key that was shown: which it is and whose, if anybody's, and why it doesn't do."""
+    """A key that was signed with: which it is and whose, if anybody's, and why it doesn't do."""
 
     key: Key | None = None
     owner: User | None = None
@@ -74,7 +74,6 @@ _SCOPE_IS_EMPTY = {
     Method.KEY: _KEY_OPENS_NOTHING,
     Method.TOKEN: "no tunnel is assigned that it opens for this login",
 }
-_TOLD_AT_MOST = 1000
 _HIDDEN = "(a one-time token)"
 
 _NO_ROOM = _Refusal(
@@ -109,17 +108,18 @@ class Access:
         self._has_room = has_room
         self._refuses = refuses
         self.begun: dict[str, Session] = {}
-        self._told: dict[tuple[str, int, str], None] = {}
         self._store = store.within(LOGIN_SECONDS, self._came_late)
         self._pod_id = pod_id
         self._views = views
         self._ring = ring
 
-    def offer_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[bool]:
-        """Could this login open at least one tunnel with this key?"""
-        asked = self._judge_key(attempt, key_blob)
+    def is_registered(self, key_blob: bytes) -> Deferred[bool]:
+        """Did anybody register this key?  What it opens is judged once its owner has signed."""
+        if reason := self._refuses():
+            return fail(LoginRefused(reason, offence=False))
+        asked = self._ring.get(key_blob)
         asked.addTimeout(LOGIN_SECONDS, self._store.reactor, _too_slow)
-        return asked.addErrback(self._unavailable).addCallback(self._offered, attempt)
+        return asked.addErrback(self._unavailable).addCallback(lambda held: held is not None)
 
     def _judge_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[_Offer]:
         if reason := self._refuses():
@@ -131,17 +131,6 @@ class Access:
             return _Offer(obstacle=_KEY_OPENS_NOTHING)
         view = self._views.get(held.key.user_id)
         return view.addCallbacks(_judge, _ownerless, (held, attempt))
-
-    def _offered(self, judged: _Offer, attempt: LoginAttempt) -> bool:
-        """Answer, and let the owner of a key that doesn't do find out why: once a connection."""
-        if judged.key is not None and judged.obstacle:
-            once = (attempt.source, attempt.source_port, judged.key.id)
-            if once not in self._told:
-                self._told[once] = None
-                if len(self._told) > _TOLD_AT_MOST:
-                    del self._told[next(iter(self._told))]
-                self._record(attempt, Method.KEY, judged.obstacle, lambda _: judged.owner)
-        return judged.key is not None and not judged.obstacle
 
     def login_with_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[str]:
         """Verify a login whose signature was good, and write its session."""
@@ -223,9 +212,9 @@ def _judge(view: UserView, held: Held, attempt: LoginAttempt) -> _Offer:
     if held.expired:
         obstacle = f"the key expired at {held.key.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         return _Offer(held.key, view.user, obstacle)
-    scope = _scope(view, Method.KEY, attempt.login, None)
-    if scope is None:
+    if not _may_be(attempt.login, view.user):
         return _Offer(held.key, view.user, _KEY_OPENS_NOTHING)
+    scope = _scope(view, Method.KEY, attempt.login, None)
     return _Offer(held.key, view.user, scope.obstacle, scope.tunnel)
 
 
@@ -259,7 +248,7 @@ def _login_with_key(
     reason = offer.obstacle or _KEY_OPENS_NOTHING
     owner = offer.owner or _named(transaction, attempt)
     _record_refusal(transaction, attempt, pod_id, Method.KEY, reason, owner)
-    return _Refusal("", reason)
+    return _Refusal("", reason, offence=False)
 
 
 def _login_with_token(
@@ -271,17 +260,22 @@ def _login_with_token(
 ) -> _Verdict:
     refusal = _Refusal(_OPENS_NOTHING, "no such token for this login")
     secret_hash = hash_secret(token)
-    known = access.find_token(transaction, secret_hash)
-    if known is None:
+    found = access.find_token(transaction, secret_hash)
+    if found is None or not _may_be(attempt.login, found.user):
+        # Grants aren't read, and who is named is: the time that the answer takes is the same.
         named = _named(transaction, attempt)
-        _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, named)
+        whose = named if found is None else found.user
+        _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, whose)
         return refusal
-    found, view = known
-    scope = _scope(view, Method.TOKEN, attempt.login, found.tunnel_id)
-    if scope is not None and not scope.obstacle and not has_room(view.user.id):
+    view, bound = access.view_of(transaction, found), found.token.tunnel_id
+    scope = _scope(view, Method.TOKEN, attempt.login, bound)
+    if scope.obstacle:
+        # The client gets the answer that a wrong token gets; the audit may know better.
+        refusal = _Refusal(_OPENS_NOTHING, f"the token is good, but {scope.obstacle}")
+    elif not has_room(view.user.id):
         refusal = _NO_ROOM
-    elif scope is not None and not scope.obstacle:
-        allowed = 1 if found.tunnel_id is None else allowed_token_sessions(view, found.tunnel_id)
+    else:
+        allowed = 1 if bound is None else allowed_token_sessions(view, bound)
         spending = tokens.spend(
             transaction,
             secret_hash,
@@ -293,9 +287,6 @@ def _login_with_token(
         if spending.session is not None:
             return spending.session
         refusal = _spent(spending)
-    elif scope is not None:
-        # The client gets the answer that a wrong token gets; the audit may know better.
-        refusal = _Refusal(_OPENS_NOTHING, f"the token is good, but {scope.obstacle}")
     _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, view.user)
     return refusal
 
@@ -313,17 +304,17 @@ def _spent(spending: Spending) -> _Refusal:
     return _Refusal(f"{text}: get a new one", text, offence=False)
 
 
-def _scope(
-    view: UserView, method: Method, login: Login | None, tunnel_id: str | None
-) -> _Scope | None:
+def _may_be(login: Login | None, user: User) -> bool:
+    """Tell whether a login names this user, or leaves it to the credential to name them."""
+    return login is not None and login.user in (None, user.name, user.email)
+
+
+def _scope(view: UserView, method: Method, login: Login | None, tunnel_id: str | None) -> _Scope:
     """Tell what a login may open; this is decided once, and the session keeps the tunnel's id.
 
     :param tunnel_id: the only tunnel that the credential opens; None for all of the user's.
-    :return: None when the login names somebody else.
     """
-    if login is None or login.user not in (None, view.user.name, view.user.email):
-        return None
-    if login.tunnel is not None:
+    if login is not None and login.tunnel is not None:
         meant = named_by(view, method, login.tunnel, tunnel_id)
         if len(meant) > 1:
             names = ", ".join(sorted(tunnel.name for tunnel in meant))

@@ -12,8 +12,10 @@ order.  What holds, in words:
 - What was typed at the prompt isn't asked for once more by another method's prompt.
 - An empty token is asked about by nobody, and a wrong one once: tools give their one password again
   and again.  Each counts as a failure, but as no further offence.
+- A question about a key tells whether the key is registered, and nothing else: what it opens, and
+  for which login, is judged after a good signature.
 - The sixth failure and the twenty-first question about a key end the connection.  Keys that open
-  nothing count as questions, signed or not, since agents offer many.
+  nothing count as questions, asked about or signed with, since agents offer many.
 """
 
 from enum import Enum, auto
@@ -62,7 +64,7 @@ Request = KeyRequest | TokenRequest | PromptRequest | OtherRequest
 
 @frozen
 class OfferKey:
-    """Ask whether the key opens anything; answer with L{Authentication.offered}."""
+    """Ask whether the key is registered; answer with L{Authentication.offered}."""
 
     question: int
     request: KeyRequest
@@ -95,7 +97,7 @@ class SendKeyOk:
 class SendPrompt:
     """Send USERAUTH_INFO_REQUEST.
 
-    :ivar keys_refused: that keys were offered before and opened nothing, whoever's they are.
+    :ivar keys_refused: that keys were shown before and opened nothing, whoever's they are.
     """
 
     keys_refused: bool = False
@@ -233,25 +235,20 @@ class Authentication:
         return self._try(TokenRequest(self._request.user, token))
 
     def unjudged(self, question: int, text: str) -> Actions:
-        """Take it that a key can't be judged now, with a line for the user.
-
-        An agent may offer many keys: the line is said once.
-        """
+        """Take it that a key can't be judged now, with a line for the user."""
         if not self._awaits(question):
             return ()
         self.state = State.REQUEST
-        banner: Actions = (SendBanner(text),) if text != self._told else ()
-        self._told = text
-        return (*banner, *self._queried())
+        return (*self._tell(text), *self._queried())
 
-    def offered(self, question: int, acceptable: bool) -> Actions:
-        """Take the verdict on a key."""
+    def offered(self, question: int, registered: bool) -> Actions:
+        """Take whether anybody registered a key."""
         if not self._awaits(question):
             return ()
         request = self._request
         assert isinstance(request, KeyRequest)
         self.state = State.REQUEST
-        if not acceptable:
+        if not registered:
             self._keys_refused = True
             return self._queried()
         if request.signature is not None:
@@ -271,10 +268,16 @@ class Authentication:
         return (Succeed(session),)
 
     def refused(self, question: int, text: str = "", offence: bool = True) -> Actions:
-        """Take a refusal, with a line for the user or C{""}."""
+        """Take a refusal, with a line for the user or C{""}.
+
+        A key that was signed with rightly and opens nothing is no offence, and no failure.
+        """
         if not self._awaits(question):
             return ()
         self.state = State.REQUEST
+        if not offence and isinstance(self._request, KeyRequest):
+            self._keys_refused = True
+            return (*self._tell(text), *self._queried())
         if offence and isinstance(self._request, TokenRequest):
             self._wrong.add(self._request)
         banner: Actions = (SendBanner(text),) if text else ()
@@ -305,6 +308,11 @@ class Authentication:
         self._request = request
         self._question += 1
         return (action(self._question, request),)  # type: ignore[arg-type]
+
+    def _tell(self, text: str) -> Actions:
+        """Say a line about a key; an agent may offer many keys, and it is said once."""
+        said, self._told = self._told, text
+        return (SendBanner(text),) if text and text != said else ()
 
     def _queried(self) -> Actions:
         if self._queries_left <= 0:

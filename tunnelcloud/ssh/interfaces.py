@@ -54,10 +54,13 @@ class LoginRefused(UnauthorizedLogin):
 
 
 class IAccess(Interface):
-    """Judges credentials.  Signatures have been verified before these are called."""
+    """Judges credentials."""
 
-    def offer_key(attempt: LoginAttempt, key_blob: bytes) -> "Deferred[bool]":
-        """Could this login open at least one tunnel with this key?  Changes nothing.
+    def is_registered(key_blob: bytes) -> "Deferred[bool]":
+        """Did anybody register this key?  Changes nothing.
+
+        Public keys are public: whoever has one may ask this without a signature.  The answer
+        doesn't depend on the login's name, so that nobody learns whose the key is or what it opens.
 
         :param key_blob: the public key as RFC 4253, 6.6 encodes it.
         """
@@ -65,7 +68,9 @@ class IAccess(Interface):
     def login_with_key(attempt: LoginAttempt, key_blob: bytes) -> "Deferred[str]":
         """Verify the login and write its session in one transaction: the session's id.
 
-        :raises LoginRefused: when the key opens nothing for this login.
+        The key's signature has been verified before.
+
+        :raises LoginRefused: when the key opens nothing for this login, which is no offence.
         """
 
     def login_with_token(attempt: LoginAttempt, token: str) -> "Deferred[str]":

@@ -126,11 +126,10 @@ class LoginService(SSHService):
         if not is_usable(request.algorithm, request.key_blob):
             self._perform(self._machine.offered(action.question, False))
             return
-        attempt = self._attempt(request.user)
-        verdict: Deferred[bool] = maybeDeferred(self._access.offer_key, attempt, request.key_blob)
+        verdict: Deferred[bool] = maybeDeferred(self._access.is_registered, request.key_blob)
 
-        def judged(acceptable: bool) -> auth.Actions:
-            return self._machine.offered(action.question, acceptable)
+        def judged(registered: bool) -> auth.Actions:
+            return self._machine.offered(action.question, registered)
 
         def failed(failure: Failure) -> auth.Actions:
             if failure.check(LoginRefused):

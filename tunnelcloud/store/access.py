@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from attrs import field, frozen
 from sqlalchemy import BindParameter, Select, bindparam, or_, select
 
 from tunnelcloud.domain.entities import Grant, Policy, Token, Tunnel, User, UserView
@@ -17,7 +18,15 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.tunnels import TUNNELS
 from tunnelcloud.store.users import USERS, find_login
 
-__all__ = ["find_login", "find_token", "load_view", "load_views", "names_of"]
+__all__ = [
+    "FoundToken",
+    "find_login",
+    "find_token",
+    "load_view",
+    "load_views",
+    "names_of",
+    "view_of",
+]
 
 _NAMED = {
     table.name.removesuffix("s").replace("policie", "policy"): table
@@ -114,13 +123,33 @@ def load_views(transaction: Transaction, user_ids: Iterable[str]) -> Mapping[str
     return _views(transaction, transaction.connection.execute(_USERS, wanted).all())
 
 
-def find_token(transaction: Transaction, secret_hash: bytes) -> tuple[Token, UserView] | None:
-    """Find a one-time token, in whatever state it is, with its user's view."""
+@frozen
+class FoundToken:
+    """A one-time token and its user.
+
+    :ivar rows: the user, once with each of their groups.
+    """
+
+    token: Token
+    user: User
+    rows: Sequence[Any] = field(repr=False)
+
+
+def find_token(transaction: Transaction, secret_hash: bytes) -> FoundToken | None:
+    """Find a one-time token, in whatever state it is, with its user but without their grants."""
     rows = transaction.connection.execute(_BY_TOKEN, {"wanted": secret_hash}).all()
     if not rows:
         return None
-    [view] = _views(transaction, [row[_TOKEN_WIDTH:] for row in rows]).values()
-    return TOKENS.make(rows[0][:_TOKEN_WIDTH]), view
+    of_user = [row[_TOKEN_WIDTH:] for row in rows]
+    return FoundToken(
+        TOKENS.make(rows[0][:_TOKEN_WIDTH]), USERS.make(of_user[0][:_USER_WIDTH]), of_user
+    )
+
+
+def view_of(transaction: Transaction, found: FoundToken) -> UserView:
+    """Read what a token's user reaches."""
+    [view] = _views(transaction, found.rows).values()
+    return view
 
 
 def _views(transaction: Transaction, rows: Iterable[Any]) -> Mapping[str, UserView]:
