@@ -26,12 +26,15 @@ def serve_front_door(port: int, key: Path) -> None:
     from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 
     from tests.ssh import fakes
+    from tunnelcloud.link.read_ahead import ReadAhead
     from tunnelcloud.link.tcp import TargetStream
+
+    ahead = ReadAhead()
 
     class Avatar(fakes.Avatar):
         def direct_tcpip_requested(self, channel, host, port, originator):
             endpoint = HostnameEndpoint(reactor, host, port)
-            connected = connectProtocol(endpoint, TargetStream(channel, reactor))
+            connected = connectProtocol(endpoint, TargetStream(channel, reactor, ahead))
             connected.addErrback(lambda failure: channel.refuse(2, failure.getErrorMessage()))
 
     fakes.Avatar = Avatar

@@ -15,7 +15,8 @@ from tunnelcloud.channels.splice import (
     NOT_READING,
     TAKEN_REQUEST,
 )
-from tunnelcloud.link.tcp import FAREWELL_SIZE, READ_AHEAD, TargetStream
+from tunnelcloud.link.read_ahead import READ_AHEAD, ReadAhead
+from tunnelcloud.link.tcp import FAREWELL_SIZE, TargetStream
 
 KIB = 1024
 
@@ -38,7 +39,8 @@ class TargetStreamTests(TestCase):
         self.client.channel = self.pair.a.open_channel(b"direct-tcpip", b"", self.client)
         self.pair.settle()
         self.channel = self.pair.users[1].asked[0][0]
-        creator = protocol.ClientCreator(reactor, TargetStream, self.channel, reactor)
+        self.ahead = ReadAhead()
+        creator = protocol.ClientCreator(reactor, TargetStream, self.channel, reactor, self.ahead)
         self.stream = yield creator.connectTCP(*self.listener.getsockname())
         self.addCleanup(self.drop)
         self.target, _ = self.listener.accept()
@@ -49,6 +51,7 @@ class TargetStreamTests(TestCase):
 
     def drop(self):
         self.pair.lose()
+        self.assertEqual(self.ahead.held, 0)
         return self.until(lambda: not self.stream.transport.connected)
 
     @defer.inlineCallbacks

@@ -1,10 +1,13 @@
 """Every message in every state: what isn't listed ends the connection before it is dispatched."""
 
+import struct
+
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import Client
 from tunnelcloud.channels.messages import pack_string
+from tunnelcloud.net.rounds import MESSAGES_A_ROUND
 from tunnelcloud.ssh.gate import LISTED, UNIMPLEMENTED, Phase
 
 
@@ -183,9 +186,55 @@ class GateTests(SynchronousTestCase):
         client = opened()
         ignore, request = b"\x02" + pack_string(b""), b"\x50" + pack_string(b"x") + b"\0"
         for _ in range(3000):
+            client.clock.advance(0.02)
             client.send(ignore)
             client.send(request)
         self.assertFalse(client.socket.disconnecting)
+
+    def test_requests_are_bounded(self) -> None:
+        """Some at once and some a second are borne, of whatever kind; a flood ends the session."""
+        for message in (
+            b"\x50" + pack_string(b"keepalive@openssh.com") + b"\1",
+            b"\x62" + struct.pack(">I", 0) + pack_string(b"env") + b"\0",
+            b"\x5d" + struct.pack(">II", 0, 1),  # credit for bytes that were never sent
+            b"\x5d" + struct.pack(">II", 0, 0),
+            b"\x5e" + struct.pack(">II", 0, 0),  # no bytes
+        ):
+            client = opened()
+            client.send(
+                b"\x5a" + pack_string(b"session") + struct.pack(">III", 5, 1 << 20, 1 << 15)
+            )
+            client.expect(91)
+            for _ in range(1000):
+                client.clock.advance(1 / 60)
+                client.send(message)
+            self.assertFalse(client.socket.disconnecting)
+            for _ in range(1100):
+                if client.socket.disconnecting:
+                    break
+                client.send(message)
+            self.assertIn("messages that move nothing", client.disconnected())
+
+    def test_many_messages_take_turns(self) -> None:
+        """What one read brings is worked off over several turns, and no more is read meanwhile."""
+        client = opened()
+        server = client.server
+        assert server.multiplexer is not None
+        taken = watch(client)
+        many = b"".join(client.seal(b"\x5e" + struct.pack(">II", 0, 1) + b"x") for _ in range(1000))
+        client.write(many)
+        self.assertEqual(len(taken), MESSAGES_A_ROUND)
+        self.assertEqual(client.socket.producerState, "paused")
+        client.write(client.seal(b"\x60" + bytes(4)))
+        client.clock.advance(0)
+        self.assertEqual(taken, [94] * 1000 + [96])
+        self.assertEqual(client.socket.producerState, "producing")
+
+    def test_nothing_waits_beyond_the_end(self) -> None:
+        client = opened()
+        client.write(b"".join(client.seal(b"\x50" + pack_string(b"x") + b"\0") for _ in range(600)))
+        client.lose()
+        self.assertEqual(client.clock.getDelayedCalls(), [])
 
     def test_data_in_flight(self) -> None:
         """After our own KEXINIT, and after its own, the client's messages may still come."""

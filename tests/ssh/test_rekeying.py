@@ -78,7 +78,7 @@ class RekeyTests(SynchronousTestCase):
 
     def test_bounded_while_it_stalls(self) -> None:
         """What a client provokes meanwhile is bounded: it ends before 2 MiB are held."""
-        client = Client().login()
+        client = Client(limits=Limits(requests=100_000)).login()
         client.server.start_rekey()
         request = client.seal(b"\x50" + pack_string(b"x") + b"\1")
         for _ in range(100_000):

@@ -42,6 +42,8 @@ from tunnelcloud.channels.windows import KIB, CreditAccount, ReceiveWindow
 
 SMALLEST_PACKET = 1 * KIB
 
+FREE_REQUESTS = 4
+
 _pack_adjust = struct.Struct(">BII").pack
 
 
@@ -55,11 +57,13 @@ class Channel(Sender):
 
     :ivar receiving: where its receiving half stands.
     :ivar window: what the peer may send; None before the open is answered.
+    :ivar free_requests: how many requests the peer may send that it needn't pay for.
     """
 
     __slots__ = (
         "account",
         "channel_type",
+        "free_requests",
         "receiving",
         "window",
     )
@@ -70,6 +74,7 @@ class Channel(Sender):
         super().__init__(connection, number)
         self.channel_type = channel_type
         self.account = account
+        self.free_requests = FREE_REQUESTS
         self.receiving = Receiving.WAITING
         self.window: ReceiveWindow | None = None
 
@@ -185,10 +190,13 @@ class Channel(Sender):
         self._receive(len(data))
         self.close(f"extended data of type {data_type}")
 
-    def window_adjusted(self, count: int) -> None:
-        """Take credit."""
+    def window_adjusted(self, count: int) -> bool:
+        """Take credit; tell whether it is for bytes that the peer was sent."""
         self._check_open()
-        self.add_credit(count)
+        is_due = self.add_credit(count)
+        if is_due:
+            self.free_requests = FREE_REQUESTS  # PuTTY sends one beside each
+        return is_due
 
     def eof_received(self) -> None:
         """Take the end of the peer's bytes."""

@@ -12,6 +12,9 @@ What holds, in words:
   no channel has it; a channel keeps its number until both sides have sent CLOSE, or the open was
   answered by a refusal, so no late message can name another channel.
 - An open that was given up counts against the limit until it is answered.
+- A message that moves nothing and that nobody asked for is paid for: requests (but for a few a
+  channel), bytes that are none, and credit for bytes that were never sent.  Whoever sends more of
+  them than its owner lets it afford loses the connection.
 - After the connection is lost no channel is left, and no credit is out but for bytes that came
   before their channel's CLOSE and haven't been passed on.
 
@@ -69,6 +72,11 @@ def _discard(head: bytes, data: "bytes | memoryview" = b"") -> None:
     """Send nothing, over a connection that is lost."""
 
 
+def unpriced(_: float) -> bool:
+    """Let a trusted peer send what it wants."""
+    return True
+
+
 OnReply = Callable[[bytes | None], None]
 
 
@@ -84,6 +92,7 @@ class Multiplexer(Connection):
     :param max_channels: how many channels there may be, whoever asked for them.
     :param max_packet_size: the most the peer may send in one message, in bytes of data.
     :param path: what the transport finds out of the way to the peer.
+    :param affords: takes the price of a message that nobody asked for: whether that was left.
     """
 
     def __init__(
@@ -95,9 +104,11 @@ class Multiplexer(Connection):
         max_channels: int = 256,
         max_packet_size: int = 32 * KIB,
         path: Path | None = None,
+        affords: Callable[[float], bool] = unpriced,
     ) -> None:
         self._transport = transport
         self._user = user
+        self._affords = affords
         self._account = account
         self.max_channels = max_channels
         self.max_packet_size = max_packet_size
@@ -187,11 +198,14 @@ class Multiplexer(Connection):
                 if size > self.max_packet_size:
                     raise ProtocolError(f"{size} bytes in one message")
                 channel = self._channels.get(recipient) or self._channel(recipient)
+                if not size:
+                    self._charge()
                 view = payload if type(payload) is memoryview else memoryview(payload)
                 channel.data_received(view[_DATA_HEAD:])
             elif number == MSG_CHANNEL_WINDOW_ADJUST and len(payload) == _ADJUST_SIZE:
                 recipient, size = _unpack_data(payload, 1)
-                self._channel(recipient).window_adjusted(size)
+                if not self._channel(recipient).window_adjusted(size):
+                    self._charge()
             else:
                 self._dispatch(decode(payload))
         except ProtocolError as error:
@@ -323,7 +337,13 @@ class Multiplexer(Connection):
             case _:
                 raise ProtocolError("a message is not as long as its fields")
 
+    def _charge(self) -> None:
+        """Have the peer pay for a message that moved nothing."""
+        if not self._affords(1):
+            raise ProtocolError("too many requests, or messages that move nothing")
+
     def _answer(self, request: GlobalRequest) -> None:
+        self._charge()
         reply = self._user.global_request_received(request.name, request.data)
         if request.want_reply:
             answer = RequestFailure() if reply is None else RequestSuccess(reply)
@@ -353,6 +373,10 @@ class Multiplexer(Connection):
 
     def _channel_request(self, message: ChannelRequest) -> None:
         channel = self._channel(message.recipient_channel)
+        if channel.free_requests:
+            channel.free_requests -= 1
+        else:
+            self._charge()
         granted = channel.request_received(message.request_type, message.data)
         if message.want_reply and granted is not None:
             answer = ChannelSuccess if granted else ChannelFailure

@@ -62,10 +62,12 @@ class Sender:
     :ivar queued: how many bytes that are.
     :ivar withheld: how many bytes were sent, but count as drained only when the socket took them.
     :ivar waiting: whether the channel waits for its turn to send.
+    :ivar full_window: the largest that the peer's window was.
     """
 
     __slots__ = (
         "_connection",
+        "full_window",
         "number",
         "queue",
         "queued",
@@ -84,7 +86,7 @@ class Sender:
         self.user: IChannelUser | None = None
         self.sending = Sending.REQUESTED
         self.remote_number = 0
-        self.remote_window = 0
+        self.remote_window = self.full_window = 0
         self.remote_max_packet = 0
         self.waiting = False
         self.queued = 0
@@ -133,19 +135,23 @@ class Sender:
     def set_remote(self, number: int, window_size: int, max_packet_size: int) -> None:
         """Remember what the peer said when it opened or confirmed."""
         self.remote_number = number
-        self.remote_window = window_size
+        self.remote_window = self.full_window = window_size
         self.remote_max_packet = max_packet_size
 
-    def add_credit(self, count: int) -> None:
-        """Take what the peer granted.
+    def add_credit(self, count: int) -> bool:
+        """Take what the peer granted; tell whether any of it was due, for bytes that were sent.
 
         :raise ProtocolError: it grants more than a window may have.
         """
+        is_due = count > 0 and self.remote_window < self.full_window
         self.remote_window += count
-        if self.remote_window > UINT32_MAX:
-            raise ProtocolError("a window beyond 2^32 - 1")
+        if self.remote_window > self.full_window:
+            if self.remote_window > UINT32_MAX:
+                raise ProtocolError("a window beyond 2^32 - 1")
+            self.full_window = self.remote_window
         if self.queue:
             self._connection.wait_turn(self)
+        return is_due
 
     def send_queued(self) -> None:
         """Send at most one quantum of the queue, then wait for the next turn."""

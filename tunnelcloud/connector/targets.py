@@ -11,6 +11,7 @@ from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import OPEN_UNKNOWN_CHANNEL_TYPE, DirectTcpip
 from tunnelcloud.connector.dialer import Dialer
 from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.link.read_ahead import ReadAhead
 from tunnelcloud.link.tcp import TargetStream
 
 _log = Logger()
@@ -24,6 +25,7 @@ class Targets:
 
     def __init__(self, dialer: Dialer, clock: IReactorTime) -> None:
         self.stopping = False
+        self._ahead = ReadAhead()
         self._dialer = dialer
         self._clock = clock
 
@@ -43,7 +45,7 @@ class Targets:
         pending = _Pending()
         channel.user = pending
         pending.dialing = self._dialer.dial(
-            host, request.port, lambda: TargetStream(channel, self._clock)
+            host, request.port, lambda: TargetStream(channel, self._clock, self._ahead)
         )
         pending.dialing.addErrback(_failed, channel, host, request.port)
 

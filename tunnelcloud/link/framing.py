@@ -8,6 +8,7 @@ This module knows bytes only.
 """
 
 import struct
+import sys
 from collections.abc import Callable, Iterator
 
 from tunnelcloud.channels.messages import ProtocolError
@@ -25,35 +26,48 @@ _pack_length_into = struct.Struct(">I").pack_into
 
 
 class FrameReader:
-    """Cuts a stream of bytes into messages."""
+    """Cuts a stream of bytes into messages.
 
-    __slots__ = ("_partial",)
+    :ivar rest: what wasn't looked at, since so many messages as were wanted came before it.
+    """
+
+    __slots__ = ("_partial", "rest")
 
     def __init__(self) -> None:
         self._partial = bytearray()
+        self.rest = b""
 
     @property
     def kept(self) -> int:
         """How many bytes of an unfinished frame are kept."""
         return len(self._partial)
 
-    def feed(self, data: "bytes | bytearray | memoryview") -> Iterator[memoryview]:
+    def feed(
+        self, data: "bytes | bytearray | memoryview", at_most: int = sys.maxsize
+    ) -> Iterator[memoryview]:
         """Take what one read brought; yield the messages that it completes.
 
         A message is valid until the next is asked for.
 
+        :param at_most: how many messages to yield; C{rest} is to be fed again then.
         :raises ProtocolError: a frame is empty or longer than L{MAX_FRAME}.
         """
         view = memoryview(data)
         offset = 0
+        self.rest = b""
         if self._partial:
             offset = self._complete(view)
             if offset < 0:
                 return
             partial, self._partial = self._partial, bytearray()
             yield memoryview(partial)[_HEAD:]
+            at_most -= 1
         end = len(view)
         while end - offset >= _HEAD:
+            if not at_most:
+                self.rest = bytes(view[offset:])
+                return
+            at_most -= 1
             after = offset + _HEAD + _checked_length(view, offset)
             if after > end:
                 break

@@ -7,6 +7,9 @@ What holds, in words:
 - Only pods open channels; a connector that opens one loses its link.
 - Any byte received proves life.  After 45 seconds without one (or what its owner sets) the link is
   over, and its channels end at once, with a reason.
+- A peer that sends more requests, or messages that move nothing, than L{REQUESTS_PER_SECOND} loses
+  its link; and of whatever it sends, no more is worked on in a turn of the reactor than others'
+  bytes may wait for.
 - An exception while a message is handled ends this link and no other, with one log line.
 
 The module knows TLS from the handshake's outcome only; certificates are its owner's affair.
@@ -36,7 +39,7 @@ from tunnelcloud.channels.interfaces import (
     IMessageTransport,
 )
 from tunnelcloud.channels.messages import ProtocolError
-from tunnelcloud.channels.multiplexer import Multiplexer
+from tunnelcloud.channels.multiplexer import Multiplexer, unpriced
 from tunnelcloud.channels.windows import KIB, CreditAccount, Path
 from tunnelcloud.link.framing import FrameBuffer, FrameReader
 from tunnelcloud.link.interfaces import ILinkOwner
@@ -53,7 +56,9 @@ from tunnelcloud.link.requests import (
     unpack,
 )
 from tunnelcloud.link.tls import LINK_ALPN
+from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.gathering import Gathering
+from tunnelcloud.net.rounds import MESSAGES_A_ROUND, Rounds
 
 HANDSHAKE_TIMEOUT = 20.0
 """Seconds from the connection to the peer's hello."""
@@ -76,6 +81,12 @@ LONGEST_UNANSWERED = 180.0
 
 DISMISSAL_TIMEOUT = 5.0
 """Seconds that a peer has to read why it is dismissed."""
+
+REQUESTS = 4096
+"""How many requests a connector may send at once, and other messages that move nothing."""
+
+REQUESTS_PER_SECOND = 512.0
+"""How many of them it may send a second for long."""
 
 MAX_PACKET_SIZE = 128 * KIB
 FLUSH_SIZE = 128 * KIB
@@ -138,6 +149,9 @@ class LinkProtocol(Protocol):
             max_channels=MAX_CHANNELS,
             max_packet_size=MAX_PACKET_SIZE,
             path=Path(clock.seconds),
+            affords=Allowance(clock, REQUESTS, REQUESTS_PER_SECOND).take
+            if end is End.POD
+            else unpriced,
         )
         self._hello = hello
         self._clock = clock
@@ -145,6 +159,8 @@ class LinkProtocol(Protocol):
         self._frames = FrameReader()
         self._unsent = FrameBuffer()
         self._gathering = Gathering(clock, self._flush)
+        self._rounds = Rounds(clock, self._go_on)
+        self._late = b""
         self._timer: IDelayedCall | None = None
         self._last_received = 0.0
         self._encrypted = False
@@ -245,14 +261,25 @@ class LinkProtocol(Protocol):
     def dataReceived(self, data: "bytes | memoryview") -> None:
         """Handle all messages that one read completed."""
         self._last_received = self._clock.seconds()
-        if self._over:
-            return
+        if self._rounds.waiting:  # the reads that were under way when no more was wanted
+            self._late += data
+        elif not self._over:
+            self._handle(data)
+
+    def _go_on(self) -> None:
+        late, self._late = self._late, b""
+        self._handle(late)
+
+    def _handle(self, data: "bytes | memoryview") -> None:
         try:
             receive = self.multiplexer.message_received
-            for message in self._frames.feed(data):
+            for message in self._frames.feed(data, MESSAGES_A_ROUND):
                 receive(message)
                 if self.multiplexer.lost:
                     return
+            if self._frames.rest:
+                self._late = self._frames.rest
+                self._rounds.wait(self.transport)
         except ProtocolError as error:
             self.end_connection(0, str(error))
         except Exception:
@@ -263,6 +290,7 @@ class LinkProtocol(Protocol):
         """End all channels."""
         self._over = self._over or reason.getErrorMessage()
         self._gathering.stop()
+        self._rounds.stop()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self.multiplexer.connection_lost(self._over)

@@ -4,7 +4,7 @@ What holds, in words:
 
 - Bytes of the channel are consumed when the target's socket has taken them, or while it has
   little unsent; so a target that doesn't read holds its client back.
-- No more is read of the target than L{READ_AHEAD} beyond what the link has taken.
+- No more is read of the target than L{ReadAhead} allows beyond what the link has taken.
 - The target's end of stream is EOF on the channel and the channel's is FIN to the target, each
   after all bytes before it, and the other direction goes on.
 - A clean end is told only when the target's system has acknowledged every byte, and how many it
@@ -41,6 +41,7 @@ from tunnelcloud.channels.splice import (
     PATIENCE,
     TAKEN_REQUEST,
 )
+from tunnelcloud.link.read_ahead import SMALLEST_READ, ReadAhead
 from tunnelcloud.net.sockets import (
     before_close,
     tune_socket,
@@ -48,9 +49,6 @@ from tunnelcloud.net.sockets import (
     was_reset,
     write_now,
 )
-
-READ_AHEAD = 256 * 1024
-"""How many bytes of the target may wait for the link."""
 
 FAREWELL_SECONDS = 10.0
 """How long a target may go on speaking to nobody once it has taken all."""
@@ -68,12 +66,17 @@ _pack_taken = struct.Struct(">Q").pack
 
 @implementer(IChannelUser, IHalfCloseableProtocol, IPushProducer)
 class TargetStream(Protocol):
-    """The protocol of a connection to a target; confirms its channel once it is connected."""
+    """The protocol of a connection to a target; confirms its channel once it is connected.
+
+    :param ahead: tells how much of the target may wait for the link.
+    """
 
     transport: Any  # a TCP transport; no interface says all that is used of it
 
-    def __init__(self, channel: IChannel, clock: IReactorTime) -> None:
+    def __init__(self, channel: IChannel, clock: IReactorTime, ahead: ReadAhead) -> None:
         self._channel = channel
+        self._ahead = ahead
+        self._read_size = SMALLEST_READ
         self._clock = clock
         self._reading = True
         self._unsent_to_link = 0
@@ -100,7 +103,7 @@ class TargetStream(Protocol):
 
     def connectionMade(self) -> None:
         """Confirm the channel: the target is there."""
-        tune_socket(self.transport, READ_AHEAD // 2)
+        tune_socket(self.transport, self._read_size)
         before_close(self.transport, self._count_taken)
         self.transport.registerProducer(self, True)
         self._channel.user = self
@@ -113,9 +116,14 @@ class TargetStream(Protocol):
             if self._over and self._dropped > FAREWELL_SIZE:
                 self._let_go()
             return
-        self._unsent_to_link += len(data)
+        count = len(data)
+        self._unsent_to_link += count
+        self._ahead.take(count)
         self._channel.write(data)
-        if self._unsent_to_link > READ_AHEAD and self._reading:
+        size = self._ahead.next_read(self._read_size, count)
+        if size != self._read_size:
+            self._read_size = self.transport.bufferSize = size
+        if self._unsent_to_link > self._ahead.limit and self._reading:
             self._reading = False
             self.transport.pauseProducing()
 
@@ -209,7 +217,8 @@ class TargetStream(Protocol):
     def drained(self, count: int) -> None:
         """Read on when the link has taken enough."""
         self._unsent_to_link -= count
-        if not self._reading and self._unsent_to_link * 2 <= READ_AHEAD:
+        self._ahead.give_back(count)
+        if not self._reading and self._unsent_to_link * 2 <= self._ahead.limit:
             self._reading = True
             self.transport.resumeProducing()
         if self._lost and not self._unsent_to_link:
@@ -217,6 +226,8 @@ class TargetStream(Protocol):
 
     def closed(self, clean: bool, reason: str) -> None:
         """Let go of the target: in order if all went well or all is here, with RST otherwise."""
+        self._ahead.give_back(self._unsent_to_link)
+        self._unsent_to_link = 0
         if self._over:
             return
         if clean:

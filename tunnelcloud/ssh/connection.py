@@ -22,6 +22,7 @@ from tunnelcloud.channels.messages import (
 )
 from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.channels.windows import CreditAccount
+from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.greeting import Greeting
 from tunnelcloud.ssh.interfaces import ISessionAvatar, ISessionConnection
@@ -87,6 +88,9 @@ class ConnectionService(SSHService):
             account=self._account,
             max_channels=self._limits.forwards + self._limits.session_channels,
             path=self.transport.path,
+            affords=Allowance(
+                self._clock, self._limits.requests, self._limits.requests_per_second
+            ).take,
         )
         self._schedule("life", self._limits.keepalive_seconds, self._check_life)
         self._avatar.attached(self)

@@ -23,6 +23,8 @@ class Limits:
     :ivar keepalive_count: as many unanswered in a row, and it is dead.
     :ivar noise_bytes: how much a session may send at once of messages without a meaning, each of
         them counted with 1 KiB beside its bytes; it fills up with C{noise_bytes_per_second}.
+    :ivar requests: how many requests, and other messages that move nothing and that nobody asked
+        for, a session may send at once; the number fills up with C{requests_per_second}.
     """
 
     identification_seconds: float = 10
@@ -42,5 +44,7 @@ class Limits:
     ignored_before_login: int = 100
     noise_bytes: int = 1 * MIB
     noise_bytes_per_second: int = 64 * KIB
+    requests: int = 1024
+    requests_per_second: float = 64
     session_channels: int = 10
     forwards: int = 256

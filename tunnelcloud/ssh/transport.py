@@ -30,17 +30,18 @@ from tunnelcloud.channels.messages import Reader
 from tunnelcloud.channels.windows import Path
 from tunnelcloud.domain.addresses import canonical_address
 from tunnelcloud.net import flood
+from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.gathering import Gathering
 from tunnelcloud.net.interfaces import IFloodControl
 from tunnelcloud.net.proxy import BadProxyHeader, ProxyHeader
+from tunnelcloud.net.rounds import Rounds
 from tunnelcloud.net.sockets import (
     acknowledge_now,
     seconds_since_acknowledgement,
     tune_socket,
 )
 from tunnelcloud.ssh.algorithms import Proposal
-from tunnelcloud.ssh.allowance import Allowance
 from tunnelcloud.ssh.exchange import KeyExchange
 from tunnelcloud.ssh.gate import Phase
 from tunnelcloud.ssh.limits import Limits
@@ -82,6 +83,7 @@ class FrontDoorTransport(KeyExchange):
         self.factory = factory
         self.clock = factory.clock
         self.gathering = Gathering(factory.clock, self._uncork)
+        self.rounds = Rounds(factory.clock, self.go_on)
         self.limits = factory.limits
         self._deadline: IDelayedCall | None = None
         self._received = b""

@@ -38,6 +38,7 @@ from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.net.buffers import BufferPool
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.gathering import Gathering
+from tunnelcloud.net.rounds import MESSAGES_A_ROUND, Rounds
 from tunnelcloud.net.sockets import write_now
 from tunnelcloud.ssh.ciphers import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
 from tunnelcloud.ssh.gate import (
@@ -72,6 +73,7 @@ class Wire(SSHServerTransport):
     :ivar said_goodbye: whether the client ended it in order.
     :ivar source: the client's IP address, once it is known.
     :ivar gathering: tells when to write.
+    :ivar rounds: puts off what is too much for one turn of the reactor.
     :ivar multiplexer: takes the connection protocol's messages, once the user is logged in.
     """
 
@@ -87,6 +89,7 @@ class Wire(SSHServerTransport):
     carried = False
     meant = False
     gathering: Gathering
+    rounds: Rounds
     multiplexer: Multiplexer | None = None
 
     def __init__(self) -> None:
@@ -95,6 +98,7 @@ class Wire(SSHServerTransport):
         self.phase = Phase.IDENTIFICATION
         self._receive: Callable[[bytes], None] = self._drop
         self._corked = False
+        self._late = b""
         self._out: memoryview | None = None
         self._filled = 0
         self._held: list[tuple[bytes, bytes]] | None = None
@@ -112,9 +116,16 @@ class Wire(SSHServerTransport):
     def dataReceived(self, data: bytes) -> None:
         """Take what the socket gave; whatever it provokes is written at once, at the end."""
         self.heard = True
+        self._handle(self._receive, data)
+
+    def go_on(self) -> None:
+        """Take more of the packets that were too many for the reactor's last turn."""
+        self._handle(self._take_packets)
+
+    def _handle(self, call: Callable[..., object], *arguments: object) -> None:
         self._corked = True
         try:
-            self.guarded(self._receive, data)
+            self.guarded(call, *arguments)
         finally:
             self._uncork()
         self.data_handled()
@@ -141,25 +152,27 @@ class Wire(SSHServerTransport):
             self.sendDisconnect(code, text)
 
     def _receive_packets(self, data: bytes) -> None:
+        if self.rounds.waiting:  # the read that was under way when no more was wanted
+            self._late += data
+            return
+        self.reader.feed(data)
+        self._take_packets()
+
+    def _take_packets(self) -> None:
         reader = self.reader
-        reader.feed(data)
         phase = self.phase
         gate = GATES[phase]
+        left = MESSAGES_A_ROUND
         while (payload := reader.next()) is not None:
+            left -= 1
             number = payload[0]
             if self.phase is not phase:
                 phase = self.phase
                 gate = GATES[phase]
             verdict = gate[number]
             if verdict != TAKEN:
-                if verdict == ANSWERED:
-                    self.unknown_message(payload)
-                    continue
-                if self.ignoreNextPacket and FIRST_KEX_NUMBER <= number <= LAST_KEX_NUMBER:
-                    self.ignoreNextPacket = 0
-                    continue
-                raise WireError(f"message {number} while awaiting {phase.name}")
-            if number >= MSG_GLOBAL_REQUEST:
+                self._not_listed(number, payload, verdict == ANSWERED)
+            elif number >= MSG_GLOBAL_REQUEST:
                 self.meant = True
                 if number == MSG_CHANNEL_DATA:
                     self.carried = True
@@ -168,7 +181,21 @@ class Wire(SSHServerTransport):
             else:
                 self.dispatchMessage(number, bytes(payload[1:]))  # type: ignore[no-untyped-call]
             if self.phase is _OVER:
-                break
+                return
+            if not left:
+                self.rounds.wait(self.transport)
+                return
+        if self._late:
+            late, self._late = self._late, b""
+            self._receive_packets(late)
+
+    def _not_listed(self, number: int, payload: memoryview, answered: bool) -> None:
+        if answered:
+            self.unknown_message(payload)
+        elif self.ignoreNextPacket and FIRST_KEX_NUMBER <= number <= LAST_KEX_NUMBER:
+            self.ignoreNextPacket = 0
+        else:
+            raise WireError(f"message {number} while awaiting {self.phase.name}")
 
     def unknown_message(self, payload: memoryview) -> None:
         """Answer a message that means nothing here (RFC 4253, 11.4)."""
@@ -323,6 +350,8 @@ class Wire(SSHServerTransport):
         self.end_reason = reason
         self.phase = Phase.OVER
         self._receive = self._drop
+        self.rounds.stop()
+        self._late = b""
         self._held = None
         service: Any = self.service
         self.service = None
