@@ -122,7 +122,7 @@ def parse_ports(text: str) -> PortRange:
     """
     match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text.strip(), re.ASCII)
     if match is None:
-        raise BadName(f"{text!r} is not a port: write 5432, or 8000-8010 for a range")
+        raise BadName(f"{text[:60]!r} is not a port: write 5432, or 8000-8010 for a range")
     first = int(match[1])
     last = int(match[2] or first)
     for port in (first, last):

@@ -77,7 +77,9 @@ def _parse_day(text: str) -> int:
     try:
         return DAYS.index(text[:3].capitalize())
     except ValueError:
-        raise BadWindow(f"{text!r} is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun") from None
+        raise BadWindow(
+            f"{text[:60]!r} is not a day: use Mon, Tue, Wed, Thu, Fri, Sat or Sun"
+        ) from None
 
 
 def _parse_time(text: str) -> time:
@@ -96,7 +98,9 @@ def parse_window(text: str) -> Window:
     """
     match = _WINDOW.fullmatch(text.strip())
     if match is None:
-        raise BadWindow(f"{text!r} is not a window: write it as Mon-Fri 09:00-18:00 Europe/Paris")
+        raise BadWindow(
+            f"{text[:60]!r} is not a window: write it as Mon-Fri 09:00-18:00 Europe/Paris"
+        )
     days: set[int] = set()
     for part in match["days"].split(","):
         first, dash, last = part.partition("-")
@@ -105,7 +109,8 @@ def parse_window(text: str) -> Window:
         days.update((start + step) % 7 for step in range((stop - start) % 7 + 1))
     if match["zone"] not in available_timezones():
         raise BadWindow(
-            f"{match['zone']!r} is not a time zone: use an IANA name such as Europe/Paris or UTC"
+            f"{match['zone'][:60]!r} is not a time zone: use an IANA name such as Europe/Paris"
+            " or UTC"
         )
     return Window(
         days=tuple(sorted(days)),

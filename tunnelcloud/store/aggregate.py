@@ -292,7 +292,7 @@ class Aggregate(Generic[E]):
         before = self.lock(transaction, object_id, expected_version)
         forbidden = self._never_changed & changes.keys()
         if forbidden:
-            raise Conflict(min(forbidden), f"{min(forbidden)} can't be changed: make a new object")
+            raise Conflict(min(forbidden), "it can't be changed: make a new object")
         different = {
             name: value for name, value in changes.items() if getattr(before, name) != value
         }

@@ -68,7 +68,8 @@ def create(
     existing = transaction.connection.execute(query).scalar()
     if existing is not None:
         raise Conflict(
-            field, f"the tunnel is assigned to this {field[:-3]} already: change {existing} instead"
+            field,
+            f"the tunnel is assigned to this {field[:-3]} already: change that assignment instead",
         )
     return ASSIGNMENTS.create(
         transaction,

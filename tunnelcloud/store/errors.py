@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+_SHOWN = 320
+"""As many characters of what was asked for are repeated; no name here is longer."""
+
 
 class StoreError(Exception):
     """Anything the store refuses or can't do."""
@@ -18,7 +21,7 @@ class NotFound(StoreError):
     """There is no such object."""
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"there is no {words(kind)} {name!r}")
+        super().__init__(f"there is no {words(kind)} {name[:_SHOWN]!r}")
         self.kind = kind
         self.name = name
 
@@ -38,7 +41,7 @@ class InvalidReference(StoreError):
     """A field names an object that isn't there."""
 
     def __init__(self, field: str, kind: str, value: str) -> None:
-        super().__init__(f"there is no {words(kind)} {value!r}")
+        super().__init__(f"there is no {words(kind)} {value[:_SHOWN]!r}")
         self.field = field
         self.kind = kind
         self.value = value

@@ -98,8 +98,8 @@ def _newcomer(
         raise NotLetIn(
             "name",
             f"{provider.title or provider.name} gives no name that a user here can have.",
-            "Ask an administrator of TunnelCloud: the setting name_claim says where it is looked "
-            "for.",
+            "Ask an administrator of TunnelCloud: the provider's settings say which claim "
+            "names the user.",
         )
     for name in (person.name, person.email):
         if name is not None and users.find_login(transaction, name) is not None:

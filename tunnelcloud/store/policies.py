@@ -58,7 +58,8 @@ def update(
 
 def _check_order(begins: datetime | None, ends: datetime | None, field: str) -> None:
     if begins is not None and ends is not None and ends <= begins:
-        raise Conflict(field, "valid_until must be after valid_from")
+        must = "before the end" if field == "valid_from" else "after the beginning"
+        raise Conflict(field, f"must be {must}: it holds from {begins:%Y-%m-%d %H:%M} UTC on")
 
 
 def delete(

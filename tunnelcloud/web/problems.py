@@ -6,12 +6,13 @@ Whatever goes wrong ends as a L{Problem}: a status, what happened, and which fie
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from attrs import define, field, frozen
 from pydantic import ValidationError
+
+from tunnelcloud.web.wordings import wording
 
 CONTENT_TYPE = "application/problem+json"
 MAX_LISTED = 100
@@ -85,28 +86,6 @@ def _cut(text: str, longest: int = _LONGEST_TEXT) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
-@frozen
-class _Wording:
-    """pydantic's words for a fault, put as an instruction."""
-
-    text: str
-    context: tuple[str, ...] = field(default=())
-
-
-_LIMIT = re.compile(r"Input should be (greater|less) than or equal to (-?[0-9]+)")
-_WORDINGS = {
-    "missing": _Wording("is required"),
-    "extra_forbidden": _Wording("there is no such field"),
-    "string_type": _Wording("must be a string"),
-    "int_type": _Wording("must be a whole number"),
-    "bool_type": _Wording("must be true or false"),
-    "list_type": _Wording("must be a list"),
-    "dict_type": _Wording("must be an object"),
-    "model_type": _Wording("must be an object"),
-    "model_attributes_type": _Wording("must be an object"),
-}
-
-
 def invalid(errors: Iterable[FieldError], further: int = 0) -> Problem:
     """Make the answer to a body or a query whose fields can't be used.
 
@@ -149,7 +128,7 @@ class Faults:
         for fault in error.errors(include_url=False, include_input=False):
             self._no_json |= fault["type"] == "json_invalid"
             place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-            self._listed.append(FieldError(place or "body", _message(fault["type"], fault["msg"])))
+            self._listed.append(FieldError(place or "body", wording(fault)))
 
     def problem(self) -> Problem:
         """Make the answer."""
@@ -163,17 +142,6 @@ def from_validation(error: ValidationError) -> Problem:
     faults = Faults()
     faults.add(error)
     return faults.problem()
-
-
-def _message(kind: str, message: str) -> str:
-    wording = _WORDINGS.get(kind)
-    if wording is not None:
-        return wording.text
-    limit = _LIMIT.fullmatch(message)
-    if limit is not None:
-        return f"use {limit[2]} or {'more' if limit[1] == 'greater' else 'less'}"
-    text = message.removeprefix("Value error, ")
-    return text[:1].lower() + text[1:] if text.startswith("Input ") else text
 
 
 def not_found(what: str = "there is nothing at this address") -> Problem:

@@ -86,7 +86,7 @@ class AssignmentEntry(Body):
     @model_validator(mode="after")
     def _one_entity(self) -> AssignmentEntry:
         if (self.user is None) == (self.group is None):
-            raise ValueError("give either user or group")
+            raise ValueError("give either a user or a group")
         return self
 
 

@@ -102,7 +102,7 @@ def page_model(item: type[Shown]) -> type[BaseModel]:
 
 def _text(value: str) -> str:
     if "\x00" in value:
-        raise ValueError("must not hold a NUL character")
+        raise ValueError("has a character that can't be kept: type it anew")
     return value
 
 
@@ -137,10 +137,13 @@ def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
     except ValueError:
-        raise ValueError(
-            f"{value!r} is not a network: use one such as 10.0.0.0/8 or 2001:db8::/32, with no bit"
-            " set behind its length"
-        ) from None
+        pass
+    try:
+        whole = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        text = f"{value[:60]!r} is not a network: use one such as 10.0.0.0/8 or 2001:db8::/32"
+        raise ValueError(text) from None
+    raise ValueError(f"{value} is an address within a network: use {whole} for all of that network")
 
 
 def _parsed(parse: Callable[[str], Any], kind: type) -> Callable[[object], Any]:
@@ -148,7 +151,7 @@ def _parsed(parse: Callable[[str], Any], kind: type) -> Callable[[object], Any]:
         if isinstance(value, kind):
             return value
         if not isinstance(value, str):
-            raise ValueError("must be a string")
+            raise ValueError("must be a text")
         return parse(value)
 
     return validate

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind, Setting
 from tunnelcloud.web.models.fields import (
@@ -28,7 +29,16 @@ from tunnelcloud.web.models.fields import (
     WrittenPortList,
 )
 
-Word = Annotated[str, Field(pattern=r"^[!#-\[\]-~]{1,100}$")]
+_WORD = r"[!#-\[\]-~]{1,100}"
+
+
+def _word(value: str) -> str:
+    if not re.fullmatch(_WORD, value):
+        raise ValueError("use 1 to 100 letters, digits and signs, without blanks and quotes")
+    return value
+
+
+Word = Annotated[str, AfterValidator(_word), Field(json_schema_extra={"pattern": f"^{_WORD}$"})]
 GroupValue = Annotated[Text, Field(min_length=1, max_length=300)]
 _Model = TypeVar("_Model", bound=BaseModel)
 

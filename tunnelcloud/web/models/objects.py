@@ -153,7 +153,7 @@ class NewAssignment(Body):
     @model_validator(mode="after")
     def _one_entity(self) -> NewAssignment:
         if (self.user_id is None) == (self.group_id is None):
-            raise ValueError("give either user_id or group_id")
+            raise ValueError("give either a user or a group")
         return self
 
 

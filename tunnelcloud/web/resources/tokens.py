@@ -125,14 +125,14 @@ def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:
     """Find the tunnel a token is to be bound to, and hold C{sessions} against its policies."""
     if body.tunnel_id is None:
         if body.sessions > 1:
-            raise conflict("sessions", "more than one needs a token bound to a tunnel_id")
+            raise conflict("sessions", "more than one needs a token that is bound to a tunnel")
         return None
     paths = token_paths(view, body.tunnel_id)
     if not paths:
         raise conflict("tunnel_id", f"{view.user.name} has no such tunnel that opens with a token")
     allowed = allowed_token_sessions(view, body.tunnel_id)
     if body.sessions > allowed:
-        text = f"at most {allowed} here: a policy's max_token_sessions can allow more"
+        text = f"use {allowed} or less: a policy can allow a token more sessions"
         raise conflict("sessions", text)
     return paths[0].tunnel
 

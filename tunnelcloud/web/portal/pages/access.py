@@ -83,7 +83,7 @@ class _Access:
         try:
             user = await self.context.store.read(users.find, name)
         except NotFound:
-            text = f"there is no user {name}" if name else "name a user"
+            text = f"there is no user {name[:320]}" if name else "name a user"
             return await self.objects["group"].again(visit, {"member": text})
         await self.operations(visit, "PUT", f"{path}/members/{user.id}")
         return Moved(f"/admin{path}", note=f"{user.name} is in.")

@@ -61,6 +61,7 @@ def resolve(transaction: Transaction, text: str) -> dict[str, str]:
     """
     user = _find_user(transaction, text.removeprefix(_USER)) if _GROUP not in text else None
     group = _find_group(transaction, text.removeprefix(_GROUP)) if _USER not in text else None
+    text = text[:320]
     if user and group:
         raise Nobody(f"there is a user and a group {text}: write user:{text} or group:{text}")
     if user:

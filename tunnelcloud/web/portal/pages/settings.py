@@ -118,7 +118,7 @@ class _Settings:
             if owner:
                 user = await self.operations(visit, "GET", "/users", query={"name": owner})
                 if not user["items"]:
-                    return await self._settings(visit, {"user": f"there is no user {owner}"})
+                    return await self._settings(visit, {"user": f"there is no user {owner[:320]}"})
                 body["user_id"] = user["items"][0]["id"]
             made = await self.operations(visit, "POST", "/api-tokens", body)
         except Problem as problem:
