@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.lengths import BadLength, read_length
 from tunnelcloud.domain.names import BadName, read_host
-
-_DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class CannotStart(Exception):
@@ -43,10 +41,13 @@ def parse_duration(text: object) -> int:
 
     :raise ValueError: with what is allowed.
     """
-    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None or int(match[1]) == 0:
+    try:
+        seconds = read_length(text) if isinstance(text, str) else 0
+    except BadLength:
+        seconds = 0
+    if not seconds:
         raise ValueError('use a number and a unit, such as "30s", "10m", "24h" or "7d"')
-    return int(match[1]) * _SECONDS[match[2]]
+    return seconds
 
 
 def parse_public_address(text: object, default_port: int) -> PublicAddress:

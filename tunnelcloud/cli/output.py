@@ -15,6 +15,7 @@ from datetime import datetime
 
 import click
 
+from tunnelcloud.domain.lengths import length_text
 from tunnelcloud.net.escaping import escape
 
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
@@ -145,10 +146,7 @@ def shown_seconds(value: object) -> str:
     """Show a length of time in the largest unit that divides it, as it is typed."""
     if not isinstance(value, int) or not value:
         return shown(value)
-    for unit, seconds in (("d", 86400), ("h", 3600), ("m", 60)):
-        if value % seconds == 0:
-            return f"{value // seconds}{unit}"
-    return f"{value}s"
+    return length_text(value)
 
 
 def _width(text: str) -> int:

@@ -18,8 +18,7 @@ from tunnelcloud.cli.commands import DEFAULT_URL
 from tunnelcloud.cli.output import say
 from tunnelcloud.cli.saved_logins import SavedLogin, load_logins
 from tunnelcloud.domain.addresses import is_loopback
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+from tunnelcloud.domain.lengths import HOW, BadLength, read_length
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -129,10 +128,13 @@ def duration(text: str) -> int:
 
     :raise click.BadParameter: with what is allowed.
     """
-    match = re.fullmatch(r"(\d{1,9})([smhd])", text.strip())
-    if match is None or int(match[1]) == 0:
-        raise click.BadParameter(f"{text!r}: use a number and a unit, such as 30s, 10m, 8h or 7d")
-    return int(match[1]) * _UNITS[match[2]]
+    try:
+        seconds = read_length(text)
+    except BadLength:
+        seconds = 0
+    if not seconds:
+        raise click.BadParameter(f"{text!r}: {HOW}")
+    return seconds
 
 
 def time(text: str) -> str:

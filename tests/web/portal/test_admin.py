@@ -298,7 +298,7 @@ class AdminTests(PortalTestCase):
         page = self.browser.send("/admin/policies/new", form, status=422).body.decode()
         page = html.unescape(page)
         self.assertIn("'foo' is not a network: use one such as 10.0.0.0/8", page)
-        self.assertIn(">use 1 or more</p>", page)
+        self.assertIn(">use 1s or more</p>", page)
         self.assertIn(">use 8 or less</p>", page)
         self.make_site(name="oslo")
         form = {"name": "t", "external_address": "not a host"}

@@ -246,7 +246,9 @@ class Settings(Shown):
     target_check_seconds: int | None
 
 
-_Days = Annotated[int, Field(ge=1, le=36_500), WHOLE]
+MOST_DAYS = 36_500
+LEAST_CHECK_SECONDS, MOST_CHECK_SECONDS = 10, 86_400
+_Days = Annotated[int, Field(ge=1, le=MOST_DAYS), WHOLE]
 
 
 class SettingsChange(Change):
@@ -258,7 +260,9 @@ class SettingsChange(Change):
     session_retention_days: _Days | None = Field(
         default=None, description="How long past sessions and their channels are; null for ever."
     )
-    target_check_seconds: Annotated[int, Field(ge=10, le=86_400), WHOLE] | None = Field(
+    target_check_seconds: (
+        Annotated[int, Field(ge=LEAST_CHECK_SECONDS, le=MOST_CHECK_SECONDS), WHOLE] | None
+    ) = Field(
         default=None,
         description="How often the way to each tunnel's target is tried; null for never.",
     )

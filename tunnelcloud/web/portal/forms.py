@@ -13,6 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
+from tunnelcloud.domain.lengths import BadLength, length_text, read_length
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.web.portal.page_requests import Visit
 
@@ -42,6 +43,9 @@ class Field:
     :ivar optional: nothing typed is no value.
     :ivar fixed: it can't be changed later.
     :ivar more: it is seldom needed, and folded away.
+    :ivar unit: of a length of time: how many seconds the API counts as one.
+    :ivar minimum: of a length of time, as the API counts it.
+    :ivar maximum: as C{minimum}.
     :ivar sample: what an example of the API's has; None leaves it out.
     :ivar flag: the command line's option for it; C{--yes/--no} for one that is ticked.
     """
@@ -58,6 +62,9 @@ class Field:
     flag: str = ""
     default: Any = field(default="")
     sample: Any = None
+    unit: int = 1
+    minimum: int | None = None
+    maximum: int | None = None
 
 
 _KINDS: Mapping[FieldType, FieldKind] = {
@@ -97,6 +104,8 @@ def _form_field(one: FieldOfKind) -> Field:
         flag=one.option or "",
         default=_form_default(one),
         sample=setting.sample,
+        minimum=setting.minimum,
+        maximum=setting.maximum,
     )
 
 
@@ -104,10 +113,6 @@ def _form_default(one: FieldOfKind) -> Any:
     if one.required or one.default in (None, (), {}):
         return ""
     return list(one.default) if one.many else one.default
-
-
-_LENGTH = re.compile(r"([0-9]{1,9})\s*([smhd])")
-_SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
 
 
 def shown(one: Field, value: Any) -> Any:
@@ -123,8 +128,7 @@ def shown(one: Field, value: Any) -> Any:
     if one.kind is FieldKind.MOMENT:
         return value[:19]
     if one.kind is FieldKind.DURATION and isinstance(value, int):
-        unit = next(unit for unit, seconds in _SECONDS.items() if value % seconds == 0)
-        return f"{value // _SECONDS[unit]}{unit}"
+        return length_text(value * one.unit)
     return str(value)
 
 
@@ -151,12 +155,20 @@ def wanted(one: Field, visit: Visit) -> Any:
         return None
     if one.kind is FieldKind.NUMBER and re.fullmatch(r"-?[0-9]{1,9}", value):
         return int(value)
-    length = _LENGTH.fullmatch(value) if one.kind is FieldKind.DURATION else None
-    if length is not None:
-        return int(length[1]) * _SECONDS[length[2]]
+    if one.kind is FieldKind.DURATION:
+        return in_units(one, value)
     if one.kind is FieldKind.MOMENT:
         return f"{value}Z"
     return value
+
+
+def in_units(one: Field, value: str) -> int | str:
+    """Give a length of time as the API counts it; one that it can't count as it was typed."""
+    try:
+        count, rest = divmod(read_length(value), one.unit)
+    except BadLength:
+        return value
+    return value if rest else count
 
 
 def body_of(fields: Sequence[Field], visit: Visit) -> Mapping[str, Any]:
@@ -166,6 +178,31 @@ def body_of(fields: Sequence[Field], visit: Visit) -> Mapping[str, Any]:
 
 def fault_of(one: Field, value: Any, fault: str) -> str:
     """Give what to say of a field: what the API says, but for what it never sees as typed."""
-    if one.kind is FieldKind.DURATION and value and not _LENGTH.fullmatch(str(value)):
-        return "use a number and a unit, such as 30s, 10m, 8h or 7d"
-    return fault
+    if one.kind is not FieldKind.DURATION or not value:
+        return fault
+    try:
+        seconds = read_length(str(value))
+    except BadLength as error:
+        return str(error)
+    if one.minimum is not None and seconds < one.minimum * one.unit:
+        return f"use {length_text(one.minimum * one.unit)} or more"
+    if one.maximum is not None and seconds > one.maximum * one.unit:
+        return f"use {length_text(one.maximum * one.unit)} or less"
+    return (
+        fault if seconds % one.unit == 0 else f"use whole days, such as {seconds // one.unit + 1}d"
+    )
+
+
+def faults_of(
+    fields: Sequence[Field], given: Mapping[str, Any], errors: Mapping[str, str]
+) -> dict[str, str]:
+    """Give what to say of a form's fields, by their names; what is no field's stays.
+
+    :param given: what was typed.
+    """
+    said = {
+        one.name: fault_of(one, given[one.name], errors[one.name])
+        for one in fields
+        if one.name in errors
+    }
+    return {**errors, **said}

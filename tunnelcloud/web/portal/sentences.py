@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tunnelcloud.domain.lengths import length_text
 from tunnelcloud.store.consequences import Consequences
 
 EN_DASH = "\N{EN DASH}"
 _PLURALS = {"policy": "policies", "person": "people"}
 _DAYS = {"Mon-Fri": "weekdays", "Mon-Sun": "every day", "Sat,Sun": "weekends"}
-_UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_UNITS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 
 
 def counted(count: int, noun: str) -> str:
@@ -27,10 +28,8 @@ def listed(parts: list[str]) -> str:
 
 def length_of_time(seconds: int) -> str:
     """Give a length of time in its largest whole unit: ``8 hours``."""
-    for size, unit in _UNITS:
-        if seconds % size == 0 and seconds >= size:
-            return counted(seconds // size, unit)
-    return counted(seconds, "second")
+    text = length_text(seconds)
+    return counted(int(text[:-1]), _UNITS[text[-1]])
 
 
 def _window(text: str) -> str:

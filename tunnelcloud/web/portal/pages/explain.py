@@ -7,16 +7,18 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.domain.lengths import SECONDS
 from tunnelcloud.store import tunnels, users
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.forms import Field, FieldKind, faults_of, in_units
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
 
 _QUESTION = ("user", "tunnel", "port", "method", "source_ip", "at", "session_seconds")
-_NUMBERS = ("port", "session_seconds")
+_AGE = Field("session_seconds", "Signed in for", FieldKind.DURATION, maximum=366 * SECONDS["d"])
 _OF_THE_TUNNEL = frozenset({"destination", "port", "enabled", "method"})
 
 
@@ -35,9 +37,10 @@ class _Explain:
         body: dict[str, Any] = {name: value for name, value in given.items() if value}
         answer, errors = None, {}
         links: dict[str, str] = {}
-        for name in _NUMBERS:
-            if given[name].isascii() and given[name].isdecimal():
-                body[name] = int(given[name][:9])
+        if given["port"].isascii() and given["port"].isdecimal():
+            body["port"] = int(given["port"][:9])
+        if "session_seconds" in body:
+            body["session_seconds"] = in_units(_AGE, given["session_seconds"])
         if "at" in body:
             body["at"] = f"{given['at']}Z"
         if given["user"] or given["tunnel"]:
@@ -45,7 +48,7 @@ class _Explain:
                 answer = await self.operations(visit, "POST", "/explain", body)
                 links = await self.context.store.read(_links, given["user"], given["tunnel"])
             except Problem as problem:
-                errors = faults(problem)
+                errors = faults_of([_AGE], given, faults(problem))
         values = {
             "given": given,
             "answer": answer,

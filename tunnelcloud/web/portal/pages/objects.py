@@ -11,7 +11,7 @@ from attrs import frozen
 from tunnelcloud.store import access
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.api_calls import Operations, faults
-from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, fault_of, shown, typed
+from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, faults_of, shown, typed
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.columns import Columns
 from tunnelcloud.web.portal.pages.panels import Panels
@@ -189,14 +189,7 @@ class Objects:
             for one in fields
             if one.kind is FieldKind.CHOICE
         }
-        errors = {
-            **errors,
-            **{
-                one.name: fault_of(one, given[one.name], errors[one.name])
-                for one in fields
-                if one.name in errors
-            },
-        }
+        errors = faults_of(fields, given, errors)
         first = next((one.name for one in fields if one.name in errors), "")
         return {
             "section": self.section,

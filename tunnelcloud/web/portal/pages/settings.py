@@ -13,22 +13,33 @@ from attrs import frozen
 import twisted
 from tunnelcloud import __version__
 from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.lengths import SECONDS
 from tunnelcloud.store import access
+from tunnelcloud.web.models.objects import LEAST_CHECK_SECONDS, MOST_CHECK_SECONDS, MOST_DAYS
 from tunnelcloud.web.portal.api_calls import Operations, faults
-from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, shown, typed
+from tunnelcloud.web.portal.forms import (
+    Field,
+    FieldKind,
+    body_of,
+    faults_of,
+    shown,
+    typed,
+)
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
 
 _PODS_ARE_SEEN = timedelta(seconds=60)
+_DAY = SECONDS["d"]
 _FIELDS = (
-    Field("audit_retention_days", "Keep the audit for, in days", FieldKind.NUMBER,
-          "Empty: for ever", optional=True),
-    Field("session_retention_days", "Keep past sessions for, in days", FieldKind.NUMBER,
-          "Empty: for ever", optional=True),
-    Field("target_check_seconds", "Try the way to each target every so many seconds",
-          FieldKind.NUMBER, "Empty: never", optional=True),
+    Field("audit_retention_days", "Keep the audit for", FieldKind.DURATION,
+          "Such as 90d; empty: for ever", optional=True, unit=_DAY, minimum=1, maximum=MOST_DAYS),
+    Field("session_retention_days", "Keep past sessions for", FieldKind.DURATION,
+          "Such as 90d; empty: for ever", optional=True, unit=_DAY, minimum=1, maximum=MOST_DAYS),
+    Field("target_check_seconds", "Try the way to each target every", FieldKind.DURATION,
+          "Such as 60s; empty: never", optional=True,
+          minimum=LEAST_CHECK_SECONDS, maximum=MOST_CHECK_SECONDS),
 )  # fmt: skip
 _TOKEN_FIELDS = ("title", "role", "user", "expires_at")
 _DATE = 10
@@ -62,12 +73,12 @@ class _Settings:
         )
         lately = (self.context.now() - _PODS_ARE_SEEN).isoformat()
         faulty = next((one.name for one in _FIELDS if one.name in errors), "")
+        typed_fields = {one.name: typed(one, visit) for one in _FIELDS}
         values: dict[str, Any] = {
             "fields": _FIELDS,
-            "given": {
-                one.name: typed(one, visit) if faulty else shown(one, found[one.name])
-                for one in _FIELDS
-            },
+            "given": typed_fields
+            if faulty
+            else {one.name: shown(one, found[one.name]) for one in _FIELDS},
             "wrong": faulty,
             "version": visit.typed("version") if faulty else found["etag"],
             "proxy_warning": self.context.sightings.warning(),
@@ -78,7 +89,7 @@ class _Settings:
             "owners": owners,
             "roles": [(str(role), str(role)) for role in Role],
             "typed": {name: visit.typed(name) for name in _TOKEN_FIELDS},
-            "errors": errors,
+            "errors": faults_of(_FIELDS, typed_fields, errors) if faulty else errors,
             "first_fault": next((name for name in _TOKEN_FIELDS if name in errors), ""),
             "fingerprints": self.context.live.host_key_fingerprints(),
             "about": [
