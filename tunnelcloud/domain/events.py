@@ -170,6 +170,11 @@ CATALOGUE: Mapping[str, EventKind] = {
             "Somebody whom an identity provider vouches for became a user's identity.",
             ("provider", "subject", "by"),
         ),
+        EventKind(
+            "identity.groups_kept",
+            "A provider did not say which groups somebody is in: they stay in those they are in.",
+            ("provider", "reason"),
+        ),
         EventKind("device_login.allowed", "A user let a command line in.", ("client", "from")),
         EventKind("device_login.denied", "A user kept a command line out.", ("client", "from")),
     ]

@@ -10,10 +10,13 @@ from sqlalchemy import insert, select, update
 from tunnelcloud.domain.entities import IdentityProvider, LinkBy, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.slugs import is_reserved, numbered
 from tunnelcloud.store import groups, users
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.schema import identities as table
 from tunnelcloud.store.transaction import Transaction
+
+_MOST_ENDINGS = 100
 
 
 class NotLetIn(Exception):
@@ -37,13 +40,18 @@ class Person:
 
     :ivar name: a user's name, or empty if what the provider says can't be one.
     :ivar email: verified by the provider.
+    :ivar groups: None when it isn't known which.
+    :ivar made: the name was made of something that can't be one: whoever has it is somebody else.
+    :ivar groups_unknown: why it isn't known.
     """
 
     subject: str
     name: str
     title: str
     email: str | None
-    groups: Set[str]
+    groups: Set[str] | None
+    made: bool = False
+    groups_unknown: str = ""
 
 
 def enter(transaction: Transaction, provider: IdentityProvider, person: Person) -> User:
@@ -80,7 +88,7 @@ def _newcomer(
     transaction: Transaction, provider: IdentityProvider, person: Person
 ) -> tuple[User, str]:
     by_email = provider.link_by is LinkBy.EMAIL
-    wanted = person.email if by_email else person.name
+    wanted = person.email if by_email else ("" if person.made else person.name)
     if provider.link_by is not LinkBy.NOTHING and wanted:
         user = users.find_login(transaction, wanted)
         # The two are one namespace: an e-mail that serves as a name is still no name.
@@ -101,16 +109,29 @@ def _newcomer(
             "Ask an administrator of TunnelCloud: the provider's settings say which claim "
             "names the user.",
         )
-    for name in (person.name, person.email):
-        if name is not None and users.find_login(transaction, name) is not None:
+    name = _free_name(transaction, person.name) if person.made else person.name
+    for taken in (name, person.email):
+        if taken is not None and users.find_login(transaction, taken) is not None:
             raise NotLetIn(
                 "taken",
-                f"There is a user {name} here already, who is not linked with you at "
+                f"There is a user {taken} here already, who is not linked with you at "
                 f"{provider.title or provider.name}.",
                 "If that is you, ask an administrator of TunnelCloud to link the two.",
             )
-    user = users.create(transaction, name=person.name, title=person.title, email=person.email)
+    user = users.create(transaction, name=name, title=person.title, email=person.email)
     return user, "created"
+
+
+def _free_name(transaction: Transaction, name: str) -> str:
+    """Give a made name an ending that nobody has."""
+    tried = 1
+    free = name
+    while is_reserved(free) or users.find_login(transaction, free) is not None:
+        tried += 1
+        if tried > _MOST_ENDINGS:
+            break
+        free = numbered(name, tried)
+    return free
 
 
 def _is_linked(transaction: Transaction, provider: IdentityProvider, user: User) -> bool:
@@ -148,6 +169,13 @@ def _sync_groups(
     transaction: Transaction, provider: IdentityProvider, person: Person, user: User
 ) -> None:
     """Put a user into the groups that the claim names, and out of others that it fills."""
+    if person.groups is None:
+        if provider.group_map and provider.groups_claim:
+            data = {"provider": provider.name, "reason": person.groups_unknown}
+            transaction.audit(
+                AuditEvent("identity.groups_kept", user_id=user.id, user_name=user.name, data=data)
+            )
+        return
     wanted = {name for value, name in provider.group_map.items() if value in person.groups}
     for name in sorted(set(provider.group_map.values())):
         try:

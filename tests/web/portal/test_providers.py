@@ -114,7 +114,9 @@ class GoodProviderTests(ProviderCase):
         self.assertEqual(inside(), {"dba", "own"})
         self.sign_in(roles="Ops")
         self.assertEqual(inside(), {"ops", "own"})
-        self.sign_in()
+        self.sign_in()  # without the claim it isn't known that there are none
+        self.assertEqual(inside(), {"ops", "own"})
+        self.sign_in(roles=[])
         self.assertEqual(inside(), {"own"})
 
     def test_signing_out_leads_by_the_provider(self):
@@ -167,7 +169,7 @@ class WhoTests(ProviderCase):
         self.store.write(users.create, name="carol", email="alice@example.com")
         self.make_provider(link_by="email")
         self.provider._userinfo = lambda _: {"sub": f"mallory-{lie}"}
-        for lie in (False, "true", 1, None):
+        for lie in (False, "no", 1, None):
             self.provider.person["sub"] = f"mallory-{lie}"
             self.sign_in(
                 email="alice@example.com",
@@ -211,7 +213,7 @@ class WhoTests(ProviderCase):
     def test_names_that_cannot_be(self):
         self.make_provider()
         self.provider._userinfo = lambda _: {"sub": "alice-at-corp"}
-        for name in ["", "a b", "tcptunnel", "<b>", "a" * 65, "\u202e", ["alice"], None]:
+        for name in ["", " ", "\u5c71\u7530", "-._", "\u202e", ["alice"], None]:
             _, answer = self.sign_in(status=403, preferred_username=name)
             self.refused(answer, "no name that a user here can have")
 

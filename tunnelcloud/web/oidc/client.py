@@ -16,28 +16,11 @@ from urllib.parse import quote, urlencode, urlsplit
 from attrs import frozen
 
 from tunnelcloud.domain.entities import IdentityProvider
-from tunnelcloud.domain.names import BadName, read_email
+from tunnelcloud.web.oidc.claims import Claims, read_claims, value_at
 from tunnelcloud.web.oidc.directory import Directory, Metadata, read_object
 from tunnelcloud.web.oidc.faults import IF_AGAIN, START_AGAIN, ProviderFault
 from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
 from tunnelcloud.web.oidc.id_tokens import Expected, read_id_token
-
-_MAX_GROUPS = 1000
-
-
-@frozen
-class Claims:
-    """Who somebody is, by the word of a provider.
-
-    :ivar email: set only if the provider verified it.
-    :ivar groups: the values of the provider's groups claim.
-    """
-
-    subject: str
-    name: str
-    title: str
-    email: str | None
-    groups: frozenset[str]
 
 
 def derived(secret: str, purpose: str) -> str:
@@ -110,7 +93,7 @@ class Client:
             provider.issuer, provider.client_id, derived(secret, "nonce"), self.tell_seconds()
         )
         claims = await read_id_token(tokens.get("id_token"), self.directory, expected)
-        return _claims(provider, await self._completed(provider, metadata, claims, tokens))
+        return read_claims(provider, await self._completed(provider, metadata, claims, tokens))
 
     async def _exchange(
         self,
@@ -160,7 +143,8 @@ class Client:
         """Add what the provider says at its userinfo endpoint only."""
         wanted = {"email", provider.name_claim, provider.groups_claim} - {""}
         access_token = tokens.get("access_token")
-        if wanted <= claims.keys() or metadata.userinfo_endpoint is None:
+        lacking = [name for name in wanted if value_at(claims, name) is None]
+        if not lacking or metadata.userinfo_endpoint is None:
             return claims
         if not isinstance(access_token, str) or not access_token.isascii():
             return claims
@@ -205,29 +189,3 @@ def _check_answer(metadata: Metadata, answer: Mapping[str, str]) -> None:
         raise ProviderFault("refused", f"The provider answered with {known[:60]}.")
     if not answer.get("code"):
         raise ProviderFault("code", "The provider's answer has no code.", START_AGAIN)
-
-
-def _claims(provider: IdentityProvider, claims: Mapping[str, Any]) -> Claims:
-    verified = _email(claims) if claims.get("email_verified") is True else None
-    name = _text(claims.get(provider.name_claim), 254) if provider.name_claim else ""
-    groups = claims.get(provider.groups_claim, []) if provider.groups_claim else []
-    listed = groups if isinstance(groups, list) else [groups]
-    return Claims(
-        subject=claims["sub"],
-        name=name or (verified or "").partition("@")[0],
-        title=_text(claims.get("name"), 200),
-        email=verified,
-        groups=frozenset(group for group in listed[:_MAX_GROUPS] if isinstance(group, str)),
-    )
-
-
-def _email(claims: Mapping[str, Any]) -> str | None:
-    """Read the e-mail address as one that is typed in here; None if it can't be one."""
-    try:
-        return read_email(_text(claims.get("email"), 254))
-    except BadName:
-        return None
-
-
-def _text(value: object, longest: int) -> str:
-    return value.strip()[:longest] if isinstance(value, str) and "\x00" not in value else ""

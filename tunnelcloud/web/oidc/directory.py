@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from attrs import define, frozen
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry, Key
 
-from tunnelcloud.domain.addresses import is_loopback
+from tunnelcloud.domain.addresses import is_loopback, read_address
+from tunnelcloud.domain.sameness import folded
 from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
 from tunnelcloud.web.oidc.once import Once
@@ -24,6 +25,12 @@ _KEPT_SECONDS = 3600.0
 _KEYS_NOT_SOONER = 30.0
 _NOT_ASKED_AGAIN = 5.0
 _MAX_KEYS = 100
+# Public keys only: with HS256 a published key could be taken for the secret, and "none" is none.
+ALGORITHMS = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+    "Ed25519",
+)  # fmt: skip
+Keys = tuple[Key, ...]
 _WELL_KNOWN = "/.well-known/openid-configuration"
 
 
@@ -48,7 +55,7 @@ class Metadata:
 class _Kept:
     metadata: Metadata
     at: float
-    keys: KeySet | None = None
+    keys: Keys | None = None
     keys_again_at: float = float("-inf")
 
 
@@ -63,9 +70,17 @@ def is_usable_address(address: object, issuer: str) -> bool:
         return False
     if not host or parts.username or parts.fragment:
         return False
+    if _is_inside(host) and folded(host) != folded(urlsplit(issuer).hostname or ""):
+        return False  # a provider elsewhere has no business with addresses within this network
     if parts.scheme == "https":
         return True
     return parts.scheme == "http" and is_loopback(host) and issuer.startswith("http://")
+
+
+def _is_inside(host: str) -> bool:
+    """Tell whether a host is written as an address that isn't public, or is this machine."""
+    address = read_address(host)
+    return is_loopback(host) or (address is not None and not address.is_global)
 
 
 class Directory:
@@ -80,7 +95,7 @@ class Directory:
         self._kept: dict[str, _Kept] = {}
         self._faults: dict[str, tuple[float, ProviderFault]] = {}
         self._discovering: Once[_Kept] = Once()
-        self._reading_keys: Once[KeySet] = Once()
+        self._reading_keys: Once[Keys] = Once()
 
     async def metadata(self, issuer: str) -> Metadata:
         """Give what a provider says of itself, an hour old at most.
@@ -89,14 +104,23 @@ class Directory:
         """
         return (await self._about(issuer)).metadata
 
-    async def keys(self, issuer: str, *, without: str | None = None) -> KeySet:
+    async def check(self, issuer: str) -> Metadata:
+        """Ask a provider now, whatever is kept, for all that a sign-in needs.
+
+        :raise ProviderFault: people can't come through it.
+        """
+        kept = await self._discovering.get(issuer, lambda: self._discover(issuer))
+        kept.keys = await self._reading_keys.get(issuer, lambda: self._read_keys(kept.metadata))
+        return kept.metadata
+
+    async def keys(self, issuer: str, *, again: bool = False) -> Keys:
         """Give the keys that a provider signs with.
 
-        :param without: the id of a key that those kept don't have: they are read again, but not
-            sooner than so long after the last time that was so, whatever anybody sends us.
+        :param again: those that are kept don't serve: they are read again, but not sooner than so
+            long after the last time that was so, whatever anybody sends us.
         """
         kept = await self._about(issuer)
-        if without is not None and self._now() - kept.keys_again_at >= _KEYS_NOT_SOONER:
+        if again and self._now() - kept.keys_again_at >= _KEYS_NOT_SOONER:
             kept.keys_again_at = self._now()
             kept.keys = None
         if kept.keys is None:
@@ -124,23 +148,14 @@ class Directory:
         self._kept[issuer] = made = _Kept(metadata, self._now())
         return made
 
-    async def _read_keys(self, metadata: Metadata) -> KeySet:
+    async def _read_keys(self, metadata: Metadata) -> Keys:
         found = await self._get(metadata.jwks_uri)
         keys = found.get("keys")
-        # A shared secret has no place among published keys: none of theirs is taken for one.
-        usable = [
-            key
-            for key in (keys if isinstance(keys, list) else [])
-            if isinstance(key, dict)
-            and key.get("kty") in ("RSA", "EC", "OKP")
-            and key.get("use", "sig") == "sig"
-        ]
-        try:
-            return KeySet.import_key_set({"keys": usable[:_MAX_KEYS]})
-        except (JoseError, ValueError, KeyError, TypeError):
-            raise ProviderFault(
-                "keys", f"The keys that {metadata.jwks_uri} publishes can't be used."
-            ) from None
+        listed = keys[:_MAX_KEYS] if isinstance(keys, list) else []
+        usable = tuple(key for key in map(_usable_key, listed) if key is not None)
+        if not usable:
+            raise ProviderFault("keys", f"{metadata.jwks_uri} publishes no key that can be used.")
+        return usable
 
     async def _get(self, address: str) -> dict[str, Any]:
         try:
@@ -152,6 +167,21 @@ class Directory:
                 "Try again in a while. If it stays so, tell an administrator of TunnelCloud.",
             ) from None
         return read_object(fetched, address)
+
+
+def _usable_key(found: object) -> Key | None:
+    """Read one published key; None for one of another kind, or for another use."""
+    # A shared secret has no place among published keys: none of theirs is taken for one.
+    if not isinstance(found, dict) or found.get("kty") not in ("RSA", "EC", "OKP"):
+        return None
+    if found.get("use", "sig") != "sig" or "verify" not in (found.get("key_ops") or ["verify"]):
+        return None
+    if found.get("alg", ALGORITHMS[0]) not in ALGORITHMS:
+        return None
+    try:
+        return JWKRegistry.import_key(found)
+    except (JoseError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_object(fetched: Fetched, address: str) -> dict[str, Any]:

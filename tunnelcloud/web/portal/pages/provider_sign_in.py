@@ -9,12 +9,13 @@ from twisted.logger import Logger
 
 from tunnelcloud.domain.entities import IdentityProvider
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.names import BadName, read_user_name
+from tunnelcloud.domain.slugs import name_of
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import identities, identity_providers
 from tunnelcloud.store.identities import NotLetIn, Person
 from tunnelcloud.store.transaction import Actor, Transaction
-from tunnelcloud.web.oidc.client import Claims, Client, is_state
+from tunnelcloud.web.oidc.claims import Claims
+from tunnelcloud.web.oidc.client import Client, is_state
 from tunnelcloud.web.oidc.faults import START_AGAIN, ProviderFault
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.sign_in import local_path
@@ -112,11 +113,16 @@ class _ProviderSignIn:
     async def _enter(
         self, visit: Visit, provider: IdentityProvider, claims: Claims, step: ProviderStep
     ) -> Entry:
-        try:
-            name = read_user_name(claims.name)
-        except BadName:
-            name = ""
-        person = Person(claims.subject, name, claims.title, claims.email, claims.groups)
+        name, made = name_of(claims.names)
+        person = Person(
+            claims.subject,
+            name,
+            claims.title,
+            claims.email,
+            claims.groups,
+            made,
+            claims.groups_unknown,
+        )
         secret = new_secret(self.context)
 
         def work(transaction: Transaction) -> Entry:
