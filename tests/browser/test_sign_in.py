@@ -247,6 +247,7 @@ class ProviderTests(SignInCase):
         self.see("What to tell the provider")
         shown = self.page.locator("#redirect").inner_text()
         self.assertEqual(shown, f"{self.origin}/sign-in/with/corp/callback")
+        self.see("Its button is on the sign-in page.")
         self.chromium.check("provider")
         self.shot("/admin/settings", "settings-providers")
         self.press("Sign out")
@@ -278,6 +279,11 @@ class ProviderTests(SignInCase):
         words = ("corp", "--title", "Corp", "--issuer", f"http://127.0.0.1:{self.port}",
                  "--client-id", "tunnelcloud", "--client-secret-file", secret)  # fmt: skip
         self.gateway.do("identity-provider", "create", *words)
+        self.go_to("/sign-in")
+        self.assertEqual(self.page.get_by_role("link", name="Sign in with Corp").count(), 0)
+        provider = self.start_provider("only")
+        self.gateway.do("identity-provider", "check", "corp")
+        provider.stop()
         self.go()
         self.see("can't be reached")
         self.chromium.check("provider-away")

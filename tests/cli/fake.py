@@ -26,6 +26,7 @@ PREFIXES = {
     "channels": "chn",
     "audit": "evt",
     "host-keys": "hky",
+    "identity-providers": "idp",
 }
 JOIN = {"token": "tcj_x", "expires_at": NOW, "command": "twistd tunnelcloud connector --join tcj_x"}
 EXPLAINED = {
@@ -52,6 +53,7 @@ class FakeApi:
         self.collections = {}
         self.requests = []
         self.members = {}
+        self.fault = ""
         self.checked = {"ok": True, "steps": []}
         self.explained = EXPLAINED
         self.override = None
@@ -99,6 +101,8 @@ class FakeApi:
             return 200, self.explained
         if re.fullmatch(r"tunnels/[^/]+/check", path):
             return 200, self.checked
+        if re.fullmatch(r"identity-providers/[^/]+/check", path):
+            return 200, {**self.objects("identity-providers")[0], "check_fault": self.fault}
         if path.endswith("/deletion"):
             return 200, self.cost
         match = re.fullmatch(r"groups/([^/]+)/members/([^/]+)", path)

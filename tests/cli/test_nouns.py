@@ -38,6 +38,18 @@ class MakingTests(CommandTestCase):
         self.assertIn("connector  no ", output)
         self.assertIn("db can't be reached: the last step failed", errors)
 
+    def test_a_provider_is_checked(self):
+        self.api.put("identity-providers", name="corp")
+        output = self.succeed("identity-provider", "check", "corp")
+        self.assertIn("corp answers as it should", output)
+        self.api.fault = "the provider is away"
+        status, _, errors = self.run_line("identity-provider", "check", "corp")
+        self.assertEqual(status, 1)
+        self.assertIn("corp can't be used: the provider is away", errors)
+        status, output, _ = self.run_line("identity-provider", "check", "corp", "--json")
+        self.assertEqual(status, 1)
+        self.assertIn('"check_fault": "the provider is away"', output)
+
     def test_tunnel(self):
         site = self.api.put("sites", name="paris")
         made = self.succeed_json(

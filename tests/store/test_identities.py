@@ -52,7 +52,17 @@ class IdentityContract:
         )
         self.assertEqual((changed.title, changed.has_client_secret), ("Corp", False))
         self.assertIs(self.make("public").has_client_secret, False)
-        self.assertEqual(self.store.read(identity_providers.find_enabled, "corp"), changed)
+        self.assertIsNone(self.store.read(identity_providers.find_offered, "corp"))
+        failed = self.store.write(identity_providers.note_check, made.id, "it is away")
+        self.assertEqual((failed.check_fault, failed.checked_at), ("it is away", None))
+        self.assertIsNone(self.store.read(identity_providers.find_offered, "corp"))
+        checked = self.store.write(identity_providers.note_check, made.id, "")
+        self.assertEqual(self.store.read(identity_providers.find_offered, "corp"), checked)
+        failed = self.store.write(identity_providers.note_check, made.id, "it is away")
+        self.assertEqual(failed.checked_at, checked.checked_at)
+        self.assertEqual(self.store.read(identity_providers.find_offered, "corp"), failed)
+        events = self.store.read(audit.list_page, event="identity_provider.checked").items
+        self.assertEqual(len(events), 3)
         with self.assertRaises(Conflict):
             self.make()
         with self.assertRaises(Conflict):
@@ -102,7 +112,7 @@ class IdentityContract:
         self.store.write(identity_providers.update, provider.id, {"enabled": False})
         self.assertIsNone(self.store.read(web_sessions.authenticate, b"theirs"))
         self.assertIsNotNone(self.store.read(web_sessions.authenticate, b"own"))
-        self.assertIsNone(self.store.read(identity_providers.find_enabled, "corp"))
+        self.assertIsNone(self.store.read(identity_providers.find_offered, "corp"))
         self.store.write(identity_providers.delete, provider.id)
         self.assertEqual(self.store.read(users.get, carol.id), carol)
         self.assertEqual(self.subjects(carol), [])

@@ -26,6 +26,7 @@ from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.web.interfaces import Authority, ILivePod, LastCheck, Usage
+from tunnelcloud.web.oidc.fetching import FetchFailed
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, route_table
 
@@ -244,7 +245,7 @@ class ApiTestCase(SynchronousTestCase):
 
     async def fetch(self, *_):
         """Stand for the network."""
-        raise AssertionError("this test asks nobody")
+        raise FetchFailed("there is no network in this test")
 
     def raw(self, data):
         """Send bytes on a new connection and give the whole answer."""

@@ -69,6 +69,26 @@ def check(connection: Connection, name: str, port: int | None, as_json: bool) ->
         raise Failed(f"{name} can't be reached: the last step failed")
 
 
+@identity_provider.command("check")
+@click.argument("name", metavar="IDENTITY-PROVIDER")
+@json_option
+@pass_connection
+def check_provider(connection: Connection, name: str, as_json: bool) -> None:
+    """Ask a provider for all that a sign-in needs.
+
+    The sign-in page offers it once that worked.  The exit status is 1 when it doesn't.
+    """
+    api = connection.open()
+    provider_id = api.resolve_id("identity-provider", name)
+    found = api.send("POST", f"identity-providers/{provider_id}/check")
+    if as_json:
+        print_json(found)
+    if found["check_fault"]:
+        raise Failed(f"{name} can't be used: {found['check_fault']}")
+    if not as_json:
+        report_done(f"{name} answers as it should", as_json)
+
+
 @user.command("invite")
 @click.argument("name", metavar="USER")
 @json_option

@@ -171,6 +171,12 @@ CATALOGUE: Mapping[str, EventKind] = {
             ("provider", "subject", "by"),
         ),
         EventKind(
+            "identity_provider.checked",
+            "An identity provider was asked for what a sign-in needs, with another result than"
+            " before.",
+            _CHANGE,
+        ),
+        EventKind(
             "identity.groups_kept",
             "A provider did not say which groups somebody is in: they stay in those they are in.",
             ("provider", "reason"),

@@ -55,6 +55,8 @@ OBSERVED = frozenset(
         "certificate_serial",
         "certificate_expires_at",
         "site_name",
+        "checked_at",
+        "check_fault",
     }
 )
 """Fields that no administrator sets: they are no part of an object's version."""

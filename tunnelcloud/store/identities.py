@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from typing import NoReturn
 
 from attrs import frozen
 from sqlalchemy import insert, select, update
@@ -17,6 +18,7 @@ from tunnelcloud.store.schema import identities as table
 from tunnelcloud.store.transaction import Transaction
 
 _MOST_ENDINGS = 100
+_MOST_SHOWN = 100
 
 
 class NotLetIn(Exception):
@@ -54,12 +56,44 @@ class Person:
     groups_unknown: str = ""
 
 
+class Rehearsed(Exception):
+    """Who somebody would be here: it is raised, so that nothing of it stays.
+
+    :ivar by: what finds them, as in the audit; empty for who was linked before.
+    :ivar groups: the groups that they would be in.
+    """
+
+    def __init__(self, user: User, by: str, groups: list[str]) -> None:
+        super().__init__(user.name)
+        self.user = user
+        self.by = by
+        self.groups = groups
+
+
+def rehearse(transaction: Transaction, provider: IdentityProvider, person: Person) -> NoReturn:
+    """Find out who a person would be.
+
+    :raise NotLetIn: as L{enter}.
+    :raise Rehearsed: who they would be.
+    """
+    user, by = _enter(transaction, provider, person)
+    page = groups.list_page(transaction, user_id=user.id, limit=_MOST_SHOWN)
+    raise Rehearsed(user, by, [group.name for group in page.items])
+
+
 def enter(transaction: Transaction, provider: IdentityProvider, person: Person) -> User:
     """Give the user that a person is, and put them into the groups the provider says.
 
     :raise NotLetIn: they are no user, and don't become one.
     """
-    user = _known(transaction, provider, person)
+    user, _ = _enter(transaction, provider, person)
+    return user
+
+
+def _enter(
+    transaction: Transaction, provider: IdentityProvider, person: Person
+) -> tuple[User, str]:
+    user, by = _known(transaction, provider, person), ""
     if user is None:
         user, by = _newcomer(transaction, provider, person)
         _link(transaction, provider, person, user, by)
@@ -70,7 +104,7 @@ def enter(transaction: Transaction, provider: IdentityProvider, person: Person) 
             "Ask an administrator of TunnelCloud.",
         )
     _sync_groups(transaction, provider, person, user)
-    return user
+    return user, by
 
 
 def _known(transaction: Transaction, provider: IdentityProvider, person: Person) -> User | None:

@@ -85,15 +85,50 @@ def sealed_client_secret(transaction: Transaction, provider_id: str) -> bytes | 
     return found
 
 
-def enabled(transaction: Transaction) -> list[IdentityProvider]:
-    """List the providers that people may come through, in the order of their names."""
-    query = PROVIDERS.select().where(table.c.enabled.is_(True)).order_by(table.c.name)
+def offered(transaction: Transaction) -> list[IdentityProvider]:
+    """List the providers that people may come through, in the order of their names.
+
+    One that never answered as it should is not among them.
+    """
+    may = table.c.enabled.is_(True) & table.c.checked_at.is_not(None)
+    query = PROVIDERS.select().where(may).order_by(table.c.name)
     return [PROVIDERS.make(row) for row in transaction.connection.execute(query)]
 
 
-def find_enabled(transaction: Transaction, name: str) -> IdentityProvider | None:
+def find_offered(transaction: Transaction, name: str) -> IdentityProvider | None:
     """Find a provider that people may come through by its name."""
-    return next((one for one in enabled(transaction) if one.name == name), None)
+    return next((one for one in offered(transaction) if one.name == name), None)
+
+
+def find_any(transaction: Transaction, name: str) -> IdentityProvider | None:
+    """Find a provider by its name, whether people may come through it or not."""
+    query = PROVIDERS.select().where(table.c.name == name)
+    row = transaction.connection.execute(query).first()
+    return None if row is None else PROVIDERS.make(row)
+
+
+def is_offered(provider: IdentityProvider) -> bool:
+    """Tell whether the sign-in page offers a provider."""
+    return provider.enabled and provider.checked_at is not None
+
+
+def note_check(transaction: Transaction, provider_id: str, fault: str) -> IdentityProvider:
+    """Note what came of asking a provider.
+
+    :param fault: what is wrong; empty if nothing: from now on the sign-in page offers it.
+    """
+    before = PROVIDERS.get(transaction, provider_id)
+    values: dict[str, Any] = {"check_fault": fault}
+    if not fault:
+        values["checked_at"] = transaction.now()
+    transaction.connection.execute(
+        update_rows(table).where(table.c.id == provider_id).values(values)
+    )
+    checked = PROVIDERS.get(transaction, provider_id)
+    if fault != before.check_fault or (not fault and before.checked_at is None):
+        changes = {"check_fault": {"from": before.check_fault, "to": fault}}
+        PROVIDERS.record(transaction, "checked", checked, changes)
+    return checked
 
 
 def _keep_secret(

@@ -32,7 +32,9 @@ class ProviderCase(PortalTestCase):
             "create_users": True,
             **fields,
         }
-        return self.api("POST", "/identity-providers", body)
+        made = self.api("POST", "/identity-providers", body)
+        self.provider.asked.clear()  # by the check
+        return made
 
     def go(self, browser, name="corp", next_page="/"):
         """Press the provider's button; give the address that it leads to."""

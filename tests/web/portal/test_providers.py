@@ -6,6 +6,7 @@ from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import CALLBACK, ProviderCase
 from tests.web.portal.providers import (
     STRANGERS_KEY,
+    Provider,
 )
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import groups, users
@@ -59,6 +60,7 @@ class GoodProviderTests(ProviderCase):
 
     def test_several_stand_side_by_side(self):
         self.make_provider()
+        self.others["other.example.com"] = Provider("https://other.example.com")
         self.make_provider("other", issuer="https://other.example.com")
         self.make_provider("third", issuer="https://third.example.com", enabled=False)
         page = Browser(self).get("/sign-in").body

@@ -30,6 +30,9 @@ class IdentityProvider:
     :ivar groups_claim: the claim that lists groups; empty for none.
     :ivar group_map: the group here that stands for a value of that claim.
     :ivar create_users: whether somebody unknown becomes a user at their first sign-in.
+    :ivar checked_at: when the provider last answered as it should; None: it never did, and the
+        sign-in page doesn't offer it.
+    :ivar check_fault: what was wrong at the last check; empty if nothing.
     """
 
     id: str
@@ -112,3 +115,5 @@ class IdentityProvider:
         ),
     ] = True  # fmt: skip
     has_client_secret: bool = False
+    checked_at: datetime | None = None
+    check_fault: str = ""

@@ -94,6 +94,9 @@ identity_providers = Table(
     metadata,
     *columns_of(IDENTITY_PROVIDER),
     Column("sealed_client_secret", LargeBinary),
+    # When it last answered as it should, and what was wrong at the last check.
+    Column("checked_at", Timestamp),
+    Column("check_fault", Text, nullable=False, server_default=""),
 )
 
 # Whom a provider's subject is here.

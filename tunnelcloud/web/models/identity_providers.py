@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from tunnelcloud.domain.objects import IDENTITY_PROVIDER
-from tunnelcloud.web.models.fields import Text
+from tunnelcloud.web.models.fields import Instant, Text
 from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
 from tunnelcloud.web.oidc.directory import is_usable_address
 
@@ -28,6 +28,17 @@ IdentityProvider = shown_model(
     "IdentityProvider",
     "An OpenID provider through which people sign in to the portal; its secret isn't shown.",
     has_client_secret=(bool, ...),
+    checked_at=(
+        Instant | None,
+        Field(
+            description="When it last answered as it should; null: the sign-in page doesn't offer"
+            " it."
+        ),
+    ),
+    check_fault=(
+        str,
+        Field(description="What was wrong at the last check; empty when nothing."),
+    ),
     redirect_uri=(
         str,
         Field(description="What the provider has to be told about this service."),

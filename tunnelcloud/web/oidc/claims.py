@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tunnelcloud.domain.entities import IdentityProvider
 from tunnelcloud.domain.names import BadName, read_email
@@ -25,6 +25,7 @@ class Claims:
     :ivar email: set only if the provider verified it.
     :ivar groups: the values of the provider's groups claim; None when it isn't known which.
     :ivar groups_unknown: why it isn't known; empty where no claim is asked for.
+    :ivar said: all that the provider said.
     """
 
     subject: str
@@ -33,6 +34,7 @@ class Claims:
     email: str | None
     groups: frozenset[str] | None
     groups_unknown: str = ""
+    said: Mapping[str, Any] = field(factory=dict)
 
 
 def read_claims(provider: IdentityProvider, claims: Mapping[str, Any]) -> Claims:
@@ -48,6 +50,7 @@ def read_claims(provider: IdentityProvider, claims: Mapping[str, Any]) -> Claims
         email=verified,
         groups=groups,
         groups_unknown=unknown,
+        said=claims,
     )
 
 

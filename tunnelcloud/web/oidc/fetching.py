@@ -7,10 +7,16 @@ from typing import Any
 
 import treq
 from attrs import frozen
+from OpenSSL import SSL
+from service_identity import VerificationError
 from treq.client import HTTPClient
-from twisted.internet import defer
-from twisted.internet.error import ConnectError
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseFailed
+from twisted.internet import defer, error
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
 from twisted.web.http_headers import Headers
 
 _SECONDS = 10
@@ -29,6 +35,31 @@ class FetchFailed(Exception):
     """No whole answer came; the text says why, for an administrator."""
 
 
+_REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (VerificationError, "its certificate is for another name"),
+    (
+        SSL.Error,
+        "its certificate isn't one that this machine trusts (SSL_CERT_FILE adds a CA)",
+    ),
+    (error.DNSLookupError, "there is no such host"),
+    (error.ConnectionRefusedError, "the connection was refused"),
+    ((error.TimeoutError, error.TCPTimedOutError), f"no answer within {_SECONDS} s"),
+    (error.NoRouteError, "there is no way to that address"),
+    (
+        (error.ConnectionLost, error.ConnectionDone, ResponseNeverReceived),
+        "it hung up before it had answered",
+    ),
+)
+
+_FAILURES = (
+    error.ConnectError,
+    error.ConnectionClosed,
+    VerificationError,
+    SSL.Error,
+    OSError,
+    ValueError,
+)
+
 Fetch = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Fetched]]
 """Asks by method, address, headers and body; raises L{FetchFailed}."""
 
@@ -36,6 +67,14 @@ Fetch = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Fetched]
 async def no_way_out(*_: object) -> Fetched:
     """Stand for the network where there is none."""
     raise FetchFailed("this pod asks nobody")
+
+
+def _reason(*errors: BaseException) -> str:
+    """Say why no answer came, for who is to mend it."""
+    for kinds, text in _REASONS:
+        if any(isinstance(one, kinds) for one in errors):
+            return text
+    return "the connection failed"
 
 
 class HttpFetch:
@@ -56,11 +95,11 @@ class HttpFetch:
             return await asking
         except defer.TimeoutError:
             raise FetchFailed(f"no answer within {_SECONDS} s") from None
-        except ResponseFailed as error:
-            reasons = ", ".join(reason.getErrorMessage() for reason in error.reasons)
-            raise FetchFailed(f"the connection failed: {reasons}") from None
-        except (ConnectError, OSError, ValueError) as error:
-            raise FetchFailed(str(error) or type(error).__name__) from None
+        except ResponseFailed as failed:
+            reasons = [reason.value for reason in failed.reasons]
+            raise FetchFailed(_reason(*reasons)) from None
+        except _FAILURES as failed:
+            raise FetchFailed(_reason(failed)) from None
 
     async def _ask(
         self, method: str, address: str, headers: Mapping[str, str], body: bytes | None

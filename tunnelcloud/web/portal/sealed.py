@@ -48,12 +48,14 @@ class ProviderStep:
     :ivar secret: what its answer is bound to.
     :ivar next_page: where to go once signed in.
     :ivar expires_at: in seconds since the epoch.
+    :ivar tester_id: of the administrator who tries the provider; empty for a sign-in.
     """
 
     secret: str
     provider_id: str
     next_page: str
     expires_at: float
+    tester_id: str = ""
 
 
 @define(eq=False)
@@ -73,7 +75,7 @@ class ProviderSteps:
     def write(self, steps: Sequence[ProviderStep]) -> str:
         """Give what the browser is to keep; of many steps the last."""
         rows = [
-            (one.secret, one.provider_id, _short(one.next_page), one.expires_at)
+            (one.secret, one.provider_id, _short(one.next_page), one.expires_at, one.tester_id)
             for one in steps[-_MOST_STEPS:]
         ]
         return _seal(self.context, rows, _STEPS) if rows else ""

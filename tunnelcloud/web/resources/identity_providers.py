@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from attrs import evolve
+
 from tunnelcloud.domain import entities
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import identity_providers
+from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.identity_providers import SealSecret
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.fields import Shown
@@ -15,9 +20,13 @@ from tunnelcloud.web.models.identity_providers import (
     NewIdentityProvider,
 )
 from tunnelcloud.web.models.objects import NamedQuery
-from tunnelcloud.web.resources.collection import Kind, collection_routes
+from tunnelcloud.web.oidc.directory import Directory
+from tunnelcloud.web.oidc.faults import ProviderFault
+from tunnelcloud.web.resources.collection import Kind, collection_routes, item_of
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import Route
+from tunnelcloud.web.routes import ADMINS, Call, Item, Route
+
+_LONGEST_FAULT = 500
 
 
 def redirect_uri(context: ApiContext, provider: entities.IdentityProvider) -> str:
@@ -65,7 +74,7 @@ def identity_provider_routes(context: ApiContext) -> list[Route]:
             {**_fields(provider), "redirect_uri": redirect_uri(context, provider)}
         )
 
-    return collection_routes(
+    routes = collection_routes(
         context,
         Kind(
             noun="identity_provider",
@@ -83,6 +92,59 @@ def identity_provider_routes(context: ApiContext) -> list[Route]:
             show=show,
         ),
     )
+    return [*(_checking(context, one, show) for one in routes), _check_route(context, show)]
+
+
+_Show = Callable[[entities.IdentityProvider], Shown]
+
+
+def _checking(context: ApiContext, route: Route, show: _Show) -> Route:
+    """Let a provider be checked once it is made or changed."""
+    if route.method not in ("POST", "PATCH"):
+        return route
+
+    async def handler(call: Call) -> Item:
+        saved = await route.handler(call)
+        assert isinstance(saved, Item)
+        provider_id = saved.shown.model_dump()["id"]
+        provider = await context.store.read(identity_providers.get, provider_id)
+        if provider.enabled:
+            provider = await check(context, context.acting(call), provider)
+        return item_of(provider, show)
+
+    return evolve(route, handler=handler)
+
+
+def _check_route(context: ApiContext, show: _Show) -> Route:
+    async def handler(call: Call) -> Item:
+        provider_id = call.params["identity_provider_id"]
+        provider = await context.store.read(identity_providers.get, provider_id)
+        return item_of(await check(context, context.acting(call), provider), show)
+
+    return Route(
+        "POST",
+        "/identity-providers/{identity_provider_id}/check",
+        "check_identity_provider",
+        "Ask an identity provider for all that a sign-in needs.",
+        ADMINS,
+        handler,
+        answer=IdentityProvider,
+    )
+
+
+async def check(
+    context: ApiContext, store: AsyncStore, provider: entities.IdentityProvider
+) -> entities.IdentityProvider:
+    """Ask a provider for all that a sign-in needs, and note what came of it.
+
+    :param store: as whoever asks for it.
+    """
+    fault = ""
+    try:
+        await Directory(context.fetch, context.clock.seconds).check(provider.issuer)
+    except ProviderFault as error:
+        fault = escape(error.what, _LONGEST_FAULT)
+    return await store.write(identity_providers.note_check, provider.id, fault)
 
 
 def _fields(provider: entities.IdentityProvider) -> dict[str, Any]:

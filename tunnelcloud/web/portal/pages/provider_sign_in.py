@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 
 from attrs import frozen
@@ -12,7 +13,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.slugs import name_of
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import identities, identity_providers
-from tunnelcloud.store.identities import NotLetIn, Person
+from tunnelcloud.store.identities import NotLetIn, Person, Rehearsed
 from tunnelcloud.store.transaction import Actor, Transaction
 from tunnelcloud.web.oidc.claims import Claims
 from tunnelcloud.web.oidc.client import Client, is_state
@@ -25,19 +26,23 @@ from tunnelcloud.web.portal.session_start import Entry, begin_session
 from tunnelcloud.web.portal.signing import SignIns, new_secret
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.identity_providers import client_secret, redirect_uri
-from tunnelcloud.web.routes import ANONYMOUS
+from tunnelcloud.web.routes import ADMINS, ANONYMOUS
 
 _THERE_AND_BACK_SECONDS = 10 * 60
 _LONGEST_LOGGED = 500
+_LONGEST_CLAIM = 300
+_MOST_CLAIMS = 100
 
 
 def provider_pages(context: ApiContext, client: Client, refusals: Refusals) -> list[PageRoute]:
     """Make the rows of the page table for signing in through identity providers."""
     handlers = _ProviderSignIn(context, client, refusals, SignIns(context), ProviderSteps(context))
     there = "/sign-in/with/{provider}"
+    test = "/admin/settings/providers/{identity_provider_id}/test"
     return [
         PageRoute("GET", there, ANONYMOUS, handlers.go),
         PageRoute("GET", f"{there}/callback", ANONYMOUS, handlers.come_back),
+        PageRoute("GET", test, ADMINS, handlers.go_to_test),
     ]
 
 
@@ -48,6 +53,39 @@ def _stranger() -> ProviderFault:
         "used before.",
         f"{START_AGAIN} If you followed a link that somebody sent you, don't.",
     )
+
+
+def _is_tester(visit: Visit, step: ProviderStep | None) -> bool:
+    """Tell whether it is still the administrator who began a test."""
+    who = visit.signed_in
+    if who is None or step is None:
+        return False
+    return who.user.id == step.tester_id and who.caller.role in ADMINS
+
+
+def _person(claims: Claims) -> Person:
+    name, made = name_of(claims.names)
+    return Person(
+        claims.subject,
+        name,
+        claims.title,
+        claims.email,
+        claims.groups,
+        made,
+        claims.groups_unknown,
+    )
+
+
+def _said(claims: Claims) -> list[tuple[str, str]]:
+    """Give what a provider said, for a page."""
+    rows = sorted(claims.said.items())[:_MOST_CLAIMS]
+    return [
+        (
+            escape(name, _LONGEST_CLAIM),
+            escape(json.dumps(value, ensure_ascii=False), _LONGEST_CLAIM),
+        )
+        for name, value in rows
+    ]
 
 
 @frozen
@@ -61,33 +99,46 @@ class _ProviderSignIn:
 
     async def go(self, visit: Visit) -> Reply:
         provider = await self.context.store.read(
-            identity_providers.find_enabled, visit.params["provider"]
+            identity_providers.find_offered, visit.params["provider"]
         )
         if provider is None or visit.cannot_work:
             return Moved("/sign-in")
-        secret = new_secret(self.context)
-        expires_at = self.context.now().timestamp() + _THERE_AND_BACK_SECONDS
-        next_page = local_path(visit.query.get("next", "/"))
-        step = ProviderStep(secret, provider.id, next_page, expires_at)
         try:
-            address = await self.client.address(
-                provider, redirect_uri(self.context, provider), secret
-            )
+            return await self._leave(visit, provider, local_path(visit.query.get("next", "/")))
         except ProviderFault as fault:
             return await self._failed(visit, provider, fault)
+
+    async def go_to_test(self, visit: Visit) -> Reply:
+        """Let an administrator try a provider, whether the sign-in page offers it or not."""
+        provider = await self.context.store.read(
+            identity_providers.get, visit.params["identity_provider_id"]
+        )
+        try:
+            return await self._leave(visit, provider, "/", visit.who().user.id)
+        except ProviderFault as fault:
+            return await self._tested(visit, provider, fault)
+
+    async def _leave(
+        self, visit: Visit, provider: IdentityProvider, next_page: str, tester_id: str = ""
+    ) -> Moved:
+        secret = new_secret(self.context)
+        expires_at = self.context.now().timestamp() + _THERE_AND_BACK_SECONDS
+        step = ProviderStep(secret, provider.id, next_page, expires_at, tester_id)
+        address = await self.client.address(provider, redirect_uri(self.context, provider), secret)
         return Moved(address, step=self.steps.write([*self.steps.read(visit.step), step]))
 
     async def come_back(self, visit: Visit) -> Reply:
         provider = await self.context.store.read(
-            identity_providers.find_enabled, visit.params["provider"]
+            identity_providers.find_any, visit.params["provider"]
         )
-        if provider is None:
+        step = None if provider is None else self._begun(visit, provider)
+        tested = step is not None and step.tester_id != ""
+        if provider is None or not (tested or identity_providers.is_offered(provider)):
             return Moved("/sign-in", step="")
-        step = self._begun(visit, provider)
         if step is None and visit.signed_in is not None:
             return Moved("/")  # by the back button, or from a second tab
         try:
-            if step is None:
+            if step is None or (tested and not _is_tester(visit, step)):
                 raise _stranger()
             claims = await self.client.redeem(
                 provider,
@@ -96,8 +147,12 @@ class _ProviderSignIn:
                 step.secret,
                 visit.query,
             )
+            if tested:
+                return await self._rehearse(visit, provider, claims)
             entry = await self._enter(visit, provider, claims, step)
         except (ProviderFault, NotLetIn) as fault:
+            if isinstance(fault, ProviderFault) and tested and _is_tester(visit, step):
+                return await self._tested(visit, provider, fault)
             return await self._failed(visit, provider, fault)
         return await entry.reply(visit, self.sign_ins)
 
@@ -113,16 +168,7 @@ class _ProviderSignIn:
     async def _enter(
         self, visit: Visit, provider: IdentityProvider, claims: Claims, step: ProviderStep
     ) -> Entry:
-        name, made = name_of(claims.names)
-        person = Person(
-            claims.subject,
-            name,
-            claims.title,
-            claims.email,
-            claims.groups,
-            made,
-            claims.groups_unknown,
-        )
+        person = _person(claims)
         secret = new_secret(self.context)
 
         def work(transaction: Transaction) -> Entry:
@@ -139,6 +185,37 @@ class _ProviderSignIn:
 
         actor = Actor(f"provider {provider.name}", provider.id)
         return await self.context.store.acting(actor).write(work)
+
+    async def _rehearse(self, visit: Visit, provider: IdentityProvider, claims: Claims) -> Reply:
+        """Show an administrator what a provider said of them, and whom that would make them."""
+        outcome: Rehearsed | NotLetIn | None = None
+        try:
+            await self.context.store.write(identities.rehearse, provider, _person(claims))
+        except (Rehearsed, NotLetIn) as found:
+            outcome = found
+        return await self._tested(visit, provider, None, claims, outcome)
+
+    async def _tested(
+        self,
+        visit: Visit,
+        provider: IdentityProvider,
+        fault: ProviderFault | None,
+        claims: Claims | None = None,
+        outcome: Rehearsed | NotLetIn | None = None,
+    ) -> Reply:
+        user = visit.who().user
+        text = "" if fault is None else escape(fault.what, _LONGEST_LOGGED)
+        store = self.context.store.acting(Actor(user.name, user.id))
+        await store.write(identity_providers.note_check, provider.id, text)
+        values = {
+            "provider": provider,
+            "fault": fault,
+            "claims": claims,
+            "said": [] if claims is None else _said(claims),
+            "outcome": outcome if isinstance(outcome, Rehearsed) else None,
+            "refusal": outcome if isinstance(outcome, NotLetIn) else None,
+        }
+        return Shown("admin_provider_tested.html", values)
 
     async def _failed(
         self, visit: Visit, provider: IdentityProvider, fault: ProviderFault | NotLetIn

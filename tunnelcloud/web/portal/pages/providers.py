@@ -39,6 +39,7 @@ def identity_provider_pages(context: ApiContext, operations: Operations) -> list
         PageRoute("POST", new, ADMINS, handlers.create),
         PageRoute("GET", one, READERS, handlers.one),
         PageRoute("POST", one, ADMINS, handlers.change),
+        PageRoute("POST", f"{one}/check", ADMINS, handlers.check),
     ]
 
 
@@ -89,8 +90,13 @@ class _Providers:
                               _faults(error))  # fmt: skip
         return Moved(
             f"/admin/settings/providers/{made['id']}",
-            note="Its button is on the sign-in page. Give the provider the redirect URI below",
+            note="The provider is added. Give it the redirect URI below, then test it",
         )
+
+    async def check(self, visit: Visit) -> Reply:
+        found = await self.operations(visit, "POST", f"{self._path(visit)}/check")
+        note = "The check failed." if found["check_fault"] else "The provider answers as it should."
+        return Moved(f"/admin/settings/providers/{found['id']}", note=note)
 
     async def one(self, visit: Visit) -> Reply:
         item = await self.operations(visit, "GET", self._path(visit))

@@ -103,7 +103,7 @@ class _SignIn:
             "name": visit.typed("name"),
             "error": error,
             "web_url": self.context.web_url,
-            "providers": await self.context.store.read(identity_providers.enabled),
+            "providers": await self.context.store.read(identity_providers.offered),
         }
         headers = {} if wait is None else {"Retry-After": str(wait)}
         return Shown("sign_in.html", values, status, headers)
@@ -223,7 +223,7 @@ class _SignIn:
 
     async def signed_out(self, visit: Visit) -> Reply:
         provider = await self.context.store.read(
-            identity_providers.find_enabled, visit.params["provider"]
+            identity_providers.find_offered, visit.params["provider"]
         )
         address = None
         if provider is not None:

@@ -1,0 +1,56 @@
+"""Why a provider gave no answer, in words."""
+
+from OpenSSL import SSL
+from service_identity import VerificationError
+from twisted.internet import error
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseFailed, ResponseNeverReceived
+
+from tests.web.words import words_of_the_code
+from tunnelcloud.web.oidc.fetching import FetchFailed, HttpFetch
+
+
+class FailingClient:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def request(self, *_, **__):
+        return self.answer
+
+
+class FetchingTests(SynchronousTestCase):
+    def ask(self, answer):
+        self.clock = Clock()
+        fetch = HttpFetch(self.clock)
+        fetch._client = FailingClient(answer)
+        asking = fetch("GET", "https://login.example.com/", {}, None)
+        return Deferred.fromCoroutine(asking)
+
+    def said(self, asking):
+        text = str(self.failureResultOf(asking, FetchFailed).value)
+        self.assertEqual(words_of_the_code(text), [])
+        return text
+
+    def test_why_there_is_no_answer(self):
+        for wrong, words in [
+            (SSL.Error([("SSL routines", "", "certificate verify failed")]), "this machine trusts"),
+            (VerificationError([]), "for another name"),
+            (error.DNSLookupError("login.example.com"), "no such host"),
+            (error.ConnectionRefusedError(), "was refused"),
+            (error.TimeoutError(), "no answer within 10 s"),
+            (error.ConnectionLost(), "hung up"),
+            (error.NoRouteError(), "no way"),
+            (OSError(5, "Input/output error"), "the connection failed"),
+        ]:
+            self.assertIn(words, self.said(self.ask(fail(wrong))))
+            self.assertIn(words, self.said(self.ask(fail(ResponseFailed([Failure(wrong)])))))
+        never = ResponseNeverReceived([Failure(SSL.Error([]))])
+        self.assertIn("this machine trusts", self.said(self.ask(fail(never))))
+
+    def test_one_that_is_silent(self):
+        asking = self.ask(Deferred())
+        self.clock.advance(10)
+        self.assertEqual(self.said(asking), "no answer within 10 s")
