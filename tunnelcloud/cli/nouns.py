@@ -111,6 +111,58 @@ def invite(connection: Connection, name: str, as_json: bool) -> None:
         )
 
 
+_PROVIDER = click.option("--provider", required=True, help="The identity provider.")
+
+
+@user.command("identities")
+@click.argument("name", metavar="USER")
+@json_option
+@pass_connection
+def identities(connection: Connection, name: str, as_json: bool) -> None:
+    """List who a user is at identity providers."""
+    api = connection.open()
+    path = f"users/{api.resolve_id('user', name)}/identities"
+    list_objects(api, path, objects.IDENTITY_COLUMNS, as_json)
+
+
+@user.command("link")
+@click.argument("name", metavar="USER")
+@_PROVIDER
+@click.option("--subject", required=True, help="What the provider calls them (its claim sub).")
+@json_option
+@pass_connection
+def link(connection: Connection, name: str, provider: str, subject: str, as_json: bool) -> None:
+    """Let somebody at an identity provider be a user."""
+    api = connection.open()
+    user_id = api.resolve_id("user", name)
+    provider_id = api.resolve_id("identity-provider", provider)
+    body = {"identity_provider_id": provider_id, "subject": subject}
+    made = api.send("POST", f"users/{user_id}/identities", body)
+    if as_json:
+        print_json(made)
+    else:
+        report_done(f"linked {name} with {subject} at {provider}", as_json)
+
+
+@user.command("unlink")
+@click.argument("name", metavar="USER")
+@_PROVIDER
+@json_option
+@pass_connection
+def unlink(connection: Connection, name: str, provider: str, as_json: bool) -> None:
+    """Let nobody at an identity provider be a user any more.
+
+    Whom it signed in is signed out.
+    """
+    api = connection.open()
+    user_id = api.resolve_id("user", name)
+    api.send(
+        "DELETE",
+        f"users/{user_id}/identities/{api.resolve_id('identity-provider', provider)}",
+    )
+    report_done(f"unlinked {name} from {provider}", as_json)
+
+
 @user.command("reset-second-factor")
 @click.argument("name", metavar="USER")
 @json_option

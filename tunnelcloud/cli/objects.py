@@ -172,3 +172,11 @@ IDENTITY_PROVIDER = noun_of(
         ),
     ),
 )
+
+IDENTITY_COLUMNS = (
+    Column("provider", "provider_name"),
+    Column("subject", "subject"),
+    Column("linked", "created_at", shown_time),
+    Column("last used", "last_used_at", shown_time, spare=True),
+)
+"""Of a user's identities at providers."""

@@ -171,6 +171,11 @@ CATALOGUE: Mapping[str, EventKind] = {
             ("provider", "subject", "by"),
         ),
         EventKind(
+            "identity.unlinked",
+            "An administrator took a user's identity at a provider away.",
+            ("provider", "subject"),
+        ),
+        EventKind(
             "identity_provider.checked",
             "An identity provider was asked for what a sign-in needs, with another result than"
             " before.",

@@ -125,9 +125,16 @@ def end(transaction: Transaction, session_id: str, *, reason: str) -> bool:
     return True
 
 
-def end_through(transaction: Transaction, provider_id: str, *, reason: str) -> int:
-    """End all sign-ins that a provider vouched for; say how many."""
+def end_through(
+    transaction: Transaction, provider_id: str, *, reason: str, user_id: str | None = None
+) -> int:
+    """End all sign-ins that a provider vouched for; say how many.
+
+    :param user_id: only this user's.
+    """
     through = select(table.c.id).where(table.c.provider_id == provider_id)
+    if user_id is not None:
+        through = through.where(table.c.user_id == user_id)
     ended = [row[0] for row in transaction.connection.execute(through)]
     return sum(end(transaction, session_id, reason=reason) for session_id in ended)
 

@@ -28,6 +28,7 @@ from tunnelcloud.web.resources.decisions import decision_routes
 from tunnelcloud.web.resources.device_logins import device_login_routes
 from tunnelcloud.web.resources.documents import document_routes
 from tunnelcloud.web.resources.host_keys import host_key_routes
+from tunnelcloud.web.resources.identities import identity_routes
 from tunnelcloud.web.resources.identity_providers import identity_provider_routes
 from tunnelcloud.web.resources.keys import key_routes
 from tunnelcloud.web.resources.objects import object_routes
@@ -70,6 +71,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             *token_routes(context),
             *api_token_routes(context),
             *identity_provider_routes(context),
+            *identity_routes(context),
             *device_login_routes(context),
             *approval_routes(context),
             *activity_routes(context),

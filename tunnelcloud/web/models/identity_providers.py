@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from tunnelcloud.domain.objects import IDENTITY_PROVIDER
-from tunnelcloud.web.models.fields import Instant, Text
+from tunnelcloud.web.models.fields import Body, Id, Instant, Shown, Text
 from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
 from tunnelcloud.web.oidc.directory import is_usable_address
 
@@ -57,3 +57,20 @@ IdentityProviderChange = change_model(
     "Changes an identity provider; whoever has another issuer is another provider.",
     **_SECRET,
 )
+
+
+class Identity(Shown):
+    """Who a user is at an identity provider."""
+
+    identity_provider_id: str
+    provider_name: str
+    subject: str = Field(description="What the provider calls them; it never changes there.")
+    created_at: Instant
+    last_used_at: Instant
+
+
+class NewIdentity(Body):
+    """Links a user with somebody at an identity provider."""
+
+    identity_provider_id: Id
+    subject: Annotated[Text, Field(min_length=1, max_length=255)]

@@ -31,6 +31,7 @@ def access_pages(
         PageRoute("POST", f"{tunnel}/check", ADMINS, handlers.check),
         PageRoute("POST", f"{group}/members", ADMINS, handlers.add_member),
         PageRoute("POST", f"{user}/keys", ADMINS, handlers.add_key),
+        PageRoute("POST", f"{user}/identities", ADMINS, handlers.link),
         PageRoute("POST", f"{user}/invite", ADMINS, handlers.invite),
         PageRoute("POST", f"{connector}/join", ADMINS, handlers.join),
         PageRoute("GET", f"{connector}/state", READERS, handlers.state),
@@ -101,6 +102,15 @@ class _Access:
                 visit, {"public_key": next(iter(faults(problem).values()))}
             )
         return Moved(f"/admin{path}#keys", note="The key is added.")
+
+    async def link(self, visit: Visit) -> Reply:
+        path = f"/users/{visit.params['user_id']}"
+        body = {name: visit.typed(name).strip() for name in ("identity_provider_id", "subject")}
+        try:
+            await self.operations(visit, "POST", f"{path}/identities", body)
+        except Problem as problem:
+            return await self.objects["user"].again(visit, faults(problem))
+        return Moved(f"/admin{path}#identities", note="Linked.")
 
     async def invite(self, visit: Visit) -> Reply:
         path = f"/users/{visit.params['user_id']}"

@@ -102,9 +102,19 @@ class Panels:
 
     async def _user(self, visit: Visit, item: Item) -> Values:
         user_id, store = item["id"], self.context.store
-        view, providers, second_factor, keys, groups, sessions, events = await store.together(
+        (
+            view,
+            linked,
+            providers,
+            second_factor,
+            keys,
+            groups,
+            sessions,
+            events,
+        ) = await store.together(
             store.reading(access.load_view, user_id),
-            store.reading(read_models.providers_of, [user_id]),
+            self._list(visit, f"/users/{user_id}/identities"),
+            self._list(visit, "/identity-providers", limit="200", sort="name"),
             store.reading(second_factors.is_confirmed, user_id),
             self._list(visit, f"/users/{user_id}/keys", limit=_MANY),
             self._list(visit, "/groups", user_id=user_id, limit=_MANY),
@@ -114,7 +124,11 @@ class Panels:
         return {
             "grants": [_grant(grant) for grant in view.grants[:200]],
             "second_factor": second_factor,
-            "linked": providers.get(user_id, []),
+            "linked": linked,
+            "providers": [(one["id"], one["title"] or one["name"]) for one in providers],
+            "typed_identity": {
+                name: visit.typed(name) for name in ("identity_provider_id", "subject")
+            },
             "keys": keys,
             "groups": groups,
             "sessions": sessions,

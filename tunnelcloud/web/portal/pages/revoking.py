@@ -58,6 +58,16 @@ _TAKINGS = (
         note="The second factor is removed.",
     ),
     _Taking(
+        page="/admin/users/{user_id}/identities/{identity_provider_id}/unlink",
+        named="/identity-providers/{identity_provider_id}",
+        path="/users/{user_id}/identities/{identity_provider_id}",
+        question="Unlink them from {name}?",
+        text="Whoever came through it as this user is signed out, and comes in no more.",
+        verb="Unlink",
+        back="/admin/users/{user_id}#identities",
+        note="Unlinked.",
+    ),
+    _Taking(
         page="/admin/groups/{group_id}/members/{user_id}/remove",
         named="/users/{user_id}",
         path="/groups/{group_id}/members/{user_id}",
