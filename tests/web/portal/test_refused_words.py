@@ -4,7 +4,7 @@ import html
 import re
 from urllib.parse import urlencode
 
-from tests.web.portal.browser import Forms
+from tests.web.portal.browser import Browser, Forms
 from tests.web.portal.provider_case import ProviderCase
 from tests.web.words import BAD, words_of_the_code
 from tunnelcloud.domain.entities import Role
@@ -77,6 +77,16 @@ class FormTests(ProviderCase):
             answer = self.browser.ask(method, action, sent)
         typed = dict.fromkeys([*changes.values(), *(one.strip() for one in changes.values())])
         return self.hold(answer, f"{action} {list(changes)}", *typed)
+
+    def test_what_those_outside_are_told(self):
+        user = self.make_user("bob")
+        link = self.api("POST", f"/users/{user['id']}/invitations")["url"]
+        self.browser, refused = Browser(self), 0
+        for path in ("/sign-in", link.removeprefix(self.web_url)):
+            for action, fields, names in self.forms(path):
+                for bad in BAD:
+                    refused += self.send(path, action, fields, dict.fromkeys(names, bad))
+        self.assertGreater(refused, 10)
 
     def test_every_field_of_every_form(self):
         refused = 0
