@@ -3,11 +3,12 @@
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet import error
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.client import ResponseFailed, ResponseNeverReceived
+from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.iweb import UNKNOWN_LENGTH
 
 from tests.web.words import words_of_the_code
 from tunnelcloud.web.oidc.fetching import FetchFailed, HttpFetch
@@ -19,6 +20,19 @@ class FailingClient:
 
     def request(self, *_, **__):
         return self.answer
+
+
+class LongResponse:
+    code = 200
+    length = UNKNOWN_LENGTH
+
+    def __init__(self, count):
+        self.count = count
+
+    def deliverBody(self, protocol):
+        for _ in range(self.count):
+            protocol.dataReceived(b"x" * 65_536)
+        protocol.connectionLost(Failure(ResponseDone()))
 
 
 class FetchingTests(SynchronousTestCase):
@@ -49,6 +63,11 @@ class FetchingTests(SynchronousTestCase):
             self.assertIn(words, self.said(self.ask(fail(ResponseFailed([Failure(wrong)])))))
         never = ResponseNeverReceived([Failure(SSL.Error([]))])
         self.assertIn("this machine trusts", self.said(self.ask(fail(never))))
+
+    def test_how_long_an_answer_may_be(self):
+        answer = self.successResultOf(self.ask(succeed(LongResponse(8))))
+        self.assertEqual((answer.status, len(answer.body)), (200, 524_288))
+        self.assertIn("bigger than 524288 bytes", self.said(self.ask(succeed(LongResponse(9)))))
 
     def test_one_that_is_silent(self):
         asking = self.ask(Deferred())
