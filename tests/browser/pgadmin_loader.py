@@ -16,7 +16,10 @@ FIELDS = (
 )  # fmt: skip
 
 file = Path(sys.argv[1]).absolute()
-root = Path(importlib.util.find_spec("pgadmin4").submodule_search_locations[0])
+found = importlib.util.find_spec("pgadmin4")
+assert found is not None
+assert found.submodule_search_locations
+root = Path(found.submodule_search_locations[0])
 sys.path.insert(0, str(root))
 os.chdir(root)
 builtins.SERVER_MODE = False

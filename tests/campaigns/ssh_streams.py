@@ -76,7 +76,7 @@ async def log_in(world, login="alice", **options):
 async def open_stream(connection, tunnel, port, on_data=lambda data: None, **options):
     """Open a channel to a tunnel.
 
-    :raises asyncssh.ChannelOpenError: the pod refused it.
+    :raise asyncssh.ChannelOpenError: the pod refused it.
     """
     _, stream = await connection.create_connection(
         lambda: Stream(on_data), tunnel, port, encoding=None, **options

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from zope.interface import implementer
 
@@ -61,7 +62,7 @@ class Opens:
         self.on_open: Callable[[Channel], None] | None = None
         self.requests: list[tuple[bytes, bytes]] = []
 
-    def channel_open_requested(self, channel: Channel, channel_type: bytes, data: bytes) -> None:
+    def channel_open_requested(self, channel: Any, channel_type: bytes, data: bytes) -> None:
         self.asked.append((channel, channel_type, data))
         if self.on_open is not None:
             self.on_open(channel)

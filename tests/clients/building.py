@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.requirements import require_executable
 
@@ -43,8 +44,8 @@ def _java(main: str) -> Callable[[str], list[str]]:
         if not built.exists():
             jars = folder / "jars"
             pom = SOURCES / name / "pom.xml"
-            options = ["-q", "-B", "-f", pom, _COPY, f"-DoutputDirectory={jars}"]
-            _run([maven, *options, "-DincludeScope=runtime"])
+            copying = ["-q", "-B", "-f", pom, _COPY, f"-DoutputDirectory={jars}"]
+            _run([maven, *copying, "-DincludeScope=runtime"])
             _check_lock(jars, lock)
             _run([javac, "-d", folder / "classes", "-cp", f"{jars}/*", *sources])
             built.touch()
@@ -105,7 +106,7 @@ def _check_lock(jars: Path, lock: Path) -> None:
     assert found == locked, f"{lock} names other jars than came: {sorted(found)}"
 
 
-def _run(words: list[object], **options: object) -> None:
+def _run(words: list[object], **options: Any) -> None:
     done = subprocess.run(
         [str(word) for word in words],
         stdin=subprocess.DEVNULL,

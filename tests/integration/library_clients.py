@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 ASK_FOR_NEW_KEYS = "ASK_FOR_NEW_KEYS" in os.environ
 
@@ -85,6 +86,7 @@ def with_asyncssh(port: int, login: str, method: str, secret: str, target, size:
     import asyncssh
 
     async def run() -> None:
+        secrets: dict[str, Any]
         if method == "key":
             secrets = {"client_keys": [secret], "agent_path": None}
         else:

@@ -89,7 +89,8 @@ class FrontDoorCase(SynchronousTestCase):
         return client
 
     def user(self) -> PatientClient:
-        client = self.stranger().secure()
+        client = self.stranger()
+        client.secure()
         client.send_key(Key.fromString(self.world.key.path.read_bytes()))
         client.expect(52)
         return client

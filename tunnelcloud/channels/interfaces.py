@@ -38,13 +38,13 @@ class IConnectionUser(Interface):
         L{IChannel.user} before confirming.  A user set before that hears L{IChannelUser.closed}
         if the connection ends first.
 
-        :raises ProtocolError: the peer may not ask for this; the connection ends.
+        :raise ProtocolError: the peer may not ask for this; the connection ends.
         """
 
     def global_request_received(name: bytes, data: bytes) -> "bytes | None":
         """Answer a global request: the reply's data, or None for REQUEST_FAILURE.
 
-        :raises ProtocolError: the connection ends.
+        :raise ProtocolError: the connection ends.
         """
 
 

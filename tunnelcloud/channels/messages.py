@@ -45,7 +45,7 @@ class ProtocolError(Exception):
 class Reader:
     """Takes fields (RFC 4251, section 5) off the front of a message.
 
-    :raises ProtocolError: from every method, when the field isn't there in full.
+    :raise ProtocolError: from every method, when the field isn't there in full.
     """
 
     __slots__ = ("_data", "_offset")
@@ -384,7 +384,7 @@ _TYPES: dict[int, type[Message]] = {
 def decode(payload: "bytes | memoryview") -> Message:
     """Decode one message; its first byte is the message number.
 
-    :raises ProtocolError: an unknown number, a field cut short, or bytes left over.
+    :raise ProtocolError: an unknown number, a field cut short, or bytes left over.
     """
     if not len(payload):
         raise ProtocolError("an empty message")
@@ -419,7 +419,7 @@ class DirectTcpip:
     def decode(cls, data: bytes) -> Self:
         """Read the type-specific part of a CHANNEL_OPEN.
 
-        :raises ProtocolError: a field is cut short, or bytes are left over.
+        :raise ProtocolError: a field is cut short, or bytes are left over.
         """
         reader = Reader(data)
         request = cls(reader.string(), reader.uint32(), reader.string(), reader.uint32())

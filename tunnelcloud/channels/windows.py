@@ -204,7 +204,7 @@ class ReceiveWindow:
     def receive(self, count: int) -> None:
         """Account for C{count} bytes that arrived.
 
-        :raises ProtocolError: they are more than was granted.
+        :raise ProtocolError: they are more than was granted.
         """
         if count > self.granted:
             raise ProtocolError(f"{count} bytes arrived in a window of {self.granted}")
@@ -215,7 +215,7 @@ class ReceiveWindow:
     def consume(self, count: int) -> int:
         """Account for C{count} bytes that were passed on.
 
-        :returns: the number of bytes to grant now; 0 while it isn't worth a message.
+        :return: the number of bytes to grant now; 0 while it isn't worth a message.
         """
         self.held -= count
         assert self.held >= 0, "more was consumed than arrived"

@@ -138,7 +138,7 @@ class AccessList:
 def parse_access_list(allow: Sequence[str], deny: Sequence[str]) -> AccessList:
     """Read the lists of connector.toml.
 
-    :raises BadRule: an entry can't be used.
+    :raise BadRule: an entry can't be used.
     """
     return AccessList(_parse_rules(allow), _parse_rules(deny))
 
@@ -150,7 +150,7 @@ def _parse_rules(texts: Iterable[str]) -> tuple[Rule, ...]:
 def parse_rule(text: str) -> Rule:
     """Read one entry of an allow or deny list.
 
-    :raises BadRule: it can't be used.
+    :raise BadRule: it can't be used.
     """
     stripped = text.strip().lower()
     match = _BRACKETED.fullmatch(stripped) or _PLAIN.fullmatch(stripped)
@@ -188,7 +188,7 @@ def read_target(host: str) -> Address | str:
     """Read what a pod asks to connect to: an address in any notation, or a DNS name.
 
     :return: the address, unmapped, or the name in lower case without a trailing dot.
-    :raises BadName: it is neither.
+    :raise BadName: it is neither.
     """
     canonical = canonical_host(host)
     number = _parse_numeric(canonical)
@@ -205,7 +205,7 @@ def _has_port(rule: Rule, port: int) -> bool:
 def _parse_numeric(host: str) -> IPv4Address | None:
     """Read the notations of inet_aton(3): one to four numbers, decimal, octal or hexadecimal.
 
-    :raises BadName: all parts are numbers, but they make no address.
+    :raise BadName: all parts are numbers, but they make no address.
     """
     parts = host.split(".")
     if not all(map(_NUMBER.fullmatch, parts)):

@@ -86,7 +86,7 @@ class ConnectorService(Service):
     def check(self) -> None:
         """Look whether this can start at all, before anything does.
 
-        :raises BadState: the state directory can't be used, or there is neither a membership in
+        :raise BadState: the state directory can't be used, or there is neither a membership in
             it nor a token.
         """
         membership = self._state.load()

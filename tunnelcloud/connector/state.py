@@ -66,7 +66,7 @@ class _Record:
 class ConnectorState:
     """A connector's state directory.
 
-    :raises BadState: it can't be made or used.
+    :raise BadState: it can't be made or used.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -84,7 +84,7 @@ class ConnectorState:
     def private_key(self) -> bytes:
         """Give the connector's key, which is made the first time and stays where it is.
 
-        :raises BadState: it is there and can't be used, or can't be written.
+        :raise BadState: it is there and can't be used, or can't be written.
         """
         try:
             key = read_private(self._key)
@@ -102,7 +102,7 @@ class ConnectorState:
     def load(self) -> Membership | None:
         """Give what was kept; None if the connector hasn't joined.
 
-        :raises BadState: what is there can't be used.
+        :raise BadState: what is there can't be used.
         """
         record = self._read_record()
         if record is None:
@@ -138,7 +138,7 @@ class ConnectorState:
     ) -> Membership:
         """Keep what a pod granted.
 
-        :raises BadState: it can't be written, or isn't what this connector asked for.
+        :raise BadState: it can't be written, or isn't what this connector asked for.
         """
         try:
             certificate = x509.load_pem_x509_certificate(certificate_pem)
@@ -161,7 +161,7 @@ class ConnectorState:
     def renew(self, certificate_pem: bytes) -> Membership:
         """Replace the certificate, if it is a good one for this connector.
 
-        :raises BadState: it isn't, or can't be written.
+        :raise BadState: it isn't, or can't be written.
         """
         membership = self.load()
         assert membership is not None, "only who has joined can renew"
@@ -183,7 +183,7 @@ class ConnectorState:
     def keep_pods(self, pods: Sequence[PublicAddress]) -> None:
         """Keep where the pods are.
 
-        :raises BadState: it can't be written.
+        :raise BadState: it can't be written.
         """
         self._write(self._pods, json.dumps([str(pod) for pod in pods]).encode("utf-8"), 0o644)
 
@@ -226,7 +226,7 @@ def _check(
 ) -> None:
     """Check that a certificate is this connector's, by this CA.
 
-    :raises ValueError, TypeError, InvalidSignature, NotAConnectorCertificate: it isn't.
+    :raise ValueError, TypeError, InvalidSignature, NotAConnectorCertificate: it isn't.
     """
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_pem))
     if connector_id_of(certificate) != connector_id:

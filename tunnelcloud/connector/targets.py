@@ -32,7 +32,7 @@ class Targets:
     def open(self, channel: IChannel, channel_type: bytes, data: bytes) -> None:
         """Confirm or refuse a channel, in time.
 
-        :raises ProtocolError: the request is malformed.
+        :raise ProtocolError: the request is malformed.
         """
         if channel_type != b"direct-tcpip":
             channel.refuse(OPEN_UNKNOWN_CHANNEL_TYPE, DialFailure.FAILED)

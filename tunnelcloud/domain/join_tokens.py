@@ -92,7 +92,7 @@ def hash_secret(secret: bytes) -> str:
 def parse_join_token(text: str) -> JoinToken:
     """Read a join token; white space around it is ignored.
 
-    :raises JoinRefused: it is malformed.
+    :raise JoinRefused: it is malformed.
     """
     text = text.strip()
     if not text.startswith(PREFIX) or len(text) > _MAX_LENGTH:
@@ -116,7 +116,7 @@ def parse_join_token(text: str) -> JoinToken:
 def read_pod_address(text: str) -> PublicAddress:
     """Read what C{str} makes of a L{PublicAddress}: C{host:port} or C{[IPv6]:port}.
 
-    :raises ValueError: it isn't of that form, or the port is out of range.
+    :raise ValueError: it isn't of that form, or the port is out of range.
     """
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):

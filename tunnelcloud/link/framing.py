@@ -50,7 +50,7 @@ class FrameReader:
         A message is valid until the next is asked for.
 
         :param at_most: how many messages to yield; C{rest} is to be fed again then.
-        :raises ProtocolError: a frame is empty or longer than L{MAX_FRAME}.
+        :raise ProtocolError: a frame is empty or longer than L{MAX_FRAME}.
         """
         view = memoryview(data)
         offset = 0
@@ -126,8 +126,8 @@ class FrameBuffer:
 
         :param head: all of a message without data, or the head of CHANNEL_DATA (RFC 4254, 5.2).
         :param max_packet_size: the most data that messages may be joined to.
-        :returns: False when it doesn't fit beside what waits.
-        :raises ValueError: it doesn't fit at all.
+        :return: False when it doesn't fit beside what waits.
+        :raise ValueError: it doesn't fit at all.
         """
         start = self.size
         count = len(data)

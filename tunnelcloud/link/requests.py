@@ -74,7 +74,7 @@ class Hello:
 def read_hello(document: Document) -> Hello:
     """Read the peer's hello.
 
-    :raises ProtocolError: a field is missing or of a wrong type, or no version is shared.
+    :raise ProtocolError: a field is missing or of a wrong type, or no version is shared.
     """
     version, name, software = (document.get(key) for key in ("version", "name", "software"))
     capabilities = document.get("capabilities", [])
@@ -99,7 +99,7 @@ def pack(document: Document) -> bytes:
 def unpack(data: bytes) -> Document:
     """Read a document.
 
-    :raises ProtocolError: it is too long, or no JSON object.
+    :raise ProtocolError: it is too long, or no JSON object.
     """
     if len(data) > MAX_DOCUMENT:
         raise ProtocolError(f"a document of {len(data)} bytes")

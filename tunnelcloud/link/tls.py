@@ -86,7 +86,7 @@ class PodTLS:
 class LinkTLS:
     """A joined connector's end: shows its certificate, trusts the CA it joined.
 
-    :raises ValueError: a PEM isn't what it should be, or key and certificate don't fit.
+    :raise ValueError: a PEM isn't what it should be, or key and certificate don't fit.
     """
 
     def __init__(self, ca_pem: bytes, certificate_pem: bytes, private_key_pem: bytes) -> None:
@@ -127,7 +127,7 @@ def pinned_authority(
 ) -> x509.Certificate:
     """Give the pod's CA, once it is the one a join token names and has signed the pod.
 
-    :raises JoinRefused: the peer is no pod of that CA.
+    :raise JoinRefused: the peer is no pod of that CA.
     """
     connection: SSL.Connection = transport.getHandle()
     chain = connection.get_peer_cert_chain(as_cryptography=True) or []

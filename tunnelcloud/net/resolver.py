@@ -36,7 +36,7 @@ def run_in_thread(function: Callable[[], None]) -> None:
 def system_lookup(name: str) -> Sequence[Address]:
     """Ask the system, blocking.
 
-    :raises OSError: it doesn't know.
+    :raise OSError: it doesn't know.
     """
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     # A dict keeps the order and drops what is there twice; a zone can't be connected to anyhow.

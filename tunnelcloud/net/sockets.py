@@ -64,7 +64,7 @@ def acknowledge_now(transport: Any) -> None:
 def seconds_since_acknowledgement(transport: Any) -> float | None:
     """Tell how long ago the peer's system last acknowledged anything.
 
-    :returns: None where the system doesn't tell.
+    :return: None where the system doesn't tell.
     """
     handle = getattr(transport, "getHandle", lambda: None)()
     if not isinstance(handle, socket.socket) or handle.fileno() < 0:
@@ -92,7 +92,7 @@ def was_reset(transport: Any) -> bool:
 def unacknowledged(transport: Any) -> int | None:
     """Count the bytes that were written and that the peer's system has not acknowledged.
 
-    :returns: None where the system doesn't tell.  A FIN that wasn't acknowledged isn't counted.
+    :return: None where the system doesn't tell.  A FIN that wasn't acknowledged isn't counted.
     """
     handle = getattr(transport, "getHandle", lambda: None)()
     if not isinstance(handle, socket.socket) or handle.fileno() < 0:
@@ -128,7 +128,7 @@ def write_now(transport: Any, data: "bytes | memoryview") -> bool:
     each write.  What the socket doesn't take now, and any error, is left to it; only that is
     copied, and the caller may use C{data} again.
 
-    :returns: False if the socket told an error.  It tells each once: what the reactor reads after
+    :return: False if the socket told an error.  It tells each once: what the reactor reads after
         a reset that was told here looks like an end of stream.
     """
     healthy = True

@@ -89,7 +89,7 @@ class CertificateAuthority:
     def from_pem(cls, pem: bytes) -> "CertificateAuthority":
         """Read what L{to_pem} wrote.
 
-        :raises BadAuthority: that isn't a certificate and its P-256 key.
+        :raise BadAuthority: that isn't a certificate and its P-256 key.
         """
         try:
             certificate = x509.load_pem_x509_certificate(pem)
@@ -138,7 +138,7 @@ class CertificateAuthority:
     ) -> IssuedCertificate:
         """Sign a connector's request.  Only its key is used: names in it count for nothing.
 
-        :raises BadCertificateRequest: see L{request_key}.
+        :raise BadCertificateRequest: see L{request_key}.
         """
         return self._issue(
             request_key(request_pem),
@@ -180,8 +180,8 @@ class CertificateAuthority:
 def load_or_create_authority(directory: Path, now: datetime) -> CertificateAuthority:
     """Give the CA kept in a directory, making it the first time.
 
-    :raises BadAuthority: the file isn't a CA.
-    :raises ExposedPrivateFile, UnreadablePrivateFile: see L{read_private}.
+    :raise BadAuthority: the file isn't a CA.
+    :raise ExposedPrivateFile, UnreadablePrivateFile: see L{read_private}.
     """
     path = directory / AUTHORITY_FILE
     try:
@@ -197,7 +197,7 @@ def load_or_create_authority(directory: Path, now: datetime) -> CertificateAutho
 def request_key(request_pem: bytes) -> ec.EllipticCurvePublicKey:
     """Give the public key of a signing request, once its signature has been checked.
 
-    :raises BadCertificateRequest: malformed, badly signed, or not a P-256 key.
+    :raise BadCertificateRequest: malformed, badly signed, or not a P-256 key.
     """
     try:
         request = x509.load_pem_x509_csr(request_pem)
@@ -216,7 +216,7 @@ def public_key_fingerprint(source: "bytes | x509.Certificate") -> str:
     """Give the SHA-256 digest (hexadecimal) of the public key of a request or a certificate.
 
     :param source: a signing request (PEM) or a certificate.
-    :raises BadCertificateRequest: see L{request_key}.
+    :raise BadCertificateRequest: see L{request_key}.
     """
     key = request_key(source) if isinstance(source, bytes) else source.public_key()
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -233,7 +233,7 @@ def connector_id_of(certificate: x509.Certificate) -> str:
 
     The caller has checked the certificate's chain.
 
-    :raises NotAConnectorCertificate: it names none, or is no client's certificate.
+    :raise NotAConnectorCertificate: it names none, or is no client's certificate.
     """
     try:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -253,7 +253,7 @@ def check_pod_certificate(
 ) -> None:
     """Check that a certificate is a pod's, signed by this CA and good now (RFC 5280, 6.1).
 
-    :raises UntrustedPod: it isn't.
+    :raise UntrustedPod: it isn't.
     """
     verifier = (
         PolicyBuilder()

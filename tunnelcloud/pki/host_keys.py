@@ -69,7 +69,7 @@ class HostKey:
     def from_openssh(cls, private_key: bytes) -> Self:
         """Read a private key in OpenSSH's format.
 
-        :raises BadHostKey: it isn't one, is encrypted, or of a type that isn't used here.
+        :raise BadHostKey: it isn't one, is encrypted, or of a type that isn't used here.
         """
         try:
             public_key = load_ssh_private_key(private_key, None).public_key()
@@ -85,8 +85,8 @@ class HostKey:
 def load_or_create_host_keys(directory: Path) -> tuple[HostKey, ...]:
     """Give the host keys kept in a directory, preferred first, making those that are missing.
 
-    :raises BadHostKey: a file isn't a host key.
-    :raises ExposedPrivateFile, UnreadablePrivateFile: see L{read_private}.
+    :raise BadHostKey: a file isn't a host key.
+    :raise ExposedPrivateFile, UnreadablePrivateFile: see L{read_private}.
     """
     return tuple(_load_or_create(directory / _FILES[name], name) for name in ALGORITHMS)
 

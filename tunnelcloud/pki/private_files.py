@@ -31,7 +31,7 @@ class ExposedPrivateFile(Exception):
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace C{path} by C{content}, durably: a crash leaves the old file or the new one.
 
-    :raises OSError: the directory is missing, full or not writable.
+    :raise OSError: the directory is missing, full or not writable.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -50,9 +50,9 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
 def read_private(path: Path) -> bytes:
     """Read a file with a secret.
 
-    :raises FileNotFoundError: it isn't there.
-    :raises UnreadablePrivateFile: it is there and can't be read.
-    :raises ExposedPrivateFile: its mode lets other users read or write it.
+    :raise FileNotFoundError: it isn't there.
+    :raise UnreadablePrivateFile: it is there and can't be read.
+    :raise ExposedPrivateFile: its mode lets other users read or write it.
     """
     try:
         with path.open("rb") as stream:
@@ -67,8 +67,8 @@ def read_private(path: Path) -> bytes:
 def check_private(path: Path) -> None:
     """Refuse a file with secrets that others can read or write; one that isn't there is none.
 
-    :raises UnreadablePrivateFile: what it is can't be told.
-    :raises ExposedPrivateFile: its mode lets other users read or write it.
+    :raise UnreadablePrivateFile: what it is can't be told.
+    :raise ExposedPrivateFile: its mode lets other users read or write it.
     """
     try:
         _check(path, path.stat())

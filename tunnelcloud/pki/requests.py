@@ -23,7 +23,7 @@ def make_request(private_key_pem: bytes) -> bytes:
 
     It names nobody: who the connector is follows from its join token or its certificate.
 
-    :raises ValueError: that isn't a P-256 private key.
+    :raise ValueError: that isn't a P-256 private key.
     """
     key = load_pem_private_key(private_key_pem, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):

@@ -63,7 +63,7 @@ class Sealer:
     def open(self, sealed: bytes, purpose: str) -> bytes:
         """Give the secret back.
 
-        :raises CannotUnseal: it was sealed by another key, for something else, or is damaged.
+        :raise CannotUnseal: it was sealed by another key, for something else, or is damaged.
         """
         mark, rest = sealed[:_MARK_BYTES], sealed[_MARK_BYTES:]
         if mark != self.mark:
@@ -84,8 +84,8 @@ def passing_sealer() -> Sealer:
 def load_or_create_sealer(directory: Path) -> Sealer:
     """Take the key of a state directory, made at the first start.
 
-    :raises OSError: the directory can't be used.
-    :raises BadSealingKey: the file holds something else.
+    :raise OSError: the directory can't be used.
+    :raise BadSealingKey: the file holds something else.
     """
     path = directory / SEALING_KEY_FILE
     try:

@@ -68,7 +68,7 @@ class Handshake:
     def feed(self, data: bytes | memoryview) -> bytes:
         """Take what the target sent, and give what it is to be answered.
 
-        :raises HandshakeFailed: it won't come to a certificate.
+        :raise HandshakeFailed: it won't come to a certificate.
         """
         self._received += len(data)
         if self._received > MAX_RECEIVED:
@@ -80,7 +80,7 @@ class Handshake:
     def end(self, reason: str) -> None:
         """Take it that nothing more will come.
 
-        :raises HandshakeFailed: for C{reason}, when no certificate was seen before.
+        :raise HandshakeFailed: for C{reason}, when no certificate was seen before.
         """
         self.over = True
         self._look()

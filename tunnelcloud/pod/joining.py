@@ -71,7 +71,7 @@ class Joining:
 
         :param key_fingerprint: of the certificate that the connector has shown.
         :param source: the address of its link, for the audit.
-        :raises BadCertificateRequest: the request is bad, or for another key.
+        :raise BadCertificateRequest: the request is bad, or for another key.
         """
         if public_key_fingerprint(csr) != key_fingerprint:
             raise BadCertificateRequest("the request is for another key")

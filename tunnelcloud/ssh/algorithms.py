@@ -113,7 +113,7 @@ class Agreement:
 def read_proposal(payload: bytes) -> Proposal:
     """Read a KEXINIT's payload, without the message's number.
 
-    :raises ProtocolError: it isn't one.
+    :raise ProtocolError: it isn't one.
     """
     reader = Reader(payload, 16)
     lists: list[NameList] = [tuple(reader.string().split(b",")) for _ in range(10)]
@@ -214,7 +214,7 @@ def negotiate(ours: Proposal, client: Proposal) -> Agreement:
     Conch's faults closed here: a MAC that an AEAD makes irrelevant isn't asked for, and the
     signals that travel among the key exchanges are never agreed upon.
 
-    :raises NoCommonAlgorithm: there is none.
+    :raise NoCommonAlgorithm: there is none.
     """
     cipher_in = _first("cipher", client.ciphers_in, ours.ciphers_in)
     cipher_out = _first("cipher", client.ciphers_out, ours.ciphers_out)

@@ -334,7 +334,7 @@ class Authentication:
 def read_request(payload: bytes) -> Request:
     """Read a USERAUTH_REQUEST's payload, without the message's number (RFC 4252, 5).
 
-    :raises ProtocolError: it isn't one, or is for another service than C{ssh-connection}.
+    :raise ProtocolError: it isn't one, or is for another service than C{ssh-connection}.
     """
     reader = Reader(payload)
     user, service, method = reader.string(), reader.string(), reader.string()
@@ -361,7 +361,7 @@ def read_request(payload: bytes) -> Request:
 def read_answer(payload: bytes) -> str | None:
     """Read a USERAUTH_INFO_RESPONSE's payload: the token, or None unless it is one answer.
 
-    :raises ProtocolError: it isn't such a message.
+    :raise ProtocolError: it isn't such a message.
     """
     reader = Reader(payload)
     if reader.uint32() != 1:

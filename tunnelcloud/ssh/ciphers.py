@@ -90,7 +90,7 @@ class Opener(Protocol):
     def open(self, packet: memoryview) -> bytes:
         """Authenticate and decrypt all of a packet: its padding's size, payload and padding.
 
-        :raises BadPacket: it isn't authentic.
+        :raise BadPacket: it isn't authentic.
         """
 
 

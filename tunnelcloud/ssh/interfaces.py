@@ -70,14 +70,14 @@ class IAccess(Interface):
 
         The key's signature has been verified before.
 
-        :raises LoginRefused: when the key opens nothing for this login, which is no offence.
+        :raise LoginRefused: when the key opens nothing for this login, which is no offence.
         """
 
     def login_with_token(attempt: LoginAttempt, token: str) -> "Deferred[str]":
         """Verify and spend the token and write the session in one transaction: the session's id.
 
         :param token: without spaces around it, 1,024 characters at most.
-        :raises LoginRefused: when it opens nothing, or was used or expired.
+        :raise LoginRefused: when it opens nothing, or was used or expired.
         """
 
     def login_failed(attempt: LoginAttempt, method: str, reason: str) -> None:
@@ -171,7 +171,7 @@ class ISessionAvatar(Interface):
     def doctor(tunnel_name: str) -> "AsyncIterator[DoctorStep]":
         """Check every hop to a tunnel, a step at a time; ends after the first that failed.
 
-        :raises LookupError: at the first step, when the user has no such tunnel.
+        :raise LookupError: at the first step, when the user has no such tunnel.
         """
 
     def logged_out(reason: str) -> None:

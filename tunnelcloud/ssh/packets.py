@@ -64,7 +64,7 @@ class PacketReader:
     def next(self) -> memoryview | None:
         """Give the next packet's payload, or None until more bytes came.
 
-        :raises WireError: what came isn't a packet.
+        :raise WireError: what came isn't a packet.
         """
         opener = self.opener
         if self._length < 0:

@@ -54,10 +54,7 @@ _HEADERS = {
 
 
 class PortalResource(Resource):
-    """All pages, and the files they refer to.
-
-    :param clock: bounds what a page may take.
-    """
+    """All pages, and the files they refer to."""
 
     isLeaf = True
     _log = Logger()
