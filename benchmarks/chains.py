@@ -1,8 +1,8 @@
 """The two ways from a client to a target that are compared.
 
-Each has C{port}, where a client on this machine connects to reach the target, and C{pids}, the
-processes in the middle whose CPU time counts: sshd and C{ssh -R} there, pod and connector here.
-The user's end is C{ssh -L} in both.
+Each has ``port``, where a client on this machine connects to reach the target, and ``pids``, the
+processes in the middle whose CPU time counts: sshd and ``ssh -R`` there, pod and connector here.
+The user's end is ``ssh -L`` in both.
 """
 
 import os
@@ -31,7 +31,7 @@ class Chain:
 
     :ivar ssh_port: where its SSH server listens.
     :ivar login: whom the user's key logs in there.
-    :ivar destination: the port of C{127.0.0.1} that a forward asked of it has to name.
+    :ivar destination: the port of ``127.0.0.1`` that a forward asked of it has to name.
     """
 
     name: str
@@ -52,7 +52,7 @@ def make_keys(bench: Bench) -> None:
 def ssh_client(
     bench: Bench, name: str, forward: Sequence[str], port: int, login: str, cipher: str | None
 ) -> "subprocess.Popen[bytes]":
-    """Start C{ssh -N} with a forward."""
+    """Start ``ssh -N`` with a forward."""
     options = ["-c", cipher] if cipher else []
     return bench.start(
         "ssh", "-N", *QUIET, *options, "-i", str(bench.directory / "user"),
@@ -61,7 +61,7 @@ def ssh_client(
 
 
 class OpenSSHChain(Chain):
-    """sshd in the middle, C{ssh -R} from the site, C{ssh -L} from the user."""
+    """sshd in the middle, ``ssh -R`` from the site, ``ssh -L`` from the user."""
 
     name = "OpenSSH chain"
 

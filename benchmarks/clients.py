@@ -1,4 +1,4 @@
-"""SSH clients of the front door's benchmarks: libssh2 in threads, and plain C{ssh} processes."""
+"""SSH clients of the front door's benchmarks: libssh2 in threads, and plain ``ssh`` processes."""
 
 import socket
 import subprocess
@@ -53,7 +53,7 @@ def by_libssh2(chain: Chain, key: Path) -> float:
 
 
 def by_ssh(chain: Chain, key: Path) -> float:
-    """Seconds from starting C{ssh -W} to a byte of the target."""
+    """Seconds from starting ``ssh -W`` to a byte of the target."""
     command = ["ssh", *QUIET, "-i", str(key), "-p", str(chain.ssh_port)]
     command += ["-W", f"{HOST}:{chain.destination}", f"{chain.login}@{HOST}"]
     started = time.perf_counter()

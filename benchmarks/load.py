@@ -1,8 +1,8 @@
 """What goes through a tunnel: a target that serves all kinds of load, and the clients of it.
 
-A client's first byte says what it wants of the target: C{d} drain what I send and answer with one
-byte at the end, C{s} send as many bytes as the next eight say, C{e} echo, C{m} measure how fast
-I send, once as many bytes came as the next eight say, and answer with bytes a second, C{p} answer
+A client's first byte says what it wants of the target: ``d`` drain what I send and answer with one
+byte at the end, ``s`` send as many bytes as the next eight say, ``e`` echo, ``m`` measure how fast
+I send, once as many bytes came as the next eight say, and answer with bytes a second, ``p`` answer
 with a byte whenever a part of 64 KiB has come.
 """
 
@@ -54,7 +54,7 @@ def download(port: int, size: int) -> None:
 
 
 def timed_upload(port: int, ramp: int, size: int) -> float:
-    """Send C{ramp} bytes and C{size} more; give how many of the latter came a second."""
+    """Send ``ramp`` bytes and ``size`` more; give how many of the latter came a second."""
     with connect(port) as sock:
         sock.sendall(b"m" + ramp.to_bytes(8, "big"))
         left = ramp + size
@@ -65,7 +65,7 @@ def timed_upload(port: int, ramp: int, size: int) -> float:
 
 
 def timed_download(port: int, ramp: int, size: int) -> float:
-    """Receive C{ramp} bytes and C{size} more; give how many of the latter came a second."""
+    """Receive ``ramp`` bytes and ``size`` more; give how many of the latter came a second."""
     with connect(port) as sock:
         sock.sendall(b"s" + (ramp + size).to_bytes(8, "big"))
         return _measure(sock, ramp)
@@ -114,7 +114,7 @@ def together(work: "list[threading.Thread]") -> None:
 
 
 def transfer(direction: str, port: int, size: int, channels: int = 1) -> None:
-    """Move C{size} bytes in all over so many channels at once."""
+    """Move ``size`` bytes in all over so many channels at once."""
     call = {"up": upload, "down": download}[direction]
     share = size // channels
     together([threading.Thread(target=call, args=(port, share)) for _ in range(channels)])

@@ -1,6 +1,6 @@
 """Paths that are longer or narrower than loopback: a proxy that delays, or throttles.
 
-A proxy passes every byte on after C{delay} seconds, and no more than C{rate} bytes a second each
+A proxy passes every byte on after ``delay`` seconds, and no more than ``rate`` bytes a second each
 way.  What it holds is bounded, as a network's buffers are: a sender that has more in flight waits.
 """
 
@@ -30,7 +30,7 @@ class Path:
     rate: int = 0
 
     def lead_to(self, bench: Bench, port: int, own: int = 0) -> int:
-        """Give a port that leads to C{port} over this path.
+        """Give a port that leads to ``port`` over this path.
 
         :param own: the port to give, if it had to be known before.
         """

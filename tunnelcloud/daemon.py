@@ -51,7 +51,7 @@ def listen(
 ) -> IListeningPort:
     """Listen on a Twisted endpoint description, at once.
 
-    :param setting: what a message calls it, such as C{ssh.listen}.
+    :param setting: what a message calls it, such as ``ssh.listen``.
     :raise CannotServe: the description is wrong, or the port is taken.
     """
     endpoint = endpoint_of(reactor, setting, description)
@@ -79,7 +79,7 @@ def port_number(port: IListeningPort) -> int:
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell systemd of a change, such as C{READY=1} (sd_notify(3)).
+    """Tell systemd of a change, such as ``READY=1`` (sd_notify(3)).
 
     :return: whether there was anybody to tell.
     """

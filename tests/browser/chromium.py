@@ -1,7 +1,7 @@
 """Debian's chromium, driven by playwright, with what holds for every page of ours.
 
 A page asks no other host, breaks no rule of its Content-Security-Policy, throws no error, and has
-no fault that axe-core finds.  With C{TUNNELCLOUD_TESTS_SCREENSHOTS=DIRECTORY} in the environment
+no fault that axe-core finds.  With ``TUNNELCLOUD_TESTS_SCREENSHOTS=DIRECTORY`` in the environment
 the pages that a test names are kept there as pictures.
 """
 

@@ -1,6 +1,6 @@
 """Loads a file of servers with pgAdmin's own loader, and prints what pgAdmin then has.
 
-Run by a Python that has pgAdmin, with the file's name; pgAdmin's database is made in C{HOME}.
+Run by a Python that has pgAdmin, with the file's name; pgAdmin's database is made in ``HOME``.
 """
 
 import builtins

@@ -88,7 +88,7 @@ class Machine:
 
 
 class Portal(Machine):
-    """All that there is, each part its own process; what belongs to users' machines is in C{home}.
+    """All that there is, each part its own process; what belongs to users' machines is in ``home``.
 
     :ivar tunnels: their ids by their names.
     """

@@ -1,6 +1,6 @@
 """The newcomer's path of docs/first-tunnel.md: from an empty pod to a colleague's first tunnel.
 
-With C{TUNNELCLOUD_TESTS_PICTURES=docs/images} in the environment its pictures are made anew.
+With ``TUNNELCLOUD_TESTS_PICTURES=docs/images`` in the environment its pictures are made anew.
 """
 
 import os

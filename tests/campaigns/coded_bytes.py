@@ -8,7 +8,7 @@ _pack = struct.Struct(">II").pack
 
 
 def coded(key: int, start: int, size: int) -> bytes:
-    """Give C{size} bytes from position C{start} of the stream C{key}.
+    """Give ``size`` bytes from position ``start`` of the stream ``key``.
 
     Every cell begins with the stream's key and its own number, and no two words within a cell are
     the same: a byte that is lost, doubled or moved changes what follows it.

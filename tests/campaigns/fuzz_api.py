@@ -6,7 +6,7 @@
 The oracle is the OpenAPI document: nothing that it allows is refused (but for what contradicts
 what is there: ADR 7), nothing that it doesn't allow is done, every answer is as described, who has
 no credential gets nowhere, and no answer is a server error.  After that the pod must be ready, with
-no traceback in its log.  With C{--own} only the operations that a role may call are tried; that it
+no traceback in its log.  With ``--own`` only the operations that a role may call are tried; that it
 may not call the others is held by tests/web/test_roles.py, for each of them.
 """
 

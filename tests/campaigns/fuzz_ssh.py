@@ -2,7 +2,7 @@
 
 usage: python -m tests.campaigns.fuzz_ssh [--seed N] [--seconds S] [--sockets]
 
-Without C{--sockets} the wire is in memory: many inputs, and the same ones for the same seed.  With
+Without ``--sockets`` the wire is in memory: many inputs, and the same ones for the same seed.  With
 it the front door listens on loopback and another process attacks it.  The campaign fails, saying
 which input did it, when
 

@@ -9,7 +9,7 @@ pull    targets send, and the clients' channels don't read
 socket  targets send, and the clients don't read their sockets at all
 rekey   targets send, and the clients begin to agree on new keys and never go on
 
-in 25 sessions with 8 channels each, and C{-one} after the name puts all into one session.  The
+in 25 sessions with 8 channels each, and ``-one`` after the name puts all into one session.  The
 campaign fails if the pod ever held more than 150 MiB.
 """
 
@@ -114,7 +114,7 @@ def credit_mib(world):
 
 
 async def until_steady(world, work, steady_seconds, least):
-    """Wait until neither bytes nor the pod's memory move, for C{least} seconds at least."""
+    """Wait until neither bytes nor the pod's memory move, for ``least`` seconds at least."""
     pid = world.gateway.process.process.pid
     started = steady_since = time.monotonic()
     before = None

@@ -1,7 +1,7 @@
 """The target's half of the stream oracle: does what each stream's plan says, and reports.
 
 A connection begins with the length of the plan (uint32) and the plan, in JSON.  What came of it
-is a line of JSON on standard output, C{"number": -1} is one that was cut off before its plan came.
+is a line of JSON on standard output, ``"number": -1`` is one that was cut off before its plan came.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def key_of(number, direction):
 
 
 def pieces(chance, size, largest=256 * 1024):
-    """Cut C{size} bytes into pieces of all sizes; small ones are common."""
+    """Cut ``size`` bytes into pieces of all sizes; small ones are common."""
     while size:
         piece = min(size, chance.choice((1, 100, 4000, largest // 8, largest, largest)))
         piece = chance.randint(1, piece)

@@ -22,7 +22,7 @@ SSHChannel.eof_arrived = False
 class Stream(asyncssh.SSHTCPSession):
     """The client's end of one forwarded connection.
 
-    Reading is as fast as the owner lets it: C{on_data} gets what arrives.
+    Reading is as fast as the owner lets it: ``on_data`` gets what arrives.
 
     :ivar eof: whether the target's end of stream arrived.
     :ivar closed: set when the channel is over.

@@ -5,7 +5,7 @@ usage: python -m tests.campaigns.stream_oracle [--seed N] [--mib M] [--slow-seco
 Each stream carries bytes that tell their position, both ways at once, after a plan that says how
 many; ends come in random order, writers and readers pause, some readers take 1 KiB a second for a
 while beside fast ones, some targets reset, and some clients close, with EOF or without.  (Ways to
-end, one by one, are in C{tests.integration.test_ends}.)  The campaign fails unless
+end, one by one, are in ``tests.integration.test_ends``.)  The campaign fails unless
 
 - every byte is the one that was sent, at its place,
 - a stream that nobody cut is whole: as many bytes as planned, then EOF, both ways, and its record
@@ -78,7 +78,7 @@ class Plan:
 
 
 def plans(seed, total, slow_seconds):
-    """Plan streams until they carry C{total} bytes; the same seed gives the same ones."""
+    """Plan streams until they carry ``total`` bytes; the same seed gives the same ones."""
     chance = random.Random(seed)
     # A reader that takes 1 KiB a second comes first: each session has one for either direction.
     for number in range(2 * SESSIONS):

@@ -14,7 +14,7 @@ class CodedBytesTests(SynchronousTestCase):
         self.stream = coded(7, 0, 10 * CELL)
 
     def wrong(self, data):
-        """Take C{data} in pieces of any size; tell whether it was found to be wrong."""
+        """Take ``data`` in pieces of any size; tell whether it was found to be wrong."""
         reader = Reader(7)
         taken = 0
         while taken < len(data):

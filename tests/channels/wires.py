@@ -73,7 +73,7 @@ class Opens:
 
 
 class Pair:
-    """Two multiplexers, C{a} and C{b}, and the wires between them."""
+    """Two multiplexers, ``a`` and ``b``, and the wires between them."""
 
     def __init__(self, limit: int = 128 * 1024, budget: int = 1 << 29, **options: int) -> None:
         self.budgets = CreditBudget(budget), CreditBudget(budget)
@@ -184,7 +184,7 @@ class End:
 
 
 def join(pair: Pair) -> tuple[End, End]:
-    """Open a channel from C{a} to C{b}."""
+    """Open a channel from ``a`` to ``b``."""
     near, far = End(), End()
     near.channel = pair.a.open_channel(b"direct-tcpip", b"", near)
     pair.settle()

@@ -32,7 +32,7 @@ class CommandTestCase(SynchronousTestCase):
         return output
 
     def succeed_json(self, *arguments):
-        """Run one that must work, with C{--json} at its end, and give the value."""
+        """Run one that must work, with ``--json`` at its end, and give the value."""
         return json.loads(self.succeed(*arguments, "--json"))
 
     def fail_line(self, *arguments, status=1, **options):

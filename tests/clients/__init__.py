@@ -1,1 +1,1 @@
-"""SSH clients in other languages, each a small program: see README.md and L{building}."""
+"""SSH clients in other languages, each a small program: see README.md and ``building``."""

@@ -42,7 +42,7 @@ class Counted(FrontDoorTransport):
 class Knocker(ProcessProtocol):
     """A process that is fed, and keeps its input until it has given as much as it got.
 
-    :ivar ended: fires with the exit status; the outputs are in C{out} and C{errors}.
+    :ivar ended: fires with the exit status; the outputs are in ``out`` and ``errors``.
     """
 
     def __init__(self, feed: bytes, keep_open: bool) -> None:
@@ -130,7 +130,7 @@ class FrontDoorCase(TestCase):
         keep_open: bool = False,
         **environment: object,
     ) -> Knocker:
-        """Run a program to its end; its status is in C{status}."""
+        """Run a program to its end; its status is in ``status``."""
         words = [str(word) for word in command]
         program = require_executable(words[0]) if "/" not in words[0] else words[0]
         process = Knocker(feed, keep_open)
@@ -168,7 +168,7 @@ class FrontDoorCase(TestCase):
     def askpass(self) -> dict[str, object]:
         """Give the environment in which OpenSSH's prompts are answered with the token.
 
-        The prompts are kept in the file C{prompts}.
+        The prompts are kept in the file ``prompts``.
         """
         prompts = (self.folder / "prompts").absolute()
         script = self.write_script(

@@ -3,8 +3,8 @@
 usage: python library_clients.py LIBRARY PORT LOGIN key|token SECRET HOST:PORT BYTES
 
 Sends BYTES to HOST:PORT, expects them back, then closes; says "whole" if nothing differs.  With a
-token each library also offers the keys that it finds, in the agent and in C{~/.ssh/id_ed25519}, as
-it does when nobody tells it not to.  With C{ASK_FOR_NEW_KEYS} in the environment it asks half-way,
+token each library also offers the keys that it finds, in the agent and in ``~/.ssh/id_ed25519``, as
+it does when nobody tells it not to.  With ``ASK_FOR_NEW_KEYS`` in the environment it asks half-way,
 where it can; not against a server that asks, too, since paramiko then asks amid an exchange.
 """
 

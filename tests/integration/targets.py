@@ -126,7 +126,7 @@ class TLSTarget(EchoTarget):
 
 
 def exchange(port, data, host="127.0.0.1"):
-    """Send C{data} and EOF to a local port while reading; give what came until EOF."""
+    """Send ``data`` and EOF to a local port while reading; give what came until EOF."""
     with socket.create_connection((host, port), timeout=PATIENCE) as connection:
 
         def send():

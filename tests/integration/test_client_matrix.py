@@ -1,8 +1,8 @@
 """The SSH clients people have, each against one real pod and connector.
 
-Each moves data three times: with a key; with a token while there are an unrelated C{id_ed25519} and
-an agent with eight keys; and with a token for a token-only tunnel while the C{id_ed25519} is one
-that is assigned, and would open another tunnel.  Who can asks for new keys in mid-transfer.
+Each moves data three times: with a key; with a token while there are an unrelated ``id_ed25519``
+and an agent with eight keys; and with a token for a token-only tunnel while the ``id_ed25519`` is
+one that is assigned, and would open another tunnel.  Who can asks for new keys in mid-transfer.
 """
 
 import atexit
@@ -110,7 +110,7 @@ class MatrixCase:
     def command(self, login, secret, tunnel):
         """Give the command that moves data.
 
-        :param secret: a L{Keys}, or a token.
+        :param secret: a ``Keys``, or a token.
         """
         raise NotImplementedError
 
@@ -247,7 +247,7 @@ class OpenSSHTests(MatrixCase, SynchronousTestCase):
 
 
 class PlinkTests(MatrixCase, SynchronousTestCase):
-    """PuTTY's plink; C{-i} stands for the key that is set in a saved session."""
+    """PuTTY's plink; ``-i`` stands for the key that is set in a saved session."""
 
     def converted(self, key):
         path = self.world.directory / f"{key.path.name}.ppk"

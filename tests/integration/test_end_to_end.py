@@ -112,7 +112,7 @@ class TransferTests(WorldCase):
 
 
 def socks(proxy, host, port, data):
-    """Say C{data} to a target through a SOCKS 5 proxy; give what it says back."""
+    """Say ``data`` to a target through a SOCKS 5 proxy; give what it says back."""
     with socket.create_connection(("127.0.0.1", proxy), timeout=30) as connection:
         connection.sendall(b"\x05\x01\x00")
         if connection.recv(2) != b"\x05\x00":

@@ -32,7 +32,7 @@ ATTACKS = [
 class Direction:
     """What passes one way.
 
-    :param attack: any of C{insert} and C{drop}.
+    :param attack: any of ``insert`` and ``drop``.
     :ivar done: what was done of that.
     """
 

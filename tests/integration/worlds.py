@@ -14,7 +14,7 @@ class World:
     """A pod, a site with a connector, and alice with a key.
 
     :param prefix: the words of a command that runs the connector somewhere else.
-    :param gateway: more of the pod's settings, as L{Gateway} takes them.
+    :param gateway: more of the pod's settings, as ``Gateway`` takes them.
     """
 
     def __init__(self, settings="", prefix=(), **gateway):

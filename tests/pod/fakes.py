@@ -22,7 +22,7 @@ from tunnelcloud.ssh.interfaces import ISessionConnection, TunnelRow
 
 @implementer(IRecords)
 class Records:
-    """Keeps what was recorded; holds answers back while C{slow}."""
+    """Keeps what was recorded; holds answers back while ``slow``."""
 
     def __init__(self):
         self.told = []

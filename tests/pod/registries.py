@@ -1,6 +1,6 @@
 """A registry of connectors in memory, and what any registry must do.
 
-The store's own has to pass L{RegistryContract} too.
+The store's own has to pass ``RegistryContract`` too.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -105,9 +105,9 @@ class MemoryRegistry:
 class RegistryContract:
     """What a registry must do.
 
-    A subclass gives C{make()}: a registry whose time is C{self.time}, with two connectors, whose
-    ids it puts into C{first} and C{second}, and a join token of an hour for the first whose secret
-    is L{SECRET}; and C{delete(connector_id)}.
+    A subclass gives ``make()``: a registry whose time is ``self.time``, with two connectors, whose
+    ids it puts into ``first`` and ``second``, and a join token of an hour for the first whose
+    secret is ``SECRET``; and ``delete(connector_id)``.
     """
 
     time = BEGINNING

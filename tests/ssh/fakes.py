@@ -38,7 +38,7 @@ USER_KEY = Key(ed25519.Ed25519PrivateKey.generate())
 
 @implementer(IAccess)
 class InMemoryAccess:
-    """Keys and tokens in dictionaries; C{answer} decides when a verdict comes."""
+    """Keys and tokens in dictionaries; ``answer`` decides when a verdict comes."""
 
     def __init__(self) -> None:
         self.keys: dict[bytes, str] = {}
@@ -127,7 +127,7 @@ class Echo:
 
 @implementer(ISessionAvatar)
 class Avatar:
-    """A session that echoes every forward to C{echo:7} and refuses the others."""
+    """A session that echoes every forward to ``echo:7`` and refuses the others."""
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id

@@ -8,7 +8,7 @@ from tests.ssh.client import Client, Keys
 
 
 class _Socket:
-    """The server's end of a L{Client}, as a real socket to another process."""
+    """The server's end of a ``Client``, as a real socket to another process."""
 
     def __init__(self, port: int, source: str) -> None:
         self.connection = socket.create_connection(("127.0.0.1", port), 0.5, (source, 0))

@@ -13,7 +13,7 @@ from tunnelcloud.ssh.transport import FrontDoorTransport
 
 
 class PrivateNamesTests(SynchronousTestCase):
-    """Two private methods are relied upon: C{_keySetup} and C{_getHostKeys}."""
+    """Two private methods are relied upon: ``_keySetup`` and ``_getHostKeys``."""
 
     def test_signatures(self) -> None:
         """They take what we give them, and what we expect to be given."""

@@ -1,4 +1,4 @@
-"""What C{ssh pod} shows."""
+"""What ``ssh pod`` shows."""
 
 import json
 import struct
@@ -65,7 +65,7 @@ class GreetingCase(SessionCase):
 
 
 class CommandTests(GreetingCase):
-    """C{ls}, C{doctor}, and what there isn't."""
+    """``ls``, ``doctor``, and what there isn't."""
 
     def test_ls(self) -> None:
         """The tunnels, their states and commands, with nothing a terminal would obey."""
@@ -235,7 +235,7 @@ class CommandTests(GreetingCase):
 
 
 class HoldTests(GreetingCase):
-    """What people give C{ssh -f} to hold a session open."""
+    """What people give ``ssh -f`` to hold a session open."""
 
     def type(self, text: bytes) -> None:
         self.client.send(b"\x5e\0\0\0\0" + pack_string(text))

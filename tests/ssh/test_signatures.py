@@ -47,7 +47,7 @@ class SecurityKey:
         self.blob = b"".join(map(pack_string, fields))
 
     def sign(self, data: bytes, flags: int = 1, signed_flags: int | None = None) -> bytes:
-        """Sign with these flags; with C{signed_flags}, lie about them."""
+        """Sign with these flags; with ``signed_flags``, lie about them."""
         told = struct.pack(">BI", flags, 7)
         signed = struct.pack(">BI", flags if signed_flags is None else signed_flags, 7)
         message = hashlib.sha256(self.application).digest() + signed

@@ -13,7 +13,7 @@ What holds, in words:
   is lost meanwhile: as long as they are held somewhere their credit is counted.
 - After both closes nothing is left: queue empty, credit given back, number free.
 
-L{tunnelcloud.channels.invariants} checks these.  A channel knows its multiplexer and its user, and
+``tunnelcloud.channels.invariants`` checks these.  A channel knows its multiplexer and its user, and
 neither a socket nor a clock.
 """
 
@@ -157,7 +157,7 @@ class Channel(Sender):
     # What the multiplexer calls when a message names the channel.
 
     def confirmed(self) -> None:
-        """Take the peer's confirmation, which L{set_remote} has noted."""
+        """Take the peer's confirmation, which ``set_remote`` has noted."""
         given_up = self.sending is Sending.GIVEN_UP
         if not given_up and self.sending is not Sending.ASKED:
             raise ProtocolError("a confirmation that nobody waits for")

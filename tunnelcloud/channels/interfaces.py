@@ -3,8 +3,8 @@
 A multiplexer knows a message transport below it, one user for what concerns the whole
 connection, and one user for each channel.  It never sees a socket, a reactor or a clock.
 
-Every channel's user hears exactly one of L{IChannelUser.open_failed} and L{IChannelUser.closed},
-and nothing after it.  L{IChannelUser.drained} counts what has left since it was last called, so
+Every channel's user hears exactly one of ``IChannelUser.open_failed`` and ``IChannelUser.closed``,
+and nothing after it.  ``IChannelUser.drained`` counts what has left since it was last called, so
 that whoever feeds the channel can grant its own source as much again without waiting for all.
 """
 
@@ -14,14 +14,14 @@ from zope.interface import Attribute, Interface
 class IMessageTransport(Interface):
     """What a multiplexer sends through: an SSH connection or a link.
 
-    It calls the multiplexer's C{pause_sending} when too much is unsent, and C{resume_sending}
+    It calls the multiplexer's ``pause_sending`` when too much is unsent, and ``resume_sending``
     when all of it has been taken by the socket.
     """
 
     def send_message(head: bytes, data: "bytes | memoryview" = b"") -> None:
-        """Send one connection-protocol message, C{head} followed by C{data}.
+        """Send one connection-protocol message, ``head`` followed by ``data``.
 
-        C{data} may be reused by the caller once this returns.
+        ``data`` may be reused by the caller once this returns.
         """
 
     def end_connection(reason_code: int, description: str) -> None:
@@ -32,10 +32,10 @@ class IConnectionUser(Interface):
     """Hears what concerns the connection as a whole."""
 
     def channel_open_requested(channel: "IChannel", channel_type: bytes, data: bytes) -> None:
-        """The peer asks for a channel; C{data} is what is specific to the type.
+        """The peer asks for a channel; ``data`` is what is specific to the type.
 
-        Sooner or later answer with L{IChannel.confirm} or L{IChannel.refuse}; set
-        L{IChannel.user} before confirming.  A user set before that hears L{IChannelUser.closed}
+        Sooner or later answer with ``IChannel.confirm`` or ``IChannel.refuse``; set
+        ``IChannel.user`` before confirming.  A user set before that hears ``IChannelUser.closed``
         if the connection ends first.
 
         :raise ProtocolError: the peer may not ask for this; the connection ends.
@@ -49,7 +49,7 @@ class IConnectionUser(Interface):
 
 
 class IChannelUser(Interface):
-    """Hears what happens on one channel.  No method is called after L{closed}."""
+    """Hears what happens on one channel.  No method is called after ``closed``."""
 
     def opened() -> None:
         """The peer confirmed a channel that this side asked for."""
@@ -60,7 +60,7 @@ class IChannelUser(Interface):
     def data_received(data: memoryview) -> None:
         """Bytes arrived; valid during the call only.
 
-        Whoever takes them calls L{IChannel.consumed} with their number, once they are gone.
+        Whoever takes them calls ``IChannel.consumed`` with their number, once they are gone.
         """
 
     def eof_received() -> None:
@@ -69,32 +69,32 @@ class IChannelUser(Interface):
     def peer_closed() -> None:
         """The peer's CLOSE came: it has sent all, and wants no more.
 
-        What was written and had not left counts as drained.  L{closed} follows when all bytes that
+        What was written and had not left counts as drained.  ``closed`` follows when all bytes that
         came before have been consumed.  A user for whom this is no ordinary end calls
-        L{IChannel.close} at once.
+        ``IChannel.close`` at once.
         """
 
     def request_received(request_type: bytes, data: bytes) -> bool:
         """Answer a channel request: True for SUCCESS, False for FAILURE."""
 
     def drained(count: int) -> None:
-        """C{count} bytes of what was written have left: as many more may be written."""
+        """``count`` bytes of what was written have left: as many more may be written."""
 
     def closed(clean: bool, reason: str) -> None:
-        """The channel is over: C{clean} when both directions had ended by EOF before.
+        """The channel is over: ``clean`` when both directions had ended by EOF before.
 
-        Called once CLOSE was sent or received, also from within L{IChannel.close}.
-        C{reason} is for the audit: C{""}, or why it ended otherwise.
+        Called once CLOSE was sent or received, also from within ``IChannel.close``.
+        ``reason`` is for the audit: ``""``, or why it ended otherwise.
         """
 
 
 class IChannel(Interface):
     """One channel of a multiplexer."""
 
-    user = Attribute("The L{IChannelUser}; set it before confirming or opening.")
+    user = Attribute("The ``IChannelUser``; set it before confirming or opening.")
     number = Attribute("This side's number for the channel, unique within the connection.")
     account = Attribute(
-        "The L{CreditAccount} its window is taken from; settable before confirming."
+        "The ``CreditAccount`` its window is taken from; settable before confirming."
     )
 
     def confirm(data: bytes = b"") -> None:
@@ -126,7 +126,7 @@ class IChannel(Interface):
         """
 
     def consumed(count: int) -> None:
-        """C{count} received bytes have been passed on: the peer may be granted as many again."""
+        """``count`` received bytes have been passed on: the peer may be granted as many again."""
 
     def send_request(request_type: bytes, data: bytes = b"") -> None:
         """Send a CHANNEL_REQUEST that wants no reply (exit-status, for one)."""

@@ -1,6 +1,6 @@
 """The connection protocol's messages (RFC 4254) as values, and their bytes.
 
-Decoding is strict: a field that runs past the end, or a byte too many, is a L{ProtocolError}.
+Decoding is strict: a field that runs past the end, or a byte too many, is a ``ProtocolError``.
 Nothing here knows which message may come when.
 """
 
@@ -148,7 +148,7 @@ class RequestFailure:
 
 @frozen
 class ChannelOpen:
-    """A wish for a channel (RFC 4254, 5.1); C{data} is what is specific to the type."""
+    """A wish for a channel (RFC 4254, 5.1); ``data`` is what is specific to the type."""
 
     number: ClassVar[int] = MSG_CHANNEL_OPEN
     channel_type: bytes
@@ -399,7 +399,7 @@ def decode(payload: "bytes | memoryview") -> Message:
 
 @frozen
 class DirectTcpip:
-    """What a C{direct-tcpip} channel is wanted for (RFC 4254, 7.2), as the peer wrote it."""
+    """What a ``direct-tcpip`` channel is wanted for (RFC 4254, 7.2), as the peer wrote it."""
 
     host: bytes
     port: int

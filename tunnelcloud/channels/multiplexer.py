@@ -225,7 +225,7 @@ class Multiplexer(Connection):
         self._take_turns()
 
     def connection_lost(self, reason: str, in_order: bool = False) -> None:
-        """End all channels; C{reason} reaches their users.
+        """End all channels; ``reason`` reaches their users.
 
         :param in_order: the peer took its leave, which is the CLOSE of each of its channels.
         """
@@ -255,11 +255,11 @@ class Multiplexer(Connection):
         self._transport.send_message(message)
 
     def withhold(self, channel: Sender) -> None:
-        """Call C{release_withheld} once the socket has taken all that was sent."""
+        """Call ``release_withheld`` once the socket has taken all that was sent."""
         self._withholding.append(channel)
 
     def wait_turn(self, channel: Sender) -> None:
-        """Call C{send_queued} when the channel's turn comes."""
+        """Call ``send_queued`` when the channel's turn comes."""
         if not channel.waiting:
             channel.waiting = True
             self._waiting.append(channel)

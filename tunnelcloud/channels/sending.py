@@ -1,6 +1,6 @@
 """What a channel sends: its queue, the peer's window, its EOF.
 
-The rules stand in L{tunnelcloud.channels.channel}, which adds what a channel receives.
+The rules stand in ``tunnelcloud.channels.channel``, which adds what a channel receives.
 """
 
 import struct
@@ -45,10 +45,10 @@ class Connection(Protocol):
         """Send one control message."""
 
     def withhold(self, channel: "Sender") -> None:
-        """Call the channel's C{release_withheld} once the socket has taken all that was sent."""
+        """Call the channel's ``release_withheld`` once the socket has taken all that was sent."""
 
     def wait_turn(self, channel: "Sender") -> None:
-        """Call the channel's C{send_queued} when its turn comes."""
+        """Call the channel's ``send_queued`` when its turn comes."""
 
     def forget(self, channel: "Sender") -> None:
         """Free the channel's number."""

@@ -15,7 +15,7 @@ What holds, in words:
 
 The near side is the one whose peer asked (a client), the far side the one this process asks for
 (a target, through a connector).  A splice knows no policy, no store and no clock: whoever wants
-the pending open to expire calls L{Splice.give_up}.
+the pending open to expire calls ``Splice.give_up``.
 """
 
 import re
@@ -60,7 +60,7 @@ class ISpliceOwner(Interface):
     def splice_refused(splice: "Splice", reason_code: int, description: str) -> None:
         """The far side refused, or was lost.
 
-        Call L{Splice.connect} again with another connection, or L{Splice.refuse}.
+        Call ``Splice.connect`` again with another connection, or ``Splice.refuse``.
         """
 
     def splice_left(splice: "Splice") -> None:
@@ -69,7 +69,7 @@ class ISpliceOwner(Interface):
     def splice_ended(splice: "Splice", clean: bool, reason: str) -> None:
         """Both channels are over, or the near one while the far one was pending.
 
-        C{reason} is C{""} for a clean end.  Not called after L{Splice.refuse}.
+        ``reason`` is ``""`` for a clean end.  Not called after ``Splice.refuse``.
         """
 
 
@@ -86,7 +86,7 @@ class Splice:
         unknown.
     @ivar left: whether the near side has closed in order.
 
-    :param patience: see L{PATIENCE}.
+    :param patience: see ``PATIENCE``.
     """
 
     __slots__ = (

@@ -4,20 +4,20 @@ What holds, in words:
 
 - A window's size is counted against the budget from the moment it is promised until its channel
   is closed or given up from here; what arrives after that is dropped, and a peer that never answers
-  keeps no credit.  C{granted + held <= size} until then, so what is held of one channel's direction
-  never exceeds what the budget counts.
+  keeps no credit.  ``granted + held <= size`` until then, so what is held of one channel's
+  direction never exceeds what the budget counts.
 - A peer that sends more than it was granted broke the protocol.
 - Credit is granted again only for bytes that have left.
 - A window doubles when a whole window has arrived since it last changed and the receiver has
   kept up: a channel that is idle, slow, or held up further on never grows.
-- The windows of a connection that are in use share L{STEADY_WINDOW}, down to a quarter of it each:
+- The windows of a connection that are in use share ``STEADY_WINDOW``, down to a quarter of it each:
   what they promise together is a queue before whoever is slower, and a keystroke waits in it.
 - Beyond its share it doubles only while it is what holds the sender back: while a window is
   less than twice what arrives in a round trip.  (A sender that is faster than the path keeps the
   rest of its window in its own memory, and OpenSSH's client becomes slow at that: it moves all of a
   queue of 16 MiB with each read.)
 - When all windows together have grown by what keeps one machine busy, none grows further unless
-  its sender is a L{LONG_WAY} off: so many channels that nobody reads fill little memory.
+  its sender is a ``LONG_WAY`` off: so many channels that nobody reads fill little memory.
 - A window that has grown and whose bytes pile up here shrinks again, by not granting: beyond what
   the sender's round trip needs, a window only fills memory, and leaves the processor's cache.
 - A budget that runs short gives small windows to new channels and shrinks those that had grown,
@@ -107,9 +107,9 @@ class CreditAccount:
         return size
 
     def take_more(self, count: int, far_off: bool) -> bool:
-        """Take C{count} bytes more for a window that grows, unless that would leave it short.
+        """Take ``count`` bytes more for a window that grows, unless that would leave it short.
 
-        :param far_off: whether a L{LONG_WAY} is the reason.
+        :param far_off: whether a ``LONG_WAY`` is the reason.
         """
         budget = self._budget
         share_end = budget.share - budget.share // 8
@@ -122,7 +122,7 @@ class CreditAccount:
         return True
 
     def give_back(self, count: int, grown: int) -> None:
-        """Return C{count} bytes of credit that no peer holds any more.
+        """Return ``count`` bytes of credit that no peer holds any more.
 
         :param grown: how many of them a window had grown by.
         """
@@ -156,7 +156,7 @@ class Path:
 
     @property
     def steady_window(self) -> int:
-        """A window's share of L{STEADY_WINDOW}."""
+        """A window's share of ``STEADY_WINDOW``."""
         return max(STEADY_WINDOW // max(1, self.windows_in_use), _LEAST_SHARE)
 
     def asked(self) -> None:
@@ -202,7 +202,7 @@ class ReceiveWindow:
         self._least_held = LARGEST_WINDOW
 
     def receive(self, count: int) -> None:
-        """Account for C{count} bytes that arrived.
+        """Account for ``count`` bytes that arrived.
 
         :raise ProtocolError: they are more than was granted.
         """
@@ -213,7 +213,7 @@ class ReceiveWindow:
         self._arrived += count
 
     def consume(self, count: int) -> int:
-        """Account for C{count} bytes that were passed on.
+        """Account for ``count`` bytes that were passed on.
 
         :return: the number of bytes to grant now; 0 while it isn't worth a message.
         """

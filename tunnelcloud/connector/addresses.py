@@ -2,10 +2,10 @@
 
 Knows addresses, names and ports; resolves nothing and connects to nothing.  What holds:
 
-- A denied address stays denied in every disguise: as a number (C{2130706433}, C{0x7f.1}), mapped
+- A denied address stays denied in every disguise: as a number (``2130706433``, ``0x7f.1``), mapped
   into IPv6, behind NAT64, 6to4, Teredo or ISATAP.
 - Link-local, metadata and loopback addresses are open only to a rule that means just them: a
-  network inside theirs, or the name C{localhost} for loopback.  Neither C{0.0.0.0/0} nor a name
+  network inside theirs, or the name ``localhost`` for loopback.  Neither ``0.0.0.0/0`` nor a name
   that happens to resolve to them is such a rule.
 """
 
@@ -94,13 +94,13 @@ class Rule:
 
 @frozen
 class AccessList:
-    """What the site owner allows: C{allow} if it isn't empty, less what C{deny} says."""
+    """What the site owner allows: ``allow`` if it isn't empty, less what ``deny`` says."""
 
     allow: tuple[Rule, ...] = ()
     deny: tuple[Rule, ...] = ()
 
     def permits_lookup(self, name: str, port: int) -> bool:
-        """Tell whether some address of C{name} could be permitted, so that it is looked up."""
+        """Tell whether some address of ``name`` could be permitted, so that it is looked up."""
         if any(rule.where == name and _has_port(rule, port) for rule in self.deny):
             return False
         return not self.allow or any(
@@ -111,7 +111,7 @@ class AccessList:
     def permits(self, name: str | None, address: Address, port: int) -> bool:
         """Tell whether a connection may be made.
 
-        :param name: the name that was resolved, as L{read_target} gives it; None if an address
+        :param name: the name that was resolved, as ``read_target`` gives it; None if an address
             was asked for.
         :param address: what would be connected to, as :func:`read_target` gives it.
         """

@@ -1,7 +1,7 @@
 """Connects to targets: within the site owner's lists, to the very address that was checked.
 
 Knows names, addresses and limits, and nothing of channels or pods: how a failure reads on the wire
-is in L{tunnelcloud.domain.dialing}.
+is in ``tunnelcloud.domain.dialing``.
 """
 
 from collections import Counter
@@ -68,8 +68,8 @@ class Dialer:
 
         :param host: a DNS name or an address in any notation.
         :param build_protocol: makes the protocol, once, when the target has answered.
-        :return: fires with the protocol, just before it hears C{connectionMade}; fails with
-            L{DialError}.  Cancelling it gives up.
+        :return: fires with the protocol, just before it hears ``connectionMade``; fails with
+            ``DialError``.  Cancelling it gives up.
         """
         try:
             target = read_target(host)

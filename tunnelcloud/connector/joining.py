@@ -31,7 +31,7 @@ def join(
     After a crash at any point it may be done again with the same token: the key is the same, and
     the token is bound to the key.
 
-    :return: fails with L{JoinRefused}, L{BadState}, or with what kept the pod from being reached.
+    :return: fails with ``JoinRefused``, ``BadState``, or with what kept the pod from being reached.
     """
     request = JoinRequest(
         secret=token.secret.hex(),

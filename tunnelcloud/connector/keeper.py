@@ -27,7 +27,7 @@ class LinkKeeper:
     """One link that is to be there.
 
     :param dial: connects once; fires when there is a connection, whose end is to be told to
-        L{lost}.
+        ``lost``.
     :param random: gives a number from 0 to 1.
     """
 

@@ -52,7 +52,7 @@ class Race:
     """One connection, wanted to the first of several addresses that answers.
 
     @ivar finished: fires with the winner's protocol when it is about to be connected, or fails
-        with L{DialError}.  Cancelling it gives up.
+        with ``DialError``.  Cancelling it gives up.
 
     :param addresses: the preferred first.
     :param build_protocol: called once, for the winner.

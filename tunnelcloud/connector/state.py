@@ -1,6 +1,6 @@
 """What a connector keeps between starts: its key, its certificate, the CA, where the pods are.
 
-Each file is replaced as a whole; C{connector.json} is written last when joining, so that a
+Each file is replaced as a whole; ``connector.json`` is written last when joining, so that a
 connector has joined when it is there.  Knows files and certificates, no network.
 """
 

@@ -1,7 +1,7 @@
 """What would help: somebody who was refused, and somebody who is about to make what will be.
 
-The reasons are those of L{tunnelcloud.domain.policy}, L{tunnelcloud.domain.dialing} and of logins;
-tools that show none of them send their users to the page that shows this.
+The reasons are those of ``tunnelcloud.domain.policy``, ``tunnelcloud.domain.dialing`` and of
+logins; tools that show none of them send their users to the page that shows this.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ class SeenCertificate:
     :ivar subject: its name as text, escaped.
     :ivar issuer: the name of who signed it, as text, escaped.
     :ivar ends_at: its last moment.
-    :ivar fault: why this machine would not trust it, or C{""}; clients may trust other authorities.
+    :ivar fault: why this machine would not trust it, or ``""``; clients may trust other
+        authorities.
     """
 
     subject: str
@@ -31,7 +32,7 @@ class SeenCertificate:
         return self.begins_at <= now <= self.ends_at
 
     def warning(self, now: datetime) -> str:
-        """Say that it ended, hasn't begun, or ends soon; C{""} when none of these."""
+        """Say that it ended, hasn't begun, or ends soon; ``""`` when none of these."""
         if now > self.ends_at:
             return f"ended {_ago(now - self.ends_at)}"
         if now < self.begins_at:

@@ -1,6 +1,7 @@
 """The audit in the field names of the Elastic Common Schema (ECS 8), for log stores that know it.
 
-What ECS has a field for stands there; what it hasn't stands below C{tunnelcloud}, by our own names.
+What ECS has a field for stands there; what it hasn't stands below ``tunnelcloud``, by our own
+names.
 """
 
 from __future__ import annotations

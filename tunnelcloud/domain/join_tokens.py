@@ -75,7 +75,7 @@ class JoinToken:
         return hash_secret(self.secret)
 
     def encode(self) -> str:
-        """Give the string that L{parse_join_token} reads."""
+        """Give the string that ``parse_join_token`` reads."""
         body = self.ca_pin + self.secret + str(self.address).encode("ascii")
         encoded = base64.urlsafe_b64encode(_checksum(body) + body)
         return PREFIX + encoded.decode("ascii").rstrip("=")
@@ -114,7 +114,7 @@ def parse_join_token(text: str) -> JoinToken:
 
 
 def read_pod_address(text: str) -> PublicAddress:
-    """Read what C{str} makes of a L{PublicAddress}: C{host:port} or C{[IPv6]:port}.
+    """Read what ``str`` makes of a ``PublicAddress``: ``host:port`` or ``[IPv6]:port``.
 
     :raise ValueError: it isn't of that form, or the port is out of range.
     """

@@ -49,7 +49,7 @@ def matching_step(secret: bytes, code: str, seconds: float) -> int | None:
 
 
 def provisioning_uri(secret: bytes, account: str, issuer: str) -> str:
-    """Give the C{otpauth:} address that authenticator programs read, from a QR code mostly."""
+    """Give the ``otpauth:`` address that authenticator programs read, from a QR code mostly."""
     return _totp(secret).get_provisioning_uri(account, issuer)
 
 
@@ -60,7 +60,7 @@ def secret_text(secret: bytes) -> str:
 
 
 def new_recovery_codes(random: Callable[[int], bytes]) -> list[str]:
-    """Make codes that stand in for a lost device, 80 bits each, as C{xxxx-xxxx-xxxx-xxxx}."""
+    """Make codes that stand in for a lost device, 80 bits each, as ``xxxx-xxxx-xxxx-xxxx``."""
     codes = []
     for _ in range(RECOVERY_CODES):
         text = base64.b32encode(random(10)).decode("ascii").lower()

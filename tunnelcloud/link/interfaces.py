@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class ILinkOwner(Interface):
     """Whoever holds links: a pod its connectors', a connector its pods'.
 
-    C{link} is the L{LinkProtocol}.
+    ``link`` is the ``LinkProtocol``.
     """
 
     def link_refusal(link: LinkProtocol, certificate: x509.Certificate | None) -> str | None:

@@ -108,7 +108,7 @@ class LinkTLS:
 class JoinTLS:
     """A joining connector's end.
 
-    The handshake itself trusts anybody: nothing may be sent before L{pinned_authority} has
+    The handshake itself trusts anybody: nothing may be sent before ``pinned_authority`` has
     found the CA of the join token.
     """
 

@@ -5,9 +5,9 @@ each with its own write and its own event.  A link carries bulk data, so here on
 call into OpenSSL and one write of the socket; and one read of the socket is one event with all
 its clear text, decrypted in place into a buffer that is used again.  Measured on bulk data this
 costs two thirds of the CPU time on both ends.  (It takes contexts whose mode lets SSL_write go on
-to its end, as L{tunnelcloud.link.tls} makes them.)
+to its end, as ``tunnelcloud.link.tls`` makes them.)
 
-It builds on what is private to Twisted's transport and to pyOpenSSL (whose C{recv_into} copies
+It builds on what is private to Twisted's transport and to pyOpenSSL (whose ``recv_into`` copies
 by way of a buffer of its own); the tests talk to Twisted's own transport at the other end, and
 fail when either changes.
 
@@ -44,7 +44,7 @@ _ignored = ffi.new("char**")
 class LinkTransport(TLSMemoryBIOProtocol):
     """TLS between a socket and a protocol.
 
-    The protocol's C{dataReceived} gets a memoryview that is valid during the call, and C{write}
+    The protocol's ``dataReceived`` gets a memoryview that is valid during the call, and ``write``
     takes any buffer, which may be used again when it returns.
     """
 
@@ -130,6 +130,6 @@ class LinkTransport(TLSMemoryBIOProtocol):
 
 
 class LinkTransportFactory(TLSMemoryBIOFactory):
-    """Wraps a factory's protocols in L{LinkTransport}; constructed as its base class is."""
+    """Wraps a factory's protocols in ``LinkTransport``; constructed as its base class is."""
 
     protocol = LinkTransport

@@ -3,13 +3,13 @@
 What holds, in words:
 
 - Only connections that haven't logged in count, so that no session is ever cut by this.
-- One source (an IPv4 address, or an IPv6 /64) holds at most C{per_source} of them, and the
+- One source (an IPv4 address, or an IPv6 /64) holds at most ``per_source`` of them, and the
   networks around it a few times as many (:func:`source_groups`), still below where chance begins
   to drop others: a flood from one address, or from one site's many, locks out nobody else.
-- From C{start} connections on, a new one is dropped by chance, C{rate} percent at first and all of
-  them at C{full}.
+- From ``start`` connections on, a new one is dropped by chance, ``rate`` percent at first and all
+  of them at ``full``.
 - Offences add seconds of penalty to their source and to the networks around it, and time takes them
-  off again, and so does a login.  A source with more than C{threshold} of them, or a network with
+  off again, and so does a login.  A source with more than ``threshold`` of them, or a network with
   as many times more as its share is larger, may not start a connection.
 
 It knows a clock and a source of chance, and no connection.
@@ -42,7 +42,7 @@ LOGIN_REBATE = 10.0
 
 @frozen
 class FloodLimits:
-    """When connections are dropped; C{rate} is a percentage, penalties are in seconds."""
+    """When connections are dropped; ``rate`` is a percentage, penalties are in seconds."""
 
     start: int = 128
     rate: int = 30
@@ -57,7 +57,7 @@ class FloodLimits:
 class FloodControl:
     """Counts connections before login and penalties, by source.
 
-    :param chance: gives numbers in [0, 1), like C{random.random}.
+    :param chance: gives numbers in [0, 1), like ``random.random``.
     :param exempt: networks without penalties and without a limit of their own.
     """
 
@@ -82,7 +82,7 @@ class FloodControl:
         self._exempt = tuple(networks)
 
     def connection_made(self, source: str) -> str:
-        """See L{IFloodControl}."""
+        """See ``IFloodControl``."""
         cause = self._cause_to_drop(source)
         if cause is not None:
             self._counts[f"dropped_{cause}"] += 1
@@ -94,7 +94,7 @@ class FloodControl:
         return ""
 
     def authenticated(self, source: str) -> None:
-        """See L{IFloodControl}."""
+        """See ``IFloodControl``."""
         self._counts["authenticated"] += 1
         for group, _ in source_groups(source):
             if group in self._penalties:
@@ -102,11 +102,11 @@ class FloodControl:
         self._forget(source)
 
     def connection_lost(self, source: str) -> None:
-        """See L{IFloodControl}."""
+        """See ``IFloodControl``."""
         self._forget(source)
 
     def offended(self, source: str, weight: float) -> None:
-        """See L{IFloodControl}; C{weight} is in seconds of penalty."""
+        """See ``IFloodControl``; ``weight`` is in seconds of penalty."""
         if is_within(source, self._exempt):
             return
         self._counts["offences"] += 1
@@ -122,7 +122,7 @@ class FloodControl:
         self._penalties[group] = min(until, now + self._limits.largest_penalty)
 
     def counters(self) -> Mapping[str, int]:
-        """See L{IFloodControl}."""
+        """See ``IFloodControl``."""
         names = ("accepted", "authenticated", "offences")
         causes = ("dropped_penalty", "dropped_source", "dropped_chance", "dropped_full")
         counts = {name: self._counts[name] for name in (*names, *causes)}

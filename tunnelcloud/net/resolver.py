@@ -80,7 +80,7 @@ class ThreadedResolver:
         self._waiting: dict[str, list[Deferred[Sequence[Address]]]] = {}
 
     def resolve(self, name: str) -> "Deferred[Sequence[Address]]":
-        """Give the addresses of a name; see L{IResolver.resolve}."""
+        """Give the addresses of a name; see ``IResolver.resolve``."""
         cached = self._cache.get(name)
         if cached is not None and self._reactor.seconds() < cached.good_until:
             return succeed(cached.addresses)
@@ -98,7 +98,7 @@ class ThreadedResolver:
         )
 
     def forget(self, name: str) -> bool:
-        """Forget what was found; see L{IResolver.forget}."""
+        """Forget what was found; see ``IResolver.forget``."""
         return self._cache.pop(name, None) is not None
 
     def _look_up(self, name: str) -> None:

@@ -26,7 +26,7 @@ _UNSENT_IN_KERNEL = 128 * 1024
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """A peer that vanished is noticed in two minutes; the system's own defaults take two hours."""
 _LAST_ACK_RECEIVED = 56
-"""Where Linux's C{struct tcp_info} has C{tcpi_last_ack_recv}."""
+"""Where Linux's ``struct tcp_info`` has ``tcpi_last_ack_recv``."""
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
@@ -124,9 +124,9 @@ def before_close(transport: Any, call: Callable[[], object]) -> None:
 def write_now(transport: Any, data: "bytes | memoryview") -> bool:
     """Write, and don't wait for the reactor to say that the socket has room: it mostly has.
 
-    C{transport.write} alone costs two changes of what the reactor watches and a turn of it for
+    ``transport.write`` alone costs two changes of what the reactor watches and a turn of it for
     each write.  What the socket doesn't take now, and any error, is left to it; only that is
-    copied, and the caller may use C{data} again.
+    copied, and the caller may use ``data`` again.
 
     :return: False if the socket told an error.  It tells each once: what the reactor reads after
         a reset that was told here looks like an end of stream.
@@ -146,7 +146,7 @@ def write_now(transport: Any, data: "bytes | memoryview") -> bool:
 
 
 def _pause_producer(transport: Any) -> None:
-    """Pause it with L{UNSENT_SIZE} unsent: for Twisted, that size and a read's are one."""
+    """Pause it with ``UNSENT_SIZE`` unsent: for Twisted, that size and a read's are one."""
     waiting = getattr(transport, "_tempDataLen", 0)
     if not waiting or waiting + len(transport.dataBuffer) <= UNSENT_SIZE:
         return

@@ -87,7 +87,7 @@ class CertificateAuthority:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> "CertificateAuthority":
-        """Read what L{to_pem} wrote.
+        """Read what ``to_pem`` wrote.
 
         :raise BadAuthority: that isn't a certificate and its P-256 key.
         """
@@ -138,7 +138,7 @@ class CertificateAuthority:
     ) -> IssuedCertificate:
         """Sign a connector's request.  Only its key is used: names in it count for nothing.
 
-        :raise BadCertificateRequest: see L{request_key}.
+        :raise BadCertificateRequest: see ``request_key``.
         """
         return self._issue(
             request_key(request_pem),
@@ -181,7 +181,7 @@ def load_or_create_authority(directory: Path, now: datetime) -> CertificateAutho
     """Give the CA kept in a directory, making it the first time.
 
     :raise BadAuthority: the file isn't a CA.
-    :raise ExposedPrivateFile, UnreadablePrivateFile: see L{read_private}.
+    :raise ExposedPrivateFile, UnreadablePrivateFile: see ``read_private``.
     """
     path = directory / AUTHORITY_FILE
     try:
@@ -216,7 +216,7 @@ def public_key_fingerprint(source: "bytes | x509.Certificate") -> str:
     """Give the SHA-256 digest (hexadecimal) of the public key of a request or a certificate.
 
     :param source: a signing request (PEM) or a certificate.
-    :raise BadCertificateRequest: see L{request_key}.
+    :raise BadCertificateRequest: see ``request_key``.
     """
     key = request_key(source) if isinstance(source, bytes) else source.public_key()
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -47,11 +47,11 @@ class HostKey:
     public_key: str
     """One line: algorithm and key, as in `known_hosts` and `.pub` files."""
     fingerprint: str
-    """As OpenSSH prints it: C{SHA256:...}."""
+    """As OpenSSH prints it: ``SHA256:...``."""
 
     @classmethod
     def create(cls, algorithm: str) -> Self:
-        """Make a new key of one of L{ALGORITHMS}."""
+        """Make a new key of one of ``ALGORITHMS``."""
         key: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
         if algorithm == "ssh-ed25519":
             key = ed25519.Ed25519PrivateKey.generate()
@@ -86,13 +86,13 @@ def load_or_create_host_keys(directory: Path) -> tuple[HostKey, ...]:
     """Give the host keys kept in a directory, preferred first, making those that are missing.
 
     :raise BadHostKey: a file isn't a host key.
-    :raise ExposedPrivateFile, UnreadablePrivateFile: see L{read_private}.
+    :raise ExposedPrivateFile, UnreadablePrivateFile: see ``read_private``.
     """
     return tuple(_load_or_create(directory / _FILES[name], name) for name in ALGORITHMS)
 
 
 def known_hosts_line(host: str, port: int, public_key: str) -> str:
-    """Give the line for a user's C{known_hosts} (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT")."""
+    """Give the line for a user's ``known_hosts`` (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT")."""
     return f"{host if port == 22 else f'[{host}]:{port}'} {public_key}"
 
 

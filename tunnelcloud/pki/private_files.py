@@ -29,7 +29,7 @@ class ExposedPrivateFile(Exception):
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace C{path} by C{content}, durably: a crash leaves the old file or the new one.
+    """Replace ``path`` by ``content``, durably: a crash leaves the old file or the new one.
 
     :raise OSError: the directory is missing, full or not writable.
     """

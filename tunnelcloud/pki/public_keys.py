@@ -35,9 +35,9 @@ class BadPublicKey(ValueError):
 
 
 def read_public_key(text: str) -> str:
-    """Read a line of a C{.pub} file, or RFC 4716's form (PuTTYgen's export).
+    """Read a line of a ``.pub`` file, or RFC 4716's form (PuTTYgen's export).
 
-    :return: C{type base64}, without a comment.
+    :return: ``type base64``, without a comment.
     :raise BadPublicKey: with what to paste instead.
     """
     if len(text) > _MAX_LENGTH:

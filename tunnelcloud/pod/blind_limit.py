@@ -26,7 +26,7 @@ class BlindLimit:
     end_all: Callable[[str], None] = field(repr=False)
 
     def check(self) -> None:
-        """End all, if it is time; called every L{LIMIT_SECONDS}."""
+        """End all, if it is time; called every ``LIMIT_SECONDS``."""
         if self.longest and self.deaf_for() >= self.longest:
             _log.error("changes weren't heard for {seconds} s: all ends", seconds=self.longest)
             self.end_all(

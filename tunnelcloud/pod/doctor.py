@@ -1,6 +1,6 @@
 """Checks every hop on the way to a target: grant, policy, connector, name, connect, TLS.
 
-C{ssh pod doctor}, C{/tunnels/{id}/check} and the portals show what this finds.  The last hop is
+``ssh pod doctor``, ``/tunnels/{id}/check`` and the portals show what this finds.  The last hop is
 tried for real: a channel to the target is opened through a connector and closed again; where the
 tunnel says so, not before the target has shown its certificate.
 """

@@ -115,7 +115,7 @@ class Enforcement:
                 self._hear().links.add(change.id)
 
     def sweep(self) -> None:
-        """End what the clock no longer allows; called every L{SWEEP_SECONDS}."""
+        """End what the clock no longer allows; called every ``SWEEP_SECONDS``."""
         due: dict[str, list[TunnelRoute]] = {}
         for route in self._sessions.deadlines.due(self._clock.seconds()):
             due.setdefault(route.session.user_id, []).append(route)

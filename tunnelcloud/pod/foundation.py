@@ -75,8 +75,8 @@ def lay_foundation(
 ) -> Foundation:
     """Make or open all that a pod needs.
 
-    :param listening: gives the port that the first listener of a section (C{"ssh"},
-        C{"connectors"}) took, for addresses that aren't set.
+    :param listening: gives the port that the first listener of a section (``"ssh"``,
+        ``"connectors"``) took, for addresses that aren't set.
     :param own_host: the host of such an address.
     :raise CannotServe: with a line that says what is wrong and what to do.
     """

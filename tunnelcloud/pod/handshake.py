@@ -2,7 +2,7 @@
 
 Nothing is decided by what is seen, so nothing is verified on the way: old versions and weak keys
 are taken, for a target that has them still has a certificate whose end matters.  What the target
-says is bounded (L{MAX_RECEIVED}), and shown escaped.
+says is bounded (``MAX_RECEIVED``), and shown escaped.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Handshake:
     def end(self, reason: str) -> None:
         """Take it that nothing more will come.
 
-        :raise HandshakeFailed: for C{reason}, when no certificate was seen before.
+        :raise HandshakeFailed: for ``reason``, when no certificate was seen before.
         """
         self.over = True
         self._look()

@@ -57,7 +57,7 @@ class IRecords(Interface):
     ) -> None:
         """Record that a channel is over, or never came to be.
 
-        :param acknowledged: whether the target's system has acknowledged C{bytes_to_target}, which
+        :param acknowledged: whether the target's system has acknowledged ``bytes_to_target``, which
             are those that were sent otherwise.
         :param at_once: somebody wanted it so, and will look.
         """
@@ -75,7 +75,7 @@ class IRecords(Interface):
         *,
         at_once: bool = False,
     ) -> None:
-        """Record that a session is over; C{at_once} as in L{channel_closed}."""
+        """Record that a session is over; ``at_once`` as in ``channel_closed``."""
 
 
 class IViews(Interface):
@@ -85,4 +85,4 @@ class IViews(Interface):
         """Give a user's view; fails while the store can't be trusted to be current."""
 
     def shown(user_id: str) -> "Deferred[UserView]":
-        """Give a user's view with titles and descriptions as they are now; as L{get}."""
+        """Give a user's view with titles and descriptions as they are now; as ``get``."""

@@ -36,7 +36,7 @@ def find_key(transaction: Transaction, blob: bytes) -> Held | None:
 
 
 class KeyRing:
-    """A cache of L{find_key}.
+    """A cache of ``find_key``.
 
     :param find: asks the store.
     """

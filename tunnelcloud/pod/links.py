@@ -66,11 +66,11 @@ class AttachedLink:
 
     @property
     def silence(self) -> float:
-        """See L{IAttachedLink.silence}."""
+        """See ``IAttachedLink.silence``."""
         return self.protocol.silence
 
     def probe(self) -> None:
-        """See L{IAttachedLink.probe}."""
+        """See ``IAttachedLink.probe``."""
         self.protocol.probe()
 
     @property
@@ -80,7 +80,7 @@ class AttachedLink:
 
     @property
     def way(self) -> str:
-        """See L{IAttachedLink.way}."""
+        """See ``IAttachedLink.way``."""
         return escape(self.protocol.peer.way if self.protocol.peer is not None else "", _WAY_SHOWN)
 
     @property
@@ -118,7 +118,7 @@ class Links:
     _picks: int = field(default=0, init=False)
 
     def listen(self, listener: ILinksListener) -> None:
-        """Tell C{listener} of connectors from now on."""
+        """Tell ``listener`` of connectors from now on."""
         self._listeners.append(listener)
 
     def attach(self, link: AttachedLink) -> None:
@@ -156,7 +156,7 @@ class Links:
         return self._by_protocol.get(protocol)
 
     def pick(self, site_id: str, exclude: frozenset[str] = frozenset()) -> AttachedLink | None:
-        """Choose the least loaded healthy link of a site; see L{ILinks.pick}.
+        """Choose the least loaded healthy link of a site; see ``ILinks.pick``.
 
         The connector with the fewest channels comes first, then its link with the fewest, then
         whichever was picked longest ago.  Links that are silent are a last resort.

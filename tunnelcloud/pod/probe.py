@@ -20,9 +20,9 @@ HANDSHAKE_TIMEOUT = 5.0
 class Probe:
     """One channel: opened, listened to if there is a handshake to be done, and closed again.
 
-    :ivar opened_or_not: fires with C{""} when the target accepted, or with a code of
-        L{DialFailure}.
-    :ivar looked: fires after that with C{""} when a certificate was seen, or with why not.
+    :ivar opened_or_not: fires with ``""`` when the target accepted, or with a code of
+        ``DialFailure``.
+    :ivar looked: fires after that with ``""`` when a certificate was seen, or with why not.
     :ivar over: fires when the channel is closed again, or never came to be.
     :ivar handshake_seconds: how long that took.
     """

@@ -1,6 +1,6 @@
 """How fast bytes flow now: the average over the last few seconds.
 
-Counts of all that is open are looked at every L{SAMPLE_SECONDS} and kept for two looks, so that a
+Counts of all that is open are looked at every ``SAMPLE_SECONDS`` and kept for two looks, so that a
 rate is known to whoever asks first, and costs who carries the bytes nothing.
 """
 
@@ -49,7 +49,7 @@ class Rates:
     _looks: deque[tuple[float, Counts]] = field(factory=lambda: deque(maxlen=_KEPT), init=False)
 
     def sample(self) -> Deferred[None]:
-        """Look; called every L{SAMPLE_SECONDS}."""
+        """Look; called every ``SAMPLE_SECONDS``."""
         began = self.clock.seconds()
         return self.counts().addCallback(lambda counts: self._looks.append((began, counts)))
 

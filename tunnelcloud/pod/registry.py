@@ -24,7 +24,7 @@ class IConnectorRegistry(Interface):
         first answer may have been lost.  When a connector joins anew with another key, its older
         certificates are revoked.
 
-        Fails with L{tunnelcloud.domain.join_tokens.JoinRefused}: unknown, expired or used.
+        Fails with ``tunnelcloud.domain.join_tokens.JoinRefused``: unknown, expired or used.
         """
 
     def record_certificate(

@@ -112,7 +112,7 @@ class TunnelRoute:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether L{bytes_to_target} counts what the target's system has acknowledged."""
+        """Whether ``bytes_to_target`` counts what the target's system has acknowledged."""
         return self._over and self.splice.bytes_taken is not None
 
     @property

@@ -65,7 +65,7 @@ class Describe(Protocol):
     def __call__(
         self, view: UserView, session: Session, tunnel: Tunnel, refusal: str, /
     ) -> TunnelRow:
-        """Describe C{tunnel} to the user of C{session}, with why it doesn't open now."""
+        """Describe ``tunnel`` to the user of ``session``, with why it doesn't open now."""
 
 
 class Doctor(Protocol):
@@ -81,7 +81,7 @@ class Surroundings:
 
     :ivar now: the time of day, aware.
     :ivar address: gives where SSH clients reach this pod.
-    :ivar patience: see L{TunnelRoute}.
+    :ivar patience: see ``TunnelRoute``.
     :ivar refuses: says why the pod opens no channels at all now; empty when it does.
     """
 
@@ -292,7 +292,7 @@ class LiveSession:
         return self._around.turns.map(row, tunnels)
 
     def jump(self) -> str:
-        """Give what C{ssh -J} takes to come through this pod as this session did."""
+        """Give what ``ssh -J`` takes to come through this pod as this session did."""
         return f"{self.session.login_name}@{self._around.address()}"
 
     def traffic(self) -> Mapping[str, TunnelTraffic]:

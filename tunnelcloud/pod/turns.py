@@ -27,7 +27,7 @@ class Turns:
         )
 
     def run(self, steps: Iterator[None]) -> Deferred[None]:
-        """Go through C{steps}; each is to take about 0.1 ms at most.
+        """Go through ``steps``; each is to take about 0.1 ms at most.
 
         :return: fires when they are over, or fails as a step does.
         """

@@ -94,7 +94,7 @@ class Views:
         return self._wait(user_id) if view is None else succeed(view)
 
     def shown(self, user_id: str) -> Deferred[UserView]:
-        """Give a user's view with the titles and descriptions of now; as L{get}."""
+        """Give a user's view with the titles and descriptions of now; as ``get``."""
         view = self.held(user_id)
         if view is None or user_id not in self._look_old or not self._is_current():
             return self.get(user_id)
@@ -108,7 +108,7 @@ class Views:
     def changed(self, ids: Collection[str], decides: bool) -> None:
         """Drop the views that hold some of these ids, or only what they show.
 
-        :param decides: as in L{tunnelcloud.store.transaction.Change}.
+        :param decides: as in ``tunnelcloud.store.transaction.Change``.
         """
         for changes in (self._unsettled, *(one.changes for one in self._loading)):
             (changes.decides if decides else changes.shows).update(ids)

@@ -1,6 +1,6 @@
 """Which algorithms the front door offers, and how two offers become one agreement.
 
-Pure: lists and bytes in, names out.  The lists are what C{ssh-audit} accepts without a fail or a
+Pure: lists and bytes in, names out.  The lists are what ``ssh-audit`` accepts without a fail or a
 warning, but for "not post-quantum" on curve25519, which OpenSSH 9.2 and older need.  They also
 suffice for OpenSSH 7.4, PuTTY 0.70 and paramiko 2.5.  What is old is offered to a client that has
 shown its own lists already, and nothing better in them (docs/adr/0009).
@@ -37,7 +37,7 @@ HOST_KEY_ALGORITHMS = {
     b"ssh-ed25519": (b"ssh-ed25519",),
     b"ssh-rsa": (b"rsa-sha2-512", b"rsa-sha2-256"),
 }
-"""By the type of the host key; there is no C{ssh-rsa} (SHA-1) among them, nor what is old."""
+"""By the type of the host key; there is no ``ssh-rsa`` (SHA-1) among them, nor what is old."""
 
 EXT_INFO_SERVER = b"ext-info-s"
 EXT_INFO_CLIENT = b"ext-info-c"
@@ -100,7 +100,7 @@ class Proposal:
 
 @frozen
 class Agreement:
-    """What both sides will use; C{in} is from the client."""
+    """What both sides will use; ``in`` is from the client."""
 
     key_exchange: bytes
     host_key: bytes
@@ -137,7 +137,7 @@ def read_proposal(payload: bytes) -> Proposal:
 def our_proposal(key_exchanges: Iterable[bytes], host_key_types: Iterable[bytes]) -> Proposal:
     """List all that the front door offers.
 
-    :param key_exchanges: those of L{KEY_EXCHANGES} that the libraries at hand can do.
+    :param key_exchanges: those of ``KEY_EXCHANGES`` that the libraries at hand can do.
     :param host_key_types: the types of the host keys at hand, most wanted first.
     """
     host_keys = tuple(

@@ -17,7 +17,7 @@ from tunnelcloud.ssh.signatures import verify
 class IKeyCredentials(ICredentials):
     """A signed login request."""
 
-    attempt = Attribute("The L{LoginAttempt}.")
+    attempt = Attribute("The ``LoginAttempt``.")
     algorithm = Attribute("The signature algorithm's name.")
     key_blob = Attribute("The public key, as RFC 4253, 6.6 encodes it.")
     data = Attribute("What was signed.")
@@ -27,14 +27,14 @@ class IKeyCredentials(ICredentials):
 class ITokenCredentials(ICredentials):
     """A one-time token."""
 
-    attempt = Attribute("The L{LoginAttempt}.")
+    attempt = Attribute("The ``LoginAttempt``.")
     token = Attribute("The token as text.")
 
 
 @implementer(IKeyCredentials)
 @frozen
 class KeyCredentials:
-    """See L{IKeyCredentials}."""
+    """See ``IKeyCredentials``."""
 
     attempt: LoginAttempt
     algorithm: bytes
@@ -46,7 +46,7 @@ class KeyCredentials:
 @implementer(ITokenCredentials)
 @frozen
 class TokenCredentials:
-    """See L{ITokenCredentials}."""
+    """See ``ITokenCredentials``."""
 
     attempt: LoginAttempt
     token: str = field(repr=False)

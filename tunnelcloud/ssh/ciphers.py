@@ -63,10 +63,10 @@ class Sealer(Protocol):
     sealed: int
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """Make a packet of the payload C{head + data}; C{data} is the caller's again after."""
+        """Make a packet of the payload ``head + data``; ``data`` is the caller's again after."""
 
     def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
-        """Make a packet where it is to lie, C{LARGEST_OVERHEAD} longer at most; give its end."""
+        """Make a packet where it is to lie, ``LARGEST_OVERHEAD`` longer at most; give its end."""
 
 
 class Opener(Protocol):
@@ -75,7 +75,7 @@ class Opener(Protocol):
     :ivar sequence: the number of packets opened.
     :ivar opened: how many bytes they had.
     :ivar tag_size: how many bytes follow what the packet's length counts.
-    :ivar block_size: what the length must be a multiple of, C{uncounted} bytes apart.
+    :ivar block_size: what the length must be a multiple of, ``uncounted`` bytes apart.
     """
 
     sequence: int
@@ -85,7 +85,7 @@ class Opener(Protocol):
     uncounted: int
 
     def length(self, buffer: Buffer, offset: int) -> int:
-        """Read the packet's length from the four bytes at C{offset}; called once a packet."""
+        """Read the packet's length from the four bytes at ``offset``; called once a packet."""
 
     def open(self, packet: memoryview) -> bytes:
         """Authenticate and decrypt all of a packet: its padding's size, payload and padding.
@@ -108,11 +108,11 @@ class _SealerBase:
         self._padding = os.urandom(32)
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """See L{Sealer}."""
+        """See ``Sealer``."""
         raise NotImplementedError
 
     def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
-        """See L{Sealer}."""
+        """See ``Sealer``."""
         for piece in self.seal(head, data):
             end = offset + len(piece)
             out[offset:end] = piece
@@ -160,7 +160,7 @@ class PlainSealer(_SealerBase):
     uncounted = 4
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """See L{Sealer}."""
+        """See ``Sealer``."""
         return self._plain(head, data)
 
 
@@ -172,7 +172,7 @@ class PlainOpener(_OpenerBase):
     uncounted = 4
 
     def open(self, packet: memoryview) -> bytes:
-        """See L{Opener}."""
+        """See ``Opener``."""
         self._count(packet)
         return bytes(packet[4:])
 
@@ -203,12 +203,12 @@ class GcmSealer(_SealerBase):
         self._nonce = _GcmNonce(iv)
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """See L{Sealer}."""
+        """See ``Sealer``."""
         length, plain = self._plain(head, data)
         return length, self._encrypt(self._nonce.next(), plain, length)
 
     def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
-        """See L{Sealer}; most of the bytes a front door sends pass here."""
+        """See ``Sealer``; most of the bytes a front door sends pass here."""
         length, plain = self._plain(head, data)
         body = offset + 4
         end = body + len(plain) + _GCM_TAG
@@ -226,7 +226,7 @@ class GcmOpener(_OpenerBase):
         self._nonce = _GcmNonce(iv)
 
     def open(self, packet: memoryview) -> bytes:
-        """See L{Opener}."""
+        """See ``Opener``."""
         self._count(packet)
         try:
             return self._decrypt(self._nonce.next(), packet[4:], packet[:4])
@@ -269,7 +269,7 @@ class ChachaSealer(_SealerBase):
         self._keys = _ChachaKeys(key)
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """See L{Sealer}."""
+        """See ``Sealer``."""
         sequence = self.sequence
         length, plain = self._plain(head, data)
         header = self._keys.header(sequence, length)
@@ -296,7 +296,7 @@ class ChachaOpener(_OpenerBase):
         return int.from_bytes(header, "big")
 
     def open(self, packet: memoryview) -> bytes:
-        """See L{Opener}."""
+        """See ``Opener``."""
         tag_key, crypt = self._keys.payload(self.sequence)
         try:
             Poly1305.verify_tag(tag_key, packet[:-16], bytes(packet[-16:]))
@@ -316,7 +316,7 @@ class CtrSealer(_SealerBase):
         self._mac = mac
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """See L{Sealer}."""
+        """See ``Sealer``."""
         mac = self._mac.copy()
         mac.update(_pack_uint32(self.sequence))
         length, plain = self._plain(head, data)
@@ -336,7 +336,7 @@ class CtrOpener(_OpenerBase):
         self.tag_size = mac.digest_size
 
     def open(self, packet: memoryview) -> bytes:
-        """See L{Opener}."""
+        """See ``Opener``."""
         mac = self._mac.copy()
         mac.update(_pack_uint32(self.sequence))
         mac.update(packet[: -self.tag_size])
@@ -352,7 +352,7 @@ class OldCtrSealer(CtrSealer):
     uncounted = 4
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """See L{Sealer}."""
+        """See ``Sealer``."""
         mac = self._mac.copy()
         mac.update(_pack_uint32(self.sequence))
         packet = b"".join(self._plain(head, data))
@@ -376,7 +376,7 @@ class OldCtrOpener(CtrOpener):
         return int.from_bytes(self._length, "big")
 
     def open(self, packet: memoryview) -> bytes:
-        """See L{Opener}."""
+        """See ``Opener``."""
         plain = self._crypt(packet[4 : -self.tag_size])
         mac = self._mac.copy()
         mac.update(_pack_uint32(self.sequence))
@@ -409,7 +409,7 @@ def make_sealer(
 def make_opener(
     cipher: bytes, mac: bytes, *, key: bytes, iv: bytes, mac_key: bytes, sequence: int
 ) -> Opener:
-    """Make the opener of one direction, with parameters as in L{make_sealer}."""
+    """Make the opener of one direction, with parameters as in ``make_sealer``."""
     if cipher == b"chacha20-poly1305@openssh.com":
         return ChachaOpener(key, sequence)
     key = key[: _KEY_SIZES[cipher]]

@@ -44,7 +44,7 @@ _KNOWN_CHANNEL_TYPES = (
 
 @implementer(IConnectionUser, ISessionConnection)
 class ConnectionService(SSHService):
-    """One session's C{ssh-connection}.
+    """One session's ``ssh-connection``.
 
     :param account: the credit that the session's channels are granted from.
     :param logout: cred's, called once the session is over.
@@ -74,7 +74,7 @@ class ConnectionService(SSHService):
 
     @property
     def source(self) -> str:
-        """See L{ISessionConnection}."""
+        """See ``ISessionConnection``."""
         return self.transport.source
 
     # The service's life.
@@ -110,11 +110,11 @@ class ConnectionService(SSHService):
     # What the pod may do: ISessionConnection.
 
     def end(self, reason: str) -> None:
-        """See L{ISessionConnection}."""
+        """See ``ISessionConnection``."""
         self.transport.sendDisconnect(DISCONNECT_BY_APPLICATION, reason)
 
     def limit(self, idle_seconds: float | None, session_seconds: float | None) -> None:
-        """See L{ISessionConnection}."""
+        """See ``ISessionConnection``."""
         for name in ("idle", "session"):
             call = self._calls.pop(name, None)
             if call is not None and call.active():
@@ -129,7 +129,7 @@ class ConnectionService(SSHService):
     # What the client asks: IConnectionUser.
 
     def channel_open_requested(self, channel: IChannel, channel_type: bytes, data: bytes) -> None:
-        """See L{IConnectionUser}."""
+        """See ``IConnectionUser``."""
         if channel_type == b"direct-tcpip":
             self._forward_requested(channel, data)
         elif channel_type == b"session":
@@ -140,7 +140,7 @@ class ConnectionService(SSHService):
             channel.refuse(OPEN_UNKNOWN_CHANNEL_TYPE, "unknown channel type")
 
     def global_request_received(self, name: bytes, data: bytes) -> bytes | None:
-        """See L{IConnectionUser}."""
+        """See ``IConnectionUser``."""
         if name == b"keepalive@openssh.com":
             return b""
         if name == b"no-more-sessions@openssh.com":

@@ -59,7 +59,7 @@ class KeyExchange(Wire):
 
     :ivar agreement: the algorithms in use, once there are some.
     :ivar path: the shortest round trip seen: what the client answered at once, it answered then.
-    :ivar client_version: the client's identification line, escaped, without its C{SSH-2.0-}.
+    :ivar client_version: the client's identification line, escaped, without its ``SSH-2.0-``.
     """
 
     factory: Any
@@ -171,7 +171,7 @@ class KeyExchange(Wire):
         """Send NEWKEYS and use the new keys for what is sent after it.
 
         Conch's key exchanges end by calling this.  It is private in Twisted 26.10;
-        C{tests.ssh.test_conch} pins it.
+        ``tests.ssh.test_conch`` pins it.
         """
         first = self.sessionID is None
         if self.sessionID is None:

@@ -1,7 +1,7 @@
 """The front door's factory: what all its connections share.
 
-Conch's faults closed here: C{buildProtocol} overwrites the host key algorithms (with SHA-1 among
-them), and C{getService} trusts an attribute of the transport to know who is logged in.
+Conch's faults closed here: ``buildProtocol`` overwrites the host key algorithms (with SHA-1 among
+them), and ``getService`` trusts an attribute of the transport to know who is logged in.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,7 @@ from tunnelcloud.ssh.userauth import LoginService
 class FrontDoorFactory(SSHFactory):
     """Makes the front door's connections.
 
-    :param portal: its checkers are those of L{checkers}, its realm gives L{ISessionAvatar}.
+    :param portal: its checkers are those of ``checkers``, its realm gives ``ISessionAvatar``.
     :param access: judges keys that are only offered.
     :param host_keys: private keys of type ed25519 and RSA, the most wanted first.
     :param budget: where the credit of all channels comes from.
@@ -76,7 +76,7 @@ class FrontDoorFactory(SSHFactory):
         return FrontDoorTransport(self)
 
     def is_balancer(self, host: str) -> bool:
-        """Whether PROXY headers from C{host} are believed."""
+        """Whether PROXY headers from ``host`` are believed."""
         return is_within(host, self._balancers)
 
     def login_service(self) -> SSHService:

@@ -52,7 +52,7 @@ _GENERATOR = 2
 
 
 def exchange(prime: int, theirs: int) -> tuple[bytes, bytes]:
-    """Agree with a peer whose public value is C{theirs}.
+    """Agree with a peer whose public value is ``theirs``.
 
     :return: our public value and the shared secret, as SSH writes numbers.
     :raise ValueError: theirs isn't in the range that RFC 4253, 8 asks for.

@@ -112,4 +112,4 @@ GATES: dict[Phase, bytes] = {
     )
     for phase, listed in LISTED.items()
 }
-"""For each phase a byte a message number: L{REFUSED}, L{TAKEN} or L{ANSWERED}."""
+"""For each phase a byte a message number: ``REFUSED``, ``TAKEN`` or ``ANSWERED``."""

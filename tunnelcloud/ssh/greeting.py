@@ -1,6 +1,6 @@
-"""What C{ssh pod} shows: the user's tunnels, their traffic, and a check of the way to one.
+"""What ``ssh pod`` shows: the user's tunnels, their traffic, and a check of the way to one.
 
-A session channel runs one command, which L{session_commands} reads.  What is shown is plain text,
+A session channel runs one command, which ``session_commands`` reads.  What is shown is plain text,
 with nothing in it that a terminal would obey unless a terminal was asked for.
 """
 
@@ -88,7 +88,7 @@ class Greeting:
         """Never called: the client asked for this channel."""
 
     def data_received(self, data: memoryview) -> None:
-        """Take what was typed: Ctrl-C, Ctrl-D and C{exit} mean something; C{cat} sends it back."""
+        """Take what was typed: Ctrl-C, Ctrl-D and ``exit`` mean something, ``cat`` repeats it."""
         typed = bytes(data)
         if self._copies:
             self._unsent += len(typed)
@@ -202,7 +202,7 @@ class Greeting:
         raise AssertionError("there are no others")
 
     async def _hold(self, seconds: float | None) -> int:
-        """Wait, as C{sleep} does; or send back what comes until no more does, as C{cat} does."""
+        """Wait, as ``sleep`` does; or send back what comes until no more does, as ``cat`` does."""
         if seconds is None:
             return EXIT_OK if self._input_ended else await self._until_stopped()
         if not seconds:

@@ -1,4 +1,4 @@
-"""The words of what C{ssh pod} shows; pure."""
+"""The words of what ``ssh pod`` shows; pure."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ def listing(rows: Sequence[TunnelRow]) -> Iterator[str]:
 
 
 def json_listing(rows: Sequence[TunnelRow]) -> Iterator[str]:
-    """Give the API's objects as L{json_text} does, in parts of some rows each."""
+    """Give the API's objects as ``json_text`` does, in parts of some rows each."""
     if not rows:
         yield json_text([])
         return

@@ -27,7 +27,7 @@ class ServingKey(Key):
         return encoded
 
     def type(self) -> Any:
-        """Tell C{Ed25519} from C{RSA}."""
+        """Tell ``Ed25519`` from ``RSA``."""
         return self._kind
 
     def blob(self) -> bytes:

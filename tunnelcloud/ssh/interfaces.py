@@ -1,8 +1,8 @@
 """The seams of the SSH front door: what it asks of the pod, and what it offers it.
 
 The front door knows keys, tokens and channels as bytes on a wire.  Whether a key or a token
-is good, what it opens and where a channel leads is the pod's, behind L{IAccess} and
-L{ISessionAvatar}.  Nothing here knows a store, a link or a page.
+is good, what it opens and where a channel leads is the pod's, behind ``IAccess`` and
+``ISessionAvatar``.  Nothing here knows a store, a link or a page.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ class LoginAttempt:
 
     :ivar login_name: the user name as it was sent, any bytes (the SSH client split off the host).
     :ivar source: the client's IP address in canonical form, unmapped.
-    :ivar client_version: the client's identification line, escaped, without C{SSH-2.0-}.
+    :ivar client_version: the client's identification line, escaped, without ``SSH-2.0-``.
     """
 
     login_name: bytes
@@ -42,7 +42,7 @@ class LoginAttempt:
 class LoginRefused(UnauthorizedLogin):
     """The credential opens nothing.
 
-    :ivar text: what the user may read, one line without its line end; C{""} for the plain refusal
+    :ivar text: what the user may read, one line without its line end; ``""`` for the plain refusal
         that unknown users, wrong tokens and missing grants share.
     :ivar offence: whether the source address is to be penalised for it.
     """
@@ -83,17 +83,17 @@ class IAccess(Interface):
     def login_failed(attempt: LoginAttempt, method: str, reason: str) -> None:
         """Record a login that the front door itself refused (a bad signature).
 
-        :param method: C{"key"} or C{"token"}.
+        :param method: ``"key"`` or ``"token"``.
         """
 
 
 class ISessionConnection(Interface):
     """One authenticated SSH connection, as the pod may handle it."""
 
-    source = Attribute("The client's IP address, as in L{LoginAttempt}.")
+    source = Attribute("The client's IP address, as in ``LoginAttempt``.")
 
     def end(reason: str) -> None:
-        """Send DISCONNECT with C{reason} for the user and close; harmless when already over."""
+        """Send DISCONNECT with ``reason`` for the user and close; harmless when already over."""
 
     def limit(idle_seconds: "float | None", session_seconds: "float | None") -> None:
         """Set (or lift, with None) the idle and the session limit; may be called again.
@@ -106,9 +106,9 @@ class ISessionConnection(Interface):
 class TunnelRow:
     """One of the user's tunnels, as the greeting shows it.
 
-    :ivar state: in words, C{"Ready"} or why not.
-    :ivar command: the C{ssh} line that opens it.
-    :ivar api: gives the API's own object (with C{command}), for C{ls --json}.
+    :ivar state: in words, ``"Ready"`` or why not.
+    :ivar command: the ``ssh`` line that opens it.
+    :ivar api: gives the API's own object (with ``command``), for ``ls --json``.
     """
 
     name: str
@@ -131,7 +131,7 @@ class TunnelTraffic:
 class DoctorStep:
     """One checked hop on the way to a target.
 
-    :ivar warning: what will be wrong soon, or C{""}; the text says it, too.
+    :ivar warning: what will be wrong soon, or ``""``; the text says it, too.
     :ivar certificate: what a target showed that was checked by TLS.
     """
 
@@ -152,7 +152,7 @@ class ISessionAvatar(Interface):
     def direct_tcpip_requested(
         channel: IChannel, host: bytes, port: int, originator: "tuple[str, int]"
     ) -> None:
-        """The client asks for a forward: confirm or refuse C{channel}, now or later.
+        """The client asks for a forward: confirm or refuse ``channel``, now or later.
 
         :param host: as it was sent, any bytes.
         :param port: any unsigned 32-bit number.
@@ -163,7 +163,7 @@ class ISessionAvatar(Interface):
         """List the tunnels this session could open."""
 
     def jump() -> str:
-        """Give what C{ssh -J} takes to come through this pod as this session did."""
+        """Give what ``ssh -J`` takes to come through this pod as this session did."""
 
     def traffic() -> "Mapping[str, TunnelTraffic]":
         """Count what each tunnel carries now, by its name."""

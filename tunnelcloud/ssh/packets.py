@@ -48,7 +48,7 @@ class PacketReader:
         self._length = -1
 
     def feed(self, data: bytes) -> None:
-        """Take what a socket gave; call L{next} until it gives None before feeding more."""
+        """Take what a socket gave; call ``next`` until it gives None before feeding more."""
         buffer = self._buffer
         if self._offset == len(buffer):
             self._buffer = data

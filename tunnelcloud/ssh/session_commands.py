@@ -1,7 +1,7 @@
 """What a session channel is asked to run, read from what the client sent; pure.
 
-The gateway runs nothing of a system.  Beside its own commands it knows those that people give C{ssh
--f} to hold a session open while they forward something, as ssh(1) itself shows.
+The gateway runs nothing of a system.  Beside its own commands it knows those that people give
+``ssh -f`` to hold a session open while they forward something, as ssh(1) itself shows.
 """
 
 import math
@@ -51,7 +51,7 @@ class Check:
 class Hold:
     """Hold the session open.
 
-    :ivar seconds: for how long; None until the client's input ends, which is sent back (C{cat}).
+    :ivar seconds: for how long; None until the client's input ends, which is sent back (``cat``).
     """
 
     seconds: float | None
@@ -69,9 +69,9 @@ Command = Show | Check | Hold | Refused
 
 
 def read_command(command: bytes, jump: str) -> Command:
-    """Read the command of an C{exec} request; empty is a shell.
+    """Read the command of an ``exec`` request; empty is a shell.
 
-    :param jump: what C{ssh -J} takes to come through here.
+    :param jump: what ``ssh -J`` takes to come through here.
     """
     try:
         words = shlex.split(command[:_LONGEST_COMMAND].decode("utf-8", "backslashreplace"))
@@ -102,12 +102,12 @@ def read_command(command: bytes, jump: str) -> Command:
 
 
 def refused_subsystem(name: bytes, jump: str) -> Refused:
-    """Refuse a subsystem as if it were a program; C{sftp} shows what that says, and ends."""
+    """Refuse a subsystem as if it were a program; ``sftp`` shows what that says, and ends."""
     return Refused(_refusal([name.decode("utf-8", "backslashreplace")], jump))
 
 
 def _seconds(periods: list[str]) -> float | None:
-    """Read what C{sleep} takes: numbers with s, m, h or d, added up, or C{infinity}."""
+    """Read what ``sleep`` takes: numbers with s, m, h or d, added up, or ``infinity``."""
     total = 0.0
     for period in periods:
         match = _PERIOD.fullmatch(period)

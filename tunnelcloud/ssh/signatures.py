@@ -43,7 +43,7 @@ def is_usable(algorithm: bytes, key_blob: bytes) -> bool:
 
 
 def verify(algorithm: bytes, key_blob: bytes, signature: bytes, data: bytes) -> bool:
-    """Whether C{signature} is the key's over C{data}, and made with C{algorithm}.
+    """Whether ``signature`` is the key's over ``data``, and made with ``algorithm``.
 
     A security key must say that it was touched.
     """

@@ -1,6 +1,6 @@
 """From the accepted socket to an open session: identification, deadlines, login.
 
-L{exchange} agrees on keys in between.  The module knows its factory's limits and flood control,
+``exchange`` agrees on keys in between.  The module knows its factory's limits and flood control,
 and nothing of what a user may do.
 
 Conch's faults closed here:
@@ -8,7 +8,7 @@ Conch's faults closed here:
 - Its login timeout starts with the login service, lasts ten hours and starts anew with every
   SERVICE_REQUEST: here three deadlines count from the accepted socket.
 - It parses EXT_INFO of any size, for seconds: here it is ignored unparsed.
-- It lists its host key algorithms as C{server-sig-algs}: here they are the users'.
+- It lists its host key algorithms as ``server-sig-algs``: here they are the users'.
 """
 
 from typing import Protocol
@@ -67,7 +67,7 @@ class Factory(Protocol):
     refused: "set[FrontDoorTransport]"
 
     def is_balancer(self, host: str) -> bool:
-        """Whether PROXY headers from C{host} are believed."""
+        """Whether PROXY headers from ``host`` are believed."""
 
     def login_service(self) -> SSHService:
         """Make the service that logs a user in."""
@@ -280,7 +280,7 @@ class FrontDoorTransport(KeyExchange):
             self.setService(self.factory.login_service())
 
     def logged_in(self, service: SSHService) -> None:
-        """Send USERAUTH_SUCCESS and open the connection for C{service}."""
+        """Send USERAUTH_SUCCESS and open the connection for ``service``."""
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self._counted = False

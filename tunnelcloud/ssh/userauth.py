@@ -1,4 +1,4 @@
-"""The login service: drives L{authentication} with what the wire and cred say.
+"""The login service: drives ``authentication`` with what the wire and cred say.
 
 Conch's faults closed here: pipelined attempts go uncounted, two successes overwrite one another's
 avatar, a success after the end starts a service on a dead connection, and there is no server side
@@ -46,7 +46,7 @@ Session = tuple[Any, ISessionAvatar, Callable[[], object]]
 
 
 class LoginService(SSHService):
-    """One connection's C{ssh-userauth}.
+    """One connection's ``ssh-userauth``.
 
     :param start: makes the service that serves a session, from its avatar and cred's logout.
     :param tokens_from: where users get one-time tokens, in words.

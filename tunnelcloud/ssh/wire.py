@@ -1,12 +1,12 @@
 """The bytes of one SSH connection: packets in, packets out, the gate between, and the end.
 
 A subclass of Conch's server transport that keeps its key exchanges and replaces how it reads,
-dispatches, writes and ends.  It doesn't know what the phases lead to; L{transport} does.
+dispatches, writes and ends.  It doesn't know what the phases lead to; ``transport`` does.
 
 Conch's faults closed here:
 
-- C{sendDisconnect} leaves the parser running: here nothing is dispatched after it.
-- C{loseConnection} hangs on a peer that doesn't read: here the connection is aborted after 5 s.
+- ``sendDisconnect`` leaves the parser running: here nothing is dispatched after it.
+- ``loseConnection`` hangs on a peer that doesn't read: here the connection is aborted after 5 s.
 - Messages that wait for the end of a key exchange queue without bound: here the multiplexer is
   paused meanwhile, and bounds what it still sends.
 - An exception leaves the connection as it was: here it ends it, with one log line that names it.
@@ -212,7 +212,7 @@ class Wire(SSHServerTransport):
         self.send_message(bytes((messageType,)) + payload)
 
     def send_message(self, head: bytes, data: Buffer = b"") -> None:
-        """See L{IMessageTransport}."""
+        """See ``IMessageTransport``."""
         if self.phase is _OVER:
             return
         if self._held is not None and not _passes_in_key_exchange(head[0]):
@@ -272,7 +272,7 @@ class Wire(SSHServerTransport):
         self._update_flow()
 
     def stopProducing(self) -> None:
-        """The socket is gone; C{connectionLost} tells why."""
+        """The socket is gone; ``connectionLost`` tells why."""
 
     def _update_flow(self) -> None:
         blocked = self._full or self._held is not None
@@ -297,7 +297,7 @@ class Wire(SSHServerTransport):
     # The end.
 
     def end_connection(self, reason_code: int, description: str) -> None:
-        """See L{IMessageTransport}."""
+        """See ``IMessageTransport``."""
         self.broken(reason_code, description)
 
     def sendDisconnect(self, reason: int, desc: "bytes | str") -> None:

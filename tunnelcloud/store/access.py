@@ -216,7 +216,7 @@ def _read_grants(
 def names_of(transaction: Transaction, kind: str, ids: Iterable[str]) -> dict[str, str]:
     """Give the names of objects of one kind by their ids; who is gone is left out.
 
-    :param kind: C{site}, C{connector}, C{tunnel}, C{user}, C{group}, C{policy} or C{pod}.
+    :param kind: ``site``, ``connector``, ``tunnel``, ``user``, ``group``, ``policy`` or ``pod``.
     """
     table = _NAMED[kind]
     query = select(table.c.id, table.c.name).where(table.c.id.in_(set(ids)))

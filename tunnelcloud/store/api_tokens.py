@@ -45,8 +45,8 @@ def create(
 ) -> ApiToken:
     """Keep a new token.
 
-    :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
-    :param user_id: whose it is; C{/me} is theirs.  Without one it is no user's, and ends with the
+    :param secret_hash: of ``tunnelcloud.domain.tokens.hash_secret``.
+    :param user_id: whose it is; ``/me`` is theirs.  Without one it is no user's, and ends with the
         access of the user who made it.
     :raise InvalidReference: there is no such user.
     """
@@ -96,7 +96,7 @@ def authenticate(transaction: Transaction, secret_hash: bytes) -> ApiToken | Non
 
 
 def needs_recording(token: ApiToken, now: datetime) -> bool:
-    """Tell whether L{record_use} is due: not at every request, which would make each a write."""
+    """Tell whether ``record_use`` is due: not at every request, which would make each a write."""
     return token.last_used_at is None or now - token.last_used_at >= _USE_RECORDED_EVERY
 
 

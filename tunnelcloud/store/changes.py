@@ -70,7 +70,7 @@ class ChangeFeed:
         raise NotImplementedError
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Call C{subscriber} with each L{Change} and L{Resync} from now on.
+        """Call ``subscriber`` with each ``Change`` and ``Resync`` from now on.
 
         :return: call it to stop.
         """
@@ -262,7 +262,7 @@ class ListeningFeed(ChangeFeed):
 
 
 def _read_notice(payload: str) -> Notice:
-    """Read what L{tunnelcloud.store.postgres.notice} wrote; what it didn't may be anything."""
+    """Read what ``tunnelcloud.store.postgres.notice`` wrote; what it didn't may be anything."""
     words = payload.split(" ")
     if len(words) < 3 or words[2] not in ("0", "1"):
         return Resync()

@@ -54,7 +54,7 @@ def add_join_token(
 ) -> JoinToken:
     """Keep a new join token of a connector; the ones it had before end.
 
-    :param secret_hash: of L{tunnelcloud.domain.join_tokens.hash_secret}.
+    :param secret_hash: of ``tunnelcloud.domain.join_tokens.hash_secret``.
     :raise NotFound: there is no such connector.
     """
     connector = CONNECTORS.lock(transaction, connector_id)

@@ -33,7 +33,8 @@ class Consequences:
 def of_deleting(transaction: Transaction, kind: str, object_id: str) -> Consequences:
     """Say what deleting an object would take with it.
 
-    :param kind: C{tunnel}, C{site}, C{connector}, C{user}, C{group}, C{policy} or C{assignment}.
+    :param kind: ``tunnel``, ``site``, ``connector``, ``user``, ``group``, ``policy`` or
+        ``assignment``.
     """
     people, channels = 0, 0
     through = _through(kind, object_id)

@@ -34,7 +34,7 @@ def create(
     """Keep a new link; the ones this user had before end.
 
     :param user_id: None for the first administrator's.
-    :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
+    :param secret_hash: of ``tunnelcloud.domain.tokens.hash_secret``.
     :raise NotFound: there is no such user.
     :raise Conflict: it is a service account.
     """

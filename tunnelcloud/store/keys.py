@@ -55,13 +55,13 @@ _USE = Prepared(
 
 
 def fingerprint_of(blob: bytes) -> str:
-    """Give C{SHA256:…} of a public key as RFC 4253, 6.6 encodes it."""
+    """Give ``SHA256:…`` of a public key as RFC 4253, 6.6 encodes it."""
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii")
     return f"SHA256:{digest.rstrip('=')}"
 
 
 def fingerprint_of_text(public_key: str) -> str:
-    """Give the fingerprint of C{type base64}."""
+    """Give the fingerprint of ``type base64``."""
     return fingerprint_of(base64.b64decode(public_key.split(" ")[1]))
 
 
@@ -75,7 +75,7 @@ def create(
 ) -> Key:
     """Add a key to a user.
 
-    :param public_key: C{type base64}, without a comment.
+    :param public_key: ``type base64``, without a comment.
     :raise Conflict: it is somebody's key already.
     :raise InvalidReference: there is no such user.
     """

@@ -44,7 +44,7 @@ MAX_SEARCHED = 20_000
 
 @frozen
 class ListPage(Generic[E_co]):
-    """Some items of a list, in order; C{next_cursor} is None on the last page."""
+    """Some items of a list, in order; ``next_cursor`` is None on the last page."""
 
     items: tuple[E_co, ...]
     next_cursor: str | None = None
@@ -65,9 +65,9 @@ def fetch_page(
 
     :param query: what to list, filtered; without an order.
     :param make: makes an item of a row.
-    :param identity: unique, and decides between rows that are equal by C{column}.
+    :param identity: unique, and decides between rows that are equal by ``column``.
     :param column: what to sort by; its values are text or whole numbers (or times).
-    :param sort: the name of this order, C{-} in front for descending; cursors remember it.
+    :param sort: the name of this order, ``-`` in front for descending; cursors remember it.
     :raise BadCursor: the cursor isn't one of this order's.
     """
     limit = max(1, min(limit, MAX_LIMIT))
@@ -109,8 +109,8 @@ def fetch_part(
 ) -> Part:
     """Run a query for the rows that come after an id.
 
-    :param query: what to list, filtered by what an index finds; C{identity} is its first column.
-    :param sought: what no index finds; only C{at_most} rows are looked through for it.
+    :param query: what to list, filtered by what an index finds; ``identity`` is its first column.
+    :param sought: what no index finds; only ``at_most`` rows are looked through for it.
     """
     order = identity.desc() if descending else identity.asc()
     if after is not None:
@@ -151,9 +151,10 @@ def _id_of(row: Any) -> str:
 
 
 class _AnyCase(FunctionElement[bool]):
-    """C{column LIKE pattern}, whatever the case.
+    """``column LIKE pattern``, whatever the case.
 
-    Not C{lower(column) LIKE}: that takes SQLite four times as long, whose LIKE ignores case anyway.
+    Not ``lower(column) LIKE``: that takes SQLite four times as long, whose LIKE ignores case
+    anyway.
     """
 
     name = "any_case"

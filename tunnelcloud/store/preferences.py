@@ -45,7 +45,7 @@ def change_settings(
 ) -> Settings:
     """Change some settings; what is the same already is no change.
 
-    :param expected_version: what L{version_of} gave for the settings their reader saw.
+    :param expected_version: what ``version_of`` gave for the settings their reader saw.
     :raise Stale: they aren't of the expected version any more.
     """
     before = settings(transaction)

@@ -176,7 +176,7 @@ def has_carried(transaction: Transaction) -> bool:
 class Expiring:
     """Something that ends soon.
 
-    :ivar kind: C{connector}, C{key}, C{api_token}, C{policy} or C{tunnel}.
+    :ivar kind: ``connector``, ``key``, ``api_token``, ``policy`` or ``tunnel``.
     :ivar owner_id: of the user whose it is; None for nobody's.
     """
 

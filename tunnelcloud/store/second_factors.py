@@ -29,7 +29,7 @@ LONGEST_PAUSE = timedelta(hours=1)
 class SecondFactor:
     """A user's second factor; one that isn't confirmed is asked for nowhere.
 
-    :ivar sealed_secret: as a L{tunnelcloud.pki.sealing.Sealer} made it.
+    :ivar sealed_secret: as a ``tunnelcloud.pki.sealing.Sealer`` made it.
     """
 
     user_id: str

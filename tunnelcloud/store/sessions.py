@@ -97,7 +97,7 @@ def start(
     key_id: str | None = None,
     key_fingerprint: str | None = None,
 ) -> Session:
-    """Write down that a credential of C{user} was verified and a session begins.
+    """Write down that a credential of ``user`` was verified and a session begins.
 
     :param tunnel: the one that the session is narrowed to.
     """
@@ -207,7 +207,7 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
     """Delete the oldest sessions that ended before a time, with their channels.
 
     :param limit: how many at most.
-    :return: how many there were; fewer than C{limit} means that all are gone.
+    :return: how many there were; fewer than ``limit`` means that all are gone.
     """
     # Who ended before it began before it: ids are indexed, and sort by that.
     query = select(table.c.id).where(table.c.id < first_id("session", until))
@@ -265,7 +265,7 @@ def sync_traffic(
 class EndRequest:
     """Somebody wants a session or one channel of it ended.
 
-    :ivar kind: C{session} or C{channel}.
+    :ivar kind: ``session`` or ``channel``.
     """
 
     kind: str

@@ -80,7 +80,7 @@ def create(
 ) -> Token:
     """Keep a new token; its life begins now.
 
-    :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
+    :param secret_hash: of ``tunnelcloud.domain.tokens.hash_secret``.
     :raise InvalidReference: there is no such user or tunnel.
     """
     token = TOKENS.insert(
@@ -198,7 +198,7 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
     """Delete tokens that ended before a time; the audit has what became of them.
 
     :param limit: how many at most.
-    :return: how many there were; fewer than C{limit} means that all are gone.
+    :return: how many there were; fewer than ``limit`` means that all are gone.
     """
     old = select(table.c.id).where(table.c.expires_at < until).limit(limit)
     return transaction.connection.execute(delete(table).where(table.c.id.in_(old))).rowcount

@@ -58,10 +58,10 @@ delete = TUNNELS.delete
 def create_assigned(
     transaction: Transaction, given: Iterable[Mapping[str, Any]], **values: Any
 ) -> Tunnel:
-    """Make a tunnel that is assigned from its first moment; as L{create} beyond that.
+    """Make a tunnel that is assigned from its first moment; as ``create`` beyond that.
 
-    :param given: what L{assignments.create} takes beside the tunnel, of each.
-    :raise BadDocument: some of them can't be made; C{assignments.0.user_id} is a field of one.
+    :param given: what ``assignments.create`` takes beside the tunnel, of each.
+    :raise BadDocument: some of them can't be made; ``assignments.0.user_id`` is a field of one.
     """
     made = create(transaction, **values)
     faults = []

@@ -1,4 +1,4 @@
-"""What machines ask for outside C{/api}: health, readiness, metrics, known hosts."""
+"""What machines ask for outside ``/api``: health, readiness, metrics, known hosts."""
 
 from __future__ import annotations
 
@@ -67,5 +67,5 @@ def metrics(registry: CollectorRegistry) -> TextResource:
 
 
 def known_hosts(lines: Callable[[], Iterable[str]]) -> TextResource:
-    """Give the lines for a C{known_hosts} file."""
+    """Give the lines for a ``known_hosts`` file."""
     return TextResource(lambda: (200, "".join(f"{line}\n" for line in lines()).encode("utf-8")))

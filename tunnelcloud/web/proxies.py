@@ -32,8 +32,8 @@ def client_host(
     there and name different clients, neither is believed.
 
     :param peer: the address that the connection comes from.
-    :param forwarded_for: the values of C{X-Forwarded-For}, in the order of their headers.
-    :param forwarded: the values of C{Forwarded}, likewise.
+    :param forwarded_for: the values of ``X-Forwarded-For``, in the order of their headers.
+    :param forwarded: the values of ``Forwarded``, likewise.
     """
     proxies = tuple(trusted)
     hops = [hop for value in forwarded_for for hop in value.split(",")]

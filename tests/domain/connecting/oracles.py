@@ -16,7 +16,7 @@ class Special(AssertionError):
 def powershell_words(line):
     """Read a command in argument mode (about_Parsing, about_Quoting_Rules).
 
-    Outside of quotes only what the manual calls literal passes; anything else is L{Special}.
+    Outside of quotes only what the manual calls literal passes; anything else is ``Special``.
     """
     words = []
     at = 0
@@ -139,7 +139,7 @@ def cmd_words(line, environment=()):
 
 
 def systemd_words(line):
-    """Take C{ExecStart=} apart as systemd.service(5) and systemd.syntax(7) have it."""
+    """Take ``ExecStart=`` apart as systemd.service(5) and systemd.syntax(7) have it."""
     words = []
     for found in re.finditer(r'"((?:[^"\\]|\\.)*)"|(\S+)', line):
         word = found[1] if found[1] is not None else found[2]

@@ -16,7 +16,7 @@ _KEYS = [RSAKey.generate_key(2048, {"kid": f"key-{number}", "use": "sig"}) for n
 
 
 class Provider:
-    """A provider: it keeps what it was asked, and lies where C{lies} says so.
+    """A provider: it keeps what it was asked, and lies where ``lies`` says so.
 
     :ivar lies: claims to put into ID tokens; None leaves one out.
     """

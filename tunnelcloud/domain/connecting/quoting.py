@@ -55,7 +55,7 @@ def powershell(words: Sequence[str]) -> str:
 def cmd(words: Sequence[str]) -> str:
     """Quote for cmd's prompt, and for the C library that takes the line apart after it.
 
-    A caret keeps cmd from a character that is special to it; C{^%NAME^%} names a variable that
+    A caret keeps cmd from a character that is special to it; ``^%NAME^%`` names a variable that
     doesn't exist, so it stays as it is.
     """
     return " ".join(_SPECIAL_IN_CMD.sub(r"^\g<0>", _windows_argument(word)) for word in words)
@@ -77,7 +77,7 @@ QUOTING: dict[Shell, Callable[[Sequence[str]], str]] = {
 
 
 def systemd(words: Sequence[str]) -> str:
-    """Quote for C{ExecStart=}: percent and dollar signs are doubled (systemd.service(5))."""
+    """Quote for ``ExecStart=``: percent and dollar signs are doubled (systemd.service(5))."""
 
     def quoted(word: str) -> str:
         escaped = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
@@ -89,7 +89,7 @@ def systemd(words: Sequence[str]) -> str:
 
 
 def ssh_config(value: str) -> str:
-    """Quote the one value of a line of C{ssh_config}; a percent sign begins a token there.
+    """Quote the one value of a line of ``ssh_config``; a percent sign begins a token there.
 
     Releases differ in how they read a backslash or a double quote inside of quotes, so Windows'
     separators become slashes, which its OpenSSH takes as well.

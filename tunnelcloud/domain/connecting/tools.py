@@ -27,7 +27,7 @@ TOOL_NAMES = {slug: name for slug, (name, _) in _MAKERS.items()}
 def tool_settings(slug: str, way: Way, methods: Sequence[Method]) -> Tool:
     """Fill in what a tool's tab holds.
 
-    :param slug: a key of L{TOOL_NAMES}.
+    :param slug: a key of ``TOOL_NAMES``.
     :param methods: by which the tunnel opens for this user.
     """
     _, make = _MAKERS[slug]

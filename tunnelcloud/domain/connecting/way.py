@@ -37,12 +37,12 @@ class Forward:
 class Way:
     """How one user opens one tunnel from one machine, by one method.
 
-    :ivar login: the user's name, e-mail, or C{tcptunnel@X}.
+    :ivar login: the user's name, e-mail, or ``tcptunnel@X``.
     :ivar others: the user's other tunnels, to see whether the target address is ambiguous.
     :ivar local_ports: the local port for each target port; others take the tunnel's own.
     :ivar key_file: where the private key is; empty for where ssh looks by itself.
     :ivar known_hosts: lines with the pod's host keys, of every name it has.
-    :ivar fingerprints: of the host keys, as C{SHA256:…}.
+    :ivar fingerprints: of the host keys, as ``SHA256:…``.
     """
 
     tunnel: Tunnel
@@ -73,12 +73,12 @@ class Way:
 
     @property
     def target_in_forward(self) -> str:
-        """Name the destination as C{-L} has it."""
+        """Name the destination as ``-L`` has it."""
         return bracketed(self.target) if is_address(self.target) else self.target
 
     @property
     def local_in_forward(self) -> str:
-        """Give the local address as C{-L} has it."""
+        """Give the local address as ``-L`` has it."""
         return bracketed(self.local_address)
 
     @property

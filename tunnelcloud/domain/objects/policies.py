@@ -140,5 +140,5 @@ class Policy:
 
     @cached_property
     def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-        """Give C{source_networks} as networks."""
+        """Give ``source_networks`` as networks."""
         return tuple(map(ipaddress.ip_network, self.source_networks))

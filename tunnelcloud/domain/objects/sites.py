@@ -24,7 +24,7 @@ class TargetCheck(enum.StrEnum):
 
 @frozen(order=True)
 class PortRange:
-    """Ports C{first} to C{last}, both included."""
+    """Ports ``first`` to ``last``, both included."""
 
     first: int
     last: int
@@ -164,5 +164,5 @@ class Tunnel:
     ] = TargetCheck.TCP  # fmt: skip
 
     def publishes(self, port: int) -> bool:
-        """Tell whether C{port} is one of the target ports."""
+        """Tell whether ``port`` is one of the target ports."""
         return any(port in ports for ports in self.target_ports)

@@ -22,7 +22,7 @@ class Role(enum.StrEnum):
 
 @frozen
 class User:
-    """A person or a service account.  C{name} and C{email} share one namespace."""
+    """A person or a service account.  ``name`` and ``email`` share one namespace."""
 
     id: str
     name: Annotated[

@@ -113,7 +113,7 @@ class Pod(Shown):
 
 
 class Event(Shown):
-    """Something that happened; what C{data} holds depends on the event."""
+    """Something that happened; what ``data`` holds depends on the event."""
 
     id: str
     at: Instant

@@ -97,7 +97,7 @@ class NewToken(NewOwnToken):
 class TokenMade(Shown):
     """A new one-time token with its secret and the command to use it; shown once.
 
-    C{warnings} say why it opens nothing now.
+    ``warnings`` say why it opens nothing now.
     """
 
     id: str
@@ -159,7 +159,7 @@ class Invitation(Shown):
 
 
 class HostKey(Shown):
-    """An SSH host key: its fingerprint as C{ssh} shows it, and a line for every address."""
+    """An SSH host key: its fingerprint as ``ssh`` shows it, and a line for every address."""
 
     algorithm: str
     fingerprint: str

@@ -32,7 +32,7 @@ class DeviceTokenRequest(Body):
 
 
 class DeviceToken(Shown):
-    """How it stands; with C{allowed} there is a token, this once."""
+    """How it stands; with ``allowed`` there is a token, this once."""
 
     status: str = Field(description="pending, too_soon, denied, over or allowed.")
     token: str | None = None

@@ -82,7 +82,7 @@ class SignInAttempts:
     def begin_slowed(self, attempt: Attempt) -> bool:
         """Count an attempt from a network that waits, if only the network does.
 
-        Such attempts are made one after the other; each needs L{end_slowed}.
+        Such attempts are made one after the other; each needs ``end_slowed``.
 
         :return: whether it may be made.
         """

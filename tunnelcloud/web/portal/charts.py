@@ -15,8 +15,8 @@ _STEPS = (1, 2, 5)
 class Spark:
     """A line without axes.
 
-    :ivar line: the points of a C{polyline}.
-    :ivar under: the points of the C{polygon} below it.
+    :ivar line: the points of a ``polyline``.
+    :ivar under: the points of the ``polygon`` below it.
     """
 
     line: str

@@ -58,7 +58,7 @@ def _encoded(password: str) -> bytes:
 class Passwords:
     """The same for the reactor's thread.
 
-    :param random: gives that many random bytes (C{os.urandom}).
+    :param random: gives that many random bytes (``os.urandom``).
     """
 
     def __init__(self, reactor: IReactorFromThreads, random: Callable[[int], bytes]) -> None:

@@ -85,7 +85,7 @@ def relative(moment: datetime, now: datetime) -> str:
 def visible(value: object) -> object:
     """Write characters that show nothing, or turn a text around, as what they are.
 
-    Every value that a template shows goes through this; C{|exact} keeps one as it is, for the
+    Every value that a template shows goes through this; ``|exact`` keeps one as it is, for the
     fields of forms and for what is copied.
     """
     if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():

@@ -14,7 +14,7 @@ from tunnelcloud.web.portal.forms import Field, form_fields
 class Column:
     """A column of a list.
 
-    :ivar kind: how a value is written: a macro of C{cells.html}.
+    :ivar kind: how a value is written: a macro of ``cells.html``.
     """
 
     name: str

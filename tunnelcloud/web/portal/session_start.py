@@ -73,7 +73,7 @@ def enter_by_password(
 ) -> Entry:
     """Begin a sign-in, or ask for the second factor of a user who has one.
 
-    :param method: what the password was given by, C{password} or C{invitation}.
+    :param method: what the password was given by, ``password`` or ``invitation``.
     """
     if not second_factors.is_confirmed(transaction, user.id):
         return begin_session(transaction, user, secret, visit, next_page, method)

@@ -68,7 +68,7 @@ def offline_sites(
 def offline_text(tunnel: Tunnel, last_seen: datetime | None, now: datetime) -> str:
     """Say since when a tunnel's site is offline.
 
-    :param last_seen: as L{offline_sites} gave it.
+    :param last_seen: as ``offline_sites`` gave it.
     """
     if last_seen is None:
         return f"site {tunnel.site_name} has no connector yet"

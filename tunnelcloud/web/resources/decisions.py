@@ -29,7 +29,7 @@ from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
 
 
 def decision_routes(context: ApiContext) -> list[Route]:
-    """Make the rows for explanations, checks and C{/me}."""
+    """Make the rows for explanations, checks and ``/me``."""
     handlers = _Decisions(context)
     return [
         Route(

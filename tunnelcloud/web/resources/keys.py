@@ -1,4 +1,4 @@
-"""SSH keys: a user's own below C{/me}, anybody's below C{/users}."""
+"""SSH keys: a user's own below ``/me``, anybody's below ``/users``."""
 
 from __future__ import annotations
 
