@@ -193,7 +193,7 @@ def serve(state: Path, port: int) -> None:
     from sqlalchemy import Engine, event
     from twisted.internet import reactor
 
-    from tunnelcloud.pod.service import make_pod
+    from tunnelcloud.pod.starting import make_pod
     from tunnelcloud.settings import ConnectorsSettings, PodSettings, SSHSettings, WebSettings
 
     with (state / _COUNTER).open("r+b") as file:

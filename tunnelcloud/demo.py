@@ -47,7 +47,8 @@ from tunnelcloud.domain.join_tokens import SECRET_LENGTH, JoinToken
 from tunnelcloud.domain.tokens import hash_secret, new_token
 from tunnelcloud.pki import known_hosts_line
 from tunnelcloud.pod.links import ILinksListener
-from tunnelcloud.pod.service import PodService, make_pod
+from tunnelcloud.pod.service import PodService
+from tunnelcloud.pod.starting import make_pod
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.store import assignments, connectors, sites, tokens, tunnels, users
 from tunnelcloud.store.transaction import Actor, Committed, Transaction

@@ -108,7 +108,7 @@ def makeService(options: Options) -> IService:
 
 
 def _pod(reactor: Any, options: usage.Options) -> PodService:
-    from tunnelcloud.pod.service import make_pod
+    from tunnelcloud.pod.starting import make_pod
     from tunnelcloud.settings import read_pod_settings
 
     read = partial(read_pod_settings, options["config"], options["state"])

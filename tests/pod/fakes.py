@@ -15,7 +15,7 @@ from tunnelcloud.domain.entities import Channel, Method, Session
 from tunnelcloud.pod.held import HeldChannels
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.sessions import Surroundings
+from tunnelcloud.pod.surroundings import Surroundings
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.ssh.interfaces import ISessionConnection, TunnelRow
 

@@ -14,9 +14,11 @@ from tunnelcloud.pod.held import HeldChannel
 from tunnelcloud.pod.listings import Listings
 from tunnelcloud.pod.rates import Counts
 from tunnelcloud.pod.router import TunnelRoute
-from tunnelcloud.pod.sessions import LiveSession, Surroundings
+from tunnelcloud.pod.sessions import LiveSession
 from tunnelcloud.pod.shares import CHANNELS, SESSIONS, Opens, Shares, Tally
+from tunnelcloud.pod.surroundings import Surroundings
 
+_DRAIN_POLL_SECONDS = 0.1
 POD_FULL = "this pod has too many connections open; try again later, or another pod"
 TOO_MANY_CHANNELS = "you have {share} connections open on this pod, which is your share; close some"
 TOO_MANY_PENDING = "too many of your connections are still being made; try again in a moment"
@@ -120,6 +122,20 @@ class LiveSessions:
                     if route.connector_id is not None:
                         counts.carriers[one] = route.connector_id
                 yield
+
+    def drained(self, seconds: float) -> Deferred[None]:
+        """Fire when no channel is open any more, or after so many seconds."""
+        clock, done = self._around.clock, Deferred[None]()
+        deadline = clock.seconds() + seconds
+
+        def look() -> None:
+            if self.open_channels == 0 or clock.seconds() >= deadline:
+                done.callback(None)
+            else:
+                clock.callLater(_DRAIN_POLL_SECONDS, look)
+
+        look()
+        return done
 
     @property
     def open_channels(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 from collections.abc import AsyncIterator, Callable, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,14 +10,11 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, inlineCallbacks
-from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tunnelcloud import __version__, daemon
 from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.daemon import CannotServe
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.link.joining import JoinServer
@@ -40,7 +36,7 @@ from tunnelcloud.pod.descriptors import divide, raise_limit
 from tunnelcloud.pod.dns_check import DNSCheck
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
-from tunnelcloud.pod.foundation import Foundation, lay_foundation
+from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.front import Front
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.held import HeldChannels, ask_for_channel
@@ -56,14 +52,15 @@ from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading
-from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession, Surroundings
+from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession
 from tunnelcloud.pod.shares import Shares
 from tunnelcloud.pod.supervision import Supervisor
+from tunnelcloud.pod.surroundings import Surroundings
 from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
 from tunnelcloud.pod.web_certificate import CHECK_SECONDS, WebCertificate
-from tunnelcloud.settings import PodSettings, WebSettings
+from tunnelcloud.settings import PodSettings
 from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
 from tunnelcloud.ssh.factory import FrontDoorFactory
 from tunnelcloud.ssh.host_keys import ServingKey
@@ -80,7 +77,6 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, metrics_site
 
 REVIEW_SECONDS = 30.0
-DRAIN_POLL_SECONDS = 0.1
 
 _log = Logger()
 
@@ -261,7 +257,7 @@ class PodService(Service):
             doors.joining,
         )
         self._joining = joining
-        self._certificate = _web_certificate(settings.web)
+        self._certificate = WebCertificate.of(settings.web)
         self._registry = metrics_registry(
             Measured(
                 sessions=self.sessions,
@@ -299,7 +295,7 @@ class PodService(Service):
         self._front = Front(
             ssh=self.front_door,
             connectors=self.link_listener,
-            web=_with_tls(self._web, self._certificate, reactor),
+            web=None if self._certificate is None else self._certificate.before(self._web, reactor),
             portal=self.web_url,
             clock=reactor,
             balancers=settings.front.proxy_protocol_from,
@@ -364,10 +360,10 @@ class PodService(Service):
         yield self._ports.close()
         self.front_door.end_unauthenticated(SHUTDOWN_REASON)
         self.links.drain()
-        yield self._drained(self._reloading.settings.drain)
+        yield self.sessions.drained(self._reloading.settings.drain)
         self.sessions.end_all(SHUTDOWN_REASON)
         self.front_door.end_all(SHUTDOWN_REASON)
-        yield self._drained(1.0)
+        yield self.sessions.drained(1.0)
         self.supervisor.stop()
         for link in self.links.attached:
             link.protocol.disconnect(SHUTDOWN_REASON)
@@ -397,20 +393,6 @@ class PodService(Service):
 
     def _is_read_when_needed(self, value: object) -> None:
         """Do nothing: the settings in force are asked each time."""
-
-    def _drained(self, seconds: float) -> Deferred[None]:
-        """Fire when no channel is open any more, or after so many seconds."""
-        done: Deferred[None] = Deferred()
-        deadline = self._reactor.seconds() + seconds
-
-        def look() -> None:
-            if self.sessions.open_channels == 0 or self._reactor.seconds() >= deadline:
-                done.callback(None)
-            else:
-                self._reactor.callLater(DRAIN_POLL_SECONDS, look)
-
-        look()
-        return done
 
     def _ssh_hosts(self) -> list[str]:
         others = (address.host for address in self.cluster.ssh_addresses())
@@ -458,55 +440,3 @@ class PodService(Service):
         port = tunnel.target_ports[0].first
         async for step in self.doctor.check(tunnel, port, live.decide_tunnel(view, tunnel, port)):
             yield step
-
-
-def make_pod(
-    reactor: Any,
-    settings: PodSettings,
-    own_host: str | None = None,
-    say: Callable[[str], None] = daemon.say,
-    read_settings: Callable[[], PodSettings] | None = None,
-) -> PodService:
-    """Bind the sockets, lay the foundation, and build a pod upon it.
-
-    :param own_host: what others reach this machine by, where the settings don't say; its own
-        full name by default.
-    :param say: speaks to whoever starts it, of its first administrator's link.
-    :param read_settings: reads the settings again for a reload.
-    :raise CannotServe: with a line that says what is wrong and what to do.
-    """
-    listeners = Listeners.bind(
-        reactor,
-        {
-            "ssh": settings.ssh.listen,
-            "connectors": settings.connectors.listen,
-            "web": settings.web.listen,
-            "metrics": settings.metrics.listen,
-            "front": settings.front.listen,
-        },
-    )
-    try:
-        foundation = lay_foundation(settings, listeners.port, own_host or socket.getfqdn())
-    except CannotServe:
-        listeners.close()
-        raise
-    try:
-        return PodService(reactor, foundation, listeners, say, read_settings)
-    except CannotServe:
-        foundation.store.close()
-        listeners.close()
-        raise
-
-
-def _with_tls(
-    web: IProtocolFactory, certificate: WebCertificate | None, reactor: Any
-) -> IProtocolFactory | None:
-    if certificate is None:
-        return None
-    return TLSMemoryBIOFactory(certificate, False, web, reactor)
-
-
-def _web_certificate(web: WebSettings) -> WebCertificate | None:
-    if web.certificate is None or web.private_key is None:
-        return None
-    return WebCertificate(web.certificate, web.private_key)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,8 +17,7 @@ from tunnelcloud.channels.messages import (
     OPEN_CONNECT_FAILED,
     OPEN_RESOURCE_SHORTAGE,
 )
-from tunnelcloud.channels.splice import PATIENCE
-from tunnelcloud.domain.commands import PublicAddress, own_host
+from tunnelcloud.domain.commands import own_host
 from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
 from tunnelcloud.domain.names import named_by, usable
 from tunnelcloud.domain.policy import (
@@ -34,11 +31,10 @@ from tunnelcloud.domain.policy import (
 )
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.deadlines import seconds_left
-from tunnelcloud.pod.held import HeldChannel, HeldChannels
-from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
+from tunnelcloud.pod.held import HeldChannel
 from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
-from tunnelcloud.pod.turns import Turns
+from tunnelcloud.pod.surroundings import Surroundings
 from tunnelcloud.ssh.interfaces import (
     DoctorStep,
     ISessionAvatar,
@@ -57,46 +53,6 @@ TOO_MANY_CHECKS = "too many of your checks run or wait on this pod; try again wh
 SHUTDOWN_REASON = "the pod is shutting down"
 
 _log = Logger()
-
-
-class Describe(Protocol):
-    """Makes the row that the greeting shows of a tunnel."""
-
-    def __call__(
-        self, view: UserView, session: Session, tunnel: Tunnel, refusal: str, /
-    ) -> TunnelRow:
-        """Describe ``tunnel`` to the user of ``session``, with why it doesn't open now."""
-
-
-class Doctor(Protocol):
-    """Checks every hop to a tunnel."""
-
-    def __call__(self, live: LiveSession, tunnel: Tunnel, /) -> AsyncIterator[DoctorStep]:
-        """Give a step at a time."""
-
-
-@frozen
-class Surroundings:
-    """What every live session needs of the pod.
-
-    :ivar now: the time of day, aware.
-    :ivar address: gives where SSH clients reach this pod.
-    :ivar patience: see ``TunnelRoute``.
-    :ivar refuses: says why the pod opens no channels at all now; empty when it does.
-    """
-
-    links: ILinks
-    records: IRecords
-    views: IViews
-    clock: IReactorTime
-    now: Callable[[], datetime]
-    describe: Describe
-    doctor: Doctor
-    turns: Turns
-    address: Callable[[], PublicAddress]
-    held: HeldChannels
-    patience: int = PATIENCE
-    refuses: Callable[[], str] = str
 
 
 @define

@@ -10,15 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, read_private
+from tunnelcloud.settings import WebSettings
 
 CHECK_SECONDS = 10.0
 """How often the files are looked at."""
@@ -50,6 +53,17 @@ class WebCertificate:
             self._context = self._read()
         except BadCertificate as error:
             raise CannotServe(str(error)) from None
+
+    @classmethod
+    def of(cls, web: WebSettings) -> WebCertificate | None:
+        """Read the certificate that the settings name; None when they name none."""
+        if web.certificate is None or web.private_key is None:
+            return None
+        return cls(web.certificate, web.private_key)
+
+    def before(self, web: IProtocolFactory, reactor: Any) -> IProtocolFactory:
+        """Put TLS with this certificate before the web."""
+        return TLSMemoryBIOFactory(self, False, web, reactor)
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """Make the TLS end of one accepted connection."""
