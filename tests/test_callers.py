@@ -10,12 +10,11 @@ import ast
 import functools
 import importlib
 import inspect
-import math
 import re
 from collections import defaultdict
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementedBy
@@ -31,25 +30,6 @@ CALLED_ELSEWHERE = {
     "tunnelcloud.channels.invariants.check_invariants": "tests, after every step of a channel",
 }
 """What nothing in the program uses, and who does."""
-
-SET_BY_TESTS = {
-    "tunnelcloud.channels.windows.CreditBudget.total",
-    "tunnelcloud.connector.dialer.Dialer.limits",
-    "tunnelcloud.connector.dialer.Dialer.timeout",
-    "tunnelcloud.connector.service.ConnectorService.links_per_pod",
-    "tunnelcloud.daemon.notify.environment",
-    "tunnelcloud.demo.DemoService.say",
-    "tunnelcloud.net.resolver.ThreadedResolver.lookup",
-    "tunnelcloud.net.resolver.ThreadedResolver.start",
-    "tunnelcloud.pki.authority.CertificateAuthority.issue_pod_certificate.lifetime",
-    "tunnelcloud.pod.cluster.Cluster.random",
-    "tunnelcloud.pod.live_sessions.LiveSessions.max_channels",
-    "tunnelcloud.pod.seat.take_seat.sleep",
-    "tunnelcloud.store.engine.open_store.clock",
-    "tunnelcloud.store.engine.open_store.random",
-    "tunnelcloud.web.portal.invitations.first_administrator_link.random",
-}
-"""Parameters with a default that tests alone replace: clocks, dice, look-ups, small limits."""
 
 DISPATCHED = re.compile(r"ssh_[A-Z_0-9]+|render_[A-Z]+|synopsis|optParameters|__\w+__")
 """Names that Conch, Twisted's web and options, and Python look for."""
@@ -80,43 +60,18 @@ class Definition:
         return ".".join(filter(None, (self.module, self.owner, self.name)))
 
 
-@define
-class Calls:
-    """How functions of one name are called, wherever.
-
-    :ivar most: how many positional arguments at most.
-    :ivar keywords: what is passed by keyword.
-    :ivar anything: whether a call passes on what it doesn't name.
-    """
-
-    most: int = 0
-    keywords: set = field(factory=set)
-    anything: bool = False
-
-    def add(self, node, count):
-        self.most = max(self.most, count)
-        self.keywords |= {one.arg for one in node.keywords}
-        self.anything |= None in self.keywords or any(
-            isinstance(one, ast.Starred) for one in node.args
-        )
-
-
 @frozen
 class Found:
     """What the source defines and uses.
 
     :ivar module_names: uses of what modules have, by full name, with the definition around each.
     :ivar attributes: names after a dot, and what texts name alone, as ``getattr`` needs it.
-    :ivar optional: parameters with a default: full name, the function's name, place.
-    :ivar calls: by the last part of the called name, or of a function that is passed to another.
     :ivar passed_on: what a module has from another one, by full name.
     """
 
     definitions: list = field(factory=list)
     module_names: dict = field(factory=lambda: defaultdict(set))
     attributes: dict = field(factory=lambda: defaultdict(set))
-    optional: list = field(factory=list)
-    calls: dict = field(factory=lambda: defaultdict(Calls))
     passed_on: dict = field(factory=dict)
 
     def origin(self, name):
@@ -157,33 +112,12 @@ class Reader(ast.NodeVisitor):
         for part in node.decorator_list:
             self.visit(part)
         if not self.function:
-            registered = any(map(registers, node.decorator_list))
-            self.define(node.name, registered)
-            if not registered:
-                self.optional_parameters(node)
+            self.define(node.name, registered=any(map(registers, node.decorator_list)))
         self.function.append(node.name)
         for part in (node.args, node.returns, *node.body):
             if part is not None:
                 self.visit(part)
         self.function.pop()
-
-    def optional_parameters(self, node):
-        called = self.owner[-1] if node.name == "__init__" and self.owner else node.name
-        named = [*node.args.posonlyargs, *node.args.args]
-        first = len(named) - len(node.args.defaults)
-        bound = 1 if self.owner else 0
-        optional = [(one.arg, place - bound) for place, one in enumerate(named) if place >= first]
-        for one, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-            optional += [(one.arg, math.inf)] if default is not None else []
-        whole = ".".join((self.module, *self.owner, *([called] if called == node.name else [])))
-        self.found.optional.extend((f"{whole}.{name}", called, place) for name, place in optional)
-
-    def visit_Call(self, node):
-        self.found.calls[last_name(node.func)].add(node, len(node.args))
-        for place, one in enumerate(node.args, 1):  # as `store.read(function, its, arguments)` is
-            if name := last_name(one):
-                self.found.calls[name].add(node, len(node.args) - place + 1)
-        self.generic_visit(node)
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
@@ -260,10 +194,6 @@ def dotted(node):
     if isinstance(node, ast.Attribute) and (before := dotted(node.value)):
         return f"{before}.{node.attr}"
     return ""
-
-
-def last_name(node):
-    return getattr(node, "attr", getattr(node, "id", ""))
 
 
 def registers(decorator):
@@ -346,15 +276,6 @@ def is_used(definition, found):
     return bool(definition.owner) and is_of_a_framework(definition)
 
 
-def never_passed(found):
-    """Give the parameters with a default that no call in the program replaces."""
-    for full_name, called, place in found.optional:
-        calls = found.calls.get(called)
-        name = full_name.rpartition(".")[2]
-        if calls and not calls.anything and name not in calls.keywords and calls.most <= place:
-            yield full_name
-
-
 class CallerTests(SynchronousTestCase):
     def test_each_definition_is_used_by_the_program(self):
         found = read()
@@ -365,9 +286,3 @@ class CallerTests(SynchronousTestCase):
         found = read()
         unused = {one.full_name for one in found.definitions if not is_used(one, found)}
         self.assertEqual(CALLED_ELSEWHERE.keys() - unused, set())
-
-    def test_each_default_is_changed_by_somebody(self):
-        self.assertEqual(sorted(set(never_passed(read())) - SET_BY_TESTS), [])
-
-    def test_each_default_that_is_written_down_is_changed_by_nobody_else(self):
-        self.assertEqual(SET_BY_TESTS - set(never_passed(read())), set())
