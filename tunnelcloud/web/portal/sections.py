@@ -30,6 +30,7 @@ class Section:
     :ivar title: of the page that lists them.
     :ivar columns: of the list, after the name.
     :ivar teaching: what it is, for an empty list.
+    :ivar assignable: whether it is assigned to people; a new one's form asks to whom.
     """
 
     noun: str
@@ -39,6 +40,7 @@ class Section:
     fields: Sequence[Field]
     teaching: str
     example: str
+    assignable: bool = False
 
     @property
     def id_name(self) -> str:
@@ -61,6 +63,7 @@ TUNNEL = Section(
     form_fields(kinds.TUNNEL),
     "A tunnel publishes the ports of one server in a site to whom you assign it.",
     "tunnelcloud tunnel create db --site paris --address 10.0.0.5 --port 5432",
+    assignable=True,
 )
 SITE = Section(
     "site",

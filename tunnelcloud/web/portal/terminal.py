@@ -30,7 +30,7 @@ def made_elsewhere(section: Section) -> SaidElsewhere:
     body: dict[str, Any] = {"name": name}
     body |= {one.name: one.sample for one in section.fields if one.sample is not None}
     command = section.example
-    if section.noun == "tunnel":
+    if section.assignable:
         body["assignments"] = [{"user_id": "<id of a user>", "methods": ["token", "key"]}]
         command += f"\ntunnelcloud assign {name} --user alice --method token --method key"
     call = f"POST {_BASE}/{section.plural}"

@@ -91,7 +91,7 @@ class Objects:
         """Make an object, and what its form makes with it."""
         body, errors = body_of(self.section.fields, visit), dict[str, str]()
         rows: dict[str, dict[str, Any]] = {}
-        if self.section.noun == "tunnel":
+        if self.section.assignable:
             rows, errors = await People(self.context, self.operations).rows(visit, _ROWS)
             body = {**body, "assignments": list(rows.values())}
         made: dict[str, Any] = {}
@@ -112,7 +112,7 @@ class Objects:
     ) -> Shown:
         fields = self.section.fields
         forms = [self._form(visit, fields, given, errors)]
-        if self.section.noun == "tunnel":
+        if self.section.assignable:
             forms.append(People(self.context, self.operations).blank_rows(visit, _ROWS))
         values = {"elsewhere": made_elsewhere(self.section), "rows": []}
         for form in await self.context.store.together(*forms):
