@@ -26,7 +26,7 @@ from tests.requirements import require_executable
 from tests.ssh.client import Client
 from tests.ssh.socket_client import PatientClient
 from tunnelcloud.channels.messages import DirectTcpip, pack_string
-from tunnelcloud.net import proxy
+from tunnelcloud.net import proxy_protocol as proxy
 
 BALANCER = "127.0.0.200"
 _addresses = (f"127.0.0.{number}" for number in itertools.count(10))

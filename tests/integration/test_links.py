@@ -27,8 +27,8 @@ from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
 from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_door import connector_listener
-from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.links import ILinksListener, Links
 
 HOST = "127.0.0.1"

@@ -20,8 +20,8 @@ from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS, PodTLS
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_door import connector_listener
-from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.links import ILinksListener, Links
 
 AUTHORITY = pki.CertificateAuthority.create(now())

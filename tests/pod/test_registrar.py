@@ -7,7 +7,7 @@ from tunnelcloud.domain.join_tokens import JoinRefused, hash_secret
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.store import audit, connectors, sites
 from tunnelcloud.store.asynchronous import AsyncStore
-from tunnelcloud.web.portal.refusals import EACH_OF_A_SOURCE, SECONDS, Refusals
+from tunnelcloud.store.refusals import EACH_OF_A_SOURCE, SECONDS, Refusals
 
 HOUR = 3600
 

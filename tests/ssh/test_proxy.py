@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ssh.client import IDENTIFICATION, Client
 from tests.ssh.fakes import Pod
 from tunnelcloud.domain.addresses import canonical_address
-from tunnelcloud.net.proxy import SIGNATURE, Address, BadProxyHeader, ProxyHeader
+from tunnelcloud.net.proxy_protocol import SIGNATURE, Address, BadProxyHeader, ProxyHeader
 
 
 def header(source: str, port: int, command: int = 0x21, extra: bytes = b"") -> bytes:

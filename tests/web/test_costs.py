@@ -17,7 +17,7 @@ from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.link.joining import BadMessage, read_request
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.proxy import SIGNATURE, BadProxyHeader, ProxyHeader
+from tunnelcloud.net.proxy_protocol import SIGNATURE, BadProxyHeader, ProxyHeader
 from tunnelcloud.pod.client_hello import NoHello, offered_protocols
 from tunnelcloud.web import problems
 from tunnelcloud.web.api import read_tags

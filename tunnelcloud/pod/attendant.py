@@ -28,7 +28,7 @@ from tunnelcloud.pki import (
     connector_id_of,
     public_key_fingerprint,
 )
-from tunnelcloud.pod.joining import Joining
+from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.links import AttachedLink, Links
 from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.pod.registry import IConnectorRegistry

@@ -5,7 +5,6 @@ Runs before the reactor does, so it may block; whatever is wrong is one line tha
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +15,6 @@ from twisted.logger import Logger
 from tunnelcloud import __version__
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.domain.tokens import hash_secret, new_api_token
 from tunnelcloud.pki import (
     SEALING_KEY_FILE,
     BadAuthority,
@@ -32,13 +29,13 @@ from tunnelcloud.pki import (
     load_or_create_authority,
     load_or_create_host_keys,
     load_or_create_sealer,
-    write_atomically,
 )
+from tunnelcloud.pod import admin_token
 from tunnelcloud.pod.audit_log import write_audit_lines
 from tunnelcloud.pod.cluster import Seat
 from tunnelcloud.pod.seat import take_home, take_seat
 from tunnelcloud.settings import PodSettings
-from tunnelcloud.store import api_tokens, authority
+from tunnelcloud.store import authority
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError
 from tunnelcloud.store.pods import Registration
@@ -46,7 +43,6 @@ from tunnelcloud.store.sqlite import FILE_NAME
 from tunnelcloud.store.upgrading import upgrade_apart
 
 _log = Logger()
-ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105  (a file's name)
 
 
 @frozen
@@ -86,7 +82,7 @@ def lay_foundation(
         ours = load_or_create_authority(directory, datetime.now(UTC))
         host_keys = load_or_create_host_keys(directory)
         sealer = load_or_create_sealer(directory)
-        check_private(directory / ADMIN_TOKEN_FILE)
+        check_private(directory / admin_token.FILE_NAME)
         home = take_home(directory)
     except OSError as error:
         raise CannotServe(f"{directory}: can't be used as state_directory: {error}") from None
@@ -130,7 +126,7 @@ def lay_foundation(
             home=home,
         )
         seat = take_seat(store, registration, shared=settings.database.url != "sqlite")
-        _ensure_admin_token(store, directory / ADMIN_TOKEN_FILE)
+        admin_token.ensure(store, directory)
     except StoreError as error:
         store.close()
         raise CannotServe(str(error)) from None
@@ -147,17 +143,3 @@ def lay_foundation(
         connectors_address=connectors_address,
         sealer=sealer,
     )
-
-
-def _ensure_admin_token(store: Store, path: Path) -> None:
-    """Write the first administrator's API token; its hash is durable before the file is there."""
-    if path.exists():
-        return
-    secret = new_api_token(os.urandom)
-    store.write(
-        api_tokens.create,
-        title=f"{ADMIN_TOKEN_FILE}, made by the pod",
-        role=Role.ADMIN,
-        secret_hash=hash_secret(secret),
-    )
-    write_atomically(path, f"{secret}\n".encode("ascii"))

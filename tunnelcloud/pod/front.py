@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from tunnelcloud.domain.addresses import Network, is_within, read_networks
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN
 from tunnelcloud.net.crowds import Crowd
-from tunnelcloud.net.proxy import Address, BadProxyHeader, ProxyHeader
+from tunnelcloud.net.proxy_protocol import Address, BadProxyHeader, ProxyHeader
 from tunnelcloud.pod.client_hello import NoHello, offered_protocols
 
 SILENCE_SECONDS = 1.0

@@ -16,8 +16,8 @@ from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.pod.registry import IConnectorRegistry
 from tunnelcloud.store import connectors
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.refusals import Refusals
 
 
 @implementer(IConnectorRegistry, ILinksListener)

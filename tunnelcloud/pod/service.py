@@ -29,6 +29,7 @@ from tunnelcloud.pod.blind_limit import LIMIT_SECONDS, BlindLimit
 from tunnelcloud.pod.bound_ports import Listeners
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
+from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_door import connector_listener
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.describe import describe
@@ -41,7 +42,6 @@ from tunnelcloud.pod.front import Front
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.held import HeldChannels, ask_for_channel
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
-from tunnelcloud.pod.joining import Joining
 from tunnelcloud.pod.keyring import KeyRing, find_key
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live import LivePod
@@ -69,10 +69,10 @@ from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.store import approvals
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
+from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.oidc.fetching import HttpFetch
 from tunnelcloud.web.portal.invitations import first_administrator_link
-from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, metrics_site
 

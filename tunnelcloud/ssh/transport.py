@@ -34,7 +34,7 @@ from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.gathering import Gathering
 from tunnelcloud.net.interfaces import IFloodControl
-from tunnelcloud.net.proxy import BadProxyHeader, ProxyHeader
+from tunnelcloud.net.proxy_protocol import BadProxyHeader, ProxyHeader
 from tunnelcloud.net.rounds import Rounds
 from tunnelcloud.net.sockets import (
     acknowledge_now,

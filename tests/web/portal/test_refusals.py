@@ -5,11 +5,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import CALLBACK, ProviderCase
+from tunnelcloud.store.refusals import EACH_OF_A_SOURCE, SECONDS
 from tunnelcloud.web.oidc.directory import Directory
 from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.oidc.fetching import FetchFailed
 from tunnelcloud.web.oidc.once import Once
-from tunnelcloud.web.portal.refusals import EACH_OF_A_SOURCE, SECONDS
 
 
 class RefusalTests(ProviderCase):

@@ -24,6 +24,7 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.web.api import as_problem
 from tunnelcloud.web.limits import REQUEST_SECONDS, keep_place
 from tunnelcloud.web.logged import logged_path
+from tunnelcloud.web.portal.page_headers import PAGE_HEADERS
 from tunnelcloud.web.portal.page_requests import Download, Moved, PageRoute, Shown, Visit
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.signing import (
@@ -44,13 +45,6 @@ _MAX_FIELDS = 500
 _REFRESH = "x-refresh"
 """The header of a page that keeps itself fresh."""
 _FORM_TYPE = "application/x-www-form-urlencoded"
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'; object-src 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 
 
 class PortalResource(Resource):
@@ -71,7 +65,7 @@ class PortalResource(Resource):
         """Answer, now or later, but within the time a request has."""
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
-        for name, value in _HEADERS.items():
+        for name, value in PAGE_HEADERS.items():
             request.setHeader(name, value)
         cookies = Cookies(request, wants_secure(request, self._context.web_url))
         known: list[Visit] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.web.oidc.client import Client
 from tunnelcloud.web.oidc.directory import Directory
 from tunnelcloud.web.portal.api_calls import Operations
@@ -31,7 +32,6 @@ from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
 from tunnelcloud.web.portal.passwords import Passwords
-from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.resource import PortalResource
 from tunnelcloud.web.resources.context import ApiContext

@@ -14,13 +14,13 @@ from tunnelcloud.domain.slugs import name_of
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import identities, identity_providers
 from tunnelcloud.store.identities import NotLetIn, Person, Rehearsed
+from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Actor, Transaction
 from tunnelcloud.web.oidc.claims import Claims
 from tunnelcloud.web.oidc.client import Client, is_state
 from tunnelcloud.web.oidc.faults import START_AGAIN, ProviderFault
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.sign_in import local_path
-from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.portal.sealed import ProviderStep, ProviderSteps
 from tunnelcloud.web.portal.session_start import Entry, begin_session
 from tunnelcloud.web.portal.signing import SignIns, new_secret

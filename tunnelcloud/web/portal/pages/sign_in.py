@@ -20,6 +20,7 @@ from tunnelcloud.store import (
     web_sessions,
 )
 from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.sign_in_steps import Awaited, SignInStep
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.oidc.client import Client
@@ -27,7 +28,6 @@ from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.passwords import Passwords
-from tunnelcloud.web.portal.refusals import Refusals
 from tunnelcloud.web.portal.sealed import read_device
 from tunnelcloud.web.portal.second_factor import Judged, Judgement, fault, judge
 from tunnelcloud.web.portal.session_start import CODE_PAGE, Entry, begin_session, enter_by_password
