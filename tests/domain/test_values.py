@@ -16,7 +16,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(
             ssh_command(tunnel(), "alice", Method.KEY, self.pod),
             "ssh -N -o ExitOnForwardFailure=yes -o ServerAliveInterval=30 "
-            "-L 127.0.0.1:5432:10.0.0.5:5432 -p 2222 alice@pod.example.com",
+            "-o ControlPath=none -L 127.0.0.1:5432:10.0.0.5:5432 -p 2222 alice@pod.example.com",
         )
 
     def test_token_range_offset_ipv6_and_external_address(self):
@@ -25,7 +25,7 @@ class CommandTests(SynchronousTestCase):
             external_address="wide.example.com",
         )  # fmt: skip
         command = ssh_command(wide, "alice", Method.TOKEN, self.pod)
-        self.assertIn("-o PubkeyAuthentication=no", command)
+        self.assertIn("-o PubkeyAuthentication=no -o BatchMode=no", command)
         self.assertEqual(command.count("-L"), 16)
         self.assertIn("-L '127.0.0.1:9000:[2001:db8::5]:8000'", command)
         self.assertTrue(command.endswith("-p 2222 alice@wide.example.com"))

@@ -107,8 +107,11 @@ class TerminalCase(SynchronousTestCase):
             "TMPDIR": str(self.directory / "tmp"),
         }
 
+    def words(self, *words):
+        return [*COMMAND, *words]
+
     def start(self, *words):
-        return Process([*COMMAND, *words], self.environment)
+        return Process(self.words(*words), self.environment)
 
     def run_line(self, *words):
         environment = {**ENVIRONMENT, **self.environment}

@@ -71,8 +71,8 @@ class TokenTests(ApiTestCase):
         self.assertEqual(made["warnings"], [])
         self.assertEqual(
             made["command"],
-            "ssh -N -o ExitOnForwardFailure=yes -o ServerAliveInterval=30 "
-            "-o PubkeyAuthentication=no -L 127.0.0.1:5432:10.0.0.5:5432 "
+            "ssh -N -o ExitOnForwardFailure=yes -o ServerAliveInterval=30 -o ControlPath=none "
+            "-o PubkeyAuthentication=no -o BatchMode=no -L 127.0.0.1:5432:10.0.0.5:5432 "
             "-p 2222 alice@pod.example.com",
         )
         self.assertNotIn(made["token"], made["command"])
@@ -135,7 +135,8 @@ class TokenTests(ApiTestCase):
     def test_without_a_tunnel(self):
         user = self.make_user()
         made = self.make_token(user_id=user["id"])
-        shell = "ssh -o PubkeyAuthentication=no -p 2222 alice@pod.example.com"
+        options = "-o ControlPath=none -o PubkeyAuthentication=no -o BatchMode=no"
+        shell = f"ssh {options} -p 2222 alice@pod.example.com"
         self.assertEqual(made["command"], shell)
         self.assign(self.make_tunnel(), user)
         self.assertIn("-L 127.0.0.1:5432:", self.make_token(user_id=user["id"])["command"])

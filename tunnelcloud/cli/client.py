@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from json import JSONDecodeError
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tunnelcloud.cli.output import one_line
 from tunnelcloud.domain.entities import ID_PREFIXES
 from tunnelcloud.domain.objects import KINDS
+from tunnelcloud.domain.proxies import BadProxy, Proxy, proxy_from
 from tunnelcloud.domain.sameness import folded
 
 if TYPE_CHECKING:
@@ -224,22 +226,37 @@ class Api:
 
         if self._http is None:
             bearer = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+            proxy = self._proxy()
             try:
                 self._http = httpx.Client(
                     headers={"Accept": "application/json", **bearer},
                     timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-                    # A proxy from the environment is not the way to this very machine.
-                    mounts={f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")},
+                    verify=httpx.create_ssl_context(),
+                    proxy=None if proxy is None else proxy.url,
+                    trust_env=False,  # it fails at entries of NO_PROXY that others take
                 )
             except OSError as error:
-                path = os.environ.get("SSL_CERT_FILE", "")
-                raise Failed(f"SSL_CERT_FILE: {path} can't be used: {error}") from None
-            except (ImportError, ValueError, httpx.InvalidURL) as error:
+                name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
+                raise Failed(f"{name}: {os.environ.get(name)} can't be used: {error}") from None
+            except ImportError:
                 raise Failed(
-                    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY can't be used: "
-                    f"{one_line(str(error))}; use addresses such as http://proxy:3128"
+                    f"{proxy} is a SOCKS proxy, for which the command line needs the Python package"
+                    " socksio: install it, or set HTTPS_PROXY to an HTTP proxy"
                 ) from None
         return self._http
+
+    def _proxy(self) -> Proxy | None:
+        """Find the proxy on the way to the pod.
+
+        :raise Failed: a variable names one that can't be used.
+        """
+        parts = urlsplit(self._url)
+        plain = parts.scheme == "http"
+        port = parts.port or (80 if plain else 443)
+        try:
+            return proxy_from(os.environ, parts.hostname or "", port, plain=plain)
+        except BadProxy as error:
+            raise Failed(str(error)) from None
 
     def _read(self, answer: httpx.Response, body: Mapping[str, object] | None = None) -> Object:
         if answer.is_redirect:

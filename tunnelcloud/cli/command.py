@@ -63,7 +63,9 @@ def main(ctx: click.Context, url: str | None, api_token_file: Path | None) -> No
     Names and ids serve alike. Every command takes --json at its end. The exit status is 0 when it
     worked, 1 when it failed and 2 when the command line is wrong.
     """
+    from tunnelcloud.cli.output import show_all_characters
     from tunnelcloud.cli.parameters import Connection
 
+    show_all_characters()
     token = os.environ.get("TUNNELCLOUD_API_TOKEN")
     ctx.obj = Connection(url, token, api_token_file)

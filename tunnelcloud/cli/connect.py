@@ -6,20 +6,21 @@ import ipaddress
 import re
 import shlex
 import signal
-import subprocess
 from types import FrameType
 from typing import NoReturn
 
 import click
 
 from tunnelcloud.cli.access import METHODS
+from tunnelcloud.cli.children import Command
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.completion import own_tunnels
+from tunnelcloud.cli.local_ports import check_free, free_port, is_free
 from tunnelcloud.cli.output import print_json, say
-from tunnelcloud.cli.own_tunnels import Tunnels, free_port, is_free
+from tunnelcloud.cli.own_tunnels import Tunnels
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.cli.ssh_process import SshProcess
-from tunnelcloud.domain.commands import bracketed
+from tunnelcloud.domain.commands import MAX_FORWARDS_OF_A_RANGE, bracketed
 from tunnelcloud.domain.connecting.files import config_block
 from tunnelcloud.domain.connecting.way import Forward, Way
 from tunnelcloud.domain.entities import Method
@@ -79,17 +80,18 @@ def connect(
     if way.method is Method.TOKEN:
         made = api.send("POST", "me/tokens", {"tunnel_id": way.tunnel.id})
         token = str(made["token"])
-    wanted = way.forwards[0] if port is None else _forward_of(way, port)
+    wanted = _forward_of(way, port)
     _end_on_signals()
     ssh = SshProcess(way.arguments(), way.own_known_hosts, token)
     try:
         ssh.wait_until_ready()
+        _check_listening(way)
         _tell(way, as_json)
         if command is None:
             say("Ctrl-C ends it")
             status = ssh.wait()
         else:
-            status = _run(command, way.local_address, wanted.local)
+            status = _run(command, way.local_address, wanted.local, ssh)
     except KeyboardInterrupt:
         status = 0 if command is None else _ENDED_BY_SIGNAL + signal.SIGINT
     finally:
@@ -109,6 +111,8 @@ def _tell(way: Way, as_json: bool) -> None:
     for one in way.forwards:
         at = f"{bracketed(way.local_address)}:{one.local}"
         say(f"{way.tunnel.name} port {one.port} is at {at}")
+    if len(way.forwards) < sum(len(ports) for ports in way.tunnel.target_ports):
+        say(f"of each range the first {MAX_FORWARDS_OF_A_RANGE} are open; --port opens another")
 
 
 def _place(
@@ -120,45 +124,49 @@ def _place(
     key_file: str,
 ) -> Way:
     """Find a local port for each of the tunnel's: those chosen, else free ones."""
-    plain = tunnels.way(name, method=method, key_file=key_file)
+    plain = tunnels.way(name, method=method, key_file=key_file, port=port)
     address = plain.local_address if chosen is None else chosen[0]
-    meant = plain.forwards[0].port if port is None else _forward_of(plain, port).port
     places: dict[int, int] = {}
     if chosen is not None:
-        if not is_free(*chosen):
-            raise Failed(f"{bracketed(address)}:{chosen[1]} is in use: choose another --local")
-        places[meant] = chosen[1]
+        check_free(*chosen)
+        places[_forward_of(plain, port).port] = chosen[1]
     for forward in plain.forwards:
         if forward.port not in places:
             places[forward.port] = free_port(address, forward.local, set(places.values()))
     return tunnels.way(
-        name, method=method, key_file=key_file, local_address=address, local_ports=places
+        name,
+        method=method,
+        key_file=key_file,
+        local_address=address,
+        local_ports=places,
+        port=port,
     )
 
 
-def _forward_of(way: Way, port: int) -> Forward:
+def _forward_of(way: Way, port: int | None) -> Forward:
+    """Give the forward of a target port, or the first one."""
+    return next(one for one in way.forwards if port in (None, one.port))
+
+
+def _check_listening(way: Way) -> None:
+    """Check that every local port is listened on before anything is told to use it.
+
+    :raise Failed: one isn't; ssh said why itself.
+    """
     for forward in way.forwards:
-        if forward.port == port:
-            return forward
-    published = ", ".join(str(forward.port) for forward in way.forwards)
-    raise Failed(f"{way.tunnel.name}: port {port} is not published ({published} is)")
+        if is_free(way.local_address, forward.local):
+            at = f"{bracketed(way.local_address)}:{forward.local}"
+            raise Failed(f"ssh could not listen at {at}: choose another --local")
 
 
-def _run(command: str, host: str, port: int) -> int:
+def _run(line: str, host: str, port: int, ssh: SshProcess) -> int:
     """Run a command line of the user's; give its exit status as a shell would."""
-    line = command.replace("{host}", shlex.quote(host)).replace("{port}", str(port))
-    # It is the user's own shell command, typed for that.
-    process = subprocess.Popen(line, shell=True)  # noqa: S602
-    while True:
-        try:
-            status = process.wait()
-            break
-        except KeyboardInterrupt:
-            # The command got it as well, and may have other plans with it.
-            continue
-        except SystemExit:
-            process.terminate()
-            raise
+    line = line.replace("{host}", shlex.quote(host)).replace("{port}", str(port))
+    command = Command(line, ssh.guard)
+    try:
+        status = command.wait()
+    finally:
+        command.end()
     return status if status >= 0 else _ENDED_BY_SIGNAL - status
 
 

@@ -6,6 +6,7 @@ and must not move the cursor of the administrator who lists it.
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -24,6 +25,13 @@ _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 def one_line(text: str) -> str:
     """Make a text safe to print on one line: what isn't printable is escaped."""
     return escape(text.replace("\r\n", " ").replace("\n", " "), limit=len(text))
+
+
+def show_all_characters() -> None:
+    """Have characters that the locale's encoding lacks written as escapes: titles have any."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(value: object, indent: int | None = 2) -> None:

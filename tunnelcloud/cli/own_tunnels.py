@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from attrs import evolve
+
 from tunnelcloud.cli.client import Api, Failed, Object
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.commands import PublicAddress, forwarded_ports
 from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Method, Tunnel
 from tunnelcloud.domain.names import parse_ports
-
-_TRIED_PORTS = 100
+from tunnelcloud.domain.objects import PortRange
 
 
 class Tunnels:
@@ -38,11 +38,13 @@ class Tunnels:
         key_file: str = "",
         local_address: str = "127.0.0.1",
         local_ports: Mapping[int, int] | None = None,
+        port: int | None = None,
     ) -> Way:
         """Make the way to a tunnel.
 
         :param method: None for a token where one opens it.
-        :raise Failed: there is no such tunnel, or it doesn't open like that.
+        :param port: a target port that is to be forwarded even where a range has too many for all.
+        :raise Failed: there is no such tunnel or port, or it doesn't open like that.
         """
         item = self._found.get(name)
         if item is None:
@@ -51,18 +53,31 @@ class Tunnels:
         methods = list(item["methods"])
         if method is not None and method not in methods:
             raise Failed(f"{name} opens with a {' or a '.join(methods)}, not with a {method}")
-        host, _, port = str(item["ssh_address"]).rpartition(":")
+        host, _, ssh_port = str(item["ssh_address"]).rpartition(":")
         return Way(
-            tunnel=_tunnel(item),
+            tunnel=_forwarding(_tunnel(item), port),
             login=self._user,
             method=Method(method or ("token" if "token" in methods else methods[0])),
-            pod=PublicAddress(host.strip("[]"), int(port)),
+            pod=PublicAddress(host.strip("[]"), int(ssh_port)),
             others=[_tunnel(other) for other in self._found.values()],
             local_address=local_address,
             local_ports=dict(local_ports or {}),
             key_file=key_file,
             known_hosts=self._known_hosts,
         )
+
+
+def _forwarding(tunnel: Tunnel, port: int | None) -> Tunnel:
+    """Give the tunnel with a port among those that are forwarded.
+
+    :raise Failed: it isn't published.
+    """
+    if port is None or port in forwarded_ports(tunnel):
+        return tunnel
+    if not any(port in ports for ports in tunnel.target_ports):
+        published = ", ".join(map(str, tunnel.target_ports))
+        raise Failed(f"{tunnel.name}: port {port} is not published ({published} is)")
+    return evolve(tunnel, target_ports=(*tunnel.target_ports, PortRange(port, port)))
 
 
 def _tunnel(item: Object) -> Tunnel:
@@ -77,27 +92,3 @@ def _tunnel(item: Object) -> Tunnel:
         target_ports=tuple(parse_ports(str(ports)) for ports in item["target_ports"]),
         **made,
     )
-
-
-def free_port(address: str, wanted: int, taken: set[int]) -> int:
-    """Give the first local port from C{wanted} on that nobody listens on.
-
-    :param taken: ports that are spoken for.
-    :raise Failed: there is none near.
-    """
-    for port in range(wanted, min(wanted + _TRIED_PORTS, 65536)):
-        if port not in taken and is_free(address, port):
-            return port
-    raise Failed(f"no port from {wanted} on is free at {address}: choose one with --local")
-
-
-def is_free(address: str, port: int) -> bool:
-    """Tell whether a port can be listened on."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return False
-    return True

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tunnelcloud.cli.children import Guard
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.domain.entities import Method
 
@@ -22,6 +23,7 @@ _CONNECT_SECONDS = 30
 _POLL_SECONDS = 0.1
 _END_SECONDS = 5
 _DEVICE_NULL = "/dev/null"
+_SAYS_NOTHING = {b"loglevel SILENT", b"loglevel QUIET", b"loglevel FATAL"}
 
 
 class SshProcess:
@@ -30,6 +32,7 @@ class SshProcess:
     :param arguments: the words of the generated command, C{ssh} first.
     :param known_hosts: lines with the pod's host keys.
     :param token: None for a login by key.
+    :ivar guard: ends it, and what else it is told, when this program is killed.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class SshProcess:
         self._directory = Path(tempfile.mkdtemp(prefix="tunnelcloud-"))
         self._pipes: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
+        self.guard = Guard(self._directory)
         try:
             self._ready = self._pipe("ready")
             hosts = self._directory / "known_hosts"
             hosts.write_text("".join(f"{line}\n" for line in known_hosts))
             options = self._options(hosts, Method.KEY if token is None else Method.TOKEN)
+            options += _against_own_settings([program, *arguments[1:]])
             # The words are the ones that are shown to be pasted.
             self._process = subprocess.Popen(  # noqa: S603
                 [program, *options, *arguments[1:]],
@@ -54,6 +59,7 @@ class SshProcess:
                 # Ctrl-C is for the program that uses the tunnel, and no terminal is asked.
                 start_new_session=True,
             )
+            self.guard.watch(self._process.pid)
         except BaseException:
             self.end()
             raise
@@ -83,6 +89,8 @@ class SshProcess:
         if method is Method.TOKEN:
             options |= {
                 "PreferredAuthentications": "keyboard-interactive",
+                "KbdInteractiveAuthentication": "yes",
+                "BatchMode": "no",
                 "NumberOfPasswordPrompts": "1",
             }
         return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
@@ -134,3 +142,24 @@ class SshProcess:
             os.close(pipe)
         self._pipes.clear()
         shutil.rmtree(self._directory, ignore_errors=True)
+        self.guard.dismiss()
+
+
+def _against_own_settings(command: Sequence[str]) -> list[str]:
+    """Give options against what the user's own configuration has in the way of a connection."""
+    program, *words = command
+    # The words are those that ssh is about to be run with.
+    shown = subprocess.run(  # noqa: S603
+        [program, "-G", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_CONNECT_SECONDS,
+        check=False,
+    ).stdout.splitlines()
+    options = []
+    if any(line.startswith(b"remoteforward ") for line in shown):
+        # The pod refuses them, and this must not end ssh.
+        options += ["-o", "ExitOnForwardFailure=no"]
+    if not _SAYS_NOTHING.isdisjoint(shown):
+        options += ["-o", "LogLevel=ERROR"]
+    return options

@@ -15,6 +15,12 @@ FIRST_UNPRIVILEGED_PORT = 1024
 MAX_PORT = 65535
 _NONE_CHOSEN: Mapping[int, int] = {}
 
+OWN_CONNECTION = ("-o", "ControlPath=none")
+"""Else a ``ControlMaster`` of the user's would hand the command to a connection of its own."""
+
+ASKED_FOR_TOKEN = ("-o", "PubkeyAuthentication=no", "-o", "BatchMode=no")
+"""Else ssh would log in with a key, or not ask at all."""
+
 
 @frozen
 class PublicAddress:
@@ -126,8 +132,9 @@ def ssh_arguments(
     :param key_file: where the private key is, if not where ssh looks by itself.
     """
     words = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]
+    words += OWN_CONNECTION
     if method is Method.TOKEN:
-        words += ["-o", "PubkeyAuthentication=no"]
+        words += ASKED_FOR_TOKEN
     elif key_file:
         words += ["-i", key_file, "-o", "IdentitiesOnly=yes"]
     target = bracketed(target or destination_host(tunnel, others))

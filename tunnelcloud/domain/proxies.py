@@ -20,6 +20,7 @@ from tunnelcloud.domain.names import canonical_host
 _PORTS = {"http": 3128, "https": 443, "socks5h": 1080, "socks5": 1080}
 _FORM = '"http://user:password@proxy:3128", "https://proxy" or "socks5h://proxy:1080"'
 _NAMES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_PLAIN_NAMES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _EXCEPTIONS = ("NO_PROXY", "no_proxy")
 
 
@@ -84,15 +85,18 @@ def read_proxy(text: str) -> Proxy:
     )
 
 
-def proxy_from(environment: Mapping[str, str], host: str, port: int) -> Proxy | None:
+def proxy_from(
+    environment: Mapping[str, str], host: str, port: int, *, plain: bool = False
+) -> Proxy | None:
     """Find the proxy for a destination in the environment; None for a direct connection.
 
+    :param plain: what is spoken with the destination is HTTP without TLS.
     :raise BadProxy: a variable can't be used; the message names it.
     """
     host = canonical_host(host)
     if is_loopback(host) or _is_excepted(_first(environment, _EXCEPTIONS)[1], host, port):
         return None
-    name, text = _first(environment, _NAMES)
+    name, text = _first(environment, _PLAIN_NAMES if plain else _NAMES)
     if not text:
         return None
     try:

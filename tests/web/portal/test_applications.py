@@ -174,8 +174,8 @@ class ApplicationsTests(PortalTestCase):
     def test_the_command(self):
         self.assertEqual(
             self.command(self.panel),
-            "ssh -N -o ExitOnForwardFailure=yes -o ServerAliveInterval=30 "
-            "-o PubkeyAuthentication=no -L 127.0.0.1:5432:10.0.0.5:5432 "
+            "ssh -N -o ExitOnForwardFailure=yes -o ServerAliveInterval=30 -o ControlPath=none "
+            "-o PubkeyAuthentication=no -o BatchMode=no -L 127.0.0.1:5432:10.0.0.5:5432 "
             "-L 127.0.0.1:8000:10.0.0.5:8000 -L 127.0.0.1:8001:10.0.0.5:8001 "
             "-L 127.0.0.1:8002:10.0.0.5:8002 -p 2222 the-user@pod.example.com",
         )

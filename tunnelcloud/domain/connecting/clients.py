@@ -89,7 +89,7 @@ def openssh_config(way: Way, methods: Sequence[Method]) -> Tool:
             )
         return Manner(Kind(one.method), TITLES[Kind(one.method)], note, texts=texts)
 
-    where = "At the end of the file; make it if there is none"
+    where = "At the top of the file, above any Host *; make it if there is none"
     return Tool("ssh-config", "~/.ssh/config", "", where, _by_method(manner, way, methods))
 
 

@@ -22,7 +22,8 @@ def config_block(way: Way, *, windows: bool = False) -> str:
     """Write the block for C{~/.ssh/config}.
 
     A token opens one session: where there are control sockets (not on Windows) that session is
-    kept and shared by whatever else connects to the same name.
+    kept and shared by whatever else connects to the same name.  Other blocks of the user's may say
+    otherwise about what is set here, as the first value of a file counts: this one belongs before.
     """
     lines = [
         ("HostName", way.host),
@@ -30,15 +31,17 @@ def config_block(way: Way, *, windows: bool = False) -> str:
         ("User", ssh_config(way.login)),
     ]
     if way.method is Method.TOKEN:
-        lines.append(("PubkeyAuthentication", "no"))
-        if not windows:
-            lines += [
-                ("ControlMaster", "auto"),
-                ("ControlPath", "~/.ssh/tunnel-%C"),
-                ("ControlPersist", f"{MASTER_MINUTES}m"),
-            ]
+        lines += [("PubkeyAuthentication", "no"), ("BatchMode", "no")]
     elif way.key_file:
         lines += [("IdentityFile", ssh_config(way.key_file)), ("IdentitiesOnly", "yes")]
+    if way.method is Method.TOKEN and not windows:
+        lines += [
+            ("ControlMaster", "auto"),
+            ("ControlPath", "~/.ssh/tunnel-%C"),
+            ("ControlPersist", f"{MASTER_MINUTES}m"),
+        ]
+    else:
+        lines.append(("ControlPath", "none"))
     lines += [("ExitOnForwardFailure", "yes"), ("ServerAliveInterval", str(KEEP_ALIVE_SECONDS))]
     lines += [
         (

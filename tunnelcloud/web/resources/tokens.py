@@ -9,7 +9,13 @@ from http import HTTPStatus
 from attrs import frozen
 
 from tunnelcloud.domain import entities
-from tunnelcloud.domain.commands import PublicAddress, own_host, ssh_command
+from tunnelcloud.domain.commands import (
+    ASKED_FOR_TOKEN,
+    OWN_CONNECTION,
+    PublicAddress,
+    own_host,
+    ssh_command,
+)
 from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
 from tunnelcloud.domain.names import usable
 from tunnelcloud.domain.policy import Ask, allowed_token_sessions, shut_for_tokens, token_paths
@@ -116,7 +122,7 @@ def token_command(view: UserView, tunnel: Tunnel | None, address: PublicAddress)
     if tunnel is None:
         login = f"{view.user.name}@{address.host}"
         port = str(address.port)
-        return shlex.join(["ssh", "-o", "PubkeyAuthentication=no", "-p", port, login])
+        return shlex.join(["ssh", *OWN_CONNECTION, *ASKED_FOR_TOKEN, "-p", port, login])
     target = own_host(view, tunnel)
     return ssh_command(tunnel, view.user.name, Method.TOKEN, address, target=target)
 
