@@ -10,6 +10,7 @@ from attrs import frozen
 from tunnelcloud.domain.entities import Method, Tunnel, UserView, hosts_of
 from tunnelcloud.domain.names import LOCAL_NAMES
 
+MAX_FORWARDS_OF_A_RANGE = 16
 LOCAL_ADDRESS = "127.0.0.1"
 FIRST_UNPRIVILEGED_PORT = 1024
 MAX_PORT = 65535
@@ -73,7 +74,7 @@ def forwarded_ports(tunnel: Tunnel) -> list[int]:
     return [
         port
         for ports in tunnel.target_ports
-        for port in range(ports.first, min(ports.last, ports.first + 15) + 1)
+        for port in range(ports.first, ports.last + 1)[:MAX_FORWARDS_OF_A_RANGE]
     ]
 
 
