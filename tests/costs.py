@@ -36,3 +36,16 @@ def growth(work, make, size):
     low = cpu_seconds(lambda: work(small))
     high = cpu_seconds(lambda: work(large))
     return high / max(low, _SMALLEST)
+
+
+def left_in_cycles(work, times=20):
+    """Count the objects that some work, each time, leaves to Python's collector of cycles."""
+    work()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(times):
+            work()
+        return gc.collect() / times
+    finally:
+        gc.enable()

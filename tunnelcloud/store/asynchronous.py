@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 
 from tunnelcloud.store.engine import Store
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
@@ -113,37 +113,66 @@ class AsyncStore:
     def _deferred(
         self, work: str, future: Future[T], failed: Callable[[StoreUnavailable], object]
     ) -> Deferred[T]:
-        began = monotonic()
+        return _Answer(self, work, future, failed).begin()
 
-        def cancelled(_: Deferred[T]) -> None:
-            future.cancel()
 
-        deferred: Deferred[T] = Deferred(cancelled)
+@define(eq=False)
+class _Answer(Generic[T]):
+    """Joins what a thread of the store will give to a Deferred.
 
-        def fire() -> None:
-            if timeout.active():
-                timeout.cancel()
-            if future.cancelled():
-                return
-            error = future.exception()
-            self.answered(work, monotonic() - began, error is not None)
-            if isinstance(error, StoreUnavailable):
-                failed(error)
-            if deferred.called:
-                if error is None:
-                    self.late(future.result())
-            elif error is None:
-                deferred.callback(future.result())
-            else:
-                deferred.errback(error)
+    It lets go of both once they are joined: a ring of them, with all the rows that were read, would
+    stay until the collector of cycles comes by, and that one holds the whole program up.
+    """
 
-        def give_up() -> None:
-            future.cancel()
-            if deferred.called:
-                return
-            text = f"the database takes too long: no answer within {self.deadline:g} s"
-            deferred.errback(StoreUnavailable(text, Trouble.SLOW))
+    _store: AsyncStore
+    _work: str
+    _future: Future[T] | None
+    _failed: Callable[[StoreUnavailable], object]
+    _began: float = field(factory=monotonic)
+    _deferred: Deferred[T] | None = None
+    _timeout: IDelayedCall | None = None
 
-        timeout = self.reactor.callLater(self.deadline, give_up)
-        future.add_done_callback(lambda _: self.reactor.callFromThread(fire))
+    def begin(self) -> Deferred[T]:
+        """Wait from now on."""
+        assert self._future is not None, "it waits for this"
+        self._deferred = deferred = Deferred[T](self._cancelled)
+        reactor = self._store.reactor
+        self._timeout = reactor.callLater(self._store.deadline, self._give_up)
+        self._future.add_done_callback(lambda _: reactor.callFromThread(self._fire))
         return deferred
+
+    def _cancelled(self, _: Deferred[T]) -> None:
+        if self._future is not None:
+            self._future.cancel()
+
+    def _give_up(self) -> None:
+        self._timeout = None
+        deferred, store = self._deferred, self._store
+        if self._future is not None:
+            self._future.cancel()
+        if deferred is None or deferred.called:
+            return
+        text = f"the database takes too long: no answer within {store.deadline:g} s"
+        deferred.errback(StoreUnavailable(text, Trouble.SLOW))
+
+    def _fire(self) -> None:
+        future, self._future = self._future, None
+        deferred, self._deferred = self._deferred, None
+        timeout, self._timeout = self._timeout, None
+        assert future is not None, "it fires once"
+        assert deferred is not None, "it is kept until then"
+        if timeout is not None:
+            timeout.cancel()
+        if future.cancelled():
+            return
+        error = future.exception()
+        self._store.answered(self._work, monotonic() - self._began, error is not None)
+        if isinstance(error, StoreUnavailable):
+            self._failed(error)
+        if deferred.called:
+            if error is None:
+                self._store.late(future.result())
+        elif error is None:
+            deferred.callback(future.result())
+        else:
+            deferred.errback(error)

@@ -158,6 +158,24 @@ class ApiResource(Resource):
 def as_problem(failure: Failure) -> Problem | None:
     """Translate what a handler may fail with; None for a fault of the program's own."""
     error = failure.value
+    problem = _problem_of(error)
+    if problem is not None:
+        _let_go_of_frames(error)
+    return problem
+
+
+def _let_go_of_frames(error: BaseException | None) -> None:
+    """Forget which frames an error came through.
+
+    They hold it, and all that they worked with: a ring that would stay until Python's collector of
+    cycles comes by, and that one holds the whole program up.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+def _problem_of(error: BaseException) -> Problem | None:
     if isinstance(error, Problem):
         return error
     if isinstance(error, errors.NotFound):
