@@ -5,7 +5,6 @@ Each subcommand loads what it needs itself and no more: a connector nothing of a
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from functools import partial
@@ -16,6 +15,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from tunnelcloud.config import CannotStart
+from tunnelcloud.garbage import look_seldom
 
 if TYPE_CHECKING:
     from tunnelcloud.connector.service import ConnectorService
@@ -92,11 +92,7 @@ def makeService(options: Options) -> IService:
 
     # Twisted's own reactors time everything by a clock that an administrator may set.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    # What is there by then stays: looking through it for garbage would take 80 ms now and then.
-    reactor.callWhenRunning(gc.freeze)
-    # A look through everything takes 300 ms of a pod with 300,000 objects.  By Python's own
-    # thresholds a list of 5,000 tunnels caused one; now it takes a million objects that stay.
-    gc.set_threshold(10_000, 10, 10)
+    look_seldom(reactor)
     # After each system call the reactor's thread waits for the interpreter's lock: for 5 ms behind
     # each busy thread of the store, by Python's own setting.
     sys.setswitchinterval(0.0005)

@@ -175,7 +175,7 @@ def _let_go_of_frames(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _problem_of(error: BaseException) -> Problem | None:
+def _problem_of(error: BaseException | None) -> Problem | None:
     if isinstance(error, Problem):
         return error
     if isinstance(error, errors.NotFound):
