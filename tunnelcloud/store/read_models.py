@@ -70,6 +70,15 @@ def open_channels(transaction: Transaction, session_ids: Collection[str]) -> lis
     return [CHANNELS.make(row) for row in rows]
 
 
+def open_channels_with_names(
+    transaction: Transaction, session_ids: Collection[str], connector_ids: Collection[str]
+) -> tuple[list[Channel], dict[str, str]]:
+    """List the open channels of some sessions, and name their tunnels and some connectors by id."""
+    opened = open_channels(transaction, session_ids)
+    names = names_of(transaction, "tunnel", {one.tunnel_id for one in opened})
+    return opened, names | names_of(transaction, "connector", connector_ids)
+
+
 @frozen
 class Names:
     """What those are called who are in a session or a channel; None for nobody, or who is gone."""

@@ -9,7 +9,6 @@ from attrs import frozen
 
 from tunnelcloud.domain.lengths import SECONDS
 from tunnelcloud.store import tunnels, users
-from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import Field, FieldKind, faults_of, in_units
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
@@ -46,7 +45,14 @@ class _Explain:
         if given["user"] or given["tunnel"]:
             try:
                 answer = await self.operations(visit, "POST", "/explain", body)
-                links = await self.context.store.read(_links, given["user"], given["tunnel"])
+                user, tunnel = await self.context.store.together(
+                    self.context.store.reading(users.find, given["user"]),
+                    self.context.store.reading(tunnels.find, given["tunnel"]),
+                )
+                links = {
+                    "user": f"/admin/users/{user.id}",
+                    "tunnel": f"/admin/tunnels/{tunnel.id}",
+                }
             except Problem as problem:
                 errors = faults_of([_AGE], given, faults(problem))
         values = {
@@ -59,11 +65,3 @@ class _Explain:
         }
         status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
         return Shown("admin_explain.html", values, status)
-
-
-def _links(transaction: Transaction, user: str, tunnel: str) -> dict[str, str]:
-    """Give the pages of the two that were asked about."""
-    return {
-        "user": f"/admin/users/{users.find(transaction, user).id}",
-        "tunnel": f"/admin/tunnels/{tunnels.find(transaction, tunnel).id}",
-    }

@@ -9,7 +9,6 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.store import access
-from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, faults_of, shown, typed
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
@@ -162,7 +161,7 @@ class Objects:
         values, panel, names = await store.together(
             self._form(visit, fields, given, errors),
             Panels(self.context, self.operations).of(self.section.noun, visit, item),
-            store.reading(_names, item),
+            store.reading(access.names_of, "site", filter(None, [item.get("site_id")])),
         )
         values |= {
             "item": item,
@@ -200,11 +199,6 @@ class Objects:
             "first_fault": first,
             "item": None,
         }
-
-
-def _names(transaction: Transaction, item: Mapping[str, Any]) -> Mapping[str, str]:
-    site = item.get("site_id")
-    return access.names_of(transaction, "site", [site] if site else [])
 
 
 async def choices_of(

@@ -9,13 +9,13 @@ from attrs import frozen
 
 from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.domain.entities import Grant
-from tunnelcloud.store import access, assignments, read_models, second_factors
-from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store import access, assigned, read_models, second_factors
+from tunnelcloud.store.assignees import suggested
 from tunnelcloud.web.models.objects import Policy
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.portal.pages.health import SiteHealth, site_healths
-from tunnelcloud.web.portal.pages.people import People, suggested
+from tunnelcloud.web.portal.pages.people import People
 from tunnelcloud.web.portal.sentences import policy_sentence
 from tunnelcloud.web.resources.attachments import Attachments
 from tunnelcloud.web.resources.context import ApiContext
@@ -51,7 +51,7 @@ class Panels:
 
     async def _tunnel(self, visit: Visit, item: Item) -> Values:
         people, store = People(self.context, self.operations), self.context.store
-        assigned, connectors, sessions, events, check, choices, healths = await store.together(
+        who, connectors, sessions, events, check, choices, healths = await store.together(
             self._assigned(visit, item),
             self._list(visit, "/connectors", site_id=item["site_id"], limit=_MANY),
             self._list(visit, "/sessions", live="true", tunnel_id=item["id"], limit="10"),
@@ -69,7 +69,7 @@ class Panels:
             "target_warning": target_warning(item["target_address"]),
             "health": healths[item["site_id"]],
             **choices,
-            **assigned,
+            **who,
         }
 
     async def _assigned(self, visit: Visit, item: Item) -> Values:
@@ -83,7 +83,7 @@ class Panels:
         return {
             "assigned": page["items"],
             "assigned_after": page["next_cursor"],
-            "who": await self.context.store.read(_names, page["items"]),
+            "who": await self.context.store.read(assigned.names_of_all, page["items"]),
         }
 
     async def _healths(self, site_id: str) -> Mapping[str, SiteHealth]:
@@ -139,54 +139,38 @@ class Panels:
     async def _group(self, visit: Visit, item: Item) -> Values:
         asked = {name: visit.query[name] for name in ("q", "cursor") if visit.query.get(name)}
 
-        def assigned(transaction: Transaction) -> Values:
-            page = assignments.list_page(transaction, group_id=item["id"], limit=50)
-            ids = [one.tunnel_id for one in page.items]
-            policies = [one.policy_id for one in page.items if one.policy_id]
-            return {
-                "assigned": page.items,
-                "tunnel_names": access.names_of(transaction, "tunnel", ids),
-                "policy_names": access.names_of(transaction, "policy", policies),
-                "suggested": suggested(transaction, "", "users"),
-            }
-
         store = self.context.store
-        members, tunnels = await store.together(
+        members, found, names = await store.together(
             self.operations(
                 visit, "GET", f"/groups/{item['id']}/members", query={"limit": _MANY, **asked}
             ),
-            store.reading(assigned),
+            store.reading(assigned.of_group, item["id"]),
+            store.reading(suggested, "", "users"),
         )
         return {
             "members": members["items"],
             "next_cursor": members["next_cursor"],
             "q": asked.get("q", ""),
             "typed_member": visit.typed("member"),
-            **tunnels,
+            "assigned": found.assignments,
+            "tunnel_names": found.tunnels,
+            "policy_names": found.policies,
+            "suggested": names,
         }
 
     async def _policy(self, visit: Visit, item: Item) -> Values:
-        def used(transaction: Transaction) -> Values:
-            page = assignments.list_page(transaction, policy_id=item["id"], limit=50)
-            ids = [one.tunnel_id for one in page.items]
-            shown = [{"user_id": one.user_id, "group_id": one.group_id} for one in page.items]
-            return {
-                "assigned": page.items,
-                "tunnel_names": access.names_of(transaction, "tunnel", ids),
-                "who": _names(transaction, shown),
-                "used": read_models.of_policies(transaction, [item["id"]]).get(item["id"], 0),
-            }
-
-        return {"sentence": policy_sentence(item), **await self.context.store.read(used)}
-
-
-def _names(transaction: Transaction, assigned: list[dict[str, Any]]) -> dict[str, str]:
-    """Give the names of the users, groups and policies of assignments by their ids."""
-    found: dict[str, str] = {}
-    for kind in ("user", "group", "policy"):
-        ids = [one[f"{kind}_id"] for one in assigned if one.get(f"{kind}_id")]
-        found |= access.names_of(transaction, kind, ids)
-    return found
+        store = self.context.store
+        found, used = await store.together(
+            store.reading(assigned.of_policy, item["id"]),
+            store.reading(read_models.of_policies, [item["id"]]),
+        )
+        return {
+            "sentence": policy_sentence(item),
+            "assigned": found.assignments,
+            "tunnel_names": found.tunnels,
+            "who": found.holders,
+            "used": used.get(item["id"], 0),
+        }
 
 
 def _grant(grant: Grant) -> dict[str, Any]:

@@ -6,21 +6,13 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.store import groups, users
-from tunnelcloud.store.errors import NotFound
-from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.assignees import Nobody, resolve, suggested
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
 
-_SUGGESTED = 20
 _METHODS = ("token", "key")
-_GROUP, _USER = "group:", "user:"
-
-
-class Nobody(LookupError):
-    """A typed name means no user and no group, or both; the message says what to do."""
 
 
 def suggestion_pages(context: ApiContext) -> list[PageRoute]:
@@ -37,52 +29,6 @@ class _Suggestions:
         wanted = next((text for name, text in visit.query.items() if name != "kinds"), "")
         found = await self.context.store.read(suggested, wanted[:200].strip(), kinds)
         return Shown("admin_names.html", {"suggested": found})
-
-
-def suggested(transaction: Transaction, wanted: str, kinds: str = "all") -> list[str]:
-    """List names that a text may be meant for.
-
-    :param kinds: C{users}, or C{all} for groups, too.
-    """
-    text = wanted.removeprefix(_GROUP).removeprefix(_USER)
-    asked: dict[str, Any] = {"limit": _SUGGESTED, "sort": "name", "q": text or None}
-    found = [user.name for user in users.list_page(transaction, **asked).items]
-    if kinds == "users":
-        return found
-    return [*(f"{_GROUP}{one.name}" for one in groups.list_page(transaction, **asked).items),
-            *found]  # fmt: skip
-
-
-def resolve(transaction: Transaction, text: str) -> dict[str, str]:
-    """Tell who is meant.
-
-    :return: C{user_id} or C{group_id}.
-    :raise Nobody: it can't be told.
-    """
-    user = _find_user(transaction, text.removeprefix(_USER)) if _GROUP not in text else None
-    group = _find_group(transaction, text.removeprefix(_GROUP)) if _USER not in text else None
-    text = text[:320]
-    if user and group:
-        raise Nobody(f"there is a user and a group {text}: write user:{text} or group:{text}")
-    if user:
-        return {"user_id": user}
-    if group:
-        return {"group_id": group}
-    raise Nobody(f"there is no user and no group {text}")
-
-
-def _find_user(transaction: Transaction, name: str) -> str | None:
-    try:
-        return users.find(transaction, name).id
-    except NotFound:
-        return None
-
-
-def _find_group(transaction: Transaction, name: str) -> str | None:
-    try:
-        return groups.find(transaction, name).id
-    except NotFound:
-        return None
 
 
 @frozen

@@ -7,11 +7,9 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Channel
 from tunnelcloud.domain.sameness import folded
-from tunnelcloud.store import access, read_models, tunnels
+from tunnelcloud.store import read_models, tunnels
 from tunnelcloud.store.errors import NotFound
-from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
@@ -71,18 +69,11 @@ class _Sessions:
             for one in items
             for channel in self.context.live.live_channels(one["id"])
         }
-
-        def look(transaction: Transaction) -> tuple[list[Channel], dict[str, str]]:
-            opened = read_models.open_channels(transaction, [one["id"] for one in items])
-            names: dict[str, str] = {}
-            for kind, ids in (
-                ("tunnel", {one.tunnel_id for one in opened}),
-                ("connector", {one.connector_id for one in live.values() if one.connector_id}),
-            ):
-                names |= access.names_of(transaction, kind, ids)
-            return opened, names
-
-        opened, names = await self.context.store.read(look)
+        opened, names = await self.context.store.read(
+            read_models.open_channels_with_names,
+            [one["id"] for one in items],
+            {one.connector_id for one in live.values() if one.connector_id},
+        )
         running: dict[str, list[dict[str, Any]]] = {}
         for one in opened:
             open_here = live.get(one.id)
