@@ -136,6 +136,8 @@ class ConnectorsSettings(_Table):
     public_address: Annotated[PublicAddress, BeforeValidator(_link_address)] | None = None
     certificate_lifetime: Annotated[Duration, Field(validate_default=True)] = "30d"  # type: ignore[assignment]
     unread_timeout: Annotated[Duration, Field(validate_default=True)] = "60s"  # type: ignore[assignment]
+    proxy_protocol_from: list[Network] = []
+    exempt_networks: list[Network] = []
     links_per_connector: Annotated[int, Field(ge=1, le=16)] = 2
     longest_silence: Annotated[Silence, Field(validate_default=True)] = "45s"  # type: ignore[assignment]
 

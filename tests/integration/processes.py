@@ -188,6 +188,7 @@ class Gateway:
             [connectors]
             listen = {link_listen}
             public_address = "{link_host}:{link_public_port or self.link_port}"
+            exempt_networks = {exempt}
             {connectors}
             [web]
             listen = ["tcp:{self.web_port}:interface=127.0.0.1"]

@@ -26,6 +26,7 @@ from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
+from tunnelcloud.net.flood import FloodControl
 from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_door import connector_listener
@@ -82,6 +83,7 @@ class Pod:
             self._make_link,
             lambda: JoinServer(self.joining.answer),
             reactor,
+            FloodControl(reactor, lambda: 0.5),
         )
         self.port = reactor.listenTCP(port, factory, interface=HOST)
         self.address = PublicAddress(HOST, self.port.getHost().port)

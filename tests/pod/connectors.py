@@ -19,6 +19,7 @@ from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS, PodTLS
 from tunnelcloud.link.transport import LinkTransportFactory
+from tunnelcloud.net.flood import FloodControl, FloodLimits
 from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_door import connector_listener
@@ -26,6 +27,7 @@ from tunnelcloud.pod.links import ILinksListener, Links
 
 AUTHORITY = pki.CertificateAuthority.create(now())
 LIFETIME = timedelta(days=30)
+_NO_LIMITS = FloodLimits(start=1000, full=1000, per_source=1000, threshold=10**6)
 
 
 @implementer(ILinksListener)
@@ -80,7 +82,7 @@ class FakeConnector:
 class Door:
     """All of the pod that connectors meet."""
 
-    def __init__(self):
+    def __init__(self, flood_limits=None):
         self.time = now()
         self.clock = Clock()
         self.pod_addresses = [PublicAddress("pod.example", 8443)]
@@ -100,8 +102,13 @@ class Door:
             self.clock,
         )
         self.budget = CreditBudget()
+        self.flood = FloodControl(self.clock, lambda: 0.5, flood_limits or _NO_LIMITS)
         self.factory = connector_listener(
-            PodTLS(AUTHORITY, now), self._make_link, self._make_join_server, self.clock
+            PodTLS(AUTHORITY, now),
+            self._make_link,
+            self._make_join_server,
+            self.clock,
+            self.flood,
         )
         self._pumps = []
 

@@ -1,9 +1,13 @@
 from datetime import timedelta
 
 from cryptography.x509 import load_pem_x509_certificate
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from twisted.test import iosim
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -20,7 +24,7 @@ from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
 from tunnelcloud.link.requests import DISMISS, PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS
 from tunnelcloud.pod.attendant import CLONED, RIVAL_SECONDS
-from tunnelcloud.pod.connector_door import DOOR_TIMEOUT, MAX_IN_DOOR
+from tunnelcloud.pod.connector_door import DOOR_TIMEOUT, MAX_IN_DOOR, door_limits
 from tunnelcloud.pod.lost_connectors import LostConnectors
 
 SITE = "sit_1"
@@ -425,3 +429,63 @@ class DoorTests(DoorCase):
         self.assertIsNone(self.door.connect(JoinTLS(), Silent()))
         self.assertEqual([visitor.lost for visitor in crowd[:2]], [True, False])
         self.assertFalse(other.lost)
+
+
+class DoorFloodTests(DoorCase):
+    """Flood control is the SSH front door's: by source, with penalties that time takes off."""
+
+    def setUp(self):
+        self.door = Door(door_limits(40))
+        self.links = self.door.links
+
+    def is_let_in(self, host="192.0.2.1"):
+        return self.door.connect(JoinTLS(), Silent(), host=host) is not None
+
+    def join(self, secret, host="192.0.2.1"):
+        csr = pki.make_request(pki.new_private_key())
+        token = JoinToken(PublicAddress("pod.example", 8443), AUTHORITY.pin, secret)
+        request = JoinRequest(secret=secret.hex(), certificate_request=csr.decode(), version="1")
+        client = JoinClient(token, request, lambda: self.door.time)
+        self.door.connect(JoinTLS(), client, host=host)
+        return client.answered
+
+    def test_one_source_holds_a_quarter(self):
+        self.assertEqual([self.is_let_in() for _ in range(11)], [True] * 10 + [False])
+        self.assertTrue(self.is_let_in("192.0.3.1"))
+        self.door.clock.advance(DOOR_TIMEOUT)
+        self.door.run()
+        self.assertTrue(self.is_let_in())
+
+    def test_links_do_not_count(self):
+        """A site has as many as it likes behind one address."""
+        for number in range(1, 16):
+            self.attach(number)
+        self.assertEqual(self.door.flood.counters()["starting"], 0)
+        self.assertEqual(self.door.flood.counters()["authenticated"], 15)
+
+    def test_guessed_join_tokens(self):
+        """They shut their source out for a time, and nobody else."""
+        for number in range(4):
+            joining = self.join(bytes([number] * 20))
+            self.assertEqual(self.failureResultOf(joining).value.problem, JoinProblem.UNKNOWN)
+        self.assertFalse(self.is_let_in())
+        self.assertTrue(self.is_let_in("192.0.3.1"))
+        self.door.clock.advance(6)
+        self.assertTrue(self.is_let_in())
+
+    def test_no_certificate_and_no_tls(self):
+        """Who shows no connector's certificate is punished, too; who says nothing isn't."""
+        client = AnyClient(lambda context: context.set_alpn_protos([b"tunnelcloud-link/1"]))
+        for _ in range(4):
+            self.door.connect(client, Silent())
+        self.assertFalse(self.is_let_in())
+        self.assertEqual(self.door.flood.counters()["starting"], 0)
+        for garbage, offences in ((b"", 0), (b"GET / HTTP/1.1\r\n\r\n", 1)):
+            before = self.door.flood.counters()["offences"]
+            server = self.door.factory.buildProtocol(IPv4Address("TCP", "192.0.3.1", 1))
+            server.makeConnection(iosim.FakeTransport(server, True))
+            if garbage:
+                server.dataReceived(garbage)
+            server.connectionLost(Failure(ConnectionDone()))
+            self.assertEqual(self.door.flood.counters()["offences"] - before, offences)
+        self.assertEqual(self.door.flood.counters()["starting"], 0)

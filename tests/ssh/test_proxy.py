@@ -49,6 +49,33 @@ class HeaderTests(SynchronousTestCase):
             self.assertEqual(reader.feed(wire), b"")
             self.assertIsNone(reader.address)
 
+    def test_version_1(self) -> None:
+        """One line of text says the same, however it is cut."""
+        for line, expected in (
+            (b"PROXY TCP4 192.0.2.1 198.51.100.1 4000 22\r\n", Address("192.0.2.1", 4000)),
+            (b"PROXY TCP6 2001:DB8::1 ::1 65535 22\r\n", Address("2001:db8::1", 65535)),
+            (b"PROXY UNKNOWN\r\n", None),
+            (b"PROXY UNKNOWN ffff:f::1 ffff::2 65535 65535\r\n", None),
+        ):
+            for size in (1, 7, 200):
+                wire, reader, rest = line + b"SSH-2.0-x", ProxyHeader(), None
+                while rest is None:
+                    rest = reader.feed(wire[:size])
+                    wire = wire[size:]
+                self.assertEqual((reader.address, rest + wire), (expected, b"SSH-2.0-x"))
+
+    def test_bad_version_1(self) -> None:
+        """What isn't an address or a port, or never ends, is refused."""
+        for line in (
+            b"PROXY TCP4 x 198.51.100.1 4000 22\r\n",
+            b"PROXY TCP4 192.0.2.1 198.51.100.1 65536 22\r\n",
+            b"PROXY TCP4 192.0.2.1\r\n",
+            b"PROXY \xff\r\n",
+            b"PROXY TCP4 192.0.2.1 198.51.100.1 1 2\n",
+            b"PROXY UNKNOWN " + b"x" * 100,
+        ):
+            self.assertRaises(BadProxyHeader, ProxyHeader().feed, line)
+
     def test_bad(self) -> None:
         """Another version, a header without room for its addresses, or an endless one."""
         for wire in (b"\x11\x11\0\x0c", b"\x21\x11\0\x0babcdefghijk", b"\x21\x11\xff\xff"):

@@ -48,10 +48,15 @@ class _JoinProtocol(Int32StringReceiver):
         self.sendString(message.encode())  # type: ignore[no-untyped-call]
 
 
+def _unheard(answer: JoinAnswer) -> None:
+    """Take an answer that nobody but the connector hears."""
+
+
 class JoinServer(_JoinProtocol):
     """The pod's end: hands the request to C{answer} and sends what that gives.
 
     :param answer: may take its time; whoever made this limits how long the connection lasts.
+    :ivar answered: hears of the answer before it is sent.
     """
 
     log: ClassVar[Logger] = Logger()
@@ -59,6 +64,7 @@ class JoinServer(_JoinProtocol):
     def __init__(self, answer: "Callable[[JoinRequest], Deferred[JoinAnswer]]") -> None:
         self._answer = answer
         self._asked = False
+        self.answered: Callable[[JoinAnswer], None] = _unheard
 
     def stringReceived(self, string: bytes) -> None:
         """Take the one request there is."""
@@ -81,6 +87,7 @@ class JoinServer(_JoinProtocol):
         return JoinDenied(problem=JoinProblem.UNAVAILABLE)
 
     def _reply(self, answer: JoinAnswer) -> None:
+        self.answered(answer)
         if self.transport.connected:
             self.send(answer)
             self.transport.loseConnection()

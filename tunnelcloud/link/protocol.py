@@ -178,6 +178,11 @@ class LinkProtocol(Protocol):
         return self.peer is not None and not (self.peer_drains or self.drains or self._over)
 
     @property
+    def over(self) -> bool:
+        """Whether the link has ended, or is about to."""
+        return bool(self._over)
+
+    @property
     def channel_count(self) -> int:
         """How many channels there are, pending ones included: the link's load."""
         return self.multiplexer.channel_count

@@ -1,12 +1,16 @@
 """The door that connectors come to: TLS first, then by ALPN to joining or to a link.
 
 Whoever offers neither is dropped after the handshake, whoever dawdles after a deadline, and only
-so many may stand in the door at once.
+so many may stand in the door at once.  Flood control is the SSH front door's: a source and the
+networks around it may have so many connections in the door, and offences (join tokens that nobody
+made, no certificate of a connector, a handshake that fails) add penalties, which keep a source out
+for a time.  A connector's certificate, or a join token that is good, takes some of them off.
 """
 
 from collections.abc import Callable
 
 from attrs import define, field
+from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -19,11 +23,16 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tunnelcloud.domain.addresses import canonical_address
+from tunnelcloud.domain.join_tokens import JoinProblem
+from tunnelcloud.link.join_messages import JoinAnswer, JoinGranted
 from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN, PodTLS
 from tunnelcloud.link.transport import LinkTransport, LinkTransportFactory
 from tunnelcloud.net.crowds import Crowd
+from tunnelcloud.net.flood import ABANDONED, REFUSED_LOGIN, FloodLimits
+from tunnelcloud.net.interfaces import IFloodControl
 
 DOOR_TIMEOUT = 20.0
 """Seconds for the handshake, and for joining all in all."""
@@ -37,13 +46,20 @@ def connector_listener(
     make_link: Callable[[], LinkProtocol],
     make_join_server: Callable[[], JoinServer],
     clock: IReactorTime,
+    flood: IFloodControl,
     room: int = MAX_IN_DOOR,
 ) -> IProtocolFactory:
     """Make the factory to listen with for connectors.
 
+    :param flood: decides who may come in; it isn't told of links.
     :param room: how many connections may be no link yet.
     """
-    return _Listener(tls, _Door(make_link, make_join_server, clock, room), clock)
+    return _Listener(tls, _Door(make_link, make_join_server, clock, flood, room), clock)
+
+
+def door_limits(room: int) -> FloodLimits:
+    """Give the limits for a door: a quarter of it for one source, and none left to chance."""
+    return FloodLimits(start=room, full=room, per_source=max(room // 4, 1))
 
 
 class _Listener(LinkTransportFactory):
@@ -56,7 +72,17 @@ class _Listener(LinkTransportFactory):
     def buildProtocol(  # type: ignore[override]  # a factory may say None
         self, addr: IAddress | None
     ) -> TLSMemoryBIOProtocol | None:
-        return super().buildProtocol(addr) if self._door.crowd.admits(addr) else None
+        flood, source = self._door.flood, _source(addr)
+        if flood.connection_made(source):
+            return None
+        if not self._door.crowd.admits(addr):
+            flood.connection_lost(source)
+            return None
+        return super().buildProtocol(addr)
+
+
+def _source(address: IAddress | None) -> str:
+    return canonical_address(str(getattr(address, "host", "")))
 
 
 @define(eq=False)
@@ -64,6 +90,7 @@ class _Door(Factory):
     make_link: Callable[[], LinkProtocol]
     make_join_server: Callable[[], JoinServer]
     clock: IReactorTime
+    flood: IFloodControl
     room: int
     crowd: Crowd["_Visitor"] = field(init=False)
     noisy = False
@@ -85,26 +112,51 @@ class _Visitor(Protocol):
     def __init__(self, door: _Door, address: IAddress | None) -> None:
         self._door = door
         self._address = address
+        self._source = _source(address)
+        self._counted = True
+        self._shook_hands = False
         self._inner: JoinServer | None = None
 
     def connectionMade(self) -> None:
         self._door.crowd.enter(self, self._address)
-        self._timer = self._door.clock.callLater(DOOR_TIMEOUT, self.transport.abortConnection)
+        self._timer = self._door.clock.callLater(DOOR_TIMEOUT, self._too_slow)
 
     def handshakeCompleted(self) -> None:
+        self._shook_hands = True
         protocol = self.transport.negotiatedProtocol
         if protocol == LINK_ALPN:
-            self.leave()
             link = self._door.make_link()
             # The link takes this one's place: no call in between for every read.
             self.transport.wrappedProtocol = link
             link.makeConnection(self.transport)  # type: ignore[no-untyped-call]
             link.handshakeCompleted()
+            self._judge(not link.over)
+            self.leave()
         elif protocol == JOIN_ALPN:
             self._inner = self._door.make_join_server()
+            self._inner.answered = self._answered
             self._inner.makeConnection(self.transport)  # type: ignore[no-untyped-call]
         else:
+            self._door.flood.offended(self._source, ABANDONED)
             self.transport.abortConnection()  # type: ignore[no-untyped-call]
+
+    def _answered(self, answer: JoinAnswer) -> None:
+        """Hear what came of a join token; one that was used or is too old is no guess."""
+        if isinstance(answer, JoinGranted):
+            self._judge(True)
+        elif answer.problem in (JoinProblem.UNKNOWN, JoinProblem.BAD_REQUEST):
+            self._judge(False)
+
+    def _judge(self, is_good: bool) -> None:
+        if not is_good:
+            self._door.flood.offended(self._source, REFUSED_LOGIN)
+        elif self._counted:
+            self._counted = False
+            self._door.flood.authenticated(self._source)
+
+    def _too_slow(self) -> None:
+        self._door.flood.offended(self._source, ABANDONED)
+        self.transport.abortConnection()  # type: ignore[no-untyped-call]
 
     def dataReceived(self, data: bytes) -> None:
         if self._inner is not None:
@@ -112,12 +164,17 @@ class _Visitor(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.leave()
+        if not self._shook_hands and reason.check(SSL.Error):
+            self._door.flood.offended(self._source, ABANDONED)
         if self._inner is not None:
             self._inner.connectionLost(reason)
 
     def leave(self) -> None:
         """Stand in the door no longer."""
         self._door.crowd.leave(self)
+        if self._counted:
+            self._counted = False
+            self._door.flood.connection_lost(self._source)
         if self._timer.active():
             self._timer.cancel()
 

@@ -15,14 +15,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from tunnelcloud.domain.addresses import Network, is_within, read_networks
+from tunnelcloud.domain.addresses import Network, read_networks
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN
 from tunnelcloud.net.crowds import Crowd
+from tunnelcloud.net.proxied import hand_over, is_balancer
 from tunnelcloud.net.proxy_protocol import Address, BadProxyHeader, ProxyHeader
 from tunnelcloud.pod.client_hello import NoHello, offered_protocols
 
@@ -67,7 +67,7 @@ class Front(Factory):
 
     def __attrs_post_init__(self) -> None:
         self.crowd = Crowd(self.room, _Arrival.turn_away)
-        self._networks = read_networks(self.balancers)
+        self.networks = read_networks(self.balancers)
 
     def doStart(self) -> None:
         """Start the factories behind it: they may not be told by a port of their own."""
@@ -84,11 +84,6 @@ class Front(Factory):
     def buildProtocol(self, addr: IAddress | None) -> _Arrival | None:
         """Take a connection, unless there is no room."""
         return _Arrival(self, addr) if self.crowd.admits(addr) else None
-
-    def is_balancer(self, address: IAddress | None) -> bool:
-        """Say whether PROXY headers from this address are believed."""
-        host = address.host if isinstance(address, IPv4Address | IPv6Address) else ""
-        return is_within(host, self._networks)
 
     def factory_for(self, received: bytes) -> IProtocolFactory | None:
         """Say who gets a client that sent this first; None while it isn't certain.
@@ -122,7 +117,7 @@ class _Arrival(Protocol):
         self._front = front
         self._address = address
         self._received = b""
-        self._header = ProxyHeader() if front.is_balancer(address) else None
+        self._header = ProxyHeader() if is_balancer(address, front.networks) else None
         self._client: Address | None = None
         self._spoke = False
 
@@ -164,19 +159,7 @@ class _Arrival(Protocol):
 
     def _hand_over(self, factory: IProtocolFactory) -> None:
         self._leave()
-        transport = self.transport
-        if self._client is not None:
-            kind = IPv6Address if ":" in self._client.host else IPv4Address
-            peer = kind("TCP", self._client.host, self._client.port)
-            transport.getPeer = lambda: peer
-        protocol = factory.buildProtocol(transport.getPeer())
-        if protocol is None:
-            transport.abortConnection()
-            return
-        transport.protocol = protocol
-        protocol.makeConnection(transport)
-        if self._received and not transport.disconnecting:
-            protocol.dataReceived(self._received)
+        hand_over(self.transport, factory, self._client, self._received)
 
     def _leave(self) -> None:
         self._front.crowd.leave(self)

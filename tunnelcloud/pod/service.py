@@ -15,13 +15,14 @@ from twisted.logger import Logger
 
 from tunnelcloud import __version__, daemon
 from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.domain.addresses import read_networks
+from tunnelcloud.domain.addresses import Network, read_networks
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
 from tunnelcloud.net.flood import FloodControl
+from tunnelcloud.net.proxied import BehindBalancers
 from tunnelcloud.net.resolver import ThreadedResolver
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.attendant import Attendant
@@ -30,7 +31,7 @@ from tunnelcloud.pod.bound_ports import Listeners
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
 from tunnelcloud.pod.connector_certificates import Joining
-from tunnelcloud.pod.connector_door import connector_listener
+from tunnelcloud.pod.connector_door import connector_listener, door_limits
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.pod.descriptors import divide, raise_limit
@@ -60,7 +61,7 @@ from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
 from tunnelcloud.pod.web_certificate import CHECK_SECONDS, WebCertificate
-from tunnelcloud.settings import PodSettings
+from tunnelcloud.settings import ConnectorsSettings, PodSettings, SSHSettings
 from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
 from tunnelcloud.ssh.factory import FrontDoorFactory
 from tunnelcloud.ssh.host_keys import ServingKey
@@ -84,6 +85,11 @@ _log = Logger()
 def _tokens_from(public_url: str | None) -> str:
     """Say where users get one-time tokens: by its address where that is known to all."""
     return "the Applications Portal" if public_url is None else f"{public_url}/"
+
+
+def _spared(section: SSHSettings | ConnectorsSettings) -> tuple[Network, ...]:
+    """Give the networks without penalties: those that are set, and the balancers themselves."""
+    return read_networks([*section.exempt_networks, *section.proxy_protocol_from])
 
 
 def _now() -> datetime:
@@ -187,9 +193,7 @@ class PodService(Service):
             reactor,
             random.SystemRandom().random,
             doors.flood_limits,
-            exempt=read_networks(
-                [*settings.ssh.exempt_networks, *settings.ssh.proxy_protocol_from]
-            ),
+            exempt=_spared(settings.ssh),
         )
         self.ring = KeyRing(lambda blob: self.store.read(find_key, blob))
         access = Access(
@@ -249,11 +253,18 @@ class PodService(Service):
             names=self.cluster.external_addresses,
             reach=DNSCheck(ThreadedResolver(reactor, timeout=2, most=8, keep=0), self._ssh_hosts),
         )
+        self.link_flood = FloodControl(
+            reactor,
+            random.SystemRandom().random,
+            door_limits(doors.joining),
+            exempt=_spared(settings.connectors),
+        )
         self.link_listener = connector_listener(
             PodTLS(foundation.authority, _now),
             self._make_link,
             self._make_join_server,
             reactor,
+            self.link_flood,
             doors.joining,
         )
         self._joining = joining
@@ -319,7 +330,10 @@ class PodService(Service):
     def privilegedStartService(self) -> None:
         """Begin to accept connections, on the sockets that were bound before."""
         self._ports.serve("ssh", self.front_door)
-        self._ports.serve("connectors", self.link_listener)
+        balancers = read_networks(self.foundation.settings.connectors.proxy_protocol_from)
+        self._ports.serve(
+            "connectors", BehindBalancers(self.link_listener, balancers, self._reactor)
+        )
         self._ports.serve("web", self._web)
         self._ports.serve("metrics", metrics_site(self._registry, self._reactor))
         self._ports.serve("front", self._front)
