@@ -483,3 +483,13 @@ class ImpoliteConnectorTests(SynchronousTestCase):
         pair.pod.disconnect("enough")
         pair.run()
         self.assertEqual(pair.pod_owner.lost, ["enough"])
+
+
+class HostileHelloTests(SynchronousTestCase):
+    def test_what_a_connector_says_of_itself_moves_no_cursor(self):
+        said = "x\x1b[2J\r\n\u202e"
+        hello = read_hello({"version": 1, "name": said, "software": said, "way": said})
+        shown = "x\\x1b[2J\\r\\n\\u202e"
+        self.assertEqual((hello.name, hello.software, hello.way), (shown,) * 3)
+        hello = read_hello({"version": 1, "name": "n" * 5000, "software": "s" * 5000})
+        self.assertEqual((len(hello.name), len(hello.software)), (256, 65))

@@ -1,5 +1,6 @@
 """What the pod holds a login to, with the real store."""
 
+from collections import Counter
 from datetime import timedelta
 
 from tests.store.databases import SQLiteCase
@@ -15,6 +16,7 @@ from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
 from tunnelcloud.store import assignments, audit, keys, policies, sessions, tokens, tunnels, users
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.pods import Registration
+from tunnelcloud.web.portal.refusals import SECONDS
 
 SECRET = "a" * 26
 SEAT = Seat("pod_1", Registration("pod-1", "1", "x:1", "x:2"))
@@ -128,6 +130,8 @@ class WhoseRefusalTests(LoginCase):
             (SECRET.upper().encode() + b" ", "(a one-time token)"),
             (b"tcptunnel@" + SECRET.encode(), "tcptunnel@(a one-time token)"),
             (b"mallory\x1b[2J", "mallory\\x1b[2J"),
+            (b"tca_" + SECRET.encode(), "(a secret)"),
+            (b"tcj1." + SECRET.encode() * 3 + b"\xff", "(a secret)\\xff"),
         ):
             self.ask("login_with_token", login, "b" * 26)
             event = self.store.read(audit.list_page, event="login.refused").items[0].event
@@ -329,3 +333,27 @@ class KeyTests(LoginCase):
         self.assertTrue(self.is_registered())
         self.store.write(users.delete, self.world.alice.id)
         self.assertFalse(self.is_registered())
+
+
+class FloodTests(LoginCase):
+    """Who is refused again and again makes the pod write so often a minute, and a sum."""
+
+    def refused(self):
+        found = self.store.read(audit.list_page, event="login.refused", limit=200).items
+        return [(one.event.source_ip, one.event.data.get("count", 1)) for one in found]
+
+    def test_beyond_a_few_of_a_source_they_are_counted(self):
+        for source in ("192.0.2.1", "192.0.2.2"):
+            attempt = LoginAttempt(b"mallory", source, 1, "x")
+            for _ in range(30):
+                self.access.login_with_token(attempt, "b" * 26).addErrback(lambda _: None)
+                self.reactor.run_one()
+            for _ in range(10):
+                self.access.login_failed(attempt, "key", "bad signature")
+        written = Counter(source for source, _ in self.refused())
+        self.assertEqual(written, {"192.0.2.1": 20, "192.0.2.2": 20})
+        self.reactor.time.advance(SECONDS)
+        self.reactor.run_one()
+        sums = sorted(one for one in self.refused() if one[1] > 1)
+        self.assertEqual(sums, [("192.0.2.1", 20), ("192.0.2.2", 20)])
+        self.assertEqual(len(self.refused()), 42)

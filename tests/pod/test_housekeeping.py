@@ -1,14 +1,21 @@
 """What has had its time goes, a little at a time; the rest stays."""
 
+from sqlalchemy import func, select
+
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import events_of
 from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
+from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.pod.housekeeping import Housekeeping
-from tunnelcloud.store import channels, preferences, sessions, tokens, web_sessions
+from tunnelcloud.store import channels, preferences, schema, sessions, tokens, web_sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 
 DAY = 86_400
+
+
+def number_of_events(transaction):
+    return transaction.connection.execute(select(func.count()).select_from(schema.audit)).scalar()
 
 
 class HousekeepingContract(RecordCase):
@@ -29,14 +36,21 @@ class HousekeepingContract(RecordCase):
             lifetime_seconds=60, method="password", source_ip="192.0.2.1", user_agent="x",
         )  # fmt: skip
 
-    def test_by_default_records_stay(self):
+    def test_by_default_events_stay_for_400_days_and_sessions_for_ever(self):
         session = self.start()
         self.open_channel(session)
         self.store.write(sessions.end, session.id, reason="over")
         before = self.store.read(events_of)
-        self.clock.advance(10_000 * DAY)
+        self.clock.advance(399 * DAY)
         self.keep_house()
         self.assertEqual(self.store.read(events_of), before)
+        self.clock.advance(2 * DAY)
+        self.keep_house()
+        self.assertEqual(self.store.read(events_of), [])
+        self.set(audit_retention_days=None)
+        self.clock.advance(10_000 * DAY)
+        self.keep_house()
+        self.assertEqual(self.store.read(events_of), ["settings.changed"])
         self.assertEqual(self.store.read(sessions.count), 1)
 
     def test_events_have_their_time(self):
@@ -49,6 +63,24 @@ class HousekeepingContract(RecordCase):
         self.keep_house()
         self.assertEqual(self.store.read(events_of), ["login.succeeded"])
         self.assertEqual(self.store.read(sessions.get, late.id), late)
+
+    def test_events_have_their_room(self):
+        """The oldest go when all are larger than a size, of about as many bytes as they take."""
+        event = AuditEvent("pod.started", data={"version": "x" * 1600})
+
+        def write(transaction):
+            for _ in range(1000):
+                transaction.audit(event)
+
+        self.set(audit_max_mib=1)
+        self.store.write(write)
+        for _ in range(2):
+            self.keep_house(batch=100)
+            self.assertTrue(480 < self.store.read(number_of_events) < 560)
+        self.set(audit_max_mib=None)
+        self.store.write(write)
+        self.keep_house()
+        self.assertGreater(self.store.read(number_of_events), 1400)
 
     def test_past_sessions_go_with_their_channels_and_open_ones_stay(self):
         self.set(session_retention_days=7)

@@ -8,9 +8,10 @@ from tests.store.databases import SQLiteCase
 from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
 from tunnelcloud.pod.records import ASIDE_SECONDS, AT_ONCE, GATHER_SECONDS, RETRY_SECONDS, Records
-from tunnelcloud.store import channels, sessions
+from tunnelcloud.store import audit, channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
+from tunnelcloud.web.portal.refusals import SECONDS
 
 
 @frozen
@@ -148,3 +149,29 @@ class EndsTests(RecordCase, SQLiteCase):
         self.reactor.run_one()
         self.successResultOf(finished)
         self.assertEqual(self.records.waiting, 0)
+
+
+class RefusedOpensTests(RecordCase, SQLiteCase):
+    """Who asks again and again for what they may not have makes the pod write so often."""
+
+    def test_beyond_a_few_of_a_user_they_are_counted(self):
+        time, reactor = Clock(), QueuedReactor()
+        records = Records(AsyncStore(self.store, reactor), time)
+        session = self.start()
+        answered = []
+        for number in range(5000):
+            refused = records.channel_refused(session, None, "nowhere", 1, "you may not")
+            refused.addCallback(answered.append)
+            if number < 20:
+                reactor.run_one()
+        self.assertEqual(len(answered), 5000)
+        time.advance(SECONDS)
+        reactor.run_one()
+        found = self.store.read(audit.list_page, event="channel.refused", limit=200).items
+        self.assertEqual(len(found), 21)
+        event = found[0].event
+        self.assertEqual(event.data["count"], 4980)
+        self.assertEqual(
+            (event.user_id, event.session_id, event.source_ip),
+            (session.user_id, session.id, session.source_ip),
+        )

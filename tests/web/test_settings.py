@@ -5,8 +5,12 @@ from tunnelcloud.domain.entities import Role
 class SettingsTests(ApiTestCase):
     def test_what_is_set_and_changed(self):
         first = self.ask("GET", "/api/v1/settings", role=Role.AUDITOR)
-        nothing = {"audit_retention_days": None, "session_retention_days": None,
-                   "target_check_seconds": 60}  # fmt: skip
+        nothing = {
+            "audit_retention_days": 400,
+            "audit_max_mib": 4096,
+            "session_retention_days": None,
+            "target_check_seconds": 60,
+        }
         self.assertEqual(first.json, nothing)
         tag = {"If-Match": first.headers["etag"]}
         changed = self.api("PATCH", "/settings", {"audit_retention_days": 365}, headers=tag)
@@ -17,7 +21,7 @@ class SettingsTests(ApiTestCase):
         self.assertEqual(self.api("PATCH", "/settings", {}), changed)
         [event] = self.api("GET", "/audit?event=settings.changed")["items"]
         self.assertEqual(
-            event["data"]["changes"], {"audit_retention_days": {"from": None, "to": 365}}
+            event["data"]["changes"], {"audit_retention_days": {"from": 400, "to": 365}}
         )
 
     def test_what_cannot_be(self):

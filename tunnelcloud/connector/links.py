@@ -29,6 +29,7 @@ from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Document, Handler, Hello
 from tunnelcloud.link.tls import LinkTLS, distrust
 from tunnelcloud.link.transport import LinkTransportFactory
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.pki import UntrustedPod, check_pod_certificate
 
 MAX_PODS = 64
@@ -126,7 +127,7 @@ class PodLinks:
         hello = evolve(self._hello, way=self._outgoing.way_to(keeper.address))
 
         def dismissed(_: LinkProtocol, document: Document) -> Document:
-            keeper.dismissed(str(document.get("reason", ""))[:_LONGEST_REASON])
+            keeper.dismissed(escape(str(document.get("reason", "")), _LONGEST_REASON))
             return {}
 
         def make_link() -> LinkProtocol:

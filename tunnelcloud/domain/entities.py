@@ -223,11 +223,13 @@ class Settings:
     """What administrators set for all pods while these run.
 
     :ivar audit_retention_days: how long events are kept; None for ever.
+    :ivar audit_max_mib: about how much room the events may take, in MiB; None for any.
     :ivar session_retention_days: how long past sessions and their channels are.
     :ivar target_check_seconds: how often the way to each tunnel's target is tried; None is never.
     """
 
-    audit_retention_days: int | None = None
+    audit_retention_days: int | None = 400
+    audit_max_mib: int | None = 4096
     session_retention_days: int | None = None
     target_check_seconds: int | None = 60
 

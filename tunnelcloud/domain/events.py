@@ -32,8 +32,8 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "login.refused",
-            "A connection tried to log in and was refused.",
-            ("login_name", "method", "client_version", "reason"),
+            "A login was refused; with `count`, as many beyond those written.",
+            ("login_name", "method", "client_version", "reason", "count"),
         ),
         EventKind(
             "session.ended",
@@ -51,8 +51,8 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "channel.refused",
-            "A session asked for a destination and was refused.",
-            ("destination", "port", "reason"),
+            "A destination was refused; with `count`, as many beyond those written.",
+            ("destination", "port", "reason", "count"),
         ),
         EventKind(
             "channel.closed",

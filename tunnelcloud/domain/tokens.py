@@ -69,6 +69,30 @@ def read_token(typed: str) -> str | None:
     return text if _TOKEN.fullmatch(text) else None
 
 
+_SECRET = re.compile(
+    rb"(?<![A-Za-z0-9])(?:tc[a-z](?:_|\d\.)[A-Za-z0-9_-]{16,}|[A-Za-z2-7]{26})(?![A-Za-z0-9])"
+)
+_HIDDEN = b"(a one-time token)"
+_HIDDEN_OTHER = b"(a secret)"
+
+
+def without_secrets(typed: str) -> str:
+    """Hide whatever looks like a secret of this program in a text: see L{hide_secrets}."""
+    return hide_secrets(typed.encode("utf-8", "replace")).decode("utf-8")
+
+
+def hide_secrets(typed: bytes) -> bytes:
+    """Hide whatever looks like a secret of this program in what somebody typed for a name.
+
+    People paste a token where a name goes; it must not stand in the audit or a log then.
+    """
+
+    def hidden(found: re.Match[bytes]) -> bytes:
+        return _HIDDEN if len(found[0]) == TOKEN_LENGTH else _HIDDEN_OTHER
+
+    return _SECRET.sub(hidden, typed)
+
+
 def hash_secret(secret: str) -> bytes:
     """Give the 32 bytes by which a secret is kept and looked up."""
     return hashlib.sha256(secret.encode("utf-8")).digest()

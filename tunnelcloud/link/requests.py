@@ -14,6 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.channels.messages import ProtocolError
+from tunnelcloud.net.escaping import escape
 
 HELLO = b"hello@tunnelcloud"
 """Both ways, first: version, software, name, capabilities."""
@@ -88,7 +89,10 @@ def read_hello(document: Document) -> Hello:
     if not isinstance(way, str) or not isinstance(instance, str):
         raise ProtocolError("hello with a way or an instance that is no text")
     shared = frozenset(capabilities)
-    return Hello(name[:255], software[:64], shared, version, way[:300], instance[:64])
+    # It reaches logs, the audit, terminals and pages from here.
+    return Hello(
+        escape(name, 255), escape(software, 64), shared, version, escape(way, 300), instance[:64]
+    )
 
 
 def pack(document: Document) -> bytes:

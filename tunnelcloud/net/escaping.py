@@ -1,5 +1,8 @@
 """What strangers send, made fit for a terminal and a log line."""
 
+from collections.abc import Mapping
+from typing import Any
+
 _SHOWN = 256
 
 
@@ -20,3 +23,17 @@ def escape(text: "bytes | str", limit: int = _SHOWN) -> str:
             for char in shown
         )
     return shown + "…" if len(text) > limit else shown
+
+
+def escape_all(value: Any) -> Any:
+    """Give texts, and lists and mappings of texts, with nothing in them that a terminal obeys.
+
+    They aren't shortened; what is no text stays as it is.
+    """
+    if isinstance(value, str):
+        return value if value.isprintable() else escape(value, len(value))
+    if isinstance(value, Mapping):
+        return {escape_all(name): escape_all(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [escape_all(one) for one in value]
+    return value

@@ -13,11 +13,12 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
+from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User, UserView
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.names import Login, named_by
 from tunnelcloud.domain.policy import allowed_token_sessions, could_open_any
-from tunnelcloud.domain.tokens import hash_secret, read_token
+from tunnelcloud.domain.tokens import hash_secret, hide_secrets
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.interfaces import IViews
 from tunnelcloud.pod.keyring import Held, KeyRing
@@ -29,6 +30,7 @@ from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.tokens import Outcome, Spending
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.refusals import Refusals
 
 
 @frozen
@@ -38,6 +40,19 @@ class _Refusal:
     text: str
     reason: str
     offence: bool = True
+
+
+@frozen
+class _Rules:
+    """What a login is judged by, beside the store.
+
+    :ivar has_room: tells, in any thread, whether a user may begin one more session here.
+    :ivar records: whether a refusal is written down; if not, it is counted elsewhere.
+    """
+
+    pod_id: str
+    has_room: Callable[[str], bool]
+    records: bool
 
 
 @frozen
@@ -74,7 +89,6 @@ _SCOPE_IS_EMPTY = {
     Method.KEY: _KEY_OPENS_NOTHING,
     Method.TOKEN: "no tunnel is assigned that it opens for this login",
 }
-_HIDDEN = "(a one-time token)"
 
 _NO_ROOM = _Refusal(
     "you have as many sessions open on this pod as your share is: end one of them",
@@ -106,6 +120,7 @@ class Access:
         :param refuses: says why the pod takes no logins at all; empty when it does.
         """
         self._has_room = has_room
+        self._refusals = Refusals(store, store.reactor)
         self._refuses = refuses
         self.begun: dict[str, Session] = {}
         self._store = store.within(LOGIN_SECONDS, self._came_late)
@@ -134,40 +149,42 @@ class Access:
 
     def login_with_key(self, attempt: LoginAttempt, key_blob: bytes) -> Deferred[str]:
         """Verify a login whose signature was good, and write its session."""
+        rules = self._rules(attempt)
         judged = self._judge_key(attempt, key_blob).addCallback(
-            lambda offer: self._store.write(
-                _login_with_key, attempt, self._pod_id, offer, self._has_room
-            )
+            lambda offer: self._store.write(_login_with_key, attempt, rules, offer)
         )
         judged.addTimeout(LOGIN_SECONDS, self._store.reactor, _too_slow)
-        return judged.addErrback(self._unavailable).addCallback(self._pronounce)
+        return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
 
     def login_with_token(self, attempt: LoginAttempt, token: str) -> Deferred[str]:
         """Verify and spend a token, and write the session."""
         if reason := self._refuses():
             return fail(LoginRefused(reason, offence=False))
-        judged = self._store.write(_login_with_token, attempt, self._pod_id, token, self._has_room)
-        return judged.addErrback(self._unavailable).addCallback(self._pronounce)
+        rules = self._rules(attempt)
+        judged = self._store.write(_login_with_token, attempt, rules, token)
+        return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
 
     def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:
         """Record a login that the front door itself refused."""
-        self._record(
-            attempt, Method(method), reason, lambda transaction: _named(transaction, attempt)
-        )
+        rules = self._rules(attempt)
+        self._note(attempt, rules)
+        if not rules.records:
+            return
 
-    def _record(
-        self,
-        attempt: LoginAttempt,
-        method: Method,
-        reason: str,
-        whose: Callable[[Transaction], User | None],
-    ) -> None:
         def work(transaction: Transaction) -> None:
-            user = whose(transaction)
-            _record_refusal(transaction, attempt, self._pod_id, method, reason, user)
+            user = _named(transaction, attempt)
+            _record_refusal(transaction, attempt, rules, Method(method), reason, user)
 
-        written = self._store.write(work)
-        written.addErrback(OUTAGES.tell, "refusals aren't recorded")
+        self._store.write(work).addErrback(OUTAGES.tell, "refusals aren't recorded")
+
+    def _rules(self, attempt: LoginAttempt) -> _Rules:
+        records = self._refusals.has_room(source_group(attempt.source))
+        return _Rules(self._pod_id, self._has_room, records)
+
+    def _note(self, attempt: LoginAttempt, rules: _Rules) -> None:
+        """Count a refusal: of one source's, beyond a rate, only the number is written."""
+        event = AuditEvent("login.refused", source_ip=attempt.source, pod_id=self._pod_id)
+        self._refusals.note(event, source_group(attempt.source), rules.records)
 
     def _unavailable(self, failure: Failure) -> Failure:
         """A store that fails is no offence of whoever knocks, and no reason to let them in."""
@@ -182,8 +199,9 @@ class Access:
             ended = self._store.write(sessions.end, verdict.id, reason=CAME_LATE)
             ended.addErrback(OUTAGES.tell, "a login that came late isn't ended")
 
-    def _pronounce(self, verdict: _Verdict) -> str:
+    def _pronounce(self, verdict: _Verdict, attempt: LoginAttempt, rules: _Rules) -> str:
         if isinstance(verdict, _Refusal):
+            self._note(attempt, rules)
             raise LoginRefused(verdict.text, verdict.offence)
         self.begun[verdict.id] = verdict
         return verdict.id
@@ -227,19 +245,18 @@ def _ownerless(failure: Failure) -> _Offer:
 def _login_with_key(
     transaction: Transaction,
     attempt: LoginAttempt,
-    pod_id: str,
+    rules: _Rules,
     offer: _Offer,
-    has_room: Callable[[str], bool],
 ) -> _Verdict:
     """Begin a session, if the key is still good now."""
     if offer.key is not None and not offer.obstacle:
-        if not has_room(offer.key.user_id):
-            _record_refusal(transaction, attempt, pod_id, Method.KEY, _NO_ROOM.reason, offer.owner)
+        if not rules.has_room(offer.key.user_id):
+            _record_refusal(transaction, attempt, rules, Method.KEY, _NO_ROOM.reason, offer.owner)
             return _NO_ROOM
         session = keys.use(
             transaction,
             offer.key.id,
-            _login(attempt, pod_id),
+            _login(attempt, rules.pod_id),
             user=offer.owner,
             tunnel=offer.tunnel,
         )
@@ -247,16 +264,15 @@ def _login_with_key(
             return session
     reason = offer.obstacle or _KEY_OPENS_NOTHING
     owner = offer.owner or _named(transaction, attempt)
-    _record_refusal(transaction, attempt, pod_id, Method.KEY, reason, owner)
+    _record_refusal(transaction, attempt, rules, Method.KEY, reason, owner)
     return _Refusal("", reason, offence=False)
 
 
 def _login_with_token(
     transaction: Transaction,
     attempt: LoginAttempt,
-    pod_id: str,
+    rules: _Rules,
     token: str,
-    has_room: Callable[[str], bool],
 ) -> _Verdict:
     refusal = _Refusal(_OPENS_NOTHING, "no such token for this login")
     secret_hash = hash_secret(token)
@@ -265,21 +281,21 @@ def _login_with_token(
         # Grants aren't read, and who is named is: the time that the answer takes is the same.
         named = _named(transaction, attempt)
         whose = named if found is None else found.user
-        _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, whose)
+        _record_refusal(transaction, attempt, rules, Method.TOKEN, refusal.reason, whose)
         return refusal
     view, bound = access.view_of(transaction, found), found.token.tunnel_id
     scope = _scope(view, Method.TOKEN, attempt.login, bound)
     if scope.obstacle:
         # The client gets the answer that a wrong token gets; the audit may know better.
         refusal = _Refusal(_OPENS_NOTHING, f"the token is good, but {scope.obstacle}")
-    elif not has_room(view.user.id):
+    elif not rules.has_room(view.user.id):
         refusal = _NO_ROOM
     else:
         allowed = 1 if bound is None else allowed_token_sessions(view, bound)
         spending = tokens.spend(
             transaction,
             secret_hash,
-            _login(attempt, pod_id),
+            _login(attempt, rules.pod_id),
             user=view.user,
             tunnel=scope.tunnel,
             at_most=allowed,
@@ -287,7 +303,7 @@ def _login_with_token(
         if spending.session is not None:
             return spending.session
         refusal = _spent(spending)
-    _record_refusal(transaction, attempt, pod_id, Method.TOKEN, refusal.reason, view.user)
+    _record_refusal(transaction, attempt, rules, Method.TOKEN, refusal.reason, view.user)
     return refusal
 
 
@@ -348,31 +364,32 @@ def _text(login_name: bytes) -> str:
 def _shown_name(attempt: LoginAttempt, user: User | None) -> str:
     """Show a login name that was refused; a token that was typed in its place is kept from all."""
     names = () if user is None else (user.name, user.email)
-    parts = _text(attempt.login_name).split("@")
     if attempt.login is not None and attempt.login.user in names:
-        return "@".join(parts)
-    return "@".join(_HIDDEN if read_token(part) else part for part in parts)
+        return _text(attempt.login_name)
+    return _text(hide_secrets(attempt.login_name)).strip()
 
 
 def _record_refusal(
     transaction: Transaction,
     attempt: LoginAttempt,
-    pod_id: str,
+    rules: _Rules,
     method: Method,
     reason: str,
     user: User | None,
 ) -> None:
-    """Record a refusal.
+    """Record a refusal, unless there are too many.
 
     :param user: who reads of it among their own: whose credential it was, or whom the login names.
     """
+    if not rules.records:
+        return
     transaction.audit(
         AuditEvent(
             "login.refused",
             user_id=None if user is None else user.id,
             user_name=None if user is None else user.name,
             source_ip=attempt.source,
-            pod_id=pod_id,
+            pod_id=rules.pod_id,
             data={
                 "login_name": _shown_name(attempt, user),
                 "method": str(method),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -25,6 +26,8 @@ TOKENS_KEPT = timedelta(days=7)
 """A token that is over can say for so long when it was used; the audit can for longer."""
 
 _log = Logger()
+
+MIB = 1 << 20
 
 _Forget = Callable[[Transaction], int]
 
@@ -44,20 +47,21 @@ class Housekeeping:
         return Deferred.fromCoroutine(self._run())
 
     async def _run(self) -> None:
-        for name, forget in (
-            ("events", self._events),
-            ("sessions", self._sessions),
-            ("one-time tokens", self._tokens),
-            ("sign-ins", web_sessions.forget_expired),
-            ("pods", self._pods),
-        ):
-            try:
-                count = await self._all(forget)
-            except StoreUnavailable as error:
-                _log.warn("{name} that are due weren't forgotten: {why}", name=name, why=error)
-                return
-            if count:
-                _log.info("{count} {name} were forgotten", count=count, name=name)
+        name = "events"
+        try:
+            first = await self.store.read(_first_kept)
+            for name, forget in (
+                ("events", self._events),
+                ("events beyond their size", partial(self._before, first)),
+                ("sessions", self._sessions),
+                ("one-time tokens", self._tokens),
+                ("sign-ins", web_sessions.forget_expired),
+                ("pods", self._pods),
+            ):
+                if count := await self._all(forget):
+                    _log.info("{count} {name} were forgotten", count=count, name=name)
+        except StoreUnavailable as error:
+            _log.warn("{name} that are due weren't forgotten: {why}", name=name, why=error)
 
     async def _all(self, forget: _Forget) -> int:
         forgotten = 0
@@ -73,6 +77,12 @@ class Housekeeping:
             return 0
         return audit.forget(transaction, transaction.now() - timedelta(days=days), limit=self.batch)
 
+    def _before(self, first: str | None, transaction: Transaction) -> int:
+        # An event's id, not a number of events: several pods may do this at once.
+        if first is None:
+            return 0
+        return audit.forget_before(transaction, first, limit=self.batch)
+
     def _sessions(self, transaction: Transaction) -> int:
         days = preferences.settings(transaction).session_retention_days
         if days is None:
@@ -85,3 +95,8 @@ class Housekeeping:
 
     def _tokens(self, transaction: Transaction) -> int:
         return tokens.forget(transaction, transaction.now() - TOKENS_KEPT, limit=self.batch)
+
+
+def _first_kept(transaction: Transaction) -> str | None:
+    most = preferences.settings(transaction).audit_max_mib
+    return None if most is None else audit.first_that_fits(transaction, most * MIB)

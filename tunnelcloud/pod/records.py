@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -23,11 +23,15 @@ from tunnelcloud.store import channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.refusals import Refusals
 
 GATHER_SECONDS = 0.2
 RETRY_SECONDS = 1.0
 FINISH_SECONDS = 10.0
 """How long a pod that ends tries to write what was gathered."""
+
+REFUSALS_OF_ALL = 3000
+"""How many refused destinations of a minute are written one by one."""
 
 AT_ONCE = 100
 """Ends that one transaction may hold up logins for."""
@@ -49,6 +53,7 @@ class Records:
 
     def __init__(self, store: AsyncStore, clock: IReactorTime) -> None:
         self._store = store
+        self._refusals = Refusals(store, clock, REFUSALS_OF_ALL)
         self._clock = clock
         self._ends: list[_End] = []
         self._call: IDelayedCall | None = None
@@ -63,7 +68,13 @@ class Records:
     def channel_refused(
         self, session: Session, tunnel: Tunnel | None, destination: str, port: int, reason: str
     ) -> Deferred[None]:
-        """Record that a destination was refused."""
+        """Record that a destination was refused; beyond a rate of one user's they are counted."""
+        whose = session.user_id
+        written = self._refusals.has_room(whose)
+        event = channels.session_event("channel.refused", session, tunnel)
+        self._refusals.note(event, whose, written)
+        if not written:
+            return succeed(None)
         return self._store.write(
             channels.refuse, session, tunnel, destination=destination, port=port, reason=reason
         )

@@ -111,7 +111,36 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
     :param limit: how many at most, since a long transaction would hold up the others.
     :return: how many there were; fewer than C{limit} means that all are gone.
     """
-    oldest = select(table.c.id).where(_until(until)).order_by(table.c.id).limit(limit)
+    return _forget(transaction, _until(until), limit)
+
+
+_SAMPLE = 1000
+_ROW_OVERHEAD = 400
+"""What an event takes beside its texts: ids, the time, and its place in the table's indexes."""
+
+
+def first_that_fits(transaction: Transaction, most_bytes: int) -> str | None:
+    """Find the oldest event that fits into a size with those after it; None when all fit.
+
+    It is an estimate.  Neither database tells quickly what its rows take, and PostgreSQL's files
+    don't shrink: so many fit as the latest events' average says.
+    """
+    run = transaction.connection.execute
+    latest = run(select(*_COLUMNS).order_by(table.c.id.desc()).limit(_SAMPLE)).all()
+    taken = sum(_ROW_OVERHEAD + sum(len(str(value)) for value in row) for row in latest)
+    fitting = max(1, most_bytes * len(latest) // max(taken, 1))
+    # The one after the last that fits, seen from the latest: none means that all fit.
+    found = run(select(table.c.id).order_by(table.c.id.desc()).offset(fitting - 1).limit(2)).all()
+    return str(found[0][0]) if len(found) == 2 else None
+
+
+def forget_before(transaction: Transaction, event_id: str, *, limit: int = 500) -> int:
+    """Delete the oldest events before one; see L{forget}."""
+    return _forget(transaction, table.c.id < event_id, limit)
+
+
+def _forget(transaction: Transaction, which: ColumnElement[bool], limit: int) -> int:
+    oldest = select(table.c.id).where(which).order_by(table.c.id).limit(limit)
     return transaction.connection.execute(delete(table).where(table.c.id.in_(oldest))).rowcount
 
 

@@ -101,7 +101,7 @@ def open(  # noqa: A001  (what one does to a channel)
         },
     )
     transaction.audit(
-        _event(
+        session_event(
             "channel.opened",
             session,
             tunnel,
@@ -127,7 +127,7 @@ def refuse(
     :param tunnel: which it was, when that is known.
     """
     transaction.audit(
-        _event(
+        session_event(
             "channel.refused",
             session,
             tunnel,
@@ -225,7 +225,8 @@ def request_end(transaction: Transaction, channel_id: str, reason: str) -> Chann
     return channel
 
 
-def _event(name: str, session: Session, tunnel: Tunnel | None, **data: Any) -> AuditEvent:
+def session_event(name: str, session: Session, tunnel: Tunnel | None, **data: Any) -> AuditEvent:
+    """Make an event of a session, about one of its destinations."""
     return AuditEvent(
         name,
         actor=session.user_name,

@@ -1,11 +1,12 @@
-"""Refusals of strangers in the audit: each one, up to a rate; beyond it they are counted.
+"""Refusals in the audit: each one, up to a rate; beyond it they are counted.
 
-Nobody has to prove who they are to be refused, so nobody may make the pod write without end.
+Nobody has to prove who they are to be refused, and a user may ask again and again for what they may
+not have: neither may make the pod write without end.
 """
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -18,6 +19,8 @@ EACH_OF_A_SOURCE = 20
 EACH_OF_ALL = 300
 """So many of a minute are written one by one; the rest of the minute is one event."""
 
+SUMMED_UP = "more within a minute than are written"
+
 SECONDS = 60.0
 _MOST_SOURCES = 1000
 _log = Logger()
@@ -25,19 +28,21 @@ _log = Logger()
 
 @define
 class _Unwritten:
+    event: AuditEvent
     count: int = 0
-    source_ip: str | None = None
 
 
 @define(eq=False)
 class Refusals:
-    """Writes refused sign-ins, refused join tokens, and whatever else a stranger can cause.
+    """Writes refused logins, sign-ins, join tokens and destinations.
 
-    :ivar store: as nobody: who is refused has no name yet.
+    :ivar store: as nobody: who is refused may have no name yet.
+    :ivar each_of_all: how many of a minute are written one by one, whosever they are.
     """
 
     store: AsyncStore
     clock: IReactorTime
+    each_of_all: int = EACH_OF_ALL
     _written: dict[str, int] = field(factory=dict)
     _unwritten: dict[tuple[str, str], _Unwritten] = field(factory=dict)
     _total: int = 0
@@ -46,29 +51,34 @@ class Refusals:
     async def record(self, event: AuditEvent) -> None:
         """Write an event, or count it."""
         source = source_group(event.source_ip or "")
+        written = self.has_room(source)
+        self.note(event, source, written)
+        if written:
+            await self.store.write(_audit, event)
+
+    def has_room(self, group: str) -> bool:
+        """Tell whether one more of a group is to be written; say by L{note} what came of it."""
+        return self._written.get(group, 0) < EACH_OF_A_SOURCE and self._total < self.each_of_all
+
+    def note(self, event: AuditEvent, group: str, written: bool) -> None:
+        """Count an event that somebody wrote, or one that is to be summed up."""
         if not self._running:
             self._running = True
             self.clock.callLater(SECONDS, self._minute_is_over)
-        written = self._written.get(source, 0)
-        if written < EACH_OF_A_SOURCE and self._total < EACH_OF_ALL:
-            self._written[source] = written + 1
+        if written:
+            self._written[group] = self._written.get(group, 0) + 1
             self._total += 1
-            await self.store.write(_audit, event)
             return
-        if (event.event, source) not in self._unwritten and len(self._unwritten) >= _MOST_SOURCES:
-            source = ""  # of many sources, only the number is kept
-        unwritten = self._unwritten.setdefault((event.event, source), _Unwritten())
+        if (event.event, group) not in self._unwritten and len(self._unwritten) >= _MOST_SOURCES:
+            group = ""  # of many sources, only the number is kept
+            event = AuditEvent(event.event, pod_id=event.pod_id)
+        unwritten = self._unwritten.setdefault((event.event, group), _Unwritten(event))
         unwritten.count += 1
-        unwritten.source_ip = event.source_ip if source else None
 
     def _minute_is_over(self) -> None:
         sums = [
-            AuditEvent(
-                name,
-                source_ip=one.source_ip,
-                data={"reason": "more within a minute than are written", "count": one.count},
-            )
-            for (name, _), one in self._unwritten.items()
+            evolve(one.event, data={"reason": SUMMED_UP, "count": one.count})
+            for one in self._unwritten.values()
         ]
         self._running, self._total = False, 0
         self._written.clear()

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert
 
 from tunnelcloud.domain.entities import new_id
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
+from tunnelcloud.net.escaping import escape_all
 from tunnelcloud.store import schema
 from tunnelcloud.store.columns import from_milliseconds
 from tunnelcloud.store.prepared import Prepared
@@ -33,6 +34,7 @@ class Actor:
 
 SYSTEM = Actor("system")
 _CHANCE_BYTES = 10
+_SAID = ("actor", "user_name", "tunnel_name", "source_ip", "data")
 _INSERT_AUDIT = Prepared(insert(schema.audit))
 
 
@@ -119,6 +121,9 @@ class Transaction:
         """Record an event, as done by this transaction's actor unless it names another."""
         if not event.actor:
             event = evolve(event, actor=self.actor.name, actor_id=self.actor.id)
+        # Whoever said it, nothing in the audit moves a cursor or ends a line.
+        said = {name: getattr(event, name) for name in _SAID}
+        event = evolve(event, **escape_all(said))
         record = AuditRecord(self.new_id("event"), self.now(), event)
         _INSERT_AUDIT(
             self.connection,

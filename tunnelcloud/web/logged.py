@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.web.iweb import IRequest
 
+from tunnelcloud.domain.tokens import hide_secrets
 from tunnelcloud.net.escaping import escape
 
 _LONGEST_ID = 30
@@ -15,6 +16,6 @@ def logged_path(request: IRequest) -> str:
     Ids and words stay; whatever is longer than an id may be a secret.
     """
     return "/".join(
-        escape(segment) if len(segment) <= _LONGEST_ID else "…"
+        escape(hide_secrets(segment)) if len(segment) <= _LONGEST_ID else "…"
         for segment in request.path.split(b"/")
     )

@@ -242,6 +242,7 @@ class Settings(Shown):
     """What is set for all pods."""
 
     audit_retention_days: int | None
+    audit_max_mib: int | None
     session_retention_days: int | None
     target_check_seconds: int | None
 
@@ -256,6 +257,11 @@ class SettingsChange(Change):
 
     audit_retention_days: _Days | None = Field(
         default=None, description="How long events are kept; null for ever."
+    )
+    audit_max_mib: Annotated[int, Field(ge=1, le=1_048_576), WHOLE] | None = Field(
+        default=None,
+        description="About how much room all events may take, in MiB: the oldest go first; null"
+        " for any.",
     )
     session_retention_days: _Days | None = Field(
         default=None, description="How long past sessions and their channels are; null for ever."

@@ -73,7 +73,9 @@ def _read_own(transaction: Transaction, user_id: str) -> _Own:
 def _refusal(record: AuditRecord, clients: dict[str, str]) -> _Refusal:
     event, data = record.event, record.event.data
     reason = str(data.get("reason", ""))
-    if event.event == "login.refused":
+    if "count" in data:
+        what = f"{data['count']} more"
+    elif event.event == "login.refused":
         method = "with a key" if data.get("method") == "key" else "with a one-time token"
         what = f"Login as {data.get('login_name', '')} {method}"
     else:

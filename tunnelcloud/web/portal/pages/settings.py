@@ -35,6 +35,8 @@ _DAY = SECONDS["d"]
 _FIELDS = (
     Field("audit_retention_days", "Keep the audit for", FieldKind.DURATION,
           "Such as 90d; empty: for ever", optional=True, unit=_DAY, minimum=1, maximum=MOST_DAYS),
+    Field("audit_max_mib", "Keep the audit within so many MiB", FieldKind.NUMBER,
+          "Empty: of any size. The oldest events go first", optional=True),
     Field("session_retention_days", "Keep past sessions for", FieldKind.DURATION,
           "Such as 90d; empty: for ever", optional=True, unit=_DAY, minimum=1, maximum=MOST_DAYS),
     Field("target_check_seconds", "Try the way to each target every", FieldKind.DURATION,

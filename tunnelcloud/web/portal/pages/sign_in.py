@@ -10,7 +10,7 @@ from attrs import frozen
 
 from tunnelcloud.domain.entities import IdentityProvider, User
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.domain.tokens import hash_secret, without_secrets
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import (
     identity_providers,
@@ -280,10 +280,11 @@ def _refused(transaction: Transaction, user: User, source_ip: str, reason: str) 
 
 
 def _refusal(user: User | None, name: str, source_ip: str, reason: str) -> AuditEvent:
+    shown = name if user is not None else without_secrets(name)
     return AuditEvent(
         "web_login.refused",
         user_id=None if user is None else user.id,
         user_name=None if user is None else user.name,
         source_ip=source_ip,
-        data={"login_name": escape(name, _LONGEST_NAME), "reason": reason},
+        data={"login_name": escape(shown, _LONGEST_NAME), "reason": reason},
     )
