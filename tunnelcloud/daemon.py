@@ -98,6 +98,20 @@ def on_hangup(reactor: Any, reload: Callable[[], object]) -> None:
     Without a handler either signal would end the program, and with it all streams.
     """
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reload))
+    _outlive_usr1()
+
+
+def outlive_hangup(reactor: Any, hear: Callable[[], object]) -> None:
+    """Let neither SIGHUP nor SIGUSR1 end a program that has nothing to reload.
+
+    :param hear: called for each SIGHUP, unless something else in the process takes it.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(hear))
+    _outlive_usr1()
+
+
+def _outlive_usr1() -> None:
     if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
         # twistd's log file takes this signal, if there is one, to begin a new file.
         signal.signal(signal.SIGUSR1, lambda *_: None)

@@ -65,6 +65,26 @@ class ShutdownTests(SynchronousTestCase):
             connection.abort()
         return status
 
+    async def signal_amid_a_stream(self):
+        """Send the signals that end a program without a handler; the stream goes on."""
+        world = self.world
+        async with asyncssh.connect(
+            "127.0.0.1", world.gateway.ssh_port, username="alice", known_hosts=None,
+            config=None, agent_path=None, client_keys=[str(world.key.path)],
+        ) as connection:  # fmt: skip
+            reader, writer = await connection.open_connection("echo", world.echo.port)
+            for process in (world.connector.process, world.gateway.process):
+                for number in (signal.SIGHUP, signal.SIGUSR1):
+                    process.process.send_signal(number)
+            await asyncio.to_thread(world.connector.process.wait_for, "reloads nothing")
+            writer.write(b"x" * PIECE)
+            return await reader.readexactly(PIECE)
+
+    def test_a_hangup_ends_neither_pod_nor_connector(self):
+        self.assertEqual(run_async(self.signal_amid_a_stream()), b"x" * PIECE)
+        for process in (self.world.connector.process, self.world.gateway.process):
+            self.assertIsNone(process.process.poll())
+
     def test_all_records_are_closed_with_their_bytes_and_the_reason(self):
         self.assertEqual(run_async(self.stop_amid_work()), -signal.SIGTERM)
         found = self.rows(

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tunnelcloud import daemon
 from tunnelcloud.connector.addresses import AccessList
 from tunnelcloud.connector.dialer import Dialer
 from tunnelcloud.connector.interfaces import IConnectorReactor, ILinksUser
@@ -102,6 +103,7 @@ class ConnectorService(Service):
     def startService(self) -> None:
         """Join if need be, then hold links."""
         super().startService()  # type: ignore[no-untyped-call]
+        daemon.outlive_hangup(self._reactor, self._hung_up)
         try:
             membership = self._state.load()
             joining = self._has_to_join(membership)
@@ -112,6 +114,9 @@ class ConnectorService(Service):
             self._join()
         else:
             self._run(membership)
+
+    def _hung_up(self) -> None:
+        self._log.info("a connector reloads nothing: restart it to have connector.toml read anew")
 
     def stopService(self) -> "Deferred[None] | None":
         """Take no new channels, let open ones end for a while, then cut them off."""
