@@ -16,6 +16,7 @@ from twisted.python import usage
 
 from tunnelcloud.config import CannotStart
 from tunnelcloud.garbage import look_seldom
+from tunnelcloud.net.log_texts import tame_all
 
 if TYPE_CHECKING:
     from tunnelcloud.connector.service import ConnectorService
@@ -90,6 +91,7 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
+    tame_all()
     # Twisted's own reactors time everything by a clock that an administrator may set.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     look_seldom(reactor)
