@@ -89,7 +89,8 @@ class EngineContract:
             data={"reason": "no", "method": "key"},
         )
         record = store.write(Transaction.audit, event)
-        self.assertEqual(record.event, event)
+        shown = attrs.evolve(event, user_name="алиса\\u202e\\x1b[31m")
+        self.assertEqual(record.event, shown)
         (read,) = store.read(audit.list_page).items
         self.assertEqual(attrs.asdict(read), attrs.asdict(record))
 
