@@ -26,10 +26,10 @@ def serve_front_door(port: int, key: Path) -> None:
     from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 
     from tests.ssh import fakes
-    from tunnelcloud.link.read_ahead import ReadAhead
+    from tunnelcloud.link.read_ahead import DEFAULT_TOTAL, ReadAhead
     from tunnelcloud.link.tcp import TargetStream
 
-    ahead = ReadAhead()
+    ahead = ReadAhead(DEFAULT_TOTAL)
 
     class Avatar(fakes.Avatar):
         def direct_tcpip_requested(self, channel, host, port, originator):

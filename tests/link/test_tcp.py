@@ -15,7 +15,7 @@ from tunnelcloud.channels.splice import (
     NOT_READING,
     TAKEN_REQUEST,
 )
-from tunnelcloud.link.read_ahead import READ_AHEAD, ReadAhead
+from tunnelcloud.link.read_ahead import DEFAULT_TOTAL, READ_AHEAD, ReadAhead
 from tunnelcloud.link.tcp import FAREWELL_SIZE, TargetStream
 
 KIB = 1024
@@ -39,7 +39,7 @@ class TargetStreamTests(TestCase):
         self.client.channel = self.pair.a.open_channel(b"direct-tcpip", b"", self.client)
         self.pair.settle()
         self.channel = self.pair.users[1].asked[0][0]
-        self.ahead = ReadAhead()
+        self.ahead = ReadAhead(DEFAULT_TOTAL)
         creator = protocol.ClientCreator(reactor, TargetStream, self.channel, reactor, self.ahead)
         self.stream = yield creator.connectTCP(*self.listener.getsockname())
         self.addCleanup(self.drop)

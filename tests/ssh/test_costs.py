@@ -14,7 +14,7 @@ from tests.ssh.client import Client, Socket
 from tests.ssh.fakes import Pod
 from tunnelcloud.channels.messages import ProtocolError, pack_string
 from tunnelcloud.domain.names import parse_login
-from tunnelcloud.domain.tokens import hash_secret, read_token
+from tunnelcloud.domain.tokens import as_typed, hash_secret
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.flood import FloodLimits
 from tunnelcloud.net.proxy import SIGNATURE, BadProxyHeader, ProxyHeader
@@ -91,7 +91,7 @@ def login_name(raw):
 def token(payload):
     request = read_request(payload)
     hash_secret(request.token)
-    read_token(request.token)
+    as_typed(request.token)
 
 
 def rsa_blob(size):

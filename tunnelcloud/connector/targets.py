@@ -11,7 +11,7 @@ from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import OPEN_UNKNOWN_CHANNEL_TYPE, DirectTcpip
 from tunnelcloud.connector.dialer import Dialer
 from tunnelcloud.domain.dialing import DialError, DialFailure
-from tunnelcloud.link.read_ahead import ReadAhead
+from tunnelcloud.link.read_ahead import DEFAULT_TOTAL, ReadAhead
 from tunnelcloud.link.tcp import TargetStream
 
 _log = Logger()
@@ -25,7 +25,7 @@ class Targets:
 
     def __init__(self, dialer: Dialer, clock: IReactorTime) -> None:
         self.stopping = False
-        self._ahead = ReadAhead()
+        self._ahead = ReadAhead(DEFAULT_TOTAL)
         self._dialer = dialer
         self._clock = clock
 

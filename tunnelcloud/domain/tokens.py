@@ -58,17 +58,6 @@ def as_typed(typed: str) -> str:
     return lower if _TOKEN.fullmatch(lower) else text
 
 
-def read_token(typed: str) -> str | None:
-    """Take a token as a person typed or pasted it: see L{as_typed}.
-
-    :return: None when it can't be a token; nothing longer than a line is looked at.
-    """
-    if len(typed) > 256:
-        return None
-    text = as_typed(typed)
-    return text if _TOKEN.fullmatch(text) else None
-
-
 _SECRET = re.compile(
     rb"(?<![A-Za-z0-9])(?:tc[a-z](?:_|\d\.)[A-Za-z0-9_-]{16,}|[A-Za-z2-7]{26})(?![A-Za-z0-9])"
 )

@@ -25,10 +25,11 @@ DEFAULT_TOTAL = 64 * 1024 * KIB
 class ReadAhead:
     """Counts the bytes of all targets that wait for links.
 
+    :param total: the budget, in bytes.
     :ivar held: how many there are.
     """
 
-    def __init__(self, total: int = DEFAULT_TOTAL) -> None:
+    def __init__(self, total: int) -> None:
         self._ample = total // 2
         self.held = 0
 

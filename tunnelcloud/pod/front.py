@@ -63,7 +63,7 @@ class Front(Factory):
     noisy = False
     crowd: Crowd[_Arrival] = field(init=False)
 
-    _networks: tuple[Network, ...] = field(init=False)
+    networks: tuple[Network, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.crowd = Crowd(self.room, _Arrival.turn_away)
