@@ -16,7 +16,7 @@ from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
 from tunnelcloud.store import assignments, audit, keys, policies, sessions, tokens, tunnels, users
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.pods import Registration
-from tunnelcloud.web.portal.refusals import SECONDS
+from tunnelcloud.store.refusals import SECONDS
 
 SECRET = "a" * 26
 SEAT = Seat("pod_1", Registration("pod-1", "1", "x:1", "x:2"))

@@ -11,7 +11,7 @@ from tunnelcloud.pod.records import ASIDE_SECONDS, AT_ONCE, GATHER_SECONDS, RETR
 from tunnelcloud.store import audit, channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
-from tunnelcloud.web.portal.refusals import SECONDS
+from tunnelcloud.store.refusals import SECONDS
 
 
 @frozen

@@ -17,7 +17,7 @@ from tunnelcloud.domain.names import parse_login
 from tunnelcloud.domain.tokens import as_typed, hash_secret
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.flood import FloodLimits
-from tunnelcloud.net.proxy import SIGNATURE, BadProxyHeader, ProxyHeader
+from tunnelcloud.net.proxy_protocol import SIGNATURE, BadProxyHeader, ProxyHeader
 from tunnelcloud.ssh.algorithms import NoCommonAlgorithm, negotiate, our_proposal, read_proposal
 from tunnelcloud.ssh.authentication import read_answer, read_request
 from tunnelcloud.ssh.packets import LARGEST_BEFORE_LOGIN, PacketReader, WireError

@@ -28,9 +28,9 @@ from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, Lo
 from tunnelcloud.store import access, keys, sessions, tokens
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.tokens import Outcome, Spending
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.refusals import Refusals
 
 
 @frozen

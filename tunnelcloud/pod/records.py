@@ -22,8 +22,8 @@ from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.store import channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
+from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.refusals import Refusals
 
 GATHER_SECONDS = 0.2
 RETRY_SECONDS = 1.0
