@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from tunnelcloud.cli.client import Failed, Object, is_id
-from tunnelcloud.cli.crud import list_objects, report_done
+from tunnelcloud.cli.crud import list_objects
+from tunnelcloud.cli.endings import add_ending
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import one_line, print_json, shown_seconds, shown_time
 from tunnelcloud.cli.parameters import Connection, count, duration, json_option, pass_connection
@@ -89,27 +90,18 @@ def _decide(connection: Connection, verb: str, request_id: str, answer: str, as_
         click.echo(one_line(f"refused {made['user_name']} {made['tunnel_name']}"))
 
 
-_answer = click.option("--reason", "answer", default="", help="What is said to who asked.")
+def _add_decision(verb: str, text: str) -> None:
+    @request.command(verb, help=text)
+    @click.argument("request_id", metavar="ID")
+    @click.option("--reason", "answer", default="", help="What is said to who asked.")
+    @json_option
+    @pass_connection
+    def decide(connection: Connection, request_id: str, answer: str, as_json: bool) -> None:
+        _decide(connection, verb, request_id, answer, as_json)
 
 
-@request.command("approve")
-@click.argument("request_id", metavar="ID")
-@_answer
-@json_option
-@pass_connection
-def approve(connection: Connection, request_id: str, answer: str, as_json: bool) -> None:
-    """Approve a request, which gives its user a grant for a time."""
-    _decide(connection, "approve", request_id, answer, as_json)
-
-
-@request.command("refuse")
-@click.argument("request_id", metavar="ID")
-@_answer
-@json_option
-@pass_connection
-def refuse(connection: Connection, request_id: str, answer: str, as_json: bool) -> None:
-    """Refuse a request."""
-    _decide(connection, "refuse", request_id, answer, as_json)
+_add_decision("approve", "Approve a request, which gives its user a grant for a time.")
+_add_decision("refuse", "Refuse a request.")
 
 
 @click.group("grant")
@@ -126,11 +118,11 @@ def list_grants(connection: Connection, limit: int, as_json: bool) -> None:
     list_objects(connection.open(), "grants", _GRANT_COLUMNS, as_json, limit)
 
 
-@grant.command("end")
-@click.argument("grant_id", metavar="ID")
-@json_option
-@pass_connection
-def end_grant(connection: Connection, grant_id: str, as_json: bool) -> None:
-    """End a grant before its time; what it alone allowed is cut off."""
-    connection.open().delete_by_id("grant", "grants", grant_id)
-    report_done(f"ended {grant_id}", as_json)
+add_ending(
+    grant,
+    "end",
+    "grant",
+    "grants",
+    "ended",
+    "End a grant before its time; what it alone allowed is cut off.",
+)

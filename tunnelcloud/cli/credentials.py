@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from tunnelcloud.cli.client import Object
-from tunnelcloud.cli.crud import list_objects, report_done, warn_of
+from tunnelcloud.cli.crud import list_objects, warn_of
+from tunnelcloud.cli.endings import add_ending
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
@@ -100,14 +101,7 @@ def list_tokens(connection: Connection, user: str | None, limit: int, as_json: b
     list_objects(api, "tokens", _TOKEN_COLUMNS, as_json, limit, user_id=user_id)
 
 
-@token.command("revoke")
-@click.argument("token_id", metavar="ID")
-@json_option
-@pass_connection
-def revoke_token(connection: Connection, token_id: str, as_json: bool) -> None:
-    """Make a token worthless."""
-    connection.open().delete_by_id("token", "tokens", token_id)
-    report_done(f"revoked {token_id}", as_json)
+add_ending(token, "revoke", "token", "tokens", "revoked", "Make a token worthless.")
 
 
 @click.group("api-token")
@@ -157,11 +151,6 @@ def list_api_tokens(connection: Connection, as_json: bool) -> None:
     list_objects(connection.open(), "api-tokens", _API_TOKEN_COLUMNS, as_json)
 
 
-@api_token.command("delete")
-@click.argument("token_id", metavar="ID")
-@json_option
-@pass_connection
-def delete_api_token(connection: Connection, token_id: str, as_json: bool) -> None:
-    """Make an API token worthless."""
-    connection.open().delete_by_id("api_token", "api-tokens", token_id)
-    report_done(f"deleted {token_id}", as_json)
+add_ending(
+    api_token, "delete", "api_token", "api-tokens", "deleted", "Make an API token worthless."
+)

@@ -30,15 +30,10 @@ class RequestStatus(enum.StrEnum):
 
 
 @frozen
-class ApprovalRequest:
-    """Somebody wants to open a tunnel, and a policy wants an approval for it.
+class _ForApproval:
+    """Who is to open what, and the policy that wants an approval.
 
     :ivar approval: who may approve: the user in the portal, or the policy's approvers.
-    :ivar source_ip: where the user's client is, or the browser that asked.
-    :ivar client: the client's version text; empty for a request made beforehand.
-    :ivar seconds: how long the grant is to last.
-    :ivar expires_at: when the request stops waiting.
-    :ivar answer: what whoever decided said.
     """
 
     id: str
@@ -49,6 +44,19 @@ class ApprovalRequest:
     tunnel_name: str
     policy_id: str
     approval: Approval
+
+
+@frozen
+class ApprovalRequest(_ForApproval):
+    """Somebody wants to open a tunnel, and a policy wants an approval for it.
+
+    :ivar source_ip: where the user's client is, or the browser that asked.
+    :ivar client: the client's version text; empty for a request made beforehand.
+    :ivar seconds: how long the grant is to last.
+    :ivar expires_at: when the request stops waiting.
+    :ivar answer: what whoever decided said.
+    """
+
     approvers_id: str | None
     source_ip: str
     client: str
@@ -64,21 +72,13 @@ class ApprovalRequest:
 
 
 @frozen
-class TimedGrant:
+class TimedGrant(_ForApproval):
     """A permission that a request led to.
 
     :ivar source_ip: the one address that it is for; None for any.
     :ivar ended_at: when somebody ended it before its time.
     """
 
-    id: str
-    created_at: datetime
-    user_id: str
-    user_name: str
-    tunnel_id: str
-    tunnel_name: str
-    policy_id: str
-    approval: Approval
     source_ip: str | None
     starts_at: datetime
     ends_at: datetime
