@@ -27,6 +27,7 @@ PREFIXES = {
     "audit": "evt",
     "host-keys": "hky",
     "identity-providers": "idp",
+    "identities": "idp",
 }
 JOIN = {"token": "tcj_x", "expires_at": NOW, "command": "twistd tunnelcloud connector --join tcj_x"}
 EXPLAINED = {

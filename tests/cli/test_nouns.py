@@ -38,6 +38,30 @@ class MakingTests(CommandTestCase):
         self.assertIn("connector  no ", output)
         self.assertIn("db can't be reached: the last step failed", errors)
 
+    def test_who_a_user_is_at_providers(self):
+        alice = self.api.put("users", name="alice")
+        provider = self.api.put("identity-providers", name="corp")
+        self.succeed("user", "link", "alice", "--provider", "corp", "--subject", "sub-1")
+        path = f"users/{alice['id']}/identities"
+        body = {"identity_provider_id": provider["id"], "subject": "sub-1"}
+        self.assertEqual(self.api.requests[-1], ("POST", path, {}, body))
+        self.assertIn("sub-1", self.succeed("user", "identities", "alice"))
+        self.assertEqual(self.api.requests[-1], ("GET", path, {}, None))
+        (linked,) = self.api.objects(path)
+        linked["id"] = provider["id"]  # what the API knows it by
+        self.assertIn(
+            "unlinked alice", self.succeed("user", "unlink", "alice", "--provider", "corp")
+        )
+        self.assertEqual(self.api.requests[-1][:2], ("DELETE", f"{path}/{provider['id']}"))
+
+    def test_a_failed_check_is_told_where_it_matters(self):
+        fields = {"check_fault": "the provider is away", "issuer": "https://x", "client_id": "c"}
+        self.api.put("identity-providers", name="corp", enabled=True, **fields)
+        _, _, errors = self.run_line("identity-provider", "set", "corp", "--title", "Corp")
+        self.assertIn("warning: the check failed: the provider is away", errors)
+        _, _, errors = self.run_line("identity-provider", "set", "corp", "--disabled")
+        self.assertEqual(errors, "")
+
     def test_a_provider_is_checked(self):
         self.api.put("identity-providers", name="corp")
         output = self.succeed("identity-provider", "check", "corp")

@@ -112,14 +112,18 @@ class CommandLineTests(TestCase):
         secret = Path(self.mktemp())
         secret.write_text("canary\n")
         provider = await self.succeed_json(
-            "identity-provider create corp --issuer https://login.example.com --client-id tc "
+            "identity-provider create corp --issuer http://127.0.0.1:1 --client-id tc "
             f"--client-secret-file {secret} --groups-claim groups --group db-admins=dba "
             "--create-users --link-by email"
         )
         self.assertEqual(provider["group_map"], {"db-admins": "dba"})
         self.assertIs(provider["has_client_secret"], True)
+        self.assertIn("127.0.0.1:1/", provider["check_fault"])
+        await self.succeed("user link alice --provider corp --subject alice-at-corp")
+        self.assertIn("alice-at-corp", await self.succeed("user identities alice"))
+        await self.succeed("user unlink alice --provider corp")
         await self.succeed("identity-provider set corp --disabled --group", "")
-        self.assertIn("login.example.com", await self.succeed("identity-provider list"))
+        self.assertIn("127.0.0.1:1", await self.succeed("identity-provider list"))
         await self.succeed("identity-provider delete corp --yes")
         for line in (
             "user block alice",

@@ -201,8 +201,8 @@ def cost_text(cost: Object) -> str:
 
 def warn_of(answer: Object) -> None:
     """Say what may not be as it was meant, of what was just made or changed."""
-    if answer.get("check_fault"):
-        say(f"warning: it can't be used yet: {answer['check_fault']}")
+    if answer.get("check_fault") and answer.get("enabled"):
+        say(f"warning: the check failed: {answer['check_fault']}")
     for warning in answer.get("warnings", ()):
         say(f"warning: {warning}")
 

@@ -6,7 +6,7 @@ import click
 
 from tunnelcloud.cli import objects
 from tunnelcloud.cli.client import Failed
-from tunnelcloud.cli.crud import commands_of, list_objects, report_done, show_join
+from tunnelcloud.cli.crud import commands_of, list_objects, print_list, report_done, show_join
 from tunnelcloud.cli.output import (
     print_fields,
     print_json,
@@ -121,8 +121,8 @@ _PROVIDER = click.option("--provider", required=True, help="The identity provide
 def identities(connection: Connection, name: str, as_json: bool) -> None:
     """List who a user is at identity providers."""
     api = connection.open()
-    path = f"users/{api.resolve_id('user', name)}/identities"
-    list_objects(api, path, objects.IDENTITY_COLUMNS, as_json)
+    found = api.send("GET", f"users/{api.resolve_id('user', name)}/identities")
+    print_list(api, found["items"], None, objects.IDENTITY_COLUMNS, as_json)
 
 
 @user.command("link")
