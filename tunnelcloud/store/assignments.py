@@ -68,8 +68,7 @@ def create(
     existing = transaction.connection.execute(query).scalar()
     if existing is not None:
         raise Conflict(
-            field,
-            f"the tunnel is assigned to this {field[:-3]} already: change that assignment instead",
+            field, f"the tunnel is assigned to this {field[:-3]} already: change {existing} instead"
         )
     return ASSIGNMENTS.create(
         transaction,
