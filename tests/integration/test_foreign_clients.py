@@ -5,6 +5,8 @@ Keys change so often that the library's threads and the change meet in every way
 
 from __future__ import annotations
 
+import contextlib
+
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.conch.ssh.keys import Key
 from twisted.internet import reactor
@@ -12,11 +14,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from tests.clients.building import build
-from tests.integration.front_door import FrontDoorCase, Knocker
+from tests.integration.front_door import Counted, FrontDoorCase, Knocker
 from tests.ssh.fakes import TOKEN, Avatar, Echo
+from tunnelcloud.ssh.ciphers import BadPacket, Opener
 from tunnelcloud.ssh.limits import Limits
 
 KIB = 1024
+NOT_AUTHENTIC = "a packet is not authentic"
 
 
 class Lines(Knocker):
@@ -128,23 +132,66 @@ class ForeignCase:
         self.assertNotEqual(bytes(process.out), b"whole\n")
 
 
-class JschTests(ForeignCase, FrontDoorCase):
+class Watched(Counted):
+    """Tells of a packet that isn't authentic whether the client sealed it with the keys before."""
+
+    keys_before: Opener | None = None
+    client_used_old_keys = False
+
+    def ssh_NEWKEYS(self, packet: bytes) -> None:
+        self.keys_before = self.reader.opener
+        super().ssh_NEWKEYS(packet)
+
+    def broken(self, code: int, text: str) -> None:
+        if text == NOT_AUTHENTIC and self.keys_before is not None:
+            buffer, offset = self.reader._buffer, self.reader._offset
+            end = offset + 4 + self.keys_before.length(buffer, offset) + self.keys_before.tag_size
+            with contextlib.suppress(BadPacket):
+                self.keys_before.open(memoryview(buffer)[offset:end])
+                self.client_used_old_keys = True
+        super().broken(code, text)
+
+
+class JschCase(ForeignCase):
+    """JSch of either publisher.
+
+    Its fault: a thread that has seen no key change going on may write after the change is over,
+    with the keys before, as C{Session.write} checks and C{Session._write} locks.  No server can
+    read such a packet.  It was seen once in some 1,000 changes under this load, which sshd, whose
+    changes take twice as long, didn't meet in 2,541.  So a cut is tolerated where it is this one.
+    """
+
+    refusal = "channel is not opened"  # it keeps the words to itself
+    limits = Limits(rekey_bytes=64 * KIB)
+    attempts = 3
+
+    def build(self, address: object) -> Watched:
+        connection = Watched(self.pod.factory)
+        self.connections.append(connection)
+        return connection
+
+    async def test_twenty_channels_across_key_changes(self) -> None:
+        """Questions and answers on each channel go on while keys change again and again."""
+        for _ in range(self.attempts):
+            self.pod.realm.avatars.clear()
+            process = await self.client("many", self.rounds, method="key")
+            if self.connections[-1].end_reason != NOT_AUTHENTIC:
+                break
+            self.assertTrue(self.connections[-1].client_used_old_keys)
+        self.whole(process)
+        self.assertGreater(self.connections[-1].exchanges, 50)
+
+
+class JschTests(JschCase, FrontDoorCase):
     """The JSch that is maintained (mwiede's), as in DBeaver and in JetBrains' tools."""
 
     name = "jsch"
-    refusal = "channel is not opened"  # it keeps the words to itself
-    # With 16 KiB and questions as short as these the pod found a packet that wasn't authentic. Its
-    # source lets a thread write with the old keys after its own NEWKEYS; that this is the cause
-    # hasn't been shown.
-    limits = Limits(rekey_bytes=64 * KIB)
 
 
-class OriginalJschTests(ForeignCase, FrontDoorCase):
+class OriginalJschTests(JschCase, FrontDoorCase):
     """The last original JSch, which a great many products have inside."""
 
     name = "jsch_old"
-    refusal = "channel is not opened"
-    limits = Limits(rekey_bytes=64 * KIB)
 
     def setUp(self) -> None:
         """Give alice a key that it can read: it knows neither OpenSSH's format nor ed25519."""
@@ -161,7 +208,11 @@ class SshjTests(ForeignCase, FrontDoorCase):
     name = "sshj"
 
     async def test_twenty_channels_across_key_changes(self) -> None:
-        """One channel, in bulk: with twenty that chat it has stalled, and the cause isn't known."""
+        """One channel, in bulk: twenty that chat stall it at the second key change.
+
+        So they do with sshd and C{RekeyLimit 16K}, in 4 of 4 runs: the change is complete on both
+        sides, all twenty threads wait for answers, and nothing more comes.
+        """
         self.whole(await self.client("move", 10_000_000))
         [connection] = self.connections
         self.assertGreater(connection.exchanges, 10)

@@ -214,8 +214,12 @@ def becomes(condition, what="it"):
 
 def running(text):
     """Give the command lines of ssh and sleep processes that have a text in theirs."""
-    listed = subprocess.run(
-        ["ps", "-eo", "args="], capture_output=True, text=True, timeout=PATIENCE, check=True
-    )
-    lines = [line for line in listed.stdout.splitlines() if text in line]
-    return [line for line in lines if line.split()[0].rpartition("/")[2] in ("ssh", "sleep")]
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if text in line and line.split(" ")[0].rpartition("/")[2] in ("ssh", "sleep"):
+            found.append(line)
+    return found

@@ -180,7 +180,7 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual(actions, (auth.SendFailure(),))
         self.machine.refused(self.ask(WITH_TOKEN))
         actions = self.machine.offered(self.ask(QUERY), False)
-        self.assertEqual(actions, (auth.End("too many keys were offered"),))
+        self.assertEqual(actions, (auth.End(auth.TOO_MANY_KEYS),))
 
     def test_good_questions_count(self) -> None:
         """A good key isn't confirmed without end either."""

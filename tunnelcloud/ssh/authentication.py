@@ -163,6 +163,12 @@ Action = (
 Actions = tuple[Action, ...]
 
 
+TOO_MANY_KEYS = (
+    "too many keys were offered: for a one-time token add -o PubkeyAuthentication=no, "
+    "for a key -o IdentitiesOnly=yes -i FILE"
+)
+
+
 class State(Enum):
     """What the machine waits for."""
 
@@ -316,7 +322,7 @@ class Authentication:
 
     def _queried(self) -> Actions:
         if self._queries_left <= 0:
-            return self._end("too many keys were offered")
+            return self._end(TOO_MANY_KEYS)
         self._queries_left -= 1
         return (SendFailure(self._typed),)
 
