@@ -20,7 +20,7 @@ class BadLength(ValueError):
 
 
 def read_length(text: str) -> int:
-    """Read C{30s}, C{10m}, C{8h} or C{7d} into seconds.
+    """Read ``30s``, ``10m``, ``8h`` or ``7d`` into seconds.
 
     A number alone is refused: one person means seconds by it, another minutes.
 

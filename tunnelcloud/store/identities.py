@@ -73,7 +73,7 @@ class Rehearsed(Exception):
 def rehearse(transaction: Transaction, provider: IdentityProvider, person: Person) -> NoReturn:
     """Find out who a person would be.
 
-    :raise NotLetIn: as L{enter}.
+    :raise NotLetIn: as :func:`enter`.
     :raise Rehearsed: who they would be.
     """
     user, by = _enter(transaction, provider, person)

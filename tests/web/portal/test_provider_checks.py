@@ -57,6 +57,8 @@ class CheckTests(ProviderCase):
             made = self.make_provider(f"p{len(self.api('GET', '/identity-providers')['items'])}")
             self.assertIn(words, made["check_fault"])
             self.assertEqual(made["checked_at"] is None, bool(words))
+        self.provider.metadata_lies = {"issuer": "https://login.example.com/"}
+        self.assertIn("delete it, and make it", self.make_provider("slash")["check_fault"])
         for status, body, words in [
             (404, b"", "answered 404 at https://login.example.com/.well-known/openid-conf"),
             (200, b"<html>", "is not a JSON object"),

@@ -45,7 +45,7 @@ class Field:
     :ivar more: it is seldom needed, and folded away.
     :ivar unit: of a length of time: how many seconds the API counts as one.
     :ivar minimum: of a length of time, as the API counts it.
-    :ivar maximum: as C{minimum}.
+    :ivar maximum: as ``minimum``.
     :ivar sample: what an example of the API's has; None leaves it out.
     :ivar flag: the command line's option for it; C{--yes/--no} for one that is ticked.
     """

@@ -144,6 +144,8 @@ async def check(
         await Directory(context.fetch, context.clock.seconds).check(provider.issuer)
     except ProviderFault as error:
         fault = escape(error.what, _LONGEST_FAULT)
+        if error.code == "issuer":
+            fault += " Its issuer can't be changed here: delete it, and make it with the right one."
     return await store.write(identity_providers.note_check, provider.id, fault)
 
 
