@@ -6,6 +6,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.test import iosim
 from zope.interface import implementer
 
+from tests.channels.wires import End as StreamEnd
 from tests.link.tls_wires import link_tls, now
 from tunnelcloud import pki
 from tunnelcloud.channels.windows import CreditBudget
@@ -109,3 +110,16 @@ class LinkPair:
         assert self.pod.ready
         assert self.connector.ready
         return self
+
+
+def join(pair):
+    """Open a channel over a link; give the user at each of its ends."""
+    near, far = StreamEnd(), StreamEnd()
+    near.channel = pair.pod.open_channel(b"direct-tcpip", b"", near, pair.budgets[0].account())
+    pair.run()
+    far.channel = pair.connector_owner.asked[-1][0]
+    far.channel.user = far
+    far.channel.confirm()
+    pair.run()
+    assert near.is_open
+    return near, far

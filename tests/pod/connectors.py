@@ -5,6 +5,7 @@ from datetime import timedelta
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.test import iosim
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.channels.wires import End
@@ -201,3 +202,27 @@ class _Once:
 
     def buildProtocol(self, addr):
         return self._protocol
+
+
+SITE = "sit_1"
+
+
+class DoorCase(SynchronousTestCase):
+    def setUp(self):
+        self.door = Door()
+        self.links = self.door.links
+
+    def names(self, *numbers):
+        return [f"paris-{number}" for number in numbers]
+
+    def attach(self, number=1, site_id=SITE, times=1):
+        _, tls = self.door.enrol(number, site_id)
+        return [self.door.link(tls) for _ in range(times)]
+
+    def open(self, link):
+        link.multiplexer.open_channel(b"direct-tcpip", b"", End())
+        self.door.run()
+
+    def picked(self, **options):
+        link = self.links.pick(SITE, **options)
+        return link and link.connector_id

@@ -9,7 +9,10 @@ from pydantic import BaseModel
 from twisted.logger import Logger
 
 from tunnelcloud.config import BadSettings
+from tunnelcloud.domain.addresses import read_networks
+from tunnelcloud.net.flood import FloodControl
 from tunnelcloud.settings import PodSettings
+from tunnelcloud.web.limits import LimitedSite
 
 _log = Logger()
 
@@ -54,6 +57,26 @@ class Reloading:
         if left:
             _log.warn("a restart is needed for {names}", names=", ".join(left))
         _log.info("the settings were read again; changed: {names}", names=", ".join(taken) or "-")
+
+
+def takers(
+    settings: PodSettings, flood: FloodControl, web: LimitedSite
+) -> dict[str, Callable[[Any], object]]:
+    """Give, by a setting's name, what takes a new value over while the pod runs."""
+
+    def exempt(networks: list[str]) -> None:
+        flood.exempt(read_networks([*networks, *settings.ssh.proxy_protocol_from]))
+
+    return {
+        "drain": _is_read_when_needed,
+        "tokens.lifetime": _is_read_when_needed,
+        "ssh.exempt_networks": exempt,
+        "web.trusted_proxies": lambda networks: web.trust(read_networks(networks)),
+    }
+
+
+def _is_read_when_needed(value: object) -> None:
+    """Do nothing: the settings in force are asked each time."""
 
 
 def _flat(table: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -52,7 +52,7 @@ from tunnelcloud.pod.metrics import Measured, metrics_registry
 from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
-from tunnelcloud.pod.reloading import Reloading
+from tunnelcloud.pod.reloading import Reloading, takers
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession
 from tunnelcloud.pod.shares import Shares
 from tunnelcloud.pod.supervision import Supervisor
@@ -312,7 +312,9 @@ class PodService(Service):
             balancers=settings.front.proxy_protocol_from,
             room=doors.undecided,
         )
-        self._reloading = Reloading(settings, read_settings, self._settings_takers())
+        self._reloading = Reloading(
+            settings, read_settings, takers(settings, self.flood, self._web)
+        )
         self.serving = False
         self.first_administrator_link = first_administrator_link(foundation.store, self.web_url)
 
@@ -390,23 +392,6 @@ class PodService(Service):
         self._reloading.reload()
         if self._certificate is not None:
             self._certificate.reload()
-
-    def _settings_takers(self) -> dict[str, Callable[[Any], object]]:
-        """Give, by a setting's name, what takes a new value over while the pod runs."""
-        ssh = self.foundation.settings.ssh
-
-        def exempt(networks: list[str]) -> None:
-            self.flood.exempt(read_networks([*networks, *ssh.proxy_protocol_from]))
-
-        return {
-            "drain": self._is_read_when_needed,
-            "tokens.lifetime": self._is_read_when_needed,
-            "ssh.exempt_networks": exempt,
-            "web.trusted_proxies": lambda networks: self._web.trust(read_networks(networks)),
-        }
-
-    def _is_read_when_needed(self, value: object) -> None:
-        """Do nothing: the settings in force are asked each time."""
 
     def _ssh_hosts(self) -> list[str]:
         others = (address.host for address in self.cluster.ssh_addresses())
