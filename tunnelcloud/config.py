@@ -37,7 +37,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_duration(text: object) -> int:
-    """Read C{30s}, C{10m}, C{24h} or C{7d} into seconds.
+    """Read ``30s``, ``10m``, ``24h`` or ``7d`` into seconds.
 
     :raise ValueError: with what is allowed.
     """
@@ -51,7 +51,7 @@ def parse_duration(text: object) -> int:
 
 
 def parse_public_address(text: object, default_port: int) -> PublicAddress:
-    """Read C{host}, C{host:port} or C{[v6]:port}.
+    """Read ``host``, ``host:port`` or ``[v6]:port``.
 
     :raise ValueError: with what is allowed.
     """

@@ -61,7 +61,7 @@ class Growth:
     _kept: int | None = field(default=None, init=False)
 
     def sample(self) -> None:
-        """Count; called every L{SAMPLE_SECONDS}."""
+        """Count; called every ``SAMPLE_SECONDS``."""
         count = self.count()
         if self._kept is None:
             self._kept = count

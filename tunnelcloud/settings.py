@@ -35,7 +35,7 @@ def _network(text: str) -> str:
 
 
 def parse_size(text: object) -> int:
-    """Read C{512KiB}, C{16MiB} or C{1GiB} into bytes.
+    """Read ``512KiB``, ``16MiB`` or ``1GiB`` into bytes.
 
     :raise ValueError: with what is allowed.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class PodOptions(usage.Options):
-    """Options of C{twistd tunnelcloud pod}."""
+    """Options of ``twistd tunnelcloud pod``."""
 
     synopsis = "[--config FILE] [--state DIR]"
     optParameters = [
@@ -40,7 +40,7 @@ class PodOptions(usage.Options):
 
 
 class ConnectorOptions(usage.Options):
-    """Options of C{twistd tunnelcloud connector}."""
+    """Options of ``twistd tunnelcloud connector``."""
 
     synopsis = "--state DIR [--join TOKEN | --join-file FILE] [--config FILE]"
     optParameters = [
@@ -59,13 +59,13 @@ class ConnectorOptions(usage.Options):
 
 
 class DemoOptions(usage.Options):
-    """Options of C{twistd tunnelcloud demo}."""
+    """Options of ``twistd tunnelcloud demo``."""
 
     synopsis = ""
 
 
 class Options(usage.Options):
-    """Options of C{twistd tunnelcloud}."""
+    """Options of ``twistd tunnelcloud``."""
 
     subCommands = [
         ["pod", None, PodOptions, "The gateway: SSH front door, connector listener, web."],

@@ -14,7 +14,7 @@ from tests.requirements import require_executable, require_node_modules
 
 
 class Signing:
-    """What people do to sign in; C{page} is their browser's."""
+    """What people do to sign in; ``page`` is their browser's."""
 
     name = NAME
 
@@ -220,7 +220,7 @@ class ProviderTests(SignInCase):
         self.gateway.do("group", "create", "dba")
 
     def go(self, who=None):
-        """Press the provider's button; C{who} is typed there, by who isn't signed in there."""
+        """Press the provider's button; ``who`` is typed there, by who isn't signed in there."""
         self.go_to("/sign-in?next=%2Faccount")
         self.follow("Sign in with Corp")
         if who is not None:

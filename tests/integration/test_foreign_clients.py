@@ -156,7 +156,7 @@ class JschCase(ForeignCase):
     """JSch of either publisher.
 
     Its fault: a thread that has seen no key change going on may write after the change is over,
-    with the keys before, as C{Session.write} checks and C{Session._write} locks.  No server can
+    with the keys before, as ``Session.write`` checks and ``Session._write`` locks.  No server can
     read such a packet.  It was seen once in some 1,000 changes under this load, which sshd, whose
     changes take twice as long, didn't meet in 2,541.  So a cut is tolerated where it is this one.
     """
@@ -210,7 +210,7 @@ class SshjTests(ForeignCase, FrontDoorCase):
     async def test_twenty_channels_across_key_changes(self) -> None:
         """One channel, in bulk: twenty that chat stall it at the second key change.
 
-        So they do with sshd and C{RekeyLimit 16K}, in 4 of 4 runs: the change is complete on both
+        So they do with sshd and ``RekeyLimit 16K``, in 4 of 4 runs: the change is complete on both
         sides, all twenty threads wait for answers, and nothing more comes.
         """
         self.whole(await self.client("move", 10_000_000))

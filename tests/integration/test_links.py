@@ -41,7 +41,7 @@ def now():
 
 
 def until(happened):
-    """Fire once C{happened()} is true; the test's own timeout bounds the wait."""
+    """Fire once ``happened()`` is true; the test's own timeout bounds the wait."""
     looping = LoopingCall(lambda: happened() and looping.stop())
     return looping.start(0.005)
 

@@ -1,4 +1,4 @@
-"""C{create list show set delete} for every noun, made of its rows in `objects`."""
+"""``create list show set delete`` for every noun, made of its rows in `objects`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def list_objects(
     limit: int | None = None,
     **query: object,
 ) -> None:
-    """Print a list of the API: all of it, or its first C{limit} items."""
+    """Print a list of the API: all of it, or its first ``limit`` items."""
     items, cursor = api.pages(path, limit, **query)
     print_list(api, items, cursor, columns, as_json)
 
@@ -47,7 +47,7 @@ def list_objects(
 def print_list(
     api: Api, items: list[Object], cursor: str | None, columns: Iterable[Column], as_json: bool
 ) -> None:
-    """Print items; C{cursor} is not None when there are more."""
+    """Print items; ``cursor`` is not None when there are more."""
     if as_json:
         print_json({"items": items, "next_cursor": cursor})
         return

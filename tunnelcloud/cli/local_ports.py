@@ -24,9 +24,9 @@ def check_free(address: str, port: int) -> None:
 
 
 def free_port(address: str, wanted: int, taken: set[int]) -> int:
-    """Give the first local port from C{wanted} on that can be listened on.
+    """Give the first local port from ``wanted`` on that can be listened on.
 
-    Where C{wanted} needs an administrator's rights it is one above 1024, and the user is told.
+    Where ``wanted`` needs an administrator's rights it is one above 1024, and the user is told.
 
     :param taken: ports that are spoken for.
     :raise Failed: there is none near.

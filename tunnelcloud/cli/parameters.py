@@ -1,4 +1,4 @@
-"""What the commands share of the command line: kinds of values, C{--json}, and who they talk to."""
+"""What commands share of the command line: kinds of values, ``--json``, and whom they talk to."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ json_option: Callable[[_Command], _Command] = click.option(
 
 
 def json_flag() -> click.Option:
-    """Make the C{--json} of a command that is made of data."""
+    """Make the ``--json`` of a command that is made of data."""
     return click.Option(_JSON_NAMES, is_flag=True, help=_JSON_HELP)
 
 
 def duration(text: str) -> int:
-    """Read a length of time such as C{30m} into seconds.
+    """Read a length of time such as ``30m`` into seconds.
 
     :raise click.BadParameter: with what is allowed.
     """
@@ -184,7 +184,7 @@ def whole(text: str) -> int:
 
 
 def or_nothing(read: Callable[[str], object]) -> Callable[[str], object]:
-    """Let an empty text stand for "none any more" beside what C{read} reads."""
+    """Let an empty text stand for "none any more" beside what ``read`` reads."""
 
     def reading(text: str) -> object:
         return read(text) if text else ""

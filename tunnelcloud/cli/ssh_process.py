@@ -29,7 +29,7 @@ _SAYS_NOTHING = {b"loglevel SILENT", b"loglevel QUIET", b"loglevel FATAL"}
 class SshProcess:
     """One ssh that forwards ports.
 
-    :param arguments: the words of the generated command, C{ssh} first.
+    :param arguments: the words of the generated command, ``ssh`` first.
     :param known_hosts: lines with the pod's host keys.
     :param token: None for a login by key.
     :ivar guard: ends it, and what else it is told, when this program is killed.

@@ -48,7 +48,7 @@ def destination_host(tunnel: Tunnel, others: Sequence[Tunnel]) -> str:
 
 
 def own_host(view: UserView, tunnel: Tunnel) -> str:
-    """Give TARGET of one of a user's tunnels, as L{destination_host} does."""
+    """Give TARGET of one of a user's tunnels, as ``destination_host`` does."""
     return _clear_host(tunnel, lambda host: (grant.tunnel for grant in view.by_host.get(host, ())))
 
 
@@ -123,13 +123,13 @@ def ssh_arguments(
     local_ports: Mapping[int, int] = _NONE_CHOSEN,
     key_file: str = "",
 ) -> list[str]:
-    """Give the words of the ssh command that opens C{tunnel}.
+    """Give the words of the ssh command that opens ``tunnel``.
 
-    :param login: the user's name, e-mail, or C{tcptunnel@X}.
+    :param login: the user's name, e-mail, or ``tcptunnel@X``.
     :param others: the user's other tunnels, to see whether the target address is ambiguous.
     :param target: TARGET, where the caller has chosen it already.
     :param local_ports: the local port that was chosen for a target port; what is not there takes
-        L{local_port}.
+        ``local_port``.
     :param key_file: where the private key is, if not where ssh looks by itself.
     """
     words = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]
@@ -154,5 +154,5 @@ def ssh_command(
     *,
     target: str = "",
 ) -> str:
-    """Give the ssh command that opens C{tunnel}, quoted for a POSIX shell."""
+    """Give the ssh command that opens ``tunnel``, quoted for a POSIX shell."""
     return shlex.join(ssh_arguments(tunnel, login, method, public_address, target=target))

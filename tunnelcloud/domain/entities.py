@@ -1,7 +1,7 @@
 """The nouns of TunnelCloud as frozen values.
 
 Times are aware datetimes in UTC, lengths of time are seconds, ids are strings that
-L{new_id} made.  A value here may be wrong against others (a site that is gone), never in itself:
+``new_id`` made.  A value here may be wrong against others (a site that is gone), never in itself:
 what comes from outside is validated before it becomes one.
 """
 
@@ -79,12 +79,12 @@ ID_PREFIXES = {
 
 
 def new_id(kind: str, milliseconds: int, random: Callable[[int], bytes]) -> str:
-    """Make an id such as C{usr_06f2k…}: ids of one kind sort by the time they were made.
+    """Make an id such as ``usr_06f2k…``: ids of one kind sort by the time they were made.
 
-    :param kind: a key of L{ID_PREFIXES}.
+    :param kind: a key of ``ID_PREFIXES``.
     :param milliseconds: since the epoch.
-    :param random: gives that many random bytes (C{os.urandom}).
-    :return: the prefix, C{_}, and 26 characters of base32hex in lower case: 48 bits of time, 80 of
+    :param random: gives that many random bytes (``os.urandom``).
+    :return: the prefix, ``_``, and 26 characters of base32hex in lower case: 48 bits of time, 80 of
         chance.  The underscore keeps ids apart from names.
     """
     raw = milliseconds.to_bytes(6, "big") + random(10)
@@ -108,7 +108,7 @@ class Assignment:
 class Key:
     """A dedicated SSH public key of one user.
 
-    C{public_key} is C{type base64} without a comment, C{fingerprint} is C{SHA256:…}.
+    ``public_key`` is ``type base64`` without a comment, ``fingerprint`` is ``SHA256:…``.
     """
 
     id: str

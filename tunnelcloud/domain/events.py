@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 @frozen
 class EventKind:
-    """One kind of event: its name, what it means, and the fields its C{data} may have."""
+    """One kind of event: its name, what it means, and the fields its ``data`` may have."""
 
     name: str
     meaning: str
@@ -200,7 +200,7 @@ class UnknownEvent(LookupError):
 class KeptEvent:
     """Something that happened, by whom, to what; a pod of another version may have written it.
 
-    C{actor_id} is the user or API token that did it, C{user_id} whom it was done to or for.
+    ``actor_id`` is the user or API token that did it, ``user_id`` whom it was done to or for.
     """
 
     event: str
@@ -220,7 +220,7 @@ class KeptEvent:
 class AuditEvent(KeptEvent):
     """Something that happened and is to be written down.
 
-    C{data} has only fields that L{CATALOGUE} lists for the event, and never a secret.
+    ``data`` has only fields that ``CATALOGUE`` lists for the event, and never a secret.
     """
 
     def __attrs_post_init__(self) -> None:

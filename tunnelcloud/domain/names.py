@@ -116,7 +116,7 @@ def canonical_host(text: str) -> str:
 
 
 def parse_ports(text: str) -> PortRange:
-    """Read C{5432} or C{8000-8010}.
+    """Read ``5432`` or ``8000-8010``.
 
     :raise BadName: when a port is out of range or the range is upside down.
     """
@@ -145,7 +145,7 @@ def merge_ports(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
 
 
 def ports_text(ranges: Sequence[PortRange]) -> str:
-    """Write port ranges for people: C{5432, 8000-8010}."""
+    """Write port ranges for people: ``5432, 8000-8010``."""
     return ", ".join(map(str, ranges))
 
 
@@ -153,8 +153,8 @@ def ports_text(ranges: Sequence[PortRange]) -> str:
 class Login:
     """What an SSH login name says before any credential was seen.
 
-    C{user} is a user's name or e-mail, or None where the credential names the user;
-    C{tunnel} is the X of C{tcptunnel@X}.
+    ``user`` is a user's name or e-mail, or None where the credential names the user;
+    ``tunnel`` is the X of ``tcptunnel@X``.
     """
 
     user: str | None
@@ -188,7 +188,7 @@ def parse_login(raw: bytes) -> Login | None:
 
 
 def named_by(view: UserView, method: Method, name: str, only: str | None = None) -> list[Tunnel]:
-    """Find the tunnels that X of C{tcptunnel@X} means to a user.
+    """Find the tunnels that X of ``tcptunnel@X`` means to a user.
 
     An external address is stronger than a name, and that is stronger than an external address's
     first label.
@@ -229,9 +229,9 @@ def usable(view: UserView, method: Method, only: str | None) -> Sequence[Grant]:
 class Match:
     """What a destination meant to one user.
 
-    C{grants} are all paths to the one tunnel that may be opened; when it is empty C{near} has those
-    that the host named but the port or the method didn't fit, and C{rivals} the names of tunnels
-    that fit equally well.
+    :ivar grants: all paths to the one tunnel that may be opened.
+    :ivar near: when there are none, those that the host named, where the port or method didn't fit.
+    :ivar rivals: the names of tunnels that fit equally well.
     """
 
     grants: tuple[Grant, ...] = ()

@@ -1,4 +1,4 @@
-"""Weekly windows with a time zone: C{Mon-Fri 09:00-18:00 Europe/Paris}.
+"""Weekly windows with a time zone: ``Mon-Fri 09:00-18:00 Europe/Paris``.
 
 Pure: what time it is comes in as an argument.
 """
@@ -26,7 +26,7 @@ class BadWindow(ValueError):
 class Window:
     """Days of the week (0 is Monday) and wall-clock times in a zone.
 
-    C{end} at or before C{start} means that the window ends on the next day.
+    ``end`` at or before ``start`` means that the window ends on the next day.
     """
 
     days: tuple[int, ...]
@@ -39,7 +39,7 @@ class Window:
         return f"{_days_text(self.days)} {times} {self.zone}"
 
     def spans_around(self, at: datetime) -> Iterable[tuple[datetime, datetime]]:
-        """Give this window's openings from a day before C{at} to eight days after, in order."""
+        """Give this window's openings from a day before ``at`` to eight days after, in order."""
         zone = ZoneInfo(self.zone)
         local_day = at.astimezone(zone).date()
         for offset in range(-1, 9):
@@ -52,14 +52,14 @@ class Window:
             yield start, end
 
     def open_until(self, at: datetime) -> datetime | None:
-        """Say when the opening that holds C{at} ends; None when it isn't open."""
+        """Say when the opening that holds ``at`` ends; None when it isn't open."""
         for start, end in self.spans_around(at):
             if start <= at < end:
                 return end
         return None
 
     def next_opening(self, at: datetime) -> datetime:
-        """Say when the window opens next after C{at}, in its own zone."""
+        """Say when the window opens next after ``at``, in its own zone."""
         return next(start for start, _ in self.spans_around(at) if start > at)
 
 
@@ -92,7 +92,7 @@ def _parse_time(text: str) -> time:
 
 
 def parse_window(text: str) -> Window:
-    """Read C{DAYS HH:MM-HH:MM ZONE}, where DAYS is C{Mon}, C{Mon-Fri}, C{Sat,Sun} or a mix.
+    """Read ``DAYS HH:MM-HH:MM ZONE``, where DAYS is ``Mon``, ``Mon-Fri``, ``Sat,Sun`` or a mix.
 
     :raise BadWindow: with what to write instead.
     """

@@ -1,6 +1,6 @@
 """Secrets that are shown once: made here, kept elsewhere only as hashes.
 
-A one-time token is 26 characters of C{a-z2-7}: 130 bits of chance.  Its hash needs no salt and no
+A one-time token is 26 characters of ``a-z2-7``: 130 bits of chance.  Its hash needs no salt and no
 stretching, since nobody guesses 130 bits; the hash is what is compared and looked up.
 """
 
@@ -33,18 +33,18 @@ def _letters(random: Callable[[int], bytes]) -> str:
 def new_token(random: Callable[[int], bytes]) -> str:
     """Make a one-time token.
 
-    :param random: gives that many random bytes (C{os.urandom}).
+    :param random: gives that many random bytes (``os.urandom``).
     """
     return _letters(random)
 
 
 def new_api_token(random: Callable[[int], bytes]) -> str:
-    """Make a bearer token for the API: C{tca_} and 26 characters."""
+    """Make a bearer token for the API: ``tca_`` and 26 characters."""
     return _API_TOKEN_PREFIX + _letters(random)
 
 
 def new_link_secret(random: Callable[[int], bytes]) -> str:
-    """Make the secret part of a one-time link: C{tcl_} and 26 characters."""
+    """Make the secret part of a one-time link: ``tcl_`` and 26 characters."""
     return _LINK_PREFIX + _letters(random)
 
 
@@ -66,7 +66,7 @@ _HIDDEN_OTHER = b"(a secret)"
 
 
 def without_secrets(typed: str) -> str:
-    """Hide whatever looks like a secret of this program in a text: see L{hide_secrets}."""
+    """Hide whatever looks like a secret of this program in a text: see ``hide_secrets``."""
     return hide_secrets(typed.encode("utf-8", "replace")).decode("utf-8")
 
 
@@ -92,7 +92,7 @@ _CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 
 
 def new_user_code(random: Callable[[int], bytes]) -> str:
-    """Make a code for people to compare and to type, such as C{WDJB-MJHT} (RFC 8628, 6.1)."""
+    """Make a code for people to compare and to type, such as ``WDJB-MJHT`` (RFC 8628, 6.1)."""
     letters: list[str] = []
     while len(letters) < 8:
         # Bytes beyond a multiple of 20 would make some letters likelier than others.

@@ -49,8 +49,8 @@ class FrameReader:
 
         A message is valid until the next is asked for.
 
-        :param at_most: how many messages to yield; C{rest} is to be fed again then.
-        :raise ProtocolError: a frame is empty or longer than L{MAX_FRAME}.
+        :param at_most: how many messages to yield; ``rest`` is to be fed again then.
+        :raise ProtocolError: a frame is empty or longer than ``MAX_FRAME``.
         """
         view = memoryview(data)
         offset = 0
@@ -122,7 +122,7 @@ class FrameBuffer:
         self._data_size = 0
 
     def append(self, head: bytes, data: "bytes | memoryview", max_packet_size: int) -> bool:
-        """Add a message, C{head} followed by C{data}; both are copied.
+        """Add a message, ``head`` followed by ``data``; both are copied.
 
         :param head: all of a message without data, or the head of CHANNEL_DATA (RFC 4254, 5.2).
         :param max_packet_size: the most data that messages may be joined to.
@@ -169,7 +169,7 @@ class FrameBuffer:
         return True
 
     def write_to(self, write: Callable[[memoryview], object]) -> None:
-        """Hand all that waits to C{write}, which may not keep it."""
+        """Hand all that waits to ``write``, which may not keep it."""
         view, self._view = self._view, None
         size, self.size = self.size, 0
         self._last = b""

@@ -53,7 +53,7 @@ def _unheard(answer: JoinAnswer) -> None:
 
 
 class JoinServer(_JoinProtocol):
-    """The pod's end: hands the request to C{answer} and sends what that gives.
+    """The pod's end: hands the request to ``answer`` and sends what that gives.
 
     :param answer: may take its time; whoever made this limits how long the connection lasts.
     :ivar answered: hears of the answer before it is sent.
@@ -95,10 +95,10 @@ class JoinServer(_JoinProtocol):
 
 @implementer(IHandshakeListener)
 class JoinClient(_JoinProtocol):
-    """The connector's end: checks the pod, asks, and fires C{answered} with what it got.
+    """The connector's end: checks the pod, asks, and fires ``answered`` with what it got.
 
     @ivar answered: fires with the granted answer and the CA's certificate (PEM), or fails with
-        L{JoinRefused} or with why the connection was lost.
+        ``JoinRefused`` or with why the connection was lost.
     """
 
     def __init__(self, token: JoinToken, request: JoinRequest, now: Callable[[], datetime]) -> None:

@@ -7,7 +7,7 @@ What holds, in words:
 - Only pods open channels; a connector that opens one loses its link.
 - Any byte received proves life.  After 45 seconds without one (or what its owner sets) the link is
   over, and its channels end at once, with a reason.
-- A peer that sends more requests, or messages that move nothing, than L{REQUESTS_PER_SECOND} loses
+- A peer that sends more requests, or messages that move nothing, than ``REQUESTS_PER_SECOND`` loses
   its link; and of whatever it sends, no more is worked on in a turn of the reactor than others'
   bytes may wait for.
 - An exception while a message is handled ends this link and no other, with one log line.
@@ -219,7 +219,7 @@ class LinkProtocol(Protocol):
                 self._idle()
 
     def disconnect(self, reason: str) -> None:
-        """End the link and its channels at once; C{reason} goes to logs and to the audit."""
+        """End the link and its channels at once; ``reason`` goes to logs and to the audit."""
         if not self._over:
             self._over = reason
             self.multiplexer.connection_lost(reason)

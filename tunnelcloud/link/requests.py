@@ -1,4 +1,4 @@
-"""What pod and connector tell each other beside channels: global requests named C{…@tunnelcloud}.
+"""What pod and connector tell each other beside channels: global requests named ``…@tunnelcloud``.
 
 Each carries one JSON object.  A side that doesn't know a request answers REQUEST_FAILURE, so a
 newer peer may ask for more than an older one grants.  Replies come in order: a handler answers at

@@ -4,7 +4,7 @@ What holds, in words:
 
 - Bytes of the channel are consumed when the target's socket has taken them, or while it has
   little unsent; so a target that doesn't read holds its client back.
-- No more is read of the target than L{ReadAhead} allows beyond what the link has taken.
+- No more is read of the target than ``ReadAhead`` allows beyond what the link has taken.
 - The target's end of stream is EOF on the channel and the channel's is FIN to the target, each
   after all bytes before it, and the other direction goes on.
 - A clean end is told only when the target's system has acknowledged every byte, and how many it

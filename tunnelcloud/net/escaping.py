@@ -7,12 +7,12 @@ _SHOWN = 256
 
 
 def escape(text: "bytes | str", limit: int = _SHOWN) -> str:
-    r"""Give C{text} with nothing in it that moves a cursor, ends a line or turns it around.
+    r"""Give ``text`` with nothing in it that moves a cursor, ends a line or turns it around.
 
     Printable characters of any language stay; control and format characters (the bidirectional
-    ones among them) and bytes that aren't UTF-8 become C{\x..} or C{\u....}.
+    ones among them) and bytes that aren't UTF-8 become ``\x..`` or ``\u....``.
 
-    :param limit: the most characters taken from C{text}; a longer one ends in C{…}.
+    :param limit: the most characters taken from ``text``; a longer one ends in ``…``.
     """
     if isinstance(text, bytes):
         text = text[: 4 * limit + 1].decode("utf-8", "backslashreplace")

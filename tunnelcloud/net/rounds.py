@@ -32,7 +32,7 @@ class Rounds:
         return self._call is not None
 
     def wait(self, transport: Any) -> None:
-        """Read no more of C{transport}, and go on in the next turn."""
+        """Read no more of ``transport``, and go on in the next turn."""
         transport.pauseProducing()
         self._call = self._clock.callLater(0, self._next, transport)
 

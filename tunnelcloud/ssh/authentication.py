@@ -28,7 +28,7 @@ from tunnelcloud.domain.tokens import as_typed
 
 @frozen
 class KeyRequest:
-    """The client offers a key; with C{signature} None it only asks whether that would do."""
+    """The client offers a key; with ``signature`` None it only asks whether that would do."""
 
     user: bytes
     algorithm: bytes
@@ -64,7 +64,7 @@ Request = KeyRequest | TokenRequest | PromptRequest | OtherRequest
 
 @frozen
 class OfferKey:
-    """Ask whether the key is registered; answer with L{Authentication.offered}."""
+    """Ask whether the key is registered; answer with ``Authentication.offered``."""
 
     question: int
     request: KeyRequest
@@ -72,7 +72,7 @@ class OfferKey:
 
 @frozen
 class LoginWithKey:
-    """Verify signature and login; answer with C{granted} or C{refused}."""
+    """Verify signature and login; answer with ``granted`` or ``refused``."""
 
     question: int
     request: KeyRequest
@@ -80,7 +80,7 @@ class LoginWithKey:
 
 @frozen
 class LoginWithToken:
-    """Verify and spend the token; answer with C{granted} or C{refused}."""
+    """Verify and spend the token; answer with ``granted`` or ``refused``."""
 
     question: int
     request: TokenRequest
@@ -274,7 +274,7 @@ class Authentication:
         return (Succeed(session),)
 
     def refused(self, question: int, text: str = "", offence: bool = True) -> Actions:
-        """Take a refusal, with a line for the user or C{""}.
+        """Take a refusal, with a line for the user or ``""``.
 
         A key that was signed with rightly and opens nothing is no offence, and no failure.
         """
@@ -340,7 +340,7 @@ class Authentication:
 def read_request(payload: bytes) -> Request:
     """Read a USERAUTH_REQUEST's payload, without the message's number (RFC 4252, 5).
 
-    :raise ProtocolError: it isn't one, or is for another service than C{ssh-connection}.
+    :raise ProtocolError: it isn't one, or is for another service than ``ssh-connection``.
     """
     reader = Reader(payload)
     user, service, method = reader.string(), reader.string(), reader.string()

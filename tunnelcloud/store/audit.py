@@ -63,12 +63,12 @@ def list_page(
 ) -> ListPage[AuditRecord]:
     """Search the events, the latest first.
 
-    A page may have less than C{limit} events, even none, and a next one nevertheless: a text is
-    looked for among L{MAX_SEARCHED} events at once.
+    A page may have less than ``limit`` events, even none, and a next one nevertheless: a text is
+    looked for among ``MAX_SEARCHED`` events at once.
 
-    :param event: one kind, or with C{login.} all that begin so.
+    :param event: one kind, or with ``login.`` all that begin so.
     :param q: a text that the event, a name or the data has.
-    :param filters: keys of L{FILTERS}; one whose value is None doesn't narrow.
+    :param filters: keys of ``FILTERS``; one whose value is None doesn't narrow.
     :raise BadCursor: the cursor is not from this list.
     """
     limit = max(1, min(limit, MAX_LIMIT))
@@ -109,7 +109,7 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
     """Delete the oldest events before a time.
 
     :param limit: how many at most, since a long transaction would hold up the others.
-    :return: how many there were; fewer than C{limit} means that all are gone.
+    :return: how many there were; fewer than ``limit`` means that all are gone.
     """
     return _forget(transaction, _until(until), limit)
 
@@ -135,7 +135,7 @@ def first_that_fits(transaction: Transaction, most_bytes: int) -> str | None:
 
 
 def forget_before(transaction: Transaction, event_id: str, *, limit: int = 500) -> int:
-    """Delete the oldest events before one; see L{forget}."""
+    """Delete the oldest events before one; see ``forget``."""
     return _forget(transaction, table.c.id < event_id, limit)
 
 

@@ -150,7 +150,7 @@ def close(
 ) -> bool:
     """Write down that a channel is over, or never came to be.
 
-    :param acknowledged: whether the target's system has acknowledged C{bytes_to_target}, which are
+    :param acknowledged: whether the target's system has acknowledged ``bytes_to_target``, which are
         those that were sent otherwise.
     :param connector_id: which carried it in the end; None leaves what was written down first.
     :return: False when its record was closed before.

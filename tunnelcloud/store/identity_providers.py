@@ -60,7 +60,7 @@ def update(
 ) -> IdentityProvider:
     """Change some fields; who came through one that is disabled is signed out.
 
-    :param changes: C{seal_secret} among them as for L{create}, None to have no secret any more.
+    :param changes: ``seal_secret`` among them as for ``create``, None to have no secret any more.
     """
     rest = dict(changes)
     given = "seal_secret" in rest

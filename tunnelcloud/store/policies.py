@@ -46,7 +46,7 @@ def update(
     *,
     expected_version: str | None = None,
 ) -> Policy:
-    """Change some fields of a policy; as L{Aggregate.update}.
+    """Change some fields of a policy; as ``Aggregate.update``.
 
     :raise Conflict: the name is taken, or it would end before it begins.
     """

@@ -56,8 +56,8 @@ def create(
 ) -> WebSession:
     """Keep a new sign-in.
 
-    :param secret_hash: of L{tunnelcloud.domain.tokens.hash_secret}.
-    :param method: how they proved who they are, such as C{password}.
+    :param secret_hash: of ``tunnelcloud.domain.tokens.hash_secret``.
+    :param method: how they proved who they are, such as ``password``.
     :param provider_id: who vouched for them; the sign-in ends with that provider.
     :raise NotFound: there is no such user.
     """

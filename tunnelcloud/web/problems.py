@@ -1,6 +1,6 @@
-"""Errors as the API's clients see them: RFC 9457's C{application/problem+json}.
+"""Errors as the API's clients see them: RFC 9457's ``application/problem+json``.
 
-Whatever goes wrong ends as a L{Problem}: a status, what happened, and which fields to mend.
+Whatever goes wrong ends as a ``Problem``: a status, what happened, and which fields to mend.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LONGEST_TEXT = 500
 
 @frozen
 class FieldError:
-    """What is wrong with one field; C{field} is a path such as C{target_ports.0}."""
+    """What is wrong with one field; ``field`` is a path such as ``target_ports.0``."""
 
     field: str
     message: str

@@ -70,7 +70,7 @@ def openssh(way: Way, methods: Sequence[Method]) -> Tool:
 
 
 def openssh_config(way: Way, methods: Sequence[Method]) -> Tool:
-    """Give the block for C{~/.ssh/config}."""
+    """Give the block for ``~/.ssh/config``."""
     alias = config_alias(way)
 
     def manner(one: Way) -> Manner:

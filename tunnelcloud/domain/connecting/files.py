@@ -14,12 +14,12 @@ MASTER_MINUTES = 10
 
 
 def config_alias(way: Way) -> str:
-    """Name the tunnel in C{~/.ssh/config}: a name that no real host has."""
+    """Name the tunnel in ``~/.ssh/config``: a name that no real host has."""
     return f"{way.tunnel.name}.tunnel"
 
 
 def config_block(way: Way, *, windows: bool = False) -> str:
-    """Write the block for C{~/.ssh/config}.
+    """Write the block for ``~/.ssh/config``.
 
     A token opens one session: where there are control sockets (not on Windows) that session is
     kept and shared by whatever else connects to the same name.  Other blocks of the user's may say
@@ -110,7 +110,7 @@ WantedBy=default.target
 def pgadmin_servers(way: Way) -> str:
     """Write the file for pgAdmin's "Import/Export Servers".
 
-    Who logs in to the database is for its user to say: C{postgres} stands there until then.
+    Who logs in to the database is for its user to say: ``postgres`` stands there until then.
     """
     with_key = way.method is Method.KEY
     server: dict[str, object] = {

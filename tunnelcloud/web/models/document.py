@@ -222,7 +222,7 @@ class FieldChanged(Shown):
 
 
 class Step(Shown):
-    """One thing that is done; C{path} says where in the document."""
+    """One thing that is done; ``path`` says where in the document."""
 
     action: Literal["create", "change", "delete"]
     path: str

@@ -87,7 +87,7 @@ _Item = TypeVar("_Item", bound=Shown)
 
 
 class Page(BaseModel, Generic[_Item]):
-    """A part of a collection; without C{next_cursor} there is no more."""
+    """A part of a collection; without ``next_cursor`` there is no more."""
 
     model_config = ConfigDict(frozen=True)
 

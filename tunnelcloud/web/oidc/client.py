@@ -80,7 +80,7 @@ class Client:
     ) -> Claims:
         """Find out who came back.
 
-        :param secret: the same as for L{address}; C{state} was compared with it.
+        :param secret: the same as for ``address``; ``state`` was compared with it.
         :param answer: the query that the provider sent the browser back with.
         :raise ProviderFault: nobody whom this provider vouches for.
         """

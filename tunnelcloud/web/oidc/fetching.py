@@ -61,7 +61,7 @@ _FAILURES = (
 )
 
 Fetch = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Fetched]]
-"""Asks by method, address, headers and body; raises L{FetchFailed}."""
+"""Asks by method, address, headers and body; raises ``FetchFailed``."""
 
 
 async def no_way_out(*_: object) -> Fetched:
@@ -78,7 +78,7 @@ def _reason(*errors: BaseException) -> str:
 
 
 class HttpFetch:
-    """Asks over HTTP and HTTPS, trusting what the machine trusts (C{SSL_CERT_FILE} adds a CA)."""
+    """Asks over HTTP and HTTPS, trusting what the machine trusts (``SSL_CERT_FILE`` adds a CA)."""
 
     def __init__(self, reactor: Any) -> None:
         agent = Agent(reactor, BrowserLikePolicyForHTTPS(), connectTimeout=_SECONDS)

@@ -39,7 +39,7 @@ class Field:
     """One field of a form.
 
     :ivar choices: the values of a choice and what stands for them.
-    :ivar reference: the collection whose objects are the choices, such as C{sites}.
+    :ivar reference: the collection whose objects are the choices, such as ``sites``.
     :ivar optional: nothing typed is no value.
     :ivar fixed: it can't be changed later.
     :ivar more: it is seldom needed, and folded away.
@@ -47,7 +47,7 @@ class Field:
     :ivar minimum: of a length of time, as the API counts it.
     :ivar maximum: as ``minimum``.
     :ivar sample: what an example of the API's has; None leaves it out.
-    :ivar flag: the command line's option for it; C{--yes/--no} for one that is ticked.
+    :ivar flag: the command line's option for it; ``--yes/--no`` for one that is ticked.
     """
 
     name: str

@@ -16,7 +16,7 @@ _UNITS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 
 
 def counted(count: int, noun: str) -> str:
-    """Give a number of things: C{1 person}, C{3 people}."""
+    """Give a number of things: ``1 person``, ``3 people``."""
     plural = _PLURALS.get(noun, f"{noun}s")
     return f"{count:,} {noun if count == 1 else plural}"
 
@@ -43,7 +43,7 @@ def _day(text: str) -> str:
 
 
 def policy_sentence(policy: Mapping[str, Any]) -> str:
-    """Say what a policy asks for, such as C{weekdays, from 10.0.0.0/8}.
+    """Say what a policy asks for, such as ``weekdays, from 10.0.0.0/8``.
 
     :param policy: as the API shows it.
     """
