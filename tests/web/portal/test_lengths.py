@@ -37,6 +37,16 @@ class LengthTests(PortalTestCase):
         self.assertIsNone(found.audit_retention_days)
         self.assertIsNone(found.target_check_seconds)
 
+    def test_an_auditor_reads_what_is_set(self):
+        self.set(audit_retention_days="90d", target_check_seconds="")
+        page = self.signed_in(Role.AUDITOR).get(SETTINGS).body.decode()
+        for label, value in [
+            ("Keep the audit for", "90d"),
+            ("Keep past sessions for", "for ever"),
+            ("Try the way to each target every", "never"),
+        ]:
+            self.assertIn(f"<dt>{label}</dt><dd>{value}</dd>", page)
+
     def test_what_the_settings_refuse(self):
         for name, typed, words in [
             ("target_check_seconds", "60", HOW),
