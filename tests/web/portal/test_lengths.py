@@ -47,6 +47,30 @@ class LengthTests(PortalTestCase):
         ]:
             self.assertIn(f"<dt>{label}</dt><dd>{value}</dd>", page)
 
+    def test_an_auditor_reads_objects_in_words(self):
+        tunnel = self.make_tunnel()
+        policy = self.api(
+            "POST",
+            "/policies",
+            {"name": "p", "max_session_seconds": 28_800, "approval": "self",
+             "source_networks": ["10.0.0.0/8", "192.0.2.0/24"]},
+        )  # fmt: skip
+        auditor = self.signed_in(Role.AUDITOR)
+        page = auditor.get(f"/admin/policies/{policy['id']}").body.decode()
+        for label, value in [
+            ("Longest session", "8h"),
+            ("Ends when idle for", "\N{EN DASH}"),
+            ("Approval", "by the user, in the portal"),
+            ("From these networks only", "10.0.0.0/8, 192.0.2.0/24"),
+        ]:
+            self.assertIn(f"<dt>{label}</dt><dd>{value}</dd>", page)
+        page = auditor.get(f"/admin/tunnels/{tunnel['id']}").body.decode()
+        self.assertIn("<dt>Enabled: it may be opened</dt><dd>yes</dd>", page)
+        self.assertIn("<dt>Site</dt><dd>paris</dd>", page)
+        for plural, one in (("policies", policy), ("tunnels", tunnel)):
+            page = auditor.get(f"/admin/{plural}/{one['id']}").body.decode()
+            self.assertNotRegex(page, "<dd>(True|False)</dd>")
+
     def test_what_the_settings_refuse(self):
         for name, typed, words in [
             ("target_check_seconds", "60", HOW),
