@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,6 +15,15 @@ from tests.cli.support import CommandTestCase
 from tunnelcloud.cli import main
 from tunnelcloud.cli.client import _option
 from tunnelcloud.cli.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
+
+
+def raising(error):
+    """Give a method that fails."""
+
+    def fail(*_, **__):
+        raise error
+
+    return fail
 
 
 class ReachingTests(CommandTestCase):
@@ -120,6 +130,27 @@ class RefusalTests(CommandTestCase):
             "can't serve now (503): draining", self.refusal(503, '{"detail": "draining"}')
         )
         self.assertIn("can't serve now (502)", self.refusal(502, "<html>"))
+
+    def test_what_may_have_been_done(self):
+        """Where no answer came to a change, nobody says that it wasn't made."""
+        unknown = "whether it was done is not known: look before you try again"
+        for status in (502, 504):
+            self.assertIn(unknown, self.refusal(status, "<html>"))
+            self.assertNotIn(unknown, self.fail_line("site", "list"))
+        self.assertNotIn(unknown, self.refusal(503, '{"detail": "draining"}'))
+        self.api.override = None
+        for error, is_unknown in (
+            (httpx.ReadTimeout("x"), True),
+            (httpx.WriteTimeout("x"), True),
+            (httpx.ReadError("x"), True),
+            (httpx.RemoteProtocolError("x"), True),
+            (httpx.ConnectTimeout("x"), False),
+            (httpx.ConnectError("x"), False),
+        ):
+            self.patch(httpx.Client, "request", raising(error))
+            line = self.fail_line("site", "create", "paris")
+            self.assertEqual(unknown in line, is_unknown, line)
+            self.assertNotIn(unknown, self.fail_line("site", "list"))
 
     def test_nothing_told(self):
         self.assertEqual(self.refusal(500, "{}"), "Error: no reason was given")

@@ -1,3 +1,5 @@
+import threading
+
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -6,6 +8,42 @@ from tunnelcloud.cli import output
 
 HEADINGS = ("id", "user", "source", "end reason")
 ROWS = [("ses_1", "alice", "192.0.2.1", "x" * 40)]
+
+
+class ProgressTests(SynchronousTestCase):
+    """What takes long shows that it goes on: in a terminal alone."""
+
+    def shown(self, is_terminal):
+        echoed, often = [], threading.Event()
+
+        def echo(text, **_):
+            echoed.append(text)
+            if len(echoed) == 3:
+                often.set()
+
+        self.patch(output, "_SECOND", 0.001)
+        self.patch(output.click, "echo", echo)
+        self.patch(output.sys, "stderr", Terminal(is_terminal))
+        with output.progress("applying\x1b a.toml"):
+            if is_terminal:
+                self.assertTrue(often.wait(60))
+        return echoed
+
+    def test_in_a_terminal(self):
+        first, second, *_, last = self.shown(True)
+        self.assertEqual(first, "\rapplying\\x1b a.toml: 1 s")
+        self.assertEqual(second, "\rapplying\\x1b a.toml: 2 s")
+        self.assertEqual(last, "\r\x1b[K")
+
+    def test_elsewhere(self):
+        self.assertEqual(self.shown(False), [])
+
+
+class Terminal:
+    """Standard error, as far as somebody asks what it is."""
+
+    def __init__(self, is_terminal):
+        self.isatty = lambda: is_terminal
 
 
 class TableTests(SynchronousTestCase):

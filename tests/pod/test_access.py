@@ -1,5 +1,6 @@
 """What the pod holds a login to, with the real store."""
 
+import threading
 from collections import Counter
 from datetime import timedelta
 
@@ -8,13 +9,19 @@ from tests.store.material import MovingClock, make_world, public_key
 from tests.web.support import QueuedReactor
 from tunnelcloud.domain.entities import Method, PortRange
 from tunnelcloud.domain.tokens import hash_secret
-from tunnelcloud.pod.access import Access
+from tunnelcloud.pod.access import (
+    CAME_LATE,
+    CANNOT_JUDGE,
+    LOGIN_SECONDS,
+    MAY_BE_SPENT,
+    Access,
+)
 from tunnelcloud.pod.cluster import Cluster, Seat
 from tunnelcloud.pod.keyring import KeyRing, find_key
 from tunnelcloud.pod.views import Views
 from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
 from tunnelcloud.store import assignments, audit, keys, policies, sessions, tokens, tunnels, users
-from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.asynchronous import OUTCOME_SECONDS, AsyncStore
 from tunnelcloud.store.pods import Registration
 from tunnelcloud.store.refusals import SECONDS
 
@@ -100,6 +107,65 @@ class TokenSessionsTests(LoginCase):
         self.set_policy(None)
         self.assertIsInstance(self.log_in(), str)
         self.assertIn("was used", self.refused())
+
+
+class SlowStoreTests(LoginCase):
+    """A login that the store takes too long for."""
+
+    def begin(self):
+        attempt = LoginAttempt(b"alice", "192.0.2.1", 50000, "OpenSSH_9.2")
+        outcome = []
+        self.access.login_with_token(attempt, SECRET).addBoth(outcome.append)
+        return outcome
+
+    def wait_in(self, patched, name):
+        """Let a thread of the store wait after some function; give what is set when it does."""
+        function, go, begun = getattr(patched, name), threading.Event(), threading.Event()
+        self.addCleanup(go.set)
+
+        def slow(*args, **kwargs):
+            result = function(*args, **kwargs)
+            begun.set()
+            go.wait(60)
+            return result
+
+        self.patch(patched, name, slow)
+        return begun, go
+
+    def test_the_token_of_one_that_was_given_up_is_unspent(self):
+        begun, go = self.wait_in(tokens, "spend")
+        outcome = self.begin()
+        begun.wait(60)
+        self.reactor.time.advance(LOGIN_SECONDS)
+        self.assertEqual(outcome[0].trap(LoginRefused), LoginRefused)
+        self.assertEqual(str(outcome[0].value), CANNOT_JUDGE)
+        go.set()
+        self.store.write(lambda _: None)
+        self.assertEqual(self.store.read(sessions.count), 0)
+        self.assertEqual(self.store.read(tokens.list_page).items[0].sessions_used, 0)
+
+    def test_one_that_is_being_committed_goes_on(self):
+        begun, go = self.wait_in(self.store.backend, "tell")
+        outcome = self.begin()
+        begun.wait(60)
+        self.reactor.time.advance(LOGIN_SECONDS)
+        self.assertEqual(outcome, [])
+        go.set()
+        while not outcome:
+            self.reactor.run_one()
+        self.assertIsInstance(outcome[0], str)
+
+    def test_one_whose_commit_hangs_may_have_spent_the_token(self):
+        begun, go = self.wait_in(self.store.backend, "tell")
+        outcome = self.begin()
+        begun.wait(60)
+        self.reactor.time.advance(LOGIN_SECONDS)
+        self.reactor.time.advance(OUTCOME_SECONDS)
+        self.assertEqual(str(outcome[0].value), MAY_BE_SPENT)
+        go.set()
+        while not (found := self.store.read(sessions.list_page).items) or not found[0].ended_at:
+            self.reactor.run_one()
+        self.assertEqual(found[0].end_reason, CAME_LATE)
 
 
 class WhoseRefusalTests(LoginCase):

@@ -2,16 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 
+from attrs import frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from tests.store.databases import SQLiteCase
 from tests.store.material import make_tunnel, make_world
 from tests.web.support import QueuedReactor
 from tunnelcloud.domain.certificates import SeenCertificate
+from tunnelcloud.domain.entities import PortRange
 from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import preferences, sites, tunnels
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.transaction import Change, Resync
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -41,6 +45,8 @@ class CheckTests(SQLiteCase):
         super().setUp()
         self.store = self.open()
         self.world = self.store.write(make_world)
+        port = (PortRange(5432, 5432),)
+        self.store.write(tunnels.update, self.world.tunnel.id, {"target_ports": port})
         far = self.store.write(sites.create, name="rome")
         self.store.write(make_tunnel, far.id, "far")
         self.reactor, self.clock, self.doctor = QueuedReactor(), Clock(), ToldDoctor()
@@ -110,3 +116,64 @@ class CheckTests(SQLiteCase):
     def test_without_the_store_it_is_tried_later(self):
         self.store.close()
         self.assertEqual(self.look(), [])
+
+    def test_each_port_of_a_range_in_turn(self):
+        ports = (PortRange(80, 80), PortRange(8000, 8001))
+        self.store.write(tunnels.update, self.world.tunnel.id, {"target_ports": ports})
+        found = []
+        for _ in range(4):
+            found += self.look()
+            self.clock.advance(60)
+        self.assertEqual(found, [("db", 80), ("db", 8000), ("db", 8001), ("db", 80)])
+        self.assertEqual(self.checks.faults(self.world.tunnel.id), {8000: "", 8001: "", 80: ""})
+
+    def test_a_port_that_failed_is_tried_again_each_time(self):
+        ports = (PortRange(80, 80), PortRange(8000, 8001))
+        self.store.write(tunnels.update, self.world.tunnel.id, {"target_ports": ports})
+        self.doctor.ill = {"db"}
+        self.assertEqual(self.look(), [("db", 80)])
+        self.doctor.ill = set()
+        self.clock.advance(60)
+        self.assertEqual(self.look(), [("db", 8000), ("db", 80)])
+        self.assertTrue(self.checks.last(self.world.tunnel.id).ok)
+
+    def test_a_fault_of_one_port_is_the_last_check(self):
+        tunnel = self.store.write(
+            tunnels.update, self.world.tunnel.id, {"target_ports": (PortRange(80, 81),)}
+        )
+        self.doctor.ill = {"db"}
+        self.look()
+        self.doctor.ill = set()
+        Deferred.fromCoroutine(self.checks.check(tunnel, 81))
+        self.assertFalse(self.checks.last(tunnel.id).ok)
+        self.assertEqual(self.checks.faults(tunnel.id), {80: "refused", 81: ""})
+
+    def test_what_is_made_or_changed_is_tried_soon(self):
+        self.look()
+        tunnel = self.store.write(make_tunnel, self.world.site.id, "new")
+        self.checks.changed(Change("tunnel", tunnel.id, False))
+        self.checks.changed(Change("tunnel", "tun_gone"))
+        self.checks.changed(Change("user", self.world.alice.id))
+        self.checks.changed(Resync())
+        self.assertEqual(self.look(), [("new", 5432)])
+        self.assertEqual(self.look(), [])
+        # Of where it is now, nothing is known.
+        self.checks.changed(Change("tunnel", tunnel.id))
+        self.assertEqual(self.checks.faults(tunnel.id), {})
+
+    def test_a_site_that_is_back_is_tried_soon(self):
+        self.look()
+        self.checks.connector_attached(ToldConnector(self.world.site.id), "1")
+        self.assertEqual(self.look(), [("db", 5432)])
+        self.assertEqual(self.look(), [])
+
+    def test_so_many_ports_are_remembered(self):
+        tunnel = self.world.tunnel
+        for port in range(1, 300):
+            Deferred.fromCoroutine(self.checks.check(tunnel, port))
+        self.assertEqual(len(self.checks.faults(tunnel.id)), 256)
+
+
+@frozen
+class ToldConnector:
+    site_id: str

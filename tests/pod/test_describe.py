@@ -13,10 +13,18 @@ SESSION = Session(
 
 
 class StateTests(SynchronousTestCase):
-    def state(self, attached, refusal):
+    def state(self, attached, refusal, seen=None):
         tunnel = values.tunnel("web")
         view = values.view(values.grant(tunnel))
-        row = describe(view, SESSION, tunnel, PublicAddress("pod", 22), attached, refusal)
+        row = describe(
+            view,
+            SESSION,
+            tunnel,
+            PublicAddress("pod", 22),
+            attached,
+            refusal,
+            {5432: ""} if seen is None else seen,
+        )
         self.assertEqual(row.api()["state"], row.state)
         return row.state
 
@@ -26,3 +34,7 @@ class StateTests(SynchronousTestCase):
         for attached in (True, False):
             state = self.state(attached, "web: opens Sat 09:00 Europe/Paris")
             self.assertEqual(state, "Opens Sat 09:00 Europe/Paris")
+
+    def test_what_was_not_reached_is_not_ready(self):
+        self.assertEqual(self.state(True, "", {}), "Not checked yet")
+        self.assertEqual(self.state(True, "", {5432: "refused"}), "Refused")

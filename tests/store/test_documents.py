@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, MovingClock, events_of, make_world, public_key
 from tunnelcloud.domain import objects
-from tunnelcloud.domain.entities import Method, PortRange
+from tunnelcloud.domain.entities import Method, PortRange, Role
 from tunnelcloud.domain.schedule import parse_window
 from tunnelcloud.store import documents, groups, keys, sites, tunnels, users
 from tunnelcloud.store.errors import BadDocument
@@ -163,6 +163,39 @@ class DocumentContract:
         taken = self.refused(tunnels={"db": {**TUNNEL, "external_address": "web.example.com"}})
         self.assertEqual(list(taken), ["tunnels.db.external_address"])
         self.assertEqual(self.store.read(tunnels.external_addresses), ["web.example.com"])
+
+    def test_the_last_administrator_stays_one(self):
+        root = self.store.write(users.create, name="root", role=Role.ADMIN)
+        before = self.store.read(documents.export)
+        admin = {**USER, "role": Role.ADMIN}
+        for field, wanted in (
+            ("role", USER),
+            ("blocked", {**admin, "blocked": True}),
+            ("service", {**admin, "service": True}),
+        ):
+            fault = self.refused(users={"root": wanted, "carol": USER})
+            self.assertEqual(list(fault), [f"users.root.{field}"])
+            self.assertIn("this is the last administrator", fault[f"users.root.{field}"])
+        self.assertEqual(self.store.read(documents.export), before)
+        # One of two may go, in the order of the document, and the other one stays.
+        self.store.write(users.create, name="toor", role=Role.ADMIN)
+        fault = self.refused(users={"toor": USER, "root": {**admin, "blocked": True}})
+        self.assertEqual(list(fault), ["users.root.blocked"])
+        self.assertEqual(self.apply(users={"toor": USER}), [("change", "users.toor")])
+        self.assertEqual(self.store.read(users.get, root.id), root)
+        # A document that names no administrator removes none.
+        self.assertEqual(self.apply(users={"carol": USER}), [("create", "users.carol")])
+        self.assertEqual(self.store.read(users.get, root.id), root)
+
+    def test_a_block_is_lifted_only_where_that_is_said(self):
+        self.store.write(users.update, self.world.bob.id, {"blocked": True})
+        silent = {**USER, "title": "Bob", "blocked": None}
+        self.assertEqual(self.apply(users={"bob": silent}), [("change", "users.bob")])
+        self.assertTrue(self.store.read(users.get, self.world.bob.id).blocked)
+        self.apply(groups={"dba": {"title": "", "members": ("alice", "bob")}})
+        self.assertTrue(self.store.read(users.get, self.world.bob.id).blocked)
+        self.apply(users={"bob": {**silent, "blocked": False}})
+        self.assertFalse(self.store.read(users.get, self.world.bob.id).blocked)
 
 
 class SQLiteDocumentTests(DocumentContract, SQLiteCase):

@@ -10,14 +10,20 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy.exc import IntegrityError
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import ENVIRONMENT, PATIENCE
 from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase
+from tunnelcloud.domain.objects import KINDS
+from tunnelcloud.store.errors import StateUnusable
 from tunnelcloud.store.migrate import MIGRATIONS, alembic_config, known_revisions
 from tunnelcloud.store.schema import metadata
 from tunnelcloud.store.sqlite import FILE_NAME
+
+BEFORE_FOLDED = "0010"
+"""The version before names were kept in lower case by the database itself."""
 
 
 class KnownRevisionTests(SynchronousTestCase):
@@ -101,7 +107,107 @@ class MigrationContract:
         for table in metadata.tables.values():
             keys = {(key.parent.name, key.ondelete) for key in table.foreign_keys}
             self.assertEqual(found[table.name][0], keys, table.name)
-        self.assertEqual(found["assignments"][1], {"ck_assignments_one_entity"})
+        checks = {
+            name
+            for _, names in found.values()
+            for name in names
+            if not name.endswith("_folded")  # PostgreSQL's; SQLite has triggers for them
+        }
+        self.assertEqual(checks, {"ck_assignments_one_entity"})
+
+
+class FoldedContract:
+    """Names by which things are found are in lower case: the database itself sees to that."""
+
+    def at(self, revision):
+        """Give a connection to a database of an older version."""
+        engine = self.engine()
+        self.addCleanup(engine.dispose)
+        with engine.begin() as connection:
+            command.upgrade(alembic_config(connection), revision)
+        return engine
+
+    def make_site(self, engine, name, number):
+        with engine.begin() as connection:
+            connection.execute(
+                text("INSERT INTO sites (id, created_at, name, title) VALUES (:id, 0, :name, '')"),
+                {"id": f"sit_{number:026}", "name": name},
+            )
+
+    def names(self, engine):
+        with engine.connect() as connection:
+            return sorted(connection.execute(text("SELECT name FROM sites")).scalars())
+
+    def test_what_is_alike_is_named_and_nothing_is_lost(self):
+        engine = self.at(BEFORE_FOLDED)
+        for number, name in enumerate(("Paris", "paris", "PARIS", "rome")):
+            self.make_site(engine, name, number)
+        error = self.assertRaises(StateUnusable, self.open)
+        for words in (
+            "the upgrade has changed nothing",
+            f"the name of sites 'PARIS' (sit_{2:026}) and 'Paris' (sit_{0:026}) and 'paris'",
+            "start the version before this one, give all but one of them another name",
+        ):
+            self.assertIn(words, str(error))
+        self.assertNotIn("rome", str(error))
+        self.assertEqual(self.names(engine), ["PARIS", "Paris", "paris", "rome"])
+        with engine.begin() as connection:
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            self.assertEqual(found, BEFORE_FOLDED)
+            connection.execute(text("UPDATE sites SET name = 'p2' WHERE name = 'PARIS'"))
+            connection.execute(text("UPDATE sites SET name = 'p1' WHERE name = 'Paris'"))
+        self.open().close()
+        self.assertEqual(self.names(engine), ["p1", "p2", "paris", "rome"])
+
+    def test_what_is_not_alike_is_folded(self):
+        engine = self.at(BEFORE_FOLDED)
+        self.make_site(engine, "Paris", 1)
+        self.make_site(engine, "rome", 2)
+        self.open().close()
+        self.assertEqual(self.names(engine), ["paris", "rome"])
+
+    def test_each_name_of_each_kind_is_kept_so(self):
+        """A new kind, or another column that things are found by, needs a check of its own."""
+        engine = self.engine()
+        self.addCleanup(engine.dispose)
+        self.open().close()
+        found = [(kind.plural.replace("-", "_"), "name") for kind in KINDS.values()]
+        found += [("user_names", "name"), ("users", "email"), ("tunnels", "external_address")]
+        for table, column in found:
+            error = self.assertRaises(IntegrityError, self.insert_upper, engine, table, column)
+            self.assertIn(f"ck_{table}_{column}_folded", str(error))
+
+    def insert_upper(self, engine, table, column):
+        """Insert a row whose only fault is one name."""
+        row = {}
+        for one in metadata.tables[table].c:
+            filler = {"BIGINT": 0, "INTEGER": 0, "BOOLEAN": False}.get(str(one.type.compile()), "x")
+            row[one.name] = "Upper" if one.name == column else filler
+        columns = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        with engine.begin() as connection:
+            self.without_references(connection)
+            connection.execute(
+                text(f"INSERT INTO {table} ({columns}) VALUES ({values})"),
+                row,
+            )
+
+
+class SQLiteFoldedTests(FoldedContract, EmptySQLiteCase):
+    def engine(self):
+        (self.directory / FILE_NAME).touch(mode=0o600)
+        return create_engine(f"sqlite:///{self.directory / FILE_NAME}")
+
+    def without_references(self, connection):
+        """SQLite looks at references only where it is told to."""
+
+
+class PostgresFoldedTests(FoldedContract, EmptyPostgresCase):
+    def engine(self):
+        return create_engine(make_url(self.url).set(drivername="postgresql+psycopg"))
+
+    def without_references(self, connection):
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
 
 
 class SQLiteMigrationTests(MigrationContract, EmptySQLiteCase):

@@ -50,6 +50,7 @@ class ToldPod:
     warning: str | None = None
     checked: dict = field(factory=dict)
     lost: dict = field(factory=dict)
+    faults: dict = field(factory=dict)
     started_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
 
     def lost_connectors(self):
@@ -95,6 +96,12 @@ class ToldPod:
 
     def last_check(self, tunnel_id):
         return self.checked.get(tunnel_id)
+
+    def target_faults(self, tunnel_id):
+        """Tell of what a test says; else as if each port had been checked."""
+        found = self.checked.get(tunnel_id)
+        fault = "" if found is None or found.ok else found.steps[-1].text
+        return self.faults.get(tunnel_id, dict.fromkeys(range(1, 10_000), fault))
 
     def target_certificates(self):
         return {

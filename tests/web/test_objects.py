@@ -64,7 +64,14 @@ class ObjectTests(ApiTestCase):
         self.assertIs(tunnel["enabled"], True)
         path = f"/tunnels/{tunnel['id']}"
         changed = self.api("PATCH", path, {"external_address": None, "enabled": False})
-        wanted = {**tunnel, "external_address": None, "enabled": False, "warnings": []}
+        wanted = {
+            **tunnel,
+            "external_address": None,
+            "enabled": False,
+            "warnings": [],
+            "standing": "shut",
+            "state": "Is disabled; an administrator can enable it",
+        }
         self.assertEqual(changed, wanted)
 
     def test_a_policy(self):

@@ -50,6 +50,7 @@ _SAME = frozenset({
 PAGE = 200
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
+_NOT_KNOWN = "; whether it was done is not known: look before you try again"
 _NOTHING_TYPED: Mapping[str, str] = MappingProxyType({})
 _ID = re.compile(r"([a-z]{3})_[0-9a-v]{26}")
 
@@ -91,19 +92,24 @@ class Api:
         path: str,
         body: Mapping[str, object] | None = None,
         query: Mapping[str, object] | None = None,
+        seconds: float = _ANSWER_SECONDS,
     ) -> Object:
         """Send a request and give the object of the answer, an empty one if there is none.
 
+        :param seconds: how long to wait for the answer.
         :raise Failed: when the API refuses, or what answers isn't the API.
         :raise Unreachable: when nothing answers.
         """
-        with self._failures():
+        with self._failures(changes=method != "GET"):
             answer = self._client().request(
                 method,
                 f"{self._url}/api/v1/{path}",
                 params=_given(query or {}),
                 json=dict(body) if body is not None else None,
+                timeout=_patience(seconds),
             )
+        if answer.status_code in (502, 504) and method != "GET":
+            raise Unreachable(f"{self._url} can't serve now ({answer.status_code}){_NOT_KNOWN}")
         return self._read(answer, body or {})
 
     def lines(self, path: str, **query: object) -> Iterator[str]:
@@ -122,16 +128,23 @@ class Api:
             yield from answer.iter_lines()
 
     @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Say clearly why no answer came."""
+    def _failures(self, changes: bool = False) -> Iterator[None]:
+        """Say clearly why no answer came.
+
+        :param changes: whether the request changes something, once the pod has it.
+        """
         import httpx
 
         try:
             yield
+        except (httpx.ConnectTimeout, httpx.PoolTimeout):
+            raise Unreachable(self._silence_text()) from None
         except httpx.TimeoutException:
-            raise Unreachable(
-                f"{self._url} did not answer in time; check that the pod is up and not overloaded"
-            ) from None
+            text = self._silence_text()
+            raise Unreachable(f"{text}{_NOT_KNOWN}" if changes else text) from None
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+            text = self._connection_text(error)
+            raise Unreachable(f"{text}{_NOT_KNOWN}" if changes else text) from None
         except UnicodeError:
             raise Failed("the command line holds bytes that are not UTF-8 text") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -230,7 +243,7 @@ class Api:
             try:
                 self._http = httpx.Client(
                     headers={"Accept": "application/json", **bearer},
-                    timeout=httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+                    timeout=_patience(_ANSWER_SECONDS),
                     verify=httpx.create_ssl_context(),
                     proxy=None if proxy is None else proxy.url,
                     trust_env=False,  # it fails at entries of NO_PROXY that others take
@@ -285,6 +298,9 @@ class Api:
             if isinstance(value, str)
         }
 
+    def _silence_text(self) -> str:
+        return f"{self._url} did not answer in time; check that the pod is up and not overloaded"
+
     def _connection_text(self, error: Exception) -> str:
         reason = one_line(str(error)) or type(error).__name__
         if "CERTIFICATE_VERIFY_FAILED" in reason:
@@ -302,6 +318,12 @@ class Api:
             f"{self._url} answered {answered}, so it is not TunnelCloud's API;"
             " check TUNNELCLOUD_URL (or --url)"
         )
+
+
+def _patience(seconds: float) -> httpx.Timeout:
+    import httpx
+
+    return httpx.Timeout(seconds, connect=_CONNECT_SECONDS)
 
 
 def is_id(noun: str, text: str) -> bool:

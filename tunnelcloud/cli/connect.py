@@ -13,7 +13,7 @@ import click
 
 from tunnelcloud.cli.access import METHODS
 from tunnelcloud.cli.children import Command
-from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.completion import own_tunnels
 from tunnelcloud.cli.local_ports import check_free, free_port, is_free
 from tunnelcloud.cli.output import print_json, say
@@ -71,15 +71,15 @@ def connect(
     """Open a tunnel with this machine's ssh.
 
     It stays open until Ctrl-C, or until --exec's command ends. The exit status is that of the
-    command, or of ssh.
+    command, or of ssh. A tunnel that is shut now is not opened: the reason is printed, and the exit
+    status is 1.
     """
     api = connection.open()
     tunnels = Tunnels(api)
     way = _place(tunnels, tunnel, chosen, port, method, key_file)
-    token = None
-    if way.method is Method.TOKEN:
-        made = api.send("POST", "me/tokens", {"tunnel_id": way.tunnel.id})
-        token = str(made["token"])
+    if warning := tunnels.check_open(tunnel):
+        say(f"warning: {warning}")
+    token = _token(api, way.tunnel.id) if way.method is Method.TOKEN else None
     wanted = _forward_of(way, port)
     _end_on_signals()
     ssh = SshProcess(way.arguments(), way.own_known_hosts, token)
@@ -97,6 +97,18 @@ def connect(
     finally:
         ssh.end()
     click.get_current_context().exit(status)
+
+
+def _token(api: Api, tunnel_id: str) -> str:
+    """Make a one-time token for a tunnel.
+
+    :raise Failed: it would open nothing now, with the reason.
+    """
+    made = api.send("POST", "me/tokens", {"tunnel_id": tunnel_id})
+    if made.get("warnings"):
+        api.send("DELETE", f"me/tokens/{made['id']}")
+        raise Failed("; ".join(map(str, made["warnings"])))
+    return str(made["token"])
 
 
 def _tell(way: Way, as_json: bool) -> None:

@@ -12,8 +12,11 @@ from typing import BinaryIO
 import click
 
 from tunnelcloud.cli.client import Failed, Object
-from tunnelcloud.cli.output import one_line, print_json, quoted_text, say, shown
+from tunnelcloud.cli.output import one_line, print_json, progress, quoted_text, say, shown
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+
+_APPLY_SECONDS = 360
+"""Longer than a pod takes at most."""
 
 _SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "delete": ("-", "red")}
 _COUNTED = {"create": "created", "change": "changed", "delete": "deleted"}
@@ -32,9 +35,14 @@ def apply(connection: Connection, file: BinaryIO, dry_run: bool, as_json: bool) 
     """
     document = _read(file)
     try:
-        answer = connection.open().send(
-            "POST", "apply", document, query={"dry_run": True if dry_run else None}
-        )
+        with progress(f"applying {file.name}"):
+            answer = connection.open().send(
+                "POST",
+                "apply",
+                document,
+                query={"dry_run": True if dry_run else None},
+                seconds=_APPLY_SECONDS,
+            )
     except Failed as error:
         raise type(error)(f"{file.name}: {error}") from None
     if as_json:

@@ -14,6 +14,7 @@ from tunnelcloud.cli.sessions import BYTES, RATES
 
 _TUNNEL_COLUMNS = (
     Column("name", "name"),
+    Column("state", "state"),
     Column("methods", "methods"),
     Column("ports", "target_ports"),
     Column("command", "command"),

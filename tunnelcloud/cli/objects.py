@@ -154,7 +154,7 @@ CONNECTOR = noun_of(
     Column("version", "version", spare=True),
     Column("last seen", "last_seen_at", shown_time, spare=True),
 )
-TUNNEL = noun_of(kinds.TUNNEL, "Published TCP services.")
+TUNNEL = noun_of(kinds.TUNNEL, "Published TCP services.", Column("state", "state"))
 USER = noun_of(kinds.USER, "People and service accounts.")
 GROUP = noun_of(kinds.GROUP, "Users that are assigned together.")
 POLICY = noun_of(kinds.POLICY, "Conditions that must all hold.")

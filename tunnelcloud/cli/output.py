@@ -10,8 +10,10 @@ import io
 import json
 import shutil
 import sys
+import threading
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 import click
@@ -19,6 +21,7 @@ import click
 from tunnelcloud.domain.lengths import length_text
 from tunnelcloud.net.escaping import escape
 
+_SECOND = 1.0
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -162,3 +165,28 @@ def _width(text: str) -> int:
         0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
         for char in text
     )
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[None]:
+    """Show in a terminal for how long something has been going on, until it is over."""
+    over = threading.Event()
+
+    def show() -> None:
+        seconds = 0
+        while not over.wait(_SECOND):
+            seconds += 1
+            click.echo(f"\r{one_line(doing)}: {seconds} s", nl=False, err=True)
+        if seconds:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    if not sys.stderr.isatty():
+        yield
+        return
+    showing = threading.Thread(target=show, daemon=True)
+    showing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        showing.join()

@@ -14,6 +14,7 @@ from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Method, Tunnel
 from tunnelcloud.domain.names import parse_ports
 from tunnelcloud.domain.objects import PortRange
+from tunnelcloud.domain.standing import Stand
 
 
 class Tunnels:
@@ -29,6 +30,18 @@ class Tunnels:
     def names(self) -> list[str]:
         """Name them all."""
         return list(self._found)
+
+    def check_open(self, name: str) -> str:
+        """Look whether a tunnel opens now.
+
+        :return: what may be in the way nevertheless; empty for nothing.
+        :raise Failed: it is shut, with the reason.
+        """
+        item = self._found.get(name, {})
+        reason = f"{name}: {item.get('state')}"
+        if item.get("standing") in (Stand.SHUT, Stand.OFFLINE):
+            raise Failed(reason)
+        return reason if item.get("standing") in (Stand.UNREACHABLE, Stand.PARTLY) else ""
 
     def way(
         self,

@@ -148,13 +148,14 @@ def shut_for_tokens(
 
 def _shut(grant: Grant, ask: Ask, offline: Mapping[str, str]) -> str:
     if not grant.tunnel.enabled:
-        return _disabled_text(grant.tunnel)
+        return disabled_text(grant.tunnel)
     rules = [rule for one in grant.policies for rule in policy_rules(one, grant.tunnel, ask)]
     shut = next((rule.text for rule in rules if rule.rule in _BY_TIME and not rule.passed), "")
     return shut or offline.get(grant.tunnel.id, "")
 
 
-def _disabled_text(tunnel: Tunnel) -> str:
+def disabled_text(tunnel: Tunnel) -> str:
+    """Say why nobody can open a tunnel that is disabled."""
     return f"{tunnel.name}: is disabled; an administrator can enable it"
 
 
@@ -298,7 +299,7 @@ def _misfit(near: tuple[Grant, ...], ask: Ask) -> Rule:
     if not tunnel.publishes(ask.port):
         return Rule("port", False, _unpublished([grant.tunnel for grant in near], ask))
     if not tunnel.enabled:
-        return Rule("enabled", False, _disabled_text(tunnel))
+        return Rule("enabled", False, disabled_text(tunnel))
     if ask.method is Method.KEY:
         text = f"{tunnel.name}: needs a one-time token, this session used a key"
     else:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 from twisted.cred.portal import IRealm
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
@@ -27,7 +27,7 @@ from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
 from tunnelcloud.store import access, keys, sessions, tokens
 from tunnelcloud.store.asynchronous import AsyncStore
-from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.errors import OutcomeUnknown, StoreUnavailable
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.tokens import Outcome, Spending
 from tunnelcloud.store.transaction import Transaction
@@ -82,6 +82,7 @@ LOGIN_SECONDS = 5.0
 """How long a login waits for the store."""
 
 CANNOT_JUDGE = "the pod can't check logins now; try again in a minute"
+MAY_BE_SPENT = "the pod can't tell whether it recorded this login; get a new one-time token"
 CAME_LATE = "the database answered after the client had been refused"
 
 _KEY_OPENS_NOTHING = "the key opens nothing for this login"
@@ -191,7 +192,8 @@ class Access:
         if failure.check(LoginRefused):
             return failure
         OUTAGES.tell(failure, "logins can't be judged")
-        return Failure(LoginRefused(CANNOT_JUDGE, False))
+        text = MAY_BE_SPENT if failure.check(OutcomeUnknown) else CANNOT_JUDGE
+        return Failure(LoginRefused(text, False))
 
     def _came_late(self, verdict: object) -> None:
         """End a session whose login nobody waited for any more."""
@@ -400,5 +402,9 @@ def _record_refusal(
     )
 
 
-def _too_slow(_: object, seconds: float) -> None:
+def _too_slow(answer: object, seconds: float) -> object:
+    """Fail when a login was given up; one that was committed nevertheless goes on."""
+    if not isinstance(answer, Failure):
+        return answer
+    answer.trap(CancelledError)
     raise StoreUnavailable(f"the database takes too long: no answer within {seconds:g} s")

@@ -1,39 +1,54 @@
 """Tries the way to each tunnel's target every so often, as L{Settings.target_check_seconds} says.
 
-Gently: a few at a time, and only where this pod has a link to the site.  What was found is kept in
-memory; each pod knows its own ways only.
+Gently: a few at a time, and only where this pod has a link to the site.  The published ports of a
+range are tried in turn.  What is new, or may be reached again, is tried within seconds.  What was
+found is kept in memory; each pod knows its own ways only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from zope.interface import implementer
 
-from tunnelcloud.domain.entities import Settings, Tunnel
+from tunnelcloud.domain.entities import Connector, Settings, Tunnel
+from tunnelcloud.domain.standing import port_after
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.interfaces import ILinks
+from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import preferences, tunnels
 from tunnelcloud.store.asynchronous import AsyncStore
-from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.errors import NotFound, StoreUnavailable
 from tunnelcloud.store.paging import ListPage
-from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.transaction import Change, Resync, Transaction
 from tunnelcloud.web.interfaces import LastCheck
 
 LOOK_SECONDS = 5.0
 """So often it is asked whether a round is due."""
 
 AT_ONCE = 4
+_MOST_PORTS = 256
+"""So many ports of a tunnel are remembered."""
+
+_AGAIN = 3
+"""So many ports that failed are tried again in a round, beside the one whose turn it is."""
+
+_MOST_WANTED = 200
+"""So many changed tunnels are checked before the next round."""
+
 _PAGE = 200
 
 _log = Logger()
 
 
+@implementer(ILinksListener)
 @define(eq=False)
 class TargetChecks:
     """Checks targets on demand and by the clock, and remembers what came of it.
@@ -46,35 +61,72 @@ class TargetChecks:
     doctor: Doctor
     clock: IReactorTime
     now: Callable[[], datetime]
-    _found: dict[str, LastCheck] = field(factory=dict, init=False)
+    _found: dict[str, dict[int, LastCheck]] = field(factory=dict, init=False)
+    _places: dict[str, tuple[int, int]] = field(factory=dict, init=False)
+    _wanted: dict[str, None] = field(factory=dict, init=False)
+    _sites: dict[str, None] = field(factory=dict, init=False)
     _began: float | None = field(default=None, init=False)
     _under_way: bool = field(default=False, init=False)
 
     def last(self, tunnel_id: str) -> LastCheck | None:
-        """Give what came of the last check of a tunnel; None when there was none."""
-        return self._found.get(tunnel_id)
+        """Give the last check of a tunnel, of a port that failed if one did; None for none."""
+        found = tuple(self._found.get(tunnel_id, {}).values())
+        return max(found, key=lambda one: (not one.ok, one.at), default=None)
+
+    def faults(self, tunnel_id: str) -> Mapping[int, str]:
+        """Tell what the last check of each port of a tunnel found wrong; empty for nothing."""
+        found = tuple(self._found.get(tunnel_id, {}).items())
+        return {port: "" if one.ok else one.steps[-1].text for port, one in found}
 
     def all(self) -> Iterable[LastCheck]:
         """Give what came of the last check of each tunnel that had one."""
-        return tuple(self._found.values())
+        return tuple(found for one in self._found if (found := self.last(one)) is not None)
 
     def certificates(self) -> dict[str, datetime]:
         """Tell when the certificates end that last checks saw, by the tunnels' ids."""
         return {
-            tunnel_id: found.steps[-1].certificate.ends_at
+            tunnel_id: min(ends)
             for tunnel_id, found in self._found.items()
-            if found.steps and found.steps[-1].certificate is not None
+            if (
+                ends := [
+                    one.steps[-1].certificate.ends_at
+                    for one in found.values()
+                    if one.steps and one.steps[-1].certificate is not None
+                ]
+            )
         }
+
+    def changed(self, change: Change | Resync) -> None:
+        """Take a notice from the change feed: what was made or changed is checked soon."""
+        if not isinstance(change, Change) or change.kind != "tunnel":
+            return
+        if change.decides:
+            self._found.pop(change.id, None)
+        if len(self._wanted) < _MOST_WANTED:
+            self._wanted[change.id] = None
+
+    def connector_attached(self, connector: Connector, version: str) -> None:
+        """Check the tunnels of its site soon: there may have been no way to them."""
+        self._sites[connector.site_id] = None
+
+    def connector_detached(self, connector: Connector, reason: str) -> None:
+        """What was found stays: the site may be reached by others."""
+
+    def connector_cloned(self, connector: Connector, reason: str) -> None:
+        """That changes no way."""
 
     async def check(self, tunnel: Tunnel, port: int) -> Sequence[DoctorStep]:
         """Check every hop to a tunnel's target now."""
         steps = tuple([step async for step in self.doctor.check(tunnel, port)])
         ok = all(step.ok for step in steps)
-        before = self._found.get(tunnel.id)
+        found = self._found.setdefault(tunnel.id, {})
+        before = found.pop(port, None)
         if before is not None and before.ok != ok:
             state = "answers again" if ok else f"doesn't answer: {steps[-1].text}"
             _log.info("the target of {name} {state}", name=tunnel.name, state=state)
-        self._found[tunnel.id] = LastCheck(self.now(), ok, steps)
+        found[port] = LastCheck(self.now(), ok, steps)
+        if len(found) > _MOST_PORTS:
+            del found[next(iter(found))]
         return steps
 
     def run(self) -> Deferred[None]:
@@ -90,6 +142,8 @@ class TargetChecks:
             if self._due(settings):
                 self._began = self.clock.seconds()
                 await self._round()
+            elif settings.target_check_seconds is not None:
+                await self._fresh()
         except StoreUnavailable as error:
             _log.warn("targets aren't checked: {why}", why=error)
         finally:
@@ -102,27 +156,65 @@ class TargetChecks:
         return self._began is None or self.clock.seconds() - self._began >= every
 
     async def _round(self) -> None:
-        few = DeferredSemaphore(AT_ONCE)
+        self._wanted.clear()
+        self._sites.clear()
+        there = await self._try_all({})
+        for kept in (self._found, self._places):
+            for gone in kept.keys() - there:
+                del kept[gone]
+
+    async def _fresh(self) -> None:
+        """Check what may have another state since it was checked, or was never checked."""
+        wanted, sites = tuple(self._wanted), tuple(self._sites)
+        self._wanted.clear()
+        self._sites.clear()
+        if wanted:
+            await self._try_those(await self.store.read(_those, wanted))
+        for site_id in sites:
+            await self._try_all({"site_id": site_id})
+
+    async def _try_all(self, filters: Mapping[str, str]) -> set[str]:
+        """Check all tunnels, or those of a site; give their ids."""
         cursor: str | None = None
         there: set[str] = set()
         while True:
-            page = await self.store.read(_page, cursor)
+            page = await self.store.read(_page, cursor, filters)
             there |= {tunnel.id for tunnel in page.items}
-            ready = [one for one in page.items if self.links.pick(one.site_id) is not None]
-            await gatherResults([few.run(self._try, tunnel) for tunnel in ready])
+            await self._try_those(page.items)
             cursor = page.next_cursor
             if cursor is None:
-                break
-        for gone in self._found.keys() - there:
-            del self._found[gone]
+                return there
+
+    async def _try_those(self, found: Iterable[Tunnel]) -> None:
+        few = DeferredSemaphore(AT_ONCE)
+        ready = [one for one in found if self.links.pick(one.site_id) is not None]
+        await gatherResults([few.run(self._try, tunnel) for tunnel in ready])
+
+    async def _check_ports(self, tunnel: Tunnel) -> None:
+        """Check the port whose turn it is, and some of those that failed."""
+        faults = self.faults(tunnel.id)
+        place = port_after(tunnel.target_ports, self._places.get(tunnel.id))
+        self._places[tunnel.id] = place
+        failed = [one for one, fault in faults.items() if fault and tunnel.publishes(one)]
+        for port in dict.fromkeys([place[1], *failed[:_AGAIN]]):
+            await self.check(tunnel, port)
 
     def _try(self, tunnel: Tunnel) -> Deferred[None]:
-        checking = Deferred.fromCoroutine(self.check(tunnel, tunnel.target_ports[0].first))
-        done: Deferred[None] = checking.addCallback(lambda _: None)
-        return done.addErrback(
+        return Deferred.fromCoroutine(self._check_ports(tunnel)).addErrback(
             lambda failure: _log.failure("{name} can't be checked", failure, name=tunnel.name)
         )
 
 
-def _page(transaction: Transaction, cursor: str | None) -> ListPage[Tunnel]:
-    return tunnels.list_page(transaction, limit=_PAGE, cursor=cursor, enabled=True)
+def _page(
+    transaction: Transaction, cursor: str | None, filters: Mapping[str, str]
+) -> ListPage[Tunnel]:
+    return tunnels.list_page(transaction, limit=_PAGE, cursor=cursor, enabled=True, **filters)
+
+
+def _those(transaction: Transaction, ids: Iterable[str]) -> list[Tunnel]:
+    """Read the enabled ones of some tunnels; of one that is gone, nothing."""
+    found = []
+    for tunnel_id in ids:
+        with suppress(NotFound):
+            found.append(tunnels.get(transaction, tunnel_id))
+    return [tunnel for tunnel in found if tunnel.enabled]

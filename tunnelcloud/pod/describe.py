@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tunnelcloud.domain.commands import PublicAddress, own_host, ssh_command
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
+from tunnelcloud.domain.standing import Standing, standing
 from tunnelcloud.ssh.interfaces import TunnelRow
 
 
@@ -16,30 +18,29 @@ def describe(
     ssh_address: PublicAddress,
     attached: bool,
     refusal: str,
+    seen: Mapping[int, str],
 ) -> TunnelRow:
     """Make the row of one tunnel.
 
     :param attached: whether a connector of its site is attached to this pod.
     :param refusal: why it doesn't open for the session now, or C{""}.
+    :param seen: what its last checks found, as L{standing} takes it.
     """
     command = ssh_command(
         tunnel, session.login_name, session.method, ssh_address, target=own_host(view, tunnel)
     )
-    reason = refusal.removeprefix(f"{tunnel.name}: ")
-    if reason:
-        state = reason[:1].upper() + reason[1:]
-    else:
-        state = "Ready" if attached else f"Site {tunnel.site_name} is offline"
+    offline = "" if attached else f"site {tunnel.site_name} is offline"
+    stands = standing(tunnel, refusal=refusal, offline=offline, seen=seen)
     return TunnelRow(
         name=tunnel.name,
         title=tunnel.title,
-        state=state,
+        state=stands.text,
         command=command,
-        api=lambda: _as_api(tunnel, command, state),
+        api=lambda: _as_api(tunnel, command, stands),
     )
 
 
-def _as_api(tunnel: Tunnel, command: str, state: str) -> dict[str, Any]:
+def _as_api(tunnel: Tunnel, command: str, stands: Standing) -> dict[str, Any]:
     return {
         "id": tunnel.id,
         "name": tunnel.name,
@@ -55,5 +56,6 @@ def _as_api(tunnel: Tunnel, command: str, state: str) -> dict[str, Any]:
         "description": tunnel.description,
         "target_check": tunnel.target_check.value,
         "command": command,
-        "state": state,
+        "standing": stands.kind.value,
+        "state": stands.text,
     }

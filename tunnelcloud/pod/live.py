@@ -129,6 +129,10 @@ class LivePod:
         """Tell what came of the last check of a tunnel by this pod."""
         return self.checks.last(tunnel_id)
 
+    def target_faults(self, tunnel_id: str) -> Mapping[int, str]:
+        """Tell what was wrong when this pod last checked a tunnel's ports."""
+        return self.checks.faults(tunnel_id)
+
     def target_certificates(self) -> Mapping[str, datetime]:
         """Tell when targets' certificates end."""
         return self.checks.certificates()

@@ -235,6 +235,7 @@ class PodService(Service):
         self.traffic = TrafficNotes(self.store, self.sessions.count)
         losses = LostConnectors(_now)
         self.links.listen(losses)
+        self.links.listen(self.checks)
         self.live = LivePod(
             pod_id=foundation.seat.pod_id,
             started_at=_now(),
@@ -413,6 +414,7 @@ class PodService(Service):
         self.ring.changed(change)
         self.enforcement.changed(change)
         self.held.changed(change)
+        self.checks.changed(change)
 
     def _make_link(self) -> LinkProtocol:
         return LinkProtocol(
@@ -432,7 +434,8 @@ class PodService(Service):
         self, view: UserView, session: Session, tunnel: Tunnel, refusal: str
     ) -> TunnelRow:
         attached = self.links.pick(tunnel.site_id) is not None
-        return describe(view, session, tunnel, self.foundation.ssh_address, attached, refusal)
+        seen = self.checks.faults(tunnel.id)
+        return describe(view, session, tunnel, self.foundation.ssh_address, attached, refusal, seen)
 
     async def _examine(self, live: LiveSession, tunnel: Tunnel) -> AsyncIterator[DoctorStep]:
         view = await self.views.get(live.session.user_id)

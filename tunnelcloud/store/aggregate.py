@@ -21,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     select,
     update,
 )
@@ -43,6 +42,7 @@ from tunnelcloud.store.paging import (
     read_cursor,
 )
 from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.statements import exists, insert_row, is_taken, name_of
 from tunnelcloud.store.transaction import Transaction
 
 OBSERVED = frozenset(
@@ -146,6 +146,10 @@ class Aggregate(Generic[E]):
     def _by_id(self) -> Prepared:
         return Prepared(self._all.where(self.table.c.id == bindparam("wanted")))
 
+    @cached_property
+    def _by_name(self) -> Prepared:
+        return Prepared(self._all.where(self.table.c.name == bindparam("wanted")))
+
     def make(self, row: Any) -> E:
         """Make an entity of a row of L{select}."""
         return self.entity(*row)
@@ -173,6 +177,11 @@ class Aggregate(Generic[E]):
             # Names have no underscore and ids have one: at most one of the two matches.
             wanted |= self.table.c.name == name_or_id
         return self._one(transaction, self.select().where(wanted), name_or_id)
+
+    def find_named(self, transaction: Transaction, name: str) -> E | None:
+        """Read an object by its name; None when there is none."""
+        found = self._by_name(transaction.connection, {"wanted": name})
+        return self.make(found[0]) if found else None
 
     def list_page(
         self,
@@ -272,7 +281,7 @@ class Aggregate(Generic[E]):
             for one in attrs.fields(cast(Any, self.entity))
             if one.name not in self.joined
         }
-        transaction.connection.execute(insert(self.table), {**row, **secrets})
+        insert_row(transaction.connection, self.table, {**row, **secrets})
         return self.get(transaction, new_id)
 
     def update(
@@ -390,18 +399,15 @@ class Aggregate(Generic[E]):
                 continue
             if name in self.references:
                 kind, table = self.references[name]
-                query = select(table.c.id).where(table.c.id == value)
-                if transaction.connection.execute(query).first() is None:
+                if not exists(transaction.connection, table, value):
                     raise InvalidReference(name, kind, value)
-            if self.table.c[name].unique:
-                query = select(self.table.c.id).where(
-                    self.table.c[name] == value, self.table.c.id != object_id
+            if self.table.c[name].unique and is_taken(
+                transaction.connection, self.table, name, value, object_id
+            ):
+                said = name.replace("_", " ")
+                raise Conflict(
+                    name, f"there is a {words(self.kind)} with the {said} {value!r} already"
                 )
-                if transaction.connection.execute(query).first() is not None:
-                    said = name.replace("_", " ")
-                    raise Conflict(
-                        name, f"there is a {words(self.kind)} with the {said} {value!r} already"
-                    )
 
 
 def subjects_of(transaction: Transaction, kind: str, entity: object) -> dict[str, Any]:
@@ -411,9 +417,8 @@ def subjects_of(transaction: Transaction, kind: str, entity: object) -> dict[str
         subject_id = getattr(entity, "id" if kind == subject else f"{subject}_id", None)
         if subject_id is None:
             continue
-        query = select(table.c.name).where(table.c.id == subject_id)
         found[f"{subject}_id"] = subject_id
-        found[f"{subject}_name"] = transaction.connection.execute(query).scalar()
+        found[f"{subject}_name"] = name_of(transaction.connection, table, subject_id)
     return found
 
 

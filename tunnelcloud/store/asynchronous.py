@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -12,7 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 
 from tunnelcloud.store.engine import Store
-from tunnelcloud.store.errors import StoreUnavailable, Trouble
+from tunnelcloud.store.errors import OutcomeUnknown, StoreUnavailable, Trouble
+from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.side_by_side import Doing, SideBySide, read_all
 from tunnelcloud.store.transaction import Actor, Transaction
 
@@ -22,9 +24,28 @@ T = TypeVar("T")
 DEADLINE = 60.0
 """Seconds after which nobody waits for an answer any more."""
 
+OUTCOME_SECONDS = 10.0
+"""How much longer the outcome of a commit that has begun is waited for."""
+
 
 class Reactor(IReactorTime, IReactorFromThreads):
     """What the store needs of a reactor."""
+
+
+@define
+class Deeds:
+    """What was done on somebody's behalf so far: an answer that it failed must not deny it.
+
+    :ivar committed: how many transactions.
+    :ivar is_unsure: whether the outcome of one can't be known.
+    """
+
+    committed: int = 0
+    is_unsure: bool = False
+
+
+DEEDS: ContextVar[Deeds | None] = ContextVar("DEEDS", default=None)
+"""Counts what the running coroutine writes, where somebody counts."""
 
 
 def _ignore(_: Any) -> None:
@@ -39,14 +60,17 @@ def _nobody(work: str, seconds: float, failed: bool) -> None:
 class AsyncStore:
     """Runs store functions in the store's threads and answers in the reactor's.
 
-    Every answer has a deadline.  After it, and after a cancellation, a function that has not begun
-    never runs; one that has may still be committed.
+    Every answer has a deadline.  After it, and after a cancellation, a function is never committed:
+    it doesn't begin any more, or it is rolled back.  Only when the commit has begun already, the
+    answer waits for its outcome, as long as L{OUTCOME_SECONDS}, and tells it.
 
     :ivar deadline: seconds after which an answer fails with L{StoreUnavailable}.
-    :ivar late: called in the reactor's thread with what a function gave after its deadline.
+    :ivar late: called in the reactor's thread with the result of a function whose outcome was told
+        as unknown, and of a read after its deadline.
     :ivar write_failed: called in the reactor's thread when the database took no write.
     :ivar answered: told of each answer: ``"read"`` or ``"write"``, after how many seconds, and
         whether it was an error; called in the reactor's thread.
+    :ivar counts: whether writes count among the L{Deeds} of whoever they are done for.
     """
 
     store: Store
@@ -55,6 +79,7 @@ class AsyncStore:
     deadline: float = DEADLINE
     late: Callable[[Any], object] = _ignore
     write_failed: Callable[[StoreUnavailable], object] = _ignore
+    counts: bool = True
     _side_by_side: SideBySide = field(factory=SideBySide)
 
     def acting(self, actor: Actor) -> AsyncStore:
@@ -65,6 +90,10 @@ class AsyncStore:
         """Give the same store with another deadline."""
         return evolve(self, deadline=seconds, late=late)
 
+    def aside(self) -> AsyncStore:
+        """Give the same store for notes that no caller asked for, such as when a token was used."""
+        return evolve(self, counts=False)
+
     def write(
         self,
         function: Callable[Concatenate[Transaction, P], T],
@@ -73,8 +102,11 @@ class AsyncStore:
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         """Run a function in one transaction; fires when it is durable."""
-        future = self.store.write_soon(function, *args, **kwargs)
-        return self._deferred("write", future, self.write_failed)
+        fate = Fate()
+        future = self.store.write_unless(fate, function, *args, **kwargs)
+        deeds = DEEDS.get() if self.counts else None
+        deeds = deeds or Deeds()
+        return _Answer(self, "write", future, fate, deeds, self.write_failed).begin()
 
     def read(
         self,
@@ -90,7 +122,7 @@ class AsyncStore:
         if shared is not None:
             return shared
         future = self.store.read_soon(function, *args, **kwargs)
-        return self._deferred("read", future, _ignore)
+        return _Answer(self, "read", future, Fate(), Deeds(), _ignore).begin()
 
     async def reading(
         self,
@@ -110,10 +142,22 @@ class AsyncStore:
         """
         return await self._side_by_side.run(doings, lambda reads: self.read(read_all, reads))
 
-    def _deferred(
-        self, work: str, future: Future[T], failed: Callable[[StoreUnavailable], object]
-    ) -> Deferred[T]:
-        return _Answer(self, work, future, failed).begin()
+
+class _Told(Deferred[T]):
+    """An answer that can't be cancelled any more when its commit has begun."""
+
+    def __init__(self, may_cancel: Callable[[], bool]) -> None:
+        super().__init__()
+        self._may_cancel: Callable[[], bool] | None = may_cancel
+
+    def cancel(self) -> None:
+        """Give up, if nothing is changed then."""
+        if self.called or self._may_cancel is None or self._may_cancel():
+            super().cancel()
+
+    def settle(self) -> None:
+        """Ask nobody any more: it is known what came of it."""
+        self._may_cancel = None
 
 
 @define(eq=False)
@@ -127,33 +171,52 @@ class _Answer(Generic[T]):
     _store: AsyncStore
     _work: str
     _future: Future[T] | None
+    _fate: Fate
+    _deeds: Deeds
     _failed: Callable[[StoreUnavailable], object]
     _began: float = field(factory=monotonic)
-    _deferred: Deferred[T] | None = None
+    _deferred: _Told[T] | None = None
     _timeout: IDelayedCall | None = None
+    _waits_for_outcome: bool = False
 
     def begin(self) -> Deferred[T]:
         """Wait from now on."""
         assert self._future is not None, "it waits for this"
-        self._deferred = deferred = Deferred[T](self._cancelled)
+        self._deferred = deferred = _Told[T](self._may_cancel)
         reactor = self._store.reactor
-        self._timeout = reactor.callLater(self._store.deadline, self._give_up)
+        self._timeout = reactor.callLater(self._store.deadline, self._too_late)
         self._future.add_done_callback(lambda _: reactor.callFromThread(self._fire))
         return deferred
 
-    def _cancelled(self, _: Deferred[T]) -> None:
-        if self._future is not None:
-            self._future.cancel()
+    def _may_cancel(self) -> bool:
+        if self._give_up():
+            return True
+        if not self._waits_for_outcome and self._timeout is not None:
+            # The commit is under way: it is soon known what came of it.
+            self._waits_for_outcome = True
+            self._timeout.reset(OUTCOME_SECONDS)
+        return False
 
-    def _give_up(self) -> None:
+    def _give_up(self) -> bool:
+        given_up = self._fate.give_up()
+        if given_up and self._future is not None:
+            self._future.cancel()
+        return given_up
+
+    def _too_late(self) -> None:
         self._timeout = None
         deferred, store = self._deferred, self._store
-        if self._future is not None:
-            self._future.cancel()
         if deferred is None or deferred.called:
             return
         text = f"the database takes too long: no answer within {store.deadline:g} s"
-        deferred.errback(StoreUnavailable(text, Trouble.SLOW))
+        if self._give_up():
+            deferred.errback(StoreUnavailable(text, Trouble.SLOW))
+        elif self._waits_for_outcome:
+            self._deeds.is_unsure = True
+            deferred.errback(OutcomeUnknown(text, Trouble.SLOW))
+        else:
+            self._waits_for_outcome = True
+            self._timeout = store.reactor.callLater(OUTCOME_SECONDS, self._too_late)
 
     def _fire(self) -> None:
         future, self._future = self._future, None
@@ -161,6 +224,7 @@ class _Answer(Generic[T]):
         timeout, self._timeout = self._timeout, None
         assert future is not None, "it fires once"
         assert deferred is not None, "it is kept until then"
+        deferred.settle()
         if timeout is not None:
             timeout.cancel()
         if future.cancelled():
@@ -173,6 +237,8 @@ class _Answer(Generic[T]):
             if error is None:
                 self._store.late(future.result())
         elif error is None:
+            self._deeds.committed += 1
             deferred.callback(future.result())
         else:
+            self._deeds.is_unsure |= isinstance(error, OutcomeUnknown)
             deferred.errback(error)

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.failures import database_errors
+from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.transaction import Actor, Clock, Committed, IdSource, Transaction
 
 T = TypeVar("T")
@@ -34,8 +35,11 @@ class Backend(ABC):
         self._listeners: list[Listener] = []
 
     @abstractmethod
-    def write_soon(self, actor: Actor, work: Work[T]) -> Future[T]:
-        """Run C{work} in a transaction; the future fires after its commit."""
+    def write_soon(self, actor: Actor, work: Work[T], fate: Fate) -> Future[T]:
+        """Run C{work} in a transaction; the future fires after its commit.
+
+        :param fate: decides, at the last moment, whether it is committed.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -49,15 +49,23 @@ class Step:
     fields: tuple[FieldChange, ...] = ()
 
 
-def apply(transaction: Transaction, document: Document) -> list[Step]:
+def _go_on() -> None:
+    """Let nothing stop it."""
+
+
+def apply(
+    transaction: Transaction, document: Document, go_on: Callable[[], object] = _go_on
+) -> list[Step]:
     """Make the objects that a document names what it says of them.
 
+    :param go_on: called before each object; may raise to stop.
     :return: what was done; nothing when all was so already.
     :raise BadDocument: with each place where that can't be done; then nothing is.
     """
     applying = _Applying(transaction)
     for section in SECTIONS:
         for name, wanted in document.get(section, {}).items():
+            go_on()
             applying.apply(section, name, wanted)
     if applying.faults:
         raise BadDocument(applying.faults)
@@ -98,17 +106,15 @@ class _Applying:
     def apply(self, section: str, name: str, wanted: Values) -> None:
         kind, path = SECTIONS[section], f"{section}.{name}"
         columns = self._columns(section, path, wanted)
-        query = kind.aggregate.select().where(kind.aggregate.table.c.name == name)
-        row = self.transaction.connection.execute(query).first()
         if columns is None:
             return
-        if row is None:
+        entity = kind.aggregate.find_named(self.transaction, name)
+        if entity is None:
             entity = self._try(path, section, kind.create, self.transaction, name=name, **columns)
             if entity is None:
                 return
             self.steps.append(Step("create", path, _given(kind, wanted)))
         else:
-            entity = kind.aggregate.make(row)
             self._change(section, path, entity, wanted, columns)
         if kind.dependents is not None and wanted.get(kind.dependents) is not None:
             work: Mapping[str, Callable[[str, str, Any], None]]

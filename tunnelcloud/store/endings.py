@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Table, delete, update
+from sqlalchemy import Column, Table, delete, select, update
 
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import AuditEvent
@@ -93,6 +93,16 @@ def end_access(
                 data={"cause": cause.value, "ended": ended},
             )
         )
+
+
+def with_access(transaction: Transaction) -> frozenset[str]:
+    """Name the users of whom there may be something to end."""
+    return frozenset(
+        user_id
+        for owner in _OWNERS.values()
+        for user_id in transaction.connection.execute(select(owner).distinct()).scalars()
+        if user_id is not None
+    )
 
 
 def _end_web_sessions(transaction: Transaction, user: User, _: Cause, staying: str | None) -> int:
@@ -177,3 +187,15 @@ _ENDERS: Mapping[Hold, Callable[[Transaction, User, Cause, str | None], int]] = 
     Hold.SSH_SESSIONS: _end_ssh_sessions,
     Hold.TOKENS_MADE: _end_tokens_made,
 }
+
+_OWNERS: Mapping[Hold, Column[str]] = {
+    Hold.WEB_SESSIONS: web_sessions.c.user_id,
+    Hold.SIGN_IN_STEPS: sign_in_steps.c.user_id,
+    Hold.API_TOKENS: api_tokens.c.user_id,
+    Hold.DEVICE_LOGINS: device_logins.c.user_id,
+    Hold.INVITATIONS: invitations.c.user_id,
+    Hold.ONE_TIME_TOKENS: tokens.c.user_id,
+    Hold.SSH_SESSIONS: sessions.c.user_id,
+    Hold.TOKENS_MADE: api_tokens.c.made_by_id,
+}
+"""Where it is kept whose a hold is."""

@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 
 from tunnelcloud.store.backend import Backend, Listener
 from tunnelcloud.store.errors import StateUnusable
+from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.postgres import open_postgres
 from tunnelcloud.store.sqlite import open_sqlite
 from tunnelcloud.store.transaction import SYSTEM, Actor, Clock, Transaction
@@ -61,7 +62,18 @@ class Store:
         **kwargs: P.kwargs,
     ) -> Future[T]:
         """Like L{write}, in the store's own threads; never blocks."""
-        return self.backend.write_soon(self.actor, _bound(function, *args, **kwargs))
+        return self.write_unless(Fate(), function, *args, **kwargs)
+
+    def write_unless(
+        self,
+        fate: Fate,
+        function: Callable[Concatenate[Transaction, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[T]:
+        """Like L{write_soon}, unless the transaction is given up before it is committed."""
+        return self.backend.write_soon(self.actor, _bound(function, *args, **kwargs), fate)
 
     def read(
         self,

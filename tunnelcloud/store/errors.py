@@ -92,7 +92,9 @@ class Trouble(StrEnum):
 
 
 class StoreUnavailable(StoreError):
-    """The database can't be used at the moment; nothing of the transaction was acknowledged.
+    """The database can't be used at the moment, and nothing of the transaction was committed.
+
+    L{OutcomeUnknown} alone leaves that open.
 
     :ivar trouble: in what way.
     """
@@ -100,6 +102,17 @@ class StoreUnavailable(StoreError):
     def __init__(self, message: str = "", trouble: Trouble = Trouble.OTHER) -> None:
         super().__init__(message)
         self.trouble = trouble
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The database can't be used, and whether it has committed a transaction can't be known."""
+
+
+class GivenUp(StoreError):
+    """Nobody waits for the transaction any more: it was rolled back."""
+
+    def __init__(self) -> None:
+        super().__init__("the change was given up before it was made: nothing was changed")
 
 
 class StateUnusable(StoreError):

@@ -10,8 +10,15 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from tunnelcloud.store.backend import Backend, Work, failed
-from tunnelcloud.store.errors import StateUnusable, StoreUnavailable
+from tunnelcloud.store.errors import (
+    GivenUp,
+    OutcomeUnknown,
+    StateUnusable,
+    StoreUnavailable,
+    Trouble,
+)
 from tunnelcloud.store.failures import database_errors
+from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.migrate import migrate
 from tunnelcloud.store.transaction import Actor, Change, Clock, Transaction
 
@@ -60,10 +67,10 @@ class PostgresBackend(Backend):
         self._writers = engine
         self._writing = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-write")
 
-    def write_soon(self, actor: Actor, work: Work[T]) -> Future[T]:
+    def write_soon(self, actor: Actor, work: Work[T], fate: Fate) -> Future[T]:
         """Run C{work} in a thread."""
         try:
-            return self._writing.submit(self._write, actor, work)
+            return self._writing.submit(self._write, actor, work, fate)
         except RuntimeError:
             return failed(StoreUnavailable("the store is closed"))
 
@@ -72,21 +79,31 @@ class PostgresBackend(Backend):
         self._writing.shutdown(wait=True)
         self.close_readers()
 
-    def _write(self, actor: Actor, work: Work[T]) -> T:
+    def _write(self, actor: Actor, work: Work[T], fate: Fate) -> T:
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._write_once(actor, work)
+                return self._write_once(actor, work, fate)
             except StoreUnavailable as error:
                 orig = getattr(error.__cause__, "orig", None)
                 if getattr(orig, "sqlstate", None) not in _RETRIED:
                     raise
-        return self._write_once(actor, work)
+        return self._write_once(actor, work, fate)
 
-    def _write_once(self, actor: Actor, work: Work[T]) -> T:
-        with database_errors(), self._writers.begin() as connection:
-            transaction = self.transaction(connection, actor)
-            result = work(transaction)
-            _notify(transaction)
+    def _write_once(self, actor: Actor, work: Work[T], fate: Fate) -> T:
+        if fate.is_given_up:
+            raise GivenUp
+        is_ready = False
+        try:
+            with database_errors(), self._writers.begin() as connection:
+                transaction = self.transaction(connection, actor)
+                result = work(transaction)
+                _notify(transaction)
+                fate.commit()
+                is_ready = True
+        except StoreUnavailable as error:
+            if is_ready and error.trouble is Trouble.GONE:
+                raise OutcomeUnknown(str(error), error.trouble) from error.__cause__
+            raise
         self.tell(transaction.committed())
         return result
 

@@ -43,6 +43,35 @@ class Prepared:
             self._compiled[connection.dialect.name] = compiled
         return compiled.run(connection, values)
 
+    def batch(self, dialect: Dialect, rows: Iterable[Mapping[str, object]]) -> Batch:
+        """Convert the parameters of many runs, to run them at once later."""
+        given = list(rows)
+        compiled = _compile(self._statement, list(given[0]), dialect)
+        return Batch(compiled, [compiled.converted(values) for values in given])
+
+
+@frozen
+class Batch:
+    """A statement and its parameters for many runs, as a driver takes them.
+
+    :ivar rows: each may be changed until it is run; in the order of :attr:`names`.
+    """
+
+    _compiled: _Compiled
+    rows: list[list[Any]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names, in their order."""
+        return self._compiled.names
+
+    def __call__(self, connection: Connection) -> None:
+        """Run it in the connection's transaction.
+
+        :raise DBAPIError: whatever the database says of it.
+        """
+        self._compiled.run_all(connection, self.rows)
+
 
 @frozen
 class _Compiled:
@@ -62,10 +91,32 @@ class _Compiled:
     row: Callable[[Iterable[Any]], Any] | None
     read: tuple[tuple[int, Convert], ...]
 
-    def run(self, connection: Connection, values: Mapping[str, object]) -> list[Any]:
-        given: Any = [values[name] for name in self.names]
+    def converted(self, values: Mapping[str, object]) -> list[Any]:
+        """Give the parameters as the driver keeps them."""
+        given = [values[name] for name in self.names]
         for place, convert in self.keep:
             given[place] = convert(given[place])
+        return given
+
+    def run_all(self, connection: Connection, rows: list[list[Any]]) -> None:
+        """Run it once for each row of parameters."""
+        given: Any = rows
+        if self.by_name:
+            given = [dict(zip(self.names, row, strict=True)) for row in rows]
+        driver: Any = connection.connection.driver_connection
+        errors = connection.dialect.loaded_dbapi.Error
+        cursor = driver.cursor()
+        try:
+            cursor.executemany(self.text, given)
+        except errors as error:
+            raise DBAPIError.instance(
+                self.text, None, error, errors, dialect=connection.dialect
+            ) from error
+        finally:
+            cursor.close()
+
+    def run(self, connection: Connection, values: Mapping[str, object]) -> list[Any]:
+        given: Any = self.converted(values)
         if self.by_name:
             given = dict(zip(self.names, given, strict=True))
         driver: Any = connection.connection.driver_connection
@@ -86,7 +137,8 @@ class _Compiled:
 
 
 def _compile(statement: Any, names: list[str], dialect: Dialect) -> _Compiled:
-    compiled = statement.compile(dialect=dialect, column_keys=names)
+    keys = names if statement.is_insert else None
+    compiled = statement.compile(dialect=dialect, column_keys=keys)
     # Values that SQLAlchemy would think of itself, it would think of while it executes.
     assert not compiled.prefetch, f"give {compiled.prefetch} as well"
     order = tuple(compiled.positiontup or compiled.binds)

@@ -54,7 +54,7 @@ class Refusals:
         written = self.has_room(source)
         self.note(event, source, written)
         if written:
-            await self.store.write(_audit, event)
+            await self.store.aside().write(_audit, event)
 
     def has_room(self, group: str) -> bool:
         """Tell whether one more of a group is to be written; say by L{note} what came of it."""

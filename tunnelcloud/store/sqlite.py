@@ -31,6 +31,7 @@ from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, check_pri
 from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
 from tunnelcloud.store.failures import database_errors, unavailable
+from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.migrate import migrate
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.transaction import Actor, Clock, Transaction
@@ -56,6 +57,7 @@ def sqlite_clock(_: Connection) -> int:
 class _Job:
     actor: Actor
     work: Work[Any]
+    fate: Fate
     future: Future[Any] = field(factory=Future)
 
 
@@ -80,9 +82,9 @@ class SQLiteBackend(Backend):
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._thread.start()
 
-    def write_soon(self, actor: Actor, work: Work[T]) -> Future[T]:
+    def write_soon(self, actor: Actor, work: Work[T], fate: Fate) -> Future[T]:
         """Queue C{work}; its future fires once it is on the disk."""
-        job = _Job(actor, work)
+        job = _Job(actor, work, fate)
         with self._gate:
             if self._closed:
                 return failed(StoreUnavailable("the store is closed"))
@@ -113,6 +115,8 @@ class SQLiteBackend(Backend):
             batch: list[_Job] = []
             job = self._jobs.get()
             while job is not None:
+                if job.fate.is_given_up:
+                    job.future.cancel()
                 if job.future.set_running_or_notify_cancel():
                     batch.append(job)
                 if len(batch) == _MAX_BATCH or self._jobs.empty():
@@ -131,6 +135,7 @@ class SQLiteBackend(Backend):
                     try:
                         with database_errors(), _apart(connection, batch):
                             result = job.work(transaction)
+                            job.fate.commit()
                         done.append((job, transaction, result))
                     except BaseException as error:
                         # A full disk ends the whole transaction, and with it the others' work.

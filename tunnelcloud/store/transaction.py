@@ -11,14 +11,14 @@ from datetime import datetime
 from threading import Lock
 
 from attrs import evolve, field, frozen
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Dialect, insert
 
 from tunnelcloud.domain.entities import new_id
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.net.escaping import escape_all
 from tunnelcloud.store import schema
 from tunnelcloud.store.columns import from_milliseconds
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.prepared import Batch, Prepared
 
 Clock = Callable[[Connection], int]
 """Tells the database's time in milliseconds since the epoch."""
@@ -94,6 +94,15 @@ class IdSource:
 
 
 @frozen
+class Batched:
+    """The records and changes of one transaction, for another to take over."""
+
+    audit: Batch | None
+    records: tuple[AuditRecord, ...]
+    changes: tuple[Change, ...]
+
+
+@frozen
 class Transaction:
     """One transaction, as a store function gets it.
 
@@ -125,24 +134,7 @@ class Transaction:
         said = {name: getattr(event, name) for name in _SAID}
         event = evolve(event, **escape_all(said))
         record = AuditRecord(self.new_id("event"), self.now(), event)
-        _INSERT_AUDIT(
-            self.connection,
-            {
-                "id": record.id,
-                "at": record.at,
-                "event": event.event,
-                "actor": event.actor,
-                "actor_id": event.actor_id,
-                "user_id": event.user_id,
-                "user_name": event.user_name,
-                "tunnel_id": event.tunnel_id,
-                "tunnel_name": event.tunnel_name,
-                "session_id": event.session_id,
-                "source_ip": event.source_ip,
-                "pod_id": event.pod_id,
-                "data": event.data,
-            },
-        )
+        _INSERT_AUDIT(self.connection, _audit_row(record))
         self._records.append(record)
         return record
 
@@ -154,9 +146,36 @@ class Transaction:
         :param decides: as in L{Change}.
         :param concerns: as in L{Change}.
         """
-        change = Change(kind, object_id, decides, tuple(concerns))
-        before = self._changes.get((kind, object_id))
-        self._changes[kind, object_id] = change if before is None else before.joined(change)
+        self._note(Change(kind, object_id, decides, tuple(concerns)))
+
+    def elsewhere(self, connection: Connection) -> Transaction:
+        """Give a transaction on another database, for the same actor and at the same time."""
+        return Transaction(connection, self.actor, self._clock, self._ids, [self._milliseconds()])
+
+    def batched(self, dialect: Dialect) -> Batched:
+        """Give what was recorded and what changed here, for another transaction to take over."""
+        rows = [_audit_row(record) for record in self._records]
+        audit = _INSERT_AUDIT.batch(dialect, rows) if rows else None
+        return Batched(audit, tuple(self._records), tuple(self._changes.values()))
+
+    def take_over(self, batched: Batched) -> None:
+        """Record what another transaction would have recorded, as if it was done now."""
+        for change in batched.changes:
+            self._note(change)
+        if batched.audit is None:
+            return
+        # Whoever follows the audit has read beyond the time at which it was planned.
+        place, at = batched.audit.names.index("id"), batched.audit.names.index("at")
+        milliseconds, now = self._milliseconds(), self.now()
+        for row, record in zip(batched.audit.rows, batched.records, strict=True):
+            row[place], row[at] = self._ids("event", milliseconds), milliseconds
+            self._records.append(AuditRecord(row[place], now, record.event))
+        batched.audit(self.connection)
+
+    def _note(self, change: Change) -> None:
+        before = self._changes.get((change.kind, change.id))
+        known = change if before is None else before.joined(change)
+        self._changes[change.kind, change.id] = known
 
     def committed(self) -> Committed:
         """Sum up what listeners are to be told."""
@@ -166,3 +185,22 @@ class Transaction:
         if not self._now:
             self._now.append(self._clock(self.connection))
         return self._now[0]
+
+
+def _audit_row(record: AuditRecord) -> dict[str, object]:
+    event = record.event
+    return {
+        "id": record.id,
+        "at": record.at,
+        "event": event.event,
+        "actor": event.actor,
+        "actor_id": event.actor_id,
+        "user_id": event.user_id,
+        "user_name": event.user_name,
+        "tunnel_id": event.tunnel_id,
+        "tunnel_name": event.tunnel_name,
+        "session_id": event.session_id,
+        "source_ip": event.source_ip,
+        "pod_id": event.pod_id,
+        "data": event.data,
+    }

@@ -6,10 +6,10 @@ deleted user did stays in the history under the id and the name they had.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, bindparam, insert, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import update as update_rows
 
@@ -19,6 +19,7 @@ from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store.aggregate import Aggregate, equals, searches
 from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import group_members, user_names
 from tunnelcloud.store.schema import users as table
 from tunnelcloud.store.transaction import Transaction
@@ -50,6 +51,13 @@ USERS = Aggregate(
     sorts={"name": table.c.name},
 )
 
+_BY_LOGIN = Prepared(
+    USERS.select()
+    .join(user_names, user_names.c.user_id == table.c.id)
+    .where(user_names.c.name == bindparam("wanted"))
+)
+_INSERT_NAME = Prepared(insert(user_names))
+
 get = USERS.get
 list_page = USERS.list_page
 count = USERS.count
@@ -68,11 +76,8 @@ def find_login(transaction: Transaction, name_or_email: str) -> User | None:
     """Find the user whom a login name means, whatever its case; None when it means nobody."""
     if "\x00" in name_or_email:
         return None
-    query = USERS.select().join(user_names, user_names.c.user_id == table.c.id)
-    row = transaction.connection.execute(
-        query.where(user_names.c.name == folded(name_or_email))
-    ).first()
-    return None if row is None else USERS.make(row)
+    found = _BY_LOGIN(transaction.connection, {"wanted": folded(name_or_email)})
+    return USERS.make(found[0]) if found else None
 
 
 def create(transaction: Transaction, *, name: str, **values: Any) -> User:
@@ -111,13 +116,21 @@ def update(
         field = next(name for name in ("role", "blocked", "service") if name in lowered)
         _check_administrators(transaction, field)
     if "name" in lowered or "email" in lowered:
+        of_user = user_names.c.user_id == user.id
+        transaction.connection.execute(delete_rows(user_names).where(of_user))
         _keep_names(transaction, user)
-    if before.role is Role.ADMIN and user.role is not Role.ADMIN:
-        end_access(transaction, user, Cause.ROLE_LOWERED)
-    for turned, cause in (("blocked", Cause.BLOCKED), ("service", Cause.BECAME_SERVICE)):
-        if getattr(user, turned) and not getattr(before, turned):
-            end_access(transaction, user, cause)
+    for cause in causes(before, user):
+        end_access(transaction, user, cause)
     return user
+
+
+def causes(before: User, after: User) -> Iterator[Cause]:
+    """Tell why access of a user ends who was changed."""
+    if before.role is Role.ADMIN and after.role is not Role.ADMIN:
+        yield Cause.ROLE_LOWERED
+    for turned, cause in (("blocked", Cause.BLOCKED), ("service", Cause.BECAME_SERVICE)):
+        if getattr(after, turned) and not getattr(before, turned):
+            yield cause
 
 
 def delete(transaction: Transaction, user_id: str, *, expected_version: str | None = None) -> User:
@@ -153,11 +166,8 @@ def _check_names(transaction: Transaction, user_id: str | None, values: Mapping[
 
 
 def _keep_names(transaction: Transaction, user: User) -> None:
-    transaction.connection.execute(delete_rows(user_names).where(user_names.c.user_id == user.id))
-    names = {name for name in (user.name, user.email) if name is not None}
-    transaction.connection.execute(
-        insert(user_names), [{"name": name, "user_id": user.id} for name in sorted(names)]
-    )
+    for name in sorted({name for name in (user.name, user.email) if name is not None}):
+        _INSERT_NAME(transaction.connection, {"name": name, "user_id": user.id})
 
 
 def password_hash(transaction: Transaction, user_id: str) -> str | None:

@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from pydantic import BaseModel, ValidationError
 from twisted.internet import defer
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,10 +22,12 @@ from twisted.web.server import NOT_DONE_YET, Request
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.pki import CannotUnseal
 from tunnelcloud.store import errors
+from tunnelcloud.store.asynchronous import Deeds
 from tunnelcloud.web import problems
+from tunnelcloud.web.answering import Answering, too_late
 from tunnelcloud.web.bodies import READ_AT_ONCE, read_body
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.limits import REQUEST_SECONDS, keep_place
+from tunnelcloud.web.limits import keep_place
 from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.routes import (
@@ -83,21 +84,16 @@ class ApiResource(Resource):
 
     def render(self, request: Request) -> int:
         """Answer, now or later, but within the time a request has."""
-        gone: list[Failure] = []
-        request.notifyFinish().addErrback(gone.append)
-        answering = Deferred.fromCoroutine(self._answer(request))
-        answering.addTimeout(REQUEST_SECONDS, self._clock)
-        answering.addErrback(self._failed, request)
-
-        def send(answer: _Answer) -> None:
-            if not gone:
-                answer.send(request)
-
-        answering.addCallback(send)
-        answering.addErrback(lambda failure: self._log.failure("An answer went lost", failure))
+        answering = Answering(self._clock)
+        answering.answer(
+            request,
+            self._answer(request, answering),
+            lambda failure: self._failed(failure, request, answering.deeds),
+            lambda answer: answer.send(request),
+        )
         return NOT_DONE_YET
 
-    async def _answer(self, request: IRequest) -> _Answer:
+    async def _answer(self, request: IRequest, answering: Answering) -> _Answer:
         path = _segments(request)
         public = self._anonymous_route(path)
         caller = None if public else await self._authenticate(request)
@@ -115,6 +111,8 @@ class ApiResource(Resource):
             )
         if caller is not None and route.roles and caller.role not in route.roles:
             raise problems.forbidden(_role_text(caller.role, route))
+        if route.seconds is not None:
+            answering.allow(route.seconds)
         call = Call(
             params=params,
             source_ip=getattr(request.getClientAddress(), "host", ""),
@@ -143,8 +141,8 @@ class ApiResource(Resource):
             return False
         return all(not route.roles for route in routes.values())
 
-    def _failed(self, failure: Failure, request: IRequest) -> _Answer:
-        problem = as_problem(failure)
+    def _failed(self, failure: Failure, request: IRequest, deeds: Deeds) -> _Answer:
+        problem = as_problem(failure, deeds)
         if problem is None:
             self._log.failure("{method} {path} failed", failure, method=request.method,
                               path=logged_path(request))  # fmt: skip
@@ -155,10 +153,13 @@ class ApiResource(Resource):
         return _Answer(problem.status, headers, problem.encode())
 
 
-def as_problem(failure: Failure) -> Problem | None:
-    """Translate what a handler may fail with; None for a fault of the program's own."""
+def as_problem(failure: Failure, deeds: Deeds) -> Problem | None:
+    """Translate what a handler may fail with; None for a fault of the program's own.
+
+    :param deeds: what was done before it failed, as :func:`.too_late` takes it.
+    """
     error = failure.value
-    problem = _problem_of(error)
+    problem = _problem_of(error, deeds)
     if problem is not None:
         _let_go_of_frames(error)
     return problem
@@ -175,7 +176,7 @@ def _let_go_of_frames(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _problem_of(error: BaseException | None) -> Problem | None:
+def _problem_of(error: BaseException | None, deeds: Deeds) -> Problem | None:
     if isinstance(error, Problem):
         return error
     if isinstance(error, errors.NotFound):
@@ -193,8 +194,7 @@ def _problem_of(error: BaseException | None) -> Problem | None:
     if isinstance(error, CannotUnseal):
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     if isinstance(error, errors.StoreUnavailable | defer.TimeoutError):
-        text = "the pod can't answer at the moment: try again shortly"
-        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers={"Retry-After": "5"})
+        return too_late(deeds)
     return None
 
 

@@ -61,7 +61,7 @@ class BearerAuthenticator:
             raise unauthorized("the API token is unknown or has expired")
         token, user = found
         if api_tokens.needs_recording(token, self.context.now()):
-            recording = self.context.store.write(api_tokens.record_use, token.id)
+            recording = self.context.store.aside().write(api_tokens.record_use, token.id)
             recording.addErrback(
                 lambda failure: self._log.failure("A token's use was not recorded", failure)
             )

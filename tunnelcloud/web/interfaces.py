@@ -134,6 +134,9 @@ class ILivePod(Interface):
     def check_tunnel(tunnel: Tunnel, port: int) -> "Deferred[Sequence[DoctorStep]]":
         """Check every hop from this pod to a tunnel's target; ends after the first that failed."""
 
+    def target_faults(tunnel_id: str) -> "Mapping[int, str]":
+        """Tell what was wrong, empty for nothing, when this pod last checked a tunnel's ports."""
+
     def last_check(tunnel_id: str) -> "LastCheck | None":
         """Tell what came of the last check of a tunnel by this pod, asked for or by the clock."""
 

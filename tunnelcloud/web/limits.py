@@ -25,11 +25,11 @@ from twisted.web.server import Request, Site
 from tunnelcloud.domain.addresses import Network, is_within
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.net.crowds import Crowd
+from tunnelcloud.web.answering import REQUEST_SECONDS
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import ProxySightings, client_host
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
-REQUEST_SECONDS = 30
 MAX_CONNECTIONS = 4096
 _MAX_DISCARDED = 16 * MAX_BODY
 _STAY_WITH_TLS = "max-age=31536000"

@@ -154,6 +154,7 @@ class Route:
     :ivar answer: the model of what is answered; None for nothing (204).
     :ivar lines: whether the answer is L{Lines}.
     :ivar is_big: whether the body is a whole configuration.
+    :ivar seconds: the time it may take, where that is more than other requests have.
     :ivar item: whether the answer is one object with an C{ETag}, and a change takes C{If-Match}.
     """
 
@@ -170,6 +171,7 @@ class Route:
     item: bool = False
     lines: bool = False
     is_big: bool = False
+    seconds: float | None = None
 
     @property
     def longest_body(self) -> int:

@@ -25,7 +25,7 @@ from tunnelcloud.store import (
 )
 from tunnelcloud.web.interfaces import ConnectorHealth, Usage
 from tunnelcloud.web.portal.pages import applications
-from tunnelcloud.web.portal.pages.tunnel_state import state_of
+from tunnelcloud.web.resources.standing import own_standing
 
 CANARY = '<img src=x onerror="alert(1)">'
 
@@ -101,7 +101,7 @@ class ApplicationsTests(PortalTestCase):
             tunnel = self.store.read(tunnels.get, self.tunnel["id"])
             view = self.store.read(access.load_view, self.people[Role.USER].id)
             offline = {tunnel.site_id: long_ago}
-            standing = state_of(context, view, tunnel, "192.0.2.1", offline)
+            standing = own_standing(context, view, tunnel, "192.0.2.1", offline)
             self.assertIn(f"Site offline since {text}", standing.text)
         self.assertIn("✕ Site offline since 2026-03-02".encode(), self.browser.get("/").body)
 

@@ -22,7 +22,7 @@ from tunnelcloud.web.models.fields import (
     Words,
 )
 from tunnelcloud.web.models.kinds import shown_model, shown_record
-from tunnelcloud.web.models.objects import User
+from tunnelcloud.web.models.objects import STANDING, User
 
 # Its length is no field's limit but the format's: no shorter and no longer text is a key.
 PublicKey = Annotated[
@@ -170,6 +170,7 @@ MyTunnel = shown_model(
     TUNNEL,
     "MyTunnel",
     "A tunnel of the caller's, and how to open it.",
+    **STANDING,
     methods=(list[Method], ...),
     command=(str, ...),
     ssh_address=(

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
+from tunnelcloud.domain.standing import Stand
 from tunnelcloud.web.models.fields import (
     WHOLE,
     Body,
@@ -113,7 +114,11 @@ class LastSeen(Shown):
     )
 
 
-_TUNNEL_SHOWN: dict[str, Any] = {"last_check": (LastSeen | None, ...)}
+STANDING: dict[str, Any] = {
+    "standing": (Stand, Field(description="How the tunnel stands now, in one word.")),
+    "state": (str, Field(description="The same for people: ``Ready``, or what is in the way.")),
+}
+_TUNNEL_SHOWN: dict[str, Any] = {"last_check": (LastSeen | None, ...), **STANDING}
 Published = shown_model(TUNNEL, "Published", "What a tunnel is, to whoever may know of it.")
 Tunnel = shown_model(
     TUNNEL,

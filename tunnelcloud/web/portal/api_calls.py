@@ -14,6 +14,7 @@ from attrs import frozen
 from pydantic import BaseModel, ValidationError
 from twisted.python.failure import Failure
 
+from tunnelcloud.store.asynchronous import DEEDS, Deeds
 from tunnelcloud.store.errors import StoreError
 from tunnelcloud.web.api import as_problem
 from tunnelcloud.web.portal.page_requests import Visit
@@ -96,7 +97,7 @@ class Operations:
         try:
             return await route.handler(call)
         except StoreError as error:
-            raise as_problem(Failure(error)) or error from None
+            raise as_problem(Failure(error), DEEDS.get() or Deeds()) or error from None
 
     async def every(
         self, visit: Visit, path: str, query: Mapping[str, str] | None = None, at_most: int = 1000

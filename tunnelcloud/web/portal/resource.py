@@ -12,7 +12,6 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, quote
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,8 +20,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.store.asynchronous import Deeds
+from tunnelcloud.web.answering import Answering
 from tunnelcloud.web.api import as_problem
-from tunnelcloud.web.limits import REQUEST_SECONDS, keep_place
+from tunnelcloud.web.limits import keep_place
 from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.portal.page_headers import PAGE_HEADERS
 from tunnelcloud.web.portal.page_requests import Download, Moved, PageRoute, Shown, Visit
@@ -63,19 +64,13 @@ class PortalResource(Resource):
 
     def render(self, request: Request) -> int:
         """Answer, now or later, but within the time a request has."""
-        gone: list[Failure] = []
-        request.notifyFinish().addErrback(gone.append)
         for name, value in PAGE_HEADERS.items():
             request.setHeader(name, value)
         cookies = Cookies(request, wants_secure(request, self._context.web_url))
         known: list[Visit] = []
-        answering = Deferred.fromCoroutine(self._answer(request, cookies, known))
-        answering.addTimeout(REQUEST_SECONDS, self._clock)
-        answering.addErrback(self._failed, request, cookies, known)
+        answering = Answering(self._clock)
 
         def send(body: bytes | Download) -> None:
-            if gone:
-                return
             if isinstance(body, Download):
                 _download(request, body)
             else:
@@ -83,8 +78,12 @@ class PortalResource(Resource):
                 request.write(body)
                 request.finish()
 
-        answering.addCallback(send)
-        answering.addErrback(lambda failure: self._log.failure("A page went lost", failure))
+        answering.answer(
+            request,
+            self._answer(request, cookies, known),
+            lambda failure: self._failed(failure, answering.deeds, request, cookies, known),
+            send,
+        )
         return NOT_DONE_YET
 
     async def _answer(
@@ -211,9 +210,14 @@ class PortalResource(Resource):
         return lambda: self._renderer.render(reply.template, values, now)
 
     def _failed(
-        self, failure: Failure, request: IRequest, cookies: Cookies, known: Sequence[Visit]
+        self,
+        failure: Failure,
+        deeds: Deeds,
+        request: IRequest,
+        cookies: Cookies,
+        known: Sequence[Visit],
     ) -> bytes:
-        problem = as_problem(failure)
+        problem = as_problem(failure, deeds)
         if problem is None:
             self._log.failure("The page {path} failed", failure, path=logged_path(request))
             problem = Problem(

@@ -158,7 +158,7 @@ class SignIns:
             return None
         session, user, unseen = found
         if somebody_acts and unseen > _TOUCHED_EVERY:
-            await self.context.store.write(
+            await self.context.store.aside().write(
                 web_sessions.touch, session.id, lifetime_seconds=IDLE_SECONDS
             )
         return SignedIn(user, session.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +18,10 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Listed, Route
 
 Read = Callable[..., Any]
+Show = Callable[[Any], BaseModel]
+Shower = Callable[[Transaction, Sequence[Any]], Show]
+"""Reads what the models of some entities need beside them, and gives what makes those."""
+
 Warn = Callable[[ApiContext, Any, Collection[str]], Awaitable[list[str]]]
 
 
@@ -31,6 +35,7 @@ class Kind:
     :ivar show: makes the model of an entity.
     :ivar answered: what is shown of an object that was just made or changed, with C{warnings}.
     :ivar warn: gives those, of an object and the names of the fields that were given.
+    :ivar shower: for a kind whose models say more than its entities do.
     """
 
     noun: str
@@ -48,6 +53,11 @@ class Kind:
     article: str = field(default="a")
     answered: type[Shown] | None = None
     warn: Warn | None = None
+    _shower: Callable[[ApiContext], Shower] | None = None
+
+    def shower(self, context: ApiContext) -> Shower:
+        """Give what makes the models of entities; to be asked for in the reactor's thread."""
+        return (lambda *_: self.show) if self._shower is None else self._shower(context)
 
     @property
     def words(self) -> str:
@@ -94,18 +104,27 @@ def item_of(entity: Any, show: Callable[[Any], BaseModel]) -> Item:
     return Item(show(entity), version_of(entity))
 
 
-async def answer_of(context: ApiContext, kind: Kind, entity: Any, given: Collection[str]) -> Item:
+async def answer_of(
+    context: ApiContext, kind: Kind, entity: Any, show: Show, given: Collection[str]
+) -> Item:
     """Show an object that was just made or changed, with what is to be said of it."""
     if kind.answered is None or kind.warn is None:
-        return item_of(entity, kind.show)
+        return item_of(entity, show)
     warnings = await kind.warn(context, entity, given)
-    shown = kind.answered.model_validate({**kind.show(entity).model_dump(), "warnings": warnings})
+    shown = kind.answered.model_validate({**show(entity).model_dump(), "warnings": warnings})
     return Item(shown, version_of(entity))
 
 
-def create_item(kind: Kind, values: Mapping[str, Any]) -> Callable[[Transaction], Any]:
-    """Make the store function that makes an object."""
-    return lambda transaction: kind.create(transaction, **values)
+def with_show(
+    work: Callable[[Transaction], Any], shower: Shower
+) -> Callable[[Transaction], tuple[Any, Show]]:
+    """Make a store function that also gives what makes the model of its entity."""
+
+    def both(transaction: Transaction) -> tuple[Any, Show]:
+        entity = work(transaction)
+        return entity, shower(transaction, [entity])
+
+    return both
 
 
 def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
@@ -113,13 +132,23 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
 
     async def list_all(call: Call) -> Listed:
         filters = filters_of(call.query_as(kind.query))
-        page = await context.store.read(page_reader(kind.list_page, **filters))
-        return listed(context, page, kind.show)
+        shower = kind.shower(context)
+
+        def work(transaction: Transaction) -> tuple[ListPage[Any], Show]:
+            page = kind.list_page(transaction, **filters)
+            return page, shower(transaction, page.items)
+
+        page, show = await context.store.read(work)
+        return listed(context, page, show)
 
     async def create(call: Call) -> Item:
         values = call.body_as(kind.new).given()
-        entity = await context.acting(call).write(create_item(kind, values))
-        return await answer_of(context, kind, entity, values)
+
+        def work(transaction: Transaction) -> Any:
+            return kind.create(transaction, **values)
+
+        entity, show = await context.acting(call).write(with_show(work, kind.shower(context)))
+        return await answer_of(context, kind, entity, show, values)
 
     path = f"/{kind.plural}"
     return [
@@ -155,7 +184,10 @@ def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
     path = f"/{kind.plural}/{{{id_name}}}"
 
     async def show(call: Call) -> Item:
-        return item_of(await context.store.read(kind.get, call.params[id_name]), kind.show)
+        def work(transaction: Transaction) -> Any:
+            return kind.get(transaction, call.params[id_name])
+
+        return item_of(*await context.store.read(with_show(work, kind.shower(context))))
 
     async def change(call: Call) -> Item:
         assert kind.change is not None
@@ -167,7 +199,8 @@ def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
             version = expected_version(transaction, kind.get, object_id, call.if_match)
             return update(transaction, object_id, values, expected_version=version)
 
-        return await answer_of(context, kind, await context.acting(call).write(work), values)
+        entity, show = await context.acting(call).write(with_show(work, kind.shower(context)))
+        return await answer_of(context, kind, entity, show, values)
 
     async def delete(call: Call) -> None:
         object_id = call.params[id_name]

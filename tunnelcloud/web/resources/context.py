@@ -36,6 +36,7 @@ class ApiContext:
     :ivar tell_time: gives the time of day.
     :ivar sightings: knows of proxies in front that nobody trusts.
     :ivar worker: does what takes long away from the reactor's thread.
+    :ivar planner: finds what applying a document does.
     :ivar showing: makes long lists and pages there; it never waits for what takes seconds.
     """
 
@@ -52,6 +53,7 @@ class ApiContext:
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
     sightings: ProxySightings = field(factory=ProxySightings)
     worker: Worker = field(init=False)
+    planner: Worker = field(init=False)
     showing: Worker = field(init=False)
 
     @showing.default
@@ -64,6 +66,12 @@ class ApiContext:
     def _make_worker(self) -> Worker:
         return Worker(
             self.store.reactor, "web", "the pod is busy with others: try again in a few seconds"
+        )
+
+    @planner.default
+    def _make_planner(self) -> Worker:
+        return Worker(
+            self.store.reactor, "web-plans", "the pod applies other documents: try again soon"
         )
 
     @property

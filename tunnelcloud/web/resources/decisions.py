@@ -7,6 +7,7 @@ from attrs import frozen
 from tunnelcloud.domain.commands import own_host, ssh_command
 from tunnelcloud.domain.entities import Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, decide_tunnel, to_an_administrator
+from tunnelcloud.domain.standing import Standing
 from tunnelcloud.store import access, tunnels, users
 from tunnelcloud.store.errors import BadCursor, NotFound
 from tunnelcloud.store.transaction import Transaction
@@ -24,6 +25,7 @@ from tunnelcloud.web.models.fields import PageQuery, Shown, page_model
 from tunnelcloud.web.models.objects import Published, User
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.resources.standing import own_standing, reader_of_sites
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
 
@@ -75,7 +77,7 @@ def decision_routes(context: ApiContext) -> list[Route]:
     ]
 
 
-def own_tunnel(tunnel: Tunnel, view: UserView, context: ApiContext) -> Shown:
+def own_tunnel(tunnel: Tunnel, view: UserView, stands: Standing, context: ApiContext) -> Shown:
     """Show a tunnel to the user it is for."""
     paths = view.by_tunnel.get(tunnel.id, ())
     methods = sorted({method for grant in paths for method in grant.methods})
@@ -91,6 +93,8 @@ def own_tunnel(tunnel: Tunnel, view: UserView, context: ApiContext) -> Shown:
     return MyTunnel.model_validate(
         {
             **shown.model_dump(),
+            "standing": stands.kind,
+            "state": stands.text,
             "methods": methods,
             "command": command,
             "ssh_address": str(context.live.ssh_public_address),
@@ -176,9 +180,10 @@ class _Decisions:
             start = ids.index(query.cursor) + 1
         page = found[start : start + query.limit]
         more = start + query.limit < len(found)
-        return Listed(
-            page,
-            page[-1].id if more else None,
-            lambda tunnel: own_tunnel(tunnel, view, self.context),
-            self.context.showing.run,
-        )
+        offline = await self.context.store.read(reader_of_sites(self.context), page)
+
+        def show(tunnel: Tunnel) -> Shown:
+            stands = own_standing(self.context, view, tunnel, call.source_ip, offline)
+            return own_tunnel(tunnel, view, stands, self.context)
+
+        return Listed(page, page[-1].id if more else None, show, self.context.showing.run)

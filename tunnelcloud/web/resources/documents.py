@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError
 
-from tunnelcloud.store import documents
+from tunnelcloud.store import documents, planning
+from tunnelcloud.store.document_sections import Document
+from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.encoding import encode_long_json
 from tunnelcloud.web.models.document import Applied, ApplyQuery, WholeDocument, applied, written
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Encoded, Route
+
+SECONDS = 300.0
+"""How long applying a document may take; most of that is planning, which keeps nobody waiting."""
+
+_TRIES = 3
+"""So often it is planned while others change the configuration; then they wait."""
 
 
 def document_routes(context: ApiContext) -> list[Route]:
@@ -30,6 +40,7 @@ def document_routes(context: ApiContext) -> list[Route]:
             query=ApplyQuery,
             answer=Applied,
             is_big=True,
+            seconds=SECONDS,
         ),
         Route(
             "GET",
@@ -43,12 +54,40 @@ def document_routes(context: ApiContext) -> list[Route]:
     ]
 
 
-class _NotMeant(Exception):
-    """Undoes a transaction that was only to show what it would do."""
+@define
+class _Applying:
+    """What applying a document works with.
 
-    def __init__(self, steps: list[documents.Step]) -> None:
-        super().__init__()
-        self.steps = steps
+    It may be so much that letting go of it takes long: the threads that work with it do that.
+    """
+
+    entries: Document = field(factory=dict)
+    snapshot: planning.Snapshot | None = None
+    plan: planning.Plan | None = None
+    steps: list[documents.Step] = field(factory=list)
+
+    def read(self, transaction: Transaction) -> None:
+        self.snapshot = planning.take_snapshot(transaction)
+
+    def make_plan(self, go_on: Callable[[], object]) -> None:
+        assert self.snapshot is not None, "it was read"
+        try:
+            self.plan = planning.plan(self.snapshot, self.entries, go_on)
+            self.steps = self.plan.steps
+        finally:
+            self.snapshot = None
+
+    def carry_out(self, transaction: Transaction) -> None:
+        assert self.plan is not None, "it was made"
+        planning.carry_out(transaction, self.plan)
+
+    def do_at_once(self, transaction: Transaction) -> None:
+        self.steps = documents.apply(transaction, self.entries)
+
+    def answer(self, dry_run: bool) -> Mapping[str, Any]:
+        answer = applied(self.steps, dry_run)
+        self.entries, self.plan, self.steps = {}, None, []
+        return answer
 
 
 @frozen
@@ -56,21 +95,32 @@ class _Documents:
     context: ApiContext
 
     async def apply(self, call: Call) -> Encoded:
-        wanted = call.body_as(WholeDocument)
+        wanted, work = call.body_as(WholeDocument), _Applying()
         dry_run = call.query_as(ApplyQuery).dry_run
-        entries = await self.context.worker.run(wanted.entries)
-
-        def work(transaction: Transaction) -> list[documents.Step]:
-            steps = documents.apply(transaction, entries)
+        work.entries = await self.context.worker.run(wanted.entries)
+        for _ in range(_TRIES):
+            await self._plan(call, work)
             if dry_run:
-                raise _NotMeant(steps)
-            return steps
+                break
+            try:
+                await self.context.acting(call).write(work.carry_out)
+                break
+            except (planning.Outdated, Conflict):
+                # Somebody was faster, or the order of the rows matters: a new plan tells.
+                continue
+        else:
+            await self.context.acting(call).write(work.do_at_once)
+        return await self._encoded(lambda: work.answer(dry_run))
 
+    async def _plan(self, call: Call, work: _Applying) -> None:
+        """Plan in a thread, which stops when nobody waits for it any more."""
+        await self.context.acting(call).read(work.read)
+        planned = Fate()
         try:
-            steps = await self.context.acting(call).write(work)
-        except _NotMeant as would_be:
-            steps = would_be.steps
-        return await self._encoded(lambda: applied(steps, dry_run))
+            await self.context.planner.run(lambda: work.make_plan(planned.check))
+        except CancelledError:
+            planned.give_up()
+            raise
 
     async def export(self, call: Call) -> Encoded:
         found = await self.context.store.read(documents.export)

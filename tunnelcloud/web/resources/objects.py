@@ -13,8 +13,9 @@ from tunnelcloud.web.interfaces import LastCheck
 from tunnelcloud.web.models import objects as models
 from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.resources.assignments import assignment_values
-from tunnelcloud.web.resources.collection import Kind, collection_routes
+from tunnelcloud.web.resources.collection import Kind, Show, Shower, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.resources.standing import reader_of_sites, standing_of
 from tunnelcloud.web.routes import Route
 
 SITE = Kind(
@@ -50,31 +51,45 @@ def _create_tunnel(
     return tunnels.create_assigned(transaction, given, **values)
 
 
-def _tunnel_kind(context: ApiContext) -> Kind:
-    def show(tunnel: entities.Tunnel) -> Shown:
-        return models.Tunnel.model_validate(
-            {
-                **models.Published.model_validate(tunnel).model_dump(),
-                "last_check": _last_seen(context.live.last_check(tunnel.id)),
-            }
-        )
+def _tunnel_shower(context: ApiContext) -> Shower:
+    reads = reader_of_sites(context)
 
-    return Kind(
-        noun="tunnel",
-        plural="tunnels",
-        shown=models.Tunnel,
-        new=models.NewTunnel,
-        change=models.TunnelChange,
-        query=models.TunnelQuery,
-        get=tunnels.get,
-        list_page=tunnels.list_page,
-        create=_create_tunnel,
-        update=tunnels.update,
-        delete=tunnels.delete,
-        show=show,
-        answered=models.TunnelAnswered,
-        warn=_tunnel_warnings,
-    )
+    def shower(transaction: Transaction, found: Sequence[entities.Tunnel]) -> Show:
+        sites = reads(transaction, found)
+
+        def show(tunnel: entities.Tunnel) -> Shown:
+            stands = standing_of(context, tunnel, sites)
+            return models.Tunnel.model_validate(
+                {
+                    **models.Published.model_validate(tunnel).model_dump(),
+                    "last_check": _last_seen(context.live.last_check(tunnel.id)),
+                    "standing": stands.kind,
+                    "state": stands.text,
+                }
+            )
+
+        return show
+
+    return shower
+
+
+TUNNEL = Kind(
+    noun="tunnel",
+    plural="tunnels",
+    shown=models.Tunnel,
+    new=models.NewTunnel,
+    change=models.TunnelChange,
+    query=models.TunnelQuery,
+    get=tunnels.get,
+    list_page=tunnels.list_page,
+    create=_create_tunnel,
+    update=tunnels.update,
+    delete=tunnels.delete,
+    show=models.Published.model_validate,
+    answered=models.TunnelAnswered,
+    warn=_tunnel_warnings,
+    shower=_tunnel_shower,
+)
 
 
 def _last_seen(found: LastCheck | None) -> models.LastSeen | None:
@@ -141,6 +156,6 @@ def object_routes(context: ApiContext) -> list[Route]:
     """Make the rows for what administrators make and name."""
     return [
         route
-        for kind in (SITE, _tunnel_kind(context), USER, GROUP, POLICY)
+        for kind in (SITE, TUNNEL, USER, GROUP, POLICY)
         for route in collection_routes(context, kind)
     ]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from attrs import frozen
 
 from tunnelcloud.domain.entities import Tunnel, UserView
+from tunnelcloud.domain.standing import Standing
 from tunnelcloud.store import access, pins
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.icons import icon_of
-from tunnelcloud.web.portal.pages.tunnel_state import TunnelState, state_of
 from tunnelcloud.web.problems import not_found
-from tunnelcloud.web.resources.attachments import Attachments, offline_sites
 from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.resources.standing import own_standing, reader_of_sites
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY
 
@@ -34,7 +34,8 @@ class _Card:
     tunnel: Tunnel
     icon: str
     pinned: bool
-    standing: TunnelState
+    standing: Standing
+    is_open: bool
 
 
 def _matches(tunnel: Tunnel, wanted: str) -> bool:
@@ -63,15 +64,15 @@ class _Applications:
         # Of those that were never used the names' order stays.
         found.sort(key=lambda one: (one.id not in pinned, order.get(one.id, len(order))))
         shown = found[:MOST_SHOWN]
-        sites = {one.site_id for one in shown}
-        attachments = Attachments.of(self.context)
-        offline = await self.context.store.read(offline_sites, sites, attachments)
+        offline = await self.context.store.read(reader_of_sites(self.context), shown)
+        in_use = self.context.live.usage(user_id).channels
         cards = [
             _Card(
                 tunnel,
                 icon_of(tunnel),
                 tunnel.id in pinned,
-                state_of(self.context, view, tunnel, visit.source_ip, offline),
+                own_standing(self.context, view, tunnel, visit.source_ip, offline),
+                bool(in_use.get(tunnel.id)),
             )
             for tunnel in shown
         ]

@@ -20,14 +20,14 @@ from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.choices import Choices, read_choices
 from tunnelcloud.web.portal.pages.icons import icon_of
-from tunnelcloud.web.portal.pages.tunnel_state import (
+from tunnelcloud.web.problems import not_found
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.resources.standing import (
     decision_of,
     methods_of,
-    state_of,
+    own_standing,
+    reader_of_sites,
 )
-from tunnelcloud.web.problems import not_found
-from tunnelcloud.web.resources.attachments import Attachments, offline_sites
-from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY
 
@@ -127,13 +127,13 @@ class _Panel:
             fingerprints=live.host_key_fingerprints(),
         )
         shell = Shell.POWERSHELL if "Windows" in visit.user_agent else Shell.POSIX
-        attachments = Attachments.of(self.context)
-        offline = await self.context.store.read(offline_sites, {tunnel.site_id}, attachments)
+        offline = await self.context.store.read(reader_of_sites(self.context), [tunnel])
         values = {
             "tunnel": tunnel,
             "icon_name": icon_of(tunnel),
             "pinned": opened.pinned,
-            "stands": state_of(self.context, opened.view, tunnel, visit.source_ip, offline),
+            "stands": own_standing(self.context, opened.view, tunnel, visit.source_ip, offline),
+            "is_open": bool(live.usage(opened.view.user.id).channels.get(tunnel.id)),
             "choices": choices,
             "way": way,
             "command": QUOTING[shell](way.arguments()),

@@ -1,0 +1,65 @@
+"""`tunnelcloud connect` doesn't sit there with a tunnel that is shut."""
+
+from tests.cli.support import CommandTestCase
+from tunnelcloud.cli import connect
+from tunnelcloud.cli.client import Api
+
+
+class Started(Exception):
+    """The command came as far as starting ssh."""
+
+
+class ShutTests(CommandTestCase):
+    def setUp(self):
+        super().setUp()
+        self.patch(Api, "text", lambda *_: "")
+        self.patch(connect, "SshProcess", self.start)
+        self.started = []
+        self.api.put("users", name="alice", email=None)
+
+    def start(self, *arguments):
+        self.started.append(arguments)
+        raise Started
+
+    def tunnel(self, standing, state):
+        self.api.put(
+            "me/tunnels",
+            name="db",
+            title="",
+            site_id="sit_1",
+            target_address="10.0.0.5",
+            target_ports=["5432"],
+            local_port_offset=0,
+            external_address=None,
+            enabled=True,
+            methods=["token"],
+            ssh_address="pod.example.com:2222",
+            standing=standing,
+            state=state,
+        )
+
+    def test_the_reason_and_a_status(self):
+        for standing, state in (
+            ("shut", "Opens Mon 09:00 Europe/Paris"),
+            ("shut", "Is disabled; an administrator can enable it"),
+            ("offline", "Site offline since 09:00 UTC"),
+        ):
+            self.api.collections.pop("me/tunnels", None)
+            self.tunnel(standing, state)
+            self.assertEqual(self.fail_line("connect", "db"), f"Error: db: {state}")
+        self.assertEqual((self.started, self.api.objects("me/tokens")), ([], []))
+
+    def test_a_token_that_would_open_nothing(self):
+        """What the list doesn't tell of one method, the token's warnings do."""
+        self.tunnel("ready", "Ready")
+        self.api.token_warnings = ["the token opens nothing now: db: opens Mon 09:00"]
+        line = self.fail_line("connect", "db")
+        self.assertEqual(line, "Error: the token opens nothing now: db: opens Mon 09:00")
+        self.assertEqual((self.started, self.api.objects("me/tokens")), ([], []))
+
+    def test_what_may_work_is_tried(self):
+        for standing in ("ready", "unchecked", "partly", "unreachable"):
+            self.api.collections.pop("me/tunnels", None)
+            self.tunnel(standing, "Connect to 10.0.0.5:5432: refused")
+            self.assertRaises(Started, self.run_line, "connect", "db")
+        self.assertEqual(len(self.started), 4)

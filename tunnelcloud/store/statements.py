@@ -1,0 +1,52 @@
+"""Statements of one table that changing many objects runs time and again, put together once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from sqlalchemy import Connection, Table, bindparam, insert, select
+
+from tunnelcloud.store.prepared import Prepared
+
+
+@cache
+def _name_of(table: Table) -> Prepared:
+    return Prepared(select(table.c.name).where(table.c.id == bindparam("wanted")))
+
+
+@cache
+def _other_with(table: Table, column: str) -> Prepared:
+    same = table.c[column] == bindparam("wanted")
+    return Prepared(select(table.c.id).where(same, table.c.id != bindparam("own")))
+
+
+@cache
+def _insert(table: Table, _columns: tuple[str, ...]) -> Prepared:
+    return Prepared(insert(table))
+
+
+@cache
+def _exists(table: Table) -> Prepared:
+    return Prepared(select(table.c.id).where(table.c.id == bindparam("wanted")))
+
+
+def name_of(connection: Connection, table: Table, object_id: str) -> str | None:
+    """Give the name of an object; None when it isn't there."""
+    found = _name_of(table)(connection, {"wanted": object_id})
+    return found[0].name if found else None
+
+
+def exists(connection: Connection, table: Table, object_id: str) -> bool:
+    """Tell whether an object is there."""
+    return bool(_exists(table)(connection, {"wanted": object_id}))
+
+
+def is_taken(connection: Connection, table: Table, column: str, value: object, own_id: str) -> bool:
+    """Tell whether another object has a value already."""
+    return bool(_other_with(table, column)(connection, {"wanted": value, "own": own_id}))
+
+
+def insert_row(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
+    """Insert a row."""
+    _insert(table, tuple(row))(connection, row)

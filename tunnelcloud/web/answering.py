@@ -1,0 +1,97 @@
+"""What every request has: a time within which it is answered, and a client that may go.
+
+A request that is out of time, or whose client is gone, is cancelled: what it has not committed is
+rolled back.  What it has committed, its answer doesn't deny.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from attrs import define, field
+from twisted.internet import defer
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+
+from tunnelcloud.store.asynchronous import DEEDS, Deeds
+from tunnelcloud.web.problems import Problem
+
+REQUEST_SECONDS = 30
+_log = Logger()
+_T = TypeVar("_T")
+
+
+def too_late(deeds: Deeds) -> Problem:
+    """Make the answer to a request that can't be answered now, true to what it has done."""
+    if deeds.is_unsure:
+        text = "the database doesn't tell whether the change was made: look before you try again"
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)
+    if deeds.committed:
+        text = "the pod was interrupted after a change was made: look before you try again"
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)
+    text = "the pod can't answer at the moment, and nothing was changed: try again shortly"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers={"Retry-After": "5"})
+
+
+@define(eq=False)
+class Answering:
+    """One request that is being answered.
+
+    :ivar deeds: what was committed for it so far.
+    """
+
+    clock: IReactorTime
+    deeds: Deeds = field(factory=Deeds)
+    _is_gone: bool = field(default=False, init=False)
+    _timer: IDelayedCall = field(init=False)
+    _working: Deferred[Any] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._timer = self.clock.callLater(REQUEST_SECONDS, self._cancel)
+
+    def answer(
+        self,
+        request: Request,
+        work: Coroutine[Any, Any, _T],
+        failed: Callable[[Failure], _T],
+        send: Callable[[_T], None],
+    ) -> None:
+        """Do the work, and send what comes of it unless the client is gone.
+
+        :param failed: makes an answer of what went wrong.
+        """
+        request.notifyFinish().addErrback(self._gone)
+        counting = DEEDS.set(self.deeds)
+        self._working = answering = Deferred.fromCoroutine(work)
+        DEEDS.reset(counting)
+        answering.addBoth(self._over, failed)
+        answering.addCallback(lambda answer: None if self._is_gone else send(answer))
+        answering.addErrback(lambda failure: _log.failure("An answer went lost", failure))
+
+    def allow(self, seconds: float) -> None:
+        """Let the work take another time from now on, because of what is asked for."""
+        self._timer.reset(seconds)
+
+    def _gone(self, _: Failure) -> None:
+        self._is_gone = True
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._working is not None:
+            self._working.cancel()
+
+    def _over(self, result: _T | Failure, failed: Callable[[Failure], _T]) -> _T | Failure:
+        # What is over holds nothing of what it worked with.
+        self._working = None
+        if self._timer.active():
+            self._timer.cancel()
+        if not isinstance(result, Failure):
+            return result
+        if result.check(CancelledError):
+            result = Failure(defer.TimeoutError())
+        return failed(result)

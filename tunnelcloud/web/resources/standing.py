@@ -1,0 +1,80 @@
+"""How tunnels stand, as the API and the pages say: by the one function, of what this pod knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+from tunnelcloud.domain.commands import own_host
+from tunnelcloud.domain.entities import Method, Tunnel, UserView
+from tunnelcloud.domain.policy import Ask, Decision, decide_tunnel
+from tunnelcloud.domain.standing import Standing, standing
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.resources.attachments import Attachments, offline_sites, offline_text
+from tunnelcloud.web.resources.context import ApiContext
+
+Offline = Mapping[str, datetime | None]
+"""Sites that have no connector attached, and when each last had one."""
+
+
+def reader_of_sites(
+    context: ApiContext,
+) -> Callable[[Transaction, Iterable[Tunnel]], Offline]:
+    """Give a store function that tells which sites of some tunnels are offline."""
+    attachments = Attachments.of(context)
+
+    def read(transaction: Transaction, found: Iterable[Tunnel]) -> Offline:
+        return offline_sites(transaction, {tunnel.site_id for tunnel in found}, attachments)
+
+    return read
+
+
+def standing_of(
+    context: ApiContext, tunnel: Tunnel, offline: Offline, refusal: str = ""
+) -> Standing:
+    """Tell how a tunnel stands.
+
+    :param refusal: why it doesn't open for whoever asks; empty for an administrator who looks.
+    """
+    away = ""
+    if tunnel.site_id in offline:
+        away = offline_text(tunnel, offline[tunnel.site_id], context.now())
+    faults = context.live.target_faults(tunnel.id)
+    return standing(tunnel, refusal=refusal, offline=away, seen=faults)
+
+
+def own_standing(
+    context: ApiContext, view: UserView, tunnel: Tunnel, source_ip: str, offline: Offline
+) -> Standing:
+    """Tell how a tunnel stands for one of its users: one method that opens it is enough."""
+    refusals = []
+    for method in methods_of(view, tunnel):
+        port = tunnel.target_ports[0].first
+        decision = decision_of(context, view, tunnel, method, source_ip, port)
+        if decision.allowed:
+            return standing_of(context, tunnel, offline)
+        refusals.append(decision.reason)
+    return standing_of(context, tunnel, offline, refusals[0])
+
+
+def methods_of(view: UserView, tunnel: Tunnel) -> list[Method]:
+    """List the methods that open a tunnel, the token first."""
+    given = {method for grant in view.by_tunnel.get(tunnel.id, ()) for method in grant.methods}
+    return [method for method in (Method.TOKEN, Method.KEY) if method in given]
+
+
+def decision_of(
+    context: ApiContext, view: UserView, tunnel: Tunnel, method: Method, source_ip: str, port: int
+) -> Decision:
+    """Decide whether a tunnel opens for a user now, as the front door would."""
+    usage = context.live.usage(view.user.id)
+    ask = Ask(
+        host=own_host(view, tunnel),
+        port=port,
+        method=method,
+        source_ip=source_ip,
+        at=context.now(),
+        open_sessions=lambda: usage.sessions,
+        open_channels=lambda tunnel_id: usage.channels.get(tunnel_id, 0),
+    )
+    return decide_tunnel(view, ask, tunnel)
