@@ -36,6 +36,19 @@ class TypedTests(PortalTestCase):
         for text in (*said, self.store.read(everything)):
             self.assertNotIn(TOKEN, text.lower())
 
+    def test_a_token_for_a_users_name_on_the_command_line(self):
+        """What it asks the API then: nothing of it is kept or logged either."""
+
+        def work():
+            for path in (f"/users?name={TOKEN}", f"/users/{TOKEN}", f"/audit?user_name={TOKEN}"):
+                self.ask("GET", f"/api/v1{path}", role=Role.ADMIN)
+            asked = {"user": TOKEN, "tunnel": "db", "port": 1, "method": "token"}
+            self.ask("POST", "/api/v1/explain", asked, role=Role.ADMIN)
+            self.ask("POST", "/api/v1/tokens", {"user_id": TOKEN}, role=Role.ADMIN)
+
+        self.assertNotIn(TOKEN, logged(work))
+        self.assertNotIn(TOKEN, self.store.read(everything))
+
     def test_what_a_terminal_obeys(self):
         headers = {"User-Agent": "\x1b[2J"}
         browser = Browser(self)
