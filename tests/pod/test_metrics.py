@@ -50,6 +50,7 @@ class MetricsTests(SynchronousTestCase):
                 held=world.held,
                 links=Links(),
                 flood=Flood(),
+                link_flood=Flood(),
                 budget=CreditBudget(),
                 checks=Checks(),
                 supervisor=self.supervisor,
@@ -72,6 +73,8 @@ class MetricsTests(SynchronousTestCase):
     def test_what_is_read_when_it_is_asked_for(self):
         self.assertEqual(self.value("tunnelcloud_sessions"), 1)
         self.assertEqual(self.value("tunnelcloud_ready"), 1)
+        accepted = self.value('tunnelcloud_connector_connections_total{outcome="accepted"}')
+        self.assertEqual((accepted, self.value("tunnelcloud_connector_starting")), (3, 1))
         self.ready = False
         self.assertEqual(self.value("tunnelcloud_ready"), 0)
         self.assertEqual(self.value("tunnelcloud_change_feed_age_seconds"), 1.5)

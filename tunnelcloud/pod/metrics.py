@@ -42,6 +42,7 @@ class Measured:
     held: HeldChannels
     links: Links
     flood: IFloodControl
+    link_flood: IFloodControl
     budget: CreditBudget
     checks: TargetChecks
     supervisor: Supervisor
@@ -129,18 +130,23 @@ class _PodCollector(Collector):
         return ends
 
     def _connections(self) -> Iterator[Metric]:
-        connections = CounterMetricFamily(
-            "tunnelcloud_ssh_connections", "SSH connections by outcome.", labels=["outcome"]
-        )
-        counters = dict(self._of.flood.counters())
-        for name, text in [
-            ("starting", "SSH connections that haven't logged in."),
-            ("penalised", "Sources of SSH connections that have penalties."),
+        for door, whose, flood in [
+            ("ssh", "SSH connections", self._of.flood),
+            ("connector", "Connections of connectors", self._of.link_flood),
         ]:
-            yield GaugeMetricFamily(f"tunnelcloud_ssh_{name}", text, value=counters.pop(name))
-        for outcome, count in counters.items():
-            connections.add_metric([outcome], count)
-        yield connections
+            connections = CounterMetricFamily(
+                f"tunnelcloud_{door}_connections", f"{whose} by outcome.", labels=["outcome"]
+            )
+            counters = dict(flood.counters())
+            for name, text in [
+                ("starting", f"{whose} that nobody has vouched for yet."),
+                ("penalised", f"{whose}: sources that have penalties."),
+            ]:
+                full_name = f"tunnelcloud_{door}_{name}"
+                yield GaugeMetricFamily(full_name, text, value=counters.pop(name))
+            for outcome, count in counters.items():
+                connections.add_metric([outcome], count)
+            yield connections
         yield from self._tasks()
 
     def _tasks(self) -> Iterator[Metric]:

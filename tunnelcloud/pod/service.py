@@ -276,6 +276,7 @@ class PodService(Service):
                 held=self.held,
                 links=self.links,
                 flood=self.flood,
+                link_flood=self.link_flood,
                 budget=self.budget,
                 checks=self.checks,
                 supervisor=self.supervisor,
