@@ -282,7 +282,7 @@ class ApiTestCase(SynchronousTestCase):
         return self.raw("\r\n".join([*lines, "", ""]).encode() + data)
 
     def api(self, method, path, body=None, expect=None, **kwargs):
-        """Ask below C{/api/v1}, insist on success, and give the object of the answer."""
+        """Ask below ``/api/v1``, insist on success, and give the object of the answer."""
         answer = self.ask(method, f"/api/v1{path}", body, **kwargs)
         if expect is None:
             self.assertLess(answer.status, 300, answer.body)

@@ -66,7 +66,7 @@ class Unreachable(Failed):
 class Api:
     """A client of one pod's API.
 
-    :param url: where the pod's web listener is, without C{/api/v1}.
+    :param url: where the pod's web listener is, without ``/api/v1``.
     :param token: the bearer token; None for what anybody may ask.
     """
 
@@ -83,7 +83,7 @@ class Api:
             self._http.close()
 
     def get(self, path: str, **query: object) -> Object:
-        """GET C{path} below C{/api/v1}; query values that are None are left out."""
+        """GET ``path`` below ``/api/v1``; query values that are None are left out."""
         return self.send("GET", path, query=query)
 
     def send(
@@ -115,7 +115,7 @@ class Api:
     def lines(self, path: str, **query: object) -> Iterator[str]:
         """GET an answer that is lines, and give each as it comes.
 
-        :raise Failed: as L{send}.
+        :raise Failed: as ``send``.
         """
         where = f"{self._url}/api/v1/{path}"
         with (
@@ -151,9 +151,9 @@ class Api:
             raise Unreachable(self._connection_text(error)) from None
 
     def text(self, path: str) -> str:
-        """GET a page of plain text that anybody may read, such as C{/known_hosts}.
+        """GET a page of plain text that anybody may read, such as ``/known_hosts``.
 
-        :raise Failed: as L{send}.
+        :raise Failed: as ``send``.
         """
         import httpx
 
@@ -168,7 +168,7 @@ class Api:
     def pages(
         self, path: str, limit: int | None = None, **query: object
     ) -> tuple[list[Object], str | None]:
-        """Read a list, page by page, up to C{limit} items.
+        """Read a list, page by page, up to ``limit`` items.
 
         :return: the items, and the cursor of what follows them.
         """
@@ -327,7 +327,7 @@ def _patience(seconds: float) -> httpx.Timeout:
 
 
 def is_id(noun: str, text: str) -> bool:
-    """Tell whether a text is the id of a C{noun}, and not a name."""
+    """Tell whether a text is the id of a ``noun``, and not a name."""
     match = _ID.fullmatch(text)
     return match is not None and match[1] == ID_PREFIXES[noun.replace("-", "_")]
 

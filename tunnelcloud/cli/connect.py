@@ -32,7 +32,7 @@ _ENDED_BY_SIGNAL = 128
 
 
 def local(text: str) -> tuple[str, int]:
-    """Read C{15432} or C{127.0.0.1:15432} or C{[::1]:15432}.
+    """Read ``15432`` or ``127.0.0.1:15432`` or ``[::1]:15432``.
 
     :raise click.BadParameter: with what is allowed.
     """

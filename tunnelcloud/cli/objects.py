@@ -19,14 +19,14 @@ from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
 
 @frozen
 class Option:
-    """An option of C{create} and C{set}, and the field of the API it fills.
+    """An option of ``create`` and ``set``, and the field of the API it fills.
 
-    :ivar kind: reads the text; None for a switch such as C{--service/--no-service}.
+    :ivar kind: reads the text; None for a switch such as ``--service/--no-service``.
     :ivar refers: the noun whose name or id is expected.
-    :ivar required: that C{create} can't do without it.
-    :ivar fixed: that C{set} doesn't have it.
-    :ivar pairs: that it may be repeated, each time as C{VALUE=NAME}.
-    :ivar clears: that C{set} may be given an empty text, to take the value away.
+    :ivar required: that ``create`` can't do without it.
+    :ivar fixed: that ``set`` doesn't have it.
+    :ivar pairs: that it may be repeated, each time as ``VALUE=NAME``.
+    :ivar clears: that ``set`` may be given an empty text, to take the value away.
     """
 
     flag: str

@@ -38,14 +38,14 @@ def show_all_characters() -> None:
 
 
 def print_json(value: object, indent: int | None = 2) -> None:
-    """Print what the API answered; C{indent=None} makes one line of it."""
+    """Print what the API answered; ``indent=None`` makes one line of it."""
     click.echo(quoted_text(json.dumps(value, indent=indent, ensure_ascii=False)))
 
 
 def quoted_text(text: str, long_escapes: bool = False) -> str:
     """Write what a terminal would obey in JSON or TOML as these do, which leaves it the same.
 
-    :param long_escapes: beyond U+FFFF TOML has C{\\U0001F600}, where JSON has two halves.
+    :param long_escapes: beyond U+FFFF TOML has ``\\U0001F600``, where JSON has two halves.
     """
     return "".join(
         char if char.isprintable() or char == "\n" else _escaped(char, long_escapes)

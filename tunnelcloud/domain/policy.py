@@ -1,6 +1,6 @@
 """Who may open what, and why not: the one function that decides, explains and words the refusal.
 
-The SSH front door, C{/explain}, the portals and C{ssh pod doctor} all show its trace.
+The SSH front door, ``/explain``, the portals and ``ssh pod doctor`` all show its trace.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Rule:
 
 @frozen
 class Decision:
-    """What came out; C{reason} is for the end user and empty when allowed.
+    """What came out; ``reason`` is for the end user and empty when allowed.
 
     :ivar awaited: the policy whose approval alone is missing; None when something else is.
     """
@@ -211,7 +211,7 @@ def _awaited(grant: Grant, failed: list[Rule]) -> Policy | None:
 def decide_tunnel(view: UserView, ask: Ask, tunnel: Tunnel) -> Decision:
     """Decide whether a user may open a tunnel now by the destination that its command has.
 
-    :param ask: for L{own_host} of the tunnel.
+    :param ask: for ``own_host`` of the tunnel.
     """
     host = ask.host
     decision = decide(view, ask)

@@ -1,4 +1,4 @@
-"""Tries the way to each tunnel's target every so often, as L{Settings.target_check_seconds} says.
+"""Tries the way to each tunnel's target every so often, as ``Settings.target_check_seconds`` says.
 
 Gently: a few at a time, and only where this pod has a link to the site.  The published ports of a
 range are tried in turn.  What is new, or may be reached again, is tried within seconds.  What was
@@ -130,7 +130,7 @@ class TargetChecks:
         return steps
 
     def run(self) -> Deferred[None]:
-        """Do a round if one is due; called every L{LOOK_SECONDS}, and never waited for."""
+        """Do a round if one is due; called every ``LOOK_SECONDS``, and never waited for."""
         return Deferred.fromCoroutine(self._run())
 
     async def _run(self) -> None:

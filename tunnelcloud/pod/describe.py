@@ -23,8 +23,8 @@ def describe(
     """Make the row of one tunnel.
 
     :param attached: whether a connector of its site is attached to this pod.
-    :param refusal: why it doesn't open for the session now, or C{""}.
-    :param seen: what its last checks found, as L{standing} takes it.
+    :param refusal: why it doesn't open for the session now, or ``""``.
+    :param seen: what its last checks found, as ``standing`` takes it.
     """
     command = ssh_command(
         tunnel, session.login_name, session.method, ssh_address, target=own_host(view, tunnel)

@@ -38,7 +38,7 @@ class LivePod:
     """Answers for one pod.
 
     :ivar request_end: asks whichever pod has it to end a session or a channel: kind, id, reason.
-    :ivar ssh_addresses: where clients reach the pods, beside C{ssh_public_address}.
+    :ivar ssh_addresses: where clients reach the pods, beside ``ssh_public_address``.
     :ivar names: the names and addresses of tunnels that clients connect to.
     """
 
@@ -147,7 +147,7 @@ class LivePod:
         return Authority(found.pin.hex(), found.certificate.not_valid_after_utc)
 
     def known_hosts_lines(self) -> Sequence[str]:
-        """Give the lines for C{known_hosts}, of every name clients connect to."""
+        """Give the lines for ``known_hosts``, of every name clients connect to."""
         own = self.ssh_public_address
         external = (PublicAddress(name, own.port) for name in self.names())
         addresses = dict.fromkeys([own, *self.ssh_addresses(), *external])

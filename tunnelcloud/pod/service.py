@@ -328,7 +328,7 @@ class PodService(Service):
         return web.public_url or f"{scheme}://127.0.0.1:{self.port('web')}"
 
     def port(self, section: str) -> int:
-        """Give the port that a section (C{"ssh"}, C{"connectors"}, C{"web"}) listens on."""
+        """Give the port that a section (``"ssh"``, ``"connectors"``, ``"web"``) listens on."""
         return self._ports.port(section)
 
     def privilegedStartService(self) -> None:

@@ -1,6 +1,6 @@
 """What all kinds of objects have in common: made, read, listed, changed and deleted alike.
 
-Each kind's module describes its table to an L{Aggregate} and adds what is special to it.  Every
+Each kind's module describes its table to an ``Aggregate`` and adds what is special to it.  Every
 change is audited in its own transaction and told to the pods.
 """
 
@@ -99,7 +99,7 @@ class Aggregate(Generic[E]):
     :ivar searched_at_once: how many rows of a history are looked through for a text at once; a
         page may then have few items, and a next one still.  0 is all.
     :ivar fixed: fields that never change after creation.
-    :ivar concerns: tells by what ids users' views hold an object, as L{Change} has them.
+    :ivar concerns: tells by what ids users' views hold an object, as ``Change`` has them.
     """
 
     kind: str
@@ -118,7 +118,7 @@ class Aggregate(Generic[E]):
     # Putting a statement together takes longer than running it: the frequent ones are kept.
 
     def select(self) -> Select[Any]:
-        """Select what L{make} makes an entity of."""
+        """Select what ``make`` makes an entity of."""
         return self._all
 
     @cached_property
@@ -151,7 +151,7 @@ class Aggregate(Generic[E]):
         return Prepared(self._all.where(self.table.c.name == bindparam("wanted")))
 
     def make(self, row: Any) -> E:
-        """Make an entity of a row of L{select}."""
+        """Make an entity of a row of ``select``."""
         return self.entity(*row)
 
     def get(self, transaction: Transaction, object_id: str) -> E:
@@ -194,8 +194,8 @@ class Aggregate(Generic[E]):
     ) -> ListPage[E]:
         """List objects.
 
-        :param sort: a key of L{sorts} or the time of creation, with C{-} in front for descending.
-        :param filters: keys of L{filters}; one whose value is None doesn't narrow.
+        :param sort: a key of ``sorts`` or the time of creation, with ``-`` in front for descending.
+        :param filters: keys of ``filters``; one whose value is None doesn't narrow.
         :raise BadCursor: the cursor is not from this list.
         """
         sort = sort or self.identified_by_time
@@ -233,7 +233,7 @@ class Aggregate(Generic[E]):
         return join_parts([part], self.make, sort=sort, descending=descending, limit=limit)
 
     def count(self, transaction: Transaction, **filters: object) -> int:
-        """Count the objects that L{list_page} would list on all pages."""
+        """Count the objects that ``list_page`` would list on all pages."""
         source = self.table if self.source is None else self.source
         query = select(func.count()).select_from(source)
         return int(transaction.connection.execute(self.filtered(query, filters)).scalar_one())
@@ -294,7 +294,7 @@ class Aggregate(Generic[E]):
     ) -> E:
         """Change some fields of an object; what is the same already is no change.
 
-        :param expected_version: what L{version_of} gave for the object its reader saw.
+        :param expected_version: what ``version_of`` gave for the object its reader saw.
         :raise NotFound: there is no such object.
         :raise Stale: it isn't of the expected version any more.
         :raise Conflict: a field that must be unique wouldn't be.

@@ -40,7 +40,7 @@ class FieldChange:
 class Step:
     """One thing that applying a document does.
 
-    :ivar action: C{create}, C{change} or C{delete}.
+    :ivar action: ``create``, ``change`` or ``delete``.
     :ivar path: where in the document the object is.
     """
 
@@ -73,7 +73,7 @@ def apply(
 
 
 def export(transaction: Transaction) -> Document:
-    """Describe all there is, as L{apply} takes it."""
+    """Describe all there is, as ``apply`` takes it."""
     reading = Reading(transaction)
     found: dict[str, dict[str, Values]] = {}
     for section, kind in SECTIONS.items():

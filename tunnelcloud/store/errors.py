@@ -29,7 +29,7 @@ class NotFound(StoreError):
 class Conflict(StoreError):
     """The change contradicts what is there: a name is taken, an object is in use.
 
-    :ivar field: the field to change, C{""} when it is the object itself.
+    :ivar field: the field to change, ``""`` when it is the object itself.
     """
 
     def __init__(self, field: str, message: str) -> None:
@@ -50,7 +50,7 @@ class InvalidReference(StoreError):
 class BadDocument(StoreError):
     """A document can't be applied as it is.
 
-    :ivar faults: each place in it, as a path such as C{tunnels.db.site}, and what is wrong there.
+    :ivar faults: each place in it, as a path such as ``tunnels.db.site``, and what is wrong there.
     """
 
     def __init__(self, faults: Iterable[tuple[str, str]]) -> None:
@@ -94,7 +94,7 @@ class Trouble(StrEnum):
 class StoreUnavailable(StoreError):
     """The database can't be used at the moment, and nothing of the transaction was committed.
 
-    L{OutcomeUnknown} alone leaves that open.
+    ``OutcomeUnknown`` alone leaves that open.
 
     :ivar trouble: in what way.
     """
@@ -130,5 +130,5 @@ class StateIsNewer(StateUnusable):
 
 
 def words(kind: str) -> str:
-    """Write a kind of object as people do: C{api_token} is an API token."""
+    """Write a kind of object as people do: ``api_token`` is an API token."""
     return kind.replace("_", " ").replace("api ", "API ")

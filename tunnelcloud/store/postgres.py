@@ -68,7 +68,7 @@ class PostgresBackend(Backend):
         self._writing = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-write")
 
     def write_soon(self, actor: Actor, work: Work[T], fate: Fate) -> Future[T]:
-        """Run C{work} in a thread."""
+        """Run ``work`` in a thread."""
         try:
             return self._writing.submit(self._write, actor, work, fate)
         except RuntimeError:
@@ -154,7 +154,7 @@ def open_postgres(
 ) -> PostgresBackend:
     """Connect to a database and bring it up to date; pods that start together take turns.
 
-    :raise StateUnusable: with what to do; L{StateIsNewer} is one.
+    :raise StateUnusable: with what to do; ``StateIsNewer`` is one.
     """
     engine = postgres_engine(url)
     try:

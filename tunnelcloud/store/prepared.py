@@ -2,7 +2,7 @@
 
 SQLAlchemy executes by way of a good deal of code, which a connection now and then finds cold in
 the processor's caches: that took several times what SQLite's work does.  What each connection
-brings with it is a L{Prepared}; all else is executed as usual.  Both are SQLAlchemy's statements,
+brings with it is a ``Prepared``; all else is executed as usual.  Both are SQLAlchemy's statements,
 and keep and read values by the same column types.
 """
 
@@ -23,7 +23,7 @@ class Prepared:
     """A statement that is run time and again.
 
     :param statement: an insert, whose columns are those that its first run is given; or one whose
-        parameters all are C{bindparam}s.
+        parameters all are ``bindparam``s.
     """
 
     def __init__(self, statement: Any) -> None:

@@ -57,7 +57,7 @@ class Refusals:
             await self.store.aside().write(_audit, event)
 
     def has_room(self, group: str) -> bool:
-        """Tell whether one more of a group is to be written; say by L{note} what came of it."""
+        """Tell whether one more of a group is to be written; say by ``note`` what came of it."""
         return self._written.get(group, 0) < EACH_OF_A_SOURCE and self._total < self.each_of_all
 
     def note(self, event: AuditEvent, group: str, written: bool) -> None:

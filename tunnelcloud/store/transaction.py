@@ -81,7 +81,7 @@ class IdSource:
         self._chance = 0
 
     def __call__(self, kind: str, milliseconds: int) -> str:
-        """Make an id; C{kind} as in L{new_id}."""
+        """Make an id; ``kind`` as in ``new_id``."""
         with self._lock:
             if milliseconds == self._milliseconds:
                 self._chance += 1
@@ -123,7 +123,7 @@ class Transaction:
         return from_milliseconds(self._milliseconds())
 
     def new_id(self, kind: str) -> str:
-        """Make an id for a new object; C{kind} as in L{new_id}."""
+        """Make an id for a new object; ``kind`` as in ``new_id``."""
         return self._ids(kind, self._milliseconds())
 
     def audit(self, event: AuditEvent) -> AuditRecord:
@@ -143,8 +143,8 @@ class Transaction:
     ) -> None:
         """Tell every pod, after the commit, that an object (or what hangs on it) is different.
 
-        :param decides: as in L{Change}.
-        :param concerns: as in L{Change}.
+        :param decides: as in ``Change``.
+        :param concerns: as in ``Change``.
         """
         self._note(Change(kind, object_id, decides, tuple(concerns)))
 

@@ -101,7 +101,7 @@ def update(
     *,
     expected_version: str | None = None,
 ) -> User:
-    """Change some fields of a user; as L{Aggregate.update}.
+    """Change some fields of a user; as ``Aggregate.update``.
 
     :raise Conflict: the name or the e-mail address is a name of another user.
     """

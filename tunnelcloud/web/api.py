@@ -1,4 +1,4 @@
-"""C{/api/v1}: from a request to a call of the route table's handler, and its answer back.
+"""``/api/v1``: from a request to a call of the route table's handler, and its answer back.
 
 A caller is authenticated before the address is looked at; the role, the body and the query are
 checked before the handler runs.  What each operation does is not known here.
@@ -53,9 +53,9 @@ Authenticate = Callable[[IRequest], Awaitable[Caller]]
 
 
 def read_tags(header: str | None) -> tuple[str, ...]:
-    """Read the versions that C{If-Match} or C{If-None-Match} names (RFC 9110, 13.1).
+    """Read the versions that ``If-Match`` or ``If-None-Match`` names (RFC 9110, 13.1).
 
-    :return: nothing for no header; a C{*} stays one.
+    :return: nothing for no header; a ``*`` stays one.
     """
     if header is None:
         return ()
@@ -63,9 +63,9 @@ def read_tags(header: str | None) -> tuple[str, ...]:
 
 
 class ApiResource(Resource):
-    """Everything below C{/api/v1}.
+    """Everything below ``/api/v1``.
 
-    :param authenticate: gives the caller, or raises a L{Problem}.
+    :param authenticate: gives the caller, or raises a ``Problem``.
     :param clock: bounds what a handler may take.
     :param worker: reads long bodies.
     """

@@ -1,4 +1,4 @@
-"""Who asks: a bearer token into a L{Caller}.
+"""Who asks: a bearer token into a ``Caller``.
 
 Only hashes are kept, and looked up by the whole hash of a secret that nobody can guess.  What a
 token may do is never more than what its user may do now.

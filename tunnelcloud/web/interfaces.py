@@ -111,13 +111,13 @@ class ILivePod(Interface):
         """Count what a user has open."""
 
     def end_session(session_id: str, reason: str) -> "Deferred[bool]":
-        """End a session, on whichever pod it is, telling its user C{reason}.
+        """End a session, on whichever pod it is, telling its user ``reason``.
 
         :return: fires with False when it was not open any more.
         """
 
     def end_channel(channel_id: str, reason: str) -> "Deferred[bool]":
-        """End one channel and leave the rest of its session alone; as L{end_session}."""
+        """End one channel and leave the rest of its session alone; as ``end_session``."""
 
     def cloned_connectors() -> "Mapping[str, datetime]":
         """Tell when this pod last turned away a second process with a connector's identity."""
@@ -150,10 +150,10 @@ class ILivePod(Interface):
         """Tell which certificate authority this pod serves by."""
 
     def known_hosts_lines() -> "Sequence[str]":
-        """Give the lines for C{known_hosts}, of every name and address clients connect to."""
+        """Give the lines for ``known_hosts``, of every name and address clients connect to."""
 
     def host_key_fingerprints() -> "Sequence[str]":
-        """Give the host keys' fingerprints, as C{SHA256:…}."""
+        """Give the host keys' fingerprints, as ``SHA256:…``."""
 
     def join_token(secret: bytes) -> JoinToken:
         """Put this pod's address for connectors and its CA's digest beside a join secret."""

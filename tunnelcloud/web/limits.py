@@ -225,7 +225,7 @@ class LimitedChannel(http.HTTPChannel):
 
 
 class LimitedSite(Site):
-    """Serves a resource tree over L{LimitedChannel}s.  The audit is its only log."""
+    """Serves a resource tree over ``LimitedChannel``s.  The audit is its only log."""
 
     # Spoken as it is: the one that Twisted puts before it is there to offer HTTP/2.
     protocol = LimitedChannel  # type: ignore[assignment]

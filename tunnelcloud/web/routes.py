@@ -36,7 +36,7 @@ _Made = TypeVar("_Made")
 class Caller:
     """Who asks: the bearer of an API token, or a person signed in to the portal.
 
-    :ivar id: of the API token or the user; with C{name} it is the actor of audit events.
+    :ivar id: of the API token or the user; with ``name`` it is the actor of audit events.
     :ivar user_id: the user this is, or None for a token that stands for nobody.
     :ivar api_token_id: the token that was shown; None for somebody in the portal.
     """
@@ -66,19 +66,19 @@ class Call:
         return self.caller
 
     def body_as(self, model: type[_Model]) -> _Model:
-        """Give the body, which the route table says is a C{model}."""
+        """Give the body, which the route table says is a ``model``."""
         assert isinstance(self.body, model)
         return self.body
 
     def query_as(self, model: type[_Model]) -> _Model:
-        """Give the query, which the route table says is a C{model}."""
+        """Give the query, which the route table says is a ``model``."""
         assert isinstance(self.query, model)
         return self.query
 
 
 @frozen
 class Item:
-    """One object as it is shown, and its version: that is its C{ETag}."""
+    """One object as it is shown, and its version: that is its ``ETag``."""
 
     shown: BaseModel
     version: str
@@ -149,13 +149,13 @@ Handler = Callable[[Call], Awaitable[Handled]]
 class Route:
     """One operation.
 
-    :ivar path: below C{/api/v1}, with parameters such as C{{site_id}}.
+    :ivar path: below ``/api/v1``, with parameters such as ``{site_id}``.
     :ivar roles: who may; empty for anyone at all.
     :ivar answer: the model of what is answered; None for nothing (204).
-    :ivar lines: whether the answer is L{Lines}.
+    :ivar lines: whether the answer is ``Lines``.
     :ivar is_big: whether the body is a whole configuration.
     :ivar seconds: the time it may take, where that is more than other requests have.
-    :ivar item: whether the answer is one object with an C{ETag}, and a change takes C{If-Match}.
+    :ivar item: whether the answer is one object with an ``ETag``, and a change takes ``If-Match``.
     """
 
     method: str

@@ -39,9 +39,9 @@ class Operations:
     ) -> dict[str, Any]:
         """Do an operation as the visitor.
 
-        :param path: below C{/api/v1}.
+        :param path: below ``/api/v1``.
         :param version: the object is changed only while this is its version; empty: anyhow.
-        :return: what the API would answer, with C{etag} beside it for an object: its version.
+        :return: what the API would answer, with ``etag`` beside it for an object: its version.
         :raise Problem: as the API would answer.
         """
         handled = await self._handle(visit, method, path, body, query, version)
@@ -117,9 +117,9 @@ class Operations:
 
 
 def faults(problem: Problem, rows: Iterable[str] = ()) -> dict[str, str]:
-    """Give what is wrong with a form, by the field it was typed into; C{""} is the whole form.
+    """Give what is wrong with a form, by the field it was typed into; ``""`` is the whole form.
 
-    :param rows: the fields of the rows that became the body's C{assignments}, in their order.
+    :param rows: the fields of the rows that became the body's ``assignments``, in their order.
     """
     if not problem.errors:
         return {"": problem.detail}

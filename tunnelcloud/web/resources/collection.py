@@ -29,11 +29,11 @@ Warn = Callable[[ApiContext, Any, Collection[str]], Awaitable[list[str]]]
 class Kind:
     """A kind of object: its words, its models, and the store's functions for it.
 
-    :ivar noun: as in the audit, such as C{api_token}.
-    :ivar plural: as in the path, such as C{api-tokens}.
+    :ivar noun: as in the audit, such as ``api_token``.
+    :ivar plural: as in the path, such as ``api-tokens``.
     :ivar change: the model of a change; None when an object never changes.
     :ivar show: makes the model of an entity.
-    :ivar answered: what is shown of an object that was just made or changed, with C{warnings}.
+    :ivar answered: what is shown of an object that was just made or changed, with ``warnings``.
     :ivar warn: gives those, of an object and the names of the fields that were given.
     :ivar shower: for a kind whose models say more than its entities do.
     """
@@ -68,7 +68,7 @@ class Kind:
 def expected_version(
     transaction: Transaction, get: Read, object_id: str, versions: tuple[str, ...]
 ) -> str | None:
-    """Choose, of the versions in C{If-Match}, the one the store is to insist on."""
+    """Choose, of the versions in ``If-Match``, the one the store is to insist on."""
     if not versions:
         return None
     current = version_of(get(transaction, object_id))
