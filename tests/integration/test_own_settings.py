@@ -13,10 +13,10 @@ from tests.integration.processes import (
     ENVIRONMENT,
     PATIENCE,
     Process,
-    exchange,
     free_port,
     wait_for_port,
 )
+from tests.integration.targets import exchange
 from tests.integration.test_end_to_end import WorldCase
 from tests.integration.test_terminal import TerminalCase
 from tests.requirements import require_executable
