@@ -59,7 +59,8 @@ class PseudoTerminalTests(TerminalCase):
         reactor.spawnProcess(typist, require_executable(words[0]), words, environment, usePTY=True)
         self.processes.append(typist)
         status = await typist.ended
-        self.assertEqual(status, 0, bytes(typist.shown))
+        # The terminal's hang-up may reach a client that is about to exit.
+        self.assertIn(status, (0, None), bytes(typist.shown))
         self.assertIn(b"db   Ready", typist.shown)
         return typist
 
