@@ -11,14 +11,13 @@ from datetime import datetime
 from threading import Lock
 
 from attrs import evolve, field, frozen
-from sqlalchemy import Connection, Dialect, insert
+from sqlalchemy import Connection, Dialect
 
 from tunnelcloud.domain.entities import new_id
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
-from tunnelcloud.net.escaping import escape_all
-from tunnelcloud.store import schema
+from tunnelcloud.store import audit_rows
 from tunnelcloud.store.columns import from_milliseconds
-from tunnelcloud.store.prepared import Batch, Prepared
+from tunnelcloud.store.prepared import Batch
 
 Clock = Callable[[Connection], int]
 """Tells the database's time in milliseconds since the epoch."""
@@ -34,8 +33,6 @@ class Actor:
 
 SYSTEM = Actor("system")
 _CHANCE_BYTES = 10
-_SAID = ("actor", "user_name", "tunnel_name", "source_ip", "data")
-_INSERT_AUDIT = Prepared(insert(schema.audit))
 
 
 @frozen
@@ -130,11 +127,8 @@ class Transaction:
         """Record an event, as done by this transaction's actor unless it names another."""
         if not event.actor:
             event = evolve(event, actor=self.actor.name, actor_id=self.actor.id)
-        # Whoever said it, nothing in the audit moves a cursor or ends a line.
-        said = {name: getattr(event, name) for name in _SAID}
-        event = evolve(event, **escape_all(said))
-        record = AuditRecord(self.new_id("event"), self.now(), event)
-        _INSERT_AUDIT(self.connection, _audit_row(record))
+        record = AuditRecord(self.new_id("event"), self.now(), audit_rows.escaped(event))
+        audit_rows.INSERT(self.connection, audit_rows.row_of(record))
         self._records.append(record)
         return record
 
@@ -154,8 +148,8 @@ class Transaction:
 
     def batched(self, dialect: Dialect) -> Batched:
         """Give what was recorded and what changed here, for another transaction to take over."""
-        rows = [_audit_row(record) for record in self._records]
-        audit = _INSERT_AUDIT.batch(dialect, rows) if rows else None
+        rows = list(map(audit_rows.row_of, self._records))
+        audit = audit_rows.INSERT.batch(dialect, rows) if rows else None
         return Batched(audit, tuple(self._records), tuple(self._changes.values()))
 
     def take_over(self, batched: Batched) -> None:
@@ -185,22 +179,3 @@ class Transaction:
         if not self._now:
             self._now.append(self._clock(self.connection))
         return self._now[0]
-
-
-def _audit_row(record: AuditRecord) -> dict[str, object]:
-    event = record.event
-    return {
-        "id": record.id,
-        "at": record.at,
-        "event": event.event,
-        "actor": event.actor,
-        "actor_id": event.actor_id,
-        "user_id": event.user_id,
-        "user_name": event.user_name,
-        "tunnel_id": event.tunnel_id,
-        "tunnel_name": event.tunnel_name,
-        "session_id": event.session_id,
-        "source_ip": event.source_ip,
-        "pod_id": event.pod_id,
-        "data": event.data,
-    }
