@@ -29,6 +29,8 @@ class LookTests(PortalCase):
         self.visitor.token()
         self.page.get_by_role("button", name="Check the path").click()
         self.page.locator(".hops").get_by_text("connected to").wait_for()
+        focused = self.page.evaluate("document.activeElement.textContent")
+        self.assertEqual(focused, "Check again")
         self.visitor.chromium.check("panel-token-and-path")
 
     def test_keys_and_sessions(self):

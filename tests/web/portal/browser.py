@@ -72,6 +72,8 @@ class Browser:
             lines += ["Content-Type: application/x-www-form-urlencoded"]
             lines += [f"Content-Length: {len(data)}"]
         answer = self.case.raw("\r\n".join([*lines, "", ""]).encode() + data)
+        # A page that answered a form could be sent again by "back" or by loading it anew.
+        self.case.assertFalse(method == "POST" and answer.status < 300, path)
         for cookie in answer.cookies:
             pair = cookie.split(";")[0]
             name, _, value = pair.partition("=")
@@ -101,6 +103,10 @@ class Browser:
         answer = self.ask("POST", found or path, filled)
         self.case.assertEqual(answer.status, status, answer.body)
         return answer
+
+    def send_on(self, *arguments, **options):
+        """Send a form, and load the page that it leads to."""
+        return self.get(self.send(*arguments, **options).headers["location"])
 
     def sign_in(self, name, password=PASSWORD, status=303):
         return self.send("/sign-in", {"name": name, "password": password}, status=status)

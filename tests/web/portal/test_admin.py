@@ -42,7 +42,8 @@ class AdminTests(PortalTestCase):
         self.assertIn(b"First steps", self.browser.get("/admin").body)
         send("/admin/sites/new", {"name": "paris"})
         (site,) = self.items(sites)
-        answer = send("/admin/connectors/new", {"name": "paris-1", "site_id": site.id}, status=200)
+        connector = {"name": "paris-1", "site_id": site.id}
+        answer = self.browser.send_on("/admin/connectors/new", connector)
         self.assertIn(b"twistd -n --pidfile= tunnelcloud connector", answer.body)
         form = {
             "name": "db",
@@ -184,7 +185,7 @@ class AdminTests(PortalTestCase):
 
     def test_a_link_for_a_user(self):
         path = f"/admin/users/{self.people[Role.USER].id}"
-        answer = self.browser.send(path, action=f"{path}/invite", status=200)
+        answer = self.browser.send_on(path, action=f"{path}/invite")
         self.assertIn(b"https://portal.example.com/invitation/tcl_", answer.body)
 
     def test_ending_a_session_from_the_list(self):

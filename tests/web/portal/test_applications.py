@@ -207,7 +207,7 @@ class ApplicationsTests(PortalTestCase):
         self.browser.get(self.panel)
         self.assertEqual(self.store.read(tokens.list_page).items, ())
         action = f"{self.panel}/token"
-        answer = self.browser.send(f"{self.panel}?port_5432=15432", action=action, status=200)
+        answer = self.browser.send_on(f"{self.panel}?port_5432=15432", action=action)
         self.assertRegex(answer.body.decode(), r'<pre id="token">[a-z2-7]{26}</pre>')
         self.assertIn(b"127.0.0.1:15432:", answer.body)
         self.assertIn(b'data-seconds="600"', answer.body)
@@ -218,13 +218,13 @@ class ApplicationsTests(PortalTestCase):
 
     def test_a_token_that_opens_nothing_now_says_why(self):
         said = b"The token opens nothing now: db: site paris has no connector yet."
-        answer = self.browser.send(self.panel, action=f"{self.panel}/token", status=200)
+        answer = self.browser.send_on(self.panel, action=f"{self.panel}/token")
         self.assertIn(said, answer.body)
         connector = self.api(
             "POST", "/connectors", {"name": "c", "site_id": self.tunnel["site_id"]}
         )
         self.live.health = {connector["id"]: ConnectorHealth(1.0, 0, "1")}
-        answer = self.browser.send(self.panel, action=f"{self.panel}/token", status=200)
+        answer = self.browser.send_on(self.panel, action=f"{self.panel}/token")
         self.assertNotIn(b"opens nothing now", answer.body)
 
     def test_a_token_for_several_sessions_where_the_policy_allows_it(self):
@@ -234,9 +234,7 @@ class ApplicationsTests(PortalTestCase):
         self.assign(several, policy_id=policy["id"])
         panel = f"/applications/{several['id']}"
         for asked, made in [("3", 3), ("x", 1), ("999", 1)]:
-            answer = self.browser.send(
-                panel, {"sessions": asked}, action=f"{panel}/token", status=200
-            )
+            answer = self.browser.send_on(panel, {"sessions": asked}, action=f"{panel}/token")
             self.assertIn(b'id="token"', answer.body)
             self.assertEqual(self.store.read(tokens.list_page).items[-1].sessions, made)
         self.browser.send(panel, {"sessions": "4"}, action=f"{panel}/token", status=409)
@@ -251,7 +249,7 @@ class ApplicationsTests(PortalTestCase):
 
     def test_the_token_stands_in_the_tool_too(self):
         self.assertIn(b"get one above", self.browser.get(self.panel).body)
-        answer = self.browser.send(self.panel, action=f"{self.panel}/token", status=200)
+        answer = self.browser.send_on(self.panel, action=f"{self.panel}/token")
         token = re.search(r'<pre id="token">(.*?)</pre>', answer.body.decode())[1]
         self.assertIn(f'<code id="row-3-6">{token}</code>', answer.body.decode())
 
@@ -264,11 +262,11 @@ class ApplicationsTests(PortalTestCase):
 
     def test_the_path_is_checked(self):
         self.live.steps = [DoctorStep("connector", True, 1.25, "site paris answers")]
-        answer = self.browser.send(self.panel, action=f"{self.panel}/check#path", status=200)
+        answer = self.browser.send_on(self.panel, action=f"{self.panel}/check#path")
         for text in ["✓ method", "✓ connector", "site paris answers", "1.2 ms"]:
             self.assertIn(text, answer.body.decode())
         self.api("PATCH", f"/tunnels/{self.tunnel['id']}", {"enabled": False})
-        answer = self.browser.send(self.panel, action=f"{self.panel}/check#path", status=200)
+        answer = self.browser.send_on(self.panel, action=f"{self.panel}/check#path")
         self.assertIn("✕ enabled", answer.body.decode())
         self.assertNotIn("site paris answers", answer.body.decode())
 

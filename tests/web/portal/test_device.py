@@ -19,8 +19,9 @@ class DeviceTests(PortalTestCase):
         body = {"device_code": begun["device_code"]}
         return self.api("POST", "/device-logins/token", body, role=None)
 
-    def look(self, code, status=200):
-        return self.browser.send("/device", {"code": code}, "/device", status=status)
+    def look(self, code, status=303):
+        answer = self.browser.send("/device", {"code": code}, "/device", status=status)
+        return self.browser.get("/device") if status == 303 else answer
 
     def decide(self, code, answer, browser=None):
         browser = browser or self.browser

@@ -36,7 +36,7 @@ class SecondFactorCase(PortalTestCase):
         self.assertIn(html.escape(secret.replace(" ", "")), page)
         phone = Authenticator(secret)
         # The step before now: the codes of now and of the next one are still to be used.
-        done = browser.send(FACTOR, {"code": phone.code(-1)}, f"{FACTOR}/confirm", status=200)
+        done = browser.send_on(FACTOR, {"code": phone.code(-1)}, f"{FACTOR}/confirm")
         codes = re.search(r'<pre id="codes">([^<]+)</pre>', done.body.decode())[1].split()
         self.assertEqual(len(codes), 10)
         return phone, codes
@@ -156,7 +156,7 @@ class SecondFactorTests(SecondFactorCase):
         self.type_code(self.half_signed_in(), codes[0].upper().replace("-", " "))
         self.type_code(self.half_signed_in(), codes[0], status=422)
         self.assertIn(b"9 recovery codes left", self.browser.get("/account").body)
-        page = self.browser.send("/account", {"code": codes[1]}, "/account/recovery-codes", 200)
+        page = self.browser.send_on("/account", {"code": codes[1]}, "/account/recovery-codes")
         fresh = re.search(r'<pre id="codes">([^<]+)</pre>', page.body.decode())[1].split()
         self.type_code(self.half_signed_in(), codes[2], status=422)
         self.type_code(self.half_signed_in(), fresh[0])

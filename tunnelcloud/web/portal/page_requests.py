@@ -35,6 +35,7 @@ class Visit:
     :ivar csrf: what forms on the page are to send back.
     :ivar step: what the browser keeps of a sign-in that is half done; empty without one.
     :ivar device: what it keeps of who signed in from it.
+    :ivar once: what a form handed to this page, which shows it this one time; empty without.
     :ivar cannot_work: whether the browser is going to withhold our cookies.
     """
 
@@ -48,6 +49,7 @@ class Visit:
     user_agent: str = ""
     step: str = ""
     device: str = ""
+    once: Mapping[str, Any] = field(factory=dict)
     signed_in: SignedIn | None = None
 
     @property
@@ -84,6 +86,8 @@ class Moved:
     :ivar note: what was done, for the page that comes next.
     :ivar step: what to keep of a sign-in that is half done, likewise.
     :ivar device: what to keep of who signed in from this browser; empty keeps what it has.
+    :ivar once: what the page there is to show one time, such as a secret that was made: values of
+        JSON, 2 KiB at most.
     """
 
     location: str
@@ -91,6 +95,7 @@ class Moved:
     note: str = ""
     step: str | None = None
     device: str = ""
+    once: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen

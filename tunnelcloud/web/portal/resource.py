@@ -28,6 +28,7 @@ from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.portal.page_headers import PAGE_HEADERS
 from tunnelcloud.web.portal.page_requests import Download, Moved, PageRoute, Shown, Visit
 from tunnelcloud.web.portal.rendering import Renderer
+from tunnelcloud.web.portal.sealed import read_once, write_once
 from tunnelcloud.web.portal.signing import (
     Cookies,
     SignIns,
@@ -128,6 +129,10 @@ class PortalResource(Resource):
             step=cookies.step(),
             device=cookies.device(),
         )
+        if method == "GET":
+            kept = cookies.take_once(visit.path)
+            place = _place(visit.path, visit.csrf)
+            visit = evolve(visit, once=read_once(self._context, place, kept))
         reply = await page.handler(visit)
         if isinstance(reply, Download):
             return reply
@@ -191,6 +196,10 @@ class PortalResource(Resource):
                 cookies.keep_step(reply.step)
             if reply.device:
                 cookies.keep_device(reply.device)
+            if reply.once:
+                path = re.split(r"[?#]", reply.location)[0]
+                sealed = write_once(self._context, _place(path, visit.csrf), reply.once)
+                cookies.keep_once(path, sealed)
             request.setResponseCode(HTTPStatus.SEE_OTHER)
             request.setHeader("Location", reply.location)
             return None
@@ -233,6 +242,11 @@ class PortalResource(Resource):
         )
         page = self._prepare(request, cookies, visit, reply)
         return b"" if page is None else page()
+
+
+def _place(path: str, csrf: str) -> str:
+    """Name a page for what it alone may show, in the sign-in that a form's proof stands for."""
+    return f"{csrf} {path}"
 
 
 def _download(request: Request, file: Download) -> None:

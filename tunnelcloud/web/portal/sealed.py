@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -22,6 +22,8 @@ _MOST_STEPS = 3
 _LONGEST_ADDRESS = 500
 _MOST_SPENT = 10_000
 
+_ONCE = "what a page shows once"
+ONCE_SECONDS = 120
 _DEVICE = "device"
 DEVICE_SECONDS = 180 * 24 * 60 * 60
 _MOST_USERS = 5
@@ -121,3 +123,21 @@ def write_device(context: ApiContext, device: Device, user_id: str) -> str:
     kept = [*others, user_id][-_MOST_USERS:]
     until = context.now().timestamp() + DEVICE_SECONDS
     return _seal(context, (device.id or context.random(16).hex(), kept, until), _DEVICE)
+
+
+def write_once(context: ApiContext, place: str, values: Mapping[str, Any]) -> str:
+    """Give what a browser carries to a page that shows it one time.
+
+    :param place: the page and the sign-in that it is for: nothing else can read it.
+    """
+    until = context.now().timestamp() + ONCE_SECONDS
+    return _seal(context, [place, until, dict(values)], _ONCE)
+
+
+def read_once(context: ApiContext, place: str, kept: str) -> dict[str, Any]:
+    """Give what a page shows this one time; empty for nothing, another's, or too late."""
+    found = _open(context, kept, _ONCE) if kept else None
+    if found is None or found[0] != place or found[1] <= context.now().timestamp():
+        return {}
+    values: dict[str, Any] = found[2]
+    return values

@@ -22,7 +22,7 @@ from tunnelcloud.store import web_sessions
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.web_sessions import WebSession
 from tunnelcloud.web.portal.page_requests import SignedIn
-from tunnelcloud.web.portal.sealed import DEVICE_SECONDS
+from tunnelcloud.web.portal.sealed import DEVICE_SECONDS, ONCE_SECONDS
 from tunnelcloud.web.resources.context import ApiContext
 
 IDLE_SECONDS = 12 * 60 * 60
@@ -34,6 +34,7 @@ _NOTE = "tunnelcloud-note"
 _MAX_NOTE = 500
 _STEP = "tunnelcloud-step"
 _DEVICE = "tunnelcloud-device"
+_ONCE = "tunnelcloud-once"
 _MAX_VALUE = 4000
 
 
@@ -91,6 +92,17 @@ class Cookies:
         """Keep who signed in from this browser, for long."""
         self._set(_DEVICE, sealed, DEVICE_SECONDS)
 
+    def keep_once(self, path: str, sealed: str) -> None:
+        """Keep what the page at a path shows one time: each page has its own, for several tabs."""
+        self._set(_once(path), sealed, ONCE_SECONDS)
+
+    def take_once(self, path: str) -> str:
+        """Give what this page shows one time, and forget it; empty for nothing."""
+        kept = self._get(_once(path))
+        if kept:
+            self._set(_once(path), "")
+        return kept
+
     def _name(self, name: str) -> str:
         return f"__Host-{name}" if self.secure else name
 
@@ -105,6 +117,10 @@ class Cookies:
         words += [] if age is None else [f"Max-Age={age}"]
         cookies: list[bytes] = self.request.cookies  # type: ignore[attr-defined]
         cookies.append("; ".join(words).encode("ascii"))
+
+
+def _once(path: str) -> str:
+    return f"{_ONCE}-{hashlib.sha256(path.encode('utf-8')).hexdigest()[:8]}"
 
 
 def new_secret(context: ApiContext) -> str:

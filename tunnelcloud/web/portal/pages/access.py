@@ -11,7 +11,7 @@ from tunnelcloud.store import users
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
-from tunnelcloud.web.portal.pages.objects import Objects
+from tunnelcloud.web.portal.pages.objects import Objects, joining
 from tunnelcloud.web.portal.pages.people import People
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
@@ -28,11 +28,14 @@ def access_pages(
     return [
         PageRoute("POST", f"{tunnel}/assignments", ADMINS, handlers.assign),
         PageRoute("POST", f"{tunnel}/assignments/{{assignment_id}}", ADMINS, handlers.change),
+        PageRoute("GET", f"{tunnel}/check", READERS, handlers.checked),
         PageRoute("POST", f"{tunnel}/check", ADMINS, handlers.check),
         PageRoute("POST", f"{group}/members", ADMINS, handlers.add_member),
         PageRoute("POST", f"{user}/keys", ADMINS, handlers.add_key),
         PageRoute("POST", f"{user}/identities", ADMINS, handlers.link),
+        PageRoute("GET", f"{user}/invite", ADMINS, handlers.invited),
         PageRoute("POST", f"{user}/invite", ADMINS, handlers.invite),
+        PageRoute("GET", f"{connector}/join", ADMINS, handlers.joins),
         PageRoute("POST", f"{connector}/join", ADMINS, handlers.join),
         PageRoute("GET", f"{connector}/state", READERS, handlers.state),
     ]
@@ -74,6 +77,10 @@ class _Access:
     async def check(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
         await self.operations(visit, "POST", f"{path}/check")
+        return Moved(f"/admin{path}/check")
+
+    async def checked(self, visit: Visit) -> Reply:
+        path = f"/tunnels/{visit.params['tunnel_id']}"
         check = await self.operations(visit, "GET", f"{path}/check")
         tunnel = await self.operations(visit, "GET", path)
         return Shown("admin_check.html", {"tunnel": tunnel, "check": check})
@@ -114,15 +121,30 @@ class _Access:
 
     async def invite(self, visit: Visit) -> Reply:
         path = f"/users/{visit.params['user_id']}"
-        user = await self.operations(visit, "GET", path)
         made = await self.operations(visit, "POST", f"{path}/invitations")
-        return Shown("admin_invited.html", {"invited": user, "link": made})
+        shown = {name: made[name] for name in ("url", "expires_at")}
+        return Moved(f"/admin{path}/invite", once={"link": shown})
+
+    async def invited(self, visit: Visit) -> Reply:
+        """Show a link that was made, one time."""
+        path = f"/users/{visit.params['user_id']}"
+        if not visit.once:
+            return Moved(f"/admin{path}")
+        user = await self.operations(visit, "GET", path)
+        return Shown("admin_invited.html", {"invited": user, **visit.once})
 
     async def join(self, visit: Visit) -> Reply:
         path = f"/connectors/{visit.params['connector_id']}"
-        connector = await self.operations(visit, "GET", path)
         join = await self.operations(visit, "POST", f"{path}/join-token")
-        return Shown("admin_join.html", {"join": join, "connector": connector})
+        return joining(path, join)
+
+    async def joins(self, visit: Visit) -> Reply:
+        """Show how a connector joins, one time."""
+        path = f"/connectors/{visit.params['connector_id']}"
+        if not visit.once:
+            return Moved(f"/admin{path}")
+        connector = await self.operations(visit, "GET", path)
+        return Shown("admin_join.html", {"connector": connector, **visit.once})
 
     async def state(self, visit: Visit) -> Reply:
         """Tell whether a connector is attached: for the page that waits for it."""

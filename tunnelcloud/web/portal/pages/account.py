@@ -48,6 +48,7 @@ from tunnelcloud.web.routes import EVERYBODY
 _ENROLMENT = timedelta(minutes=15)
 _SHOWN_SIGN_INS = 100
 _SECOND_FACTOR = "/account/second-factor"
+_RECOVERY_CODES = "/account/recovery-codes"
 _OTHERS = "/account/sign-ins/end-others"
 
 
@@ -63,7 +64,8 @@ def account_pages(
         PageRoute("GET", _SECOND_FACTOR, EVERYBODY, handlers.enrolment),
         PageRoute("POST", f"{_SECOND_FACTOR}/confirm", EVERYBODY, handlers.confirm_second_factor),
         PageRoute("POST", f"{_SECOND_FACTOR}/remove", EVERYBODY, handlers.remove_second_factor),
-        PageRoute("POST", "/account/recovery-codes", EVERYBODY, handlers.renew_recovery_codes),
+        PageRoute("GET", _RECOVERY_CODES, EVERYBODY, handlers.recovery_codes),
+        PageRoute("POST", _RECOVERY_CODES, EVERYBODY, handlers.renew_recovery_codes),
         PageRoute("GET", _OTHERS, EVERYBODY, handlers.ask_others),
         PageRoute("POST", _OTHERS, EVERYBODY, handlers.end_others),
         PageRoute("POST", "/account/sign-ins/{web_session_id}/end", EVERYBODY, handlers.end_one),
@@ -208,7 +210,7 @@ class _Account:
         if not await self._acting(visit).write(work):
             text = "The code is wrong. Is the clock of your device right?"
             return await self._enrolment(visit, text)
-        return Shown("recovery_codes.html", {"codes": codes, "first": True})
+        return Moved(_RECOVERY_CODES, once={"codes": codes, "first": True})
 
     async def remove_second_factor(self, visit: Visit) -> Reply:
         user_id = visit.who().user.id
@@ -235,8 +237,12 @@ class _Account:
             return judged
 
         judged = await self._acting(visit).write(work)
-        shown = Shown("recovery_codes.html", {"codes": codes, "first": False})
-        return await self._judged(visit, judged) or shown
+        moved = Moved(_RECOVERY_CODES, once={"codes": codes, "first": False})
+        return await self._judged(visit, judged) or moved
+
+    async def recovery_codes(self, visit: Visit) -> Reply:
+        """Show recovery codes that were made, one time."""
+        return Shown("recovery_codes.html", visit.once) if visit.once else Moved("/account")
 
     async def _judged(self, visit: Visit, judged: Judged) -> Reply | None:
         """Give the page for a code that wasn't good; None for a good one."""

@@ -79,6 +79,11 @@ class Choices:
             **{f"port_{forward.port}": forward.typed for forward in self.forwards},
         }
 
+    @property
+    def query(self) -> str:
+        """Give the query of the page with these choices."""
+        return urlencode(self.fields)
+
     def with_tool(self, tool: str) -> str:
         """Give the query of the same choices with another tool's tab."""
         return urlencode({**self.fields, "tool": tool})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tunnelcloud.store import access, assignments, channels, consequences, read_models, sessions
 from tunnelcloud.store.errors import NotFound
@@ -83,7 +83,8 @@ class _Deletion:
         except Problem as problem:
             text = next(iter(faults(problem).values()))
             back = f"/admin{self._path(visit)}"
-            return asked(f"{item['name']} stays", [text], "", back, possible=False)
+            stays = asked(f"{item['name']} stays", [text], "", back, possible=False)
+            return evolve(stays, status=problem.status)
         return Moved(f"/admin/{self.section.plural}", note=f"Deleted {item['name']}.")
 
 

@@ -39,23 +39,17 @@ class _Device:
     attempts: SignInAttempts
 
     async def form(self, visit: Visit) -> Reply:
-        return _form(visit)
+        if not visit.once:
+            return _form(visit)
+        found = await self.context.store.read(device_logins.find, visit.once["code"])
+        return _form(visit, _WRONG) if found is None else _confirm(visit, found)
 
     async def look(self, visit: Visit) -> Reply:
         """Show what waits with a code; nothing is decided by this."""
         found = await self._find(visit)
         if isinstance(found, Shown):
             return found
-        elsewhere = source_group(found.source_ip) != source_group(visit.source_ip)
-        values: dict[str, Any] = {
-            "code": found.user_code,
-            "client": found.client,
-            "source_ip": found.source_ip,
-            "own_ip": visit.source_ip,
-            "elsewhere": elsewhere,
-            "created_at": found.created_at.isoformat(),
-        }
-        return Shown("device_confirm.html", values)
+        return Moved("/device", once={"code": found.user_code})
 
     async def decide(self, visit: Visit) -> Reply:
         found = await self._find(visit)
@@ -88,6 +82,18 @@ class _Device:
             return _form(visit, _WRONG)
         self.attempts.succeeded(guess)
         return found
+
+
+def _confirm(visit: Visit, found: device_logins.DeviceLogin) -> Shown:
+    values: dict[str, Any] = {
+        "code": found.user_code,
+        "client": found.client,
+        "source_ip": found.source_ip,
+        "own_ip": visit.source_ip,
+        "elsewhere": source_group(found.source_ip) != source_group(visit.source_ip),
+        "created_at": found.created_at.isoformat(),
+    }
+    return Shown("device_confirm.html", values)
 
 
 def _form(visit: Visit, error: str = "", wait: int = 0) -> Shown:

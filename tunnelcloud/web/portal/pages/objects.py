@@ -104,7 +104,7 @@ class Objects:
         location = f"/admin{self._path}/{made['id']}"
         if "join" not in made:
             return Moved(location, note=f"Made {made['name']}.")
-        return Shown("admin_join.html", {"join": made["join"], "connector": made})
+        return joining(f"{self._path}/{made['id']}", made["join"])
 
     async def _new(
         self, visit: Visit, given: Mapping[str, Any], errors: Mapping[str, str]
@@ -210,3 +210,9 @@ async def choices_of(
     """
     found = await operations.every(visit, f"/{plural}", {"sort": "name"}, _MAX_CHOICES)
     return [*([("", nothing)] if nothing else []), *((one["id"], one["name"]) for one in found)]
+
+
+def joining(path: str, join: Mapping[str, Any]) -> Moved:
+    """Go to the page that shows one time how a connector joins."""
+    shown_once = {name: join[name] for name in ("command", "expires_at")}
+    return Moved(f"/admin{path}/join", once={"join": shown_once})

@@ -17,7 +17,7 @@ from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import access, pins
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.api_calls import Operations
-from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.choices import Choices, read_choices
 from tunnelcloud.web.portal.pages.icons import icon_of
 from tunnelcloud.web.problems import not_found
@@ -60,10 +60,12 @@ class _Panel:
     operations: Operations
 
     async def show(self, visit: Visit) -> Reply:
-        return await self._shown(visit, await self._open(visit))
+        opened = await self._open(visit)
+        steps = await self._steps(visit, opened) if visit.once.get("check") else ()
+        return await self._shown(visit, opened, visit.once.get("made"), steps)
 
     async def token(self, visit: Visit) -> Reply:
-        """Make a one-time token, and show it this once beside its command."""
+        """Make a one-time token, which the page shows one time beside its command."""
         visit = _with_form(visit)
         opened = await self._open(visit)
         sessions = visit.typed("sessions")
@@ -72,13 +74,21 @@ class _Panel:
             "sessions": int(sessions) if sessions.isdecimal() and len(sessions) < 3 else 1,
         }
         made = await self.operations(visit, "POST", "/me/tokens", body)
-        made = {**made, "seconds": self.context.token_lifetime, "sessions": body["sessions"]}
-        return await self._shown(visit, opened, made=made)
+        shown = {
+            "token": made["token"],
+            "warnings": made["warnings"],
+            "seconds": self.context.token_lifetime,
+            "sessions": body["sessions"],
+        }
+        return Moved(_address(opened), once={"made": shown})
 
     async def check(self, visit: Visit) -> Reply:
+        """Let the page check the path when it is shown next."""
+        opened = await self._open(_with_form(visit))
+        return Moved(f"{_address(opened)}#path", once={"check": True})
+
+    async def _steps(self, visit: Visit, opened: _Opened) -> Sequence[DoctorStep]:
         """Check every hop: what the policies say to this visitor, then the way to the target."""
-        visit = _with_form(visit)
-        opened = await self._open(visit)
         choices, tunnel = opened.choices, opened.tunnel
         port = choices.forwards[0].port
         decision = decision_of(
@@ -87,7 +97,7 @@ class _Panel:
         steps = [DoctorStep(rule.rule, rule.passed, 0.0, rule.text) for rule in decision.rules]
         if decision.allowed:
             steps += await self.context.live.check_tunnel(tunnel, port)
-        return await self._shown(visit, opened, steps=steps)
+        return steps
 
     async def _open(self, visit: Visit) -> _Opened:
         user_id, tunnel_id = visit.who().user.id, visit.params["tunnel_id"]
@@ -145,6 +155,11 @@ class _Panel:
         }
         status = HTTPStatus.UNPROCESSABLE_ENTITY if choices.faulty else HTTPStatus.OK
         return Shown("application.html", values, status)
+
+
+def _address(opened: _Opened) -> str:
+    """Give the address of the page with the same choices."""
+    return f"/applications/{opened.tunnel.id}?{opened.choices.query}"
 
 
 def _with_form(visit: Visit) -> Visit:

@@ -43,6 +43,7 @@ _FIELDS = (
           "Such as 60s; empty: never", optional=True,
           minimum=LEAST_CHECK_SECONDS, maximum=MOST_CHECK_SECONDS),
 )  # fmt: skip
+_TOKENS = "/admin/settings/api-tokens"
 _TOKEN_FIELDS = ("title", "role", "user", "expires_at")
 _DATE = 10
 
@@ -50,11 +51,11 @@ _DATE = 10
 def settings_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for settings."""
     handlers = _Settings(context, operations)
-    token = "/admin/settings/api-tokens"  # noqa: S105  (an address)
     return [
         PageRoute("GET", "/admin/settings", READERS, handlers.settings),
         PageRoute("POST", "/admin/settings", ADMINS, handlers.change),
-        PageRoute("POST", token, ADMINS, handlers.make_token),
+        PageRoute("POST", _TOKENS, ADMINS, handlers.make_token),
+        PageRoute("GET", f"{_TOKENS}/made", ADMINS, handlers.made_token),
     ]
 
 
@@ -139,4 +140,11 @@ class _Settings:
             return await self._settings(
                 visit, {("user" if name == "user_id" else name): wrong[name] for name in wrong}
             )
-        return Shown("admin_api_token.html", {"made": made})
+        shown = {name: made[name] for name in ("title", "token")}
+        return Moved(f"{_TOKENS}/made", once={"made": shown})
+
+    async def made_token(self, visit: Visit) -> Reply:
+        """Show an API token that was made, one time."""
+        if not visit.once:
+            return Moved("/admin/settings#api-tokens")
+        return Shown("admin_api_token.html", visit.once)
