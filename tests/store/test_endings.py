@@ -11,8 +11,19 @@ from sqlalchemy import func, insert, select
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, login, make_world
+from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.store import api_tokens, invitations, tokens, users, web_sessions
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store import (
+    api_tokens,
+    approvals,
+    groups,
+    invitations,
+    policies,
+    tokens,
+    users,
+    web_sessions,
+)
 from tunnelcloud.store.endings import ENDS, Cause, Hold, end_access
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import api_tokens as api_tokens_table
@@ -25,12 +36,25 @@ from tunnelcloud.store.transaction import Actor
 
 CAUSE_ENDS = {
     Cause.FIRST_PASSWORD: {"WEB_SESSIONS", "SIGN_IN_STEPS", "INVITATIONS"},
-    Cause.PASSWORD_CHANGED: {one.name for one in Hold} - {"SSH_SESSIONS", "TOKENS_MADE"},
-    Cause.PASSWORD_RESET: {one.name for one in Hold} - {"TOKENS_MADE"},
-    Cause.SECOND_FACTOR_RESET: {"WEB_SESSIONS", "SIGN_IN_STEPS", "API_TOKENS", "DEVICE_LOGINS"},
+    Cause.PASSWORD_CHANGED: {one.name for one in Hold}
+    - {"SSH_SESSIONS", "TOKENS_MADE", "APPROVALS"},
+    Cause.PASSWORD_RESET: {one.name for one in Hold} - {"TOKENS_MADE", "APPROVALS"},
+    Cause.SECOND_FACTOR_RESET: {
+        "WEB_SESSIONS",
+        "SIGN_IN_STEPS",
+        "API_TOKENS",
+        "DEVICE_LOGINS",
+        "CONFIRMATIONS",
+    },
     Cause.ROLE_LOWERED: {"TOKENS_MADE"},
     Cause.DELETED: {one.name for one in Hold},
-    Cause.OTHERS_ENDED: {"WEB_SESSIONS", "SIGN_IN_STEPS", "API_TOKENS", "DEVICE_LOGINS"},
+    Cause.OTHERS_ENDED: {
+        "WEB_SESSIONS",
+        "SIGN_IN_STEPS",
+        "API_TOKENS",
+        "DEVICE_LOGINS",
+        "CONFIRMATIONS",
+    },
     Cause.BLOCKED: {one.name for one in Hold},
     Cause.BECAME_SERVICE: {
         "WEB_SESSIONS",
@@ -38,6 +62,7 @@ CAUSE_ENDS = {
         "INVITATIONS",
         "DEVICE_LOGINS",
         "TOKENS_MADE",
+        "CONFIRMATIONS",
     },
 }
 """The table of docs/sign-in.md, said again: a change of one has to be one of the other."""
@@ -86,7 +111,25 @@ class EndingContract:
         api_tokens.create(as_alice, title="ci", role=Role.AUDITOR, secret_hash=secret("ci"))
         later = now + timedelta(hours=1)
         self.insert_steps(transaction, alice.id, now, later)
+        self.give_approvals(transaction)
         return kept[0].id
+
+    def give_approvals(self, transaction):
+        """Let alice have confirmed a connection, have an approval, and wait for one more."""
+        alice, bob, tunnel = self.world.alice, self.world.bob, self.world.tunnel
+        bosses = groups.create(transaction, name="bosses")
+        for approval, by in ((Approval.SELF, alice), (Approval.OTHERS, bob), (None, None)):
+            policy = policies.create(
+                transaction,
+                name=f"policy-{approval}".lower(),
+                approval=approval or Approval.OTHERS,
+                approvers_id=bosses.id,
+                approval_seconds=3600,
+            )
+            request = approvals.ask(transaction, alice, tunnel, policy, source_ip="192.0.2.1")
+            if by is not None:
+                approvals.approve(transaction, request.id, by)
+        self.waited_for = policy
 
     def insert_steps(self, transaction, user_id, now, later):
         for table, values in (
@@ -132,6 +175,11 @@ class EndingContract:
             table.c.made_by_id == self.world.alice.id, table.c.user_id.is_(None)
         )
         found[Hold.TOKENS_MADE] = connection.execute(query).scalar()
+        grants = approvals.live_grants(transaction, [self.world.alice.id])
+        kinds = [one.approval for one in grants.get(self.world.alice.id, ())]
+        pending = approvals.list_requests(transaction, status=RequestStatus.PENDING).items
+        found[Hold.CONFIRMATIONS] = kinds.count(Approval.SELF)
+        found[Hold.APPROVALS] = kinds.count(Approval.OTHERS) + len(pending)
         return found
 
     def test_the_docs_say_the_same(self):
@@ -216,12 +264,28 @@ class EndingContract:
         self.assertEqual(set(self.store.read(self.left).values()), {0})
         self.assertIn("user.access_ended", self.store.read(events_of))
 
+    def test_a_blocked_users_request_can_be_made_anew_once_they_are_unblocked(self):
+        alice, tunnel = self.world.alice, self.world.tunnel
+        policy = self.waited_for
+        for blocked in (True, False):
+            self.store.write(users.update, alice.id, {"blocked": blocked})
+        request = self.store.write(approvals.ask, alice, tunnel, policy, source_ip="192.0.2.1")
+        self.assertIs(request.status, RequestStatus.PENDING)
+
+    def test_pods_hear_which_grants_ended(self):
+        committed = []
+        self.addCleanup(self.store.listen(committed.append))
+        self.store.write(end_access, self.world.alice, Cause.BLOCKED)
+        changes = [one for done in committed for one in done.changes if one.kind == "grant"]
+        self.assertEqual([one.concerns for one in changes], [(self.world.alice.id,)] * 2)
+
     def test_another_password_ends_what_the_old_one_let_in(self):
         self.store.write(users.set_password, self.world.alice.id, "first")
         self.assertEqual(self.store.read(self.left)[Hold.API_TOKENS], 1)
         self.store.write(users.set_password, self.world.alice.id, "second")
         left = self.store.read(self.left)
         self.assertEqual(left.pop(Hold.TOKENS_MADE), 1)
+        self.assertEqual(left.pop(Hold.APPROVALS), 2)
         self.assertEqual(set(left.values()), {0})
 
     def test_a_service_account_is_invited_by_nobody(self):

@@ -13,14 +13,18 @@ from typing import Any
 
 from sqlalchemy import Column, Table, delete, select, update
 
+from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store.schema import (
     api_tokens,
+    approval_requests,
     device_logins,
     invitations,
     sessions,
     sign_in_steps,
+    timed_grants,
     tokens,
     web_sessions,
 )
@@ -38,6 +42,8 @@ class Hold(enum.Enum):
     ONE_TIME_TOKENS = "one-time tokens that are not spent"
     SSH_SESSIONS = "SSH sessions that a one-time token opened, with their channels"
     TOKENS_MADE = "API tokens of no user that this user made"
+    CONFIRMATIONS = "connections that the user confirmed in the portal"
+    APPROVALS = "approvals by others, and requests that wait"
 
 
 class Cause(enum.Enum):
@@ -55,17 +61,27 @@ class Cause(enum.Enum):
 
 
 _OF_A_BROWSER = frozenset({Hold.WEB_SESSIONS, Hold.SIGN_IN_STEPS, Hold.INVITATIONS})
-_SIGNED_IN = frozenset({Hold.WEB_SESSIONS, Hold.SIGN_IN_STEPS, Hold.API_TOKENS, Hold.DEVICE_LOGINS})
+# Whoever is signed out now may have been who confirmed.
+_SIGNED_IN = frozenset(
+    {
+        Hold.WEB_SESSIONS,
+        Hold.SIGN_IN_STEPS,
+        Hold.API_TOKENS,
+        Hold.DEVICE_LOGINS,
+        Hold.CONFIRMATIONS,
+    }
+)
 
 ENDS: Mapping[Cause, frozenset[Hold]] = {
     Cause.FIRST_PASSWORD: _OF_A_BROWSER,
-    Cause.PASSWORD_CHANGED: frozenset(Hold) - {Hold.SSH_SESSIONS, Hold.TOKENS_MADE},
+    Cause.PASSWORD_CHANGED: frozenset(Hold) - {Hold.SSH_SESSIONS, Hold.TOKENS_MADE, Hold.APPROVALS},
     # Whoever has the link isn't known to be who is connected.
-    Cause.PASSWORD_RESET: frozenset(Hold) - {Hold.TOKENS_MADE},
+    Cause.PASSWORD_RESET: frozenset(Hold) - {Hold.TOKENS_MADE, Hold.APPROVALS},
     Cause.SECOND_FACTOR_RESET: _SIGNED_IN,
     Cause.OTHERS_ENDED: _SIGNED_IN,
     Cause.BLOCKED: frozenset(Hold),
-    Cause.BECAME_SERVICE: _OF_A_BROWSER | {Hold.DEVICE_LOGINS, Hold.TOKENS_MADE},
+    Cause.BECAME_SERVICE: _OF_A_BROWSER
+    | {Hold.DEVICE_LOGINS, Hold.TOKENS_MADE, Hold.CONFIRMATIONS},
     Cause.ROLE_LOWERED: frozenset({Hold.TOKENS_MADE}),
     Cause.DELETED: frozenset(Hold),
 }
@@ -177,6 +193,39 @@ def _end_tokens_made(transaction: Transaction, user: User, *_: Any) -> int:
     return transaction.connection.execute(query).rowcount
 
 
+def _end_confirmations(transaction: Transaction, user: User, *_: Any) -> int:
+    return _end_grants(transaction, user, Approval.SELF)
+
+
+def _end_approvals(transaction: Transaction, user: User, *_: Any) -> int:
+    table = approval_requests
+    query = update(table).where(table.c.user_id == user.id, table.c.status == RequestStatus.PENDING)
+    over = query.values(status=RequestStatus.EXPIRED, waits_as=None).returning(table.c.id)
+    requests = transaction.connection.execute(over).scalars().all()
+    for request_id in requests:
+        transaction.changed("request", request_id)
+    return len(requests) + _end_grants(transaction, user, Approval.OTHERS)
+
+
+def _end_grants(transaction: Transaction, user: User, approval: Approval) -> int:
+    table, now = timed_grants, transaction.now()
+    query = (
+        update(table)
+        .where(
+            table.c.user_id == user.id,
+            table.c.approval == approval,
+            table.c.ended_at.is_(None),
+            table.c.ends_at > now,
+        )
+        .values(ended_at=now)
+        .returning(table.c.id)
+    )
+    ended = transaction.connection.execute(query).scalars().all()
+    for grant_id in ended:
+        transaction.changed("grant", grant_id, concerns=(user.id,))
+    return len(ended)
+
+
 _ENDERS: Mapping[Hold, Callable[[Transaction, User, Cause, str | None], int]] = {
     Hold.WEB_SESSIONS: _end_web_sessions,
     Hold.SIGN_IN_STEPS: _delete_from(sign_in_steps),
@@ -186,6 +235,8 @@ _ENDERS: Mapping[Hold, Callable[[Transaction, User, Cause, str | None], int]] = 
     Hold.ONE_TIME_TOKENS: _revoke_tokens,
     Hold.SSH_SESSIONS: _end_ssh_sessions,
     Hold.TOKENS_MADE: _end_tokens_made,
+    Hold.CONFIRMATIONS: _end_confirmations,
+    Hold.APPROVALS: _end_approvals,
 }
 
 _OWNERS: Mapping[Hold, Column[str]] = {
