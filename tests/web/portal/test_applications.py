@@ -199,6 +199,19 @@ class ApplicationsTests(PortalTestCase):
                 b"reboot", re.search(rb'<pre id="command">.*?</pre>', page, re.DOTALL)[0]
             )
 
+    def test_nothing_of_a_link_becomes_a_line_of_a_file_or_a_command(self):
+        """Python takes any text behind the percent sign of an IPv6 address."""
+        for interface in ("x%0AProxyCommand%20reboot", "x%22", "x;reboot", "x%20reboot"):
+            page = self.browser.get(f"{self.panel}?method=key&local=::1%25{interface}", 422).body
+            for block in re.findall(rb"<pre.*?</pre>", page, re.DOTALL):
+                self.assertNotIn(b"reboot", block)
+        self.browser.get(f"{self.panel}?method=key&local=fe80::1%25eth0", 200)
+
+    def test_a_port_of_many_digits(self):
+        for typed in ("000001" + "1" * 5000, "0654321", "00000000001"):
+            page = self.browser.get(f"{self.panel}?port_5432={typed}", 422).body
+            self.assertIn(b"use a port from 1 to 65535", page)
+
     def test_privileged_ports_are_warned_of(self):
         self.assertIn(b"below 1024", self.browser.get(f"{self.panel}?port_5432=80").body)
         self.assertNotIn(b"below 1024", self.browser.get(self.panel).body)

@@ -153,9 +153,17 @@ class SignInTests(PortalTestCase):
             ("https://evil.example/", "/"),
             ("javascript:alert(1)", "/"),
             ("/a\r\nb", "/"),
+            ("//[", "/"),
+            ("/x//[v1.x", "/x//[v1.x"),
+            ("//[x]/", "/"),
+            ("//\u2100.example", "/"),
             ("", "/"),
         ]:
             self.assertEqual(local_path(given), then)
+
+    def test_a_place_that_is_no_address_is_no_fault_of_the_pods(self):
+        for given in ("//[", "//[x]", "//%E2%84%80", "https://[/"):
+            self.assertEqual(Browser(self).get(f"/sign-in?next={given}").status, 200, given)
 
 
 class PlainHttpTests(PortalTestCase):

@@ -22,6 +22,8 @@ from tunnelcloud.domain.entities import Method, Tunnel, UserView
 
 _TOOL_OF_PORT = {3306: "mysql-workbench", 5432: "pgadmin", 6379: "fastoredis", 27017: "robo3t"}
 _KEY_FILE = re.compile(r"(?!-)[^\"\x00-\x1f\x7f]{0,200}")
+_INTERFACE = re.compile(r"[A-Za-z0-9._-]{0,15}")
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @frozen
@@ -91,7 +93,11 @@ class Choices:
 
 def _local(typed: str) -> Typed:
     try:
-        return Typed(typed, str(ipaddress.ip_address(typed)))
+        address = ipaddress.ip_address(typed)
+        # Python takes any text for the name of an interface; this goes into commands and files.
+        if not _INTERFACE.fullmatch(getattr(address, "scope_id", None) or ""):
+            raise ValueError
+        return Typed(typed, str(address))
     except ValueError:
         error = "use an address of your machine, such as 127.0.0.1 or ::1"
         return Typed(typed, LOCAL_ADDRESS, error)
@@ -110,7 +116,7 @@ def _forwards(
     forwards: list[ChosenForward] = []
     for port in forwarded_ports(tunnel):
         typed = asked.get(f"port_{port}", str(suggested[port])).strip()
-        good = typed.isascii() and typed.isdecimal() and 1 <= int(typed[:6]) <= MAX_PORT
+        good = bool(_PORT.fullmatch(typed)) and 1 <= int(typed) <= MAX_PORT
         forward = ChosenForward(port, typed, int(typed) if good else suggested[port])
         if not good:
             forward = evolve(forward, error=f"use a port from 1 to {MAX_PORT}")

@@ -60,7 +60,10 @@ def sign_in_pages(
 
 def local_path(address: str) -> str:
     """Give where to go after signing in: a page of ours, whatever was asked for."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "/"
     ours = address.startswith("/") and not parts.scheme and not parts.netloc
     plain = address.isascii() and address.isprintable() and "\\" not in address
     return address if ours and plain and not address.startswith("//") else "/"
