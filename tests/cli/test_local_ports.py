@@ -6,9 +6,12 @@ import socket
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import tunnel
-from tunnelcloud.cli import local_ports
+from tunnelcloud.cli import connect, local_ports
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.own_tunnels import _forwarding
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.connecting.way import Way
+from tunnelcloud.domain.entities import Method
 
 
 class LocalPortTests(SynchronousTestCase):
@@ -63,3 +66,15 @@ class RangeTests(SynchronousTestCase):
         self.assertEqual(self.ports(8001), ["443", "8000-8100"])
         told = str(self.assertRaises(Failed, self.ports, 8101))
         self.assertIn("port 8101 is not published (443, 8000-8100 is)", told)
+
+
+class ListeningTests(SynchronousTestCase):
+    def test_nothing_runs_before_every_port_is_listened_on(self):
+        way = Way(tunnel(), "alice", Method.KEY, PublicAddress("pod.example.com", 2222))
+        for free in (False, True):
+            self.patch(connect, "is_free", lambda address, port, free=free: free)
+            if free:
+                told = str(self.assertRaises(Failed, connect._check_listening, way))
+                self.assertIn("ssh could not listen at 127.0.0.1:5432", told)
+            else:
+                connect._check_listening(way)
