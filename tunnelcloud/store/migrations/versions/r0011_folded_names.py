@@ -83,8 +83,8 @@ def _guard(table: str, column: str) -> None:
     SQLite adds none to a table: that would have to be made anew, with all that refers to it.
     Its ``lower`` knows ASCII letters alone.
     """
-    for event in ("INSERT", f"UPDATE OF {column}"):
-        name = f"ck_{table}_{column}_folded_{event.partition(' ')[0].lower()}"
+    for verb, event in (("insert", "INSERT"), ("update", f"UPDATE OF {column}")):
+        name = f"ck_{table}_{column}_folded_{verb}"
         op.execute(
             f"CREATE TRIGGER {name} BEFORE {event} ON {table} "
             f"WHEN NEW.{column} <> lower(NEW.{column}) "
