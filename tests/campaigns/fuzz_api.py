@@ -6,7 +6,8 @@
 The oracle is the OpenAPI document: nothing that it allows is refused (but for what contradicts
 what is there: ADR 7), nothing that it doesn't allow is done, every answer is as described, who has
 no credential gets nowhere, and no answer is a server error.  After that the pod must be ready, with
-no traceback in its log.  With ``--own`` only the operations that a role may call are tried; that it
+no traceback in its log; and no turn of its reactor may have taken more than 50 ms of its thread's
+time.  With ``--own`` only the operations that a role may call are tried; that it
 may not call the others is held by tests/web/test_roles.py, for each of them.
 """
 
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from tests.campaigns import turns
 from tests.integration.processes import ENVIRONMENT, PYTHON, Gateway
 
 ROLES = ("admin", "auditor", "user")
@@ -49,11 +51,12 @@ class Report:
     operations: int
     cases: int
     seconds: float
+    longest_turn_ms: float
 
     def __str__(self) -> str:
         return (
             f"{self.role}: {self.cases} cases on {self.operations} operations"
-            f" in {self.seconds:.0f} s, nothing found"
+            f" in {self.seconds:.0f} s, longest turn {self.longest_turn_ms:.1f} ms, nothing found"
         )
 
 
@@ -66,7 +69,7 @@ def run(role: str, examples: int, seed: int, own: bool, phases: str = ALL_PHASES
     """
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        gateway = Gateway(directory)
+        gateway = Gateway(directory, preparation=turns.PREPARATION)
         try:
             return _run(gateway, directory, role, examples, seed, own, phases)
         finally:
@@ -117,10 +120,12 @@ def _run(
     if gateway.get("/readyz") != "ready\n":
         raise CampaignFailed(f"as {role}: the pod isn't ready any more")
     gateway.process.stop()
-    faults = [line for line in gateway.process.rest() if "Traceback" in line or "#crit" in line]
+    said = gateway.process.rest()
+    faults = [line for line in said if "Traceback" in line or "#crit" in line]
+    faults += turns.long_turns(said)
     if faults:
         raise CampaignFailed(f"as {role}, the pod's log has:\n" + "\n".join(faults))
-    return Report(role, len(wanted), int(counted[1]), seconds)
+    return Report(role, len(wanted), int(counted[1]), seconds, turns.longest(said))
 
 
 def _credential(gateway: Gateway, role: str) -> dict[str, str]:

@@ -163,8 +163,10 @@ class Gateway:
         name: str = "pod-1",
         one_port: bool = False,
         prefix: tuple[str, ...] = (),
+        preparation: str = "",
     ):
         self.prefix = prefix
+        self.preparation = preparation
         self.ahead = ahead
         self.name = name
         self.state = directory / name
@@ -213,7 +215,14 @@ class Gateway:
             """
 
     def start(self):
-        self.process = twistd("pod", "--config", self.config, ahead=self.ahead, prefix=self.prefix)
+        self.process = twistd(
+            "pod",
+            "--config",
+            self.config,
+            ahead=self.ahead,
+            prefix=self.prefix,
+            preparation=self.preparation,
+        )
         self.process.wait_for(f"{self.name} is ready")
 
     def get(self, path):
