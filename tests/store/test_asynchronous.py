@@ -156,8 +156,17 @@ class AsynchronousContract:
         await self.store.read(sites.count)
         self.assertEqual(deeds, Deeds(1))
 
+    async def test_no_read_waits_for_long_ones(self):
+        over = threading.Event()
+        self.addCleanup(over.set)
+        long = [self.store.read_long(lambda _: over.wait(self.timeout)) for _ in range(10)]
+        self.assertEqual(await self.store.read(sites.count), 0)
+        over.set()
+        self.assertEqual(await gatherResults(long), [True] * 10)
+
     async def test_a_closed_store_refuses(self):
         self.store.store.close()
+        await self.assertFailure(self.store.read_long(sites.count), StoreUnavailable)
         await self.assertFailure(self.store.write(sites.create, name="paris"), StoreUnavailable)
         await self.assertFailure(self.store.read(sites.SITES.find, "paris"), StoreUnavailable)
 

@@ -124,6 +124,17 @@ class AsyncStore:
         future = self.store.read_soon(function, *args, **kwargs)
         return _Answer(self, "read", future, Fate(), Deeds(), _ignore).begin()
 
+    def read_long(
+        self,
+        function: Callable[Concatenate[Transaction, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        """Run a function that reads for seconds; it waits for others such, and nobody for it."""
+        future = self.store.read_long_soon(function, *args, **kwargs)
+        return _Answer(self, "read", future, Fate(), Deeds(), _ignore).begin()
+
     async def reading(
         self,
         function: Callable[Concatenate[Transaction, P], T],

@@ -32,6 +32,7 @@ class Backend(ABC):
         self._clock = clock
         self._ids = IdSource(random)
         self._reading = ThreadPoolExecutor(reader_threads, thread_name_prefix="store-read")
+        self._reading_long = ThreadPoolExecutor(1, thread_name_prefix="store-long")
         self._listeners: list[Listener] = []
 
     @abstractmethod
@@ -50,10 +51,14 @@ class Backend(ABC):
         with database_errors(), self._readers.begin() as connection:
             return work(self.transaction(connection, actor))
 
-    def read_soon(self, actor: Actor, work: Work[T]) -> Future[T]:
-        """Run C{work} on a consistent snapshot, in a thread."""
+    def read_soon(self, actor: Actor, work: Work[T], *, is_long: bool = False) -> Future[T]:
+        """Run C{work} on a consistent snapshot, in a thread.
+
+        :param is_long: it takes seconds: it waits for others such, and nobody else for it.
+        """
+        threads = self._reading_long if is_long else self._reading
         try:
-            return self._reading.submit(self.read, actor, work)
+            return threads.submit(self.read, actor, work)
         except RuntimeError:
             return failed(StoreUnavailable("the store is closed"))
 
@@ -81,7 +86,8 @@ class Backend(ABC):
 
     def close_readers(self) -> None:
         """Wait for readers and close their connections."""
-        self._reading.shutdown(wait=True, cancel_futures=True)
+        for threads in (self._reading, self._reading_long):
+            threads.shutdown(wait=True, cancel_futures=True)
         self._readers.dispose()
 
 

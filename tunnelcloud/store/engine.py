@@ -98,6 +98,17 @@ class Store:
         """Like L{read}, in the store's own threads; never blocks."""
         return self.backend.read_soon(self.actor, _bound(function, *args, **kwargs))
 
+    def read_long_soon(
+        self,
+        function: Callable[Concatenate[Transaction, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[T]:
+        """Run a function that takes seconds, as L{read_soon} does; no other read waits for it."""
+        work = _bound(function, *args, **kwargs)
+        return self.backend.read_soon(self.actor, work, is_long=True)
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Hear, in any thread, of each commit of this process: its changes, its audit records.
 

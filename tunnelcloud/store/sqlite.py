@@ -39,7 +39,10 @@ from tunnelcloud.store.transaction import Actor, Clock, Transaction
 T = TypeVar("T")
 
 FILE_NAME = "tunnelcloud.sqlite3"
-_READER_THREADS = 4
+_READER_THREADS = 2
+"""What they do but for the database's own work needs the interpreter, which the reactor's thread
+then waits for, behind each of them."""
+
 _MAX_BATCH = 256
 _MAX_WAITING = 20_000
 _BUSY_MILLISECONDS = 10_000
@@ -290,7 +293,7 @@ def _writer_engine(path: Path) -> Engine:
 def _reader_engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
-        pool_size=_READER_THREADS,
+        pool_size=_READER_THREADS + 1,
         max_overflow=-1,
         connect_args={"check_same_thread": False},
     )

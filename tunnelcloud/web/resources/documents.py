@@ -123,7 +123,7 @@ class _Documents:
             raise
 
     async def export(self, call: Call) -> Encoded:
-        found = await self.context.store.read(documents.export)
+        found = await self.context.store.read_long(documents.export)
         return await self._encoded(lambda: written(found))
 
     async def _encoded(self, make: Callable[[], Mapping[str, Any]]) -> Encoded:
