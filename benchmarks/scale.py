@@ -118,7 +118,7 @@ def _insert(store: Store, table: Any, rows: Iterator[dict[str, Any]]) -> None:
 def fill(state: Path, count: int) -> None:
     """Add so many policies, users, tunnels, and assignments that join them."""
     store = open_store("sqlite", state)
-    site = store.read(sites.find, "paris").id
+    site = store.read(sites.SITES.find, "paris").id
     now = datetime.now(UTC)
     made = {
         kind: [new_id(kind, 1_700_000_000_000 + number, os.urandom) for number in range(count)]
