@@ -57,7 +57,7 @@ class TurnTests(SynchronousTestCase):
     def test_short_turns_are_not(self) -> None:
         said = self.said(0.0)
         self.assertEqual(turns.long_turns(said), [])
-        self.assertGreater(turns.longest(said), 0)
+        self.assertGreaterEqual(turns.longest(said), 0)
 
 
 class ApiCampaignTests(SynchronousTestCase):

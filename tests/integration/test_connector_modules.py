@@ -10,7 +10,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.integration.processes import twistd
 from tests.integration.worlds import World
 
-ROOMS = {"channels", "config", "connector", "daemon", "domain", "link", "net", "pki", "tap"}
+ROOMS = {
+    "channels",
+    "config",
+    "connector",
+    "daemon",
+    "domain",
+    "garbage",
+    "link",
+    "net",
+    "pki",
+    "tap",
+}
 """What a connector may have loaded of the product."""
 
 OTHERS = {

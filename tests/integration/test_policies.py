@@ -168,7 +168,7 @@ class ReasonTests(PolicyCase):
         words = "long: sessions may last 1 s"
         self.assertEqual(self.reason_of_age("long"), words)
         self.assertEqual(self.explained("long", "--session-age", "2s"), words)
-        self.assertEqual(self.page_reason("long", session_seconds=2), words)
+        self.assertEqual(self.page_reason("long", session_seconds="2s"), words)
 
     def reason_of_age(self, name):
         """Stay signed in until a tunnel doesn't open any more; give what ssh shows then."""
