@@ -6,6 +6,7 @@ or sshd.
 """
 
 import contextlib
+import errno
 import re
 import socket
 import struct
@@ -70,7 +71,9 @@ def drain(receive, pause=0.0, size=1 << 30):
             count += len(data)
             time.sleep(pause)
     except OSError as error:
-        return count, "reset" if isinstance(error, ConnectionResetError) else type(error).__name__
+        # A reset is told once; to whoever reads after that, the socket has no peer.
+        told = error.errno in (errno.ECONNRESET, errno.ENOTCONN)
+        return count, "reset" if told else type(error).__name__
     return count, "end" if count < size else "it closes"
 
 

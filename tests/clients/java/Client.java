@@ -69,6 +69,8 @@ abstract class Client {
                         () -> {
                             try {
                                 stream.out.write(payload);
+                                // sshj's close() drops what no window is there for; flush() waits.
+                                stream.out.flush();
                                 stream.out.close();
                             } catch (Exception error) {
                                 say(error.toString());
