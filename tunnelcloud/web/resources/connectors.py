@@ -24,7 +24,7 @@ from tunnelcloud.web.models.objects import (
     JoinTokenShown,
     NewConnector,
 )
-from tunnelcloud.web.resources.attachments import Attachments
+from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.collection import Kind, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, Call, Item, Route
@@ -81,7 +81,7 @@ class _Connectors:
     def shown(self, connector: entities.Connector) -> Shown:
         health = self.context.live.connector_health().get(connector.id)
         attached_to, pods = self.context.live.pods_of(connector.id)
-        if Attachments.of(self.context).have(connector):
+        if attachments_now(self.context).have(connector):
             status = ConnectorStatus.ATTACHED
         elif connector.joined_at is None:
             status = ConnectorStatus.NEW

@@ -9,8 +9,9 @@ from tunnelcloud.domain.commands import own_host
 from tunnelcloud.domain.entities import Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, Decision, decide_tunnel
 from tunnelcloud.domain.standing import Standing, standing
+from tunnelcloud.store.site_health import offline_sites
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.resources.attachments import Attachments, offline_sites, offline_text
+from tunnelcloud.web.resources.attachments import attachments_now, offline_text
 from tunnelcloud.web.resources.context import ApiContext
 
 Offline = Mapping[str, datetime | None]
@@ -21,7 +22,7 @@ def reader_of_sites(
     context: ApiContext,
 ) -> Callable[[Transaction, Iterable[Tunnel]], Offline]:
     """Give a store function that tells which sites of some tunnels are offline."""
-    attachments = Attachments.of(context)
+    attachments = attachments_now(context)
 
     def read(transaction: Transaction, found: Iterable[Tunnel]) -> Offline:
         return offline_sites(transaction, {tunnel.site_id for tunnel in found}, attachments)

@@ -22,11 +22,12 @@ from tunnelcloud.domain.policy import Ask, allowed_token_sessions, shut_for_toke
 from tunnelcloud.domain.tokens import hash_secret, new_token
 from tunnelcloud.store import access, tokens
 from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.site_health import offline_sites
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.credentials import NewOwnToken, NewToken, Token, TokenMade, TokenQuery
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
-from tunnelcloud.web.resources.attachments import Attachments, offline_sites, offline_text
+from tunnelcloud.web.resources.attachments import attachments_now, offline_text
 from tunnelcloud.web.resources.collection import filters_of, listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Listed, Route
@@ -176,7 +177,7 @@ class _Tokens:
     async def _create(self, call: Call, user_id: str, body: NewOwnToken) -> TokenMade:
         secret = new_token(self.context.random)
 
-        attachments, now = Attachments.of(self.context), self.context.now()
+        attachments, now = attachments_now(self.context), self.context.now()
 
         def work(transaction: Transaction) -> tuple[entities.Token, Tunnel | None, str, UserView]:
             try:

@@ -5,24 +5,18 @@ Graphical tools never show a reason, so it has to be found here.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 
 from attrs import frozen
 
 from tunnelcloud.domain.advice import advice_for
-from tunnelcloud.domain.entities import Channel
 from tunnelcloud.domain.events import AuditRecord
-from tunnelcloud.store import access, audit, channels, sessions
-from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.own_activity import read_own_activity
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
-
-_REFUSALS = ("login.refused", "channel.refused")
-_SHOWN_REFUSALS = 25
-_SHOWN_CHANNELS = 500
 
 
 def own_session_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
@@ -44,33 +38,7 @@ class _Refusal:
     advice: str
 
 
-@frozen
-class _Own:
-    """What the store has of a user beside their sessions.
-
-    :ivar open_in: the names of the tunnels that a session has channels to, by its id.
-    """
-
-    refusals: list[_Refusal]
-    open_in: dict[str, list[str]]
-
-
-def _read_own(transaction: Transaction, user_id: str) -> _Own:
-    found = [
-        record
-        for event in _REFUSALS
-        for record in audit.list_page(
-            transaction, event=event, user_id=user_id, limit=_SHOWN_REFUSALS
-        ).items
-    ]
-    found = sorted(found, key=lambda record: record.id, reverse=True)[:_SHOWN_REFUSALS]
-    ids = {record.event.session_id for record in found if record.event.session_id}
-    clients = sessions.client_versions(transaction, ids)
-    live = channels.list_page(transaction, user_id=user_id, live=True, limit=_SHOWN_CHANNELS).items
-    return _Own([_refusal(record, clients) for record in found], _open_in(transaction, live))
-
-
-def _refusal(record: AuditRecord, clients: dict[str, str]) -> _Refusal:
+def _refusal(record: AuditRecord, clients: Mapping[str, str]) -> _Refusal:
     event, data = record.event, record.event.data
     reason = str(data.get("reason", ""))
     if "count" in data:
@@ -89,14 +57,6 @@ def _refusal(record: AuditRecord, clients: dict[str, str]) -> _Refusal:
         reason=reason,
         advice=advice_for(reason),
     )
-
-
-def _open_in(transaction: Transaction, live: tuple[Channel, ...]) -> dict[str, list[str]]:
-    names = access.names_of(transaction, "tunnel", {one.tunnel_id for one in live})
-    found: dict[str, set[str]] = defaultdict(set)
-    for channel in live:
-        found[channel.session_id].add(names.get(channel.tunnel_id, channel.destination))
-    return {session_id: sorted(tunnels) for session_id, tunnels in found.items()}
 
 
 def duration(started_at: str, ended_at: str) -> str:
@@ -121,7 +81,7 @@ class _Sessions:
         past, live, own = await store.together(
             self.operations(visit, "GET", "/me/sessions", query=query),
             self.operations.every(visit, "/me/sessions", {"live": "true"}),
-            store.reading(_read_own, visit.who().user.id),
+            store.reading(read_own_activity, visit.who().user.id),
         )
         now = self.context.now().isoformat()
         values = {
@@ -129,7 +89,7 @@ class _Sessions:
             "open_in": own.open_in,
             "past": past["items"],
             "next_cursor": past["next_cursor"],
-            "refusals": own.refusals,
+            "refusals": [_refusal(record, own.clients) for record in own.refusals],
             "duration": duration,
             "now": now,
         }

@@ -11,13 +11,13 @@ from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.domain.entities import Grant
 from tunnelcloud.store import access, assigned, read_models, second_factors
 from tunnelcloud.store.assignees import suggested
+from tunnelcloud.store.site_health import SiteHealth, site_healths
 from tunnelcloud.web.models.objects import Policy
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Visit
-from tunnelcloud.web.portal.pages.health import SiteHealth, site_healths
 from tunnelcloud.web.portal.pages.people import People
 from tunnelcloud.web.portal.sentences import policy_sentence
-from tunnelcloud.web.resources.attachments import Attachments
+from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
 
 Item = Mapping[str, Any]
@@ -87,7 +87,7 @@ class Panels:
         }
 
     async def _healths(self, site_id: str) -> Mapping[str, SiteHealth]:
-        return await self.context.store.read(site_healths, [site_id], Attachments.of(self.context))
+        return await self.context.store.read(site_healths, [site_id], attachments_now(self.context))
 
     async def _site(self, visit: Visit, item: Item) -> Values:
         healths, connectors, tunnels = await self.context.store.together(

@@ -1,0 +1,55 @@
+"""What users see of themselves beside their sessions: refusals, and what is open."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import frozen
+
+from tunnelcloud.domain.entities import Channel
+from tunnelcloud.domain.events import AuditRecord
+from tunnelcloud.store import access, audit, channels, sessions
+from tunnelcloud.store.transaction import Transaction
+
+_REFUSALS = ("login.refused", "channel.refused")
+_MOST_REFUSALS = 25
+_MOST_CHANNELS = 500
+
+
+@frozen
+class OwnActivity:
+    """What the store has of a user beside their sessions.
+
+    :ivar refusals: the latest logins and channels that were refused, the latest first.
+    :ivar clients: what the clients of their sessions call themselves, by the sessions' ids.
+    :ivar open_in: the names of the tunnels that a session has channels to, by its id.
+    """
+
+    refusals: Sequence[AuditRecord]
+    clients: Mapping[str, str]
+    open_in: Mapping[str, list[str]]
+
+
+def read_own_activity(transaction: Transaction, user_id: str) -> OwnActivity:
+    """Read what was refused to a user lately, and where their open channels lead."""
+    found = [
+        record
+        for event in _REFUSALS
+        for record in audit.list_page(
+            transaction, event=event, user_id=user_id, limit=_MOST_REFUSALS
+        ).items
+    ]
+    found = sorted(found, key=lambda record: record.id, reverse=True)[:_MOST_REFUSALS]
+    ids = {record.event.session_id for record in found if record.event.session_id}
+    clients = sessions.client_versions(transaction, ids)
+    live = channels.list_page(transaction, user_id=user_id, live=True, limit=_MOST_CHANNELS).items
+    return OwnActivity(found, clients, _open_in(transaction, live))
+
+
+def _open_in(transaction: Transaction, live: Iterable[Channel]) -> dict[str, list[str]]:
+    names = access.names_of(transaction, "tunnel", {one.tunnel_id for one in live})
+    found: dict[str, set[str]] = defaultdict(set)
+    for channel in live:
+        found[channel.session_id].add(names.get(channel.tunnel_id, channel.destination))
+    return {session_id: sorted(tunnels) for session_id, tunnels in found.items()}
