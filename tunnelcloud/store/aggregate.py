@@ -30,12 +30,11 @@ from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store import schema
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.errors import Conflict, InvalidReference, NotFound, Stale, words
+from tunnelcloud.store.filters import Filter
 from tunnelcloud.store.paging import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
-    Filter,
     ListPage,
-    contains,
     fetch_page,
     fetch_part,
     join_parts,
@@ -154,18 +153,22 @@ class Aggregate(Generic[E]):
         """Make an entity of a row of ``select``."""
         return self.entity(*row)
 
-    def get(self, transaction: Transaction, object_id: str) -> E:
+    def get(self, transaction: Transaction, /, object_id: str, **owners: str | None) -> E:
         """Read an object.
 
-        :raise NotFound: there is none with this id.
+        :param owners: whose it has to be, such as ``user_id``; None stands for anybody's.
+        :raise NotFound: there is none with this id, or it is somebody else's.
         """
         # A NUL is what PostgreSQL can't hold, so nothing has it.
         found = "\x00" not in object_id and self._by_id(
             transaction.connection, {"wanted": object_id}
         )
-        if not found:
+        entity = self.make(found[0]) if found else None
+        if entity is None or any(
+            owner not in (None, getattr(entity, name)) for name, owner in owners.items()
+        ):
             raise NotFound(self.kind, object_id)
-        return self.make(found[0])
+        return entity
 
     def find(self, transaction: Transaction, name_or_id: str) -> E:
         """Read an object by its name or its id.
@@ -420,28 +423,3 @@ def subjects_of(transaction: Transaction, kind: str, entity: object) -> dict[str
         found[f"{subject}_id"] = subject_id
         found[f"{subject}_name"] = name_of(transaction.connection, table, subject_id)
     return found
-
-
-def equals(column: ColumnElement[Any]) -> Filter:
-    """Make a filter that wants a column to have a value."""
-    return lambda value: column == value
-
-
-def searches(*columns: ColumnElement[str]) -> Filter:
-    """Make a filter that wants a text to occur in one of some columns."""
-    return lambda text: contains(text, *columns)
-
-
-def since(column: ColumnElement[Any]) -> Filter:
-    """Make a filter that wants a time at or after another."""
-    return lambda moment: column >= moment
-
-
-def before(column: ColumnElement[Any]) -> Filter:
-    """Make a filter that wants a time before another."""
-    return lambda moment: column < moment
-
-
-def is_set(column: ColumnElement[Any]) -> Filter:
-    """Make a filter that wants a column to be set, or not."""
-    return lambda wanted: column.is_not(None) if wanted else column.is_(None)

@@ -9,7 +9,8 @@ from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.actors import ActorKind, actor_kind
 from tunnelcloud.domain.entities import ApiToken, Role
-from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.schema import api_tokens as table
 from tunnelcloud.store.schema import users
 from tunnelcloud.store.transaction import Transaction

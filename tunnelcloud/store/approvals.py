@@ -23,8 +23,9 @@ from tunnelcloud.domain.approvals import (
 from tunnelcloud.domain.entities import Policy, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects import Approval
-from tunnelcloud.store.aggregate import Aggregate, equals
+from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict, NotFound
+from tunnelcloud.store.filters import equals
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.schema import (
     approval_requests,

@@ -10,15 +10,13 @@ import attrs
 from sqlalchemy import ColumnElement, Select, delete, select
 
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord, KeptEvent
-from tunnelcloud.store.aggregate import equals
 from tunnelcloud.store.columns import first_id
+from tunnelcloud.store.filters import Filter, contains, equals
 from tunnelcloud.store.paging import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
     MAX_SEARCHED,
-    Filter,
     ListPage,
-    contains,
     fetch_part,
     join_parts,
     read_cursor,

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, update
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.store.aggregate import Aggregate, before, equals, searches, since
+from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.filters import before, equals, searches, since
 from tunnelcloud.store.paging import MAX_SEARCHED
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import channels as table

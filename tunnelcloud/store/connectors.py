@@ -11,7 +11,8 @@ from sqlalchemy import update as update_rows
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
-from tunnelcloud.store.aggregate import Aggregate, before, equals, is_set, searches
+from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.filters import before, equals, is_set, searches
 from tunnelcloud.store.schema import connector_certificates, join_tokens, sites
 from tunnelcloud.store.schema import connectors as table
 from tunnelcloud.store.transaction import Transaction

@@ -5,7 +5,8 @@ from __future__ import annotations
 from attrs import frozen
 from sqlalchemy import Column, ColumnElement, Table, func, select
 
-from tunnelcloud.store import schema
+from tunnelcloud.store import assignments, schema, sessions
+from tunnelcloud.store.access import names_of
 from tunnelcloud.store.transaction import Transaction
 
 _assigned, _open, _members = schema.assignments, schema.channels, schema.group_members
@@ -28,6 +29,43 @@ class Consequences:
     sessions: int = 0
     objects: tuple[tuple[str, int], ...] = ()
     in_use: int = 0
+
+
+@frozen
+class TakenAway:
+    """What taking a tunnel away from somebody would mean.
+
+    :ivar kind: ``user`` or ``group``.
+    """
+
+    kind: str
+    who: str
+    tunnel: str
+    cost: Consequences
+
+
+def of_taking_away(transaction: Transaction, tunnel_id: str, assignment_id: str) -> TakenAway:
+    """Say what deleting one of a tunnel's assignments would mean, in names.
+
+    :raise NotFound: the tunnel has no such assignment.
+    """
+    one = assignments.get(transaction, assignment_id, tunnel_id=tunnel_id)
+    kind = "user" if one.user_id else "group"
+    holder = one.user_id or one.group_id or ""
+    who = names_of(transaction, kind, [holder]).get(holder, holder)
+    tunnel = names_of(transaction, "tunnel", [tunnel_id])[tunnel_id]
+    return TakenAway(kind, who, tunnel, of_deleting(transaction, "assignment", one.id))
+
+
+def of_ending_session(transaction: Transaction, session_id: str) -> tuple[str, int]:
+    """Say whose session it is, and how many channels end with it.
+
+    :raise NotFound: there is no such session.
+    """
+    one = sessions.get(transaction, session_id)
+    names = names_of(transaction, "user", [one.user_id])
+    opened = _count(transaction, _open, _open.c.session_id == one.id, _open.c.closed_at.is_(None))
+    return names.get(one.user_id, one.login_name), opened
 
 
 def of_deleting(transaction: Transaction, kind: str, object_id: str) -> Consequences:

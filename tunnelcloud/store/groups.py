@@ -8,7 +8,8 @@ from sqlalchemy import delete as delete_rows
 from tunnelcloud.domain.entities import Group, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import users
-from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.paging import DEFAULT_LIMIT, ListPage
 from tunnelcloud.store.schema import group_members
 from tunnelcloud.store.schema import groups as table

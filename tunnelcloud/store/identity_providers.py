@@ -10,8 +10,9 @@ from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.entities import IdentityProvider
 from tunnelcloud.store import groups, web_sessions
-from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import InvalidReference, NotFound
+from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.schema import identity_providers as table
 from tunnelcloud.store.transaction import Transaction
 

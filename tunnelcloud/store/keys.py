@@ -12,8 +12,9 @@ from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User
 from tunnelcloud.store import users
-from tunnelcloud.store.aggregate import Aggregate, before, equals, searches
+from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.filters import before, equals, searches
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import keys as table
 from tunnelcloud.store.schema import users as users_table

@@ -13,18 +13,13 @@ from typing import Any, Generic, TypeVar
 from attrs import frozen
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     ColumnElement,
     Select,
-    Text,
     and_,
     literal,
     or_,
     type_coerce,
 )
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from tunnelcloud.store.columns import Timestamp
 from tunnelcloud.store.errors import BadCursor
@@ -32,9 +27,6 @@ from tunnelcloud.store.transaction import Transaction
 
 E_co = TypeVar("E_co", covariant=True)
 E = TypeVar("E")
-
-Filter = Callable[[Any], ColumnElement[bool]]
-"""Makes a condition of a filter's value."""
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
@@ -148,37 +140,6 @@ def join_parts(
 
 def _id_of(row: Any) -> str:
     return str(row[0])
-
-
-class _AnyCase(FunctionElement[bool]):
-    """``column LIKE pattern``, whatever the case.
-
-    Not ``lower(column) LIKE``: that takes SQLite four times as long, whose LIKE ignores case
-    anyway.
-    """
-
-    name = "any_case"
-    type = Boolean()
-    inherit_cache = True
-
-
-@compiles(_AnyCase)
-def _like(element: _AnyCase, compiler: SQLCompiler, **options: Any) -> str:
-    column, pattern = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column} LIKE {pattern} ESCAPE '/'"
-
-
-@compiles(_AnyCase, "postgresql")
-def _ilike(element: _AnyCase, compiler: SQLCompiler, **options: Any) -> str:
-    column, pattern = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column} ILIKE {pattern} ESCAPE '/'"
-
-
-def contains(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Match rows in one of whose columns a text occurs, in any case of the letters A to Z."""
-    literally = text.replace("/", "//").replace("%", "/%").replace("_", "/_")
-    pattern = literal(f"%{literally}%", Text)
-    return or_(*(_AnyCase(type_coerce(column, Text), pattern) for column in columns))
 
 
 def _raw(column: ColumnElement[Any]) -> ColumnElement[Any]:

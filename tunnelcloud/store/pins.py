@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import delete, insert, select
 
-from tunnelcloud.store import tunnels, users
+from tunnelcloud.domain.entities import UserView
+from tunnelcloud.store import access
+from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.schema import channels, pins
 from tunnelcloud.store.transaction import Transaction
 
@@ -17,13 +19,30 @@ def pinned(transaction: Transaction, user_id: str) -> frozenset[str]:
     return frozenset(transaction.connection.execute(query).scalars())
 
 
+def with_pinned(transaction: Transaction, user_id: str) -> tuple[UserView, frozenset[str]]:
+    """Read a user's view, and the ids of the tunnels that they pinned.
+
+    :raise NotFound: there is no such user.
+    """
+    return access.load_view(transaction, user_id), pinned(transaction, user_id)
+
+
+def in_order(transaction: Transaction, user_id: str) -> tuple[UserView, frozenset[str], list[str]]:
+    """Read a user's view, the ids of the tunnels that they pinned, and of those used last.
+
+    :raise NotFound: there is no such user.
+    """
+    view, first = with_pinned(transaction, user_id)
+    return view, first, recently_used(transaction, user_id)
+
+
 def set_pinned(transaction: Transaction, user_id: str, tunnel_id: str, wanted: bool) -> None:
     """Pin a tunnel, or let it go; doing it again changes nothing.
 
-    :raise NotFound: there is no such user or tunnel.
+    :raise NotFound: there is no such user, or the tunnel isn't one of theirs.
     """
-    users.get(transaction, user_id)
-    tunnels.get(transaction, tunnel_id)
+    if tunnel_id not in access.load_view(transaction, user_id).by_tunnel:
+        raise NotFound("tunnel", tunnel_id)
     one = (pins.c.user_id == user_id, pins.c.tunnel_id == tunnel_id)
     transaction.connection.execute(delete(pins).where(*one))
     if wanted:

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import select
 
 from tunnelcloud.domain.entities import Policy
-from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.schema import assignments, tunnels
 from tunnelcloud.store.schema import policies as table
 from tunnelcloud.store.transaction import Transaction

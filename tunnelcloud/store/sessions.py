@@ -15,8 +15,9 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, u
 from tunnelcloud.domain.entities import Method, Session, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import channels
-from tunnelcloud.store.aggregate import Aggregate, before, equals, searches, since
+from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.columns import first_id
+from tunnelcloud.store.filters import before, equals, searches, since
 from tunnelcloud.store.paging import MAX_SEARCHED
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import channels as channels_table

@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from tunnelcloud.domain.entities import Site
 from tunnelcloud.store import connectors, tunnels
-from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.schema import connectors as connectors_table
 from tunnelcloud.store.schema import sites as table
 from tunnelcloud.store.schema import tunnels as tunnels_table

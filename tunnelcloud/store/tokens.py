@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, 
 from tunnelcloud.domain.entities import Method, Session, Token, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import users as people
-from tunnelcloud.store.aggregate import Aggregate, equals, subjects_of
+from tunnelcloud.store.aggregate import Aggregate, subjects_of
 from tunnelcloud.store.columns import Timestamp
+from tunnelcloud.store.filters import equals
 from tunnelcloud.store.schema import tokens as table
 from tunnelcloud.store.schema import tunnels, users
 from tunnelcloud.store.sessions import LoginRecord, start

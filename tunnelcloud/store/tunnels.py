@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, or_, select
 
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.store import assignments
-from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import BadDocument, Conflict, InvalidReference
+from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.schema import assignments as assigned
 from tunnelcloud.store.schema import group_members, sites
 from tunnelcloud.store.schema import tunnels as table

@@ -16,9 +16,10 @@ from sqlalchemy import update as update_rows
 from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.sameness import folded
-from tunnelcloud.store.aggregate import Aggregate, equals, searches
+from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import group_members, user_names
 from tunnelcloud.store.schema import users as table

@@ -10,8 +10,9 @@ from sqlalchemy import delete, select, update
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import users
-from tunnelcloud.store.aggregate import Aggregate, equals
+from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.filters import equals
 from tunnelcloud.store.schema import users as users_table
 from tunnelcloud.store.schema import web_sessions as table
 from tunnelcloud.store.transaction import Transaction

@@ -15,7 +15,6 @@ from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import audit, channels, read_models, sessions
-from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LiveChannel, LiveSession
@@ -124,10 +123,7 @@ class _Sessions:
     owner: Callable[[Call], str | None]
 
     def _get(self, transaction: Transaction, call: Call) -> entities.Session:
-        found = sessions.get(transaction, call.params["session_id"])
-        if self.owner(call) not in (None, found.user_id):
-            raise NotFound("session", found.id)
-        return found
+        return sessions.get(transaction, call.params["session_id"], user_id=self.owner(call))
 
     def _shower(
         self, found: Iterable[entities.Session], names: _Names
@@ -210,10 +206,7 @@ class _Sessions:
     async def end_channel(self, call: Call) -> None:
         def work(transaction: Transaction) -> entities.Channel:
             session = self._get(transaction, call)
-            found = channels.get(transaction, call.params["channel_id"])
-            if found.session_id != session.id:
-                raise NotFound("channel", found.id)
-            return found
+            return channels.get(transaction, call.params["channel_id"], session_id=session.id)
 
         channel = await self.context.store.read(work)
         if channel.closed_at is None:

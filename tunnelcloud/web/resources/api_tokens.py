@@ -186,9 +186,7 @@ class _Secrets:
         owner = own_user_id(call)
 
         def work(transaction: Transaction) -> None:
-            found = api_tokens.get(transaction, call.params["api_token_id"])
-            if found.user_id != owner:
-                raise NotFound("api_token", found.id)
+            found = api_tokens.get(transaction, call.params["api_token_id"], user_id=owner)
             api_tokens.delete(transaction, found.id)
 
         await self.context.acting(call).write(work)

@@ -99,10 +99,8 @@ def assignment_values(body: Body) -> dict[str, Any]:
 
 
 def _get(transaction: Transaction, call: Call) -> entities.Assignment:
-    found = assignments.get(transaction, call.params["assignment_id"])
-    if found.tunnel_id != call.params["tunnel_id"]:
-        raise NotFound("assignment", found.id)
-    return found
+    object_id, tunnel_id = call.params["assignment_id"], call.params["tunnel_id"]
+    return assignments.get(transaction, object_id, tunnel_id=tunnel_id)
 
 
 def _version(transaction: Transaction, call: Call) -> str | None:

@@ -17,7 +17,7 @@ from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.oidc.fetching import Fetch, no_way_out
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.proxies import ProxySightings
-from tunnelcloud.web.routes import Call
+from tunnelcloud.web.routes import Call, Caller
 from tunnelcloud.web.worker import Worker
 
 DAY = 24 * 60 * 60
@@ -81,7 +81,10 @@ class ApiContext:
 
     def acting(self, call: Call) -> AsyncStore:
         """Give the store for what a caller does: the audit names them."""
-        caller = call.who()
+        return self.acting_as(call.who())
+
+    def acting_as(self, caller: Caller) -> AsyncStore:
+        """Give the store for what somebody does, by the API or by a page."""
         return self.store.acting(Actor(caller.name, caller.id))
 
     def invitation_url(self, secret: str) -> str:

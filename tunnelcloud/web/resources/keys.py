@@ -12,7 +12,6 @@ from attrs import frozen
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import keys, users
-from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.credentials import Key, KeyChange, NewKey
 from tunnelcloud.web.models.fields import Page, PageQuery
@@ -117,10 +116,7 @@ class _Keys:
     owner: Callable[[Call], str]
 
     def _get(self, transaction: Transaction, call: Call) -> entities.Key:
-        found = keys.get(transaction, call.params["key_id"])
-        if found.user_id != self.owner(call):
-            raise NotFound("key", found.id)
-        return found
+        return keys.get(transaction, call.params["key_id"], user_id=self.owner(call))
 
     def _version(self, transaction: Transaction, call: Call) -> str | None:
         found = self._get(transaction, call)

@@ -19,7 +19,6 @@ from tunnelcloud.store import (
     tunnels,
     users,
 )
-from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.activity import Deletion, Statistics, StatisticsQuery
 from tunnelcloud.web.resources.context import ApiContext
@@ -35,10 +34,8 @@ def _of(get: Callable[[Transaction, str], object], name: str) -> _Get:
 
 
 def _assignment(transaction: Transaction, call: Call) -> Assignment:
-    found = assignments.get(transaction, call.params["assignment_id"])
-    if found.tunnel_id != call.params["tunnel_id"]:
-        raise NotFound("assignment", found.id)
-    return found
+    object_id, tunnel_id = call.params["assignment_id"], call.params["tunnel_id"]
+    return assignments.get(transaction, object_id, tunnel_id=tunnel_id)
 
 
 _DELETABLE: tuple[tuple[str, str, _Get], ...] = (

@@ -221,9 +221,7 @@ class _Tokens:
         owner = own_user_id(call)
 
         def work(transaction: Transaction) -> None:
-            found = tokens.get(transaction, call.params["token_id"])
-            if found.user_id != owner:
-                raise NotFound("token", found.id)
+            found = tokens.get(transaction, call.params["token_id"], user_id=owner)
             tokens.revoke(transaction, found.id)
 
         await self.context.acting(call).write(work)

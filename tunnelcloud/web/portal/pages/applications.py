@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Tunnel, UserView
+from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.standing import Standing
-from tunnelcloud.store import access, pins
-from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store import pins
+from tunnelcloud.store.errors import NotFound
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.icons import icon_of
 from tunnelcloud.web.problems import not_found
@@ -51,14 +51,7 @@ class _Applications:
         wanted = visit.query.get("q", "")[:200]
         user_id = visit.who().user.id
 
-        def work(transaction: Transaction) -> tuple[UserView, frozenset[str], list[str]]:
-            return (
-                access.load_view(transaction, user_id),
-                pins.pinned(transaction, user_id),
-                pins.recently_used(transaction, user_id),
-            )
-
-        view, pinned, recent = await self.context.store.read(work)
+        view, pinned, recent = await self.context.store.read(pins.in_order, user_id)
         order = {tunnel_id: place for place, tunnel_id in enumerate(recent)}
         found = [one for one in tunnels_of(view.grants) if _matches(one, wanted.lower())]
         # Of those that were never used the names' order stays.
@@ -89,11 +82,8 @@ class _Applications:
     async def _set_pinned(self, visit: Visit, wanted: bool) -> Moved:
         user_id, tunnel_id = visit.who().user.id, visit.params["tunnel_id"]
 
-        def work(transaction: Transaction) -> None:
-            view = access.load_view(transaction, user_id)
-            if tunnel_id not in view.by_tunnel:
-                raise not_found("there is no such tunnel, or it isn't yours")
-            pins.set_pinned(transaction, user_id, tunnel_id, wanted)
-
-        await self.context.store.write(work)
+        try:
+            await self.context.store.write(pins.set_pinned, user_id, tunnel_id, wanted)
+        except NotFound:
+            raise not_found("there is no such tunnel, or it isn't yours") from None
         return Moved("/")

@@ -6,9 +6,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from tunnelcloud.store import access, assignments, channels, consequences, read_models, sessions
-from tunnelcloud.store.errors import NotFound
-from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store import channels, consequences
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.sections import SECTIONS, Section
@@ -94,20 +92,14 @@ class _Ending:
     operations: Operations
 
     async def ask_assignment(self, visit: Visit) -> Reply:
-        def look(transaction: Transaction) -> tuple[str, str, list[str]]:
-            one = assignments.get(transaction, visit.params["assignment_id"])
-            if one.tunnel_id != visit.params["tunnel_id"]:
-                raise NotFound("assignment", one.id)
-            kind = "user" if one.user_id else "group"
-            ids = [one.user_id or one.group_id or ""]
-            who = access.names_of(transaction, kind, ids).get(ids[0], ids[0])
-            tunnel = access.names_of(transaction, "tunnel", [one.tunnel_id])[one.tunnel_id]
-            cost = consequences.of_deleting(transaction, "assignment", one.id)
-            return f"{kind} {who}", tunnel, cost_sentences("assignment", cost)
-
-        who, tunnel, texts = await self.context.store.read(look)
-        back = f"/admin/tunnels/{visit.params['tunnel_id']}"
-        return asked(f"Take {tunnel} away from {who}?", texts, "Take it away", back)
+        tunnel_id, assignment_id = visit.params["tunnel_id"], visit.params["assignment_id"]
+        one = await self.context.store.read(consequences.of_taking_away, tunnel_id, assignment_id)
+        return asked(
+            f"Take {one.tunnel} away from {one.kind} {one.who}?",
+            cost_sentences("assignment", one.cost),
+            "Take it away",
+            f"/admin/tunnels/{tunnel_id}",
+        )
 
     async def unassign(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
@@ -116,13 +108,9 @@ class _Ending:
         return Moved(f"/admin{path}#who", note="Taken away.")
 
     async def ask_session(self, visit: Visit) -> Reply:
-        def look(transaction: Transaction) -> tuple[str, int]:
-            one = sessions.get(transaction, visit.params["session_id"])
-            names = access.names_of(transaction, "user", [one.user_id])
-            opened = read_models.open_channels(transaction, [one.id])
-            return names.get(one.user_id, one.login_name), len(opened)
-
-        name, count = await self.context.store.read(look)
+        name, count = await self.context.store.read(
+            consequences.of_ending_session, visit.params["session_id"]
+        )
         text = f"{counted(count, 'channel')} will be cut off." if count else "Nothing runs in it."
         return asked(f"End {name}'s session?", [text], "End session", "/admin/sessions")
 
@@ -131,15 +119,12 @@ class _Ending:
         return Moved("/admin/sessions", note="The session is ended.")
 
     async def ask_channel(self, visit: Visit) -> Reply:
-        def look(transaction: Transaction) -> str:
-            one = channels.get(transaction, visit.params["channel_id"])
-            if one.session_id != visit.params["session_id"]:
-                raise NotFound("channel", one.id)
-            return f"{one.destination}:{one.port}"
-
-        where = await self.context.store.read(look)
+        one = await self.context.store.read(
+            channels.get, visit.params["channel_id"], session_id=visit.params["session_id"]
+        )
+        question = f"End the channel to {one.destination}:{one.port}?"
         text = "It is cut off; the rest of the session goes on."
-        return asked(f"End the channel to {where}?", [text], "End channel", "/admin/sessions")
+        return asked(question, [text], "End channel", "/admin/sessions")
 
     async def end_channel(self, visit: Visit) -> Reply:
         session, channel = visit.params["session_id"], visit.params["channel_id"]

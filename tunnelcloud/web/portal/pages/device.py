@@ -14,7 +14,6 @@ from attrs import frozen
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.store import device_logins
-from tunnelcloud.store.transaction import Actor
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
@@ -55,10 +54,9 @@ class _Device:
         found = await self._find(visit)
         if isinstance(found, Shown):
             return found
-        user = visit.who().user
         allowed = visit.typed("answer") == "allow"
-        decided = await self.context.store.acting(Actor(user.name, user.id)).write(
-            device_logins.decide, found.user_code, user.id, allowed=allowed
+        decided = await self.context.acting_as(visit.who().caller).write(
+            device_logins.decide, found.user_code, visit.who().user.id, allowed=allowed
         )
         if not decided:
             return _form(visit, _WRONG)

@@ -14,8 +14,7 @@ from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Tunnel, UserView
 from tunnelcloud.domain.policy import allowed_token_sessions
 from tunnelcloud.ssh.interfaces import DoctorStep
-from tunnelcloud.store import access, pins
-from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store import pins
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.choices import Choices, read_choices
@@ -102,18 +101,14 @@ class _Panel:
     async def _open(self, visit: Visit) -> _Opened:
         user_id, tunnel_id = visit.who().user.id, visit.params["tunnel_id"]
 
-        def work(transaction: Transaction) -> tuple[UserView, bool]:
-            view = access.load_view(transaction, user_id)
-            return view, tunnel_id in pins.pinned(transaction, user_id)
-
-        view, pinned = await self.context.store.read(work)
+        view, pinned = await self.context.store.read(pins.with_pinned, user_id)
         others = tunnels_of(view.grants)
         tunnel = next((one for one in others if one.id == tunnel_id), None)
         if tunnel is None:
             raise not_found("there is no such tunnel, or it isn't yours")
         methods = methods_of(view, tunnel)
         choices = read_choices(view, tunnel, methods, others, visit.query)
-        return _Opened(view, tunnel, others, choices, pinned)
+        return _Opened(view, tunnel, others, choices, tunnel_id in pinned)
 
     async def _shown(
         self,
