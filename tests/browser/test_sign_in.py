@@ -25,6 +25,10 @@ class Signing:
         self.page.get_by_role("button", name=name, exact=True).first.click()
 
     def code(self, secret, steps=0):
+        """Give the code of a step, once enough of the step is left to type it."""
+        left = 30 - time.time() % 30
+        if left < 10:
+            time.sleep(left)
         totp = TOTP(base64.b32decode(secret.replace(" ", "")), 6, SHA1(), 30)
         return totp.generate(time.time() + 30 * steps).decode()
 

@@ -1,0 +1,48 @@
+"""Which failed tests of a run may run once more, alone.
+
+Tests with real clients and browsers share a machine with each other, and some of those programs
+have limits of time that no test can set. CI runs such a test again when it failed beside others,
+and prints its name. A test of any other room never runs twice: it has no business with the machine.
+
+    python tests/unsteady.py LOG
+
+prints the names for one run of trial, or nothing when its result has to stand.
+"""
+
+import re
+import sys
+
+#: The rooms that start programs which aren't ours.
+ROOMS = ("browser", "campaigns", "clients", "integration")
+
+#: More failures than these are a fault, and no chance.
+MOST = 3
+
+_FAILURE = re.compile(r"^\[(?:FAIL|ERROR)\]\n(.*?)^(?:={79}|-{79})$", re.MULTILINE | re.DOTALL)
+_NAME = re.compile(r"^(tests(?:\.\w+)+)$", re.MULTILINE)
+_COUNT = re.compile(r"^FAILED \((.*)\)$", re.MULTILINE)
+
+
+def may_run_again(log: str) -> list[str]:
+    """Give the failed tests that may run once more.
+
+    :param log: what trial printed, with one run in it.
+    :return: their names, sorted; none if any failure has to stand, or isn't told by a name.
+    """
+    names = {name for told in _FAILURE.findall(log) for name in _NAME.findall(told)}
+    results = _COUNT.findall(log)
+    if len(results) != 1 or not 0 < len(names) <= MOST:
+        return []
+    counts = {what: int(n) for what, n in (part.split("=") for part in results[0].split(", "))}
+    if counts.keys() - {"failures", "errors", "successes"}:
+        return []
+    if counts.get("failures", 0) + counts.get("errors", 0) != len(names):
+        return []
+    if any(name.split(".")[1] not in ROOMS for name in names):
+        return []
+    return sorted(names)
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], encoding="utf-8", errors="replace") as read:
+        sys.stdout.write("\n".join(may_run_again(read.read())))
