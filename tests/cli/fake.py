@@ -10,6 +10,8 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
+from tunnelcloud.domain.entities import place_of
+
 TOKEN = "tca_" + "a" * 26
 NOW = "2026-03-02T09:00:00Z"
 PREFIXES = {
@@ -140,8 +142,8 @@ class FakeApi:
             found = [item for item in found if item["id"] in members]
         since = query.pop("since", None)
         if since is not None:
-            earliest = datetime.fromisoformat(since)
-            found = [i for i in found if datetime.fromisoformat(i["at"]) >= earliest]
+            earliest = datetime.fromisoformat(since).timestamp() * 1000
+            found = [i for i in found if place_of(i["id"])[0] >= earliest]
         if path == "audit" and query.pop("order", "newest") == "newest":
             found = found[::-1]
         for key, value in query.items():

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 
 from click.testing import CliRunner
 
@@ -6,6 +7,7 @@ from tests.cli.fake import NOW, TOKEN
 from tests.cli.support import CommandTestCase
 from tunnelcloud.cli.parameters import Connection
 from tunnelcloud.cli.sessions import audit
+from tunnelcloud.domain.entities import new_id
 
 
 class SessionTests(CommandTestCase):
@@ -66,10 +68,16 @@ class SessionTests(CommandTestCase):
 
 
 class AuditTestCase(CommandTestCase):
-    def put_event(self, second, **fields):
-        at = f"2026-03-02T09:00:{second:02}.000Z"
+    events = 0
+
+    def put_event(self, second, hour=9, **fields):
+        """Have an event recorded at 09:00 and so many seconds, when the clock shows the hour."""
+        self.events += 1
+        order = datetime(2026, 3, 2, 9, 0, second, tzinfo=UTC)
+        made = new_id("event", int(order.timestamp() * 1000), lambda _: self.events.to_bytes(10))
+        at = f"2026-03-02T{hour:02}:00:{second:02}.000Z"
         given = {"event": "login.refused", "actor": "", "data": {}, **fields}
-        return self.api.put("audit", at=at, **given)
+        return self.api.put("audit", at=at, id=made, **given)
 
 
 class AuditTests(AuditTestCase):
@@ -138,6 +146,11 @@ class FollowTests(AuditTestCase):
         self.put_event(9)
         result = self.follow(lambda: self.put_event(8))
         self.assertEqual(len(result.stdout.splitlines()), 2)
+
+    def test_a_clock_that_goes_back(self):
+        self.put_event(1)
+        result = self.follow(lambda: self.put_event(20, hour=8), lambda: self.put_event(40, hour=8))
+        self.assertEqual(len(result.stdout.splitlines()), 3)
 
     def test_from_nothing(self):
         result = self.follow(lambda: None, lambda: self.put_event(1), lambda: None)

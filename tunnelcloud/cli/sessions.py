@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import click
 
@@ -22,6 +22,7 @@ from tunnelcloud.cli.output import (
 )
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
 from tunnelcloud.domain.actors import ActorKind, actor_text
+from tunnelcloud.domain.entities import place_of
 
 _POLL_SECONDS = 1.0
 _OVERLAP = timedelta(seconds=5)
@@ -316,14 +317,15 @@ def _following(
 ) -> Iterator[Object]:
     """Give what happens from now on, in order; a pod that is away is waited for.
 
-    Events of different pods may be written in another order than they are dated, so each look
-    goes back a little and leaves out what it has given.
+    Events of different pods may be written in another order than their ids have, so each look
+    goes back a little and leaves out what it has given.  Their times say nothing of their order:
+    the clock may have gone back.
     """
-    given = {item["id"]: item["at"] for item in items}
+    given = {item["id"] for item in items}
     away = False
     while True:
         connection.wait(_POLL_SECONDS)
-        since = _shortly_before(max(given.values(), default=None)) or wanted["since"]
+        since = _shortly_before(max(given, default=None)) or wanted["since"]
         try:
             found, _ = api.pages("audit", order="oldest", **{**wanted, "since": since})
         except Unreachable as error:
@@ -335,11 +337,14 @@ def _following(
         for item in found:
             if item["id"] not in given:
                 yield item
-        given = {item["id"]: item["at"] for item in found} or given
+        given = {item["id"] for item in found} or given
 
 
-def _shortly_before(at: str | None) -> str | None:
-    return (datetime.fromisoformat(at) - _OVERLAP).isoformat() if at is not None else None
+def _shortly_before(event_id: str | None) -> str | None:
+    if event_id is None:
+        return None
+    place = datetime.fromtimestamp(place_of(event_id)[0] / 1000, UTC)
+    return (place - _OVERLAP).isoformat()
 
 
 def _details(data: Object) -> str:

@@ -91,6 +91,12 @@ def new_id(kind: str, milliseconds: int, random: Callable[[int], bytes]) -> str:
     return f"{ID_PREFIXES[kind]}_{base64.b32hexencode(raw).decode('ascii').rstrip('=').lower()}"
 
 
+def place_of(object_id: str) -> tuple[int, int]:
+    """Read the milliseconds and the number of chance in an id: ids sort by them."""
+    raw = base64.b32hexdecode(object_id.rpartition("_")[2] + "======", casefold=True)
+    return int.from_bytes(raw[:6]), int.from_bytes(raw[6:])
+
+
 @frozen
 class Assignment:
     """Who (a user or a group) may open a tunnel, by which methods, under which policy."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, Select, delete, select
+from sqlalchemy import ColumnElement, Select, and_, delete, select
 
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord, KeptEvent
 from tunnelcloud.store.columns import first_id
@@ -27,12 +27,17 @@ from tunnelcloud.store.transaction import Transaction
 _COLUMNS = [table.c.id, table.c.at, *(table.c[one.name] for one in attrs.fields(AuditEvent))]
 
 
+_LONGEST_STEP_BACK = timedelta(hours=25)
+"""Events of the time after a clock went back so far are still found by their own time."""
+
+
 def _since(moment: datetime) -> ColumnElement[bool]:
+    # By the order in which they were recorded, so that whoever follows misses none.
     return table.c.id >= first_id("event", moment)
 
 
 def _until(moment: datetime) -> ColumnElement[bool]:
-    return table.c.id < first_id("event", moment)
+    return and_(table.c.at < moment, table.c.id < first_id("event", moment + _LONGEST_STEP_BACK))
 
 
 FILTERS: dict[str, Filter] = {
@@ -109,7 +114,7 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
     :param limit: how many at most, since a long transaction would hold up the others.
     :return: how many there were; fewer than ``limit`` means that all are gone.
     """
-    return _forget(transaction, _until(until), limit)
+    return _forget(transaction, table.c.id < first_id("event", until), limit)
 
 
 _SAMPLE = 1000

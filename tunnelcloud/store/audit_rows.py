@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import evolve
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.net.escaping import escape_all
@@ -11,6 +11,7 @@ from tunnelcloud.store import schema
 from tunnelcloud.store.prepared import Prepared
 
 INSERT = Prepared(insert(schema.audit))
+LAST_ID = select(func.max(schema.audit.c.id))
 _SAID = ("actor", "user_name", "tunnel_name", "source_ip", "data")
 
 

@@ -21,7 +21,10 @@ Listener = Callable[[Committed], None]
 
 
 class Backend(ABC):
-    """Runs functions in transactions; knows one kind of database."""
+    """Runs functions in transactions; knows one kind of database.
+
+    :ivar ids: makes the ids of what this process writes.
+    """
 
     log = Logger()
 
@@ -30,7 +33,7 @@ class Backend(ABC):
     ) -> None:
         self._readers = readers
         self._clock = clock
-        self._ids = IdSource(random)
+        self.ids = IdSource(random)
         self._reading = ThreadPoolExecutor(reader_threads, thread_name_prefix="store-read")
         self._reading_long = ThreadPoolExecutor(1, thread_name_prefix="store-long")
         self._listeners: list[Listener] = []
@@ -64,7 +67,7 @@ class Backend(ABC):
 
     def transaction(self, connection: Connection, actor: Actor) -> Transaction:
         """Give a store function what it works with."""
-        return Transaction(connection, actor, self._clock, self._ids)
+        return Transaction(connection, actor, self._clock, self.ids)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call C{listener}, in any thread, after each commit of this process.

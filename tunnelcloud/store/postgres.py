@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
+from tunnelcloud.store import audit_rows
 from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.errors import (
     GivenUp,
@@ -42,12 +43,9 @@ SOCKET: Mapping[str, Any] = {
 _MIGRATION_LOCK = 0x74756E6E656C  # "tunnel"
 
 
-def postgres_clock(connection: Connection) -> int:
-    """Tell the database's time in milliseconds since the epoch."""
-    found = connection.exec_driver_sql(
-        "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-    ).scalar_one()
-    return int(found)
+_LOOK = """
+    SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, (SELECT max(id) FROM audit)
+"""
 
 
 class PostgresBackend(Backend):
@@ -57,12 +55,12 @@ class PostgresBackend(Backend):
     """
 
     def __init__(
-        self, engine: Engine, dsn: str, clock: Clock, random: Callable[[int], bytes]
+        self, engine: Engine, dsn: str, clock: Clock | None, random: Callable[[int], bytes]
     ) -> None:
         readers = engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-        super().__init__(readers, _THREADS, clock, random)
+        super().__init__(readers, _THREADS, clock or self._look, random)
         self.dsn = dsn
         self._writers = engine
         self._writing = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-write")
@@ -78,6 +76,15 @@ class PostgresBackend(Backend):
         """Finish what was begun and close the connections."""
         self._writing.shutdown(wait=True)
         self.close_readers()
+
+    def _look(self, connection: Connection) -> int:
+        """Tell the database's time in milliseconds since the epoch, and where the audit ends.
+
+        Other pods write there too, and the time may have gone back.
+        """
+        milliseconds, last = connection.exec_driver_sql(_LOOK).one()
+        self.ids.follow(last)
+        return int(milliseconds)
 
     def _write(self, actor: Actor, work: Work[T], fate: Fate) -> T:
         for _ in range(_ATTEMPTS - 1):
@@ -163,6 +170,7 @@ def open_postgres(
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             migrate(connection, "the database")
+            last = connection.execute(audit_rows.LAST_ID).scalar()
     except DBAPIError as error:
         engine.dispose()
         what = "reached" if isinstance(error, OperationalError) else "used"
@@ -173,4 +181,6 @@ def open_postgres(
         engine.dispose()
         raise
     dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return PostgresBackend(engine, dsn, clock or postgres_clock, random)
+    backend = PostgresBackend(engine, dsn, clock, random)
+    backend.ids.follow(last)
+    return backend

@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, check_private
+from tunnelcloud.store import audit_rows
 from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
 from tunnelcloud.store.failures import database_errors, unavailable
@@ -223,6 +224,7 @@ def open_sqlite(
     try:
         with writer.connect() as connection, _begun(connection):
             migrate(connection, str(path))
+            last = connection.execute(audit_rows.LAST_ID).scalar()
     except BaseException as error:
         writer.dispose()
         os.close(lock)
@@ -231,7 +233,9 @@ def open_sqlite(
                 f"{path} can't be used: {error.orig}: check the disk, or restore a backup"
             ) from error
         raise
-    return SQLiteBackend(writer, _reader_engine(path), lock, clock or sqlite_clock, random)
+    backend = SQLiteBackend(writer, _reader_engine(path), lock, clock or sqlite_clock, random)
+    backend.ids.follow(last)
+    return backend
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from threading import Lock
 from attrs import evolve, field, frozen
 from sqlalchemy import Connection, Dialect
 
-from tunnelcloud.domain.entities import new_id
+from tunnelcloud.domain.entities import new_id, place_of
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.store import audit_rows
 from tunnelcloud.store.columns import from_milliseconds
@@ -33,6 +33,8 @@ class Actor:
 
 SYSTEM = Actor("system")
 _CHANCE_BYTES = 10
+_CLOCK_WENT_BACK = 5000
+"""Milliseconds; a transaction that began a while ago is less behind."""
 
 
 @frozen
@@ -69,25 +71,41 @@ class Committed:
 
 
 class IdSource:
-    """Makes ids that sort in the order they were made, also within one millisecond."""
+    """Makes ids that sort in the order they were made, also when the clock went back.
+
+    While the clock is behind the last id, ids go on from that one instead.
+    """
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
         self._lock = Lock()
-        self._milliseconds = -1
-        self._chance = 0
+        self._last = (-1, 0)
+        self._last_is_own = True
+
+    def follow(self, object_id: str | None) -> None:
+        """Let all further ids sort behind one that was made elsewhere; None for no id at all."""
+        if object_id is None:
+            return
+        place = place_of(object_id)
+        with self._lock:
+            if place > self._last:
+                self._last, self._last_is_own = place, False
 
     def __call__(self, kind: str, milliseconds: int) -> str:
         """Make an id; ``kind`` as in ``new_id``."""
         with self._lock:
-            if milliseconds == self._milliseconds:
-                self._chance += 1
+            last, chance = self._last
+            behind = last - milliseconds
+            if self._last_is_own and 0 <= behind <= _CLOCK_WENT_BACK:
+                chance += 1
             else:
+                # Where the clock went back, each id is a little later than the one before: who
+                # reads on from a short while before the last id isn't given ever more of them.
+                last = max(milliseconds, last + 1)
                 # One bit less, so that counting on from here can't run over.
-                self._chance = int.from_bytes(self._random(_CHANCE_BYTES)) >> 1
-                self._milliseconds = milliseconds
-            chance = self._chance.to_bytes(_CHANCE_BYTES)
-        return new_id(kind, milliseconds, lambda _: chance)
+                chance = int.from_bytes(self._random(_CHANCE_BYTES)) >> 1
+            self._last, self._last_is_own = (last, chance), True
+        return new_id(kind, last, lambda _: chance.to_bytes(_CHANCE_BYTES))
 
 
 @frozen
