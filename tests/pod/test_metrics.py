@@ -1,5 +1,6 @@
 """What monitoring sees: every metric that a rule names, few labels, and what is counted."""
 
+import json
 import re
 import subprocess
 from datetime import timedelta
@@ -21,7 +22,10 @@ from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.store.transaction import Committed
 
-RULES = Path(__file__).parent.parent.parent / "etc" / "prometheus"
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "etc" / "prometheus"
+DASHBOARD = ROOT / "etc" / "grafana" / "tunnelcloud.json"
+PAGE = ROOT / "docs" / "monitoring.md"
 
 
 class Flood:
@@ -129,6 +133,44 @@ class MetricsTests(SynchronousTestCase):
         rules = (RULES / "alerts.yml").read_text()
         for name in set(re.findall(r"\b(?:tunnelcloud|process)_[a-z_]+", rules)):
             self.assertRegex(shown, rf"(?m)^{name}[ {{]|^# TYPE {name} ", name)
+
+    def exported(self):
+        """Give all names that Prometheus has of a pod, those of histograms in full."""
+        names = {"tunnelcloud_database_bytes"}
+        for name, kind in re.findall(r"(?m)^# TYPE (\w+) (\w+)$", self.shown()):
+            histogram = kind == "histogram"
+            names |= (
+                {f"{name}_{end}" for end in ("bucket", "sum", "count")} if histogram else {name}
+            )
+        return names
+
+    def test_the_dashboard_names_what_there_is(self):
+        dashboard = json.loads(DASHBOARD.read_text())
+        queries = [
+            target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())
+        ]
+        variables = dashboard["templating"]["list"]
+        queries += [one["query"]["query"] for one in variables if one["type"] == "query"]
+        self.assertGreater(len(queries), 30)
+        named = set(re.findall(r"\b(?:tunnelcloud|process)_\w+", "\n".join(queries)))
+        self.assertEqual(named - self.exported(), set())
+
+    def test_the_dashboard_and_the_page_have_every_metric(self):
+        families = re.findall(r"(?m)^# TYPE (tunnelcloud_\w+) ", self.shown())
+        families = {name for name in families if not name.endswith("_created")}
+        for path in (DASHBOARD, PAGE):
+            text = re.sub(r"`_(?=[a-z])", "`tunnelcloud_", path.read_text())
+            self.assertEqual({name for name in families if name not in text}, set(), path.name)
+
+    def test_panels_have_room(self):
+        taken = {}
+        for panel in json.loads(DASHBOARD.read_text())["panels"]:
+            place = panel["gridPos"]
+            for x in range(place["x"], place["x"] + place["w"]):
+                for y in range(place["y"], place["y"] + place["h"]):
+                    self.assertNotIn((x, y), taken, panel["title"])
+                    taken[x, y] = panel["title"]
+        self.assertLess(max(x for x, _ in taken), 24)
 
     def test_rules_fire(self):
         promtool = require_executable("promtool")
