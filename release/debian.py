@@ -35,6 +35,7 @@ class Package(NamedTuple):
     :ivar conffiles: files of ``etc/`` that the administrator edits, and where they are installed.
     :ivar programs: what is kept of the programs that libraries and the project install.
     :ivar commands: which of them stand in /usr/bin as well.
+    :ivar examples: files of ``etc/`` that are installed as documents.
     """
 
     part: str
@@ -46,6 +47,7 @@ class Package(NamedTuple):
     conffiles: dict[str, str]
     programs: tuple[str, ...]
     commands: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -65,9 +67,14 @@ PACKAGES = (
         user="tunnelcloud",
         state="/var/lib/tunnelcloud",
         requirements=(("{wheel}[postgres]",),),
-        units=("tunnelcloud-pod.service",),
+        units=("tunnelcloud-pod.service", "tunnelcloud-pod@.service", "tunnelcloud-pod.socket"),
         conffiles={"pod.toml": "/etc/tunnelcloud/pod.toml"},
         programs=("tunnelcloud", "twistd"),
+        examples=(
+            "tunnelcloud-pod-credentials.conf",
+            "prometheus/alerts.yml",
+            "grafana/tunnelcloud.json",
+        ),
         commands=("tunnelcloud",),
     ),
     Package(
@@ -100,13 +107,20 @@ def script(package: Package, name: str) -> str:
     text = (HERE / name).read_text()
     for mark, value in {
         "@PACKAGE@": package.name,
-        "@UNIT@": package.units[0],
+        "@UNITS@": " ".join(package.units),
+        "@SERVICES@": _running(package, ".service"),
+        "@SOCKETS@": _running(package, ".socket"),
         "@USER@": package.user,
         "@STATE@": package.state,
         "@CONFFILES@": " ".join(package.conffiles.values()),
     }.items():
         text = text.replace(mark, value)
     return text
+
+
+def _running(package: Package, kind: str) -> str:
+    """Name units of a kind as ``systemctl`` does those that run: a pattern for a template."""
+    return " ".join(f"'{one.replace('@', '@*')}'" for one in package.units if one.endswith(kind))
 
 
 def build(
@@ -189,6 +203,9 @@ def _files(package: Package, version: str, tree: Path, root: Path, changes: str)
     documents = root / "usr" / "share" / "doc" / package.name
     licence = (tree / "LICENSE").read_text()
     _write(documents / "copyright", f"Libraries below {package.home} have their own.\n\n{licence}")
+    for example in package.examples:
+        path = documents / "examples" / Path(example).name
+        _write(path, (tree / "etc" / example).read_text())
     when = formatdate(int(os.environ["SOURCE_DATE_EPOCH"]))
     entry = (
         f"{package.name} ({debian_version(version)}) stable; urgency=medium\n\n"

@@ -16,6 +16,7 @@ import tunnelcloud
 from release import build, debian, distributions
 
 ROOT = Path(__file__).parents[1]
+UNITS = {".service", ".socket", ".timer"}
 
 
 class VersionTests(SynchronousTestCase):
@@ -44,7 +45,11 @@ class PackageTests(SynchronousTestCase):
             self.assertIn(f"\nExecStart={package.home}/bin/twistd ", service)
             self.assertIn(f"\nUser={package.user}\n", service)
             self.assertIn(f"\nWorkingDirectory={package.state}\n", service)
-            self.assertNotIn("/opt/", "".join(units.values()))
+            for name, text in units.items():
+                self.assertNotIn("/opt/", text)
+                if name.endswith(".service"):
+                    self.assertIn("\nType=notify\n", text)
+                    self.assertIn("\nWatchdogSec=", text)
             users = (ROOT / "etc" / "sysusers.d" / f"{package.name}.conf").read_text()
             self.assertEqual(users.split()[:3], ["u", package.user, "-"])
             kept = (ROOT / "etc" / "tmpfiles.d" / f"{package.name}.conf").read_text()
@@ -59,6 +64,21 @@ class PackageTests(SynchronousTestCase):
                 self.assertTrue((ROOT / "etc" / source).is_file(), source)
                 if target.endswith(".toml"):
                     self.assertIn(f"--config {target}", service)
+
+    def test_each_unit_is_packed(self):
+        packed = [*debian.PACKAGES[0].units, *debian.PACKAGES[1].units]
+        there = {path.name for path in (ROOT / "etc").iterdir() if path.suffix in UNITS}
+        self.assertEqual(set(packed), there)
+        for package in debian.PACKAGES:
+            for path in package.examples:
+                self.assertTrue((ROOT / "etc" / path).is_file(), path)
+
+    def test_what_runs_is_restarted_and_stopped(self):
+        pod, connector = debian.PACKAGES
+        restart = "try-restart 'tunnelcloud-pod.service' 'tunnelcloud-pod@*.service' ||"
+        self.assertIn(restart, debian.script(pod, "postinst"))
+        self.assertIn("stop 'tunnelcloud-pod.socket' 'tun", debian.script(pod, "prerm"))
+        self.assertIn("disable tunnelcloud-connector.service", debian.script(connector, "prerm"))
 
     def test_scripts_are_whole(self):
         for package in debian.PACKAGES:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.config import BadSettings
+from tunnelcloud.config import BadSettings, read_secret
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.settings import read_pod_settings
 
@@ -65,3 +65,37 @@ class SettingsTests(SynchronousTestCase):
     def test_missing_file(self):
         error = self.assertRaises(BadSettings, read_pod_settings, Path("/nowhere/x"), None)
         self.assertIn("/nowhere/x: can't be read", str(error))
+
+    def test_a_database_url_from_a_file_of_its_own(self):
+        secret = Path(self.mktemp()).absolute()
+        secret.write_text("postgresql://tunnelcloud:hidden@db/tunnelcloud\n")
+        settings = self.read(f"[database]\nurl_file = '{secret}'")
+        self.assertEqual(settings.database.url, "postgresql://tunnelcloud:hidden@db/tunnelcloud")
+        text = f"[database]\nurl = 'postgresql://a:hidden@db/a'\nurl_file = '{secret}'"
+        error = self.assertRaises(BadSettings, self.read, text)
+        self.assertIn("database: set url or url_file, not both", str(error))
+        self.assertNotIn("hidden", str(error))
+        secret.write_text("mysql://a:hidden@db/a")
+        error = self.assertRaises(BadSettings, self.read, f"[database]\nurl_file = '{secret}'")
+        self.assertIn('database: use "sqlite"', str(error))
+        self.assertNotIn("hidden", str(error))
+        error = self.assertRaises(BadSettings, self.read, "[database]\nurl_file = '/nowhere/url'")
+        self.assertIn("/nowhere/url can't be read", str(error))
+
+
+class SecretTests(SynchronousTestCase):
+    def test_a_credential_of_systemd(self):
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        (directory / "database-url").write_text("sqlite\n")
+        environment = {"CREDENTIALS_DIRECTORY": str(directory)}
+        self.assertEqual(read_secret(Path("database-url"), environment), "sqlite")
+        for path, given, why in [
+            ("database-url", {}, "no credentials come from systemd"),
+            ("other", environment, "can't be read"),
+        ]:
+            error = self.assertRaises(ValueError, read_secret, Path(path), given)
+            self.assertIn(why, str(error))
+        (directory / "database-url").write_text("\n")
+        error = self.assertRaises(ValueError, read_secret, Path("database-url"), environment)
+        self.assertIn("is empty", str(error))

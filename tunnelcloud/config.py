@@ -5,8 +5,10 @@ Knows no program's settings, and no library of models: a connector loads this.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,26 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadSettings(f"{path}: can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path}: is not TOML: {error}") from None
+
+
+def read_secret(path: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """Read a secret from a file of its own, without the end of its line.
+
+    :param path: a name without a directory is one of systemd's credentials (``LoadCredential=``).
+    :raise ValueError: it can't be read, or is empty; the message names the file, not the secret.
+    """
+    if path.parent == Path():
+        directory = environment.get("CREDENTIALS_DIRECTORY", "")
+        if not directory:
+            raise ValueError(f'no credentials come from systemd: use a path such as "/etc/{path}"')
+        path = Path(directory) / path
+    try:
+        secret = path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} can't be read: {error}") from None
+    if not secret:
+        raise ValueError(f"{path} is empty")
+    return secret
 
 
 def parse_duration(text: object) -> int:

@@ -20,11 +20,15 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IProtocolFactory,
     IReactorCore,
+    IReactorTime,
     IStreamServerEndpoint,
 )
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tunnelcloud.config import CannotStart
+
+_log = Logger()
 
 
 class CannotServe(CannotStart):
@@ -90,6 +94,30 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
         sender.sendto(state.encode("utf-8"), name)
     return True
+
+
+def tell_ready(reactor: IReactorTime, environment: Mapping[str, str] = os.environ) -> None:
+    """Tell systemd that the service is ready, and from now on that its reactor turns.
+
+    systemd asks for the latter by ``WatchdogSec=``, and restarts a service that falls silent.
+    """
+    notify("READY=1", environment)
+    try:
+        period = int(environment.get("WATCHDOG_USEC", "")) / 1_000_000
+        watched = int(environment.get("WATCHDOG_PID", os.getpid())) == os.getpid()
+    except ValueError:
+        return
+    if watched and period > 0:
+        _feed_watchdog(reactor, period / 3, environment)
+
+
+def _feed_watchdog(reactor: IReactorTime, seconds: float, environment: Mapping[str, str]) -> None:
+    try:
+        notify("WATCHDOG=1", environment)
+    except OSError as error:
+        # systemd itself may be busy for a moment: two more words fit into the period.
+        _log.warn("systemd can't be told that all is well: {error}", error=error)
+    reactor.callLater(seconds, _feed_watchdog, reactor, seconds, environment)
 
 
 def on_hangup(reactor: Any, reload: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,13 @@ from pydantic import (
     model_validator,
 )
 
-from tunnelcloud.config import BadSettings, parse_duration, parse_public_address, read_toml
+from tunnelcloud.config import (
+    BadSettings,
+    parse_duration,
+    parse_public_address,
+    read_secret,
+    read_toml,
+)
 from tunnelcloud.domain.commands import PublicAddress
 
 _SIZE = re.compile(r"(\d{1,9})\s*([KMG]iB)")
@@ -115,7 +122,19 @@ class DatabaseSettings(_Table):
     """Where state is kept."""
 
     url: Annotated[str, AfterValidator(_database_url)] = "sqlite"
+    url_file: Annotated[Path, Field(strict=False)] | None = None
     max_blind: Annotated[Blindness, Field(validate_default=True)] = "15m"  # type: ignore[assignment]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _url_of_file(cls, raw: Any, read: Callable[[Any], DatabaseSettings]) -> DatabaseSettings:
+        settings = read(raw)
+        if settings.url_file is None:
+            return settings
+        if "url" in settings.model_fields_set:
+            raise ValueError("set url or url_file, not both")
+        url = _database_url(read_secret(settings.url_file))
+        return settings.model_copy(update={"url": url})
 
 
 class SSHSettings(_Table):
@@ -239,8 +258,10 @@ def _fault(kind: type[BaseModel], origin: str, fault: Any) -> str:
         allowed = ", ".join(_table_at(kind, location[:-1]).model_fields)
         return f"{origin}: {key}: there is no such setting; allowed here: {allowed}"
     message = fault["msg"].removeprefix("Value error, ")
-    if not key:  # the fault is that of several settings, and the message names them
-        return f"{origin}: {message}"
+    if not key or isinstance(
+        fault["input"], dict
+    ):  # the fault is that of several settings, and the message names them
+        return f"{origin}: {key + ': ' if key else ''}{message}"
     return f"{origin}: {key}: {message} (it is {fault['input']!r})"
 
 

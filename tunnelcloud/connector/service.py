@@ -114,12 +114,15 @@ class ConnectorService(Service):
             self._join()
         else:
             self._run(membership)
+        # No pod may be there yet: it is dialled until one is, as after any loss.
+        daemon.tell_ready(self._reactor)
 
     def _hung_up(self) -> None:
         self._log.info("a connector reloads nothing: restart it to have connector.toml read anew")
 
     def stopService(self) -> "Deferred[None] | None":
         """Take no new channels, let open ones end for a while, then cut them off."""
+        daemon.notify("STOPPING=1")
         super().stopService()  # type: ignore[no-untyped-call]
         if self._timer is not None:
             self._timer.cancel()

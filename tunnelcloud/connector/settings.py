@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from tunnelcloud.config import BadSettings, read_toml
+from tunnelcloud.config import BadSettings, read_secret, read_toml
 from tunnelcloud.domain.proxies import Proxy, read_proxy
 
 
@@ -61,9 +61,9 @@ def _with_password(settings: ConnectorSettings, origin: str) -> ConnectorSetting
     if settings.proxy is None or not settings.proxy.user:
         raise BadSettings(f'{fault}: name the user in proxy = "http://user@proxy:3128"')
     try:
-        password = path.read_text("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSettings(f"{fault}: {path} can't be read: {error}") from None
+        password = read_secret(path)
+    except ValueError as error:
+        raise BadSettings(f"{fault}: {error}") from None
     return attrs.evolve(settings, proxy=settings.proxy.with_password(password))
 
 

@@ -363,7 +363,7 @@ class PodService(Service):
             self.supervisor.run(name, work, seconds)
         self.serving = True
         daemon.on_hangup(self._reactor, self.reload)
-        daemon.notify("READY=1")
+        daemon.tell_ready(self._reactor)
         if self.first_administrator_link is not None:
             self._say(f"First administrator: {self.first_administrator_link}")
         _log.info("{name} is ready", name=self.foundation.settings.name)

@@ -1,0 +1,53 @@
+"""What a service tells systemd: that it is ready, and that its reactor turns."""
+
+import os
+import socket
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tunnelcloud.daemon import tell_ready
+
+
+class ReadyTests(SynchronousTestCase):
+    def setUp(self):
+        self.heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.heard.close)
+        name = f"tunnelcloud-test-{os.getpid()}-{id(self)}"
+        self.heard.bind("\0" + name)
+        self.heard.setblocking(False)
+        self.environment = {"NOTIFY_SOCKET": f"@{name}"}
+        self.clock = Clock()
+
+    def words(self):
+        found = []
+        while True:
+            try:
+                found.append(self.heard.recv(100).decode())
+            except BlockingIOError:
+                return found
+
+    def test_ready_alone(self):
+        tell_ready(self.clock, self.environment)
+        self.assertEqual(self.words(), ["READY=1"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_watchdog_is_fed_while_the_reactor_turns(self):
+        self.environment |= {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}
+        tell_ready(self.clock, self.environment)
+        self.assertEqual(self.words(), ["READY=1", "WATCHDOG=1"])
+        self.clock.pump([10.0] * 12)
+        self.assertEqual(self.words(), ["WATCHDOG=1"] * 6)
+
+    def test_the_watchdog_of_another_process_is_not_ours(self):
+        for wrong in ({"WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "0"}):
+            tell_ready(self.clock, {**self.environment, "WATCHDOG_USEC": "60000000", **wrong})
+            self.assertEqual(self.words(), ["READY=1"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_systemd_that_is_away_ends_nothing(self):
+        self.environment |= {"WATCHDOG_USEC": "60000000"}
+        tell_ready(self.clock, self.environment)
+        self.heard.close()
+        self.clock.advance(20.0)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
