@@ -14,7 +14,7 @@ from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.schema import identity_providers as table
-from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.transaction import Actor, Transaction
 
 PROVIDERS = Aggregate(
     "identity_provider",
@@ -105,6 +105,20 @@ def offered(transaction: Transaction) -> list[IdentityProvider]:
 def find_offered(transaction: Transaction, name: str) -> IdentityProvider | None:
     """Find a provider that people may come through by its name."""
     return next((one for one in offered(transaction) if one.name == name), None)
+
+
+def find_of_sign_in(transaction: Transaction, web_session_id: str) -> IdentityProvider | None:
+    """Find the provider through which a sign-in began; None when there is none, or it is over."""
+    try:
+        session = web_sessions.get(transaction, web_session_id)
+    except NotFound:
+        return None
+    return None if session.provider_id is None else get(transaction, session.provider_id)
+
+
+def actor_of(provider: IdentityProvider) -> Actor:
+    """Give whom the audit names for what a provider's word does."""
+    return Actor(f"provider {provider.name}", provider.id)
 
 
 def find_any(transaction: Transaction, name: str) -> IdentityProvider | None:

@@ -23,6 +23,8 @@ from tunnelcloud.store.transaction import Transaction
 
 FREE_FAILURES = 10
 LONGEST_PAUSE = timedelta(hours=1)
+ENROLMENT = timedelta(minutes=15)
+"""So long a second factor waits to be confirmed."""
 
 
 @frozen
@@ -65,6 +67,14 @@ def find(transaction: Transaction, user_id: str, *, lock: bool = False) -> Secon
     ).where(table.c.user_id == user_id)
     row = transaction.connection.execute(query.with_for_update() if lock else query).first()
     return None if row is None else SecondFactor(*row)
+
+
+def find_pending(transaction: Transaction, user_id: str) -> SecondFactor | None:
+    """Find a second factor that waits to be confirmed."""
+    factor = find(transaction, user_id)
+    if factor is None or factor.confirmed_at is not None:
+        return None
+    return factor if transaction.now() - factor.created_at < ENROLMENT else None
 
 
 def is_confirmed(transaction: Transaction, user_id: str) -> bool:

@@ -13,6 +13,8 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import ColumnElement, delete, insert, select
 
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.store import users
 from tunnelcloud.store.schema import sign_in_steps as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -98,6 +100,15 @@ def peek(transaction: Transaction, kind: Awaited, secret_hash: bytes) -> SignInS
     )
     row = transaction.connection.execute(query).first()
     return None if row is None else _step(row)
+
+
+def find_awaited(transaction: Transaction, secret: str) -> SignInStep | None:
+    """Find whose code is awaited; None when nobody's is, or they were blocked meanwhile.
+
+    :param secret: that the browser keeps; empty when it keeps none.
+    """
+    step = peek(transaction, Awaited.CODE, hash_secret(secret)) if secret else None
+    return None if step is None or users.get(transaction, step.user_id).blocked else step
 
 
 def take(transaction: Transaction, kind: Awaited, secret_hash: bytes) -> SignInStep | None:

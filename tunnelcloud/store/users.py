@@ -81,6 +81,15 @@ def find_login(transaction: Transaction, name_or_email: str) -> User | None:
     return USERS.make(found[0]) if found else None
 
 
+def find_entrant(transaction: Transaction, name: str) -> tuple[User, str] | None:
+    """Find who may sign in with a password under a name, and the hash of their password."""
+    user = find_login(transaction, name)
+    if user is None or user.blocked or user.service:
+        return None
+    hashed = password_hash(transaction, user.id)
+    return None if hashed is None else (user, hashed)
+
+
 def create(transaction: Transaction, *, name: str, **values: Any) -> User:
     """Make a user, who can't sign in to the portal before a password is set.
 

@@ -126,6 +126,15 @@ def end(transaction: Transaction, session_id: str, *, reason: str) -> bool:
     return True
 
 
+def end_own(transaction: Transaction, user_id: str, session_id: str) -> None:
+    """End one of a user's sign-ins, from another of theirs.
+
+    :raise NotFound: it is over, or somebody else's.
+    """
+    get(transaction, session_id, user_id=user_id)
+    end(transaction, session_id, reason="ended from another sign-in")
+
+
 def end_through(
     transaction: Transaction, provider_id: str, *, reason: str, user_id: str | None = None
 ) -> int:

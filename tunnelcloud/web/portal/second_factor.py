@@ -1,4 +1,4 @@
-"""Codes of a second factor, judged: the secret is unsealed for as long as that takes."""
+"""What codes of a second factor do: the secret is unsealed for as long as that takes."""
 
 from __future__ import annotations
 
@@ -80,6 +80,38 @@ def judge(transaction: Transaction, sealer: Sealer, user_id: str, typed: str) ->
         return Judged(Judgement.CODE)
     second_factors.failed(transaction, user_id)
     return Judged(Judgement.WRONG)
+
+
+def confirm(
+    transaction: Transaction, sealer: Sealer, user_id: str, typed: str, code_hashes: list[bytes]
+) -> bool:
+    """Let a second factor count from now on, if a code proves that its user has it.
+
+    :param code_hashes: of the recovery codes that come with it.
+    """
+    factor = second_factors.find_pending(transaction, user_id)
+    if factor is None:
+        return False
+    step = matching_step(unsealed(sealer, factor), typed, transaction.now().timestamp())
+    return step is not None and second_factors.confirm(transaction, user_id, step, code_hashes)
+
+
+def remove(transaction: Transaction, sealer: Sealer, user_id: str, typed: str) -> Judged:
+    """Remove a user's second factor, if their code is good."""
+    judged = judge(transaction, sealer, user_id, typed)
+    if judged.good:
+        second_factors.remove(transaction, user_id)
+    return judged
+
+
+def renew_recovery_codes(
+    transaction: Transaction, sealer: Sealer, user_id: str, typed: str, code_hashes: list[bytes]
+) -> Judged:
+    """Replace a user's recovery codes, if their code is good."""
+    judged = judge(transaction, sealer, user_id, typed)
+    if judged.good:
+        second_factors.renew_recovery_codes(transaction, user_id, code_hashes)
+    return judged
 
 
 def fault(judged: Judged) -> str:

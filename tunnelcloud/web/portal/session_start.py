@@ -5,16 +5,23 @@ from __future__ import annotations
 from attrs import frozen
 
 from tunnelcloud.domain.addresses import source_group
-from tunnelcloud.domain.entities import User
-from tunnelcloud.domain.tokens import hash_secret
-from tunnelcloud.store import second_factors, sign_in_steps, web_sessions
+from tunnelcloud.domain.entities import IdentityProvider, User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.tokens import hash_secret, without_secrets
+from tunnelcloud.net.escaping import escape
+from tunnelcloud.pki import Sealer
+from tunnelcloud.store import identities, second_factors, sign_in_steps, users, web_sessions
+from tunnelcloud.store.identities import Person
 from tunnelcloud.store.sign_in_steps import Awaited
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal import invitations
 from tunnelcloud.web.portal.page_requests import Moved, Visit
 from tunnelcloud.web.portal.sealed import read_device, write_device
+from tunnelcloud.web.portal.second_factor import Judged, Judgement, judge
 from tunnelcloud.web.portal.signing import IDLE_SECONDS, SignIns
 
 CODE_PAGE = "/sign-in/code"
+LONGEST_NAME = 320
 _CODE_SECONDS = 5 * 60
 
 
@@ -87,3 +94,97 @@ def enter_by_password(
         content={"next": next_page, "method": method},
     )
     return Entry(secret, next_page, user.id, code_awaited=True)
+
+
+def enter_compared(
+    transaction: Transaction,
+    name: str,
+    compared: tuple[User, str],
+    secret: str,
+    visit: Visit,
+    next_page: str,
+    *,
+    with_code_only: bool,
+) -> Entry | None:
+    """Let somebody in whose password was right, or on to their code.
+
+    :param compared: who they are, and the hash that their password was compared with.
+    :param with_code_only: whether only those get on who have a second factor.
+    :return: None for who was blocked, or got another password, while this one was compared.
+    """
+    user = compared[0]
+    if users.find_entrant(transaction, name) != compared:
+        return None
+    if with_code_only and not second_factors.is_confirmed(transaction, user.id):
+        return None
+    return enter_by_password(transaction, user, secret, visit, next_page, "password")
+
+
+def enter_by_code(
+    transaction: Transaction, sealer: Sealer, secret: str, visit: Visit
+) -> Judged | Entry:
+    """Begin the sign-in of somebody who types the code that was awaited.
+
+    :return: what is wrong with the code, if it isn't good.
+    """
+    step = sign_in_steps.find_awaited(transaction, visit.step)
+    if step is None:
+        return Judged(Judgement.NOT_ASKED)
+    user = users.get(transaction, step.user_id)
+    judged = judge(transaction, sealer, user.id, visit.typed("code"))
+    if not judged.good:
+        transaction.audit(refusal(user, user.name, visit.source_ip, "wrong code"))
+        return judged
+    sign_in_steps.take(transaction, Awaited.CODE, hash_secret(visit.step))
+    how = "code" if judged.judgement is Judgement.CODE else "recovery code"
+    method, next_page = f"{step.content['method']} and {how}", step.content["next"]
+    return begin_session(transaction, user, secret, visit, next_page, method)
+
+
+def enter_by_invitation(
+    transaction: Transaction, link: str, name: str, hashed: str, secret: str, visit: Visit
+) -> Entry | None:
+    """Use up a link that lets somebody choose a password, and let them in; None for the blocked.
+
+    :param name: as in ``invitations.accept``.
+    :param hashed: the password, in PHC form.
+    :raise LinkIsOver: it leads nowhere any more.
+    :raise Conflict: the chosen name is somebody else's.
+    """
+    accepted = invitations.accept(transaction, link, name, hashed)
+    if accepted.blocked:
+        return None
+    return enter_by_password(transaction, accepted, secret, visit, "/", "invitation")
+
+
+def enter_through(
+    transaction: Transaction,
+    provider: IdentityProvider,
+    person: Person,
+    secret: str,
+    visit: Visit,
+    next_page: str,
+) -> Entry:
+    """Begin the sign-in of somebody whom a provider vouches for.
+
+    :raise NotLetIn: they are no user, and don't become one.
+    """
+    user = identities.enter(transaction, provider, person)
+    method = provider.title or provider.name
+    return begin_session(transaction, user, secret, visit, next_page, method, provider.id)
+
+
+def refusal(user: User | None, name: str, source_ip: str, reason: str) -> AuditEvent:
+    """Say for the audit that somebody wasn't let in.
+
+    :param user: None for nobody who is known.
+    :param name: what was typed.
+    """
+    shown = name if user is not None else without_secrets(name)
+    return AuditEvent(
+        "web_login.refused",
+        user_id=None if user is None else user.id,
+        user_name=None if user is None else user.name,
+        source_ip=source_ip,
+        data={"login_name": escape(shown, LONGEST_NAME), "reason": reason},
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -14,7 +13,6 @@ from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.domain.totp import (
     SECRET_BYTES,
-    matching_step,
     new_recovery_codes,
     provisioning_uri,
     read_recovery_code,
@@ -24,8 +22,8 @@ from tunnelcloud.store import second_factors, users, web_sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, NotFound
-from tunnelcloud.store.second_factors import SecondFactor
-from tunnelcloud.store.transaction import Actor, Transaction
+from tunnelcloud.store.own_account import read_own_account
+from tunnelcloud.web.portal import second_factor
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
@@ -36,7 +34,6 @@ from tunnelcloud.web.portal.second_factor import (
     Judged,
     Judgement,
     fault,
-    judge,
     purpose,
     qr_code,
     unsealed,
@@ -45,8 +42,6 @@ from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
-_ENROLMENT = timedelta(minutes=15)
-_SHOWN_SIGN_INS = 100
 _SECOND_FACTOR = "/account/second-factor"
 _RECOVERY_CODES = "/account/recovery-codes"
 _OTHERS = "/account/sign-ins/end-others"
@@ -73,39 +68,6 @@ def account_pages(
 
 
 @frozen
-class _Found:
-    """What the page shows of the store."""
-
-    sign_ins: list[web_sessions.WebSession]
-    has_password: bool
-    second_factor: bool
-    recovery_codes_left: int
-    now: str
-
-
-def _find(transaction: Transaction, user_id: str) -> _Found:
-    now = transaction.now()
-    page = web_sessions.list_page(
-        transaction, user_id=user_id, sort="-created_at", limit=_SHOWN_SIGN_INS
-    )
-    return _Found(
-        [one for one in page.items if one.expires_at > now],
-        users.password_hash(transaction, user_id) is not None,
-        second_factors.is_confirmed(transaction, user_id),
-        second_factors.recovery_codes_left(transaction, user_id),
-        now.isoformat(),
-    )
-
-
-def _pending(transaction: Transaction, user_id: str) -> SecondFactor | None:
-    """Find a second factor that waits to be confirmed."""
-    factor = second_factors.find(transaction, user_id)
-    if factor is None or factor.confirmed_at is not None:
-        return None
-    return factor if transaction.now() - factor.created_at < _ENROLMENT else None
-
-
-@frozen
 class _Account:
     context: ApiContext
     operations: Operations
@@ -113,8 +75,7 @@ class _Account:
     attempts: SignInAttempts
 
     def _acting(self, visit: Visit) -> AsyncStore:
-        user = visit.who().user
-        return self.context.store.acting(Actor(user.name, user.id))
+        return self.context.acting_as(visit.who().caller)
 
     async def account(self, visit: Visit) -> Reply:
         return await self._account(visit, {})
@@ -125,8 +86,10 @@ class _Account:
         who = visit.who()
         store = self.context.store
         found, tokens = await store.together(
-            store.reading(_find, who.user.id), self.operations.every(visit, "/me/api-tokens")
+            store.reading(read_own_account, who.user.id),
+            self.operations.every(visit, "/me/api-tokens"),
         )
+        now = found.now.isoformat()
         values: dict[str, Any] = {
             "errors": errors,
             "web_url": self.context.web_url,
@@ -135,7 +98,7 @@ class _Account:
             "recovery_codes_left": found.recovery_codes_left,
             "sign_ins": [_shown(one, who.web_session_id) for one in found.sign_ins],
             "command_lines": [
-                one for one in tokens if one["expires_at"] is None or one["expires_at"] > found.now
+                one for one in tokens if one["expires_at"] is None or one["expires_at"] > now
             ],
         }
         if status is None:
@@ -186,7 +149,7 @@ class _Account:
 
     async def _enrolment(self, visit: Visit, error: str) -> Reply:
         user = visit.who().user
-        factor = await self.context.store.read(_pending, user.id)
+        factor = await self.context.store.read(second_factors.find_pending, user.id)
         if factor is None:
             return Moved("/account")
         secret = unsealed(self.context.sealer, factor)
@@ -199,29 +162,18 @@ class _Account:
         user_id = visit.who().user.id
         codes, hashes = self._new_codes()
 
-        def work(transaction: Transaction) -> bool:
-            factor = _pending(transaction, user_id)
-            if factor is None:
-                return False
-            secret = unsealed(self.context.sealer, factor)
-            step = matching_step(secret, visit.typed("code"), transaction.now().timestamp())
-            return step is not None and second_factors.confirm(transaction, user_id, step, hashes)
-
-        if not await self._acting(visit).write(work):
+        if not await self._acting(visit).write(
+            second_factor.confirm, self.context.sealer, user_id, visit.typed("code"), hashes
+        ):
             text = "The code is wrong. Is the clock of your device right?"
             return await self._enrolment(visit, text)
         return Moved(_RECOVERY_CODES, once={"codes": codes, "first": True})
 
     async def remove_second_factor(self, visit: Visit) -> Reply:
         user_id = visit.who().user.id
-
-        def work(transaction: Transaction) -> Judged:
-            judged = judge(transaction, self.context.sealer, user_id, visit.typed("code"))
-            if judged.good:
-                second_factors.remove(transaction, user_id)
-            return judged
-
-        judged = await self._acting(visit).write(work)
+        judged = await self._acting(visit).write(
+            second_factor.remove, self.context.sealer, user_id, visit.typed("code")
+        )
         return await self._judged(visit, judged) or Moved(
             "/account", note="The second factor is removed: the password alone signs you in"
         )
@@ -229,14 +181,13 @@ class _Account:
     async def renew_recovery_codes(self, visit: Visit) -> Reply:
         user_id = visit.who().user.id
         codes, hashes = self._new_codes()
-
-        def work(transaction: Transaction) -> Judged:
-            judged = judge(transaction, self.context.sealer, user_id, visit.typed("code"))
-            if judged.good:
-                second_factors.renew_recovery_codes(transaction, user_id, hashes)
-            return judged
-
-        judged = await self._acting(visit).write(work)
+        judged = await self._acting(visit).write(
+            second_factor.renew_recovery_codes,
+            self.context.sealer,
+            user_id,
+            visit.typed("code"),
+            hashes,
+        )
         moved = Moved(_RECOVERY_CODES, once={"codes": codes, "first": False})
         return await self._judged(visit, judged) or moved
 
@@ -270,15 +221,8 @@ class _Account:
 
     async def end_one(self, visit: Visit) -> Reply:
         who, wanted = visit.who(), visit.params["web_session_id"]
-
-        def work(transaction: Transaction) -> None:
-            found = web_sessions.get(transaction, wanted)
-            if found.user_id != who.user.id:
-                raise NotFound("web_session", wanted)
-            web_sessions.end(transaction, wanted, reason="ended from another sign-in")
-
         try:
-            await self._acting(visit).write(work)
+            await self._acting(visit).write(web_sessions.end_own, who.user.id, wanted)
         except NotFound:
             raise Problem(HTTPStatus.NOT_FOUND, "that sign-in is over already") from None
         return Moved("/account#sign-ins", note="Ended")

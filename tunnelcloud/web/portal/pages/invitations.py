@@ -9,11 +9,10 @@ from attrs import frozen
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.names import read_user_name
 from tunnelcloud.store.errors import Conflict
-from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal import invitations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.passwords import Passwords, UnusablePassword, check_new_password
-from tunnelcloud.web.portal.session_start import Entry, enter_by_password
+from tunnelcloud.web.portal.session_start import enter_by_invitation
 from tunnelcloud.web.portal.signing import SignIns, new_secret
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS
@@ -66,15 +65,10 @@ class _Invitations:
             return self._choose(visit, user, **errors)
         hashed = await self.passwords.hash(password)
         secret = new_secret(self.context)
-
-        def work(transaction: Transaction) -> Entry | None:
-            accepted = invitations.accept(transaction, link, name, hashed)
-            if accepted.blocked:
-                return None
-            return enter_by_password(transaction, accepted, secret, visit, "/", "invitation")
-
         try:
-            entry = await self.context.store.write(work)
+            entry = await self.context.store.write(
+                enter_by_invitation, link, name, hashed, secret, visit
+            )
         except invitations.LinkIsOver:
             return _over()
         except Conflict as error:

@@ -15,14 +15,13 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import identities, identity_providers
 from tunnelcloud.store.identities import NotLetIn, Person, Rehearsed
 from tunnelcloud.store.refusals import Refusals
-from tunnelcloud.store.transaction import Actor, Transaction
 from tunnelcloud.web.oidc.claims import Claims
 from tunnelcloud.web.oidc.client import Client, is_state
 from tunnelcloud.web.oidc.faults import START_AGAIN, ProviderFault
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.sign_in import local_path
 from tunnelcloud.web.portal.sealed import ProviderStep, ProviderSteps
-from tunnelcloud.web.portal.session_start import Entry, begin_session
+from tunnelcloud.web.portal.session_start import Entry, enter_through
 from tunnelcloud.web.portal.signing import SignIns, new_secret
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.identity_providers import client_secret, redirect_uri
@@ -168,23 +167,11 @@ class _ProviderSignIn:
     async def _enter(
         self, visit: Visit, provider: IdentityProvider, claims: Claims, step: ProviderStep
     ) -> Entry:
-        person = _person(claims)
+        store = self.context.store.acting(identity_providers.actor_of(provider))
         secret = new_secret(self.context)
-
-        def work(transaction: Transaction) -> Entry:
-            user = identities.enter(transaction, provider, person)
-            return begin_session(
-                transaction,
-                user,
-                secret,
-                visit,
-                step.next_page,
-                provider.title or provider.name,
-                provider.id,
-            )
-
-        actor = Actor(f"provider {provider.name}", provider.id)
-        return await self.context.store.acting(actor).write(work)
+        return await store.write(
+            enter_through, provider, _person(claims), secret, visit, step.next_page
+        )
 
     async def _rehearse(self, visit: Visit, provider: IdentityProvider, claims: Claims) -> Reply:
         """Show an administrator what a provider said of them, and whom that would make them."""
@@ -203,9 +190,8 @@ class _ProviderSignIn:
         claims: Claims | None = None,
         outcome: Rehearsed | NotLetIn | None = None,
     ) -> Reply:
-        user = visit.who().user
         text = "" if fault is None else escape(fault.what, _LONGEST_LOGGED)
-        store = self.context.store.acting(Actor(user.name, user.id))
+        store = self.context.acting_as(visit.who().caller)
         await store.write(identity_providers.note_check, provider.id, text)
         values = {
             "provider": provider,

@@ -8,34 +8,28 @@ from urllib.parse import urlencode, urlsplit
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import IdentityProvider, User
-from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.tokens import hash_secret, without_secrets
-from tunnelcloud.net.escaping import escape
-from tunnelcloud.store import (
-    identity_providers,
-    second_factors,
-    sign_in_steps,
-    users,
-    web_sessions,
-)
-from tunnelcloud.store.errors import NotFound
+from tunnelcloud.domain.entities import User
+from tunnelcloud.store import identity_providers, sign_in_steps, users
 from tunnelcloud.store.refusals import Refusals
-from tunnelcloud.store.sign_in_steps import Awaited, SignInStep
-from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.oidc.client import Client
 from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.sealed import read_device
-from tunnelcloud.web.portal.second_factor import Judged, Judgement, fault, judge
-from tunnelcloud.web.portal.session_start import CODE_PAGE, Entry, begin_session, enter_by_password
+from tunnelcloud.web.portal.second_factor import Judged, Judgement, fault
+from tunnelcloud.web.portal.session_start import (
+    CODE_PAGE,
+    LONGEST_NAME,
+    Entry,
+    enter_by_code,
+    enter_compared,
+    refusal,
+)
 from tunnelcloud.web.portal.signing import SignIns, new_secret
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS, EVERYBODY
 
-_LONGEST_NAME = 320
 _WRONG = "The name or the password is wrong."
 
 
@@ -67,15 +61,6 @@ def local_path(address: str) -> str:
     ours = address.startswith("/") and not parts.scheme and not parts.netloc
     plain = address.isascii() and address.isprintable() and "\\" not in address
     return address if ours and plain and not address.startswith("//") else "/"
-
-
-def _login(transaction: Transaction, name: str) -> tuple[User, str] | None:
-    """Find who may sign in under a name, and the hash of their password."""
-    user = users.find_login(transaction, name)
-    if user is None or user.blocked or user.service:
-        return None
-    hashed = users.password_hash(transaction, user.id)
-    return None if hashed is None else (user, hashed)
 
 
 @frozen
@@ -113,8 +98,8 @@ class _SignIn:
 
     async def sign_in(self, visit: Visit) -> Reply:
         next_page = local_path(visit.typed("next"))
-        name, password = visit.typed("name").strip()[:_LONGEST_NAME], visit.typed("password")
-        found = await self.context.store.read(_login, name)
+        name, password = visit.typed("name").strip()[:LONGEST_NAME], visit.typed("password")
+        found = await self.context.store.read(users.find_entrant, name)
         device = read_device(self.context, visit.device)
         attempt = Attempt(
             name, visit.source_ip, "" if found is None else device.id_for(found[0].id)
@@ -129,7 +114,7 @@ class _SignIn:
         right = await self.passwords.verify(password, None if found is None else found[1])
         if found is None or not right:
             whose = await self.context.store.read(users.find_login, name)
-            event = _refusal(whose, name, visit.source_ip, "wrong name or password")
+            event = refusal(whose, name, visit.source_ip, "wrong name or password")
             await self.refusals.record(event)
             return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
         entry = await self._entered(name, found, visit, next_page)
@@ -147,17 +132,15 @@ class _SignIn:
         with_code_only: bool = False,
     ) -> Entry | None:
         """Let somebody in whose password was right, or on to their code."""
-        user, secret = found[0], new_secret(self.context)
-
-        def work(transaction: Transaction) -> Entry | None:
-            # Whoever was blocked, or got another password, while this one was compared: not them.
-            if _login(transaction, name) != found:
-                return None
-            if with_code_only and not second_factors.is_confirmed(transaction, user.id):
-                return None
-            return enter_by_password(transaction, user, secret, visit, next_page, "password")
-
-        return await self.context.store.write(work)
+        return await self.context.store.write(
+            enter_compared,
+            name,
+            found,
+            new_secret(self.context),
+            visit,
+            next_page,
+            with_code_only=with_code_only,
+        )
 
     async def _slowed(
         self,
@@ -181,27 +164,12 @@ class _SignIn:
             self.attempts.end_slowed(attempt)
 
     async def code_form(self, visit: Visit) -> Reply:
-        step = await self.context.store.read(_awaited, visit.step)
+        step = await self.context.store.read(sign_in_steps.find_awaited, visit.step)
         return Moved("/sign-in", step="") if step is None else _code_form()
 
     async def code(self, visit: Visit) -> Reply:
         secret = new_secret(self.context)
-
-        def work(transaction: Transaction) -> Judged | Entry:
-            step = _awaited(transaction, visit.step)
-            if step is None or step.user_id is None:
-                return Judged(Judgement.NOT_ASKED)
-            user = users.get(transaction, step.user_id)
-            judged = judge(transaction, self.context.sealer, user.id, visit.typed("code"))
-            if not judged.good:
-                _refused(transaction, user, visit.source_ip, "wrong code")
-                return judged
-            sign_in_steps.take(transaction, Awaited.CODE, hash_secret(visit.step))
-            how = "code" if judged.judgement is Judgement.CODE else "recovery code"
-            method, next_page = f"{step.content['method']} and {how}", step.content["next"]
-            return begin_session(transaction, user, secret, visit, next_page, method)
-
-        found = await self.context.store.write(work)
+        found = await self.context.store.write(enter_by_code, self.context.sealer, secret, visit)
         if isinstance(found, Entry):
             return await found.reply(visit, self.sign_ins)
         if found.judgement is Judgement.NOT_ASKED:
@@ -210,7 +178,9 @@ class _SignIn:
 
     async def sign_out(self, visit: Visit) -> Reply:
         who = visit.who()
-        provider = await self.context.store.read(_provider_of, who.web_session_id)
+        provider = await self.context.store.read(
+            identity_providers.find_of_sign_in, who.web_session_id
+        )
         await self.sign_ins.end(who)
         gone = Moved("/sign-in", session="")
         if provider is None:
@@ -245,27 +215,6 @@ class _SignIn:
         return Shown("signed_out.html", values)
 
 
-def _provider_of(transaction: Transaction, web_session_id: str) -> IdentityProvider | None:
-    """Find the provider that somebody came through."""
-    try:
-        session = web_sessions.get(transaction, web_session_id)
-    except NotFound:
-        return None
-    if session.provider_id is None:
-        return None
-    return identity_providers.get(transaction, session.provider_id)
-
-
-def _awaited(transaction: Transaction, secret: str) -> SignInStep | None:
-    """Find whose code is awaited; None when nobody's is, or they were blocked meanwhile."""
-    if not secret:
-        return None
-    step = sign_in_steps.peek(transaction, Awaited.CODE, hash_secret(secret))
-    if step is None or step.user_id is None or users.get(transaction, step.user_id).blocked:
-        return None
-    return step
-
-
 def _code_form(judged: Judged | None = None) -> Shown:
     if judged is None:
         return Shown("sign_in_code.html", {"error": ""})
@@ -275,19 +224,4 @@ def _code_form(judged: Judged | None = None) -> Shown:
         {"error": fault(judged)},
         HTTPStatus.TOO_MANY_REQUESTS if early else HTTPStatus.UNPROCESSABLE_ENTITY,
         {"Retry-After": str(judged.wait)} if early else {},
-    )
-
-
-def _refused(transaction: Transaction, user: User, source_ip: str, reason: str) -> None:
-    transaction.audit(_refusal(user, user.name, source_ip, reason))
-
-
-def _refusal(user: User | None, name: str, source_ip: str, reason: str) -> AuditEvent:
-    shown = name if user is not None else without_secrets(name)
-    return AuditEvent(
-        "web_login.refused",
-        user_id=None if user is None else user.id,
-        user_name=None if user is None else user.name,
-        source_ip=source_ip,
-        data={"login_name": escape(shown, _LONGEST_NAME), "reason": reason},
     )
