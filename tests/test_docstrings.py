@@ -5,6 +5,7 @@ Ruff holds where docstrings have to be and how they are laid out; it doesn't kno
 
 import ast
 import re
+import tokenize
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,8 +14,20 @@ import tunnelcloud
 
 ROOT = Path(tunnelcloud.__file__).parent
 FIELD = re.compile(r"^\s*:(\w+)\b ?([^:]*):", re.MULTILINE)
+EPYTEXT = re.compile(r"\b[BCILU][{]|^\s*@(ivar|param|raise|return|rtype|see|type)\b", re.MULTILINE)
 FIELDS = {"param", "return", "raise", "ivar"}
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def texts(path):
+    """Give the comments and the texts of a file, but for those that are put together."""
+    with tokenize.open(path) as file:
+        for token in tokenize.generate_tokens(file.readline):
+            prefix = token.string.partition(token.string[-1])[0] if token.string else ""
+            if token.type == tokenize.COMMENT or (
+                token.type == tokenize.STRING and "f" not in prefix.lower()
+            ):
+                yield token.start[0], token.string
 
 
 def documented():
@@ -73,3 +86,19 @@ class DocstringTests(SynchronousTestCase):
             if field not in FIELDS
         }
         self.assertEqual(found, set())
+
+    def test_no_file_has_epytext(self):
+        top = Path(__file__).parent.parent
+        files = [
+            path
+            for room in ("tunnelcloud", "tests", "benchmarks", "twisted")
+            for path in (top / room).rglob("*.py")
+            if EPYTEXT.search(path.read_text())
+        ]
+        found = [
+            f"{path.relative_to(top)}:{line}: write Sphinx fields and double backquotes"
+            for path in sorted(files)
+            for line, text in texts(path)
+            if EPYTEXT.search(text.lstrip("\"'"))
+        ]
+        self.assertEqual(found, [])

@@ -83,7 +83,7 @@ class Process:
         self._lines.put(None)
 
     def wait_for(self, pattern, patience=PATIENCE):
-        """Read on until a line has C{pattern}; give the match."""
+        """Read on until a line has ``pattern``; give the match."""
         while True:
             try:
                 line = self._lines.get(timeout=patience)

@@ -1,4 +1,4 @@
-"""Every text that is generated for OpenSSH, under a C{~/.ssh/config} that asks for other things."""
+"""Every text that is made for OpenSSH, under a ``~/.ssh/config`` that asks for other things."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ DATA = b"through" * 1000
 
 
 def make_ssh(folder, config):
-    """Put an ssh into a folder that takes this file for C{~/.ssh/config}; give its PATH.
+    """Put an ssh into a folder that takes this file for ``~/.ssh/config``; give its PATH.
 
     ssh asks the system where the home is, and not the environment.
     """
@@ -154,7 +154,7 @@ class GeneratedTextTests(WorldCase):
 
 
 class ConnectTests(TerminalCase):
-    """C{tunnelcloud connect}, which works whatever the user's own settings are."""
+    """``tunnelcloud connect``, which works whatever the user's own settings are."""
 
     def setUp(self):
         super().setUp()
@@ -180,7 +180,7 @@ class ConnectTests(TerminalCase):
 
 
 class KilledTests(TerminalCase):
-    """Whatever ends C{connect}, nothing of it is left."""
+    """Whatever ends ``connect``, nothing of it is left."""
 
     def test_any_signal_ends_ssh_and_the_command(self):
         self.sign_in()

@@ -29,7 +29,7 @@ def make_connector(number=1, site_id="sit_1"):
 class MemoryRegistry:
     """Keeps connectors in a dictionary.
 
-    @ivar down: the exception all methods fail with, if any.
+    :ivar down: the exception all methods fail with, if any.
     """
 
     def __init__(self, now):

@@ -83,8 +83,8 @@ OnReply = Callable[[bytes | None], None]
 class Multiplexer(Connection):
     """Channels over one connection.
 
-    @ivar peer_max_packet_size: what the peer takes in one message of any channel, in bytes of data.
-    @ivar on_idle: called when the last channel is over, while the connection lasts.
+    :ivar peer_max_packet_size: what the peer takes in one message of any channel, in bytes of data.
+    :ivar on_idle: called when the last channel is over, while the connection lasts.
 
     :param transport: takes the messages.
     :param user: hears of the peer's opens and global requests.

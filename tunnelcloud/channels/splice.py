@@ -76,15 +76,15 @@ class ISpliceOwner(Interface):
 class Splice:
     """Two channels joined.
 
-    @ivar near: the channel that was asked for.
-    @ivar connected: whether both channels are, or were, open.
-    @ivar bytes_to_far: how many bytes the near side sent so far.
-    @ivar bytes_to_near: how many bytes the far side sent so far.
-    @ivar progress: how many bytes the target's system had acknowledged when it was last told; None
+    :ivar near: the channel that was asked for.
+    :ivar connected: whether both channels are, or were, open.
+    :ivar bytes_to_far: how many bytes the near side sent so far.
+    :ivar bytes_to_near: how many bytes the far side sent so far.
+    :ivar progress: how many bytes the target's system had acknowledged when it was last told; None
         before.
-    @ivar bytes_taken: how many it had acknowledged when the far side ended; None while that is
+    :ivar bytes_taken: how many it had acknowledged when the far side ended; None while that is
         unknown.
-    @ivar left: whether the near side has closed in order.
+    :ivar left: whether the near side has closed in order.
 
     :param patience: see ``PATIENCE``.
     """

@@ -59,9 +59,9 @@ _SMALLEST_STEP = 32 * KIB
 class CreditBudget:
     """All the credit one process may have promised its peers, in bytes.
 
-    @ivar used: how much is promised.
-    @ivar grown: how much of that is by windows that grew.
-    @ivar ample: by so much they may grow, wherever their senders are.
+    :ivar used: how much is promised.
+    :ivar grown: how much of that is by windows that grew.
+    :ivar ample: by so much they may grow, wherever their senders are.
 
     :param total: the budget; windows of the smallest size are given even beyond it, since their
         number is limited by the number of channels.
@@ -140,8 +140,8 @@ class CreditAccount:
 class Path:
     """What is known of the way to a connection's peer: how long a round trip takes at least.
 
-    @ivar round_trip: the shortest that was seen, in seconds; None while none was.
-    @ivar windows_in_use: how many of the connection's windows have grown.
+    :ivar round_trip: the shortest that was seen, in seconds; None while none was.
+    :ivar windows_in_use: how many of the connection's windows have grown.
 
     :param seconds: the monotonic clock.
     """
@@ -175,9 +175,9 @@ class Path:
 class ReceiveWindow:
     """What the peer may send on one channel.
 
-    @ivar size: the most that may be granted and held together, in bytes.
-    @ivar granted: what the peer may still send.
-    @ivar held: what it sent and has not been passed on.
+    :ivar size: the most that may be granted and held together, in bytes.
+    :ivar granted: what the peer may still send.
+    :ivar held: what it sent and has not been passed on.
     """
 
     __slots__ = (

@@ -51,7 +51,7 @@ _MOST_TELLING = (
 class Race:
     """One connection, wanted to the first of several addresses that answers.
 
-    @ivar finished: fires with the winner's protocol when it is about to be connected, or fails
+    :ivar finished: fires with the winner's protocol when it is about to be connected, or fails
         with ``DialError``.  Cancelling it gives up.
 
     :param addresses: the preferred first.

@@ -20,7 +20,7 @@ _log = Logger()
 class Targets:
     """Opens channels to targets.
 
-    @ivar stopping: whether new channels are refused, since the connector stops.
+    :ivar stopping: whether new channels are refused, since the connector stops.
     """
 
     def __init__(self, dialer: Dialer, clock: IReactorTime) -> None:

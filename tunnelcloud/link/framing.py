@@ -109,7 +109,7 @@ class FrameBuffer:
     Bytes of one channel that follow each other become one message: the peer has less to take apart,
     and its target gets them at once.
 
-    @ivar size: how many bytes wait.
+    :ivar size: how many bytes wait.
     """
 
     __slots__ = ("_data_size", "_last", "_last_start", "_view", "size")

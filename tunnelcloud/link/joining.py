@@ -97,7 +97,7 @@ class JoinServer(_JoinProtocol):
 class JoinClient(_JoinProtocol):
     """The connector's end: checks the pod, asks, and fires ``answered`` with what it got.
 
-    @ivar answered: fires with the granted answer and the CA's certificate (PEM), or fails with
+    :ivar answered: fires with the granted answer and the CA's certificate (PEM), or fails with
         ``JoinRefused`` or with why the connection was lost.
     """
 

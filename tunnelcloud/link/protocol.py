@@ -109,12 +109,12 @@ class LinkProtocol(Protocol):
     :param handlers: answers to global requests by name, beside those a link answers itself.
     :param longest_silence: seconds without a byte after which, at the latest, the link is over.
 
-    @ivar ping_interval: seconds between two pings.
-    @ivar multiplexer: its channels.
-    @ivar peer: the peer's hello, once it came.
-    @ivar peer_certificate: the peer's certificate, once TLS is up.
-    @ivar peer_drains: the peer asked for no new channels.
-    @ivar round_trip: seconds the last answered ping took; None before.
+    :ivar ping_interval: seconds between two pings.
+    :ivar multiplexer: its channels.
+    :ivar peer: the peer's hello, once it came.
+    :ivar peer_certificate: the peer's certificate, once TLS is up.
+    :ivar peer_drains: the peer asked for no new channels.
+    :ivar round_trip: seconds the last answered ping took; None before.
     """
 
     transport: Any  # a LinkTransport; no interface says all that is used of it

@@ -46,11 +46,11 @@ Handler = Callable[[Any, Document], Document | None]
 class Hello:
     """What one side says of itself.
 
-    @ivar name: what it calls itself, for logs.
-    @ivar software: the version of its program.
-    @ivar capabilities: names of what it can do beyond link version 1.
-    @ivar instance: which process of a connector this is; those that started later sort behind.
-    @ivar way: how a connector reaches the pod, for people: directly, or through a proxy.
+    :ivar name: what it calls itself, for logs.
+    :ivar software: the version of its program.
+    :ivar capabilities: names of what it can do beyond link version 1.
+    :ivar instance: which process of a connector this is; those that started later sort behind.
+    :ivar way: how a connector reaches the pod, for people: directly, or through a proxy.
     """
 
     name: str

@@ -62,15 +62,15 @@ class AsyncStore:
 
     Every answer has a deadline.  After it, and after a cancellation, a function is never committed:
     it doesn't begin any more, or it is rolled back.  Only when the commit has begun already, the
-    answer waits for its outcome, as long as L{OUTCOME_SECONDS}, and tells it.
+    answer waits for its outcome, as long as ``OUTCOME_SECONDS``, and tells it.
 
-    :ivar deadline: seconds after which an answer fails with L{StoreUnavailable}.
+    :ivar deadline: seconds after which an answer fails with ``StoreUnavailable``.
     :ivar late: called in the reactor's thread with the result of a function whose outcome was told
         as unknown, and of a read after its deadline.
     :ivar write_failed: called in the reactor's thread when the database took no write.
     :ivar answered: told of each answer: ``"read"`` or ``"write"``, after how many seconds, and
         whether it was an error; called in the reactor's thread.
-    :ivar counts: whether writes count among the L{Deeds} of whoever they are done for.
+    :ivar counts: whether writes count among the ``Deeds`` of whoever they are done for.
     """
 
     store: Store
@@ -83,7 +83,7 @@ class AsyncStore:
     _side_by_side: SideBySide = field(factory=SideBySide)
 
     def acting(self, actor: Actor) -> AsyncStore:
-        """Give the same store for what C{actor} does: the audit names them."""
+        """Give the same store for what ``actor`` does: the audit names them."""
         return evolve(self, store=self.store.acting(actor))
 
     def within(self, seconds: float, late: Callable[[Any], object] = _ignore) -> AsyncStore:
@@ -142,7 +142,7 @@ class AsyncStore:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Read, like L{read}, once somebody waits for it: for L{together}."""
+        """Read, like ``read``, once somebody waits for it: for ``together``."""
         return await self.read(function, *args, **kwargs)
 
     async def together(self, *doings: Doing) -> tuple[Any, ...]:

@@ -40,7 +40,7 @@ class Backend(ABC):
 
     @abstractmethod
     def write_soon(self, actor: Actor, work: Work[T], fate: Fate) -> Future[T]:
-        """Run C{work} in a transaction; the future fires after its commit.
+        """Run ``work`` in a transaction; the future fires after its commit.
 
         :param fate: decides, at the last moment, whether it is committed.
         """
@@ -50,12 +50,12 @@ class Backend(ABC):
         """Finish what was begun, refuse the rest and let go of the database."""
 
     def read(self, actor: Actor, work: Work[T]) -> T:
-        """Run C{work} on a consistent snapshot, in the calling thread; it can't write."""
+        """Run ``work`` on a consistent snapshot, in the calling thread; it can't write."""
         with database_errors(), self._readers.begin() as connection:
             return work(self.transaction(connection, actor))
 
     def read_soon(self, actor: Actor, work: Work[T], *, is_long: bool = False) -> Future[T]:
-        """Run C{work} on a consistent snapshot, in a thread.
+        """Run ``work`` on a consistent snapshot, in a thread.
 
         :param is_long: it takes seconds: it waits for others such, and nobody else for it.
         """
@@ -70,7 +70,7 @@ class Backend(ABC):
         return Transaction(connection, actor, self._clock, self.ids)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call C{listener}, in any thread, after each commit of this process.
+        """Call ``listener``, in any thread, after each commit of this process.
 
         :return: call it to stop.
         """

@@ -28,7 +28,7 @@ T = TypeVar("T")
 class Store:
     """A database that store functions run in.
 
-    A store function takes a L{Transaction} first.  Within it everything is read and written as
+    A store function takes a ``Transaction`` first.  Within it everything is read and written as
     one; when it raises, nothing of it stays.
     """
 
@@ -36,7 +36,7 @@ class Store:
     actor: Actor = SYSTEM
 
     def acting(self, actor: Actor) -> Store:
-        """Give the same store for what C{actor} does: the audit names them."""
+        """Give the same store for what ``actor`` does: the audit names them."""
         return evolve(self, actor=actor)
 
     def write(
@@ -61,7 +61,7 @@ class Store:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Future[T]:
-        """Like L{write}, in the store's own threads; never blocks."""
+        """Like ``write``, in the store's own threads; never blocks."""
         return self.write_unless(Fate(), function, *args, **kwargs)
 
     def write_unless(
@@ -72,7 +72,7 @@ class Store:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Future[T]:
-        """Like L{write_soon}, unless the transaction is given up before it is committed."""
+        """Like ``write_soon``, unless the transaction is given up before it is committed."""
         return self.backend.write_soon(self.actor, _bound(function, *args, **kwargs), fate)
 
     def read(
@@ -95,7 +95,7 @@ class Store:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Future[T]:
-        """Like L{read}, in the store's own threads; never blocks."""
+        """Like ``read``, in the store's own threads; never blocks."""
         return self.backend.read_soon(self.actor, _bound(function, *args, **kwargs))
 
     def read_long_soon(
@@ -105,7 +105,7 @@ class Store:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Future[T]:
-        """Run a function that takes seconds, as L{read_soon} does; no other read waits for it."""
+        """Run a function that takes seconds, as ``read_soon`` does; no other read waits for it."""
         work = _bound(function, *args, **kwargs)
         return self.backend.read_soon(self.actor, work, is_long=True)
 
@@ -139,10 +139,10 @@ def open_store(
 ) -> Store:
     """Open a database, making it or bringing it up to date as needed.  Blocks.
 
-    :param url: C{sqlite}, for a file in the state directory, or C{postgresql://…}.
+    :param url: ``sqlite``, for a file in the state directory, or ``postgresql://…``.
     :param random: gives that many random bytes, for ids.
     :param clock: tells the time instead of the database's own clock; for tests.
-    :raise StateUnusable: with what to do; L{StateIsNewer<tunnelcloud.store.errors.StateIsNewer>}
+    :raise StateUnusable: with what to do; ``StateIsNewer``
         when a newer version wrote it.
     """
     if url == "sqlite":

@@ -1,6 +1,6 @@
 """SQLite: one thread writes, and commits what many asked for at once.
 
-A commit with C{synchronous=FULL} waits for the disk.  Functions that come while it waits are run
+A commit with ``synchronous=FULL`` waits for the disk.  Functions that come while it waits are run
 in the next transaction together, each in a savepoint of its own, and acknowledged after the one
 commit; so the number of logins a second doesn't hang on the disk's latency.
 
@@ -87,7 +87,7 @@ class SQLiteBackend(Backend):
         self._thread.start()
 
     def write_soon(self, actor: Actor, work: Work[T], fate: Fate) -> Future[T]:
-        """Queue C{work}; its future fires once it is on the disk."""
+        """Queue ``work``; its future fires once it is on the disk."""
         job = _Job(actor, work, fate)
         with self._gate:
             if self._closed:
@@ -216,7 +216,7 @@ def open_sqlite(
 ) -> SQLiteBackend:
     """Open (or make) the database in a state directory and bring it up to date.
 
-    :raise StateUnusable: with what to do; L{StateIsNewer} is one.
+    :raise StateUnusable: with what to do; ``StateIsNewer`` is one.
     """
     path = state_directory / FILE_NAME
     lock = _take(path)

@@ -98,7 +98,7 @@ class ILivePod(Interface):
     pod_id = Attribute("The id of this pod.")
     started_at = Attribute("The time of day at which it started.")
     ssh_public_address = Attribute(
-        "Where SSH clients reach the pods: a L{tunnelcloud.domain.commands.PublicAddress}."
+        "Where SSH clients reach the pods: a ``tunnelcloud.domain.commands.PublicAddress``."
     )
 
     def live_session(session_id: str) -> "LiveSession | None":

@@ -1,4 +1,4 @@
-"""Tells twistd that `tunnelcloud` exists; everything else is in L{tunnelcloud.tap}."""
+"""Tells twistd that ``tunnelcloud`` exists; everything else is in ``tunnelcloud.tap``."""
 
 from twisted.application.service import ServiceMaker
 

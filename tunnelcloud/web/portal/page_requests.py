@@ -116,7 +116,7 @@ PageHandler = Callable[[Visit], Awaitable[Reply]]
 
 @frozen
 class PageRoute:
-    """A row of the page table; as L{tunnelcloud.web.routes.Route} is one of the API's."""
+    """A row of the page table; as ``tunnelcloud.web.routes.Route`` is one of the API's."""
 
     method: str
     path: str
