@@ -32,6 +32,7 @@ from tunnelcloud.domain.names import (
     read_name,
     read_user_name,
 )
+from tunnelcloud.domain.sameness import folded
 from tunnelcloud.domain.schedule import Window, parse_window
 
 MAX_PAGE = 200
@@ -264,3 +265,13 @@ class PageQuery(BaseModel):
     cursor: Text | None = Field(
         default=None, max_length=512, description="Where the page before ended: its next_cursor."
     )
+
+    def filters(self) -> dict[str, Any]:
+        """Give what this asks of the store, without what it leaves open."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            # What matches a name needs its case as little as the name does.
+            name: folded(value) if name == "name" else value
+            for name, value in given.items()
+            if value is not None
+        }

@@ -29,10 +29,10 @@ from tunnelcloud.web.models.activity import (
     SessionQuery,
 )
 from tunnelcloud.web.models.fields import Page, instant_text
-from tunnelcloud.web.resources.collection import filters_of, listed, page_reader
-from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.resources.collection import listed, page_reader
+from tunnelcloud.web.resources.context import ANYBODYS, OWN, ApiContext, Whose
 from tunnelcloud.web.resources.pods import pod_routes
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Lines, Listed, Route
+from tunnelcloud.web.routes import READERS, Call, Lines, Listed, Route
 
 _EXPORTED_AT_ONCE = 500
 _Names = Mapping[str, read_models.Names]
@@ -40,11 +40,10 @@ _Names = Mapping[str, read_models.Names]
 
 def activity_routes(context: ApiContext) -> list[Route]:
     """Make the rows for what goes on."""
-    anybody, own = _Sessions(context, lambda _: None), _Sessions(context, own_user_id)
     handlers = _History(context)
     return [
-        *_session_rows(anybody, "/sessions", "", READERS, ADMINS),
-        *_session_rows(own, "/me/sessions", "own_", EVERYBODY, EVERYBODY),
+        *_session_rows(_Sessions(context, ANYBODYS)),
+        *_session_rows(_Sessions(context, OWN)),
         *pod_routes(context),
         Route(
             "GET",
@@ -69,9 +68,9 @@ def activity_routes(context: ApiContext) -> list[Route]:
     ]
 
 
-def _session_rows(
-    handlers: _Sessions, path: str, own: str, read: frozenset[Role], end: frozenset[Role]
-) -> list[Route]:
+def _session_rows(handlers: _Sessions) -> list[Route]:
+    own, read, end = handlers.whose.own, handlers.whose.readers, handlers.whose.writers
+    path = f"{handlers.whose.path}/sessions"
     one = f"{path}/{{session_id}}"
     whose = "one's own " if own else ""
     a_session = "one of one's own sessions" if own else "a session"
@@ -120,10 +119,10 @@ class _Sessions:
     """Sessions of a user, or of everybody."""
 
     context: ApiContext
-    owner: Callable[[Call], str | None]
+    whose: Whose
 
     def _get(self, transaction: Transaction, call: Call) -> entities.Session:
-        return sessions.get(transaction, call.params["session_id"], user_id=self.owner(call))
+        return sessions.get(transaction, call.params["session_id"], user_id=self.whose.owner(call))
 
     def _shower(
         self, found: Iterable[entities.Session], names: _Names
@@ -143,10 +142,7 @@ class _Sessions:
         return shown
 
     async def list_all(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(OwnSessionQuery))
-        owner = self.owner(call)
-        if owner is not None:
-            filters["user_id"] = owner
+        filters = self.whose.filters(call, OwnSessionQuery)
 
         def work(transaction: Transaction) -> tuple[ListPage[entities.Session], _Names]:
             page = sessions.list_page(transaction, sort="-started_at", **filters)
@@ -169,7 +165,7 @@ class _Sessions:
             await self.context.live.end_session(session.id, _reason(call))
 
     async def list_channels(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(ChannelQuery))
+        filters = call.query_as(ChannelQuery).filters()
 
         opened = self.context.live.live_channels(call.params["session_id"])
         live = {channel.id: channel for channel in opened}
@@ -242,7 +238,7 @@ class _History:
     context: ApiContext
 
     async def list_events(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(AuditQuery))
+        filters = call.query_as(AuditQuery).filters()
         sort = "created_at" if filters.pop("order") == "oldest" else "-created_at"
         page = await self.context.store.read(page_reader(audit.list_page, sort=sort, **filters))
         return listed(self.context, page, _event)

@@ -27,11 +27,10 @@ from tunnelcloud.web.problems import conflict, not_found
 from tunnelcloud.web.resources.collection import (
     Kind,
     collection_routes,
-    filters_of,
     listed,
     page_reader,
 )
-from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.resources.context import OWN, ApiContext
 from tunnelcloud.web.resources.keys import check_expiry
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Listed, Route
 
@@ -175,15 +174,14 @@ class _Secrets:
         await self.context.acting(call).write(work)
 
     async def list_own(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(PageQuery))
-        owner = own_user_id(call)
+        filters = OWN.filters(call, PageQuery)
         page = await self.context.store.read(
-            page_reader(api_tokens.list_page, sort="-created_at", user_id=owner, **filters)
+            page_reader(api_tokens.list_page, sort="-created_at", **filters)
         )
         return listed(self.context, page, ApiToken.model_validate)
 
     async def delete_own(self, call: Call) -> None:
-        owner = own_user_id(call)
+        owner = OWN.user_id(call)
 
         def work(transaction: Transaction) -> None:
             found = api_tokens.get(transaction, call.params["api_token_id"], user_id=owner)

@@ -24,7 +24,7 @@ from tunnelcloud.web.models.approvals import (
 )
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.problems import forbidden
-from tunnelcloud.web.resources.collection import filters_of, listed, page_reader
+from tunnelcloud.web.resources.collection import listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
 
@@ -77,7 +77,7 @@ class _Approvals:
     context: ApiContext
 
     async def list_requests(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(RequestQuery))
+        filters = call.query_as(RequestQuery).filters()
         if filters.pop("decidable", False):
             filters["decidable_by"] = own_user_id(call)
         if call.who().role not in READERS:
@@ -116,7 +116,7 @@ class _Approvals:
         return ApprovalRequest.model_validate(await self._decide(call, approvals.refuse))
 
     async def list_grants(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(GrantQuery))
+        filters = call.query_as(GrantQuery).filters()
         if call.who().role not in READERS:
             filters["user_id"] = own_user_id(call)
         page = await self.context.store.read(page_reader(approvals.list_grants, **filters))

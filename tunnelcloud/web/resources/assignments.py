@@ -21,7 +21,6 @@ from tunnelcloud.web.models.objects import (
 )
 from tunnelcloud.web.resources.collection import (
     expected_version,
-    filters_of,
     item_of,
     listed,
 )
@@ -113,7 +112,7 @@ class _Assignments:
     context: ApiContext
 
     async def list_all(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(AssignmentQuery))
+        filters = call.query_as(AssignmentQuery).filters()
 
         def work(transaction: Transaction) -> Any:
             tunnel = tunnels.get(transaction, call.params["tunnel_id"])
@@ -182,7 +181,7 @@ class _Members:
     context: ApiContext
 
     async def list_all(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(PageQuery))
+        filters = call.query_as(PageQuery).filters()
         group_id = call.params["group_id"]
         page = await self.context.store.read(groups.list_members, group_id, **filters)
         return listed(self.context, page, User.model_validate)

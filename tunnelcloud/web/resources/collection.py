@@ -9,7 +9,6 @@ from typing import Any
 from attrs import field, frozen
 from pydantic import BaseModel
 
-from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
@@ -75,17 +74,6 @@ def expected_version(
     return current if current in versions else versions[0]
 
 
-def filters_of(query: PageQuery) -> dict[str, Any]:
-    """Give what a query asks of the store, without what it leaves open."""
-    given = {name: getattr(query, name) for name in type(query).model_fields}
-    return {
-        # What matches a name needs its case as little as the name does.
-        name: folded(value) if name == "name" else value
-        for name, value in given.items()
-        if value is not None
-    }
-
-
 def page_reader(list_page: Read, **arguments: Any) -> Callable[[Transaction], ListPage[Any]]:
     """Make the store function that reads a page of a list."""
     return lambda transaction: list_page(transaction, **arguments)
@@ -131,7 +119,7 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
     """Make the rows of the route table for a kind of object: list, create, show, change, delete."""
 
     async def list_all(call: Call) -> Listed:
-        filters = filters_of(call.query_as(kind.query))
+        filters = call.query_as(kind.query).filters()
         shower = kind.shower(context)
 
         def work(transaction: Transaction) -> tuple[ListPage[Any], Show]:

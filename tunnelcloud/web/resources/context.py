@@ -6,18 +6,21 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 
+from tunnelcloud.domain.entities import Role
 from tunnelcloud.pki import Sealer, passing_sealer
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Actor
 from tunnelcloud.web.interfaces import ILivePod
+from tunnelcloud.web.models.fields import PageQuery
 from tunnelcloud.web.oidc.fetching import Fetch, no_way_out
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.proxies import ProxySightings
-from tunnelcloud.web.routes import Call, Caller
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Caller
 from tunnelcloud.web.worker import Worker
 
 DAY = 24 * 60 * 60
@@ -105,3 +108,37 @@ def own_user_id(call: Call) -> str:
     if user_id is None:
         raise forbidden("this API token stands for no user: use one that was made with a user_id")
     return user_id
+
+
+@frozen
+class Whose:
+    """Whose objects some rows of the route table are of: anybody's, or the caller's own.
+
+    :ivar path: what the paths of the rows begin with.
+    :ivar own: what the names of their operations have before the noun.
+    :ivar readers: who may look at the objects.
+    :ivar writers: who may make, change and end them.
+    :ivar owner: gives the user whose they have to be; None for anybody's.
+    """
+
+    path: str
+    own: str
+    readers: frozenset[Role]
+    writers: frozenset[Role]
+    owner: Callable[[Call], str | None]
+
+    def filters(self, call: Call, query: type[PageQuery]) -> dict[str, Any]:
+        """Give what a list is narrowed by."""
+        filters, owner = call.query_as(query).filters(), self.owner(call)
+        return filters if owner is None else {**filters, "user_id": owner}
+
+    def user_id(self, call: Call) -> str:
+        """Give the user, where the objects are always somebody's."""
+        owner = self.owner(call)
+        assert owner is not None, "the objects are anybody's"
+        return owner
+
+
+ANYBODYS = Whose("", "", READERS, ADMINS, lambda _: None)
+A_USERS = Whose("/users/{user_id}", "", READERS, ADMINS, lambda call: call.params["user_id"])
+OWN = Whose("/me", "own_", EVERYBODY, EVERYBODY, own_user_id)

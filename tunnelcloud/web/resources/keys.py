@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.domain import entities
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import keys, users
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.credentials import Key, KeyChange, NewKey
@@ -18,32 +16,22 @@ from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.collection import (
     expected_version,
-    filters_of,
     item_of,
     listed,
 )
-from tunnelcloud.web.resources.context import ApiContext, own_user_id
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Item, Listed, Route
+from tunnelcloud.web.resources.context import A_USERS, OWN, ApiContext, Whose
+from tunnelcloud.web.routes import Call, Item, Listed, Route
 
 
 def key_routes(context: ApiContext) -> list[Route]:
     """Make the rows for SSH keys."""
-    return [
-        *_rows(
-            _Keys(context, lambda call: call.params["user_id"]),
-            "/users/{user_id}/keys",
-            "",
-            READERS,
-            ADMINS,
-        ),
-        *_rows(_Keys(context, own_user_id), "/me/keys", "own_", EVERYBODY, EVERYBODY),
-    ]
+    return [*_rows(_Keys(context, A_USERS)), *_rows(_Keys(context, OWN))]
 
 
-def _rows(
-    handlers: _Keys, path: str, own: str, read: frozenset[Role], write: frozenset[Role]
-) -> list[Route]:
+def _rows(handlers: _Keys) -> list[Route]:
+    own, read, write = handlers.whose.own, handlers.whose.readers, handlers.whose.writers
     whose = "one's own" if own else "a user's"
+    path = f"{handlers.whose.path}/keys"
     one = f"{path}/{{key_id}}"
     return [
         Route(
@@ -113,18 +101,18 @@ def check_expiry(transaction: Transaction, expires_at: datetime | None) -> None:
 @frozen
 class _Keys:
     context: ApiContext
-    owner: Callable[[Call], str]
+    whose: Whose
 
     def _get(self, transaction: Transaction, call: Call) -> entities.Key:
-        return keys.get(transaction, call.params["key_id"], user_id=self.owner(call))
+        return keys.get(transaction, call.params["key_id"], user_id=self.whose.user_id(call))
 
     def _version(self, transaction: Transaction, call: Call) -> str | None:
         found = self._get(transaction, call)
         return expected_version(transaction, keys.get, found.id, call.if_match)
 
     async def list_all(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(PageQuery))
-        owner = self.owner(call)
+        filters = call.query_as(PageQuery).filters()
+        owner = self.whose.user_id(call)
 
         def work(transaction: Transaction) -> Any:
             users.get(transaction, owner)
@@ -135,7 +123,7 @@ class _Keys:
 
     async def create(self, call: Call) -> Item:
         body = call.body_as(NewKey)
-        owner = self.owner(call)
+        owner = self.whose.user_id(call)
 
         def work(transaction: Transaction) -> entities.Key:
             users.get(transaction, owner)

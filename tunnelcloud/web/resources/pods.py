@@ -9,7 +9,7 @@ from tunnelcloud.domain import entities
 from tunnelcloud.store import pods
 from tunnelcloud.web.models.activity import Pod, PodState
 from tunnelcloud.web.models.fields import Page, PageQuery
-from tunnelcloud.web.resources.collection import filters_of, listed, page_reader
+from tunnelcloud.web.resources.collection import listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Listed, Route
 
@@ -57,7 +57,7 @@ class _Pods:
     context: ApiContext
 
     async def list_all(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(PageQuery))
+        filters = call.query_as(PageQuery).filters()
         page = await self.context.store.read(page_reader(pods.list_page, **filters))
         return listed(self.context, page, self._shown)
 

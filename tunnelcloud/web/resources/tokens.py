@@ -28,81 +28,64 @@ from tunnelcloud.web.models.credentials import NewOwnToken, NewToken, Token, Tok
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.attachments import attachments_now, offline_text
-from tunnelcloud.web.resources.collection import filters_of, listed, page_reader
-from tunnelcloud.web.resources.context import ApiContext, own_user_id
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Listed, Route
+from tunnelcloud.web.resources.collection import listed, page_reader
+from tunnelcloud.web.resources.context import ANYBODYS, OWN, ApiContext, Whose
+from tunnelcloud.web.routes import READERS, Call, Listed, Route
 
 
 def token_routes(context: ApiContext) -> list[Route]:
     """Make the rows for one-time tokens."""
-    handlers = _Tokens(context)
+    anybodys = _Tokens(context, ANYBODYS)
     return [
-        Route(
-            "GET",
-            "/tokens",
-            "list_tokens",
-            "List one-time tokens, never their secrets.",
-            READERS,
-            handlers.list_all,
-            query=TokenQuery,
-            answer=Page[Token],
-        ),
-        Route(
-            "POST",
-            "/tokens",
-            "create_token",
-            "Make a one-time token for a user; its secret is shown this once.",
-            ADMINS,
-            handlers.create,
-            body=NewToken,
-            answer=TokenMade,
-            status=HTTPStatus.CREATED,
-        ),
+        *_rows(anybodys),
         Route(
             "GET",
             "/tokens/{token_id}",
             "show_token",
             "Show a one-time token, never its secret.",
             READERS,
-            handlers.show,
+            anybodys.show,
             answer=Token,
         ),
-        Route(
-            "DELETE",
-            "/tokens/{token_id}",
-            "revoke_token",
-            "Revoke a one-time token.",
-            ADMINS,
-            handlers.revoke,
-        ),
+        *_rows(_Tokens(context, OWN)),
+    ]
+
+
+def _rows(handlers: _Tokens) -> list[Route]:
+    whose = handlers.whose
+    path = f"{whose.path}/tokens"
+    return [
         Route(
             "GET",
-            "/me/tokens",
-            "list_own_tokens",
-            "List one's own one-time tokens.",
-            EVERYBODY,
-            handlers.list_own,
-            query=PageQuery,
+            path,
+            f"list_{whose.own}tokens",
+            "List one's own one-time tokens."
+            if whose.own
+            else "List one-time tokens, never their secrets.",
+            whose.readers,
+            handlers.list_all,
+            query=handlers.query,
             answer=Page[Token],
         ),
         Route(
             "POST",
-            "/me/tokens",
-            "create_own_token",
-            "Make a one-time token for oneself; its secret is shown this once.",
-            EVERYBODY,
-            handlers.create_own,
-            body=NewOwnToken,
+            path,
+            f"create_{whose.own}token",
+            f"Make a one-time token for {'oneself' if whose.own else 'a user'}; "
+            "its secret is shown this once.",
+            whose.writers,
+            handlers.create,
+            body=NewOwnToken if whose.own else NewToken,
             answer=TokenMade,
             status=HTTPStatus.CREATED,
         ),
         Route(
             "DELETE",
-            "/me/tokens/{token_id}",
-            "revoke_own_token",
-            "Revoke one of one's own one-time tokens.",
-            EVERYBODY,
-            handlers.revoke_own,
+            f"{path}/{{token_id}}",
+            f"revoke_{whose.own}token",
+            "Revoke one of one's own one-time tokens." if whose.own else "Revoke a one-time token.",
+            whose.writers,
+            handlers.revoke,
         ),
     ]
 
@@ -147,19 +130,17 @@ def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:
 @frozen
 class _Tokens:
     context: ApiContext
+    whose: Whose
+
+    @property
+    def query(self) -> type[PageQuery]:
+        """What a list can be asked: whose the tokens are is asked of administrators alone."""
+        return PageQuery if self.whose.own else TokenQuery
 
     async def list_all(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(TokenQuery))
+        filters = self.whose.filters(call, self.query)
         page = await self.context.store.read(
             page_reader(tokens.list_page, sort="-created_at", **filters)
-        )
-        return listed(self.context, page, Token.model_validate)
-
-    async def list_own(self, call: Call) -> Listed:
-        filters = filters_of(call.query_as(PageQuery))
-        owner = own_user_id(call)
-        page = await self.context.store.read(
-            page_reader(tokens.list_page, sort="-created_at", user_id=owner, **filters)
         )
         return listed(self.context, page, Token.model_validate)
 
@@ -168,13 +149,8 @@ class _Tokens:
         return Token.model_validate(found)
 
     async def create(self, call: Call) -> TokenMade:
-        body = call.body_as(NewToken)
-        return await self._create(call, body.user_id, body)
-
-    async def create_own(self, call: Call) -> TokenMade:
-        return await self._create(call, own_user_id(call), call.body_as(NewOwnToken))
-
-    async def _create(self, call: Call, user_id: str, body: NewOwnToken) -> TokenMade:
+        body = call.body_as(NewOwnToken)
+        user_id = body.user_id if isinstance(body, NewToken) else self.whose.user_id(call)
         secret = new_token(self.context.random)
 
         attachments, now = attachments_now(self.context), self.context.now()
@@ -215,13 +191,11 @@ class _Tokens:
         )
 
     async def revoke(self, call: Call) -> None:
-        await self.context.acting(call).write(tokens.revoke, call.params["token_id"])
-
-    async def revoke_own(self, call: Call) -> None:
-        owner = own_user_id(call)
+        token_id, owner = call.params["token_id"], self.whose.owner(call)
 
         def work(transaction: Transaction) -> None:
-            found = tokens.get(transaction, call.params["token_id"], user_id=owner)
-            tokens.revoke(transaction, found.id)
+            if owner is not None:
+                tokens.get(transaction, token_id, user_id=owner)
+            tokens.revoke(transaction, token_id)
 
         await self.context.acting(call).write(work)
