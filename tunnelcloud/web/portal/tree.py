@@ -12,8 +12,6 @@ from tunnelcloud.web.portal.pages.access import access_pages
 from tunnelcloud.web.portal.pages.account import account_pages
 from tunnelcloud.web.portal.pages.api_reference import reference_pages
 from tunnelcloud.web.portal.pages.applications import application_pages
-from tunnelcloud.web.portal.pages.blocking import blocking_pages
-from tunnelcloud.web.portal.pages.deletion import deletion_pages
 from tunnelcloud.web.portal.pages.device import device_pages
 from tunnelcloud.web.portal.pages.explain import explain_pages
 from tunnelcloud.web.portal.pages.history import history_pages
@@ -27,10 +25,10 @@ from tunnelcloud.web.portal.pages.people import suggestion_pages
 from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
 from tunnelcloud.web.portal.pages.providers import identity_provider_pages
 from tunnelcloud.web.portal.pages.requests import request_pages
-from tunnelcloud.web.portal.pages.revoking import revoking_pages
 from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
+from tunnelcloud.web.portal.pages.taking_away import taking_pages
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.resource import PortalResource
@@ -68,9 +66,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *object_pages(objects),
         *access_pages(context, operations, objects),
         *suggestion_pages(context),
-        *deletion_pages(context, operations),
-        *blocking_pages(context, operations),
-        *revoking_pages(operations),
+        *taking_pages(context, operations),
         *session_pages(context, operations),
         *explain_pages(context, operations),
         *history_pages(context, operations),

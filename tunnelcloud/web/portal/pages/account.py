@@ -27,7 +27,7 @@ from tunnelcloud.web.portal import second_factor
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
-from tunnelcloud.web.portal.pages.deletion import asked
+from tunnelcloud.web.portal.pages.asking import asked
 from tunnelcloud.web.portal.pages.invitations import faults_of_password
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.second_factor import (

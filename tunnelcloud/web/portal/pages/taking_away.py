@@ -1,53 +1,95 @@
-"""What is taken away from a page without deleting the object it shows: asked once, then done."""
+"""What is taken away by the pages, each asked for once: deleted, revoked, ended, blocked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from attrs import frozen
-
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.web.portal.api_calls import Operations
-from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Visit
-from tunnelcloud.web.portal.pages.deletion import asked
-from tunnelcloud.web.routes import ADMINS, EVERYBODY
-
-
-@frozen
-class _Taking:
-    """One kind of thing that is taken away.  Addresses have the page's parameters.
-
-    :ivar page: the address that asks, and that does it when it is sent a form.
-    :ivar named: what of the API the question names; empty when it names nothing.
-    :ivar path: what of the API is deleted.
-    :ivar back: the page it is on.
-    :ivar roles: whose page that is.
-    """
-
-    page: str
-    named: str
-    path: str
-    question: str
-    text: str
-    verb: str
-    back: str
-    note: str
-    roles: frozenset[Role] = ADMINS
-
+from tunnelcloud.web.portal.page_requests import PageRoute
+from tunnelcloud.web.portal.pages.asking import (
+    Handlers,
+    Taking,
+    look_up_channel,
+    weigh_assignment,
+    weigh_blocking,
+    weigh_deletion,
+    weigh_session,
+)
+from tunnelcloud.web.portal.sections import SECTIONS
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import EVERYBODY
 
 _TAKINGS = (
-    _Taking(
+    *(
+        Taking(
+            page=f"/admin/{section.plural}/{{{section.id_name}}}/delete",
+            named=f"/{section.plural}/{{{section.id_name}}}",
+            question="Delete {name}?",
+            verb="Delete {name}",
+            look=weigh_deletion(section.noun),
+            back=f"/admin/{section.plural}/{{{section.id_name}}}",
+            after=f"/admin/{section.plural}",
+            note="Deleted {name}.",
+            stays=True,
+        )
+        for section in SECTIONS
+    ),
+    Taking(
+        page="/admin/tunnels/{tunnel_id}/assignments/{assignment_id}/delete",
+        path="/tunnels/{tunnel_id}/assignments/{assignment_id}",
+        question="Take {tunnel} away from {who}?",
+        verb="Take it away",
+        look=weigh_assignment,
+        back="/admin/tunnels/{tunnel_id}",
+        after="/admin/tunnels/{tunnel_id}#who",
+        note="Taken away.",
+    ),
+    Taking(
+        page="/admin/sessions/{session_id}/end",
+        path="/sessions/{session_id}",
+        question="End {name}'s session?",
+        verb="End session",
+        look=weigh_session,
+        back="/admin/sessions",
+        note="The session is ended.",
+    ),
+    Taking(
+        page="/admin/sessions/{session_id}/channels/{channel_id}/end",
+        path="/sessions/{session_id}/channels/{channel_id}",
+        question="End the channel to {name}?",
+        text="It is cut off; the rest of the session goes on.",
+        verb="End channel",
+        look=look_up_channel,
+        back="/admin/sessions",
+        note="The channel is ended.",
+    ),
+    Taking(
+        page="/admin/users/{user_id}/block",
+        named="/users/{user_id}",
+        question="Block {name}?",
+        text="They can't sign in and open nothing until they are unblocked; "
+        "what they have is kept.",
+        verb="Block {name}",
+        look=weigh_blocking,
+        body={"blocked": True},
+        back="/admin/users/{user_id}",
+        note="{name} is blocked.",
+    ),
+    Taking(
+        page="/admin/users/{user_id}/unblock",
+        path="/users/{user_id}",
+        body={"blocked": False},
+        back="/admin/users/{user_id}",
+        note="{name} is unblocked.",
+    ),
+    Taking(
         page="/admin/users/{user_id}/keys/{key_id}/revoke",
         named="/users/{user_id}/keys/{key_id}",
-        path="/users/{user_id}/keys/{key_id}",
         question="Revoke the key {name}?",
         text="Sessions that it opened are cut off now.",
         verb="Revoke",
         back="/admin/users/{user_id}#keys",
         note="The key is revoked.",
     ),
-    _Taking(
+    Taking(
         page="/admin/users/{user_id}/second-factor/remove",
         named="/users/{user_id}",
         path="/users/{user_id}/second-factor",
@@ -57,7 +99,7 @@ _TAKINGS = (
         back="/admin/users/{user_id}#second-factor",
         note="The second factor is removed.",
     ),
-    _Taking(
+    Taking(
         page="/admin/users/{user_id}/identities/{identity_provider_id}/unlink",
         named="/identity-providers/{identity_provider_id}",
         path="/users/{user_id}/identities/{identity_provider_id}",
@@ -67,7 +109,7 @@ _TAKINGS = (
         back="/admin/users/{user_id}#identities",
         note="Unlinked.",
     ),
-    _Taking(
+    Taking(
         page="/admin/groups/{group_id}/members/{user_id}/remove",
         named="/users/{user_id}",
         path="/groups/{group_id}/members/{user_id}",
@@ -77,30 +119,27 @@ _TAKINGS = (
         back="/admin/groups/{group_id}",
         note="Taken out.",
     ),
-    _Taking(
+    Taking(
         page="/admin/settings/api-tokens/{api_token_id}/revoke",
         named="/api-tokens/{api_token_id}",
-        path="/api-tokens/{api_token_id}",
         question="Revoke the API token {name}?",
         text="Whatever uses it fails from now on.",
         verb="Revoke",
         back="/admin/settings#api-tokens",
         note="The API token is revoked.",
     ),
-    _Taking(
+    Taking(
         page="/admin/settings/providers/{identity_provider_id}/delete",
         named="/identity-providers/{identity_provider_id}",
-        path="/identity-providers/{identity_provider_id}",
         question="Delete {name}?",
         text="Who came through it is signed out, and nobody comes through it any more.",
         verb="Delete the provider",
         back="/admin/settings#providers",
         note="The provider is deleted; who came through it is signed out",
     ),
-    _Taking(
+    Taking(
         page="/keys/{key_id}/revoke",
         named="/me/keys/{key_id}",
-        path="/me/keys/{key_id}",
         question="Revoke the key {name}?",
         text="Sessions that it opened are cut off now.",
         verb="Revoke",
@@ -108,10 +147,9 @@ _TAKINGS = (
         note="The key is revoked.",
         roles=EVERYBODY,
     ),
-    _Taking(
+    Taking(
         page="/sessions/{session_id}/end",
         named="/me/sessions/{session_id}",
-        path="/me/sessions/{session_id}",
         question="End the session from {name}?",
         text="What runs through it is cut off.",
         verb="End session",
@@ -119,7 +157,7 @@ _TAKINGS = (
         note="The session is ended.",
         roles=EVERYBODY,
     ),
-    _Taking(
+    Taking(
         page="/account/command-lines/{api_token_id}/end",
         named="",
         path="/me/api-tokens/{api_token_id}",
@@ -133,38 +171,12 @@ _TAKINGS = (
 )
 
 
-def revoking_pages(operations: Operations) -> list[PageRoute]:
+def taking_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table that ask, and those that do."""
     pages = []
     for taking in _TAKINGS:
-        handlers = _Revoking(operations, taking)
-        pages += [
-            PageRoute("GET", taking.page, taking.roles, handlers.ask),
-            PageRoute("POST", taking.page, taking.roles, handlers.take),
-        ]
+        handlers = Handlers(context, operations, taking)
+        if taking.question:
+            pages.append(PageRoute("GET", taking.page, taking.roles, handlers.ask))
+        pages.append(PageRoute("POST", taking.page, taking.roles, handlers.take))
     return pages
-
-
-@frozen
-class _Revoking:
-    operations: Operations
-    taking: _Taking
-
-    async def ask(self, visit: Visit) -> Reply:
-        one, params = self.taking, visit.params
-        question = one.question
-        if one.named:
-            found = await self.operations(visit, "GET", one.named.format(**params))
-            question = question.format(name=_name(found))
-        return asked(question, [one.text], one.verb, one.back.format(**params))
-
-    async def take(self, visit: Visit) -> Reply:
-        one, params = self.taking, visit.params
-        await self.operations(visit, "DELETE", one.path.format(**params))
-        return Moved(one.back.format(**params), note=one.note)
-
-
-def _name(found: Mapping[str, Any]) -> str:
-    """Give what somebody calls a thing; a key without a title is known by its fingerprint."""
-    names = ("name", "title", "fingerprint", "source_ip", "id")
-    return next(str(found[name]) for name in names if found.get(name))
