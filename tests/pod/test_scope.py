@@ -15,7 +15,7 @@ from tunnelcloud.domain.names import named_by
 from tunnelcloud.domain.policy import decide
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.web.interfaces import Usage
-from tunnelcloud.web.resources.standing import decision_of
+from tunnelcloud.web.resources.tunnel_standing import decision_of
 
 HOSTS = ["db", "prod", "web", "db.example.com", "prod.example.com", "db.example.org", "10.0.0.5"]
 LOCAL = ["localhost", "127.0.0.1", "::1"]

@@ -14,7 +14,7 @@ from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Method, Tunnel
 from tunnelcloud.domain.names import parse_ports
 from tunnelcloud.domain.objects import PortRange
-from tunnelcloud.domain.standing import Stand
+from tunnelcloud.domain.tunnel_standing import Stand
 
 
 class Tunnels:

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from tunnelcloud.domain.entities import Connector, Settings, Tunnel
-from tunnelcloud.domain.standing import port_after
+from tunnelcloud.domain.tunnel_standing import port_after
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.interfaces import ILinks
 from tunnelcloud.pod.links import ILinksListener

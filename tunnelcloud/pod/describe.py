@@ -7,7 +7,7 @@ from typing import Any
 
 from tunnelcloud.domain.commands import PublicAddress, own_host, ssh_command
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
-from tunnelcloud.domain.standing import Standing, standing
+from tunnelcloud.domain.tunnel_standing import Standing, standing
 from tunnelcloud.ssh.interfaces import TunnelRow
 
 

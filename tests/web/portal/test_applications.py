@@ -25,7 +25,7 @@ from tunnelcloud.store import (
 )
 from tunnelcloud.web.interfaces import ConnectorHealth, Usage
 from tunnelcloud.web.portal.pages import applications
-from tunnelcloud.web.resources.standing import own_standing
+from tunnelcloud.web.resources.tunnel_standing import own_standing
 
 CANARY = '<img src=x onerror="alert(1)">'
 

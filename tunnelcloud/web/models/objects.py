@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
-from tunnelcloud.domain.standing import Stand
+from tunnelcloud.domain.tunnel_standing import Stand
 from tunnelcloud.web.models.fields import (
     WHOLE,
     Body,

@@ -7,7 +7,7 @@ from attrs import frozen
 from tunnelcloud.domain.commands import own_host, ssh_command
 from tunnelcloud.domain.entities import Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, decide_tunnel, to_an_administrator
-from tunnelcloud.domain.standing import Standing
+from tunnelcloud.domain.tunnel_standing import Standing
 from tunnelcloud.store import access, tunnels, users
 from tunnelcloud.store.errors import BadCursor, NotFound
 from tunnelcloud.store.transaction import Transaction
@@ -25,8 +25,8 @@ from tunnelcloud.web.models.fields import PageQuery, Shown, page_model
 from tunnelcloud.web.models.objects import Published, User
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
-from tunnelcloud.web.resources.standing import own_standing, reader_of_sites
 from tunnelcloud.web.resources.tokens import tunnels_of
+from tunnelcloud.web.resources.tunnel_standing import own_standing, reader_of_sites
 from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
 
 

@@ -15,7 +15,7 @@ from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.resources.assignments import assignment_values
 from tunnelcloud.web.resources.collection import Kind, Show, Shower, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.resources.standing import reader_of_sites, standing_of
+from tunnelcloud.web.resources.tunnel_standing import reader_of_sites, standing_of
 from tunnelcloud.web.routes import Route
 
 SITE = Kind(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from attrs import frozen
 
 from tunnelcloud.domain.entities import Tunnel
-from tunnelcloud.domain.standing import Standing
+from tunnelcloud.domain.tunnel_standing import Standing
 from tunnelcloud.store import pins
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.icons import icon_of
 from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.resources.standing import own_standing, reader_of_sites
 from tunnelcloud.web.resources.tokens import tunnels_of
+from tunnelcloud.web.resources.tunnel_standing import own_standing, reader_of_sites
 from tunnelcloud.web.routes import EVERYBODY
 
 MOST_SHOWN = 48

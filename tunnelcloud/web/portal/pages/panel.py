@@ -21,13 +21,13 @@ from tunnelcloud.web.portal.pages.choices import Choices, read_choices
 from tunnelcloud.web.portal.pages.icons import icon_of
 from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.resources.standing import (
+from tunnelcloud.web.resources.tokens import tunnels_of
+from tunnelcloud.web.resources.tunnel_standing import (
     decision_of,
     methods_of,
     own_standing,
     reader_of_sites,
 )
-from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.routes import EVERYBODY
 
 

@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain import values
 from tunnelcloud.domain.entities import PortRange
-from tunnelcloud.domain.standing import Stand, port_after, standing
+from tunnelcloud.domain.tunnel_standing import Stand, port_after, standing
 
 TUNNEL = evolve(values.tunnel("db"), target_ports=(PortRange(5432, 5432),))
 RANGE = evolve(TUNNEL, target_ports=(PortRange(80, 80), PortRange(8000, 8010)))

@@ -8,7 +8,7 @@ from datetime import datetime
 from tunnelcloud.domain.commands import own_host
 from tunnelcloud.domain.entities import Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, Decision, decide_tunnel
-from tunnelcloud.domain.standing import Standing, standing
+from tunnelcloud.domain.tunnel_standing import Standing, standing
 from tunnelcloud.store.site_health import offline_sites
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.resources.attachments import attachments_now, offline_text
