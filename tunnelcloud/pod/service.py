@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Generator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, inlineCallbacks
@@ -15,23 +16,16 @@ from twisted.logger import Logger
 
 from tunnelcloud import __version__, daemon
 from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.domain.addresses import Network, read_networks
+from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
-from tunnelcloud.link.joining import JoinServer
-from tunnelcloud.link.protocol import End, LinkProtocol
-from tunnelcloud.link.requests import Hello
-from tunnelcloud.link.tls import PodTLS
 from tunnelcloud.net.flood import FloodControl
-from tunnelcloud.net.proxied import BehindBalancers
 from tunnelcloud.net.resolver import ThreadedResolver
 from tunnelcloud.pod.access import Access, Realm
-from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.blind_limit import LIMIT_SECONDS, BlindLimit
 from tunnelcloud.pod.bound_ports import Listeners
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
-from tunnelcloud.pod.connector_certificates import Joining
-from tunnelcloud.pod.connector_door import connector_listener, door_limits
+from tunnelcloud.pod.connector_side import ConnectorSide, spared_networks
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.pod.descriptors import divide, raise_limit
@@ -61,7 +55,7 @@ from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
 from tunnelcloud.pod.web_certificate import CHECK_SECONDS, WebCertificate
-from tunnelcloud.settings import ConnectorsSettings, PodSettings, SSHSettings
+from tunnelcloud.settings import PodSettings
 from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
 from tunnelcloud.ssh.factory import FrontDoorFactory
 from tunnelcloud.ssh.host_keys import ServingKey
@@ -72,6 +66,7 @@ from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Change, Resync
+from tunnelcloud.web.limits import LimitedSite
 from tunnelcloud.web.oidc.fetching import HttpFetch
 from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.resources.context import ApiContext
@@ -85,11 +80,6 @@ _log = Logger()
 def _tokens_from(public_url: str | None) -> str:
     """Say where users get one-time tokens: by its address where that is known to all."""
     return "the Applications Portal" if public_url is None else f"{public_url}/"
-
-
-def _spared(section: SSHSettings | ConnectorsSettings) -> tuple[Network, ...]:
-    """Give the networks without penalties: those that are set, and the balancers themselves."""
-    return read_networks([*section.exempt_networks, *section.proxy_protocol_from])
 
 
 def _now() -> datetime:
@@ -114,12 +104,11 @@ class PodService(Service):
         self._say = say
         self._reactor = reactor
         self._ports = ports
-        doors = divide(raise_limit())
+        self._doors = divide(raise_limit())
         settings = foundation.settings
-        read_settings = read_settings or (lambda: settings)
         self._counters = Counters()
         foundation.store.listen(self._counters.committed)
-        feed = open_feed(foundation.store, reactor)
+        self._feed = feed = open_feed(foundation.store, reactor)
         self.health = Health(reactor, feed.down_for, DEAF_SECONDS)
         self.store = AsyncStore(
             foundation.store,
@@ -145,11 +134,52 @@ class PodService(Service):
         }
         self.views = Views(self.cluster.load_views, lambda: self.cluster.is_current)
         self.records = Records(self.store, reactor)
-        turns = Turns(reactor)
+        self.budget = CreditBudget()
+        registrar = Registrar(self.store, foundation.seat.pod_id, Refusals(self.store, reactor))
+        self.links.listen(registrar)
+        self.connectors = ConnectorSide(
+            reactor,
+            foundation,
+            links=self.links,
+            registrar=registrar,
+            pods=self.cluster.connectors_addresses,
+            budget=self.budget,
+            room=self._doors.joining,
+            now=_now,
+        )
+        self._make_sessions(Turns(reactor))
+        self._make_front_door()
+        self._losses = LostConnectors(_now)
+        self.links.listen(self._losses)
+        self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
+        self.links.listen(self.checks)
+        self.rates = Rates(reactor, self.sessions.count)
+        self.traffic = TrafficNotes(self.store, self.sessions.count)
+        self._certificate = WebCertificate.of(settings.web)
+        self._registry = self._make_registry()
+        self._web = self._make_web()
+        self._front = Front(
+            ssh=self.front_door,
+            connectors=self.connectors.listener,
+            web=None if self._certificate is None else self._certificate.before(self._web, reactor),
+            portal=self.web_url,
+            clock=reactor,
+            balancers=settings.front.proxy_protocol_from,
+            room=self._doors.undecided,
+        )
+        self._reloading = Reloading(
+            settings, read_settings or (lambda: settings), takers(settings, self.flood, self._web)
+        )
+        self.serving = False
+        self.first_administrator_link = first_administrator_link(foundation.store, self.web_url)
+
+    def _make_sessions(self, turns: Turns) -> None:
+        """Make what knows the sessions, and what ends them."""
+        settings = self.foundation.settings
         self.held = HeldChannels(
             lambda held: self.store.write(ask_for_channel, held),
             lambda ids: self.store.read(approvals.answers, ids),
-            reactor,
+            self._reactor,
             lambda request_id: f"{self.web_url}/requests/{request_id}",
         )
         self.sessions = LiveSessions(
@@ -158,47 +188,45 @@ class PodService(Service):
                 links=self.links,
                 records=self.records,
                 views=self.views,
-                clock=reactor,
+                clock=self._reactor,
                 now=_now,
                 describe=self._describe,
                 doctor=self._examine,
                 turns=turns,
-                address=lambda: foundation.ssh_address,
+                address=lambda: self.foundation.ssh_address,
                 held=self.held,
-                patience=foundation.settings.connectors.unread_timeout,
+                patience=settings.connectors.unread_timeout,
             ),
             Shares(**settings.shares.model_dump()),
-            max_sessions=doors.sessions,
+            max_sessions=self._doors.sessions,
         )
-        registrar = Registrar(self.store, foundation.seat.pod_id, Refusals(self.store, reactor))
-        self.links.listen(registrar)
-        joining = Joining(
-            authority=foundation.authority,
-            registry=registrar,
-            lifetime=timedelta(seconds=settings.connectors.certificate_lifetime),
-            pods=self.cluster.connectors_addresses,
-            now=_now,
+        self.enforcement = Enforcement(
+            self.sessions,
+            self.views,
+            self._reactor,
+            turns,
+            end_requests=self.cluster.end_requests,
+            good_keys=self.cluster.good_keys,
+            reconcile=self.cluster.reconcile,
+            review_links=self.connectors.attendant.review,
         )
-        self.attendant = Attendant(
-            links=self.links,
-            registry=registrar,
-            joining=joining,
-            pods=self.cluster.connectors_addresses,
-            now=_now,
-            max_links=settings.connectors.links_per_connector,
-            clock=reactor,
+        self._blind_limit = BlindLimit(
+            self._feed.down_for, settings.database.max_blind, self.sessions.end_all
         )
-        self.budget = CreditBudget()
+
+    def _make_front_door(self) -> None:
+        """Make what lets SSH clients in."""
+        settings = self.foundation.settings
         self.flood = FloodControl(
-            reactor,
+            self._reactor,
             random.SystemRandom().random,
-            doors.flood_limits,
-            exempt=_spared(settings.ssh),
+            self._doors.flood_limits,
+            exempt=spared_networks(settings.ssh),
         )
         self.ring = KeyRing(lambda blob: self.store.read(find_key, blob))
         access = Access(
             self.store,
-            foundation.seat.pod_id,
+            self.foundation.seat.pod_id,
             self.views,
             self.ring,
             self.sessions.has_room,
@@ -207,8 +235,8 @@ class PodService(Service):
         self.front_door = FrontDoorFactory(
             portal=Portal(Realm(self.sessions, access), [KeyChecker(access), TokenChecker(access)]),
             access=access,
-            host_keys=[ServingKey.read(key.private_key) for key in foundation.host_keys],
-            clock=reactor,
+            host_keys=[ServingKey.read(key.private_key) for key in self.foundation.host_keys],
+            clock=self._reactor,
             flood=self.flood,
             budget=self.budget,
             limits=Limits(
@@ -217,25 +245,33 @@ class PodService(Service):
             balancers=settings.ssh.proxy_protocol_from,
             tokens_from=_tokens_from(settings.web.public_url),
         )
-        self.enforcement = Enforcement(
-            self.sessions,
-            self.views,
-            reactor,
-            turns,
-            end_requests=self.cluster.end_requests,
-            good_keys=self.cluster.good_keys,
-            reconcile=self.cluster.reconcile,
-            review_links=self.attendant.review,
+
+    def _make_registry(self) -> CollectorRegistry:
+        """Make the registry of what is measured."""
+        registry = metrics_registry(
+            Measured(
+                sessions=self.sessions,
+                held=self.held,
+                links=self.links,
+                flood=self.flood,
+                link_flood=self.connectors.flood,
+                budget=self.budget,
+                checks=self.checks,
+                supervisor=self.supervisor,
+                records=self.records,
+                feed_age=self._feed.down_for,
+                certificates=self._certificate_ends,
+                database=self.foundation.database_file,
+                ready=self._is_ready,
+                now=_now,
+            )
         )
-        self._blind_limit = BlindLimit(
-            feed.down_for, settings.database.max_blind, self.sessions.end_all
-        )
-        self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
-        self.rates = Rates(reactor, self.sessions.count)
-        self.traffic = TrafficNotes(self.store, self.sessions.count)
-        losses = LostConnectors(_now)
-        self.links.listen(losses)
-        self.links.listen(self.checks)
+        self._counters.register(registry)
+        return registry
+
+    def _make_web(self) -> LimitedSite:
+        """Make the site with the API and the portals."""
+        foundation, settings = self.foundation, self.foundation.settings
         self.live = LivePod(
             pod_id=foundation.seat.pod_id,
             started_at=_now(),
@@ -245,80 +281,33 @@ class PodService(Service):
             host_keys=foundation.host_keys,
             sessions=self.sessions,
             links=self.links,
-            losses=losses,
+            losses=self._losses,
             checks=self.checks,
             rates=self.rates,
             request_end=self.cluster.request_end,
             presence=self.cluster.presence,
             ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
-            reach=DNSCheck(ThreadedResolver(reactor, timeout=2, most=8, keep=0), self._ssh_hosts),
+            reach=DNSCheck(
+                ThreadedResolver(self._reactor, timeout=2, most=8, keep=0), self._ssh_hosts
+            ),
         )
-        self.link_flood = FloodControl(
-            reactor,
-            random.SystemRandom().random,
-            door_limits(doors.joining),
-            exempt=_spared(settings.connectors),
-        )
-        self.link_listener = connector_listener(
-            PodTLS(foundation.authority, _now),
-            self._make_link,
-            self._make_join_server,
-            reactor,
-            self.link_flood,
-            doors.joining,
-        )
-        self._joining = joining
-        self._certificate = WebCertificate.of(settings.web)
-        self._registry = metrics_registry(
-            Measured(
-                sessions=self.sessions,
-                held=self.held,
-                links=self.links,
-                flood=self.flood,
-                link_flood=self.link_flood,
-                budget=self.budget,
-                checks=self.checks,
-                supervisor=self.supervisor,
-                records=self.records,
-                feed_age=feed.down_for,
-                certificates=self._certificate_ends,
-                database=foundation.database_file,
-                ready=self._is_ready,
-                now=_now,
-            )
-        )
-        self._counters.register(self._registry)
-        self._web = make_site(
+        return make_site(
             ApiContext(
                 store=self.store,
                 live=self.live,
                 web_url=self.web_url,
-                clock=reactor,
+                clock=self._reactor,
                 sealer=foundation.sealer,
-                fetch=HttpFetch(reactor),
+                fetch=HttpFetch(self._reactor),
                 token_lifetime=lambda: self._reloading.settings.tokens.lifetime,
             ),
             version=__version__,
             registry=None if settings.has_metrics_apart else self._registry,
             ready_checks=self._ready_checks,
             proxies=read_networks(settings.web.trusted_proxies),
-            room=doors.web,
+            room=self._doors.web,
         )
-        self._front = Front(
-            ssh=self.front_door,
-            connectors=self.link_listener,
-            web=None if self._certificate is None else self._certificate.before(self._web, reactor),
-            portal=self.web_url,
-            clock=reactor,
-            balancers=settings.front.proxy_protocol_from,
-            room=doors.undecided,
-        )
-        self._reloading = Reloading(
-            settings, read_settings, takers(settings, self.flood, self._web)
-        )
-        self.serving = False
-        self.first_administrator_link = first_administrator_link(foundation.store, self.web_url)
 
     @property
     def web_url(self) -> str:
@@ -334,10 +323,7 @@ class PodService(Service):
     def privilegedStartService(self) -> None:
         """Begin to accept connections, on the sockets that were bound before."""
         self._ports.serve("ssh", self.front_door)
-        balancers = read_networks(self.foundation.settings.connectors.proxy_protocol_from)
-        self._ports.serve(
-            "connectors", BehindBalancers(self.link_listener, balancers, self._reactor)
-        )
+        self._ports.serve("connectors", self.connectors.factory)
         self._ports.serve("web", self._web)
         self._ports.serve("metrics", metrics_site(self._registry, self._reactor))
         self._ports.serve("front", self._front)
@@ -345,12 +331,12 @@ class PodService(Service):
     def startService(self) -> None:
         """Begin to serve."""
         super().startService()  # type: ignore[no-untyped-call]
-        self.cluster.start(self._changed, self.attendant.announce_pods)
+        self.cluster.start(self._changed, self.connectors.attendant.announce_pods)
         works: dict[str, tuple[Callable[[], object], float]] = {
             "heartbeat": (self.cluster.beat, BEAT_SECONDS),
             "sweep": (self.enforcement.sweep, SWEEP_SECONDS),
             "blind limit": (self._blind_limit.check, LIMIT_SECONDS),
-            "review": (self.attendant.review, REVIEW_SECONDS),
+            "review": (self.connectors.attendant.review, REVIEW_SECONDS),
             "housekeeping": (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
             "checks": (self.checks.run, LOOK_SECONDS),
             "rates": (self.rates.sample, SAMPLE_SECONDS),
@@ -416,20 +402,6 @@ class PodService(Service):
         self.enforcement.changed(change)
         self.held.changed(change)
         self.checks.changed(change)
-
-    def _make_link(self) -> LinkProtocol:
-        return LinkProtocol(
-            End.POD,
-            Hello(self.foundation.settings.name, __version__),
-            self.attendant,
-            self._reactor,
-            account=self.budget.account(),
-            handlers=self.attendant.handlers,
-            longest_silence=self.foundation.settings.connectors.longest_silence,
-        )
-
-    def _make_join_server(self) -> JoinServer:
-        return JoinServer(self._joining.answer)
 
     def _describe(
         self, view: UserView, session: Session, tunnel: Tunnel, refusal: str

@@ -1,0 +1,105 @@
+"""What a pod has for connectors, joined: who may come in, what they may ask, where they come to."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from tunnelcloud import __version__
+from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.domain.addresses import Network, read_networks
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.link.joining import JoinServer
+from tunnelcloud.link.protocol import End, LinkProtocol
+from tunnelcloud.link.requests import Hello
+from tunnelcloud.link.tls import PodTLS
+from tunnelcloud.net.flood import FloodControl
+from tunnelcloud.net.proxied import BehindBalancers
+from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.connector_certificates import Joining
+from tunnelcloud.pod.connector_door import connector_listener, door_limits
+from tunnelcloud.pod.foundation import Foundation
+from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.registrar import Registrar
+from tunnelcloud.settings import ConnectorsSettings, SSHSettings
+
+
+def spared_networks(section: SSHSettings | ConnectorsSettings) -> tuple[Network, ...]:
+    """Give the networks without penalties: those that are set, and the balancers themselves."""
+    return read_networks([*section.exempt_networks, *section.proxy_protocol_from])
+
+
+class ConnectorSide:
+    """A pod's side towards connectors.
+
+    :ivar attendant: answers what connectors ask over their links.
+    :ivar flood: keeps out who comes too often.
+    :ivar listener: makes the protocols of connections, whose sources are known.
+    :ivar factory: the same, behind the balancers that are set.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        foundation: Foundation,
+        *,
+        links: Links,
+        registrar: Registrar,
+        pods: Callable[[], Sequence[PublicAddress]],
+        budget: CreditBudget,
+        room: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        settings = foundation.settings.connectors
+        self._reactor = reactor
+        self._foundation = foundation
+        self._budget = budget
+        self._joining = Joining(
+            authority=foundation.authority,
+            registry=registrar,
+            lifetime=timedelta(seconds=settings.certificate_lifetime),
+            pods=pods,
+            now=now,
+        )
+        self.attendant = Attendant(
+            links=links,
+            registry=registrar,
+            joining=self._joining,
+            pods=pods,
+            now=now,
+            max_links=settings.links_per_connector,
+            clock=reactor,
+        )
+        self.flood = FloodControl(
+            reactor,
+            random.SystemRandom().random,
+            door_limits(room),
+            exempt=spared_networks(settings),
+        )
+        self.listener = connector_listener(
+            PodTLS(foundation.authority, now),
+            self._make_link,
+            self._make_join_server,
+            reactor,
+            self.flood,
+            room,
+        )
+        balancers = read_networks(settings.proxy_protocol_from)
+        self.factory = BehindBalancers(self.listener, balancers, reactor)
+
+    def _make_link(self) -> LinkProtocol:
+        settings = self._foundation.settings
+        return LinkProtocol(
+            End.POD,
+            Hello(settings.name, __version__),
+            self.attendant,
+            self._reactor,
+            account=self._budget.account(),
+            handlers=self.attendant.handlers,
+            longest_silence=settings.connectors.longest_silence,
+        )
+
+    def _make_join_server(self) -> JoinServer:
+        return JoinServer(self._joining.answer)
