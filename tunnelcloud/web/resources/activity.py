@@ -122,7 +122,7 @@ class _Sessions:
     whose: Whose
 
     def _get(self, transaction: Transaction, call: Call) -> entities.Session:
-        return sessions.get(transaction, call.params["session_id"], user_id=self.whose.owner(call))
+        return sessions.get(transaction, call.params["session_id"], **self.whose.owners(call))
 
     def _shower(
         self, found: Iterable[entities.Session], names: _Names

@@ -30,7 +30,7 @@ from tunnelcloud.web.resources.collection import (
     listed,
     page_reader,
 )
-from tunnelcloud.web.resources.context import OWN, ApiContext
+from tunnelcloud.web.resources.context import OWN, ApiContext, own_user_id
 from tunnelcloud.web.resources.keys import check_expiry
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Listed, Route
 
@@ -181,7 +181,7 @@ class _Secrets:
         return listed(self.context, page, ApiToken.model_validate)
 
     async def delete_own(self, call: Call) -> None:
-        owner = OWN.user_id(call)
+        owner = own_user_id(call)
 
         def work(transaction: Transaction) -> None:
             found = api_tokens.get(transaction, call.params["api_token_id"], user_id=owner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,8 +13,8 @@ from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.fields import Body, Page, PageQuery, Shown
-from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Listed, Route
+from tunnelcloud.web.resources.context import ANYBODYS, ApiContext, Whose
+from tunnelcloud.web.routes import Call, Item, Listed, Route
 
 Read = Callable[..., Any]
 Show = Callable[[Any], BaseModel]
@@ -22,6 +22,14 @@ Shower = Callable[[Transaction, Sequence[Any]], Show]
 """Reads what the models of some entities need beside them, and gives what makes those."""
 
 Warn = Callable[[ApiContext, Any, Collection[str]], Awaitable[list[str]]]
+
+_TEXTS = {
+    "list": "List {plural}.",
+    "create": "Make {one}.",
+    "show": "Show {one}.",
+    "change": "Change some fields of {one}.",
+    "delete": "Delete {one}, and what it alone gave.",
+}
 
 
 @frozen
@@ -35,6 +43,7 @@ class Kind:
     :ivar answered: what is shown of an object that was just made or changed, with ``warnings``.
     :ivar warn: gives those, of an object and the names of the fields that were given.
     :ivar shower: for a kind whose models say more than its entities do.
+    :ivar texts: what its operations say of themselves, where that isn't the same as for others.
     """
 
     noun: str
@@ -53,6 +62,7 @@ class Kind:
     answered: type[Shown] | None = None
     warn: Warn | None = None
     _shower: Callable[[ApiContext], Shower] | None = None
+    texts: Mapping[str, str] = field(default=_TEXTS)
 
     def shower(self, context: ApiContext) -> Shower:
         """Give what makes the models of entities; to be asked for in the reactor's thread."""
@@ -62,6 +72,11 @@ class Kind:
     def words(self) -> str:
         """Give the noun as people write it."""
         return self.noun.replace("_", " ").replace("api ", "API ")
+
+    def text(self, verb: str, whose: Whose) -> str:
+        """Say what an operation does."""
+        plural, one = self.plural.replace("-", " "), f"{self.article} {self.words}"
+        return self.texts[verb].format(plural=plural, one=one, whose=whose.possessive)
 
 
 def expected_version(
@@ -115,11 +130,11 @@ def with_show(
     return both
 
 
-def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
+def collection_routes(context: ApiContext, kind: Kind, whose: Whose = ANYBODYS) -> list[Route]:
     """Make the rows of the route table for a kind of object: list, create, show, change, delete."""
 
     async def list_all(call: Call) -> Listed:
-        filters = call.query_as(kind.query).filters()
+        filters = whose.filters(call, kind.query)
         shower = kind.shower(context)
 
         def work(transaction: Transaction) -> tuple[ListPage[Any], Show]:
@@ -130,7 +145,7 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
         return listed(context, page, show)
 
     async def create(call: Call) -> Item:
-        values = call.body_as(kind.new).given()
+        values = {**call.body_as(kind.new).given(), **whose.owners(call)}
 
         def work(transaction: Transaction) -> Any:
             return kind.create(transaction, **values)
@@ -138,14 +153,14 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
         entity, show = await context.acting(call).write(with_show(work, kind.shower(context)))
         return await answer_of(context, kind, entity, show, values)
 
-    path = f"/{kind.plural}"
+    path = f"{whose.path}/{kind.plural}"
     return [
         Route(
             "GET",
             path,
-            f"list_{kind.plural.replace('-', '_')}",
-            f"List {kind.plural.replace('-', ' ')}.",
-            READERS,
+            f"list_{whose.own}{kind.plural.replace('-', '_')}",
+            kind.text("list", whose),
+            whose.readers,
             list_all,
             query=kind.query,
             answer=Page[kind.shown],  # type: ignore[name-defined]
@@ -153,27 +168,33 @@ def collection_routes(context: ApiContext, kind: Kind) -> list[Route]:
         Route(
             "POST",
             path,
-            f"create_{kind.noun}",
-            f"Make {kind.article} {kind.words}.",
-            ADMINS,
+            f"create_{whose.own}{kind.noun}",
+            kind.text("create", whose),
+            whose.writers,
             create,
             body=kind.new,
             answer=kind.answered or kind.shown,
             status=HTTPStatus.CREATED,
             item=True,
         ),
-        *item_routes(context, kind),
+        *item_routes(context, kind, whose),
     ]
 
 
-def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
+def item_routes(context: ApiContext, kind: Kind, whose: Whose = ANYBODYS) -> list[Route]:
     """Make the rows for one object of a kind: show, change, delete."""
     id_name = f"{kind.noun}_id"
-    path = f"/{kind.plural}/{{{id_name}}}"
+    path = f"{whose.path}/{kind.plural}/{{{id_name}}}"
+
+    def version(transaction: Transaction, call: Call) -> str | None:
+        object_id, owners = call.params[id_name], whose.owners(call)
+        if owners:
+            kind.get(transaction, object_id, **owners)
+        return expected_version(transaction, kind.get, object_id, call.if_match)
 
     async def show(call: Call) -> Item:
         def work(transaction: Transaction) -> Any:
-            return kind.get(transaction, call.params[id_name])
+            return kind.get(transaction, call.params[id_name], **whose.owners(call))
 
         return item_of(*await context.store.read(with_show(work, kind.shower(context))))
 
@@ -184,8 +205,8 @@ def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
         object_id = call.params[id_name]
 
         def work(transaction: Transaction) -> Any:
-            version = expected_version(transaction, kind.get, object_id, call.if_match)
-            return update(transaction, object_id, values, expected_version=version)
+            wanted = version(transaction, call)
+            return update(transaction, object_id, values, expected_version=wanted)
 
         entity, show = await context.acting(call).write(with_show(work, kind.shower(context)))
         return await answer_of(context, kind, entity, show, values)
@@ -194,8 +215,7 @@ def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
         object_id = call.params[id_name]
 
         def work(transaction: Transaction) -> None:
-            version = expected_version(transaction, kind.get, object_id, call.if_match)
-            kind.delete(transaction, object_id, expected_version=version)
+            kind.delete(transaction, object_id, expected_version=version(transaction, call))
 
         await context.acting(call).write(work)
 
@@ -203,9 +223,9 @@ def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
         Route(
             "GET",
             path,
-            f"show_{kind.noun}",
-            f"Show {kind.article} {kind.words}.",
-            READERS,
+            f"show_{whose.own}{kind.noun}",
+            kind.text("show", whose),
+            whose.readers,
             show,
             answer=kind.shown,
             item=True,
@@ -213,9 +233,9 @@ def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
         Route(
             "DELETE",
             path,
-            f"delete_{kind.noun}",
-            f"Delete {kind.article} {kind.words}, and what it alone gave.",
-            ADMINS,
+            f"delete_{whose.own}{kind.noun}",
+            kind.text("delete", whose),
+            whose.writers,
             delete,
             item=True,
         ),
@@ -225,9 +245,9 @@ def item_routes(context: ApiContext, kind: Kind) -> list[Route]:
             Route(
                 "PATCH",
                 path,
-                f"change_{kind.noun}",
-                f"Change some fields of {kind.article} {kind.words}.",
-                ADMINS,
+                f"change_{whose.own}{kind.noun}",
+                kind.text("change", whose),
+                whose.writers,
                 change,
                 body=kind.change,
                 answer=kind.answered or kind.shown,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -112,33 +112,47 @@ def own_user_id(call: Call) -> str:
 
 @frozen
 class Whose:
-    """Whose objects some rows of the route table are of: anybody's, or the caller's own.
+    """Whose objects some rows of the route table are of: anybody's, or those of one owner.
 
     :ivar path: what the paths of the rows begin with.
+    :ivar possessive: whose they are, in words.
     :ivar own: what the names of their operations have before the noun.
     :ivar readers: who may look at the objects.
     :ivar writers: who may make, change and end them.
-    :ivar owner: gives the user whose they have to be; None for anybody's.
+    :ivar owners: gives the fields by which an object is the owner's, such as ``user_id``.
     """
 
     path: str
+    possessive: str
     own: str
     readers: frozenset[Role]
     writers: frozenset[Role]
-    owner: Callable[[Call], str | None]
+    owners: Callable[[Call], Mapping[str, str]]
 
     def filters(self, call: Call, query: type[PageQuery]) -> dict[str, Any]:
         """Give what a list is narrowed by."""
-        filters, owner = call.query_as(query).filters(), self.owner(call)
-        return filters if owner is None else {**filters, "user_id": owner}
-
-    def user_id(self, call: Call) -> str:
-        """Give the user, where the objects are always somebody's."""
-        owner = self.owner(call)
-        assert owner is not None, "the objects are anybody's"
-        return owner
+        return {**call.query_as(query).filters(), **self.owners(call)}
 
 
-ANYBODYS = Whose("", "", READERS, ADMINS, lambda _: None)
-A_USERS = Whose("/users/{user_id}", "", READERS, ADMINS, lambda call: call.params["user_id"])
-OWN = Whose("/me", "own_", EVERYBODY, EVERYBODY, own_user_id)
+def _caller(call: Call) -> Mapping[str, str]:
+    return {"user_id": own_user_id(call)}
+
+
+def owned_by(parent: str, possessive: str) -> Whose:
+    """Describe objects that belong to the object in whose path they are.
+
+    :param parent: its kind, such as ``user``.
+    """
+    name = f"{parent}_id"
+    return Whose(
+        f"/{parent}s/{{{name}}}",
+        possessive,
+        "",
+        READERS,
+        ADMINS,
+        lambda call: {name: call.params[name]},
+    )
+
+
+ANYBODYS = Whose("", "anybody's", "", READERS, ADMINS, lambda _: {})
+OWN = Whose("/me", "one's own", "own_", EVERYBODY, EVERYBODY, _caller)

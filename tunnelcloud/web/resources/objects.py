@@ -12,7 +12,6 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LastCheck
 from tunnelcloud.web.models import objects as models
 from tunnelcloud.web.models.fields import Shown
-from tunnelcloud.web.resources.assignments import assignment_values
 from tunnelcloud.web.resources.collection import Kind, Show, Shower, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tunnel_standing import reader_of_sites, standing_of
@@ -47,7 +46,7 @@ async def _tunnel_warnings(
 def _create_tunnel(
     transaction: Transaction, *, assignments: Sequence[models.NewAssignment] = (), **values: Any
 ) -> entities.Tunnel:
-    given = [assignment_values(one) for one in assignments]
+    given = [one.given() for one in assignments]
     return tunnels.create_assigned(transaction, given, **values)
 
 

@@ -29,7 +29,7 @@ from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.attachments import attachments_now, offline_text
 from tunnelcloud.web.resources.collection import listed, page_reader
-from tunnelcloud.web.resources.context import ANYBODYS, OWN, ApiContext, Whose
+from tunnelcloud.web.resources.context import ANYBODYS, OWN, ApiContext, Whose, own_user_id
 from tunnelcloud.web.routes import READERS, Call, Listed, Route
 
 
@@ -150,7 +150,7 @@ class _Tokens:
 
     async def create(self, call: Call) -> TokenMade:
         body = call.body_as(NewOwnToken)
-        user_id = body.user_id if isinstance(body, NewToken) else self.whose.user_id(call)
+        user_id = body.user_id if isinstance(body, NewToken) else own_user_id(call)
         secret = new_token(self.context.random)
 
         attachments, now = attachments_now(self.context), self.context.now()
@@ -191,11 +191,11 @@ class _Tokens:
         )
 
     async def revoke(self, call: Call) -> None:
-        token_id, owner = call.params["token_id"], self.whose.owner(call)
+        token_id, owners = call.params["token_id"], self.whose.owners(call)
 
         def work(transaction: Transaction) -> None:
-            if owner is not None:
-                tokens.get(transaction, token_id, user_id=owner)
+            if owners:
+                tokens.get(transaction, token_id, **owners)
             tokens.revoke(transaction, token_id)
 
         await self.context.acting(call).write(work)
