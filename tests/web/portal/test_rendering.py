@@ -1,11 +1,14 @@
 """What every template can use."""
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from jinja2 import UndefinedError
 from twisted.trial.unittest import SynchronousTestCase
 
+import tunnelcloud
 from tunnelcloud.web.portal.rendering import Renderer, exact, relative, size, visible
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,6 +65,16 @@ class RenderingTests(SynchronousTestCase):
         values = {**COMMON, "title": "a\u202eb", "text": ""}
         page = Renderer().render("failed.html", values, NOW).decode()
         self.assertIn("<h1>a[U+202E]b</h1>", page)
+
+    def test_none_asks_which_kind_an_object_is_of(self):
+        """What a list or a form of one kind alone has, that kind's section tells."""
+        folder = Path(tunnelcloud.__file__).parent / "web" / "templates"
+        asking = [
+            path.name
+            for path in sorted(folder.iterdir())
+            if re.search(r"\bnoun (==|!=|in|not) ", path.read_text())
+        ]
+        self.assertEqual(asking, [])
 
     def test_libraries_are_as_published(self):
         static = Renderer().static

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tunnelcloud.domain import objects as kinds
 from tunnelcloud.web.portal.forms import Field, form_fields
@@ -23,6 +23,20 @@ class Column:
 
 
 @frozen
+class Related:
+    """A sentence above a list that leads to another one.
+
+    :ivar plural: of the kind that the other one lists.
+    :ivar text: what of the sentence is the link.
+    """
+
+    plural: str
+    text: str
+    before: str = ""
+    after: str = ""
+
+
+@frozen
 class Section:
     """One kind of object.
 
@@ -31,6 +45,9 @@ class Section:
     :ivar columns: of the list, after the name.
     :ivar teaching: what it is, for an empty list.
     :ivar assignable: whether it is assigned to people; a new one's form asks to whom.
+    :ivar adding: what leads to a new one's form, and heads it.
+    :ivar making: what sends it.
+    :ivar title_below_name: whether lists show a title below the name, and not in a column.
     """
 
     noun: str
@@ -41,6 +58,18 @@ class Section:
     teaching: str
     example: str
     assignable: bool = False
+    adding: str = field()
+    making: str = field()
+    title_below_name: bool = False
+    related: Related | None = None
+
+    @adding.default
+    def _new(self) -> str:
+        return f"New {self.noun}"
+
+    @making.default
+    def _make(self) -> str:
+        return f"Make the {self.noun}"
 
     @property
     def id_name(self) -> str:
@@ -64,6 +93,7 @@ TUNNEL = Section(
     "A tunnel publishes the ports of one server in a site to whom you assign it.",
     "tunnelcloud tunnel create db --site paris --address 10.0.0.5 --port 5432",
     assignable=True,
+    title_below_name=True,
 )
 SITE = Section(
     "site",
@@ -78,6 +108,7 @@ SITE = Section(
     form_fields(kinds.SITE),
     "A site is a private network; connectors in it open the way to its servers.",
     "tunnelcloud site create paris",
+    related=Related("connectors", "All connectors"),
 )
 
 CONNECTOR = Section(
@@ -96,6 +127,9 @@ CONNECTOR = Section(
     form_fields(kinds.CONNECTOR),
     "A connector runs in a site, dials out to the pods, and connects to the targets.",
     "tunnelcloud connector create paris-1 --site paris",
+    adding="Add a connector",
+    making="Add it, and show its command",
+    related=Related("sites", "sites", "Of all ", "."),
 )
 
 USER = Section(
