@@ -22,7 +22,7 @@ from tunnelcloud.store import second_factors, users, web_sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, NotFound
-from tunnelcloud.store.own_account import read_own_account
+from tunnelcloud.store.own_pages import read_own_account
 from tunnelcloud.web.portal import second_factor
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts

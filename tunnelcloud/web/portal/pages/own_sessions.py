@@ -12,7 +12,7 @@ from attrs import frozen
 
 from tunnelcloud.domain.advice import advice_for
 from tunnelcloud.domain.events import AuditRecord
-from tunnelcloud.store.own_activity import read_own_activity
+from tunnelcloud.store.own_pages import read_own_activity
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
