@@ -143,17 +143,6 @@ class TokenContract:
         error = self.assertRaises(InvalidReference, self.create, tunnel_id="tun_none")
         self.assertEqual(error.field, "tunnel_id")
 
-    def test_the_list_of_usable_tokens(self):
-        usable = self.create()
-        spent = self.create(secret=b"2")
-        self.spend(secret=b"2")
-        self.create(secret=b"3", lifetime_seconds=1)
-        self.clock.advance(1)
-        found = self.store.read(tokens.list_page, usable_at=self.clock.moment)
-        self.assertEqual(found.items, (usable,))
-        self.assertIsNone(usable.used_at)
-        self.assertEqual(self.store.read(tokens.TOKENS.count, user_id=spent.user_id), 3)
-
     def test_old_tokens_are_forgotten(self):
         self.create()
         self.create(secret=b"2", lifetime_seconds=60)

@@ -12,7 +12,7 @@ from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.store.aggregate import Aggregate
-from tunnelcloud.store.filters import before, equals, is_set, searches
+from tunnelcloud.store.filters import equals, is_set, searches
 from tunnelcloud.store.schema import connector_certificates, join_tokens, sites
 from tunnelcloud.store.schema import connectors as table
 from tunnelcloud.store.transaction import Transaction
@@ -26,7 +26,6 @@ CONNECTORS = Aggregate(
         "name": equals(table.c.name),
         "q": searches(table.c.name, table.c.title),
         "site_id": equals(table.c.site_id),
-        "certificate_expires_before": before(table.c.certificate_expires_at),
         "joined": is_set(table.c.joined_at),
     },
     sorts={"name": table.c.name},

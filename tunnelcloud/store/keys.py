@@ -14,7 +14,7 @@ from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User
 from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
-from tunnelcloud.store.filters import before, equals, searches
+from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import keys as table
 from tunnelcloud.store.schema import users as users_table
@@ -29,8 +29,6 @@ KEYS = Aggregate(
     filters={
         "q": searches(table.c.title, table.c.fingerprint),
         "user_id": equals(table.c.user_id),
-        "fingerprint": equals(table.c.fingerprint),
-        "expires_before": before(table.c.expires_at),
     },
     fixed=frozenset({"id", "created_at", "user_id", "public_key", "fingerprint"}),
 )

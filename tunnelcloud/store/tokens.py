@@ -48,12 +48,6 @@ class Spending:
     session: Session | None = None
 
 
-def _usable_at(moment: datetime) -> ColumnElement[bool]:
-    return and_(
-        table.c.revoked_at.is_(None), table.c.sessions_used == 0, table.c.expires_at > moment
-    )
-
-
 TOKENS = Aggregate(
     "token",
     table,
@@ -62,7 +56,6 @@ TOKENS = Aggregate(
     filters={
         "user_id": equals(table.c.user_id),
         "tunnel_id": equals(table.c.tunnel_id),
-        "usable_at": _usable_at,
     },
 )
 
