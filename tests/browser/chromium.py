@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from tests.requirements import require_executable, require_module, require_node_modules
 
-PATIENCE = 20_000
+PATIENCE = 60_000
 """Milliseconds after which a page is given up."""
 
 _CHECKOUT = Path(__file__).parents[2]
