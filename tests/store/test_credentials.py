@@ -16,7 +16,7 @@ from tunnelcloud.store import (
     users,
     web_sessions,
 )
-from tunnelcloud.store.errors import InvalidReference, NotFound
+from tunnelcloud.store.errors import Conflict, InvalidReference, NotFound
 
 
 class CredentialContract:
@@ -153,6 +153,18 @@ class CredentialContract:
         self.assertIsNone(self.store.read(users.password_hash, self.world.bob.id))
         for record in self.store.read(audit.list_page).items:
             self.assertNotIn("canary", repr(record))
+
+    def test_of_two_password_changes_at_once_one_counts(self):
+        alice = self.world.alice.id
+        self.store.write(users.set_password, alice, "$old")
+        self.store.write(users.set_password, alice, "$reset")
+        error = self.assertRaises(
+            Conflict, self.store.write, users.set_password, alice, "$mine", instead_of="$old"
+        )
+        self.assertEqual(error.field, "current")
+        self.assertEqual(self.store.read(users.password_hash, alice), "$reset")
+        self.store.write(users.set_password, alice, "$mine", instead_of="$reset")
+        self.assertEqual(self.store.read(users.password_hash, alice), "$mine")
 
     def test_of_authorities_the_first_counts(self):
         self.assertIsNone(self.store.read(authority.load, "ca"))

@@ -72,7 +72,9 @@ def secret(text):
     return hashlib.sha256(text.encode()).digest()
 
 
-class EndingContract:
+class EveryHold:
+    """Alice has one of everything by which she acts."""
+
     def setUp(self):
         super().setUp()
         self.clock = MovingClock()
@@ -182,6 +184,8 @@ class EndingContract:
         found[Hold.APPROVALS] = kinds.count(Approval.OTHERS) + len(pending)
         return found
 
+
+class EndingContract(EveryHold):
     def test_the_docs_say_the_same(self):
         page = (Path(__file__).parents[2] / "docs" / "sign-in.md").read_text("utf-8")
         rows = [
@@ -316,4 +320,13 @@ class SQLiteEndingTests(EndingContract, SQLiteCase):
 
 
 class PostgresEndingTests(EndingContract, PostgresCase):
-    pass
+    def test_two_administrators_who_demote_each_other_at_once(self):
+        roots = [self.store.write(users.create, name=f"root{n}", role=Role.ADMIN) for n in (1, 2)]
+
+        def work(transaction):
+            users.update(transaction, roots[0].id, {"role": Role.USER})
+            return self.store.write_soon(users.update, roots[1].id, {"role": Role.USER})
+
+        other = self.store.write(work)
+        self.assertRaises(Conflict, other.result)
+        self.assertEqual(self.store.read(users.count, role=Role.ADMIN), 1)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy import update
+
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, login, make_tunnel, make_world
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.store import audit, sessions, tokens, users
-from tunnelcloud.store.errors import InvalidReference, NotFound
+from tunnelcloud.store.errors import Conflict, InvalidReference, NotFound
 from tunnelcloud.store.tokens import Outcome
 
 SECRET = hashlib.sha256(b"secret").digest()
@@ -89,12 +91,23 @@ class TokenContract:
             self.store.write(users.update, self.world.alice.id, {"blocked": blocked})
             self.assertIs(self.spend().outcome, Outcome.REVOKED)
 
-    def test_a_token_that_a_blocked_user_gets_all_the_same_looks_unknown_and_stays_unspent(self):
+    def test_a_blocked_user_gets_no_token(self):
         self.store.write(users.update, self.world.alice.id, {"blocked": True})
+        error = self.assertRaises(Conflict, self.create)
+        self.assertEqual(error.field, "user_id")
+
+    def test_a_token_that_a_blocked_user_has_all_the_same_looks_unknown_and_stays_unspent(self):
         self.create()
+        self.store.write(self.block_only, True)
         self.assertIs(self.spend().outcome, Outcome.UNKNOWN)
-        self.store.write(users.update, self.world.alice.id, {"blocked": False})
+        self.store.write(self.block_only, False)
         self.assertIs(self.spend().outcome, Outcome.SPENT)
+
+    def block_only(self, transaction, blocked):
+        """Block without what blocking ends."""
+        table = users.table
+        query = update(table).where(table.c.id == self.world.alice.id).values(blocked=blocked)
+        transaction.connection.execute(query)
 
     def test_further_sessions_come_soon_and_from_the_same_address(self):
         self.create(sessions=3, tunnel_id=self.world.tunnel.id)

@@ -9,6 +9,7 @@ from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.actors import ActorKind, actor_kind
 from tunnelcloud.domain.entities import ApiToken, Role
+from tunnelcloud.store import users as people
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.schema import api_tokens as table
@@ -50,8 +51,12 @@ def create(
     :param user_id: whose it is; ``/me`` is theirs.  Without one it is no user's, and ends with the
         access of the user who made it.
     :raise InvalidReference: there is no such user.
+    :raise Conflict: they are blocked, or who makes it for nobody is.
     """
     made_by, made_by_id = _maker(transaction)
+    ends_with = made_by_id if user_id is None else user_id
+    if ends_with is not None and actor_kind(ends_with) is ActorKind.USER:
+        people.lock_unblocked(transaction, ends_with)
     values = {
         "title": title,
         "role": role,

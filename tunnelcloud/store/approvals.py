@@ -36,7 +36,7 @@ from tunnelcloud.store.schema import (
     users,
 )
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.store.users import USERS
+from tunnelcloud.store.users import lock_unblocked
 
 _NAMES = {"user_name": users.c.name, "tunnel_name": tunnels.c.name}
 
@@ -144,11 +144,12 @@ def ask(
     A refusal of a moment ago is given again, so that a program that tries again asks nobody.
 
     :param seconds: how long the grant is to last; at most, and by default, what the policy says.
+    :raise Conflict: the user is blocked.
     """
     now = transaction.now()
     source = source_ip if policy.approval is Approval.SELF else ""
     waits_as = " ".join([user.id, tunnel.id, policy.id, source])
-    USERS.lock(transaction, user.id)  # of two at once the second finds the first one's request
+    lock_unblocked(transaction, user.id)  # of two at once the second finds the first one's request
     _expire(transaction, now)
     expires_at = now + timedelta(seconds=REQUEST_SECONDS)
     table = approval_requests
@@ -213,8 +214,9 @@ def approve(transaction: Transaction, request_id: str, by: User, *, answer: str 
     """Allow what a request asks for.
 
     :param by: one who may, as :func:`may_decide` says.
-    :raise Conflict: it doesn't wait any more.
+    :raise Conflict: it doesn't wait any more, or the user it is for is blocked.
     """
+    lock_unblocked(transaction, REQUESTS.get(transaction, request_id).user_id)
     request = _decide(transaction, request_id, by, RequestStatus.APPROVED, answer)
     now = transaction.now()
     grant_id = transaction.new_id("grant")

@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, insert, select, update
 from tunnelcloud.domain.entities import ApiToken, Role, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import api_tokens, users
+from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import device_logins as table
 from tunnelcloud.store.transaction import Actor, Transaction
 
@@ -151,8 +152,9 @@ def decide(transaction: Transaction, user_code: str, user_id: str, *, allowed: b
     """Let a command line in as a user, or keep it out; the first decision counts.
 
     :return: False when it is over, or somebody decided before.
+    :raise Conflict: the user is blocked.
     """
-    user = users.get(transaction, user_id)
+    user = users.lock_unblocked(transaction, user_id)
     decided = transaction.connection.execute(
         update(table)
         .where(
@@ -203,8 +205,11 @@ def poll(
     taken = transaction.connection.execute(
         delete(table).where(table.c.secret_hash == secret_hash)
     ).rowcount
-    user = users.get(transaction, row.user_id)
-    if not taken or row.denied or user.blocked:
+    if not taken or row.denied:
+        return Polled(Standing.DENIED)
+    try:
+        user = users.lock_unblocked(transaction, row.user_id)
+    except Conflict:
         return Polled(Standing.DENIED)
     token = api_tokens.create(
         evolve(transaction, actor=Actor(user.name, user.id)),

@@ -13,7 +13,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.domain.slugs import is_reserved, numbered
 from tunnelcloud.store import groups, users
-from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.schema import identities as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -97,14 +97,22 @@ def _enter(
     if user is None:
         user, by = _newcomer(transaction, provider, person)
         _link(transaction, provider, person, user, by)
-    if user.blocked or user.service:
-        raise NotLetIn(
-            "blocked",
-            f"The user {user.name} may not sign in.",
-            "Ask an administrator of TunnelCloud.",
-        )
+    try:
+        user = users.lock_unblocked(transaction, user.id)
+    except Conflict:
+        raise _not_allowed(user) from None
+    if user.service:
+        raise _not_allowed(user)
     _sync_groups(transaction, provider, person, user)
     return user, by
+
+
+def _not_allowed(user: User) -> NotLetIn:
+    return NotLetIn(
+        "blocked",
+        f"The user {user.name} may not sign in.",
+        "Ask an administrator of TunnelCloud.",
+    )
 
 
 def _known(transaction: Transaction, provider: IdentityProvider, person: Person) -> User | None:

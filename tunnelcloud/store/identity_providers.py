@@ -133,6 +133,18 @@ def is_offered(provider: IdentityProvider) -> bool:
     return provider.enabled and provider.checked_at is not None
 
 
+def lock_offered(transaction: Transaction, provider_id: str) -> IdentityProvider | None:
+    """Read a provider that somebody comes through; who disables it waits, and ends their sign-in.
+
+    :return: None when people may not come through it any more.
+    """
+    query = PROVIDERS.select().where(table.c.id == provider_id)
+    locking = query.with_for_update(of=table, read=True, key_share=True)
+    row = transaction.connection.execute(locking).first()
+    provider = None if row is None else PROVIDERS.make(row)
+    return provider if provider is not None and is_offered(provider) else None
+
+
 def note_check(transaction: Transaction, provider_id: str, fault: str) -> IdentityProvider:
     """Note what came of asking a provider.
 

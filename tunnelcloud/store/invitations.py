@@ -36,9 +36,11 @@ def create(
     :param user_id: None for the first administrator's.
     :param secret_hash: of ``tunnelcloud.domain.tokens.hash_secret``.
     :raise NotFound: there is no such user.
-    :raise Conflict: it is a service account.
+    :raise Conflict: it is a service account, or they are blocked.
     """
     user = None if user_id is None else users.get(transaction, user_id)
+    if user is not None:
+        user = users.lock_unblocked(transaction, user.id)
     if user is not None and user.service:
         raise Conflict("", f"{user.name} is a service account: it has keys and tokens, no password")
     now = transaction.now()

@@ -69,9 +69,14 @@ def find(transaction: Transaction, user_id: str, *, lock: bool = False) -> Secon
     return None if row is None else SecondFactor(*row)
 
 
-def find_pending(transaction: Transaction, user_id: str) -> SecondFactor | None:
-    """Find a second factor that waits to be confirmed."""
-    factor = find(transaction, user_id)
+def find_pending(
+    transaction: Transaction, user_id: str, *, lock: bool = False
+) -> SecondFactor | None:
+    """Find a second factor that waits to be confirmed.
+
+    :param lock: it is confirmed now: nobody begins another one in its place meanwhile.
+    """
+    factor = find(transaction, user_id, lock=lock)
     if factor is None or factor.confirmed_at is not None:
         return None
     return factor if transaction.now() - factor.created_at < ENROLMENT else None
@@ -86,8 +91,11 @@ def is_confirmed(transaction: Transaction, user_id: str) -> bool:
 def begin(transaction: Transaction, user_id: str, sealed_secret: bytes) -> None:
     """Keep a secret until its user confirms it; one that never was confirmed ends.
 
+    :raise NotFound: there is no such user.
     :raise Conflict: there is a confirmed one.
     """
+    # One that is begun or confirmed at the same moment comes before this one or after it.
+    users.USERS.lock(transaction, user_id)
     if is_confirmed(transaction, user_id):
         raise Conflict("", "there is a second factor already: remove it first")
     transaction.connection.execute(delete(table).where(table.c.user_id == user_id))
@@ -185,7 +193,7 @@ def remove(transaction: Transaction, user_id: str) -> bool:
     :return: whether there was one.
     :raise NotFound: there is no such user.
     """
-    user = users.get(transaction, user_id)
+    user = users.USERS.lock(transaction, user_id)
     was_confirmed = is_confirmed(transaction, user_id)
     for one in (recovery_codes, table, sign_in_steps):
         transaction.connection.execute(delete(one).where(one.c.user_id == user_id))

@@ -76,7 +76,9 @@ def create(
 
     :param secret_hash: of ``tunnelcloud.domain.tokens.hash_secret``.
     :raise InvalidReference: there is no such user or tunnel.
+    :raise Conflict: the user is blocked.
     """
+    people.lock_unblocked(transaction, user_id)
     token = TOKENS.insert(
         transaction,
         {

@@ -18,7 +18,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.endings import Cause, end_access
-from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.errors import Conflict, InvalidReference
 from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import group_members, user_names
@@ -161,7 +161,11 @@ def _administers(user: User) -> bool:
 
 def _check_administrators(transaction: Transaction, field: str) -> None:
     """See that somebody is left who can sign in and administer."""
-    if not count(transaction, role=Role.ADMIN, blocked=False, service=False):
+    # Locked, so that of two administrators who demote each other at once one is told so.
+    left = USERS.filtered(
+        select(table.c.id), {"role": Role.ADMIN, "blocked": False, "service": False}
+    )
+    if transaction.connection.execute(left.with_for_update()).first() is None:
         raise Conflict(
             field, "this is the last administrator: make another user an administrator first"
         )
@@ -180,6 +184,26 @@ def _keep_names(transaction: Transaction, user: User) -> None:
         _INSERT_NAME(transaction.connection, {"name": name, "user_id": user.id})
 
 
+def lock_unblocked(transaction: Transaction, user_id: str) -> User:
+    """Read a user who is given a credential, and keep others from changing them until the commit.
+
+    A block, or a new password, then comes before the credential or after it.  After it, it ends the
+    credential; before it, no credential is made, which would be good again after the block.
+
+    :raise InvalidReference: there is no such user.
+    :raise Conflict: they are blocked.
+    """
+    # Weaker than what an update takes: rows that refer to the user are still written beside it.
+    locking = USERS.select().where(table.c.id == user_id).with_for_update(of=table, key_share=True)
+    row = None if "\x00" in user_id else transaction.connection.execute(locking).first()
+    if row is None:
+        raise InvalidReference("user_id", "user", user_id)
+    user = USERS.make(row)
+    if user.blocked:
+        raise Conflict("user_id", f"user {user.name} is blocked: unblock them first")
+    return user
+
+
 def password_hash(transaction: Transaction, user_id: str) -> str | None:
     """Give the hash of a user's password; None when none is set."""
     query = select(table.c.password_hash).where(table.c.id == user_id)
@@ -188,16 +212,26 @@ def password_hash(transaction: Transaction, user_id: str) -> str | None:
 
 
 def set_password(
-    transaction: Transaction, user_id: str, hashed: str, *, staying: str | None = None
+    transaction: Transaction,
+    user_id: str,
+    hashed: str,
+    *,
+    staying: str | None = None,
+    instead_of: str | None = None,
 ) -> User:
     """Set a password; what that ends of the user's access, the table of endings says.
 
     :param hashed: in PHC form.
     :param staying: the sign-in that sets it, and goes on; None where a link did.
+    :param instead_of: the hash that was compared with the old password; None where a link counts.
     :raise NotFound: there is no such user.
+    :raise Conflict: the password was changed since it was compared.
     """
     user = USERS.lock(transaction, user_id)
-    first = password_hash(transaction, user_id) is None
+    before = password_hash(transaction, user_id)
+    if instead_of is not None and before != instead_of:
+        raise Conflict("current", "your password was changed meanwhile: use the new one")
+    first = before is None
     transaction.connection.execute(
         update_rows(table)
         .where(table.c.id == user_id)

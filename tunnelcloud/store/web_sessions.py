@@ -60,9 +60,10 @@ def create(
     :param secret_hash: of ``tunnelcloud.domain.tokens.hash_secret``.
     :param method: how they proved who they are, such as ``password``.
     :param provider_id: who vouched for them; the sign-in ends with that provider.
-    :raise NotFound: there is no such user.
+    :raise InvalidReference: there is no such user.
+    :raise Conflict: they are blocked.
     """
-    user = users.get(transaction, user_id)
+    user = users.lock_unblocked(transaction, user_id)
     now = transaction.now()
     session = WEB_SESSIONS.insert(
         transaction,

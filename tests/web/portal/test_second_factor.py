@@ -10,7 +10,10 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from tests.web.portal.browser import PASSWORD, Browser, PortalTestCase
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.store import audit, second_factors, users
+from tunnelcloud.store import audit, second_factors, users, web_sessions
+from tunnelcloud.store.refusals import EACH_OF_A_SOURCE
+from tunnelcloud.web.portal import passwords
+from tunnelcloud.web.portal.passwords import hash_password
 
 FACTOR = "/account/second-factor"
 
@@ -176,6 +179,14 @@ class SecondFactorTests(SecondFactorCase):
         refused = self.events("web_login.refused")
         self.assertEqual(refused[0].data["reason"], "wrong code")
 
+    def test_guesses_are_summed_up_in_the_audit(self):
+        self.enrol(self.browser)
+        browser = self.half_signed_in()
+        for number in range(EACH_OF_A_SOURCE + 5):
+            early = number >= second_factors.FREE_FAILURES
+            self.type_code(browser, "000000", status=429 if early else 422)
+        self.assertEqual(len(self.events("web_login.refused")), EACH_OF_A_SOURCE)
+
     def test_removing_it_takes_a_code(self):
         phone, _ = self.enrol(self.browser)
         remove = f"{FACTOR}/remove"
@@ -269,6 +280,22 @@ class AccountTests(SecondFactorCase):
         other.get("/", 303)
         Browser(self).sign_in("the-user", status=422)
         Browser(self).sign_in("the-user", new)
+
+    def test_of_two_changes_at_once_the_second_is_told(self):
+        """The old password was right when it was compared, and is none when the new is written."""
+        user_id, real = self.people[Role.USER].id, passwords.hash_password
+        (sign_in,) = self.store.read(web_sessions.list_page).items
+        first = hash_password("the first one wins", bytes(16))
+
+        def slow_hash(password, salt):
+            self.store.write(users.set_password, user_id, first, staying=sign_in.id)
+            return real(password, salt)
+
+        self.patch(passwords, "hash_password", slow_hash)
+        form = {"current": PASSWORD, "password": "another long one", "again": "another long one"}
+        page = self.browser.send("/account", form, "/account/password", status=409).body
+        self.assertIn(b"your password was changed meanwhile", page)
+        self.assertEqual(self.store.read(users.password_hash, user_id), first)
 
     def test_guessing_the_password_from_a_stolen_session_is_slowed(self):
         form = {"current": "wrong", "password": "another long one", "again": "another long one"}

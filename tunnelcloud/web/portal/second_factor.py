@@ -89,7 +89,7 @@ def confirm(
 
     :param code_hashes: of the recovery codes that come with it.
     """
-    factor = second_factors.find_pending(transaction, user_id)
+    factor = second_factors.find_pending(transaction, user_id, lock=True)
     if factor is None:
         return False
     step = matching_step(unsealed(sealer, factor), typed, transaction.now().timestamp())

@@ -10,8 +10,16 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.tokens import hash_secret, without_secrets
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pki import Sealer
-from tunnelcloud.store import identities, second_factors, sign_in_steps, users, web_sessions
-from tunnelcloud.store.identities import Person
+from tunnelcloud.store import (
+    identities,
+    identity_providers,
+    second_factors,
+    sign_in_steps,
+    users,
+    web_sessions,
+)
+from tunnelcloud.store.errors import Conflict, InvalidReference
+from tunnelcloud.store.identities import NotLetIn, Person
 from tunnelcloud.store.sign_in_steps import Awaited
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal import invitations
@@ -113,6 +121,11 @@ def enter_compared(
     :return: None for who was blocked, or got another password, while this one was compared.
     """
     user = compared[0]
+    try:
+        # Whoever blocks them, or changes their password, from now on waits, and ends this sign-in.
+        users.lock_unblocked(transaction, user.id)
+    except (Conflict, InvalidReference):
+        return None
     if users.find_entrant(transaction, name) != compared:
         return None
     if with_code_only and not second_factors.is_confirmed(transaction, user.id):
@@ -120,25 +133,49 @@ def enter_compared(
     return enter_by_password(transaction, user, secret, visit, next_page, "password")
 
 
+@frozen
+class CodeRefused:
+    """A code that was no good.
+
+    :ivar event: for the audit, which sums many of them up.
+    """
+
+    judged: Judged
+    event: AuditEvent
+
+
 def enter_by_code(
     transaction: Transaction, sealer: Sealer, secret: str, visit: Visit
-) -> Judged | Entry:
+) -> Entry | CodeRefused | None:
     """Begin the sign-in of somebody who types the code that was awaited.
 
-    :return: what is wrong with the code, if it isn't good.
+    :return: None when no code is awaited any more.
     """
+    user = _lock_awaited(transaction, visit.step)
     step = sign_in_steps.find_awaited(transaction, visit.step)
-    if step is None:
-        return Judged(Judgement.NOT_ASKED)
-    user = users.get(transaction, step.user_id)
+    if user is None or step is None:
+        return None
     judged = judge(transaction, sealer, user.id, visit.typed("code"))
+    if judged.judgement is Judgement.NOT_ASKED:
+        return None
     if not judged.good:
-        transaction.audit(refusal(user, user.name, visit.source_ip, "wrong code"))
-        return judged
-    sign_in_steps.take(transaction, Awaited.CODE, hash_secret(visit.step))
+        return CodeRefused(judged, refusal(user, user.name, visit.source_ip, "wrong code"))
+    if sign_in_steps.take(transaction, Awaited.CODE, hash_secret(visit.step)) is None:
+        return None
     how = "code" if judged.judgement is Judgement.CODE else "recovery code"
     method, next_page = f"{step.content['method']} and {how}", step.content["next"]
     return begin_session(transaction, user, secret, visit, next_page, method)
+
+
+def _lock_awaited(transaction: Transaction, secret: str) -> User | None:
+    """Lock whose code is awaited: what ends their step has done so, or waits for this sign-in."""
+    step = sign_in_steps.find_awaited(transaction, secret)
+    if step is None:
+        return None
+    try:
+        return users.lock_unblocked(transaction, step.user_id)
+    except (Conflict, InvalidReference):
+        return None
 
 
 def enter_by_invitation(
@@ -167,10 +204,17 @@ def enter_through(
 ) -> Entry:
     """Begin the sign-in of somebody whom a provider vouches for.
 
-    :raise NotLetIn: they are no user, and don't become one.
+    :raise NotLetIn: they are no user, and don't become one, or the provider is disabled now.
     """
-    user = identities.enter(transaction, provider, person)
+    offered = identity_providers.lock_offered(transaction, provider.id)
     method = provider.title or provider.name
+    if offered is None:
+        raise NotLetIn(
+            "disabled",
+            f"{method} was disabled while you signed in.",
+            "Sign in another way, or ask an administrator of TunnelCloud.",
+        )
+    user = identities.enter(transaction, offered, person)
     return begin_session(transaction, user, secret, visit, next_page, method, provider.id)
 
 

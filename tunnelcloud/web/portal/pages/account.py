@@ -105,36 +105,46 @@ class _Account:
             status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
         return Shown("account.html", values, status)
 
-    async def _password_fault(self, visit: Visit, user: User, password: str) -> str:
-        """Say what is wrong with the password that a change asks for; guesses are slowed."""
+    async def _compare(self, visit: Visit, user: User, password: str) -> tuple[str, str | None]:
+        """Compare the password that a change asks for; guesses are slowed.
+
+        :return: what is wrong with it, and the hash that it was compared with.
+        """
         attempt = Attempt(user.name, visit.source_ip, visit.who().web_session_id)
         wait = ceil(self.attempts.begin(attempt))
         if wait:
-            return f"too many attempts: try again in {wait} s"
+            return f"too many attempts: try again in {wait} s", None
         hashed = await self.context.store.read(users.password_hash, user.id)
         if not await self.passwords.verify(password, hashed):
-            return "this is not your password"
+            return "this is not your password", hashed
         self.attempts.succeeded(attempt)
-        return ""
+        return "", hashed
 
     async def change_password(self, visit: Visit) -> Reply:
         who = visit.who()
         new = visit.typed("password")
         errors = faults_of_password(None, new, visit.typed("again"))
-        if not errors:
-            wrong = await self._password_fault(visit, who.user, visit.typed("current"))
-            errors = {"current": wrong} if wrong else {}
         if errors:
             return await self._account(visit, errors)
+        wrong, compared = await self._compare(visit, who.user, visit.typed("current"))
+        if wrong:
+            return await self._account(visit, {"current": wrong})
         hashed = await self.passwords.hash(new)
-        await self._acting(visit).write(
-            users.set_password, who.user.id, hashed, staying=who.web_session_id
-        )
+        try:
+            await self._acting(visit).write(
+                users.set_password,
+                who.user.id,
+                hashed,
+                staying=who.web_session_id,
+                instead_of=compared,
+            )
+        except Conflict as error:
+            return await self._account(visit, {"current": str(error)}, HTTPStatus.CONFLICT)
         return Moved("/account", note="The password is changed; other sign-ins have ended")
 
     async def begin_second_factor(self, visit: Visit) -> Reply:
         user = visit.who().user
-        wrong = await self._password_fault(visit, user, visit.typed("factor-current"))
+        wrong, _ = await self._compare(visit, user, visit.typed("factor-current"))
         if wrong:
             return await self._account(visit, {"factor_current": wrong})
         sealed = self.context.sealer.seal(self.context.random(SECRET_BYTES), purpose(user.id))

@@ -172,9 +172,10 @@ class _SignIn:
         found = await self.context.store.write(enter_by_code, self.context.sealer, secret, visit)
         if isinstance(found, Entry):
             return await found.reply(visit, self.sign_ins)
-        if found.judgement is Judgement.NOT_ASKED:
+        if found is None:
             return Moved("/sign-in", step="")
-        return _code_form(found)
+        await self.refusals.record(found.event)
+        return _code_form(found.judged)
 
     async def sign_out(self, visit: Visit) -> Reply:
         who = visit.who()
