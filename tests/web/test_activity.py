@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from sqlalchemy import update
+from twisted.internet.testing import StringTransport
 
 from tests.web.support import NOW, ApiTestCase, Role
 from tunnelcloud.domain.ecs import ecs_document
@@ -12,6 +13,7 @@ from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.store import audit, channels, schema, sessions, tunnels, users
 from tunnelcloud.store.sessions import LoginRecord
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.resources import activity
 
 LOGIN = LoginRecord("x", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
 
@@ -105,6 +107,35 @@ class AuditTests(ApiTestCase):
         self.assertEqual(first["tunnelcloud"], {"data": {"method": "key"}})
         self.assertEqual(self.ask("GET", "/api/v1/audit/export?limit=1").status, 422)
         self.assertEqual(self.ask("GET", "/api/v1/audit/export?event=nothing.").status, 422)
+
+    def test_an_export_ends_with_the_right_to_it(self):
+        """Each page is read by who still may; what was cut isn't taken for the whole."""
+        for number in range(9):
+            self.record("login.refused", user_name=f"u{number}")
+        self.patch(activity, "_EXPORTED_AT_ONCE", 3)
+        auditor = self.people[Role.AUDITOR].id
+        real, pages = activity.check_caller, []
+
+        def check(transaction, caller, **how):
+            pages.append(caller.user_id)
+            if len(pages) == 2:
+                self.store.write(users.update, auditor, {"role": Role.USER})
+            real(transaction, caller, **how)
+
+        self.patch(activity, "check_caller", check)
+        transport = StringTransport()
+        channel = self.site.buildProtocol(None)
+        channel.makeConnection(transport)
+        self.received(channel, (
+            b"GET /api/v1/audit/export?event=login.refused HTTP/1.1\r\nHost: pod\r\n"
+            b"Authorization: Bearer tca_auditor\r\n\r\n"
+        ))  # fmt: skip
+        while not transport.disconnecting:
+            self.reactor.run_one()
+        self.assertEqual(pages, [auditor] * 2)
+        self.assertIn(b'"u2"', transport.value())
+        self.assertNotIn(b'"u3"', transport.value())
+        self.assertFalse(transport.value().endswith(b"0\r\n\r\n"))
 
     def test_every_kind_of_event_has_an_ecs_type(self):
         for name in CATALOGUE:

@@ -70,6 +70,7 @@ class AsyncStore:
     :ivar write_failed: called in the reactor's thread when the database took no write.
     :ivar answered: told of each answer: ``"read"`` or ``"write"``, after how many seconds, and
         whether it was an error; called in the reactor's thread.
+    :ivar check: runs first in each transaction that writes; what it raises is the answer.
     :ivar counts: whether writes count among the ``Deeds`` of whoever they are done for.
     """
 
@@ -79,12 +80,20 @@ class AsyncStore:
     deadline: float = DEADLINE
     late: Callable[[Any], object] = _ignore
     write_failed: Callable[[StoreUnavailable], object] = _ignore
+    check: Callable[[Transaction], object] | None = None
     counts: bool = True
     _side_by_side: SideBySide = field(factory=SideBySide)
 
     def acting(self, actor: Actor) -> AsyncStore:
         """Give the same store for what ``actor`` does: the audit names them."""
         return evolve(self, store=self.store.acting(actor))
+
+    def checked(self, check: Callable[[Transaction], object]) -> AsyncStore:
+        """Give the same store for what is written only while a check holds.
+
+        :param check: raises what is the answer then.
+        """
+        return evolve(self, check=check)
 
     def within(self, seconds: float, late: Callable[[Any], object] = _ignore) -> AsyncStore:
         """Give the same store with another deadline."""
@@ -102,8 +111,14 @@ class AsyncStore:
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         """Run a function in one transaction; fires when it is durable."""
-        fate = Fate()
-        future = self.store.write_unless(fate, function, *args, **kwargs)
+        fate, check = Fate(), self.check
+
+        def work(transaction: Transaction) -> T:
+            if check is not None:
+                check(transaction)
+            return function(transaction, *args, **kwargs)
+
+        future = self.store.write_unless(fate, work)
         deeds = DEEDS.get() if self.counts else None
         deeds = deeds or Deeds()
         return _Answer(self, "write", future, fate, deeds, self.write_failed).begin()

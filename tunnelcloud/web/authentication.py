@@ -12,17 +12,16 @@ from attrs import field, frozen
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
-from tunnelcloud.domain.entities import ApiToken, Role, User
+from tunnelcloud.domain.entities import ApiToken, User
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.callers import RANKS
 from tunnelcloud.web.problems import unauthorized
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import Caller
 
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_.~+/=-]{1,256})", re.IGNORECASE)
-RANKS = {Role.USER: 0, Role.AUDITOR: 1, Role.ADMIN: 2}
-"""Each role may do what those below it may."""
 
 
 def _find(transaction: Transaction, secret_hash: bytes) -> tuple[ApiToken, User | None] | None:

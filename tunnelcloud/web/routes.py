@@ -39,6 +39,7 @@ class Caller:
     :ivar id: of the API token or the user; with ``name`` it is the actor of audit events.
     :ivar user_id: the user this is, or None for a token that stands for nobody.
     :ivar api_token_id: the token that was shown; None for somebody in the portal.
+    :ivar web_session_id: the sign-in of somebody in the portal.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Caller:
     role: Role
     user_id: str | None = None
     api_token_id: str | None = None
+    web_session_id: str | None = None
 
 
 @frozen

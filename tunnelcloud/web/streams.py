@@ -11,6 +11,8 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from tunnelcloud.web.problems import Problem
+
 _log = Logger()
 
 
@@ -57,6 +59,9 @@ class Streaming:
             self._request.finish()
 
     def _failed(self, failure: Failure) -> None:
-        _log.failure("an answer was cut", failure)
+        if isinstance(failure.value, Problem):
+            _log.info("an answer was cut: {why}", why=failure.value.detail)
+        else:
+            _log.failure("an answer was cut", failure)
         if not self._stopped and self._request.channel is not None:
             self._request.channel.forceAbortClient()

@@ -24,7 +24,8 @@ class SignedIn:
     @property
     def caller(self) -> Caller:
         """The same person, as the operations of the API know callers."""
-        return Caller(self.user.id, self.user.name, self.user.role, self.user.id)
+        user = self.user
+        return Caller(user.id, user.name, user.role, user.id, web_session_id=self.web_session_id)
 
 
 @frozen

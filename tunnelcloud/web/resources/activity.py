@@ -17,6 +17,7 @@ from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import audit, channels, read_models, sessions
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.callers import check_caller
 from tunnelcloud.web.interfaces import LiveChannel, LiveSession
 from tunnelcloud.web.models.activity import (
     AuditExportQuery,
@@ -32,7 +33,7 @@ from tunnelcloud.web.models.fields import Page, instant_text
 from tunnelcloud.web.resources.collection import listed, page_reader
 from tunnelcloud.web.resources.context import ANYBODYS, OWN, ApiContext, Whose
 from tunnelcloud.web.resources.pods import pod_routes
-from tunnelcloud.web.routes import READERS, Call, Lines, Listed, Route
+from tunnelcloud.web.routes import READERS, Call, Caller, Lines, Listed, Route
 
 _EXPORTED_AT_ONCE = 500
 _Names = Mapping[str, read_models.Names]
@@ -249,24 +250,34 @@ class _History:
             for name, value in call.query_as(AuditExportQuery).model_dump().items()
             if value is not None
         }
-        reader = page_reader(audit.list_page, sort="created_at", limit=_EXPORTED_AT_ONCE, **filters)
-        return Lines(self._exported(filters, await self.context.store.read(reader)))
+        page = await self._read_exported(call.who(), filters, None)
+        return Lines(self._exported(call.who(), filters, page))
 
     async def _exported(
-        self, filters: Mapping[str, Any], page: ListPage[AuditRecord]
+        self, caller: Caller, filters: Mapping[str, Any], page: ListPage[AuditRecord]
     ) -> AsyncIterator[bytes]:
         while True:
             yield b"".join(map(_ecs_line, page.items))
             if page.next_cursor is None:
                 return
-            reader = page_reader(
-                audit.list_page,
-                sort="created_at",
-                limit=_EXPORTED_AT_ONCE,
-                cursor=page.next_cursor,
-                **filters,
-            )
-            page = await self.context.store.read(reader)
+            page = await self._read_exported(caller, filters, page.next_cursor)
+
+    async def _read_exported(
+        self, caller: Caller, filters: Mapping[str, Any], cursor: str | None
+    ) -> ListPage[AuditRecord]:
+        """Read a page of an export, if the caller still may: an export can take hours.
+
+        :raise Problem: 401 or 403.
+        """
+        reader = page_reader(
+            audit.list_page, sort="created_at", limit=_EXPORTED_AT_ONCE, cursor=cursor, **filters
+        )
+
+        def work(transaction: Transaction) -> ListPage[AuditRecord]:
+            check_caller(transaction, caller, writes=False)
+            return reader(transaction)
+
+        return await self.context.store.read(work)
 
 
 def _ecs_line(record: AuditRecord) -> bytes:

@@ -13,7 +13,7 @@ from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.authentication import RANKS
+from tunnelcloud.web.callers import RANKS
 from tunnelcloud.web.models.credentials import (
     ApiToken,
     ApiTokenChange,

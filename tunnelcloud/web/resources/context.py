@@ -15,6 +15,7 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.pki import Sealer, passing_sealer
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Actor
+from tunnelcloud.web.callers import check_caller
 from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.models.fields import PageQuery
 from tunnelcloud.web.oidc.fetching import Fetch, no_way_out
@@ -87,8 +88,13 @@ class ApiContext:
         return self.acting_as(call.who())
 
     def acting_as(self, caller: Caller) -> AsyncStore:
-        """Give the store for what somebody does, by the API or by a page."""
-        return self.store.acting(Actor(caller.name, caller.id))
+        """Give the store for what somebody does, by the API or by a page.
+
+        Each transaction that writes asks again whether they may: since the request was let in, they
+        may have been signed out, blocked or demoted.
+        """
+        store = self.store.acting(Actor(caller.name, caller.id))
+        return store.checked(partial(check_caller, caller=caller, writes=True))
 
     def invitation_url(self, secret: str) -> str:
         """Give the one-time link that holds a secret."""

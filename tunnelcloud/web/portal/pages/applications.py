@@ -83,7 +83,9 @@ class _Applications:
         user_id, tunnel_id = visit.who().user.id, visit.params["tunnel_id"]
 
         try:
-            await self.context.store.write(pins.set_pinned, user_id, tunnel_id, wanted)
+            await self.context.acting_as(visit.who().caller).write(
+                pins.set_pinned, user_id, tunnel_id, wanted
+            )
         except NotFound:
             raise not_found("there is no such tunnel, or it isn't yours") from None
         return Moved("/")

@@ -1,0 +1,38 @@
+"""Whether a caller may still do what they were let in for."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.store import credentials
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.problems import Problem, forbidden, unauthorized
+from tunnelcloud.web.routes import Caller
+
+RANKS = {Role.USER: 0, Role.AUDITOR: 1, Role.ADMIN: 2}
+"""Each role may do what those below it may."""
+
+
+def check_caller(transaction: Transaction, caller: Caller, *, writes: bool) -> None:
+    """Refuse a caller who was signed out, blocked or demoted since they were let in.
+
+    :param writes: whether the transaction writes: it holds the right to do so until its commit.
+    :raise Problem: 401 or 403.
+    """
+    role = _role_now(transaction, caller, writes)
+    if role is None and caller.api_token_id is not None:
+        raise unauthorized("the API token is unknown or has expired")
+    if role is None:
+        raise Problem(HTTPStatus.FORBIDDEN, "you are signed out: sign in, then do it again")
+    if RANKS[role] < RANKS[caller.role]:
+        raise forbidden(f"the role {role} may not do this: your role was lowered")
+
+
+def _role_now(transaction: Transaction, caller: Caller, hold: bool) -> Role | None:
+    token_id, session_id, user_id = caller.api_token_id, caller.web_session_id, caller.user_id
+    if token_id is not None:
+        return credentials.role_by_api_token(transaction, token_id, user_id, hold=hold)
+    if session_id is None or user_id is None:
+        return None
+    return credentials.role_by_web_session(transaction, session_id, user_id, hold=hold)
