@@ -1,5 +1,7 @@
 """Commands on the machine of a pod or connector, which no pod answers."""
 
+import os
+import signal
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -7,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.cli.command import main
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.store import audit, second_factors, users
+from tunnelcloud.store import audit, copying, second_factors, sqlite_files, users
 from tunnelcloud.store.engine import open_store
 
 
@@ -72,6 +74,46 @@ class DatabaseTests(MachineCase):
         self.state = self.directory / "new"
         self.assertIn("Restored", self.run_command("db", "restore", backup, "--state", self.state))
         self.assertEqual(self.open().read(users.count), 1)
+
+    def test_a_signal_ends_it_and_says_that_nothing_was_changed(self):
+        self.open().close()
+        before = signal.getsignal(signal.SIGTERM)
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            ended = []
+
+            def kill(*_, one=one, ended=ended):
+                try:
+                    os.kill(os.getpid(), one)
+                except KeyboardInterrupt:
+                    ended.append(one)
+                    raise
+
+            self.patch(copying, "copy_rows", kill)
+            backup = self.directory / "backup"
+            said = self.run_command("db", "backup", backup, "--state", self.state, status=1)
+            self.assertEqual(said, "Error: stopped before the end: nothing was changed\n")
+            self.assertEqual(ended, [one])
+            self.assertEqual(list(self.directory.glob("backup*")), [])
+        self.assertEqual(signal.getsignal(signal.SIGTERM), before)
+
+    def test_a_signal_that_is_ignored_stays_so(self):
+        self.open().close()
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        self.patch(copying, "copy_rows", lambda *_: os.kill(os.getpid(), signal.SIGHUP))
+        self.run_command("db", "backup", self.directory / "backup", "--state", self.state)
+
+    def test_a_signal_comes_too_late_for_what_is_kept(self):
+        self.open().close()
+        sync = os.fsync
+
+        def late(descriptor):
+            os.kill(os.getpid(), signal.SIGTERM)
+            sync(descriptor)
+
+        self.patch(sqlite_files.os, "fsync", late)
+        self.run_command("db", "backup", self.directory / "backup", "--state", self.state)
+        self.assertTrue((self.directory / "backup").exists())
 
     def test_upgrade_makes_one_that_is_up_to_date(self):
         said = self.run_command("db", "upgrade", "--state", self.state)

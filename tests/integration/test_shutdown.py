@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.integration.processes import run_async
 from tests.integration.test_end_to_end import EchoWorld
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON
-from tunnelcloud.store.sqlite import FILE_NAME
+from tunnelcloud.store.sqlite_files import FILE_NAME
 
 SESSIONS = 6
 PIECE = 100_000

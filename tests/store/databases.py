@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.requirements import require_module
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.schema import metadata
-from tunnelcloud.store.sqlite import FILE_NAME
+from tunnelcloud.store.sqlite_files import FILE_NAME
 from tunnelcloud.store.transaction import Clock
 
 _numbers = itertools.count(1)

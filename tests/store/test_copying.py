@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sqlite3
 import stat
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import func, select
+from alembic import command
+from sqlalchemy import create_engine, event, func, inspect, select
 
 from tests.store.databases import (
     EmptyPostgresCase,
@@ -15,10 +20,24 @@ from tests.store.databases import (
     SQLiteCase,
 )
 from tests.store.material import events_of, login, make_world
-from tunnelcloud.store import copying, invitations, schema, sites, tokens, web_sessions
+from tunnelcloud.store import (
+    copied_rows,
+    copying,
+    invitations,
+    pods,
+    schema,
+    sites,
+    sqlite_files,
+    tokens,
+    web_sessions,
+)
 from tunnelcloud.store.engine import open_store
-from tunnelcloud.store.errors import StateUnusable
-from tunnelcloud.store.sqlite import FILE_NAME
+from tunnelcloud.store.errors import GivenUp, StateUnusable
+from tunnelcloud.store.fate import Fate
+from tunnelcloud.store.migrate import alembic_config, known_revisions
+from tunnelcloud.store.postgres import postgres_engine
+from tunnelcloud.store.snapshots import file_engine, snapshot
+from tunnelcloud.store.sqlite_files import FILE_NAME, new_file
 
 
 def secret(text):
@@ -61,6 +80,19 @@ def fill(transaction):
     return world
 
 
+def small_file_engine(path, mode):
+    """Connect to a file as on a disk that is full before long."""
+    engine = file_engine(path, mode)
+    event.listen(
+        engine, "connect", lambda driver, _: driver.execute("PRAGMA max_page_count=20").close()
+    )
+    return engine
+
+
+def named(descriptor):
+    return Path(f"/proc/self/fd/{descriptor}").readlink().name
+
+
 class CopyingContract:
     """What holds for a database of either kind."""
 
@@ -77,7 +109,7 @@ class CopyingContract:
         self.told.append((table, count))
 
     def back_up(self):
-        copying.back_up(self.url, self.directory, self.file, self.tell)
+        copying.back_up(self.url, self.directory, self.file, self.tell, Fate())
 
     def test_a_backup_has_every_row_while_the_pod_goes_on(self):
         before = self.store.read(rows_of)
@@ -104,7 +136,7 @@ class CopyingContract:
     def test_it_restores_into_an_empty_database_only(self):
         self.back_up()
         self.assertRaises(
-            StateUnusable, copying.restore, self.file, self.url, self.directory, self.tell
+            StateUnusable, copying.restore, self.file, self.url, self.directory, self.tell, Fate()
         )
 
     def test_a_file_that_is_there_is_kept(self):
@@ -113,7 +145,7 @@ class CopyingContract:
         self.assertEqual(self.file.read_text(), "kept")
 
     def test_a_failed_backup_leaves_no_file(self):
-        self.patch(copying, "_sum", lambda *_: self.told.append(1) or (len(self.told), 0))
+        self.patch(copied_rows, "_sum", lambda *_: self.told.append(1) or (len(self.told), 0))
         error = self.assertRaises(StateUnusable, self.back_up)
         self.assertIn("came out different", str(error))
         self.assertEqual(names_in(self.away), [])
@@ -123,24 +155,191 @@ class CopyingContract:
         target = self.away / "state"
         target.mkdir()
         error = self.assertRaises(
-            StateUnusable, copying.restore, self.file, "sqlite", target, self.tell
+            StateUnusable, copying.restore, self.file, "sqlite", target, self.tell, Fate()
         )
         self.assertIn("not a database", str(error))
         self.assertEqual(names_in(target), [])
 
+    def test_a_backup_that_is_given_up_leaves_no_file(self):
+        fate = Fate()
+        error = self.assertRaises(
+            GivenUp,
+            copying.back_up,
+            self.url,
+            self.directory,
+            self.file,
+            lambda *_: fate.give_up(),
+            fate,
+        )
+        self.assertIn("nothing was changed", str(error))
+        self.assertEqual(names_in(self.away), [])
+
+    def test_a_full_disk_leaves_no_file(self):
+        self.patch(copying, "file_engine", small_file_engine)
+        error = self.assertRaises(StateUnusable, self.back_up)
+        self.assertEqual(str(error), f"{self.file}: database or disk is full")
+        self.assertEqual(names_in(self.away), [])
+
+    def test_a_snapshot_may_pause(self):
+        """No limit of the pods ends a copy while it reads what was written."""
+        if self.url == "sqlite":
+            return
+        with snapshot(self.url, self.directory) as source:
+            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                self.assertEqual(source.exec_driver_sql(f"SHOW {name}").scalar_one(), "0")
+
     def restore(self):
         target = self.away / "state"
         target.mkdir(mode=0o700)
-        copying.restore(self.file, "sqlite", target, self.tell)
+        copying.restore(self.file, "sqlite", target, self.tell, Fate())
         store = open_store("sqlite", target)
         self.addCleanup(store.close)
         return store
 
 
+class RestoreTests(SQLiteCase):
+    """What a restore leaves in the state directory, however it ends."""
+
+    def setUp(self):
+        super().setUp()
+        store = self.open()
+        store.write(sites.create, name="paris")
+        store.close()
+        self.file = self.directory / "backup"
+        copying.back_up("sqlite", self.directory, self.file, lambda *_: None, Fate())
+        self.state = self.directory / "state"
+        self.state.mkdir(mode=0o700)
+        self.seen = set()
+
+    def restore(self, fate=None, file=None):
+        fate = fate or Fate()
+        copying.restore(file or self.file, "sqlite", self.state, self.look, fate)
+
+    def look(self, *_):
+        self.seen.update(names_in(self.state))
+        for path in self.state.iterdir():
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
+
+    def whole(self):
+        store = open_store("sqlite", self.state)
+        self.addCleanup(store.close)
+        return store.read(sites.SITES.find, "paris")
+
+    def test_nothing_looks_like_a_database_before_it_is_whole(self):
+        self.restore()
+        self.assertIn(f"{FILE_NAME}.part", self.seen)
+        self.assertNotIn(FILE_NAME, self.seen)
+        self.assertTrue(self.whole())
+        self.assertFalse([name for name in names_in(self.state) if ".part" in name])
+
+    def test_nothing_of_it_is_elsewhere(self):
+        self.patch(tempfile, "mkdtemp", None)
+        self.patch(tempfile, "mkstemp", None)
+        self.restore(file=self.older())
+        self.assertIn(copying.UPGRADED, self.seen)
+        self.assertTrue(self.whole())
+        self.assertNotIn(copying.UPGRADED, names_in(self.state))
+
+    def test_what_a_killed_restore_left_is_removed(self):
+        for end in (".part", ".part-journal", ".part-wal"):
+            (self.state / (FILE_NAME + end)).write_bytes(b"half" * 5000)
+        for name in (copying.UPGRADED, f"{copying.UPGRADED}.part"):
+            (self.state / name).write_bytes(b"half")
+            (self.state / name).chmod(0o600)
+        self.restore()
+        self.assertTrue(self.whole())
+        self.assertFalse([name for name in names_in(self.state) if ".part" in name])
+        self.assertNotIn(copying.UPGRADED, names_in(self.state))
+
+    def test_what_another_command_writes_is_left_alone(self):
+        with new_file(self.state / FILE_NAME) as part:
+            error = self.assertRaises(StateUnusable, self.restore)
+            self.assertIn("another command writes it", str(error))
+            self.assertTrue(part.exists())
+
+    def test_a_file_that_others_may_hold_is_not_written(self):
+        part = self.state / f"{FILE_NAME}.part"
+        part.touch(mode=0o600)
+        (self.state / "second name").hardlink_to(part)
+        error = self.assertRaises(StateUnusable, self.restore)
+        self.assertIn("not a file of yours", str(error))
+        part.unlink()
+        part.symlink_to(self.state / "second name")
+        self.assertRaises(StateUnusable, self.restore)
+        self.assertEqual((self.state / "second name").read_bytes(), b"")
+
+    def test_given_up_or_without_room_it_leaves_nothing(self):
+        fate = Fate()
+        fate.give_up()
+        self.assertRaises(GivenUp, self.restore, fate)
+        self.patch(copying, "file_engine", small_file_engine)
+        error = self.assertRaises(StateUnusable, self.restore)
+        self.assertIn("database or disk is full", str(error))
+        self.assertEqual(names_in(self.state), ["tunnelcloud.lock"])
+
+    def test_a_database_of_something_else(self):
+        other = self.directory / "other"
+        with closing(sqlite3.connect(other)) as database:
+            database.execute("CREATE TABLE t (x)")
+        error = self.assertRaises(StateUnusable, self.restore, file=other)
+        self.assertIn("has no tables of TunnelCloud", str(error))
+
+    def older(self):
+        """Make a backup by a version before."""
+        file = self.directory / "older"
+        engine = create_engine(f"sqlite:///{file}")
+        with engine.begin() as connection:
+            command.upgrade(alembic_config(connection), known_revisions()[-2])
+            row = "INSERT INTO sites (id, name, title, created_at) VALUES ('s', 'paris', '', 1)"
+            connection.exec_driver_sql(row)
+        engine.dispose()
+        return file
+
+
+class OwnerTests(SQLiteCase):
+    """Root's commands leave the pod's own user what is theirs."""
+
+    def setUp(self):
+        super().setUp()
+        self.patch(sqlite_files.os, "geteuid", lambda: 0)
+        self.given = []
+        self.patch(
+            sqlite_files.os, "fchown", lambda one, *who: self.given.append((named(one), who))
+        )
+        found = self.directory.stat()
+        self.owner = (found.st_uid or 4321, found.st_gid)
+        if not found.st_uid:
+            self.owner = (4321, 4321)
+            os.chown(self.directory, *self.owner)
+
+    def test_each_file(self):
+        self.open().close()
+        self.assertEqual(
+            self.given,
+            [("tunnelcloud.lock", self.owner), (FILE_NAME, self.owner)],
+        )
+
+    def test_a_link_is_not_followed(self):
+        victim = self.directory / "victim"
+        victim.touch(mode=0o600)
+        (self.directory / "tunnelcloud.lock").symlink_to(victim)
+        self.assertRaises(StateUnusable, self.open)
+        (self.directory / "tunnelcloud.lock").unlink()
+        (self.directory / "tunnelcloud.lock").hardlink_to(victim)
+        self.open().close()
+        self.assertEqual(self.given, [(FILE_NAME, self.owner)])
+
+
 class SQLiteCopyingTests(CopyingContract, SQLiteCase):
     def test_a_pod_that_runs_is_not_moved(self):
         error = self.assertRaises(
-            StateUnusable, copying.move, self.url, self.directory, "postgresql://x/y", self.tell
+            StateUnusable,
+            copying.move,
+            self.url,
+            self.directory,
+            "postgresql://x/y",
+            self.tell,
+            Fate(),
         )
         self.assertIn("in use by another pod", str(error))
 
@@ -165,6 +364,66 @@ class PostgresCopyingTests(CopyingContract, PostgresCase):
     pass
 
 
+class MovedAwayTests(PostgresCase):
+    """A PostgreSQL database is moved while somebody starts pods."""
+
+    def setUp(self):
+        super().setUp()
+        self.open().write(fill)
+        self.state = Path(self.mktemp())
+        self.state.mkdir(mode=0o700)
+
+    def move(self, told, url="sqlite", fate=None):
+        copying.move(self.url, self.state, url, told, fate or Fate())
+
+    def test_a_pod_that_starts_meanwhile_is_told(self):
+        refused = []
+
+        def start(*_):
+            if not refused:
+                refused.append(self.assertRaises(StateUnusable, self.open))
+
+        self.move(start)
+        self.assertIn("is being moved to another one", str(refused[0]))
+        self.open()
+
+    def test_so_is_a_second_move(self):
+        refused = []
+
+        def again(*_):
+            if not refused:
+                refused.append(self.assertRaises(StateUnusable, self.move, None, self.url))
+
+        self.move(again)
+        self.assertIn("opens the database just now", str(refused[0]))
+
+    def test_a_pod_that_used_it_all_the_same_ends_the_move(self):
+        store = self.open()
+        registration = pods.Registration("late", "0", "a:1", "a:2")
+
+        def register(*_):
+            store.write(pods.register, registration, shared=True)
+
+        error = self.assertRaises(StateUnusable, self.move, register)
+        self.assertIn("stop late first", str(error))
+        self.assertNotIn(FILE_NAME, names_in(self.state))
+
+
+class GivenUpMoveTests(EmptyPostgresCase):
+    def test_nothing_is_left_in_the_new_database(self):
+        state = Path(self.mktemp())
+        state.mkdir(mode=0o700)
+        store = open_store("sqlite", state)
+        store.write(sites.create, name="paris")
+        store.close()
+        fate = Fate()
+        give_up = lambda *_: fate.give_up()  # noqa: E731
+        self.assertRaises(GivenUp, copying.move, "sqlite", state, self.url, give_up, fate)
+        engine = postgres_engine(self.url)
+        self.addCleanup(engine.dispose)
+        self.assertEqual(inspect(engine).get_table_names(), [])
+
+
 class MoveTests(EmptyPostgresCase):
     """From SQLite to PostgreSQL, and back."""
 
@@ -176,18 +435,18 @@ class MoveTests(EmptyPostgresCase):
         store.write(fill)
         before = store.read(rows_of)
         store.close()
-        copying.move("sqlite", away, self.url, lambda *one: told.append(one))
+        copying.move("sqlite", away, self.url, lambda *one: told.append(one), Fate())
         self.assertEqual(dict(told), before)
         moved = self.open()
         self.assertEqual(moved.read(rows_of), before)
         self.assertIsNotNone(moved.write(tokens.spend, secret("fresh"), login()).session)
         again = self.assertRaises(
-            StateUnusable, copying.move, "sqlite", away, self.url, lambda *_: None
+            StateUnusable, copying.move, "sqlite", away, self.url, lambda *_: None, Fate()
         )
         self.assertIn("isn't empty", str(again))
         moved.close()
         (away / FILE_NAME).unlink()
-        copying.move(self.url, away, "sqlite", lambda *_: None)
+        copying.move(self.url, away, "sqlite", lambda *_: None, Fate())
         back = open_store("sqlite", away)
         self.addCleanup(back.close)
         self.assertEqual(back.read(rows_of)["tokens"], before["tokens"])
@@ -196,8 +455,8 @@ class MoveTests(EmptyPostgresCase):
 class EmptyTests(EmptySQLiteCase):
     def test_there_is_nothing_to_copy(self):
         for work in (
-            lambda: copying.back_up("sqlite", self.directory, self.directory / "b", None),
-            lambda: copying.move("sqlite", self.directory, "postgresql://x/y", None),
+            lambda: copying.back_up("sqlite", self.directory, self.directory / "b", None, Fate()),
+            lambda: copying.move("sqlite", self.directory, "postgresql://x/y", None, Fate()),
         ):
             error = self.assertRaises(StateUnusable, work)
             self.assertIn("there is no database", str(error))

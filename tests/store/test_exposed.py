@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import StateUnusable
-from tunnelcloud.store.sqlite import FILE_NAME
+from tunnelcloud.store.sqlite_files import FILE_NAME
 
 
 class ExposedTests(SynchronousTestCase):

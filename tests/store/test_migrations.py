@@ -20,7 +20,7 @@ from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store.errors import StateUnusable
 from tunnelcloud.store.migrate import MIGRATIONS, alembic_config, known_revisions
 from tunnelcloud.store.schema import metadata
-from tunnelcloud.store.sqlite import FILE_NAME
+from tunnelcloud.store.sqlite_files import FILE_NAME
 
 BEFORE_FOLDED = "0010"
 """The version before names were kept in lower case by the database itself."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,9 +17,11 @@ from tunnelcloud.settings import PodSettings, read_pod_settings
 from tunnelcloud.store import copying
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import StoreError
+from tunnelcloud.store.fate import Fate
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _TELL_SECONDS = 1.0
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _NOT_IN_IT = (
     "It holds secrets: keep it as safe as the database. sealing.key and admin.token of the state "
@@ -108,12 +112,11 @@ def migrate_to(url: str, config: Path | None, state: Path | None) -> None:
 def upgrade(config: Path | None, state: Path | None) -> None:
     """Bring the database to the schema of this version; a pod's start does the same."""
     settings = pod_settings(config, state)
-    _run(_upgrade, settings.database.url, settings.state_directory)
+    try:
+        open_store(settings.database.url, settings.state_directory).close()
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
     say("The database is up to date.")
-
-
-def _upgrade(url: str, state_directory: Path) -> None:
-    open_store(url, state_directory).close()
 
 
 class _Progress:
@@ -136,7 +139,37 @@ class _Progress:
 
 
 def _run(function: Callable[..., None], *arguments: Any) -> None:
+    """Run something that copies, until a signal ends it."""
+    fate = Fate()
     try:
-        function(*arguments)
+        with _stopped_by_signals(fate):
+            function(*arguments, fate)
     except StoreError as error:
+        _say_if_stopped(fate)
         raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        _say_if_stopped(fate)
+        raise
+
+
+def _say_if_stopped(fate: Fate) -> None:
+    if fate.is_given_up:
+        raise click.ClickException("stopped before the end: nothing was changed") from None
+
+
+@contextmanager
+def _stopped_by_signals(fate: Fate) -> Iterator[None]:
+    """Have a signal end what runs at once, unless it was decided to keep what is done."""
+
+    def stop(*_: object) -> None:
+        if not fate.is_given_up and fate.give_up():
+            raise KeyboardInterrupt
+
+    # nohup and the like ignore a signal on purpose.
+    heard = [one for one in _ENDING if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, stop) for one in heard}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

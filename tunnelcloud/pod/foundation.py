@@ -39,7 +39,7 @@ from tunnelcloud.store import authority
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError
 from tunnelcloud.store.pods import Registration
-from tunnelcloud.store.sqlite import FILE_NAME
+from tunnelcloud.store.sqlite_files import FILE_NAME
 from tunnelcloud.store.upgrading import upgrade_apart
 
 _log = Logger()

@@ -40,12 +40,20 @@ SOCKET: Mapping[str, Any] = {
     "tcp_user_timeout": 3000,
 }
 """How a server that went without a word is noticed: within 10 s, where the system takes hours."""
-_MIGRATION_LOCK = 0x74756E6E656C  # "tunnel"
+COPYING = "-c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=0"
+"""For one who reads or writes all of a database, with pauses while another one is worked on."""
+MIGRATION_LOCK = 0x74756E6E656C  # "tunnel"
+MOVE_LOCK = 0x6D6F7665  # "move"
+"""Held while a database is moved away, and shared by whoever opens it."""
 
 
-_LOOK = """
-    SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, (SELECT max(id) FROM audit)
-"""
+_NOW = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+_LOOK = f"{_NOW}, (SELECT max(id) FROM audit)"  # noqa: S608
+
+
+def postgres_clock(connection: Connection) -> int:
+    """Tell the database's time in milliseconds since the epoch."""
+    return int(connection.exec_driver_sql(_NOW).scalar_one())
 
 
 class PostgresBackend(Backend):
@@ -131,9 +139,10 @@ def notice(change: Change) -> str:
     return " ".join([change.kind, change.id, str(int(change.decides)), *change.concerns])
 
 
-def postgres_engine(url: str) -> Engine:
+def postgres_engine(url: str, session: str = _SESSION) -> Engine:
     """Give connections to a database, none of them made yet.
 
+    :param session: the server's settings for them, as libpq's ``options``.
     :raise StateUnusable: with what to do.
     """
     try:
@@ -143,7 +152,7 @@ def postgres_engine(url: str) -> Engine:
             max_overflow=4,
             pool_timeout=10,
             pool_pre_ping=True,
-            connect_args={**SOCKET, "options": _SESSION},
+            connect_args={**SOCKET, "options": session},
         )
     except (ArgumentError, ValueError) as error:
         raise StateUnusable(
@@ -152,7 +161,8 @@ def postgres_engine(url: str) -> Engine:
         ) from error
     except ImportError as error:
         raise StateUnusable(
-            "a PostgreSQL database needs psycopg: pip install 'tunnelcloud[postgres]'"
+            "a PostgreSQL database needs psycopg: in TunnelCloud's source directory, run "
+            "pip install '.[postgres]'"
         ) from error
 
 
@@ -168,7 +178,8 @@ def open_postgres(
         with engine.begin() as connection:
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            _refuse_if_moved(connection)
             migrate(connection, "the database")
             last = connection.execute(audit_rows.LAST_ID).scalar()
     except DBAPIError as error:
@@ -184,3 +195,12 @@ def open_postgres(
     backend = PostgresBackend(engine, dsn, clock, random)
     backend.ids.follow(last)
     return backend
+
+
+def _refuse_if_moved(connection: Connection) -> None:
+    lock = f"SELECT pg_try_advisory_xact_lock_shared({MOVE_LOCK})"
+    if not connection.exec_driver_sql(lock).scalar_one():
+        raise StateUnusable(
+            "the database is being moved to another one: start again once `tunnelcloud db "
+            "migrate-to` has ended, with the new [database] url"
+        )

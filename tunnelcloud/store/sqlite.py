@@ -10,7 +10,6 @@ connections reset), and a lock on a file keeps other processes out.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import queue
 import sqlite3
@@ -27,7 +26,6 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, check_private
 from tunnelcloud.store import audit_rows
 from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
@@ -35,11 +33,11 @@ from tunnelcloud.store.failures import database_errors, unavailable
 from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.migrate import migrate
 from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.sqlite_files import FILE_NAME, make_private, take
 from tunnelcloud.store.transaction import Actor, Clock, Transaction
 
 T = TypeVar("T")
 
-FILE_NAME = "tunnelcloud.sqlite3"
 _READER_THREADS = 2
 """What they do but for the database's own work needs the interpreter, which the reactor's thread
 then waits for, behind each of them."""
@@ -219,9 +217,11 @@ def open_sqlite(
     :raise StateUnusable: with what to do; ``StateIsNewer`` is one.
     """
     path = state_directory / FILE_NAME
-    lock = _take(path)
+    lock = take(path)
     writer = _writer_engine(path)
     try:
+        # The -wal and -shm files get the mode of the main file, and by root its owner.
+        make_private(path)
         with writer.connect() as connection, _begun(connection):
             migrate(connection, str(path))
             last = connection.execute(audit_rows.LAST_ID).scalar()
@@ -236,47 +236,6 @@ def open_sqlite(
     backend = SQLiteBackend(writer, _reader_engine(path), lock, clock or sqlite_clock, random)
     backend.ids.follow(last)
     return backend
-
-
-@contextmanager
-def hold_sqlite(state_directory: Path) -> Iterator[None]:
-    """Keep pods from the database in a state directory.
-
-    :raise StateUnusable: one uses it.
-    """
-    lock = _take(state_directory / FILE_NAME)
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-def _take(path: Path) -> int:
-    """Make the file, readable to its owner alone, and keep other processes from opening it."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # The -wal and -shm files get the mode of the main file.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StateUnusable(
-            f"{error.filename}: {error.strerror}: make the state directory writable, "
-            "or name another"
-        ) from error
-    try:
-        for one in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
-            check_private(one)
-    except (ExposedPrivateFile, UnreadablePrivateFile) as error:
-        os.close(lock)
-        raise StateUnusable(str(error)) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise StateUnusable(
-            f"{path.parent} is in use by another pod: stop that one, or use PostgreSQL for several"
-        ) from error
-    return lock
 
 
 def _writer_engine(path: Path) -> Engine:

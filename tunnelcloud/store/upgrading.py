@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.migrate import REVISION, known_revisions
-from tunnelcloud.store.sqlite import FILE_NAME
+from tunnelcloud.store.sqlite_files import FILE_NAME
 
 
 def upgrade_apart(url: str, state_directory: Path) -> None:

@@ -1,0 +1,100 @@
+"""Copies the rows of every table from one database to another, and compares them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    RowMapping,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeDecorator
+
+from tunnelcloud.store import schema
+from tunnelcloud.store.errors import StateUnusable
+
+Told = Callable[[str, int], None]
+"""Hears of each table once it is copied: its name, and how many rows it has."""
+
+_ROWS = 1000
+_DIGEST = 2**256
+_TABLES = schema.metadata.sorted_tables
+
+
+def refuse_rows(connection: Connection) -> None:
+    """Look whether a database is empty.
+
+    :raise StateUnusable: it isn't.
+    """
+    for table in _TABLES:
+        if connection.execute(select(func.count()).select_from(table)).scalar_one():
+            raise StateUnusable(
+                f"the database isn't empty ({table.name} has rows): name an empty one"
+            )
+
+
+def copy_rows(source: Connection, target: Connection, told: Told) -> None:
+    """Copy every row, and compare.
+
+    :raise StateUnusable: something came out different.
+    """
+    for table in map(_raw, _TABLES):
+        # A migration may have left rows of its own there.
+        target.execute(delete(table))
+        for some in _partitions(source, table):
+            target.execute(insert(table), [dict(row) for row in some])
+    for table in map(_raw, _TABLES):
+        with _reading(table):
+            count, digest = _sum(source, table)
+        if (count, digest) != _sum(target, table):
+            raise StateUnusable(f"{table.name} came out different: check the disk, and try again")
+        told(table.name, count)
+
+
+def _partitions(source: Connection, table: Table) -> Iterator[Sequence[RowMapping]]:
+    with _reading(table):
+        rows = source.execution_options(yield_per=_ROWS).execute(select(table))
+        yield from rows.mappings().partitions()
+
+
+@contextmanager
+def _reading(table: Table) -> Iterator[None]:
+    """Tell what fails in reading from what fails in writing, which the writer gives a name."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StateUnusable(
+            f"{table.name} can't be read from where it is: {str(error.orig).strip()}"
+        ) from error
+
+
+def _sum(connection: Connection, table: Table) -> tuple[int, int]:
+    """Give how many rows a table has, and what they come to in any order."""
+    count = digest = 0
+    for row in connection.execution_options(yield_per=_ROWS).execute(select(table)):
+        count += 1
+        hashed = hashlib.sha256(repr(tuple(row)).encode("utf-8", "backslashreplace")).digest()
+        digest = (digest + int.from_bytes(hashed, "big")) % _DIGEST
+    return count, digest
+
+
+def _raw(table: Table) -> Table:
+    """Give a table with the values that databases keep, and not those that the program reads."""
+    columns: list[Column[Any]] = [
+        Column(
+            one.name, one.type.impl_instance if isinstance(one.type, TypeDecorator) else one.type
+        )
+        for one in table.columns
+    ]
+    return Table(table.name, MetaData(), *columns)
