@@ -9,12 +9,13 @@ from typing import Any
 from attrs import field, frozen
 from pydantic import BaseModel
 
+from tunnelcloud.domain.entities import Role
 from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.fields import Body, Page, PageQuery, Shown
 from tunnelcloud.web.resources.context import ANYBODYS, ApiContext, Whose
-from tunnelcloud.web.routes import Call, Item, Listed, Route
+from tunnelcloud.web.routes import Call, Handler, Item, Listed, Route
 
 Read = Callable[..., Any]
 Show = Callable[[Any], BaseModel]
@@ -132,126 +133,104 @@ def with_show(
 
 def collection_routes(context: ApiContext, kind: Kind, whose: Whose = ANYBODYS) -> list[Route]:
     """Make the rows of the route table for a kind of object: list, create, show, change, delete."""
+    handlers = _Collection(context, kind, whose)
+    path = f"{whose.path}/{kind.plural}"
+    one = f"{path}/{{{handlers.id_name}}}"
+    read, write = whose.readers, whose.writers
+    answered = kind.answered or kind.shown
 
-    async def list_all(call: Call) -> Listed:
-        filters = whose.filters(call, kind.query)
-        shower = kind.shower(context)
+    def route(
+        method: str, path: str, verb: str, roles: frozenset[Role], handler: Handler, **more: Any
+    ) -> Route:
+        noun = kind.plural.replace("-", "_") if verb == "list" else kind.noun
+        name, text = f"{verb}_{whose.own}{noun}", kind.text(verb, whose)
+        return Route(method, path, name, text, roles, handler, **more)
+
+    listing: Any = Page[kind.shown]  # type: ignore[name-defined]
+    routes = [
+        route("GET", path, "list", read, handlers.list_all, query=kind.query, answer=listing),
+        route(
+            "POST", path, "create", write, handlers.create,
+            body=kind.new, answer=answered, status=HTTPStatus.CREATED, item=True,
+        ),
+        route("GET", one, "show", read, handlers.show, answer=kind.shown, item=True),
+        route("DELETE", one, "delete", write, handlers.delete, item=True),
+    ]  # fmt: skip
+    if kind.change is not None:
+        change = route(
+            "PATCH", one, "change", write, handlers.change,
+            body=kind.change, answer=answered, item=True,
+        )  # fmt: skip
+        routes.append(change)
+    return routes
+
+
+@frozen
+class _Collection:
+    """The operations on the objects of a kind."""
+
+    context: ApiContext
+    kind: Kind
+    whose: Whose
+
+    @property
+    def id_name(self) -> str:
+        return f"{self.kind.noun}_id"
+
+    async def list_all(self, call: Call) -> Listed:
+        filters = self.whose.filters(call, self.kind.query)
+        shower = self.kind.shower(self.context)
 
         def work(transaction: Transaction) -> tuple[ListPage[Any], Show]:
-            page = kind.list_page(transaction, **filters)
+            page = self.kind.list_page(transaction, **filters)
             return page, shower(transaction, page.items)
 
-        page, show = await context.store.read(work)
-        return listed(context, page, show)
+        page, show = await self.context.store.read(work)
+        return listed(self.context, page, show)
 
-    async def create(call: Call) -> Item:
-        values = {**call.body_as(kind.new).given(), **whose.owners(call)}
-
-        def work(transaction: Transaction) -> Any:
-            return kind.create(transaction, **values)
-
-        entity, show = await context.acting(call).write(with_show(work, kind.shower(context)))
-        return await answer_of(context, kind, entity, show, values)
-
-    path = f"{whose.path}/{kind.plural}"
-    return [
-        Route(
-            "GET",
-            path,
-            f"list_{whose.own}{kind.plural.replace('-', '_')}",
-            kind.text("list", whose),
-            whose.readers,
-            list_all,
-            query=kind.query,
-            answer=Page[kind.shown],  # type: ignore[name-defined]
-        ),
-        Route(
-            "POST",
-            path,
-            f"create_{whose.own}{kind.noun}",
-            kind.text("create", whose),
-            whose.writers,
-            create,
-            body=kind.new,
-            answer=kind.answered or kind.shown,
-            status=HTTPStatus.CREATED,
-            item=True,
-        ),
-        *item_routes(context, kind, whose),
-    ]
-
-
-def item_routes(context: ApiContext, kind: Kind, whose: Whose = ANYBODYS) -> list[Route]:
-    """Make the rows for one object of a kind: show, change, delete."""
-    id_name = f"{kind.noun}_id"
-    path = f"{whose.path}/{kind.plural}/{{{id_name}}}"
-
-    def version(transaction: Transaction, call: Call) -> str | None:
-        object_id, owners = call.params[id_name], whose.owners(call)
-        if owners:
-            kind.get(transaction, object_id, **owners)
-        return expected_version(transaction, kind.get, object_id, call.if_match)
-
-    async def show(call: Call) -> Item:
-        def work(transaction: Transaction) -> Any:
-            return kind.get(transaction, call.params[id_name], **whose.owners(call))
-
-        return item_of(*await context.store.read(with_show(work, kind.shower(context))))
-
-    async def change(call: Call) -> Item:
-        assert kind.change is not None
-        assert kind.update is not None
-        update, values = kind.update, call.body_as(kind.change).given()
-        object_id = call.params[id_name]
+    async def create(self, call: Call) -> Item:
+        values = {**call.body_as(self.kind.new).given(), **self.whose.owners(call)}
 
         def work(transaction: Transaction) -> Any:
-            wanted = version(transaction, call)
-            return update(transaction, object_id, values, expected_version=wanted)
+            return self.kind.create(transaction, **values)
 
-        entity, show = await context.acting(call).write(with_show(work, kind.shower(context)))
-        return await answer_of(context, kind, entity, show, values)
+        return await self._write(call, work, values)
 
-    async def delete(call: Call) -> None:
-        object_id = call.params[id_name]
+    async def show(self, call: Call) -> Item:
+        def work(transaction: Transaction) -> Any:
+            return self.kind.get(transaction, call.params[self.id_name], **self.whose.owners(call))
 
+        shower = self.kind.shower(self.context)
+        return item_of(*await self.context.store.read(with_show(work, shower)))
+
+    async def change(self, call: Call) -> Item:
+        assert self.kind.change is not None
+        assert self.kind.update is not None
+        update, values = self.kind.update, call.body_as(self.kind.change).given()
+
+        def work(transaction: Transaction) -> Any:
+            version = self._version(transaction, call)
+            return update(transaction, call.params[self.id_name], values, expected_version=version)
+
+        return await self._write(call, work, values)
+
+    async def delete(self, call: Call) -> None:
         def work(transaction: Transaction) -> None:
-            kind.delete(transaction, object_id, expected_version=version(transaction, call))
+            version = self._version(transaction, call)
+            self.kind.delete(transaction, call.params[self.id_name], expected_version=version)
 
-        await context.acting(call).write(work)
+        await self.context.acting(call).write(work)
 
-    routes = [
-        Route(
-            "GET",
-            path,
-            f"show_{whose.own}{kind.noun}",
-            kind.text("show", whose),
-            whose.readers,
-            show,
-            answer=kind.shown,
-            item=True,
-        ),
-        Route(
-            "DELETE",
-            path,
-            f"delete_{whose.own}{kind.noun}",
-            kind.text("delete", whose),
-            whose.writers,
-            delete,
-            item=True,
-        ),
-    ]
-    if kind.change is not None:
-        routes.append(
-            Route(
-                "PATCH",
-                path,
-                f"change_{whose.own}{kind.noun}",
-                kind.text("change", whose),
-                whose.writers,
-                change,
-                body=kind.change,
-                answer=kind.answered or kind.shown,
-                item=True,
-            )
-        )
-    return routes
+    async def _write(
+        self, call: Call, work: Callable[[Transaction], Any], given: Collection[str]
+    ) -> Item:
+        shower = self.kind.shower(self.context)
+        entity, show = await self.context.acting(call).write(with_show(work, shower))
+        return await answer_of(self.context, self.kind, entity, show, given)
+
+    def _version(self, transaction: Transaction, call: Call) -> str | None:
+        """Find the object, where it has to be somebody's, and the version it is to have."""
+        object_id, owners = call.params[self.id_name], self.whose.owners(call)
+        if owners:
+            self.kind.get(transaction, object_id, **owners)
+        return expected_version(transaction, self.kind.get, object_id, call.if_match)
