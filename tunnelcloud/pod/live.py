@@ -50,14 +50,14 @@ class LivePod:
     host_keys: Sequence[HostKey]
     sessions: LiveSessions
     links: Links
-    losses: LostConnectors
+    lost: LostConnectors
     checks: TargetChecks
     rates: Rates
     request_end: Callable[[str, str, str], Deferred[bool]]
     presence: Callable[[str], tuple[int, int]]
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
-    reach: DNSCheck
+    dns_check: DNSCheck
 
     def live_session(self, session_id: str) -> LiveSession | None:
         """Show a session that is open on this pod."""
@@ -115,11 +115,11 @@ class LivePod:
 
     def cloned_connectors(self) -> Mapping[str, datetime]:
         """Tell when this pod last turned a second process of connectors away."""
-        return self.losses.clones
+        return self.lost.clones
 
     def lost_connectors(self) -> Mapping[str, datetime]:
         """Tell when this pod lost the last link of connectors."""
-        return self.losses.recent()
+        return self.lost.recent()
 
     def check_tunnel(self, tunnel: Tunnel, port: int) -> Deferred[Sequence[DoctorStep]]:
         """Check every hop from this pod to a tunnel's target."""
@@ -139,7 +139,7 @@ class LivePod:
 
     def external_address_warning(self, name: str) -> Deferred[str | None]:
         """Say why clients that connect to a host name wouldn't reach a pod."""
-        return self.reach.warning(name)
+        return self.dns_check.warning(name)
 
     def authority(self) -> Authority:
         """Tell which certificate authority this pod serves by."""

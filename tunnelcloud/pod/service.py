@@ -149,8 +149,8 @@ class PodService(Service):
         )
         self._make_sessions(Turns(reactor))
         self._make_front_door()
-        self._losses = LostConnectors(_now)
-        self.links.listen(self._losses)
+        self._lost_connectors = LostConnectors(_now)
+        self.links.listen(self._lost_connectors)
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
         self.links.listen(self.checks)
         self.rates = Rates(reactor, self.sessions.count)
@@ -281,14 +281,14 @@ class PodService(Service):
             host_keys=foundation.host_keys,
             sessions=self.sessions,
             links=self.links,
-            losses=self._losses,
+            lost=self._lost_connectors,
             checks=self.checks,
             rates=self.rates,
             request_end=self.cluster.request_end,
             presence=self.cluster.presence,
             ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
-            reach=DNSCheck(
+            dns_check=DNSCheck(
                 ThreadedResolver(self._reactor, timeout=2, most=8, keep=0), self._ssh_hosts
             ),
         )
