@@ -9,7 +9,13 @@ from tunnelcloud.cli.crud import list_objects
 from tunnelcloud.cli.endings import add_ending
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import one_line, print_json, shown_seconds, shown_time
-from tunnelcloud.cli.parameters import Connection, count, duration, json_option, pass_connection
+from tunnelcloud.cli.parameters import (
+    Connection,
+    duration,
+    json_option,
+    limit_option,
+    pass_connection,
+)
 
 _REQUEST_COLUMNS = (
     Column("id", "id"),
@@ -31,7 +37,6 @@ _GRANT_COLUMNS = (
     Column("allowed by", "allowed_by"),
     Column("reason", "reason", spare=True),
 )
-_limit = click.option("--limit", type=count, default="50", show_default=True, help="How many.")
 
 
 @click.group("request")
@@ -68,7 +73,7 @@ def _own_tunnel(tunnels: list[Object], wanted: str) -> str:
 
 
 @request.command("list")
-@_limit
+@limit_option
 @json_option
 @pass_connection
 def list_requests(connection: Connection, limit: int, as_json: bool) -> None:
@@ -110,7 +115,7 @@ def grant() -> None:
 
 
 @grant.command("list")
-@_limit
+@limit_option
 @json_option
 @pass_connection
 def list_grants(connection: Connection, limit: int, as_json: bool) -> None:

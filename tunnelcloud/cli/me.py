@@ -9,7 +9,7 @@ from tunnelcloud.cli.credentials import show_new_token
 from tunnelcloud.cli.crud import list_objects
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
-from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection
+from tunnelcloud.cli.parameters import Connection, count, json_option, limit_option, pass_connection
 from tunnelcloud.cli.sessions import BYTES, RATES
 
 _TUNNEL_COLUMNS = (
@@ -74,7 +74,7 @@ def list_my_keys(connection: Connection, as_json: bool) -> None:
 
 
 @me.command("sessions")
-@click.option("--limit", type=count, default="50", show_default=True, help="How many.")
+@limit_option
 @json_option
 @pass_connection
 def list_my_sessions(connection: Connection, limit: int, as_json: bool) -> None:

@@ -161,6 +161,11 @@ def count(text: str) -> int:
     return int(text)
 
 
+limit_option: Callable[[_Command], _Command] = click.option(
+    "--limit", type=count, default="50", show_default=True, help="How many."
+)
+
+
 def secret(path: str) -> str:
     """Read a secret from a file: on a command line, everybody on the machine could see it.
 

@@ -1,0 +1,121 @@
+"""The pods, and the host keys that they share."""
+
+from __future__ import annotations
+
+import click
+
+from tunnelcloud.cli.client import Api, Failed
+from tunnelcloud.cli.crud import list_objects, report_done
+from tunnelcloud.cli.objects import Column
+from tunnelcloud.cli.output import (
+    one_line,
+    print_json,
+    print_table,
+    shown_time,
+)
+from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+
+_POD_COLUMNS = (
+    Column("name", "name"),
+    Column("version", "version"),
+    Column("ssh", "ssh_address"),
+    Column("connectors", "connectors_address"),
+    Column("last seen", "last_seen_at", shown_time),
+    Column("state", "state"),
+)
+
+
+@click.group("pod")
+def pod() -> None:
+    """The gateways."""
+
+
+@pod.command("list")
+@json_option
+@pass_connection
+def list_pods(connection: Connection, as_json: bool) -> None:
+    """List the pods and where they are reached."""
+    list_objects(connection.open(), "pods", _POD_COLUMNS, as_json)
+
+
+def _pod_path(api: Api, wanted: str) -> str:
+    pods, _ = api.pages("pods")
+    for one in pods:
+        if wanted in (one["name"], one["id"]):
+            return f"pods/{one['id']}"
+    raise Failed(f"there is no pod {wanted!r}; `tunnelcloud pod list` shows them")
+
+
+@pod.command("drain")
+@click.argument("name", metavar="NAME")
+@json_option
+@pass_connection
+def drain_pod(connection: Connection, name: str, as_json: bool) -> None:
+    """Have a pod let nothing new in.
+
+    What is open goes on; new sessions and connections are told to come again. It takes effect on
+    whichever pod it is, and ends with `pod resume` or when the pod starts again.
+    """
+    api = connection.open()
+    api.send("POST", f"{_pod_path(api, name)}/drain")
+    report_done(f"pod {name} is drained", as_json)
+
+
+@pod.command("resume")
+@click.argument("name", metavar="NAME")
+@json_option
+@pass_connection
+def resume_pod(connection: Connection, name: str, as_json: bool) -> None:
+    """Have a pod that was drained take new sessions again."""
+    api = connection.open()
+    api.send("POST", f"{_pod_path(api, name)}/resume")
+    report_done(f"pod {name} takes new sessions again", as_json)
+
+
+@pod.command("delete")
+@click.argument("name", metavar="NAME")
+@json_option
+@pass_connection
+def delete_pod(connection: Connection, name: str, as_json: bool) -> None:
+    """Forget a pod that is gone for good; after a day that happens by itself."""
+    api = connection.open()
+    api.send("DELETE", _pod_path(api, name))
+    report_done(f"deleted pod {name}", as_json)
+
+
+@click.group("host-key")
+def host_key() -> None:
+    """What the pods' SSH servers prove themselves with."""
+
+
+@host_key.command("list")
+@json_option
+@pass_connection
+def list_host_keys(connection: Connection, as_json: bool) -> None:
+    """List the host keys' fingerprints.
+
+    They are to be compared with what ssh shows.
+    """
+    found = connection.open().get("host-keys")
+    if as_json:
+        print_json(found)
+        return
+    rows = ([key["algorithm"], key["fingerprint"]] for key in found["items"])
+    print_table(["algorithm", "fingerprint"], rows)
+
+
+@host_key.command("known-hosts")
+@json_option
+@pass_connection
+def list_known_hosts(connection: Connection, as_json: bool) -> None:
+    """Print lines for ~/.ssh/known_hosts.
+
+    They are for every address that clients connect to.
+    """
+    keys = connection.open().get("host-keys")["items"]
+    lines = [line for key in keys for line in key["known_hosts"]]
+    if as_json:
+        print_json(lines)
+    else:
+        for line in lines:
+            click.echo(one_line(line))
