@@ -8,7 +8,7 @@ from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import api_tokens, audit, device_logins, users
-from tunnelcloud.store.device_logins import LIFETIME_SECONDS, MAX_OF_A_SOURCE, Standing
+from tunnelcloud.store.device_logins import LIFETIME_SECONDS, MAX_OF_A_SOURCE, Progress
 
 CODE = "WDJB-MJHT"
 MONTH = timedelta(days=30)
@@ -41,16 +41,16 @@ class DeviceLoginContract:
 
     def test_it_is_let_in_once(self):
         self.assertTrue(self.begin())
-        self.assertEqual(self.poll().standing, Standing.PENDING)
+        self.assertEqual(self.poll().progress, Progress.PENDING)
         self.assertEqual(self.store.read(device_logins.find, CODE).client, "laptop")
         self.assertTrue(self.decide())
         self.assertIsNone(self.store.read(device_logins.find, CODE))
         polled = self.poll()
-        self.assertEqual(polled.standing, Standing.ALLOWED)
+        self.assertEqual(polled.progress, Progress.ALLOWED)
         self.assertEqual((polled.token.role, polled.token.user_id), (Role.USER, self.alice))
         self.assertEqual(polled.token.expires_at, self.clock.moment + MONTH)
         self.assertEqual(self.store.read(api_tokens.authenticate, b"token"), polled.token)
-        self.assertEqual(self.poll(token=b"other").standing, Standing.OVER)
+        self.assertEqual(self.poll(token=b"other").progress, Progress.OVER)
         (event,) = self.store.read(audit.list_page, event="device_login.allowed").items
         self.assertEqual(event.event.data, {"client": "laptop", "from": "192.0.2.1"})
 
@@ -58,8 +58,8 @@ class DeviceLoginContract:
         self.begin()
         self.assertTrue(self.decide(allowed=False))
         self.assertFalse(self.decide(self.world.bob.id))
-        self.assertEqual(self.poll().standing, Standing.DENIED)
-        self.assertEqual(self.poll().standing, Standing.OVER)
+        self.assertEqual(self.poll().progress, Progress.DENIED)
+        self.assertEqual(self.poll().progress, Progress.OVER)
         self.assertEqual(self.store.read(api_tokens.API_TOKENS.count), 0)
 
     def test_it_ends_in_time(self):
@@ -67,25 +67,25 @@ class DeviceLoginContract:
         self.clock.advance(LIFETIME_SECONDS)
         self.assertIsNone(self.store.read(device_logins.find, CODE))
         self.assertFalse(self.decide())
-        self.assertEqual(self.poll().standing, Standing.OVER)
+        self.assertEqual(self.poll().progress, Progress.OVER)
 
     def test_nobody_else_learns_of_it(self):
         self.begin()
         self.decide()
-        self.assertEqual(self.poll(b"guess").standing, Standing.OVER)
-        self.assertEqual(self.poll().standing, Standing.ALLOWED)
+        self.assertEqual(self.poll(b"guess").progress, Progress.OVER)
+        self.assertEqual(self.poll().progress, Progress.ALLOWED)
 
     def test_who_was_blocked_meanwhile(self):
         self.begin()
         self.decide()
         self.store.write(users.update, self.alice, {"blocked": True})
-        self.assertEqual(self.poll().standing, Standing.DENIED)
+        self.assertEqual(self.poll().progress, Progress.DENIED)
 
     def test_who_asks_too_often_is_told(self):
         self.begin()
         self.poll()
         soon = self.store.write(device_logins.poll, b"secret", b"token", MONTH)
-        self.assertEqual(soon.standing, Standing.TOO_SOON)
+        self.assertEqual(soon.progress, Progress.TOO_SOON)
 
     def test_one_source_has_only_so_many_waiting(self):
         for number in range(MAX_OF_A_SOURCE):

@@ -27,7 +27,7 @@ INTERVAL_SECONDS = 3
 _IMPATIENT = timedelta(seconds=INTERVAL_SECONDS - 1)
 
 
-class Standing(Enum):
+class Progress(Enum):
     """How it stands with a command line that asks."""
 
     PENDING = auto()
@@ -54,7 +54,7 @@ class DeviceLogin:
 class Polled:
     """The answer to a command line that asks whether it is let in."""
 
-    standing: Standing
+    progress: Progress
     token: ApiToken | None = None
     user: User | None = None
 
@@ -121,7 +121,7 @@ def _make_room(transaction: Transaction, source: str) -> bool:
     return True
 
 
-def look(transaction: Transaction, secret_hash: bytes) -> Standing | None:
+def look(transaction: Transaction, secret_hash: bytes) -> Progress | None:
     """Tell a command line how it stands where that changes nothing; None where it does."""
     row = transaction.connection.execute(
         select(table.c.expires_at, table.c.polled_at, table.c.user_id).where(
@@ -130,9 +130,9 @@ def look(transaction: Transaction, secret_hash: bytes) -> Standing | None:
     ).first()
     now = transaction.now()
     if row is None or row.expires_at <= now:
-        return Standing.OVER
+        return Progress.OVER
     if row.user_id is None and row.polled_at is not None and now - row.polled_at < _IMPATIENT:
-        return Standing.TOO_SOON
+        return Progress.TOO_SOON
     return None
 
 
@@ -195,22 +195,22 @@ def poll(
         .with_for_update()
     ).first()
     if row is None or row.expires_at <= now:
-        return Polled(Standing.OVER)
+        return Polled(Progress.OVER)
     if row.user_id is None:
         soon = row.polled_at is not None and now - row.polled_at < _IMPATIENT
         transaction.connection.execute(
             update(table).where(table.c.secret_hash == secret_hash).values(polled_at=now)
         )
-        return Polled(Standing.TOO_SOON if soon else Standing.PENDING)
+        return Polled(Progress.TOO_SOON if soon else Progress.PENDING)
     taken = transaction.connection.execute(
         delete(table).where(table.c.secret_hash == secret_hash)
     ).rowcount
     if not taken or row.denied:
-        return Polled(Standing.DENIED)
+        return Polled(Progress.DENIED)
     try:
         user = users.lock_unblocked(transaction, row.user_id)
     except Conflict:
-        return Polled(Standing.DENIED)
+        return Polled(Progress.DENIED)
     token = api_tokens.create(
         evolve(transaction, actor=Actor(user.name, user.id)),
         title=row.client,
@@ -219,4 +219,4 @@ def poll(
         user_id=user.id,
         expires_at=now + lifetime,
     )
-    return Polled(Standing.ALLOWED, token, user)
+    return Polled(Progress.ALLOWED, token, user)

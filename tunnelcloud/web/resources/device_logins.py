@@ -11,7 +11,7 @@ from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret, new_user_code
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import device_logins
-from tunnelcloud.store.device_logins import INTERVAL_SECONDS, LIFETIME_SECONDS, Standing
+from tunnelcloud.store.device_logins import INTERVAL_SECONDS, LIFETIME_SECONDS, Progress
 from tunnelcloud.web.models.device_logins import (
     DeviceLogin,
     DeviceToken,
@@ -24,11 +24,11 @@ from tunnelcloud.web.routes import ANONYMOUS, Call, Route
 
 _TOKEN_LIFETIME = timedelta(days=30)
 _STATUS = {
-    Standing.PENDING: "pending",
-    Standing.TOO_SOON: "too_soon",
-    Standing.DENIED: "denied",
-    Standing.OVER: "over",
-    Standing.ALLOWED: "allowed",
+    Progress.PENDING: "pending",
+    Progress.TOO_SOON: "too_soon",
+    Progress.DENIED: "denied",
+    Progress.OVER: "over",
+    Progress.ALLOWED: "allowed",
 }
 
 
@@ -95,16 +95,16 @@ class _DeviceLogins:
     async def poll(self, call: Call) -> DeviceToken:
         token = new_api_token(self.context.random)
         secret_hash = hash_secret(call.body_as(DeviceTokenRequest).device_code)
-        standing = await self.context.store.read(device_logins.look, secret_hash)
-        if standing is not None:
-            return DeviceToken(status=_STATUS[standing])
+        progress = await self.context.store.read(device_logins.look, secret_hash)
+        if progress is not None:
+            return DeviceToken(status=_STATUS[progress])
         polled = await self.context.store.write(
             device_logins.poll, secret_hash, hash_secret(token), _TOKEN_LIFETIME
         )
         if polled.token is None or polled.user is None:
-            return DeviceToken(status=_STATUS[polled.standing])
+            return DeviceToken(status=_STATUS[polled.progress])
         return DeviceToken(
-            status=_STATUS[polled.standing],
+            status=_STATUS[polled.progress],
             token=token,
             expires_at=polled.token.expires_at,
             user=polled.user.name,
