@@ -1,4 +1,4 @@
-"""What every request has: a time within which it is answered, and a client that may go.
+"""What every request has: a time within which it is answered, a client that may go, and failures.
 
 A request that is out of time, or whose client is gone, is cancelled: what it has not committed is
 rolled back.  What it has committed, its answer doesn't deny.
@@ -18,7 +18,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
+from tunnelcloud.pki import CannotUnseal
+from tunnelcloud.store import errors
 from tunnelcloud.store.asynchronous import DEEDS, Deeds
+from tunnelcloud.web import problems
 from tunnelcloud.web.problems import Problem
 
 REQUEST_SECONDS = 30
@@ -36,6 +39,51 @@ def too_late(deeds: Deeds) -> Problem:
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)
     text = "the pod can't answer at the moment, and nothing was changed: try again shortly"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers={"Retry-After": "5"})
+
+
+def as_problem(failure: Failure, deeds: Deeds) -> Problem | None:
+    """Translate what a handler may fail with; None for a fault of the program's own.
+
+    :param deeds: what was done before it failed, as ``too_late`` takes it.
+    """
+    error = failure.value
+    problem = _problem_of(error, deeds)
+    if problem is not None:
+        _let_go_of_frames(error)
+    return problem
+
+
+def _let_go_of_frames(error: BaseException | None) -> None:
+    """Forget which frames an error came through.
+
+    They hold it, and all that they worked with: a ring that would stay until Python's collector of
+    cycles comes by, and that one holds the whole program up.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+def _problem_of(error: BaseException | None, deeds: Deeds) -> Problem | None:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, errors.NotFound):
+        return problems.not_found(str(error))
+    if isinstance(error, errors.Conflict):
+        return problems.conflict(error.field or "name", str(error))
+    if isinstance(error, errors.InvalidReference):
+        return problems.conflict(error.field, str(error))
+    if isinstance(error, errors.BadDocument):
+        return problems.conflicts(error.faults)
+    if isinstance(error, errors.BadCursor):
+        return problems.no_such_page(str(error))
+    if isinstance(error, errors.Stale):
+        return Problem(HTTPStatus.PRECONDITION_FAILED, str(error))
+    if isinstance(error, CannotUnseal):
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    if isinstance(error, errors.StoreUnavailable | defer.TimeoutError):
+        return too_late(deeds)
+    return None
 
 
 @define(eq=False)

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from pydantic import BaseModel, ValidationError
-from twisted.internet import defer
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,11 +19,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.pki import CannotUnseal
-from tunnelcloud.store import errors
 from tunnelcloud.store.asynchronous import Deeds
 from tunnelcloud.web import problems
-from tunnelcloud.web.answering import Answering, too_late
+from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.bodies import READ_AT_ONCE, read_body
 from tunnelcloud.web.encoding import encode_json
 from tunnelcloud.web.limits import keep_place
@@ -151,51 +148,6 @@ class ApiResource(Resource):
             )
         headers = {"Content-Type": problems.CONTENT_TYPE, **problem.headers}
         return _Answer(problem.status, headers, problem.encode())
-
-
-def as_problem(failure: Failure, deeds: Deeds) -> Problem | None:
-    """Translate what a handler may fail with; None for a fault of the program's own.
-
-    :param deeds: what was done before it failed, as :func:`.too_late` takes it.
-    """
-    error = failure.value
-    problem = _problem_of(error, deeds)
-    if problem is not None:
-        _let_go_of_frames(error)
-    return problem
-
-
-def _let_go_of_frames(error: BaseException | None) -> None:
-    """Forget which frames an error came through.
-
-    They hold it, and all that they worked with: a ring that would stay until Python's collector of
-    cycles comes by, and that one holds the whole program up.
-    """
-    while error is not None and error.__traceback__ is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
-
-
-def _problem_of(error: BaseException | None, deeds: Deeds) -> Problem | None:
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, errors.NotFound):
-        return problems.not_found(str(error))
-    if isinstance(error, errors.Conflict):
-        return problems.conflict(error.field or "name", str(error))
-    if isinstance(error, errors.InvalidReference):
-        return problems.conflict(error.field, str(error))
-    if isinstance(error, errors.BadDocument):
-        return problems.conflicts(error.faults)
-    if isinstance(error, errors.BadCursor):
-        return problems.no_such_page(str(error))
-    if isinstance(error, errors.Stale):
-        return Problem(HTTPStatus.PRECONDITION_FAILED, str(error))
-    if isinstance(error, CannotUnseal):
-        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-    if isinstance(error, errors.StoreUnavailable | defer.TimeoutError):
-        return too_late(deeds)
-    return None
 
 
 class _Answer:

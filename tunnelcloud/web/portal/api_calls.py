@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from tunnelcloud.store.asynchronous import DEEDS, Deeds
 from tunnelcloud.store.errors import StoreError
-from tunnelcloud.web.api import as_problem
+from tunnelcloud.web.answering import as_problem
 from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.problems import Problem, forbidden, from_validation
 from tunnelcloud.web.routes import Call, Encoded, Handled, Item, Lines, Listed, RouteTable

@@ -21,8 +21,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.store.asynchronous import Deeds
-from tunnelcloud.web.answering import Answering
-from tunnelcloud.web.api import as_problem
+from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.limits import keep_place
 from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.portal.page_headers import PAGE_HEADERS
