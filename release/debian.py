@@ -68,7 +68,10 @@ PACKAGES = (
         state="/var/lib/tunnelcloud",
         requirements=(("{wheel}[postgres]",),),
         units=("tunnelcloud-pod.service", "tunnelcloud-pod@.service", "tunnelcloud-pod.socket"),
-        conffiles={"pod.toml": "/etc/tunnelcloud/pod.toml"},
+        conffiles={
+            "pod.toml": "/etc/tunnelcloud/pod.toml",
+            "logrotate.d/tunnelcloud-pod": "/etc/logrotate.d/tunnelcloud-pod",
+        },
         programs=("tunnelcloud", "twistd"),
         examples=(
             "tunnelcloud-pod-credentials.conf",
@@ -112,10 +115,14 @@ def script(package: Package, name: str) -> str:
         "@SOCKETS@": _running(package, ".socket"),
         "@USER@": package.user,
         "@STATE@": package.state,
-        "@CONFFILES@": " ".join(package.conffiles.values()),
+        "@SETTINGS@": " ".join(filter(_is_settings, package.conffiles.values())),
     }.items():
         text = text.replace(mark, value)
     return text
+
+
+def _is_settings(path: str) -> bool:
+    return path.startswith("/etc/tunnelcloud/")
 
 
 def _running(package: Package, kind: str) -> str:
@@ -193,7 +200,8 @@ def _files(package: Package, version: str, tree: Path, root: Path, changes: str)
         text = (tree / "etc" / kind / f"{package.name}.conf").read_text()
         _write(root / "usr" / "lib" / kind / f"{package.name}.conf", text)
     for source, target in package.conffiles.items():
-        _write(root / target.lstrip("/"), (tree / "etc" / source).read_text(), 0o640)
+        mode = 0o640 if _is_settings(target) else 0o644
+        _write(root / target.lstrip("/"), (tree / "etc" / source).read_text(), mode)
     for name in package.commands:
         link = root / "usr" / "bin" / name
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -51,6 +51,11 @@ class SettingsTests(SynchronousTestCase):
             ("[ssh]\nrekey_after = '2d'", "ssh.rekey_after", '"10s" to "1d"'),
             ("[ssh]\nexempt_networks = ['10.0.0.1/8']", "ssh.exempt_networks.0", "10.0.0.0/8"),
             ("[database]\nurl = 'mysql://'", "database.url", "postgresql://"),
+            ("[audit]\nspool = '1KiB'", "audit.spool", '"1MiB" to "64GiB"'),
+            ("[audit.syslog]\naddress = 'a:b'", "audit.syslog.address", "host:port"),
+            ("[audit.webhook]\nurl = 'http://siem/'", "audit.webhook.url", "https://"),
+            ("[audit.webhook]\nurl = 'https://siem/'", "audit.webhook", "set secret_file"),
+            ("[audit.file]\nformat = 'xml'", "audit.file.format", "'ecs'"),
             ("name = 'A b'", "name", "a-z"),
             ("name =", "is not TOML", "Invalid value"),
         ]:

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -92,6 +92,22 @@ def _web_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _spool_bytes(size: int) -> int:
+    if not 1 << 20 <= size <= 64 << 30:
+        raise ValueError('use "1MiB" to "64GiB"')
+    return size
+
+
+def _webhook_url(text: str) -> str:
+    if not re.fullmatch(r"https://[!-~]+|http://(127\.0\.0\.1|\[::1\])[:/][!-~]*", text):
+        raise ValueError('use an address such as "https://siem.example.com/tunnelcloud"')
+    return text
+
+
+def _syslog_address(value: object) -> PublicAddress:
+    return value if isinstance(value, PublicAddress) else parse_public_address(value, 6514)
+
+
 def _ssh_address(value: object) -> PublicAddress:
     return value if isinstance(value, PublicAddress) else parse_public_address(value, 2222)
 
@@ -106,6 +122,8 @@ Blindness = Annotated[int, BeforeValidator(_duration_or_never)]
 Silence = Annotated[Duration, AfterValidator(_silence)]
 RekeyBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_rekey_bytes)]
 RekeyAfter = Annotated[Duration, AfterValidator(_rekey_after)]
+SpoolBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_spool_bytes)]
+AuditFormat = Literal["json", "ecs"]
 Endpoints = list[str]
 
 
@@ -184,6 +202,44 @@ class MetricsSettings(_Table):
     listen: Endpoints = []
 
 
+class AuditFileSettings(_Table):
+    """The audit in a file."""
+
+    path: Annotated[Path, Field(strict=False)] | None = None
+    format: AuditFormat = "json"
+
+
+class AuditSyslogSettings(_Table):
+    """The audit to a syslog server over TLS."""
+
+    address: Annotated[PublicAddress, BeforeValidator(_syslog_address)] | None = None
+    ca: Annotated[Path, Field(strict=False)] | None = None
+    format: AuditFormat = "json"
+
+
+class AuditWebhookSettings(_Table):
+    """The audit to a web address."""
+
+    url: Annotated[str, AfterValidator(_webhook_url)] | None = None
+    secret_file: Annotated[Path, Field(strict=False)] | None = None
+    format: AuditFormat = "json"
+
+    @model_validator(mode="after")
+    def _is_signed(self) -> AuditWebhookSettings:
+        if self.url is not None and self.secret_file is None:
+            raise ValueError("a webhook is signed: set secret_file")
+        return self
+
+
+class AuditSettings(_Table):
+    """Where the audit goes beside the store and the log."""
+
+    spool: Annotated[SpoolBytes, Field(validate_default=True)] = "256MiB"  # type: ignore[assignment]
+    file: AuditFileSettings = AuditFileSettings()
+    syslog: AuditSyslogSettings = AuditSyslogSettings()
+    webhook: AuditWebhookSettings = AuditWebhookSettings()
+
+
 class TokensSettings(_Table):
     """One-time tokens."""
 
@@ -214,6 +270,7 @@ class PodSettings(_Table):
     tokens: TokensSettings = TokensSettings()
     front: FrontSettings = FrontSettings()
     metrics: MetricsSettings = MetricsSettings()
+    audit: AuditSettings = AuditSettings()
     shares: SharesSettings = SharesSettings()
 
     @property

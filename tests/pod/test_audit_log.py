@@ -5,7 +5,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
-from tunnelcloud.pod.audit_log import json_line, write_audit_lines
+from tunnelcloud.pod.audit_log import write_audit_lines
+from tunnelcloud.sinks.formats import json_line
 from tunnelcloud.store.transaction import Committed
 
 RECORD = AuditRecord(

@@ -20,6 +20,7 @@ from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.metrics import Measured, metrics_registry
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.supervision import Supervisor
+from tunnelcloud.sinks.delivery import SinkReport
 from tunnelcloud.store.transaction import Committed
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,11 @@ class Flood:
 class Checks:
     def all(self):
         return ()
+
+
+class Sinks:
+    def reports(self):
+        yield SinkReport("syslog", 700, 1000, delivered=5, dropped=2, failures=3)
 
 
 def committed(*events):
@@ -59,6 +65,7 @@ class MetricsTests(SynchronousTestCase):
                 checks=Checks(),
                 supervisor=self.supervisor,
                 records=Records(None, Clock()),
+                sinks=Sinks(),
                 feed_age=lambda: 1.5,
                 certificates=lambda: {"web": NOW + timedelta(days=2)},
                 database=None,
@@ -116,6 +123,16 @@ class MetricsTests(SynchronousTestCase):
     def test_every_event_is_there_from_the_start(self):
         for event in CATALOGUE:
             self.assertEqual(self.value(f'tunnelcloud_events_total{{event="{event}"}}'), 0)
+
+    def test_sinks(self):
+        for name, value in [
+            ('tunnelcloud_sink_events_total{result="delivered",sink="syslog"}', 5),
+            ('tunnelcloud_sink_events_total{result="dropped",sink="syslog"}', 2),
+            ('tunnelcloud_sink_failures_total{sink="syslog"}', 3),
+            ('tunnelcloud_spool_bytes{sink="syslog"}', 700),
+            ('tunnelcloud_spool_limit_bytes{sink="syslog"}', 1000),
+        ]:
+            self.assertEqual(self.value(name), value, name)
 
     def test_the_store_and_the_reactor(self):
         self.counters.answered("read", 0.002, False)

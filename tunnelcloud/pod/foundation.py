@@ -13,6 +13,7 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from tunnelcloud import __version__
+from tunnelcloud.config import BadSettings
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.pki import (
@@ -35,6 +36,7 @@ from tunnelcloud.pod.audit_log import write_audit_lines
 from tunnelcloud.pod.cluster import Seat
 from tunnelcloud.pod.seat import take_home, take_seat
 from tunnelcloud.settings import PodSettings
+from tunnelcloud.sinks.sinks import Sinks, make_sinks
 from tunnelcloud.store import authority
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError
@@ -57,6 +59,7 @@ class Foundation:
     ssh_address: PublicAddress
     connectors_address: PublicAddress
     sealer: Sealer
+    sinks: Sinks
 
     @property
     def database_file(self) -> Path | None:
@@ -84,12 +87,14 @@ def lay_foundation(
         sealer = load_or_create_sealer(directory)
         check_private(directory / admin_token.FILE_NAME)
         home = take_home(directory)
+        sinks = make_sinks(settings.audit, directory)
     except OSError as error:
         raise CannotServe(f"{directory}: can't be used as state_directory: {error}") from None
     except (
         BadAuthority,
         BadHostKey,
         BadSealingKey,
+        BadSettings,
         ExposedPrivateFile,
         UnreadablePrivateFile,
     ) as error:
@@ -104,6 +109,7 @@ def lay_foundation(
     except StoreError as error:
         raise CannotServe(str(error)) from None
     store.listen(write_audit_lines)
+    store.listen(lambda committed: sinks.add(committed.records))
     try:
         shared = store.write(authority.keep_first, "authority", ours.to_pem())
         keys = tuple(
@@ -142,4 +148,5 @@ def lay_foundation(
         ssh_address=ssh_address,
         connectors_address=connectors_address,
         sealer=sealer,
+        sinks=sinks,
     )

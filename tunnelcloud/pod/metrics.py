@@ -23,6 +23,7 @@ from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.supervision import Supervisor
+from tunnelcloud.sinks.sinks import Sinks
 
 _MOST_SITES = 200
 """So many sites have a label of their own; the others share one."""
@@ -47,6 +48,7 @@ class Measured:
     checks: TargetChecks
     supervisor: Supervisor
     records: Records
+    sinks: Sinks
     feed_age: Callable[[], float]
     certificates: Callable[[], dict[str, datetime]]
     database: Path | None
@@ -85,6 +87,7 @@ class _PodCollector(Collector):
             size = of.database.stat().st_size if of.database.exists() else 0
             yield GaugeMetricFamily("tunnelcloud_database_bytes", "SQLite's file.", value=size)
         yield from self._connections()
+        yield from self._sinks()
 
     def _connectors(self) -> Iterator[Metric]:
         attached = GaugeMetricFamily(
@@ -163,6 +166,27 @@ class _PodCollector(Collector):
             ages.add_metric([report.name], report.since_success)
         yield failures
         yield ages
+
+    def _sinks(self) -> Iterator[Metric]:
+        events = CounterMetricFamily(
+            "tunnelcloud_sink_events", "Audit events by sink and result.", labels=["sink", "result"]
+        )
+        failures = CounterMetricFamily(
+            "tunnelcloud_sink_failures", "Tries to deliver that failed.", labels=["sink"]
+        )
+        waiting = GaugeMetricFamily(
+            "tunnelcloud_spool_bytes", "What waits on disk for a sink.", labels=["sink"]
+        )
+        limit = GaugeMetricFamily(
+            "tunnelcloud_spool_limit_bytes", "What may wait on disk for a sink.", labels=["sink"]
+        )
+        for report in self._of.sinks.reports():
+            events.add_metric([report.name, "delivered"], report.delivered)
+            events.add_metric([report.name, "dropped"], report.dropped)
+            failures.add_metric([report.name], report.failures)
+            waiting.add_metric([report.name], report.waiting_bytes)
+            limit.add_metric([report.name], report.limit_bytes)
+        yield from (events, failures, waiting, limit)
 
 
 def metrics_registry(measured: Measured) -> CollectorRegistry:

@@ -259,6 +259,7 @@ class PodService(Service):
                 checks=self.checks,
                 supervisor=self.supervisor,
                 records=self.records,
+                sinks=self.foundation.sinks,
                 feed_age=self._feed.down_for,
                 certificates=self._certificate_ends,
                 database=self.foundation.database_file,
@@ -331,6 +332,7 @@ class PodService(Service):
     def startService(self) -> None:
         """Begin to serve."""
         super().startService()  # type: ignore[no-untyped-call]
+        self.foundation.sinks.start(self._reactor)
         self.cluster.start(self._changed, self.connectors.attendant.announce_pods)
         works: dict[str, tuple[Callable[[], object], float]] = {
             "heartbeat": (self.cluster.beat, BEAT_SECONDS),
@@ -373,11 +375,13 @@ class PodService(Service):
             link.protocol.disconnect(SHUTDOWN_REASON)
         yield self.records.finish()
         yield self.cluster.stop()
+        self.foundation.sinks.stop()
         yield deferToThread(self.foundation.store.close)
 
     def reload(self) -> None:
         """Read settings and certificates again; no stream is touched."""
         self._reloading.reload()
+        self.foundation.sinks.reopen()
         if self._certificate is not None:
             self._certificate.reload()
 

@@ -1,0 +1,217 @@
+"""What each outlet does with a batch: all of it gets there, or it fails and says why."""
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectError, ConnectionLost
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseFailed
+from twisted.web.iweb import IAgent, IResponse
+from zope.interface import implementer
+
+from tunnelcloud.sinks.files import FileOutlet
+from tunnelcloud.sinks.interfaces import DeliveryFailed
+from tunnelcloud.sinks.syslog import LOOK_SECONDS, SyslogOutlet, frame
+from tunnelcloud.sinks.webhook import SIGNATURE, WebhookOutlet
+
+
+class FileTests(SynchronousTestCase):
+    def setUp(self):
+        self.path = Path(self.mktemp())
+        self.outlet = FileOutlet(self.path)
+        self.addCleanup(self.outlet.reopen)
+
+    def test_whole_lines_for_the_group_to_read(self):
+        self.addCleanup(os.umask, os.umask(0o022))
+        self.successResultOf(self.outlet.send([b"1", b"2"]))
+        self.successResultOf(self.outlet.send([b"3"]))
+        self.assertEqual(self.path.read_bytes(), b"1\n2\n3\n")
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o640)
+
+    def test_moved_away_it_is_made_again_when_told(self):
+        self.successResultOf(self.outlet.send([b"1"]))
+        moved = self.path.with_suffix(".1")
+        self.path.rename(moved)
+        self.successResultOf(self.outlet.send([b"2"]))
+        self.outlet.reopen()
+        self.successResultOf(self.outlet.send([b"3"]))
+        self.assertEqual((moved.read_bytes(), self.path.read_bytes()), (b"1\n2\n", b"3\n"))
+
+    def test_a_directory_that_is_not_there(self):
+        outlet = FileOutlet(Path("/nowhere/audit.log"))
+        failure = self.failureResultOf(outlet.send([b"1"]), DeliveryFailed)
+        self.assertIn("/nowhere/audit.log: No such file", failure.getErrorMessage())
+
+    def test_a_full_disk_leaves_no_half_of_a_batch(self):
+        self.successResultOf(self.outlet.send([b"1"]))
+        write = os.write
+
+        def little(descriptor, data):
+            if len(data) < 5:
+                raise OSError(28, "No space left on device")
+            return write(descriptor, data[:5])
+
+        patch = self.patch(os, "write", little)
+        self.failureResultOf(self.outlet.send([b"234567"]), DeliveryFailed)
+        patch.restore()
+        self.assertEqual(self.path.read_bytes(), b"1\n")
+
+    def test_a_link_that_somebody_put_there_is_not_followed(self):
+        self.path.symlink_to("/nowhere")
+        self.failureResultOf(self.outlet.send([b"1"]), DeliveryFailed)
+
+
+@implementer(IResponse)
+class Response:
+    def __init__(self, code):
+        self.code = code
+        self.reader = None
+
+    def deliverBody(self, protocol):
+        self.reader = protocol
+
+
+@implementer(IAgent)
+class Agent:
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+
+    def request(self, method, uri, headers=None, bodyProducer=None):
+        self.asked.append((method, uri, headers, bodyProducer._inputFile.getvalue()))
+        answer = self.answers.pop(0)
+        return fail(answer) if isinstance(answer, Exception) else succeed(Response(answer))
+
+
+class WebhookTests(SynchronousTestCase):
+    def send(self, answer):
+        self.agent = Agent(answer)
+        url = "https://siem.example.com/in"
+        return WebhookOutlet(url, b"secret", self.agent, lambda: 1_700_000_000.9).send([b"1", b"2"])
+
+    def test_signed_with_its_time(self):
+        self.successResultOf(self.send(204))
+        ((method, uri, headers, body),) = self.agent.asked
+        self.assertEqual((method, uri, body), (b"POST", b"https://siem.example.com/in", b"1\n2\n"))
+        expected = hmac.new(b"secret", b"1700000000.1\n2\n", hashlib.sha256).hexdigest()
+        self.assertEqual(headers.getRawHeaders(SIGNATURE), [f"t=1700000000,v1={expected}"])
+        self.assertEqual(headers.getRawHeaders("content-type"), ["application/x-ndjson"])
+
+    def test_any_other_answer_is_a_failure(self):
+        for code in (302, 400, 404, 413, 500, 503):
+            failure = self.failureResultOf(self.send(code), DeliveryFailed)
+            self.assertIn(f"answered {code}", failure.getErrorMessage())
+
+    def test_no_answer_says_why(self):
+        for error, why in [
+            (ConnectError(string="refused"), "refused"),
+            (ResponseFailed([Failure(ConnectionLost())]), "lost"),
+        ]:
+            failure = self.failureResultOf(self.send(error), DeliveryFailed)
+            self.assertIn(why, failure.getErrorMessage())
+
+
+class Transport(StringTransport):
+    """A wire whose other end acknowledges when the test says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.unacknowledged = 0
+
+    def write(self, data):
+        super().write(data)
+        self.unacknowledged += len(data)
+
+
+class Endpoint:
+    def __init__(self):
+        self.connections = []
+        self.refuse = False
+
+    def connect(self, factory):
+        if self.refuse:
+            return fail(ConnectError(string="refused"))
+        protocol = factory.buildProtocol(None)
+        protocol.makeConnection(Transport())
+        self.connections.append(protocol)
+        return succeed(protocol)
+
+
+class SyslogTests(SynchronousTestCase):
+    def setUp(self):
+        self.endpoint, self.clock = Endpoint(), Clock()
+        self.outlet = SyslogOutlet(
+            "logs:6514", self.endpoint, self.clock, lambda transport: transport.unacknowledged
+        )
+
+    def written(self, at=-1):
+        return self.endpoint.connections[at].transport.value()
+
+    def acknowledge(self):
+        self.endpoint.connections[-1].transport.unacknowledged = 0
+        self.clock.advance(LOOK_SECONDS)
+
+    def test_frames(self):
+        self.assertEqual(frame(b"<110>1 - -"), b"10 <110>1 - -")
+
+    def test_taken_when_the_other_system_has_it_all(self):
+        sending = self.outlet.send([b"one", b"three"])
+        self.assertEqual(self.written(), b"")
+        self.endpoint.connections[0].handshakeCompleted()
+        self.assertEqual(self.written(), b"3 one5 three")
+        self.clock.advance(1)
+        self.assertNoResult(sending)
+        self.acknowledge()
+        self.successResultOf(sending)
+        again = self.outlet.send([b"2"])
+        self.assertEqual(self.written(), b"3 one5 three1 2")
+        self.acknowledge()
+        self.successResultOf(again)
+        self.assertEqual((len(self.endpoint.connections), self.clock.getDelayedCalls()), (1, []))
+
+    def test_lost_before_that_it_failed(self):
+        for shake in (True, False):
+            sending = self.outlet.send([b"one"])
+            connection = self.endpoint.connections[-1]
+            if shake:
+                connection.handshakeCompleted()
+            connection.connectionLost(Failure(ConnectionLost("reset")))
+            failure = self.failureResultOf(sending, DeliveryFailed)
+            self.assertIn("the connection was lost", failure.getErrorMessage())
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.outlet.send([b"one"])
+        self.assertEqual(len(self.endpoint.connections), 3)
+
+    def test_lost_while_nothing_is_sent(self):
+        sending = self.outlet.send([b"one"])
+        self.endpoint.connections[0].handshakeCompleted()
+        self.acknowledge()
+        self.successResultOf(sending)
+        self.endpoint.connections[0].connectionLost(Failure(ConnectionLost()))
+        self.outlet.send([b"two"])
+        self.endpoint.connections[1].handshakeCompleted()
+        self.assertEqual(self.written(), b"3 two")
+
+    def test_given_up_it_ends_the_connection(self):
+        sending = self.outlet.send([b"one"])
+        sending.cancel()
+        self.failureResultOf(sending)
+        self.assertTrue(self.endpoint.connections[0].transport.disconnected)
+
+    def test_nobody_there(self):
+        self.endpoint.refuse = True
+        failure = self.failureResultOf(self.outlet.send([b"one"]), DeliveryFailed)
+        self.assertIn("logs:6514 can't be reached", failure.getErrorMessage())
+
+    def test_given_up_while_it_connects(self):
+        connecting = Deferred()
+        self.endpoint.connect = lambda factory: connecting
+        sending = self.outlet.send([b"one"])
+        sending.cancel()
+        self.failureResultOf(sending, DeliveryFailed)

@@ -1,0 +1,47 @@
+"""The audit in a file, for what collects files; ``logrotate`` may move it away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail, succeed
+
+from tunnelcloud.sinks.interfaces import DeliveryFailed
+
+
+@define(eq=False)
+class FileOutlet:
+    """Appends lines to a file."""
+
+    path: Path
+    _descriptor: int = field(default=-1, init=False)
+
+    def send(self, lines: Sequence[bytes]) -> Deferred[None]:
+        """Append all lines, or none of them."""
+        try:
+            self._append(b"".join(line + b"\n" for line in lines))
+        except OSError as error:
+            return fail(DeliveryFailed(f"{self.path}: {error.strerror}"))
+        return succeed(None)
+
+    def reopen(self) -> None:
+        """Close the file; the next lines go to what then has its name."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _append(self, data: bytes) -> None:
+        if self._descriptor < 0:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._descriptor = os.open(self.path, flags, 0o640)
+        size = os.fstat(self._descriptor).st_size
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError:
+            os.ftruncate(self._descriptor, size)
+            raise

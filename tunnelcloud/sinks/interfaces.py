@@ -1,0 +1,25 @@
+"""The seam of this room: where a batch of lines goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+
+class DeliveryFailed(Exception):
+    """The lines didn't get there; the text says why, for an administrator."""
+
+
+class Outlet(Protocol):
+    """Takes lines to where they are to go."""
+
+    def send(self, lines: Sequence[bytes]) -> Deferred[None]:
+        """Fire once the other side has them; fail, and they are sent again.
+
+        Cancelling gives up.
+        """
+
+    def reopen(self) -> None:
+        """Let go of a file or a connection, and make a new one for the next lines."""
