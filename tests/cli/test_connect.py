@@ -21,6 +21,12 @@ class ShutTests(CommandTestCase):
         self.started.append(arguments)
         raise Started
 
+    def test_a_key_file_that_no_file_can_name_is_refused(self):
+        self.tunnel("ready", "ready")
+        self.api.collections["me/tunnels"][0]["methods"] = ["key"]
+        for path, why in (('a"b', "no way to write a double quote"), ("a\nb", "control character")):
+            self.assertIn(why, self.fail_line("ssh-config", "db", "--key-file", path))
+
     def tunnel(self, standing, state):
         self.api.put(
             "me/tunnels",

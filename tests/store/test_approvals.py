@@ -51,6 +51,15 @@ class ApprovalContract:
         self.assertGreater(again.expires_at, first.expires_at)
         self.assertEqual(self.store.read(events_of).count("request.created"), 1)
 
+    def test_a_user_has_so_many_at_most(self):
+        self.patch(approvals, "MOST_REQUESTS", 2)
+        confirm = self.make_policy("confirm", Approval.SELF)
+        for number in (1, 2):
+            self.ask(confirm, f"192.0.2.{number}")
+        error = self.assertRaises(Conflict, self.ask, confirm, "192.0.2.3")
+        self.assertIn("has 2 requests that wait: have them decided", str(error))
+        self.ask(confirm, "192.0.2.1")
+
     def test_a_flood_by_one_user_is_one_row(self):
         with ThreadPoolExecutor(8) as pool:
             found = {one.id for one in pool.map(lambda _: self.ask(), range(40))}

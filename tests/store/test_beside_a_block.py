@@ -135,7 +135,7 @@ class BesideABlockTests(EveryHold, PostgresCase):
         spend_one_time_token: Hold.SSH_SESSIONS,
         make_invitation: Hold.INVITATIONS,
         let_a_command_line_in: Hold.DEVICE_LOGINS,
-        fetch_a_command_lines_token: Hold.API_TOKENS,
+        fetch_a_command_lines_token: Hold.COMMAND_LINES,
         ask: Hold.APPROVALS,
         approve: Hold.CONFIRMATIONS,
     }

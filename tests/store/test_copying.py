@@ -20,12 +20,18 @@ from tests.store.databases import (
     SQLiteCase,
 )
 from tests.store.material import events_of, login, make_world
+from tunnelcloud.domain.approvals import RequestStatus
+from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store import (
+    approvals,
     copied_rows,
     copying,
+    groups,
     invitations,
     pods,
+    policies,
     schema,
+    second_factors,
     sites,
     sqlite_files,
     tokens,
@@ -77,6 +83,17 @@ def fill(transaction):
         user_agent="ü\u202e",
         method="password",
     )
+    second_factors.begin(transaction, world.alice.id, b"sealed")
+    second_factors.confirm(transaction, world.alice.id, 1, [secret("recovery")])
+    bosses = groups.create(transaction, name="bosses")
+    for name in ("waits", "granted"):
+        policy = policies.create(
+            transaction, name=name, approval=Approval.OTHERS, approvers_id=bosses.id
+        )
+        request = approvals.ask(
+            transaction, world.alice, world.tunnel, policy, source_ip="192.0.2.1"
+        )
+    approvals.approve(transaction, request.id, world.bob)
     return world
 
 
@@ -132,6 +149,12 @@ class CopyingContract:
         for text in ("spent", "fresh"):
             self.assertIsNone(restored.write(tokens.spend, secret(text), login()).session, text)
         self.assertIsNone(restored.read(invitations.peek, secret("link")))
+        alice = self.world.alice.id
+        used = restored.write(second_factors.spend_recovery_code, alice, secret("recovery"))
+        self.assertFalse(used)
+        self.assertEqual(restored.read(approvals.live_grants, [alice]), {})
+        waiting = restored.read(approvals.list_requests, status=RequestStatus.PENDING)
+        self.assertEqual(waiting.items, ())
 
     def test_it_restores_into_an_empty_database_only(self):
         self.back_up()

@@ -35,7 +35,13 @@ from tunnelcloud.store.schema import web_sessions as web_sessions_table
 from tunnelcloud.store.transaction import Actor
 
 CAUSE_ENDS = {
-    Cause.FIRST_PASSWORD: {"WEB_SESSIONS", "SIGN_IN_STEPS", "INVITATIONS"},
+    Cause.FIRST_PASSWORD: {
+        "WEB_SESSIONS",
+        "SIGN_IN_STEPS",
+        "INVITATIONS",
+        "COMMAND_LINES",
+        "DEVICE_LOGINS",
+    },
     Cause.PASSWORD_CHANGED: {one.name for one in Hold}
     - {"SSH_SESSIONS", "TOKENS_MADE", "APPROVALS"},
     Cause.PASSWORD_RESET: {one.name for one in Hold} - {"TOKENS_MADE", "APPROVALS"},
@@ -43,6 +49,7 @@ CAUSE_ENDS = {
         "WEB_SESSIONS",
         "SIGN_IN_STEPS",
         "API_TOKENS",
+        "COMMAND_LINES",
         "DEVICE_LOGINS",
         "CONFIRMATIONS",
     },
@@ -52,9 +59,11 @@ CAUSE_ENDS = {
         "WEB_SESSIONS",
         "SIGN_IN_STEPS",
         "API_TOKENS",
+        "COMMAND_LINES",
         "DEVICE_LOGINS",
         "CONFIRMATIONS",
     },
+    Cause.PROVIDER_ENDED: {"COMMAND_LINES", "DEVICE_LOGINS"},
     Cause.BLOCKED: {one.name for one in Hold},
     Cause.BECAME_SERVICE: {
         "WEB_SESSIONS",
@@ -111,6 +120,13 @@ class EveryHold:
         tokens.spend(transaction, begun, login())
         as_alice = evolve(transaction, actor=Actor("alice", alice.id))
         api_tokens.create(as_alice, title="ci", role=Role.AUDITOR, secret_hash=secret("ci"))
+        api_tokens.create(
+            as_alice,
+            title="her shell",
+            role=Role.USER,
+            secret_hash=secret("shell"),
+            user_id=alice.id,
+        )
         later = now + timedelta(hours=1)
         self.insert_steps(transaction, alice.id, now, later)
         self.give_approvals(transaction)
@@ -156,7 +172,14 @@ class EveryHold:
         good = {
             Hold.WEB_SESSIONS: (web_sessions_table, True),
             Hold.SIGN_IN_STEPS: (sign_in_steps, True),
-            Hold.API_TOKENS: (api_tokens_table, True),
+            Hold.API_TOKENS: (
+                api_tokens_table,
+                api_tokens_table.c.made_by_id.is_distinct_from(self.world.alice.id),
+            ),
+            Hold.COMMAND_LINES: (
+                api_tokens_table,
+                api_tokens_table.c.made_by_id == self.world.alice.id,
+            ),
             Hold.DEVICE_LOGINS: (device_logins, device_logins.c.denied.is_(False)),
             Hold.INVITATIONS: (invitations_table, invitations_table.c.expires_at > now),
             Hold.ONE_TIME_TOKENS: (
@@ -194,7 +217,7 @@ class EndingContract(EveryHold):
             if line.startswith("|")
         ]
         head = next(row for row in rows if "first password" in row)
-        said = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows if len(row) == 10}
+        said = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows if len(row) == 11}
         columns = {
             Cause.FIRST_PASSWORD: "first password",
             Cause.PASSWORD_CHANGED: "password changed",
@@ -205,10 +228,11 @@ class EndingContract(EveryHold):
             Cause.BECAME_SERVICE: "becomes a service account",
             Cause.ROLE_LOWERED: "no administrator any more",
             Cause.DELETED: "deleted",
+            Cause.PROVIDER_ENDED: "their provider disabled, deleted or unlinked",
         }
         for hold in Hold:
             for cause in Cause:
-                ended = said[hold.value][columns[cause]].startswith("ended")
+                ended = said[hold.value][columns[cause]] in ("ended", "ended but this one")
                 self.assertEqual(ended, hold in ENDS[cause], f"{hold} {cause}")
 
     def test_a_token_of_no_user_ends_with_its_maker(self):

@@ -7,18 +7,21 @@ from sqlalchemy import select
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
-from tunnelcloud.domain.entities import LinkBy
+from tunnelcloud.domain.entities import LinkBy, Role
 from tunnelcloud.store import (
+    api_tokens,
     audit,
     groups,
     identities,
     identity_providers,
+    links,
     users,
     web_sessions,
 )
 from tunnelcloud.store.errors import Conflict, InvalidReference
 from tunnelcloud.store.identities import NotLetIn, Person
 from tunnelcloud.store.schema import identities as table
+from tunnelcloud.store.transaction import Actor
 
 
 class IdentityContract:
@@ -97,7 +100,9 @@ class IdentityContract:
 
     def test_what_ends_with_a_provider(self):
         provider = self.make(create_users=True)
-        carol = self.enter(provider)
+        carol, dora = self.enter(provider), self.world.alice
+        for who in (carol, dora):
+            self.let_a_command_line_in(who)
         for secret, provider_id in [(b"theirs", provider.id), (b"own", None)]:
             self.store.write(
                 web_sessions.create,
@@ -112,10 +117,35 @@ class IdentityContract:
         self.store.write(identity_providers.update, provider.id, {"enabled": False})
         self.assertIsNone(self.store.read(web_sessions.authenticate, b"theirs"))
         self.assertIsNotNone(self.store.read(web_sessions.authenticate, b"own"))
+        self.assertEqual(self.command_lines(), [dora.id], "of carol's nobody knows how she came")
+        self.let_a_command_line_in(carol)
+        self.store.write(identity_providers.update, provider.id, {"title": "still disabled"})
+        self.assertEqual(self.command_lines(), [dora.id, carol.id])
+        self.store.write(identity_providers.update, provider.id, {"enabled": True})
         self.assertIsNone(self.store.read(identity_providers.find_offered, "corp"))
         self.store.write(identity_providers.delete, provider.id)
         self.assertEqual(self.store.read(users.get, carol.id), carol)
         self.assertEqual(self.subjects(carol), [])
+        self.assertEqual(self.command_lines(), [dora.id])
+
+    def let_a_command_line_in(self, user):
+        self.store.acting(Actor(user.name, user.id)).write(
+            api_tokens.create,
+            title="laptop",
+            role=Role.USER,
+            secret_hash=f"{user.name} {len(self.command_lines())}".encode(),
+            user_id=user.id,
+        )
+
+    def command_lines(self):
+        return [one.user_id for one in self.store.read(api_tokens.list_page).items]
+
+    def test_unlinking_ends_command_lines(self):
+        provider = self.make(create_users=True)
+        carol = self.enter(provider, groups=None)
+        self.let_a_command_line_in(carol)
+        self.store.write(links.unlink, carol.id, provider.id)
+        self.assertEqual(self.command_lines(), [])
 
 
 class SQLiteIdentityTests(IdentityContract, SQLiteCase):

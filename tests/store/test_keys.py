@@ -17,6 +17,16 @@ class KeyContract(RecordCase):
         given = {"user_id": self.world.alice.id, "public_key": text, **fields}
         return self.store.write(keys.create, **given)
 
+    def test_a_user_has_so_many_at_most(self):
+        self.patch(keys, "MOST_KEYS", 2)
+        key = self.add_key("one")
+        self.add_key("two")
+        error = self.assertRaises(Conflict, self.add_key, "three")
+        self.assertEqual(str(error), "the user has 2 SSH keys: delete those that nobody uses")
+        self.add_key("bobs", user_id=self.world.bob.id)
+        self.store.write(keys.delete, key.id)
+        self.add_key("three")
+
     def test_a_key_is_found_by_its_blob(self):
         key = self.add_key(title="laptop")
         _, blob = public_key("one")

@@ -91,6 +91,16 @@ class TokenContract:
             self.store.write(users.update, self.world.alice.id, {"blocked": blocked})
             self.assertIs(self.spend().outcome, Outcome.REVOKED)
 
+    def test_a_user_has_so_many_at_most(self):
+        self.patch(tokens, "MOST_TOKENS", 2)
+        self.create()
+        self.create(secret=b"2")
+        error = self.assertRaises(Conflict, self.create, secret=b"3")
+        self.assertIn("has 2 one-time tokens that are good: use them", str(error))
+        self.create(secret=b"bobs", user_id=self.world.bob.id)
+        self.spend(secret=b"2")
+        self.create(secret=b"3")
+
     def test_a_blocked_user_gets_no_token(self):
         self.store.write(users.update, self.world.alice.id, {"blocked": True})
         error = self.assertRaises(Conflict, self.create)

@@ -6,11 +6,12 @@ import errno
 
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.output import one_line
+from tunnelcloud.domain.connecting.quoting import UnquotableWord
 
 
 def line_for(error: Exception) -> str | None:
     """Give the line for what a command could not do; None for a fault of the program itself."""
-    if isinstance(error, Failed):
+    if isinstance(error, Failed | UnquotableWord):
         return one_line(str(error))
     if isinstance(error, KeyError):
         return f"the API's answer has no {error}: the pod may be of another version"

@@ -145,7 +145,8 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind("grant.ended", "Somebody ended a grant before its time.", ("grant_id",)),
         EventKind(
             "database.restored",
-            "A backup was restored: one-time tokens, links and sign-ins of before are void.",
+            "A backup was restored: one-time tokens, links, recovery codes, approvals and sign-ins "
+            "of before are void.",
         ),
         EventKind("settings.changed", "Somebody changed what is set for all pods.", _CHANGE),
         EventKind(

@@ -26,6 +26,7 @@ from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.filters import equals
+from tunnelcloud.store.holdings import MOST_REQUESTS, check_room
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.schema import (
     approval_requests,
@@ -144,7 +145,7 @@ def ask(
     A refusal of a moment ago is given again, so that a program that tries again asks nobody.
 
     :param seconds: how long the grant is to last; at most, and by default, what the policy says.
-    :raise Conflict: the user is blocked.
+    :raise Conflict: the user is blocked, or has as many requests as one may have.
     """
     now = transaction.now()
     source = source_ip if policy.approval is Approval.SELF else ""
@@ -163,6 +164,9 @@ def ask(
         again = _refused_lately(transaction, user, tunnel, policy, now)
     if again is not None:
         return REQUESTS.get(transaction, again)
+    waiting = table.c.user_id == user.id, table.c.status == RequestStatus.PENDING
+    what = "requests that wait: have them decided, or wait until they expire"
+    check_room(transaction, table, MOST_REQUESTS, *waiting, what=what)
     request_id = transaction.new_id("request")
     most = policy.approval_seconds
     transaction.connection.execute(

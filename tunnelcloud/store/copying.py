@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, update
 
+from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import audit_rows, schema
 from tunnelcloud.store.copied_rows import Told, copy_rows, refuse_rows
@@ -199,6 +200,12 @@ def _void(transaction: Transaction) -> None:
     for table in (links, joins):
         unused = update(table).where(table.c.redeemed_at.is_(None), table.c.expires_at > now)
         connection.execute(unused.values(expires_at=now))
+    codes, grants, requests = schema.recovery_codes, schema.timed_grants, schema.approval_requests
+    connection.execute(update(codes).where(codes.c.used_at.is_(None)).values(used_at=now))
+    live = update(grants).where(grants.c.ended_at.is_(None), grants.c.ends_at > now)
+    connection.execute(live.values(ended_at=now))
+    waiting = update(requests).where(requests.c.status == RequestStatus.PENDING)
+    connection.execute(waiting.values(status=RequestStatus.EXPIRED, waits_as=None))
     for table in (schema.web_sessions, schema.sign_in_steps, schema.device_logins):
         connection.execute(delete(table))
     transaction.audit(AuditEvent("database.restored"))

@@ -36,7 +36,8 @@ class Hold(enum.Enum):
 
     WEB_SESSIONS = "sign-ins to the portal"
     SIGN_IN_STEPS = "sign-ins that wait for a second factor"
-    API_TOKENS = "API tokens, command-line logins among them"
+    API_TOKENS = "API tokens that an administrator made"
+    COMMAND_LINES = "command lines that are signed in, and API tokens that users made themselves"
     DEVICE_LOGINS = "command lines that were let in and have not fetched their token"
     INVITATIONS = "links to set a password"
     ONE_TIME_TOKENS = "one-time tokens that are not spent"
@@ -58,6 +59,7 @@ class Cause(enum.Enum):
     BECAME_SERVICE = "the user became a service account"
     ROLE_LOWERED = "the user is no administrator any more"
     DELETED = "the user was deleted"
+    PROVIDER_ENDED = "a provider that vouched for the user was disabled, deleted or unlinked"
 
 
 _OF_A_BROWSER = frozenset({Hold.WEB_SESSIONS, Hold.SIGN_IN_STEPS, Hold.INVITATIONS})
@@ -67,13 +69,16 @@ _SIGNED_IN = frozenset(
         Hold.WEB_SESSIONS,
         Hold.SIGN_IN_STEPS,
         Hold.API_TOKENS,
+        Hold.COMMAND_LINES,
         Hold.DEVICE_LOGINS,
         Hold.CONFIRMATIONS,
     }
 )
+_OF_COMMAND_LINES = frozenset({Hold.COMMAND_LINES, Hold.DEVICE_LOGINS})
 
 ENDS: Mapping[Cause, frozenset[Hold]] = {
-    Cause.FIRST_PASSWORD: _OF_A_BROWSER,
+    # Until now the user came some other way, and somebody else may have come so too.
+    Cause.FIRST_PASSWORD: _OF_A_BROWSER | _OF_COMMAND_LINES,
     Cause.PASSWORD_CHANGED: frozenset(Hold) - {Hold.SSH_SESSIONS, Hold.TOKENS_MADE, Hold.APPROVALS},
     # Whoever has the link isn't known to be who is connected.
     Cause.PASSWORD_RESET: frozenset(Hold) - {Hold.TOKENS_MADE, Hold.APPROVALS},
@@ -84,6 +89,9 @@ ENDS: Mapping[Cause, frozenset[Hold]] = {
     | {Hold.DEVICE_LOGINS, Hold.TOKENS_MADE, Hold.CONFIRMATIONS},
     Cause.ROLE_LOWERED: frozenset({Hold.TOKENS_MADE}),
     Cause.DELETED: frozenset(Hold),
+    # The sign-ins that the provider vouched for end with it; of a command line it isn't known which
+    # sign-in of its user let it in.
+    Cause.PROVIDER_ENDED: _OF_COMMAND_LINES,
 }
 """What each cause ends; docs/sign-in.md has the same table."""
 
@@ -133,6 +141,21 @@ def _delete_from(table: Table) -> Callable[..., int]:
         return transaction.connection.execute(query).rowcount
 
     return ender
+
+
+def _end_api_tokens(transaction: Transaction, user: User, *_: Any) -> int:
+    table = api_tokens
+    query = delete(table).where(
+        table.c.user_id == user.id, table.c.made_by_id.is_distinct_from(user.id)
+    )
+    return transaction.connection.execute(query).rowcount
+
+
+def _end_command_lines(transaction: Transaction, user: User, *_: Any) -> int:
+    """End the API tokens that a user made, or let a command line have."""
+    table = api_tokens
+    query = delete(table).where(table.c.user_id == user.id, table.c.made_by_id == user.id)
+    return transaction.connection.execute(query).rowcount
 
 
 def _deny_device_logins(transaction: Transaction, user: User, *_: Any) -> int:
@@ -229,7 +252,8 @@ def _end_grants(transaction: Transaction, user: User, approval: Approval) -> int
 _ENDERS: Mapping[Hold, Callable[[Transaction, User, Cause, str | None], int]] = {
     Hold.WEB_SESSIONS: _end_web_sessions,
     Hold.SIGN_IN_STEPS: _delete_from(sign_in_steps),
-    Hold.API_TOKENS: _delete_from(api_tokens),
+    Hold.API_TOKENS: _end_api_tokens,
+    Hold.COMMAND_LINES: _end_command_lines,
     Hold.DEVICE_LOGINS: _deny_device_logins,
     Hold.INVITATIONS: _end_invitations,
     Hold.ONE_TIME_TOKENS: _revoke_tokens,
@@ -243,6 +267,7 @@ _OWNERS: Mapping[Hold, Column[str]] = {
     Hold.WEB_SESSIONS: web_sessions.c.user_id,
     Hold.SIGN_IN_STEPS: sign_in_steps.c.user_id,
     Hold.API_TOKENS: api_tokens.c.user_id,
+    Hold.COMMAND_LINES: api_tokens.c.user_id,
     Hold.DEVICE_LOGINS: device_logins.c.user_id,
     Hold.INVITATIONS: invitations.c.user_id,
     Hold.ONE_TIME_TOKENS: tokens.c.user_id,

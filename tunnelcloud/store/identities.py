@@ -117,13 +117,10 @@ def _not_allowed(user: User) -> NotLetIn:
 
 def _known(transaction: Transaction, provider: IdentityProvider, person: Person) -> User | None:
     theirs = (table.c.provider_id == provider.id) & (table.c.subject == person.subject)
-    found = transaction.connection.execute(select(table.c.user_id).where(theirs)).scalar()
-    if found is None:
-        return None
-    transaction.connection.execute(
-        update(table).where(theirs).values(last_used_at=transaction.now())
-    )
-    return users.get(transaction, found)
+    # Whoever unlinks them waits for this row, or has deleted it.
+    used = update(table).where(theirs).values(last_used_at=transaction.now())
+    found = transaction.connection.execute(used.returning(table.c.user_id)).scalar()
+    return None if found is None else users.get(transaction, found)
 
 
 def _newcomer(

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, union
 from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.entities import IdentityProvider
-from tunnelcloud.store import groups, web_sessions
+from tunnelcloud.store import groups, users, web_sessions
 from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.filters import equals, searches
+from tunnelcloud.store.schema import api_tokens, device_logins, identities
 from tunnelcloud.store.schema import identity_providers as table
 from tunnelcloud.store.transaction import Actor, Transaction
 
@@ -28,7 +30,6 @@ PROVIDERS = Aggregate(
 
 get = PROVIDERS.get
 list_page = PROVIDERS.list_page
-delete = PROVIDERS.delete
 
 
 SealSecret = Callable[[str], bytes]
@@ -59,7 +60,7 @@ def update(
     *,
     expected_version: str | None = None,
 ) -> IdentityProvider:
-    """Change some fields; who came through one that is disabled is signed out.
+    """Change some fields; who came through one that is disabled is signed out, command lines too.
 
     :param changes: ``seal_secret`` among them as for ``create``, None to have no secret any more.
     """
@@ -67,7 +68,10 @@ def update(
     given = "seal_secret" in rest
     seal_secret: SealSecret | None = rest.pop("seal_secret", None)
     _check_groups(transaction, rest)
+    before = PROVIDERS.lock(transaction, provider_id)
     changed = PROVIDERS.update(transaction, provider_id, rest, expected_version=expected_version)
+    if before.enabled and not changed.enabled:
+        _end_command_lines(transaction, provider_id)
     if not changed.enabled:
         web_sessions.end_through(transaction, provider_id, reason="the provider was disabled")
     if not given:
@@ -77,6 +81,29 @@ def update(
     words = "removed" if sealed is None else "replaced"
     PROVIDERS.record(transaction, "changed", changed, {"client_secret": {"to": words}})
     return changed
+
+
+def delete(
+    transaction: Transaction, provider_id: str, *, expected_version: str | None = None
+) -> IdentityProvider:
+    """Delete a provider; who came through it is signed out, command lines too.
+
+    :raise NotFound: there is no such provider.
+    :raise Stale: it isn't of the expected version any more.
+    """
+    PROVIDERS.lock(transaction, provider_id, expected_version)
+    _end_command_lines(transaction, provider_id)
+    return PROVIDERS.delete(transaction, provider_id)
+
+
+def _end_command_lines(transaction: Transaction, provider_id: str) -> None:
+    """End the command lines of everybody whom a provider may have vouched for."""
+    linked = select(identities.c.user_id).where(identities.c.provider_id == provider_id)
+    signed_in = union(select(api_tokens.c.made_by_id), select(device_logins.c.user_id))
+    theirs = linked.where(identities.c.user_id.in_(signed_in)).distinct()
+    for user_id in transaction.connection.execute(theirs).scalars().all():
+        user = users.USERS.lock(transaction, user_id)
+        end_access(transaction, user, Cause.PROVIDER_ENDED)
 
 
 def sealed_client_secret(transaction: Transaction, provider_id: str) -> bytes | None:

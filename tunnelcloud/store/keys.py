@@ -15,6 +15,7 @@ from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.filters import equals, searches
+from tunnelcloud.store.holdings import MOST_KEYS, check_room
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import keys as table
 from tunnelcloud.store.schema import users as users_table
@@ -75,7 +76,7 @@ def create(
     """Add a key to a user.
 
     :param public_key: ``type base64``, without a comment.
-    :raise Conflict: it is somebody's key already.
+    :raise Conflict: it is somebody's key already, or the user has as many as one may have.
     :raise InvalidReference: there is no such user.
     """
     fingerprint = fingerprint_of_text(public_key)
@@ -84,6 +85,8 @@ def create(
     if owner is not None:
         whose = "registered for this user" if owner == user_id else "another user's"
         raise Conflict("public_key", f"this key is {whose} already: make a new one")
+    what = "SSH keys: delete those that nobody uses"
+    check_room(transaction, table, MOST_KEYS, table.c.user_id == user_id, what=what)
     return KEYS.create(
         transaction,
         {

@@ -10,6 +10,7 @@ from sqlalchemy import Select, delete, insert, select
 
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import identity_providers, users, web_sessions
+from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, InvalidReference, NotFound
 from tunnelcloud.store.schema import identities as table
 from tunnelcloud.store.schema import identity_providers as providers
@@ -81,17 +82,21 @@ def link(transaction: Transaction, user_id: str, provider_id: str, subject: str)
 def unlink(transaction: Transaction, user_id: str, provider_id: str) -> None:
     """Let nobody at a provider be a user any more; who came through it is signed out.
 
+    The user's command lines are signed out as well: they may have been let in by who came so.
+
     :raise NotFound: they aren't linked.
     """
     linked = [one for one in list_of(transaction, user_id)
               if one.identity_provider_id == provider_id]  # fmt: skip
     if not linked:
         raise NotFound("identity", provider_id)
+    user = users.USERS.lock(transaction, user_id)
     theirs = (table.c.provider_id == provider_id) & (table.c.user_id == user_id)
     transaction.connection.execute(delete(table).where(theirs))
     web_sessions.end_through(
         transaction, provider_id, reason="the identity was unlinked", user_id=user_id
     )
+    end_access(transaction, user, Cause.PROVIDER_ENDED)
     for one in linked:
         _audit(transaction, "unlinked", user_id, one.provider_name, one.subject)
 

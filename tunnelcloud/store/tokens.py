@@ -14,6 +14,7 @@ from tunnelcloud.store import users as people
 from tunnelcloud.store.aggregate import Aggregate, subjects_of
 from tunnelcloud.store.columns import Timestamp
 from tunnelcloud.store.filters import equals
+from tunnelcloud.store.holdings import MOST_TOKENS, check_room
 from tunnelcloud.store.schema import tokens as table
 from tunnelcloud.store.schema import tunnels, users
 from tunnelcloud.store.sessions import LoginRecord, start
@@ -76,9 +77,17 @@ def create(
 
     :param secret_hash: of ``tunnelcloud.domain.tokens.hash_secret``.
     :raise InvalidReference: there is no such user or tunnel.
-    :raise Conflict: the user is blocked.
+    :raise Conflict: the user is blocked, or has as many as one may have.
     """
     people.lock_unblocked(transaction, user_id)
+    usable = (
+        table.c.user_id == user_id,
+        table.c.revoked_at.is_(None),
+        table.c.sessions_used == 0,
+        table.c.expires_at > transaction.now(),
+    )
+    what = "one-time tokens that are good: use them, revoke them, or wait until they expire"
+    check_room(transaction, table, MOST_TOKENS, *usable, what=what)
     token = TOKENS.insert(
         transaction,
         {

@@ -12,7 +12,14 @@ from tests.domain.connecting.oracles import (
     powershell_words,
     systemd_words,
 )
-from tunnelcloud.domain.connecting.quoting import cmd, posix, powershell, ssh_config, systemd
+from tunnelcloud.domain.connecting.quoting import (
+    UnquotableWord,
+    cmd,
+    posix,
+    powershell,
+    ssh_config,
+    systemd,
+)
 
 NASTY = "aA0 -_./:=@+~'`$(){}[]#&|;<>,%!^*?\\\u2019\u201cé"
 WORDS = st.lists(st.text(NASTY + '"', min_size=1, max_size=12), min_size=1, max_size=4)
@@ -61,6 +68,16 @@ class QuotingTests(SynchronousTestCase):
     def test_what_has_no_way_is_refused(self):
         self.assertRaises(ValueError, powershell, ['a"b'])
         self.assertRaises(ValueError, ssh_config, 'a"b')
+
+    def test_nothing_takes_a_control_character(self):
+        quoting = [posix, powershell, cmd, systemd, lambda words: ssh_config(words[0])]
+        for number in (*range(32), 127):
+            for quote in quoting:
+                self.assertRaises(UnquotableWord, quote, [f"a{chr(number)}b"])
+
+    def test_what_has_no_tokens_keeps_its_percent_signs(self):
+        self.assertEqual(ssh_config("a b%c", tokens=False), '"a b%c"')
+        self.assertEqual(ssh_config("[fd00::5]:5432", tokens=False), "[fd00::5]:5432")
 
     def test_plain_words_stay_plain(self):
         self.assertEqual(

@@ -110,6 +110,8 @@ class FileTests(SynchronousTestCase):
         self.assertEqual(way(outside).own_known_hosts, [KNOWN[1]])
         at_22 = way(pod=PublicAddress("pod", 22), known_hosts=["pod ssh-rsa B", "pods ssh-rsa B"])
         self.assertEqual(at_22.own_known_hosts, ["pod ssh-rsa B"])
+        two = way(pod=PublicAddress("pod", 22), known_hosts=["pod ssh-rsa B\n* ssh-rsa C"])
+        self.assertEqual(two.own_known_hosts, [])
 
 
 class LoginTests(SynchronousTestCase):

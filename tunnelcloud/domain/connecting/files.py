@@ -26,7 +26,7 @@ def config_block(way: Way, *, windows: bool = False) -> str:
     otherwise about what is set here, as the first value of a file counts: this one belongs before.
     """
     lines = [
-        ("HostName", way.host),
+        ("HostName", ssh_config(way.host)),
         ("Port", str(way.port)),
         ("User", ssh_config(way.login)),
     ]
@@ -43,14 +43,18 @@ def config_block(way: Way, *, windows: bool = False) -> str:
     else:
         lines.append(("ControlPath", "none"))
     lines += [("ExitOnForwardFailure", "yes"), ("ServerAliveInterval", str(KEEP_ALIVE_SECONDS))]
-    lines += [
-        (
-            "LocalForward",
-            f"{way.local_in_forward}:{forward.local} {way.target_in_forward}:{forward.port}",
+    for forward in way.forwards:
+        ends = (
+            f"{way.local_in_forward}:{forward.local}",
+            f"{way.target_in_forward}:{forward.port}",
         )
-        for forward in way.forwards
-    ]
-    return "\n".join([f"Host {config_alias(way)}", *(f"    {key} {value}" for key, value in lines)])
+        lines.append(("LocalForward", " ".join(ssh_config(end, tokens=False) for end in ends)))
+    return "\n".join(
+        [
+            f"Host {ssh_config(config_alias(way), tokens=False)}",
+            *(f"    {key} {value}" for key, value in lines),
+        ]
+    )
 
 
 def plink_arguments(way: Way) -> list[str]:

@@ -1,6 +1,7 @@
 """How the words of a command are written for the shells, and for the files, that they go into.
 
-Each function gives text that its reader takes apart into exactly the words that went in.
+Each function gives text that its reader takes apart into exactly the words that went in.  None
+takes a control character: a line break would begin another command, or another line of a file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 _BARE = re.compile(r"[A-Za-z0-9_./:=+~-][A-Za-z0-9_./:@=+~-]*")
+_BARE_IN_CONFIG = re.compile(r"[A-Za-z0-9_./:=+~\[-][A-Za-z0-9_./:@=+~\[\]-]*")
 # Not what could be a number in another base, an operator, or a parameter with a colon.
 _BARE_IN_POWERSHELL = re.compile(
     r"-?[A-Za-z]+|[0-9]{1,5}|(?:[A-Za-z_]|[0-9.]+:)[A-Za-z0-9_./:@=+~-]*"
@@ -19,6 +21,18 @@ _SINGLE_QUOTES = re.compile("['\u2018\u2019\u201a\u201b]")
 _SPECIAL_IN_CMD = re.compile(r'[()%!^"<>&|]')
 _BACKSLASHES_BEFORE_QUOTE = re.compile(r'(\\*)"')
 _TRAILING_BACKSLASHES = re.compile(r"(\\+)$")
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class UnquotableWord(ValueError):
+    """A word that can't be written for its reader."""
+
+
+def _check(words: Sequence[str]) -> None:
+    if any(_CONTROL.search(word) for word in words):
+        raise UnquotableWord("no command or file takes a control character, such as a line break")
 
 
 class Shell(StrEnum):
@@ -30,7 +44,11 @@ class Shell(StrEnum):
 
 
 def posix(words: Sequence[str]) -> str:
-    """Quote for sh, bash, zsh and their like."""
+    """Quote for sh, bash, zsh and their like.
+
+    :raise UnquotableWord: for a word with a control character.
+    """
+    _check(words)
     return shlex.join(words)
 
 
@@ -40,10 +58,11 @@ def powershell(words: Sequence[str]) -> str:
     Versions differ in how they hand a double quote to a program, so no word may hold one.
     PowerShell takes the four typographic single quotes for the plain one.
 
-    :raise ValueError: for a word with a double quote.
+    :raise UnquotableWord: for a word with a double quote or a control character.
     """
+    _check(words)
     if any('"' in word for word in words):
-        raise ValueError("PowerShell's versions disagree on how a double quote is passed")
+        raise UnquotableWord("PowerShell's versions disagree on how a double quote is passed")
     return " ".join(
         word
         if _BARE_IN_POWERSHELL.fullmatch(word)
@@ -57,7 +76,10 @@ def cmd(words: Sequence[str]) -> str:
 
     A caret keeps cmd from a character that is special to it; ``^%NAME^%`` names a variable that
     doesn't exist, so it stays as it is.
+
+    :raise UnquotableWord: for a word with a control character.
     """
+    _check(words)
     return " ".join(_SPECIAL_IN_CMD.sub(r"^\g<0>", _windows_argument(word)) for word in words)
 
 
@@ -77,7 +99,11 @@ QUOTING: dict[Shell, Callable[[Sequence[str]], str]] = {
 
 
 def systemd(words: Sequence[str]) -> str:
-    """Quote for ``ExecStart=``: percent and dollar signs are doubled (systemd.service(5))."""
+    """Quote for ``ExecStart=``: percent and dollar signs are doubled (systemd.service(5)).
+
+    :raise UnquotableWord: for a word with a control character.
+    """
+    _check(words)
 
     def quoted(word: str) -> str:
         escaped = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
@@ -88,15 +114,19 @@ def systemd(words: Sequence[str]) -> str:
     return " ".join(map(quoted, words))
 
 
-def ssh_config(value: str) -> str:
-    """Quote the one value of a line of ``ssh_config``; a percent sign begins a token there.
+def ssh_config(value: str, *, tokens: bool = True) -> str:
+    """Quote a value of a line of ``ssh_config``.
 
     Releases differ in how they read a backslash or a double quote inside of quotes, so Windows'
     separators become slashes, which its OpenSSH takes as well.
 
-    :raise ValueError: for a value with a double quote.
+    :param tokens: whether a percent sign begins a token in this line, as it does in most.
+    :raise UnquotableWord: for a value with a double quote or a control character.
     """
+    _check([value])
     if '"' in value:
-        raise ValueError("ssh_config has no way to write a double quote for every release")
-    escaped = value.replace("\\", "/").replace("%", "%%")
-    return escaped if _BARE.fullmatch(value) else f'"{escaped}"'
+        raise UnquotableWord("ssh_config has no way to write a double quote for every release")
+    escaped = value.replace("\\", "/")
+    if tokens:
+        escaped = escaped.replace("%", "%%")
+    return escaped if _BARE_IN_CONFIG.fullmatch(value) else f'"{escaped}"'

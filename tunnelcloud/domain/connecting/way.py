@@ -98,7 +98,9 @@ class Way:
     def own_known_hosts(self) -> list[str]:
         """Give the lines for the one name that this way connects to."""
         name = f"[{self.host}]:{self.port}" if self.port != 22 else self.host
-        return [line for line in self.known_hosts if line.split(" ", 1)[0] == name]
+        # A line break would begin a line for another name.
+        ours = (line for line in self.known_hosts if line.isprintable())
+        return [line for line in ours if line.split(" ", 1)[0] == name]
 
     def arguments(self) -> list[str]:
         """Give the words of the ssh command."""
