@@ -5,8 +5,9 @@ from __future__ import annotations
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.store import api_tokens, credentials, tokens, users, web_sessions
+from tunnelcloud.store import api_tokens, credentials, users, web_sessions
 from tunnelcloud.store.endings import Cause, end_access
+from tunnelcloud.store.errors import StoreUnavailable
 
 
 class HeldContract:
@@ -77,29 +78,44 @@ class SQLiteHeldTests(HeldContract, SQLiteCase):
 
 
 class PostgresHeldTests(HeldContract, PostgresCase):
-    def test_who_ends_it_waits_and_ends_what_was_made_with_it(self):
+    def impatient(self, function, *args, **kwargs):
+        """Do something in a transaction of its own that waits for nobody."""
+
+        def work(transaction):
+            transaction.connection.exec_driver_sql("SET LOCAL lock_timeout = '20ms'")
+            function(transaction, *args, **kwargs)
+
+        self.store.write(work)
+
+    def test_who_ends_it_or_demotes_its_user_waits(self):
+        alice = self.alice.id
+        self.store.write(users.create, name="root", role=Role.ADMIN)
+        self.store.write(users.update, alice, {"role": Role.ADMIN})
+        doings = (
+            lambda: self.impatient(web_sessions.end, self.sign_in.id, reason="x"),
+            lambda: self.impatient(end_access, self.alice, Cause.OTHERS_ENDED),
+            lambda: self.impatient(users.update, alice, {"role": Role.USER}),
+            lambda: self.impatient(users.update, alice, {"blocked": True}),
+        )
+
+        def work(transaction):
+            credentials.role_by_web_session(transaction, self.sign_in.id, alice, hold=True)
+            for do in doings:
+                self.assertRaises(StoreUnavailable, do)
+
+        self.store.write(work)
+        for do in doings:
+            do()
+
+    def test_administrators_edit_one_another_side_by_side(self):
+        """Who holds their own credential need not wait for who edits them."""
         alice = self.alice.id
 
         def work(transaction):
             credentials.role_by_web_session(transaction, self.sign_in.id, alice, hold=True)
-            changing = self.store.write_soon(users.set_password, alice, "$new", instead_of=None)
-            return tokens.create(
-                transaction, user_id=alice, secret_hash=b"late", lifetime_seconds=60
-            ), changing
+            self.impatient(users.update, alice, {"title": "Alice"})
 
-        self.store.write(users.set_password, alice, "$old")
-        self.sign_in = self.store.write(
-            web_sessions.create,
-            user_id=alice,
-            secret_hash=b"second",
-            lifetime_seconds=100,
-            source_ip="192.0.2.1",
-            user_agent="x",
-            method="password",
-        )
-        token, changing = self.store.write(work)
-        changing.result()
-        self.assertIsNotNone(self.store.read(tokens.get, token.id).revoked_at)
+        self.store.write(work)
 
     def test_others_who_write_by_it_need_not_wait(self):
         alice = self.alice.id

@@ -16,6 +16,7 @@ from sqlalchemy import update as update_rows
 from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.sameness import folded
+from tunnelcloud.store import credentials
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, InvalidReference
@@ -130,6 +131,9 @@ def update(
         transaction.connection.execute(delete_rows(user_names).where(of_user))
         _keep_names(transaction, user)
     for cause in causes(before, user):
+        if cause is Cause.ROLE_LOWERED:
+            # What other causes end, its writers are waited for by that.
+            credentials.wait_for_writers(transaction, user_id)
         end_access(transaction, user, cause)
     return user
 
