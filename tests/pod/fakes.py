@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from attrs import evolve
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
@@ -18,11 +18,17 @@ from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.surroundings import Surroundings
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.ssh.interfaces import ISessionConnection, TunnelRow
+from tunnelcloud.store.errors import LimitReached
 
 
 @implementer(IRecords)
 class Records:
-    """Keeps what was recorded; holds answers back while ``slow``."""
+    """Keeps what was recorded; holds answers back while ``slow``.
+
+    ``elsewhere`` is how many sessions and channels users have on other pods.
+    """
+
+    elsewhere = None
 
     def __init__(self):
         self.told = []
@@ -32,7 +38,11 @@ class Records:
         self.slow = False
         self.withheld = []
 
-    def channel_opened(self, session, tunnel, destination, port):
+    def channel_opened(self, session, tunnel, destination, port, limits=None):
+        if self.elsewhere is not None and limits is not None:
+            reason = limits.reached(tunnel.name, *self.elsewhere)
+            if reason:
+                return fail(LimitReached(reason))
         self.told.append(("opened", tunnel.name, destination, port))
         record = Channel(
             id=f"chn_{len(self.told)}",

@@ -53,6 +53,35 @@ class SessionLimitTests(SynchronousTestCase):
         self.assertIsNone(self.open_second().failure)
 
 
+class LimitsOverAllPodsTests(SynchronousTestCase):
+    """What the store counts on other pods is refused as what this pod counts is."""
+
+    def open(self, elsewhere, **limits):
+        self.world = World(view(grant(tunnel("db"), policies=(policy(**limits),))), "con_1")
+        self.world.records.elsewhere = elsewhere
+        client = self.world.open()
+        self.world.settle()
+        return client
+
+    def test_sessions(self):
+        refused = self.open((1, 0), max_sessions=1)
+        self.assertEqual(refused.failure, (1, "db: 1 of 1 sessions are open"))
+        self.assertEqual(
+            self.world.records.told[-1], ("refused", "db", 5432, "db: 1 of 1 sessions are open")
+        )
+        self.assertEqual(self.world.sessions.open_channels, 0)
+
+    def test_channels(self):
+        refused = self.open((0, 1), max_channels=2)
+        self.assertIsNone(refused.failure)
+        second = self.world.open()
+        self.world.settle()
+        self.assertEqual(second.failure, (1, "db: 2 of 2 connections are open"))
+
+    def test_without_a_limit(self):
+        self.assertIsNone(self.open((5, 5)).failure)
+
+
 class ShareTests(SynchronousTestCase):
     """One user can't take what others share with them."""
 

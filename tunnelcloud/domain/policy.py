@@ -14,6 +14,7 @@ from tunnelcloud.domain.addresses import is_within
 from tunnelcloud.domain.approvals import TimedGrant
 from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
+from tunnelcloud.domain.limits import channels_text, sessions_text
 from tunnelcloud.domain.names import match_destination, ports_text, usable
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.domain.schedule import DAYS
@@ -361,11 +362,11 @@ def _conditions(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[_Condition
         yield "max_session", ask.session_seconds < policy.max_session_seconds, text
     if policy.max_sessions is not None:
         count = ask.open_sessions()
-        text = f"{tunnel.name}: {count} of {policy.max_sessions} sessions are open"
+        text = sessions_text(tunnel.name, count, policy.max_sessions)
         yield "max_sessions", count < policy.max_sessions, text
     if policy.max_channels is not None:
         count = ask.open_channels(tunnel.id)
-        text = f"{tunnel.name}: {count} of {policy.max_channels} connections are open"
+        text = channels_text(tunnel.name, count, policy.max_channels)
         yield "max_channels", count < policy.max_channels, text
     # What the user confirmed concerns the opening; what others allowed, all of the stream.
     if policy.approval is Approval.OTHERS or (policy.approval is Approval.SELF and not ask.is_open):

@@ -10,6 +10,7 @@ from tunnelcloud.domain.entities import Session, Tunnel, UserView
 
 if TYPE_CHECKING:
     from tunnelcloud.domain.entities import Channel
+    from tunnelcloud.domain.limits import Limits
 
 
 class IAttachedLink(Interface):
@@ -41,9 +42,16 @@ class IRecords(Interface):
     """
 
     def channel_opened(
-        session: Session, tunnel: Tunnel, destination: str, port: int
+        session: Session,
+        tunnel: Tunnel,
+        destination: str,
+        port: int,
+        limits: "Limits | None" = None,
     ) -> "Deferred[Channel]":
-        """Record that a channel was allowed, before the first byte flows."""
+        """Record that a channel was allowed, before the first byte flows.
+
+        :param limits: judged over all pods; fails with ``LimitReached``.
+        """
 
     def channel_closed(
         channel: "Channel",

@@ -17,11 +17,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
+from tunnelcloud.domain.limits import Limits
 from tunnelcloud.pod.interfaces import IRecords
 from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.store import channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
+from tunnelcloud.store.limits import open_channel
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Transaction
 
@@ -60,10 +62,17 @@ class Records:
         self._turns = DeferredLock()
 
     def channel_opened(
-        self, session: Session, tunnel: Tunnel, destination: str, port: int
+        self,
+        session: Session,
+        tunnel: Tunnel,
+        destination: str,
+        port: int,
+        limits: Limits | None = None,
     ) -> Deferred[Channel]:
         """Record that a channel was allowed, before the first byte flows."""
-        return self._store.write(channels.open, session, tunnel, destination=destination, port=port)
+        return self._store.write(
+            open_channel, session, tunnel, limits, destination=destination, port=port
+        )
 
     def channel_refused(
         self, session: Session, tunnel: Tunnel | None, destination: str, port: int, reason: str

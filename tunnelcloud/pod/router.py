@@ -18,8 +18,10 @@ from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN
 from tunnelcloud.channels.splice import PATIENCE, ISpliceOwner, Splice
 from tunnelcloud.domain.dialing import DialFailure, failure_text
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
+from tunnelcloud.domain.limits import Limits
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords
 from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.store.errors import LimitReached
 
 OPEN_TIMEOUT = 20.0
 """Seconds that one connector may take to reach a target; its own limit is shorter."""
@@ -53,6 +55,7 @@ class TunnelRoute:
 
     :param patience: the seconds without progress after which a target that doesn't read what the
         client wrote before it closed is given up.
+    :param limits: what the user may have on all pods together.
     :param on_settled: told once, with the user's id, when no connector is at it any more: the
         target is connected or refused, or as long after the client left as it may take.
     :param on_end: told once, when the route is over.
@@ -73,6 +76,7 @@ class TunnelRoute:
         on_settled: Callable[[str], None],
         on_end: Callable[[TunnelRoute], None],
         patience: int = PATIENCE,
+        limits: Limits | None = None,
     ) -> None:
         self.session = session
         self.tunnel = tunnel
@@ -91,6 +95,7 @@ class TunnelRoute:
         self._on_settled = on_settled
         self._on_end = on_end
         self._patience = patience
+        self._limits = limits
         self._progress_seen: int | None = None
         self._link: IAttachedLink | None = None
         self._links_tried = 0
@@ -129,7 +134,7 @@ class TunnelRoute:
     def start(self) -> None:
         """Record the channel, then dial."""
         recorded = self._records.channel_opened(
-            self.session, self.tunnel, self.destination, self.port
+            self.session, self.tunnel, self.destination, self.port, self._limits
         )
         recorded.addCallbacks(self._recorded, self._unrecorded)
 
@@ -160,9 +165,20 @@ class TunnelRoute:
             self._dial(DialFailure.NO_CONNECTOR)
 
     def _unrecorded(self, failure: Failure) -> None:
+        if failure.check(LimitReached):
+            self._beyond_limit(failure.getErrorMessage())
+            return
         OUTAGES.tell(failure, "channels can't be recorded")
         text = f"{self.tunnel.name}: the pod can't record this connection now; try again soon"
         self._refuse(OPEN_CONNECT_FAILED, text)
+
+    def _beyond_limit(self, reason: str) -> None:
+        """Refuse, once that is on record: together with other pods the user has too much."""
+        recorded = self._records.channel_refused(
+            self.session, self.tunnel, self.destination, self.port, reason
+        )
+        recorded.addErrback(OUTAGES.tell, "refusals aren't recorded")
+        recorded.addCallback(lambda _: self._refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, reason))
 
     def _dial(self, last: DialFailure) -> None:
         link: IAttachedLink | None = None

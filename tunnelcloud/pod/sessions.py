@@ -19,6 +19,7 @@ from tunnelcloud.channels.messages import (
 )
 from tunnelcloud.domain.commands import own_host
 from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
+from tunnelcloud.domain.limits import limits_of
 from tunnelcloud.domain.names import named_by, usable
 from tunnelcloud.domain.policy import (
     Ask,
@@ -139,6 +140,11 @@ class LiveSession:
         if shortage:
             channel.refuse(OPEN_RESOURCE_SHORTAGE, shortage)
             return
+        limits = limits_of(
+            decision.grant.policies,
+            self._registry.count_older(self),
+            self._registry.count_channels(self.session.user_id, decision.tunnel.id, None),
+        )
         route = TunnelRoute(
             channel,
             self.session,
@@ -152,6 +158,7 @@ class LiveSession:
             on_settled=self._registry.settle_pending,
             on_end=self._route_ended,
             patience=self._around.patience,
+            limits=limits,
         )
         self.routes.add(route)
         self._registry.channel_begun(self, route)

@@ -108,6 +108,10 @@ class OutcomeUnknown(StoreUnavailable):
     """The database can't be used, and whether it has committed a transaction can't be known."""
 
 
+class LimitReached(StoreError):
+    """A user has as much open on all pods as a policy allows; the text says so."""
+
+
 class GivenUp(StoreError):
     """Nobody waits for the transaction any more: it was rolled back."""
 

@@ -1,0 +1,57 @@
+"""How much one user may have open at once, by the policies of the path that allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from tunnelcloud.domain.objects import Policy
+
+
+def sessions_text(tunnel_name: str, count: int, most: int) -> str:
+    """Say how many of the allowed sessions are open."""
+    return f"{tunnel_name}: {count} of {most} sessions are open"
+
+
+def channels_text(tunnel_name: str, count: int, most: int) -> str:
+    """Say how many of the allowed connections are open."""
+    return f"{tunnel_name}: {count} of {most} connections are open"
+
+
+@frozen
+class Limits:
+    """The limits of a channel that is to be opened, and what counts against them on its own pod.
+
+    :ivar sessions_here: the user's sessions on this pod that used a tunnel before this one did.
+    :ivar channels_here: the user's open channels of the tunnel on this pod.
+    """
+
+    max_sessions: int | None
+    max_channels: int | None
+    sessions_here: int
+    channels_here: int
+
+    def reached(self, tunnel_name: str, sessions: int, channels: int) -> str:
+        """Say which limit is reached, with what other pods have; empty when none is."""
+        sessions += self.sessions_here
+        channels += self.channels_here
+        if self.max_sessions is not None and sessions >= self.max_sessions:
+            return sessions_text(tunnel_name, sessions, self.max_sessions)
+        if self.max_channels is not None and channels >= self.max_channels:
+            return channels_text(tunnel_name, channels, self.max_channels)
+        return ""
+
+
+def limits_of(policies: Iterable[Policy], sessions_here: int, channels_here: int) -> Limits | None:
+    """Give the limits that all of these policies leave; None when they have none."""
+    found = tuple(policies)
+    most_sessions = min(
+        (one.max_sessions for one in found if one.max_sessions is not None), default=None
+    )
+    most_channels = min(
+        (one.max_channels for one in found if one.max_channels is not None), default=None
+    )
+    if most_sessions is None and most_channels is None:
+        return None
+    return Limits(most_sessions, most_channels, sessions_here, channels_here)
