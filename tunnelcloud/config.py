@@ -38,17 +38,27 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadSettings(f"{path}: is not TOML: {error}") from None
 
 
+def secret_path(path: Path, environment: Mapping[str, str] = os.environ) -> Path:
+    """Find a file with a secret.
+
+    :param path: a name without a directory is one of systemd's credentials (``LoadCredential=``).
+    :raise ValueError: systemd gives none.
+    """
+    if path.parent != Path():
+        return path
+    directory = environment.get("CREDENTIALS_DIRECTORY", "")
+    if not directory:
+        raise ValueError(f'no credentials come from systemd: use a path such as "/etc/{path}"')
+    return Path(directory) / path
+
+
 def read_secret(path: Path, environment: Mapping[str, str] = os.environ) -> str:
     """Read a secret from a file of its own, without the end of its line.
 
-    :param path: a name without a directory is one of systemd's credentials (``LoadCredential=``).
+    :param path: as in ``secret_path``.
     :raise ValueError: it can't be read, or is empty; the message names the file, not the secret.
     """
-    if path.parent == Path():
-        directory = environment.get("CREDENTIALS_DIRECTORY", "")
-        if not directory:
-            raise ValueError(f'no credentials come from systemd: use a path such as "/etc/{path}"')
-        path = Path(directory) / path
+    path = secret_path(path, environment)
     try:
         secret = path.read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -27,6 +27,7 @@ from tunnelcloud.config import (
     parse_public_address,
     read_secret,
     read_toml,
+    secret_path,
 )
 from tunnelcloud.domain.commands import PublicAddress
 
@@ -86,6 +87,10 @@ def _database_url(text: str) -> str:
     raise ValueError('use "sqlite" or "postgresql://user:password@host/database"')
 
 
+def _secret_path(path: Path) -> Path:
+    return secret_path(path)
+
+
 def _web_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^/\s]+", text.rstrip("/")):
         raise ValueError('use an address such as "https://portal.example.com"')
@@ -116,6 +121,7 @@ def _link_address(value: object) -> PublicAddress:
     return value if isinstance(value, PublicAddress) else parse_public_address(value, 8443)
 
 
+SecretFile = Annotated[Path, Field(strict=False), AfterValidator(_secret_path)]
 Network = Annotated[str, AfterValidator(_network)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 Blindness = Annotated[int, BeforeValidator(_duration_or_never)]
@@ -141,6 +147,7 @@ class DatabaseSettings(_Table):
 
     url: Annotated[str, AfterValidator(_database_url)] = "sqlite"
     url_file: Annotated[Path, Field(strict=False)] | None = None
+    sealing_key_file: SecretFile | None = None
     max_blind: Annotated[Blindness, Field(validate_default=True)] = "15m"  # type: ignore[assignment]
 
     @model_validator(mode="wrap")

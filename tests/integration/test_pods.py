@@ -34,7 +34,11 @@ class Pods:
         postgres_execute(f"CREATE DATABASE {self.database}")
         self.url = postgres_server().get_uri(self.database)
         settings = f'[database]\nurl = "{self.url}"'
-        self.gateways = [Gateway(directory, settings, name=name) for name in ("pod-1", "pod-2")]
+        key = f'\nsealing_key_file = "{directory}/pod-1/sealing.key"'
+        self.gateways = [
+            Gateway(directory, settings, name="pod-1"),
+            Gateway(directory, settings + key, name="pod-2"),
+        ]
         # The second knows of both from the beginning, and tells the connector.
         self.do = self.gateways[1].do
         self.do("site", "create", "paris")

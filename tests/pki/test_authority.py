@@ -107,17 +107,21 @@ class KeepingTests(SynchronousTestCase):
         self.directory.mkdir()
         self.path = self.directory / "authority.pem"
 
-    def test_is_made_once(self):
-        first = pki.load_or_create_authority(self.directory, NOW)
-        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
-        self.assertEqual(pki.load_or_create_authority(self.directory, NOW).pin, first.pin)
-        self.assertEqual([each.name for each in self.directory.iterdir()], ["authority.pem"])
+    def test_one_that_is_there_is_taken(self):
+        first = pki.CertificateAuthority.create(NOW)
+        pki.write_atomically(self.path, first.to_pem())
+        self.assertEqual(pki.load_or_make_authority(self.directory, NOW).pin, first.pin)
+
+    def test_a_new_one_leaves_no_file(self):
+        first = pki.load_or_make_authority(self.directory, NOW)
+        self.assertNotEqual(pki.load_or_make_authority(self.directory, NOW).pin, first.pin)
+        self.assertEqual(list(self.directory.iterdir()), [])
 
     def test_a_key_that_others_can_read_is_refused(self):
-        pki.load_or_create_authority(self.directory, NOW)
+        pki.write_atomically(self.path, pki.CertificateAuthority.create(NOW).to_pem())
         self.path.chmod(0o644)
         with self.assertRaises(pki.ExposedPrivateFile) as caught:
-            pki.load_or_create_authority(self.directory, NOW)
+            pki.load_or_make_authority(self.directory, NOW)
         self.assertIn(f"chmod 600 {self.path}", str(caught.exception))
 
     def test_something_else_is_refused_and_left_alone(self):
@@ -126,7 +130,7 @@ class KeepingTests(SynchronousTestCase):
         for content in (b"", b"nonsense", mine.certificate_pem, mixed):
             pki.write_atomically(self.path, content)
             with self.assertRaises(pki.BadAuthority) as caught:
-                pki.load_or_create_authority(self.directory, NOW)
+                pki.load_or_make_authority(self.directory, NOW)
             self.assertIn(str(self.path), str(caught.exception))
             self.assertEqual(self.path.read_bytes(), content)
 

@@ -23,8 +23,11 @@ class HostKeyTests(SynchronousTestCase):
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
 
-    def test_are_made_once_and_conch_takes_them(self):
-        keys = pki.load_or_create_host_keys(self.directory)
+    def load(self):
+        return tuple(pki.load_or_make_host_key(self.directory, name) for name in pki.ALGORITHMS)
+
+    def test_conch_takes_them(self):
+        keys = self.load()
         self.assertEqual(
             [key.algorithm for key in keys], ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256"]
         )
@@ -33,7 +36,11 @@ class HostKeyTests(SynchronousTestCase):
             self.assertEqual(theirs.public().toString("OPENSSH").decode(), key.public_key)
             self.assertEqual(theirs.sshType().decode(), key.algorithm)
         self.assertEqual(Key.fromString(keys[1].private_key).size(), 3072)
-        self.assertEqual(pki.load_or_create_host_keys(self.directory), keys)
+        self.assertEqual(list(self.directory.iterdir()), [])
+        for key in keys:
+            name = key.algorithm.removeprefix("ssh-").split("-")[0]
+            pki.write_atomically(self.directory / f"ssh_host_{name}_key", key.private_key)
+        self.assertEqual(self.load(), keys)
 
     def test_fingerprint_is_what_openssh_prints(self):
         key = pki.HostKey.from_openssh(KEY)
@@ -50,7 +57,7 @@ class HostKeyTests(SynchronousTestCase):
         path = self.directory / "ssh_host_ed25519_key"
         pki.write_atomically(path, b"nonsense")
         with self.assertRaises(pki.BadHostKey) as caught:
-            pki.load_or_create_host_keys(self.directory)
+            self.load()
         self.assertIn(str(path), str(caught.exception))
 
     def test_other_types_are_refused(self):

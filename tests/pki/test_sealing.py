@@ -10,7 +10,8 @@ from tunnelcloud.pki import (
     BadSealingKey,
     CannotUnseal,
     ExposedPrivateFile,
-    load_or_create_sealer,
+    load_sealer,
+    make_sealer_file,
     passing_sealer,
 )
 
@@ -22,10 +23,11 @@ class SealingTests(SynchronousTestCase):
         self.path = self.directory / SEALING_KEY_FILE
 
     def test_what_was_sealed_opens_after_a_restart(self):
-        sealed = load_or_create_sealer(self.directory).seal(b"canary", "of alice")
+        make_sealer_file(self.path)
+        sealed = load_sealer(self.path).seal(b"canary", "of alice")
         self.assertNotIn(b"canary", sealed)
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
-        self.assertEqual(load_or_create_sealer(self.directory).open(sealed, "of alice"), b"canary")
+        self.assertEqual(load_sealer(self.path).open(sealed, "of alice"), b"canary")
 
     def test_it_opens_for_nothing_else(self):
         sealer = passing_sealer()
@@ -39,6 +41,12 @@ class SealingTests(SynchronousTestCase):
     def test_a_file_that_is_no_key(self):
         self.path.write_bytes(b"short")
         self.path.chmod(0o600)
-        self.assertRaises(BadSealingKey, load_or_create_sealer, self.directory)
+        self.assertRaises(BadSealingKey, load_sealer, self.path)
         self.path.chmod(0o644)
-        self.assertRaises(ExposedPrivateFile, load_or_create_sealer, self.directory)
+        self.assertRaises(ExposedPrivateFile, load_sealer, self.path)
+
+    def test_a_credential_has_a_mode_of_its_own(self):
+        make_sealer_file(self.path)
+        self.path.chmod(0o440)
+        self.assertRaises(ExposedPrivateFile, load_sealer, self.path, {})
+        load_sealer(self.path, {"CREDENTIALS_DIRECTORY": str(self.directory)})

@@ -25,8 +25,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _NOT_IN_IT = (
     "It holds secrets: keep it as safe as the database. sealing.key and admin.token of the state "
-    "directory are not in it: keep a copy of sealing.key elsewhere, for second factors and sign-in "
-    "providers can't be read without it."
+    "directory are not in it: keep a copy of sealing.key elsewhere, for no pod starts on this "
+    "database without it."
 )
 
 

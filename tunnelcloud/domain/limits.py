@@ -46,12 +46,12 @@ class Limits:
 def limits_of(policies: Iterable[Policy], sessions_here: int, channels_here: int) -> Limits | None:
     """Give the limits that all of these policies leave; None when they have none."""
     found = tuple(policies)
-    most_sessions = min(
-        (one.max_sessions for one in found if one.max_sessions is not None), default=None
-    )
-    most_channels = min(
-        (one.max_channels for one in found if one.max_channels is not None), default=None
-    )
+    most_sessions = _least(one.max_sessions for one in found)
+    most_channels = _least(one.max_channels for one in found)
     if most_sessions is None and most_channels is None:
         return None
     return Limits(most_sessions, most_channels, sessions_here, channels_here)
+
+
+def _least(limits: Iterable[int | None]) -> int | None:
+    return min((one for one in limits if one is not None), default=None)

@@ -1,8 +1,8 @@
 """Keys and certificates: the pods' own CA, the certificates it signs, SSH host keys.
 
 Everything works on bytes, since several pods share one CA through their database; the
-`load_or_create` functions add a directory for a pod that is alone.  This room knows neither
-sockets nor the store, and takes the time as an argument.
+`load_or_make` functions look into the directory in which earlier versions kept it.  This room knows
+neither sockets nor the store, and takes the time as an argument.
 """
 
 from tunnelcloud.pki.authority import (
@@ -16,14 +16,15 @@ from tunnelcloud.pki.authority import (
     check_pod_certificate,
     connector_id_of,
     is_of_some_cluster,
-    load_or_create_authority,
+    load_or_make_authority,
     public_key_fingerprint,
 )
 from tunnelcloud.pki.host_keys import (
+    ALGORITHMS,
     BadHostKey,
     HostKey,
     known_hosts_line,
-    load_or_create_host_keys,
+    load_or_make_host_key,
 )
 from tunnelcloud.pki.private_files import (
     ExposedPrivateFile,
@@ -38,11 +39,13 @@ from tunnelcloud.pki.sealing import (
     BadSealingKey,
     CannotUnseal,
     Sealer,
-    load_or_create_sealer,
+    load_sealer,
+    make_sealer_file,
     passing_sealer,
 )
 
 __all__ = [
+    "ALGORITHMS",
     "SEALING_KEY_FILE",
     "BadAuthority",
     "BadCertificateRequest",
@@ -63,10 +66,11 @@ __all__ = [
     "connector_id_of",
     "is_of_some_cluster",
     "known_hosts_line",
-    "load_or_create_authority",
-    "load_or_create_host_keys",
-    "load_or_create_sealer",
+    "load_or_make_authority",
+    "load_or_make_host_key",
+    "load_sealer",
     "make_request",
+    "make_sealer_file",
     "new_private_key",
     "passing_sealer",
     "public_key_fingerprint",

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from tunnelcloud.pki.private_files import read_private, write_atomically
+from tunnelcloud.pki.private_files import read_private
 
 AUTHORITY_NAME = "TunnelCloud CA"
 AUTHORITY_FILE = "authority.pem"
@@ -177,8 +177,8 @@ class CertificateAuthority:
         )
 
 
-def load_or_create_authority(directory: Path, now: datetime) -> CertificateAuthority:
-    """Give the CA kept in a directory, making it the first time.
+def load_or_make_authority(directory: Path, now: datetime) -> CertificateAuthority:
+    """Give the CA that an earlier version kept in a directory, or a new one.  Writes nothing.
 
     :raise BadAuthority: the file isn't a CA.
     :raise ExposedPrivateFile, UnreadablePrivateFile: see ``read_private``.
@@ -187,9 +187,7 @@ def load_or_create_authority(directory: Path, now: datetime) -> CertificateAutho
     try:
         return CertificateAuthority.from_pem(read_private(path))
     except FileNotFoundError:
-        authority = CertificateAuthority.create(now)
-        write_atomically(path, authority.to_pem())
-        return authority
+        return CertificateAuthority.create(now)
     except BadAuthority as error:
         raise BadAuthority(f"{path}: {error}; restore it from a backup") from error
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     ssh_key_fingerprint,
 )
 
-from tunnelcloud.pki.private_files import read_private, write_atomically
+from tunnelcloud.pki.private_files import read_private
 
 ALGORITHMS = ("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256")
 
@@ -82,29 +82,25 @@ class HostKey:
         return cls(algorithm, private_key, line, _fingerprint(public_key))
 
 
-def load_or_create_host_keys(directory: Path) -> tuple[HostKey, ...]:
-    """Give the host keys kept in a directory, preferred first, making those that are missing.
+def load_or_make_host_key(directory: Path, algorithm: str) -> HostKey:
+    """Give the host key that an earlier version kept in a directory, or a new one.  Writes nothing.
 
-    :raise BadHostKey: a file isn't a host key.
+    :param algorithm: one of ``ALGORITHMS``.
+    :raise BadHostKey: the file isn't a host key.
     :raise ExposedPrivateFile, UnreadablePrivateFile: see ``read_private``.
     """
-    return tuple(_load_or_create(directory / _FILES[name], name) for name in ALGORITHMS)
+    path = directory / _FILES[algorithm]
+    try:
+        return HostKey.from_openssh(read_private(path))
+    except FileNotFoundError:
+        return HostKey.create(algorithm)
+    except BadHostKey as error:
+        raise BadHostKey(f"{path}: {error}") from error
 
 
 def known_hosts_line(host: str, port: int, public_key: str) -> str:
     """Give the line for a user's ``known_hosts`` (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT")."""
     return f"{host if port == 22 else f'[{host}]:{port}'} {public_key}"
-
-
-def _load_or_create(path: Path, algorithm: str) -> HostKey:
-    try:
-        return HostKey.from_openssh(read_private(path))
-    except FileNotFoundError:
-        key = HostKey.create(algorithm)
-        write_atomically(path, key.private_key)
-        return key
-    except BadHostKey as error:
-        raise BadHostKey(f"{path}: {error}") from error
 
 
 def _fingerprint(public_key: _PublicKey) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attrs import field, frozen
@@ -29,7 +29,7 @@ class CannotUnseal(Exception):
     def __init__(self) -> None:
         super().__init__(
             "this pod can't read secrets that another pod sealed: give all pods of one database "
-            f"the same {SEALING_KEY_FILE} in their state directories, and start them again"
+            f"the same {SEALING_KEY_FILE}, and start them again"
         )
 
 
@@ -42,10 +42,12 @@ class Sealer:
     """Seals and opens secrets (AES-256-GCM).
 
     :ivar random: gives that many random bytes.
+    :ivar is_shared: whether other pods of the database have the same key.
     """
 
     _key: bytes = field(repr=False)
     random: Callable[[int], bytes] = os.urandom
+    is_shared: bool = True
 
     @property
     def mark(self) -> bytes:
@@ -59,6 +61,15 @@ class Sealer:
         """
         nonce = self.random(_NONCE_BYTES)
         return self.mark + nonce + AESGCM(self._key).encrypt(nonce, secret, purpose.encode("utf-8"))
+
+    def seal_for_all(self, secret: bytes, purpose: str) -> bytes:
+        """Seal a secret that the database keeps for all pods.
+
+        :raise CannotUnseal: no other pod could open it.
+        """
+        if not self.is_shared:
+            raise CannotUnseal
+        return self.seal(secret, purpose)
 
     def open(self, sealed: bytes, purpose: str) -> bytes:
         """Give the secret back.
@@ -81,18 +92,24 @@ def passing_sealer() -> Sealer:
     return Sealer(os.urandom(_KEY_BYTES))
 
 
-def load_or_create_sealer(directory: Path) -> Sealer:
-    """Take the key of a state directory, made at the first start.
+def make_sealer_file(path: Path) -> None:
+    """Make a key, and keep it in a file.
 
-    :raise OSError: the directory can't be used.
-    :raise BadSealingKey: the file holds something else.
+    :raise OSError: the file can't be written.
     """
-    path = directory / SEALING_KEY_FILE
-    try:
-        key = read_private(path)
-    except FileNotFoundError:
-        key = os.urandom(_KEY_BYTES)
-        write_atomically(path, key)
+    write_atomically(path, os.urandom(_KEY_BYTES))
+
+
+def load_sealer(path: Path, environment: Mapping[str, str] = os.environ) -> Sealer:
+    """Take the key in a file.
+
+    :raise FileNotFoundError: it isn't there.
+    :raise BadSealingKey: the file holds something else.
+    :raise ExposedPrivateFile, UnreadablePrivateFile: see ``read_private``; systemd guards its
+        credentials itself, with modes of its own.
+    """
+    is_credential = str(path.parent) == environment.get("CREDENTIALS_DIRECTORY")
+    key = path.read_bytes() if is_credential else read_private(path)
     if len(key) != _KEY_BYTES:
         raise BadSealingKey(f"{path} doesn't hold a key of {_KEY_BYTES} bytes: restore the file")
     return Sealer(key)

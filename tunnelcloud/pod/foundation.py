@@ -6,7 +6,6 @@ Runs before the reactor does, so it may block; whatever is wrong is one line tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from attrs import frozen
@@ -17,7 +16,6 @@ from tunnelcloud.config import BadSettings
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.pki import (
-    SEALING_KEY_FILE,
     BadAuthority,
     BadHostKey,
     BadSealingKey,
@@ -27,17 +25,14 @@ from tunnelcloud.pki import (
     Sealer,
     UnreadablePrivateFile,
     check_private,
-    load_or_create_authority,
-    load_or_create_host_keys,
-    load_or_create_sealer,
 )
 from tunnelcloud.pod import admin_token
 from tunnelcloud.pod.audit_log import write_audit_lines
 from tunnelcloud.pod.cluster import Seat
 from tunnelcloud.pod.seat import take_home, take_seat
+from tunnelcloud.pod.shared_secrets import SharedSecrets, take_shared_secrets
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.sinks.sinks import Sinks, make_sinks
-from tunnelcloud.store import authority
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError
 from tunnelcloud.store.pods import Registration
@@ -45,6 +40,15 @@ from tunnelcloud.store.sqlite_files import FILE_NAME
 from tunnelcloud.store.upgrading import upgrade_apart
 
 _log = Logger()
+_UNUSABLE = (
+    StoreError,
+    OSError,
+    BadAuthority,
+    BadHostKey,
+    BadSealingKey,
+    ExposedPrivateFile,
+    UnreadablePrivateFile,
+)
 
 
 @frozen
@@ -53,13 +57,26 @@ class Foundation:
 
     settings: PodSettings
     store: Store
-    authority: CertificateAuthority
-    host_keys: tuple[HostKey, ...]
+    secrets: SharedSecrets
     seat: Seat
     ssh_address: PublicAddress
     connectors_address: PublicAddress
-    sealer: Sealer
     sinks: Sinks
+
+    @property
+    def authority(self) -> CertificateAuthority:
+        """The CA of all pods."""
+        return self.secrets.authority
+
+    @property
+    def host_keys(self) -> tuple[HostKey, ...]:
+        """The SSH host keys of all pods."""
+        return self.secrets.host_keys
+
+    @property
+    def sealer(self) -> Sealer:
+        """Seals what all pods can open."""
+        return self.secrets.sealer
 
     @property
     def database_file(self) -> Path | None:
@@ -82,22 +99,12 @@ def lay_foundation(
     directory = settings.state_directory
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ours = load_or_create_authority(directory, datetime.now(UTC))
-        host_keys = load_or_create_host_keys(directory)
-        sealer = load_or_create_sealer(directory)
         check_private(directory / admin_token.FILE_NAME)
         home = take_home(directory)
         sinks = make_sinks(settings.audit, directory)
     except OSError as error:
         raise CannotServe(f"{directory}: can't be used as state_directory: {error}") from None
-    except (
-        BadAuthority,
-        BadHostKey,
-        BadSealingKey,
-        BadSettings,
-        ExposedPrivateFile,
-        UnreadablePrivateFile,
-    ) as error:
+    except (BadSettings, ExposedPrivateFile, UnreadablePrivateFile) as error:
         raise CannotServe(str(error)) from None
     ssh_address = settings.ssh.public_address or PublicAddress(own_host, listening("ssh"))
     connectors_address = settings.connectors.public_address or PublicAddress(
@@ -111,18 +118,12 @@ def lay_foundation(
     store.listen(write_audit_lines)
     store.listen(lambda committed: sinks.add(committed.records))
     try:
-        shared = store.write(authority.keep_first, "authority", ours.to_pem())
-        keys = tuple(
-            HostKey.from_openssh(
-                store.write(authority.keep_first, f"host key {key.algorithm}", key.private_key)
-            )
-            for key in host_keys
-        )
-        if store.write(authority.keep_first, "sealing key mark", sealer.mark) != sealer.mark:
+        secrets = take_shared_secrets(store, directory, settings.database.sealing_key_file)
+        if secrets.fault:
             _log.warn(
-                "{file} is not the one that other pods of this database have: second factors and "
-                "sign-in providers don't work here. Copy theirs, and start again.",
-                file=str(directory / SEALING_KEY_FILE),
+                "{fault}. Until then second factors and sign-in providers don't work here, and "
+                "this pod isn't ready.",
+                fault=secrets.fault,
             )
         registration = Registration(
             name=settings.name,
@@ -133,7 +134,7 @@ def lay_foundation(
         )
         seat = take_seat(store, registration, shared=settings.database.url != "sqlite")
         admin_token.ensure(store, directory)
-    except StoreError as error:
+    except _UNUSABLE as error:
         store.close()
         raise CannotServe(str(error)) from None
     except CannotServe:
@@ -142,11 +143,9 @@ def lay_foundation(
     return Foundation(
         settings=settings,
         store=store,
-        authority=CertificateAuthority.from_pem(shared),
-        host_keys=keys,
+        secrets=secrets,
         seat=seat,
         ssh_address=ssh_address,
         connectors_address=connectors_address,
-        sealer=sealer,
         sinks=sinks,
     )

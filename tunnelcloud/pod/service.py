@@ -131,6 +131,7 @@ class PodService(Service):
             "serving": self._why_not_serving,
             "store": self.health.why_not_hearing,
             "database": self.health.why_not_writing,
+            "sealing key": self._why_not_opening,
         }
         self.views = Views(self.cluster.load_views, lambda: self.cluster.is_current)
         self.records = Records(self.store, reactor)
@@ -400,6 +401,9 @@ class PodService(Service):
 
     def _why_not_serving(self) -> str | None:
         return (self.cluster.refusal() or None) if self.serving else "the pod is starting"
+
+    def _why_not_opening(self) -> str | None:
+        return self.foundation.secrets.fault or None
 
     def _changed(self, change: Change | Resync) -> None:
         self.ring.changed(change)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tunnelcloud.store.schema import authority as table
@@ -30,3 +30,10 @@ def keep_first(transaction: Transaction, name: str, content: bytes) -> bytes:
     found = load(transaction, name)
     assert found is not None
     return found
+
+
+def replace(transaction: Transaction, name: str, content: bytes) -> None:
+    """Keep another blob under a name that has one."""
+    transaction.connection.execute(
+        update(table).where(table.c.name == name).values(content=content)
+    )

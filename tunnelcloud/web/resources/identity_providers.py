@@ -55,7 +55,9 @@ def identity_provider_routes(context: ApiContext) -> list[Route]:
     def sealing(secret: str | None) -> SealSecret | None:
         if secret is None:
             return None
-        return lambda provider_id: context.sealer.seal(secret.encode(), _purpose(provider_id))
+        return lambda provider_id: context.sealer.seal_for_all(
+            secret.encode(), _purpose(provider_id)
+        )
 
     def create(transaction: Transaction, **values: Any) -> entities.IdentityProvider:
         seal_secret = sealing(values.pop("client_secret", None))

@@ -147,7 +147,9 @@ class _Account:
         wrong, _ = await self._compare(visit, user, visit.typed("factor-current"))
         if wrong:
             return await self._account(visit, {"factor_current": wrong})
-        sealed = self.context.sealer.seal(self.context.random(SECRET_BYTES), purpose(user.id))
+        sealed = self.context.sealer.seal_for_all(
+            self.context.random(SECRET_BYTES), purpose(user.id)
+        )
         try:
             await self._acting(visit).write(second_factors.begin, user.id, sealed)
         except Conflict as error:

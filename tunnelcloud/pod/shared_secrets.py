@@ -1,0 +1,135 @@
+"""The secrets that make pods one service: the sealing key, and what it seals in the database.
+
+The database has the CA and the SSH host keys, sealed; only the sealing key is a file of each pod's
+machine.  Versions before this one kept the CA and the host keys unsealed: they are sealed once no
+pod of such a version lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from tunnelcloud import __version__
+from tunnelcloud.daemon import CannotServe
+from tunnelcloud.pki import (
+    ALGORITHMS,
+    SEALING_KEY_FILE,
+    CannotUnseal,
+    CertificateAuthority,
+    HostKey,
+    Sealer,
+    load_or_make_authority,
+    load_or_make_host_key,
+    load_sealer,
+    make_sealer_file,
+)
+from tunnelcloud.store import authority, pods
+from tunnelcloud.store.engine import Store
+from tunnelcloud.store.transaction import Transaction
+
+_MARK = "sealing key mark"
+_SEALED = b"sealed:"
+_COPY = "copy sealing.key of another pod of this database to {file}, or restore it, and start again"
+
+
+@frozen
+class SharedSecrets:
+    """What all pods of a database have alike.
+
+    :ivar fault: why this pod doesn't serve all it should; empty where it does.
+    """
+
+    sealer: Sealer
+    authority: CertificateAuthority
+    host_keys: tuple[HostKey, ...]
+    fault: str = ""
+
+
+def take_shared_secrets(store: Store, directory: Path, key_file: Path | None) -> SharedSecrets:
+    """Read the secrets that pods share; the first pod makes them.
+
+    :param directory: the state directory.
+    :param key_file: the sealing key's file, where it isn't in the state directory.
+    :raise CannotServe: the sealing key is missing, or doesn't open them.
+    :raise OSError, BadSealingKey, BadAuthority, BadHostKey, ExposedPrivateFile, \
+        UnreadablePrivateFile: a file can't be used.
+    :raise StoreError: the database can't.
+    """
+    path = key_file or directory / SEALING_KEY_FILE
+    sealer = _sealer(store, path, is_ours=key_file is None)
+
+    def shared(name: str, make: Callable[[], bytes]) -> bytes:
+        return _shared(store, sealer, path, name, make)
+
+    def host_key(name: str) -> bytes:
+        return shared(
+            f"host key {name}", lambda: load_or_make_host_key(directory, name).private_key
+        )
+
+    now = datetime.now(UTC)
+    ca = shared("authority", lambda: load_or_make_authority(directory, now).to_pem())
+    keys = tuple(map(host_key, ALGORITHMS))
+    fault = "" if sealer.is_shared else f"another sealing key: {_COPY.format(file=path)}"
+    return SharedSecrets(
+        sealer,
+        CertificateAuthority.from_pem(ca),
+        tuple(map(HostKey.from_openssh, keys)),
+        fault,
+    )
+
+
+def _sealer(store: Store, path: Path, *, is_ours: bool) -> Sealer:
+    """Take the sealing key, and make it for a database that has none yet."""
+    kept = store.read(authority.load, _MARK)
+    is_new = False
+    try:
+        sealer = load_sealer(path)
+    except FileNotFoundError:
+        if kept is not None:
+            raise CannotServe(f"the sealing key is missing: {_COPY.format(file=path)}") from None
+        if not is_ours:
+            raise CannotServe(
+                f"{path} isn't there: make it with "
+                f"`(umask 077; head -c 32 /dev/urandom > {path})`, for all pods of this database"
+            ) from None
+        make_sealer_file(path)
+        is_new = True
+        sealer = load_sealer(path)
+    if store.write(authority.keep_first, _MARK, sealer.mark) == sealer.mark:
+        return sealer
+    if is_new:
+        # Another pod was first, a moment ago: this key seals nothing.
+        path.unlink()
+        raise CannotServe(f"the sealing key is missing: {_COPY.format(file=path)}")
+    return evolve(sealer, is_shared=False)
+
+
+def _shared(
+    store: Store, sealer: Sealer, path: Path, name: str, make: Callable[[], bytes]
+) -> bytes:
+    kept = store.read(authority.load, name)
+    if kept is None:
+        if not sealer.is_shared:
+            raise CannotServe(f"{path} is another database's: {_COPY.format(file=path)}")
+        made = _SEALED + sealer.seal(make(), name)
+        kept = store.write(authority.keep_first, name, made)
+    if not kept.startswith(_SEALED):
+        if sealer.is_shared:
+            store.write(_seal_now, name, _SEALED + sealer.seal(kept, name))
+        return kept
+    try:
+        return sealer.open(kept.removeprefix(_SEALED), name)
+    except CannotUnseal:
+        raise CannotServe(
+            f"{path} doesn't open the secrets of this database: {_COPY.format(file=path)}"
+        ) from None
+
+
+def _seal_now(transaction: Transaction, name: str, sealed: bytes) -> None:
+    """Replace what is kept unsealed, once no pod lives that can't read it sealed."""
+    if all(one.version == __version__ for one in pods.alive(transaction)):
+        authority.replace(transaction, name, sealed)
