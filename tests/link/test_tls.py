@@ -9,6 +9,7 @@ from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
 )
 from twisted.internet.protocol import Protocol
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -26,6 +27,7 @@ from tunnelcloud.link.tls import (
     LinkTLS,
     PodTLS,
     distrust,
+    not_taken,
     pinned_authority,
 )
 
@@ -119,9 +121,25 @@ class LinkTLSTests(SynchronousTestCase):
         self.connect(tls)
         self.assert_refused()
 
-    def test_an_expired_certificate_is_refused(self):
-        self.connect(link_tls(self.authority, when=now() - 2 * DAY))
-        self.assert_refused()
+    def test_a_certificate_that_is_not_of_the_pods_time(self):
+        """Both ends name the times, for their clocks may be wrong."""
+        logged = []
+        globalLogPublisher.addObserver(logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, logged.append)
+        for when in (now() - 2 * DAY, now() + 2 * DAY):
+            self.pod = PodTLS(self.authority, now)
+            tls = link_tls(self.authority, when=when)
+            self.connect(tls)
+            self.assert_refused()
+            self.connect(tls)
+            reason = self.client.lost.getErrorMessage()
+            told = not_taken(tls.certificate, reason, now())
+            self.assertIn("doesn't take this connector's certificate, which is good from", told)
+            self.assertIn(f"this machine's clock says {now():%Y-%m-%d}", told)
+            [warned] = [formatEvent(one) for one in logged if one.get("name") == "con_1"]
+            self.assertIn("connector con_1 is refused: its certificate is good from", warned)
+            logged.clear()
+        self.assertEqual(not_taken(tls.certificate, "connection reset", now()), "")
 
     def test_a_pod_certificate_is_no_client(self):
         issued = self.authority.issue_pod_certificate(now())
@@ -192,6 +210,13 @@ class JoinTLSTests(SynchronousTestCase):
         found = pinned_authority(self.client.transport, self.authority.pin, now())
         self.assertEqual(found, self.authority.certificate)
         self.assertEqual(self.server.transport.negotiatedProtocol, JOIN_ALPN)
+
+    def test_a_clock_that_is_wrong_is_named(self):
+        self.connect(PodTLS(self.authority, now))
+        for wrong in (now() - DAY, now() + 800 * DAY):
+            with self.assertRaises(JoinRefused) as caught:
+                pinned_authority(self.client.transport, self.authority.pin, wrong)
+            self.assertIn(f"this machine's clock says {wrong:%Y-%m-%d}", str(caught.exception))
 
     def test_another_ca_is_another_pod(self):
         self.connect(PodTLS(self.authority, now))

@@ -27,7 +27,7 @@ from tunnelcloud.domain.join_tokens import read_pod_address
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Document, Handler, Hello
-from tunnelcloud.link.tls import LinkTLS, distrust
+from tunnelcloud.link.tls import LinkTLS, distrust, not_taken
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pki import UntrustedPod, check_pod_certificate
@@ -159,6 +159,10 @@ class PodLinks:
             return str(error)
         return None
 
+    def not_taken(self, reason: str) -> str:
+        """Say what to do when pods don't take our certificate; empty for another reason."""
+        return not_taken(self.tls.certificate, reason, self._now())
+
     def lost(self, link: LinkProtocol, keeper: LinkKeeper, reason: str) -> None:
         """Forget a link; have it dialled again, unless nobody announces its pod any more."""
         self._links.discard(link)
@@ -229,7 +233,8 @@ class _Owner:
         _log.info("link to {pod} ({name}) is up", pod=self._keeper.address, name=link.peer_name)
 
     def link_lost(self, link: LinkProtocol, reason: str) -> None:
-        self._links.lost(link, self._keeper, distrust(link.transport) or reason)
+        told = distrust(link.transport) or self._links.not_taken(reason) or reason
+        self._links.lost(link, self._keeper, told)
 
     def channel_requested(
         self, link: LinkProtocol, channel: IChannel, channel_type: bytes, data: bytes

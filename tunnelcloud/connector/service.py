@@ -29,7 +29,7 @@ from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
 from tunnelcloud.link.requests import RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS
 from tunnelcloud.net.resolver import ThreadedResolver
-from tunnelcloud.pki import make_request
+from tunnelcloud.pki import clock_text, make_request
 
 DRAIN_TIMEOUT = 30.0
 """Seconds that open channels have to end in when the connector stops."""
@@ -95,8 +95,8 @@ class ConnectorService(Service):
             self._state.private_key()
         elif membership is not None and self._now() >= membership.certificate.not_valid_after_utc:
             raise BadState(
-                f"the certificate in {self._state.directory} ended on "
-                f"{membership.certificate.not_valid_after_utc:%Y-%m-%d}: get a new join token "
+                f"the certificate in {self._state.directory} is "
+                f"{clock_text(membership.certificate, self._now())}; else get a new join token "
                 "with `tunnelcloud connector join-token NAME` and start once with --join"
             )
 
@@ -219,9 +219,10 @@ class ConnectorService(Service):
         left = (membership.certificate.not_valid_after_utc - self._now()).total_seconds()
         if left <= 0:
             self._log.error(
-                "the certificate has ended: start once with --join and a new join token"
+                "the certificate is {text}; else start once with --join and a new join token",
+                text=clock_text(membership.certificate, self._now()),
             )
-        retry = min(RENEWAL_RETRY, max(1.0, left / 10))
+        retry = RENEWAL_RETRY if left <= 0 else min(RENEWAL_RETRY, max(1.0, left / 10))
         self._timer = self._reactor.callLater(retry * (0.5 + self._random()), self._renew)
 
     # ILinksUser.

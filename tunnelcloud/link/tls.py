@@ -9,7 +9,7 @@ Sessions are never resumed and never renegotiated, so that each connection prove
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,17 +21,24 @@ from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
 )
+from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.pki import (
     CertificateAuthority,
+    NotAConnectorCertificate,
     UntrustedPod,
+    WrongClock,
     certificate_pin,
     check_pod_certificate,
+    clock_text,
+    connector_id_of,
     is_of_some_cluster,
 )
+
+_log = Logger()
 
 LINK_ALPN = b"tunnelcloud-link/1"
 JOIN_ALPN = b"tunnelcloud-join/1"
@@ -42,9 +49,13 @@ _TLS12_CIPHERS = b":".join(
 )
 _TLS13_CIPHERS = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 _ISSUER_SHOWN = 160
-_MINUTE = "%Y-%m-%d %H:%M"
 _NOT_YET_VALID, _HAS_EXPIRED = 9, 10
 """OpenSSL's numbers of two faults of a certificate (X509_V_ERR_…)."""
+
+_NOT_TAKEN = ("alert certificate expired", "alert bad certificate")
+"""OpenSSL's words for what the other end says of a certificate that isn't of its time."""
+
+_TOLD_EVERY = timedelta(minutes=1)
 
 _MODE_ENABLE_PARTIAL_WRITE = 1
 """SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL sets and has no name for."""
@@ -61,6 +72,7 @@ class PodTLS:
     def __init__(self, authority: CertificateAuthority, now: Callable[[], datetime]) -> None:
         self._authority = authority
         self._now = now
+        self._told_at: datetime | None = None
         self._context = self._make_context()
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
@@ -75,11 +87,33 @@ class PodTLS:
         self._renew_at = now + (issued.not_after - now) * 2 / 3
         context = _context(issued.private_key_pem, issued.pem)
         _trust(context, self._authority.certificate)
+        context.set_verify(SSL.VERIFY_PEER, self._note_connector)
         # Sent along, so that who comes to join can compare its digest with the token's.
         context.add_extra_chain_cert(self._authority.certificate)
         context.add_client_ca(self._authority.certificate)
         context.set_alpn_select_callback(lambda _, offered: _select_protocol(offered))
         return context
+
+    def _note_connector(
+        self, _: SSL.Connection, certificate: X509, error: int, depth: int, trusted: int
+    ) -> bool:
+        """Log that a connector is refused for the time, as it is told in TLS's few words only."""
+        now = self._now()
+        is_told = self._told_at is not None and now - self._told_at < _TOLD_EVERY
+        if not trusted and not depth and error in (_NOT_YET_VALID, _HAS_EXPIRED) and not is_told:
+            self._told_at = now
+            found = certificate.to_cryptography()
+            try:
+                name = connector_id_of(found)
+            except NotAConnectorCertificate:
+                return False
+            _log.warn(
+                "connector {name} is refused: its certificate is {text}; else it needs a new "
+                "token from `tunnelcloud connector join-token`",
+                name=name,
+                text=clock_text(found, now),
+            )
+        return bool(trusted)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -91,6 +125,7 @@ class LinkTLS:
 
     def __init__(self, ca_pem: bytes, certificate_pem: bytes, private_key_pem: bytes) -> None:
         self.authority = x509.load_pem_x509_certificate(ca_pem)
+        self.certificate = x509.load_pem_x509_certificate(certificate_pem)
         try:
             self._context = _context(private_key_pem, certificate_pem)
         except SSL.Error as error:
@@ -135,6 +170,8 @@ def pinned_authority(
         if certificate_pin(certificate) == ca_pin:
             try:
                 check_pod_certificate(chain[0], certificate, now)
+            except WrongClock as error:
+                raise JoinRefused(JoinProblem.OTHER_POD, str(error)) from error
             except UntrustedPod as error:
                 raise JoinRefused(JoinProblem.OTHER_POD) from error
             return certificate
@@ -147,6 +184,20 @@ def distrust(transport: TLSMemoryBIOProtocol) -> str:
     """Say in one line why a pod's certificate was not trusted; empty if it was, or none came."""
     handle = transport.getHandle()
     return (None if handle is None else handle.get_app_data()) or ""
+
+
+def not_taken(certificate: x509.Certificate, reason: str, now: datetime) -> str:
+    """Say what to do when a pod doesn't take a connector's certificate; empty for another reason.
+
+    :param reason: why the connection was lost.
+    """
+    if not any(words in reason for words in _NOT_TAKEN):
+        return ""
+    return (
+        f"the pod doesn't take this connector's certificate, which is "
+        f"{clock_text(certificate, now)}, as the pod's may be; else start once with --join and a "
+        "new token"
+    )
 
 
 def stranger_text(certificate: x509.Certificate) -> str:
@@ -168,11 +219,7 @@ def _note_distrust(
         if is_of_some_cluster(found):
             text = "the certificate is another cluster's: check the pod's address"
             if error in (_NOT_YET_VALID, _HAS_EXPIRED):
-                begin, end = found.not_valid_before_utc, found.not_valid_after_utc
-                text = (
-                    f"the pod's certificate is good from {begin:{_MINUTE}} to {end:{_MINUTE}} UTC, "
-                    f"and this machine's clock says {datetime.now(UTC):{_MINUTE}}: set it"
-                )
+                text = f"the pod's certificate is {clock_text(found, datetime.now(UTC))}"
         else:
             text = stranger_text(found)
         connection.set_app_data(text)

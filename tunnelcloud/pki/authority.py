@@ -32,6 +32,7 @@ AUTHORITY_LIFETIME = timedelta(days=365 * 25)
 POD_CERTIFICATE_LIFETIME = timedelta(days=365)
 CONNECTOR_URI = "tunnelcloud:connector/"
 
+_MINUTE = "%Y-%m-%d %H:%M"
 _CLOCK_SKEW = timedelta(minutes=5)
 """How far behind a peer's clock may be for a new certificate to be good already, if it lives long
 enough; who renews by the share of its life that is over counts this in."""
@@ -51,6 +52,10 @@ class NotAConnectorCertificate(Exception):
 
 class UntrustedPod(Exception):
     """A pod's certificate isn't one of the CA that the connector trusts."""
+
+
+class WrongClock(UntrustedPod):
+    """A pod's certificate is the CA's, and isn't good at the time of this machine's clock."""
 
 
 @frozen
@@ -253,16 +258,32 @@ def check_pod_certificate(
 
     :raise UntrustedPod: it isn't.
     """
-    verifier = (
-        PolicyBuilder()
-        .store(Store([authority]))
-        .time(now)
-        .build_server_verifier(x509.DNSName(_pod_name(authority)))
-    )
     try:
-        verifier.verify(certificate, [])
+        _verify_pod(certificate, authority, now)
     except (VerificationError, ValueError) as error:
+        if not is_of_its_time(certificate, now):
+            raise WrongClock(f"the pod's certificate is {clock_text(certificate, now)}") from error
         raise UntrustedPod(f"the pod's certificate is not good: {error}") from error
+
+
+def _verify_pod(certificate: x509.Certificate, authority: x509.Certificate, now: datetime) -> None:
+    builder = PolicyBuilder().store(Store([authority])).time(now)
+    verifier = builder.build_server_verifier(x509.DNSName(_pod_name(authority)))
+    verifier.verify(certificate, [])
+
+
+def is_of_its_time(certificate: x509.Certificate, now: datetime) -> bool:
+    """Tell whether a certificate is good at a time, as far as time goes."""
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+
+
+def clock_text(certificate: x509.Certificate, now: datetime) -> str:
+    """Say from when to when a certificate is good, and what this machine's clock says."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return (
+        f"good from {begin:{_MINUTE}} to {end:{_MINUTE}} UTC, and this machine's clock says "
+        f"{now:{_MINUTE}}: set it if it is wrong"
+    )
 
 
 def is_of_some_cluster(certificate: x509.Certificate) -> bool:
