@@ -76,6 +76,7 @@ class FloodControl:
         self._total = 0
         self._penalties: dict[str, float] = {}
         self._counts: Counter[str] = Counter()
+        self._listeners: list[Callable[[str, float], None]] = []
 
     def exempt(self, networks: Iterable[Network]) -> None:
         """Take these networks as exempt from now on."""
@@ -110,8 +111,20 @@ class FloodControl:
         if is_within(source, self._exempt):
             return
         self._counts["offences"] += 1
+        self.penalise(source, weight)
+        for told in self._listeners:
+            told(source, weight)
+
+    def penalise(self, source: str, weight: float) -> None:
+        """Add seconds of penalty for an offence that was counted elsewhere."""
+        if is_within(source, self._exempt):
+            return
         for group, _ in source_groups(source):
             self._penalise(group, weight)
+
+    def listen(self, told: Callable[[str, float], None]) -> None:
+        """Have each offence told: its source, and its seconds of penalty."""
+        self._listeners.append(told)
 
     def _penalise(self, group: str, weight: float) -> None:
         if group not in self._penalties and len(self._penalties) >= self._limits.remembered:

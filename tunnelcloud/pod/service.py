@@ -43,6 +43,7 @@ from tunnelcloud.pod.live import LivePod
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.metrics import Measured, metrics_registry
+from tunnelcloud.pod.penalties import SHARE_SECONDS, SharedPenalties
 from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
@@ -131,7 +132,7 @@ class PodService(Service):
             "serving": self._why_not_serving,
             "store": self.health.why_not_hearing,
             "database": self.health.why_not_writing,
-            "sealing key": self._why_not_opening,
+            "sealing key": foundation.secrets.why_not_ready,
         }
         self.views = Views(self.cluster.load_views, lambda: self.cluster.is_current)
         self.records = Records(self.store, reactor)
@@ -224,6 +225,7 @@ class PodService(Service):
             self._doors.flood_limits,
             exempt=spared_networks(settings.ssh),
         )
+        self._penalties = SharedPenalties(self.flood, self.store, self.foundation.seat.pod_id)
         self.ring = KeyRing(lambda blob: self.store.read(find_key, blob))
         access = Access(
             self.store,
@@ -346,6 +348,8 @@ class PodService(Service):
             "traffic": (self.traffic.write, NOTE_SECONDS),
             "clock": (self._counters.clock_watch(self._reactor), DELAY_SECONDS),
         }
+        if self.foundation.database_file is None:
+            works["penalties"] = (self._penalties.send, SHARE_SECONDS)
         if self._certificate:
             works["certificate"] = (self._certificate.check, CHECK_SECONDS)
         for name, (work, seconds) in works.items():
@@ -402,14 +406,12 @@ class PodService(Service):
     def _why_not_serving(self) -> str | None:
         return (self.cluster.refusal() or None) if self.serving else "the pod is starting"
 
-    def _why_not_opening(self) -> str | None:
-        return self.foundation.secrets.fault or None
-
     def _changed(self, change: Change | Resync) -> None:
         self.ring.changed(change)
         self.enforcement.changed(change)
         self.held.changed(change)
         self.checks.changed(change)
+        self._penalties.changed(change)
 
     def _describe(
         self, view: UserView, session: Session, tunnel: Tunnel, refusal: str

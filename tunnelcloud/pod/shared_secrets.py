@@ -48,6 +48,10 @@ class SharedSecrets:
     host_keys: tuple[HostKey, ...]
     fault: str = ""
 
+    def why_not_ready(self) -> str | None:
+        """Say why this pod isn't ready; None where it is."""
+        return self.fault or None
+
 
 def take_shared_secrets(store: Store, directory: Path, key_file: Path | None) -> SharedSecrets:
     """Read the secrets that pods share; the first pod makes them.

@@ -1,0 +1,63 @@
+"""Penalties of failed logins, shared with the other pods: who is slowed down at one is at all.
+
+A second's offences are one notice.  It is a hint: what is lost on the way, or is too much for it,
+counts where it happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.internet.defer import Deferred, succeed
+
+from tunnelcloud.net.flood import FloodControl
+from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.transaction import Change, Resync, Transaction
+
+SHARE_SECONDS = 1.0
+MOST_SOURCES = 100
+"""So many sources' offences fit into a notice of PostgreSQL, whatever their addresses."""
+
+_MOST_GATHERED = 10_000
+_KIND = "penalty"
+
+
+class SharedPenalties:
+    """Tells other pods of a flood control's offences, and it of theirs.
+
+    :param pod_id: whose offences these are; its own notices are passed over.
+    """
+
+    def __init__(self, flood: FloodControl, store: AsyncStore, pod_id: str) -> None:
+        self._flood = flood
+        self._store = store
+        self._pod_id = pod_id
+        self._offences: dict[str, float] = {}
+        flood.listen(self._offended)
+
+    def send(self) -> Deferred[None]:
+        """Tell what was gathered; called every ``SHARE_SECONDS``."""
+        offences, self._offences = self._offences, {}
+        if not offences:
+            return succeed(None)
+        largest = sorted(offences.items(), key=lambda one: -one[1])[:MOST_SOURCES]
+        words = [f"{source}={weight:g}" for source, weight in largest]
+        telling = self._store.write(_tell, self._pod_id, words)
+        return telling.addErrback(OUTAGES.tell, "penalties aren't shared")
+
+    def changed(self, change: Change | Resync) -> None:
+        """Take a notice from the change feed."""
+        if not isinstance(change, Change) or change.kind != _KIND or change.id == self._pod_id:
+            return
+        for word in change.concerns:
+            source, _, weight = word.partition("=")
+            self._flood.penalise(source, float(weight))
+
+    def _offended(self, source: str, weight: float) -> None:
+        if source in self._offences or len(self._offences) < _MOST_GATHERED:
+            self._offences[source] = self._offences.get(source, 0.0) + weight
+
+
+def _tell(transaction: Transaction, pod_id: str, words: Iterable[str]) -> None:
+    transaction.changed(_KIND, pod_id, decides=False, concerns=words)
