@@ -131,6 +131,9 @@ SECTIONS: dict[str, tuple[Tried, ...]] = {
     "Databases of a pod": (
         Tried("SQLite", "", "store/test_engine.py SQLiteEngineTests"),
         Tried("PostgreSQL", "15", "store/test_engine.py PostgresEngineTests", "", "postgresql"),
+        Tried("PgBouncer", "1.18.0", "integration/test_poolers.py PoolerTests",
+              "`pool_mode = session` and `ignore_startup_parameters = options`; in other modes "
+              "it loses notices of changes, and no pod starts.", "pgbouncer"),
     ),
     "Identity providers, by answers in the shape that their documents give": tuple(
         Tried(name, "", f"{_SHAPES} ShapeTests.test_{name.split()[-1].lower()}",

@@ -43,6 +43,7 @@ PACKAGES = {
     "mvn": "maven",
     "node": "nodejs",
     "openssl": "openssl",
+    "pgbouncer": "pgbouncer",
     "plink": "putty-tools",
     "prlimit": "util-linux",
     "promtool": "prometheus",

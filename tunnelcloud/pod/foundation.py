@@ -118,6 +118,7 @@ def lay_foundation(
     store.listen(write_audit_lines)
     store.listen(lambda committed: sinks.add(committed.records))
     try:
+        store.check()
         secrets = take_shared_secrets(store, directory, settings.database.sealing_key_file)
         if secrets.fault:
             _log.warn(

@@ -49,6 +49,12 @@ class Backend(ABC):
     def close(self) -> None:
         """Finish what was begun, refuse the rest and let go of the database."""
 
+    def check(self) -> None:
+        """Look whether the database serves a pod for as long as it runs.  Blocks.
+
+        :raise StateUnusable: with what to do.
+        """
+
     def read(self, actor: Actor, work: Work[T]) -> T:
         """Run ``work`` on a consistent snapshot, in the calling thread; it can't write."""
         with database_errors(), self._readers.begin() as connection:

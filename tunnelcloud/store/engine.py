@@ -116,6 +116,13 @@ class Store:
         """
         return self.backend.listen(listener)
 
+    def check(self) -> None:
+        """Look whether the database serves a pod for as long as it runs.  Blocks.
+
+        :raise StateUnusable: with what to do.
+        """
+        self.backend.check()
+
     def close(self) -> None:
         """Finish what was begun and let go of the database.  Blocks; harmless when repeated."""
         self.backend.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -40,6 +41,12 @@ SOCKET: Mapping[str, Any] = {
     "tcp_user_timeout": 3000,
 }
 """How a server that went without a word is noticed: within 10 s, where the system takes hours."""
+_POOLED = (
+    "a connection pooler before the database loses the notices by which pods hear of changes: "
+    "name PostgreSQL's own port in [database] url, or set pool_mode = session and "
+    "ignore_startup_parameters = options for this database in pgbouncer.ini"
+)
+_NOTICE_SECONDS = 10.0
 COPYING = "-c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=0"
 """For one who reads or writes all of a database, with pauses while another one is worked on."""
 MIGRATION_LOCK = 0x74756E6E656C  # "tunnel"
@@ -79,6 +86,23 @@ class PostgresBackend(Backend):
             return self._writing.submit(self._write, actor, work, fate)
         except RuntimeError:
             return failed(StoreUnavailable("the store is closed"))
+
+    def check(self) -> None:
+        """See to it that notices of changes arrive: a pooler may lose them."""
+        from psycopg import Error, connect
+
+        channel = f"{CHANNEL}_start_{secrets.token_hex(8)}"
+        try:
+            with connect(self.dsn, autocommit=True, **SOCKET) as listener:
+                listener.execute(f"LISTEN {channel}")
+                # By another connection: a pooler may hand one back what it sent itself.
+                with self._writers.begin() as connection:
+                    connection.exec_driver_sql(f"NOTIFY {channel}")
+                heard = any(True for _ in listener.notifies(timeout=_NOTICE_SECONDS, stop_after=1))
+        except (Error, DBAPIError) as error:
+            raise StateUnusable(f"the database can't be used: {error}") from error
+        if not heard:
+            raise StateUnusable(_POOLED)
 
     def close(self) -> None:
         """Finish what was begun and close the connections."""
@@ -184,6 +208,8 @@ def open_postgres(
             last = connection.execute(audit_rows.LAST_ID).scalar()
     except DBAPIError as error:
         engine.dispose()
+        if "unsupported startup parameter" in str(error.orig):
+            raise StateUnusable(_POOLED) from error
         what = "reached" if isinstance(error, OperationalError) else "used"
         raise StateUnusable(
             f"the database can't be {what}: {str(error.orig).strip()}: check [database] url"
