@@ -171,6 +171,7 @@ class SSHSettings(_Table):
     exempt_networks: list[Network] = []
     rekey_bytes: Annotated[RekeyBytes, Field(validate_default=True)] = "1GiB"  # type: ignore[assignment]
     rekey_after: Annotated[RekeyAfter, Field(validate_default=True)] = "1h"  # type: ignore[assignment]
+    reuse_port: bool = False
 
 
 class ConnectorsSettings(_Table):
@@ -190,6 +191,7 @@ class WebSettings(_Table):
     """The API and the portals."""
 
     listen: Endpoints = ["tcp:8080:interface=127.0.0.1"]
+    reuse_port: bool = False
     certificate: Annotated[Path, Field(strict=False)] | None = None
     private_key: Annotated[Path, Field(strict=False)] | None = None
     public_url: Annotated[str, AfterValidator(_web_url)] | None = None
@@ -200,6 +202,7 @@ class FrontSettings(_Table):
     """One port for SSH, connectors and the web."""
 
     listen: Endpoints = []
+    reuse_port: bool = False
     proxy_protocol_from: list[Network] = []
 
 

@@ -5,7 +5,7 @@ A port that is taken stops the start before the state directory is touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -21,6 +21,7 @@ from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe, listen, port_number
+from tunnelcloud.net.shared_ports import PortSharer
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -60,18 +61,25 @@ class Listeners:
     _switchboards: dict[str, _Switchboard] = field(factory=dict, init=False)
 
     @classmethod
-    def bind(cls, reactor: Any, sections: Mapping[str, Sequence[str]]) -> Listeners:
+    def bind(
+        cls,
+        reactor: Any,
+        sections: Mapping[str, Sequence[str]],
+        shared: Collection[str] = frozenset(),
+    ) -> Listeners:
         """Listen on each section's endpoint descriptions.
 
+        :param shared: the sections whose ports other pods of this machine may listen on, too.
         :raise CannotServe: one can't be had; those that were bound are let go.
         """
         listeners = cls()
         for section, descriptions in sections.items():
             board = listeners._switchboards[section] = _Switchboard()
+            binder: Any = PortSharer(reactor) if section in shared else reactor
             ports = listeners._ports.setdefault(section, [])
             for description in descriptions:
                 try:
-                    ports.append(listen(reactor, f"{section}.listen", description, board))
+                    ports.append(listen(binder, f"{section}.listen", description, board))
                 except CannotServe:
                     listeners.close()
                     raise

@@ -38,6 +38,7 @@ def make_pod(
             "metrics": settings.metrics.listen,
             "front": settings.front.listen,
         },
+        [name for name in ("ssh", "web", "front") if getattr(settings, name).reuse_port],
     )
     try:
         foundation = lay_foundation(settings, listeners.port, own_host or socket.getfqdn())

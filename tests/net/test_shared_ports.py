@@ -1,0 +1,39 @@
+"""Several pods of one machine answer on one port."""
+
+import socket
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from tunnelcloud.daemon import CannotServe
+from tunnelcloud.pod.bound_ports import Listeners
+
+
+class SharedPortTests(TestCase):
+    def bind(self, port, shared=True):
+        listeners = Listeners.bind(
+            reactor,
+            {"ssh": [f"tcp:{port}:interface=127.0.0.1"]},
+            frozenset({"ssh"} if shared else ()),
+        )
+        self.addCleanup(listeners.close)
+        return listeners
+
+    def test_two_listen_and_a_third_that_does_not_share_cannot(self):
+        first = self.bind(0)
+        port = first.port("ssh")
+        second = self.bind(port)
+        self.assertEqual(second.port("ssh"), port)
+        error = self.assertRaises(CannotServe, self.bind, port, shared=False)
+        self.assertIn("Address already in use", str(error))
+
+    def test_without_sharing_a_port_is_had_once(self):
+        port = self.bind(0, shared=False).port("ssh")
+        self.assertRaises(CannotServe, self.bind, port)
+
+    def test_ipv6(self):
+        if not socket.has_ipv6:
+            return
+        listeners = Listeners.bind(reactor, {"ssh": [r"tcp:0:interface=\:\:1"]}, frozenset({"ssh"}))
+        self.addCleanup(listeners.close)
+        self.assertGreater(listeners.port("ssh"), 0)
