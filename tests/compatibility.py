@@ -131,6 +131,10 @@ SECTIONS: dict[str, tuple[Tried, ...]] = {
     "Databases of a pod": (
         Tried("SQLite", "", "store/test_engine.py SQLiteEngineTests"),
         Tried("PostgreSQL", "15", "store/test_engine.py PostgresEngineTests", "", "postgresql"),
+        Tried("PostgreSQL, a primary that dies and its standby", "15",
+              "integration/test_failover.py FailoverTests",
+              "Both hosts in `[database] url`, and synchronous replication: "
+              "[many pods](many-pods.md)."),
         Tried("PgBouncer", "1.18.0", "integration/test_poolers.py PoolerTests",
               "`pool_mode = session` and `ignore_startup_parameters = options`; in other modes "
               "it loses notices of changes, and no pod starts.", "pgbouncer"),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tunnelcloud.store import audit_rows
 from tunnelcloud.store.backend import Backend, Work, failed
@@ -170,24 +170,49 @@ def postgres_engine(url: str, session: str = _SESSION) -> Engine:
     :raise StateUnusable: with what to do.
     """
     try:
-        return create_engine(
-            make_url(url).set(drivername="postgresql+psycopg"),
+        import psycopg
+
+        engine = create_engine(
+            "postgresql+psycopg://",
             pool_size=2 * _THREADS,
             max_overflow=4,
             pool_timeout=10,
             pool_pre_ping=True,
             connect_args={**SOCKET, "options": session},
         )
-    except (ArgumentError, ValueError) as error:
-        raise StateUnusable(
-            'that is no address of a database: [database] url: use "postgresql://user:password@'
-            'host/name"'
-        ) from error
     except ImportError as error:
         raise StateUnusable(
             "a PostgreSQL database needs psycopg: in TunnelCloud's source directory, run "
             "pip install '.[postgres]'"
         ) from error
+    dsn = read_dsn(url)
+
+    def connect(_dialect: object, _record: object, _words: object, options: dict[str, Any]) -> Any:
+        return psycopg.connect(dsn, **options)
+
+    # libpq reads the URL itself: SQLAlchemy knows no URL with several hosts.
+    event.listen(engine, "do_connect", connect)
+    return engine
+
+
+def read_dsn(url: str) -> str:
+    """Read a URL as libpq does; of several hosts only one that takes writes is meant.
+
+    :raise StateUnusable: with what to do.
+    """
+    from psycopg import Error
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    try:
+        found: dict[str, Any] = conninfo_to_dict(url)
+    except Error as error:
+        raise StateUnusable(
+            'that is no address of a database: [database] url: use "postgresql://user:password@'
+            'host/name", or "postgresql://user:password@host1,host2/name" with standbys'
+        ) from error
+    if any("," in str(found.get(name, "")) for name in ("host", "hostaddr")):
+        found.setdefault("target_session_attrs", "read-write")
+    return make_conninfo(**found)
 
 
 def open_postgres(
@@ -217,8 +242,7 @@ def open_postgres(
     except BaseException:
         engine.dispose()
         raise
-    dsn = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    backend = PostgresBackend(engine, dsn, clock, random)
+    backend = PostgresBackend(engine, read_dsn(url), clock, random)
     backend.ids.follow(last)
     return backend
 
