@@ -76,7 +76,7 @@ class PodStartTests(StartCase):
 
     def test_an_exposed_private_key(self):
         self.make_state()
-        key = next(self.state.glob("*ed25519*"))
+        key = self.state / "sealing.key"
         key.chmod(0o644)
         said = self.refused("pod", "--config", self.pod_config())
         self.assertIn(str(key), said)
@@ -86,6 +86,7 @@ class PodStartTests(StartCase):
         self.make_state()
         with sqlite3.connect(self.state / "tunnelcloud.sqlite3") as database:
             database.execute("UPDATE alembic_version SET version_num = '9999'")
+            database.execute("PRAGMA user_version = 9999")
         said = self.refused("pod", "--config", self.pod_config())
         self.assertIn("newer", said)
 

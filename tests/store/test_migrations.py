@@ -17,8 +17,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.integration.processes import ENVIRONMENT, PATIENCE
 from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase
 from tunnelcloud.domain.objects import KINDS
-from tunnelcloud.store.errors import StateUnusable
-from tunnelcloud.store.migrate import MIGRATIONS, alembic_config, known_revisions
+from tunnelcloud.store import sites
+from tunnelcloud.store.errors import StateIsNewer, StateUnusable
+from tunnelcloud.store.migrate import MIGRATIONS, WORKS_SINCE, alembic_config, known_revisions
 from tunnelcloud.store.schema import metadata
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
@@ -33,6 +34,9 @@ class KnownRevisionTests(SynchronousTestCase):
         scripts = ScriptDirectory(str(MIGRATIONS))
         oldest_first = [script.revision for script in scripts.walk_revisions()][::-1]
         self.assertEqual(list(known_revisions()), oldest_first)
+
+    def test_what_a_database_works_with_is_one_of_them(self):
+        self.assertIn(WORKS_SINCE, known_revisions())
 
 
 class ApartTests(SynchronousTestCase):
@@ -76,6 +80,48 @@ class ApartTests(SynchronousTestCase):
 
 
 class MigrationContract:
+    def newer(self, works_since):
+        """Make the database that of a later version."""
+        store = self.open()
+
+        def pretend(transaction):
+            run = transaction.connection.execute
+            run(text("UPDATE alembic_version SET version_num = '9999'"))
+            is_sqlite = transaction.connection.dialect.name == "sqlite"
+            said = text(
+                f"PRAGMA user_version = {works_since or 0}"
+                if is_sqlite
+                else f"COMMENT ON TABLE alembic_version IS '{works_since or ''}'"
+            )
+            run(said)
+
+        store.write(pretend)
+        store.close()
+
+    def test_a_database_says_with_what_it_works(self):
+        def ask(transaction):
+            is_sqlite = transaction.connection.dialect.name == "sqlite"
+            query = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
+            asked = transaction.connection.exec_driver_sql(
+                "PRAGMA user_version" if is_sqlite else query
+            )
+            return int(asked.scalar())
+
+        self.assertEqual(self.open().read(ask), int(WORKS_SINCE))
+
+    def test_a_program_of_the_release_before_starts(self):
+        self.newer(known_revisions()[-1])
+        store = self.open()
+        store.write(sites.create, name="paris")
+
+    def test_a_program_that_is_too_old_does_not(self):
+        self.newer("9998")
+        self.assertRaises(StateIsNewer, self.open)
+
+    def test_a_later_version_that_says_nothing_is_too_new(self):
+        self.newer(None)
+        self.assertRaises(StateIsNewer, self.open)
+
     def test_migrated_from_nothing_it_is_the_schema(self):
         store = self.open()
 

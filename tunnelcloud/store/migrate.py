@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+WORKS_SINCE = "0011"
+"""The earliest revision whose programs work with a database of this program's schema.
+
+A migration expands: programs of the release before go on working beside it, and may start.  What
+only they need is taken away one release later, by a migration that raises this to the revision of
+the release before.
+"""
+
+_ASK_SQLITE = "PRAGMA user_version"
+_KEEP_SQLITE = "PRAGMA user_version = {}"
+_ASK_POSTGRES = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
+_KEEP_POSTGRES = "COMMENT ON TABLE alembic_version IS '{}'"
 REVISION = text("SELECT version_num FROM alembic_version")
 
 
@@ -55,8 +67,24 @@ def migrate(connection: Connection, where: str) -> None:
     """
     present = present_revision(connection)
     if present is not None and present not in known_revisions():
-        raise StateIsNewer(where, present)
+        if known_revisions()[-1] < _works_since(connection, present):
+            raise StateIsNewer(where, present)
+        return
     if present != known_revisions()[-1]:
         from alembic import command
 
         command.upgrade(alembic_config(connection), "head")
+        _keep_works_since(connection)
+
+
+def _works_since(connection: Connection, present: str) -> str:
+    """Give the earliest revision whose programs work with this database."""
+    asking = _ASK_SQLITE if connection.dialect.name == "sqlite" else _ASK_POSTGRES
+    found = connection.exec_driver_sql(asking).scalar()
+    return f"{int(found):04}" if found else present
+
+
+def _keep_works_since(connection: Connection) -> None:
+    # Beside the tables: copies of a database compare those, row by row.
+    keeping = _KEEP_SQLITE if connection.dialect.name == "sqlite" else _KEEP_POSTGRES
+    connection.exec_driver_sql(keeping.format(int(WORKS_SINCE)))
