@@ -1,4 +1,4 @@
-"""Danger asks once, and says what it will cut off: how one kind of danger is described and done."""
+"""How a page asks before something is taken away, says what that cuts off, and does it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Found = Mapping[str, Any]
 class _Question:
     """What a page asks.
 
-    :ivar words: what the question, the verb and the note are put together with.
+    :ivar words: what the question and the verb are put together with.
     :ivar possible: whether it can be done at all.
     """
 
