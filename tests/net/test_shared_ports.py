@@ -31,9 +31,13 @@ class SharedPortTests(TestCase):
         port = self.bind(0, shared=False).port("ssh")
         self.assertRaises(CannotServe, self.bind, port)
 
+    def test_both_families_on_one_port(self):
+        listeners = Listeners.bind(reactor, {"ssh": [r"tcp:0:interface=\:\:"]})
+        self.addCleanup(listeners.close)
+        for address in ("127.0.0.1", "::1"):
+            socket.create_connection((address, listeners.port("ssh")), timeout=30).close()
+
     def test_ipv6(self):
-        if not socket.has_ipv6:
-            return
         listeners = Listeners.bind(reactor, {"ssh": [r"tcp:0:interface=\:\:1"]}, frozenset({"ssh"}))
         self.addCleanup(listeners.close)
         self.assertGreater(listeners.port("ssh"), 0)
