@@ -10,6 +10,7 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, audit, tokens, users
 from tunnelcloud.store.endings import Cause, end_access
+from tunnelcloud.web import paces
 
 UNCHECKED = {
     # Nobody has shown a credential yet, or it ends with this.
@@ -110,6 +111,19 @@ class LateWriteTests(PortalTestCase):
         myself = f"/users/{self.people[Role.ADMIN].id}"
         self.api("PATCH", myself, {"role": "auditor"})
         self.api("PATCH", myself, {"title": "x"}, expect=403)
+
+    def test_a_user_changes_so_much_at_once(self):
+        """Each change is audited for good; an administrator isn't counted."""
+        self.patch(paces, "AT_ONCE", 2)
+        for expect in (201, 201, 429):
+            self.api("POST", "/me/tokens", {}, role=Role.USER, expect=expect)
+        self.api("POST", "/me/tokens", {}, role=Role.ADMIN, expect=201)
+        self.api("GET", "/me/tokens", role=Role.USER)
+        browser = self.signed_in(Role.USER)
+        answer = browser.send("/account/sign-ins/end-others", {}, status=429)
+        self.assertIn(b"you change things faster", answer.body)
+        self.clock.advance(1)
+        self.api("POST", "/me/tokens", {}, role=Role.USER, expect=201)
 
     def test_everything_else_is_written_by_who_is_checked(self):
         """Whoever writes ``context.store.write`` says in the table above why nobody is checked."""

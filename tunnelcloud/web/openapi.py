@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from tunnelcloud.domain.entities import Role
 from tunnelcloud.web.problems import CONTENT_TYPE
 from tunnelcloud.web.routes import LINES_TYPE, Route, RouteTable
 
@@ -206,12 +207,13 @@ def _refusals(route: Route) -> list[HTTPStatus]:
         statuses.append(HTTPStatus.NOT_FOUND)
     if route.body is not None or route.query is not None:
         statuses.append(HTTPStatus.UNPROCESSABLE_ENTITY)
-    if route.body is not None and not route.roles:
-        # What anybody may ask for is counted by address.
+    changes = route.method in {"POST", "PATCH", "PUT", "DELETE"}
+    if (route.body is not None and not route.roles) or (changes and Role.USER in route.roles):
+        # What anybody may ask for is counted by address, what users change by user.
         statuses.append(HTTPStatus.TOO_MANY_REQUESTS)
     if route.body is not None:
         statuses += [HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE]
-    if route.method in {"POST", "PATCH", "PUT", "DELETE"}:
+    if changes:
         statuses.append(HTTPStatus.CONFLICT)
     if route.item and route.method in {"PATCH", "DELETE"}:
         statuses.append(HTTPStatus.PRECONDITION_FAILED)

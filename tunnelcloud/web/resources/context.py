@@ -19,6 +19,7 @@ from tunnelcloud.web.callers import check_caller
 from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.models.fields import PageQuery
 from tunnelcloud.web.oidc.fetching import Fetch, no_way_out
+from tunnelcloud.web.paces import Paces
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.proxies import ProxySightings
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Caller
@@ -39,6 +40,7 @@ class ApiContext:
     :ivar random: gives that many random bytes.
     :ivar tell_time: gives the time of day.
     :ivar sightings: knows of proxies in front that nobody trusts.
+    :ivar paces: knows who changes too much.
     :ivar worker: does what takes long away from the reactor's thread.
     :ivar planner: finds what applying a document does.
     :ivar showing: makes long lists and pages there; it never waits for what takes seconds.
@@ -56,9 +58,14 @@ class ApiContext:
     random: Callable[[int], bytes] = field(default=os.urandom)
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
     sightings: ProxySightings = field(factory=ProxySightings)
+    paces: Paces = field(init=False)
     worker: Worker = field(init=False)
     planner: Worker = field(init=False)
     showing: Worker = field(init=False)
+
+    @paces.default
+    def _make_paces(self) -> Paces:
+        return Paces(self.clock)
 
     @showing.default
     def _make_showing(self) -> Worker:
@@ -92,7 +99,10 @@ class ApiContext:
 
         Each transaction that writes asks again whether they may: since the request was let in, they
         may have been signed out, blocked or demoted.
+
+        :raise Problem: 429 for a user who changes too much.
         """
+        self.paces.take(caller)
         store = self.store.acting(Actor(caller.name, caller.id))
         return store.checked(partial(check_caller, caller=caller, writes=True))
 
