@@ -103,6 +103,17 @@ class WebhookTests(SynchronousTestCase):
         self.assertEqual(headers.getRawHeaders(SIGNATURE), [f"t=1700000000,v1={expected}"])
         self.assertEqual(headers.getRawHeaders("content-type"), ["application/x-ndjson"])
 
+    def test_an_endless_answer_is_cut_off(self):
+        response = Response(200)
+        self.patch(Agent, "request", lambda *_: succeed(response))
+        self.successResultOf(self.send(200))
+        transport = StringTransport()
+        response.reader.makeConnection(transport)
+        response.reader.dataReceived(b"x" * 60_000)
+        self.assertFalse(transport.disconnecting)
+        response.reader.dataReceived(b"x" * 60_000)
+        self.assertTrue(transport.disconnecting)
+
     def test_any_other_answer_is_a_failure(self):
         for code in (302, 400, 404, 413, 500, 503):
             failure = self.failureResultOf(self.send(code), DeliveryFailed)

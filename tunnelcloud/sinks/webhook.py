@@ -19,6 +19,8 @@ from tunnelcloud.sinks.interfaces import DeliveryFailed
 
 SIGNATURE = "X-TunnelCloud-Signature"
 
+_MOST_ANSWER = 64 * 1024
+
 
 def signature(secret: bytes, seconds: int, body: bytes) -> str:
     """Sign a body and the time at which it was sent, so that neither can be changed or sent again.
@@ -30,10 +32,15 @@ def signature(secret: bytes, seconds: int, body: bytes) -> str:
 
 
 class _Ignored(Protocol):
-    """Reads an answer's body to its end, so that the connection can be used again."""
+    """Reads an answer's body, and hangs up on one that goes on and on."""
+
+    _size = 0
 
     def dataReceived(self, data: bytes) -> None:
-        """Take no notice."""
+        """Count, and take no notice otherwise."""
+        self._size += len(data)
+        if self._size > _MOST_ANSWER and self.transport is not None:
+            self.transport.loseConnection()
 
 
 @define(eq=False)
