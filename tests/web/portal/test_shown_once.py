@@ -74,3 +74,16 @@ class ShownOnceTests(PortalTestCase):
             (f"{user}/invite", user),
         ]:
             self.assertEqual(admin.get(path, 303).headers["location"], where)
+
+    def test_a_connectors_token_stands_apart_from_its_command(self):
+        admin = self.signed_in(Role.ADMIN)
+        made = self.api("POST", "/connectors", {"name": "one", "site_id": self.tunnel["site_id"]})
+        path = f"/admin/connectors/{made['id']}"
+        address = admin.send(path, action=f"{path}/join").headers["location"]
+        page = admin.get(address).body.decode()
+        (token,) = re.findall(r'<pre id="join-token">(tcj1\.[\w-]+)</pre>', page)
+        self.assertIn(f"--join {token}", page)
+        for way in ("join-debian", "join-container"):
+            command = re.search(rf'<pre id="{way}">([^<]+)</pre>', page)[1]
+            self.assertNotIn(token, command)
+        self.assertNotIn(token, admin.get(path).body.decode())
