@@ -305,7 +305,7 @@ class ProviderTests(SignInCase):
         self.chromium.check("provider-away")
         self.start_provider("only")
         # What failed is left alone for some seconds.
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while "/interaction/" not in self.page.url and time.monotonic() < deadline:
             self.go()
         self.page.get_by_label("Who are you?").fill("mallory")

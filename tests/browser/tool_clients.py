@@ -10,7 +10,7 @@ import socket
 import sys
 
 DATA = os.urandom(50_000)
-PATIENCE = 30
+PATIENCE = 60
 
 
 def exchange(send, receive):

@@ -23,7 +23,7 @@ from pathlib import Path
 import tunnelcloud
 from tests.pod.certificates import write_certificate
 
-PATIENCE = 30
+PATIENCE = 60
 """Seconds after which a test gives up on a process."""
 
 PYTHON = sys.executable

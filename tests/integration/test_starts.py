@@ -141,12 +141,13 @@ class ConnectorStartTests(StartCase):
 
 class DemoTests(StartCase):
     def test_it_leaves_nothing_behind(self):
-        before = set(Path(tempfile.gettempdir()).glob("tunnelcloud-demo-*"))
-        process = twistd("demo")
+        place = self.directory / "temporary"
+        place.mkdir()
+        process = twistd("demo", environment={"TMPDIR": str(place)})
         process.wait_for("Ctrl-C here ends the demo")
+        self.assertNotEqual(list(place.iterdir()), [])
         self.assertIn(process.stop(), ENDED_IN_ORDER)
-        after = set(Path(tempfile.gettempdir()).glob("tunnelcloud-demo-*"))
-        self.assertEqual(after - before, set())
+        self.assertEqual(list(place.iterdir()), [])
 
     def test_what_it_says_can_be_followed(self):
         """There is no log between, all is ready, and the user's own known_hosts isn't touched."""
