@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import LoopingCall
@@ -51,11 +50,14 @@ class MakingTests(SynchronousTestCase):
 
 
 class SyslogServer(Protocol):
+    def connectionMade(self):
+        self.factory.open += 1
+
     def dataReceived(self, data):
         self.factory.data += data
 
     def connectionLost(self, reason=None):
-        self.factory.over.callback(None)
+        self.factory.open -= 1
 
 
 class LoopbackTests(TestCase):
@@ -68,7 +70,7 @@ class LoopbackTests(TestCase):
         write_certificate(certificate, key, "localhost")
         options = PrivateCertificate.loadPEM(certificate.read_bytes() + key.read_bytes()).options()
         server = Factory.forProtocol(SyslogServer)
-        server.data, server.over = b"", Deferred()
+        server.data, server.open = b"", 0
         syslog_port = reactor.listenSSL(0, server, options, interface="127.0.0.1")
         sinks = make_sinks(
             audit(
@@ -97,7 +99,8 @@ class LoopbackTests(TestCase):
         def close(result):
             sinks.stop()
             syslog_port.stopListening()
-            return server.over.addCallback(lambda _: result)
+            waiting = LoopingCall(lambda: server.open or waiting.stop())
+            return waiting.start(0.02).addCallback(lambda _: result)
 
         return looking.start(0.02).addCallback(compare).addBoth(close)
 
