@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -81,10 +82,20 @@ def _duration_or_never(value: object) -> int:
     return 0 if value == 0 and not isinstance(value, bool) else parse_duration(value)
 
 
-def _database_url(text: str) -> str:
+def read_database_url(text: str) -> str:
+    """Read where state is kept.
+
+    :raise ValueError: with what is allowed; the text isn't in it.
+    """
     if text == "sqlite" or text.startswith(("postgresql://", "postgres://")):
         return text
     raise ValueError('use "sqlite" or "postgresql://user:password@host/database"')
+
+
+def has_password(url: str) -> bool:
+    """Tell whether a database's URL has a password, in either of the places that libpq knows."""
+    parts = urlsplit(url)
+    return parts.password is not None or any("password" in one for one in parse_qs(parts.query))
 
 
 def _secret_path(path: Path) -> Path:
@@ -145,7 +156,7 @@ class _Table(BaseModel):
 class DatabaseSettings(_Table):
     """Where state is kept."""
 
-    url: Annotated[str, AfterValidator(_database_url)] = "sqlite"
+    url: Annotated[str, AfterValidator(read_database_url)] = "sqlite"
     url_file: Annotated[Path, Field(strict=False)] | None = None
     sealing_key_file: SecretFile | None = None
     max_blind: Annotated[Blindness, Field(validate_default=True)] = "15m"  # type: ignore[assignment]
@@ -158,7 +169,7 @@ class DatabaseSettings(_Table):
             return settings
         if "url" in settings.model_fields_set:
             raise ValueError("set url or url_file, not both")
-        url = _database_url(read_secret(settings.url_file))
+        url = read_database_url(read_secret(settings.url_file))
         return settings.model_copy(update={"url": url})
 
 
@@ -299,6 +310,12 @@ class PodSettings(_Table):
         if (self.web.certificate is None) != (self.web.private_key is None):
             raise ValueError("web.certificate and web.private_key: set both or neither")
         return self
+
+
+LISTENING = tuple(
+    name for name in PodSettings.model_fields if hasattr(getattr(PodSettings(), name), "listen")
+)
+"""The sections that have listeners."""
 
 
 def read_pod_settings(path: Path | None, state_directory: Path | None) -> PodSettings:

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.cli.command import main
 from tunnelcloud.domain.entities import Role
+from tunnelcloud.settings import PodSettings
 from tunnelcloud.store import audit, copying, second_factors, sqlite_files, users
 from tunnelcloud.store.engine import open_store
 
@@ -52,6 +53,34 @@ class ConfigCheckTests(MachineCase):
         said = self.judge('state_directory = "/x"\n[ssh]\nlisten = ["tcp:x"]', 1)
         self.assertIn("ssh.listen: 'tcp:x' is not an endpoint", said)
         self.assertIn("is not TOML", self.judge("[", 1))
+
+    def test_the_settings_tell_which_program_s_they_are(self):
+        for name in set(PodSettings.model_fields) - {"state_directory"}:
+            said = self.judge(f'state_directory = "/x"\n{name} = []', 1)
+            self.assertIn(f"{name}: ", said)
+        for text in ("", 'state_directory = "/x"', "[shh]\nx = 1"):
+            self.assertIn("--for pod or --for connector", self.judge(text, 2))
+
+    def test_the_web_s_certificate_is_read(self):
+        said = self.judge('[web]\ncertificate = "/no/c.pem"\nprivate_key = "/no/k.pem"', 1)
+        self.assertIn("/no/c.pem: can't be read: No such file or directory", said)
+
+    def test_the_database_s_address_is_read(self):
+        for url in ("postgresql://u@h:port/d", "postgresql://[::1/d"):
+            said = self.judge(f'[database]\nurl = "{url}"', 1)
+            self.assertIn("that is no address of a database", said)
+        self.judge('[database]\nurl = "postgresql://u:secret@192.0.2.1/d"')
+        said = self.judge('[database]\nurl_file = "/no/url"', 1)
+        self.assertIn("/no/url can't be read", said)
+
+    def test_a_connector_s_surroundings(self):
+        text = 'allow = ["10.0.0.0/8"]'
+        self.assertIn("state_directory is missing", self.judge(text, 1))
+        self.assertIn("a connector can", self.judge(text, 0, "--state", "/x"))
+        self.patch(os, "environ", {**os.environ, "HTTPS_PROXY": "ftp://u:canary@p"})
+        said = self.judge(text, 1, "--state", "/x")
+        self.assertIn("HTTPS_PROXY: proxies of the kind 'ftp' can't be used", said)
+        self.assertNotIn("canary", said)
 
     def test_which_program_may_be_said(self):
         said = self.judge('state_directory = "/x"\nallow = []', 1, "--for", "pod")
@@ -129,6 +158,33 @@ class DatabaseTests(MachineCase):
     def test_a_move_needs_another_database(self):
         said = self.run_command("db", "migrate-to", "sqlite", "--state", self.state, status=2)
         self.assertIn("used already", said)
+        self.run_command("db", "migrate-to", "--state", self.state, status=2)
+
+    def test_no_password_on_the_command_line(self):
+        for url in (
+            "postgresql://u:canary@h/d",
+            "postgres://u@h/d?password=canary",
+            "postgresql://h/d?sslpassword=canary&x=1",
+            "postgresql://u:@h/d",
+        ):
+            said = self.run_command("db", "migrate-to", url, "--state", self.state, status=2)
+            self.assertIn("--url-file FILE", said)
+            self.assertNotIn("canary", said)
+
+    def test_an_address_comes_from_a_file(self):
+        self.open().close()
+        file = self.directory / "url"
+        command = ("db", "migrate-to", "--url-file", file, "--state", self.state)
+        moved = []
+        self.patch(copying, "move", lambda *one: moved.append(one[2]))
+        file.write_text("postgresql://u:canary@h/d\n")
+        self.run_command(*command)
+        self.assertEqual(moved, ["postgresql://u:canary@h/d"])
+        file.write_text("mysql://u:canary@h/d\n")
+        self.assertNotIn("canary", self.run_command(*command, status=1))
+        self.run_command(*command, "sqlite", status=2)
+        self.assertIn("can't be read", self.run_command(
+            "db", "migrate-to", "--url-file", "none", "--state", self.state, status=1))  # fmt: skip
 
 
 class RecoverTests(MachineCase):

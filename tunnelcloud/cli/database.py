@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from tunnelcloud.cli.output import say
-from tunnelcloud.config import CannotStart
-from tunnelcloud.settings import PodSettings, read_pod_settings
+from tunnelcloud.config import CannotStart, read_secret
+from tunnelcloud.settings import PodSettings, has_password, read_database_url, read_pod_settings
 from tunnelcloud.store import copying
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import StoreError
@@ -90,21 +90,48 @@ def restore(file: Path, config: Path | None, state: Path | None) -> None:
 
 
 @database.command("migrate-to")
-@click.argument("url")
+@click.argument("url", required=False)
+@click.option(
+    "--url-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file with the URL, for one that has a password.",
+)
 @pod_options
-def migrate_to(url: str, config: Path | None, state: Path | None) -> None:
+def migrate_to(
+    url: str | None, url_file: Path | None, config: Path | None, state: Path | None
+) -> None:
     """Copy the database of pods that are stopped into an empty one at URL.
 
-    URL is what [database] url says: postgresql://user:password@host/name, or sqlite for a file in
-    the state directory.
+    URL is what [database] url says: postgresql://user@host/name, or sqlite for a file in the state
+    directory. One with a password comes from a file (--url-file): other users of the machine see
+    the command line. Without one, ~/.pgpass may have it.
     """
     settings = pod_settings(config, state)
+    url = _new_url(url, url_file)
     if url == settings.database.url:
         raise click.UsageError("URL is the database that is used already: name another one")
     told = _Progress()
     _run(copying.move, settings.database.url, settings.state_directory, url, told)
     say(f"Copied {told}, compared with the old database, which is left as it was.")
-    say("Set [database] url in pod.toml, then start the pod. A second pod needs sealing.key too.")
+    say(
+        "Set [database] url (or url_file) in pod.toml, then start the pod. A second pod needs "
+        "sealing.key too."
+    )
+
+
+def _new_url(url: str | None, file: Path | None) -> str:
+    if (url is None) == (file is None):
+        raise click.UsageError("give a URL or --url-file FILE")
+    if url is not None and has_password(url):
+        raise click.UsageError(
+            "other users of this machine can see a password on the command line: write the URL "
+            "into a file that only you can read, give --url-file FILE, and change the password"
+        )
+    try:
+        # A name alone would mean one of systemd's credentials.
+        return read_database_url(url or read_secret((file or Path()).absolute()))
+    except ValueError as error:
+        raise click.ClickException(f"the new database: {error}") from None
 
 
 @database.command("upgrade")

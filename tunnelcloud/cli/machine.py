@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import click
-from twisted.internet.interfaces import IReactorCore
+from attrs import fields
 
 from tunnelcloud.cli.database import pod_options, pod_settings
 from tunnelcloud.cli.output import say
 from tunnelcloud.config import CannotStart, read_toml
-from tunnelcloud.connector.addresses import BadRule, parse_access_list
-from tunnelcloud.connector.settings import read_connector_settings
+from tunnelcloud.connector.settings import ConnectorSettings
+from tunnelcloud.connector.starting import read_plan
 from tunnelcloud.daemon import endpoint_of
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.names import BadName, read_user_name
 from tunnelcloud.domain.tokens import hash_secret, new_link_secret
-from tunnelcloud.settings import PodSettings, read_pod_settings
+from tunnelcloud.pod.web_certificate import WebCertificate
+from tunnelcloud.settings import LISTENING, PodSettings, read_pod_settings
 from tunnelcloud.store import invitations, second_factors, users
 from tunnelcloud.store.engine import open_store
-from tunnelcloud.store.errors import NotFound, StoreError
+from tunnelcloud.store.errors import NotFound, StateUnusable, StoreError
+from tunnelcloud.store.postgres import postgres_engine
 from tunnelcloud.store.transaction import Actor, Transaction
 
 _LINK_SECONDS = 60 * 60
-_OF_PODS = frozenset({"ssh", "web", "connectors", "database", "tokens", "front", "metrics", "name"})
 
 
 @click.group()
@@ -41,29 +42,55 @@ def config() -> None:
     type=click.Choice(["pod", "connector"]),
     help="Which program's file it is; else its settings tell.",
 )
-def check(file: Path, program: str | None) -> None:
-    """Judge pod.toml or connector.toml as the start would; exit status 1 when it can't be used."""
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The state directory, where the start gets it by --state too.",
+)
+def check(file: Path, program: str | None, state: Path | None) -> None:
+    """Judge pod.toml or connector.toml as the start would; exit status 1 when it can't be used.
+
+    Certificates and files with secrets are read, and this shell's HTTPS_PROXY counts for a
+    connector; the database isn't asked.
+    """
+    from twisted.internet import reactor
+
     try:
-        if program is None:
-            program = "pod" if _OF_PODS & read_toml(file).keys() else "connector"
+        program = program or _program_of(file)
         if program == "pod":
-            _check_endpoints(read_pod_settings(file, None))
+            _check_pod(reactor, read_pod_settings(file, state))
         else:
-            settings = read_connector_settings(file, None)
-            parse_access_list(settings.allow, settings.deny)
-    except (CannotStart, BadRule) as error:
+            read_plan(reactor, file, state)
+    except (CannotStart, StateUnusable) as error:
         raise click.ClickException(str(error)) from None
     say(f"{file}: a {program} can start with it.")
 
 
-def _check_endpoints(settings: PodSettings) -> None:
-    from twisted.internet import reactor
+def _program_of(file: Path) -> str:
+    keys = read_toml(file).keys()
+    pods, connectors = (
+        set(PodSettings.model_fields),
+        {one.name for one in fields(ConnectorSettings)},
+    )
+    if keys & (pods - connectors):
+        return "pod"
+    if keys & (connectors - pods):
+        return "connector"
+    raise click.UsageError(
+        f"the settings of {file} don't tell which program they are for: add --for pod or "
+        "--for connector"
+    )
 
-    for section in ("ssh", "connectors", "web", "metrics", "front"):
+
+def _check_pod(reactor: Any, settings: PodSettings) -> None:
+    for section in LISTENING:
         for description in getattr(settings, section).listen:
             # Only what systemd starts has its sockets.
             if not description.startswith("systemd:"):
-                endpoint_of(cast(IReactorCore, reactor), f"{section}.listen", description)
+                endpoint_of(reactor, f"{section}.listen", description)
+    WebCertificate.of(settings.web)
+    if settings.database.url != "sqlite":
+        postgres_engine(settings.database.url).dispose()
 
 
 @click.group()

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 from tunnelcloud import __version__, daemon
 from tunnelcloud.config import BadSettings, CannotStart
-from tunnelcloud.connector.addresses import BadRule, parse_access_list
+from tunnelcloud.connector.addresses import AccessList, BadRule, parse_access_list
 from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.service import ConnectorService
 from tunnelcloud.connector.settings import read_connector_settings
@@ -36,28 +38,51 @@ def make_connector(
     :param token_file: a file with one, which may be gone once the connector has joined.
     :raise CannotStart: with a line that says what is wrong and what to do.
     """
+    plan = read_plan(reactor, config, state_directory)
+    state = ConnectorState(plan.state_directory)
+    try:
+        joining = _join_token(token, token_file, state)
+    except JoinRefused as error:
+        raise CannotStart(str(error)) from None
+    service = ConnectorService(
+        reactor,
+        state,
+        joining,
+        plan.access_list,
+        version=__version__,
+        now=partial(datetime.now, UTC),
+        random=random.SystemRandom().random,
+        give_up=partial(daemon.give_up, reactor),
+        outgoing=plan.outgoing,
+    )
+    service.check()
+    return service
+
+
+@frozen
+class Plan:
+    """What a connector's settings and the environment come to."""
+
+    state_directory: Path
+    access_list: AccessList
+    outgoing: Outgoing
+
+
+def read_plan(reactor: Any, config: Path | None, state_directory: Path | None) -> Plan:
+    """Read the settings; nothing is made or opened yet.
+
+    :raise CannotStart: with a line that says what is wrong and what to do.
+    """
     settings = read_connector_settings(config, state_directory)
     if settings.state_directory is None:
         raise BadSettings(f"{config}: state_directory is missing, and so is --state")
-    state = ConnectorState(settings.state_directory)
     outgoing = Outgoing(reactor, settings.proxy, os.environ)
     try:
         outgoing.check()
-        service = ConnectorService(
-            reactor,
-            state,
-            _join_token(token, token_file, state),
-            parse_access_list(settings.allow, settings.deny),
-            version=__version__,
-            now=partial(datetime.now, UTC),
-            random=random.SystemRandom().random,
-            give_up=partial(daemon.give_up, reactor),
-            outgoing=outgoing,
-        )
-    except (BadRule, BadProxy, JoinRefused) as error:
+        access_list = parse_access_list(settings.allow, settings.deny)
+    except (BadRule, BadProxy) as error:
         raise CannotStart(str(error)) from None
-    service.check()
-    return service
+    return Plan(settings.state_directory, access_list, outgoing)
 
 
 def _join_token(text: str | None, path: Path | None, state: ConnectorState) -> JoinToken | None:

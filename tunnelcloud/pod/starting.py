@@ -11,7 +11,7 @@ from tunnelcloud.daemon import CannotServe
 from tunnelcloud.pod.bound_ports import Listeners
 from tunnelcloud.pod.foundation import lay_foundation
 from tunnelcloud.pod.service import PodService
-from tunnelcloud.settings import PodSettings
+from tunnelcloud.settings import LISTENING, PodSettings
 
 
 def make_pod(
@@ -31,13 +31,7 @@ def make_pod(
     """
     listeners = Listeners.bind(
         reactor,
-        {
-            "ssh": settings.ssh.listen,
-            "connectors": settings.connectors.listen,
-            "web": settings.web.listen,
-            "metrics": settings.metrics.listen,
-            "front": settings.front.listen,
-        },
+        {section: getattr(settings, section).listen for section in LISTENING},
         [name for name in ("ssh", "web", "front") if getattr(settings, name).reuse_port],
     )
     try:
