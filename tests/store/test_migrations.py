@@ -19,6 +19,7 @@ from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store import sites
 from tunnelcloud.store.errors import StateIsNewer, StateUnusable
+from tunnelcloud.store.integrity import explain_integrity_error
 from tunnelcloud.store.migrate import MIGRATIONS, WORKS_SINCE, alembic_config, known_revisions
 from tunnelcloud.store.schema import metadata
 from tunnelcloud.store.sqlite_files import FILE_NAME
@@ -222,6 +223,8 @@ class FoldedContract:
         for table, column in found:
             error = self.assertRaises(IntegrityError, self.insert_upper, engine, table, column)
             self.assertIn(f"ck_{table}_{column}_folded", str(error))
+            said = str(explain_integrity_error(error))
+            self.assertIn("if other pods run a newer TunnelCloud", said)
 
     def insert_upper(self, engine, table, column):
         """Insert a row whose only fault is one name."""

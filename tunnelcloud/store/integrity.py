@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from tunnelcloud.store.errors import Conflict, StoreError
 from tunnelcloud.store.schema import metadata
 
+_CHECK_VIOLATION = "23514"  # of PostgreSQL
 _SQLITE_UNIQUE = re.compile(r"UNIQUE constraint failed: (?P<columns>[\w., ]+)")
 
 
@@ -40,8 +41,20 @@ def explain_integrity_error(error: IntegrityError) -> StoreError:
 
     They check first and word it better; this is for two who change the same thing at once.
     """
+    if _is_refused_value(error):
+        return Conflict(
+            "",
+            "the database doesn't keep such a value; if other pods run a newer TunnelCloud, make "
+            "this change on one of them, and upgrade this pod",
+        )
     columns = violated_columns(error)
     if not columns:
         return Conflict("", "another object needs this one, or is missing: read both again")
     field = columns[-1]
     return Conflict(field, f"another object has this {field.replace('_', ' ')}: choose another")
+
+
+def _is_refused_value(error: IntegrityError) -> bool:
+    """Tell whether a CHECK failed: none does for what this version writes."""
+    is_check = getattr(error.orig, "sqlstate", None) == _CHECK_VIOLATION
+    return is_check or "CHECK constraint failed" in str(error.orig)
