@@ -149,6 +149,8 @@ class DatabaseTests(MachineCase):
 
     def test_upgrade_makes_one_that_is_up_to_date(self):
         said = self.run_command("db", "upgrade", "--state", self.state)
+        self.assertIn("tunnelcloud.sqlite3 wasn't there: it is new, and empty", said)
+        said = self.run_command("db", "upgrade", "--state", self.state)
         self.assertIn("up to date", said)
 
     def test_without_settings_it_says_what_to_give(self):
@@ -205,7 +207,26 @@ class RecoverTests(MachineCase):
         self.assertIn("tunnelcloud admin recover", {one.event.actor for one in found})
         self.assertEqual(store.read(users.get, root.id), root)
 
+    def test_a_mistyped_directory_gets_no_database(self):
+        said = self.run_command("admin", "recover", "eve", "--state", self.state, status=1)
+        self.assertIn("there is no database: name the state directory", said)
+        self.assertFalse(self.state.exists())
+
+    def test_the_link_has_the_portal_s_own_address(self):
+        self.open().close()
+        file = self.directory / "pod.toml"
+        for web, url in (
+            ('listen = ["tcp:port=9443:interface=127.0.0.1"]', "http://127.0.0.1:9443/"),
+            ('listen = ["systemd:domain=INET:index=0", "ssl:8443:x"]', "https://127.0.0.1:8443/"),
+            ('public_url = "https://portal.example.com"', "https://portal.example.com/"),
+            ("", "http://127.0.0.1:8080/"),
+        ):
+            file.write_text(f'state_directory = "{self.state}"\n[web]\n{web}')
+            said = self.run_command("admin", "recover", "eve", "--config", file)
+            self.assertTrue(said.startswith(url), said)
+
     def test_somebody_new(self):
+        self.open().close()
         self.run_command("admin", "recover", "eve", "--state", self.state)
         self.assertEqual(self.open().read(users.find, "eve").role, Role.ADMIN)
 
@@ -215,5 +236,6 @@ class RecoverTests(MachineCase):
         self.assertIn("in use by another pod", said)
 
     def test_a_name_that_can_t_be(self):
+        self.open().close()
         said = self.run_command("admin", "recover", "a b", "--state", self.state, status=1)
         self.assertNotIn("Traceback", said)

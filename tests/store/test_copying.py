@@ -12,6 +12,7 @@ from pathlib import Path
 
 from alembic import command
 from sqlalchemy import create_engine, event, func, inspect, select
+from sqlalchemy.exc import OperationalError
 
 from tests.store.databases import (
     EmptyPostgresCase,
@@ -202,6 +203,25 @@ class CopyingContract:
         error = self.assertRaises(StateUnusable, self.back_up)
         self.assertEqual(str(error), f"{self.file}: database or disk is full")
         self.assertEqual(names_in(self.away), [])
+
+    def test_a_limit_on_files_is_named(self):
+        """The system says EFBIG, and SQLite nothing but an I/O error."""
+
+        def refuse(*_):
+            broken = sqlite3.OperationalError("disk I/O error")
+            broken.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+            raise OperationalError("", {}, broken)
+
+        self.patch(copying, "copy_rows", refuse)
+        error = self.assertRaises(StateUnusable, self.back_up)
+        self.assertIn(f"{self.file}: disk I/O error: look for quotas and limits", str(error))
+        self.assertEqual(names_in(self.away), [])
+
+    def test_a_place_that_can_t_be(self):
+        (self.away / "plain").touch()
+        self.file = self.away / "plain" / "backup"
+        error = self.assertRaises(StateUnusable, self.back_up)
+        self.assertIn(f"{self.away}/plain", str(error))
 
     def test_a_snapshot_may_pause(self):
         """No limit of the pods ends a copy while it reads what was written."""

@@ -18,6 +18,7 @@ from tunnelcloud.store import copying
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import StoreError
 from tunnelcloud.store.fate import Fate
+from tunnelcloud.store.sqlite_files import FILE_NAME
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _TELL_SECONDS = 1.0
@@ -139,11 +140,13 @@ def _new_url(url: str | None, file: Path | None) -> str:
 def upgrade(config: Path | None, state: Path | None) -> None:
     """Bring the database to the schema of this version; a pod's start does the same."""
     settings = pod_settings(config, state)
+    file = settings.state_directory / FILE_NAME
+    is_new = settings.database.url == "sqlite" and not file.exists()
     try:
         open_store(settings.database.url, settings.state_directory).close()
     except StoreError as error:
         raise click.ClickException(str(error)) from None
-    say("The database is up to date.")
+    say(f"{file} wasn't there: it is new, and empty." if is_new else "The database is up to date.")
 
 
 class _Progress:

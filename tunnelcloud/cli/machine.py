@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.names import BadName, read_user_name
 from tunnelcloud.domain.tokens import hash_secret, new_link_secret
 from tunnelcloud.pod.web_certificate import WebCertificate
-from tunnelcloud.settings import LISTENING, PodSettings, read_pod_settings
+from tunnelcloud.settings import LISTENING, PodSettings, WebSettings, read_pod_settings
 from tunnelcloud.store import invitations, second_factors, users
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import NotFound, StateUnusable, StoreError
 from tunnelcloud.store.postgres import postgres_engine
+from tunnelcloud.store.snapshots import there
+from tunnelcloud.store.sqlite_files import FILE_NAME
 from tunnelcloud.store.transaction import Actor, Transaction
 
 _LINK_SECONDS = 60 * 60
@@ -110,6 +113,9 @@ def recover(name: str, config: Path | None, state: Path | None) -> None:
     settings = pod_settings(config, state)
     secret = new_link_secret(os.urandom)
     try:
+        if settings.database.url == "sqlite":
+            file = settings.state_directory / FILE_NAME
+            there(file, "there is no database: name the state directory that the pod has")
         store = open_store(settings.database.url, settings.state_directory)
         try:
             actor = Actor("tunnelcloud admin recover")
@@ -118,9 +124,17 @@ def recover(name: str, config: Path | None, state: Path | None) -> None:
             store.close()
     except (BadName, StoreError) as error:
         raise click.ClickException(str(error)) from None
-    url = settings.web.public_url or "http://127.0.0.1:8080"
-    say(f"{url}/invitation/{secret}")
+    say(f"{_portal(settings.web)}/invitation/{secret}")
     say("Open it within an hour, once the pod runs: it sets the password.")
+
+
+def _portal(web: WebSettings) -> str:
+    """Name the portal's address as the pod does at its start, as far as the settings tell."""
+    if web.public_url is not None:
+        return web.public_url
+    found = (re.match(r"(tcp|ssl):(?:port=)?(\d+)", one) for one in web.listen)
+    scheme, port = next((one.groups() for one in found if one), ("tcp", "8080"))
+    return f"{'https' if scheme == 'ssl' else 'http'}://127.0.0.1:{port}"
 
 
 def _recover(transaction: Transaction, name: str, secret_hash: bytes) -> None:

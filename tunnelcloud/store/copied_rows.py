@@ -75,7 +75,7 @@ def _reading(table: Table) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise StateUnusable(
-            f"{table.name} can't be read from where it is: {str(error.orig).strip()}"
+            f"{table.name} can't be read from where it is: {' '.join(str(error.orig).split())}"
         ) from error
 
 

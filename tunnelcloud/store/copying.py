@@ -48,8 +48,9 @@ def back_up(url: str, state_directory: Path, file: Path, told: Told, fate: Fate)
     :param fate: may be given up until the file gets its name.
     :raise StateUnusable: with what to do; no file is left then.
     """
-    if file.exists():
-        raise StateUnusable(f"{file} is there already: name another file, or remove it")
+    with usable(file):
+        if file.exists():
+            raise StateUnusable(f"{file} is there already: name another file, or remove it")
     with (
         snapshot(url, state_directory) as source,
         usable(file),
@@ -149,8 +150,9 @@ def _fill(
 
 def _refuse_file(url: str, state_directory: Path) -> None:
     path = state_directory / FILE_NAME
-    if url == "sqlite" and path.exists():
-        raise StateUnusable(f"{path} is there already: move it away first")
+    with usable(path):
+        if url == "sqlite" and path.exists():
+            raise StateUnusable(f"{path} is there already: move it away first")
 
 
 @contextmanager

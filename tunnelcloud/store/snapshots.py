@@ -70,8 +70,9 @@ def there(path: Path, otherwise: str) -> None:
 
     :raise StateUnusable: it isn't.
     """
-    if not path.is_file():
-        raise StateUnusable(f"{path}: {otherwise}")
+    with usable(path):
+        if not path.is_file():
+            raise StateUnusable(f"{path}: {otherwise}")
 
 
 def file_engine(path: Path, mode: str) -> Engine:
@@ -103,7 +104,10 @@ def usable(where: object) -> Iterator[None]:
     except OSError as error:
         raise StateUnusable(f"{error.filename or where}: {error.strerror}") from error
     except DBAPIError as error:
-        raise StateUnusable(f"{where}: {str(error.orig).strip()}") from error
+        said = " ".join(str(error.orig).split())
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
+            said += ": look for quotas and limits (ulimit -f), and at the disk itself"
+        raise StateUnusable(f"{where}: {said}") from error
 
 
 @contextmanager
