@@ -452,6 +452,22 @@ class MovedAwayTests(PostgresCase):
         self.assertNotIn(FILE_NAME, names_in(self.state))
 
 
+class RestoreToPostgresTests(EmptyPostgresCase):
+    def test_what_is_good_once_is_void(self):
+        state = Path(self.mktemp())
+        state.mkdir(mode=0o700)
+        store = open_store("sqlite", state)
+        store.write(fill)
+        store.close()
+        file = state / "backup"
+        copying.back_up("sqlite", state, file, lambda *_: None, Fate())
+        copying.restore(file, self.url, self.directory, lambda *_: None, Fate())
+        restored = self.open()
+        self.assertEqual(restored.read(events_of).count("database.restored"), 1)
+        self.assertIsNone(restored.write(tokens.spend, secret("fresh"), login()).session)
+        self.assertTrue(restored.read(sites.SITES.find, "paris"))
+
+
 class GivenUpMoveTests(EmptyPostgresCase):
     def test_nothing_is_left_in_the_new_database(self):
         state = Path(self.mktemp())

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     MetaData,
     RowMapping,
+    Select,
     Table,
     delete,
     func,
@@ -64,8 +65,7 @@ def copy_rows(source: Connection, target: Connection, told: Told) -> None:
 
 def _partitions(source: Connection, table: Table) -> Iterator[Sequence[RowMapping]]:
     with _reading(table):
-        rows = source.execution_options(yield_per=_ROWS).execute(select(table))
-        yield from rows.mappings().partitions()
+        yield from source.execute(_all(table)).mappings().partitions()
 
 
 @contextmanager
@@ -82,11 +82,16 @@ def _reading(table: Table) -> Iterator[None]:
 def _sum(connection: Connection, table: Table) -> tuple[int, int]:
     """Give how many rows a table has, and what they come to in any order."""
     count = digest = 0
-    for row in connection.execution_options(yield_per=_ROWS).execute(select(table)):
+    for row in connection.execute(_all(table)):
         count += 1
         hashed = hashlib.sha256(repr(tuple(row)).encode("utf-8", "backslashreplace")).digest()
         digest = (digest + int.from_bytes(hashed, "big")) % _DIGEST
     return count, digest
+
+
+def _all(table: Table) -> Select[Any]:
+    # An option of the connection would be there for what is written afterwards too.
+    return select(table).execution_options(yield_per=_ROWS)
 
 
 def _raw(table: Table) -> Table:
