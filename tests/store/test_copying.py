@@ -198,6 +198,27 @@ class CopyingContract:
         self.assertIn("nothing was changed", str(error))
         self.assertEqual(names_in(self.away), [])
 
+    def restore(self):
+        target = self.away / "state"
+        target.mkdir(mode=0o700)
+        copying.restore(self.file, "sqlite", target, self.tell, Fate())
+        store = open_store("sqlite", target)
+        self.addCleanup(store.close)
+        return store
+
+
+class BackupTests(SQLiteCase):
+    """What a backup that fails says and leaves."""
+
+    def setUp(self):
+        super().setUp()
+        self.away = self.directory / "away"
+        self.away.mkdir()
+        self.file = self.away / "backup"
+
+    def back_up(self):
+        copying.back_up("sqlite", self.directory, self.file, lambda *_: None, Fate())
+
     def test_a_full_disk_leaves_no_file(self):
         self.patch(copying, "file_engine", small_file_engine)
         error = self.assertRaises(StateUnusable, self.back_up)
@@ -222,22 +243,6 @@ class CopyingContract:
         self.file = self.away / "plain" / "backup"
         error = self.assertRaises(StateUnusable, self.back_up)
         self.assertIn(f"{self.away}/plain", str(error))
-
-    def test_a_snapshot_may_pause(self):
-        """No limit of the pods ends a copy while it reads what was written."""
-        if self.url == "sqlite":
-            return
-        with snapshot(self.url, self.directory) as source:
-            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                self.assertEqual(source.exec_driver_sql(f"SHOW {name}").scalar_one(), "0")
-
-    def restore(self):
-        target = self.away / "state"
-        target.mkdir(mode=0o700)
-        copying.restore(self.file, "sqlite", target, self.tell, Fate())
-        store = open_store("sqlite", target)
-        self.addCleanup(store.close)
-        return store
 
 
 class RestoreTests(SQLiteCase):
@@ -404,7 +409,11 @@ class SQLiteCopyingTests(CopyingContract, SQLiteCase):
 
 
 class PostgresCopyingTests(CopyingContract, PostgresCase):
-    pass
+    def test_a_snapshot_may_pause(self):
+        """No limit of the pods ends a copy while it reads what was written."""
+        with snapshot(self.url, self.directory) as source:
+            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                self.assertEqual(source.exec_driver_sql(f"SHOW {name}").scalar_one(), "0")
 
 
 class MovedAwayTests(PostgresCase):
