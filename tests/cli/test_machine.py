@@ -5,13 +5,26 @@ import signal
 from pathlib import Path
 
 from click.testing import CliRunner
+from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.pod.certificates import write_certificate
 from tunnelcloud.cli.command import main
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.store import audit, copying, second_factors, sqlite_files, users
 from tunnelcloud.store.engine import open_store
+
+MADE_BY_THE_START = {"state_directory", "audit.file.path"}
+
+
+def files_of(settings, above=""):
+    """Name the settings of a table, and of those in it, that are paths."""
+    for name, found in settings.model_fields.items():
+        if isinstance(found.default, BaseModel):
+            yield from files_of(type(found.default), f"{above}{name}.")
+        elif "Path" in str(found.annotation):
+            yield above + name
 
 
 class MachineCase(SynchronousTestCase):
@@ -61,9 +74,23 @@ class ConfigCheckTests(MachineCase):
         for text in ("", 'state_directory = "/x"', "[shh]\nx = 1"):
             self.assertIn("--for pod or --for connector", self.judge(text, 2))
 
-    def test_the_web_s_certificate_is_read(self):
-        said = self.judge('[web]\ncertificate = "/no/c.pem"\nprivate_key = "/no/k.pem"', 1)
-        self.assertIn("/no/c.pem: can't be read: No such file or directory", said)
+    def test_each_file_that_settings_name_is_read(self):
+        """A setting that names another file needs a line here, and a look at it in the check."""
+        certificate = self.directory / "certificate.pem"
+        write_certificate(certificate, None, "portal.example.com")
+        texts = {
+            "web.certificate": '[web]\ncertificate = "/no/file"\nprivate_key = "/no/k.pem"',
+            "web.private_key": f'[web]\ncertificate = "{certificate}"\nprivate_key = "/no/file"',
+            "database.url_file": '[database]\nurl_file = "/no/file"',
+            "audit.syslog.ca": '[audit.syslog]\naddress = "s:1"\nca = "/no/file"',
+            "audit.webhook.secret_file": "[audit.webhook]\n"
+            'url = "https://s"\nsecret_file = "/no/file"',
+        }
+        self.assertEqual(set(texts), set(files_of(PodSettings)) - MADE_BY_THE_START)
+        for name, text in texts.items():
+            said = self.judge(text, 1)
+            self.assertIn("/no/file", said, name)
+            self.assertIn("can't be read", said, name)
 
     def test_the_database_s_address_is_read(self):
         for url in ("postgresql://u@h:port/d", "postgresql://[::1/d"):

@@ -21,6 +21,7 @@ from tunnelcloud.domain.names import BadName, read_user_name
 from tunnelcloud.domain.tokens import hash_secret, new_link_secret
 from tunnelcloud.pod.web_certificate import WebCertificate
 from tunnelcloud.settings import LISTENING, PodSettings, WebSettings, read_pod_settings
+from tunnelcloud.sinks.sinks import check_sinks
 from tunnelcloud.store import invitations, second_factors, users
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import NotFound, StateUnusable, StoreError
@@ -92,6 +93,7 @@ def _check_pod(reactor: Any, settings: PodSettings) -> None:
             if not description.startswith("systemd:"):
                 endpoint_of(reactor, f"{section}.listen", description)
     WebCertificate.of(settings.web)
+    check_sinks(settings.audit)
     if settings.database.url != "sqlite":
         postgres_engine(settings.database.url).dispose()
 

@@ -100,6 +100,23 @@ def make_sinks(settings: AuditSettings, state_directory: Path) -> Sinks:
     :raise OSError: a spool can't be used.
     :raise BadSettings: a secret or a certificate can't be read.
     """
+    host = socket.gethostname()
+    sinks = []
+    for name, (make_outlet, kind) in _makers(settings).items():
+        spool = Spool.open(state_directory / DIRECTORY / name, settings.spool)
+        sinks.append(Sink(name, spool, _writer(name, kind, host), make_outlet))
+    return Sinks(sinks)
+
+
+def check_sinks(settings: AuditSettings) -> None:
+    """Read the files that the settings name, and make nothing.
+
+    :raise BadSettings: a secret or a certificate can't be read.
+    """
+    _makers(settings)
+
+
+def _makers(settings: AuditSettings) -> dict[str, tuple[Callable[[Any], Outlet], str]]:
     makers: dict[str, tuple[Callable[[Any], Outlet], str]] = {}
     if settings.file.path is not None:
         makers["file"] = (_file(settings.file.path), settings.file.format)
@@ -107,12 +124,7 @@ def make_sinks(settings: AuditSettings, state_directory: Path) -> Sinks:
         makers["syslog"] = (_syslog(settings), settings.syslog.format)
     if settings.webhook.url is not None:
         makers["webhook"] = (_webhook(settings), settings.webhook.format)
-    host = socket.gethostname()
-    sinks = []
-    for name, (make_outlet, kind) in makers.items():
-        spool = Spool.open(state_directory / DIRECTORY / name, settings.spool)
-        sinks.append(Sink(name, spool, _writer(name, kind, host), make_outlet))
-    return Sinks(sinks)
+    return makers
 
 
 def _writer(name: str, kind: str, host: str) -> Callable[[AuditRecord], bytes]:
