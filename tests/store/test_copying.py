@@ -219,6 +219,15 @@ class BackupTests(SQLiteCase):
     def back_up(self):
         copying.back_up("sqlite", self.directory, self.file, lambda *_: None, Fate())
 
+    def test_it_tells_how_far_it_is(self):
+        store = self.open()
+        for name in ("paris", "rome", "oslo"):
+            store.write(sites.create, name=name)
+        self.patch(copied_rows, "_ROWS", 2)
+        told = []
+        copying.back_up("sqlite", self.directory, self.file, lambda *one: told.append(one), Fate())
+        self.assertEqual([rows for table, rows in told if table == "sites"], [2, 3, 3])
+
     def test_a_full_disk_leaves_no_file(self):
         self.patch(copying, "file_engine", small_file_engine)
         error = self.assertRaises(StateUnusable, self.back_up)

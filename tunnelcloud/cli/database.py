@@ -153,19 +153,18 @@ class _Progress:
     """Says now and then how far it is, on standard error."""
 
     def __init__(self) -> None:
-        self.tables = self.rows = 0
+        self._rows: dict[str, int] = {}
         self._told = time.monotonic()
 
     def __call__(self, table: str, rows: int) -> None:
-        """Hear of a table that is done."""
-        self.tables += 1
-        self.rows += rows
+        """Hear how many rows of a table are copied."""
+        self._rows[table] = rows
         if time.monotonic() - self._told >= _TELL_SECONDS:
             self._told = time.monotonic()
             click.echo(f"{table}: {rows:,} rows", err=True)
 
     def __str__(self) -> str:
-        return f"{self.rows:,} rows of {self.tables} tables"
+        return f"{sum(self._rows.values()):,} rows of {len(self._rows)} tables"
 
 
 def _run(function: Callable[..., None], *arguments: Any) -> None:

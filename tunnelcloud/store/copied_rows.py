@@ -26,7 +26,7 @@ from tunnelcloud.store import schema
 from tunnelcloud.store.errors import StateUnusable
 
 Told = Callable[[str, int], None]
-"""Hears of each table once it is copied: its name, and how many rows it has."""
+"""Hears again and again how far a copy is: a table's name, and how many of its rows are copied."""
 
 _ROWS = 1000
 _DIGEST = 2**256
@@ -53,8 +53,11 @@ def copy_rows(source: Connection, target: Connection, told: Told) -> None:
     for table in map(_raw, _TABLES):
         # A migration may have left rows of its own there.
         target.execute(delete(table))
+        copied = 0
         for some in _partitions(source, table):
             target.execute(insert(table), [dict(row) for row in some])
+            copied += len(some)
+            told(table.name, copied)
     for table in map(_raw, _TABLES):
         with _reading(table):
             count, digest = _sum(source, table)
