@@ -314,6 +314,18 @@ class RestoreTests(SQLiteCase):
             self.assertIn("another command writes it", str(error))
             self.assertTrue(part.exists())
 
+    def test_what_belongs_to_the_database_before_is_not_taken_for_its_own(self):
+        """SQLite would write the pages of the old one's log into the new one."""
+        for end in ("-wal", "-journal"):
+            path = self.state / (FILE_NAME + end)
+            path.touch(mode=0o600)
+            path.write_bytes(b"pages")
+            error = self.assertRaises(StateUnusable, self.restore)
+            self.assertIn(f"{path} is there already: move it away first", str(error))
+            path.write_bytes(b"")
+        self.restore()
+        self.assertTrue(self.whole())
+
     def test_a_file_that_others_may_hold_is_not_written(self):
         part = self.state / f"{FILE_NAME}.part"
         part.touch(mode=0o600)

@@ -33,7 +33,14 @@ from tunnelcloud.store.snapshots import (
     usable,
 )
 from tunnelcloud.store.sqlite import sqlite_clock
-from tunnelcloud.store.sqlite_files import FILE_NAME, hold_sqlite, new_file, part_of
+from tunnelcloud.store.sqlite_files import (
+    FILE_NAME,
+    beside,
+    hold_sqlite,
+    logs_of,
+    new_file,
+    part_of,
+)
 from tunnelcloud.store.transaction import SYSTEM, Clock, IdSource, Transaction
 
 _End = Callable[[Transaction], None]
@@ -74,7 +81,7 @@ def restore(file: Path, url: str, state_directory: Path, told: Told, fate: Fate)
         is_old = not is_current(file)
     # Only an old backup is copied, to be upgraded; the state directory is where its secrets may be.
     copy = state_directory / UPGRADED
-    left = [one for one in (copy, part_of(copy)) if one.exists()]
+    left = [one for one in (copy, part_of(copy), *beside(copy)) if one.exists()]
     holds = is_old or left or url == "sqlite"
     with hold_sqlite(state_directory) if holds else nullcontext(), usable(file):
         for one in left:
@@ -149,10 +156,22 @@ def _fill(
 
 
 def _refuse_file(url: str, state_directory: Path) -> None:
+    """Look whether a SQLite database can be made, without anything of another one beside it.
+
+    SQLite would take that one's log for the new one's, and break the new one by it.
+    """
+    if url != "sqlite":
+        return
     path = state_directory / FILE_NAME
     with usable(path):
-        if url == "sqlite" and path.exists():
+        if path.exists():
             raise StateUnusable(f"{path} is there already: move it away first")
+        for one in logs_of(path):
+            if one.exists() and one.stat().st_size:
+                raise StateUnusable(
+                    f"{one} is there already: move it away first, to the database that was here; "
+                    "it holds the last changes of that one"
+                )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, check_pri
 from tunnelcloud.store.errors import StateUnusable
 
 FILE_NAME = "tunnelcloud.sqlite3"
-_BESIDE = ("-wal", "-shm", "-journal")
+_LOGS = ("-wal", "-journal")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
@@ -105,7 +105,12 @@ def part_of(path: Path) -> Path:
 
 def beside(path: Path) -> tuple[Path, ...]:
     """Name the files that SQLite may make beside a database."""
-    return tuple(path.with_name(path.name + end) for end in _BESIDE)
+    return (*logs_of(path), path.with_name(f"{path.name}-shm"))
+
+
+def logs_of(path: Path) -> tuple[Path, ...]:
+    """Name those of them that have pages of the database, unless they are empty."""
+    return tuple(path.with_name(path.name + end) for end in _LOGS)
 
 
 def _open_private(path: Path, flags: int = 0) -> int:
