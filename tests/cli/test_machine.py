@@ -82,6 +82,7 @@ class ConfigCheckTests(MachineCase):
             "web.certificate": '[web]\ncertificate = "/no/file"\nprivate_key = "/no/k.pem"',
             "web.private_key": f'[web]\ncertificate = "{certificate}"\nprivate_key = "/no/file"',
             "database.url_file": '[database]\nurl_file = "/no/file"',
+            "database.sealing_key_file": '[database]\nsealing_key_file = "/no/file"',
             "audit.syslog.ca": '[audit.syslog]\naddress = "s:1"\nca = "/no/file"',
             "audit.webhook.secret_file": "[audit.webhook]\n"
             'url = "https://s"\nsecret_file = "/no/file"',
@@ -93,7 +94,7 @@ class ConfigCheckTests(MachineCase):
             self.assertIn("can't be read", said, name)
 
     def test_the_database_s_address_is_read(self):
-        for url in ("postgresql://u@h:port/d", "postgresql://[::1/d"):
+        for url in ("postgresql://u@h/d?nosuch=1", "postgresql://[::1/d"):
             said = self.judge(f'[database]\nurl = "{url}"', 1)
             self.assertIn("that is no address of a database", said)
         self.judge('[database]\nurl = "postgresql://u:secret@192.0.2.1/d"')

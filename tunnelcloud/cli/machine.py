@@ -19,6 +19,12 @@ from tunnelcloud.daemon import endpoint_of
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.names import BadName, read_user_name
 from tunnelcloud.domain.tokens import hash_secret, new_link_secret
+from tunnelcloud.pki import (
+    BadSealingKey,
+    ExposedPrivateFile,
+    UnreadablePrivateFile,
+    load_sealer,
+)
 from tunnelcloud.pod.web_certificate import WebCertificate
 from tunnelcloud.settings import LISTENING, PodSettings, WebSettings, read_pod_settings
 from tunnelcloud.sinks.sinks import check_sinks
@@ -94,8 +100,21 @@ def _check_pod(reactor: Any, settings: PodSettings) -> None:
                 endpoint_of(reactor, f"{section}.listen", description)
     WebCertificate.of(settings.web)
     check_sinks(settings.audit)
+    if settings.database.sealing_key_file is not None:
+        _check_sealing_key(settings.database.sealing_key_file)
     if settings.database.url != "sqlite":
         postgres_engine(settings.database.url).dispose()
+
+
+def _check_sealing_key(path: Path) -> None:
+    try:
+        load_sealer(path)
+    except OSError as error:
+        raise CannotStart(
+            f"database.sealing_key_file: {path} can't be read: {error.strerror}"
+        ) from None
+    except (BadSealingKey, ExposedPrivateFile, UnreadablePrivateFile) as error:
+        raise CannotStart(f"database.sealing_key_file: {error}") from None
 
 
 @click.group()
