@@ -219,6 +219,14 @@ class BackupTests(SQLiteCase):
     def back_up(self):
         copying.back_up("sqlite", self.directory, self.file, lambda *_: None, Fate())
 
+    def test_root_s_backup_is_not_given_to_whose_directory_it_is_in(self):
+        given = []
+        self.patch(sqlite_files, "_is_for_another", lambda _: True)
+        self.patch(sqlite_files.os, "fchown", lambda one, *_: given.append(named(one)))
+        self.back_up()
+        self.assertTrue(self.file.exists())
+        self.assertEqual(given, [])
+
     def test_it_tells_how_far_it_is(self):
         store = self.open()
         for name in ("paris", "rome", "oslo"):
@@ -309,7 +317,7 @@ class RestoreTests(SQLiteCase):
         self.assertNotIn(copying.UPGRADED, names_in(self.state))
 
     def test_what_another_command_writes_is_left_alone(self):
-        with new_file(self.state / FILE_NAME) as part:
+        with new_file(self.state / FILE_NAME, given=True) as part:
             error = self.assertRaises(StateUnusable, self.restore)
             self.assertIn("another command writes it", str(error))
             self.assertTrue(part.exists())

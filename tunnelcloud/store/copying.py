@@ -61,7 +61,7 @@ def back_up(url: str, state_directory: Path, file: Path, told: Told, fate: Fate)
     with (
         snapshot(url, state_directory) as source,
         usable(file),
-        _filled_file(file, fate) as target,
+        _filled_file(file, fate, given=False) as target,
     ):
         copy_rows(source, target, told)
 
@@ -116,7 +116,7 @@ def _upgraded(file: Path, state_directory: Path) -> Iterator[Connection]:
     """Read an old backup as if this version had made it."""
     copy = state_directory / UPGRADED
     try:
-        with new_file(copy) as part:
+        with new_file(copy, given=True) as part:
             shutil.copyfile(file, part)
             engine = file_engine(part, "rw")
             try:
@@ -146,7 +146,7 @@ def _fill(
         # Now that no pod can make one.
         _refuse_file(url, state_directory)
         path = state_directory / FILE_NAME
-        with usable(path), _filled_file(path, fate) as target:
+        with usable(path), _filled_file(path, fate, given=True) as target:
             copy_rows(source, target, told)
             end(_transaction(target, sqlite_clock))
         return
@@ -175,9 +175,12 @@ def _refuse_file(url: str, state_directory: Path) -> None:
 
 
 @contextmanager
-def _filled_file(path: Path, fate: Fate) -> Iterator[Connection]:
-    """Make a SQLite database; nothing is there until it is whole."""
-    with new_file(path) as part:
+def _filled_file(path: Path, fate: Fate, *, given: bool) -> Iterator[Connection]:
+    """Make a SQLite database; nothing is there until it is whole.
+
+    :param given: as for ``new_file``.
+    """
+    with new_file(path, given=given) as part:
         engine = file_engine(part, "rw")
         try:
             with engine.begin() as connection:

@@ -67,20 +67,21 @@ def make_private(path: Path) -> None:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def new_file(path: Path, *, given: bool) -> Iterator[Path]:
     """Give the place to write a database in that gets its name once it is whole.
 
     What an earlier attempt left there, when it was killed, goes first.
 
+    :param given: whether what root makes there belongs to the owner of the directory.
     :raise StateUnusable: another process writes it.
     :raise OSError: nothing can be written there.
     """
     part = part_of(path)
-    lock = _open_private(part, os.O_NOFOLLOW)
+    lock = _open_private(part, os.O_NOFOLLOW, given=given)
     try:
         if not _lock(lock) or not _is_at(lock, part):
             raise StateUnusable(f"{part}: another command writes it: wait until it has ended")
-        if not _is_ours(lock, part):
+        if not _is_ours(lock, part, given=given):
             raise StateUnusable(f"{part} is there, and not a file of yours: remove it first")
         try:
             for one in beside(part):
@@ -113,10 +114,10 @@ def logs_of(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(path.name + end) for end in _LOGS)
 
 
-def _open_private(path: Path, flags: int = 0) -> int:
+def _open_private(path: Path, flags: int = 0, *, given: bool = True) -> int:
     """Open a file, or make it for the owner of its directory, who couldn't open root's."""
     owner = path.parent.stat()
-    if not _is_for_another(owner):
+    if not given or not _is_for_another(owner):
         return os.open(path, _FLAGS | flags, 0o600)
     # That owner may have put a link there, for root to give them what it leads to.
     descriptor = os.open(path, _FLAGS | os.O_NOFOLLOW, 0o600)
@@ -133,10 +134,10 @@ def _is_plain(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
-def _is_ours(descriptor: int, path: Path) -> bool:
+def _is_ours(descriptor: int, path: Path, *, given: bool) -> bool:
     """Tell whether nobody else may hold an open file, which is about to get secrets."""
     found, directory = os.fstat(descriptor), path.parent.stat()
-    owner = directory.st_uid if _is_for_another(directory) else os.geteuid()
+    owner = directory.st_uid if given and _is_for_another(directory) else os.geteuid()
     return _is_plain(found) and found.st_uid == owner
 
 
