@@ -89,6 +89,19 @@ class SettingsTests(SynchronousTestCase):
 
 
 class SecretTests(SynchronousTestCase):
+    def test_a_wrong_address_is_shown_without_its_password(self):
+        for url in (
+            "postgres//tc:s3cret@db/tc",
+            "mysql://tc:s3cret@db/tc",
+            "host=db password=s3cret",
+            "mysql://db/tc?PASSWORD=s3cret",
+        ):
+            path = Path(self.mktemp())
+            path.write_text(f'[database]\nurl = "{url}"\n')
+            error = self.assertRaises(BadSettings, read_pod_settings, path, None)
+            self.assertIn("database.url: use ", str(error))
+            self.assertNotIn("s3cret", str(error))
+
     def test_a_credential_of_systemd(self):
         directory = Path(self.mktemp())
         directory.mkdir()

@@ -68,6 +68,16 @@ def read_secret(path: Path, environment: Mapping[str, str] = os.environ) -> str:
     return secret
 
 
+def told(value: object) -> str:
+    """Give a wrong value as a fault may show it: not at all where an address may have a password.
+
+    :return: what to write behind the fault, or nothing.
+    """
+    if isinstance(value, str) and ("@" in value or "password" in value.lower()):
+        return ""
+    return f" (it is {value!r})"
+
+
 def parse_duration(text: object) -> int:
     """Read ``30s``, ``10m``, ``24h`` or ``7d`` into seconds.
 

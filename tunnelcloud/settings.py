@@ -29,6 +29,7 @@ from tunnelcloud.config import (
     read_secret,
     read_toml,
     secret_path,
+    told,
 )
 from tunnelcloud.domain.commands import PublicAddress
 
@@ -346,7 +347,7 @@ def _fault(kind: type[BaseModel], origin: str, fault: Any) -> str:
         fault["input"], dict
     ):  # the fault is that of several settings, and the message names them
         return f"{origin}: {key + ': ' if key else ''}{message}"
-    return f"{origin}: {key}: {message} (it is {fault['input']!r})"
+    return f"{origin}: {key}: {message}{told(fault['input'])}"
 
 
 def _table_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> type[BaseModel]:

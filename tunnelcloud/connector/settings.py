@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from tunnelcloud.config import BadSettings, read_secret, read_toml
+from tunnelcloud.config import BadSettings, read_secret, read_toml, told
 from tunnelcloud.domain.proxies import Proxy, read_proxy
 
 
@@ -47,7 +47,7 @@ def read_connector_settings(path: Path | None, state_directory: Path | None) -> 
         try:
             values[key] = reader(value)
         except ValueError as error:
-            faults.append(f"{key}: {error}" + ("" if key == "proxy" else f" (it is {value!r})"))
+            faults.append(f"{key}: {error}" + ("" if key == "proxy" else told(value)))
     if faults:
         raise BadSettings("\n".join(f"{origin}: {fault}" for fault in faults))
     return _with_password(ConnectorSettings(**values), origin)
