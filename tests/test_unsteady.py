@@ -23,6 +23,10 @@ class UnsteadyTests(SynchronousTestCase):
     def test_real_programs(self):
         self.assertEqual(may_run_again(run(CLIENT, BROWSER)), [BROWSER, CLIENT])
 
+    def test_a_clean_up_that_fails_as_well(self):
+        twice = run(CLIENT, CLIENT, result="errors=2, successes=3")
+        self.assertEqual(may_run_again(twice), [CLIENT])
+
     def test_a_failure_of_another_room_stands(self):
         self.assertEqual(may_run_again(run(CLIENT, "tests.ssh.test_gate.GateTests.test_it")), [])
         self.assertEqual(may_run_again(run("tests.test_callers.CallerTests.test_it")), [])

@@ -152,7 +152,8 @@ class TerminalTests(TerminalCase):
         # The address is remembered, too.
         url = self.environment.pop("TUNNELCLOUD_URL")
         self.assertIn("db", self.run_line("ls").stdout)
-        (tunnel,) = json.loads(self.run_line("ls", "--json").stdout)["items"]
+        tunnels = json.loads(self.run_line("ls", "--json").stdout)["items"]
+        (tunnel,) = [one for one in tunnels if one["name"] == "db"]
         self.assertIn("-L 127.0.0.1:", tunnel["command"])
         block = self.run_line("ssh-config").stdout
         self.assertIn("Host db.tunnel\n", block)
