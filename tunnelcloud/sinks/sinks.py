@@ -18,7 +18,7 @@ from twisted.internet.ssl import (
     platformTrust,
     trustRootFromCertificates,
 )
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS
 
 from tunnelcloud.config import BadSettings, read_secret
 from tunnelcloud.domain.events import AuditRecord
@@ -29,7 +29,7 @@ from tunnelcloud.sinks.formats import FORMATS, syslog_message
 from tunnelcloud.sinks.interfaces import Outlet
 from tunnelcloud.sinks.spool import Spool
 from tunnelcloud.sinks.syslog import SyslogOutlet
-from tunnelcloud.sinks.webhook import WebhookOutlet
+from tunnelcloud.sinks.webhook import OneConnection, WebhookOutlet
 
 DIRECTORY = "spool"
 """Where spools are, in the state directory."""
@@ -166,9 +166,9 @@ def _webhook(settings: AuditSettings) -> Callable[[Any], Outlet]:
         raise BadSettings(f"audit.webhook.secret_file: {error}") from None
 
     def make(reactor: Any) -> Outlet:
-        pool = HTTPConnectionPool(reactor, persistent=False)
+        pool = OneConnection(reactor)
         policy = BrowserLikePolicyForHTTPS()
         agent = Agent(reactor, policy, connectTimeout=_CONNECT_SECONDS, pool=pool)
-        return WebhookOutlet(url, secret, agent, time.time)
+        return WebhookOutlet(url, secret, agent, time.time, pool.hang_up)
 
     return make

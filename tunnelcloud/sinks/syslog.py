@@ -83,7 +83,8 @@ class _Connection(Protocol):
         assert self.transport is not None
         data, self._data = self._data, b""
         self.transport.write(data)
-        self._look()
+        # TLS gathers what is written until the reactor's next turn: no look counts it before.
+        self._call = self._clock.callLater(LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
         if self._unsent(self.transport):

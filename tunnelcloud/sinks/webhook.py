@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import define
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.client import FileBodyProducer, ResponseFailed
+from twisted.web.client import FileBodyProducer, HTTPConnectionPool, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
@@ -31,16 +34,53 @@ def signature(secret: bytes, seconds: int, body: bytes) -> str:
     return f"t={seconds},v1={mac.hexdigest()}"
 
 
+def _without_secrets(url: str) -> str:
+    """Name the server alone: what is behind it may be all that a stranger needs to send there."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+class OneConnection(HTTPConnectionPool):
+    """Makes a connection for each request, and has the one before it ended by then.
+
+    A server may leave its answer without an end, and TLS waits for a server to agree that a
+    connection is over: without this they would use up the pod's descriptors.
+    """
+
+    _last: Any = None
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor, persistent=False)  # type: ignore[no-untyped-call]
+
+    def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
+        """Connect."""
+        self.hang_up()
+        return super().getConnection(key, endpoint).addCallback(self._keep)
+
+    def hang_up(self) -> None:
+        """End the connection at once, if it isn't over."""
+        last, self._last = self._last, None
+        if last is not None and last.state != "CONNECTION_LOST":
+            last.transport.abortConnection()
+
+    def _keep(self, connection: Any) -> Any:
+        self._last = connection
+        return connection
+
+
 class _Ignored(Protocol):
     """Reads an answer's body, and hangs up on one that goes on and on."""
 
     _size = 0
 
+    def __init__(self, hang_up: Callable[[], None]) -> None:
+        self._hang_up = hang_up
+
     def dataReceived(self, data: bytes) -> None:
         """Count, and take no notice otherwise."""
         self._size += len(data)
-        if self._size > _MOST_ANSWER and self.transport is not None:
-            self.transport.loseConnection()
+        if self._size > _MOST_ANSWER:
+            self._hang_up()
 
 
 @define(eq=False)
@@ -48,12 +88,14 @@ class WebhookOutlet:
     """Posts lines.
 
     :ivar now: gives the seconds since 1970.
+    :ivar hang_up: ends the agent's connection, if there is one.
     """
 
     url: str
     secret: bytes
     agent: IAgent
     now: Callable[[], float]
+    hang_up: Callable[[], None]
 
     def send(self, lines: Sequence[bytes]) -> Deferred[None]:
         """Post all lines; any answer but 2xx is a failure."""
@@ -69,14 +111,16 @@ class WebhookOutlet:
         return asking.addCallbacks(self._answered, self._not_answered)
 
     def reopen(self) -> None:
-        """Do nothing: each batch is a request of its own."""
+        """End the connection; each batch has one of its own."""
+        self.hang_up()
 
     def _answered(self, response: IResponse) -> None:
-        response.deliverBody(_Ignored())
+        response.deliverBody(_Ignored(self.hang_up))
         if not 200 <= response.code < 300:
-            raise DeliveryFailed(f"{self.url} answered {response.code}")
+            raise DeliveryFailed(f"{_without_secrets(self.url)} answered {response.code}")
 
     def _not_answered(self, failure: Failure) -> Failure:
         value = failure.value
         why = value.reasons[0] if isinstance(value, ResponseFailed) else failure
-        return Failure(DeliveryFailed(f"{self.url}: {why.getErrorMessage()}"))
+        text = f"{_without_secrets(self.url)}: {why.getErrorMessage()}"
+        return Failure(DeliveryFailed(text))
