@@ -63,6 +63,19 @@ class SettingsTests(SynchronousTestCase):
             for part in (str(self.path), key, advice):
                 self.assertIn(part, str(error))
 
+    def test_what_may_be_a_secret_is_not_shown(self):
+        for text, key in [
+            ("[database]\nurl = 'mysql://a:hidden@db/a'", "database.url"),
+            ("[database]\nurl = ['postgresql://a:hidden@db/a']", "database.url"),
+            ("[database]\nurl_file = 'postgresql://a:hidden@db/a'", "url_file names a file"),
+            ("database = 'postgresql://a:hidden@db/a'", "database"),
+            ("[audit.webhook]\nurl = 'http://siem/?token=hidden'", "audit.webhook.url"),
+            ("[audit]\nwebhook = 'https://siem/?token=hidden'", "audit.webhook"),
+        ]:
+            error = self.assertRaises(BadSettings, self.read, text)
+            self.assertIn(key, str(error))
+            self.assertNotIn("hidden", str(error))
+
     def test_every_fault_at_once(self):
         error = self.assertRaises(BadSettings, self.read, "a = 1\nb = 2")
         self.assertEqual(len(str(error).splitlines()), 2)

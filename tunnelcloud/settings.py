@@ -168,6 +168,9 @@ class DatabaseSettings(_Table):
         settings = read(raw)
         if settings.url_file is None:
             return settings
+        if ":/" in str(settings.url_file):
+            # What is said of a file that can't be read names it.
+            raise ValueError("url_file names a file that has the URL: the URL itself goes into url")
         if "url" in settings.model_fields_set:
             raise ValueError("set url or url_file, not both")
         url = read_database_url(read_secret(settings.url_file))
@@ -336,6 +339,10 @@ def read_pod_settings(path: Path | None, state_directory: Path | None) -> PodSet
         raise BadSettings("\n".join(lines)) from None
 
 
+_MAY_BE_SECRET = frozenset({"database", "database.url", "audit.webhook", "audit.webhook.url"})
+"""Whatever stands there wrongly isn't shown: it may be an address with a password or a token."""
+
+
 def _fault(kind: type[BaseModel], origin: str, fault: Any) -> str:
     location: tuple[str | int, ...] = fault["loc"]
     key = ".".join(str(part) for part in location)
@@ -347,7 +354,8 @@ def _fault(kind: type[BaseModel], origin: str, fault: Any) -> str:
         fault["input"], dict
     ):  # the fault is that of several settings, and the message names them
         return f"{origin}: {key + ': ' if key else ''}{message}"
-    return f"{origin}: {key}: {message}{told(fault['input'])}"
+    shown = "" if key in _MAY_BE_SECRET else told(fault["input"])
+    return f"{origin}: {key}: {message}{shown}"
 
 
 def _table_at(kind: type[BaseModel], location: tuple[str | int, ...]) -> type[BaseModel]:
