@@ -2,6 +2,9 @@
 
 Whoever has a credential of their own could otherwise fill the disk, or push what others did out of
 an audit that is bounded.  Administrators are trusted not to: they could do that anyway.
+
+What is done in the portal counts apart from what is done with API tokens: whoever uses a token that
+they stole doesn't keep its user from ending it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from tunnelcloud.web.routes import Caller
 
 AT_ONCE = 300
 A_SECOND = 1
-_MOST_USERS = 10_000
+_MOST_KEPT = 10_000
 
 
 class Paces:
@@ -26,20 +29,21 @@ class Paces:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._allowances: OrderedDict[str, Allowance] = OrderedDict()
+        self._allowances: OrderedDict[tuple[str, bool], Allowance] = OrderedDict()
 
     def take(self, caller: Caller) -> None:
         """Count a change.
 
-        :raise Problem: 429 for a user who has made too many.
+        :raise Problem: 429 for who has made too many and is no administrator.
         """
-        if caller.role is not Role.USER:
+        if caller.role is Role.ADMIN:
             return
-        allowance = self._allowances.pop(caller.id, None)
+        key = caller.id, caller.api_token_id is not None
+        allowance = self._allowances.pop(key, None)
         if allowance is None:
             allowance = Allowance(self._clock, AT_ONCE, A_SECOND)
-        self._allowances[caller.id] = allowance
-        if len(self._allowances) > _MOST_USERS:
+        self._allowances[key] = allowance
+        if len(self._allowances) > _MOST_KEPT:
             self._allowances.popitem(last=False)
         if not allowance.take(1):
             raise Problem(
