@@ -1,8 +1,7 @@
-"""Backups, their restoring, and the move of a database to another one."""
+"""Backups, and their restoring."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import stat
@@ -11,91 +10,34 @@ from contextlib import closing
 from pathlib import Path
 
 from alembic import command
-from sqlalchemy import create_engine, event, func, inspect, select
+from sqlalchemy import create_engine, event
 from sqlalchemy.exc import OperationalError
 
+from tests.store.copies import fill, names_in, rows_of, secret
 from tests.store.databases import (
     EmptyPostgresCase,
     EmptySQLiteCase,
     PostgresCase,
     SQLiteCase,
 )
-from tests.store.material import events_of, login, make_world
+from tests.store.material import events_of, login
 from tunnelcloud.domain.approvals import RequestStatus
-from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store import (
     approvals,
     copied_rows,
     copying,
-    groups,
     invitations,
-    pods,
-    policies,
-    schema,
     second_factors,
     sites,
     sqlite_files,
     tokens,
-    web_sessions,
 )
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import GivenUp, StateUnusable
 from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.migrate import alembic_config, known_revisions
-from tunnelcloud.store.postgres import postgres_engine
 from tunnelcloud.store.snapshots import file_engine, snapshot
 from tunnelcloud.store.sqlite_files import FILE_NAME, new_file
-
-
-def secret(text):
-    return hashlib.sha256(text.encode()).digest()
-
-
-def names_in(directory):
-    return [path.name for path in directory.iterdir()]
-
-
-def rows_of(transaction):
-    """Give how many rows each table has."""
-    return {
-        table.name: transaction.connection.execute(
-            select(func.count()).select_from(table)
-        ).scalar_one()
-        for table in schema.metadata.sorted_tables
-    }
-
-
-def fill(transaction):
-    world = make_world(transaction)
-    for name in ("spent", "fresh"):
-        tokens.create(
-            transaction, user_id=world.alice.id, secret_hash=secret(name), lifetime_seconds=600
-        )
-    tokens.spend(transaction, secret("spent"), login())
-    invitations.create(
-        transaction, user_id=world.alice.id, secret_hash=secret("link"), lifetime_seconds=600
-    )
-    web_sessions.create(
-        transaction,
-        user_id=world.alice.id,
-        secret_hash=secret("web"),
-        lifetime_seconds=3600,
-        source_ip="192.0.2.1",
-        user_agent="ü\u202e",
-        method="password",
-    )
-    second_factors.begin(transaction, world.alice.id, b"sealed")
-    second_factors.confirm(transaction, world.alice.id, 1, [secret("recovery")])
-    bosses = groups.create(transaction, name="bosses")
-    for name in ("waits", "granted"):
-        policy = policies.create(
-            transaction, name=name, approval=Approval.OTHERS, approvers_id=bosses.id
-        )
-        request = approvals.ask(
-            transaction, world.alice, world.tunnel, policy, source_ip="192.0.2.1"
-        )
-    approvals.approve(transaction, request.id, world.bob)
-    return world
 
 
 def small_file_engine(path, mode):
@@ -445,51 +387,6 @@ class PostgresCopyingTests(CopyingContract, PostgresCase):
                 self.assertEqual(source.exec_driver_sql(f"SHOW {name}").scalar_one(), "0")
 
 
-class MovedAwayTests(PostgresCase):
-    """A PostgreSQL database is moved while somebody starts pods."""
-
-    def setUp(self):
-        super().setUp()
-        self.open().write(fill)
-        self.state = Path(self.mktemp())
-        self.state.mkdir(mode=0o700)
-
-    def move(self, told, url="sqlite", fate=None):
-        copying.move(self.url, self.state, url, told, fate or Fate())
-
-    def test_a_pod_that_starts_meanwhile_is_told(self):
-        refused = []
-
-        def start(*_):
-            if not refused:
-                refused.append(self.assertRaises(StateUnusable, self.open))
-
-        self.move(start)
-        self.assertIn("is being moved to another one", str(refused[0]))
-        self.open()
-
-    def test_so_is_a_second_move(self):
-        refused = []
-
-        def again(*_):
-            if not refused:
-                refused.append(self.assertRaises(StateUnusable, self.move, None, self.url))
-
-        self.move(again)
-        self.assertIn("opens the database just now", str(refused[0]))
-
-    def test_a_pod_that_used_it_all_the_same_ends_the_move(self):
-        store = self.open()
-        registration = pods.Registration("late", "0", "a:1", "a:2")
-
-        def register(*_):
-            store.write(pods.register, registration, shared=True)
-
-        error = self.assertRaises(StateUnusable, self.move, register)
-        self.assertIn("stop late first", str(error))
-        self.assertNotIn(FILE_NAME, names_in(self.state))
-
-
 class RestoreToPostgresTests(EmptyPostgresCase):
     def test_what_is_good_once_is_void(self):
         state = Path(self.mktemp())
@@ -504,49 +401,6 @@ class RestoreToPostgresTests(EmptyPostgresCase):
         self.assertEqual(restored.read(events_of).count("database.restored"), 1)
         self.assertIsNone(restored.write(tokens.spend, secret("fresh"), login()).session)
         self.assertTrue(restored.read(sites.SITES.find, "paris"))
-
-
-class GivenUpMoveTests(EmptyPostgresCase):
-    def test_nothing_is_left_in_the_new_database(self):
-        state = Path(self.mktemp())
-        state.mkdir(mode=0o700)
-        store = open_store("sqlite", state)
-        store.write(sites.create, name="paris")
-        store.close()
-        fate = Fate()
-        give_up = lambda *_: fate.give_up()  # noqa: E731
-        self.assertRaises(GivenUp, copying.move, "sqlite", state, self.url, give_up, fate)
-        engine = postgres_engine(self.url)
-        self.addCleanup(engine.dispose)
-        self.assertEqual(inspect(engine).get_table_names(), [])
-
-
-class MoveTests(EmptyPostgresCase):
-    """From SQLite to PostgreSQL, and back."""
-
-    def test_there_and_back(self):
-        away = Path(self.mktemp())
-        away.mkdir(mode=0o700)
-        told = []
-        store = open_store("sqlite", away)
-        store.write(fill)
-        before = store.read(rows_of)
-        store.close()
-        copying.move("sqlite", away, self.url, lambda *one: told.append(one), Fate())
-        self.assertEqual(dict(told), before)
-        moved = self.open()
-        self.assertEqual(moved.read(rows_of), before)
-        self.assertIsNotNone(moved.write(tokens.spend, secret("fresh"), login()).session)
-        again = self.assertRaises(
-            StateUnusable, copying.move, "sqlite", away, self.url, lambda *_: None, Fate()
-        )
-        self.assertIn("isn't empty", str(again))
-        moved.close()
-        (away / FILE_NAME).unlink()
-        copying.move(self.url, away, "sqlite", lambda *_: None, Fate())
-        back = open_store("sqlite", away)
-        self.addCleanup(back.close)
-        self.assertEqual(back.read(rows_of)["tokens"], before["tokens"])
 
 
 class EmptyTests(EmptySQLiteCase):
