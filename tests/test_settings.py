@@ -55,7 +55,9 @@ class SettingsTests(SynchronousTestCase):
             ("[audit.syslog]\naddress = 'a:b'", "audit.syslog.address", "host:port"),
             ("[audit.webhook]\nurl = 'http://siem/'", "audit.webhook.url", "https://"),
             ("[audit.webhook]\nurl = 'https://siem/'", "audit.webhook", "set secret_file"),
-            ("[audit.file]\nformat = 'xml'", "audit.file.format", "'ecs'"),
+            ("[audit.file]\nformat = 'xml'", "audit.file.format", "'ecs' or 'ocsf'"),
+            ("[log]\nlevel = 'loud'", "log.level", "'debug'"),
+            ("[log]\nlevels = {shh = 'info'}", "log.levels.shh", "'ssh'"),
             ("name = 'A b'", "name", "a-z"),
             ("name =", "is not TOML", "Invalid value"),
         ]:

@@ -32,6 +32,7 @@ from tunnelcloud.config import (
     told,
 )
 from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.log_areas import Area, Level, Verbosity
 
 _SIZE = re.compile(r"(\d{1,9})\s*([KMG]iB)")
 _SHIFTS = {"KiB": 10, "MiB": 20, "GiB": 30}
@@ -141,7 +142,7 @@ Silence = Annotated[Duration, AfterValidator(_silence)]
 RekeyBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_rekey_bytes)]
 RekeyAfter = Annotated[Duration, AfterValidator(_rekey_after)]
 SpoolBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_spool_bytes)]
-AuditFormat = Literal["json", "ecs"]
+AuditFormat = Literal["json", "ecs", "ocsf"]
 Endpoints = list[str]
 
 
@@ -227,6 +228,18 @@ class MetricsSettings(_Table):
     listen: Endpoints = []
 
 
+class LogSettings(_Table):
+    """How much is logged."""
+
+    level: Level = "info"
+    levels: dict[Area, Level] = {}
+
+    @property
+    def verbosity(self) -> Verbosity:
+        """Both together."""
+        return Verbosity(self.level, self.levels)
+
+
 class AuditFileSettings(_Table):
     """The audit in a file."""
 
@@ -295,6 +308,7 @@ class PodSettings(_Table):
     tokens: TokensSettings = TokensSettings()
     front: FrontSettings = FrontSettings()
     metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
     shares: SharesSettings = SharesSettings()
 

@@ -16,6 +16,7 @@ from twisted.python import usage
 
 from tunnelcloud.config import CannotStart
 from tunnelcloud.garbage import look_seldom
+from tunnelcloud.net.log_levels import LOG_LEVELS, filter_all
 from tunnelcloud.net.log_texts import tame_all
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     tame_all()
+    filter_all()
     # Twisted's own reactors time everything by a clock that an administrator may set.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     look_seldom(reactor)
@@ -110,7 +112,9 @@ def _pod(reactor: Any, options: usage.Options) -> PodService:
     from tunnelcloud.settings import read_pod_settings
 
     read = partial(read_pod_settings, options["config"], options["state"])
-    return make_pod(reactor, read(), read_settings=read)
+    settings = read()
+    LOG_LEVELS.set(settings.log.verbosity)
+    return make_pod(reactor, settings, read_settings=read)
 
 
 def _connector(reactor: Any, options: usage.Options) -> ConnectorService:

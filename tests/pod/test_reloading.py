@@ -1,9 +1,11 @@
 """A changed pod.toml: what can change does, the rest is named, a fault changes nothing."""
 
-from twisted.logger import globalLogPublisher
+from twisted.logger import LogLevel, PredicateResult, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.config import BadSettings
+from tunnelcloud.net.log_levels import LogLevels
+from tunnelcloud.pod import reloading
 from tunnelcloud.pod.reloading import Reloading
 from tunnelcloud.settings import PodSettings
 
@@ -21,11 +23,11 @@ class ReloadingTests(SynchronousTestCase):
                 raise after
             return PodSettings.model_validate(after)
 
-        reloading = Reloading(
+        one = Reloading(
             PodSettings.model_validate(before), read, {"ssh.exempt_networks": self.taken.append}
         )
-        reloading.reload()
-        return reloading.settings
+        one.reload()
+        return one.settings
 
     def said(self, key):
         return [event[key] for event in self.logged if key in event]
@@ -39,6 +41,15 @@ class ReloadingTests(SynchronousTestCase):
         settings = self.reload({}, {"name": "pod-2", "ssh": {"listen": ["tcp:2022"]}})
         self.assertEqual(self.said("names")[0], "name, ssh.listen")
         self.assertEqual((settings.name, settings.ssh.listen), ("pod-1", ["tcp:2222"]))
+
+    def test_levels_of_the_log(self):
+        levels = LogLevels()
+        self.patch(reloading, "LOG_LEVELS", levels)
+        settings = PodSettings.model_validate({"log": {"levels": {"ssh": "debug"}}})
+        takers = reloading.takers(settings, None, None)
+        Reloading(PodSettings(), lambda: settings, takers).reload()
+        event = {"log_namespace": "tunnelcloud.ssh.wire", "log_level": LogLevel.debug}
+        self.assertEqual(levels(event), PredicateResult.maybe)
 
     def test_no_change(self):
         self.reload({}, {})

@@ -35,6 +35,21 @@ class SessionCase(SynchronousTestCase):
         return reader.uint32(), reader.string().decode()
 
 
+class NameTests(SynchronousTestCase):
+    """What log lines call a connection."""
+
+    def test_a_session_is_named_once_it_is_open(self) -> None:
+        """So that its lines and its events in the audit are found together."""
+        clock = Clock()
+        pod = Pod(clock, Limits())
+        client = Client(pod, clock=clock)
+        before = client.server.name
+        self.assertNotIn("session", before)
+        client.login()
+        expected = f"{client.server.name.partition(' session')[0]} session {pod.avatar.session_id}"
+        self.assertEqual(client.server.name, expected)
+
+
 class PathTests(SynchronousTestCase):
     """How far away the client is, by what it answered at once."""
 

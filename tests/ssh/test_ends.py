@@ -79,7 +79,8 @@ class EndTests(LogCase):
         victim.send(b"\x5a" + head + DirectTcpip(b"echo", 7, b"127.0.0.1", 5).encode())
         self.assertEqual(victim.disconnected(), "internal error")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual(self.lines, ["ssh 192.0.2.7 port 4000: ended by a fault of this program"])
+        name = "ssh 192.0.2.7 port 4000 session session-1"
+        self.assertEqual(self.lines, [f"{name}: ended by a fault of this program"])
         self.assertFalse(bystander.socket.disconnecting)
         self.assertEqual(avatar.ended, ["internal error"])
 

@@ -22,7 +22,9 @@ from tunnelcloud.connector.service import ConnectorService
 from tunnelcloud.connector.settings import read_connector_settings
 from tunnelcloud.connector.state import ConnectorState
 from tunnelcloud.domain.join_tokens import JoinRefused, JoinToken, parse_join_token
+from tunnelcloud.domain.log_areas import Verbosity
 from tunnelcloud.domain.proxies import BadProxy
+from tunnelcloud.net.log_levels import LOG_LEVELS
 
 
 def make_connector(
@@ -39,6 +41,7 @@ def make_connector(
     :raise CannotStart: with a line that says what is wrong and what to do.
     """
     plan = read_plan(reactor, config, state_directory)
+    LOG_LEVELS.set(plan.verbosity)
     state = ConnectorState(plan.state_directory)
     try:
         joining = _join_token(token, token_file, state)
@@ -66,6 +69,7 @@ class Plan:
     state_directory: Path
     access_list: AccessList
     outgoing: Outgoing
+    verbosity: Verbosity
 
 
 def read_plan(reactor: Any, config: Path | None, state_directory: Path | None) -> Plan:
@@ -82,7 +86,7 @@ def read_plan(reactor: Any, config: Path | None, state_directory: Path | None) -
         access_list = parse_access_list(settings.allow, settings.deny)
     except (BadRule, BadProxy) as error:
         raise CannotStart(str(error)) from None
-    return Plan(settings.state_directory, access_list, outgoing)
+    return Plan(settings.state_directory, access_list, outgoing, settings.log)
 
 
 def _join_token(text: str | None, path: Path | None, state: ConnectorState) -> JoinToken | None:

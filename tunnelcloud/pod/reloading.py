@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from tunnelcloud.config import BadSettings
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.net.flood import FloodControl
+from tunnelcloud.net.log_levels import LOG_LEVELS
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.web.limits import LimitedSite
 
@@ -53,6 +54,7 @@ class Reloading:
         for name in taken:
             self._takers[name](new[name])
             self.settings = _with(self.settings, name, new[name])
+        LOG_LEVELS.set(self.settings.log.verbosity)
         left = [name for name in changed if name not in self._takers]
         if left:
             _log.warn("a restart is needed for {names}", names=", ".join(left))
@@ -69,6 +71,8 @@ def takers(
 
     return {
         "drain": _is_read_when_needed,
+        "log.level": _is_read_when_needed,
+        "log.levels": _is_read_when_needed,
         "tokens.lifetime": _is_read_when_needed,
         "ssh.exempt_networks": exempt,
         "web.trusted_proxies": lambda networks: web.trust(read_networks(networks)),

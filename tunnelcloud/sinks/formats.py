@@ -1,4 +1,4 @@
-"""How an audit event is written for whoever collects it: JSON, ECS, and RFC 5424 around them."""
+"""How an audit event is written for whoever collects it: JSON, ECS, OCSF; RFC 5424 around them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from attrs import fields
 
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
+from tunnelcloud.domain.ocsf import ocsf_document
 
 _FIELDS = tuple(one.name for one in fields(AuditEvent))
 _to_json = json.JSONEncoder(default=str, separators=(",", ":")).encode
@@ -33,7 +34,12 @@ def ecs_line(record: AuditRecord) -> str:
     return _to_json(ecs_document(record, _moment(record)))
 
 
-FORMATS = {"json": json_line, "ecs": ecs_line}
+def ocsf_line(record: AuditRecord) -> str:
+    """Write an audit record as one line of ASCII in the Open Cybersecurity Schema Framework."""
+    return _to_json(ocsf_document(record))
+
+
+FORMATS = {"json": json_line, "ecs": ecs_line, "ocsf": ocsf_line}
 """Writers of one line, by the name that settings have for them."""
 
 

@@ -82,6 +82,7 @@ class ConnectionService(SSHService):
     def serviceStarted(self) -> None:
         """Open the session."""
         self._started = self._clock.seconds()
+        self.transport.session_id = self._avatar.session_id
         self._multiplexer = self.transport.multiplexer = Multiplexer(
             self.transport,
             self,

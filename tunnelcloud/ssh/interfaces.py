@@ -146,6 +146,8 @@ class DoctorStep:
 class ISessionAvatar(Interface):
     """An open session: what its user may do.  The realm makes it from the session's id."""
 
+    session_id = Attribute("The session's id, which log lines of its connection have.")
+
     def attached(connection: ISessionConnection) -> None:
         """The connection is up.  Called once, before any channel is asked for."""
 

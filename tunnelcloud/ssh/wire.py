@@ -69,6 +69,7 @@ class Wire(SSHServerTransport):
     :ivar heard: set whenever a byte arrives; whoever asks for signs of life clears it.
     :ivar carried: set whenever channel data passes, either way.
     :ivar meant: set whenever a message of the connection protocol arrives.
+    :ivar session_id: of the session, once the user is logged in.
     :ivar end_reason: why the connection ended, once it has.
     :ivar said_goodbye: whether the client ended it in order.
     :ivar source: the client's IP address, once it is known.
@@ -83,6 +84,7 @@ class Wire(SSHServerTransport):
     limits: Limits
     source = ""
     source_port = 0
+    session_id = ""
     end_reason = ""
     said_goodbye = False
     heard = False
@@ -109,7 +111,8 @@ class Wire(SSHServerTransport):
     @property
     def name(self) -> str:
         """What log lines call this connection."""
-        return f"ssh {self.source or 'unknown'} port {self.source_port}"
+        session = f" session {self.session_id}" if self.session_id else ""
+        return f"ssh {self.source or 'unknown'} port {self.source_port}{session}"
 
     # Receiving.
 
