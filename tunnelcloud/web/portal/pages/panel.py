@@ -129,7 +129,7 @@ class _Panel:
             local_ports={forward.port: forward.local for forward in choices.forwards},
             key_file=choices.key_file.used,
             known_hosts=live.known_hosts_lines(),
-            fingerprints=live.host_key_fingerprints(),
+            fingerprints=[key.fingerprint for key in live.host_keys()],
         )
         shell = Shell.POWERSHELL if "Windows" in visit.user_agent else Shell.POSIX
         offline = await self.context.store.read(reader_of_sites(self.context), [tunnel])
