@@ -9,14 +9,22 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ssh.fakes import TOKEN
 from tunnelcloud.channels.messages import ProtocolError, pack_string
 from tunnelcloud.ssh import authentication as auth
-from tunnelcloud.ssh.authentication import Authentication, read_answer, read_request
+from tunnelcloud.ssh.authentication import Authentication
+from tunnelcloud.ssh.login_requests import (
+    KeyRequest,
+    OtherRequest,
+    PromptRequest,
+    TokenRequest,
+    read_answer,
+    read_request,
+)
 
-QUERY = auth.KeyRequest(b"alice", b"ssh-ed25519", b"blob")
-SIGNED = auth.KeyRequest(b"alice", b"ssh-ed25519", b"blob", b"signature")
-WITH_TOKEN = auth.TokenRequest(b"alice", TOKEN)
-PROMPT = auth.PromptRequest(b"alice")
-NONE = auth.OtherRequest(b"alice", b"none")
-OTHER = auth.OtherRequest(b"alice", b"hostbased")
+QUERY = KeyRequest(b"alice", b"ssh-ed25519", b"blob")
+SIGNED = KeyRequest(b"alice", b"ssh-ed25519", b"blob", b"signature")
+WITH_TOKEN = TokenRequest(b"alice", TOKEN)
+PROMPT = PromptRequest(b"alice")
+NONE = OtherRequest(b"alice", b"none")
+OTHER = OtherRequest(b"alice", b"hostbased")
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -145,7 +153,7 @@ class LimitTests(SynchronousTestCase):
     def test_failures(self) -> None:
         """The sixth wrong token ends it."""
         for number in range(5):
-            actions = self.machine.refused(self.ask(auth.TokenRequest(b"alice", f"{number}")))
+            actions = self.machine.refused(self.ask(TokenRequest(b"alice", f"{number}")))
             self.assertEqual(actions, (auth.Penalise(), auth.SendFailure()))
         actions = self.machine.refused(self.ask(WITH_TOKEN))
         self.assertEqual(actions[-1], auth.End("too many failed logins"))
@@ -168,7 +176,7 @@ class LimitTests(SynchronousTestCase):
 
     def test_empty_tokens(self) -> None:
         """They are nobody's token, and no offence."""
-        empty = auth.TokenRequest(b"alice", "")
+        empty = TokenRequest(b"alice", "")
         self.assertEqual(self.machine.requested(empty), (auth.SendFailure(),))
         self.machine.requested(PROMPT)
         self.assertEqual(self.machine.answered(""), (auth.SendFailure(),))
@@ -301,16 +309,16 @@ class CodecTests(SynchronousTestCase):
             request = self.request(b"password", b"\0" + pack_string(typed.encode()))
             self.assertEqual(request, WITH_TOKEN)
         request = self.request(b"password", b"\0" + pack_string(b"a" * 30_000))
-        assert isinstance(request, auth.TokenRequest)
+        assert isinstance(request, TokenRequest)
         self.assertEqual(len(request.token), 1024)
         request = self.request(b"password", b"\0" + pack_string(b"\xff\xfe\0"))
-        self.assertEqual(request, auth.TokenRequest(b"alice", "��\0"))
+        self.assertEqual(request, TokenRequest(b"alice", "��\0"))
 
     def test_password_change(self) -> None:
         """A password can't be changed."""
         rest = b"\1" + pack_string(b"old") + pack_string(b"new")
         self.assertEqual(
-            self.request(b"password", rest), auth.OtherRequest(b"alice", b"password change")
+            self.request(b"password", rest), OtherRequest(b"alice", b"password change")
         )
 
     def test_publickey(self) -> None:

@@ -19,7 +19,7 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.flood import FloodLimits
 from tunnelcloud.net.proxy_protocol import SIGNATURE, BadProxyHeader, ProxyHeader
 from tunnelcloud.ssh.algorithms import NoCommonAlgorithm, negotiate, our_proposal, read_proposal
-from tunnelcloud.ssh.authentication import read_answer, read_request
+from tunnelcloud.ssh.login_requests import read_answer, read_request
 from tunnelcloud.ssh.packets import LARGEST_BEFORE_LOGIN, PacketReader, WireError
 from tunnelcloud.ssh.signatures import is_usable, signed_data, verify
 from tunnelcloud.ssh.transport import FrontDoorTransport

@@ -8,7 +8,7 @@ from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, make_world
 from tunnelcloud.domain.approvals import REPEAT_SECONDS, REQUEST_SECONDS, RequestStatus
 from tunnelcloud.domain.objects import Approval
-from tunnelcloud.store import access, approvals, assignments, groups, policies
+from tunnelcloud.store import access, approvals, assignments, groups, policies, timed_grants
 from tunnelcloud.store.errors import Conflict, NotFound
 
 
@@ -141,11 +141,11 @@ class ApprovalContract:
         grant = self.store.write(approvals.approve, self.ask().id, self.world.bob)
         view = self.store.read(access.load_view, self.world.alice.id)
         self.assertEqual([one.id for one in view.approved], [grant.id])
-        self.store.write(approvals.end_grant, grant.id)
+        self.store.write(timed_grants.end, grant.id)
         self.assertEqual(self.store.read(access.load_view, self.world.alice.id).approved, ())
         self.assertEqual(self.store.read(events_of)[-1], "grant.ended")
         count = len(self.store.read(events_of))
-        self.store.write(approvals.end_grant, grant.id)
+        self.store.write(timed_grants.end, grant.id)
         self.assertEqual(len(self.store.read(events_of)), count, "the second time is no event")
 
     def test_a_grant_ends_by_itself(self):

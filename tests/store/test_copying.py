@@ -30,6 +30,7 @@ from tunnelcloud.store import (
     second_factors,
     sites,
     sqlite_files,
+    timed_grants,
     tokens,
 )
 from tunnelcloud.store.engine import open_store
@@ -95,7 +96,7 @@ class CopyingContract:
         alice = self.world.alice.id
         used = restored.write(second_factors.spend_recovery_code, alice, secret("recovery"))
         self.assertFalse(used)
-        self.assertEqual(restored.read(approvals.live_grants, [alice]), {})
+        self.assertEqual(restored.read(timed_grants.live, [alice]), {})
         waiting = restored.read(approvals.list_requests, status=RequestStatus.PENDING)
         self.assertEqual(waiting.items, ())
 

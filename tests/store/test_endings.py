@@ -20,6 +20,7 @@ from tunnelcloud.store import (
     groups,
     invitations,
     policies,
+    timed_grants,
     tokens,
     users,
     web_sessions,
@@ -200,7 +201,7 @@ class EveryHold:
             table.c.made_by_id == self.world.alice.id, table.c.user_id.is_(None)
         )
         found[Hold.TOKENS_MADE] = connection.execute(query).scalar()
-        grants = approvals.live_grants(transaction, [self.world.alice.id])
+        grants = timed_grants.live(transaction, [self.world.alice.id])
         kinds = [one.approval for one in grants.get(self.world.alice.id, ())]
         pending = approvals.list_requests(transaction, status=RequestStatus.PENDING).items
         found[Hold.CONFIRMATIONS] = kinds.count(Approval.SELF)

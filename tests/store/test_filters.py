@@ -7,17 +7,17 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import tunnelcloud
-from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.listing import Listing
 
 ROOT = Path(tunnelcloud.__file__).parent
 
 
 def aggregates():
-    """Give each aggregate of the store, by its kind."""
+    """Give what is listed of each kind, by its kind."""
     for path in sorted((ROOT / "store").glob("*.py")):
         module = importlib.import_module(f"tunnelcloud.store.{path.stem}")
         for one in vars(module).values():
-            if isinstance(one, Aggregate):
+            if isinstance(one, Listing):
                 yield one.kind, one
 
 

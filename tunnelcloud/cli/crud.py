@@ -207,10 +207,13 @@ def warn_of(answer: Object) -> None:
         say(f"warning: {warning}")
 
 
-def report_done(text: str, as_json: bool) -> None:
-    """Say what was done where the API has no object to show for it."""
+def report_done(text: str, as_json: bool, made: object = None) -> None:
+    """Say what was done.
+
+    :param made: what the API shows for it; None for nothing.
+    """
     if as_json:
-        print_json({})
+        print_json({} if made is None else made)
     else:
         click.echo(one_line(text))
 

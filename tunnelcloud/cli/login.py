@@ -9,7 +9,7 @@ import click
 from tunnelcloud import __version__
 from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.crud import report_done
-from tunnelcloud.cli.output import one_line, print_json, say
+from tunnelcloud.cli.output import one_line, say
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.cli.saved_logins import SavedLogin, forget_login, keep_login
 
@@ -30,10 +30,8 @@ def login(connection: Connection, as_json: bool) -> None:
     click.echo(f"\n    {one_line(begun['user_code'])}\n", err=True)
     found = _wait(connection, api, begun["device_code"], begun["interval"], begun["expires_in"])
     keep_login(SavedLogin(connection.address, str(found["token"]), str(found["user"])))
-    if as_json:
-        print_json({"url": connection.address, "user": found["user"]})
-    else:
-        click.echo(one_line(f"signed in to {connection.address} as {found['user']}"))
+    signed_in = {"url": connection.address, "user": found["user"]}
+    report_done(f"signed in to {connection.address} as {found['user']}", as_json, signed_in)
 
 
 def _wait(

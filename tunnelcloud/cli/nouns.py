@@ -138,10 +138,7 @@ def link(connection: Connection, name: str, provider: str, subject: str, as_json
     provider_id = api.resolve_id("identity-provider", provider)
     body = {"identity_provider_id": provider_id, "subject": subject}
     made = api.send("POST", f"users/{user_id}/identities", body)
-    if as_json:
-        print_json(made)
-    else:
-        report_done(f"linked {name} with {subject} at {provider}", as_json)
+    report_done(f"linked {name} with {subject} at {provider}", as_json, made)
 
 
 @user.command("unlink")
@@ -181,10 +178,8 @@ def _set_blocked(connection: Connection, name: str, as_json: bool, blocked: bool
     api = connection.open()
     path = f"users/{api.resolve_id('user', name)}"
     changed = api.send("PATCH", path, {"blocked": blocked})
-    if as_json:
-        print_json(changed)
-    else:
-        click.echo(f"{'blocked' if blocked else 'unblocked'} user {changed['name']}")
+    done = "blocked" if blocked else "unblocked"
+    report_done(f"{done} user {changed['name']}", as_json, changed)
 
 
 @user.command("block")
@@ -211,11 +206,8 @@ def _change_member(
     api = connection.open()
     group_id = api.resolve_id("group", group_name)
     answer = api.send(method, f"groups/{group_id}/members/{api.resolve_id('user', user_name)}")
-    if as_json and answer:
-        print_json(answer)
-    else:
-        done = "added {} to {}" if method == "PUT" else "removed {} from {}"
-        report_done(done.format(user_name, group_name), as_json)
+    done = "added {} to {}" if method == "PUT" else "removed {} from {}"
+    report_done(done.format(user_name, group_name), as_json, answer or None)
 
 
 @group.command("add")

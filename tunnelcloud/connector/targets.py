@@ -9,6 +9,7 @@ from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import OPEN_UNKNOWN_CHANNEL_TYPE, DirectTcpip
+from tunnelcloud.channels.unconfirmed import UnconfirmedUser
 from tunnelcloud.connector.dialer import Dialer
 from tunnelcloud.domain.dialing import DialError, DialFailure
 from tunnelcloud.link.read_ahead import DEFAULT_TOTAL, ReadAhead
@@ -51,32 +52,10 @@ class Targets:
 
 
 @implementer(IChannelUser)
-class _Pending:
+class _Pending(UnconfirmedUser):
     """The user of a channel until its target is connected: it can only be given up."""
 
     dialing: Deferred[Protocol]
-
-    def opened(self) -> None:
-        """Not told: the channel is the peer's wish."""
-
-    def open_failed(self, reason_code: int, description: str) -> None:
-        """Not told: the channel is the peer's wish."""
-
-    def data_received(self, data: memoryview) -> None:
-        """Not told before the confirmation."""
-
-    def eof_received(self) -> None:
-        """Not told before the confirmation."""
-
-    def peer_closed(self) -> None:
-        """Not told before the confirmation."""
-
-    def request_received(self, request_type: bytes, data: bytes) -> bool:
-        """Refuse."""
-        return False
-
-    def drained(self, count: int) -> None:
-        """Not told before the confirmation."""
 
     def closed(self, clean: bool, reason: str) -> None:
         """Give up: the link is lost."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from attrs import field, frozen
 
@@ -246,6 +247,13 @@ class AuditEvent(KeptEvent):
         unknown = set(self.data) - set(kind.fields)
         if unknown:
             raise UnknownEvent(f"{self.event}: {', '.join(sorted(unknown))}")
+
+
+def event_of(name: str, user_id: str, user_name: str, **more: Any) -> AuditEvent:
+    """Make the event of what a user does themselves, such as all that a session is about."""
+    return AuditEvent(
+        name, actor=user_name, actor_id=user_id, user_id=user_id, user_name=user_name, **more
+    )
 
 
 @frozen

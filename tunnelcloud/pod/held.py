@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_CONNECT_FAILED
+from tunnelcloud.channels.unconfirmed import UnconfirmedUser
 from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
 from tunnelcloud.domain.entities import Policy, Session, Tunnel
 from tunnelcloud.domain.objects import Approval
@@ -33,7 +34,7 @@ _log = Logger()
 
 @implementer(IChannelUser)
 @define(eq=False)
-class HeldChannel:
+class HeldChannel(UnconfirmedUser):
     """One channel that waits.
 
     :ivar originator: what the client said of where the connection comes from.
@@ -79,30 +80,6 @@ class HeldChannel:
     def closed(self, clean: bool, reason: str) -> None:
         """The client is gone."""
         self.release()
-
-    # A channel that isn't confirmed hears of nothing else.
-
-    def opened(self) -> None:
-        """Never told: the channel is the peer's wish."""
-
-    def open_failed(self, reason_code: int, description: str) -> None:
-        """Never told: the channel is the peer's wish."""
-
-    def data_received(self, data: memoryview) -> None:
-        """Never told: there is no window yet."""
-
-    def eof_received(self) -> None:
-        """Never told: the peer doesn't know the channel's number yet."""
-
-    def peer_closed(self) -> None:
-        """Never told: the peer doesn't know the channel's number yet."""
-
-    def request_received(self, request_type: bytes, data: bytes) -> bool:
-        """Refuse: a forwarded channel has no requests."""
-        return False
-
-    def drained(self, count: int) -> None:
-        """Never told: nothing is written."""
 
 
 Ask = Callable[[HeldChannel], "Deferred[ApprovalRequest]"]

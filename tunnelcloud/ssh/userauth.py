@@ -27,6 +27,7 @@ from tunnelcloud.net.flood import REFUSED_LOGIN
 from tunnelcloud.ssh import authentication as auth
 from tunnelcloud.ssh.checkers import KeyCredentials, TokenCredentials
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
+from tunnelcloud.ssh.login_requests import read_answer, read_request
 from tunnelcloud.ssh.signatures import is_usable, signed_data
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ class LoginService(SSHService):
         """Take one of the two messages that the gate lets through."""
         self.transport.path.answered()
         if messageNum == MSG_USERAUTH_REQUEST:
-            self._perform(self._machine.requested(auth.read_request(packet)))
+            self._perform(self._machine.requested(read_request(packet)))
         else:
-            self._perform(self._machine.answered(auth.read_answer(packet)))
+            self._perform(self._machine.answered(read_answer(packet)))
 
     def _perform(self, actions: auth.Actions) -> None:
         for action in actions:

@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, Select, bindparam, or_, select
 
 from tunnelcloud.domain.entities import Grant, Policy, Token, Tunnel, User, UserView
 from tunnelcloud.domain.objects import Approval
-from tunnelcloud.store import approvals, schema
+from tunnelcloud.store import schema, timed_grants
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.policies import POLICIES
 from tunnelcloud.store.tokens import TOKENS
@@ -174,7 +174,7 @@ def _views(transaction: Transaction, rows: Iterable[Any]) -> Mapping[str, UserVi
         for user_id, paths in grants.items()
         if any(one.approval is not Approval.NONE for path in paths for one in path.policies)
     }
-    approved = approvals.live_grants(transaction, asking) if asking else {}
+    approved = timed_grants.live(transaction, asking) if asking else {}
     views = {
         user_id: UserView(
             user,

@@ -1,4 +1,4 @@
-"""Requests for an approval, what became of them, and the grants that they led to.
+"""Requests for an approval, and what became of them.
 
 A request that waits is there once: its key says what makes two of them the same.
 """
@@ -23,23 +23,22 @@ from tunnelcloud.domain.approvals import (
 from tunnelcloud.domain.entities import Policy, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects import Approval
-from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store import timed_grants
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.filters import equals
 from tunnelcloud.store.holdings import MOST_REQUESTS, check_room
+from tunnelcloud.store.listing import Listing
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.schema import (
     approval_requests,
     group_members,
     policies,
-    timed_grants,
     tunnels,
     users,
 )
+from tunnelcloud.store.timed_grants import NAMES
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.users import lock_unblocked
-
-_NAMES = {"user_name": users.c.name, "tunnel_name": tunnels.c.name}
 
 
 def _decidable_by(user_id: str) -> ColumnElement[bool]:
@@ -62,11 +61,11 @@ def _concerning(user_id: str) -> ColumnElement[bool]:
     return or_(approval_requests.c.user_id == user_id, _decidable_by(user_id))
 
 
-REQUESTS = Aggregate(
+REQUESTS = Listing(
     "request",
     approval_requests,
     ApprovalRequest,
-    joined={**_NAMES, "approvers_id": policies.c.approvers_id},
+    joined={**NAMES, "approvers_id": policies.c.approvers_id},
     source=approval_requests.join(users).join(tunnels).join(policies),
     filters={
         "user_id": equals(approval_requests.c.user_id),
@@ -76,19 +75,6 @@ REQUESTS = Aggregate(
         "decidable_by": _decidable_by,
     },
 )
-GRANTS = Aggregate(
-    "grant",
-    timed_grants,
-    TimedGrant,
-    joined=_NAMES,
-    source=timed_grants.join(users).join(tunnels),
-    filters={
-        "user_id": equals(timed_grants.c.user_id),
-        "tunnel_id": equals(timed_grants.c.tunnel_id),
-    },
-)
-
-get_grant = GRANTS.get
 
 
 def get(transaction: Transaction, request_id: str) -> ApprovalRequest:
@@ -100,25 +86,10 @@ def get(transaction: Transaction, request_id: str) -> ApprovalRequest:
 
 
 def list_requests(transaction: Transaction, **wanted: Any) -> ListPage[ApprovalRequest]:
-    """List requests; the parameters are those of ``Aggregate.list_page``."""
+    """List requests; the parameters are those of ``Listing.list_page``."""
     page = REQUESTS.list_page(transaction, **wanted)
     now = transaction.now()
     return evolve(page, items=tuple(_as_of(one, now) for one in page.items))
-
-
-def list_grants(
-    transaction: Transaction, *, live: bool | None = None, **wanted: Any
-) -> ListPage[TimedGrant]:
-    """List grants; the parameters are those of ``Aggregate.list_page``.
-
-    :param live: only those in force, or only the others; a page may have fewer then.
-    """
-    page = GRANTS.list_page(transaction, **wanted)
-    if live is None:
-        return page
-    now = transaction.now()
-    kept = (one for one in page.items if (one.ended_at is None and one.ends_at > now) is live)
-    return evolve(page, items=tuple(kept))
 
 
 def _as_of(request: ApprovalRequest, now: datetime) -> ApprovalRequest:
@@ -222,29 +193,9 @@ def approve(transaction: Transaction, request_id: str, by: User, *, answer: str 
     """
     lock_unblocked(transaction, REQUESTS.get(transaction, request_id).user_id)
     request = _decide(transaction, request_id, by, RequestStatus.APPROVED, answer)
-    now = transaction.now()
-    grant_id = transaction.new_id("grant")
-    transaction.connection.execute(
-        insert(timed_grants),
-        {
-            "id": grant_id,
-            "created_at": now,
-            "user_id": request.user_id,
-            "tunnel_id": request.tunnel_id,
-            "policy_id": request.policy_id,
-            "approval": request.approval,
-            "reason": request.reason,
-            "source_ip": request.source_ip if request.approval is Approval.SELF else None,
-            "starts_at": now,
-            "ends_at": now + timedelta(seconds=request.seconds),
-            "request_id": request.id,
-            "allowed_by_id": by.id,
-            "allowed_by": by.name,
-        },
-    )
-    transaction.changed("grant", grant_id, concerns=(request.user_id,))
-    _record(transaction, "request.approved", request, {"answer": answer, "grant_id": grant_id})
-    return GRANTS.get(transaction, grant_id)
+    grant = timed_grants.make(transaction, request, by)
+    _record(transaction, "request.approved", request, {"answer": answer, "grant_id": grant.id})
+    return grant
 
 
 def refuse(
@@ -254,37 +205,6 @@ def refuse(
     request = _decide(transaction, request_id, by, RequestStatus.REFUSED, answer)
     _record(transaction, "request.refused", request, {"answer": answer})
     return request
-
-
-def end_grant(transaction: Transaction, grant_id: str) -> TimedGrant:
-    """End a grant now; without effect on one that has ended.
-
-    :raise NotFound: there is no such grant.
-    """
-    now = transaction.now()
-    ended = transaction.connection.execute(
-        update_rows(timed_grants)
-        .where(
-            timed_grants.c.id == grant_id,
-            timed_grants.c.ended_at.is_(None),
-            timed_grants.c.ends_at > now,
-        )
-        .values(ended_at=now)
-    )
-    grant = GRANTS.get(transaction, grant_id)
-    if ended.rowcount:
-        transaction.changed("grant", grant_id, concerns=(grant.user_id,))
-        transaction.audit(
-            AuditEvent(
-                "grant.ended",
-                user_id=grant.user_id,
-                user_name=grant.user_name,
-                tunnel_id=grant.tunnel_id,
-                tunnel_name=grant.tunnel_name,
-                data={"grant_id": grant.id},
-            )
-        )
-    return grant
 
 
 def may_decide(transaction: Transaction, request_id: str, user_id: str) -> bool:
@@ -313,23 +233,6 @@ def answers(transaction: Transaction, request_ids: Iterable[str]) -> list[Approv
     """Read what has become of some requests."""
     query = REQUESTS.select().where(approval_requests.c.id.in_(set(request_ids)))
     return [REQUESTS.make(row) for row in transaction.connection.execute(query)]
-
-
-def live_grants(
-    transaction: Transaction, user_ids: Iterable[str]
-) -> Mapping[str, tuple[TimedGrant, ...]]:
-    """Read the grants of some users that have neither ended nor been ended."""
-    table = timed_grants
-    query = GRANTS.select().where(
-        table.c.user_id.in_(set(user_ids)),
-        table.c.ended_at.is_(None),
-        table.c.ends_at > transaction.now(),
-    )
-    found: dict[str, list[TimedGrant]] = {}
-    for row in transaction.connection.execute(query):
-        grant = GRANTS.make(row)
-        found.setdefault(grant.user_id, []).append(grant)
-    return {user_id: tuple(grants) for user_id, grants in found.items()}
 
 
 def _decide(

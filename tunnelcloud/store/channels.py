@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, func, insert, update
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
-from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.domain.events import AuditEvent, event_of
 from tunnelcloud.store.filters import before, equals, searches, since
+from tunnelcloud.store.listing import Listing
 from tunnelcloud.store.paging import MAX_SEARCHED
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import channels as table
@@ -21,7 +21,7 @@ def _live(wanted: bool) -> ColumnElement[bool]:
     return table.c.closed_at.is_(None) if wanted else table.c.closed_at.is_not(None)
 
 
-CHANNELS = Aggregate(
+CHANNELS = Listing(
     "channel",
     table,
     Channel,
@@ -184,12 +184,10 @@ def _audit_closed(
 ) -> int:
     for row in closed:
         transaction.audit(
-            AuditEvent(
+            event_of(
                 "channel.closed",
-                actor=row.user_name,
-                actor_id=row.user_id,
-                user_id=row.user_id,
-                user_name=row.user_name,
+                row.user_id,
+                row.user_name,
                 tunnel_id=row.tunnel_id,
                 tunnel_name=row.tunnel_name,
                 session_id=row.session_id,
@@ -228,12 +226,10 @@ def request_end(transaction: Transaction, channel_id: str, reason: str) -> Chann
 
 def session_event(name: str, session: Session, tunnel: Tunnel | None, **data: Any) -> AuditEvent:
     """Make an event of a session, about one of its destinations."""
-    return AuditEvent(
+    return event_of(
         name,
-        actor=session.user_name,
-        actor_id=session.user_id,
-        user_id=session.user_id,
-        user_name=session.user_name,
+        session.user_id,
+        session.user_name,
         tunnel_id=tunnel.id if tunnel else None,
         tunnel_name=tunnel.name if tunnel else None,
         session_id=session.id,

@@ -17,6 +17,7 @@ from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store import timed_grants
 from tunnelcloud.store.schema import (
     api_tokens,
     approval_requests,
@@ -24,7 +25,6 @@ from tunnelcloud.store.schema import (
     invitations,
     sessions,
     sign_in_steps,
-    timed_grants,
     tokens,
     web_sessions,
 )
@@ -217,7 +217,7 @@ def _end_tokens_made(transaction: Transaction, user: User, *_: Any) -> int:
 
 
 def _end_confirmations(transaction: Transaction, user: User, *_: Any) -> int:
-    return _end_grants(transaction, user, Approval.SELF)
+    return timed_grants.end_all(transaction, user.id, Approval.SELF)
 
 
 def _end_approvals(transaction: Transaction, user: User, *_: Any) -> int:
@@ -227,26 +227,7 @@ def _end_approvals(transaction: Transaction, user: User, *_: Any) -> int:
     requests = transaction.connection.execute(over).scalars().all()
     for request_id in requests:
         transaction.changed("request", request_id)
-    return len(requests) + _end_grants(transaction, user, Approval.OTHERS)
-
-
-def _end_grants(transaction: Transaction, user: User, approval: Approval) -> int:
-    table, now = timed_grants, transaction.now()
-    query = (
-        update(table)
-        .where(
-            table.c.user_id == user.id,
-            table.c.approval == approval,
-            table.c.ended_at.is_(None),
-            table.c.ends_at > now,
-        )
-        .values(ended_at=now)
-        .returning(table.c.id)
-    )
-    ended = transaction.connection.execute(query).scalars().all()
-    for grant_id in ended:
-        transaction.changed("grant", grant_id, concerns=(user.id,))
-    return len(ended)
+    return len(requests) + timed_grants.end_all(transaction, user.id, Approval.OTHERS)
 
 
 _ENDERS: Mapping[Hold, Callable[[Transaction, User, Cause, str | None], int]] = {

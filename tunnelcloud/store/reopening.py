@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import and_, select, update
 
-from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.events import event_of
 from tunnelcloud.store.schema import channels, sessions
 from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Transaction
@@ -81,12 +81,10 @@ def _wanted(
 
 def _audit(transaction: Transaction, row: Any) -> None:
     transaction.audit(
-        AuditEvent(
+        event_of(
             "session.reopened",
-            actor=row.user_name,
-            actor_id=row.user_id,
-            user_id=row.user_id,
-            user_name=row.user_name,
+            row.user_id,
+            row.user_name,
             tunnel_id=row.tunnel_id,
             session_id=row.id,
             source_ip=row.source_ip,

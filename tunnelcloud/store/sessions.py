@@ -13,11 +13,11 @@ from attrs import asdict, frozen
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
 from tunnelcloud.domain.entities import Method, Session, Tunnel, User
-from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.events import event_of
 from tunnelcloud.store import channels
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.columns import first_id
 from tunnelcloud.store.filters import before, equals, searches, since
+from tunnelcloud.store.listing import Listing
 from tunnelcloud.store.paging import MAX_SEARCHED
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import channels as channels_table
@@ -50,7 +50,7 @@ def _of_tunnel(tunnel_id: str) -> ColumnElement[bool]:
     return table.c.id.in_(used.union_all(narrowed))
 
 
-SESSIONS = Aggregate(
+SESSIONS = Listing(
     "session",
     table,
     Session,
@@ -125,12 +125,10 @@ def start(
         "token_id": token_id,
     }
     transaction.audit(
-        AuditEvent(
+        event_of(
             "login.succeeded",
-            actor=user.name,
-            actor_id=user.id,
-            user_id=user.id,
-            user_name=user.name,
+            user.id,
+            user.name,
             tunnel_id=session.tunnel_id,
             tunnel_name=None if tunnel is None else tunnel.name,
             session_id=session.id,
@@ -166,12 +164,10 @@ def end(
         return False
     [row] = ended
     transaction.audit(
-        AuditEvent(
+        event_of(
             "session.ended",
-            actor=row.user_name,
-            actor_id=row.user_id,
-            user_id=row.user_id,
-            user_name=row.user_name,
+            row.user_id,
+            row.user_name,
             tunnel_id=row.tunnel_id,
             tunnel_name=_tunnel_name(transaction, row.tunnel_id),
             session_id=session_id,

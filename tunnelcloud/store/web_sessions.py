@@ -8,7 +8,7 @@ from attrs import frozen
 from sqlalchemy import delete, select, update
 
 from tunnelcloud.domain.entities import User
-from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.events import AuditEvent, event_of
 from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import NotFound
@@ -158,12 +158,10 @@ def forget_expired(transaction: Transaction) -> int:
 
 
 def _event(name: str, user: User, source_ip: str, **data: object) -> AuditEvent:
-    return AuditEvent(
+    return event_of(
         name,
-        actor=user.name,
-        actor_id=user.id,
-        user_id=user.id,
-        user_name=user.name,
+        user.id,
+        user.name,
         source_ip=source_ip,
         data=data,
     )

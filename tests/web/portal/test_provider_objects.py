@@ -93,7 +93,7 @@ class ProviderPageTests(ProviderCase):
         (same,) = self.api("GET", "/identity-providers")["items"]
         self.assertEqual({**same, "checked_at": made["checked_at"]}, made)
         self.sign_in()
-        self.browser.send(path, {"no_secret": "on", "title": "Corp"}, action=path)
+        self.browser.send(path, {"no_client_secret": "on", "title": "Corp"}, action=path)
         (changed,) = self.api("GET", "/identity-providers")["items"]
         self.assertEqual((changed["title"], changed["has_client_secret"]), ("Corp", False))
         self.browser.send(f"{path}/delete", action=f"{path}/delete")

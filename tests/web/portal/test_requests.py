@@ -3,7 +3,16 @@
 from tests.web.portal.browser import Forms, PortalTestCase
 from tunnelcloud.domain.entities import Method, PortRange, Role
 from tunnelcloud.domain.objects import Approval
-from tunnelcloud.store import approvals, assignments, groups, policies, sites, tunnels, users
+from tunnelcloud.store import (
+    approvals,
+    assignments,
+    groups,
+    policies,
+    sites,
+    timed_grants,
+    tunnels,
+    users,
+)
 
 CANARY = "<b>&\u202e"
 SHOWN = "&lt;b&gt;&amp;[U+202E]"
@@ -61,7 +70,7 @@ class RequestPagesTests(PortalTestCase):
         self.assertNotIn(CANARY, question)
         answer = browser.send(path, {"decision": "approve", "answer": "go on"})
         self.assertEqual(answer.headers["location"], "/requests")
-        [grant] = self.store.read(approvals.list_grants).items
+        [grant] = self.store.read(timed_grants.list_page).items
         self.assertEqual(grant.allowed_by, self.approver.name)
         self.assertNotIn("Approve</button>", self.page(browser, path))
 
@@ -73,7 +82,7 @@ class RequestPagesTests(PortalTestCase):
         self.assertIn("It comes from another place than you", question)
         browser.send(f"/requests/{request.id}", {"decision": "approve"})
         page = self.page(browser, "/requests")
-        [grant] = self.store.read(approvals.list_grants).items
+        [grant] = self.store.read(timed_grants.list_page).items
         self.assertIn(f"/grants/{grant.id}/end", page)
         browser.send("/requests", {}, action=f"/grants/{grant.id}/end")
         self.assertNotIn(f"/grants/{grant.id}/end", self.page(browser, "/requests"))

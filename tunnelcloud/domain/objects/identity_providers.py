@@ -47,6 +47,7 @@ class IdentityProvider:
             "https://login.example.com/realms/corp",
             heading="issuer", fixed=True,
             help="What the provider calls itself, an https URL.", maximum=1000,
+            sample="https://login.example.com",
         ),
     ]  # fmt: skip
     client_id: Annotated[
@@ -54,6 +55,7 @@ class IdentityProvider:
         Setting(
             FieldType.TEXT, "Client id", heading="client id",
             help="What it calls this service.", minimum=1, maximum=500,
+            sample="tunnelcloud",
         ),
     ]  # fmt: skip
     scopes: Annotated[

@@ -19,7 +19,7 @@ from tunnelcloud.domain.entities import IdentityProvider
 from tunnelcloud.web.oidc.claims import Claims, read_claims, value_at
 from tunnelcloud.web.oidc.directory import Directory, Metadata, read_object
 from tunnelcloud.web.oidc.faults import IF_AGAIN, START_AGAIN, ProviderFault
-from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
+from tunnelcloud.web.oidc.fetching import Fetch, ask
 from tunnelcloud.web.oidc.id_tokens import Expected, read_id_token
 
 
@@ -121,8 +121,8 @@ class Client:
         else:
             pair = f"{quote(provider.client_id, safe='')}:{quote(client_secret, safe='')}"
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
-        fetched = await self._ask(
-            "POST", metadata.token_endpoint, headers, urlencode(form).encode()
+        fetched = await ask(
+            self.fetch, "POST", metadata.token_endpoint, headers, urlencode(form).encode()
         )
         if fetched.status in (400, 401):
             raise ProviderFault(
@@ -149,7 +149,7 @@ class Client:
         if not isinstance(access_token, str) or not access_token.isascii():
             return claims
         headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
-        fetched = await self._ask("GET", metadata.userinfo_endpoint, headers, None)
+        fetched = await ask(self.fetch, "GET", metadata.userinfo_endpoint, headers)
         more = read_object(fetched, metadata.userinfo_endpoint)
         if more.get("sub") != claims["sub"]:
             raise ProviderFault("subject", "The provider gave answers about two different people.")
@@ -157,18 +157,6 @@ class Client:
             # Whether an address is verified is for the answer to say that names it.
             more = {name: more[name] for name in more if not name.startswith("email")}
         return {**more, **claims}
-
-    async def _ask(
-        self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Fetched:
-        try:
-            return await self.fetch(method, address, headers, body)
-        except FetchFailed as error:
-            raise ProviderFault(
-                "unreachable",
-                f"The provider can't be reached at {address}: {error}.",
-                "Try again in a while. If it stays so, tell an administrator of TunnelCloud.",
-            ) from None
 
 
 def _check_answer(metadata: Metadata, answer: Mapping[str, str]) -> None:

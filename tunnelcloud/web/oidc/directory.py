@@ -18,7 +18,7 @@ from joserfc.jwk import JWKRegistry, Key
 from tunnelcloud.domain.addresses import is_loopback, read_address
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.web.oidc.faults import ProviderFault
-from tunnelcloud.web.oidc.fetching import Fetch, Fetched, FetchFailed
+from tunnelcloud.web.oidc.fetching import Fetch, Fetched, ask
 from tunnelcloud.web.oidc.once import Once
 
 _KEPT_SECONDS = 3600.0
@@ -158,14 +158,7 @@ class Directory:
         return usable
 
     async def _get(self, address: str) -> dict[str, Any]:
-        try:
-            fetched = await self._fetch("GET", address, {"Accept": "application/json"}, None)
-        except FetchFailed as error:
-            raise ProviderFault(
-                "unreachable",
-                f"The provider can't be reached at {address}: {error}.",
-                "Try again in a while. If it stays so, tell an administrator of TunnelCloud.",
-            ) from None
+        fetched = await ask(self._fetch, "GET", address, {"Accept": "application/json"})
         return read_object(fetched, address)
 
 

@@ -19,6 +19,8 @@ from twisted.web.client import (
 )
 from twisted.web.http_headers import Headers
 
+from tunnelcloud.web.oidc.faults import ProviderFault
+
 _SECONDS = 10
 _MAX_BODY = 512 * 1024
 
@@ -62,6 +64,23 @@ _FAILURES = (
 
 Fetch = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Fetched]]
 """Asks by method, address, headers and body; raises ``FetchFailed``."""
+
+
+async def ask(
+    fetch: Fetch, method: str, address: str, headers: Mapping[str, str], body: bytes | None = None
+) -> Fetched:
+    """Ask a provider.
+
+    :raise ProviderFault: it can't be reached.
+    """
+    try:
+        return await fetch(method, address, headers, body)
+    except FetchFailed as error:
+        raise ProviderFault(
+            "unreachable",
+            f"The provider can't be reached at {address}: {error}.",
+            "Try again in a while. If it stays so, tell an administrator of TunnelCloud.",
+        ) from None
 
 
 async def no_way_out(*_: object) -> Fetched:

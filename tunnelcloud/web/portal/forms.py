@@ -29,6 +29,7 @@ class FieldKind(StrEnum):
     CHOICE = "choice"
     SEVERAL = "several"
     LINES = "lines"
+    PAIRS = "pairs"
     WORDS = "words"
     MOMENT = "moment"
     SECRET = "secret"  # noqa: S105  (a kind of field)
@@ -79,7 +80,7 @@ _KINDS: Mapping[FieldType, FieldKind] = {
     FieldType.WORDS: FieldKind.WORDS,
     FieldType.NETWORKS: FieldKind.LINES,
     FieldType.WINDOWS: FieldKind.LINES,
-    FieldType.GROUPS_BY_VALUE: FieldKind.LINES,
+    FieldType.GROUPS_BY_VALUE: FieldKind.PAIRS,
 }
 """How each type of setting is asked for, where it isn't a line of text."""
 
@@ -115,6 +116,21 @@ def _form_default(one: FieldOfKind) -> Any:
     return list(one.default) if one.many else one.default
 
 
+def shown_of(fields: Sequence[Field], item: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an object of the API's as its form has it; of a secret, whether there is one."""
+    return {
+        one.name: item[f"has_{one.name}"]
+        if one.kind is FieldKind.SECRET
+        else shown(one, item[one.name])
+        for one in fields
+    }
+
+
+def typed_of(fields: Sequence[Field], visit: Visit) -> dict[str, Any]:
+    """Give what was typed into a form, as it is shown again; a secret isn't."""
+    return {one.name: typed(one, visit) for one in fields if one.kind is not FieldKind.SECRET}
+
+
 def shown(one: Field, value: Any) -> Any:
     """Give a value of the API's as the form has it."""
     if one.kind in (FieldKind.CHECK, FieldKind.SEVERAL):
@@ -123,6 +139,8 @@ def shown(one: Field, value: Any) -> Any:
         return ""
     if one.kind is FieldKind.LINES:
         return "\n".join(value) if isinstance(value, list) else value
+    if one.kind is FieldKind.PAIRS and isinstance(value, dict):
+        return "\n".join(f"{key} = {name}" for key, name in value.items())
     if one.kind is FieldKind.WORDS:
         return ", ".join(value) if isinstance(value, list) else value
     if one.kind is FieldKind.MOMENT:
@@ -147,9 +165,11 @@ def wanted(one: Field, visit: Visit) -> Any:
     if not isinstance(value, str):
         return value
     if one.kind is FieldKind.LINES:
-        return [line.strip() for line in value.splitlines() if line.strip()]
+        return _lines(value)
     if one.kind is FieldKind.WORDS:
         return re.findall(r"[^\s,]+", value)
+    if one.kind is FieldKind.PAIRS:
+        return value if _no_pair(value) else dict(_pair(line) for line in _lines(value))
     value = value if one.kind is FieldKind.AREA else value.strip()
     if not value and one.optional:
         return None
@@ -162,6 +182,20 @@ def wanted(one: Field, visit: Visit) -> Any:
     return value
 
 
+def _lines(value: str) -> list[str]:
+    return [line.strip() for line in value.splitlines() if line.strip()]
+
+
+def _pair(line: str) -> tuple[str, str]:
+    value, _, name = line.rpartition("=")
+    return value.strip(), name.strip()
+
+
+def _no_pair(value: str) -> str:
+    """Find a line that isn't ``value = name``; empty when there is none."""
+    return next((line for line in _lines(value) if not _pair(line)[0]), "")
+
+
 def in_units(one: Field, value: str) -> int | str:
     """Give a length of time as the API counts it; one that it can't count as it was typed."""
     try:
@@ -172,12 +206,24 @@ def in_units(one: Field, value: str) -> int | str:
 
 
 def body_of(fields: Sequence[Field], visit: Visit) -> Mapping[str, Any]:
-    """Give the body of an operation for a form that was sent."""
-    return {one.name: wanted(one, visit) for one in fields}
+    """Give the body of an operation for a form that was sent.
+
+    Nothing typed leaves a secret that is kept; a tick takes it away.
+    """
+    body = {one.name: wanted(one, visit) for one in fields}
+    for one in fields:
+        if one.kind is FieldKind.SECRET:
+            if f"no_{one.name}" in visit.form:
+                body[one.name] = None
+            elif not body[one.name]:
+                del body[one.name]
+    return body
 
 
 def fault_of(one: Field, value: Any, fault: str) -> str:
     """Give what to say of a field: what the API says, but for what it never sees as typed."""
+    if one.kind is FieldKind.PAIRS and _no_pair(value):
+        return f"{_no_pair(value)[:60]!r}: use value = group, such as db-admins = dba"
     if one.kind is not FieldKind.DURATION or not value:
         return fault
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import field, frozen
 
 from tunnelcloud.domain import objects as kinds
-from tunnelcloud.web.portal.forms import Field, form_fields
+from tunnelcloud.web.portal.forms import Field, FieldKind, form_fields
 
 
 @frozen
@@ -47,7 +47,11 @@ class Section:
     :ivar assignable: whether it is assigned to people; a new one's form asks to whom.
     :ivar adding: what leads to a new one's form, and heads it.
     :ivar making: what sends it.
+    :ivar made: what is said of one that was made.
     :ivar title_below_name: whether lists show a title below the name, and not in a column.
+    :ivar place: the path of its pages, below ``/admin/``.
+    :ivar list_page: the page that lists them; another than ``place`` when it lists more than them.
+    :ivar form: the template of a new one's form.
     """
 
     noun: str
@@ -60,8 +64,12 @@ class Section:
     assignable: bool = False
     adding: str = field()
     making: str = field()
+    made: str = "Made {name}."
     title_below_name: bool = False
     related: Related | None = None
+    place: str = field()
+    list_page: str = field()
+    form: str = "admin_form.html"
 
     @adding.default
     def _new(self) -> str:
@@ -70,6 +78,19 @@ class Section:
     @making.default
     def _make(self) -> str:
         return f"Make the {self.noun}"
+
+    @place.default
+    def _place(self) -> str:
+        return self.plural
+
+    @list_page.default
+    def _list_page(self) -> str:
+        return f"/admin/{self.place}"
+
+    @property
+    def has_list(self) -> bool:
+        """Whether a page of its own lists the objects."""
+        return self.list_page == f"/admin/{self.place}"
 
     @property
     def id_name(self) -> str:
@@ -170,4 +191,35 @@ POLICY = Section(
     "A policy narrows an assignment: from where, when, for how long. All of it must hold.",
     "tunnelcloud policy create office --source 10.0.0.0/8",
 )
+
+
+def _with_secret(fields: Sequence[Field]) -> tuple[Field, ...]:
+    """Put the client's secret, which is kept apart from the kind's fields, behind its id."""
+    secret = Field(
+        "client_secret", "Client secret", FieldKind.SECRET,
+        "It is never shown again; a public client, by PKCE alone, has none",
+    )  # fmt: skip
+    behind = [one.name for one in fields].index("client_id") + 1
+    return (*fields[:behind], secret, *fields[behind:])
+
+
+IDENTITY_PROVIDER = Section(
+    "identity_provider",
+    "identity-providers",
+    "Settings",
+    (),
+    _with_secret(form_fields(kinds.IDENTITY_PROVIDER)),
+    "People press its button on the sign-in page, prove who they are there, and come back.",
+    "tunnelcloud identity-provider create corp --issuer https://login.example.com"
+    " --client-id tunnelcloud --client-secret-file FILE",
+    adding="Add a sign-in provider",
+    making="Add the provider",
+    made="The provider is added. Give it the redirect URI below, then test it",
+    place="settings/providers",
+    list_page="/admin/settings#providers",
+    form="admin_identity_provider_new.html",
+)
 SECTIONS = (TUNNEL, SITE, CONNECTOR, USER, GROUP, POLICY)
+"""Those with a list and a place among the pages' headings."""
+
+EVERY_SECTION = (*SECTIONS, IDENTITY_PROVIDER)

@@ -44,8 +44,8 @@ def changed_elsewhere(
 
     :param names: what stands for ids of other objects on the command line.
     """
-    fields = [one for one in section.fields if not one.fixed]
-    words = ["tunnelcloud", section.noun, "set", item["name"]]
+    fields = [one for one in section.fields if not one.fixed and one.kind is not FieldKind.SECRET]
+    words = ["tunnelcloud", section.noun.replace("_", "-"), "set", item["name"]]
     for one in fields:
         words += _option(one, item[one.name], names)
     body = {one.name: item[one.name] for one in fields}
@@ -58,10 +58,12 @@ def changed_elsewhere(
 
 def _option(one: Field, value: Any, names: Mapping[str, str]) -> list[str]:
     """Give the words that set a field; none for what is as it would be without them."""
-    if not one.flag or value in (one.default, "", [], None):
+    if not one.flag or value in (one.default, "", [], {}, None):
         return []
     if one.kind is FieldKind.CHECK:
         return [one.flag.split("/")[0 if value else 1]]
+    if isinstance(value, dict):
+        value = [f"{key}={name}" for key, name in value.items()]
     if isinstance(value, list):
         return [word for item in value for word in (one.flag, str(item))]
     if one.kind is FieldKind.MOMENT:

@@ -23,7 +23,6 @@ from tunnelcloud.web.portal.pages.own_sessions import own_session_pages
 from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.people import suggestion_pages
 from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
-from tunnelcloud.web.portal.pages.providers import identity_provider_pages
 from tunnelcloud.web.portal.pages.requests import request_pages
 from tunnelcloud.web.portal.pages.rotation import rotation_pages
 from tunnelcloud.web.portal.pages.sessions import session_pages
@@ -57,7 +56,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *invitation_pages(context, passwords),
         *application_pages(context),
         *panel_pages(context, operations),
-        *provider_pages(context, client, refusals),
+        *provider_pages(context, operations, client, refusals),
         *key_pages(context, operations),
         *own_session_pages(context, operations),
         *device_pages(context, attempts),
@@ -71,7 +70,6 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *session_pages(context, operations),
         *explain_pages(context, operations),
         *history_pages(context, operations),
-        *identity_provider_pages(context, operations),
         *settings_pages(context, operations),
         *rotation_pages(operations),
         *reference_pages(table),

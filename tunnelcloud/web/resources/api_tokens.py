@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret
@@ -22,17 +23,12 @@ from tunnelcloud.web.models.credentials import (
     Invitation,
     NewApiToken,
 )
-from tunnelcloud.web.models.fields import Page, PageQuery
+from tunnelcloud.web.models.fields import PageQuery
 from tunnelcloud.web.problems import conflict, not_found
-from tunnelcloud.web.resources.collection import (
-    Kind,
-    collection_routes,
-    listed,
-    page_reader,
-)
-from tunnelcloud.web.resources.context import OWN, ApiContext, own_user_id
+from tunnelcloud.web.resources.collection import Kind, collection_routes
+from tunnelcloud.web.resources.context import OWN, ApiContext
 from tunnelcloud.web.resources.keys import check_expiry
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Listed, Route
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Route
 
 
 def _update(
@@ -62,6 +58,17 @@ API_TOKEN = Kind(
     update=_update,
     delete=api_tokens.delete,
     show=ApiToken.model_validate,
+)
+
+_OWN_API_TOKEN = evolve(
+    API_TOKEN,
+    query=PageQuery,
+    list_page=partial(api_tokens.list_page, sort="-created_at"),
+    texts={
+        **API_TOKEN.texts,
+        "list": "List the API tokens that stand for oneself, such as those of command lines.",
+        "delete": "Delete one of one's own API tokens.",
+    },
 )
 
 
@@ -100,23 +107,10 @@ def api_token_routes(context: ApiContext) -> list[Route]:
             ADMINS,
             handlers.reset_second_factor,
         ),
-        Route(
-            "GET",
-            "/me/api-tokens",
-            "list_own_api_tokens",
-            "List the API tokens that stand for oneself, such as those of command lines.",
-            EVERYBODY,
-            handlers.list_own,
-            query=PageQuery,
-            answer=Page[ApiToken],
-        ),
-        Route(
-            "DELETE",
-            "/me/api-tokens/{api_token_id}",
-            "delete_own_api_token",
-            "Delete one of one's own API tokens.",
-            EVERYBODY,
-            handlers.delete_own,
+        *(
+            route
+            for route in collection_routes(context, _OWN_API_TOKEN, OWN)
+            if route.name in ("list_own_api_tokens", "delete_own_api_token")
         ),
         Route(
             "DELETE",
@@ -170,22 +164,6 @@ class _Secrets:
             if not second_factors.remove(transaction, user_id):
                 raise not_found("the user has no second factor")
             end_access(transaction, users.get(transaction, user_id), Cause.SECOND_FACTOR_RESET)
-
-        await self.context.acting(call).write(work)
-
-    async def list_own(self, call: Call) -> Listed:
-        filters = OWN.filters(call, PageQuery)
-        page = await self.context.store.read(
-            page_reader(api_tokens.list_page, sort="-created_at", **filters)
-        )
-        return listed(self.context, page, ApiToken.model_validate)
-
-    async def delete_own(self, call: Call) -> None:
-        owner = own_user_id(call)
-
-        def work(transaction: Transaction) -> None:
-            found = api_tokens.get(transaction, call.params["api_token_id"], user_id=owner)
-            api_tokens.delete(transaction, found.id)
 
         await self.context.acting(call).write(work)
 

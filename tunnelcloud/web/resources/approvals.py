@@ -11,7 +11,7 @@ from attrs import frozen
 from tunnelcloud.domain import approvals as domain
 from tunnelcloud.domain.entities import Policy, User, UserView
 from tunnelcloud.domain.objects import Approval, Role
-from tunnelcloud.store import access, approvals, users
+from tunnelcloud.store import access, approvals, timed_grants, users
 from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.approvals import (
@@ -119,18 +119,18 @@ class _Approvals:
         filters = call.query_as(GrantQuery).filters()
         if call.who().role not in READERS:
             filters["user_id"] = own_user_id(call)
-        page = await self.context.store.read(page_reader(approvals.list_grants, **filters))
+        page = await self.context.store.read(page_reader(timed_grants.list_page, **filters))
         return listed(self.context, page, TimedGrant.model_validate)
 
     async def end_grant(self, call: Call) -> None:
         grant_id, who = call.params["grant_id"], call.who()
 
         def work(transaction: Transaction) -> None:
-            grant = approvals.get_grant(transaction, grant_id)
+            grant = timed_grants.get(transaction, grant_id)
             concerned = who.user_id in (grant.user_id, grant.allowed_by_id)
             if who.role is not Role.ADMIN and not concerned:
                 raise NotFound("grant", grant_id)
-            approvals.end_grant(transaction, grant_id)
+            timed_grants.end(transaction, grant_id)
 
         await self.context.acting(call).write(work)
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store.aggregate import version_of
+from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.fields import Body, Page, PageQuery, Shown
@@ -22,6 +23,7 @@ Show = Callable[[Any], BaseModel]
 Shower = Callable[[Transaction, Sequence[Any]], Show]
 """Reads what the models of some entities need beside them, and gives what makes those."""
 
+Afterwards = Callable[[ApiContext, AsyncStore, Any], Awaitable[Any]]
 Warn = Callable[[ApiContext, Any, Collection[str]], Awaitable[list[str]]]
 
 _TEXTS = {
@@ -43,6 +45,8 @@ class Kind:
     :ivar show: makes the model of an entity.
     :ivar answered: what is shown of an object that was just made or changed, with ``warnings``.
     :ivar warn: gives those, of an object and the names of the fields that were given.
+    :ivar afterwards: what is done once an object was made or changed, by whoever did that; gives
+        the object as it is then.
     :ivar shower: for a kind whose models say more than its entities do.
     :ivar texts: what its operations say of themselves, where that isn't the same as for others.
     """
@@ -62,6 +66,7 @@ class Kind:
     article: str = field(default="a")
     answered: type[Shown] | None = None
     warn: Warn | None = None
+    afterwards: Afterwards | None = None
     _shower: Callable[[ApiContext], Shower] | None = None
     texts: Mapping[str, str] = field(default=_TEXTS)
 
@@ -225,7 +230,10 @@ class _Collection:
         self, call: Call, work: Callable[[Transaction], Any], given: Collection[str]
     ) -> Item:
         shower = self.kind.shower(self.context)
-        entity, show = await self.context.acting(call).write(with_show(work, shower))
+        acting = self.context.acting(call)
+        entity, show = await acting.write(with_show(work, shower))
+        if self.kind.afterwards is not None:
+            entity = await self.kind.afterwards(self.context, acting, entity)
         return await answer_of(self.context, self.kind, entity, show, given)
 
     def _version(self, transaction: Transaction, call: Call) -> str | None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-from attrs import evolve
 
 from tunnelcloud.domain import entities
 from tunnelcloud.net.escaping import escape
@@ -76,65 +73,48 @@ def identity_provider_routes(context: ApiContext) -> list[Route]:
             {**_fields(provider), "redirect_uri": redirect_uri(context, provider)}
         )
 
-    routes = collection_routes(
-        context,
-        Kind(
-            noun="identity_provider",
-            article="an",
-            plural="identity-providers",
-            shown=IdentityProvider,
-            new=NewIdentityProvider,
-            change=IdentityProviderChange,
-            query=NamedQuery,
-            get=identity_providers.get,
-            list_page=identity_providers.list_page,
-            create=create,
-            update=update,
-            delete=identity_providers.delete,
-            show=show,
-        ),
-    )
-    return [*(_checking(context, one, show) for one in routes), _check_route(context, show)]
-
-
-_Show = Callable[[entities.IdentityProvider], Shown]
-
-
-def _checking(context: ApiContext, route: Route, show: _Show) -> Route:
-    """Let a provider be checked once it is made or changed."""
-    if route.method not in ("POST", "PATCH"):
-        return route
-
-    async def handler(call: Call) -> Item:
-        saved = await route.handler(call)
-        assert isinstance(saved, Item)
-        provider_id = saved.shown.model_dump()["id"]
-        provider = await context.store.read(identity_providers.get, provider_id)
-        if provider.enabled:
-            provider = await check(context, context.acting(call), provider)
-        return item_of(provider, show)
-
-    return evolve(route, handler=handler)
-
-
-def _check_route(context: ApiContext, show: _Show) -> Route:
-    async def handler(call: Call) -> Item:
+    async def check(call: Call) -> Item:
         provider_id = call.params["identity_provider_id"]
         provider = await context.store.read(identity_providers.get, provider_id)
-        return item_of(await check(context, context.acting(call), provider), show)
+        return item_of(await _check(context, context.acting(call), provider), show)
 
-    return Route(
-        "POST",
-        "/identity-providers/{identity_provider_id}/check",
-        "check_identity_provider",
-        "Ask an identity provider for all that a sign-in needs.",
-        ADMINS,
-        handler,
-        answer=IdentityProvider,
+    kind = Kind(
+        noun="identity_provider",
+        article="an",
+        plural="identity-providers",
+        shown=IdentityProvider,
+        new=NewIdentityProvider,
+        change=IdentityProviderChange,
+        query=NamedQuery,
+        get=identity_providers.get,
+        list_page=identity_providers.list_page,
+        create=create,
+        update=update,
+        delete=identity_providers.delete,
+        show=show,
+        afterwards=_check_enabled,
     )
+    return [
+        *collection_routes(context, kind),
+        Route(
+            "POST",
+            "/identity-providers/{identity_provider_id}/check",
+            "check_identity_provider",
+            "Ask an identity provider for all that a sign-in needs.",
+            ADMINS,
+            check,
+            answer=IdentityProvider,
+        ),
+    ]
 
 
-async def check(
+async def _check_enabled(
+    context: ApiContext, store: AsyncStore, provider: entities.IdentityProvider
+) -> entities.IdentityProvider:
+    return await _check(context, store, provider) if provider.enabled else provider
+
+
+async def _check(
     context: ApiContext, store: AsyncStore, provider: entities.IdentityProvider
 ) -> entities.IdentityProvider:
     """Ask a provider for all that a sign-in needs, and note what came of it.

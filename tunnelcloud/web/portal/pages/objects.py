@@ -10,12 +10,20 @@ from attrs import frozen
 
 from tunnelcloud.store import access
 from tunnelcloud.web.portal.api_calls import Operations, faults
-from tunnelcloud.web.portal.forms import Field, FieldKind, body_of, faults_of, shown, typed
+from tunnelcloud.web.portal.forms import (
+    Field,
+    FieldKind,
+    body_of,
+    faults_of,
+    shown,
+    shown_of,
+    typed_of,
+)
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.columns import Columns
 from tunnelcloud.web.portal.pages.panels import Panels
 from tunnelcloud.web.portal.pages.people import People
-from tunnelcloud.web.portal.sections import SECTIONS, Section
+from tunnelcloud.web.portal.sections import EVERY_SECTION, Section
 from tunnelcloud.web.portal.terminal import changed_elsewhere, made_elsewhere
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
@@ -28,7 +36,7 @@ _ROWS = 3
 
 def object_handlers(context: ApiContext, operations: Operations) -> dict[str, Objects]:
     """Make what answers for each kind of object, by its noun."""
-    return {section.noun: Objects(context, operations, section) for section in SECTIONS}
+    return {section.noun: Objects(context, operations, section) for section in EVERY_SECTION}
 
 
 def object_pages(handlers: Mapping[str, Objects]) -> list[PageRoute]:
@@ -37,10 +45,11 @@ def object_pages(handlers: Mapping[str, Objects]) -> list[PageRoute]:
 
 
 def _pages(handlers: Objects) -> list[PageRoute]:
-    all_of_them = f"/admin/{handlers.section.plural}"
+    all_of_them = f"/admin/{handlers.section.place}"
     one = f"{all_of_them}/{{{handlers.section.id_name}}}"
+    listing = PageRoute("GET", all_of_them, READERS, handlers.list_all)
     return [
-        PageRoute("GET", all_of_them, READERS, handlers.list_all),
+        *([listing] if handlers.section.has_list else []),
         PageRoute("GET", f"{all_of_them}/new", ADMINS, handlers.blank),
         PageRoute("POST", f"{all_of_them}/new", ADMINS, handlers.create),
         PageRoute("GET", one, READERS, handlers.one),
@@ -80,10 +89,8 @@ class Objects:
 
     async def blank(self, visit: Visit) -> Reply:
         """Show an empty form; the address may fill some of its fields."""
-        given = {
-            one.name: visit.query.get(one.name, shown(one, one.default))
-            for one in self.section.fields
-        }
+        names = (one.name for one in self.section.fields)
+        given = {name: visit.query[name] for name in names if name in visit.query}
         return await self._new(visit, given, {})
 
     async def create(self, visit: Visit) -> Reply:
@@ -100,36 +107,34 @@ class Objects:
             except Problem as problem:
                 errors = faults(problem, rows)
         if errors:
-            return await self._new(visit, self._typed(visit), errors)
-        location = f"/admin{self._path}/{made['id']}"
+            return await self._new(visit, typed_of(self.section.fields, visit), errors)
         if "join" not in made:
-            return Moved(location, note=f"Made {made['name']}.")
+            location = f"/admin/{self.section.place}/{made['id']}"
+            return Moved(location, note=self.section.made.format(**made))
         return joining(f"{self._path}/{made['id']}", made["join"])
 
     async def _new(
         self, visit: Visit, given: Mapping[str, Any], errors: Mapping[str, str]
     ) -> Shown:
         fields = self.section.fields
-        forms = [self._form(visit, fields, given, errors)]
+        blank = {one.name: shown(one, one.default) for one in fields}
+        forms = [self._form(visit, fields, {**blank, **given}, errors)]
         if self.section.assignable:
             forms.append(People(self.context, self.operations).blank_rows(visit, _ROWS))
         values = {"elsewhere": made_elsewhere(self.section), "rows": []}
         for form in await self.context.store.together(*forms):
             values |= form
         status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
-        return Shown("admin_form.html", values, status)
+        return Shown(self.section.form, values, status)
 
     async def one(self, visit: Visit) -> Reply:
         """Show an object."""
-        item = await self.operations(visit, "GET", self._item(visit))
-        given = {one.name: shown(one, item[one.name]) for one in self.section.fields}
-        return await self._show(visit, item, given, {})
+        return await self.again(visit, {})
 
     async def again(self, visit: Visit, errors: Mapping[str, str]) -> Reply:
         """Show an object with what is wrong with a form of its page that isn't its settings'."""
         item = await self.operations(visit, "GET", self._item(visit))
-        given = {one.name: shown(one, item[one.name]) for one in self.section.fields}
-        return await self._show(visit, item, given, errors)
+        return await self._show(visit, item, shown_of(self.section.fields, item), errors)
 
     async def change(self, visit: Visit) -> Reply:
         """Set what was typed."""
@@ -141,13 +146,10 @@ class Objects:
                 visit, "PATCH", self._item(visit), body, version=version
             )
         except Problem as problem:
-            given = {**item, **self._typed(visit)}
+            given = {**shown_of(self.section.fields, item), **typed_of(fields, visit)}
             return await self._show(visit, item, given, faults(problem))
         note = "Saved." if changed["etag"] != version else "Nothing was changed."
-        return Moved(f"/admin{self._item(visit)}", note=note)
-
-    def _typed(self, visit: Visit) -> dict[str, Any]:
-        return {one.name: typed(one, visit) for one in self.section.fields}
+        return Moved(f"/admin/{self.section.place}/{item['id']}", note=note)
 
     async def _show(
         self,
@@ -198,6 +200,7 @@ class Objects:
             "errors": errors,
             "first_fault": first,
             "item": None,
+            "web_url": self.context.web_url,
         }
 
 

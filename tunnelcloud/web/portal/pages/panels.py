@@ -37,12 +37,11 @@ class Panels:
         panels: dict[str, Callable[[Visit, Item], Awaitable[Values]]] = {
             "tunnel": self._tunnel,
             "site": self._site,
-            "connector": self._connector,
             "user": self._user,
             "group": self._group,
             "policy": self._policy,
         }
-        return await panels[noun](visit, item)
+        return await panels[noun](visit, item) if noun in panels else {}
 
     async def _list(self, visit: Visit, path: str, **query: str) -> list[dict[str, Any]]:
         page = await self.operations(visit, "GET", path, query=query)
@@ -96,9 +95,6 @@ class Panels:
             self._list(visit, "/tunnels", site_id=item["id"], limit=_MANY, sort="name"),
         )
         return {"connectors": connectors, "tunnels": tunnels, "health": healths[item["id"]]}
-
-    async def _connector(self, visit: Visit, item: Item) -> Values:
-        return {}
 
     async def _user(self, visit: Visit, item: Item) -> Values:
         user_id, store = item["id"], self.context.store

@@ -18,6 +18,7 @@ from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.web.oidc.claims import Claims
 from tunnelcloud.web.oidc.client import Client, is_state
 from tunnelcloud.web.oidc.faults import START_AGAIN, ProviderFault
+from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.sign_in import local_path
 from tunnelcloud.web.portal.sealed import ProviderStep, ProviderSteps
@@ -33,15 +34,20 @@ _LONGEST_CLAIM = 300
 _MOST_CLAIMS = 100
 
 
-def provider_pages(context: ApiContext, client: Client, refusals: Refusals) -> list[PageRoute]:
-    """Make the rows of the page table for signing in through identity providers."""
-    handlers = _ProviderSignIn(context, client, refusals, SignIns(context), ProviderSteps(context))
+def provider_pages(
+    context: ApiContext, operations: Operations, client: Client, refusals: Refusals
+) -> list[PageRoute]:
+    """Make the rows of the page table for coming in through identity providers, and trying them."""
+    handlers = _ProviderSignIn(
+        context, operations, client, refusals, SignIns(context), ProviderSteps(context)
+    )
     there = "/sign-in/with/{provider}"
-    test = "/admin/settings/providers/{identity_provider_id}/test"
+    one = "/admin/settings/providers/{identity_provider_id}"
     return [
         PageRoute("GET", there, ANONYMOUS, handlers.go),
         PageRoute("GET", f"{there}/callback", ANONYMOUS, handlers.come_back),
-        PageRoute("GET", test, ADMINS, handlers.go_to_test),
+        PageRoute("GET", f"{one}/test", ADMINS, handlers.go_to_test),
+        PageRoute("POST", f"{one}/check", ADMINS, handlers.check),
     ]
 
 
@@ -90,6 +96,7 @@ def _said(claims: Claims) -> list[tuple[str, str]]:
 @frozen
 class _ProviderSignIn:
     context: ApiContext
+    operations: Operations
     client: Client
     refusals: Refusals
     sign_ins: SignIns
@@ -116,6 +123,13 @@ class _ProviderSignIn:
             return await self._leave(visit, provider, "/", visit.who().user.id)
         except ProviderFault as fault:
             return await self._tested(visit, provider, fault)
+
+    async def check(self, visit: Visit) -> Reply:
+        """Ask a provider for all that a sign-in needs."""
+        path = f"/identity-providers/{visit.params['identity_provider_id']}"
+        found = await self.operations(visit, "POST", f"{path}/check")
+        note = "The check failed." if found["check_fault"] else "The provider answers as it should."
+        return Moved(f"/admin/settings/providers/{found['id']}", note=note)
 
     async def _leave(
         self, visit: Visit, provider: IdentityProvider, next_page: str, tester_id: str = ""
