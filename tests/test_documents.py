@@ -7,6 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+ANCHOR = re.compile(r"\]\(([^)#\s]*)#([^)\s]+)\)")
+HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 NAMED = re.compile(r"`(tunnelcloud/[a-z0-9_/]+(?:\.py|/))`|`tests/[a-z0-9_/]+\.py`")
 
 
@@ -22,7 +24,26 @@ def linked():
                 yield page.relative_to(ROOT), (page.parent / target).resolve()
 
 
+def anchors(page):
+    """Give the names that a page's headings have in links, as GitHub and MyST make them."""
+    plain = [
+        re.sub(r"[`*]|\[([^]]*)\]\([^)]*\)", r"\1", one)
+        for one in HEADING.findall(page.read_text())
+    ]
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in plain}
+
+
 class DocumentTests(SynchronousTestCase):
+    def test_links_lead_to_headings(self):
+        found = [
+            (str(page.relative_to(ROOT)), target, name)
+            for page in pages()
+            for target, name in ANCHOR.findall(page.read_text())
+            if "://" not in target
+            and name not in anchors((page.parent / target).resolve() if target else page)
+        ]
+        self.assertEqual(found, [])
+
     def test_links_lead_somewhere(self):
         self.assertEqual([(str(p), str(t)) for p, t in linked() if not t.exists()], [])
 
