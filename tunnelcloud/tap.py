@@ -5,7 +5,6 @@ Each subcommand loads what it needs itself and no more: a connector nothing of a
 
 from __future__ import annotations
 
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from twisted.python import usage
 
 from tunnelcloud.config import CannotStart
 from tunnelcloud.garbage import look_seldom
+from tunnelcloud.interpreter import switch_often
 from tunnelcloud.net.log_levels import LOG_LEVELS, filter_all
 from tunnelcloud.net.log_texts import tame_all
 
@@ -97,9 +97,7 @@ def makeService(options: Options) -> IService:
     # Twisted's own reactors time everything by a clock that an administrator may set.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     look_seldom(reactor)
-    # After each system call the reactor's thread waits for the interpreter's lock: for 5 ms behind
-    # each busy thread of the store, by Python's own setting.
-    sys.setswitchinterval(0.0005)
+    switch_often()
     makers = {"pod": _pod, "connector": _connector, "demo": _demo}
     try:
         return makers[str(options.subCommand)](reactor, options.subOptions)

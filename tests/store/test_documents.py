@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from sqlalchemy import event
+
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, MovingClock, events_of, make_world, public_key
 from tunnelcloud.domain import objects
@@ -51,6 +53,31 @@ class DocumentContract:
         before = self.store.read(documents.export)
         self.assertEqual(self.apply(**before), [])
         self.assertEqual(before["groups"]["dba"]["members"], ("alice",))
+
+    def test_reading_all_takes_as_many_statements_for_many_objects_as_for_few(self):
+        def counted():
+            seen = []
+            listener = lambda *_: seen.append(1)  # noqa: E731
+            engine = self.store.backend._readers
+            event.listen(engine, "before_cursor_execute", listener)
+            self.store.read(documents.export)
+            event.remove(engine, "before_cursor_execute", listener)
+            return len(seen)
+
+        few = counted()
+        self.apply(
+            users={f"u{one}": USER for one in range(20)},
+            groups={f"g{one}": {"title": "", "members": [f"u{one}"]} for one in range(20)},
+            tunnels={
+                f"t{one}": {
+                    **TUNNEL,
+                    "assignments": ({"user": f"u{one}", "methods": frozenset({Method.KEY})},),
+                }
+                for one in range(20)
+            },
+        )
+        self.assertEqual(counted(), few)
+        self.assertLess(few, 12)
 
     def test_onto_nothing_it_makes_all_there_was(self):
         self.store.write(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
+from tunnelcloud.interpreter import politely
 from tunnelcloud.sinks.formats import json_line
 from tunnelcloud.store.transaction import Committed
 
@@ -15,5 +16,5 @@ _log = Logger(namespace="tunnelcloud.audit")
 
 def write_audit_lines(committed: Committed) -> None:
     """Log what a transaction recorded; called in a thread of the store."""
-    for record in committed.records:
+    for record in politely(committed.records):
         _log.info("{line}", line=json_line(record))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from attrs import define, field, frozen
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, select
 
 from tunnelcloud.domain.kinds import Kind
 from tunnelcloud.domain.objects import KINDS
@@ -75,10 +76,15 @@ SECTIONS: Mapping[str, Section] = {
 
 @define
 class Reading:
-    """What there is, in a document's terms."""
+    """What there is, in a document's terms.
+
+    :ivar is_whole: what hangs on objects is read for all of them at once.
+    """
 
     transaction: Transaction
+    is_whole: bool = False
     _names: dict[tuple[str, str], str] = field(factory=dict)
+    _hanging: dict[str, Mapping[str, Sequence[Any]]] = field(factory=dict)
 
     def described(self, section: str, entity: Any) -> dict[str, Any]:
         """Give the fields of an object, names in place of ids."""
@@ -89,6 +95,10 @@ class Reading:
             else getattr(entity, name)
             for name in kind.fields
         }
+
+    def note_name(self, section: str, object_id: str, name: str) -> None:
+        """Remember an object's name, so that it isn't looked up."""
+        self._names[section, object_id] = name
 
     def dependents(self, section: str, object_id: str) -> dict[str, Any]:
         """Give what hangs on an object, under its field's name."""
@@ -103,18 +113,17 @@ class Reading:
     def members(self, group_id: str) -> dict[str, str]:
         """Give the ids of a group's members by their names."""
         query = (
-            select(users.USERS.table.c.name, users.USERS.table.c.id)
-            .join(group_members, group_members.c.user_id == users.USERS.table.c.id)
-            .where(group_members.c.group_id == group_id)
-        )
-        return {row.name: row.id for row in self.transaction.connection.execute(query)}
+            select(users.USERS.table.c.name, users.USERS.table.c.id, group_members.c.group_id)
+        ).join(group_members, group_members.c.user_id == users.USERS.table.c.id)
+        found = self._hanging_on(query, group_members.c.group_id, group_id)
+        return {row.name: row.id for row in found}
 
     def assignments(self, tunnel_id: str) -> dict[str, tuple[dict[str, Any], str]]:
         """Give a tunnel's assignments and their ids, by whom they are for."""
         table = assignments.ASSIGNMENTS.table
-        query = assignments.ASSIGNMENTS.select().where(table.c.tunnel_id == tunnel_id)
+        query = assignments.ASSIGNMENTS.select().order_by(table.c.id)
         found = {}
-        for row in self.transaction.connection.execute(query.order_by(table.c.id)):
+        for row in self._hanging_on(query, table.c.tunnel_id, tunnel_id):
             one = assignments.ASSIGNMENTS.make(row)
             shown: dict[str, Any] = {"methods": one.methods, "policy": None}
             if one.policy_id is not None:
@@ -128,15 +137,31 @@ class Reading:
 
     def keys(self, user_id: str) -> dict[str, tuple[dict[str, Any], str]]:
         """Give a user's keys and their ids, by fingerprint."""
-        query = keys.KEYS.select().where(keys.KEYS.table.c.user_id == user_id)
+        table = keys.KEYS.table
         found = {}
-        for row in self.transaction.connection.execute(query.order_by(keys.KEYS.table.c.id)):
+        for row in self._hanging_on(
+            keys.KEYS.select().order_by(table.c.id), table.c.user_id, user_id
+        ):
             key = keys.KEYS.make(row)
             shown = {
                 "public_key": key.public_key, "title": key.title, "expires_at": key.expires_at
             }  # fmt: skip
             found[key.fingerprint] = shown, key.id
         return found
+
+    def _hanging_on(
+        self, query: Select[Any], owner: ColumnElement[Any], object_id: str
+    ) -> Sequence[Any]:
+        """Give the rows of one owner, from all rows if the whole is read."""
+        run = self.transaction.connection.execute
+        if not self.is_whole:
+            return run(query.where(owner == object_id)).all()
+        if str(owner) not in self._hanging:
+            gathered = defaultdict(list)
+            for row in run(query):
+                gathered[getattr(row, owner.name)].append(row)
+            self._hanging[str(owner)] = gathered
+        return self._hanging[str(owner)].get(object_id, ())
 
     def name_of(self, section: str, object_id: str | None) -> str | None:
         """Give the name of an object that is there; None for no object."""

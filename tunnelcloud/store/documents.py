@@ -72,13 +72,15 @@ def apply(
     return applying.steps
 
 
-def export(transaction: Transaction) -> Document:
-    """Describe all there is, as ``apply`` takes it."""
-    reading = Reading(transaction)
+def export(transaction: Transaction) -> dict[str, dict[str, Values]]:
+    """Describe all there is, as ``apply`` takes it; in as many statements as there are kinds."""
+    reading = Reading(transaction, is_whole=True)
     found: dict[str, dict[str, Values]] = {}
     for section, kind in SECTIONS.items():
         query = kind.aggregate.select().order_by(kind.aggregate.table.c.name)
         entities = [kind.aggregate.make(row) for row in transaction.connection.execute(query)]
+        for one in entities:
+            reading.note_name(section, one.id, one.name)
         found[section] = {
             entity.name: {
                 **reading.described(section, entity),

@@ -35,6 +35,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import CATALOGUE
+from tunnelcloud.interpreter import take_apart
 from tunnelcloud.store import schema, users
 from tunnelcloud.store.columns import first_id
 from tunnelcloud.store.document_sections import SECTIONS, Document
@@ -42,6 +43,7 @@ from tunnelcloud.store.documents import Step, apply
 from tunnelcloud.store.endings import Cause, end_access, with_access
 from tunnelcloud.store.errors import StoreError
 from tunnelcloud.store.failures import database_errors
+from tunnelcloud.store.polite import PoliteConnection
 from tunnelcloud.store.prepared import Batch, Prepared
 from tunnelcloud.store.transaction import Batched, Transaction
 
@@ -131,6 +133,7 @@ def plan(
 ) -> Plan:
     """Find what applying a document does; takes long, and no database.
 
+    :param snapshot: is used up.
     :param go_on: called now and then; may raise to stop it.
     :raise BadDocument: with each place where it can't be done.
     """
@@ -147,13 +150,9 @@ def plan(
         steps = apply(copy, document, go_on)
         turned = tuple(_turned(people, _people(copy)))
         after = {table: _read(copy, table) for table in _TABLES}
-    return Plan(
-        steps,
-        snapshot.mark,
-        tuple(_batches(snapshot.rows, after, snapshot.dialect)),
-        copy.batched(snapshot.dialect),
-        turned,
-    )
+    batches = tuple(_batches(snapshot.rows, after, snapshot.dialect))
+    take_apart(people, *snapshot.rows.values(), *after.values())
+    return Plan(steps, snapshot.mark, batches, copy.batched(snapshot.dialect), turned)
 
 
 def carry_out(transaction: Transaction, ready: Plan) -> list[Step]:
@@ -176,7 +175,9 @@ def carry_out(transaction: Transaction, ready: Plan) -> list[Step]:
 @cache
 def _scratch() -> Engine:
     """Give an engine each of whose connections is a new database in memory."""
-    engine = create_engine("sqlite://", poolclass=NullPool)
+    engine = create_engine(
+        "sqlite://", poolclass=NullPool, connect_args={"factory": PoliteConnection}
+    )
     event.listen(engine, "connect", lambda driver, _: driver.execute("PRAGMA foreign_keys=ON"))
     return engine
 

@@ -16,6 +16,8 @@ from attrs import frozen
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
+from tunnelcloud.interpreter import STEPS, let_others_in
+
 Convert = Callable[[Any], Any]
 
 
@@ -107,7 +109,9 @@ class _Compiled:
         errors = connection.dialect.loaded_dbapi.Error
         cursor = driver.cursor()
         try:
-            cursor.executemany(self.text, given)
+            for first in range(0, len(given), STEPS):
+                let_others_in()
+                cursor.executemany(self.text, given[first : first + STEPS])
         except errors as error:
             raise DBAPIError.instance(
                 self.text, None, error, errors, dialect=connection.dialect

@@ -32,6 +32,7 @@ from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
 from tunnelcloud.store.failures import database_errors, unavailable
 from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.migrate import migrate
+from tunnelcloud.store.polite import PoliteConnection
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.sqlite_files import FILE_NAME, make_private, take
 from tunnelcloud.store.transaction import Actor, Clock, Transaction
@@ -45,6 +46,7 @@ then waits for, behind each of them."""
 _MAX_BATCH = 256
 _MAX_WAITING = 20_000
 _BUSY_MILLISECONDS = 10_000
+_CONNECTING = {"check_same_thread": False, "factory": PoliteConnection}
 _WAL_BYTES = 64 * 1024 * 1024
 _CHECKPOINT_PAGES = 4000
 """Of the WAL; the same pages are written by one transaction after the other, and then back once."""
@@ -239,9 +241,7 @@ def open_sqlite(
 
 
 def _writer_engine(path: Path) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
-    )
+    engine = create_engine(f"sqlite:///{path}", poolclass=StaticPool, connect_args=_CONNECTING)
     _configure(
         engine,
         "journal_mode=WAL",
@@ -258,7 +258,7 @@ def _reader_engine(path: Path) -> Engine:
         f"sqlite:///{path}",
         pool_size=_READER_THREADS + 1,
         max_overflow=-1,
-        connect_args={"check_same_thread": False},
+        connect_args=_CONNECTING,
     )
     _configure(engine, "query_only=ON", "wal_autocheckpoint=0")
     begin = Prepared(text("BEGIN"))

@@ -6,27 +6,39 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from attrs import frozen
+
 
 def encode_json(shown: Any) -> bytes:
     """Write an answer; half a character that somebody sent is written as an escape."""
     return _text(shown).encode("utf-8", "backslashreplace") + b"\n"
 
 
+@frozen
+class Members:
+    """An object of many members, each of which is made when it is written."""
+
+    pairs: Iterator[tuple[str, Any]]
+
+
 def encode_long_json(shown: Mapping[str, Any]) -> bytes:
-    """Write a long answer piece by piece: between two pieces, other threads get their turn."""
+    """Write a long answer piece by piece: between two pieces, other threads get their turn.
+
+    :param shown: a value may be ``Members``, or an iterator that makes a list's elements.
+    """
     members = (f"{_text(name)}: {''.join(_pieces(value))}" for name, value in shown.items())
     return ("{" + ", ".join(members) + "}\n").encode("utf-8", "backslashreplace")
 
 
 def _pieces(value: Any) -> Iterator[str]:
     separator = ""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | Members):
         yield "{"
-        for name, one in value.items():
+        for name, one in value.pairs if isinstance(value, Members) else value.items():
             yield f"{separator}{_text(name)}: {_text(one)}"
             separator = ", "
         yield "}"
-    elif isinstance(value, list):
+    elif isinstance(value, list | Iterator):
         yield "["
         for one in value:
             yield separator + _text(one)

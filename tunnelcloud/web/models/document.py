@@ -28,9 +28,11 @@ from tunnelcloud.domain.objects import (
     PortRange,
 )
 from tunnelcloud.domain.sameness import folded
+from tunnelcloud.interpreter import politely, take_apart
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
+from tunnelcloud.web.encoding import Members
 from tunnelcloud.web.models.credentials import PublicKey
 from tunnelcloud.web.models.fields import (
     Body,
@@ -114,12 +116,18 @@ _CLOSED = Field(json_schema_extra={"additionalProperties": False})
 class Document(Body):
     """Objects by their names.  Those that aren't named here are left alone."""
 
-    def entries(self) -> StoredDocument:
-        """Give what the store works with: every field, lists as the tuples that entities have."""
-        return {
-            section: {name: _values(entry) for name, entry in getattr(self, section).items()}
-            for section in type(self).model_fields
+    def take_entries(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Give what the store works with: every field, lists as the tuples that entities have.
+
+        This document has no objects any more: the reactor's thread has less to let go of.
+        """
+        sections = {name: getattr(self, name) for name in type(self).model_fields}
+        found = {
+            section: {name: _values(entry) for name, entry in politely(entries.items())}
+            for section, entries in sections.items()
         }
+        take_apart(*sections.values())
+        return found
 
 
 _SECTIONS: Mapping[str, type[Body]] = {
@@ -237,8 +245,8 @@ class Applied(Shown):
 
 
 def applied(steps: list[StoredStep], dry_run: bool) -> dict[str, Any]:
-    """Show what applying a document did, as ``Applied`` has it."""
-    shown = [Step.model_validate(_shown(step)).model_dump(mode="json") for step in steps]
+    """Show what applying a document did, as ``Applied`` has it; a step once it is asked for."""
+    shown = (Step.model_validate(_shown(step)).model_dump(mode="json") for step in steps)
     return {"dry_run": dry_run, "steps": shown}
 
 
@@ -254,12 +262,16 @@ def _shown(step: StoredStep) -> dict[str, Any]:
 
 
 def written(found: StoredDocument) -> dict[str, Any]:
-    """Write a document as it is sent, without what goes without saying: empty parts, defaults."""
-    return {
-        section: {name: _brief(_unblocked(values)) for name, values in found[section].items()}
-        for section in _SECTIONS
-        if found[section]
-    }
+    """Write a document as it is sent, without what goes without saying: empty parts, defaults.
+
+    An object is written once it is asked for.
+    """
+    return {section: Members(_briefly(found[section])) for section in _SECTIONS if found[section]}
+
+
+def _briefly(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, values in entries.items():
+        yield name, _brief(_unblocked(values))
 
 
 _UNSAID: Mapping[str, Any] = {

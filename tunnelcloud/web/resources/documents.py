@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError
 
+from tunnelcloud.interpreter import take_apart
 from tunnelcloud.store import documents, planning
-from tunnelcloud.store.document_sections import Document
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.transaction import Transaction
@@ -61,7 +61,7 @@ class _Applying:
     It may be so much that letting go of it takes long: the threads that work with it do that.
     """
 
-    entries: Document = field(factory=dict)
+    entries: dict[str, dict[str, dict[str, Any]]] = field(factory=dict)
     snapshot: planning.Snapshot | None = None
     plan: planning.Plan | None = None
     steps: list[documents.Step] = field(factory=list)
@@ -84,8 +84,10 @@ class _Applying:
     def do_at_once(self, transaction: Transaction) -> None:
         self.steps = documents.apply(transaction, self.entries)
 
-    def answer(self, dry_run: bool) -> Mapping[str, Any]:
-        answer = applied(self.steps, dry_run)
+    def answer(self, dry_run: bool) -> bytes:
+        answer = encode_long_json(applied(self.steps, dry_run))
+        rows = [batch.rows for batch in self.plan.batches] if self.plan else []
+        take_apart(self.steps, *self.entries.values(), *rows)
         self.entries, self.plan, self.steps = {}, None, []
         return answer
 
@@ -97,7 +99,7 @@ class _Documents:
     async def apply(self, call: Call) -> Encoded:
         wanted, work = call.body_as(WholeDocument), _Applying()
         dry_run = call.query_as(ApplyQuery).dry_run
-        work.entries = await self.context.worker.run(wanted.entries)
+        work.entries = await self.context.worker.run(wanted.take_entries)
         for _ in range(_TRIES):
             await self._plan(call, work)
             if dry_run:
@@ -110,7 +112,7 @@ class _Documents:
                 continue
         else:
             await self.context.acting(call).write(work.do_at_once)
-        return await self._encoded(lambda: work.answer(dry_run))
+        return Encoded(await self.context.worker.run(lambda: work.answer(dry_run)))
 
     async def _plan(self, call: Call, work: _Applying) -> None:
         """Plan in a thread, which stops when nobody waits for it any more."""
@@ -124,8 +126,10 @@ class _Documents:
 
     async def export(self, call: Call) -> Encoded:
         found = await self.context.store.read_long(documents.export)
-        return await self._encoded(lambda: written(found))
 
-    async def _encoded(self, make: Callable[[], Mapping[str, Any]]) -> Encoded:
-        """Make and write an answer that may be long, away from the reactor's thread."""
-        return Encoded(await self.context.worker.run(lambda: encode_long_json(make())))
+        def encode() -> bytes:
+            body = encode_long_json(written(found))
+            take_apart(*found.values())
+            return body
+
+        return Encoded(await self.context.worker.run(encode))

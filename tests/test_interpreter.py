@@ -1,0 +1,112 @@
+"""Threads that work let the reactor's thread have Python's lock."""
+
+import sqlite3
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.store.databases import SQLiteCase
+from tunnelcloud import interpreter
+from tunnelcloud.interpreter import (
+    PAUSE_SECONDS,
+    STEPS,
+    SWITCH_SECONDS,
+    WORK_SECONDS,
+    Courtesy,
+    politely,
+    switch_often,
+    take_apart,
+)
+from tunnelcloud.store import planning, polite
+
+
+class CourtesyTests(SynchronousTestCase):
+    def setUp(self):
+        self.worked = 100.0
+        self.pauses = []
+        self.courtesy = Courtesy(lambda: self.worked, self.pauses.append)
+
+    def work(self, seconds):
+        self.worked += seconds
+        self.courtesy.let_others_in()
+
+    def test_a_thread_pauses_once_it_has_worked_for_a_while(self):
+        for _ in range(99):
+            self.work(WORK_SECONDS / 10)
+        self.assertIn(len(self.pauses), (8, 9))
+        self.assertEqual(set(self.pauses), {PAUSE_SECONDS})
+
+    def test_a_short_piece_of_work_does_not_pause(self):
+        self.work(WORK_SECONDS / 2)
+        self.work(0)
+        self.assertEqual(self.pauses, [])
+
+
+class Counted(SynchronousTestCase):
+    """Counts how often others are let in."""
+
+    def setUp(self):
+        super().setUp()
+        self.times = 0
+        for module in (interpreter, polite):
+            self.patch(module, "let_others_in", self.let_in)
+
+    def let_in(self):
+        self.times += 1
+
+
+class LoopTests(Counted):
+    def test_others_are_let_in_between_the_steps_of_a_loop(self):
+        self.assertEqual(list(politely(range(3 * STEPS))), list(range(3 * STEPS)))
+        self.assertEqual(self.times, 3)
+
+    def test_what_is_large_is_taken_apart_piece_by_piece(self):
+        mapping, sequence = dict.fromkeys(range(2 * STEPS)), [0] * STEPS
+        take_apart(mapping, sequence)
+        self.assertEqual((mapping, sequence, self.times), ({}, [], 3))
+
+
+class ConnectionTests(Counted):
+    def setUp(self):
+        super().setUp()
+        self.connection = sqlite3.connect(":memory:", factory=polite.PoliteConnection)
+        self.addCleanup(self.connection.close)
+        self.connection.execute("CREATE TABLE things (number INTEGER)")
+        rows = [(number,) for number in range(4 * STEPS)]
+        self.connection.cursor().executemany("INSERT INTO things VALUES (?)", rows)
+        self.times = 0
+
+    def test_others_are_let_in_before_each_statement(self):
+        for _ in range(5):
+            self.connection.execute("SELECT 1")
+            self.connection.cursor().execute("SELECT 1")
+        self.assertEqual(self.times, 10)
+
+    def test_others_are_let_in_between_rows(self):
+        found = self.connection.execute("SELECT number FROM things").fetchall()
+        self.assertEqual(found, [(number,) for number in range(4 * STEPS)])
+        self.assertEqual(self.times, 5)
+
+    def test_others_are_let_in_between_rows_that_are_read_singly(self):
+        cursor = self.connection.execute("SELECT number FROM things")
+        while cursor.fetchone():
+            pass
+        self.assertEqual(self.times, 2 + 4 * STEPS)
+
+
+class EngineTests(SQLiteCase):
+    """Each connection to SQLite that a pod's threads use is such a one."""
+
+    def test_every_connection_is_polite(self):
+        backend = self.open().backend
+        for engine in (backend._writer, backend._readers, planning._scratch()):
+            with engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                self.assertIsInstance(driver, polite.PoliteConnection)
+
+
+class SwitchingTests(SynchronousTestCase):
+    def test_the_interpreter_is_handed_over_soon(self):
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        switch_often()
+        self.assertAlmostEqual(sys.getswitchinterval(), SWITCH_SECONDS)

@@ -1,0 +1,86 @@
+"""Python's interpreter lock: how the reactor's thread gets it beside threads that work.
+
+A thread that waits for the lock demands it after ``SWITCH_SECONDS``, and the one that has it hands
+it over.  A thread that lets go of the lock by itself, again and again and for a few microseconds
+each time, is never asked: it has the lock again before those that wait are awake, and they begin
+to wait anew.  Each statement of SQLite and each line written to a file do so; the reactor's thread
+then waited for up to 300 ms.  Such threads call ``let_others_in``.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, MutableSequence
+from typing import Any, TypeVar
+
+SWITCH_SECONDS = 0.0002
+"""After each system call the reactor's thread waits for the lock, behind each busy thread for so
+long; Python's own setting is 5 ms."""
+
+WORK_SECONDS = 0.001
+"""A thread works for so long before it lets others in."""
+
+PAUSE_SECONDS = 0.00005
+"""Longer than a thread takes to wake up."""
+
+STEPS = 50
+"""Small steps of a loop that are taken between two looks at the clock."""
+
+T = TypeVar("T")
+
+
+class Courtesy(threading.local):
+    """What each thread remembers of when it let others in.
+
+    :param worked: tells the seconds for which this thread has had a processor.
+    """
+
+    def __init__(
+        self,
+        worked: Callable[[], float] = time.thread_time,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._worked = worked
+        self._sleep = sleep
+        self._last = worked()
+
+    def let_others_in(self) -> None:
+        """Give the threads that wait for the lock time to take it, now and then."""
+        now = self._worked()
+        if now - self._last >= WORK_SECONDS:
+            self._last = now
+            self._sleep(PAUSE_SECONDS)
+
+
+_courtesy = Courtesy()
+
+
+def let_others_in() -> None:
+    """Let other threads have Python's lock, if this one has worked for a millisecond."""
+    _courtesy.let_others_in()
+
+
+def politely(things: Iterable[T]) -> Iterator[T]:
+    """Give one thing after the other; others are let in between."""
+    for number, one in enumerate(things):
+        if number % STEPS == 0:
+            let_others_in()
+        yield one
+
+
+def take_apart(*parts: MutableMapping[Any, Any] | MutableSequence[Any]) -> None:
+    """Let go of many things one by one: of all at once, Python lets go without a stop.
+
+    Nothing else may refer to what they hold; else it stays, and goes with its last owner.
+    """
+    for part in parts:
+        remove = part.popitem if isinstance(part, MutableMapping) else part.pop
+        for _ in politely(range(len(part))):
+            remove()
+
+
+def switch_often() -> None:
+    """Have threads hand the interpreter over soon, in a program that is about to start."""
+    sys.setswitchinterval(SWITCH_SECONDS)
