@@ -45,6 +45,34 @@ def contains(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
     return or_(*(_AnyCase(type_coerce(column, Text), pattern) for column in columns))
 
 
+class _AsReferred(FunctionElement[str]):
+    """An id as the columns that refer to it are: those have the database's own collation.
+
+    PostgreSQL uses no index on a column for a comparison by another collation.
+    """
+
+    name = "as_referred"
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_AsReferred)
+def _as_it_is(element: _AsReferred, compiler: SQLCompiler, **options: Any) -> str:
+    [column] = (compiler.process(part, **options) for part in element.clauses)
+    return column
+
+
+@compiles(_AsReferred, "postgresql")
+def _collated(element: _AsReferred, compiler: SQLCompiler, **options: Any) -> str:
+    [column] = (compiler.process(part, **options) for part in element.clauses)
+    return f'{column} COLLATE "default"'
+
+
+def as_referred(identity: ColumnElement[str]) -> ColumnElement[str]:
+    """Give the ids of a table's rows, for a comparison with a column that refers to them."""
+    return _AsReferred(identity)
+
+
 def equals(column: ColumnElement[Any]) -> Filter:
     """Make a filter that wants a column to have a value."""
     return lambda value: column == value

@@ -12,6 +12,7 @@ from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.limits import Limits
 from tunnelcloud.store import channels, pods
 from tunnelcloud.store.errors import LimitReached
+from tunnelcloud.store.filters import as_referred
 from tunnelcloud.store.schema import channels as channels_table
 from tunnelcloud.store.schema import pods as pods_table
 from tunnelcloud.store.schema import sessions as sessions_table
@@ -45,7 +46,7 @@ def _check(transaction: Transaction, session: Session, tunnel: Tunnel, limits: L
         pods.leased(transaction), pods_table.c.id != session.pod_id
     )
     one, two = sessions_table.c, channels_table.c
-    used = exists().where(two.session_id == one.id)
+    used = exists().where(two.session_id == as_referred(one.id))
     is_new = ~exists().where(two.session_id == session.id)
     sessions = select(func.count()).where(
         one.user_id == session.user_id,

@@ -61,6 +61,13 @@ Index(
     sqlite_where=_open_sessions,
     postgresql_where=_open_sessions,
 )
+Index(
+    "ix_sessions_open_of_user",
+    sessions.c.user_id,
+    sessions.c.id,
+    sqlite_where=_open_sessions,
+    postgresql_where=_open_sessions,
+)
 
 channels = Table(
     "channels",
@@ -88,6 +95,13 @@ _open_channels = channels.c.closed_at.is_(None)
 Index(
     "ix_channels_open",
     channels.c.pod_id,
+    channels.c.id,
+    sqlite_where=_open_channels,
+    postgresql_where=_open_channels,
+)
+Index(
+    "ix_channels_open_of_user",
+    channels.c.user_id,
     channels.c.id,
     sqlite_where=_open_channels,
     postgresql_where=_open_channels,

@@ -1,0 +1,106 @@
+"""What a user has open is found by an index of what is open, not among all that they ever had."""
+
+from sqlalchemy import event, text
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.records import RecordCase
+from tunnelcloud.domain.limits import Limits
+from tunnelcloud.store import channels, own_pages, sessions
+from tunnelcloud.store.limits import open_channel
+
+OVER = 2000
+"""Of one user, as many sessions and channels as they have had in some weeks."""
+
+_COPIES = """
+INSERT INTO {table} ({names})
+WITH RECURSIVE counted(number) AS (
+    SELECT 1 UNION ALL SELECT number + 1 FROM counted WHERE number < :count
+)
+SELECT {values} FROM {table}, counted WHERE id = :id
+"""
+
+
+class OpenOfUserContract(RecordCase):
+    def setUp(self):
+        super().setUp()
+        self.session = self.start()
+        self.channel = self.store.write(
+            channels.open, self.session, self.world.tunnel, destination="db", port=1
+        )
+        for record, over in ((self.session, "ended_at"), (self.channel, "closed_at")):
+            self.store.write(self.copy, record, over)
+        self.store.write(lambda transaction: transaction.connection.execute(text("ANALYZE")))
+
+    def copy(self, transaction, record, over):
+        """Make many rows like this one, all of which are over."""
+        table = sessions.table if over == "ended_at" else channels.table
+        values = {name: f'"{name}"' for name in table.c.keys()}  # noqa: SIM118
+        others = {name: f"{name} || number" for name in ("id", "session_id") if name in values}
+        statement = _COPIES.format(
+            table=table.name,
+            names=", ".join(values.values()),
+            values=", ".join({**values, **others, over: "1"}.values()),
+        )
+        transaction.connection.execute(text(statement), {"count": OVER, "id": record.id})
+
+    def plans(self, work, *args, engine, **values):
+        """Do some work; give how the database goes about each of its statements."""
+        plans, explaining = [], []
+        explain = "EXPLAIN QUERY PLAN " if self.is_sqlite else "EXPLAIN "
+
+        def executed(connection, _cursor, statement, parameters, *_):
+            if statement.startswith("SELECT") and not explaining:
+                explaining.append(1)
+                found = connection.exec_driver_sql(explain + statement, parameters).all()
+                explaining.clear()
+                plans.append("\n".join(str(row[-1]) for row in found))
+
+        event.listen(engine, "before_cursor_execute", executed)
+        self.addCleanup(event.remove, engine, "before_cursor_execute", executed)
+        work(*args, **values)
+        return plans
+
+    @property
+    def is_sqlite(self):
+        return isinstance(self, SQLiteCase)
+
+    def writer(self):
+        backend = self.store.backend
+        return backend._writer if self.is_sqlite else backend._writers
+
+    def read(self, function, **values):
+        plans = self.plans(self.store.read, function, engine=self.store.backend._readers, **values)
+        return "\n".join(plans)
+
+    def test_live_sessions(self):
+        plan = self.read(sessions.list_page, user_id=self.world.alice.id, live=True)
+        self.assertIn("ix_sessions_open_of_user", plan)
+
+    def test_where_open_channels_lead(self):
+        plan = self.read(own_pages.read_own_activity, user_id=self.world.alice.id)
+        self.assertIn("ix_channels_open_of_user", plan)
+
+    def test_limits(self):
+        """What a channel waits for while its user's row is locked."""
+        plans = self.plans(
+            self.store.write,
+            open_channel,
+            self.session,
+            self.world.tunnel,
+            Limits(5, 5, 0, 0),
+            engine=self.writer(),
+            destination="db",
+            port=1,
+        )
+        [plan] = [one for one in plans if "sessions" in one]
+        for name in ("sessions", "channels"):
+            self.assertRegex(plan, f"ix_{name}_open")
+            self.assertNotRegex(plan, f"ix_{name}_user_id|Seq Scan on {name}|SCAN {name}")
+
+
+class SQLiteOpenOfUserTests(OpenOfUserContract, SQLiteCase):
+    pass
+
+
+class PostgresOpenOfUserTests(OpenOfUserContract, PostgresCase):
+    pass
