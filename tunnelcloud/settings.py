@@ -137,7 +137,7 @@ def _link_address(value: object) -> PublicAddress:
 SecretFile = Annotated[Path, Field(strict=False), AfterValidator(_secret_path)]
 Network = Annotated[str, AfterValidator(_network)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
-Blindness = Annotated[int, BeforeValidator(_duration_or_never)]
+DurationOrNever = Annotated[int, BeforeValidator(_duration_or_never)]
 Silence = Annotated[Duration, AfterValidator(_silence)]
 RekeyBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_rekey_bytes)]
 RekeyAfter = Annotated[Duration, AfterValidator(_rekey_after)]
@@ -161,7 +161,7 @@ class DatabaseSettings(_Table):
     url: Annotated[str, AfterValidator(read_database_url)] = "sqlite"
     url_file: Annotated[Path, Field(strict=False)] | None = None
     sealing_key_file: SecretFile | None = None
-    max_blind: Annotated[Blindness, Field(validate_default=True)] = "15m"  # type: ignore[assignment]
+    max_blind: Annotated[DurationOrNever, Field(validate_default=True)] = "15m"  # type: ignore[assignment]
 
     @model_validator(mode="wrap")
     @classmethod
@@ -196,6 +196,7 @@ class ConnectorsSettings(_Table):
     listen: Endpoints = ["tcp:8443"]
     public_address: Annotated[PublicAddress, BeforeValidator(_link_address)] | None = None
     certificate_lifetime: Annotated[Duration, Field(validate_default=True)] = "30d"  # type: ignore[assignment]
+    renewal_grace: Annotated[DurationOrNever, Field(validate_default=True)] = "30d"  # type: ignore[assignment]
     unread_timeout: Annotated[Duration, Field(validate_default=True)] = "60s"  # type: ignore[assignment]
     proxy_protocol_from: list[Network] = []
     exempt_networks: list[Network] = []

@@ -64,6 +64,20 @@ class KeeperTests(SynchronousTestCase):
         self.keeper.lost("Connection was closed cleanly.")
         self.assertLess(self.delay(), LONGEST_DELAY)
 
+    def test_it_rests_until_it_is_to_go_on(self):
+        self.keeper.start()
+        self.keeper.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.keeper.resume()
+        self.succeed()
+        self.keeper.stop()
+        self.keeper.resume()
+        self.keeper.resume()
+        self.assertEqual(len(self.dialled), 2)
+        self.keeper.lost("")
+        self.delay()
+        self.assertEqual(len(self.dialled), 3)
+
     def test_jitter_keeps_connectors_apart(self):
         self.refuse = True
         self.keeper.start()

@@ -71,7 +71,9 @@ class Pod:
         self.links = Links()
         self.hearer = Hearer()
         self.links.listen(self.hearer)
-        self.joining = Joining(authority, registry, lifetime, lambda: self.addresses, now)
+        self.joining = Joining(
+            authority, registry, lifetime, lambda: self.addresses, now, timedelta(days=30)
+        )
         self.attendant = Attendant(
             self.links, registry, self.joining, lambda: self.addresses, now, reactor
         )
@@ -348,6 +350,20 @@ class LinksTests(TestCase):
             link.protocol.transport.abortConnection()
         await self.attached(0, pod)
         await self.attached(2, pod)
+
+    async def test_a_connector_whose_certificate_ended_while_it_was_off_comes_back(self):
+        token, directory = self.token(), self.mktemp()
+        state = ConnectorState(Path(directory))
+        csr = pki.make_request(state.private_key())
+        ended = self.authority.sign_request(
+            csr, "con_1", now() - timedelta(days=40), timedelta(days=30)
+        )
+        state.join(token, "con_1", ended.pem, self.authority.certificate_pem, [self.pod.address])
+        key = pki.public_key_fingerprint(csr)
+        await self.registry.record_certificate("con_1", ended.serial, key, ended.not_after)
+        self.connector(None, directory)
+        await self.attached()
+        await self.assert_echoes(await self.open())
 
     async def test_a_deleted_connector_is_told_and_stays_out(self):
         directory = self.mktemp()

@@ -1,3 +1,4 @@
+from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol
@@ -6,9 +7,8 @@ from zope.interface import implementer
 
 from tests.link.tls_wires import TLSWire, now
 from tunnelcloud import pki
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
-from tunnelcloud.link.join_messages import JoinDenied, JoinGranted, JoinRequest
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.link.join_messages import JoinDenied, JoinGranted, JoinRequest, RenewalRequest
 from tunnelcloud.link.joining import JoinClient, JoinServer
 from tunnelcloud.link.tls import JoinTLS, PodTLS
 
@@ -53,9 +53,8 @@ class JoiningTests(SynchronousTestCase):
         self.wire.run()
 
     def join(self):
-        token = JoinToken(PublicAddress("pod.example", 8443), self.pin, SECRET)
         request = JoinRequest(secret=SECRET.hex(), certificate_request="CSR", version="1.2")
-        client = JoinClient(token, request, now)
+        client = JoinClient(self.pin, request, now)
         self.serve(client)
         return client.answered
 
@@ -72,6 +71,14 @@ class JoiningTests(SynchronousTestCase):
             (SECRET.hex(), "CSR", "1.2"),
         )
         self.assertNotIn(SECRET.hex(), repr(request))
+
+    def test_a_late_renewal_is_told_apart_from_joining(self):
+        asked = RenewalRequest(certificate_request="CSR", certificate="OLD")
+        client = JoinClient(self.pin, asked, now)
+        self.serve(client)
+        self.assertEqual(self.successResultOf(client.answered)[0], GRANTED)
+        [request] = self.requests
+        self.assertEqual(evolve(request, source=""), asked)
 
     def test_denied_for_every_reason(self):
         for problem in JoinProblem:

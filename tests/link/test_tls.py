@@ -16,8 +16,7 @@ from zope.interface import implementer
 from tests.link.tls_wires import DAY, TLSWire, link_tls, now
 from tests.pod.certificates import make_certificate, server_context
 from tunnelcloud import pki
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.link.join_messages import JoinRequest
 from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.tls import (
@@ -276,8 +275,7 @@ class InspectionTests(SynchronousTestCase):
         self.assertIn(f"this machine's clock says {now():%Y-%m-%d}", client.why)
 
     def test_joining_tells_the_issuer_and_keeps_the_secret(self):
-        token = JoinToken(PublicAddress("pod.example", 8443), bytes(32), bytes(20))
-        client = JoinClient(token, JoinRequest("00" * 20, "CSR"), now)
+        client = JoinClient(bytes(32), JoinRequest("00" * 20, "CSR"), now)
         TLSWire(Inspector(), Protocol(), JoinTLS(), client).run()
         failure = self.failureResultOf(client.answered, JoinRefused)
         self.assert_told(failure.getErrorMessage())

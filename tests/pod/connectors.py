@@ -28,6 +28,7 @@ from tunnelcloud.pod.links import ILinksListener, Links
 
 AUTHORITY = pki.CertificateAuthority.create(now())
 LIFETIME = timedelta(days=30)
+GRACE = timedelta(days=10)
 _NO_LIMITS = FloodLimits(start=1000, full=1000, per_source=1000, threshold=10**6)
 
 
@@ -92,7 +93,7 @@ class Door:
         self.hearer = Hearer()
         self.links.listen(self.hearer)
         self.joining = Joining(
-            AUTHORITY, self.registry, LIFETIME, lambda: self.pod_addresses, lambda: self.time
+            AUTHORITY, self.registry, LIFETIME, lambda: self.pod_addresses, lambda: self.time, GRACE
         )
         self.attendant = Attendant(
             self.links,

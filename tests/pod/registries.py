@@ -85,6 +85,19 @@ class MemoryRegistry:
         )
         return succeed(None)
 
+    def renew_late(self, connector_id, serial, key_fingerprint, not_after, grace, source=""):
+        if self.down:
+            return fail(self.down)
+        known = [kept for kept in self._certificates.values() if kept[1] == key_fingerprint]
+        if not known or known[-1][0] != connector_id or connector_id not in self._connectors:
+            return fail(JoinRefused(JoinProblem.REVOKED))
+        if known[-1][2] > self._now():
+            return fail(JoinRefused(JoinProblem.UNAVAILABLE))
+        if known[-1][2] <= self._now() - grace:
+            return fail(JoinRefused(JoinProblem.ENDED))
+        recording = self.record_certificate(connector_id, serial, key_fingerprint, not_after)
+        return recording.addCallback(lambda _: self._connectors[connector_id])
+
     def active_connector(self, connector_id, key_fingerprint):
         if self.down:
             return fail(self.down)
@@ -190,6 +203,48 @@ class RegistryContract:
         self.assertIsNone(self.active("old key"))
         self.assertEqual(self.active("key"), self.first)
         self.assertEqual(self.active("their key", self.second), self.second)
+
+    def renew_late(self, serial="a9", key="key", connector_id=None, grace=10):
+        return self.registry.renew_late(
+            connector_id or self.first,
+            serial,
+            key,
+            self.time + timedelta(days=30),
+            timedelta(days=grace),
+            "192.0.2.7",
+        )
+
+    def test_a_certificate_that_ended_is_renewed_for_its_own_key_and_connector_within_the_grace(
+        self,
+    ):
+        self.record("a1")
+        self.record("b1", "their key", self.second)
+        self.assertEqual(self.problem(self.renew_late()), JoinProblem.UNAVAILABLE)
+        self.time += timedelta(days=39)
+        self.assertIsNone(self.active())
+        for wrong in (
+            {"key": "another key"},
+            {"key": "their key"},
+            {"connector_id": self.second},
+            {"connector_id": "con_none"},
+        ):
+            self.assertEqual(self.problem(self.renew_late(**wrong)), JoinProblem.REVOKED)
+        self.assertEqual(self.problem(self.renew_late(grace=9)), JoinProblem.ENDED)
+        self.assertEqual(self.problem(self.renew_late(grace=0)), JoinProblem.ENDED)
+        self.assertEqual(self.outcome(self.renew_late()).id, self.first)
+        self.assertEqual(self.active(), self.first)
+
+    def test_what_joined_with_another_key_or_was_deleted_renews_nothing(self):
+        self.record("a1", "old key")
+        self.record("b1", "their key", self.second)
+        self.outcome(self.redeem("key"))
+        self.delete(self.second)
+        self.time += timedelta(days=31)
+        for one in (
+            self.renew_late(key="old key"),
+            self.renew_late("b2", "their key", self.second),
+        ):
+            self.assertEqual(self.problem(one), JoinProblem.REVOKED)
 
     def test_notes_who_was_seen(self):
         self.record("a1")

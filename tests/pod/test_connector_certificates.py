@@ -2,14 +2,15 @@
 
 from datetime import timedelta
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
-from tests.pod.connectors import AUTHORITY, LIFETIME, DoorCase
+from tests.link.tls_wires import now
+from tests.pod.connectors import AUTHORITY, GRACE, LIFETIME, DoorCase
 from tests.pod.registries import SECRET, make_connector
 from tunnelcloud import pki
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
-from tunnelcloud.link.join_messages import JoinRequest
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.link.join_messages import JoinRequest, RenewalRequest
 from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.requests import PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS
@@ -77,9 +78,8 @@ class JoiningTests(DoorCase):
         self.door.registry.create_join_token("con_1", SECRET)
 
     def join(self, csr, secret=SECRET):
-        token = JoinToken(PublicAddress("pod.example", 8443), AUTHORITY.pin, secret)
         request = JoinRequest(secret=secret.hex(), certificate_request=csr.decode(), version="1")
-        client = JoinClient(token, request, lambda: self.door.time)
+        client = JoinClient(AUTHORITY.pin, request, lambda: self.door.time)
         self.door.connect(JoinTLS(), client)
         return client.answered
 
@@ -117,3 +117,58 @@ class JoiningTests(DoorCase):
         joining = self.join(pki.make_request(pki.new_private_key()))
         self.assertEqual(self.problem(joining), JoinProblem.UNAVAILABLE)
         self.flushLoggedErrors(RuntimeError)
+
+
+class ComingLateTests(DoorCase):
+    """A connector whose certificate ended while it was off, or while no pod was there."""
+
+    def setUp(self):
+        super().setUp()
+        # OpenSSL knows no other clock than the machine's.
+        today = self.door.time
+        self.door.time = today - LIFETIME - GRACE + timedelta(seconds=1)
+        self.key, self.tls = self.door.enrol()
+        self.ended = pem_of(self.tls.certificate)
+        self.door.time = today
+
+    def renew(self, certificate=None, key=None):
+        request = RenewalRequest(
+            pki.make_request(key or self.key).decode(), certificate or self.ended
+        )
+        client = JoinClient(AUTHORITY.pin, request, now)
+        self.door.connect(JoinTLS(), client)
+        return client.answered
+
+    def problem(self, renewing):
+        return self.failureResultOf(renewing, JoinRefused).value.problem
+
+    def test_it_gets_another_certificate_and_its_links(self):
+        granted, ca = self.successResultOf(self.renew())
+        self.door.link(LinkTLS(ca, granted.certificate.encode(), self.key))
+        self.assertEqual(self.picked(), "con_1")
+
+    def test_after_the_grace_or_once_deleted_it_is_told_to_join_anew(self):
+        self.door.time += timedelta(seconds=1)
+        self.assertEqual(self.problem(self.renew()), JoinProblem.ENDED)
+        self.door.registry.delete("con_1")
+        failure = self.failureResultOf(self.renew(), JoinRefused)
+        self.assertEqual(failure.value.problem, JoinProblem.REVOKED)
+        self.assertIn("tunnelcloud connector join-token", failure.getErrorMessage())
+
+    def test_another_key_another_ca_or_nonsense_is_refused_and_counts_as_an_offence(self):
+        stranger = pki.CertificateAuthority.create(now())
+        forged = stranger.sign_request(pki.make_request(self.key), "con_1", now(), LIFETIME)
+        pod = AUTHORITY.issue_pod_certificate(now())
+        before = self.door.flood.counters()["offences"]
+        for certificate, key in (
+            (None, pki.new_private_key()),
+            (forged.pem.decode(), None),
+            (pod.pem.decode(), None),
+            ("nonsense", None),
+        ):
+            self.assertEqual(self.problem(self.renew(certificate, key)), JoinProblem.BAD_REQUEST)
+        self.assertEqual(self.door.flood.counters()["offences"] - before, 4)
+
+
+def pem_of(certificate):
+    return certificate.public_bytes(Encoding.PEM).decode()

@@ -11,8 +11,7 @@ from zope.interface import implementer
 from tests.link.test_tls import AnyClient
 from tests.pod.connectors import AUTHORITY, Door, DoorCase
 from tunnelcloud import pki
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinToken
+from tunnelcloud.domain.join_tokens import JoinProblem
 from tunnelcloud.link.join_messages import JoinRequest
 from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
@@ -92,9 +91,8 @@ class DoorFloodTests(DoorCase):
 
     def join(self, secret, host="192.0.2.1"):
         csr = pki.make_request(pki.new_private_key())
-        token = JoinToken(PublicAddress("pod.example", 8443), AUTHORITY.pin, secret)
         request = JoinRequest(secret=secret.hex(), certificate_request=csr.decode(), version="1")
-        client = JoinClient(token, request, lambda: self.door.time)
+        client = JoinClient(AUTHORITY.pin, request, lambda: self.door.time)
         self.door.connect(JoinTLS(), client, host=host)
         return client.answered
 

@@ -1,9 +1,11 @@
+from datetime import timedelta
+
 from twisted.internet.task import Clock
 
 from tests.pod.registries import SECRET, RegistryContract
 from tests.store.databases import SQLiteCase
 from tests.web.support import QueuedReactor
-from tunnelcloud.domain.join_tokens import JoinRefused, hash_secret
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.store import audit, connectors, sites
 from tunnelcloud.store.asynchronous import AsyncStore
@@ -61,6 +63,31 @@ class RegistrarTests(RegistryContract, SQLiteCase):
             [(one.event, one.source_ip) for one in found[:2]],
             [("connector.renewed", "192.0.2.8"), ("connector.joined", "192.0.2.7")],
         )
+
+    def test_a_late_renewal_is_told_with_the_end_before_it_and_so_is_a_refused_one(self):
+        self.record("01", days=1)
+        ended = self.time + timedelta(days=1)
+        self.time += timedelta(days=3)
+        self.assertEqual(self.problem(self.renew_late("02", grace=1)), JoinProblem.ENDED)
+        self.outcome(self.renew_late("02", grace=9))
+        found = [one.event for one in self.store.read(audit.list_page, event="connector.").items]
+        self.assertEqual(
+            [(one.event, one.source_ip) for one in found[:2]],
+            [("connector.renewed", "192.0.2.7"), ("connector.renewal_refused", "192.0.2.7")],
+        )
+        self.assertEqual(found[0].data["ended_at"], ended.isoformat())
+        self.assertEqual(found[1].data["connector_id"], self.first)
+
+    def test_a_lost_answer_may_be_asked_for_again_once_a_minute_for_an_hour(self):
+        self.record("01", days=1)
+        self.time += timedelta(days=2)
+        self.outcome(self.renew_late("02"))
+        self.time += timedelta(seconds=59)
+        self.assertEqual(self.problem(self.renew_late("03")), JoinProblem.UNAVAILABLE)
+        self.time += timedelta(seconds=1)
+        self.outcome(self.renew_late("03"))
+        self.time += timedelta(seconds=3601)
+        self.assertEqual(self.problem(self.renew_late("04")), JoinProblem.UNAVAILABLE)
 
     def test_refusals_name_their_source_and_are_summed_up(self):
         for _ in range(EACH_OF_A_SOURCE + 7):

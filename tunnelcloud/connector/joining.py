@@ -1,19 +1,21 @@
-"""Joining: the connector asks the pod that its token names for a certificate, once."""
+"""Joining, once; and coming late to renew a certificate that ended while no pod was there."""
 
 from collections.abc import Callable
 from datetime import datetime
 
+from cryptography import x509
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
 from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.state import ConnectorState, Membership
+from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
-from tunnelcloud.link.join_messages import JoinGranted, JoinRequest
+from tunnelcloud.link.join_messages import JoinGranted, JoinRequest, RenewalRequest
 from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.tls import JoinTLS
 from tunnelcloud.link.transport import LinkTransportFactory
-from tunnelcloud.pki import make_request
+from tunnelcloud.pki import certificate_pin, make_request
 
 JOIN_TIMEOUT = 30.0
 """Seconds until an attempt to join is given up."""
@@ -38,7 +40,6 @@ def join(
         certificate_request=make_request(state.private_key()).decode("ascii"),
         version=version,
     )
-    client = JoinClient(token, request, now)
 
     def granted(answer: tuple[JoinGranted, bytes]) -> Membership:
         grant, ca_pem = answer
@@ -48,7 +49,30 @@ def join(
             token, grant.connector_id, grant.certificate.encode("ascii"), ca_pem, tuple(pods)
         )
 
+    asking = _ask(outgoing, token.address, JoinClient(token.ca_pin, request, now))
+    return asking.addCallback(granted)
+
+
+def renew_late(
+    outgoing: Outgoing, pod: PublicAddress, membership: Membership, now: Callable[[], datetime]
+) -> "Deferred[bytes]":
+    """Ask a pod for another certificate in place of one that has ended.
+
+    :return: fires with the certificate (PEM); fails as :func:`join`.
+    """
+    request = RenewalRequest(
+        certificate_request=make_request(membership.private_key_pem).decode("ascii"),
+        certificate=membership.certificate_pem.decode("ascii"),
+    )
+    pin = certificate_pin(x509.load_pem_x509_certificate(membership.ca_pem))
+    asking = _ask(outgoing, pod, JoinClient(pin, request, now))
+    return asking.addCallback(lambda answer: answer[0].certificate.encode("ascii"))
+
+
+def _ask(
+    outgoing: Outgoing, pod: PublicAddress, client: JoinClient
+) -> "Deferred[tuple[JoinGranted, bytes]]":
     reactor = outgoing.reactor
     factory = LinkTransportFactory(JoinTLS(), True, Factory.forProtocol(lambda: client), reactor)
-    joining = outgoing.connect(token.address, factory).addCallback(lambda _: client.answered)
-    return joining.addCallback(granted).addTimeout(JOIN_TIMEOUT, reactor)
+    asking = outgoing.connect(pod, factory).addCallback(lambda _: client.answered)
+    return asking.addTimeout(JOIN_TIMEOUT, reactor)

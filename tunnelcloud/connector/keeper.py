@@ -66,6 +66,13 @@ class LinkKeeper:
         if self._dialing is not None:
             self._dialing.cancel()
 
+    def resume(self) -> None:
+        """Dial again after ``stop``, unless the link is there."""
+        if self._stopped:
+            self._stopped = False
+            if not self.connected:
+                self._attempt()
+
     def dismissed(self, reason: str) -> None:
         """The pod says why it ends the link."""
         self._dismissed = True

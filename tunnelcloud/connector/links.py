@@ -102,13 +102,25 @@ class PodLinks:
                 return True
         return False
 
+    def rest(self) -> None:
+        """Dial nobody until :meth:`resume`; links that are there stay."""
+        for keeper in self._all_keepers():
+            keeper.stop()
+
+    def resume(self) -> None:
+        """Dial again whomever there is no link to."""
+        if self._stopping is None:
+            for keeper in self._all_keepers():
+                keeper.resume()
+
+    def _all_keepers(self) -> list[LinkKeeper]:
+        return [keeper for keepers in self._keepers.values() for keeper in keepers]
+
     def stop(self) -> "Deferred[None]":
         """Take no new channels; fire when the last link is over."""
         self._targets.stopping = True
         stopping = self._stopping = Deferred()
-        for keepers in self._keepers.values():
-            for keeper in keepers:
-                keeper.stop()
+        self.rest()
         for link in tuple(self._links):
             if link.peer is None:
                 link.disconnect("the connector is stopping")

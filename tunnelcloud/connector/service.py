@@ -18,7 +18,7 @@ from tunnelcloud import daemon
 from tunnelcloud.connector.addresses import AccessList
 from tunnelcloud.connector.dialer import Dialer
 from tunnelcloud.connector.interfaces import IConnectorReactor, ILinksUser
-from tunnelcloud.connector.joining import join
+from tunnelcloud.connector.joining import join, renew_late
 from tunnelcloud.connector.keeper import LONGEST_DELAY, SHORTEST_DELAY
 from tunnelcloud.connector.links import PodLinks
 from tunnelcloud.connector.outgoing import Outgoing
@@ -33,6 +33,9 @@ from tunnelcloud.pki import clock_text, make_request
 
 DRAIN_TIMEOUT = 30.0
 """Seconds that open channels have to end in when the connector stops."""
+
+LONGEST_RENEWAL_DELAY = 300.0
+"""Seconds at most between two attempts to renew a certificate that has ended."""
 
 RENEWAL_RETRY = 60.0
 """Seconds at most after which a renewal that brought nothing is asked for again."""
@@ -81,7 +84,7 @@ class ConnectorService(Service):
         self._links_per_pod = links_per_pod
         self._drain_timeout = drain_timeout
         self._joining: Deferred[None] | None = None
-        self._join_failures = 0
+        self._failures = 0
         self._timer: IDelayedCall | None = None
 
     def check(self) -> None:
@@ -93,12 +96,6 @@ class ConnectorService(Service):
         membership = self._state.load()
         if self._has_to_join(membership):
             self._state.private_key()
-        elif membership is not None and self._now() >= membership.certificate.not_valid_after_utc:
-            raise BadState(
-                f"the certificate in {self._state.directory} is "
-                f"{clock_text(membership.certificate, self._now())}; else get a new join token "
-                "with `tunnelcloud connector join-token NAME` and start once with --join"
-            )
 
     def startService(self) -> None:
         """Join if need be, then hold links."""
@@ -113,7 +110,7 @@ class ConnectorService(Service):
         if joining or membership is None:
             self._join()
         else:
-            self._run(membership)
+            self._begin(membership)
         # No pod may be there yet: it is dialled until one is, as after any loss.
         daemon.tell_ready(self._reactor)
 
@@ -162,7 +159,7 @@ class ConnectorService(Service):
     def _joined(self, membership: Membership) -> None:
         self._joining = None
         self._log.info("joined as {connector}", connector=membership.connector_id)
-        self._run(membership)
+        self._begin(membership)
 
     def _not_joined(self, failure: Failure) -> None:
         self._joining = None
@@ -181,14 +178,54 @@ class ConnectorService(Service):
             pod=self._token.address,
             why=failure.getErrorMessage(),
         )
-        delay = min(LONGEST_DELAY, SHORTEST_DELAY * 2**self._join_failures)
-        self._join_failures = min(self._join_failures + 1, 10)
-        self._timer = self._reactor.callLater(delay * (0.5 + self._random()), self._join)
+        self._again_later(self._join, LONGEST_DELAY)
+
+    def _again_later(self, work: Callable[[], None], longest: float) -> None:
+        delay = min(longest, SHORTEST_DELAY * 2**self._failures)
+        self._failures = min(self._failures + 1, 20)
+        self._timer = self._reactor.callLater(delay * (0.5 + self._random()), work)
 
     # Being a member.
 
-    def _run(self, membership: Membership) -> None:
+    def _begin(self, membership: Membership) -> None:
         self.membership = membership
+        self._failures = 0
+        if self._has_ended(membership):
+            self._renew_late()
+        else:
+            self._run(membership)
+
+    def _has_ended(self, membership: Membership) -> bool:
+        return self._now() >= membership.certificate.not_valid_after_utc
+
+    def _renew_late(self) -> None:
+        """Ask the pods, one after the other, for a certificate in place of the one that ended."""
+        membership = self.membership
+        assert membership is not None
+        self._timer = None
+        pod = membership.pods[self._failures % len(membership.pods)]
+        asking = renew_late(self._outgoing, pod, membership, self._now)
+        self._joining = asking.addCallback(self._renewed_late)
+        self._joining.addErrback(self._not_renewed, pod)
+
+    def _renewed_late(self, certificate_pem: bytes) -> None:
+        self._joining = None
+        self._keep_renewed(certificate_pem)
+
+    def _not_renewed(self, failure: Failure, pod: PublicAddress) -> None:
+        self._joining = None
+        membership = self.membership
+        if not self.running or membership is None:
+            return
+        self._log.error(
+            "the certificate is {text}; pod {pod} did not renew it: {why}",
+            text=clock_text(membership.certificate, self._now()),
+            pod=pod,
+            why=failure.getErrorMessage(),
+        )
+        self._again_later(self._renew_late, LONGEST_RENEWAL_DELAY)
+
+    def _run(self, membership: Membership) -> None:
         milliseconds = int(self._now().timestamp() * 1000)
         instance = f"{milliseconds:012x}-{os.urandom(8).hex()}"
         dialer = Dialer(self._reactor, self._access, ThreadedResolver(self._reactor))
@@ -214,15 +251,15 @@ class ConnectorService(Service):
         assert self.membership is not None
         assert self.links is not None
         membership = self.membership
-        csr = make_request(membership.private_key_pem).decode("ascii")
-        self.links.request(RENEW, {"certificate_request": csr})
         left = (membership.certificate.not_valid_after_utc - self._now()).total_seconds()
         if left <= 0:
-            self._log.error(
-                "the certificate is {text}; else start once with --join and a new join token",
-                text=clock_text(membership.certificate, self._now()),
-            )
-        retry = RENEWAL_RETRY if left <= 0 else min(RENEWAL_RETRY, max(1.0, left / 10))
+            # No pod takes links with it: each attempt would be held against this address.
+            self.links.rest()
+            self._renew_late()
+            return
+        csr = make_request(membership.private_key_pem).decode("ascii")
+        self.links.request(RENEW, {"certificate_request": csr})
+        retry = min(RENEWAL_RETRY, max(1.0, left / 10))
         self._timer = self._reactor.callLater(retry * (0.5 + self._random()), self._renew)
 
     # ILinksUser.
@@ -238,21 +275,29 @@ class ConnectorService(Service):
 
     def certificate_renewed(self, certificate_pem: bytes) -> None:
         """Keep a new certificate, and use it for new links."""
-        assert self.links is not None
         try:
-            membership = self._state.renew(certificate_pem)
+            self._keep_renewed(certificate_pem)
         except BadState as error:
             self._log.error("the certificate was not renewed: {error}", error=error)
-            return
-        self.membership = membership
-        self.links.tls = _tls(membership)
+
+    def _keep_renewed(self, certificate_pem: bytes) -> None:
+        membership = self.membership = self._state.renew(certificate_pem)
+        if self._has_ended(membership):
+            raise BadState(f"the new one is {clock_text(membership.certificate, self._now())}")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._log.info(
             "the certificate was renewed until {end}",
             end=membership.certificate.not_valid_after_utc.isoformat(),
         )
-        if self._timer is not None:
-            self._timer.cancel()
-            self._renew_in_time(membership)
+        if self.links is None:
+            self._begin(membership)
+            return
+        self._failures = 0
+        self.links.tls = _tls(membership)
+        self.links.resume()
+        self._renew_in_time(membership)
 
 
 def _tls(membership: Membership) -> LinkTLS:

@@ -85,13 +85,18 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "connector.renewed",
-            "A connector's certificate was renewed.",
-            ("connector_id", "serial"),
+            "A connector's certificate was renewed; with `ended_at`, after it had ended.",
+            ("connector_id", "serial", "ended_at"),
         ),
         EventKind(
             "connector.join_refused",
             "A join token was refused; with `count`, as many beyond those written.",
             ("reason", "count"),
+        ),
+        EventKind(
+            "connector.renewal_refused",
+            "A connector came with a certificate that had ended, and got no other one.",
+            ("connector_id", "reason", "count"),
         ),
         EventKind(
             "connector.cloned",

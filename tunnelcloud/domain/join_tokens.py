@@ -24,7 +24,7 @@ _MAX_LENGTH = 1024
 
 
 class JoinProblem(enum.StrEnum):
-    """Why a connector could not join; the values travel on the wire."""
+    """Why a connector got no certificate; the values travel on the wire."""
 
     MALFORMED = "malformed"
     UNKNOWN = "unknown"
@@ -33,6 +33,8 @@ class JoinProblem(enum.StrEnum):
     OTHER_POD = "other-pod"
     BAD_REQUEST = "bad-request"
     UNAVAILABLE = "unavailable"
+    ENDED = "ended"
+    REVOKED = "revoked"
 
 
 _NEW_TOKEN = "get a new one with `tunnelcloud connector join-token NAME`"  # noqa: S105  (a hint)
@@ -48,11 +50,15 @@ _TEXTS = {
     JoinProblem.BAD_REQUEST: "the pod refused the connector's certificate request: "
     "check that both run versions that fit each other",
     JoinProblem.UNAVAILABLE: "the pod can't take connectors at the moment: try again later",
+    JoinProblem.ENDED: "the certificate ended too long ago to be renewed by itself "
+    f"(connectors.renewal_grace in pod.toml): {_NEW_TOKEN}, and start once with --join",
+    JoinProblem.REVOKED: "the connector was deleted or has joined with another key since: "
+    f"{_NEW_TOKEN}, and start once with --join",
 }
 
 
 class JoinRefused(Exception):
-    """A connector can't join; the text says what to do."""
+    """A connector gets no certificate; the text says what to do."""
 
     def __init__(self, problem: JoinProblem, text: str = "") -> None:
         super().__init__(text or _TEXTS[problem])

@@ -1,4 +1,4 @@
-"""What is said when a connector joins: one request, one answer, each a JSON object.
+"""What is said when a connector joins or comes late to renew: one request, one answer, in JSON.
 
 Fields that a newer peer adds are ignored.  Read by hand and not by a library of models, which
 would be a tenth of a connector's memory.  Knows bytes and no connection.
@@ -49,6 +49,30 @@ class JoinRequest:
 
 
 @frozen
+class RenewalRequest:
+    """What a connector asks for whose certificate has ended: another one for the same key."""
+
+    certificate_request: str
+    """PKCS #10, PEM."""
+    certificate: str
+    """The one that has ended, PEM."""
+    source: str = ""
+    """As of ``JoinRequest``."""
+
+    def encode(self) -> bytes:
+        """Give the bytes that :func:`read_request` reads."""
+        return _encode(
+            {
+                "certificate_request": self.certificate_request,
+                "certificate": self.certificate,
+            }
+        )
+
+
+Request = JoinRequest | RenewalRequest
+
+
+@frozen
 class JoinGranted:
     """The pod's answer when all is well."""
 
@@ -83,12 +107,17 @@ class JoinDenied:
 JoinAnswer = JoinGranted | JoinDenied
 
 
-def read_request(data: bytes) -> JoinRequest:
+def read_request(data: bytes) -> Request:
     """Read what a connector asks for.
 
     :raise BadMessage: it isn't a request.
     """
     document = _decode(data)
+    if "certificate" in document:
+        return RenewalRequest(
+            _text(document, "certificate_request", _LONGEST_REQUEST),
+            _text(document, "certificate", _LONGEST_REQUEST),
+        )
     secret = _text(document, "secret", 2 * SECRET_LENGTH)
     if _SECRET.fullmatch(secret) is None:
         raise BadMessage("secret")

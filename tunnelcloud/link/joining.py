@@ -1,7 +1,8 @@
 """The wire of joining: one request, one answer, over TLS with the ALPN of joining.
 
 Each is behind a uint32 length, 16 KiB at most.  A connector asks with its join token's secret and
-a signing request; the pod answers with a certificate, or with the reason why not.
+a signing request, or with a certificate that has ended in place of the secret; the pod answers with
+another certificate, or with the reason why not.
 """
 
 from collections.abc import Callable
@@ -20,13 +21,13 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.link.join_messages import (
     BadMessage,
     JoinAnswer,
     JoinDenied,
     JoinGranted,
-    JoinRequest,
+    Request,
     read_answer,
     read_request,
 )
@@ -43,7 +44,7 @@ class _JoinProtocol(Int32StringReceiver):
         """Take what arrived; a link's transport may hand out a view of its buffer."""
         super().dataReceived(bytes(data))  # type: ignore[no-untyped-call]
 
-    def send(self, message: JoinRequest | JoinAnswer) -> None:
+    def send(self, message: Request | JoinAnswer) -> None:
         """Send one message."""
         self.sendString(message.encode())  # type: ignore[no-untyped-call]
 
@@ -61,7 +62,7 @@ class JoinServer(_JoinProtocol):
 
     log: ClassVar[Logger] = Logger()
 
-    def __init__(self, answer: "Callable[[JoinRequest], Deferred[JoinAnswer]]") -> None:
+    def __init__(self, answer: "Callable[[Request], Deferred[JoinAnswer]]") -> None:
         self._answer = answer
         self._asked = False
         self.answered: Callable[[JoinAnswer], None] = _unheard
@@ -97,22 +98,24 @@ class JoinServer(_JoinProtocol):
 class JoinClient(_JoinProtocol):
     """The connector's end: checks the pod, asks, and fires ``answered`` with what it got.
 
+    :param ca_pin: the SHA-256 digest of the CA's certificate.
+
     :ivar answered: fires with the granted answer and the CA's certificate (PEM), or fails with
         ``JoinRefused`` or with why the connection was lost.
     """
 
-    def __init__(self, token: JoinToken, request: JoinRequest, now: Callable[[], datetime]) -> None:
+    def __init__(self, ca_pin: bytes, request: Request, now: Callable[[], datetime]) -> None:
         self.answered: Deferred[tuple[JoinGranted, bytes]] = Deferred()
-        self._token = token
+        self._ca_pin = ca_pin
         self._request = request
         self._now = now
         self._authority: x509.Certificate | None = None
         self._done = False
 
     def handshakeCompleted(self) -> None:
-        """Send the secret, but only to a pod of the token's CA."""
+        """Ask, but only a pod of the CA that is known: the request may hold a secret."""
         try:
-            self._authority = pinned_authority(self.transport, self._token.ca_pin, self._now())
+            self._authority = pinned_authority(self.transport, self._ca_pin, self._now())
         except JoinRefused:
             self._fail(Failure())
         else:

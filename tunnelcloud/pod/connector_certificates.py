@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -14,11 +16,20 @@ from twisted.python.failure import Failure
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
-from tunnelcloud.link.join_messages import JoinAnswer, JoinDenied, JoinGranted, JoinRequest
+from tunnelcloud.link.join_messages import (
+    JoinAnswer,
+    JoinDenied,
+    JoinGranted,
+    JoinRequest,
+    RenewalRequest,
+    Request,
+)
 from tunnelcloud.pki import (
     BadCertificateRequest,
     CertificateAuthority,
     IssuedCertificate,
+    NotAConnectorCertificate,
+    connector_id_of,
     public_key_fingerprint,
 )
 from tunnelcloud.pod.registry import IConnectorRegistry
@@ -32,6 +43,7 @@ class Joining:
 
     :ivar lifetime: of connectors' certificates.
     :ivar pods: gives the addresses of the pods that connectors may dial.
+    :ivar grace: for how long a certificate that has ended is still renewed.
     """
 
     authority: CertificateAuthority
@@ -39,9 +51,15 @@ class Joining:
     lifetime: timedelta
     pods: Callable[[], Sequence[PublicAddress]]
     now: Callable[[], datetime]
+    grace: timedelta = timedelta(0)
 
-    def answer(self, request: JoinRequest) -> "Deferred[JoinAnswer]":
-        """Answer a connector that presents a join token."""
+    def answer(self, request: Request) -> "Deferred[JoinAnswer]":
+        """Answer a connector that presents a join token, or a certificate that has ended."""
+        if isinstance(request, RenewalRequest):
+            return self._renew_late(request)
+        return self._join(request)
+
+    def _join(self, request: JoinRequest) -> "Deferred[JoinAnswer]":
         csr = request.certificate_request.encode("utf-8")
         try:
             fingerprint = public_key_fingerprint(csr)
@@ -54,15 +72,34 @@ class Joining:
             issuing = self._issue(csr, connector.id, fingerprint, request.source)
             return issuing.addCallback(lambda issued: self._granted(connector, issued))
 
-        def denied(failure: Failure) -> JoinAnswer:
-            refused = failure.value
-            if not isinstance(refused, JoinRefused):
-                failure.raiseException()
-            _log.info("a join token was refused: {reason}", reason=refused)
-            return JoinDenied(problem=refused.problem)
-
         joining = self.registry.redeem_join_token(secret_hash, fingerprint, request.source)
-        return joining.addCallback(issue).addErrback(denied)
+        return joining.addCallback(issue).addErrback(_denied, "a join token")
+
+    def _renew_late(self, request: RenewalRequest) -> "Deferred[JoinAnswer]":
+        """Renew a certificate that has ended, for the same key and the same connector."""
+        csr = request.certificate_request.encode("utf-8")
+        try:
+            certificate = x509.load_pem_x509_certificate(request.certificate.encode("utf-8"))
+            certificate.verify_directly_issued_by(self.authority.certificate)
+            connector_id = connector_id_of(certificate)
+            fingerprint = public_key_fingerprint(certificate)
+            if public_key_fingerprint(csr) != fingerprint:
+                raise BadCertificateRequest("the request is for another key")
+        except (
+            ValueError,
+            TypeError,
+            InvalidSignature,
+            NotAConnectorCertificate,
+            BadCertificateRequest,
+        ) as error:
+            _log.info("a connector came late with a bad request: {error}", error=error)
+            return succeed(JoinDenied(problem=JoinProblem.BAD_REQUEST))
+        issued = self.authority.sign_request(csr, connector_id, self.now(), self.lifetime)
+        renewing = self.registry.renew_late(
+            connector_id, issued.serial, fingerprint, issued.not_after, self.grace, request.source
+        )
+        granted = renewing.addCallback(lambda connector: self._granted(connector, issued))
+        return granted.addErrback(_denied, f"a late renewal of {connector_id}")
 
     def renew(
         self, csr: bytes, connector_id: str, key_fingerprint: str, source: str
@@ -92,3 +129,11 @@ class Joining:
             certificate=issued.pem.decode("ascii"),
             pods=tuple(map(str, self.pods())),
         )
+
+
+def _denied(failure: Failure, what: str) -> JoinAnswer:
+    refused = failure.value
+    if not isinstance(refused, JoinRefused):
+        failure.raiseException()
+    _log.info("{what} was refused: {reason}", what=what, reason=refused)
+    return JoinDenied(problem=refused.problem)

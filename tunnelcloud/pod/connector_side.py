@@ -62,6 +62,7 @@ class ConnectorSide:
             lifetime=timedelta(seconds=settings.certificate_lifetime),
             pods=pods,
             now=now,
+            grace=timedelta(seconds=settings.renewal_grace),
         )
         self.attendant = Attendant(
             links=links,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -40,18 +41,48 @@ class Registrar:
             connectors.redeem_join_token, secret_hash, key_fingerprint=key_fingerprint
         )
 
-        def refused(failure: Failure) -> Deferred[Connector]:
+        return redeeming.addErrback(self._refused("connector.join_refused", source))
+
+    def _refused(
+        self, name: str, source: str, **data: object
+    ) -> Callable[[Failure], Deferred[Connector]]:
+        """Make what records that a connector got no certificate."""
+
+        def record(failure: Failure) -> Deferred[Connector]:
             failure.trap(JoinRefused)
             event = AuditEvent(
-                "connector.join_refused",
+                name,
                 pod_id=self.pod_id,
                 source_ip=source or None,
-                data={"reason": str(failure.value)},
+                data={"reason": str(failure.value), **data},
             )
             recording = Deferred.fromCoroutine(self.refusals.record(event))
             return recording.addCallback(lambda _: failure)
 
-        return redeeming.addErrback(refused)
+        return record
+
+    def renew_late(
+        self,
+        connector_id: str,
+        serial: str,
+        key_fingerprint: str,
+        not_after: datetime,
+        grace: timedelta,
+        source: str = "",
+    ) -> Deferred[Connector]:
+        """Record a certificate in place of one that has ended."""
+        renewing = self.store.write(
+            connectors.renew_late,
+            connector_id,
+            serial=serial,
+            key_fingerprint=key_fingerprint,
+            expires_at=not_after,
+            grace=grace,
+            source_ip=source or None,
+        )
+        return renewing.addErrback(
+            self._refused("connector.renewal_refused", source, connector_id=connector_id)
+        )
 
     def record_certificate(
         self,

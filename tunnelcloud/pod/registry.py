@@ -1,10 +1,10 @@
 """What the pod asks of whoever keeps connectors: the store, behind an interface.
 
-It writes the audit's `connector.joined`, `connector.renewed` and `connector.join_refused` in the
+It writes the audit's `connector.joined`, `connector.renewed` and what refused it in the
 same transaction.  All methods answer with Deferreds, since a database takes its time.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
@@ -33,6 +33,20 @@ class IConnectorRegistry(Interface):
         """Record a certificate before it is handed out: at joining, or at a renewal.
 
         :param source: the address that it was asked for from, for the audit.
+        """
+
+    def renew_late(
+        connector_id: str,
+        serial: str,
+        key_fingerprint: str,
+        not_after: datetime,
+        grace: timedelta,
+        source: str = "",
+    ) -> "Deferred[Connector]":
+        """Record a certificate in place of one that has ended, before it is handed out.
+
+        Fails with ``tunnelcloud.domain.join_tokens.JoinRefused``: the key is no connector's or
+        revoked, its last certificate ended longer ago than ``grace``, or there is a new one.
         """
 
     def active_connector(connector_id: str, key_fingerprint: str) -> "Deferred[Connector | None]":

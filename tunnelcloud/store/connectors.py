@@ -12,6 +12,7 @@ from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.filters import equals, is_set, searches
 from tunnelcloud.store.schema import connector_certificates, join_tokens, sites
 from tunnelcloud.store.schema import connectors as table
@@ -141,9 +142,11 @@ def record_certificate(
     expires_at: datetime,
     renewal: bool,
     source_ip: str | None = None,
+    ended_at: datetime | None = None,
 ) -> Connector:
     """Write down a certificate before it is handed to its connector.
 
+    :param ended_at: when the one before it ended; None for one that has not.
     :raise NotFound: the connector was deleted.
     """
     connector = CONNECTORS.lock(transaction, connector_id)
@@ -168,10 +171,67 @@ def record_certificate(
             actor=connector.name,
             actor_id=connector_id,
             source_ip=source_ip,
-            data={"connector_id": connector_id, "serial": serial},
+            data={
+                "connector_id": connector_id,
+                "serial": serial,
+                **({} if ended_at is None else {"ended_at": ended_at.isoformat()}),
+            },
         )
     )
     return CONNECTORS.get(transaction, connector_id)
+
+
+_SECONDS_BETWEEN, _SECONDS_TO_ASK_AGAIN = 60, 3600
+
+
+def renew_late(
+    transaction: Transaction,
+    connector_id: str,
+    *,
+    serial: str,
+    key_fingerprint: str,
+    expires_at: datetime,
+    grace: timedelta,
+    source_ip: str | None = None,
+) -> Connector:
+    """Write down a certificate in place of one that has ended, for the same key.
+
+    For an hour it may be asked for again, once a minute: the answer may have been lost.
+
+    :param grace: for how long the one before may have been over.
+    :raise JoinRefused: the key's last certificate is another connector's, revoked, over for too
+        long, or good still.
+    """
+    try:
+        CONNECTORS.lock(transaction, connector_id)
+    except NotFound:
+        raise JoinRefused(JoinProblem.REVOKED) from None
+    certificates = connector_certificates
+    found = transaction.connection.execute(
+        select(certificates)
+        .where(certificates.c.key_fingerprint == key_fingerprint)
+        .order_by(certificates.c.issued_at.desc())
+    ).all()
+    if not found or found[0].connector_id != connector_id or found[0].revoked_at is not None:
+        raise JoinRefused(JoinProblem.REVOKED)
+    now = transaction.now()
+    ended = next((one.expires_at for one in found if one.expires_at <= now), None)
+    if ended is None or found[0].expires_at > now:
+        age = (now - found[0].issued_at).total_seconds()
+        if ended is None or not _SECONDS_BETWEEN <= age <= _SECONDS_TO_ASK_AGAIN:
+            raise JoinRefused(JoinProblem.UNAVAILABLE)
+    if ended <= now - grace:
+        raise JoinRefused(JoinProblem.ENDED)
+    return record_certificate(
+        transaction,
+        connector_id,
+        serial=serial,
+        key_fingerprint=key_fingerprint,
+        expires_at=expires_at,
+        renewal=True,
+        source_ip=source_ip,
+        ended_at=ended,
+    )
 
 
 def find_by_certificate(transaction: Transaction, key_fingerprint: str) -> Connector | None:
