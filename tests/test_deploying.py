@@ -29,6 +29,7 @@ class DeployingTests(SynchronousTestCase):
         directory.mkdir()
         secret = directory / "database-url"
         secret.write_text("postgresql://tunnelcloud:x@postgres/tunnelcloud\n")
+        secret.chmod(0o600)
         text, count = re.subn(r'(?<=url_file = ")/run/\S+/database-url', str(secret), text)
         self.assertEqual(count, 1)
         path = directory / "pod.toml"

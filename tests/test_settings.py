@@ -89,6 +89,7 @@ class SettingsTests(SynchronousTestCase):
     def test_a_database_url_from_a_file_of_its_own(self):
         secret = Path(self.mktemp()).absolute()
         secret.write_text("postgresql://tunnelcloud:hidden@db/tunnelcloud\n")
+        secret.chmod(0o600)
         settings = self.read(f"[database]\nurl_file = '{secret}'")
         self.assertEqual(settings.database.url, "postgresql://tunnelcloud:hidden@db/tunnelcloud")
         text = f"[database]\nurl = 'postgresql://a:hidden@db/a'\nurl_file = '{secret}'"

@@ -15,6 +15,7 @@ from typing import Any
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.lengths import BadLength, read_length
 from tunnelcloud.domain.names import BadName, read_host
+from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 
 
 class CannotStart(Exception):
@@ -56,13 +57,16 @@ def read_secret(path: Path, environment: Mapping[str, str] = os.environ) -> str:
     """Read a secret from a file of its own, without the end of its line.
 
     :param path: as in ``secret_path``.
-    :raise ValueError: it can't be read, or is empty; the message names the file, not the secret.
+    :raise ValueError: it can't be read, others can read it, or it is empty; the message names the
+        file, not the secret.
     """
     path = secret_path(path, environment)
     try:
-        secret = path.read_text("utf-8").rstrip("\r\n")
+        secret = read_private(path, environment).decode("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} can't be read: {error}") from None
+    except (ExposedPrivateFile, UnreadablePrivateFile) as error:
+        raise ValueError(str(error)) from None
     if not secret:
         raise ValueError(f"{path} is empty")
     return secret

@@ -292,6 +292,7 @@ class ProviderTests(SignInCase):
     def test_who_is_not_let_in_is_told_what_to_do(self):
         secret = self.directory / "secret"
         secret.write_text("wrong")
+        secret.chmod(0o600)
         words = ("corp", "--title", "Corp", "--issuer", f"http://127.0.0.1:{self.port}",
                  "--client-id", "tunnelcloud", "--client-secret-file", secret)  # fmt: skip
         self.gateway.do("identity-provider", "create", *words)

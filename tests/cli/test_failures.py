@@ -182,6 +182,7 @@ class TokenTests(CommandTestCase):
     def test_file_wins_and_may_end_in_a_newline(self):
         path = Path(self.mktemp())
         path.write_text(TOKEN + "\n")
+        path.chmod(0o600)
         status, _, _ = self.run_line(
             *("--api-token-file", str(path), "site", "list"),
             env={"TUNNELCLOUD_API_TOKEN": "tca_other"},

@@ -4,12 +4,14 @@ import os
 import signal
 from pathlib import Path
 
+from attrs import fields
 from click.testing import CliRunner
 from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pod.certificates import write_certificate
 from tunnelcloud.cli.command import main
+from tunnelcloud.connector.settings import ConnectorSettings
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.store import audit, copying, second_factors, sqlite_files, users
@@ -68,7 +70,8 @@ class ConfigCheckTests(MachineCase):
         self.assertIn("is not TOML", self.judge("[", 1))
 
     def test_the_settings_tell_which_program_s_they_are(self):
-        for name in set(PodSettings.model_fields) - {"state_directory"}:
+        of_both = {one.name for one in fields(ConnectorSettings)}
+        for name in set(PodSettings.model_fields) - of_both:
             said = self.judge(f'state_directory = "/x"\n{name} = []', 1)
             self.assertIn(f"{name}: ", said)
         for text in ("", 'state_directory = "/x"', "[shh]\nx = 1"):
@@ -208,6 +211,7 @@ class DatabaseTests(MachineCase):
         moved = []
         self.patch(copying, "move", lambda *one: moved.append(one[2]))
         file.write_text("postgresql://u:canary@h/d\n")
+        file.chmod(0o600)
         self.run_command(*command)
         self.assertEqual(moved, ["postgresql://u:canary@h/d"])
         file.write_text("mysql://u:canary@h/d\n")

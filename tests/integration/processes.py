@@ -277,6 +277,7 @@ class SiteConnector:
         )
         join_file = directory / f"{name}.join"
         join_file.write_text(join_token)
+        join_file.chmod(0o600)
         self.arguments = ["connector", "--config", self.config, "--join-file", join_file]
         self.start()
 

@@ -111,6 +111,7 @@ class CommandLineTests(TestCase):
         self.assertEqual(policy["windows"], ["Mon-Fri 09:00-18:00 Europe/Paris"])
         secret = Path(self.mktemp())
         secret.write_text("canary\n")
+        secret.chmod(0o600)
         provider = await self.succeed_json(
             "identity-provider create corp --issuer http://127.0.0.1:1 --client-id tc "
             f"--client-secret-file {secret} --groups-claim groups --group db-admins=dba "

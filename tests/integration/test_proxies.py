@@ -73,6 +73,7 @@ class WayOutTests(ProxyCase):
         port = self.proxy(proxies.squid, password=True)
         secret = self.directory / "secret"
         secret.write_text(PASSWORD + "\n")
+        secret.chmod(0o600)
         self.assert_goes_through(
             f"http://{USER}@127.0.0.1:{port}",
             f"http://127.0.0.1:{port}",

@@ -19,6 +19,7 @@ from tunnelcloud.cli.output import say
 from tunnelcloud.cli.saved_logins import SavedLogin, load_logins
 from tunnelcloud.domain.addresses import is_loopback
 from tunnelcloud.domain.lengths import HOW, BadLength, read_length
+from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -89,7 +90,9 @@ class Connection:
         token = self.token
         if self.token_file is not None:
             try:
-                token = self.token_file.read_text("ascii")
+                token = read_private(self.token_file).decode("ascii")
+            except (ExposedPrivateFile, UnreadablePrivateFile) as error:
+                raise Failed(f"--api-token-file: {error}") from None
             except (OSError, UnicodeError) as error:
                 reason = getattr(error, "strerror", None) or "it is not text"
                 raise Failed(f"can't read the API token from {self.token_file}: {reason}") from None
@@ -172,7 +175,9 @@ def secret(path: str) -> str:
     :raise click.BadParameter: when it can't be read.
     """
     try:
-        return Path(path).read_text("utf-8").strip()
+        return read_private(Path(path)).decode("utf-8").strip()
+    except (ExposedPrivateFile, UnreadablePrivateFile) as error:
+        raise click.BadParameter(str(error)) from None
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise click.BadParameter(f"can't read {path}: {reason}") from None

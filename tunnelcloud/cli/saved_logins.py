@@ -36,7 +36,7 @@ def load_logins() -> list[SavedLogin]:
     :raise Failed: the file can't be used.
     """
     # What reads and writes it brings cryptography along, which --help need not pay for.
-    from tunnelcloud.pki.private_files import (
+    from tunnelcloud.private_files import (
         ExposedPrivateFile,
         UnreadablePrivateFile,
         read_private,
@@ -65,7 +65,7 @@ def forget_login(url: str) -> None:
 
 
 def _save(logins: list[SavedLogin]) -> None:
-    from tunnelcloud.pki.private_files import write_atomically
+    from tunnelcloud.private_files import write_atomically
 
     path = logins_path()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from tunnelcloud.domain.join_tokens import JoinRefused, JoinToken, parse_join_to
 from tunnelcloud.domain.log_areas import Verbosity
 from tunnelcloud.domain.proxies import BadProxy
 from tunnelcloud.net.log_levels import LOG_LEVELS
+from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 
 
 def make_connector(
@@ -92,11 +93,13 @@ def read_plan(reactor: Any, config: Path | None, state_directory: Path | None) -
 def _join_token(text: str | None, path: Path | None, state: ConnectorState) -> JoinToken | None:
     if path is not None:
         try:
-            text = path.read_text("ascii")
+            text = read_private(path).decode("ascii")
         except FileNotFoundError:
             if state.load() is not None:
                 return None
             raise BadSettings(f"--join-file {path}: there is no such file") from None
         except (OSError, UnicodeDecodeError) as error:
             raise BadSettings(f"--join-file {path}: can't be read: {error}") from None
+        except (ExposedPrivateFile, UnreadablePrivateFile) as error:
+            raise BadSettings(f"--join-file: {error}") from None
     return None if text is None else parse_join_token(text)

@@ -30,13 +30,6 @@ from tunnelcloud.pki.host_keys import (
     known_hosts_line,
     load_or_make_host_key,
 )
-from tunnelcloud.pki.private_files import (
-    ExposedPrivateFile,
-    UnreadablePrivateFile,
-    check_private,
-    read_private,
-    write_atomically,
-)
 from tunnelcloud.pki.requests import make_request, new_private_key
 from tunnelcloud.pki.sealing import (
     SEALING_KEY_FILE,
@@ -47,6 +40,13 @@ from tunnelcloud.pki.sealing import (
     load_sealer,
     make_sealer_file,
     passing_sealer,
+)
+from tunnelcloud.private_files import (
+    ExposedPrivateFile,
+    UnreadablePrivateFile,
+    check_private,
+    read_private,
+    write_atomically,
 )
 
 __all__ = [

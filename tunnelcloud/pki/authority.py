@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from tunnelcloud.pki.private_files import read_private
+from tunnelcloud.private_files import read_private
 
 AUTHORITY_NAME = "TunnelCloud CA"
 AUTHORITY_FILE = "authority.pem"

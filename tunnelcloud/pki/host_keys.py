@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     ssh_key_fingerprint,
 )
 
-from tunnelcloud.pki.private_files import read_private
+from tunnelcloud.private_files import read_private
 
 ALGORITHMS = ("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256")
 

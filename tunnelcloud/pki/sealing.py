@@ -15,7 +15,7 @@ from attrs import field, frozen
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tunnelcloud.pki.private_files import read_private, write_atomically
+from tunnelcloud.private_files import read_private, write_atomically
 
 SEALING_KEY_FILE = "sealing.key"
 _KEY_BYTES = 32
@@ -125,11 +125,9 @@ def load_sealer(path: Path, environment: Mapping[str, str] = os.environ) -> Seal
 
     :raise FileNotFoundError: it isn't there.
     :raise BadSealingKey: the file holds something else.
-    :raise ExposedPrivateFile, UnreadablePrivateFile: see ``read_private``; systemd guards its
-        credentials itself, with modes of its own.
+    :raise ExposedPrivateFile, UnreadablePrivateFile: see ``read_private``.
     """
-    is_credential = str(path.parent) == environment.get("CREDENTIALS_DIRECTORY")
-    key = path.read_bytes() if is_credential else read_private(path)
+    key = read_private(path, environment)
     if len(key) != _KEY_BYTES:
         raise BadSealingKey(f"{path} doesn't hold a key of {_KEY_BYTES} bytes: restore the file")
     return Sealer(key)

@@ -6,9 +6,12 @@ Knows nothing of what the files hold.
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_CONTAINER_SECRETS = Path("/run/secrets")
+"""Where Docker, Podman and Kubernetes put secrets, with modes of their own."""
 
 
 class UnreadablePrivateFile(Exception):
@@ -47,8 +50,10 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     _sync_directory(path.parent)
 
 
-def read_private(path: Path) -> bytes:
+def read_private(path: Path, environment: Mapping[str, str] = os.environ) -> bytes:
     """Read a file with a secret.
+
+    Of what systemd (``LoadCredential=``) or a container is given as a secret, the mode is theirs.
 
     :raise FileNotFoundError: it isn't there.
     :raise UnreadablePrivateFile: it is there and can't be read.
@@ -56,7 +61,8 @@ def read_private(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as stream:
-            _check(path, os.fstat(stream.fileno()))
+            if not _is_given(path, environment):
+                _check(path, os.fstat(stream.fileno()))
             return stream.read()
     except FileNotFoundError:
         raise
@@ -76,6 +82,12 @@ def check_private(path: Path) -> None:
         return
     except OSError as error:
         raise UnreadablePrivateFile(path, error.strerror or str(error)) from error
+
+
+def _is_given(path: Path, environment: Mapping[str, str]) -> bool:
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    is_credential = bool(directory) and path.parent == Path(str(directory))
+    return is_credential or path.is_relative_to(_CONTAINER_SECRETS)
 
 
 def _check(path: Path, found: os.stat_result) -> None:
