@@ -31,7 +31,7 @@ class BrowserCase(SynchronousTestCase):
         for field in self.page.locator("input[type=password]").all():
             field.fill(PASSWORD)
         self.page.get_by_role("button", name="Set the password").click()
-        self.page.wait_for_url("**/")
+        self.page.wait_for_url("**/admin")
 
     def shot(self, path, name):
         """Go to a page, and hold it to what holds for all."""

@@ -192,6 +192,8 @@ class Visitor:
         self.page.wait_for_url("**/")
 
     def open(self, name, query=""):
+        """Open a tunnel's page, as somebody who used no tool before."""
+        self.chromium.context.clear_cookies(name="tunnelcloud-tools")
         self.chromium.visit(self.portal.panel(name, query))
         return self.page
 
@@ -208,9 +210,25 @@ class Visitor:
         self.page.locator("#token").wait_for()
         return self.copied("token")
 
+    def choose(self, method):
+        """Choose by what the tunnel is opened; the page has one link for the other method."""
+        name = "Skip this step" if method == "key" else "Use a one-time token instead"
+        self.page.get_by_role("link", name=name).click()
+        self.page.locator(f"#way input[name=method][value={method}]").wait_for(state="attached")
+
+    def unfold(self, text):
+        """Unfold a part of the page, by its summary."""
+        summary = self.page.locator("summary", has_text=text).first
+        if summary.evaluate("one => !one.parentElement.open"):
+            summary.click()
+
     def rows(self, kind):
         """Read a tool's settings as they are shown: values by place and label."""
-        table = self.page.locator(f"table.settings[data-manner={kind}]")
+        # An SSH client stands in the second step, and what connects through it in the third.
+        table = self.page.locator(f"table.settings[data-manner={kind}]").first
+        table.wait_for(state="attached")
+        if table.evaluate("one => one.closest('#own-ssh') !== null"):
+            self.unfold("open the SSH connection itself")
         table.wait_for()
         rows = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
         found = {}

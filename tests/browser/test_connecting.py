@@ -69,13 +69,14 @@ class CommandTests(PortalCase):
             self.works(self.portal.run(command, token), *(("127.0.0.1", port) for port in local))
 
     def edit(self, field, value, shown=""):
+        self.visitor.unfold("Options")
         self.page.locator(f"#{field}").fill(str(value))
         self.page.locator("#command", has_text=shown or str(value)).wait_for()
 
     def test_edited_while_typing_and_with_every_login(self):
         (target,) = self.ports("db")
         self.visitor.open("db")
-        self.page.locator("#method").select_option("key")
+        self.visitor.choose("key")
         self.edit("key_file", self.portal.key.path, "s own key")
         self.edit("local", "::1")
         for login in self.page.locator("#login option").all_inner_texts():
@@ -93,6 +94,7 @@ class CommandTests(PortalCase):
     def test_what_is_wrong_is_said_while_typing(self):
         (target,) = self.ports("db")
         self.visitor.open("db")
+        self.visitor.unfold("Options")
         before = self.page.locator("#command").inner_text()
         self.page.locator(f"#port_{target}").fill("70000")
         self.page.locator("#result [role=alert]").wait_for()
@@ -102,9 +104,9 @@ class CommandTests(PortalCase):
 
     def test_every_shell_gets_the_same_words(self):
         self.visitor.open("db", f"?tool=openssh&local=::1&{self.with_key()}")
-        titles = self.page.locator(".tool h4").all_inner_texts()[:3]
+        titles = self.page.locator(".tool h3").all_inner_texts()[:3]
         self.assertEqual(titles, ["Linux and macOS", "Windows PowerShell", "Windows cmd"])
-        lines = [self.page.locator(f"#text-1-{place}").inner_text() for place in (1, 2, 3)]
+        lines = [self.page.locator(f"#text-client-{place}").inner_text() for place in (1, 2, 3)]
         self.assertEqual(len(set(lines)), 3)
         words = shlex.split(lines[0])
         self.assertEqual(powershell_words(lines[1]), words)
@@ -118,14 +120,14 @@ class FileTests(PortalCase):
 
     def texts(self, name, query):
         self.visitor.open(name, query)
-        for one in self.page.locator(".tool details").all():
+        for one in self.page.locator("[aria-labelledby=copy] .tool details").all():
             one.locator("summary").click()
-        return [one.inner_text() for one in self.page.locator(".tool pre").all()]
+        return self.page.locator("[aria-labelledby=copy] .tool pre").all_inner_texts()
 
     def test_ssh_config_for_a_token_is_shared(self):
         (target,) = self.ports("db")
         port = free_port()
-        _, block, _ = self.texts("db", f"?tool=ssh-config&port_{target}={port}")
+        block, _ = self.texts("db", f"?tool=ssh-config&port_{target}={port}")
         # ssh asks the system where the home is, and not the environment.
         config = self.portal.home / ".ssh" / "config"
         config.write_text(block.replace("~", str(self.portal.home)))
@@ -165,7 +167,7 @@ class FileTests(PortalCase):
         port = free_port()
         self.visitor.open("db", f"?tool=putty&port_{target}={port}")
         token = self.visitor.token()
-        line = self.page.locator(".tool pre").last.inner_text()
+        line = self.page.locator("[aria-labelledby=copy] .tool pre").last.inner_text()
         self.assertIn("-noagent", line)
         process = self.portal.run(line)
         process.process.stdin.write(f"{token}\n".encode())

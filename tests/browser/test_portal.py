@@ -3,7 +3,7 @@
 from tests.browser.portal import Visitor
 from tests.browser.test_connecting import PortalCase
 from tests.integration.processes import free_port
-from tunnelcloud.domain.connecting.tools import TOOL_NAMES
+from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES
 
 FIRST_VIEW = 100 * 1024
 
@@ -100,6 +100,8 @@ class KeyboardTests(PortalCase):
         self.tab_to(f"a[href='/applications/{self.portal.tunnels['db']}']")
         self.press("Enter")
         self.page.wait_for_url("**/applications/*")
+        self.tab_to("#options summary")
+        self.press("Enter")
         self.tab_to(f"#port_{target}")
         self.press("Control+a")
         self.page.keyboard.type(str(port))
@@ -125,7 +127,9 @@ class KeyboardTests(PortalCase):
         self.page.locator("#cards li").first.get_by_text("six").first.wait_for()
         self.page.locator("#cards li").first.get_by_role("button", name="Unpin").wait_for()
         self.visitor.open("six")
-        self.tab_to(".tabs a:nth-child(3)")
+        self.tab_to(".other-clients summary")
+        self.press("Enter")
+        self.tab_to("[aria-label='SSH clients'] a:nth-child(4)")
         self.press("Enter")
         self.page.locator("section[aria-label=PuTTY]").wait_for()
         self.tab_to("form[action*='/check'] button")
@@ -141,9 +145,12 @@ class KeyboardTests(PortalCase):
         self.assertEqual(self.page.evaluate(focus), "Add the key")
 
     def test_every_tools_tab_is_a_link(self):
-        self.visitor.open("db")
-        names = self.page.get_by_role("navigation", name="Tools").get_by_role("link")
-        self.assertEqual(names.all_inner_texts(), list(TOOL_NAMES.values()))
+        self.visitor.open("db", "?client=&tool=other")
+        names = self.page.locator("nav.tabs a").all_text_contents()
+        self.assertEqual(
+            sorted(names),
+            sorted(["The command", *CLIENT_NAMES.values(), *CONNECTING_NAMES.values()]),
+        )
 
 
 class PlainTests(PortalCase):
@@ -159,8 +166,10 @@ class PlainTests(PortalCase):
         page.get_by_role("searchbox").fill("db")
         page.get_by_role("searchbox").press("Enter")
         page.get_by_role("link", name="db").click()
+        page.locator("summary", has_text="Options").click()
         page.locator(f"#port_{target}").fill(str(port))
         page.get_by_role("button", name="Update the command").click()
+        page.locator("summary", has_text="Other tools").click()
         page.get_by_role("link", name="DBeaver").click()
         self.assertEqual(plain.rows("command")["Main", "Port"], str(port))
         page.get_by_role("button", name="Get a one-time token").click()

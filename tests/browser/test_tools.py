@@ -131,7 +131,7 @@ class ToolTests(PortalCase):
         rows = self.visitor.rows("command")
         process = self.portal.run(self.visitor.copied("command"))
         self.works(process, (rows[fields.target_host], int(rows[fields.target_port])))
-        self.page.locator("#method").select_option("token")
+        self.visitor.choose("token")
         self.visitor.token()
         self.logs_in(fields, self.visitor.rows("token"))
 
@@ -190,7 +190,7 @@ class ToolTests(PortalCase):
         """It is an SSH client itself: no command runs beside it."""
         self.visitor.open("db", f"?tool={slug}&{self.with_key()}")
         self.logs_in(fields, self.visitor.rows("key"))
-        self.page.locator("#method").select_option("token")
+        self.visitor.choose("token")
         self.visitor.token()
         self.logs_in(fields, self.visitor.rows("token"))
 
@@ -219,6 +219,7 @@ class ToolTests(PortalCase):
     def test_pgadmin_takes_the_file(self):
         """PgAdmin's own loader reads what is downloaded, as it is."""
         self.visitor.open("db", f"?tool=pgadmin&{self.with_key()}")
+        self.visitor.unfold("open the SSH connection itself")
         with self.page.expect_download() as download:
             self.page.get_by_role("link", name="Download pgadmin-db.json").first.click()
         self.assertEqual(download.value.suggested_filename, "pgadmin-db.json")

@@ -106,7 +106,6 @@ class Client:
         self.received: list[bytes] = []
         self.session_id = b""
         self.host_key = b""
-        self.identification = IDENTIFICATION
         self.lost = False
         self.server.makeConnection(self.socket)
 
@@ -174,10 +173,9 @@ class Client:
 
     # Key exchange.
 
-    def identify(self, line: bytes = IDENTIFICATION) -> "Client":
+    def identify(self) -> "Client":
         """Send the identification line."""
-        self.identification = line
-        self.write(line + b"\r\n")
+        self.write(IDENTIFICATION + b"\r\n")
         return self
 
     def send_kexinit(self, proposal: Proposal | None = None) -> "Client":
@@ -205,7 +203,7 @@ class Client:
         shared = self._private.exchange(X25519PublicKey.from_public_bytes(theirs))
         secret = MP(int.from_bytes(shared, "big"))
         hashed = (
-            self.identification,
+            IDENTIFICATION,
             self.server_line,
             self._our_kexinit,
             self._their_kexinit,

@@ -42,14 +42,14 @@ class SummaryContract(RecordCase):
         self.close(channel, 100, 200)
         self.refuse()
         self.clock.advance(3600)
-        found = self.store.read(statistics.last_hours)
+        found = self.store.read(statistics.last_slots)
         nothing = (0,) * 20
         self.assertEqual(found.sessions, (*nothing, 0, 1, 1, 1))
         self.assertEqual(found.channels, (*nothing, 0, 1, 1, 1))
         self.assertEqual(found.traffic, (*nothing, 0, 100, 100, 100))
         self.assertEqual(found.refused, (*nothing, 0, 1, 0, 1))
         self.clock.advance(48 * 3600)
-        later = self.store.read(statistics.last_hours)
+        later = self.store.read(statistics.last_slots)
         self.assertEqual((later.sessions, later.refused), ((1,) * 24, (0,) * 24))
 
     def test_counts_beside_a_list(self):

@@ -12,12 +12,12 @@ from tunnelcloud.web.interfaces import ConnectorHealth
 
 REFUSED = "connect to 10.0.0.5:5432: refused"
 ADMIN_WORDS = {
-    "ready": "● ready",
-    "unchecked": "○ not checked yet",
-    "partly": "◐ some ports fail",
-    "unreachable": "✕ target fails",
-    "offline": "✕ site offline",
-    "shut": "◌ off",
+    "ready": "● Ready",
+    "unchecked": "○ Not checked yet",
+    "partly": "◐ Some ports don't answer",
+    "unreachable": "✕ Doesn't answer",
+    "offline": "✕ Site offline",
+    "shut": "◌ Disabled",
 }
 
 

@@ -49,7 +49,6 @@ from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading, takers
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession
-from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.shares import Shares
 from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.pod.surroundings import Surroundings
@@ -118,7 +117,6 @@ class PodService(Service):
             self._counters.answered,
             write_failed=self.health.write_failed,
         )
-        self.keys = SharedKeys(foundation.secrets, self.store)
         self.links = Links()
         self.doctor = Doctor(self.links, reactor, _now)
         self.cluster = Cluster(
@@ -240,7 +238,7 @@ class PodService(Service):
         self.front_door = FrontDoorFactory(
             portal=Portal(Realm(self.sessions, access), [KeyChecker(access), TokenChecker(access)]),
             access=access,
-            host_keys=(),
+            host_keys=[ServingKey.read(key.private_key) for key in self.foundation.host_keys],
             clock=self._reactor,
             flood=self.flood,
             budget=self.budget,
@@ -250,15 +248,6 @@ class PodService(Service):
             balancers=settings.ssh.proxy_protocol_from,
             tokens_from=_tokens_from(settings.web.public_url),
         )
-        self._use_host_keys()
-        self.keys.listen(self._use_host_keys)
-
-    def _use_host_keys(self) -> None:
-        """Have new connections begin with the host keys as they are now."""
-        current, *beside = (
-            [ServingKey.read(key.private_key) for key in keys] for keys in self.keys.host_keys.uses
-        )
-        self.front_door.use_host_keys(current, [key for keys in beside for key in keys])
 
     def _make_registry(self) -> CollectorRegistry:
         """Make the registry of what is measured."""
@@ -293,7 +282,7 @@ class PodService(Service):
             ssh_public_address=foundation.ssh_address,
             connectors_public_address=foundation.connectors_address,
             certificate_authority=foundation.authority,
-            shared_keys=self.keys,
+            host_keys=foundation.host_keys,
             sessions=self.sessions,
             links=self.links,
             lost=self._lost_connectors,
@@ -423,7 +412,6 @@ class PodService(Service):
         self.held.changed(change)
         self.checks.changed(change)
         self._penalties.changed(change)
-        self.keys.changed(change)
 
     def _describe(
         self, view: UserView, session: Session, tunnel: Tunnel, refusal: str

@@ -31,7 +31,7 @@ class Overview:
 
     open_sessions: int
     open_channels: int
-    hours: statistics.Hours
+    slots: statistics.Slots
     unwell: list[SiteHealth]
     expiring: list[read_models.Expiring]
     steps: Mapping[str, bool]
@@ -51,7 +51,7 @@ def read_overview(
     return Overview(
         sessions.count(transaction, live=True),
         channels.count(transaction, live=True),
-        statistics.last_hours(transaction),
+        statistics.last_slots(transaction),
         unwell_sites(transaction, attachments),
         read_models.expiring(transaction, transaction.now() + soon, certificates),
         {} if read_models.has_carried(transaction) else _first_steps(transaction),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -25,6 +25,7 @@ _MOST_SIGN_INS = 100
 _REFUSALS = ("login.refused", "channel.refused")
 _MOST_REFUSALS = 25
 _MOST_CHANNELS = 500
+_MOST_SESSIONS = 20
 
 
 @frozen
@@ -85,6 +86,32 @@ def read_own_activity(transaction: Transaction, user_id: str) -> OwnActivity:
     clients = sessions.client_versions(transaction, ids)
     live = channels.list_page(transaction, user_id=user_id, live=True, limit=_MOST_CHANNELS).items
     return OwnActivity(found, clients, _open_in(transaction, live))
+
+
+@frozen
+class Connected:
+    """Where a user is connected from, and by how many channels to one tunnel."""
+
+    source_ip: str
+    channels: int
+
+
+def read_connected(transaction: Transaction, user_id: str, tunnel_id: str) -> list[Connected]:
+    """Read from where a user's open sessions of a tunnel come, on whichever pod, the first first.
+
+    A session that has no channel yet counts if its token is for this tunnel.
+    """
+    found = sessions.list_page(
+        transaction, user_id=user_id, tunnel_id=tunnel_id, live=True, limit=_MOST_SESSIONS
+    ).items
+    live = channels.list_page(
+        transaction, user_id=user_id, tunnel_id=tunnel_id, live=True, limit=_MOST_CHANNELS
+    ).items
+    open_in = Counter(channel.session_id for channel in live)
+    by_address: Counter[str] = Counter()
+    for session in found:
+        by_address[session.source_ip] += open_in[session.id]
+    return [Connected(address, count) for address, count in by_address.items()]
 
 
 def _open_in(transaction: Transaction, live: Iterable[Channel]) -> dict[str, list[str]]:

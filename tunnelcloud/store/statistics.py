@@ -1,4 +1,4 @@
-"""What went on hour by hour, counted by the database.
+"""What went on hour by hour, or by other slots of time, counted by the database.
 
 Ids sort by the time they were made, so that a day's rows are a range of the primary key.
 """
@@ -15,15 +15,16 @@ from tunnelcloud.store import schema
 from tunnelcloud.store.columns import first_id, to_milliseconds
 from tunnelcloud.store.transaction import Transaction
 
-_HOUR = 3_600_000
+HOUR = 3600
 REFUSED_LOGINS = ("login.refused", "web_login.refused")
 
 
 @frozen
-class Hours:
-    """The hours up to now, the oldest first; the last one isn't over.
+class Slots:
+    """Slots of time up to now, the oldest first; the last one isn't over.
 
-    :ivar begin: of the first hour.
+    :ivar begin: of the first slot.
+    :ivar seconds: the length of each.
     :ivar sessions: open at some time in each.
     :ivar channels: the same.
     :ivar traffic: bytes in both directions, a channel's spread evenly over the time it was open.
@@ -31,32 +32,43 @@ class Hours:
     """
 
     begin: datetime
+    seconds: int
     sessions: tuple[int, ...]
     channels: tuple[int, ...]
     traffic: tuple[int, ...]
     refused: tuple[int, ...]
 
 
-def last_hours(transaction: Transaction, count: int = 24) -> Hours:
-    """Count what went on in the last hours.
+@frozen
+class _Range:
+    """The slots that are counted in."""
+
+    begin: datetime
+    count: int
+    seconds: int
+
+    def slot(self, column: ColumnElement[Any]) -> ColumnElement[int]:
+        """Number the slot that a time is in; what was before the first one is in it."""
+        passed = type_coerce(column, BigInteger) - to_milliseconds(self.begin)
+        return passed // (1000 * self.seconds)
+
+
+def last_slots(transaction: Transaction, count: int = 24, seconds: int = HOUR) -> Slots:
+    """Count what went on in the last slots.
 
     What began before them and ended in them is left out: looking for it would mean reading all
     there ever was.
     """
-    begin = transaction.now() - timedelta(hours=count)
-    return Hours(
+    begin = transaction.now() - timedelta(seconds=count * seconds)
+    wanted = _Range(begin, count, seconds)
+    return Slots(
         begin,
-        _open(transaction, schema.sessions, "started_at", "ended_at", begin, count),
-        _open(transaction, schema.channels, "opened_at", "closed_at", begin, count),
-        _traffic(transaction, begin, count),
-        _refused(transaction, begin, count),
+        seconds,
+        _open(transaction, schema.sessions, "started_at", "ended_at", wanted),
+        _open(transaction, schema.channels, "opened_at", "closed_at", wanted),
+        _traffic(transaction, wanted),
+        _refused(transaction, wanted),
     )
-
-
-def _hour(column: ColumnElement[Any], begin: datetime) -> ColumnElement[int]:
-    """Number the hour that a time is in; what was before the first one is in it."""
-    passed = type_coerce(column, BigInteger) - to_milliseconds(begin)
-    return passed // _HOUR
 
 
 def _spans(
@@ -64,56 +76,55 @@ def _spans(
     table: Table,
     kind: str,
     names: tuple[str, str],
-    begin: datetime,
+    wanted: _Range,
     total: ColumnElement[Any],
-    count: int,
 ) -> list[tuple[int, int, int]]:
-    """Give what began in an hour and ended in another: both, and how much there was of it."""
+    """Give what began in a slot and ended in another: both, and how much there was of it."""
     start, end = table.c[names[0]], table.c[names[1]]
-    first = first_id(kind, begin)
-    hours = _hour(start, begin), _hour(end, begin)
-    query = select(*hours, total).where(or_(table.c.id >= first, end.is_(None))).group_by(*hours)
+    first, last = first_id(kind, wanted.begin), wanted.count - 1
+    slots = wanted.slot(start), wanted.slot(end)
+    query = select(*slots, total).where(or_(table.c.id >= first, end.is_(None))).group_by(*slots)
     return [
-        (max(0, begun), count - 1 if ended is None else min(ended, count - 1), int(amount))
+        (max(0, begun), last if ended is None else min(ended, last), int(amount))
         for begun, ended, amount in transaction.connection.execute(query)
     ]
 
 
 def _open(
-    transaction: Transaction, table: Table, start: str, end: str, begin: datetime, count: int
+    transaction: Transaction, table: Table, start: str, end: str, wanted: _Range
 ) -> tuple[int, ...]:
-    found = [0] * count
+    found = [0] * wanted.count
     kind = table.name.removesuffix("s")
-    names = start, end
-    for begun, ended, amount in _spans(transaction, table, kind, names, begin, func.count(), count):
-        for hour in range(begun, ended + 1):
-            found[hour] += amount
+    for begun, ended, amount in _spans(
+        transaction, table, kind, (start, end), wanted, func.count()
+    ):
+        for slot in range(begun, ended + 1):
+            found[slot] += amount
     return tuple(found)
 
 
-def _traffic(transaction: Transaction, begin: datetime, count: int) -> tuple[int, ...]:
-    found = [0.0] * count
+def _traffic(transaction: Transaction, wanted: _Range) -> tuple[int, ...]:
+    found = [0.0] * wanted.count
     one = schema.channels
     total = func.sum(one.c.bytes_to_target + one.c.bytes_from_target)
-    for begun, ended, amount in _spans(
-        transaction, one, "channel", ("opened_at", "closed_at"), begin, total, count
-    ):
-        hours = range(begun, ended + 1)
-        for hour in hours:
-            found[hour] += amount / len(hours)
+    names = ("opened_at", "closed_at")
+    for begun, ended, amount in _spans(transaction, one, "channel", names, wanted, total):
+        slots = range(begun, ended + 1)
+        for slot in slots:
+            found[slot] += amount / len(slots)
     return tuple(round(amount) for amount in found)
 
 
-def _refused(transaction: Transaction, begin: datetime, count: int) -> tuple[int, ...]:
-    found = [0] * count
+def _refused(transaction: Transaction, wanted: _Range) -> tuple[int, ...]:
+    found = [0] * wanted.count
     one = schema.audit
-    hour = _hour(one.c.at, begin)
-    first = first_id("event", begin)
+    slot = wanted.slot(one.c.at)
+    first = first_id("event", wanted.begin)
     query = (
-        select(hour, func.count())
+        select(slot, func.count())
         .where(one.c.event.in_(REFUSED_LOGINS), one.c.id >= first)
-        .group_by(hour)
+        .group_by(slot)
     )
     for number, amount in transaction.connection.execute(query):
-        found[min(max(number, 0), count - 1)] += amount
+        found[min(max(number, 0), wanted.count - 1)] += amount
     return tuple(found)

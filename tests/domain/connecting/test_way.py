@@ -9,12 +9,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import NOW, tunnel
 from tunnelcloud.domain.commands import PublicAddress, suggested_ports
 from tunnelcloud.domain.connecting import files
+from tunnelcloud.domain.connecting.programs import PROGRAMS
 from tunnelcloud.domain.connecting.settings import Kind
-from tunnelcloud.domain.connecting.tools import TOOL_NAMES, tool_settings
+from tunnelcloud.domain.connecting.tools import (
+    CLIENT_NAMES,
+    CONNECTING_NAMES,
+    suggested_tools,
+    tool_settings,
+)
 from tunnelcloud.domain.connecting.way import Way, logins_of
 from tunnelcloud.domain.entities import Method, User
 
 BOTH = (Method.TOKEN, Method.KEY)
+TOOL_NAMES = {**CLIENT_NAMES, **CONNECTING_NAMES}
+PROGRAM_NAMES = {one.slug for one in PROGRAMS}
 POD = PublicAddress("pod.example.com", 2222)
 KNOWN = [
     "[pod.example.com]:2222 ssh-ed25519 AAAA",
@@ -161,9 +169,9 @@ class ToolTests(SynchronousTestCase):
             self.assertEqual((tool.slug, tool.name), (slug, TOOL_NAMES[slug]))
             kinds = [manner.kind for manner in tool.manners]
             self.assertEqual(kinds, [kind for kind in Kind if kind in kinds])
-            self.assertEqual(kinds[0], Kind.KEY)
+            self.assertEqual(kinds[0], Kind.COMMAND if slug in PROGRAM_NAMES else Kind.KEY)
             for manner in tool.manners:
-                self.assertTrue(manner.rows or manner.texts)
+                self.assertTrue(manner.rows or manner.texts or manner.links)
 
     def test_what_a_tunnel_does_not_open_with_is_said(self):
         for slug in TOOL_NAMES:
@@ -171,7 +179,7 @@ class ToolTests(SynchronousTestCase):
                 for manner in tool_settings(slug, way(), methods).manners:
                     fits = manner.kind is Kind.COMMAND or Method(manner.kind.value) in methods
                     self.assertEqual(bool(manner.missing), not fits)
-                    self.assertEqual(bool(manner.rows or manner.texts), fits)
+                    self.assertEqual(bool(manner.rows or manner.texts or manner.links), fits)
 
     def test_tokens_in_tools_are_marked_as_one_connection(self):
         for slug in TOOL_NAMES:
@@ -187,6 +195,29 @@ class ToolTests(SynchronousTestCase):
             for manner in tool_settings(slug, way(), BOTH).manners:
                 values = [row.value for row in manner.rows]
                 self.assertEqual("tcptunnel@db" in values, manner.kind is not Kind.COMMAND)
+
+    def test_programs_connect_to_the_local_port(self):
+        one = way(tunnel(ports=((80, 80), (5432, 5432))), local_ports={80: 8080, 5432: 15432})
+        (manner,) = tool_settings("psql", one, BOTH).manners
+        self.assertEqual(
+            [text.text for text in manner.texts],
+            ["psql -h 127.0.0.1 -p 15432 -U USER DATABASE"],
+        )
+        self.assertEqual(manner.links, ("postgresql://127.0.0.1:15432/",))
+        (manner,) = tool_settings("browser", evolve(one, local_address="::1"), BOTH).manners
+        self.assertEqual(manner.links, ("http://[::1]:8080/",))
+        (manner,) = tool_settings("redis-cli", one, BOTH).manners
+        self.assertEqual([text.text for text in manner.texts], ["redis-cli -h 127.0.0.1 -p 8080"])
+
+    def test_a_port_suggests_its_tools_and_the_last_one_first(self):
+        usual = ["psql", "pgadmin", "dbeaver", "other"]
+        self.assertEqual(suggested_tools(5432), usual)
+        self.assertEqual(suggested_tools(1), ["other"])
+        last = ["dbeaver", "psql", "pgadmin", "other"]
+        self.assertEqual(suggested_tools(5432, "dbeaver"), last)
+        self.assertEqual(suggested_tools(5432, "mysql"), ["mysql", *usual])
+        for wrong in (*CLIENT_NAMES, "x"):
+            self.assertEqual(suggested_tools(5432, wrong), usual)
 
     def test_ambiguous_targets_are_named_everywhere(self):
         one = way(tunnel("db"), others=[tunnel("other")])

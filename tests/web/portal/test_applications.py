@@ -4,13 +4,14 @@ import gzip
 import html
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from attrs import evolve
 from sqlalchemy import update
 
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import NOW
-from tunnelcloud.domain.connecting.tools import TOOL_NAMES
+from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import (
@@ -27,6 +28,7 @@ from tunnelcloud.web.interfaces import ConnectorHealth, Usage
 from tunnelcloud.web.portal.pages import applications
 from tunnelcloud.web.resources.tunnel_standing import own_standing
 
+CHOSEN = ("tool", "client")
 CANARY = '<img src=x onerror="alert(1)">'
 
 
@@ -168,7 +170,8 @@ class ApplicationsTests(PortalTestCase):
         )
         tunnel = self.make_tunnel("late")
         self.assign(tunnel, policy_id=policy["id"])
-        self.assertIn("✕".encode(), self.browser.get("/").body)
+        # Amber: that it doesn't open now is what the policy is for; nothing is broken.
+        self.assertIn('<span class="warn">◔ Closed'.encode(), self.browser.get("/").body)
         self.assertIn(b"doesn't open now", self.browser.get(f"/applications/{tunnel['id']}").body)
 
     def test_the_command(self):
@@ -253,18 +256,75 @@ class ApplicationsTests(PortalTestCase):
         self.browser.send(panel, {"sessions": "4"}, action=f"{panel}/token", status=409)
 
     def test_every_tool_has_its_tab(self):
-        for slug, name in TOOL_NAMES.items():
+        for slug, name in {**CLIENT_NAMES, **CONNECTING_NAMES}.items():
             page = self.browser.get(f"{self.panel}?tool={slug}&port_5432=7777").body.decode()
             self.assertIn(f'<section class="tool" aria-label="{name}">', page)
             self.assertIn("port_5432=7777", page)
             self.assertIn("Download pgadmin-db.json" if slug == "pgadmin" else name, page)
-        self.assertIn(b'aria-label="pgAdmin 4"', self.browser.get(f"{self.panel}?tool=none").body)
+        browser = self.signed_in(Role.USER)
+        self.assertIn(b'aria-label="psql"', browser.get(f"{self.panel}?tool=none").body)
+
+    def shown_tools(self, browser, path):
+        """Give the tool that is chosen, and what opens the tunnel for it."""
+        page = browser.get(path).body.decode()
+        return tuple(re.search(f'name="{name}" value="(.*?)"', page)[1] for name in CHOSEN)
+
+    def test_the_tools_used_last_come_first(self):
+        browser = self.signed_in(Role.USER)
+        self.assertEqual(self.shown_tools(browser, self.panel), ("psql", ""))
+        browser.get(f"{self.panel}?tool=dbeaver")
+        self.assertEqual(self.shown_tools(browser, self.panel), ("dbeaver", ""))
+        browser.get(f"{self.panel}?client=putty")
+        self.assertEqual(self.shown_tools(browser, self.panel), ("dbeaver", "putty"))
+        browser.get(f"{self.panel}?client=")
+        self.assertEqual(self.shown_tools(browser, self.panel), ("dbeaver", ""))
+        redis = self.make_tunnel("cache", target_ports=["6379"])
+        self.assign(redis)
+        path = f"/applications/{redis['id']}"
+        self.assertEqual(self.shown_tools(browser, path), ("redis-cli", ""))
+        # What a browser keeps is read as carefully as an address.
+        browser.cookies["__Host-tunnelcloud-tools"] = "<b>_5432.x_5432.pgadmin_99999999.psql_"
+        self.assertEqual(self.shown_tools(browser, self.panel), ("pgadmin", ""))
+
+    def test_three_steps(self):
+        page = self.browser.get(self.panel).body.decode()
+        for first, then in pairwise(("Get a token", "Copy the command", "Connect</h2>")):
+            self.assertLess(page.index(first), page.index(then))
+        self.assertIn("psql -h 127.0.0.1 -p 5432 -U USER DATABASE", page)
+        self.assertNotIn('<details class="fold" id="options" open', page)
+        with_key = self.browser.get(f"{self.panel}?method=key").body.decode()
+        self.assertIn("Use your key</h2>", with_key)
+        self.assertNotIn("one-time token</button>", with_key)
+        faulty = self.browser.get(f"{self.panel}?port_5432=0", 422).body.decode()
+        self.assertIn('<details class="fold" id="options" open', faulty)
+
+    def test_only_the_chosen_methods_settings_are_shown(self):
+        for method, other in [("key", "token"), ("token", "key")]:
+            page = self.browser.get(f"{self.panel}?tool=pgadmin&method={method}").body.decode()
+            self.assertIn(f'data-manner="{method}"', page)
+            self.assertIn('data-manner="command"', page)
+            self.assertNotIn(f'data-manner="{other}"', page)
+
+    def test_the_line_that_says_whether_one_is_connected(self):
+        line = f"{self.panel}/connection"
+        self.assertIn(b"Not connected yet", self.browser.get(self.panel).body)
+        self.use("db")
+        for path in (line, self.panel):
+            self.assertIn(b"Connected from 192.0.2.7, 1 channel.", self.browser.get(path).body)
+        self.assertIn(b"Not connected yet", self.browser.get(self.other_line()).body)
+
+    def other_line(self):
+        other = self.make_tunnel("other")
+        self.assign(other)
+        self.browser.get(f"/applications/{self.make_tunnel('theirs')['id']}/connection", 404)
+        return f"/applications/{other['id']}/connection"
 
     def test_the_token_stands_in_the_tool_too(self):
-        self.assertIn(b"get one above", self.browser.get(self.panel).body)
-        answer = self.browser.send_on(self.panel, action=f"{self.panel}/token")
+        panel = f"{self.panel}?tool=pgadmin"
+        self.assertIn(b"get one above", self.browser.get(panel).body)
+        answer = self.browser.send_on(panel, action=f"{self.panel}/token")
         token = re.search(r'<pre id="token">(.*?)</pre>', answer.body.decode())[1]
-        self.assertIn(f'<code id="row-3-6">{token}</code>', answer.body.decode())
+        self.assertIn(f'<code id="row-own-6">{token}</code>', answer.body.decode())
 
     def test_windows_gets_its_own_quoting(self):
         query = f"{self.panel}?local=::1"

@@ -39,7 +39,7 @@ class CheckPageTests(PortalTestCase):
         self.assertIn("hasn't checked it yet", self.text(self.path))
         self.live.steps = self.found(90)
         for page in self.check():
-            self.assertIn("● ready", page)
+            self.assertIn("● Ready", page)
         page = self.text(self.path)
         self.assertIn("✓ It works.", page)
         self.assertIn("certificate of <b>db</b> by CA, ends 2027-04-15", page)
@@ -60,7 +60,7 @@ class CheckPageTests(PortalTestCase):
     def test_a_certificate_that_ends_soon(self):
         self.live.steps = self.found(3)
         for page in self.check():
-            self.assertIn("◐ certificate ends in 3 days", page)
+            self.assertIn("◐ Certificate ends in 3 days", page)
         self.assertIn("It works, but its certificate ends in 3 days", self.text(self.path))
 
     def test_the_overview_lists_what_ends_within_two_weeks(self):
@@ -79,12 +79,12 @@ class CheckPageTests(PortalTestCase):
     def test_one_that_ended(self):
         self.live.steps = self.found(-3)
         for page in self.check():
-            self.assertIn("✕ certificate ended 3 days ago", page)
+            self.assertIn("✕ Certificate ended 3 days ago", page)
 
     def test_a_target_that_fails(self):
         self.live.steps = [DoctorStep("connect", False, 1.0, "connect to 10.0.0.5:5432: refused")]
         for page in self.check():
-            self.assertIn("✕ target fails", page)
+            self.assertIn("✕ Doesn&#39;t answer", page)
 
     def test_how_far_it_goes_is_set_by_the_form(self):
         self.browser.send(self.path, {"target_check": "tls"}, self.path)

@@ -196,7 +196,7 @@ class FirstAdministratorTests(ApiTestCase):
         form = {"name": "ada", "password": PASSWORD, "again": PASSWORD}
         browser = Browser(self)
         answer = browser.send(link, form)
-        self.assertEqual(answer.headers["location"], "/")
+        self.assertEqual(answer.headers["location"], "/admin")
         self.assertEqual(self.store.read(users.find, "ada").role, Role.ADMIN)
         Browser(self).get(link, 410)
         Browser(self).sign_in("ada")

@@ -38,6 +38,7 @@ class Dialog:
     :ivar authentication: its label, and the choices for a key and for a password; None where
         filling in a key file is the choice.
     :ivar key_note: what to know about its keys.
+    :ivar ports: the target ports that it is usually for.
     """
 
     slug: str
@@ -56,6 +57,7 @@ class Dialog:
     switches: Sequence[tuple[str, str, str]] = ()
     authentication: tuple[str, str, str] | None = None
     key_note: str = ""
+    ports: Sequence[int] = ()
 
 
 DIALOGS = (
@@ -64,6 +66,7 @@ DIALOGS = (
         "Parameters", "SSH Hostname", "", "SSH Username", "SSH Key File", "SSH Password",
         "Parameters", "MySQL Hostname", "MySQL Server Port",
         switches=(("Connection", "Connection Method", "Standard TCP/IP over SSH"),),
+        ports=(3306,),
     ),
     Dialog(
         "pgadmin", "pgAdmin 4", "9", "Object, Register, Server",
@@ -71,6 +74,7 @@ DIALOGS = (
         "Connection", "Host name/address", "Port",
         switches=(("SSH Tunnel", "Use SSH tunneling", "on"),),
         authentication=("Authentication", "Identity file", "Password"),
+        ports=(5432,),
     ),
     Dialog(
         "robo3t", "Robo 3T", "1.4", "File, Connect, Create",
@@ -79,6 +83,7 @@ DIALOGS = (
         switches=(("SSH", "Use SSH tunnel", "ticked"),),
         authentication=("SSH Auth Method", "Private Key", "Password"),
         key_note=_RSA,
+        ports=(27017,),
     ),
     Dialog(
         "fastoredis", "FastoRedis", "2", "File, Connect, Add connection",
@@ -87,6 +92,7 @@ DIALOGS = (
         switches=(("SSH", "Use SSH tunnel", "ticked"),),
         authentication=("SSH Auth Method", "Public/Private key", "Password"),
         key_note=_RSA,
+        ports=(6379,),
     ),
     Dialog(
         "dbeaver", "DBeaver", "24", "Database, New Database Connection",
@@ -94,6 +100,7 @@ DIALOGS = (
         "Main", "Host", "Port",
         switches=(("SSH", "Use SSH Tunnel", "ticked"),),
         authentication=("Authentication Method", "Public Key", "Password"),
+        ports=(5432, 3306, 1433, 1521, 27017),
     ),
     Dialog(
         "other", "Any other tool", "", "Whatever it calls them",
@@ -135,7 +142,7 @@ def _manner(dialog: Dialog, way: Way, kind: Kind) -> Manner:
         return Manner(
             kind,
             TITLES[kind],
-            "It leaves the SSH part empty. Copy the command above, and keep it running.",
+            "Leave the SSH part of the dialog empty. The command has to run all the time.",
             _target_rows(dialog, way.local_address, first.local),
         )
     way = evolve(way, method=Method(kind.value))

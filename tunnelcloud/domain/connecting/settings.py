@@ -53,6 +53,7 @@ class Manner:
     """One way to connect a tool.
 
     :ivar missing: why it can't be had; the rest is empty then.
+    :ivar links: addresses that open the tool, where the user's system knows it.
     """
 
     kind: Kind
@@ -61,6 +62,7 @@ class Manner:
     rows: Sequence[Row] = ()
     texts: Sequence[Text] = ()
     missing: str = ""
+    links: Sequence[str] = ()
 
 
 @frozen
@@ -80,7 +82,7 @@ class Tool:
 
 TITLES = {
     Kind.KEY: "With a key",
-    Kind.COMMAND: "Run the command, and point the tool at it",
+    Kind.COMMAND: "Through the command that runs",
     Kind.TOKEN: "With a one-time token: one connection",
 }
 TOKEN_VALUE = "a one-time token: get one above"  # noqa: S105  (says where to get it)

@@ -36,6 +36,7 @@ class Visit:
     :ivar csrf: what forms on the page are to send back.
     :ivar step: what the browser keeps of a sign-in that is half done; empty without one.
     :ivar device: what it keeps of who signed in from it.
+    :ivar tools: what it keeps of the tools that were used last.
     :ivar once: what a form handed to this page, which shows it this one time; empty without.
     :ivar cannot_work: whether the browser is going to withhold our cookies.
     """
@@ -50,6 +51,7 @@ class Visit:
     user_agent: str = ""
     step: str = ""
     device: str = ""
+    tools: str = ""
     once: Mapping[str, Any] = field(factory=dict)
     signed_in: SignedIn | None = None
 
@@ -71,12 +73,16 @@ class Visit:
 
 @frozen
 class Shown:
-    """A page."""
+    """A page.
+
+    :ivar tools: what the browser is to keep of the tools used last; empty keeps what it has.
+    """
 
     template: str
     values: Mapping[str, Any] = field(factory=dict)
     status: int = 200
     headers: Mapping[str, str] = field(factory=dict)
+    tools: str = ""
 
 
 @frozen

@@ -127,6 +127,7 @@ class PortalResource(Resource):
             csrf=csrf_of(secret),
             step=cookies.step(),
             device=cookies.device(),
+            tools=cookies.tools(),
         )
         if method == "GET":
             kept = cookies.take_once(visit.path)
@@ -202,6 +203,8 @@ class PortalResource(Resource):
             request.setResponseCode(HTTPStatus.SEE_OTHER)
             request.setHeader("Location", reply.location)
             return None
+        if reply.tools:
+            cookies.keep_tools(reply.tools)
         request.setResponseCode(reply.status)
         request.setHeader("Content-Type", "text/html; charset=utf-8")
         for name, value in reply.headers.items():

@@ -101,7 +101,7 @@ class Section:
 TUNNEL = Section(
     "tunnel",
     "tunnels",
-    "Applications",
+    "Tunnels",
     (
         Column("site_id", "Site", "site"),
         Column("target_address", "Target", "target"),

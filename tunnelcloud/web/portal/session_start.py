@@ -27,6 +27,7 @@ from tunnelcloud.web.portal.page_requests import Moved, Visit
 from tunnelcloud.web.portal.sealed import read_device, write_device
 from tunnelcloud.web.portal.second_factor import Judged, Judgement, judge
 from tunnelcloud.web.portal.signing import IDLE_SECONDS, SignIns
+from tunnelcloud.web.routes import READERS
 
 CODE_PAGE = "/sign-in/code"
 LONGEST_NAME = 320
@@ -80,7 +81,12 @@ def begin_session(
         user_agent=visit.user_agent,
         provider_id=provider_id,
     )
-    return Entry(secret, next_page, user.id)
+    return Entry(secret, landing_page(user, next_page), user.id)
+
+
+def landing_page(user: User, next_page: str) -> str:
+    """Give where a sign-in leads: those who administer begin at the overview, not at tunnels."""
+    return "/admin" if next_page == "/" and user.role in READERS else next_page
 
 
 def enter_by_password(

@@ -35,6 +35,8 @@ _MAX_NOTE = 500
 _STEP = "tunnelcloud-step"
 _DEVICE = "tunnelcloud-device"
 _ONCE = "tunnelcloud-once"
+_TOOLS = "tunnelcloud-tools"
+_TOOLS_SECONDS = 400 * 24 * 60 * 60
 _MAX_VALUE = 4000
 
 
@@ -91,6 +93,14 @@ class Cookies:
     def keep_device(self, sealed: str) -> None:
         """Keep who signed in from this browser, for long."""
         self._set(_DEVICE, sealed, DEVICE_SECONDS)
+
+    def tools(self) -> str:
+        """Give which tools were used last from this browser."""
+        return self._get(_TOOLS)
+
+    def keep_tools(self, names: str) -> None:
+        """Keep which tools were used last, as long as browsers keep anything."""
+        self._set(_TOOLS, names, _TOOLS_SECONDS)
 
     def keep_once(self, path: str, sealed: str) -> None:
         """Keep what the page at a path shows one time: each page has its own, for several tabs."""

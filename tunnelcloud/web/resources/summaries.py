@@ -24,8 +24,6 @@ from tunnelcloud.web.models.activity import Deletion, Statistics, StatisticsQuer
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS, Call, Handler, Route
 
-_HOUR = 3600
-
 _Get = Callable[[Transaction, Call], object]
 
 
@@ -84,10 +82,10 @@ class _Summaries:
 
     async def statistics(self, call: Call) -> Statistics:
         hours = call.query_as(StatisticsQuery).hours
-        found = await self.context.store.read(statistics.last_hours, hours)
+        found = await self.context.store.read(statistics.last_slots, hours)
         return Statistics(
             begin=found.begin,
-            bucket_seconds=_HOUR,
+            bucket_seconds=found.seconds,
             sessions=list(found.sessions),
             channels=list(found.channels),
             traffic_bytes=list(found.traffic),

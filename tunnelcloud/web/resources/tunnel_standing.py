@@ -9,6 +9,7 @@ from tunnelcloud.domain.commands import own_host
 from tunnelcloud.domain.entities import Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, Decision, decide_tunnel
 from tunnelcloud.domain.tunnel_standing import Standing, standing
+from tunnelcloud.store.own_pages import Connected, read_connected
 from tunnelcloud.store.site_health import offline_sites
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.resources.attachments import attachments_now, offline_text
@@ -26,6 +27,20 @@ def reader_of_sites(
 
     def read(transaction: Transaction, found: Iterable[Tunnel]) -> Offline:
         return offline_sites(transaction, {tunnel.site_id for tunnel in found}, attachments)
+
+    return read
+
+
+def reader_of_connection(
+    context: ApiContext,
+) -> Callable[[Transaction, str, Tunnel], tuple[Offline, list[Connected]]]:
+    """Give a store function that tells whether a tunnel's site is offline, and a user connected."""
+    read_sites = reader_of_sites(context)
+
+    def read(
+        transaction: Transaction, user_id: str, tunnel: Tunnel
+    ) -> tuple[Offline, list[Connected]]:
+        return read_sites(transaction, [tunnel]), read_connected(transaction, user_id, tunnel.id)
 
     return read
 

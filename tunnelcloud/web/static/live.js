@@ -1,6 +1,7 @@
 "use strict";
 // Lists that filter as one types, and parts of pages that keep themselves fresh, by htmx.
 //   form[data-live=ID]   what is typed or chosen replaces the element with that id
+//   nav[data-live=ID]    what its links lead to replaces that element
 //   [data-fresh=SECONDS] is loaded anew so often, while somebody looks, from this page or data-from
 
 const from = (part) => part.dataset.from ?? location.pathname + location.search;
@@ -17,6 +18,15 @@ const live = (root) => {
     form.setAttribute("hx-sync", "this:replace");
     htmx.process(form);
   }
+  for (const link of root.querySelectorAll("nav[data-live] a")) {
+    const target = `#${link.closest("nav").dataset.live}`;
+    link.setAttribute("hx-get", link.getAttribute("href").split("#")[0]);
+    link.setAttribute("hx-target", target);
+    link.setAttribute("hx-select", target);
+    link.setAttribute("hx-swap", "morph:outerHTML");
+    link.setAttribute("hx-replace-url", "true");
+    htmx.process(link);
+  }
   for (const part of root.querySelectorAll("[data-fresh]")) {
     part.setAttribute("hx-get", from(part));
     part.setAttribute("hx-trigger", "stale");
@@ -31,6 +41,8 @@ const live = (root) => {
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node, change) =>
   !(change === "remove" && ((name === "open" && node.tagName === "DETAILS") || name.startsWith("hx-")));
 Idiomorph.defaults.ignoreActiveValue = true;
+// A token is shown once: it stays while what is beside it changes.
+Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => node.id !== "made";
 
 live(document);
 document.addEventListener("htmx:afterSettle", () => live(document));

@@ -16,11 +16,11 @@ from tunnelcloud.domain.commands import (
     forwarded_ports,
     suggested_ports,
 )
-from tunnelcloud.domain.connecting.tools import TOOL_NAMES
+from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES, suggested_tools
 from tunnelcloud.domain.connecting.way import logins_of
 from tunnelcloud.domain.entities import Method, Tunnel, UserView
+from tunnelcloud.web.portal.last_tools import LastTools
 
-_TOOL_OF_PORT = {3306: "mysql-workbench", 5432: "pgadmin", 6379: "fastoredis", 27017: "robo3t"}
 _KEY_FILE = re.compile(r"(?!-)[^\"\x00-\x1f\x7f]{0,200}")
 _INTERFACE = re.compile(r"[A-Za-z0-9._-]{0,15}")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -52,7 +52,12 @@ class ChosenForward:
 
 @frozen
 class Choices:
-    """All choices of a tunnel's page; what wasn't chosen has its default."""
+    """All choices of a tunnel's page; what wasn't chosen has its default.
+
+    :ivar client: what opens the tunnel; empty for the command.
+    :ivar tool: what connects through it.
+    :ivar suggested: the tools that are shown first.
+    """
 
     methods: Sequence[Method]
     method: Method
@@ -61,7 +66,9 @@ class Choices:
     local: Typed
     key_file: Typed
     forwards: Sequence[ChosenForward]
+    client: str
     tool: str
+    suggested: Sequence[str]
 
     @property
     def faulty(self) -> bool:
@@ -77,6 +84,7 @@ class Choices:
             "login": self.login,
             "local": self.local.typed,
             "key_file": self.key_file.typed,
+            "client": self.client,
             "tool": self.tool,
             **{f"port_{forward.port}": forward.typed for forward in self.forwards},
         }
@@ -86,9 +94,9 @@ class Choices:
         """Give the query of the page with these choices."""
         return urlencode(self.fields)
 
-    def with_tool(self, tool: str) -> str:
-        """Give the query of the same choices with another tool's tab."""
-        return urlencode({**self.fields, "tool": tool})
+    def but(self, **others: str) -> str:
+        """Give the query of the same choices but for others."""
+        return urlencode({**self.fields, **others})
 
 
 def _local(typed: str) -> Typed:
@@ -132,17 +140,21 @@ def read_choices(
     methods: Sequence[Method],
     others: Sequence[Tunnel],
     asked: Mapping[str, str],
+    last: LastTools,
 ) -> Choices:
     """Read what was chosen.
 
     :param methods: those that open the tunnel.
     :param others: the user's tunnels.
     :param asked: fields by their names; what isn't there takes its default.
+    :param last: the tools that were used last.
     """
     logins = logins_of(view.user, tunnel)
-    tool = asked.get("tool", "")
-    if tool not in TOOL_NAMES:
-        tool = _TOOL_OF_PORT.get(tunnel.target_ports[0].first, "openssh")
+    port = tunnel.target_ports[0].first
+    suggested = suggested_tools(port, last.by_port.get(port, ""))
+    tool, client = asked.get("tool", ""), asked.get("client", last.client)
+    if tool in CLIENT_NAMES:
+        client = tool
     return Choices(
         methods=methods,
         method=next((one for one in methods if one == asked.get("method")), methods[0]),
@@ -151,5 +163,7 @@ def read_choices(
         local=_local(asked.get("local", LOCAL_ADDRESS).strip()),
         key_file=_key_file(asked.get("key_file", "").strip()),
         forwards=_forwards(tunnel, others, asked),
-        tool=tool,
+        client=client if client in CLIENT_NAMES else "",
+        tool=tool if tool in CONNECTING_NAMES else suggested[0],
+        suggested=suggested,
     )

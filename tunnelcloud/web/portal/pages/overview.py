@@ -53,7 +53,7 @@ class _OverviewPage:
 
 
 def _values(facts: Overview) -> dict[str, Any]:
-    hours = facts.hours
+    hours = facts.slots
     begins: list[datetime] = [hours.begin + timedelta(hours=n) for n in range(len(hours.sessions))]
     table = zip(begins, hours.sessions, hours.channels, hours.traffic, hours.refused, strict=True)
     return {

@@ -1,4 +1,4 @@
-"""A tunnel's page: its command, alive; its one-time token; its tools; and the check of its path."""
+"""A tunnel's page, in three steps: a one-time token, the command, and the tool to connect with."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Any
 from attrs import evolve, frozen
 
 from tunnelcloud.domain.connecting.quoting import QUOTING, Shell
-from tunnelcloud.domain.connecting.tools import TOOL_NAMES, tool_settings
+from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES, tool_settings
 from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Tunnel, UserView
 from tunnelcloud.domain.policy import allowed_token_sessions
 from tunnelcloud.ssh.interfaces import DoctorStep
-from tunnelcloud.store import pins
+from tunnelcloud.store import access, pins
+from tunnelcloud.store.own_pages import Connected, read_connected
 from tunnelcloud.web.portal.api_calls import Operations
+from tunnelcloud.web.portal.last_tools import read_last_tools, write_last_tools
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.choices import Choices, read_choices
 from tunnelcloud.web.portal.pages.icons import icon_of
+from tunnelcloud.web.portal.sentences import counted
 from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tokens import tunnels_of
@@ -26,7 +29,7 @@ from tunnelcloud.web.resources.tunnel_standing import (
     decision_of,
     methods_of,
     own_standing,
-    reader_of_sites,
+    reader_of_connection,
 )
 from tunnelcloud.web.routes import EVERYBODY
 
@@ -37,6 +40,7 @@ def panel_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     panel = "/applications/{tunnel_id}"
     return [
         PageRoute("GET", panel, EVERYBODY, handlers.show),
+        PageRoute("GET", f"{panel}/connection", EVERYBODY, handlers.connection),
         PageRoute("POST", f"{panel}/token", EVERYBODY, handlers.token),
         PageRoute("POST", f"{panel}/check", EVERYBODY, handlers.check),
     ]
@@ -62,6 +66,15 @@ class _Panel:
         opened = await self._open(visit)
         steps = await self._steps(visit, opened) if visit.once.get("check") else ()
         return await self._shown(visit, opened, visit.once.get("made"), steps)
+
+    async def connection(self, visit: Visit) -> Reply:
+        """Show the line that says whether the visitor is connected, which keeps itself fresh."""
+        user_id, tunnel_id = visit.who().user.id, visit.params["tunnel_id"]
+
+        view = await self.context.store.read(access.load_view, user_id)
+        _find(tunnels_of(view.grants), tunnel_id)
+        connected = await self.context.store.read(read_connected, user_id, tunnel_id)
+        return Shown("connection.html", _connection(tunnel_id, connected))
 
     async def token(self, visit: Visit) -> Reply:
         """Make a one-time token, which the page shows one time beside its command."""
@@ -103,11 +116,10 @@ class _Panel:
 
         view, pinned = await self.context.store.read(pins.with_pinned, user_id)
         others = tunnels_of(view.grants)
-        tunnel = next((one for one in others if one.id == tunnel_id), None)
-        if tunnel is None:
-            raise not_found("there is no such tunnel, or it isn't yours")
+        tunnel = _find(others, tunnel_id)
         methods = methods_of(view, tunnel)
-        choices = read_choices(view, tunnel, methods, others, visit.query)
+        last = read_last_tools(visit.tools)
+        choices = read_choices(view, tunnel, methods, others, visit.query, last)
         return _Opened(view, tunnel, others, choices, tunnel_id in pinned)
 
     async def _shown(
@@ -129,10 +141,13 @@ class _Panel:
             local_ports={forward.port: forward.local for forward in choices.forwards},
             key_file=choices.key_file.used,
             known_hosts=live.known_hosts_lines(),
-            fingerprints=[key.fingerprint for key in live.host_keys()],
+            fingerprints=live.host_key_fingerprints(),
         )
-        shell = Shell.POWERSHELL if "Windows" in visit.user_agent else Shell.POSIX
-        offline = await self.context.store.read(reader_of_sites(self.context), [tunnel])
+        windows = "Windows" in visit.user_agent
+        shell = Shell.POWERSHELL if windows else Shell.POSIX
+        offline, connected = await self.context.store.read(
+            reader_of_connection(self.context), opened.view.user.id, tunnel
+        )
         values = {
             "tunnel": tunnel,
             "icon_name": icon_of(tunnel),
@@ -142,14 +157,43 @@ class _Panel:
             "choices": choices,
             "way": way,
             "command": QUOTING[shell](way.arguments()),
+            "windows": windows,
+            "client": choices.client and tool_settings(choices.client, way, choices.methods),
             "tool": tool_settings(choices.tool, way, choices.methods),
-            "tool_names": TOOL_NAMES,
+            "client_names": CLIENT_NAMES,
+            "tool_names": CONNECTING_NAMES,
             "token_sessions": allowed_token_sessions(opened.view, tunnel.id),
             "made": made,
             "steps": steps,
+            **_connection(tunnel.id, connected),
         }
         status = HTTPStatus.UNPROCESSABLE_ENTITY if choices.faulty else HTTPStatus.OK
-        return Shown("application.html", values, status)
+        return Shown("application.html", values, status, tools=_remembered(visit, opened))
+
+
+def _connection(tunnel_id: str, connected: Sequence[Connected]) -> dict[str, Any]:
+    return {
+        "tunnel_id": tunnel_id,
+        "connected": [(one.source_ip, counted(one.channels, "channel")) for one in connected],
+    }
+
+
+def _remembered(visit: Visit, opened: _Opened) -> str:
+    """Give what the browser is to keep of the tools: empty unless one of them was chosen here."""
+    last, choices = read_last_tools(visit.tools), opened.choices
+    kept = last
+    if "client" in visit.query or choices.client:
+        kept = kept.with_client(choices.client)
+    if visit.query.get("tool") == choices.tool:
+        kept = kept.with_tool(opened.tunnel.target_ports[0].first, choices.tool)
+    return "" if kept == last else write_last_tools(kept)
+
+
+def _find(tunnels: Sequence[Tunnel], tunnel_id: str) -> Tunnel:
+    found = next((one for one in tunnels if one.id == tunnel_id), None)
+    if found is None:
+        raise not_found("there is no such tunnel, or it isn't yours")
+    return found
 
 
 def _address(opened: _Opened) -> str:
