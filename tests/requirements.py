@@ -43,6 +43,7 @@ PACKAGES = {
     "mvn": "maven",
     "node": "nodejs",
     "openssl": "openssl",
+    "pebble": "pebble",
     "pg_ctlcluster": "postgresql",
     "pgbouncer": "pgbouncer",
     "plink": "putty-tools",

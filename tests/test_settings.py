@@ -20,6 +20,8 @@ public_address = "[2001:db8::1]"
 lifetime = "5m"
 """
 
+ACME = "[web.acme]\ndirectory = 'https://a/dir'"
+
 
 class SettingsTests(SynchronousTestCase):
     def read(self, text, read=read_pod_settings):
@@ -34,6 +36,17 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(settings.connectors.public_address, PublicAddress("2001:db8::1", 8443))
         self.assertEqual(settings.tokens.lifetime, 300)
         self.assertEqual(settings.connectors.certificate_lifetime, 30 * 86400)
+
+    def test_which_listeners_show_the_pod_s_certificate(self):
+        listen = ["ssl:443", "tcp:80", "ssl:8443:privateKey=k.pem:certKey=c.pem"]
+        web = self.read(
+            f"[web]\npublic_url = 'https://Pod.example.com:8443'\nlisten = {listen}"
+        ).web
+        self.assertEqual((web.plain_listen, web.tls_listen), (listen, []))
+        text = f"[web]\npublic_url = 'https://Pod.example.com:8443'\nlisten = {listen}\n{ACME}"
+        web = self.read(text).web
+        self.assertEqual((web.plain_listen, web.tls_listen), (listen[1:], ["tcp:443"]))
+        self.assertEqual(web.certificate_names(), ["pod.example.com"])
 
     def test_state_directory_alone(self):
         settings = read_pod_settings(None, Path("/tmp/x"))
@@ -58,6 +71,14 @@ class SettingsTests(SynchronousTestCase):
             ("[audit.file]\nformat = 'xml'", "audit.file.format", "'ecs' or 'ocsf'"),
             ("[log]\nlevel = 'loud'", "log.level", "'debug'"),
             ("[log]\nlevels = {shh = 'info'}", "log.levels.shh", "'ssh'"),
+            ("[web.acme]\ndirectory = 'http://a/'", "web.acme.directory", "https://acme-v02"),
+            ("[web.acme]\ncontact = 'me'", "web.acme.contact", "admin@example.com"),
+            ("[web.acme]\nnames = ['10.0.0.1']", "web.acme.names.0", "use a host name"),
+            ("[web.acme]\nchallenge = 'dns-01'", "web.acme.challenge", "'http-01'"),
+            ("[web.acme]\ncontact = 'a@b'", "web.acme.directory", "name the authority"),
+            (f"{ACME}\n[front]\nlisten = ['tcp:443']", "web.acme.names", "set public_url"),
+            (f"{ACME}\nnames = ['a.b']", "web.acme.directory", "no listener would show"),
+            (f"[web]\ncertificate = 'x'\nprivate_key = 'y'\n{ACME}", "web.certificate", "one of"),
             ("name = 'A b'", "name", "a-z"),
             ("name =", "is not TOML", "Invalid value"),
         ]:

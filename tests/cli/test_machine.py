@@ -84,6 +84,8 @@ class ConfigCheckTests(MachineCase):
         texts = {
             "web.certificate": '[web]\ncertificate = "/no/file"\nprivate_key = "/no/k.pem"',
             "web.private_key": f'[web]\ncertificate = "{certificate}"\nprivate_key = "/no/file"',
+            "web.acme.ca": '[web.acme]\ndirectory = "https://a/dir"\nnames = ["a.example"]\n'
+            'ca = "/no/file"\n[front]\nlisten = ["tcp:443"]',
             "database.url_file": '[database]\nurl_file = "/no/file"',
             "database.sealing_key_file": '[database]\nsealing_key_file = "/no/file"',
             "audit.syslog.ca": '[audit.syslog]\naddress = "s:1"\nca = "/no/file"',

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -148,7 +149,11 @@ def twistd(*arguments, environment=None, prefix=(), ahead=0.0, options=(), prepa
 
 
 class Gateway:
-    """A pod with its state, and what an administrator does to it by the command line."""
+    """A pod with its state, and what an administrator does to it by the command line.
+
+    :param acme: gives [web.acme] for the one port, instead of a certificate in files.
+    :param web_listen: more listeners of the web, each with a comma behind it.
+    """
 
     def __init__(
         self,
@@ -162,6 +167,8 @@ class Gateway:
         ahead: float = 0.0,
         name: str = "pod-1",
         one_port: bool = False,
+        acme: Callable[[int], str] | None = None,
+        web_listen: str = "",
         prefix: tuple[str, ...] = (),
         preparation: str = "",
     ):
@@ -169,6 +176,7 @@ class Gateway:
         self.preparation = preparation
         self.ahead = ahead
         self.name = name
+        self.acme = acme
         self.state = directory / name
         self.ssh_port, self.link_port, self.web_port = (free_port() for _ in range(3))
         ssh_listen = f'["tcp:{self.ssh_port}:interface=127.0.0.1"]'
@@ -193,7 +201,7 @@ class Gateway:
             exempt_networks = {exempt}
             {connectors}
             [web]
-            listen = ["tcp:{self.web_port}:interface=127.0.0.1"]
+            listen = [{web_listen} "tcp:{self.web_port}:interface=127.0.0.1"]
             {settings}
             """
         )
@@ -203,11 +211,17 @@ class Gateway:
         """Give the settings of a front that takes SSH, links and the web, and of metrics apart."""
         self.link_port, self.metrics_port = self.ssh_port, free_port()
         self.certificate_files = directory / "web.pem", directory / "web-key.pem"
-        write_certificate(*self.certificate_files)
-        return f"""
+        if self.acme is None:
+            write_certificate(*self.certificate_files)
+            certificate = f"""
             certificate = "{self.certificate_files[0]}"
             private_key = "{self.certificate_files[1]}"
+            """
+        else:
+            certificate = self.acme(self.ssh_port)
+        return f"""
             public_url = "https://localhost:{self.ssh_port}"
+            {certificate}
             [front]
             listen = {listen}
             [metrics]

@@ -68,6 +68,7 @@ class MetricsTests(SynchronousTestCase):
                 sinks=Sinks(),
                 feed_age=lambda: 1.5,
                 certificates=lambda: {"web": NOW + timedelta(days=2)},
+                refused_certificates=lambda: 3,
                 database=None,
                 ready=lambda: self.ready,
                 now=lambda: NOW,

@@ -25,7 +25,7 @@ from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.engine import open_store
-from tunnelcloud.web.interfaces import Authority, ILivePod, LastCheck, Usage
+from tunnelcloud.web.interfaces import Authority, CertificateState, ILivePod, LastCheck, Usage
 from tunnelcloud.web.oidc.fetching import FetchFailed
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, route_table
@@ -51,6 +51,7 @@ class ToldPod:
     checked: dict = field(factory=dict)
     lost: dict = field(factory=dict)
     faults: dict = field(factory=dict)
+    certificate: CertificateState | None = None
     started_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
 
     def lost_connectors(self):
@@ -109,6 +110,9 @@ class ToldPod:
             for one, found in self.checked.items()
             if found.steps[-1].certificate
         }
+
+    def web_certificate(self):
+        return self.certificate
 
     def known_hosts_lines(self):
         return [
@@ -226,8 +230,14 @@ class ApiTestCase(SynchronousTestCase):
             tell_time=lambda: datetime.fromtimestamp(self.clock.seconds(), UTC),
         )
         self.table = route_table(self.context, "1.2.3")
+        self.answers, self.wrong = {}, None
         self.site = make_site(
-            self.context, version="1.2.3", registry=self.registry, ready_checks=self.checks
+            self.context,
+            version="1.2.3",
+            registry=self.registry,
+            ready_checks=self.checks,
+            warning=lambda: self.wrong,
+            challenge_answer=self.answers.get,
         )
         self.people = {}
         self.secrets = {None: None}

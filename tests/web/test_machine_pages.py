@@ -21,6 +21,17 @@ class OperationsTests(ApiTestCase):
         self.checks["listeners"] = lambda: None
         self.assertEqual(self.get("/readyz"), (503, "database: doesn't answer\n"))
 
+    def test_an_authority_s_question(self):
+        self.answers["token"] = "token.thumbprint"
+        place = "/.well-known/acme-challenge"
+        self.assertEqual(self.get(f"{place}/token"), (200, "token.thumbprint"))
+        self.assertEqual(self.get(f"{place}/other"), (404, "no such challenge\n"))
+        self.assertEqual(self.get(f"{place}/%FF")[0], 404)
+
+    def test_a_warning_is_in_nobodys_way(self):
+        self.wrong = "no certificate"
+        self.assertEqual(self.get("/readyz"), (200, "ready\nwarning: no certificate\n"))
+
     def test_metrics(self):
         Counter("opened_channels", "Channels.", registry=self.registry).inc(3)
         status, text = self.get("/metrics")

@@ -13,7 +13,8 @@ import click
 
 from tunnelcloud.cli.output import say
 from tunnelcloud.config import CannotStart, read_secret
-from tunnelcloud.settings import PodSettings, has_password, read_database_url, read_pod_settings
+from tunnelcloud.settings import PodSettings, read_pod_settings
+from tunnelcloud.settings.values import has_password, read_database_url
 from tunnelcloud.store import copying
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import StoreError

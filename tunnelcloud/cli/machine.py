@@ -25,8 +25,9 @@ from tunnelcloud.pki import (
     UnreadablePrivateFile,
     load_sealer,
 )
-from tunnelcloud.pod.web_certificate import WebCertificate
-from tunnelcloud.settings import LISTENING, PodSettings, WebSettings, read_pod_settings
+from tunnelcloud.pod.web_certificate import WebCertificate, check_trusted
+from tunnelcloud.settings import LISTENING, PodSettings, read_pod_settings
+from tunnelcloud.settings.web import WebSettings
 from tunnelcloud.sinks.sinks import check_sinks
 from tunnelcloud.store import invitations, second_factors, users
 from tunnelcloud.store.engine import open_store
@@ -93,12 +94,15 @@ def _program_of(file: Path) -> str:
 
 
 def _check_pod(reactor: Any, settings: PodSettings) -> None:
-    for section in LISTENING:
-        for description in getattr(settings, section).listen:
+    listening = {section: getattr(settings, section).listen for section in LISTENING}
+    listening["web"] = settings.web.plain_listen + settings.web.tls_listen
+    for section, descriptions in listening.items():
+        for description in descriptions:
             # Only what systemd starts has its sockets.
             if not description.startswith("systemd:"):
                 endpoint_of(reactor, f"{section}.listen", description)
     WebCertificate.of(settings.web)
+    check_trusted(settings.web.acme)
     check_sinks(settings.audit)
     if settings.database.sealing_key_file is not None:
         _check_sealing_key(settings.database.sealing_key_file)

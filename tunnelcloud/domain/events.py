@@ -107,6 +107,16 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind(
             "connector.detached", "A connector's last link went.", ("connector_id", "reason")
         ),
+        EventKind(
+            "web_certificate.issued",
+            "The authority gave the pods a certificate for the web (ACME).",
+            ("names", "ends_at"),
+        ),
+        EventKind(
+            "web_certificate.refused",
+            "No certificate for the web came of an order, for another reason than before.",
+            ("reason",),
+        ),
         EventKind("pod.started", "A pod began to serve.", ("version",)),
         EventKind("pod.stopped", "A pod stopped in order.", ("reason",)),
         EventKind("pod.removed", "Somebody deleted a pod that was gone.", ("pod",)),

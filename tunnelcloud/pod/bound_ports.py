@@ -23,6 +23,9 @@ from zope.interface import implementer
 from tunnelcloud.daemon import CannotServe, listen, port_number
 from tunnelcloud.net.shared_ports import PortSharer
 
+WEB_TLS = "web.tls"
+"""The web's listeners that show the pod's own certificate."""
+
 
 @implementer(IProtocolNegotiationFactory)
 @define(eq=False)
@@ -79,7 +82,8 @@ class Listeners:
             ports = listeners._ports.setdefault(section, [])
             for description in descriptions:
                 try:
-                    ports.append(listen(binder, f"{section}.listen", description, board))
+                    setting = "web.listen" if section == WEB_TLS else f"{section}.listen"
+                    ports.append(listen(binder, setting, description, board))
                 except CannotServe:
                     listeners.close()
                     raise
@@ -87,7 +91,8 @@ class Listeners:
 
     def port(self, section: str) -> int:
         """Give the port that a section's first listener took, or the front's for all."""
-        return port_number((self._ports[section] or self._ports["front"])[0])
+        own = self._ports[section] + (self._ports.get(WEB_TLS, []) if section == "web" else [])
+        return port_number((own or self._ports["front"])[0])
 
     def serve(self, section: str, factory: IProtocolFactory) -> None:
         """Begin to answer on a section's sockets."""

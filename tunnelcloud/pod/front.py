@@ -2,8 +2,11 @@
 
 A client that sends a TLS ClientHello goes to the connectors' listener if it offers one of the
 link's protocols by ALPN, and to the web otherwise.  A client that sends an HTTP request in plain
-text is told the portal's address.  Everybody else is an SSH client, also a client that says
+text is told the portal's address.  An authority that checks a name (ACME) gets its answer while an
+order is under way.  Everybody else is an SSH client, also a client that says
 nothing for :data:`SILENCE_SECONDS` because it waits for the server's identification.
+
+A listener for the web alone is a front, too, without SSH and connectors.
 
 The factory that gets a connection gets it with all its bytes and doesn't know that it came this
 way; afterwards the front isn't involved any more, so that a byte costs what it always costs.
@@ -24,7 +27,10 @@ from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN
 from tunnelcloud.net.crowds import Crowd
 from tunnelcloud.net.proxied import hand_over, is_balancer
 from tunnelcloud.net.proxy_protocol import Address, BadProxyHeader, ProxyHeader
+from tunnelcloud.pod.acme.challenges import ALPN as CHALLENGE_ALPN
+from tunnelcloud.pod.acme.challenges import Answers
 from tunnelcloud.pod.client_hello import NoHello, offered_protocols
+from tunnelcloud.pod.plain_http import plain_http
 
 SILENCE_SECONDS = 1.0
 """A client that has said nothing for so long is taken for an SSH client."""
@@ -44,22 +50,24 @@ _LONGEST_METHOD = max(map(len, _HTTP_METHODS))
 class Front(Factory):
     """The factory that listens on the one port.
 
-    :ivar ssh: gets SSH clients.
-    :ivar connectors: gets connectors; it speaks TLS itself.
+    :ivar ssh: gets SSH clients; None turns them away.
+    :ivar connectors: gets connectors; it speaks TLS itself; None turns them away.
     :ivar web: gets browsers and API clients, after a wrapper has spoken TLS; None if the pod has
         no certificate for the web.
     :ivar portal: the portal's address, told to clients that speak plain HTTP.
     :ivar balancers: networks whose PROXY headers are believed.
     :ivar room: how many connections may not be told apart yet.
+    :ivar answers: those to an authority's challenges; None where certificates come otherwise.
     """
 
-    ssh: IProtocolFactory
-    connectors: IProtocolFactory
+    ssh: IProtocolFactory | None
+    connectors: IProtocolFactory | None
     web: IProtocolFactory | None
     portal: str
     clock: IReactorTime
     balancers: Iterable[str] = ()
     room: int = MAX_UNDECIDED
+    answers: Answers | None = None
     noisy = False
     crowd: Crowd[_Arrival] = field(init=False)
 
@@ -94,17 +102,28 @@ class Front(Factory):
             offered = offered_protocols(received)
             if offered is None:
                 return None
-            if LINK_ALPN in offered or JOIN_ALPN in offered:
-                return self.connectors
-            if self.web is None:
-                raise NoHello("there is no certificate for the web")
-            return self.web
+            return self._for_tls(offered)
         if received.startswith(_HTTP_METHODS):
-            return _redirect(self.portal)
+            return plain_http(self.portal, self.answers, self.clock)
         begun = len(received) < _LONGEST_METHOD
         if begun and any(method.startswith(received) for method in _HTTP_METHODS):
             return None
-        return self.ssh
+        return _there(self.ssh, "SSH clients have another port")
+
+    def _for_tls(self, offered: tuple[bytes, ...]) -> IProtocolFactory:
+        if LINK_ALPN in offered or JOIN_ALPN in offered:
+            return _there(self.connectors, "connectors have another port")
+        if CHALLENGE_ALPN in offered:
+            if not self.answers:
+                raise NoHello("no order is under way")
+            return self.answers.tls(self.clock)
+        return _there(self.web, "there is no certificate for the web")
+
+
+def _there(factory: IProtocolFactory | None, otherwise: str) -> IProtocolFactory:
+    if factory is None:
+        raise NoHello(otherwise)
+    return factory
 
 
 class _Arrival(Protocol):
@@ -151,7 +170,8 @@ class _Arrival(Protocol):
         self.transport.abortConnection()
 
     def _is_silent(self) -> None:
-        if self._received or (self._spoke and self._header is not None):
+        undecided = self._received or (self._spoke and self._header is not None)
+        if undecided or self._front.ssh is None:
             rest = DECIDE_SECONDS - SILENCE_SECONDS
             self._timer = self._front.clock.callLater(rest, self.turn_away)
         else:
@@ -165,28 +185,3 @@ class _Arrival(Protocol):
         self._front.crowd.leave(self)
         if self._timer.active():
             self._timer.cancel()
-
-
-def _redirect(portal: str) -> Factory:
-    return Factory.forProtocol(lambda: _Redirect(portal))
-
-
-class _Redirect(Protocol):
-    """Tells a client that speaks HTTP in plain text where the portal is."""
-
-    transport: Any
-
-    def __init__(self, portal: str) -> None:
-        self._portal = portal
-
-    def connectionMade(self) -> None:
-        answer = (
-            "HTTP/1.1 308 Permanent Redirect\r\n"
-            f"Location: {self._portal}/\r\n"
-            "Content-Length: 0\r\nConnection: close\r\n\r\n"
-        )
-        self.transport.write(answer.encode("ascii"))
-        self.transport.loseConnection()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Read no request: every one has the same answer."""

@@ -23,6 +23,7 @@ from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.web.interfaces import (
     Authority,
+    CertificateState,
     ConnectorHealth,
     ILivePod,
     LastCheck,
@@ -40,6 +41,7 @@ class LivePod:
     :ivar request_end: asks whichever pod has it to end a session or a channel: kind, id, reason.
     :ivar ssh_addresses: where clients reach the pods, beside ``ssh_public_address``.
     :ivar names: the names and addresses of tunnels that clients connect to.
+    :ivar certificate: tells how the web's certificate fares, where it comes by ACME.
     """
 
     pod_id: str
@@ -58,6 +60,7 @@ class LivePod:
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
     dns_check: DNSCheck
+    certificate: Callable[[], CertificateState | None] = lambda: None
 
     def live_session(self, session_id: str) -> LiveSession | None:
         """Show a session that is open on this pod."""
@@ -145,6 +148,10 @@ class LivePod:
         """Tell which certificate authority this pod serves by."""
         found = self.certificate_authority
         return Authority(found.pin.hex(), found.certificate.not_valid_after_utc)
+
+    def web_certificate(self) -> CertificateState | None:
+        """Tell how the web's certificate fares."""
+        return self.certificate()
 
     def known_hosts_lines(self) -> Sequence[str]:
         """Give the lines for ``known_hosts``, of every name clients connect to."""

@@ -35,6 +35,7 @@ class Measured:
 
     :ivar feed_age: gives for how many seconds changes may have been missed.
     :ivar certificates: gives when certificates end, by what they are for.
+    :ivar refused_certificates: counts orders by ACME that failed since the last good one.
     :ivar database: SQLite's file; None for a server.
     :ivar ready: tells whether the pod is ready.
     """
@@ -51,6 +52,7 @@ class Measured:
     sinks: Sinks
     feed_age: Callable[[], float]
     certificates: Callable[[], dict[str, datetime]]
+    refused_certificates: Callable[[], int]
     database: Path | None
     ready: Callable[[], bool]
     now: Callable[[], datetime]
@@ -77,6 +79,7 @@ class _PodCollector(Collector):
             ("ends_waiting", "Ends that the store hasn't taken yet.", of.records.waiting),
             ("credit_bytes", "Window credit granted to peers.", of.budget.used),
             ("credit_limit_bytes", "Window credit that may be granted.", of.budget.total),
+            ("acme_failures", "Certificate orders failed in a row.", of.refused_certificates()),
             ("change_feed_age_seconds", "For how long changes may be missed.", of.feed_age()),
         ]:
             yield GaugeMetricFamily(f"tunnelcloud_{name}", text, value=float(value))

@@ -22,7 +22,7 @@ from tunnelcloud.net.flood import FloodControl
 from tunnelcloud.net.resolver import ThreadedResolver
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.blind_limit import LIMIT_SECONDS, BlindLimit
-from tunnelcloud.pod.bound_ports import Listeners
+from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
 from tunnelcloud.pod.connector_side import ConnectorSide, spared_networks
@@ -55,7 +55,7 @@ from tunnelcloud.pod.surroundings import Surroundings
 from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
 from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
-from tunnelcloud.pod.web_certificate import CHECK_SECONDS, WebCertificate
+from tunnelcloud.pod.web_tls import WebTLS
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
 from tunnelcloud.ssh.factory import FrontDoorFactory
@@ -157,17 +157,18 @@ class PodService(Service):
         self.links.listen(self.checks)
         self.rates = Rates(reactor, self.sessions.count)
         self.traffic = TrafficNotes(self.store, self.sessions.count)
-        self._certificate = WebCertificate.of(settings.web)
+        self._tls = WebTLS(reactor, foundation, self.store, _now)
         self._registry = self._make_registry()
         self._web = self._make_web()
         self._front = Front(
             ssh=self.front_door,
             connectors=self.connectors.listener,
-            web=None if self._certificate is None else self._certificate.before(self._web, reactor),
+            web=self._tls.before(self._web),
             portal=self.web_url,
             clock=reactor,
             balancers=settings.front.proxy_protocol_from,
             room=self._doors.undecided,
+            answers=self._tls.answers,
         )
         self._reloading = Reloading(
             settings, read_settings or (lambda: settings), takers(settings, self.flood, self._web)
@@ -265,6 +266,7 @@ class PodService(Service):
                 sinks=self.foundation.sinks,
                 feed_age=self._feed.down_for,
                 certificates=self._certificate_ends,
+                refused_certificates=self._tls.failures,
                 database=self.foundation.database_file,
                 ready=self._is_ready,
                 now=_now,
@@ -295,6 +297,7 @@ class PodService(Service):
             dns_check=DNSCheck(
                 ThreadedResolver(self._reactor, timeout=2, most=8, keep=0), self._ssh_hosts
             ),
+            certificate=self._tls.state,
         )
         return make_site(
             ApiContext(
@@ -311,13 +314,15 @@ class PodService(Service):
             ready_checks=self._ready_checks,
             proxies=read_networks(settings.web.trusted_proxies),
             room=self._doors.web,
+            warning=self._tls.warning,
+            challenge_answer=None if self._tls.answers is None else self._tls.answers.of,
         )
 
     @property
     def web_url(self) -> str:
         """Where the web listener is, without a slash at the end."""
         web = self.foundation.settings.web
-        scheme = "http" if web.listen or web.certificate is None else "https"
+        scheme = "https" if web.has_own_tls and not web.plain_listen else "http"
         return web.public_url or f"{scheme}://127.0.0.1:{self.port('web')}"
 
     def port(self, section: str) -> int:
@@ -331,6 +336,8 @@ class PodService(Service):
         self._ports.serve("web", self._web)
         self._ports.serve("metrics", metrics_site(self._registry, self._reactor))
         self._ports.serve("front", self._front)
+        door = self._tls.door(self._web, self.web_url, self._doors.undecided)
+        self._ports.serve(WEB_TLS, door)
 
     def startService(self) -> None:
         """Begin to serve."""
@@ -350,9 +357,7 @@ class PodService(Service):
         }
         if self.foundation.database_file is None:
             works["penalties"] = (self._penalties.send, SHARE_SECONDS)
-        if self._certificate:
-            works["certificate"] = (self._certificate.check, CHECK_SECONDS)
-        for name, (work, seconds) in works.items():
+        for name, (work, seconds) in (works | self._tls.works()).items():
             self.supervisor.run(name, work, seconds)
         self.serving = True
         daemon.on_hangup(self._reactor, self.reload)
@@ -387,8 +392,7 @@ class PodService(Service):
         """Read settings and certificates again; no stream is touched."""
         self._reloading.reload()
         self.foundation.sinks.reopen()
-        if self._certificate is not None:
-            self._certificate.reload()
+        self._tls.reload()
 
     def _ssh_hosts(self) -> list[str]:
         others = (address.host for address in self.cluster.ssh_addresses())
@@ -396,9 +400,7 @@ class PodService(Service):
 
     def _certificate_ends(self) -> dict[str, datetime]:
         ends = {"authority": self.foundation.authority.certificate.not_valid_after_utc}
-        if self._certificate is not None:
-            ends["web"] = self._certificate.ends_at
-        return ends
+        return ends | self._tls.ends()
 
     def _is_ready(self) -> bool:
         return all(check() is None for check in self._ready_checks.values())
@@ -410,6 +412,7 @@ class PodService(Service):
         self.ring.changed(change)
         self.enforcement.changed(change)
         self.held.changed(change)
+        self._tls.changed(change)
         self.checks.changed(change)
         self._penalties.changed(change)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tunnelcloud import daemon
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.pod.bound_ports import Listeners
+from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
 from tunnelcloud.pod.foundation import lay_foundation
 from tunnelcloud.pod.service import PodService
 from tunnelcloud.settings import LISTENING, PodSettings
@@ -29,11 +29,10 @@ def make_pod(
     :param read_settings: reads the settings again for a reload.
     :raise CannotServe: with a line that says what is wrong and what to do.
     """
-    listeners = Listeners.bind(
-        reactor,
-        {section: getattr(settings, section).listen for section in LISTENING},
-        [name for name in ("ssh", "web", "front") if getattr(settings, name).reuse_port],
-    )
+    sections = {section: getattr(settings, section).listen for section in LISTENING}
+    sections |= {"web": settings.web.plain_listen, WEB_TLS: settings.web.tls_listen}
+    shared = [name for name in ("ssh", "web", "front") if getattr(settings, name).reuse_port]
+    listeners = Listeners.bind(reactor, sections, [*shared, WEB_TLS] if "web" in shared else shared)
     try:
         foundation = lay_foundation(settings, listeners.port, own_host or socket.getfqdn())
     except CannotServe:

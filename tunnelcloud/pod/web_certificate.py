@@ -1,4 +1,4 @@
-"""The certificate that browsers see on the one port, read anew when its files change.
+"""The certificate that browsers see: of two files, read anew when they change, or by ACME.
 
 A renewal replaces the certificate for connections to come; those that are open go on.  Files that
 don't fit together, as they may while a renewal writes them, leave the certificate that is in use.
@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, read_private
-from tunnelcloud.settings import WebSettings
+from tunnelcloud.settings.web import AcmeSettings, WebSettings
 
 CHECK_SECONDS = 10.0
 """How often the files are looked at."""
@@ -36,30 +36,17 @@ class BadCertificate(Exception):
 
 
 @implementer(IOpenSSLServerConnectionCreator)
-class WebCertificate:
-    """The server's end of TLS for the web, with a certificate from two PEM files.
+class ShownCertificate:
+    """The server's end of TLS for the web, with whatever certificate it is given.
 
-    :ivar certificate_file: the certificate, and the chain up to its authority behind it.
-    :ivar private_key_file: the private key, without a passphrase.
-    :raise CannotServe: the files can't be used at the start.
+    Without one each handshake fails.
+
+    :ivar ends_at: when the certificate in use ends; None without one.
     """
 
-    def __init__(self, certificate_file: Path, private_key_file: Path) -> None:
-        self.certificate_file = certificate_file
-        self.private_key_file = private_key_file
-        self._refused: tuple[int, ...] = ()
-        self._stamp = self._look()
-        try:
-            self._context = self._read()
-        except BadCertificate as error:
-            raise CannotServe(str(error)) from None
-
-    @classmethod
-    def of(cls, web: WebSettings) -> WebCertificate | None:
-        """Read the certificate that the settings name; None when they name none."""
-        if web.certificate is None or web.private_key is None:
-            return None
-        return cls(web.certificate, web.private_key)
+    def __init__(self) -> None:
+        self._context = web_context()
+        self.ends_at: datetime | None = None
 
     def before(self, web: IProtocolFactory, reactor: Any) -> IProtocolFactory:
         """Put TLS with this certificate before the web."""
@@ -69,10 +56,36 @@ class WebCertificate:
         """Make the TLS end of one accepted connection."""
         return SSL.Connection(self._context, None)
 
-    @property
-    def ends_at(self) -> datetime:
-        """When the certificate in use ends."""
-        return self._ends_at
+    def show(self, context: SSL.Context, ends_at: datetime) -> None:
+        """Show another certificate from now on; connections that are open go on."""
+        self._context, self.ends_at = context, ends_at
+
+
+class WebCertificate(ShownCertificate):
+    """The certificate in two PEM files.
+
+    :ivar certificate_file: the certificate, and the chain up to its authority behind it.
+    :ivar private_key_file: the private key, without a passphrase.
+    :raise CannotServe: the files can't be used at the start.
+    """
+
+    def __init__(self, certificate_file: Path, private_key_file: Path) -> None:
+        super().__init__()
+        self.certificate_file = certificate_file
+        self.private_key_file = private_key_file
+        self._refused: tuple[int, ...] = ()
+        self._stamp = self._look()
+        try:
+            self._read()
+        except BadCertificate as error:
+            raise CannotServe(str(error)) from None
+
+    @classmethod
+    def of(cls, web: WebSettings) -> WebCertificate | None:
+        """Read the certificate that the settings name; None when they name none."""
+        if web.certificate is None or web.private_key is None:
+            return None
+        return cls(web.certificate, web.private_key)
 
     def check(self) -> None:
         """Read the files if they have changed since the last time; log what came of it."""
@@ -87,7 +100,7 @@ class WebCertificate:
         """
         stamp = self._look()
         try:
-            self._context = self._read()
+            self._read()
         except BadCertificate as error:
             self._refused = stamp
             _log.error("the web's certificate stays as it was: {error}", error=str(error))
@@ -107,12 +120,8 @@ class WebCertificate:
                 stamp += (found.st_mtime_ns, found.st_ino, found.st_size)
         return tuple(stamp)
 
-    def _read(self) -> SSL.Context:
-        context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
-        context.set_cipher_list(_CIPHERS)
-        context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-        context.set_alpn_select_callback(_select_http)
+    def _read(self) -> None:
+        context = web_context()
         with _reading(self.certificate_file, "a certificate chain"):
             self.certificate_file.read_bytes()  # OpenSSL's own error doesn't say why
             context.use_certificate_chain_file(str(self.certificate_file))
@@ -130,8 +139,31 @@ class WebCertificate:
                 f"{self.private_key_file}: this key doesn't belong to the certificate in "
                 f"{self.certificate_file}"
             ) from None
-        self._ends_at = found.not_valid_after_utc
-        return context
+        self.show(context, found.not_valid_after_utc)
+
+
+def check_trusted(acme: AcmeSettings) -> None:
+    """Read the certificate by which an authority of one's own is trusted.
+
+    :raise CannotServe: it can't be used.
+    """
+    if acme.ca is None:
+        return
+    try:
+        with _reading(acme.ca, "a certificate"):
+            x509.load_pem_x509_certificates(acme.ca.read_bytes())
+    except BadCertificate as error:
+        raise CannotServe(f"web.acme.ca: {error}") from None
+
+
+def web_context() -> SSL.Context:
+    """Make what TLS for the web needs, but for the certificate."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(_CIPHERS)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_alpn_select_callback(_select_http)
+    return context
 
 
 @contextmanager

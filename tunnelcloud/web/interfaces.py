@@ -72,6 +72,22 @@ class Authority:
 
 
 @frozen
+class CertificateState:
+    """How the certificate that browsers see fares, where it comes by ACME.
+
+    :ivar ends_at: None while there is none.
+    :ivar directory: of the authority.
+    :ivar fault: why the last order failed; empty when it didn't.
+    """
+
+    names: Sequence[str]
+    ends_at: datetime | None
+    renews_at: datetime | None
+    directory: str | None
+    fault: str
+
+
+@frozen
 class LastCheck:
     """What came of a check of a tunnel, and when that was."""
 
@@ -148,6 +164,9 @@ class ILivePod(Interface):
 
     def authority() -> Authority:
         """Tell which certificate authority this pod serves by."""
+
+    def web_certificate() -> "CertificateState | None":
+        """Tell how the web's certificate fares; None where it doesn't come by ACME."""
 
     def known_hosts_lines() -> "Sequence[str]":
         """Give the lines for ``known_hosts``, of every name and address clients connect to."""

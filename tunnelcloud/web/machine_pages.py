@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from twisted.web.iweb import IRequest
@@ -44,10 +44,10 @@ def health() -> TextResource:
     return TextResource(lambda: (200, b"ok\n"))
 
 
-def readiness(checks: Mapping[str, ReadyCheck], warning: ReadyCheck) -> TextResource:
+def readiness(checks: Mapping[str, ReadyCheck], warnings: Sequence[ReadyCheck]) -> TextResource:
     """Say whether the pod should be sent clients, and what is in the way if not.
 
-    :param warning: gives what is wrong and in nobody's way, or None.
+    :param warnings: each gives what is wrong and in nobody's way, or None.
     """
 
     def text() -> tuple[int, bytes]:
@@ -55,8 +55,8 @@ def readiness(checks: Mapping[str, ReadyCheck], warning: ReadyCheck) -> TextReso
         faults = [f"{name}: {reason}\n" for name, reason in found if reason is not None]
         if faults:
             return 503, "".join(faults).encode("utf-8")
-        wrong = warning()
-        return 200, b"ready\n" + (f"warning: {wrong}\n".encode() if wrong else b"")
+        wrong = filter(None, (warning() for warning in warnings))
+        return 200, b"ready\n" + b"".join(f"warning: {one}\n".encode() for one in wrong)
 
     return TextResource(text)
 
@@ -69,3 +69,20 @@ def metrics(registry: CollectorRegistry) -> TextResource:
 def known_hosts(lines: Callable[[], Iterable[str]]) -> TextResource:
     """Give the lines for a ``known_hosts`` file."""
     return TextResource(lambda: (200, "".join(f"{line}\n" for line in lines()).encode("utf-8")))
+
+
+class Challenges(Resource):
+    """What an authority asks for to see that a name leads here (ACME, HTTP-01).
+
+    :param answer: gives the answer for a token, or None.
+    """
+
+    def __init__(self, answer: Callable[[str], str | None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._answer = answer
+
+    def getChild(self, path: bytes, request: IRequest) -> Resource:
+        """Give the page of a token."""
+        found = self._answer(path.decode("ascii", "replace"))
+        body = (404, b"no such challenge\n") if found is None else (200, found.encode("ascii"))
+        return TextResource(lambda: body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 from twisted.internet.interfaces import IReactorTime
@@ -109,6 +109,8 @@ def make_site(
     ready_checks: Mapping[str, machine_pages.ReadyCheck],
     proxies: tuple[Network, ...] = (),
     room: int = MAX_CONNECTIONS,
+    warning: machine_pages.ReadyCheck = lambda: None,
+    challenge_answer: Callable[[str], str | None] | None = None,
 ) -> LimitedSite:
     """Make the factory of the web listener.
 
@@ -117,12 +119,19 @@ def make_site(
     :param ready_checks: each says why the pod isn't ready, or None.
     :param proxies: whose word on a client's address is believed.
     :param room: how many connections there may be.
+    :param warning: says what is wrong and in nobody's way, or gives None.
+    :param challenge_answer: answers an authority that checks a name (ACME), by the token it has.
     """
     table = route_table(context, version)
     portal = portal_resource(context, table)
     root = _BesidePages(portal)
     root.putChild(b"healthz", machine_pages.health())
-    root.putChild(b"readyz", machine_pages.readiness(ready_checks, context.sightings.warning))
+    warnings = (context.sightings.warning, warning)
+    root.putChild(b"readyz", machine_pages.readiness(ready_checks, warnings))
+    if challenge_answer is not None:
+        well_known = _BesidePages(portal)
+        root.putChild(b".well-known", well_known)
+        well_known.putChild(b"acme-challenge", machine_pages.Challenges(challenge_answer))
     if registry is not None:
         root.putChild(b"metrics", machine_pages.metrics(registry))
     root.putChild(b"known_hosts", machine_pages.known_hosts(context.live.known_hosts_lines))

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from datetime import UTC, datetime
 from importlib.resources import files
 
 from sqlalchemy import update
@@ -23,7 +24,7 @@ from tunnelcloud.store import (
     tunnels,
     users,
 )
-from tunnelcloud.web.interfaces import ConnectorHealth
+from tunnelcloud.web.interfaces import CertificateState, ConnectorHealth
 from tunnelcloud.web.portal.sections import SECTIONS
 
 CANARY = "<script>alert(1)</script>\"'&\u202e"
@@ -375,3 +376,25 @@ class ProxyWarningTests(PortalTestCase):
         self.assertNotIn(b"trusted_proxies", browser.get("/admin/settings").body)
         browser.ask("GET", "/", headers={"X-Forwarded-For": "203.0.113.9"})
         self.assertIn(b"requests from 192.168.1.1 name", browser.get("/admin/settings").body)
+
+
+class WebCertificateTests(PortalTestCase):
+    def test_settings_tell_of_a_certificate_by_acme_and_what_is_wrong(self):
+        browser = self.signed_in(Role.AUDITOR)
+        self.assertNotIn(b"Web certificate", browser.get("/admin/settings").body)
+        ends = datetime(2030, 1, 1, tzinfo=UTC)
+        directory = "https://ca.example.com/dir"
+        for state, words in (
+            (CertificateState(("a.example",), None, None, directory, "it said <no>"), "none yet"),
+            (CertificateState(("a.example",), ends, ends, directory, ""), "Renewal"),
+        ):
+            self.live.certificate = state
+            page = browser.get("/admin/settings").body.decode()
+            for text in (
+                "Web certificate",
+                "a.example",
+                directory,
+                words,
+                html.escape(state.fault),
+            ):
+                self.assertIn(text, page)

@@ -23,7 +23,14 @@ from tunnelcloud.store.schema.objects import (
     users,
 )
 from tunnelcloud.store.schema.parts import metadata
-from tunnelcloud.store.schema.service import attachments, authority, pods, probes, settings
+from tunnelcloud.store.schema.service import (
+    attachments,
+    authority,
+    pods,
+    probes,
+    settings,
+    web_certificates,
+)
 from tunnelcloud.store.schema.signing_in import (
     api_tokens,
     device_logins,
@@ -70,5 +77,6 @@ __all__ = [
     "tunnels",
     "user_names",
     "users",
+    "web_certificates",
     "web_sessions",
 ]

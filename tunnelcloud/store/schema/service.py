@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     Boolean,
     Column,
+    Integer,
     LargeBinary,
     Table,
     Text,
@@ -62,6 +63,22 @@ authority = Table(
     Column("name", Ordered, primary_key=True),
     Column("content", LargeBinary, nullable=False),
     Column("created_at", Timestamp, nullable=False),
+)
+
+# The web's certificate by ACME: account, certificate with its key, and answers are sealed.
+web_certificates = Table(
+    "web_certificates",
+    metadata,
+    Column("name", Ordered, primary_key=True),
+    Column("account", LargeBinary),
+    Column("content", LargeBinary),
+    Column("answers", LargeBinary),
+    # Who orders now; nobody else does until then.
+    Column("leased_by", Text),
+    Column("leased_until", Timestamp),
+    Column("failures", Integer, nullable=False),
+    Column("retry_at", Timestamp),
+    Column("fault", Text, nullable=False),
 )
 
 settings = Table(

@@ -87,6 +87,7 @@ class _Settings:
             "proxy_warning": self.context.sightings.warning(),
             "pods": [{**one, "seen": one["last_seen_at"] > lately} for one in pods],
             "authority": self.context.live.authority(),
+            "certificate": self.context.live.web_certificate(),
             "tokens": tokens,
             "providers": providers,
             "owners": owners,

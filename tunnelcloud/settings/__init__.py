@@ -5,161 +5,45 @@ What each key means and its default stand in etc/pod.toml.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tunnelcloud.config import (
-    BadSettings,
-    parse_duration,
-    parse_public_address,
-    read_secret,
-    read_toml,
-    secret_path,
-    told,
-)
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.config import BadSettings, read_secret, read_toml, told
 from tunnelcloud.domain.log_areas import Area, Level, Verbosity
-
-_SIZE = re.compile(r"(\d{1,9})\s*([KMG]iB)")
-_SHIFTS = {"KiB": 10, "MiB": 20, "GiB": 30}
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError:
-        raise ValueError('use a network such as "10.0.0.0/8" or "2001:db8::/32"') from None
-
-
-def parse_size(text: object) -> int:
-    """Read ``512KiB``, ``16MiB`` or ``1GiB`` into bytes.
-
-    :raise ValueError: with what is allowed.
-    """
-    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError('use a number and a unit, such as "512KiB", "16MiB" or "1GiB"')
-    return int(match[1]) << _SHIFTS[match[2]]
-
-
-def _rekey_bytes(size: int) -> int:
-    if not 1 << 16 <= size <= 1 << 30:
-        raise ValueError('use "64KiB" to "1GiB"')
-    return size
+from tunnelcloud.settings.values import (
+    AuditFormat,
+    Count,
+    DatabaseUrl,
+    Duration,
+    DurationOrNever,
+    Endpoints,
+    File,
+    LinkAddress,
+    Network,
+    PodName,
+    RekeyAfter,
+    RekeyBytes,
+    SecretFile,
+    Silence,
+    SpoolBytes,
+    SSHAddress,
+    SyslogAddress,
+    Table,
+    WebhookUrl,
+    read_certificate_name,
+    read_database_url,
+)
+from tunnelcloud.settings.web import AcmeSettings, WebSettings
 
 
-def _rekey_after(seconds: int) -> int:
-    if not 10 <= seconds <= 86400:
-        raise ValueError('use "10s" to "1d"')
-    return seconds
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]{1,63}", text):
-        raise ValueError("use 1 to 63 of a-z, 0-9 and -")
-    return text
-
-
-def _silence(seconds: int) -> int:
-    if not 5 <= seconds <= 45:
-        raise ValueError('use "5s" to "45s"')
-    return seconds
-
-
-def _duration_or_never(value: object) -> int:
-    return 0 if value == 0 and not isinstance(value, bool) else parse_duration(value)
-
-
-def read_database_url(text: str) -> str:
-    """Read where state is kept.
-
-    :raise ValueError: with what is allowed; the text isn't in it.
-    """
-    if text == "sqlite" or text.startswith(("postgresql://", "postgres://")):
-        return text
-    raise ValueError('use "sqlite" or "postgresql://user:password@host/database"')
-
-
-def has_password(url: str) -> bool:
-    """Tell whether a database's URL has a password, in either of the places that libpq knows."""
-    parts = urlsplit(url)
-    return parts.password is not None or any("password" in one for one in parse_qs(parts.query))
-
-
-def _secret_path(path: Path) -> Path:
-    return secret_path(path)
-
-
-def _web_url(text: str) -> str:
-    if not re.fullmatch(r"https?://[^/\s]+", text.rstrip("/")):
-        raise ValueError('use an address such as "https://portal.example.com"')
-    return text.rstrip("/")
-
-
-def _spool_bytes(size: int) -> int:
-    if not 1 << 20 <= size <= 64 << 30:
-        raise ValueError('use "1MiB" to "64GiB"')
-    return size
-
-
-def _webhook_url(text: str) -> str:
-    if not re.fullmatch(r"https://[!-~]+|http://(127\.0\.0\.1|\[::1\])[:/][!-~]*", text):
-        raise ValueError('use an address such as "https://siem.example.com/tunnelcloud"')
-    return text
-
-
-def _syslog_address(value: object) -> PublicAddress:
-    return value if isinstance(value, PublicAddress) else parse_public_address(value, 6514)
-
-
-def _ssh_address(value: object) -> PublicAddress:
-    return value if isinstance(value, PublicAddress) else parse_public_address(value, 2222)
-
-
-def _link_address(value: object) -> PublicAddress:
-    return value if isinstance(value, PublicAddress) else parse_public_address(value, 8443)
-
-
-SecretFile = Annotated[Path, Field(strict=False), AfterValidator(_secret_path)]
-Network = Annotated[str, AfterValidator(_network)]
-Duration = Annotated[int, BeforeValidator(parse_duration)]
-DurationOrNever = Annotated[int, BeforeValidator(_duration_or_never)]
-Silence = Annotated[Duration, AfterValidator(_silence)]
-RekeyBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_rekey_bytes)]
-RekeyAfter = Annotated[Duration, AfterValidator(_rekey_after)]
-SpoolBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_spool_bytes)]
-AuditFormat = Literal["json", "ecs", "ocsf"]
-Endpoints = list[str]
-
-
-Count = Annotated[int, Field(ge=1)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
-    )
-
-
-class DatabaseSettings(_Table):
+class DatabaseSettings(Table):
     """Where state is kept."""
 
-    url: Annotated[str, AfterValidator(read_database_url)] = "sqlite"
-    url_file: Annotated[Path, Field(strict=False)] | None = None
+    url: DatabaseUrl = "sqlite"
+    url_file: File | None = None
     sealing_key_file: SecretFile | None = None
     max_blind: Annotated[DurationOrNever, Field(validate_default=True)] = "15m"  # type: ignore[assignment]
 
@@ -178,11 +62,11 @@ class DatabaseSettings(_Table):
         return settings.model_copy(update={"url": url})
 
 
-class SSHSettings(_Table):
+class SSHSettings(Table):
     """The SSH front door."""
 
     listen: Endpoints = ["tcp:2222"]
-    public_address: Annotated[PublicAddress, BeforeValidator(_ssh_address)] | None = None
+    public_address: SSHAddress | None = None
     proxy_protocol_from: list[Network] = []
     exempt_networks: list[Network] = []
     rekey_bytes: Annotated[RekeyBytes, Field(validate_default=True)] = "1GiB"  # type: ignore[assignment]
@@ -190,11 +74,11 @@ class SSHSettings(_Table):
     reuse_port: bool = False
 
 
-class ConnectorsSettings(_Table):
+class ConnectorsSettings(Table):
     """The listener that connectors dial."""
 
     listen: Endpoints = ["tcp:8443"]
-    public_address: Annotated[PublicAddress, BeforeValidator(_link_address)] | None = None
+    public_address: LinkAddress | None = None
     certificate_lifetime: Annotated[Duration, Field(validate_default=True)] = "30d"  # type: ignore[assignment]
     renewal_grace: Annotated[DurationOrNever, Field(validate_default=True)] = "30d"  # type: ignore[assignment]
     unread_timeout: Annotated[Duration, Field(validate_default=True)] = "60s"  # type: ignore[assignment]
@@ -204,18 +88,7 @@ class ConnectorsSettings(_Table):
     longest_silence: Annotated[Silence, Field(validate_default=True)] = "45s"  # type: ignore[assignment]
 
 
-class WebSettings(_Table):
-    """The API and the portals."""
-
-    listen: Endpoints = ["tcp:8080:interface=127.0.0.1"]
-    reuse_port: bool = False
-    certificate: Annotated[Path, Field(strict=False)] | None = None
-    private_key: Annotated[Path, Field(strict=False)] | None = None
-    public_url: Annotated[str, AfterValidator(_web_url)] | None = None
-    trusted_proxies: list[Network] = []
-
-
-class FrontSettings(_Table):
+class FrontSettings(Table):
     """One port for SSH, connectors and the web."""
 
     listen: Endpoints = []
@@ -223,13 +96,13 @@ class FrontSettings(_Table):
     proxy_protocol_from: list[Network] = []
 
 
-class MetricsSettings(_Table):
+class MetricsSettings(Table):
     """The listener that only monitoring reaches."""
 
     listen: Endpoints = []
 
 
-class LogSettings(_Table):
+class LogSettings(Table):
     """How much is logged."""
 
     level: Level = "info"
@@ -241,26 +114,26 @@ class LogSettings(_Table):
         return Verbosity(self.level, self.levels)
 
 
-class AuditFileSettings(_Table):
+class AuditFileSettings(Table):
     """The audit in a file."""
 
-    path: Annotated[Path, Field(strict=False)] | None = None
+    path: File | None = None
     format: AuditFormat = "json"
 
 
-class AuditSyslogSettings(_Table):
+class AuditSyslogSettings(Table):
     """The audit to a syslog server over TLS."""
 
-    address: Annotated[PublicAddress, BeforeValidator(_syslog_address)] | None = None
-    ca: Annotated[Path, Field(strict=False)] | None = None
+    address: SyslogAddress | None = None
+    ca: File | None = None
     format: AuditFormat = "json"
 
 
-class AuditWebhookSettings(_Table):
+class AuditWebhookSettings(Table):
     """The audit to a web address."""
 
-    url: Annotated[str, AfterValidator(_webhook_url)] | None = None
-    secret_file: Annotated[Path, Field(strict=False)] | None = None
+    url: WebhookUrl | None = None
+    secret_file: File | None = None
     format: AuditFormat = "json"
 
     @model_validator(mode="after")
@@ -270,7 +143,7 @@ class AuditWebhookSettings(_Table):
         return self
 
 
-class AuditSettings(_Table):
+class AuditSettings(Table):
     """Where the audit goes beside the store and the log."""
 
     spool: Annotated[SpoolBytes, Field(validate_default=True)] = "256MiB"  # type: ignore[assignment]
@@ -279,13 +152,13 @@ class AuditSettings(_Table):
     webhook: AuditWebhookSettings = AuditWebhookSettings()
 
 
-class TokensSettings(_Table):
+class TokensSettings(Table):
     """One-time tokens."""
 
     lifetime: Annotated[Duration, Field(validate_default=True)] = "10m"  # type: ignore[assignment]
 
 
-class SharesSettings(_Table):
+class SharesSettings(Table):
     """What one user may take of a pod: an eighth of each pool by default."""
 
     sessions: Count = 625
@@ -296,10 +169,10 @@ class SharesSettings(_Table):
     checks: Count = 8
 
 
-class PodSettings(_Table):
+class PodSettings(Table):
     """All of pod.toml."""
 
-    name: Annotated[str, AfterValidator(_name)] = "pod-1"
+    name: PodName = "pod-1"
     state_directory: Path = Field(default=Path("/var/lib/tunnelcloud"), strict=False)
     drain: Annotated[Duration, Field(validate_default=True)] = "30s"  # type: ignore[assignment]
     database: DatabaseSettings = DatabaseSettings()
@@ -326,8 +199,28 @@ class PodSettings(_Table):
                     raise ValueError(
                         f"{section}.listen: name an endpoint here, or one in front.listen"
                     )
-        if (self.web.certificate is None) != (self.web.private_key is None):
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_certificate(self) -> PodSettings:
+        web = self.web
+        if (web.certificate is None) != (web.private_key is None):
             raise ValueError("web.certificate and web.private_key: set both or neither")
+        if web.acme.directory is None:
+            if web.acme != AcmeSettings():
+                raise ValueError("web.acme.directory: name the authority's directory")
+            return self
+        if web.certificate is not None:
+            raise ValueError("web.certificate and web.acme.directory: set one of them")
+        if not web.certificate_names():
+            raise ValueError("web.acme.names: name who the certificate is for, or set public_url")
+        for name in web.certificate_names():
+            read_certificate_name(name)
+        if not (self.front.listen or web.tls_listen):
+            raise ValueError(
+                "web.acme.directory: no listener would show the certificate: set front.listen to "
+                '["tcp:443"], or web.listen to ["ssl:443"]'
+            )
         return self
 
 

@@ -1,0 +1,269 @@
+"""Keeps the web's certificate: shows what is in the store, and orders the next one in time.
+
+Every pod looks; the one that gets the lease orders, in a thread of its own, and all of them show
+the certificate that comes of it.  A certificate is renewed after two thirds of its life, and when
+other names or another authority are set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL, crypto
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from tunnelcloud.pki import CannotUnseal, Sealer
+from tunnelcloud.pod.acme.challenges import Answers
+from tunnelcloud.pod.web_certificate import ShownCertificate, web_context
+from tunnelcloud.settings.web import AcmeSettings
+from tunnelcloud.store import web_certificates
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import StoreError
+from tunnelcloud.store.transaction import Change, Resync
+from tunnelcloud.store.web_certificates import KeptCertificate
+from tunnelcloud.web.interfaces import CertificateState
+
+if TYPE_CHECKING:
+    from tunnelcloud.pod.acme.ordering import Issued
+
+LOOK_SECONDS = 30.0
+"""How often a pod looks whether a certificate is due."""
+
+LEASE_SECONDS = 600.0
+"""No other pod orders for so long; an order takes less."""
+
+FIRST_PAUSE = 60.0
+LONGEST_PAUSE = 6 * 3600.0
+"""Seconds before an order that failed is tried again, at first and at most."""
+
+HEAD_START = 2.0
+"""Seconds in which other pods learn the answers before the authority looks for them."""
+
+_ACCOUNT, _CERTIFICATE, _ANSWERS = "acme account", "acme certificate", "acme answers"
+_log = Logger()
+
+
+def run_in_thread(work: Callable[[], None]) -> None:
+    """Run in a thread that doesn't keep the program from ending."""
+    threading.Thread(target=work, name="acme", daemon=True).start()
+
+
+@define(eq=False)
+class Kept:
+    """A certificate as it is kept.
+
+    :ivar chain: the certificate and those up to its authority's, in PEM.
+    """
+
+    directory: str
+    chain: str
+    private_key: str
+    certificate: x509.Certificate = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.certificate = x509.load_pem_x509_certificates(self.chain.encode("ascii"))[0]
+
+    def names(self) -> set[str]:
+        """Give whom it is for."""
+        found = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return set(found.value.get_values_for_type(x509.DNSName))
+
+    def renew_at(self) -> datetime:
+        """Tell when two thirds of its life are over."""
+        begins, ends = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
+        return begins + (ends - begins) * 2 / 3
+
+    def context(self) -> SSL.Context:
+        """Make what shows it."""
+        context = web_context()
+        first, *rest = x509.load_pem_x509_certificates(self.chain.encode("ascii"))
+        context.use_certificate(crypto.X509.from_cryptography(first))
+        for one in rest:
+            context.add_extra_chain_cert(crypto.X509.from_cryptography(one))
+        key = load_pem_private_key(self.private_key.encode("ascii"), None)
+        context.use_privatekey(crypto.PKey.from_cryptography_key(key))  # type: ignore[arg-type]
+        context.check_privatekey()
+        return context
+
+
+@define(eq=False)
+class CertificateKeeper:
+    """Looks after the certificate on one pod.
+
+    :ivar store: for the reactor's thread; its own ``store`` serves the thread that orders.
+    :ivar shown: where the certificate is shown.
+    :ivar answers: what this pod answers to challenges.
+    :ivar is_shared: whether other pods may answer instead.
+    :ivar start: runs an order in a thread.
+    """
+
+    settings: AcmeSettings
+    names: Sequence[str]
+    pod_id: str
+    store: AsyncStore
+    sealer: Sealer
+    shown: ShownCertificate
+    answers: Answers
+    reactor: IReactorFromThreads
+    now: Callable[[], datetime]
+    is_shared: bool
+    start: Callable[[Callable[[], None]], None] = run_in_thread
+    failures: int = field(default=0, init=False)
+    _fault: str = field(default="", init=False)
+    _content: bytes | None = field(default=None, init=False)
+    _kept: Kept | None = field(default=None, init=False)
+    _ordering: bool = field(default=False, init=False)
+
+    async def look(self) -> None:
+        """Show what is in the store, and begin an order if one is due."""
+        found = await self.store.read(web_certificates.load)
+        try:
+            self._take(found)
+        except CannotUnseal as error:
+            self._fault = str(error)
+            return
+        if self._ordering or not self._is_due():
+            return
+        holder = f"{self.pod_id} {os.urandom(16).hex()}"
+        if await self.store.write(
+            web_certificates.take_lease, holder, LEASE_SECONDS, pod_id=self.pod_id
+        ):
+            self._ordering = True
+            _log.info("orders a certificate for {names}", names=", ".join(self.names))
+            self.start(partial(self._order, holder, found.account))
+
+    def changed(self, change: Change | Resync) -> None:
+        """Take a notice from the change feed: another pod may have ordered, or orders."""
+        if isinstance(change, Resync) or change.kind == web_certificates.KIND:
+            self.look_soon()
+
+    def look_soon(self) -> None:
+        """Look now; what fails is told, and the next look comes anyway."""
+        looking = Deferred.fromCoroutine(self.look())
+        looking.addErrback(
+            lambda failure: _log.warn(
+                "the web's certificate can't be looked up: {why}", why=failure.getErrorMessage()
+            )
+        )
+
+    def warning(self) -> str | None:
+        """Say what is wrong with the certificate; None for nothing."""
+        if self._fault:
+            return f"no certificate for {', '.join(self.names)}: {self._fault}"
+        return None
+
+    def state(self) -> CertificateState:
+        """Tell how the certificate fares."""
+        return CertificateState(
+            names=tuple(self.names),
+            ends_at=self.shown.ends_at,
+            renews_at=None if self._kept is None else self._kept.renew_at(),
+            directory=self.settings.directory,
+            fault=self._fault,
+        )
+
+    def _take(self, found: KeptCertificate) -> None:
+        """Show what the store has."""
+        self._fault, self.failures = found.fault, found.failures
+        if found.answers is None:
+            self.answers.replace({})
+        else:
+            self.answers.replace(json.loads(self.sealer.open(found.answers, _ANSWERS)))
+        if found.content is None or found.content == self._content:
+            return
+        kept = Kept(**json.loads(self.sealer.open(found.content, _CERTIFICATE)))
+        self.shown.show(kept.context(), kept.certificate.not_valid_after_utc)
+        self._content, self._kept = found.content, kept
+        _log.info(
+            "shows the certificate for {names}, which ends at {ends}",
+            names=", ".join(sorted(kept.names())),
+            ends=kept.certificate.not_valid_after_utc.isoformat(),
+        )
+
+    def _is_due(self) -> bool:
+        kept = self._kept
+        if kept is None or kept.directory != self.settings.directory:
+            return True
+        return kept.names() != set(self.names) or self.now() >= kept.renew_at()
+
+    def _order(self, holder: str, account: bytes | None) -> None:
+        """Order, in a thread of its own."""
+        # The library loads another HTTP client: only a pod that orders has it.
+        from tunnelcloud.pod.acme.ordering import Notebook, OrderFailed, order
+
+        write, seal = self.store.store.write, self.sealer.seal_for_all
+
+        def publish(answers: Mapping[str, str]) -> None:
+            sealed = seal(json.dumps(answers).encode("ascii"), _ANSWERS)
+            write(web_certificates.publish, holder, sealed)
+            heard = threading.Event()
+            self.reactor.callFromThread(self._answer, answers, heard)
+            heard.wait(HEAD_START)
+            if self.is_shared:
+                threading.Event().wait(HEAD_START)
+
+        def keep_account(made: bytes) -> None:
+            write(web_certificates.keep_account, holder, seal(made, _ACCOUNT))
+
+        try:
+            known = None if account is None else self.sealer.open(account, _ACCOUNT)
+            issued = order(self.settings, self.names, known, Notebook(publish, keep_account))
+            self._keep(holder, issued)
+        except OrderFailed as error:
+            self._fail(holder, str(error), error.wait)
+        except (StoreError, CannotUnseal) as error:
+            self._fail(holder, str(error), 0.0)
+        except Exception as error:
+            _log.failure("an order of a certificate failed")
+            self._fail(holder, f"{type(error).__name__}: {error}", 0.0)
+        finally:
+            self.reactor.callFromThread(self._over)
+
+    def _answer(self, answers: Mapping[str, str], heard: threading.Event) -> None:
+        self.answers.replace(answers)
+        heard.set()
+
+    def _keep(self, holder: str, issued: Issued) -> None:
+        assert self.settings.directory is not None
+        content = {
+            "directory": self.settings.directory,
+            "chain": issued.chain.decode("ascii"),
+            "private_key": issued.private_key.decode("ascii"),
+        }
+        kept = Kept(**content)
+        kept.context()
+        self.store.store.write(
+            web_certificates.keep,
+            holder,
+            self.sealer.seal_for_all(json.dumps(content).encode("ascii"), _CERTIFICATE),
+            names=", ".join(self.names),
+            ends_at=kept.certificate.not_valid_after_utc.isoformat(),
+        )
+
+    def _fail(self, holder: str, line: str, wait: float) -> None:
+        _log.warn("no certificate for {names}: {line}", names=", ".join(self.names), line=line)
+        try:
+            self.store.store.write(
+                web_certificates.fail,
+                holder,
+                line,
+                first=max(FIRST_PAUSE, wait),
+                longest=LONGEST_PAUSE,
+            )
+        except StoreError as error:
+            _log.warn("the order that failed can't be written down: {why}", why=str(error))
+
+    def _over(self) -> None:
+        self._ordering = False
+        self.look_soon()
