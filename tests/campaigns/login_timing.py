@@ -3,10 +3,10 @@
 usage: python -m tests.campaigns.login_timing [--samples N]
 
 A real pod is asked in turns, over real connections, with each kind of credential that must look
-alike: of an unknown user, a wrong one of a known user, a good one of somebody who has no grant, and
-another user's; of users with one grant and with 300.  Tokens come first, then keys that nobody
-registered, then a key whose owner logs in by other names.  The campaign fails when two medians of
-one table are more than a millisecond apart.
+alike: of an unknown user, a wrong one of a known user, and another user's; of users with one grant
+and with 300.  A good one of somebody who has no grant is told so, and takes as long nevertheless.
+Tokens come first, then keys that nobody registered, then a key whose owner logs in by other names.
+The campaign fails when two medians of one table are more than a millisecond apart.
 """
 
 import argparse

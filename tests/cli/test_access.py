@@ -117,7 +117,7 @@ class TokenTests(CommandTestCase):
 
     def test_a_warning_is_passed_on(self):
         self.api.put("users", name="alice", email=None)
-        self.api.token_warnings = ["the token opens nothing now: db: is disabled"]
+        self.api.token_warnings = ["the token opens nothing now: db: disabled"]
         status, output, errors = self.run_line("token", "create", "alice")
         self.assertEqual((status, errors), (0, f"warning: {self.api.token_warnings[0]}\n"))
         self.assertIn("b" * 26, output)

@@ -47,12 +47,14 @@ class ShutTests(CommandTestCase):
     def test_the_reason_and_a_status(self):
         for standing, state in (
             ("shut", "Opens Mon 09:00 Europe/Paris"),
-            ("shut", "Is disabled; an administrator can enable it"),
+            ("shut", "Disabled; an administrator can enable it"),
             ("offline", "Site offline since 09:00 UTC"),
         ):
             self.api.collections.pop("me/tunnels", None)
             self.tunnel(standing, state)
-            self.assertEqual(self.fail_line("connect", "db"), f"Error: db: {state}")
+            self.assertEqual(
+                self.fail_line("connect", "db"), f"Error: db: {state[0].lower()}{state[1:]}"
+            )
         self.assertEqual((self.started, self.api.objects("me/tokens")), ([], []))
 
     def test_a_token_that_would_open_nothing(self):

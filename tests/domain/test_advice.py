@@ -63,12 +63,24 @@ class AdviceTests(SynchronousTestCase):
             "this one-time token expired at 2026-03-06 12:00:00 UTC",
             "this one-time token was revoked",
             "no such token for this login",
-            "the token is good, but no tunnel is assigned that it opens for this login",
+            "the token is good, but no tunnel is assigned to alice",
             "the key opens nothing for this login",
             "the key expired at 2026-03-06 12:00:00 UTC",
             "bad signature",
         ]:
             self.advised(reason)
+
+    def test_the_reason_of_a_good_token_comes_before_that_it_is_good(self):
+        for reason, advice in (
+            ("db: disabled; an administrator can enable it", "can switch it on"),
+            ("user alice is blocked; an administrator can unblock the account", "unblock"),
+            ("no tunnel that opens with a one-time token is assigned to alice", "assign"),
+            ("it is for db only, and the login name has another tunnel", "command"),
+            ("no tunnel that is assigned to alice has the name after tcptunnel@", "name"),
+            ("db names more than one tunnel: a, b", "whole"),
+        ):
+            for good in ("the token is good, but ", "the key opens nothing for this login: "):
+                self.assertIn(advice, self.advised(good + reason), reason)
 
     def test_nothing_is_made_up(self):
         self.assertEqual(advice_for("the moon is full"), "")

@@ -17,6 +17,7 @@ KELVIN, LONG_S, DOTTED_I = "\u212a", "\u017f", "\u0130"
 # Texts of protocols and of people, whose case isn't what makes names the same.
 OTHER_TEXTS = {
     "cli/client.py",
+    "cli/own_tunnels.py",
     "connector/addresses.py",
     "domain/entities.py",
     "domain/proxies.py",

@@ -28,7 +28,7 @@ class StandingTests(SynchronousTestCase):
             "offline": "site paris is offline",
             "seen": {5432: "connect to 10.0.0.5:5432: refused"},
         }
-        disabled = "Is disabled; an administrator can enable it"
+        disabled = "Disabled; an administrator can enable it"
         self.check(Stand.SHUT, disabled, evolve(TUNNEL, enabled=False), seen={})
         self.check(Stand.SHUT, "Opens Mon 09:00 UTC", **known)
         del known["refusal"]

@@ -203,19 +203,6 @@ class WhoseRefusalTests(LoginCase):
             event = self.store.read(audit.list_page, event="login.refused").items[0].event
             self.assertEqual(event.data["login_name"], shown)
 
-    def test_a_good_token_without_an_assignment(self):
-        self.store.write(assignments.delete, self.world.assignment.id)
-        self.assertEqual(self.ask("login_with_token", b"alice", SECRET), self.world.alice.id)
-        event = self.store.read(audit.list_page, event="login.refused").items[0].event
-        self.assertIn("no tunnel is assigned", event.data["reason"])
-        shown = str(self.log_in().value)
-        wrong = LoginAttempt(b"alice", "192.0.2.1", 50000, "OpenSSH_9.2")
-        outcome = []
-        self.access.login_with_token(wrong, "b" * 26).addBoth(outcome.append)
-        while not outcome:
-            self.reactor.run_one()
-        self.assertEqual(shown, str(outcome[0].value))
-
     def test_whom_the_login_names(self):
         alice = self.world.alice.id
         self.assertEqual(self.ask("login_with_token", b"alice@example.com", "b" * 26), alice)
@@ -286,6 +273,75 @@ class ScopeTests(LoginCase):
         self.assertEqual(session.tunnel_id, self.world.tunnel.id)
 
 
+class GoodTokenTests(LoginCase):
+    """Whoever has a good token of the user whom the login names is told why it opens nothing."""
+
+    def refused(self, login=b"alice", secret=SECRET):
+        attempt = LoginAttempt(login, "192.0.2.1", 50000, "x")
+        outcome = []
+        self.access.login_with_token(attempt, secret).addBoth(outcome.append)
+        while not outcome:
+            self.reactor.run_one()
+        outcome[0].trap(LoginRefused)
+        return outcome[0].value.text, outcome[0].value.offence
+
+    def reason(self):
+        event = self.store.read(audit.list_page, event="login.refused").items[0].event
+        self.assertEqual(event.user_id, self.world.alice.id)
+        return event.data["reason"]
+
+    def test_without_an_assignment(self):
+        self.store.write(assignments.delete, self.world.assignment.id)
+        text, offence = self.refused()
+        self.assertIn("this one-time token is good, but the tunnel that it is for isn't", text)
+        self.assertFalse(offence)
+        self.assertIn("the token is good, but the tunnel that it is for isn't", self.reason())
+
+    def test_a_disabled_tunnel_and_then_an_enabled_one(self):
+        """It is unspent by a login that came to nothing."""
+        self.store.write(tunnels.update, self.world.tunnel.id, {"enabled": False})
+        text, offence = self.refused()
+        self.assertIn("disabled; an administrator can enable it", text)
+        self.assertFalse(offence)
+        self.store.write(tunnels.update, self.world.tunnel.id, {"enabled": True})
+        self.assertIsInstance(self.log_in(), str)
+
+    def test_one_that_ended_says_the_same_with_and_without_an_assignment(self):
+        self.log_in()
+        self.clock.advance(121)
+        with_grant = self.refused()
+        self.assertIn("was used at", with_grant[0])
+        self.store.write(assignments.delete, self.world.assignment.id)
+        self.assertEqual(self.refused(), with_grant)
+
+    def test_who_has_none_learns_nothing(self):
+        """Neither of a user without an assignment, nor with another user's good token."""
+        wrong = self.refused(b"nobody", "b" * 26)
+        self.assertTrue(wrong[1])
+        self.assertEqual(self.refused(secret="b" * 26), wrong)
+        self.assertEqual(self.refused(b"bob"), wrong)
+        self.store.write(assignments.delete, self.world.assignment.id)
+        self.assertEqual(self.refused(secret="b" * 26), wrong)
+        self.assertEqual(self.refused(b"bob"), wrong)
+
+    def test_a_tunnel_of_others_is_like_none(self):
+        self.store.write(
+            tunnels.create,
+            name="secret",
+            site_id=self.world.tunnel.site_id,
+            target_address="10.0.0.9",
+            target_ports=(PortRange(1, 1),),
+        )
+        there = self.refused(b"tcptunnel@secret")
+        self.assertEqual(there, self.refused(b"tcptunnel@nowhere"))
+        self.assertIn("it is for db only", there[0])
+
+    def test_a_secret_in_the_tunnels_place_is_nowhere(self):
+        for secret in ("c" * 26, SECRET):
+            text, _ = self.refused(b"tcptunnel@" + secret.encode())
+            self.assertNotIn(secret, text + self.reason())
+
+
 class ShareTests(LoginCase):
     """Who has all of their share of a pod's sessions gets no further one, and keeps the token."""
 
@@ -354,8 +410,8 @@ class KeyTests(LoginCase):
         self.store.write(
             assignments.update, self.world.assignment.id, {"methods": frozenset({Method.TOKEN})}
         )
-        reason = "the key opens nothing for this login"
-        self.assertEqual(self.refused(), (self.world.alice.id, reason))
+        reason = "the key opens nothing for this login: no tunnel that opens with a key is assigned"
+        self.assertEqual(self.refused(), (self.world.alice.id, f"{reason} to alice"))
 
     def test_expired(self):
         self.clock.advance(60)
@@ -363,9 +419,10 @@ class KeyTests(LoginCase):
         self.assertEqual(self.refused(), (self.world.alice.id, reason))
 
     def test_another_tunnel_and_another_users_name(self):
-        for login in (b"tcptunnel@prod", b"bob", b"\xff"):
-            reason = "the key opens nothing for this login"
-            self.assertEqual(self.refused(login), (self.world.alice.id, reason))
+        reason = "the key opens nothing for this login"
+        other = f"{reason}: no tunnel that is assigned to alice has the name after tcptunnel@"
+        for login, why in ((b"tcptunnel@prod", other), (b"bob", reason), (b"\xff", reason)):
+            self.assertEqual(self.refused(login), (self.world.alice.id, why))
 
     def test_what_it_offers_it_lets_in(self):
         self.assertTrue(self.is_registered())

@@ -95,7 +95,7 @@ class TokenTests(ApiTestCase):
         self.assign(tunnel, user, policy_id=policy["id"])
         body = {"user_id": user["id"], "tunnel_id": tunnel["id"]}
         for change, said in [
-            ({}, "db: is disabled; an administrator can enable it"),
+            ({}, "db: disabled; an administrator can enable it"),
             ({"enabled": True}, "db: closed 2020-01-01 00:00 UTC"),
         ]:
             self.api("PATCH", f"/tunnels/{tunnel['id']}", change)

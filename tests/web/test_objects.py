@@ -70,7 +70,7 @@ class ObjectTests(ApiTestCase):
             "enabled": False,
             "warnings": [],
             "standing": "shut",
-            "state": "Is disabled; an administrator can enable it",
+            "state": "Disabled; an administrator can enable it",
         }
         self.assertEqual(changed, wanted)
 

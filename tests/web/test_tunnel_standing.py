@@ -101,7 +101,7 @@ class DoorsTests(PortalTestCase):
 
     def test_disabled(self):
         self.api("PATCH", f"/tunnels/{self.tunnel['id']}", {"enabled": False})
-        self.check("shut", "Is disabled; an administrator can enable it")
+        self.check("shut", "Disabled; an administrator can enable it")
 
     def test_a_policy(self):
         past = {"name": "past", "valid_until": "2020-01-01T00:00:00Z"}

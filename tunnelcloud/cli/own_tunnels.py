@@ -38,7 +38,8 @@ class Tunnels:
         :raise Failed: it is shut, with the reason.
         """
         item = self._found.get(name, {})
-        reason = f"{name}: {item.get('state')}"
+        state = str(item.get("state"))
+        reason = f"{name}: {state[:1].lower()}{state[1:]}"
         if item.get("standing") in (Stand.SHUT, Stand.OFFLINE):
             raise Failed(reason)
         return reason if item.get("standing") in (Stand.UNREACHABLE, Stand.PARTLY) else ""

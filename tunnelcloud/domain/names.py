@@ -205,6 +205,11 @@ def named_by(view: UserView, method: Method, name: str, only: str | None = None)
     return list(best[min(best)].values()) if best else []
 
 
+def is_called(tunnel: Tunnel, name: str) -> bool:
+    """Tell whether X of ``tcptunnel@X`` may mean a tunnel."""
+    return _name_rank(tunnel, name) is not None
+
+
 def _name_rank(tunnel: Tunnel, name: str) -> int | None:
     if name == tunnel.external_address:
         return 0

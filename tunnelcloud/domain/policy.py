@@ -157,7 +157,7 @@ def _shut(grant: Grant, ask: Ask, offline: Mapping[str, str]) -> str:
 
 def disabled_text(tunnel: Tunnel) -> str:
     """Say why nobody can open a tunnel that is disabled."""
-    return f"{tunnel.name}: is disabled; an administrator can enable it"
+    return f"{tunnel.name}: disabled; an administrator can enable it"
 
 
 def decide(view: UserView, ask: Ask) -> Decision:

@@ -1,6 +1,7 @@
 """How a login is judged: by its user's view, a key or a token, in the transaction that begins it.
 
-Unknown user, wrong token and no grant take the same way through here and give the same answer.
+Unknown user, wrong token and another user's token take the same way through here and give the same
+answer.  Whoever has a token of the user whom the login names is told why it opens nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Callable
 from attrs import frozen
 from twisted.python.failure import Failure
 
-from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User, UserView
+from tunnelcloud.domain.entities import Key, Method, Session, Token, Tunnel, User, UserView
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.names import Login, named_by
-from tunnelcloud.domain.policy import allowed_token_sessions, could_open_any
+from tunnelcloud.domain.login_scope import scope_of
+from tunnelcloud.domain.names import Login
+from tunnelcloud.domain.policy import allowed_token_sessions
 from tunnelcloud.domain.tokens import hash_secret, hide_secrets
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.keyring import Held
@@ -55,24 +57,9 @@ class Offer:
     tunnel: Tunnel | None = None
 
 
-@frozen
-class _Scope:
-    """What a login may open: all that its user may, or one tunnel.
-
-    :ivar obstacle: why it opens nothing, if so.
-    """
-
-    tunnel: Tunnel | None = None
-    obstacle: str = ""
-
-
 Verdict = Session | Refusal
 
 KEY_OPENS_NOTHING = "the key opens nothing for this login"
-_SCOPE_IS_EMPTY = {
-    Method.KEY: KEY_OPENS_NOTHING,
-    Method.TOKEN: "no tunnel is assigned that it opens for this login",
-}
 
 _NO_ROOM = Refusal(
     "you have as many sessions open on this pod as your share is: end one of them",
@@ -80,7 +67,7 @@ _NO_ROOM = Refusal(
     offence=False,
 )
 _OPENS_NOTHING = "this one-time token opens nothing for this login name: check both"
-"""Said alike of a wrong token, an unknown user, another user's token and a missing grant."""
+"""Said alike of a wrong token, an unknown user and another user's token."""
 
 
 def judge(view: UserView, held: Held, attempt: LoginAttempt) -> Offer:
@@ -90,8 +77,9 @@ def judge(view: UserView, held: Held, attempt: LoginAttempt) -> Offer:
         return Offer(held.key, view.user, obstacle)
     if not _may_be(attempt.login, view.user):
         return Offer(held.key, view.user, KEY_OPENS_NOTHING)
-    scope = _scope(view, Method.KEY, attempt.login, None)
-    return Offer(held.key, view.user, scope.obstacle, scope.tunnel)
+    scope = scope_of(view, Method.KEY, attempt.login, None)
+    obstacle = f"{KEY_OPENS_NOTHING}: {scope.obstacle}" if scope.obstacle else ""
+    return Offer(held.key, view.user, obstacle, scope.tunnel)
 
 
 def ownerless(failure: Failure) -> Offer:
@@ -143,10 +131,9 @@ def login_with_token(
         record_refusal(transaction, attempt, rules, Method.TOKEN, refusal.reason, whose)
         return refusal
     view, bound = access.view_of(transaction, found), found.token.tunnel_id
-    scope = _scope(view, Method.TOKEN, attempt.login, bound)
+    scope = scope_of(view, Method.TOKEN, attempt.login, bound)
     if scope.obstacle:
-        # The client gets the answer that a wrong token gets; the audit may know better.
-        refusal = Refusal(_OPENS_NOTHING, f"the token is good, but {scope.obstacle}")
+        refusal = _unopened(transaction, found.token, scope.obstacle)
     elif not rules.has_room(view.user.id):
         refusal = _NO_ROOM
     else:
@@ -166,6 +153,21 @@ def login_with_token(
     return refusal
 
 
+def _unopened(transaction: Transaction, token: Token, obstacle: str) -> Refusal:
+    """Refuse a token that opens nothing, and leave it unspent.
+
+    Whoever has a token that is good hears why; one that ended before says the same as with a grant.
+    """
+    outcome = tokens.outcome_of(transaction, token)
+    if outcome is not Outcome.UNKNOWN:
+        return _spent(Spending(outcome, token))
+    return Refusal(
+        f"this one-time token is good, but {obstacle}",
+        f"the token is good, but {obstacle}",
+        offence=False,
+    )
+
+
 def _spent(spending: Spending) -> Refusal:
     token = spending.token
     if token is None:
@@ -182,22 +184,6 @@ def _spent(spending: Spending) -> Refusal:
 def _may_be(login: Login | None, user: User) -> bool:
     """Tell whether a login names this user, or leaves it to the credential to name them."""
     return login is not None and login.user in (None, user.name, user.email)
-
-
-def _scope(view: UserView, method: Method, login: Login | None, tunnel_id: str | None) -> _Scope:
-    """Tell what a login may open; this is decided once, and the session keeps the tunnel's id.
-
-    :param tunnel_id: the only tunnel that the credential opens; None for all of the user's.
-    """
-    if login is not None and login.tunnel is not None:
-        meant = named_by(view, method, login.tunnel, tunnel_id)
-        if len(meant) > 1:
-            names = ", ".join(sorted(tunnel.name for tunnel in meant))
-            return _Scope(obstacle=f"{login.tunnel} names more than one tunnel: {names}")
-        tunnel_id = meant[0].id if meant else ""
-    if not could_open_any(view, method, tunnel_id):
-        return _Scope(obstacle=_SCOPE_IS_EMPTY[method])
-    return _Scope(None if tunnel_id is None else view.by_tunnel[tunnel_id][0].tunnel)
 
 
 def find_named(transaction: Transaction, attempt: LoginAttempt) -> User | None:

@@ -189,14 +189,18 @@ def _refusal(transaction: Transaction, theirs: list[ColumnElement[bool]]) -> Spe
     if row is None:
         return Spending(Outcome.UNKNOWN)
     token = TOKENS.make(row)
+    outcome = outcome_of(transaction, token)
+    # A good one whose user is blocked looks like none.
+    return Spending(outcome, None if outcome is Outcome.UNKNOWN else token)
+
+
+def outcome_of(transaction: Transaction, token: Token) -> Outcome:
+    """Tell what became of a token before; ``UNKNOWN`` of one that is good and was never used."""
     if token.revoked_at is not None:
-        return Spending(Outcome.REVOKED, token)
+        return Outcome.REVOKED
     if token.sessions_used:
-        return Spending(Outcome.USED, token)
-    if token.expires_at <= transaction.now():
-        return Spending(Outcome.EXPIRED, token)
-    # Good, but its user is blocked.
-    return Spending(Outcome.UNKNOWN)
+        return Outcome.USED
+    return Outcome.EXPIRED if token.expires_at <= transaction.now() else Outcome.UNKNOWN
 
 
 def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> int:
