@@ -21,6 +21,8 @@ from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.net.flood import FloodControl
 from tunnelcloud.net.resolver import ThreadedResolver
 from tunnelcloud.pod.access import Access, Realm
+from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
+from tunnelcloud.pod.admin_token import Retirement
 from tunnelcloud.pod.blind_limit import LIMIT_SECONDS, BlindLimit
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
@@ -156,6 +158,7 @@ class PodService(Service):
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
         self.links.listen(self.checks)
         self.rates = Rates(reactor, self.sessions.count)
+        self._retirement = Retirement(self.store, settings.state_directory)
         self.traffic = TrafficNotes(self.store, self.sessions.count)
         self._tls = WebTLS(reactor, foundation, self.store, _now)
         self._registry = self._make_registry()
@@ -350,6 +353,7 @@ class PodService(Service):
             "blind limit": (self._blind_limit.check, LIMIT_SECONDS),
             "review": (self.connectors.attendant.review, REVIEW_SECONDS),
             "housekeeping": (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
+            "admin.token": (self._retirement.look, RETIRE_SECONDS),
             "checks": (self.checks.run, LOOK_SECONDS),
             "rates": (self.rates.sample, SAMPLE_SECONDS),
             "traffic": (self.traffic.write, NOTE_SECONDS),

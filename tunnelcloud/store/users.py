@@ -7,9 +7,10 @@ deleted user did stays in the history under the id and the name they had.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, select
+from sqlalchemy import ColumnElement, bindparam, insert, or_, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import update as update_rows
 
@@ -22,7 +23,7 @@ from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, InvalidReference
 from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.prepared import Prepared
-from tunnelcloud.store.schema import group_members, user_names
+from tunnelcloud.store.schema import group_members, identities, user_names
 from tunnelcloud.store.schema import users as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -161,6 +162,15 @@ def delete(transaction: Transaction, user_id: str, *, expected_version: str | No
 
 def _administers(user: User) -> bool:
     return user.role is Role.ADMIN and not user.blocked and not user.service
+
+
+def can_administer_since(transaction: Transaction, moment: datetime) -> bool:
+    """Tell whether an administrator could sign in to the portal at a time and can now."""
+    with_provider = select(identities.c.user_id).where(identities.c.created_at <= moment)
+    query = USERS.filtered(
+        select(table.c.id), {"role": Role.ADMIN, "blocked": False, "service": False}
+    ).where(or_(table.c.password_set_at <= moment, table.c.id.in_(with_provider)))
+    return transaction.connection.execute(query.limit(1)).first() is not None
 
 
 def _check_administrators(transaction: Transaction, field: str) -> None:
