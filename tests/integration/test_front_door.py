@@ -20,7 +20,7 @@ import psutil
 from twisted.conch.ssh.keys import Key
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.processes import PATIENCE
+from tests.integration.processes import PATIENCE, Process
 from tests.integration.test_end_to_end import EchoWorld
 from tests.requirements import require_executable
 from tests.ssh.client import Client
@@ -157,6 +157,46 @@ class HostKeyTests(FrontDoorCase):
                 return
             time.sleep(0.1)
         self.fail("the new name isn't listed")
+
+    def test_openssh_learns_the_keys_that_take_their_place(self) -> None:
+        """Each step but the last, with a file that ssh itself keeps; no connection fails."""
+        known = self.world.directory / "learnt"
+        own = f"[127.0.0.1]:{self.port} "
+        lines = self.world.gateway.get("/known_hosts").splitlines()
+        known.write_text("".join(f"{line}\n" for line in lines if line.startswith(own)))
+        before = self.fingerprints()
+        self.world.do("host-key", "rotate")
+        self.learn(known)
+        new = self.fingerprints() - before
+        self.assertEqual(len(new), 3)
+        self.world.do("host-key", "promote")
+        self.learn(known)
+        self.world.do("host-key", "retire")
+        self.learn(known)
+        self.assertEqual(self.fingerprints(), new)
+        # For the tests that come after this one.
+        self.world.client.known_hosts.write_text(self.world.gateway.get("/known_hosts"))
+
+    def fingerprints(self) -> set[str]:
+        return {key["fingerprint"] for key in self.world.do("host-key", "list")["items"]}
+
+    def learn(self, known: Path) -> None:
+        """Connect with a file that ssh may change, until it has the keys that the pod tells."""
+        told = {
+            key["known_hosts"][0].split()[-1] for key in self.world.do("host-key", "list")["items"]
+        }
+        words = ["-o", "UpdateHostKeys=yes", "-v", "-N"]
+        arguments = self.world.client.arguments("alice", *words, key=self.world.key)
+        place = arguments.index(f"UserKnownHostsFile={self.world.client.known_hosts}")
+        arguments[place] = f"UserKnownHostsFile={known}"
+        process = Process(arguments, self.world.client.environment())
+        self.addCleanup(process.kill)
+        process.wait_for("Entering interactive session")
+        deadline = time.monotonic() + PATIENCE
+        while {line.split()[2] for line in known.read_text().splitlines()} != told:
+            self.assertLess(time.monotonic(), deadline, process.said())
+            time.sleep(0.1)
+        process.stop()
 
     def test_ssh_audit(self) -> None:
         """With default settings: no failure, no warning but curve25519's."""

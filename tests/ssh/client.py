@@ -106,6 +106,7 @@ class Client:
         self.received: list[bytes] = []
         self.session_id = b""
         self.host_key = b""
+        self.identification = IDENTIFICATION
         self.lost = False
         self.server.makeConnection(self.socket)
 
@@ -173,9 +174,10 @@ class Client:
 
     # Key exchange.
 
-    def identify(self) -> "Client":
+    def identify(self, line: bytes = IDENTIFICATION) -> "Client":
         """Send the identification line."""
-        self.write(IDENTIFICATION + b"\r\n")
+        self.identification = line
+        self.write(line + b"\r\n")
         return self
 
     def send_kexinit(self, proposal: Proposal | None = None) -> "Client":
@@ -203,7 +205,7 @@ class Client:
         shared = self._private.exchange(X25519PublicKey.from_public_bytes(theirs))
         secret = MP(int.from_bytes(shared, "big"))
         hashed = (
-            IDENTIFICATION,
+            self.identification,
             self.server_line,
             self._our_kexinit,
             self._their_kexinit,

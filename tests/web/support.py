@@ -25,7 +25,14 @@ from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.engine import open_store
-from tunnelcloud.web.interfaces import Authority, CertificateState, ILivePod, LastCheck, Usage
+from tunnelcloud.web.interfaces import (
+    Authority,
+    CertificateState,
+    ILivePod,
+    LastCheck,
+    PublicHostKey,
+    Usage,
+)
 from tunnelcloud.web.oidc.fetching import FetchFailed
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, route_table
@@ -121,8 +128,8 @@ class ToldPod:
             for kind in ("ssh-ed25519", "ssh-rsa")
         ]
 
-    def host_key_fingerprints(self):
-        return ["SHA256:abc"]
+    def host_keys(self):
+        return [PublicHostKey(f"{kind} AAAA", "SHA256:abc") for kind in ("ssh-ed25519", "ssh-rsa")]
 
     def join_token(self, secret):
         return JoinToken(PublicAddress("pod.example.com", 8443), bytes(32), secret)

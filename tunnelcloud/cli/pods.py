@@ -100,8 +100,49 @@ def list_host_keys(connection: Connection, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    rows = ([key["algorithm"], key["fingerprint"]] for key in found["items"])
-    print_table(["algorithm", "fingerprint"], rows)
+    names = ["algorithm", "use", "fingerprint"]
+    print_table(names, ([key[name] for name in names] for key in found["items"]))
+
+
+@host_key.command("rotate")
+@json_option
+@pass_connection
+def rotate_host_keys(connection: Connection, as_json: bool) -> None:
+    """Make new host keys beside the current ones.
+
+    OpenSSH learns them at each user's next connection; `host-key known-hosts` has them for others.
+    Pods prove themselves with the current ones until `host-key promote`.
+    """
+    connection.open().send("POST", "host-keys/rotate")
+    report_done(
+        "clients learn the new host keys from now on; when all have, use them with "
+        "`tunnelcloud host-key promote`",
+        as_json,
+    )
+
+
+@host_key.command("promote")
+@json_option
+@pass_connection
+def promote_host_keys(connection: Connection, as_json: bool) -> None:
+    """Have all pods prove themselves with the new host keys.
+
+    Clients that haven't learnt them are warned of a changed key. Sessions that are open go on.
+    """
+    connection.open().send("POST", "host-keys/promote")
+    report_done(
+        "pods use the new host keys; forget the old ones with `tunnelcloud host-key retire`",
+        as_json,
+    )
+
+
+@host_key.command("retire")
+@json_option
+@pass_connection
+def retire_host_keys(connection: Connection, as_json: bool) -> None:
+    """Forget the old host keys, or new ones that were never used."""
+    connection.open().send("POST", "host-keys/retire")
+    report_done("there are only the current host keys", as_json)
 
 
 @host_key.command("known-hosts")

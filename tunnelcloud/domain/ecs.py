@@ -18,7 +18,7 @@ _TYPES = {
     "succeeded": ["start"], "opened": ["start"], "attached": ["start"], "started": ["start"],
     "joined": ["start"], "ended": ["end"], "closed": ["end"], "detached": ["end"],
     "stopped": ["end"], "refused": ["denied"], "created": ["creation"], "changed": ["change"],
-    "deleted": ["deletion"], "revoked": ["deletion"],
+    "deleted": ["deletion"], "revoked": ["deletion"], "promoted": ["change"],
 }  # fmt: skip
 _CATEGORIES = {
     "login": ["authentication", "session"], "web_login": ["authentication"],

@@ -160,6 +160,21 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind("request.refused", "A request was refused.", ("request_id", "answer")),
         EventKind("grant.ended", "Somebody ended a grant before its time.", ("grant_id",)),
         EventKind(
+            "host_key.created",
+            "New host keys were made; clients learn them before they are used.",
+            ("fingerprints",),
+        ),
+        EventKind(
+            "host_key.promoted",
+            "The new host keys took the place of the current ones.",
+            ("fingerprints",),
+        ),
+        EventKind(
+            "host_key.deleted",
+            "Host keys that are not used any more were forgotten.",
+            ("fingerprints",),
+        ),
+        EventKind(
             "database.restored",
             "A backup was restored: one-time tokens, links, recovery codes, approvals and sign-ins "
             "of before are void.",

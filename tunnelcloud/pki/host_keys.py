@@ -82,6 +82,30 @@ class HostKey:
         return cls(algorithm, private_key, line, _fingerprint(public_key))
 
 
+@frozen
+class HostKeys:
+    """The SSH host keys of all pods, one of each algorithm for a use.
+
+    :ivar current: what pods prove themselves with.
+    :ivar new: what is to take their place, once clients have learnt it.
+    :ivar old: what they took the place of, and clients may still know.
+    """
+
+    current: tuple[HostKey, ...]
+    new: tuple[HostKey, ...] = ()
+    old: tuple[HostKey, ...] = ()
+
+    @property
+    def uses(self) -> tuple[tuple[HostKey, ...], ...]:
+        """The current keys, the new ones and the old ones."""
+        return self.current, self.new, self.old
+
+    @property
+    def all(self) -> tuple[HostKey, ...]:
+        """Every key that clients are told, the current ones first."""
+        return tuple(key for keys in self.uses for key in keys)
+
+
 def load_or_make_host_key(directory: Path, algorithm: str) -> HostKey:
     """Give the host key that an earlier version kept in a directory, or a new one.  Writes nothing.
 

@@ -21,6 +21,7 @@ SEALING_KEY_FILE = "sealing.key"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _MARK_BYTES = 4
+_SEALED = b"sealed:"
 
 
 class CannotUnseal(Exception):
@@ -71,6 +72,20 @@ class Sealer:
             raise CannotUnseal
         return self.seal(secret, purpose)
 
+    def keep(self, secret: bytes, name: str) -> bytes:
+        """Seal a secret as ``take`` finds it, among others that an earlier version didn't seal.
+
+        :raise CannotUnseal: no other pod could open it.
+        """
+        return _SEALED + self.seal_for_all(secret, name)
+
+    def take(self, kept: bytes, name: str) -> bytes:
+        """Give back what is kept under a name, sealed or not.
+
+        :raise CannotUnseal: see ``open``.
+        """
+        return self.open(kept.removeprefix(_SEALED), name) if is_sealed(kept) else kept
+
     def open(self, sealed: bytes, purpose: str) -> bytes:
         """Give the secret back.
 
@@ -85,6 +100,11 @@ class Sealer:
             )
         except (InvalidTag, ValueError):
             raise CannotUnseal from None
+
+
+def is_sealed(kept: bytes) -> bool:
+    """Tell whether ``Sealer.keep`` made this, or an earlier version kept it as it was."""
+    return kept.startswith(_SEALED)
 
 
 def passing_sealer() -> Sealer:

@@ -70,8 +70,8 @@ class Foundation:
 
     @property
     def host_keys(self) -> tuple[HostKey, ...]:
-        """The SSH host keys of all pods."""
-        return self.secrets.host_keys
+        """The SSH host keys that all pods prove themselves with, as they were at the start."""
+        return self.secrets.host_keys.current
 
     @property
     def sealer(self) -> Sealer:

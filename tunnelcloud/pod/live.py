@@ -12,7 +12,8 @@ from zope.interface import implementer
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
-from tunnelcloud.pki import CertificateAuthority, HostKey, known_hosts_line
+from tunnelcloud.domain.rotation import KeyUse
+from tunnelcloud.pki import CertificateAuthority, known_hosts_line
 from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.pod.dns_check import DNSCheck
 from tunnelcloud.pod.links import Links
@@ -20,6 +21,7 @@ from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.rates import Rates
 from tunnelcloud.pod.router import TunnelRoute
+from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.web.interfaces import (
     Authority,
@@ -29,6 +31,7 @@ from tunnelcloud.web.interfaces import (
     LastCheck,
     LiveChannel,
     LiveSession,
+    PublicHostKey,
     Usage,
 )
 
@@ -49,7 +52,7 @@ class LivePod:
     ssh_public_address: PublicAddress
     connectors_public_address: PublicAddress
     certificate_authority: CertificateAuthority
-    host_keys: Sequence[HostKey]
+    shared_keys: SharedKeys
     sessions: LiveSessions
     links: Links
     lost: LostConnectors
@@ -161,12 +164,16 @@ class LivePod:
         return [
             known_hosts_line(address.host, address.port, key.public_key)
             for address in addresses
-            for key in self.host_keys
+            for key in self.shared_keys.host_keys.all
         ]
 
-    def host_key_fingerprints(self) -> Sequence[str]:
-        """Give the host keys' fingerprints."""
-        return [key.fingerprint for key in self.host_keys]
+    def host_keys(self) -> Sequence[PublicHostKey]:
+        """Give the host keys that clients are told, the current ones first."""
+        return [
+            PublicHostKey(key.public_key, key.fingerprint, use)
+            for use, keys in zip(KeyUse, self.shared_keys.host_keys.uses, strict=True)
+            for key in keys
+        ]
 
     def join_token(self, secret: bytes) -> JoinToken:
         """Put this pod's address for connectors and its CA's digest beside a join secret."""

@@ -51,6 +51,7 @@ from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading, takers
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession
+from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.shares import Shares
 from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.pod.surroundings import Surroundings
@@ -119,6 +120,7 @@ class PodService(Service):
             self._counters.answered,
             write_failed=self.health.write_failed,
         )
+        self.keys = SharedKeys(foundation.secrets, self.store)
         self.links = Links()
         self.doctor = Doctor(self.links, reactor, _now)
         self.cluster = Cluster(
@@ -242,7 +244,7 @@ class PodService(Service):
         self.front_door = FrontDoorFactory(
             portal=Portal(Realm(self.sessions, access), [KeyChecker(access), TokenChecker(access)]),
             access=access,
-            host_keys=[ServingKey.read(key.private_key) for key in self.foundation.host_keys],
+            host_keys=(),
             clock=self._reactor,
             flood=self.flood,
             budget=self.budget,
@@ -252,6 +254,15 @@ class PodService(Service):
             balancers=settings.ssh.proxy_protocol_from,
             tokens_from=_tokens_from(settings.web.public_url),
         )
+        self._use_host_keys()
+        self.keys.listen(self._use_host_keys)
+
+    def _use_host_keys(self) -> None:
+        """Have new connections begin with the host keys as they are now."""
+        current, *beside = (
+            [ServingKey.read(key.private_key) for key in keys] for keys in self.keys.host_keys.uses
+        )
+        self.front_door.use_host_keys(current, [key for keys in beside for key in keys])
 
     def _make_registry(self) -> CollectorRegistry:
         """Make the registry of what is measured."""
@@ -287,7 +298,7 @@ class PodService(Service):
             ssh_public_address=foundation.ssh_address,
             connectors_public_address=foundation.connectors_address,
             certificate_authority=foundation.authority,
-            host_keys=foundation.host_keys,
+            shared_keys=self.keys,
             sessions=self.sessions,
             links=self.links,
             lost=self._lost_connectors,
@@ -419,6 +430,7 @@ class PodService(Service):
         self._tls.changed(change)
         self.checks.changed(change)
         self._penalties.changed(change)
+        self.keys.changed(change)
 
     def _describe(
         self, view: UserView, session: Session, tunnel: Tunnel, refusal: str

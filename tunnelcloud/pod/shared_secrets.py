@@ -7,7 +7,7 @@ pod of such a version lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,13 +15,16 @@ from attrs import evolve, frozen
 
 from tunnelcloud import __version__
 from tunnelcloud.daemon import CannotServe
+from tunnelcloud.domain.rotation import KeyUse, host_key_name
 from tunnelcloud.pki import (
     ALGORITHMS,
     SEALING_KEY_FILE,
     CannotUnseal,
     CertificateAuthority,
     HostKey,
+    HostKeys,
     Sealer,
+    is_sealed,
     load_or_make_authority,
     load_or_make_host_key,
     load_sealer,
@@ -32,7 +35,6 @@ from tunnelcloud.store.engine import Store
 from tunnelcloud.store.transaction import Transaction
 
 _MARK = "sealing key mark"
-_SEALED = b"sealed:"
 _COPY = "copy sealing.key of another pod of this database to {file}, or restore it, and start again"
 
 
@@ -45,7 +47,7 @@ class SharedSecrets:
 
     sealer: Sealer
     authority: CertificateAuthority
-    host_keys: tuple[HostKey, ...]
+    host_keys: HostKeys
     fault: str = ""
 
     def why_not_ready(self) -> str | None:
@@ -71,19 +73,36 @@ def take_shared_secrets(store: Store, directory: Path, key_file: Path | None) ->
 
     def host_key(name: str) -> bytes:
         return shared(
-            f"host key {name}", lambda: load_or_make_host_key(directory, name).private_key
+            host_key_name(name, KeyUse.CURRENT),
+            lambda: load_or_make_host_key(directory, name).private_key,
         )
 
     now = datetime.now(UTC)
     ca = shared("authority", lambda: load_or_make_authority(directory, now).to_pem())
-    keys = tuple(map(host_key, ALGORITHMS))
+    for name in ALGORITHMS:
+        host_key(name)
     fault = "" if sealer.is_shared else f"another sealing key: {_COPY.format(file=path)}"
     return SharedSecrets(
         sealer,
         CertificateAuthority.from_pem(ca),
-        tuple(map(HostKey.from_openssh, keys)),
+        read_host_keys(sealer, store.read(authority.load_all)),
         fault,
     )
+
+
+def read_host_keys(sealer: Sealer, kept: Mapping[str, bytes]) -> HostKeys:
+    """Read the host keys of all uses.
+
+    :param kept: what the database keeps, by name.
+    :raise CannotUnseal, BadHostKey: something can't be read.
+    """
+
+    def keys(use: KeyUse) -> tuple[HostKey, ...]:
+        names = [host_key_name(algorithm, use) for algorithm in ALGORITHMS]
+        found = (sealer.take(kept[name], name) for name in names if name in kept)
+        return tuple(map(HostKey.from_openssh, found))
+
+    return HostKeys(keys(KeyUse.CURRENT), keys(KeyUse.NEW), keys(KeyUse.OLD))
 
 
 def _sealer(store: Store, path: Path, *, is_ours: bool) -> Sealer:
@@ -119,14 +138,11 @@ def _shared(
     if kept is None:
         if not sealer.is_shared:
             raise CannotServe(f"{path} is another database's: {_COPY.format(file=path)}")
-        made = _SEALED + sealer.seal(make(), name)
-        kept = store.write(authority.keep_first, name, made)
-    if not kept.startswith(_SEALED):
-        if sealer.is_shared:
-            store.write(_seal_now, name, _SEALED + sealer.seal(kept, name))
-        return kept
+        kept = store.write(authority.keep_first, name, sealer.keep(make(), name))
+    if sealer.is_shared and not is_sealed(kept):
+        store.write(_seal_now, name, sealer.keep(kept, name))
     try:
-        return sealer.open(kept.removeprefix(_SEALED), name)
+        return sealer.take(kept, name)
     except CannotUnseal:
         raise CannotServe(
             f"{path} doesn't open the secrets of this database: {_COPY.format(file=path)}"

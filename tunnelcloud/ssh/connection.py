@@ -25,6 +25,7 @@ from tunnelcloud.channels.windows import CreditAccount
 from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.greeting import Greeting
+from tunnelcloud.ssh.host_key_proofs import HOST_KEYS, PROVE, learns, told
 from tunnelcloud.ssh.interfaces import ISessionAvatar, ISessionConnection
 from tunnelcloud.ssh.limits import Limits
 
@@ -68,6 +69,7 @@ class ConnectionService(SSHService):
         self._account = account
         self._greetings: set[Greeting] = set()
         self._more_sessions = True
+        self._has_proven = False
         self._unanswered = 0
         self._idle_checks = 0
         self._calls: dict[str, IDelayedCall] = {}
@@ -94,6 +96,8 @@ class ConnectionService(SSHService):
             ).take,
         )
         self._schedule("life", self._limits.keepalive_seconds, self._check_life)
+        if learns(self.transport.client_version):
+            self._multiplexer.send_global_request(HOST_KEYS, told(self.transport.host_keys))
         self._avatar.attached(self)
 
     def serviceStopped(self) -> None:
@@ -147,6 +151,10 @@ class ConnectionService(SSHService):
         if name == b"no-more-sessions@openssh.com":
             self._more_sessions = False
             return b""
+        if name == PROVE and not self._has_proven:
+            # Signatures cost time: a client has to learn the keys once.
+            self._has_proven = True
+            return self.transport.prove_host_keys(data)
         return None
 
     def _forward_requested(self, channel: IChannel, data: bytes) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.transport import (
     DISCONNECT_BY_APPLICATION,
     DISCONNECT_KEY_EXCHANGE_FAILED,
@@ -48,6 +49,8 @@ from tunnelcloud.ssh.algorithms import (
 from tunnelcloud.ssh.ciphers import Buffer, make_opener, make_sealer
 from tunnelcloud.ssh.fixed_groups import PRIMES, exchange
 from tunnelcloud.ssh.gate import Phase
+from tunnelcloud.ssh.host_key_proofs import prove
+from tunnelcloud.ssh.host_keys import HostKeySet
 from tunnelcloud.ssh.packets import WireError
 from tunnelcloud.ssh.wire import Wire
 
@@ -57,18 +60,21 @@ _SIGNATURE_ALGORITHMS = b",".join(USER_KEY_TYPES)
 class KeyExchange(Wire):
     """The part of a connection that agrees on keys.
 
+    :ivar host_keys: those of the connection from its start to its end.
     :ivar agreement: the algorithms in use, once there are some.
     :ivar path: the shortest round trip seen: what the client answered at once, it answered then.
     :ivar client_version: the client's identification line, escaped, without its ``SSH-2.0-``.
     """
 
     factory: Any
+    host_keys: HostKeySet
     agreement: Agreement
     client_version = ""
     path: Path
 
-    def __init__(self, proposal: Proposal) -> None:
+    def __init__(self, proposal: Proposal, host_keys: HostKeySet) -> None:
         super().__init__()
+        self.host_keys = host_keys
         self._proposal = proposal
         self._timer: IDelayedCall | None = None
         self._strict = False
@@ -106,9 +112,7 @@ class KeyExchange(Wire):
         first = self.phase is Phase.FIRST_KEXINIT
         self.otherKexInitPayload = bytes((MSG_KEXINIT,)) + packet
         if not self._kexinit_sent:
-            self._proposal = add_old(
-                steer(self._proposal, client), client, self.factory.privateKeys
-            )
+            self._proposal = add_old(steer(self._proposal, client), client, self.host_keys.private)
             self.sendKexInit()
             if not first:
                 self._expect_rekey()
@@ -145,6 +149,20 @@ class KeyExchange(Wire):
                 super().ssh_KEX_DH_GEX_REQUEST_OLD(packet)
         except (struct.error, ValueError, IndexError, UnsupportedAlgorithm):
             raise WireError("a bad public value", DISCONNECT_KEY_EXCHANGE_FAILED) from None
+
+    def _getHostKeys(self, keyAlg: bytes) -> tuple[Key, Key]:
+        """Give both halves of the host key for a signature algorithm.
+
+        Conch's key exchanges call this.  It is private in Twisted 26.10;
+        ``tests.ssh.test_conch`` pins it.
+        """
+        kind = b"ssh-rsa" if keyAlg.startswith(b"rsa-sha2-") else keyAlg
+        return self.host_keys.public[kind], self.host_keys.private[kind]
+
+    def prove_host_keys(self, data: bytes) -> bytes | None:
+        """Prove that the pod has the keys that the client asks for; see ``prove``."""
+        assert self.sessionID is not None
+        return prove(data, self.host_keys, self.sessionID, self.agreement.host_key)
 
     def _exchange_in_fixed_group(self, packet: bytes) -> None:
         """Compute the keys as RFC 4253, 8 has it."""

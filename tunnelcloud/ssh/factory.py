@@ -19,6 +19,7 @@ from tunnelcloud.net.interfaces import IFloodControl
 from tunnelcloud.ssh.algorithms import KEY_EXCHANGES, our_proposal
 from tunnelcloud.ssh.connection import ConnectionService
 from tunnelcloud.ssh.gate import Phase
+from tunnelcloud.ssh.host_keys import HostKeySet
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.transport import FrontDoorTransport
@@ -30,10 +31,11 @@ class FrontDoorFactory(SSHFactory):
 
     :param portal: its checkers are those of ``checkers``, its realm gives ``ISessionAvatar``.
     :param access: judges keys that are only offered.
-    :param host_keys: private keys of type ed25519 and RSA, the most wanted first.
+    :param host_keys: see ``use_host_keys``.
     :param budget: where the credit of all channels comes from.
     :param balancers: networks whose PROXY headers are believed; list them as exempt, too.
     :param tokens_from: where users get one-time tokens, in words.
+    :ivar host_keys: what connections begin with.
     :ivar connections: all that are neither over nor lost.
     :ivar refused: those that may not start, while they read why.
     """
@@ -63,9 +65,18 @@ class FrontDoorFactory(SSHFactory):
         self._budget = budget
         self._tokens_from = tokens_from
         self._balancers = read_networks(balancers)
-        self.privateKeys = {key.sshType(): key for key in host_keys}
-        self.publicKeys = {key.sshType(): key.public() for key in host_keys}
         self.primes = None
+        self.use_host_keys(host_keys)
+
+    def use_host_keys(self, current: Sequence[Key], beside: Sequence[Key] = ()) -> None:
+        """Have connections from now on begin with these private keys.
+
+        :param current: one of each type, the most wanted first.
+        :param beside: what clients may learn as well.
+        """
+        self.host_keys = HostKeySet.of(current, beside)
+        self.privateKeys = dict(self.host_keys.private)
+        self.publicKeys = dict(self.host_keys.public)
         available = SSHServerTransport.supportedKeyExchanges
         self.proposal = our_proposal(
             [name for name in KEY_EXCHANGES if name in available], self.privateKeys

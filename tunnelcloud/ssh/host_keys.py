@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
+from attrs import frozen
 from twisted.conch.ssh.keys import Key
 
 
@@ -38,3 +40,27 @@ class ServingKey(Key):
         """Give the public half."""
         half: Key = super().public()  # type: ignore[no-untyped-call]
         return ServingKey.read(half.blob())
+
+
+@frozen(eq=False)
+class HostKeySet:
+    """The host keys that a connection begins with, and keeps: a client takes no other later.
+
+    :ivar private: the keys that the pod signs with, by their types, the most wanted first.
+    :ivar public: their public halves.
+    :ivar all: these and the ones that a client may learn beside them.
+    """
+
+    private: Mapping[bytes, Key]
+    public: Mapping[bytes, Key]
+    all: tuple[Key, ...]
+
+    @classmethod
+    def of(cls, current: Iterable[Key], beside: Iterable[Key] = ()) -> HostKeySet:
+        """Put keys together, the most wanted first."""
+        keys = tuple(current)
+        return cls(
+            {key.sshType(): key for key in keys},
+            {key.sshType(): key.public() for key in keys},
+            (*keys, *beside),
+        )

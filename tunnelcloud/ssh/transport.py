@@ -44,6 +44,7 @@ from tunnelcloud.net.sockets import (
 from tunnelcloud.ssh.algorithms import Proposal
 from tunnelcloud.ssh.exchange import KeyExchange
 from tunnelcloud.ssh.gate import Phase
+from tunnelcloud.ssh.host_keys import HostKeySet
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.packets import LARGEST_PACKET, WireError
 
@@ -63,6 +64,7 @@ class Factory(Protocol):
     limits: Limits
     flood: IFloodControl
     proposal: Proposal
+    host_keys: HostKeySet
     connections: "set[FrontDoorTransport]"
     refused: "set[FrontDoorTransport]"
 
@@ -79,7 +81,7 @@ class FrontDoorTransport(KeyExchange):
     ourVersionString = IDENTIFICATION
 
     def __init__(self, factory: Factory) -> None:
-        super().__init__(factory.proposal)
+        super().__init__(factory.proposal, factory.host_keys)
         self.factory = factory
         self.clock = factory.clock
         self.gathering = Gathering(factory.clock, self._uncork)

@@ -16,6 +16,12 @@ def load(transaction: Transaction, name: str) -> bytes | None:
     return found
 
 
+def load_all(transaction: Transaction) -> dict[str, bytes]:
+    """Give all that is kept, by name."""
+    rows = transaction.connection.execute(select(table.c.name, table.c.content))
+    return {row.name: row.content for row in rows}
+
+
 def keep_first(transaction: Transaction, name: str, content: bytes) -> bytes:
     """Keep a blob unless the name has one; of pods that start together the first one's counts.
 

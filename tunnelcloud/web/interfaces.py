@@ -12,6 +12,7 @@ from zope.interface import Attribute, Interface
 
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.domain.rotation import KeyUse
 from tunnelcloud.ssh.interfaces import DoctorStep
 
 NOTED_WITHIN = timedelta(seconds=60)
@@ -85,6 +86,19 @@ class CertificateState:
     renews_at: datetime | None
     directory: str | None
     fault: str
+
+
+@frozen
+class PublicHostKey:
+    """An SSH host key.
+
+    :ivar public_key: algorithm and key, as in ``known_hosts``.
+    :ivar fingerprint: as ``SHA256:…``.
+    """
+
+    public_key: str
+    fingerprint: str
+    use: KeyUse = KeyUse.CURRENT
 
 
 @frozen
@@ -171,8 +185,8 @@ class ILivePod(Interface):
     def known_hosts_lines() -> "Sequence[str]":
         """Give the lines for ``known_hosts``, of every name and address clients connect to."""
 
-    def host_key_fingerprints() -> "Sequence[str]":
-        """Give the host keys' fingerprints, as ``SHA256:…``."""
+    def host_keys() -> "Sequence[PublicHostKey]":
+        """Give the host keys that clients are told, the current ones first."""
 
     def join_token(secret: bytes) -> JoinToken:
         """Put this pod's address for connectors and its CA's digest beside a join secret."""

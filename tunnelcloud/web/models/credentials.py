@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.domain.objects import TUNNEL
+from tunnelcloud.domain.rotation import KeyUse
 from tunnelcloud.pki.public_keys import read_public_key
 from tunnelcloud.web.models.fields import (
     WHOLE,
@@ -159,10 +160,14 @@ class Invitation(Shown):
 
 
 class HostKey(Shown):
-    """An SSH host key: its fingerprint as ``ssh`` shows it, and a line for every address."""
+    """An SSH host key: its fingerprint as ``ssh`` shows it, and a line for every address.
+
+    Pods prove themselves with a current one; a new one takes its place once clients have learnt it.
+    """
 
     algorithm: str
     fingerprint: str
+    use: KeyUse
     known_hosts: list[str]
 
 

@@ -24,6 +24,7 @@ from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.people import suggestion_pages
 from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
 from tunnelcloud.web.portal.pages.requests import request_pages
+from tunnelcloud.web.portal.pages.rotation import rotation_pages
 from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
@@ -70,6 +71,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *explain_pages(context, operations),
         *history_pages(context, operations),
         *settings_pages(context, operations),
+        *rotation_pages(operations),
         *reference_pages(table),
     ]
 

@@ -1,20 +1,22 @@
-"""The SSH host keys, in the two forms in which people check them."""
+"""The SSH host keys, in the two forms in which people check them, and how they are changed."""
 
 from __future__ import annotations
 
-import base64
-
 from attrs import frozen
 
-from tunnelcloud.store.keys import fingerprint_of
-from tunnelcloud.web.models.credentials import HostKey
+from tunnelcloud import __version__
+from tunnelcloud.domain.rotation import KeyUse, host_key_name
+from tunnelcloud.pki import ALGORITHMS, HostKey, Sealer
+from tunnelcloud.store import rotation
+from tunnelcloud.web.models import credentials
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import READERS, Call, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
 
 
 def host_key_routes(context: ApiContext) -> list[Route]:
-    """Make the row for host keys."""
+    """Make the rows for host keys."""
+    handlers = _HostKeys(context)
     return [
         Route(
             "GET",
@@ -22,9 +24,33 @@ def host_key_routes(context: ApiContext) -> list[Route]:
             "list_host_keys",
             "List the SSH host keys, which all pods share, with lines for known_hosts.",
             READERS,
-            _HostKeys(context).list_all,
-            answer=Page[HostKey],
-        )
+            handlers.list_all,
+            answer=Page[credentials.HostKey],
+        ),
+        Route(
+            "POST",
+            "/host-keys/rotate",
+            "rotate_host_keys",
+            "Make new host keys, which clients learn beside the current ones.",
+            ADMINS,
+            handlers.rotate,
+        ),
+        Route(
+            "POST",
+            "/host-keys/promote",
+            "promote_host_keys",
+            "Have all pods prove themselves with the new host keys.",
+            ADMINS,
+            handlers.promote,
+        ),
+        Route(
+            "POST",
+            "/host-keys/retire",
+            "retire_host_keys",
+            "Forget the old host keys, or new ones that were never used.",
+            ADMINS,
+            handlers.retire,
+        ),
     ]
 
 
@@ -32,17 +58,53 @@ def host_key_routes(context: ApiContext) -> list[Route]:
 class _HostKeys:
     context: ApiContext
 
-    async def list_all(self, call: Call) -> Page[HostKey]:
-        lines: dict[tuple[str, str], list[str]] = {}
+    async def list_all(self, call: Call) -> Page[credentials.HostKey]:
+        lines: dict[str, list[str]] = {}
         for line in self.context.live.known_hosts_lines():
-            _, algorithm, blob = line.split(" ")
-            lines.setdefault((algorithm, blob), []).append(line)
+            lines.setdefault(line.partition(" ")[2], []).append(line)
         keys = [
-            HostKey(
-                algorithm=algorithm,
-                fingerprint=fingerprint_of(base64.b64decode(blob)),
-                known_hosts=known_hosts,
+            credentials.HostKey(
+                algorithm=key.public_key.partition(" ")[0],
+                fingerprint=key.fingerprint,
+                use=key.use,
+                known_hosts=lines.get(key.public_key, []),
             )
-            for (algorithm, blob), known_hosts in lines.items()
+            for key in self.context.live.host_keys()
         ]
         return Page(items=keys, next_cursor=None)
+
+    async def rotate(self, call: Call) -> None:
+        store, sealer = self.context.acting(call), self.context.sealer
+
+        def kept(key: HostKey) -> bytes:
+            return sealer.keep(key.private_key, host_key_name(key.algorithm, KeyUse.NEW))
+
+        def make() -> tuple[dict[str, bytes], list[str]]:
+            keys = [HostKey.create(algorithm) for algorithm in ALGORITHMS]
+            return {key.algorithm: kept(key) for key in keys}, [key.fingerprint for key in keys]
+
+        made, shown = await self.context.worker.run(make)
+        await store.write(rotation.add_host_keys, made, shown, version=__version__)
+
+    async def promote(self, call: Call) -> None:
+        kept = _Kept(self.context.sealer)
+        await self.context.acting(call).write(
+            rotation.promote_host_keys, kept.rename, kept.fingerprint, version=__version__
+        )
+
+    async def retire(self, call: Call) -> None:
+        kept = _Kept(self.context.sealer)
+        await self.context.acting(call).write(rotation.remove_host_keys, kept.fingerprint)
+
+
+@frozen
+class _Kept:
+    """Reads what is kept sealed."""
+
+    sealer: Sealer
+
+    def rename(self, content: bytes, name: str, other: str) -> bytes:
+        return self.sealer.keep(self.sealer.take(content, name), other)
+
+    def fingerprint(self, content: bytes, name: str) -> str:
+        return HostKey.from_openssh(self.sealer.take(content, name)).fingerprint

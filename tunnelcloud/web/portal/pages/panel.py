@@ -141,7 +141,7 @@ class _Panel:
             local_ports={forward.port: forward.local for forward in choices.forwards},
             key_file=choices.key_file.used,
             known_hosts=live.known_hosts_lines(),
-            fingerprints=live.host_key_fingerprints(),
+            fingerprints=[key.fingerprint for key in live.host_keys()],
         )
         windows = "Windows" in visit.user_agent
         shell = Shell.POWERSHELL if windows else Shell.POSIX

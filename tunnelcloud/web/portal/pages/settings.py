@@ -68,11 +68,12 @@ class _Settings:
         return await self._settings(visit, {})
 
     async def _settings(self, visit: Visit, errors: Mapping[str, str]) -> Shown:
-        (tokens, owners), pods, found, providers = await self.context.store.together(
+        (tokens, owners), pods, found, providers, host_keys = await self.context.store.together(
             self._tokens(visit),
             self.operations.every(visit, "/pods"),
             self.operations(visit, "GET", "/settings"),
             self.operations.every(visit, "/identity-providers"),
+            self.operations.every(visit, "/host-keys"),
         )
         lately = (self.context.now() - _PODS_ARE_SEEN).isoformat()
         faulty = next((one.name for one in _FIELDS if one.name in errors), "")
@@ -95,7 +96,7 @@ class _Settings:
             "typed": {name: visit.typed(name) for name in _TOKEN_FIELDS},
             "errors": faults_of(_FIELDS, typed_fields, errors) if faulty else errors,
             "first_fault": next((name for name in _TOKEN_FIELDS if name in errors), ""),
-            "fingerprints": self.context.live.host_key_fingerprints(),
+            "host_keys": host_keys,
             "about": [
                 ("TunnelCloud", __version__),
                 ("Twisted", twisted.__version__),
