@@ -10,10 +10,84 @@ from tests.logs import logged
 from tunnelcloud import daemon, pki
 from tunnelcloud.connector import service as services
 from tunnelcloud.connector.addresses import parse_access_list
-from tunnelcloud.connector.service import LONGEST_RENEWAL_DELAY, ConnectorService
+from tunnelcloud.connector.service import (
+    CHANGE_SPREAD,
+    LONGEST_RENEWAL_DELAY,
+    ConnectorService,
+)
 from tunnelcloud.connector.state import ConnectorState
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
+from tunnelcloud.link.requests import RENEW
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class RecordedLinks:
+    """Links that keep what is asked of them."""
+
+    def __init__(self):
+        self.asked = []
+        self.tls = None
+
+    def request(self, name, document):
+        self.asked.append((name, document))
+        return True
+
+    def resume(self):
+        pass
+
+
+class MovingTests(SynchronousTestCase):
+    """A connector moves to the CA that takes the place of its own."""
+
+    def setUp(self):
+        self.reactor = NetworkReactor()
+        self.first = pki.CertificateAuthority.create(NOW)
+        self.state = ConnectorState(Path(self.mktemp()))
+        token = JoinToken(PublicAddress("192.0.2.1", 8443), self.first.pin, bytes(20))
+        self.state.join(
+            token, "con_1", self.issue(self.first), self.first.certificate_pem, [token.address]
+        )
+        self.service = ConnectorService(
+            self.reactor,
+            self.state,
+            None,
+            parse_access_list((), ()),
+            version="0",
+            now=lambda: NOW,
+            random=lambda: 0.5,
+            give_up=self.fail,
+        )
+        self.service.membership = self.state.load()
+        self.links = self.service.links = RecordedLinks()
+        self.service._renew_in_time(self.service.membership)
+
+    def issue(self, authority):
+        request = pki.make_request(self.state.private_key())
+        return authority.sign_request(request, "con_1", NOW, timedelta(days=90)).pem
+
+    def test_it_asks_soon_and_says_what_it_trusts(self):
+        self.reactor.advance(60)
+        self.assertEqual(self.links.asked, [])
+        new = pki.CertificateAuthority.create(NOW)
+        both = new.certificate_pem + self.first.certificate_pem
+        self.assertTrue(self.service.authorities_known(both))
+        self.assertEqual(len(self.links.tls.authorities), 2)
+        self.reactor.advance(CHANGE_SPREAD)
+        [(name, document)] = self.links.asked
+        self.assertEqual((name, document["trusts"]), (RENEW, [new.pin.hex(), self.first.pin.hex()]))
+        self.assertTrue(self.service.certificate_renewed(self.issue(new)))
+        self.reactor.advance(600)
+        self.assertEqual(len(self.links.asked), 1)
+        self.assertTrue(self.service.authorities_known(new.certificate_pem))
+        self.assertEqual(len(self.links.tls.authorities), 1)
+
+    def test_what_would_end_its_own_certificate_is_refused(self):
+        stranger = pki.CertificateAuthority.create(NOW)
+        self.assertFalse(self.service.authorities_known(stranger.certificate_pem))
+        self.assertFalse(self.service.certificate_renewed(self.issue(stranger)))
+        self.assertEqual(self.service.membership, self.state.load())
 
 
 class ServiceTests(SynchronousTestCase):
@@ -48,7 +122,7 @@ class ComingLateTests(SynchronousTestCase):
     def setUp(self):
         self.patch(daemon, "outlive_hangup", lambda reactor, hear: None)
         self.patch(services, "renew_late", self.renew_late)
-        self.asked = []
+        self.asked, self.authorities = [], []
         self.reactor = NetworkReactor()
         self.began = datetime.now(UTC)
         self.authority = pki.CertificateAuthority.create(self.began - 3 * self.LIFETIME)
@@ -78,9 +152,26 @@ class ComingLateTests(SynchronousTestCase):
         self.addCleanup(service.stopService)
         return service
 
-    def renew_late(self, outgoing, pod, membership, now):
+    def renew_late(self, outgoing, pod, membership, authority, now):
+        self.authorities.append(authority)
         self.asked.append((pod, Deferred()))
         return self.asked[-1][1]
+
+    def test_while_it_knows_two_cas_it_asks_pods_of_each(self):
+        """It was away when one took the other's place: which one pods show it can't know."""
+        new = pki.CertificateAuthority.create(self.began)
+        service = self.start(self.began - 2 * self.LIFETIME)
+        both = new.certificate_pem + self.authority.certificate_pem
+        self.assertTrue(service._state.keep_authorities(both))
+        service.membership = self.state.load()
+        self.authorities.clear()
+        for _ in range(4):
+            self.asked[-1][1].errback(JoinRefused(JoinProblem.OTHER_POD))
+            self.reactor.advance(LONGEST_RENEWAL_DELAY)
+        found = [one == new.certificate for one in self.authorities]
+        self.assertIn([True, True], [found[index : index + 2] for index in range(len(found))])
+        self.assertIn(False, found)
+        self.flushLoggedErrors()
 
     def test_it_asks_its_pods_in_turn_with_back_off_says_what_to_do_and_goes_on_once_renewed(self):
         service = self.start(self.began - 2 * self.LIFETIME)

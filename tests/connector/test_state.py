@@ -96,6 +96,23 @@ class StateTests(SynchronousTestCase):
         self.assert_bad(lambda: self.state.renew(self.certificate(connector_id="con_2")))
         self.assertEqual(self.state.load(), renewed)
 
+    def test_another_ca_takes_the_place_of_the_first(self):
+        joined = self.join()
+        self.assertTrue(joined.is_of_newest)
+        new = pki.CertificateAuthority.create(NOW)
+        both = new.certificate_pem + self.authority.certificate_pem
+        self.assert_bad(lambda: self.state.keep_authorities(new.certificate_pem), "can't be used")
+        self.assert_bad(lambda: self.state.keep_authorities(b"nonsense"), "can't be used")
+        self.assertEqual(self.state.load(), joined)
+        between = self.state.keep_authorities(both)
+        self.assertEqual(ConnectorState(self.directory).load(), between)
+        self.assertEqual((len(between.authorities), between.is_of_newest), (2, False))
+        moved = self.state.renew(self.certificate(authority=new))
+        self.assertTrue(moved.is_of_newest)
+        alone = self.state.keep_authorities(new.certificate_pem)
+        self.assertEqual(ConnectorState(self.directory).load(), alone)
+        self.assert_bad(lambda: self.state.renew(self.certificate()), "isn't the CA's")
+
     def test_pods(self):
         self.join()
         pods = (POD, PublicAddress("fd00::1", 1))

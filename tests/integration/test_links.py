@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
+from tests.link.tls_wires import only
 from tests.pod.registries import MemoryRegistry, make_connector
 from tunnelcloud import pki
 from tunnelcloud.channels.interfaces import IChannelUser
@@ -72,7 +73,7 @@ class Pod:
         self.hearer = Hearer()
         self.links.listen(self.hearer)
         self.joining = Joining(
-            authority, registry, lifetime, lambda: self.addresses, now, timedelta(days=30)
+            only(authority), registry, lifetime, lambda: self.addresses, now, timedelta(days=30)
         )
         self.attendant = Attendant(
             self.links, registry, self.joining, lambda: self.addresses, now, reactor
@@ -81,7 +82,7 @@ class Pod:
 
     def start(self, port=0):
         factory = connector_listener(
-            PodTLS(self.authority, now),
+            PodTLS(only(self.authority), now),
             self._make_link,
             lambda: JoinServer(self.joining.answer),
             reactor,

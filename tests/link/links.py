@@ -7,7 +7,7 @@ from twisted.test import iosim
 from zope.interface import implementer
 
 from tests.channels.wires import End as StreamEnd
-from tests.link.tls_wires import link_tls, now
+from tests.link.tls_wires import link_tls, now, only
 from tunnelcloud import pki
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.link.interfaces import ILinkOwner
@@ -87,7 +87,7 @@ class LinkPair:
             account=self.budgets[1].account(),
             handlers=dict(handlers),
         )
-        server = self._wrap(server_factory, PodTLS(AUTHORITY, now), False, self.pod)
+        server = self._wrap(server_factory, PodTLS(only(AUTHORITY), now), False, self.pod)
         client = self._wrap(client_factory, client_tls or link_tls(AUTHORITY), True, self.connector)
         self.server_wire = iosim.FakeTransport(server, True)
         self.client_wire = iosim.FakeTransport(client, False)

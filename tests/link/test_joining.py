@@ -5,7 +5,7 @@ from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.link.tls_wires import TLSWire, now
+from tests.link.tls_wires import TLSWire, now, only
 from tunnelcloud import pki
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.link.join_messages import JoinDenied, JoinGranted, JoinRequest, RenewalRequest
@@ -49,7 +49,7 @@ class JoiningTests(SynchronousTestCase):
 
     def serve(self, client):
         server = JoinServer(self.answered)
-        self.wire = TLSWire(PodTLS(self.authority, now), server, JoinTLS(), client)
+        self.wire = TLSWire(PodTLS(only(self.authority), now), server, JoinTLS(), client)
         self.wire.run()
 
     def join(self):

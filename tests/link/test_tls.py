@@ -13,7 +13,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tests.link.tls_wires import DAY, TLSWire, link_tls, now
+from tests.link.tls_wires import DAY, TLSWire, link_tls, now, only
 from tests.pod.certificates import make_certificate, server_context
 from tunnelcloud import pki
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
@@ -68,7 +68,7 @@ class AnyClient:
 class LinkTLSTests(SynchronousTestCase):
     def setUp(self):
         self.authority = pki.CertificateAuthority.create(now())
-        self.pod = PodTLS(self.authority, now)
+        self.pod = PodTLS(only(self.authority), now)
 
     def connect(self, client_tls, server_tls=None):
         self.server, self.client = End(), End()
@@ -90,6 +90,26 @@ class LinkTLSTests(SynchronousTestCase):
         self.client.transport.write(b"hello")
         self.wire.run()
         self.assertEqual(self.server.received, b"hello")
+
+    def test_two_cas_while_one_takes_the_other_s_place(self):
+        """Pods show the first until it goes; who has a certificate of either comes in."""
+        new = pki.CertificateAuthority.create(now())
+        known = [pki.Authorities(self.authority, new)]
+        self.pod = PodTLS(lambda: known[-1], now)
+        bundle = new.certificate_pem + self.authority.certificate_pem
+        moved = link_tls(new, trusted=bundle)
+        for tls in (link_tls(self.authority), link_tls(self.authority, trusted=bundle), moved):
+            self.connect(tls)
+            self.assertTrue(self.server.completed)
+            shown = peer_certificate(self.client.transport)
+            self.assertTrue(pki.is_issued_by(shown, self.authority.certificate))
+        known.append(pki.Authorities(new))
+        self.connect(moved)
+        self.assertTrue(self.server.completed)
+        shown = peer_certificate(self.client.transport)
+        self.assertTrue(pki.is_issued_by(shown, new.certificate))
+        self.connect(link_tls(self.authority, trusted=bundle))
+        self.assert_refused()
 
     def test_a_bulk_cipher_with_hardware_behind_it_comes_first(self):
         self.connect(link_tls(self.authority))
@@ -126,7 +146,7 @@ class LinkTLSTests(SynchronousTestCase):
         globalLogPublisher.addObserver(logged.append)
         self.addCleanup(globalLogPublisher.removeObserver, logged.append)
         for when in (now() - 2 * DAY, now() + 2 * DAY):
-            self.pod = PodTLS(self.authority, now)
+            self.pod = PodTLS(only(self.authority), now)
             tls = link_tls(self.authority, when=when)
             self.connect(tls)
             self.assert_refused()
@@ -153,7 +173,7 @@ class LinkTLSTests(SynchronousTestCase):
 
     def test_a_connector_takes_no_other_ca(self):
         other = pki.CertificateAuthority.create(now())
-        self.connect(link_tls(self.authority), PodTLS(other, now))
+        self.connect(link_tls(self.authority), PodTLS(only(other), now))
         self.assertFalse(self.client.completed)
         self.assertIsNotNone(self.client.lost)
 
@@ -165,7 +185,7 @@ class LinkTLSTests(SynchronousTestCase):
                 tls._context.set_verify(SSL.VERIFY_NONE)
                 return SSL.Connection(tls._context, None)
 
-        self.connect(link_tls(self.authority), Impostor(self.authority, now))
+        self.connect(link_tls(self.authority), Impostor(only(self.authority), now))
         self.assertFalse(self.client.completed)
 
     def test_without_certificate_or_alpn_nobody_is_anybody(self):
@@ -176,7 +196,7 @@ class LinkTLSTests(SynchronousTestCase):
 
     def test_the_pod_renews_its_own_certificate_in_time(self):
         times = [now() - timedelta(days=300)]
-        pod = PodTLS(self.authority, lambda: times[-1])
+        pod = PodTLS(only(self.authority), lambda: times[-1])
 
         def shown():
             self.connect(link_tls(self.authority), pod)
@@ -205,20 +225,20 @@ class JoinTLSTests(SynchronousTestCase):
         TLSWire(server_tls, self.server, JoinTLS(), self.client).run()
 
     def test_finds_the_ca_by_its_digest(self):
-        self.connect(PodTLS(self.authority, now))
+        self.connect(PodTLS(only(self.authority), now))
         found = pinned_authority(self.client.transport, self.authority.pin, now())
         self.assertEqual(found, self.authority.certificate)
         self.assertEqual(self.server.transport.negotiatedProtocol, JOIN_ALPN)
 
     def test_a_clock_that_is_wrong_is_named(self):
-        self.connect(PodTLS(self.authority, now))
+        self.connect(PodTLS(only(self.authority), now))
         for wrong in (now() - DAY, now() + 800 * DAY):
             with self.assertRaises(JoinRefused) as caught:
                 pinned_authority(self.client.transport, self.authority.pin, wrong)
             self.assertIn(f"this machine's clock says {wrong:%Y-%m-%d}", str(caught.exception))
 
     def test_another_ca_is_another_pod(self):
-        self.connect(PodTLS(self.authority, now))
+        self.connect(PodTLS(only(self.authority), now))
         with self.assertRaises(JoinRefused) as caught:
             pinned_authority(self.client.transport, bytes(32), now())
         self.assertEqual(caught.exception.problem, JoinProblem.OTHER_POD)
@@ -226,7 +246,7 @@ class JoinTLSTests(SynchronousTestCase):
     def test_showing_the_ca_without_its_signature_is_not_enough(self):
         other = pki.CertificateAuthority.create(now())
         liar = pki.CertificateAuthority(self.authority.certificate, other.key)
-        self.connect(PodTLS(liar, now))
+        self.connect(PodTLS(only(liar), now))
         with self.assertRaises(JoinRefused) as caught:
             pinned_authority(self.client.transport, self.authority.pin, now())
         self.assertEqual(caught.exception.problem, JoinProblem.OTHER_POD)
@@ -264,13 +284,13 @@ class InspectionTests(SynchronousTestCase):
     def test_another_cluster_is_told_apart(self):
         client = Lost()
         one, other = (pki.CertificateAuthority.create(now()) for _ in range(2))
-        TLSWire(PodTLS(one, now), Protocol(), link_tls(other), client).run()
+        TLSWire(PodTLS(only(one), now), Protocol(), link_tls(other), client).run()
         self.assertIn("another cluster's", client.why)
 
     def test_a_wrong_clock_is_told_with_the_pods_days(self):
         client = Lost()
         authority = pki.CertificateAuthority.create(now() - 1000 * DAY)
-        pod = PodTLS(authority, lambda: now() - 1000 * DAY)
+        pod = PodTLS(only(authority), lambda: now() - 1000 * DAY)
         TLSWire(pod, Protocol(), link_tls(authority), client).run()
         self.assertIn(f"this machine's clock says {now():%Y-%m-%d}", client.why)
 

@@ -17,11 +17,17 @@ def now():
     return datetime.now(UTC)
 
 
-def link_tls(authority, connector_id="con_1", lifetime=DAY, when=None):
-    """What a joined connector has: made by the CA given."""
+def only(authority):
+    """What gives pods their one CA."""
+    found = pki.Authorities(authority)
+    return lambda: found
+
+
+def link_tls(authority, connector_id="con_1", lifetime=DAY, when=None, trusted=b""):
+    """What a joined connector has: made by the CA given, which it trusts, or others."""
     key = pki.new_private_key()
     issued = authority.sign_request(pki.make_request(key), connector_id, when or now(), lifetime)
-    return LinkTLS(authority.certificate_pem, issued.pem, key)
+    return LinkTLS(trusted or authority.certificate_pem, issued.pem, key)
 
 
 class TLSWire:

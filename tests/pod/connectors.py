@@ -58,6 +58,7 @@ class FakeConnector:
         self.channels = []
         self.lost = []
         self.ready = False
+        self.refused = set()
 
     def link_refusal(self, link, certificate):
         return None
@@ -76,7 +77,7 @@ class FakeConnector:
     def keep(self, name):
         def handler(link, document):
             self.requests.append((name, document))
-            return {}
+            return None if name in self.refused else {}
 
         return handler
 
@@ -86,14 +87,21 @@ class Door:
 
     def __init__(self, flood_limits=None):
         self.time = now()
+        self.handled = {PODS, RENEW, DISMISS}
         self.clock = Clock()
         self.pod_addresses = [PublicAddress("pod.example", 8443)]
         self.registry = MemoryRegistry(lambda: self.time)
+        self.authorities = pki.Authorities(AUTHORITY)
         self.links = Links()
         self.hearer = Hearer()
         self.links.listen(self.hearer)
         self.joining = Joining(
-            AUTHORITY, self.registry, LIFETIME, lambda: self.pod_addresses, lambda: self.time, GRACE
+            lambda: self.authorities,
+            self.registry,
+            LIFETIME,
+            lambda: self.pod_addresses,
+            lambda: self.time,
+            GRACE,
         )
         self.attendant = Attendant(
             self.links,
@@ -106,7 +114,7 @@ class Door:
         self.budget = CreditBudget()
         self.flood = FloodControl(self.clock, lambda: 0.5, flood_limits or _NO_LIMITS)
         self.factory = connector_listener(
-            PodTLS(AUTHORITY, now),
+            PodTLS(lambda: self.authorities, now),
             self._make_link,
             self._make_join_server,
             self.clock,
@@ -162,7 +170,7 @@ class Door:
     def link(self, tls, version="0.2", instance=""):
         """Let a connector hold a link; give its end and what hears of it."""
         owner = FakeConnector()
-        handlers = {name: owner.keep(name) for name in (PODS, RENEW, DISMISS)}
+        handlers = {name: owner.keep(name) for name in self.handled}
         link = protocol.LinkProtocol(
             protocol.End.CONNECTOR,
             Hello("paris-1", version, instance=instance),

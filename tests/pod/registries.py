@@ -105,12 +105,16 @@ class MemoryRegistry:
         known = newest and newest[0][0] == connector_id and self._now() < newest[0][2]
         return succeed(self._connectors.get(connector_id) if known else None)
 
-    def seen(self, connector_id, version, at):
+    def seen(self, connector_id, version, at, authority=None):
         if self.down:
             return fail(self.down)
         if connector_id in self._connectors:
+            before = self._connectors[connector_id]
             self._connectors[connector_id] = evolve(
-                self._connectors[connector_id], version=version, last_seen_at=at
+                before,
+                version=version,
+                last_seen_at=at,
+                authority=before.authority if authority is None else authority,
             )
         return succeed(None)
 
@@ -251,4 +255,8 @@ class RegistryContract:
         self.outcome(self.registry.seen(self.first, "1.2", self.time))
         found = self.outcome(self.registry.active_connector(self.first, "key"))
         self.assertEqual((found.version, found.last_seen_at), ("1.2", self.time))
+        self.outcome(self.registry.seen(self.first, "1.2", self.time, "ab"))
+        self.outcome(self.registry.seen(self.first, "1.3", self.time))
+        found = self.outcome(self.registry.active_connector(self.first, "key"))
+        self.assertEqual((found.version, found.authority), ("1.3", "ab"))
         self.outcome(self.registry.seen("nobody", "1.2", self.time))

@@ -12,7 +12,7 @@ from tunnelcloud import pki
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.link.join_messages import JoinRequest, RenewalRequest
 from tunnelcloud.link.joining import JoinClient
-from tunnelcloud.link.requests import PODS, RENEW
+from tunnelcloud.link.requests import AUTHORITIES, PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS
 
 REVOKED = "the connector was deleted, or its certificate revoked or expired"
@@ -69,6 +69,78 @@ class RenewingTests(DoorCase):
         self.assertFalse(self.renew(pki.make_request(self.key)))
         self.door.time += LIFETIME / 10
         self.assertTrue(self.renew(pki.make_request(self.key)))
+
+
+class MovingTests(DoorCase):
+    """Connectors move to a CA that takes another's place."""
+
+    def setUp(self):
+        super().setUp()
+        self.door.handled.add(AUTHORITIES)
+        self.new = pki.CertificateAuthority.create(self.door.time)
+        self.key, tls = self.door.enrol()
+        self.protocol, self.owner = self.door.link(tls)
+        self.pins = [one.pin.hex() for one in (self.new, AUTHORITY)]
+
+    def told(self):
+        name, document = self.owner.requests[-1]
+        self.assertEqual(name, AUTHORITIES)
+        return document["authorities"]
+
+    def begin(self):
+        self.door.authorities = pki.Authorities(AUTHORITY, self.new)
+        self.successResultOf(self.door.attendant.authorities_changed())
+        self.door.run()
+
+    def renew(self, trusted):
+        csr = pki.make_request(self.key).decode()
+        document = {"certificate_request": csr, "trusts": trusted}
+        self.protocol.request(RENEW, document)
+        self.door.run()
+        name, answer = self.owner.requests[-1]
+        self.assertEqual(name, RENEW)
+        return load_pem_x509_certificate(answer["certificate"].encode())
+
+    def authority(self):
+        return self.door.registry.get("con_1").authority
+
+    def test_told_moved_and_noted(self):
+        self.assertEqual(self.told(), [AUTHORITY.certificate_pem.decode()])
+        self.assertEqual(self.authority(), AUTHORITY.pin.hex())
+        self.begin()
+        self.assertEqual(
+            self.told(), [one.certificate_pem.decode() for one in (self.new, AUTHORITY)]
+        )
+        certificate = self.renew(self.pins)
+        self.assertTrue(pki.is_issued_by(certificate, self.new.certificate))
+        self.assertEqual(self.authority(), self.new.pin.hex())
+        self.successResultOf(self.door.attendant.review())
+        self.assertEqual(self.authority(), self.new.pin.hex(), "the link shows the one before")
+
+    def test_a_connector_that_doesn_t_say_what_it_trusts_stays(self):
+        self.begin()
+        certificate = self.renew([])
+        self.assertTrue(pki.is_issued_by(certificate, AUTHORITY.certificate))
+        self.assertEqual(self.authority(), AUTHORITY.pin.hex())
+
+    def test_what_the_connector_does_not_use_is_not_noted(self):
+        self.begin()
+        self.owner.refused.add(RENEW)
+        self.renew(self.pins)
+        self.assertEqual(self.authority(), AUTHORITY.pin.hex())
+
+    def test_who_has_moved_stays_when_the_other_goes_and_who_hasn_t_is_told_why(self):
+        _, tls = self.door.enrol(2)
+        left, owner = self.door.link(tls)
+        self.begin()
+        self.renew(self.pins)
+        self.door.authorities = pki.Authorities(self.new)
+        self.successResultOf(self.door.attendant.authorities_changed())
+        self.door.run()
+        self.assertEqual(self.told(), [self.new.certificate_pem.decode()])
+        self.assertTrue(self.protocol.ready)
+        self.assertFalse(left.ready)
+        self.assertIn("was retired", owner.requests[-1][1]["reason"])
 
 
 class JoiningTests(DoorCase):

@@ -59,6 +59,7 @@ class ToldPod:
     lost: dict = field(factory=dict)
     faults: dict = field(factory=dict)
     certificate: CertificateState | None = None
+    endings: list = field(factory=list)
     started_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
 
     def lost_connectors(self):
@@ -99,8 +100,8 @@ class ToldPod:
         self.checked[tunnel.id] = LastCheck(at, ok, tuple(self.steps))
         return succeed(self.steps)
 
-    def authority(self):
-        return Authority("ab" * 32, datetime.fromtimestamp(NOW + 86_400, UTC))
+    def authorities(self):
+        return [Authority("ab" * 32, datetime.fromtimestamp(NOW + 86_400, UTC))]
 
     def last_check(self, tunnel_id):
         return self.checked.get(tunnel_id)
@@ -127,6 +128,9 @@ class ToldPod:
             for host in ("[pod.example.com]:2222", "[db.example.com]:2222")
             for kind in ("ssh-ed25519", "ssh-rsa")
         ]
+
+    def ending(self):
+        return self.endings
 
     def host_keys(self):
         return [PublicHostKey(f"{kind} AAAA", "SHA256:abc") for kind in ("ssh-ed25519", "ssh-rsa")]

@@ -54,6 +54,9 @@ COMMANDS: Mapping[str, Place] = {
     "grant": Place("approvals", "grant", "Permissions that approvals gave, each for a time."),
     "session": Place("sessions", "session", "SSH connections that logged in, open and past."),
     "pod": Place("pods", "pod", "The gateways."),
+    "authority": Place(
+        "authority", "authority", "The certificate authority of pods and connectors."
+    ),
     "host-key": Place("pods", "host_key", "What the pods' SSH servers prove themselves with."),
     "db": Place(
         "database",

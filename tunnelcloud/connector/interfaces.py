@@ -19,5 +19,8 @@ class ILinksUser(Interface):
     def pods_known(pods: Sequence[PublicAddress]) -> None:
         """These are the pods from now on."""
 
-    def certificate_renewed(certificate_pem: bytes) -> None:
-        """A pod sent a new certificate."""
+    def certificate_renewed(certificate_pem: bytes) -> bool:
+        """A pod sent a new certificate; tell whether it is used from now on."""
+
+    def authorities_known(ca_pem: bytes) -> bool:
+        """These CAs, the newest first, are to be trusted; tell whether they are from now on."""

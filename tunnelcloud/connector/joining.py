@@ -54,18 +54,22 @@ def join(
 
 
 def renew_late(
-    outgoing: Outgoing, pod: PublicAddress, membership: Membership, now: Callable[[], datetime]
+    outgoing: Outgoing,
+    pod: PublicAddress,
+    membership: Membership,
+    authority: x509.Certificate,
+    now: Callable[[], datetime],
 ) -> "Deferred[bytes]":
     """Ask a pod for another certificate in place of one that has ended.
 
+    :param authority: the CA that the pod is to be of.
     :return: fires with the certificate (PEM); fails as :func:`join`.
     """
     request = RenewalRequest(
         certificate_request=make_request(membership.private_key_pem).decode("ascii"),
         certificate=membership.certificate_pem.decode("ascii"),
     )
-    pin = certificate_pin(x509.load_pem_x509_certificate(membership.ca_pem))
-    asking = _ask(outgoing, pod, JoinClient(pin, request, now))
+    asking = _ask(outgoing, pod, JoinClient(certificate_pin(authority), request, now))
     return asking.addCallback(lambda answer: answer[0].certificate.encode("ascii"))
 
 

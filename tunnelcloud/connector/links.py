@@ -26,13 +26,22 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import read_pod_address
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import End, LinkProtocol
-from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Document, Handler, Hello
+from tunnelcloud.link.requests import (
+    AUTHORITIES,
+    DISMISS,
+    PODS,
+    RENEW,
+    Document,
+    Handler,
+    Hello,
+)
 from tunnelcloud.link.tls import LinkTLS, distrust, not_taken
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.pki import UntrustedPod, check_pod_certificate
+from tunnelcloud.pki import UntrustedPod, check_pod_of_any
 
 MAX_PODS = 64
+MAX_AUTHORITIES = 4
 _LONGEST_REASON = 255
 
 _log = Logger()
@@ -166,7 +175,7 @@ class PodLinks:
         if certificate is None:
             return "the peer shows no certificate"
         try:
-            check_pod_certificate(certificate, self.tls.authority, self._now())
+            check_pod_of_any(certificate, self.tls.authorities, self._now())
         except UntrustedPod as error:
             return str(error)
         return None
@@ -185,7 +194,11 @@ class PodLinks:
 
     @property
     def _handlers(self) -> dict[bytes, Handler]:
-        return {PODS: self._pods_announced, RENEW: self._renewed}
+        return {
+            PODS: self._pods_announced,
+            RENEW: self._renewed,
+            AUTHORITIES: self._authorities_told,
+        }
 
     def _pods_announced(self, link: LinkProtocol, document: Document) -> Document | None:
         addresses = document.get("pods")
@@ -207,8 +220,15 @@ class PodLinks:
         certificate = document.get("certificate")
         if not isinstance(certificate, str):
             return None
-        self._user.certificate_renewed(certificate.encode("utf-8"))
-        return {}
+        # A refusal tells the pod that its certificate isn't used.
+        return {} if self._user.certificate_renewed(certificate.encode("utf-8")) else None
+
+    def _authorities_told(self, link: LinkProtocol, document: Document) -> Document | None:
+        told = document.get("authorities")
+        if not isinstance(told, list) or not 0 < len(told) <= MAX_AUTHORITIES:
+            return None
+        ca_pem = "".join(map(str, told)).encode("utf-8")
+        return {} if self._user.authorities_known(ca_pem) else None
 
     def _drop_unannounced(self) -> None:
         announced = self.announced

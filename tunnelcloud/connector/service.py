@@ -29,13 +29,15 @@ from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
 from tunnelcloud.link.requests import RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS
 from tunnelcloud.net.resolver import ThreadedResolver
-from tunnelcloud.pki import clock_text, make_request
+from tunnelcloud.pki import certificate_pin, clock_text, make_request
 
 DRAIN_TIMEOUT = 30.0
 """Seconds that open channels have to end in when the connector stops."""
 
 LONGEST_RENEWAL_DELAY = 300.0
 """Seconds at most between two attempts to renew a certificate that has ended."""
+CHANGE_SPREAD = 20.0
+"""Seconds over which connectors ask for certificates of a CA that takes another's place."""
 
 RENEWAL_RETRY = 60.0
 """Seconds at most after which a renewal that brought nothing is asked for again."""
@@ -204,7 +206,10 @@ class ConnectorService(Service):
         assert membership is not None
         self._timer = None
         pod = membership.pods[self._failures % len(membership.pods)]
-        asking = renew_late(self._outgoing, pod, membership, self._now)
+        # Pods show a certificate of the CA before until it goes, and then of the newest.
+        known = membership.authorities
+        authority = known[-1 - self._failures // len(membership.pods) % len(known)]
+        asking = renew_late(self._outgoing, pod, membership, authority, self._now)
         self._joining = asking.addCallback(self._renewed_late)
         self._joining.addErrback(self._not_renewed, pod)
 
@@ -245,6 +250,8 @@ class ConnectorService(Service):
 
     def _renew_in_time(self, membership: Membership) -> None:
         wait = (membership.renew_at - self._now()).total_seconds()
+        if not membership.is_of_newest:
+            wait = min(wait, CHANGE_SPREAD * self._random())
         self._timer = self._reactor.callLater(max(0.0, wait), self._renew)
 
     def _renew(self) -> None:
@@ -258,7 +265,8 @@ class ConnectorService(Service):
             self._renew_late()
             return
         csr = make_request(membership.private_key_pem).decode("ascii")
-        self.links.request(RENEW, {"certificate_request": csr})
+        trusted = [certificate_pin(one).hex() for one in membership.authorities]
+        self.links.request(RENEW, {"certificate_request": csr, "trusts": trusted})
         retry = min(RENEWAL_RETRY, max(1.0, left / 10))
         self._timer = self._reactor.callLater(retry * (0.5 + self._random()), self._renew)
 
@@ -273,12 +281,14 @@ class ConnectorService(Service):
             except BadState as error:
                 self._log.error("{error}", error=error)
 
-    def certificate_renewed(self, certificate_pem: bytes) -> None:
+    def certificate_renewed(self, certificate_pem: bytes) -> bool:
         """Keep a new certificate, and use it for new links."""
         try:
             self._keep_renewed(certificate_pem)
         except BadState as error:
             self._log.error("the certificate was not renewed: {error}", error=error)
+            return False
+        return True
 
     def _keep_renewed(self, certificate_pem: bytes) -> None:
         membership = self.membership = self._state.renew(certificate_pem)
@@ -298,6 +308,27 @@ class ConnectorService(Service):
         self.links.tls = _tls(membership)
         self.links.resume()
         self._renew_in_time(membership)
+
+    def authorities_known(self, ca_pem: bytes) -> bool:
+        """Trust other CAs, for new links, and ask for a certificate of the newest."""
+        assert self.membership is not None
+        if ca_pem == self.membership.ca_pem:
+            return True
+        try:
+            membership = self._state.keep_authorities(ca_pem)
+        except BadState as error:
+            self._log.error("the CAs of the pods are not taken: {error}", error=error)
+            return False
+        assert self.links is not None
+        self.membership = membership
+        self.links.tls = _tls(membership)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._renew_in_time(membership)
+        self._log.info(
+            "pods of {count} CAs are trusted from now on", count=len(membership.authorities)
+        )
+        return True
 
 
 def _tls(membership: Membership) -> LinkTLS:

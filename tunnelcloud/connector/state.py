@@ -1,4 +1,4 @@
-"""What a connector keeps between starts: its key, its certificate, the CA, where the pods are.
+"""What a connector keeps between starts: its key, its certificate, the CAs, where the pods are.
 
 Each file is replaced as a whole; ``connector.json`` is written last when joining, so that a
 connector has joined when it is there.  Knows files and certificates, no network.
@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from tunnelcloud.config import CannotStart
 from tunnelcloud.domain.commands import PublicAddress
@@ -21,6 +20,7 @@ from tunnelcloud.pki import (
     NotAConnectorCertificate,
     UnreadablePrivateFile,
     connector_id_of,
+    is_issued_by,
     make_request,
     new_private_key,
     public_key_fingerprint,
@@ -53,6 +53,16 @@ class Membership:
         """When two thirds of the certificate's life are over."""
         begin, end = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
         return begin + (end - begin) * 2 / 3
+
+    @property
+    def authorities(self) -> tuple[x509.Certificate, ...]:
+        """The CAs that are trusted, the newest first."""
+        return tuple(x509.load_pem_x509_certificates(self.ca_pem))
+
+    @property
+    def is_of_newest(self) -> bool:
+        """Whether the certificate is of the CA that is to stay."""
+        return is_issued_by(self.certificate, self.authorities[0])
 
 
 @frozen
@@ -116,8 +126,8 @@ class ConnectorState:
             _check(certificate, ca_pem, private_key, record.connector_id)
         except OSError as error:
             raise self._unusable(f"{error.filename}: {error.strerror}") from error
-        except (ValueError, TypeError, InvalidSignature, NotAConnectorCertificate) as error:
-            raise self._unusable(str(error) or "the certificate isn't the CA's") from error
+        except (ValueError, TypeError, NotAConnectorCertificate) as error:
+            raise self._unusable(str(error)) from error
         return Membership(
             record.connector_id,
             ca_pem,
@@ -143,7 +153,7 @@ class ConnectorState:
         try:
             certificate = x509.load_pem_x509_certificate(certificate_pem)
             _check(certificate, ca_pem, self.private_key(), connector_id)
-        except (ValueError, TypeError, InvalidSignature, NotAConnectorCertificate) as error:
+        except (ValueError, TypeError, NotAConnectorCertificate) as error:
             raise BadState(f"the pod sent a certificate that can't be used: {error}") from error
         self._write(self._ca, ca_pem, 0o644)
         self._write(self._certificate, certificate_pem, 0o644)
@@ -173,12 +183,32 @@ class ConnectorState:
                 membership.private_key_pem,
                 membership.connector_id,
             )
-        except (ValueError, TypeError, InvalidSignature, NotAConnectorCertificate) as error:
+        except (ValueError, TypeError, NotAConnectorCertificate) as error:
             raise BadState(f"the pod sent a certificate that can't be used: {error}") from error
         self._write(self._certificate, certificate_pem, 0o644)
         renewed = self.load()
         assert renewed is not None
         return renewed
+
+    def keep_authorities(self, ca_pem: bytes) -> Membership:
+        """Trust other CAs from now on, if the certificate is of one of them.
+
+        :param ca_pem: their certificates, the newest first.
+        :raise BadState: it isn't, or they can't be read or written.
+        """
+        membership = self.load()
+        assert membership is not None, "only who has joined is told"
+        try:
+            _check(
+                membership.certificate,
+                ca_pem,
+                membership.private_key_pem,
+                membership.connector_id,
+            )
+        except (ValueError, TypeError, NotAConnectorCertificate) as error:
+            raise BadState(f"the pod sent CAs that can't be used: {error}") from error
+        self._write(self._ca, ca_pem, 0o644)
+        return evolve(membership, ca_pem=ca_pem)
 
     def keep_pods(self, pods: Sequence[PublicAddress]) -> None:
         """Keep where the pods are.
@@ -226,9 +256,11 @@ def _check(
 ) -> None:
     """Check that a certificate is this connector's, by this CA.
 
-    :raise ValueError, TypeError, InvalidSignature, NotAConnectorCertificate: it isn't.
+    :raise ValueError, TypeError, NotAConnectorCertificate: it isn't.
     """
-    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_pem))
+    authorities = x509.load_pem_x509_certificates(ca_pem)
+    if not any(is_issued_by(certificate, one) for one in authorities):
+        raise ValueError("the certificate isn't the CA's")
     if connector_id_of(certificate) != connector_id:
         raise ValueError("the certificate is another connector's")
     if public_key_fingerprint(certificate) != public_key_fingerprint(make_request(private_key)):

@@ -160,6 +160,16 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind("request.refused", "A request was refused.", ("request_id", "answer")),
         EventKind("grant.ended", "Somebody ended a grant before its time.", ("grant_id",)),
         EventKind(
+            "authority.created",
+            "A new CA was made; connectors move to it.",
+            ("fingerprint",),
+        ),
+        EventKind(
+            "authority.deleted",
+            "The CA before was given up; `left` connectors were still under it.",
+            ("fingerprint", "left"),
+        ),
+        EventKind(
             "host_key.created",
             "New host keys were made; clients learn them before they are used.",
             ("fingerprints",),

@@ -32,7 +32,10 @@ PODS = b"pods@tunnelcloud"
 """Pod to connector: where the pods are."""
 
 RENEW = b"renew@tunnelcloud"
-"""Connector to pod: a CSR.  Pod to connector: the new certificate."""
+"""Connector to pod: a CSR, and which CAs it trusts.  Pod to connector: the new certificate."""
+
+AUTHORITIES = b"authorities@tunnelcloud"
+"""Pod to connector: the CAs that it is to trust from now on, the newest first."""
 
 LINK_VERSION = 1
 MAX_DOCUMENT = 64 * 1024

@@ -8,7 +8,7 @@ by the handshake alone: the protocol above looks at its certificate once it is o
 Sessions are never resumed and never renegotiated, so that each connection proves anew who it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.pki import (
-    CertificateAuthority,
+    Authorities,
     NotAConnectorCertificate,
     UntrustedPod,
     WrongClock,
@@ -63,34 +63,40 @@ _MODE_ENABLE_PARTIAL_WRITE = 1
 
 @implementer(IOpenSSLServerConnectionCreator)
 class PodTLS:
-    """The pod's end: shows a certificate of the CA, asks for one of the same CA.
+    """The pod's end: shows a certificate of the CA, asks for one of a CA that it trusts.
 
     A client may have none, if it comes to join; one of another CA fails the handshake.  The
     pod's own certificate is made here and replaced when two thirds of its time are over.
+
+    :param authorities: gives the CAs as they are now.
+    :ivar ends_at: when the pod's own certificate ends.
     """
 
-    def __init__(self, authority: CertificateAuthority, now: Callable[[], datetime]) -> None:
-        self._authority = authority
+    def __init__(self, authorities: Callable[[], Authorities], now: Callable[[], datetime]) -> None:
+        self._authorities = authorities
         self._now = now
         self._told_at: datetime | None = None
         self._context = self._make_context()
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """Make the TLS end of one accepted connection."""
-        if self._now() >= self._renew_at:
+        if self._now() >= self._renew_at or self._authorities() is not self._made_for:
             self._context = self._make_context()
         return SSL.Connection(self._context, None)
 
     def _make_context(self) -> SSL.Context:
         now = self._now()
-        issued = self._authority.issue_pod_certificate(now)
+        authorities = self._made_for = self._authorities()
+        issued = authorities.serving.issue_pod_certificate(now)
+        self.ends_at = issued.not_after
         self._renew_at = now + (issued.not_after - now) * 2 / 3
         context = _context(issued.private_key_pem, issued.pem)
-        _trust(context, self._authority.certificate)
+        _trust(context, [one.certificate for one in authorities.all])
         context.set_verify(SSL.VERIFY_PEER, self._note_connector)
         # Sent along, so that who comes to join can compare its digest with the token's.
-        context.add_extra_chain_cert(self._authority.certificate)
-        context.add_client_ca(self._authority.certificate)
+        context.add_extra_chain_cert(authorities.serving.certificate)
+        for one in authorities.all:
+            context.add_client_ca(one.certificate)
         context.set_alpn_select_callback(lambda _, offered: _select_protocol(offered))
         return context
 
@@ -118,19 +124,20 @@ class PodTLS:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class LinkTLS:
-    """A joined connector's end: shows its certificate, trusts the CA it joined.
+    """A joined connector's end: shows its certificate, trusts the CAs of its pods.
 
+    :param ca_pem: one or more certificates.
     :raise ValueError: a PEM isn't what it should be, or key and certificate don't fit.
     """
 
     def __init__(self, ca_pem: bytes, certificate_pem: bytes, private_key_pem: bytes) -> None:
-        self.authority = x509.load_pem_x509_certificate(ca_pem)
+        self.authorities = tuple(x509.load_pem_x509_certificates(ca_pem))
         self.certificate = x509.load_pem_x509_certificate(certificate_pem)
         try:
             self._context = _context(private_key_pem, certificate_pem)
         except SSL.Error as error:
             raise ValueError("the private key doesn't belong to the certificate") from error
-        _trust(self._context, self.authority)
+        _trust(self._context, self.authorities)
         self._context.set_verify(SSL.VERIFY_PEER, _note_distrust)
         self._context.set_alpn_protos([LINK_ALPN])
 
@@ -249,11 +256,12 @@ def _context(private_key_pem: bytes = b"", certificate_pem: bytes = b"") -> SSL.
     return context
 
 
-def _trust(context: SSL.Context, authority: x509.Certificate) -> None:
-    """Verify the peer against this CA; OpenSSL checks clientAuth and serverAuth by itself."""
+def _trust(context: SSL.Context, authorities: Iterable[x509.Certificate]) -> None:
+    """Verify the peer against these CAs; OpenSSL checks clientAuth and serverAuth by itself."""
     store = context.get_cert_store()
     assert store is not None
-    store.add_cert(X509.from_cryptography(authority))
+    for authority in authorities:
+        store.add_cert(X509.from_cryptography(authority))
     context.set_verify(SSL.VERIFY_PEER)
     context.set_verify_depth(1)
 

@@ -5,7 +5,9 @@ Everything works on bytes, since several pods share one CA through their databas
 neither sockets nor the store, and takes the time as an argument.
 """
 
+from tunnelcloud.pki.authorities import Authorities, check_pod_of_any, is_issued_by
 from tunnelcloud.pki.authority import (
+    POD_CERTIFICATE_LIFETIME,
     BadAuthority,
     BadCertificateRequest,
     CertificateAuthority,
@@ -51,7 +53,9 @@ from tunnelcloud.private_files import (
 
 __all__ = [
     "ALGORITHMS",
+    "POD_CERTIFICATE_LIFETIME",
     "SEALING_KEY_FILE",
+    "Authorities",
     "BadAuthority",
     "BadCertificateRequest",
     "BadHostKey",
@@ -69,9 +73,11 @@ __all__ = [
     "WrongClock",
     "certificate_pin",
     "check_pod_certificate",
+    "check_pod_of_any",
     "check_private",
     "clock_text",
     "connector_id_of",
+    "is_issued_by",
     "is_of_its_time",
     "is_of_some_cluster",
     "is_sealed",

@@ -20,7 +20,7 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import LinkProtocol
-from tunnelcloud.link.requests import PING, PODS, RENEW, Document, Handler
+from tunnelcloud.link.requests import AUTHORITIES, PING, PODS, RENEW, Document, Handler, pack
 from tunnelcloud.pki import (
     BadCertificateRequest,
     IssuedCertificate,
@@ -34,6 +34,11 @@ from tunnelcloud.pod.outages import OUTAGES
 from tunnelcloud.pod.registry import IConnectorRegistry
 
 _NOT_ACTIVE = "the connector was deleted, or its certificate revoked or expired"
+
+_RETIRED = (
+    "the CA that signed the connector's certificate was retired before the connector had one of "
+    "the CA that took its place"
+)
 
 CLONED = (
     "two machines are live with this connector's identity, as after its state directory or its "
@@ -66,7 +71,7 @@ class Attendant:
     clock: IReactorTime
     max_links: int = 2
     _unattached: set[LinkProtocol] = field(factory=set, init=False)
-    _renewals: dict[str, datetime] = field(factory=dict, init=False)
+    _renewals: dict[tuple[str, str], datetime] = field(factory=dict, init=False)
 
     @property
     def handlers(self) -> Mapping[bytes, Handler]:
@@ -111,6 +116,12 @@ class Attendant:
         """Tell all connectors where the pods are: one has come or gone."""
         for link in self.links.attached:
             self._tell_pods(link.protocol)
+
+    def authorities_changed(self) -> "Deferred[None]":
+        """Tell all connectors which CAs they are to trust, and let go those of none of them."""
+        for link in self.links.attached:
+            self._tell_authorities(link.protocol)
+        return self.review()
 
     def review(self, concerned: Collection[str] | None = None) -> "Deferred[None]":
         """Look again whether links may stay, and note that their connectors are still seen.
@@ -206,7 +217,9 @@ class Attendant:
             )
         )
         self._tell_pods(link)
-        return self._seen(connector, link)
+        self._tell_authorities(link)
+        issuer = self.joining.authorities().issuer_of(certificate)
+        return self._seen(connector, link, None if issuer is None else issuer.pin.hex())
 
     def _failed(self, failure: Failure, link: LinkProtocol) -> None:
         OUTAGES.tell(failure, "the connector of a link could not be looked up")
@@ -219,27 +232,44 @@ class Attendant:
             if connector is None:
                 link.protocol.dismiss(_NOT_ACTIVE)
                 return succeed(None)
+            trusted = [one.pin.hex() for one in self.joining.authorities().all]
+            if connector.authority and connector.authority not in trusted:
+                link.protocol.dismiss(_RETIRED)
+                return succeed(None)
+            link.connector = connector
             return self._seen(connector, link.protocol)
 
         asking = self.registry.active_connector(link.connector_id, link.key_fingerprint)
         return asking.addCallback(reviewed).addErrback(_review_failed)
 
-    def _seen(self, connector: Connector, link: LinkProtocol) -> "Deferred[None]":
+    def _seen(
+        self, connector: Connector, link: LinkProtocol, authority: str | None = None
+    ) -> "Deferred[None]":
         version = link.peer.software if link.peer is not None else ""
-        noting = self.registry.seen(connector.id, version, self.now())
+        noting = self.registry.seen(connector.id, version, self.now(), authority)
         return noting.addErrback(_review_failed)
 
     def _tell_pods(self, link: LinkProtocol) -> None:
         link.request(PODS, {"pods": [str(address) for address in self.pods()]})
 
+    def _tell_authorities(self, link: LinkProtocol) -> None:
+        known = self.joining.authorities().all
+        texts = [one.certificate_pem.decode("ascii") for one in known]
+        link.request(AUTHORITIES, {"authorities": texts})
+
     def _renew_requested(self, link: LinkProtocol, document: Document) -> Document | None:
         """Grant at once; the certificate follows as a request of its own."""
         attached = self.links.find(link)
-        csr = document.get("certificate_request")
-        if attached is None or not isinstance(csr, str) or not self._may_renew(attached):
+        csr, trusted = document.get("certificate_request"), document.get("trusts", [])
+        if attached is None or not isinstance(csr, str) or not isinstance(trusted, list):
+            return None
+        signer = self.joining.authorities().for_holder(tuple(map(str, trusted)))
+        renewal = attached.connector_id, signer.pin.hex()
+        if not self._may_renew(renewal):
             return None
         try:
             renewing = self.joining.renew(
+                signer,
                 csr.encode("utf-8"),
                 attached.connector_id,
                 attached.key_fingerprint,
@@ -252,21 +282,31 @@ class Attendant:
                 error=error,
             )
             return None
-        self._renewals[attached.connector_id] = self.now()
-        renewing.addCallback(self._renewed, attached)
-        renewing.addErrback(self._renewal_failed, attached)
+        self._renewals[renewal] = self.now()
+        renewing.addCallback(self._renewed, attached, signer.pin.hex())
+        renewing.addErrback(self._renewal_failed, attached, renewal)
         return {}
 
-    def _may_renew(self, link: AttachedLink) -> bool:
-        """Tell whether a renewal is due, so that no connector can fill the store with them."""
-        last = self._renewals.get(link.connector_id)
+    def _may_renew(self, renewal: tuple[str, str]) -> bool:
+        """Tell whether a renewal is due, so that no connector can fill the store with them.
+
+        :param renewal: the connector's id, and the pin of the CA that would sign.
+        """
+        last = self._renewals.get(renewal)
         return last is None or self.now() - last >= self.joining.lifetime / 10
 
-    def _renewed(self, issued: IssuedCertificate, renewed: AttachedLink) -> None:
-        renewed.protocol.request(RENEW, {"certificate": issued.pem.decode("ascii")})
+    def _renewed(self, issued: IssuedCertificate, renewed: AttachedLink, authority: str) -> None:
+        def answered(reply: bytes | None) -> None:
+            if reply is not None:
+                self._seen(renewed.connector, renewed.protocol, authority)
 
-    def _renewal_failed(self, failure: Failure, link: AttachedLink) -> None:
-        del self._renewals[link.connector_id]
+        document = pack({"certificate": issued.pem.decode("ascii")})
+        renewed.protocol.multiplexer.send_global_request(RENEW, document, answered)
+
+    def _renewal_failed(
+        self, failure: Failure, link: AttachedLink, renewal: tuple[str, str]
+    ) -> None:
+        del self._renewals[renewal]
         _log.failure(
             "the certificate of connector {name} could not be renewed",
             failure,

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +24,7 @@ from tunnelcloud.link.join_messages import (
     Request,
 )
 from tunnelcloud.pki import (
+    Authorities,
     BadCertificateRequest,
     CertificateAuthority,
     IssuedCertificate,
@@ -41,12 +41,13 @@ _log = Logger()
 class Joining:
     """Lets connectors join and renews their certificates.
 
+    :ivar authorities: gives the CAs as they are now.
     :ivar lifetime: of connectors' certificates.
     :ivar pods: gives the addresses of the pods that connectors may dial.
     :ivar grace: for how long a certificate that has ended is still renewed.
     """
 
-    authority: CertificateAuthority
+    authorities: Callable[[], Authorities]
     registry: IConnectorRegistry
     lifetime: timedelta
     pods: Callable[[], Sequence[PublicAddress]]
@@ -69,7 +70,9 @@ class Joining:
         secret_hash = hash_secret(bytes.fromhex(request.secret))
 
         def issue(connector: Connector) -> "Deferred[JoinAnswer]":
-            issuing = self._issue(csr, connector.id, fingerprint, request.source)
+            # Its token names this CA; another one follows over its first link.
+            signer = self.authorities().serving
+            issuing = self._issue(signer, csr, connector.id, fingerprint, request.source)
             return issuing.addCallback(lambda issued: self._granted(connector, issued))
 
         joining = self.registry.redeem_join_token(secret_hash, fingerprint, request.source)
@@ -80,7 +83,9 @@ class Joining:
         csr = request.certificate_request.encode("utf-8")
         try:
             certificate = x509.load_pem_x509_certificate(request.certificate.encode("utf-8"))
-            certificate.verify_directly_issued_by(self.authority.certificate)
+            signer = self.authorities().issuer_of(certificate)
+            if signer is None:
+                raise BadCertificateRequest("the certificate is of no CA that is trusted")
             connector_id = connector_id_of(certificate)
             fingerprint = public_key_fingerprint(certificate)
             if public_key_fingerprint(csr) != fingerprint:
@@ -88,13 +93,13 @@ class Joining:
         except (
             ValueError,
             TypeError,
-            InvalidSignature,
             NotAConnectorCertificate,
             BadCertificateRequest,
         ) as error:
             _log.info("a connector came late with a bad request: {error}", error=error)
             return succeed(JoinDenied(problem=JoinProblem.BAD_REQUEST))
-        issued = self.authority.sign_request(csr, connector_id, self.now(), self.lifetime)
+        # It trusts the CA of its own certificate, whatever else it knows.
+        issued = signer.sign_request(csr, connector_id, self.now(), self.lifetime)
         renewing = self.registry.renew_late(
             connector_id, issued.serial, fingerprint, issued.not_after, self.grace, request.source
         )
@@ -102,22 +107,33 @@ class Joining:
         return granted.addErrback(_denied, f"a late renewal of {connector_id}")
 
     def renew(
-        self, csr: bytes, connector_id: str, key_fingerprint: str, source: str
+        self,
+        signer: CertificateAuthority,
+        csr: bytes,
+        connector_id: str,
+        key_fingerprint: str,
+        source: str,
     ) -> "Deferred[IssuedCertificate]":
         """Renew a connector's certificate, for the key it has.
 
+        :param signer: a CA that the connector trusts.
         :param key_fingerprint: of the certificate that the connector has shown.
         :param source: the address of its link, for the audit.
         :raise BadCertificateRequest: the request is bad, or for another key.
         """
         if public_key_fingerprint(csr) != key_fingerprint:
             raise BadCertificateRequest("the request is for another key")
-        return self._issue(csr, connector_id, key_fingerprint, source)
+        return self._issue(signer, csr, connector_id, key_fingerprint, source)
 
     def _issue(
-        self, csr: bytes, connector_id: str, fingerprint: str, source: str
+        self,
+        signer: CertificateAuthority,
+        csr: bytes,
+        connector_id: str,
+        fingerprint: str,
+        source: str,
     ) -> "Deferred[IssuedCertificate]":
-        issued = self.authority.sign_request(csr, connector_id, self.now(), self.lifetime)
+        issued = signer.sign_request(csr, connector_id, self.now(), self.lifetime)
         recording = self.registry.record_certificate(
             connector_id, issued.serial, fingerprint, issued.not_after, source
         )

@@ -20,9 +20,11 @@ from tunnelcloud.net.proxied import BehindBalancers
 from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_door import connector_listener, door_limits
+from tunnelcloud.pod.ending import Ending
 from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.registrar import Registrar
+from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.settings import ConnectorsSettings, SSHSettings
 
 
@@ -35,6 +37,7 @@ class ConnectorSide:
     """A pod's side towards connectors.
 
     :ivar attendant: answers what connectors ask over their links.
+    :ivar ending: warns of certificates that end soon.
     :ivar flood: keeps out who comes too often.
     :ivar listener: makes the protocols of connections, whose sources are known.
     :ivar factory: the same, behind the balancers that are set.
@@ -51,13 +54,16 @@ class ConnectorSide:
         budget: CreditBudget,
         room: int,
         now: Callable[[], datetime],
+        keys: SharedKeys,
     ) -> None:
         settings = foundation.settings.connectors
         self._reactor = reactor
         self._foundation = foundation
         self._budget = budget
+        self._keys = keys
+        self._links = links
         self._joining = Joining(
-            authority=foundation.authority,
+            authorities=lambda: keys.authorities,
             registry=registrar,
             lifetime=timedelta(seconds=settings.certificate_lifetime),
             pods=pods,
@@ -73,6 +79,11 @@ class ConnectorSide:
             max_links=settings.links_per_connector,
             clock=reactor,
         )
+        keys.listen(self.attendant.authorities_changed)
+        self._tls = PodTLS(lambda: keys.authorities, now)
+        self.ending = Ending(
+            registrar.store, keys, lambda: self._tls.ends_at, self._joining.lifetime, now
+        )
         self.flood = FloodControl(
             reactor,
             random.SystemRandom().random,
@@ -80,7 +91,7 @@ class ConnectorSide:
             exempt=spared_networks(settings),
         )
         self.listener = connector_listener(
-            PodTLS(foundation.authority, now),
+            self._tls,
             self._make_link,
             self._make_join_server,
             reactor,
@@ -89,6 +100,14 @@ class ConnectorSide:
         )
         balancers = read_networks(settings.proxy_protocol_from)
         self.factory = BehindBalancers(self.listener, balancers, reactor)
+
+    def certificate_ends(self) -> dict[str, datetime]:
+        """Tell when certificates end: the CA's, this pod's, and the first of those attached."""
+        authority = self._keys.authorities.all[0].certificate.not_valid_after_utc
+        ends = {"authority": authority, "pod": self._tls.ends_at}
+        attached = (one.connector.certificate_expires_at for one in self._links.attached)
+        first = min((end for end in attached if end is not None), default=None)
+        return ends if first is None else {**ends, "connector": first}
 
     def _make_link(self) -> LinkProtocol:
         settings = self._foundation.settings

@@ -65,8 +65,8 @@ class Foundation:
 
     @property
     def authority(self) -> CertificateAuthority:
-        """The CA of all pods."""
-        return self.secrets.authority
+        """The CA of all pods, as it was at the start."""
+        return self.secrets.authorities.serving
 
     @property
     def host_keys(self) -> tuple[HostKey, ...]:

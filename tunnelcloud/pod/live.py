@@ -13,7 +13,7 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.domain.rotation import KeyUse
-from tunnelcloud.pki import CertificateAuthority, known_hosts_line
+from tunnelcloud.pki import known_hosts_line
 from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.pod.dns_check import DNSCheck
 from tunnelcloud.pod.links import Links
@@ -43,6 +43,7 @@ class LivePod:
 
     :ivar request_end: asks whichever pod has it to end a session or a channel: kind, id, reason.
     :ivar ssh_addresses: where clients reach the pods, beside ``ssh_public_address``.
+    :ivar ending: says which certificates end soon.
     :ivar names: the names and addresses of tunnels that clients connect to.
     :ivar certificate: tells how the web's certificate fares, where it comes by ACME.
     """
@@ -51,7 +52,6 @@ class LivePod:
     started_at: datetime
     ssh_public_address: PublicAddress
     connectors_public_address: PublicAddress
-    certificate_authority: CertificateAuthority
     shared_keys: SharedKeys
     sessions: LiveSessions
     links: Links
@@ -63,6 +63,7 @@ class LivePod:
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
     dns_check: DNSCheck
+    ending: Callable[[], Sequence[str]]
     certificate: Callable[[], CertificateState | None] = lambda: None
 
     def live_session(self, session_id: str) -> LiveSession | None:
@@ -147,10 +148,15 @@ class LivePod:
         """Say why clients that connect to a host name wouldn't reach a pod."""
         return self.dns_check.warning(name)
 
-    def authority(self) -> Authority:
-        """Tell which certificate authority this pod serves by."""
-        found = self.certificate_authority
-        return Authority(found.pin.hex(), found.certificate.not_valid_after_utc)
+    def authorities(self) -> Sequence[Authority]:
+        """Tell which CAs the pods have, the one that they serve by first."""
+        found = self.shared_keys.authorities
+        uses = {KeyUse.CURRENT: found.serving, KeyUse.NEW: found.new}
+        return [
+            Authority(one.pin.hex(), one.certificate.not_valid_after_utc, use)
+            for use, one in uses.items()
+            if one is not None
+        ]
 
     def web_certificate(self) -> CertificateState | None:
         """Tell how the web's certificate fares."""
@@ -177,4 +183,6 @@ class LivePod:
 
     def join_token(self, secret: bytes) -> JoinToken:
         """Put this pod's address for connectors and its CA's digest beside a join secret."""
-        return JoinToken(self.connectors_public_address, self.certificate_authority.pin, secret)
+        return JoinToken(
+            self.connectors_public_address, self.shared_keys.authorities.serving.pin, secret
+        )

@@ -107,9 +107,11 @@ class Registrar:
 
         return self.store.read(connectors.find_by_certificate, key_fingerprint).addCallback(same)
 
-    def seen(self, connector_id: str, version: str, at: datetime) -> Deferred[None]:
-        """Note that a connector is attached, and what software it runs."""
-        return self.store.write(connectors.record_seen, {connector_id: version})
+    def seen(
+        self, connector_id: str, version: str, at: datetime, authority: str | None = None
+    ) -> Deferred[None]:
+        """Note that a connector is attached, what it runs, and of which CA its certificate is."""
+        return self.store.write(connectors.record_seen, {connector_id: version}, authority)
 
     def connector_attached(self, connector: Connector, version: str) -> None:
         """Record that a connector's link came up."""

@@ -55,5 +55,10 @@ class IConnectorRegistry(Interface):
         A renewal is for the same key, so that a link outlives the certificate it was made with.
         """
 
-    def seen(connector_id: str, version: str, at: datetime) -> "Deferred[None]":
-        """Note that a connector is attached, and what software it runs."""
+    def seen(
+        connector_id: str, version: str, at: datetime, authority: str | None = None
+    ) -> "Deferred[None]":
+        """Note that a connector is attached, and what software it runs.
+
+        :param authority: the pin of the CA whose certificate it uses; None leaves it as it is.
+        """

@@ -33,6 +33,7 @@ from tunnelcloud.pod.describe import describe
 from tunnelcloud.pod.descriptors import divide, raise_limit
 from tunnelcloud.pod.dns_check import DNSCheck
 from tunnelcloud.pod.doctor import Doctor
+from tunnelcloud.pod.ending import ENDING_SECONDS
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
 from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.front import Front
@@ -152,6 +153,7 @@ class PodService(Service):
             budget=self.budget,
             room=self._doors.joining,
             now=_now,
+            keys=self.keys,
         )
         self._make_sessions(Turns(reactor))
         self._make_front_door()
@@ -297,8 +299,8 @@ class PodService(Service):
             started_at=_now(),
             ssh_public_address=foundation.ssh_address,
             connectors_public_address=foundation.connectors_address,
-            certificate_authority=foundation.authority,
             shared_keys=self.keys,
+            ending=self.connectors.ending.warnings,
             sessions=self.sessions,
             links=self.links,
             lost=self._lost_connectors,
@@ -368,6 +370,7 @@ class PodService(Service):
             "checks": (self.checks.run, LOOK_SECONDS),
             "rates": (self.rates.sample, SAMPLE_SECONDS),
             "traffic": (self.traffic.write, NOTE_SECONDS),
+            "endings": (self.connectors.ending.look, ENDING_SECONDS),
             "clock": (self._counters.clock_watch(self._reactor), DELAY_SECONDS),
         }
         if self.foundation.database_file is None:
@@ -414,8 +417,7 @@ class PodService(Service):
         return [self.foundation.ssh_address.host, *others]
 
     def _certificate_ends(self) -> dict[str, datetime]:
-        ends = {"authority": self.foundation.authority.certificate.not_valid_after_utc}
-        return ends | self._tls.ends()
+        return self.connectors.certificate_ends() | self._tls.ends()
 
     def _is_ready(self) -> bool:
         return all(check() is None for check in self._ready_checks.values())

@@ -8,14 +8,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tunnelcloud.pki import HostKeys
+from tunnelcloud.pki import Authorities, HostKeys
 from tunnelcloud.pod.outages import OUTAGES
-from tunnelcloud.pod.shared_secrets import SharedSecrets, read_host_keys
+from tunnelcloud.pod.shared_secrets import SharedSecrets, read_authorities, read_host_keys
 from tunnelcloud.store import authority
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync
-
-_KIND = "shared_key"
 
 _log = Logger()
 
@@ -24,10 +22,12 @@ class SharedKeys:
     """Knows the shared keys from the start on, and reads them again when they are changed.
 
     :ivar host_keys: the SSH host keys.
+    :ivar authorities: the CAs of pods and connectors.
     """
 
     def __init__(self, secrets: SharedSecrets, store: AsyncStore) -> None:
         self.host_keys: HostKeys = secrets.host_keys
+        self.authorities: Authorities = secrets.authorities
         self._sealer = secrets.sealer
         self._store = store
         self._listeners: list[Callable[[], object]] = []
@@ -38,22 +38,33 @@ class SharedKeys:
 
     def changed(self, change: Change | Resync) -> Deferred[None] | None:
         """Take a notice from the change feed."""
-        if isinstance(change, Change) and change.kind != _KIND:
+        if isinstance(change, Change) and change.kind != authority.SHARED_KEYS:
             return None
         reading = self._store.read(authority.load_all).addCallback(self._take)
         return reading.addErrback(_failed)
 
     def _take(self, kept: Mapping[str, bytes]) -> None:
         host_keys = read_host_keys(self._sealer, kept)
-        if host_keys == self.host_keys:
+        authorities = read_authorities(self._sealer, kept)
+        is_same = pins(authorities) == pins(self.authorities)
+        if host_keys == self.host_keys and is_same:
             return
         self.host_keys = host_keys
+        if not is_same:
+            # Whoever uses them tells by their identity whether they are others.
+            self.authorities = authorities
         _log.info(
-            "the SSH host keys of the pods are now {keys}",
+            "the SSH host keys of the pods are now {keys}, and their CAs {pins}",
             keys=", ".join(key.fingerprint for key in host_keys.current),
+            pins=", ".join(pins(authorities)),
         )
         for listener in self._listeners:
             listener()
+
+
+def pins(authorities: Authorities) -> list[str]:
+    """Give the fingerprints of CAs, the newest first."""
+    return [one.pin.hex() for one in authorities.all]
 
 
 def _failed(failure: Failure) -> None:

@@ -15,10 +15,11 @@ from attrs import evolve, frozen
 
 from tunnelcloud import __version__
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.domain.rotation import KeyUse, host_key_name
+from tunnelcloud.domain.rotation import AUTHORITY, NEW_AUTHORITY, KeyUse, host_key_name
 from tunnelcloud.pki import (
     ALGORITHMS,
     SEALING_KEY_FILE,
+    Authorities,
     CannotUnseal,
     CertificateAuthority,
     HostKey,
@@ -46,7 +47,7 @@ class SharedSecrets:
     """
 
     sealer: Sealer
-    authority: CertificateAuthority
+    authorities: Authorities
     host_keys: HostKeys
     fault: str = ""
 
@@ -78,16 +79,28 @@ def take_shared_secrets(store: Store, directory: Path, key_file: Path | None) ->
         )
 
     now = datetime.now(UTC)
-    ca = shared("authority", lambda: load_or_make_authority(directory, now).to_pem())
+    shared(AUTHORITY, lambda: load_or_make_authority(directory, now).to_pem())
     for name in ALGORITHMS:
         host_key(name)
     fault = "" if sealer.is_shared else f"another sealing key: {_COPY.format(file=path)}"
+    kept = store.read(authority.load_all)
     return SharedSecrets(
-        sealer,
-        CertificateAuthority.from_pem(ca),
-        read_host_keys(sealer, store.read(authority.load_all)),
-        fault,
+        sealer, read_authorities(sealer, kept), read_host_keys(sealer, kept), fault
     )
+
+
+def read_authorities(sealer: Sealer, kept: Mapping[str, bytes]) -> Authorities:
+    """Read the CA, and the one that takes its place if there is one.
+
+    :param kept: what the database keeps, by name.
+    :raise CannotUnseal, BadAuthority: something can't be read.
+    """
+
+    def read(name: str) -> CertificateAuthority:
+        return CertificateAuthority.from_pem(sealer.take(kept[name], name))
+
+    new = read(NEW_AUTHORITY) if NEW_AUTHORITY in kept else None
+    return Authorities(read(AUTHORITY), new)
 
 
 def read_host_keys(sealer: Sealer, kept: Mapping[str, bytes]) -> HostKeys:

@@ -37,6 +37,7 @@ OBSERVED = frozenset(
         "joined_at",
         "certificate_serial",
         "certificate_expires_at",
+        "authority",
         "site_name",
         "checked_at",
         "check_fault",

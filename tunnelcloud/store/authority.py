@@ -8,6 +8,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from tunnelcloud.store.schema import authority as table
 from tunnelcloud.store.transaction import Transaction
 
+SHARED_KEYS = "shared_key"
+"""The kind of object whose changes all pods hear of."""
+
 
 def load(transaction: Transaction, name: str) -> bytes | None:
     """Give what is kept under a name; None when nothing is."""
@@ -36,6 +39,11 @@ def keep_first(transaction: Transaction, name: str, content: bytes) -> bytes:
     found = load(transaction, name)
     assert found is not None
     return found
+
+
+def tell(transaction: Transaction) -> None:
+    """Tell all pods to read what they share again."""
+    transaction.changed(SHARED_KEYS, "all", decides=False)
 
 
 def replace(transaction: Transaction, name: str, content: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from attrs import frozen
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.entities import Connector
@@ -17,6 +17,9 @@ from tunnelcloud.store.filters import equals, is_set, searches
 from tunnelcloud.store.schema import connector_certificates, join_tokens, sites
 from tunnelcloud.store.schema import connectors as table
 from tunnelcloud.store.transaction import Transaction
+
+_NAMED = 10
+"""So many connectors are named at once."""
 
 CONNECTORS = Aggregate(
     "connector",
@@ -254,16 +257,42 @@ def find_by_certificate(transaction: Transaction, key_fingerprint: str) -> Conne
     return None if row is None else CONNECTORS.make(row)
 
 
-def record_seen(transaction: Transaction, versions: dict[str, str]) -> None:
+@frozen
+class EndingSoon:
+    """Connectors whose certificates end soon.
+
+    :ivar names: of some of them.
+    """
+
+    until: datetime
+    count: int
+    names: tuple[str, ...]
+
+
+def ending(transaction: Transaction, until: datetime) -> EndingSoon:
+    """Tell which connectors have certificates that are good now, and end by a time."""
+    ends = table.c.certificate_expires_at
+    soon = ends > transaction.now(), ends <= until
+    read = transaction.connection.execute
+    names = read(select(table.c.name).where(*soon).order_by(ends, table.c.name).limit(_NAMED))
+    count = read(select(func.count()).select_from(table).where(*soon)).scalar_one()
+    return EndingSoon(until, count, tuple(names.scalars()))
+
+
+def record_seen(
+    transaction: Transaction, versions: dict[str, str], authority: str | None = None
+) -> None:
     """Write down that connectors are attached now.
 
     :param versions: the version each connector runs, by its id.
+    :param authority: the pin of the CA whose certificate they use; None leaves it as it is.
     """
+    more = {} if authority is None else {"authority": authority}
     if versions:
         transaction.connection.execute(
             update_rows(table).where(table.c.id == bindparam("connector")),
             [
-                {"connector": one, "version": version, "last_seen_at": transaction.now()}
+                {"connector": one, "version": version, "last_seen_at": transaction.now(), **more}
                 for one, version in versions.items()
             ],
         )

@@ -178,6 +178,20 @@ def alive(transaction: Transaction) -> list[Pod]:
     return [PODS.make(row) for row in transaction.connection.execute(query)]
 
 
+def refuse_other_versions(transaction: Transaction, version: str) -> None:
+    """Refuse what pods of other versions may not understand.
+
+    :raise Conflict: one lives.
+    """
+    for pod in alive(transaction):
+        if pod.version != version:
+            raise Conflict(
+                "",
+                f"pod {pod.name} runs version {pod.version} and this one {version}: bring all pods "
+                "to one version first",
+            )
+
+
 def leave(transaction: Transaction, pod_id: str, *, reason: str) -> None:
     """Write down that a pod stopped in order; what it left open is closed.
 

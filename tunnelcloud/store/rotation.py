@@ -36,7 +36,7 @@ def add_host_keys(
         raise Conflict(
             "", "host keys are being changed already: `tunnelcloud host-key list` shows how far"
         )
-    refuse_other_versions(transaction, version)
+    pods.refuse_other_versions(transaction, version)
     for algorithm, content in made.items():
         authority.keep_first(transaction, host_key_name(algorithm, KeyUse.NEW), content)
     _tell(transaction, "host_key.created", shown)
@@ -56,7 +56,7 @@ def promote_host_keys(
         raise Conflict(
             "", "there are no new host keys: make some with `tunnelcloud host-key rotate`"
         )
-    refuse_other_versions(transaction, version)
+    pods.refuse_other_versions(transaction, version)
     fingerprints = []
     for algorithm in new:
         names = {use: host_key_name(algorithm, use) for use in KeyUse}
@@ -86,20 +86,6 @@ def remove_host_keys(transaction: Transaction, shown: Callable[[bytes, str], str
     _tell(transaction, "host_key.deleted", fingerprints)
 
 
-def refuse_other_versions(transaction: Transaction, version: str) -> None:
-    """Refuse what pods of other versions may not understand.
-
-    :raise Conflict: one lives.
-    """
-    for pod in pods.alive(transaction):
-        if pod.version != version:
-            raise Conflict(
-                "",
-                f"pod {pod.name} runs version {pod.version} and this one {version}: bring all pods "
-                "to one version first",
-            )
-
-
 def _held(transaction: Transaction) -> dict[str, bytes]:
     """Give all that is kept of host keys; whoever else changes them waits."""
     query = select(table.c.name, table.c.content).order_by(table.c.name).with_for_update()
@@ -120,4 +106,4 @@ def _forget(transaction: Transaction, algorithms: Collection[str], use: KeyUse) 
 
 def _tell(transaction: Transaction, event: str, fingerprints: Collection[str]) -> None:
     transaction.audit(AuditEvent(event, data={"fingerprints": list(fingerprints)}))
-    transaction.changed("shared_key", "host keys", decides=False)
+    authority.tell(transaction)

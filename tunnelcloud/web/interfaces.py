@@ -70,6 +70,7 @@ class Authority:
 
     fingerprint: str
     expires_at: datetime
+    use: KeyUse = KeyUse.CURRENT
 
 
 @frozen
@@ -126,6 +127,7 @@ class ILivePod(Interface):
     """The pod as it is now."""
 
     pod_id = Attribute("The id of this pod.")
+    ending = Attribute("Says which certificates end soon, and what to do; called without anything.")
     started_at = Attribute("The time of day at which it started.")
     ssh_public_address = Attribute(
         "Where SSH clients reach the pods: a ``tunnelcloud.domain.commands.PublicAddress``."
@@ -176,8 +178,8 @@ class ILivePod(Interface):
     def external_address_warning(name: str) -> "Deferred[str | None]":
         """Say why clients that connect to a host name wouldn't reach a pod; soon, if at all."""
 
-    def authority() -> Authority:
-        """Tell which certificate authority this pod serves by."""
+    def authorities() -> Sequence[Authority]:
+        """Tell which CAs the pods have, the one that they serve by first."""
 
     def web_certificate() -> "CertificateState | None":
         """Tell how the web's certificate fares; None where it doesn't come by ACME."""

@@ -22,6 +22,7 @@ from tunnelcloud.web.resources.activity import activity_routes
 from tunnelcloud.web.resources.api_tokens import api_token_routes
 from tunnelcloud.web.resources.approvals import approval_routes
 from tunnelcloud.web.resources.assignments import assignment_routes, member_routes
+from tunnelcloud.web.resources.authorities import authority_routes
 from tunnelcloud.web.resources.connectors import connector_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.decisions import decision_routes
@@ -76,6 +77,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             *approval_routes(context),
             *activity_routes(context),
             *host_key_routes(context),
+            *authority_routes(context),
             *decision_routes(context),
             *document_routes(context),
             *setting_routes(context),
@@ -124,9 +126,13 @@ def make_site(
     """
     table = route_table(context, version)
     portal = portal_resource(context, table)
+
+    def ending() -> str | None:
+        return "; ".join(context.live.ending()) or None
+
     root = _BesidePages(portal)
     root.putChild(b"healthz", machine_pages.health())
-    warnings = (context.sightings.warning, warning)
+    warnings = (context.sightings.warning, warning, ending)
     root.putChild(b"readyz", machine_pages.readiness(ready_checks, warnings))
     if challenge_answer is not None:
         well_known = _BesidePages(portal)

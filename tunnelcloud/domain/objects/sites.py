@@ -71,6 +71,8 @@ class Connector:
     last_seen_at: datetime | None = None
     certificate_serial: str | None = None
     certificate_expires_at: datetime | None = None
+    # The pin of the CA whose certificate it has shown, or said that it uses; empty: not known.
+    authority: str = ""
 
 
 @frozen

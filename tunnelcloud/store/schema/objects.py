@@ -30,6 +30,7 @@ connectors = Table(
     Column("last_seen_at", Timestamp),
     Column("certificate_serial", Text),
     Column("certificate_expires_at", Timestamp),
+    Column("authority", Text, nullable=False, default="", server_default=""),
 )
 
 join_tokens = Table(

@@ -6,11 +6,12 @@ from attrs import frozen
 
 from tunnelcloud import __version__
 from tunnelcloud.domain.rotation import KeyUse, host_key_name
-from tunnelcloud.pki import ALGORITHMS, HostKey, Sealer
+from tunnelcloud.pki import ALGORITHMS, HostKey
 from tunnelcloud.store import rotation
 from tunnelcloud.web.models import credentials
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.resources.kept_keys import KeptKeys
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
 
 
@@ -87,24 +88,11 @@ class _HostKeys:
         await store.write(rotation.add_host_keys, made, shown, version=__version__)
 
     async def promote(self, call: Call) -> None:
-        kept = _Kept(self.context.sealer)
+        kept = KeptKeys(self.context.sealer)
         await self.context.acting(call).write(
             rotation.promote_host_keys, kept.rename, kept.fingerprint, version=__version__
         )
 
     async def retire(self, call: Call) -> None:
-        kept = _Kept(self.context.sealer)
+        kept = KeptKeys(self.context.sealer)
         await self.context.acting(call).write(rotation.remove_host_keys, kept.fingerprint)
-
-
-@frozen
-class _Kept:
-    """Reads what is kept sealed."""
-
-    sealer: Sealer
-
-    def rename(self, content: bytes, name: str, other: str) -> bytes:
-        return self.sealer.keep(self.sealer.take(content, name), other)
-
-    def fingerprint(self, content: bytes, name: str) -> str:
-        return HostKey.from_openssh(self.sealer.take(content, name)).fingerprint

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from attrs import evolve, frozen
 
 from tunnelcloud.web.portal.api_calls import Operations, faults
@@ -15,14 +18,22 @@ from tunnelcloud.web.routes import ADMINS
 class _Step:
     """One step.
 
-    :ivar path: what of the API is asked for; the page is below ``/admin/settings``.
+    :ivar path: what of the API is asked for, with a body if it has one.
+    :ivar page: the page's address below ``/admin/settings``; the same as ``path`` when empty.
     """
 
     path: str
     question: str
     text: str
+    body: Mapping[str, Any] | None = None
+    page: str = ""
     verb: str
     note: str
+
+    @property
+    def address(self) -> str:
+        """The page's."""
+        return f"/admin/settings{self.page or self.path}"
 
     @property
     def back(self) -> str:
@@ -31,6 +42,32 @@ class _Step:
 
 
 _STEPS = (
+    _Step(
+        path="/authority/rotate",
+        question="Make a new certificate authority?",
+        text="Connectors that are attached move to it within a minute; both are trusted until you "
+        "give the present one up.",
+        verb="Make a new one",
+        note="Connectors move to the new certificate authority.",
+    ),
+    _Step(
+        path="/authority/retire",
+        question="Give the certificate authority before up?",
+        text="It is given up only when every connector has moved and no join token of before is "
+        "unspent.",
+        verb="Give it up",
+        note="There is only the new certificate authority.",
+    ),
+    _Step(
+        path="/authority/retire",
+        page="/authority/force/retire",
+        body={"force": True},
+        question="Give the certificate authority before up at once?",
+        text="Connectors that haven't moved are turned away and have to join anew; join tokens of "
+        "before are void.",
+        verb="Give it up at once",
+        note="There is only the new certificate authority.",
+    ),
     _Step(
         path="/host-keys/rotate",
         question="Make new SSH host keys?",
@@ -62,9 +99,8 @@ def rotation_pages(operations: Operations) -> list[PageRoute]:
     pages = []
     for step in _STEPS:
         handlers = _Handlers(operations, step)
-        page = f"/admin/settings{step.path}"
-        pages.append(PageRoute("GET", page, ADMINS, handlers.ask))
-        pages.append(PageRoute("POST", page, ADMINS, handlers.take))
+        pages.append(PageRoute("GET", step.address, ADMINS, handlers.ask))
+        pages.append(PageRoute("POST", step.address, ADMINS, handlers.take))
     return pages
 
 
@@ -82,7 +118,7 @@ class _Handlers:
         """Do it, and go back."""
         one = self.step
         try:
-            await self.operations(visit, "POST", one.path)
+            await self.operations(visit, "POST", one.path, one.body)
         except Problem as problem:
             text = "; ".join(faults(problem).values()) or problem.detail
             refused = asked("That can't be done", [text], "", one.back, possible=False)

@@ -68,13 +68,15 @@ class _Settings:
         return await self._settings(visit, {})
 
     async def _settings(self, visit: Visit, errors: Mapping[str, str]) -> Shown:
-        (tokens, owners), pods, found, providers, host_keys = await self.context.store.together(
+        owned, pods, found, providers, *keys = await self.context.store.together(
             self._tokens(visit),
             self.operations.every(visit, "/pods"),
             self.operations(visit, "GET", "/settings"),
             self.operations.every(visit, "/identity-providers"),
             self.operations.every(visit, "/host-keys"),
+            self.operations(visit, "GET", "/authority"),
         )
+        (tokens, owners), (host_keys, authority) = owned, keys
         lately = (self.context.now() - _PODS_ARE_SEEN).isoformat()
         faulty = next((one.name for one in _FIELDS if one.name in errors), "")
         typed_fields = {one.name: typed(one, visit) for one in _FIELDS}
@@ -87,7 +89,8 @@ class _Settings:
             "version": visit.typed("version") if faulty else found["etag"],
             "proxy_warning": self.context.sightings.warning(),
             "pods": [{**one, "seen": one["last_seen_at"] > lately} for one in pods],
-            "authority": self.context.live.authority(),
+            "authority": authority,
+            "endings": self.context.live.ending(),
             "certificate": self.context.live.web_certificate(),
             "tokens": tokens,
             "providers": providers,

@@ -1,0 +1,67 @@
+"""The CA of pods and connectors, and how another takes its place."""
+
+from __future__ import annotations
+
+import click
+
+from tunnelcloud.cli.crud import report_done
+from tunnelcloud.cli.output import one_line, print_json, print_table, shown_time
+from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+
+
+@click.group("authority")
+def authority() -> None:
+    """The certificate authority of pods and connectors."""
+
+
+@authority.command("show")
+@json_option
+@pass_connection
+def show_authority(connection: Connection, as_json: bool) -> None:
+    """Show the CA, and how far connectors have moved to a new one."""
+    found = connection.open().get("authority")
+    if as_json:
+        print_json(found)
+        return
+    counts = [found["connectors_left"], found["connectors_moved"]]
+    known = found["authorities"]
+    print_table(
+        ["use", "fingerprint", "ends", "connectors"],
+        (
+            [one["use"], one["fingerprint"], shown_time(one["expires_at"]), str(count)]
+            for one, count in zip(known, counts[-len(known) :], strict=True)
+        ),
+    )
+    if len(known) > 1 and found["left"]:
+        click.echo(one_line(f"not moved yet: {', '.join(found['left'])}"))
+    if len(known) > 1 and found["join_tokens"]:
+        click.echo(f"unspent join tokens of before: {found['join_tokens']}")
+
+
+@authority.command("rotate")
+@json_option
+@pass_connection
+def rotate_authority(connection: Connection, as_json: bool) -> None:
+    """Make a new CA, to which connectors move.
+
+    Both are trusted until `authority retire`; connectors that are attached move within a minute.
+    """
+    connection.open().send("POST", "authority/rotate")
+    report_done(
+        "connectors move to the new CA; `tunnelcloud authority show` says how far they are, and "
+        "`tunnelcloud authority retire` gives the other one up",
+        as_json,
+    )
+
+
+@authority.command("retire")
+@click.option("--force", is_flag=True, help="Though connectors haven't moved: they join anew.")
+@json_option
+@pass_connection
+def retire_authority(connection: Connection, force: bool, as_json: bool) -> None:
+    """Give the CA before up, once every connector has moved.
+
+    Join tokens of before are void then.
+    """
+    connection.open().send("POST", "authority/retire", {"force": force})
+    report_done("there is only the new CA", as_json)

@@ -1,0 +1,26 @@
+"""What the database keeps sealed of the keys that pods share, for those who change it."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from tunnelcloud.pki import CertificateAuthority, HostKey, Sealer
+
+
+@frozen
+class KeptKeys:
+    """Reads what is kept sealed, and gives it other names."""
+
+    sealer: Sealer
+
+    def rename(self, content: bytes, name: str, other: str) -> bytes:
+        """Give what is kept under a name as it is kept under another."""
+        return self.sealer.keep(self.sealer.take(content, name), other)
+
+    def fingerprint(self, content: bytes, name: str) -> str:
+        """Give a host key's fingerprint."""
+        return HostKey.from_openssh(self.sealer.take(content, name)).fingerprint
+
+    def pin(self, content: bytes, name: str) -> str:
+        """Give a CA's pin, in hexadecimal."""
+        return CertificateAuthority.from_pem(self.sealer.take(content, name)).pin.hex()
