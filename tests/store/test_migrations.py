@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from alembic import command
@@ -18,7 +21,8 @@ from tests.integration.processes import ENVIRONMENT, PATIENCE
 from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store import sites
-from tunnelcloud.store.errors import StateIsNewer, StateUnusable
+from tunnelcloud.store.engine import open_store
+from tunnelcloud.store.errors import OthersAtWork, StateIsNewer, StateUnusable
 from tunnelcloud.store.integrity import explain_integrity_error
 from tunnelcloud.store.migrate import MIGRATIONS, WORKS_SINCE, alembic_config, known_revisions
 from tunnelcloud.store.schema import metadata
@@ -38,6 +42,110 @@ class KnownRevisionTests(SynchronousTestCase):
 
     def test_what_a_database_works_with_is_one_of_them(self):
         self.assertIn(WORKS_SINCE, known_revisions())
+
+
+_TAKES_AWAY = {"drop_table", "drop_column", "rename_table", "drop_index", "drop_constraint"}
+_WORDS = re.compile(r"\b(DROP|RENAME|TRUNCATE)\b", re.IGNORECASE)
+
+
+def calls_of(path):
+    """Give the calls in a migration: the function's name, and the call."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield getattr(node.func, "attr", getattr(node.func, "id", "")), node
+
+
+def given(call):
+    """Give the constants that a call is given by name."""
+    return {one.arg: getattr(one.value, "value", True) for one in call.keywords}
+
+
+def faults_of(path):
+    """Say what in a migration programs of the release before would stumble over."""
+    for name, call in calls_of(path):
+        words = given(call)
+        if name in _TAKES_AWAY or "new_column_name" in words:
+            yield f"{path.name}:{call.lineno}: {name} takes away what they use"
+        texts = [one.value for one in ast.walk(call) if isinstance(one, ast.Constant)]
+        if name in ("execute", "text", "exec_driver_sql"):
+            found = [one for one in texts if isinstance(one, str) and _WORDS.search(one)]
+            yield from (f"{path.name}:{call.lineno}: {one}" for one in found)
+        if name == "add_column":
+            [column] = [one for one in call.args if isinstance(one, ast.Call)]
+            how = given(column)
+            if how.get("nullable", True) is False and "server_default" not in how:
+                yield f"{path.name}:{call.lineno}: they write no value into the column"
+
+
+class ExpandingTests(SynchronousTestCase):
+    """Migrations since the last release only add; the release after may take away."""
+
+    def test_nothing_is_taken_away_that_programs_of_before_use(self):
+        later = [one for one in MIGRATIONS.glob("versions/r*.py") if one.name[1:5] > WORKS_SINCE]
+        self.assertGreater(len(later), 0)
+        self.assertEqual([fault for path in later for fault in faults_of(path)], [])
+
+    def test_what_takes_away_is_found(self):
+        path = Path(self.mktemp())
+        path.write_text(
+            "op.drop_column('a', 'b')\n"
+            "op.alter_column('a', 'b', new_column_name='c')\n"
+            "op.execute('ALTER TABLE a RENAME TO b')\n"
+            "op.add_column('a', sa.Column('b', sa.Text(), nullable=False))\n"
+            "op.add_column('a', sa.Column('b', sa.Text(), nullable=False, server_default=''))\n"
+            "op.add_column('a', sa.Column('b', sa.Text(), nullable=True))\n"
+        )
+        self.assertEqual(len(list(faults_of(path))), 4)
+
+
+class BesideOthersTests(EmptyPostgresCase):
+    """A pod of a newer version that starts while others work with the database."""
+
+    def setUp(self):
+        super().setUp()
+        engine = create_engine(make_url(self.url).set(drivername="postgresql+psycopg"))
+        self.addCleanup(engine.dispose)
+        self.before = known_revisions()[-2]
+        with engine.begin() as connection:
+            command.upgrade(alembic_config(connection), self.before)
+        self.engine = engine
+
+    def enter(self, name, seconds_ago=0.0, stopped=None):
+        now = time.time() * 1000
+        with self.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO pods (id, name, version, started_at, last_seen_at, stopped_at, "
+                    "ssh_address, connectors_address, draining) VALUES "
+                    "(:name, :name, '1', 0, :seen, :stopped, 'x:1', 'x:2', false)"
+                ),
+                {"name": name, "seen": now - seconds_ago * 1000, "stopped": stopped},
+            )
+
+    def revision(self):
+        with self.engine.connect() as connection:
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def start(self):
+        open_store(self.url, self.directory, beside="pod-1").close()
+
+    def test_it_says_the_command_and_changes_nothing(self):
+        self.enter("pod-2")
+        self.enter("pod-3")
+        error = self.assertRaises(OthersAtWork, self.start)
+        self.assertIn("other pods work with it: pod-2, pod-3", str(error))
+        self.assertIn("tunnelcloud db upgrade", str(error))
+        self.assertEqual(self.revision(), self.before)
+        open_store(self.url, self.directory).close()
+        self.assertEqual(self.revision(), known_revisions()[-1])
+        self.start()
+
+    def test_alone_it_migrates(self):
+        self.enter("pod-1")
+        self.enter("pod-2", stopped=1)
+        self.enter("pod-3", seconds_ago=31)
+        self.start()
+        self.assertEqual(self.revision(), known_revisions()[-1])
 
 
 class ApartTests(SynchronousTestCase):

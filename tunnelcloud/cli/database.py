@@ -139,7 +139,10 @@ def _new_url(url: str | None, file: Path | None) -> str:
 @database.command("upgrade")
 @pod_options
 def upgrade(config: Path | None, state: Path | None) -> None:
-    """Bring the database to the schema of this version; a pod's start does the same."""
+    """Bring the database to the schema of this version; pods of the version before go on.
+
+    A pod's start does the same, unless other pods work with the database.
+    """
     settings = pod_settings(config, state)
     file = settings.state_directory / FILE_NAME
     is_new = settings.database.url == "sqlite" and not file.exists()

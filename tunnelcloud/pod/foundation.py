@@ -112,7 +112,7 @@ def lay_foundation(
     )
     try:
         upgrade_apart(settings.database.url, directory)
-        store = open_store(settings.database.url, directory)
+        store = open_store(settings.database.url, directory, beside=settings.name)
     except StoreError as error:
         raise CannotServe(str(error)) from None
     store.listen(write_audit_lines)

@@ -143,17 +143,20 @@ def open_store(
     *,
     random: Callable[[int], bytes] = os.urandom,
     clock: Clock | None = None,
+    beside: str | None = None,
 ) -> Store:
     """Open a database, making it or bringing it up to date as needed.  Blocks.
 
     :param url: ``sqlite``, for a file in the state directory, or ``postgresql://…``.
     :param random: gives that many random bytes, for ids.
     :param clock: tells the time instead of the database's own clock; for tests.
+    :param beside: the name of a pod that starts: it leaves a server's database as it is while other
+        pods work with an older schema.
     :raise StateUnusable: with what to do; ``StateIsNewer``
         when a newer version wrote it.
     """
     if url == "sqlite":
         return Store(open_sqlite(state_directory, random=random, clock=clock))
     if url.startswith(("postgresql://", "postgres://")):
-        return Store(open_postgres(url, random=random, clock=clock))
+        return Store(open_postgres(url, random=random, clock=clock, beside=beside))
     raise StateUnusable('[database] url: use "sqlite" or "postgresql://user:password@host/name"')

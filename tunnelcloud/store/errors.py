@@ -133,6 +133,17 @@ class StateIsNewer(StateUnusable):
         )
 
 
+class OthersAtWork(StateUnusable):
+    """Pods of another version work with a database that has an older schema than this program's."""
+
+    def __init__(self, where: str, present: str, wanted: str, names: Iterable[str]) -> None:
+        super().__init__(
+            f"{where} has schema {present}, this version needs {wanted}, and other pods work with "
+            f"it: {', '.join(names)}: bring it up to date with `tunnelcloud db upgrade --config "
+            "FILE` (pods of the version before go on), then start this pod again"
+        )
+
+
 def words(kind: str) -> str:
     """Write a kind of object as people do: ``api_token`` is an API token."""
     return kind.replace("_", " ").replace("api ", "API ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from tunnelcloud.store.errors import StateIsNewer
+from tunnelcloud.store.errors import OthersAtWork, StateIsNewer
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -30,6 +30,13 @@ _KEEP_SQLITE = "PRAGMA user_version = {}"
 _ASK_POSTGRES = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
 _KEEP_POSTGRES = "COMMENT ON TABLE alembic_version IS '{}'"
 REVISION = text("SELECT version_num FROM alembic_version")
+LEASE_SECONDS = 30
+"""So long a pod counts as at work after it was last heard of."""
+
+_AT_WORK = text(
+    "SELECT name FROM pods WHERE stopped_at IS NULL AND name <> :name "
+    "AND last_seen_at > extract(epoch FROM clock_timestamp()) * 1000 - :lease ORDER BY name"
+)
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -59,11 +66,14 @@ def present_revision(connection: Connection) -> str | None:
     return revision
 
 
-def migrate(connection: Connection, where: str) -> None:
+def migrate(connection: Connection, where: str, beside: str | None = None) -> None:
     """Run what migrations are missing.
 
     :param where: what the database is, for a person.
+    :param beside: the name of the pod that starts; no other pod may work with the database (of a
+        PostgreSQL server) then.  None for somebody who says that it is to be migrated.
     :raise StateIsNewer: the database has migrations that this program doesn't know.
+    :raise OthersAtWork: other pods work with it, and migrations are missing.
     """
     present = present_revision(connection)
     if present is not None and present not in known_revisions():
@@ -71,10 +81,23 @@ def migrate(connection: Connection, where: str) -> None:
             raise StateIsNewer(where, present)
         return
     if present != known_revisions()[-1]:
+        if present is not None and beside is not None:
+            _refuse_beside_others(connection, where, present, beside)
         from alembic import command
 
         command.upgrade(alembic_config(connection), "head")
         _keep_works_since(connection)
+
+
+def _refuse_beside_others(connection: Connection, where: str, present: str, beside: str) -> None:
+    """Leave it to an administrator to migrate what other pods work with.
+
+    Reads what the first version of the table has.
+    """
+    rows = connection.execute(_AT_WORK, {"name": beside, "lease": LEASE_SECONDS * 1000})
+    names = list(rows.scalars())
+    if names:
+        raise OthersAtWork(where, present, known_revisions()[-1], names)
 
 
 def _works_since(connection: Connection, present: str) -> str:

@@ -17,15 +17,13 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import sessions
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict, NotFound
+from tunnelcloud.store.migrate import LEASE_SECONDS
 from tunnelcloud.store.schema import pods as table
 from tunnelcloud.store.schema import probes
 from tunnelcloud.store.schema import sessions as sessions_table
 from tunnelcloud.store.transaction import Transaction
 
 PODS = Aggregate("pod", table, Pod, sorts={"name": table.c.name}, identified_by_time="started_at")
-
-LEASE_SECONDS = 30
-"""So long a pod's name stays its own after it was last heard of."""
 
 _NAME_LENGTH = 63
 _MOMENT = timedelta(milliseconds=1)

@@ -216,10 +216,11 @@ def read_dsn(url: str) -> str:
 
 
 def open_postgres(
-    url: str, *, random: Callable[[int], bytes], clock: Clock | None
+    url: str, *, random: Callable[[int], bytes], clock: Clock | None, beside: str | None = None
 ) -> PostgresBackend:
     """Connect to a database and bring it up to date; pods that start together take turns.
 
+    :param beside: see ``migrate``.
     :raise StateUnusable: with what to do; ``StateIsNewer`` is one.
     """
     engine = postgres_engine(url)
@@ -229,7 +230,7 @@ def open_postgres(
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
             _refuse_if_moved(connection)
-            migrate(connection, "the database")
+            migrate(connection, "the database", beside)
             last = connection.execute(audit_rows.LAST_ID).scalar()
     except DBAPIError as error:
         engine.dispose()
