@@ -1,4 +1,4 @@
-"""Pages of the documentation that are made from the code: settings, commands, metrics."""
+"""Pages of the documentation that are made from the code: settings, commands, ports and so on."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import MagicMock
 
+import attrs
 import click
 from prometheus_client.core import Metric
 from pydantic import BaseModel
 
 from tunnelcloud.cli.command import main
+from tunnelcloud.domain.dialing import DialFailure, failure_text
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.metrics import Measured, metrics_registry
-from tunnelcloud.settings import PodSettings
+from tunnelcloud.settings import LISTENING, PodSettings
+from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.store.transaction import Committed
 
 ETC = Path(__file__).resolve().parent.parent / "etc"
@@ -145,10 +148,123 @@ def metrics_page() -> str:
     return head + "\n".join(rows) + "\n"
 
 
+RULE_NAMES = {
+    "user": "the user is blocked",
+    "destination": "no tunnel of the user's has this destination, or several have",
+    "port": "the tunnel doesn't publish the port",
+    "enabled": "the tunnel is disabled",
+    "method": "the tunnel opens with a token and the session used a key, or the other way round",
+    "assignment": "never: it names the assignment or the group that leads to the tunnel",
+    "source": "the client's address is in none of a policy's networks",
+    "valid_from": "it is before a policy's beginning",
+    "valid_until": "a policy has ended",
+    "window": "it is outside a policy's hours",
+    "max_session": "the session is older than a policy allows",
+    "max_sessions": "the user has as many sessions open as a policy allows",
+    "max_channels": "the user has as many connections open as a policy allows",
+    "approval": "nobody has approved it, or the approval is over",
+}
+"""When each rule of ``tunnelcloud explain`` fails."""
+
+WHO_DIALS = {
+    "ssh": "users",
+    "connectors": "connectors",
+    "web": "browsers and the command line, or the proxy before it",
+    "front": "users, connectors and browsers",
+    "metrics": "monitoring",
+}
+"""Who comes to the listeners of a section."""
+
+
+def ports_page() -> str:
+    """Write the page of ports: what listens, and what is dialled."""
+    settings = PodSettings()
+    rows = []
+    for name in LISTENING:
+        section = getattr(settings, name)
+        listen = ", ".join(f"`{one}`" for one in section.listen) or "nothing"
+        about = (type(section).__doc__ or "").rstrip(".")
+        rows.append(f"| `[{name}] listen` | {listen} | {about} | {WHO_DIALS[name]} |")
+    return (
+        "\n".join(
+            [
+                "# Ports\n",
+                "## What a pod listens on\n",
+                "| setting | by default | what it is | who comes |\n|---|---|---|---|",
+                *rows,
+                "\nA connector listens on nothing.\n",
+                "## What is dialled\n",
+                "| from | to |\n|---|---|",
+                "| a connector | each pod's `[connectors] public_address`; the targets |",
+                "| a pod | its database; identity providers; what `[audit]` names |",
+            ]
+        )
+        + "\n"
+    )
+
+
+def limits_page() -> str:
+    """Write the page of limits: those of the SSH front door, and each user's share."""
+    said = settings_of((ETC / "pod.toml").read_text())
+    door = [
+        f"| {field.name.replace('_', ' ')} | {getattr(Limits(), field.name):,g} |"
+        for field in attrs.fields(Limits)
+    ]
+    shares = [
+        f"| `{name.partition('.')[2]}` | {said[name].value} | {said[name].text} |"
+        for name in names(PodSettings)
+        if name.startswith("shares.")
+    ]
+    return (
+        "\n".join(
+            [
+                "# Limits\n",
+                "## Of one SSH connection\n",
+                "Times are in seconds, sizes in bytes.\n",
+                "| limit | value |\n|---|---|",
+                *door,
+                "\n## Of one user, on each pod\n",
+                "`[shares]` of pod.toml sets them.\n",
+                "| setting | default | |\n|---|---|---|",
+                *shares,
+            ]
+        )
+        + "\n"
+    )
+
+
+def refusals_page() -> str:
+    """Write the page of why a connection is refused: by a rule, and by what happened behind it."""
+    rules = [f"| `{name}` | {text} |" for name, text in RULE_NAMES.items()]
+    dialled = []
+    for one in DialFailure:
+        text = failure_text(one, "10.0.0.5", 5432, "paris")
+        dialled.append(f"| `{one.value}` | {text} | {one.reason_code} |")
+    return (
+        "\n".join(
+            [
+                "# Refusals\n",
+                "## By a rule\n",
+                "`tunnelcloud explain` names the rule; the user reads in words which one failed.\n",
+                "| rule | fails when |\n|---|---|",
+                *rules,
+                "\n## On the way to the target\n",
+                "The number is the reason code of SSH's CHANNEL_OPEN_FAILURE.\n",
+                "| what happened | what the user reads | code |\n|---|---|---|",
+                *dialled,
+            ]
+        )
+        + "\n"
+    )
+
+
 PAGES: dict[str, typing.Callable[[], str]] = {
     "settings": settings_page,
     "commands": commands_page,
     "metrics": metrics_page,
+    "ports": ports_page,
+    "limits": limits_page,
+    "refusals": refusals_page,
 }
 
 

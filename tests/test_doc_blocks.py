@@ -50,7 +50,7 @@ RUN_BY = {
 PLAIN = {"cd", "mkdir", "echo", "touch", "cat", "printf", "head", "openssl", "export", "grep", "mv"}
 """What every system has, and no test needs to run."""
 
-OTHERS = {"text", "nginx", "{toctree}"}
+OTHERS = {"text", "nginx", "python", "{toctree}"}
 """Languages of blocks that nothing of ours reads; tests/integration has the proxies' files."""
 
 
@@ -121,7 +121,7 @@ class SettingsTests(SynchronousTestCase):
             for block in doc_blocks.blocks(page):
                 if block.kind == "toml":
                     kinds.add(self.read(block))
-        self.assertEqual(kinds, {"pod", "document"})
+        self.assertEqual(kinds, {"pod", "connector", "document"})
 
     def read(self, block):
         values = tomllib.loads(block.text)

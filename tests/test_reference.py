@@ -1,12 +1,15 @@
 """The commented pod.toml, and the pages that are made of it and of the code, have everything."""
 
+import re
 import tomllib
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from release import reference
 from tunnelcloud.cli.commands import COMMANDS
-from tunnelcloud.settings import PodSettings
+from tunnelcloud.domain import policy
+from tunnelcloud.settings import LISTENING, PodSettings
 
 
 class SettingsFileTests(SynchronousTestCase):
@@ -47,3 +50,20 @@ class PageTests(SynchronousTestCase):
         self.assertIn("| `tunnelcloud_logins_total` | counter | `method`, `result` | ", page)
         self.assertIn("| `tunnelcloud_session_seconds` | histogram |  | ", page)
         self.assertIn("| `tunnelcloud_spool_bytes` | gauge | `sink` | ", page)
+
+    def test_ports(self):
+        page = reference.ports_page()
+        self.assertIn("| `[ssh] listen` | `tcp:2222` | The SSH front door | users |", page)
+        self.assertEqual(set(reference.WHO_DIALS), set(LISTENING))
+
+    def test_limits(self):
+        page = reference.limits_page()
+        self.assertIn("| login seconds | 60 |", page)
+        self.assertIn("| `sessions` | 625 | of its 5,000 SSH sessions |", page)
+
+    def test_refusals(self):
+        page = reference.refusals_page()
+        self.assertIn("| `no-connector` | site paris: no connector is attached | 2 |", page)
+        source = Path(policy.__file__).read_text()
+        said = re.findall(r'(?:Rule\(|yield |return )"([a-z_]+)", ', source)
+        self.assertEqual(set(reference.RULE_NAMES), set(said))
