@@ -182,7 +182,7 @@ class KubernetesTests(DeployingTests):
         made = re.findall(r"> (\S+)", script)
         options = self.options_of(pod["args"], PodOptions, self.mounts(pod).values())
         settings = self.read_pod(text, **{"@POD@": "tunnelcloud-pod-0"})
-        self.assertEqual(made, [str(options["config"]), str(settings.database.sealing_key_file)])
+        self.assertEqual(made, [str(options["config"])])
         self.assertEqual(settings.name, "tunnelcloud-pod-0")
         ports = {one["name"]: one["containerPort"] for one in pod["ports"]}
         self.assertEqual(set(ports.values()), self.ports_of(settings))

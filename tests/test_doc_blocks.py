@@ -71,6 +71,7 @@ class CommandTests(SynchronousTestCase):
         directory = Path(self.mktemp())
         directory.mkdir()
         (directory / "secret").write_text("a secret")
+        (directory / "secret").chmod(0o600)
         self.addCleanup(os.chdir, Path.cwd())
         os.chdir(directory)
         count = 0
@@ -135,6 +136,7 @@ class SettingsTests(SynchronousTestCase):
         directory = Path(self.mktemp())
         directory.mkdir()
         (directory / "database-url").write_text("postgresql://tunnelcloud:x@db/tunnelcloud")
+        (directory / "database-url").chmod(0o600)
         path = directory / "settings.toml"
         path.write_text(
             re.sub(r'(?<=url_file = ")[^"]*(?=")', str(directory / "database-url"), text)
