@@ -48,6 +48,10 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual((web.plain_listen, web.tls_listen), (listen[1:], ["tcp:443"]))
         self.assertEqual(web.certificate_names(), ["pod.example.com"])
 
+    def test_an_address_beyond_ascii(self):
+        settings = self.read("[ssh]\npublic_address = 'bücher.example:2222'")
+        self.assertEqual(str(settings.ssh.public_address), "xn--bcher-kva.example:2222")
+
     def test_state_directory_alone(self):
         settings = read_pod_settings(None, Path("/tmp/x"))
         self.assertEqual(settings.state_directory, Path("/tmp/x"))

@@ -35,6 +35,11 @@ class AccessListTests(SynchronousTestCase):
         address = unmapped(ip_address(host))
         return parse_access_list(allow, deny).permits(name, address, port)
 
+    def test_a_name_beyond_ascii_is_the_one_that_a_tunnel_has(self):
+        self.assertTrue(
+            self.permits("10.0.0.5", name="xn--bcher-kva.example", allow=["bücher.example:80"])
+        )
+
     def test_empty_lists_allow_all_but_what_is_special(self):
         for host in ("10.0.0.5", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1"):
             self.assertTrue(self.permits(host), host)
@@ -131,6 +136,7 @@ class TargetTests(SynchronousTestCase):
         for text in (
             "127.0.0.1", "2130706433", "0x7f.1", "127.1", "0x7f000001", "017700000001",
             "0177.0.0.01", "127.0.1", "::ffff:127.0.0.1", "[::ffff:7f00:1]", "127.0.0.1.",
+            "１２７。0.0.1",  # noqa: RUF001  (digits and a dot as East Asian text has them)
         ):  # fmt: skip
             self.assertEqual(read_target(text), IPv4Address("127.0.0.1"), text)
         self.assertEqual(read_target("[FD00::1]"), IPv6Address("fd00::1"))
@@ -141,7 +147,7 @@ class TargetTests(SynchronousTestCase):
     def test_neither(self):
         for text in (
             "", ".", "256.1", "1.2.3.4.5", "0x1ffffffff", "09.1", "1.2.3.256", "a..b",
-            "fe80::1%eth0", "4294967296", "a b", "-x", "x\0", "a/b", "é",
+            "fe80::1%eth0", "4294967296", "a b", "-x", "x\0", "a/b", "😀", "²56.1",
         ):  # fmt: skip
             with self.assertRaises(BadName, msg=text):
                 read_target(text)

@@ -44,6 +44,24 @@ class ValueTests(SynchronousTestCase):
         ]:
             self.assertEqual(names.read_host(text), host)
 
+    def test_names_beyond_ascii_are_kept_as_dns_has_them(self):
+        for text, host in (
+            ("Bücher.Example", "xn--bcher-kva.example"),
+            ("straße.example.", "xn--strae-oqa.example"),
+            ("_db.пример.рф", "_db.xn--e1afmkfd.xn--p1ai"),
+            ("例え。jp", "xn--r8jz45g.jp"),
+            ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
+        ):
+            self.assertEqual(names.read_host(text), host)
+            self.assertEqual(names.canonical_host(text), host)
+        self.assertEqual(names.read_external_address("bücher.example"), "xn--bcher-kva.example")
+        login = parse_login("tcptunnel@BÜCHER.example".encode())
+        self.assertEqual(login.tunnel, "xn--bcher-kva.example")
+        for text in ("😀.example", "a\u200db.example", "bü cher.example", "ü" * 64 + ".example"):
+            with self.assertRaisesRegex(BadName, "characters that no DNS name may have"):
+                names.read_host(text)
+            self.assertEqual(names.canonical_host(text), text)
+
     def test_what_no_host_is(self):
         for text in [
             "",

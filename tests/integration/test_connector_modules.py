@@ -17,6 +17,7 @@ ROOMS = {
     "daemon",
     "domain",
     "garbage",
+    "interpreter",
     "link",
     "net",
     "pki",
@@ -77,5 +78,13 @@ class RequirementTests(SynchronousTestCase):
         names = {re.split(r"[\[ ]", line)[0] for line in wanted}
         self.assertEqual(
             names,
-            {"attrs", "cryptography", "pyOpenSSL", "service-identity", "Twisted", "zope.interface"},
+            {
+                "attrs",
+                "cryptography",
+                "idna",
+                "pyOpenSSL",
+                "service-identity",
+                "Twisted",
+                "zope.interface",
+            },
         )

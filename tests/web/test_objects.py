@@ -120,6 +120,27 @@ class ObjectTests(ApiTestCase):
         self.assertEqual(changed["warnings"], ["web.example.com doesn't resolve"])
         self.assertEqual(self.api("PATCH", path, {"external_address": None})["warnings"], [])
 
+    def test_host_names_beyond_ascii_are_kept_as_dns_has_them(self):
+        body = {
+            "name": "db",
+            "site_id": self.make_site()["id"],
+            "target_address": "Bücher.example",
+            "target_ports": [80],
+            "external_address": "straße.example",
+        }
+        tunnel = self.api("POST", "/tunnels", body)
+        addresses = (tunnel["target_address"], tunnel["external_address"])
+        self.assertEqual(addresses, ("xn--bcher-kva.example", "xn--strae-oqa.example"))
+        document = {
+            "tunnels": {
+                "db": {"site": "paris", "target_address": "bücher.example", "target_ports": ["80"],
+                       "external_address": "straße.example."}
+            }
+        }  # fmt: skip
+        self.assertEqual(self.api("POST", "/apply", document)["steps"], [])
+        answer = self.ask("POST", "/api/v1/tunnels", {**body, "target_address": "😀.example"})
+        self.assertEqual((answer.status, answer.faults), (422, ["target_address"]))
+
     def test_a_target_that_connectors_refuse(self):
         site = self.make_site()
         body = {"name": "db", "site_id": site["id"], "target_address": "127.0.0.1"}

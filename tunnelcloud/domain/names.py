@@ -23,6 +23,7 @@ _NAME = re.compile(r"[a-z0-9-]{1,63}")
 _USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_LONGEST_HOST = 253
 _MAX_LOGIN_NAME = 320
 
 
@@ -73,7 +74,8 @@ def read_email(text: str) -> str:
 def read_host(text: str) -> str:
     """Check a DNS name or an address and give its canonical form.
 
-    Names lose case and a trailing dot; IPv6 is compressed, without brackets or zone.
+    Names lose case and a trailing dot, and letters beyond ASCII become A-labels; IPv6 is
+    compressed, without brackets or zone.
 
     :raise BadName: with what is allowed.
     """
@@ -84,8 +86,9 @@ def read_host(text: str) -> str:
         return host
     labels = host.split(".")
     numeric = re.fullmatch(r"(0x[0-9a-f]*|[0-9]+)", labels[-1])
-    if len(host) > 253 or numeric or not all(map(_HOST_LABEL.fullmatch, labels)):
-        raise BadName("use a DNS name such as db.internal, an IPv4 or an IPv6 address")
+    if len(host) > _LONGEST_HOST or numeric or not all(map(_HOST_LABEL.fullmatch, labels)):
+        more = "" if host.isascii() else "; this name has characters that no DNS name may have"
+        raise BadName(f"use a DNS name such as db.internal, an IPv4 or an IPv6 address{more}")
     return host
 
 
@@ -106,13 +109,28 @@ def read_external_address(text: str) -> str:
 
 def canonical_host(text: str) -> str:
     """Bring what stands for a host into the form in which hosts are compared."""
-    host = folded(text.strip())
+    host = folded(_with_a_labels(text.strip()))
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if len(host) > 1:
         host = host.removesuffix(".")
     address = read_address(host)
     return host if address is None else str(address)
+
+
+def _with_a_labels(host: str) -> str:
+    """Give a name with letters beyond ASCII as DNS has it (RFC 5891); any other text as it is."""
+    if host.isascii() or len(host) > _LONGEST_HOST:
+        return host
+    import idna  # its tables are large, and few names need them
+
+    try:
+        labels = idna.uts46_remap(host, std3_rules=False).split(".")
+        return ".".join(
+            label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels
+        )
+    except idna.IDNAError:
+        return host
 
 
 def parse_ports(text: str) -> PortRange:
