@@ -54,6 +54,15 @@ class ResolverTests(SynchronousTestCase):
             self.reactor.advance(0.2)
         self.assertEqual(len(self.asked), 2)
 
+    def test_what_is_forgotten_is_looked_up_anew(self):
+        self.resolver.resolve("db.internal")
+        self.finish()
+        self.assertTrue(self.resolver.forget("db.internal"))
+        self.assertFalse(self.resolver.forget("db.internal"))
+        self.resolver.resolve("db.internal")
+        self.finish()
+        self.assertEqual(self.asked, ["db.internal"] * 2)
+
     def test_failures_have_names_and_are_not_kept(self):
         for answer, failure in (
             (socket.gaierror(socket.EAI_NONAME, ""), DialFailure.NAME_NOT_FOUND),
