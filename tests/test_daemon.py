@@ -3,10 +3,13 @@
 import os
 import socket
 
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.daemon import tell_ready
+from tunnelcloud import daemon
+from tunnelcloud.daemon import endpoint_of, tell_ready
 
 
 class ReadyTests(SynchronousTestCase):
@@ -51,3 +54,22 @@ class ReadyTests(SynchronousTestCase):
         self.heard.close()
         self.clock.advance(20.0)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
+
+class ListeningTests(SynchronousTestCase):
+    def interfaces(self, description):
+        reactor = MemoryReactor()
+        endpoint_of(reactor, "ssh.listen", description).listen(Factory())
+        return [interface for _, _, _, interface in reactor.tcpServers]
+
+    def test_a_description_without_an_interface_means_both_families_where_there_are_both(self):
+        self.patch(daemon, "has_both_families", lambda: True)
+        self.assertEqual(self.interfaces("tcp:2222"), ["::"])
+        self.assertEqual(self.interfaces("tcp:port=2222:backlog=9"), ["::"])
+        self.patch(daemon, "has_both_families", lambda: False)
+        self.assertEqual(self.interfaces("tcp:2222"), [""])
+
+    def test_a_chosen_interface_is_the_only_one(self):
+        self.patch(daemon, "has_both_families", lambda: True)
+        for chosen in ("127.0.0.1", "0.0.0.0"):
+            self.assertEqual(self.interfaces(f"tcp:2222:interface={chosen}"), [chosen])

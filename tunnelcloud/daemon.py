@@ -41,13 +41,31 @@ def endpoint_of(reactor: IReactorCore, setting: str, description: str) -> IStrea
     :raise CannotServe: it is wrong.
     """
     try:
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, _with_ipv6(description))
     except Exception as error:  # each endpoint's parser has errors of its own
         raise CannotServe(
             f'{setting}: {description!r} is not an endpoint ({error}): use "tcp:2222", '
             '"tcp:2222:interface=127.0.0.1" or "systemd:domain=INET:index=0"'
         ) from None
     return endpoint
+
+
+def has_both_families() -> bool:
+    """Tell whether a socket that listens on ``::`` hears IPv4 clients, too, on this machine."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::", 0))
+            return not probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    except OSError:
+        return False
+
+
+def _with_ipv6(description: str) -> str:
+    """Have a description that names no interface mean IPv6 too, where the machine has both."""
+    kind, _, rest = description.partition(":")
+    if kind in ("tcp", "ssl") and rest and "interface=" not in rest and has_both_families():
+        return rf"{description}:interface=\:\:"
+    return description
 
 
 def listen(

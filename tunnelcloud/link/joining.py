@@ -21,6 +21,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from tunnelcloud.domain.addresses import canonical_address
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.link.join_messages import (
     BadMessage,
@@ -78,7 +79,7 @@ class JoinServer(_JoinProtocol):
         except BadMessage:
             self._reply(JoinDenied(problem=JoinProblem.BAD_REQUEST))
             return
-        source = getattr(self.transport.getPeer(), "host", "")
+        source = canonical_address(getattr(self.transport.getPeer(), "host", ""))
         self._answer(evolve(request, source=source)).addErrback(self._failed).addCallback(
             self._reply
         )

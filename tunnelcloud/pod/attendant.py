@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel
+from tunnelcloud.domain.addresses import canonical_address
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.link.interfaces import ILinkOwner
@@ -273,7 +274,7 @@ class Attendant:
                 csr.encode("utf-8"),
                 attached.connector_id,
                 attached.key_fingerprint,
-                getattr(link.transport.getPeer(), "host", ""),
+                canonical_address(getattr(link.transport.getPeer(), "host", "")),
             )
         except BadCertificateRequest as error:
             _log.warn(

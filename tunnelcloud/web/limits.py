@@ -79,7 +79,7 @@ class LimitedRequest(Request):
             [value.decode("utf-8") for value in self.requestHeaders.getRawHeaders(name, [])]
             for name in (b"x-forwarded-for", b"forwarded")
         ]
-        if not isinstance(address, IPv4Address | IPv6Address) or not any(told):
+        if not isinstance(address, IPv4Address | IPv6Address):
             return address
         host = client_host(address.host, told[0], site.proxies, told[1])
         kind = IPv6Address if ":" in host else IPv4Address

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from attrs import define, field
 from twisted.logger import Logger
 
-from tunnelcloud.domain.addresses import Network, is_within, read_address
+from tunnelcloud.domain.addresses import Network, canonical_address, is_within, read_address
 
 _log = Logger()
 _WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]{2,45})\](?::\d{1,5})?|([0-9.]{7,15}):\d{1,5}")
@@ -35,7 +35,7 @@ def client_host(
     :param forwarded_for: the values of ``X-Forwarded-For``, in the order of their headers.
     :param forwarded: the values of ``Forwarded``, likewise.
     """
-    proxies = tuple(trusted)
+    peer, proxies = canonical_address(peer), tuple(trusted)
     hops = [hop for value in forwarded_for for hop in value.split(",")]
     found = {_beyond(peer, told, proxies) for told in (hops, _forwarded_hops(forwarded)) if told}
     return found.pop() if len(found) == 1 else peer
