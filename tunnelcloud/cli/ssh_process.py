@@ -17,7 +17,9 @@ from pathlib import Path
 
 from tunnelcloud.cli.children import Guard
 from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.proxied import proxy_command
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.proxies import BadProxy
 
 _CONNECT_SECONDS = 30
 _POLL_SECONDS = 0.1
@@ -162,4 +164,20 @@ def _against_own_settings(command: Sequence[str]) -> list[str]:
         options += ["-o", "ExitOnForwardFailure=no"]
     if not _SAYS_NOTHING.isdisjoint(shown):
         options += ["-o", "LogLevel=ERROR"]
-    return options
+    return options + _through_proxy(shown)
+
+
+def _through_proxy(shown: Sequence[bytes]) -> list[str]:
+    """Give the option for the proxy of the environment, where the user's own has no other way.
+
+    :param shown: what ``ssh -G`` says of the connection.
+    :raise Failed: a variable names a proxy that can't be used.
+    """
+    said = dict(line.decode("utf-8", "replace").partition(" ")[::2] for line in shown)
+    if "proxycommand" in said or "proxyjump" in said or "hostname" not in said:
+        return []
+    try:
+        command = proxy_command(os.environ, said["hostname"], int(said["port"]))
+    except BadProxy as error:
+        raise Failed(str(error)) from None
+    return ["-o", f"ProxyCommand={command}"] if command else []

@@ -1,0 +1,123 @@
+"""ssh's way to a pod through a company's proxy: a ProxyCommand that needs no other program.
+
+It runs as a process of its own, between ssh and the proxy that the environment names.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import socket
+import ssl
+import sys
+from collections.abc import Mapping
+
+from tunnelcloud.domain.proxies import BadProxy, Proxy, proxy_from
+from tunnelcloud.domain.proxy_dialogue import (
+    ANSWER_SECONDS,
+    ProxyRefused,
+    dialogue_with,
+    hung_up,
+    no_answer,
+)
+
+_MOST = 64 * 1024
+_STDIN, _STDOUT = 0, 1
+
+
+def proxy_command(environment: Mapping[str, str], host: str, port: int) -> str:
+    """Give ssh's ProxyCommand for a destination; empty where it is reached directly.
+
+    The proxy's password stays in the environment.
+
+    :raise BadProxy: a variable can't be used.
+    """
+    if proxy_from(environment, host, port) is None:
+        return ""
+    words = (sys.executable, "-m", __name__)
+    return f"{shlex.join(words).replace('%', '%%')} %h %p"
+
+
+def reach(proxy: Proxy, host: str, port: int) -> tuple[socket.socket, bytes]:
+    """Have a proxy carry a connection.
+
+    :return: the connection, and the first bytes of its other end.
+    :raise ProxyRefused: it doesn't, with what to do.
+    """
+    try:
+        connection = socket.create_connection((proxy.host, proxy.port), ANSWER_SECONDS)
+    except OSError as error:
+        raise ProxyRefused(f"the proxy {proxy} can't be reached: {error}") from None
+    try:
+        if proxy.scheme == "https":
+            context = ssl.create_default_context()
+            connection = context.wrap_socket(connection, server_hostname=proxy.host)
+        return connection, _talk(connection, proxy, host, port)
+    except TimeoutError:
+        connection.close()
+        raise ProxyRefused(no_answer(proxy, host, port)) from None
+    except (OSError, ProxyRefused) as error:
+        connection.close()
+        raise ProxyRefused(str(error)) from None
+
+
+def _talk(connection: socket.socket, proxy: Proxy, host: str, port: int) -> bytes:
+    dialogue = dialogue_with(proxy, host, port)
+    connection.sendall(dialogue.begin())
+    while not dialogue.open:
+        data = connection.recv(_MOST)
+        if not data:
+            raise ProxyRefused(hung_up(proxy, host, port))
+        if answer := dialogue.feed(data):
+            connection.sendall(answer)
+    connection.settimeout(None)
+    return dialogue.rest
+
+
+def carry(connection: socket.socket, first: bytes) -> None:
+    """Carry bytes between ssh and a connection until one of the two ends.
+
+    :param first: what has come of the connection already.
+    """
+    data = first
+    while True:
+        _write(data)
+        data = b""
+        decrypted = isinstance(connection, ssl.SSLSocket) and connection.pending()
+        waiting = [] if decrypted else [connection.fileno(), _STDIN]
+        readable = select.select(waiting, [], [])[0] if waiting else []
+        if decrypted or connection.fileno() in readable:
+            data = connection.recv(_MOST)
+            if not data:
+                return
+        if _STDIN in readable:
+            typed = os.read(_STDIN, _MOST)
+            if not typed:
+                return
+            connection.sendall(typed)
+
+
+def _write(data: bytes) -> None:
+    while data:
+        data = data[os.write(_STDOUT, data) :]
+
+
+def main(arguments: list[str], environment: Mapping[str, str]) -> int:
+    """Connect to a host and a port, and carry what ssh says; give the exit status."""
+    host, port = arguments[0].strip("[]"), int(arguments[1])
+    try:
+        proxy = proxy_from(environment, host, port)
+        if proxy is None:
+            raise ProxyRefused("no variable of the environment names a proxy")
+        connection, first = reach(proxy, host, port)
+        with connection:
+            carry(connection, first)
+    except (BadProxy, ProxyRefused, OSError) as error:
+        print(f"tunnelcloud: {error}", file=sys.stderr)  # noqa: T201  (ssh shows it)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
