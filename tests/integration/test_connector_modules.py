@@ -21,6 +21,7 @@ ROOMS = {
     "link",
     "net",
     "pki",
+    "private_files",
     "tap",
 }
 """What a connector may have loaded of the product."""
