@@ -42,9 +42,9 @@ class AttachmentTests(PortalTestCase):
         status = self.api("GET", f"/connectors/{self.connector['id']}")["status"]
         for path in ("/admin/tunnels", "/admin/sites", f"/admin/sites/{self.tunnel['site_id']}"):
             page = self.browser.get(path).body.decode()
-            self.assertEqual("site offline" not in page, status == "attached", path)
+            self.assertEqual("site offline" not in page.lower(), status == "attached", path)
         overview = self.browser.get("/admin").body.decode()
-        self.assertEqual("site offline" not in overview, status == "attached")
+        self.assertEqual("site offline" not in overview.lower(), status == "attached")
         return status == "attached"
 
     def test_here(self):
