@@ -88,6 +88,7 @@ class CheckTests(SQLiteCase):
         self.assertEqual(self.look(), [("db", 5432)])
         found = self.checks.last(self.world.tunnel.id)
         self.assertEqual((found.at, found.ok), (AT, True))
+        self.assertEqual(self.checks.failing(), {})
         self.clock.advance(59)
         self.assertEqual(self.look(), [])
         self.clock.advance(1)
@@ -95,6 +96,7 @@ class CheckTests(SQLiteCase):
         self.assertEqual(self.look(), [("db", 5432)])
         found = self.checks.last(self.world.tunnel.id)
         self.assertEqual((found.ok, found.steps[0].text), (False, "refused"))
+        self.assertEqual(self.checks.failing(), {self.world.tunnel.id: "refused"})
 
     def test_when_certificates_end(self):
         self.set(60)

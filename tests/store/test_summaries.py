@@ -48,6 +48,8 @@ class SummaryContract(RecordCase):
         self.assertEqual(found.channels, (*nothing, 0, 1, 1, 1))
         self.assertEqual(found.traffic, (*nothing, 0, 100, 100, 100))
         self.assertEqual(found.refused, (*nothing, 0, 1, 0, 1))
+        shorter = self.store.read(statistics.last_slots, 3, 1800)
+        self.assertEqual((shorter.seconds, shorter.refused), (1800, (0, 1, 0)))
         self.clock.advance(48 * 3600)
         later = self.store.read(statistics.last_slots)
         self.assertEqual((later.sessions, later.refused), ((1,) * 24, (0,) * 24))

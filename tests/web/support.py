@@ -112,6 +112,9 @@ class ToldPod:
         fault = "" if found is None or found.ok else found.steps[-1].text
         return self.faults.get(tunnel_id, dict.fromkeys(range(1, 10_000), fault))
 
+    def failing_targets(self):
+        return {one: found.steps[-1].text for one, found in self.checked.items() if not found.ok}
+
     def target_certificates(self):
         return {
             one: found.steps[-1].certificate.ends_at

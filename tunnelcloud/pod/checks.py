@@ -82,6 +82,14 @@ class TargetChecks:
         """Give what came of the last check of each tunnel that had one."""
         return tuple(found for one in self._found if (found := self.last(one)) is not None)
 
+    def failing(self) -> dict[str, str]:
+        """Say what the last check of a tunnel found wrong, by the ids of those that failed."""
+        return {
+            tunnel_id: next(fault for fault in faults.values() if fault)
+            for tunnel_id in tuple(self._found)
+            if any((faults := self.faults(tunnel_id)).values())
+        }
+
     def certificates(self) -> dict[str, datetime]:
         """Tell when the certificates end that last checks saw, by the tunnels' ids."""
         return {

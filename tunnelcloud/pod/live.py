@@ -140,6 +140,10 @@ class LivePod:
         """Tell what was wrong when this pod last checked a tunnel's ports."""
         return self.checks.faults(tunnel_id)
 
+    def failing_targets(self) -> Mapping[str, str]:
+        """Say what was wrong with the targets whose last check failed."""
+        return self.checks.failing()
+
     def target_certificates(self) -> Mapping[str, datetime]:
         """Tell when targets' certificates end."""
         return self.checks.certificates()

@@ -1,4 +1,4 @@
-"""What administrators see first: what is open, the last day, what isn't well, what ends soon."""
+"""What administrators see first: what needs attention, what is open, and what was done."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from tunnelcloud.domain.approvals import RequestStatus
+from tunnelcloud.domain.event_sentences import groups_in
+from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import (
+    access,
+    approvals,
     assignments,
+    audit,
     channels,
     connectors,
     read_models,
@@ -21,11 +27,34 @@ from tunnelcloud.store import (
 from tunnelcloud.store.site_health import Attachments, SiteHealth, unwell_sites
 from tunnelcloud.store.transaction import Transaction
 
+_MOST_FAILING = 20
+_LOOKED_AT = 60
+_MOST_RECENT = 8
+_NOISE = ("channel.opened", "channel.closed", "session.ended", "connector.renewed")
+"""Events of every connection: they would leave no room for what people do."""
+
+
+@frozen
+class Live:
+    """What the running pod knows, and no table does.
+
+    :ivar failing: what was wrong with targets whose last check failed, by their tunnels' ids.
+    :ivar certificates: as in ``read_models.expiring``.
+    """
+
+    attachments: Attachments
+    failing: Mapping[str, str]
+    certificates: Mapping[str, datetime]
+
 
 @frozen
 class Overview:
     """What goes on, and what needs somebody.
 
+    :ivar failing: tunnels whose target fails: their ids, names, and why.
+    :ivar waiting: how many requests wait for an answer.
+    :ivar recent: the latest events, without those of every connection.
+    :ivar groups: names of the groups in them, by their ids.
     :ivar steps: of the first day, and whether each is done; empty once a tunnel carried data.
     """
 
@@ -33,29 +62,50 @@ class Overview:
     open_channels: int
     slots: statistics.Slots
     unwell: list[SiteHealth]
+    failing: list[tuple[str, str, str]]
     expiring: list[read_models.Expiring]
+    waiting: int
+    recent: list[AuditRecord]
+    groups: Mapping[str, str]
     steps: Mapping[str, bool]
 
 
 def read_overview(
-    transaction: Transaction,
-    attachments: Attachments,
-    certificates: Mapping[str, datetime],
-    soon: timedelta,
+    transaction: Transaction, live: Live, soon: timedelta, count: int, seconds: int
 ) -> Overview:
     """Read the overview.
 
-    :param certificates: as in ``read_models.expiring``.
     :param soon: what ends within this time is listed.
+    :param count: of the slots of time to show.
+    :param seconds: the length of each.
     """
+    names = access.names_of(transaction, "tunnel", list(live.failing)[:_MOST_FAILING])
+    recent = [
+        record
+        for record in audit.list_page(transaction, limit=_LOOKED_AT).items
+        if record.event.event not in _NOISE
+    ][:_MOST_RECENT]
     return Overview(
         sessions.count(transaction, live=True),
         channels.count(transaction, live=True),
-        statistics.last_slots(transaction),
-        unwell_sites(transaction, attachments),
-        read_models.expiring(transaction, transaction.now() + soon, certificates),
+        statistics.last_slots(transaction, count, seconds),
+        unwell_sites(transaction, live.attachments),
+        [(one, name, live.failing[one]) for one, name in sorted(names.items(), key=_by_name)],
+        read_models.expiring(transaction, transaction.now() + soon, live.certificates),
+        _waiting(transaction),
+        recent,
+        access.names_of(transaction, "group", groups_in(one.event for one in recent)),
         {} if read_models.has_carried(transaction) else _first_steps(transaction),
     )
+
+
+def _by_name(item: tuple[str, str]) -> str:
+    return item[1]
+
+
+def _waiting(transaction: Transaction) -> int:
+    page = approvals.list_requests(transaction, status=RequestStatus.PENDING, limit=_LOOKED_AT)
+    return sum(one.status is RequestStatus.PENDING for one in page.items)
 
 
 def _first_steps(transaction: Transaction) -> Mapping[str, bool]:

@@ -233,8 +233,11 @@ def latest_events(transaction: Transaction) -> list[tuple[str, int]]:
     return sorted(rows, key=lambda row: (-row[1], row[0]))
 
 
-def methods_of(transaction: Transaction, session_ids: Collection[str]) -> dict[str, str]:
-    """Tell how some sessions signed in, by their ids."""
+def beside_events(
+    transaction: Transaction, session_ids: Collection[str], group_ids: Collection[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Tell how some sessions signed in, and what some groups are called, by their ids."""
     one = schema.sessions.c
     query = select(one.id, one.method).where(one.id.in_(session_ids))
-    return {row[0]: str(row[1]) for row in transaction.connection.execute(query)}
+    methods = {row[0]: str(row[1]) for row in transaction.connection.execute(query)}
+    return methods, names_of(transaction, "group", group_ids)

@@ -172,6 +172,9 @@ class ILivePod(Interface):
     def last_check(tunnel_id: str) -> "LastCheck | None":
         """Tell what came of the last check of a tunnel by this pod, asked for or by the clock."""
 
+    def failing_targets() -> "Mapping[str, str]":
+        """Say what was wrong with the targets whose last check failed, by the tunnels' ids."""
+
     def target_certificates() -> "Mapping[str, datetime]":
         """Tell when targets' certificates end, by the ids of tunnels whose last check saw one."""
 

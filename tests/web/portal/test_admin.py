@@ -351,6 +351,8 @@ class AdminTests(PortalTestCase):
         (line,) = answer.body.decode().splitlines()
         self.assertEqual(json.loads(line)["event"]["action"], "site.created")
         self.browser.get("/admin/audit/export?since=nonsense", 422)
+        self.assertIn("created site paris</summary>", rows)
+        self.assertIn('href="/admin/audit?q=paris&amp;event=">Event: site.', page)
 
         def write(transaction):
             transaction.connection.execute(

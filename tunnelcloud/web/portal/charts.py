@@ -51,15 +51,18 @@ class Bars:
     """A chart of bars.
 
     :ivar lines: where the lines across stand, and the values they stand for.
+    :ivar axis: where texts below the bars begin, and the texts.
     """
 
     bars: tuple[Bar, ...]
     lines: tuple[tuple[float, int], ...]
+    axis: tuple[tuple[float, str], ...] = ()
 
 
-def bars(values: Sequence[int], *, binary: bool = False) -> Bars:
+def bars(values: Sequence[int], axis: Sequence[str] = (), *, binary: bool = False) -> Bars:
     """Draw bars from the left to the right.
 
+    :param axis: the texts below them, empty for a bar without one.
     :param binary: the steps of the scale are powers of two: for bytes.
     """
     top = _round_up(max(values), binary)
@@ -75,7 +78,8 @@ def bars(values: Sequence[int], *, binary: bool = False) -> Bars:
         for index, value in enumerate(values)
     )
     half = () if top == 1 else ((_HEIGHT / 2, top // 2),)
-    return Bars(drawn, ((0.0, top), *half, (float(_HEIGHT), 0)))
+    below = tuple((round(place * step, 1), text) for place, text in enumerate(axis) if text)
+    return Bars(drawn, ((0.0, top), *half, (float(_HEIGHT), 0)), below)
 
 
 def _round_up(value: int, binary: bool) -> int:

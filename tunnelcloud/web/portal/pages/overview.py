@@ -1,14 +1,16 @@
-"""The first page of administrators: how it goes, what is not well, what ends soon, what to do."""
+"""The first page of administrators: what needs attention, how it goes, and what was done."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import frozen
 
 from tunnelcloud.domain.certificates import ENDS_SOON
-from tunnelcloud.store.overview import Overview, read_overview
+from tunnelcloud.domain.event_sentences import event_sentence
+from tunnelcloud.store.overview import Live, Overview, read_overview
 from tunnelcloud.web.portal.charts import Bars, Spark, bars, spark
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.attachments import attachments_now
@@ -22,8 +24,36 @@ def overview_pages(context: ApiContext) -> list[PageRoute]:
 
 
 @frozen
+class Range:
+    """A length of time that charts can show.
+
+    :ivar name: as the address has it, and as it is shown.
+    :ivar slots: how many bars there are, each of so many seconds.
+    :ivar every: of how many bars the first one's time is written below.
+    :ivar pattern: how such a time is written.
+    :ivar fresh: after how many seconds the page is read again: a longer range costs more.
+    """
+
+    name: str
+    slots: int
+    seconds: int
+    every: int
+    pattern: str
+    fresh: int
+
+
+RANGES = (
+    Range("1 h", 12, 300, 3, "%H:%M", 10),
+    Range("24 h", 24, 3600, 6, "%H:%M", 10),
+    Range("7 d", 28, 6 * 3600, 4, "%a", 60),
+    Range("30 d", 30, 24 * 3600, 7, "%b %-d", 300),
+)
+_USUAL = RANGES[1]
+
+
+@frozen
 class Tile:
-    """One number, and its day."""
+    """One number, and how it came to be."""
 
     label: str
     value: int
@@ -34,7 +64,7 @@ class Tile:
 
 @frozen
 class Chart:
-    """One chart of a day."""
+    """One chart."""
 
     label: str
     bars: Bars
@@ -46,32 +76,57 @@ class _OverviewPage:
     context: ApiContext
 
     async def overview(self, visit: Visit) -> Reply:
-        attachments = attachments_now(self.context)
-        certificates = self.context.live.target_certificates()
-        facts = await self.context.store.read(read_overview, attachments, certificates, ENDS_SOON)
-        return Shown("admin_overview.html", _values(facts))
+        asked = visit.query.get("range", "")
+        shown = next((one for one in RANGES if one.name.replace(" ", "") == asked), _USUAL)
+        live = Live(
+            attachments_now(self.context),
+            self.context.live.failing_targets(),
+            self.context.live.target_certificates(),
+        )
+        facts = await self.context.store.read(
+            read_overview, live, ENDS_SOON, shown.slots, shown.seconds
+        )
+        return Shown("admin_overview.html", {**_charts(facts, shown), **_words(facts)})
 
 
-def _values(facts: Overview) -> dict[str, Any]:
-    hours = facts.slots
-    begins: list[datetime] = [hours.begin + timedelta(hours=n) for n in range(len(hours.sessions))]
-    table = zip(begins, hours.sessions, hours.channels, hours.traffic, hours.refused, strict=True)
+def _charts(facts: Overview, shown: Range) -> dict[str, Any]:
+    slots = facts.slots
+    length = timedelta(seconds=slots.seconds)
+    begins: list[datetime] = [slots.begin + length * n for n in range(len(slots.sessions))]
+    axis = [
+        begin.strftime(shown.pattern) if place % shown.every == 0 else ""
+        for place, begin in enumerate(begins)
+    ]
+    table = zip(begins, slots.sessions, slots.channels, slots.traffic, slots.refused, strict=True)
     return {
         "tiles": [
-            Tile("Open sessions", facts.open_sessions, spark(hours.sessions), "/admin/sessions"),
-            Tile("Open channels", facts.open_channels, spark(hours.channels), "/admin/sessions"),
-            Tile("Traffic, last 24 h", sum(hours.traffic), spark(hours.traffic),
+            Tile("Open sessions", facts.open_sessions, spark(slots.sessions), "/admin/sessions"),
+            Tile("Open channels", facts.open_channels, spark(slots.channels), "/admin/sessions"),
+            Tile(f"Traffic, last {shown.name}", sum(slots.traffic), spark(slots.traffic),
                  "/admin/sessions?live=false", "size"),
-            Tile("Refused logins, last 24 h", sum(hours.refused), spark(hours.refused),
+            Tile(f"Refused logins, last {shown.name}", sum(slots.refused), spark(slots.refused),
                  "/admin/audit?q=login.refused"),
         ],
         "charts": [
-            Chart("Traffic", bars(hours.traffic, binary=True), "size"),
-            Chart("Open sessions", bars(hours.sessions)),
-            Chart("Refused logins", bars(hours.refused)),
+            Chart("Traffic", bars(slots.traffic, axis, binary=True), "size"),
+            Chart("Open sessions", bars(slots.sessions, axis)),
+            Chart("Refused logins", bars(slots.refused, axis)),
         ],
-        "hours": [(f"{begin:%Y-%m-%dT%H:%M:%SZ}", *row) for begin, *row in reversed(list(table))],
-        "unwell": facts.unwell,
-        "expiring": facts.expiring,
-        "steps": facts.steps,
+        "slots": [(f"{begin:%Y-%m-%dT%H:%M:%SZ}", *row) for begin, *row in reversed(list(table))],
+        "ranges": [(one.name, one.name.replace(" ", ""), one is shown) for one in RANGES],
+        "shown": shown,
     }  # fmt: skip
+
+
+def _words(facts: Overview) -> Mapping[str, Any]:
+    return {
+        "unwell": facts.unwell,
+        "failing": facts.failing,
+        "expiring": facts.expiring,
+        "waiting": facts.waiting,
+        "recent": [
+            (record.at.isoformat(), event_sentence(record.event, facts.groups))
+            for record in facts.recent
+        ],
+        "steps": facts.steps,
+    }

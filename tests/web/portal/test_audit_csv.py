@@ -1,0 +1,28 @@
+"""The audit for spreadsheets."""
+
+import csv
+import io
+
+from tests.web.portal.browser import PortalTestCase
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.portal.pages.audit_csv import COLUMNS
+
+
+class CsvTests(PortalTestCase):
+    def test_rows_and_no_formula(self):
+        for login in ("=cmd|' /C calc'!A0", 'a "b", c'):
+            data = {"login_name": login, "reason": login}
+            self.store.write(
+                Transaction.audit, AuditEvent("login.refused", source_ip="192.0.2.7", data=data)
+            )
+        browser = self.signed_in(Role.AUDITOR)
+        answer = browser.get("/admin/audit/export?event=login.refused&format=csv")
+        self.assertIn("audit.csv", answer.headers["content-disposition"])
+        self.assertIn("text/csv", answer.headers["content-type"])
+        head, *rows = csv.reader(io.StringIO(answer.body.decode()))
+        self.assertEqual(head, list(COLUMNS))
+        reasons = [row[head.index("reason")] for row in rows]
+        self.assertEqual(reasons, ["'=cmd|' /C calc'!A0", 'a "b", c'])
+        self.assertEqual({row[head.index("address")] for row in rows}, {"192.0.2.7"})
