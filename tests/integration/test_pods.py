@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import socket
+import struct
 import tempfile
 import time
 import urllib.error
@@ -18,10 +19,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import PATIENCE, Client, Gateway, Keys, SiteConnector, run_async
 from tests.integration.targets import EchoTarget
+from tests.ssh.socket_client import PatientClient
 from tests.store.databases import postgres_execute, postgres_server
+from tunnelcloud.net.proxy_protocol import SIGNATURE
 
 _FEED = "application_name = 'tunnelcloud change feed'"
 AT_ONCE = 12
+_BALANCER = "127.0.0.200"
+_BALANCERS = f'["{_BALANCER}/32"]'
+_STRANGER = "192.0.2.77"
 
 
 class Pods:
@@ -36,8 +42,8 @@ class Pods:
         settings = f'[database]\nurl = "{self.url}"'
         key = f'\nsealing_key_file = "{directory}/pod-1/sealing.key"'
         self.gateways = [
-            Gateway(directory, settings, name="pod-1"),
-            Gateway(directory, settings + key, name="pod-2"),
+            Gateway(directory, settings, name="pod-1", balancers=_BALANCERS),
+            Gateway(directory, settings + key, name="pod-2", balancers=_BALANCERS),
         ]
         # The second knows of both from the beginning, and tells the connector.
         self.do = self.gateways[1].do
@@ -219,6 +225,51 @@ class DrainTests(PodsCase):
         self.assertEqual(stream.recv(5), b"still")
         self.do("pod", "resume", "pod-1")
         self.eventually(lambda: self.logs_in(0, name, key), "it takes new sessions again")
+
+
+class PenaltyTests(PodsCase):
+    """Whoever fails at one pod is slowed down at the other, too."""
+
+    def header(self, pod):
+        """What a balancer says of the stranger's connection."""
+        header = SIGNATURE + struct.pack(">BBH", 0x21, 0x11, 12)
+        header += socket.inet_aton(_STRANGER) + socket.inet_aton("127.0.0.1")
+        return header + struct.pack(">HH", 4242, self.pods.gateways[pod].ssh_port)
+
+    def is_refused(self, pod):
+        port = self.pods.gateways[pod].ssh_port
+        with socket.create_connection(("127.0.0.1", port), PATIENCE, (_BALANCER, 0)) as stranger:
+            stranger.sendall(self.header(pod) + b"SSH-2.0-stranger\r\n")
+            said = b""
+            while more := stranger.recv(1000):
+                said += more
+                if b"too many failed logins" in said:
+                    return True
+                if len(said) > 500:  # a KEXINIT: it may go on
+                    return False
+        return False
+
+    def heard(self, client):
+        """Wait for a message for as long as a busy machine takes."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return client.expect_any()
+            except AssertionError:
+                self.assertLess(time.monotonic(), deadline, "the pod answers")
+
+    def test_after_failed_logins_at_the_one(self):
+        self.assertFalse(self.is_refused(1))
+        client = PatientClient(self.pods.gateways[0].ssh_port, source=_BALANCER)
+        self.addCleanup(client.lose)
+        client.write(self.header(0))
+        client.secure()
+        for number in range(6):
+            client.send_token(f"wrong-{number}")
+            while self.heard(client)[0] == 53:  # the banner that says what to do
+                pass
+        self.eventually(lambda: self.is_refused(1), "the other pod refuses the stranger")
+        self.assertTrue(self.is_refused(0))
 
 
 class RaceTests(PodsCase):
