@@ -74,14 +74,23 @@ class SecretFileTests(CommandTestCase):
 
         return run
 
+    def check(self, text):
+        settings = self.pod(text)()
+        check_sinks(settings.audit, settings.notify)
+
     def readers(self):
         webhook = f'[audit.webhook]\nurl = "https://s"\nsecret_file = "{self.path}"'
+        smtp = (
+            '[notify.smtp]\nserver = "s"\nsender = "a@b"\nto = ["c@d"]\nuser = "u"\n'
+            f'password_file = "{self.path}"'
+        )
         connector = f'proxy = "http://u@proxy:1"\nproxy_password_file = "{self.path}"'
         provider = ("--issuer", "https://issuer.example.com", "--client-id", "x")
         return {
             "url_file": self.pod(f'[database]\nurl_file = "{self.path}"'),
             "sealing_key_file": lambda: load_sealer(self.path),
-            "secret_file": lambda: check_sinks(self.pod(webhook)().audit),
+            "secret_file": lambda: self.check(webhook),
+            "password_file": lambda: self.check(smtp),
             "proxy_password_file": lambda: read_connector_settings(self.settings(connector), None),
             "--join-file": lambda: _join_token(None, self.path, ConnectorState(self.directory)),
             "--api-token-file": self.command("--api-token-file", self.path, "site", "list"),

@@ -29,6 +29,9 @@ def files_of(settings, above=""):
             yield above + name
 
 
+SMTP = "[notify.smtp]\nserver = 's'\nsender = 'a@b'\nto = ['c@d']\n"
+
+
 class MachineCase(SynchronousTestCase):
     def setUp(self):
         self.directory = Path(self.mktemp())
@@ -89,6 +92,10 @@ class ConfigCheckTests(MachineCase):
             "database.url_file": '[database]\nurl_file = "/no/file"',
             "database.sealing_key_file": '[database]\nsealing_key_file = "/no/file"',
             "audit.syslog.ca": '[audit.syslog]\naddress = "s:1"\nca = "/no/file"',
+            "notify.webhook.secret_file": "[notify.webhook]\n"
+            'url = "https://s"\nsecret_file = "/no/file"',
+            "notify.smtp.password_file": f"{SMTP}user = 'u'\npassword_file = '/no/file'",
+            "notify.smtp.ca": f"{SMTP}ca = '/no/file'",
             "audit.webhook.secret_file": "[audit.webhook]\n"
             'url = "https://s"\nsecret_file = "/no/file"',
         }

@@ -14,6 +14,7 @@ from tests.pod.certificates import write_certificate
 from tunnelcloud.config import BadSettings
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.settings import AuditSettings
+from tunnelcloud.settings.notify import NotifySettings
 from tunnelcloud.sinks.sinks import make_sinks
 
 RECORDS = [
@@ -29,7 +30,7 @@ def audit(**tables):
 class MakingTests(SynchronousTestCase):
     def test_none_without_settings(self):
         directory = Path(self.mktemp())
-        sinks = make_sinks(audit(), directory)
+        sinks = make_sinks(audit(), NotifySettings(), directory)
         sinks.add(RECORDS)
         sinks.start(None)
         self.assertEqual(list(sinks.reports()), [])
@@ -44,7 +45,9 @@ class MakingTests(SynchronousTestCase):
                 "audit.webhook.secret_file",
             ),
         ]:
-            error = self.assertRaises(BadSettings, make_sinks, audit(**tables), Path(self.mktemp()))
+            error = self.assertRaises(
+                BadSettings, make_sinks, audit(**tables), NotifySettings(), Path(self.mktemp())
+            )
             self.assertIn(why, str(error))
             self.assertIn("can't be read", str(error))
 
@@ -80,6 +83,7 @@ class LoopbackTests(TestCase):
                     "ca": str(certificate),
                 },
             ),
+            NotifySettings(),
             directory,
         )
         sinks.add(RECORDS[:100])  # before it starts

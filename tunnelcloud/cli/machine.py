@@ -103,7 +103,7 @@ def _check_pod(reactor: Any, settings: PodSettings) -> None:
                 endpoint_of(reactor, f"{section}.listen", description)
     WebCertificate.of(settings.web)
     check_trusted(settings.web.acme)
-    check_sinks(settings.audit)
+    check_sinks(settings.audit, settings.notify)
     if settings.database.sealing_key_file is not None:
         _check_sealing_key(settings.database.sealing_key_file)
     if settings.database.url != "sqlite":

@@ -101,7 +101,7 @@ def lay_foundation(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private(directory / admin_token.FILE_NAME)
         home = take_home(directory)
-        sinks = make_sinks(settings.audit, directory)
+        sinks = make_sinks(settings.audit, settings.notify, directory)
     except OSError as error:
         raise CannotServe(f"{directory}: can't be used as state_directory: {error}") from None
     except (BadSettings, ExposedPrivateFile, UnreadablePrivateFile) as error:

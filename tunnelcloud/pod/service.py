@@ -46,6 +46,7 @@ from tunnelcloud.pod.live import LivePod
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.metrics import Measured, metrics_registry
+from tunnelcloud.pod.notices import make_notices
 from tunnelcloud.pod.penalties import SHARE_SECONDS, SharedPenalties
 from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.records import Records
@@ -176,6 +177,9 @@ class PodService(Service):
             balancers=settings.front.proxy_protocol_from,
             room=self._doors.undecided,
             answers=self._tls.answers,
+        )
+        self._notices = make_notices(
+            foundation, self.store, reactor, self.live, self._tls.is_ending, self.web_url, _now
         )
         self._reloading = Reloading(
             settings, read_settings or (lambda: settings), takers(settings, self.flood, self._web)
@@ -352,8 +356,7 @@ class PodService(Service):
         self._ports.serve("web", self._web)
         self._ports.serve("metrics", metrics_site(self._registry, self._reactor))
         self._ports.serve("front", self._front)
-        door = self._tls.door(self._web, self.web_url, self._doors.undecided)
-        self._ports.serve(WEB_TLS, door)
+        self._ports.serve(WEB_TLS, self._tls.door(self._web, self.web_url, self._doors.undecided))
 
     def startService(self) -> None:
         """Begin to serve."""
@@ -375,7 +378,8 @@ class PodService(Service):
         }
         if self.foundation.database_file is None:
             works["penalties"] = (self._penalties.send, SHARE_SECONDS)
-        for name, (work, seconds) in (works | self._tls.works()).items():
+        works |= self._tls.works() | self._notices
+        for name, (work, seconds) in works.items():
             self.supervisor.run(name, work, seconds)
         self.serving = True
         daemon.on_hangup(self._reactor, self.reload)

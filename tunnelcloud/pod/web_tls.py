@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
 
+from tunnelcloud.domain.certificates import ENDS_SOON
 from tunnelcloud.pod.acme.challenges import Answers
 from tunnelcloud.pod.acme.keeper import LOOK_SECONDS, CertificateKeeper
 from tunnelcloud.pod.foundation import Foundation
@@ -39,6 +40,7 @@ class WebTLS:
     ) -> None:
         settings = foundation.settings.web
         self._reactor = reactor
+        self._now = now
         check_trusted(settings.acme)
         self._files = WebCertificate.of(settings)
         self._keeper: CertificateKeeper | None = None
@@ -103,6 +105,13 @@ class WebTLS:
         """Tell when the certificate ends, under its name."""
         ends = None if self._shown is None else self._shown.ends_at
         return {} if ends is None else {"web": ends}
+
+    def is_ending(self) -> bool:
+        """Tell whether the certificate ends soon, although one by ACME should have been renewed."""
+        if self._keeper is not None:
+            return self._keeper.is_late()
+        ends = None if self._shown is None else self._shown.ends_at
+        return ends is not None and ends - self._now() <= ENDS_SOON
 
     def failures(self) -> int:
         """Count the orders that failed since the last good one."""

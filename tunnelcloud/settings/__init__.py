@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tunnelcloud.config import BadSettings, read_secret, read_toml, told
 from tunnelcloud.domain.log_areas import Area, Level, Verbosity
+from tunnelcloud.settings.notify import NotifySettings
 from tunnelcloud.settings.values import (
     AuditFormat,
     Count,
@@ -184,6 +185,7 @@ class PodSettings(Table):
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
+    notify: NotifySettings = NotifySettings()
     shares: SharesSettings = SharesSettings()
 
     @property
@@ -247,7 +249,12 @@ def read_pod_settings(path: Path | None, state_directory: Path | None) -> PodSet
         raise BadSettings("\n".join(lines)) from None
 
 
-_MAY_BE_SECRET = frozenset({"database", "database.url", "audit.webhook", "audit.webhook.url"})
+_MAY_BE_SECRET = frozenset(
+    {
+        *("database", "database.url", "audit.webhook", "audit.webhook.url"),
+        *("notify.webhook", "notify.webhook.url"),
+    }
+)
 """Whatever stands there wrongly isn't shown: it may be an address with a password or a token."""
 
 

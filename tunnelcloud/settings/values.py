@@ -132,6 +132,10 @@ def _syslog_address(value: object) -> PublicAddress:
     return value if isinstance(value, PublicAddress) else parse_public_address(value, 6514)
 
 
+def _smtp_address(value: object) -> PublicAddress:
+    return value if isinstance(value, PublicAddress) else parse_public_address(value, 587)
+
+
 def _ssh_address(value: object) -> PublicAddress:
     return value if isinstance(value, PublicAddress) else parse_public_address(value, 2222)
 
@@ -152,6 +156,7 @@ DatabaseUrl = Annotated[str, AfterValidator(read_database_url)]
 SSHAddress = Annotated[PublicAddress, BeforeValidator(_ssh_address)]
 LinkAddress = Annotated[PublicAddress, BeforeValidator(_link_address)]
 SyslogAddress = Annotated[PublicAddress, BeforeValidator(_syslog_address)]
+SmtpAddress = Annotated[PublicAddress, BeforeValidator(_smtp_address)]
 PodName = Annotated[str, AfterValidator(_name)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]

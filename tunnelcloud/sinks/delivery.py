@@ -45,13 +45,17 @@ class SinkReport:
 
 @define(eq=False)
 class Delivery:
-    """Takes lines from a spool to an outlet, in the reactor's thread."""
+    """Takes lines from a spool to an outlet, in the reactor's thread.
+
+    :ivar carries: what the lines are, for the log.
+    """
 
     name: str
     spool: Spool
     outlet: Outlet
     reactor: ILookUpReactor
     random: Callable[[], float]
+    carries: str = "the audit"
     _delivered: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False)
     _in_a_row: int = field(default=0, init=False)
@@ -112,7 +116,7 @@ class Delivery:
         self.spool.taken()
         self._delivered += count
         if self._in_a_row:
-            _log.info("{name} takes the audit again", name=self.name)
+            _log.info("{name} takes {what} again", name=self.name, what=self.carries)
         self._in_a_row = 0
         if self._running:
             self._call = self.reactor.callLater(0, self._turn)
@@ -126,7 +130,12 @@ class Delivery:
         if self._in_a_row == 1:
             slow = failure.check(defer.TimeoutError, defer.CancelledError)
             why = f"no answer within {PATIENCE:.0f} s" if slow else failure.getErrorMessage()
-            _log.warn("{name} doesn't take the audit, which waits: {why}", name=self.name, why=why)
+            _log.warn(
+                "{name} doesn't take {what}, which waits: {why}",
+                name=self.name,
+                what=self.carries,
+                why=why,
+            )
         self.outlet.reopen()
         delay = min(LONGEST_DELAY, 2.0 ** min(self._in_a_row - 1, 10))
         self._call = self.reactor.callLater(delay * (0.5 + self.random()), self._turn)

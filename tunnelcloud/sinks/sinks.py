@@ -1,11 +1,15 @@
-"""The sinks of one pod, made of its settings: what each event becomes, its spool, where it goes."""
+"""The sinks of one pod, made of its settings: what each event becomes, its spool, where it goes.
+
+Notices for administrators go the same way, each sink with a spool of its own.
+"""
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +27,12 @@ from twisted.web.client import Agent, BrowserLikePolicyForHTTPS
 from tunnelcloud.config import BadSettings, read_secret
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.settings import AuditSettings
+from tunnelcloud.settings.notify import NotifySettings, NotifySmtpSettings
 from tunnelcloud.sinks.delivery import Delivery, SinkReport
 from tunnelcloud.sinks.files import FileOutlet
 from tunnelcloud.sinks.formats import FORMATS, syslog_message
 from tunnelcloud.sinks.interfaces import Outlet
+from tunnelcloud.sinks.mail import MailOutlet
 from tunnelcloud.sinks.spool import Spool
 from tunnelcloud.sinks.syslog import SyslogOutlet
 from tunnelcloud.sinks.webhook import OneConnection, WebhookOutlet
@@ -35,19 +41,21 @@ DIRECTORY = "spool"
 """Where spools are, in the state directory."""
 
 _CONNECT_SECONDS = 10
+_NOTICES_BYTES = 4 << 20
+"""So much may wait for each who is told; the oldest go first."""
 
 
 @frozen
 class Sink:
-    """One place that the audit goes to.
+    """One place that the audit goes to, or notices.
 
-    :ivar write: gives an event as a line.
+    :ivar write: gives an event as a line; None where notices go.
     :ivar make_outlet: makes, of the reactor, what takes lines there.
     """
 
     name: str
     spool: Spool
-    write: Callable[[AuditRecord], bytes]
+    write: Callable[[AuditRecord], bytes] | None
     make_outlet: Callable[[Any], Outlet]
 
 
@@ -61,19 +69,35 @@ class Sinks:
     def add(self, records: Sequence[AuditRecord]) -> None:
         """Take what a transaction recorded; from any thread."""
         for sink in self._sinks if records else ():
-            lines = [sink.write(record) for record in records]
-            delivery = self._deliveries.get(sink.name)
-            if delivery is None:
-                sink.spool.append(lines)
-            else:
-                delivery.add(lines)
+            if sink.write is not None:
+                self._append(sink, [sink.write(record) for record in records])
+
+    @property
+    def takes_notices(self) -> bool:
+        """Whether anybody is to be told anything."""
+        return any(sink.write is None for sink in self._sinks)
+
+    def tell(self, notice: Mapping[str, object]) -> None:
+        """Take a notice for administrators; from any thread."""
+        line = json.dumps(notice).encode("ascii")
+        for sink in self._sinks:
+            if sink.write is None:
+                self._append(sink, [line])
+
+    def _append(self, sink: Sink, lines: Sequence[bytes]) -> None:
+        delivery = self._deliveries.get(sink.name)
+        if delivery is None:
+            sink.spool.append(lines)
+        else:
+            delivery.add(lines)
 
     def start(self, reactor: Any) -> None:
         """Begin to deliver."""
         chance = random.SystemRandom().random
         for sink in self._sinks:
             outlet = sink.make_outlet(reactor)
-            delivery = Delivery(sink.name, sink.spool, outlet, reactor, chance)
+            carries = "notices" if sink.write is None else "the audit"
+            delivery = Delivery(sink.name, sink.spool, outlet, reactor, chance, carries)
             self._deliveries[sink.name] = delivery
             delivery.start()
 
@@ -94,26 +118,29 @@ class Sinks:
             yield delivery.report()
 
 
-def make_sinks(settings: AuditSettings, state_directory: Path) -> Sinks:
+def make_sinks(audit: AuditSettings, notify: NotifySettings, state_directory: Path) -> Sinks:
     """Make the sinks that the settings name; nothing is sent yet.
 
     :raise OSError: a spool can't be used.
     :raise BadSettings: a secret or a certificate can't be read.
     """
-    host = socket.gethostname()
+    host, spools = socket.gethostname(), state_directory / DIRECTORY
     sinks = []
-    for name, (make_outlet, kind) in _makers(settings).items():
-        spool = Spool.open(state_directory / DIRECTORY / name, settings.spool)
+    for name, (make_outlet, kind) in _makers(audit).items():
+        spool = Spool.open(spools / name, audit.spool)
         sinks.append(Sink(name, spool, _writer(name, kind, host), make_outlet))
+    for name, make_outlet in notifying(notify).items():
+        sinks.append(Sink(name, Spool.open(spools / name, _NOTICES_BYTES), None, make_outlet))
     return Sinks(sinks)
 
 
-def check_sinks(settings: AuditSettings) -> None:
+def check_sinks(audit: AuditSettings, notify: NotifySettings) -> None:
     """Read the files that the settings name, and make nothing.
 
     :raise BadSettings: a secret or a certificate can't be read.
     """
-    _makers(settings)
+    _makers(audit)
+    notifying(notify)
 
 
 def _makers(settings: AuditSettings) -> dict[str, tuple[Callable[[Any], Outlet], str]]:
@@ -123,7 +150,10 @@ def _makers(settings: AuditSettings) -> dict[str, tuple[Callable[[Any], Outlet],
     if settings.syslog.address is not None:
         makers["syslog"] = (_syslog(settings), settings.syslog.format)
     if settings.webhook.url is not None:
-        makers["webhook"] = (_webhook(settings), settings.webhook.format)
+        path = settings.webhook.secret_file
+        assert path is not None
+        secret = _secret("audit.webhook.secret_file", path)
+        makers["webhook"] = (_webhook(settings.webhook.url, secret), settings.webhook.format)
     return makers
 
 
@@ -139,14 +169,9 @@ def _file(path: Path) -> Callable[[Any], Outlet]:
 
 
 def _syslog(settings: AuditSettings) -> Callable[[Any], Outlet]:
-    address, ca = settings.syslog.address, settings.syslog.ca
+    address = settings.syslog.address
     assert address is not None
-    trusted: Any = platformTrust()
-    if ca is not None:
-        try:
-            trusted = trustRootFromCertificates([Certificate.loadPEM(ca.read_bytes())])
-        except (OSError, SSL.Error) as error:
-            raise BadSettings(f"audit.syslog.ca: {ca} can't be read: {error}") from None
+    trusted = _trusted("audit.syslog.ca", settings.syslog.ca)
 
     def make(reactor: Any) -> Outlet:
         options = optionsForClientTLS(address.host, trustRoot=trusted)
@@ -156,19 +181,67 @@ def _syslog(settings: AuditSettings) -> Callable[[Any], Outlet]:
     return make
 
 
-def _webhook(settings: AuditSettings) -> Callable[[Any], Outlet]:
-    url, path = settings.webhook.url, settings.webhook.secret_file
-    assert url is not None
-    assert path is not None
-    try:
-        secret = read_secret(path).encode("utf-8")
-    except ValueError as error:
-        raise BadSettings(f"audit.webhook.secret_file: {error}") from None
+def notifying(settings: NotifySettings) -> dict[str, Callable[[Any], Outlet]]:
+    """Give, by name, what makes the outlets of those who are told.
 
+    :raise BadSettings: a secret or a certificate can't be read.
+    """
+    makers: dict[str, Callable[[Any], Outlet]] = {}
+    webhook = settings.webhook
+    if webhook.url is not None and webhook.secret_file is not None:
+        secret = _secret("notify.webhook.secret_file", webhook.secret_file)
+        makers["notify-webhook"] = _webhook(webhook.url, secret)
+    if settings.smtp.server is not None:
+        makers["notify-smtp"] = _mail(settings.smtp)
+    return makers
+
+
+def _mail(settings: NotifySmtpSettings) -> Callable[[Any], Outlet]:
+    server, sender, path = settings.server, settings.sender, settings.password_file
+    assert server is not None
+    assert sender is not None
+    password = None if path is None else _secret("notify.smtp.password_file", path)
+    trusted = _trusted("notify.smtp.ca", settings.ca)
+
+    def make(reactor: Any) -> Outlet:
+        options = optionsForClientTLS(server.host, trustRoot=trusted)
+        there: Any = HostnameEndpoint(reactor, server.host, server.port, timeout=_CONNECT_SECONDS)
+        if settings.security == "tls":
+            there = wrapClientTLS(options, there)
+        return MailOutlet(
+            name=str(server),
+            endpoint=there,
+            start_tls=options if settings.security == "starttls" else None,
+            user=settings.user,
+            password=password,
+            sender=sender,
+            recipients=settings.to,
+        )
+
+    return make
+
+
+def _secret(setting: str, path: Path) -> str:
+    try:
+        return read_secret(path)
+    except ValueError as error:
+        raise BadSettings(f"{setting}: {error}") from None
+
+
+def _trusted(setting: str, ca: Path | None) -> Any:
+    if ca is None:
+        return platformTrust()
+    try:
+        return trustRootFromCertificates([Certificate.loadPEM(ca.read_bytes())])
+    except (OSError, SSL.Error) as error:
+        raise BadSettings(f"{setting}: {ca} can't be read: {error}") from None
+
+
+def _webhook(url: str, secret: str) -> Callable[[Any], Outlet]:
     def make(reactor: Any) -> Outlet:
         pool = OneConnection(reactor)
         policy = BrowserLikePolicyForHTTPS()
         agent = Agent(reactor, policy, connectTimeout=_CONNECT_SECONDS, pool=pool)
-        return WebhookOutlet(url, secret, agent, time.time, pool.hang_up)
+        return WebhookOutlet(url, secret.encode("utf-8"), agent, time.time, pool.hang_up)
 
     return make

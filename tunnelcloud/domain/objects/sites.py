@@ -47,6 +47,14 @@ class Site:
     name: Name
     title: Annotated[str, title_setting(heading="title", spare=True)]
     created_at: datetime
+    muted: Annotated[
+        bool,
+        Setting(
+            FieldType.FLAG, "Muted: no notices of this site and its targets",
+            option="--muted/--told", help="Whether no notices are sent of it and its targets.",
+            folded=True, decides=False,
+        ),
+    ] = False  # fmt: skip
 
 
 @frozen

@@ -79,6 +79,10 @@ class Kept:
         found = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         return set(found.value.get_values_for_type(x509.DNSName))
 
+    def late_at(self) -> datetime:
+        """Tell when half of the time is over in which it should have been renewed."""
+        return self.renew_at() + (self.certificate.not_valid_after_utc - self.renew_at()) / 2
+
     def renew_at(self) -> datetime:
         """Tell when two thirds of its life are over."""
         begins, ends = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
@@ -162,6 +166,10 @@ class CertificateKeeper:
         if self._fault:
             return f"no certificate for {', '.join(self.names)}: {self._fault}"
         return None
+
+    def is_late(self) -> bool:
+        """Tell whether the certificate should long have been renewed."""
+        return self._kept is not None and self.now() >= self._kept.late_at()
 
     def state(self) -> CertificateState:
         """Tell how the certificate fares."""

@@ -26,6 +26,7 @@ from tunnelcloud.store.schema.parts import metadata
 from tunnelcloud.store.schema.service import (
     attachments,
     authority,
+    notices,
     pods,
     probes,
     settings,
@@ -62,6 +63,7 @@ __all__ = [
     "join_tokens",
     "keys",
     "metadata",
+    "notices",
     "pins",
     "pods",
     "policies",

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
@@ -19,7 +20,7 @@ from tunnelcloud.store.columns import Methods, Ordered, Timestamp
 from tunnelcloud.store.schema.kinds import columns_of
 from tunnelcloud.store.schema.parts import identity, metadata, owner
 
-sites = Table("sites", metadata, *columns_of(SITE))
+sites = Table("sites", metadata, *columns_of(SITE, muted={"server_default": false()}))
 
 connectors = Table(
     "connectors",

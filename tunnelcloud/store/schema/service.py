@@ -81,6 +81,17 @@ web_certificates = Table(
     Column("fault", Text, nullable=False),
 )
 
+# What is not well, and was told: by the pods that see it.
+notices = Table(
+    "notices",
+    metadata,
+    owner("pod", index=False, primary_key=True),
+    Column("key", Ordered, primary_key=True),
+    Column("since", Timestamp, nullable=False),
+    # What is told when it is over.
+    Column("over", Document, nullable=False),
+)
+
 settings = Table(
     "settings",
     metadata,

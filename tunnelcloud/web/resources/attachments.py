@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.store.site_health import Attachments
-from tunnelcloud.web.interfaces import NOTED_WITHIN
+from tunnelcloud.web.interfaces import NOTED_WITHIN, ILivePod
 from tunnelcloud.web.resources.context import ApiContext
 
 _A_DAY = timedelta(days=1)
@@ -14,12 +14,16 @@ _A_DAY = timedelta(days=1)
 
 def attachments_now(context: ApiContext) -> Attachments:
     """Look at what is attached now."""
-    live = context.live
+    return attachments_at(context.live, context.now())
+
+
+def attachments_at(live: ILivePod, now: datetime) -> Attachments:
+    """Look at what is attached now, as a running pod has it."""
     return Attachments(
         frozenset(live.connector_health()),
         dict(live.lost_connectors()),
         # Before it started nobody but another pod could have seen any; they all come here soon.
-        max(context.now() - NOTED_WITHIN, live.started_at),
+        max(now - NOTED_WITHIN, live.started_at),
     )
 
 
