@@ -28,6 +28,7 @@ PLUGINS = ROOT.parent / "twisted" / "plugins"
 
 CALLED_ELSEWHERE = {
     "tunnelcloud.channels.invariants.check_invariants": "tests, after every step of a channel",
+    "tunnelcloud.net.shared_ports.PortSharer.listenSSL": "Twisted's ``ssl:`` endpoints",
 }
 """What nothing in the program uses, and who does."""
 

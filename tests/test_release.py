@@ -94,6 +94,13 @@ class PackageTests(SynchronousTestCase):
         ]:
             self.shell_reads(path.read_text())
 
+    def test_what_hides_a_token_shows_what_is_typed_again_after_a_signal(self):
+        """dash does nothing at an end by a signal but what is to be done at that signal."""
+        text = (debian.HERE / "tunnelcloud-connector").read_text()
+        before, _, _ = text.partition("stty -echo")
+        for words in ("'stty echo' EXIT", "'exit 130' INT", "'exit 143' TERM HUP"):
+            self.assertIn(f"trap {words}\n", before)
+
     def shell_reads(self, text):
         done = subprocess.run(
             ["/bin/sh", "-n"], input=text, capture_output=True, text=True, timeout=60, check=False

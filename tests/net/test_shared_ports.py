@@ -1,10 +1,12 @@
 """Several pods of one machine answer on one port."""
 
 import socket
+from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from tests.pod.certificates import write_certificate
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.pod.bound_ports import Listeners
 
@@ -30,6 +32,21 @@ class SharedPortTests(TestCase):
     def test_without_sharing_a_port_is_had_once(self):
         port = self.bind(0, shared=False).port("ssh")
         self.assertRaises(CannotServe, self.bind, port)
+
+    def test_two_share_a_port_with_tls(self):
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        certificate, key = directory / "certificate.pem", directory / "key.pem"
+        write_certificate(certificate, key)
+        text = f"ssl:{{}}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
+
+        def bind(port):
+            listeners = Listeners.bind(reactor, {"web": [text.format(port)]}, frozenset({"web"}))
+            self.addCleanup(listeners.close)
+            return listeners.port("web")
+
+        port = bind(0)
+        self.assertEqual(bind(port), port)
 
     def test_both_families_on_one_port(self):
         listeners = Listeners.bind(reactor, {"ssh": [r"tcp:0:interface=\:\:"]})

@@ -1,14 +1,25 @@
 """What has had its time goes, a little at a time; the rest stays."""
 
+from collections import Counter
+from functools import partial
+
 from sqlalchemy import func, select
 
 from tests.store.databases import PostgresCase, SQLiteCase
-from tests.store.material import events_of
+from tests.store.material import count_events, events_of
 from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.pod.housekeeping import Housekeeping
-from tunnelcloud.store import channels, preferences, schema, sessions, tokens, web_sessions
+from tunnelcloud.store import (
+    channels,
+    crowding,
+    preferences,
+    schema,
+    sessions,
+    tokens,
+    web_sessions,
+)
 from tunnelcloud.store.asynchronous import AsyncStore
 
 DAY = 86_400
@@ -36,7 +47,7 @@ class HousekeepingContract(RecordCase):
             lifetime_seconds=60, method="password", source_ip="192.0.2.1", user_agent="x",
         )  # fmt: skip
 
-    def test_by_default_events_stay_for_400_days_and_sessions_for_ever(self):
+    def test_by_default_events_and_sessions_stay_for_400_days(self):
         session = self.start()
         self.open_channel(session)
         self.store.write(sessions.end, session.id, reason="over")
@@ -47,10 +58,13 @@ class HousekeepingContract(RecordCase):
         self.clock.advance(2 * DAY)
         self.keep_house()
         self.assertEqual(self.store.read(events_of), [])
-        self.set(audit_retention_days=None)
+        self.assertEqual(self.store.read(sessions.count), 0)
+        self.store.write(sessions.end, self.start().id, reason="over")
+        self.set(audit_retention_days=None, session_retention_days=None)
+        before = self.store.read(events_of)
         self.clock.advance(10_000 * DAY)
         self.keep_house()
-        self.assertEqual(self.store.read(events_of), ["settings.changed"])
+        self.assertEqual(self.store.read(events_of), before)
         self.assertEqual(self.store.read(sessions.count), 1)
 
     def test_events_have_their_time(self):
@@ -98,6 +112,47 @@ class HousekeepingContract(RecordCase):
         left = {one.id for one in self.store.read(sessions.list_page).items}
         self.assertEqual(left, {still_open.id, recent.id})
         self.assertEqual(self.store.read(channels.count), 1)
+
+    def test_who_opens_channels_all_day_pushes_nobody_else_out(self):
+        event = partial(AuditEvent, "channel.refused", data={"reason": "x" * 1500})
+        alice, bob = self.world.alice, self.world.bob
+        own = AuditEvent("login.succeeded", user_id=bob.id, data={"login_name": "bob"})
+        changed = AuditEvent("user.changed", user_id=alice.id, data={"object_name": "alice"})
+
+        def write(transaction):
+            for one in (own, changed):
+                transaction.audit(one)
+            for _ in range(1000):
+                transaction.audit(event(user_id=alice.id))
+
+        self.set(audit_max_mib=1)
+        before = set(self.store.read(events_of))
+        self.store.write(write)
+        self.keep_house(batch=100)
+        refused = self.store.read(count_events, "channel.refused")
+        self.assertTrue(40 < refused < 90, refused)
+        kept = set(self.store.read(events_of))
+        self.assertLessEqual(before | {"login.succeeded", "user.changed"}, kept)
+
+    def test_a_user_has_so_many_past_channels_and_sessions(self):
+        self.patch(crowding, "MOST_CHANNELS", 3)
+        self.patch(crowding, "MOST_SESSIONS", 4)
+        for user in (self.world.alice, self.world.bob):
+            for _ in range(2 if user is self.world.bob else 9):
+                session = self.start(user=user)
+                self.open_channel(session)
+                self.store.write(sessions.end, session.id, reason="over")
+        live = self.start()
+        for _ in range(9):
+            self.open_channel(live)
+        self.keep_house()
+        left = self.store.read(sessions.list_page, limit=100).items
+        self.assertEqual(Counter(one.user_id for one in left),
+                         {self.world.alice.id: 5, self.world.bob.id: 2})  # fmt: skip
+        for user, past, opened in ((self.world.alice, 3, 9), (self.world.bob, 2, 0)):
+            left = self.store.read(channels.list_page, user_id=user.id, limit=100).items
+            self.assertEqual(Counter(one.closed_at is None for one in left),
+                             Counter({False: past, True: opened}))  # fmt: skip
 
     def test_tokens_and_sign_ins_that_are_over(self):
         for secret in (b"1", b"2", b"3"):

@@ -64,6 +64,14 @@ class FileTests(SynchronousTestCase):
         patch.restore()
         self.assertEqual(self.path.read_bytes(), b"1\n")
 
+    def test_a_pipe_is_refused_and_nobody_waits_for_its_reader(self):
+        os.mkfifo(self.path)
+        self.failureResultOf(self.outlet.send([b"1"]), DeliveryFailed)
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        failure = self.failureResultOf(self.outlet.send([b"1"]), DeliveryFailed)
+        self.assertIn("is no regular file", str(failure.value))
+
     def test_a_link_that_somebody_put_there_is_not_followed(self):
         self.path.symlink_to("/nowhere")
         self.failureResultOf(self.outlet.send([b"1"]), DeliveryFailed)

@@ -178,6 +178,47 @@ class CredentialContract:
         self.store.write(preferences.keep, "audit", {"days": 30})
         self.assertEqual(self.store.read(preferences.load, "audit"), {"days": 30})
 
+    def test_a_user_has_so_many_api_tokens(self):
+        self.patch(api_tokens, "MOST_OF_A_USER", 3)
+
+        def make(number, **given):
+            return self.store.write(
+                api_tokens.create, title="x", role=Role.USER, secret_hash=b"%d" % number, **given
+            )
+
+        alice, bob = self.world.alice.id, self.world.bob.id
+        soon = self.store.read(lambda transaction: transaction.now()) + timedelta(seconds=60)
+        for number in range(3):
+            made = make(number, user_id=alice, expires_at=soon if number else None)
+        error = self.assertRaises(Conflict, make, 3, user_id=alice)
+        self.assertIn("has 3 API tokens and terminal logins", str(error))
+        self.store.write(api_tokens.delete, made.id)
+        make(4, user_id=alice)
+        # Another's, and those of nobody, are counted apart; what has expired isn't any more.
+        make(5, user_id=bob)
+        make(6)
+        self.clock.advance(60)
+        make(7, user_id=alice)
+
+    def test_of_too_many_sign_ins_those_end_that_were_not_used_for_longest(self):
+        self.patch(web_sessions, "MOST_OF_A_USER", 3)
+        made = []
+        for number in range(5):
+            self.clock.advance(1)
+            if number == 4:
+                self.store.write(web_sessions.touch, made[1].id, lifetime_seconds=600)
+                self.clock.advance(1)
+            made.append(
+                self.store.write(
+                    web_sessions.create, user_id=self.world.alice.id, secret_hash=b"%d" % number,
+                    lifetime_seconds=600, method="password", source_ip="192.0.2.1", user_agent="x",
+                )
+            )  # fmt: skip
+        left = {one.id for one in self.store.read(web_sessions.list_page).items}
+        self.assertEqual(left, {made[1].id, made[3].id, made[4].id})
+        ended = self.events("web_login.ended")
+        self.assertEqual([one.data["reason"] for one in ended], ["too many sign-ins"] * 2)
+
 
 class SQLiteCredentialTests(CredentialContract, SQLiteCase):
     pass

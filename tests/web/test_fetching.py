@@ -5,6 +5,7 @@ from service_identity import VerificationError
 from twisted.internet import error
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
@@ -33,6 +34,15 @@ class LongResponse:
         for _ in range(self.count):
             protocol.dataReceived(b"x" * 65_536)
         protocol.connectionLost(Failure(ResponseDone()))
+
+
+class DrippingResponse:
+    code = 200
+    length = UNKNOWN_LENGTH
+
+    def deliverBody(self, protocol):
+        self.protocol, self.transport = protocol, StringTransport()
+        protocol.makeConnection(self.transport)
 
 
 class FetchingTests(SynchronousTestCase):
@@ -68,6 +78,33 @@ class FetchingTests(SynchronousTestCase):
         answer = self.successResultOf(self.ask(succeed(LongResponse(8))))
         self.assertEqual((answer.status, len(answer.body)), (200, 524_288))
         self.assertIn("bigger than 524288 bytes", self.said(self.ask(succeed(LongResponse(9)))))
+
+    def test_one_that_drips(self):
+        """It has its time, however often a byte comes; then its connection goes, too."""
+        response = DrippingResponse()
+        asking = self.ask(succeed(response))
+        for _ in range(9):
+            self.clock.advance(1)
+            response.protocol.dataReceived(b" ")
+        self.assertFalse(response.transport.disconnecting)
+        self.clock.advance(1)
+        self.assertEqual(self.said(asking), "no answer within 10 s")
+        self.assertTrue(response.transport.disconnected)
+        response.protocol.dataReceived(b" ")
+        response.protocol.connectionLost(Failure(error.ConnectionAborted()))
+
+    def test_one_that_is_too_long_is_hung_up_on(self):
+        response = DrippingResponse()
+        asking = self.ask(succeed(response))
+        response.protocol.dataReceived(b"x" * 524_289)
+        self.assertIn("bigger than 524288 bytes", self.said(asking))
+        self.assertTrue(response.transport.disconnected)
+
+    def test_one_that_hangs_up_midway(self):
+        response = DrippingResponse()
+        asking = self.ask(succeed(response))
+        response.protocol.connectionLost(Failure(ResponseFailed([Failure(error.ConnectionLost())])))
+        self.assertIn("hung up", self.said(asking))
 
     def test_one_that_is_silent(self):
         asking = self.ask(Deferred())

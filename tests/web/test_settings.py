@@ -8,7 +8,7 @@ class SettingsTests(ApiTestCase):
         nothing = {
             "audit_retention_days": 400,
             "audit_max_mib": 4096,
-            "session_retention_days": None,
+            "session_retention_days": 400,
             "target_check_seconds": 60,
         }
         self.assertEqual(first.json, nothing)

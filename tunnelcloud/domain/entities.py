@@ -236,7 +236,7 @@ class Settings:
 
     audit_retention_days: int | None = 400
     audit_max_mib: int | None = 4096
-    session_retention_days: int | None = None
+    session_retention_days: int | None = 400
     target_check_seconds: int | None = 60
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.tcp import Port
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 
 class _SharedPort(Port):
@@ -31,6 +32,18 @@ class PortSharer:
         shared = _SharedPort(port, factory, backlog, interface, self._reactor)
         shared.startListening()
         return shared
+
+    def listenSSL(
+        self,
+        port: int,
+        factory: IProtocolFactory,
+        contextFactory: Any,
+        backlog: int = 50,
+        interface: str = "",
+    ) -> Port:
+        """Listen as ``IReactorSSL.listenSSL`` does."""
+        encrypting = TLSMemoryBIOFactory(contextFactory, False, factory)
+        return self.listenTCP(port, encrypting, backlog, interface)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)

@@ -14,7 +14,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from tunnelcloud.store import audit, pods, preferences, sessions, tokens, web_sessions
+from tunnelcloud.store import audit, crowding, pods, preferences, sessions, tokens, web_sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Transaction
@@ -47,8 +47,11 @@ class Housekeeping:
         return Deferred.fromCoroutine(self._run())
 
     async def _run(self) -> None:
-        name = "events"
+        name = "rows of users with more than their share"
         try:
+            for crowd in await self.store.read_long(crowding.crowding):
+                await self._all(partial(_at_most, crowd, self.batch), name)
+            name = "events"
             first = await self.store.read(_first_kept)
             for name, forget in (
                 ("events", self._events),
@@ -58,18 +61,17 @@ class Housekeeping:
                 ("sign-ins", web_sessions.forget_expired),
                 ("pods", self._pods),
             ):
-                if count := await self._all(forget):
-                    _log.info("{count} {name} were forgotten", count=count, name=name)
+                await self._all(forget, name)
         except StoreUnavailable as error:
             _log.warn("{name} that are due weren't forgotten: {why}", name=name, why=error)
 
-    async def _all(self, forget: _Forget) -> int:
-        forgotten = 0
-        while True:
+    async def _all(self, forget: _Forget, name: str) -> None:
+        forgotten, count = 0, self.batch
+        while count == self.batch:
             count = await self.store.write(forget)
             forgotten += count
-            if count < self.batch:
-                return forgotten
+        if forgotten:
+            _log.info("{count} {name} were forgotten", count=forgotten, name=name)
 
     def _events(self, transaction: Transaction) -> int:
         days = preferences.settings(transaction).audit_retention_days
@@ -95,6 +97,10 @@ class Housekeeping:
 
     def _tokens(self, transaction: Transaction) -> int:
         return tokens.forget(transaction, transaction.now() - TOKENS_KEPT, limit=self.batch)
+
+
+def _at_most(forget: crowding.Forget, limit: int, transaction: Transaction) -> int:
+    return forget(transaction, limit)
 
 
 def _first_kept(transaction: Transaction) -> str | None:

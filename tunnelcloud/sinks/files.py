@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,8 +37,7 @@ class FileOutlet:
 
     def _append(self, data: bytes) -> None:
         if self._descriptor < 0:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._descriptor = os.open(self.path, flags, 0o640)
+            self._descriptor = _open(self.path)
         size = os.fstat(self._descriptor).st_size
         written = 0
         try:
@@ -45,3 +46,13 @@ class FileOutlet:
         except OSError:
             os.ftruncate(self._descriptor, size)
             raise
+
+
+def _open(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    # Neither to open nor to write to a pipe waits: that would hold up all streams.
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o640)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is no regular file: name one, or take it away")
+    return descriptor

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.actors import ActorKind, actor_kind
 from tunnelcloud.domain.entities import ApiToken, Role
 from tunnelcloud.store import users as people
 from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.schema import api_tokens as table
 from tunnelcloud.store.schema import users
@@ -28,6 +29,9 @@ API_TOKENS = Aggregate(
     },
     fixed=frozenset({"id", "created_at", "user_id", "role", "made_by", "made_by_id"}),
 )
+MOST_OF_A_USER = 100
+"""As many that haven't expired; terminal logins are among them."""
+
 _USE_RECORDED_EVERY = timedelta(seconds=60)
 
 get = API_TOKENS.get
@@ -51,12 +55,14 @@ def create(
     :param user_id: whose it is; ``/me`` is theirs.  Without one it is no user's, and ends with the
         access of the user who made it.
     :raise InvalidReference: there is no such user.
-    :raise Conflict: they are blocked, or who makes it for nobody is.
+    :raise Conflict: they are blocked, or who makes it for nobody is; or they have too many.
     """
     made_by, made_by_id = _maker(transaction)
     ends_with = made_by_id if user_id is None else user_id
     if ends_with is not None and actor_kind(ends_with) is ActorKind.USER:
         people.lock_unblocked(transaction, ends_with)
+    if user_id is not None:
+        _check_number(transaction, user_id)
     values = {
         "title": title,
         "role": role,
@@ -69,6 +75,17 @@ def create(
     changes = {name: {"to": value} for name, value in values.items() if value is not None}
     API_TOKENS.record(transaction, "created", token, changes)
     return token
+
+
+def _check_number(transaction: Transaction, user_id: str) -> None:
+    lasting = or_(table.c.expires_at.is_(None), table.c.expires_at > transaction.now())
+    query = select(func.count()).where(table.c.user_id == user_id, lasting)
+    if transaction.connection.execute(query).scalar_one() >= MOST_OF_A_USER:
+        raise Conflict(
+            "user_id",
+            f"this user has {MOST_OF_A_USER} API tokens and terminal logins, and no more can be "
+            "had: delete some that nobody uses any more",
+        )
 
 
 def _maker(transaction: Transaction) -> tuple[str, str | None]:

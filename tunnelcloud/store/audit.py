@@ -128,13 +128,18 @@ def first_that_fits(transaction: Transaction, most_bytes: int) -> str | None:
     It is an estimate.  Neither database tells quickly what its rows take, and PostgreSQL's files
     don't shrink: so many fit as the latest events' average says.
     """
-    run = transaction.connection.execute
-    latest = run(select(*_COLUMNS).order_by(table.c.id.desc()).limit(_SAMPLE)).all()
-    taken = sum(_ROW_OVERHEAD + sum(len(str(value)) for value in row) for row in latest)
-    fitting = max(1, most_bytes * len(latest) // max(taken, 1))
+    run, fit = transaction.connection.execute, fitting(transaction, most_bytes)
     # The one after the last that fits, seen from the latest: none means that all fit.
-    found = run(select(table.c.id).order_by(table.c.id.desc()).offset(fitting - 1).limit(2)).all()
+    found = run(select(table.c.id).order_by(table.c.id.desc()).offset(fit - 1).limit(2)).all()
     return str(found[0][0]) if len(found) == 2 else None
+
+
+def fitting(transaction: Transaction, most_bytes: int) -> int:
+    """Estimate how many events take so many bytes."""
+    query = select(*_COLUMNS).order_by(table.c.id.desc()).limit(_SAMPLE)
+    latest = transaction.connection.execute(query).all()
+    taken = sum(_ROW_OVERHEAD + sum(len(str(value)) for value in row) for row in latest)
+    return max(1, most_bytes * len(latest) // max(taken, 1))
 
 
 def forget_before(transaction: Transaction, event_id: str, *, limit: int = 500) -> int:

@@ -40,6 +40,9 @@ WEB_SESSIONS = Aggregate(
     filters={"user_id": equals(table.c.user_id)},
 )
 
+MOST_OF_A_USER = 100
+"""As many sign-ins: of more, those end that weren't used for longest."""
+
 get = WEB_SESSIONS.get
 list_page = WEB_SESSIONS.list_page
 
@@ -81,7 +84,16 @@ def create(
     transaction.audit(
         _event("web_login.succeeded", user, source_ip, method=method),
     )
+    _end_crowd(transaction, user_id)
     return session
+
+
+def _end_crowd(transaction: Transaction, user_id: str) -> None:
+    """End a user's sign-ins that weren't used for longest, if they have too many."""
+    latest = table.c.last_seen_at.desc(), table.c.id.desc()
+    query = select(table.c.id).where(table.c.user_id == user_id).order_by(*latest)
+    for one in transaction.connection.execute(query.offset(MOST_OF_A_USER)).scalars().all():
+        end(transaction, one, reason="too many sign-ins")
 
 
 def authenticate(transaction: Transaction, secret_hash: bytes) -> tuple[WebSession, User] | None:

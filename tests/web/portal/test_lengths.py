@@ -38,7 +38,7 @@ class LengthTests(PortalTestCase):
         self.assertIsNone(found.target_check_seconds)
 
     def test_an_auditor_reads_what_is_set(self):
-        self.set(audit_retention_days="90d", target_check_seconds="")
+        self.set(audit_retention_days="90d", session_retention_days="", target_check_seconds="")
         page = self.signed_in(Role.AUDITOR).get(SETTINGS).body.decode()
         for label, value in [
             ("Keep the audit for", "90d"),

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
-import treq
 from attrs import frozen
 from OpenSSL import SSL
 from service_identity import VerificationError
 from treq.client import HTTPClient
 from twisted.internet import defer, error
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
+    ResponseDone,
     ResponseFailed,
     ResponseNeverReceived,
 )
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from tunnelcloud.web.oidc.faults import ProviderFault
@@ -132,12 +136,41 @@ class HttpFetch:
             unbuffered=True,
             reactor=self._reactor,
         )
-        pieces: list[bytes] = []
+        gathered = _Body()
+        response.deliverBody(gathered)
+        return Fetched(response.code, await gathered.whole)
 
-        def collect(piece: bytes) -> None:
-            pieces.append(piece)
-            if sum(map(len, pieces)) > _MAX_BODY:
-                raise FetchFailed(f"the answer is bigger than {_MAX_BODY} bytes")
 
-        await treq.collect(response, collect)
-        return Fetched(response.code, b"".join(pieces))
+class _Body(Protocol):
+    """Gathers an answer's body.  Its connection goes when it is too long, or nobody waits for it.
+
+    :ivar whole: fires with the body.
+    """
+
+    def __init__(self) -> None:
+        self.whole: defer.Deferred[bytes] = defer.Deferred(lambda _: self._hang_up())
+        self._pieces: list[bytes] = []
+        self._length = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep a piece."""
+        if self.whole.called:
+            return
+        self._pieces.append(data)
+        self._length += len(data)
+        if self._length > _MAX_BODY:
+            self.whole.errback(FetchFailed(f"the answer is bigger than {_MAX_BODY} bytes"))
+            self._hang_up()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Give the body, if it is whole."""
+        if self.whole.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.whole.callback(b"".join(self._pieces))
+        else:
+            self.whole.errback(reason)
+
+    def _hang_up(self) -> None:
+        if self.transport is not None:
+            cast(ITCPTransport, self.transport).abortConnection()
