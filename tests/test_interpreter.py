@@ -2,6 +2,8 @@
 
 import sqlite3
 import sys
+import threading
+import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -66,6 +68,94 @@ class LoopTests(Counted):
         self.assertEqual((mapping, sequence, self.times), ({}, [], 3))
 
 
+class TurnTests(SynchronousTestCase):
+    """Of the threads that work, one at a time competes with the reactor's."""
+
+    def setUp(self):
+        self.patch(interpreter, "PATIENCE_SECONDS", 120)
+        self.inside, self.most = [], 0
+
+    def work(self, release):
+        for _ in range(100):
+            with interpreter.in_turn():
+                self.inside.append(1)
+                self.most = max(self.most, len(self.inside))
+                if release:
+                    self.inside.pop()
+                    with interpreter.without_turn(), interpreter.without_turn():
+                        time.sleep(0)
+                    self.inside.append(1)
+                    self.most = max(self.most, len(self.inside))
+                self.inside.pop()
+
+    def run_threads(self, release):
+        threads = [threading.Thread(target=self.work, args=(release,)) for _ in range(4)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(120)
+        self.assertEqual((self.most, self.inside), (1, []))
+
+    def test_one_works_at_a_time(self):
+        self.run_threads(release=False)
+
+    def test_who_waits_for_something_else_leaves_the_turn_to_others(self):
+        self.run_threads(release=True)
+
+    def test_a_thread_without_the_turn_has_none_to_leave(self):
+        with interpreter.without_turn():
+            pass
+        with interpreter.in_turn():
+            pass
+
+    def test_nobody_waits_long_for_a_thread_that_is_stuck(self):
+        self.patch(interpreter, "PATIENCE_SECONDS", 0.001)
+        done = []
+
+        def work():
+            with interpreter.in_turn(), interpreter.without_turn():
+                done.append(1)
+
+        with interpreter.in_turn():
+            in_a_thread(work)
+            self.assertEqual(done, [1])
+            in_a_thread(work)
+        self.assertEqual(done, [1, 1])
+        self.assertTrue(interpreter._turn.acquire(blocking=False))
+        interpreter._turn.release()
+
+    def test_an_error_gives_the_turn_back(self):
+        with self.assertRaises(ZeroDivisionError), interpreter.in_turn():
+            raise ZeroDivisionError
+        with (
+            self.assertRaises(ZeroDivisionError),
+            interpreter.in_turn(),
+            interpreter.without_turn(),
+        ):
+            raise ZeroDivisionError
+        with interpreter.in_turn():
+            pass
+
+    def test_a_pause_leaves_the_turn_to_others(self):
+        taken = []
+
+        def sleep(_):
+            with interpreter.in_turn():
+                taken.append(1)
+
+        worked = iter(range(9))
+        courtesy = Courtesy(lambda: next(worked), lambda _: in_a_thread(lambda: sleep(0)))
+        with interpreter.in_turn():
+            courtesy.let_others_in()
+        self.assertEqual(taken, [1])
+
+
+def in_a_thread(work):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(120)
+
+
 class ConnectionTests(Counted):
     def setUp(self):
         super().setUp()
@@ -75,6 +165,23 @@ class ConnectionTests(Counted):
         rows = [(number,) for number in range(4 * STEPS)]
         self.connection.cursor().executemany("INSERT INTO things VALUES (?)", rows)
         self.times = 0
+
+    def test_what_sqlite_does_needs_no_turn(self):
+        """Another thread works while a statement runs, and between the rows that it gives."""
+        free = []
+
+        def look():
+            free.append(interpreter._turn.acquire(blocking=False))
+            if free[-1]:
+                interpreter._turn.release()
+            return 1
+
+        self.connection.create_function("look", 0, look)
+        with interpreter.in_turn():
+            self.connection.execute("SELECT look() FROM things").fetchall()
+            self.connection.execute("SELECT look()").fetchone()
+        self.assertEqual(len(free), 4 * STEPS + 1)
+        self.assertTrue(all(free))
 
     def test_others_are_let_in_before_each_statement(self):
         for _ in range(5):

@@ -5,6 +5,10 @@ it over.  A thread that lets go of the lock by itself, again and again and for a
 each time, is never asked: it has the lock again before those that wait are awake, and they begin
 to wait anew.  Each statement of SQLite and each line written to a file do so; the reactor's thread
 then waited for up to 300 ms.  Such threads call ``let_others_in``.
+
+And the threads that work take turns among themselves: only one of them at a time competes with the
+reactor's thread, which waits behind each.  That costs nothing, for the lock lets only one go on
+anyhow; what needs no lock, as SQLite's own work, is done without the turn.
 """
 
 from __future__ import annotations
@@ -13,9 +17,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, MutableSequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-SWITCH_SECONDS = 0.0002
+SWITCH_SECONDS = 0.0005
 """After each system call the reactor's thread waits for the lock, behind each busy thread for so
 long; Python's own setting is 5 ms."""
 
@@ -24,6 +29,9 @@ WORK_SECONDS = 0.001
 
 PAUSE_SECONDS = 0.00005
 """Longer than a thread takes to wake up."""
+
+PATIENCE_SECONDS = 0.02
+"""So long a thread waits for its turn."""
 
 STEPS = 50
 """Small steps of a loop that are taken between two looks at the clock."""
@@ -51,10 +59,55 @@ class Courtesy(threading.local):
         now = self._worked()
         if now - self._last >= WORK_SECONDS:
             self._last = now
-            self._sleep(PAUSE_SECONDS)
+            with without_turn():
+                self._sleep(PAUSE_SECONDS)
 
 
+class _Turn(threading.local):
+    """Whether this thread is the one that works."""
+
+    is_ours = False
+
+
+_turn = threading.Lock()
+_own = _Turn()
 _courtesy = Courtesy()
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Work as the only thread beside the reactor's; not for the reactor's own thread.
+
+    Who doesn't get the turn soon works without it: nobody waits for a thread that is stuck.
+    """
+    _take_turn()
+    try:
+        yield
+    finally:
+        _leave_turn()
+
+
+@contextmanager
+def without_turn() -> Iterator[None]:
+    """Leave the turn to another thread meanwhile, where this one has it."""
+    left = _leave_turn()
+    try:
+        yield
+    finally:
+        if left:
+            _take_turn()
+
+
+def _take_turn() -> None:
+    _own.is_ours = _turn.acquire(timeout=PATIENCE_SECONDS)
+
+
+def _leave_turn() -> bool:
+    left = _own.is_ours
+    if left:
+        _own.is_ours = False
+        _turn.release()
+    return left
 
 
 def let_others_in() -> None:

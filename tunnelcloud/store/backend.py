@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from twisted.logger import Logger
 
+from tunnelcloud.interpreter import in_turn
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.failures import database_errors
 from tunnelcloud.store.fate import Fate
@@ -24,7 +25,10 @@ class Backend(ABC):
     """Runs functions in transactions; knows one kind of database.
 
     :ivar ids: makes the ids of what this process writes.
+    :ivar is_in_process: whether the database works in this process: its threads take turns then.
     """
+
+    is_in_process = False
 
     log = Logger()
 
@@ -67,9 +71,15 @@ class Backend(ABC):
         """
         threads = self._reading_long if is_long else self._reading
         try:
-            return threads.submit(self.read, actor, work)
+            return threads.submit(self._read_in_turn, actor, work)
         except RuntimeError:
             return failed(StoreUnavailable("the store is closed"))
+
+    def _read_in_turn(self, actor: Actor, work: Work[T]) -> T:
+        if not self.is_in_process:
+            return self.read(actor, work)
+        with in_turn():
+            return self.read(actor, work)
 
     def transaction(self, connection: Connection, actor: Actor) -> Transaction:
         """Give a store function what it works with."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from tunnelcloud.interpreter import STEPS, let_others_in
+from tunnelcloud.interpreter import STEPS, let_others_in, without_turn
 
 
 class PoliteCursor(sqlite3.Cursor):
@@ -18,21 +18,26 @@ class PoliteCursor(sqlite3.Cursor):
     def execute(self, *args: Any) -> PoliteCursor:
         """Run a statement."""
         let_others_in()
-        super().execute(*args)
+        with without_turn():
+            super().execute(*args)
         return self
 
     def fetchone(self) -> Any:
         """Give the next row."""
         let_others_in()
-        return super().fetchone()
+        with without_turn():
+            return super().fetchone()
 
     def fetchall(self) -> list[Any]:
         """Give the rows that are left, read some at a time."""
         found: list[Any] = []
-        while some := self.fetchmany(STEPS):
+        while True:
+            with without_turn():
+                some = self.fetchmany(STEPS)
+            if not some:
+                return found
             let_others_in()
             found += some
-        return found
 
 
 class PoliteConnection(sqlite3.Connection):

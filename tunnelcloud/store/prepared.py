@@ -16,7 +16,7 @@ from attrs import frozen
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
-from tunnelcloud.interpreter import STEPS, let_others_in
+from tunnelcloud.interpreter import STEPS, let_others_in, without_turn
 
 Convert = Callable[[Any], Any]
 
@@ -111,7 +111,8 @@ class _Compiled:
         try:
             for first in range(0, len(given), STEPS):
                 let_others_in()
-                cursor.executemany(self.text, given[first : first + STEPS])
+                with without_turn():
+                    cursor.executemany(self.text, given[first : first + STEPS])
         except errors as error:
             raise DBAPIError.instance(
                 self.text, None, error, errors, dialect=connection.dialect

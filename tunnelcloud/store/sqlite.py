@@ -26,6 +26,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from tunnelcloud.interpreter import in_turn
 from tunnelcloud.store import audit_rows
 from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
@@ -67,6 +68,8 @@ class _Job:
 
 class SQLiteBackend(Backend):
     """A SQLite file with one writer."""
+
+    is_in_process = True
 
     def __init__(
         self,
@@ -128,7 +131,8 @@ class SQLiteBackend(Backend):
                 job = self._jobs.get_nowait()
             last = job is None
             if batch:
-                self._run_batch(connection, batch)
+                with in_turn():
+                    self._run_batch(connection, batch)
 
     def _run_batch(self, connection: Connection, batch: list[_Job]) -> None:
         done: list[tuple[_Job, Transaction, Any]] = []

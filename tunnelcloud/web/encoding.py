@@ -8,6 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.interpreter import politely
+
 
 def encode_json(shown: Any) -> bytes:
     """Write an answer; half a character that somebody sent is written as an escape."""
@@ -34,13 +36,13 @@ def _pieces(value: Any) -> Iterator[str]:
     separator = ""
     if isinstance(value, Mapping | Members):
         yield "{"
-        for name, one in value.pairs if isinstance(value, Members) else value.items():
+        for name, one in politely(value.pairs if isinstance(value, Members) else value.items()):
             yield f"{separator}{_text(name)}: {_text(one)}"
             separator = ", "
         yield "}"
     elif isinstance(value, list | Iterator):
         yield "["
-        for one in value:
+        for one in politely(value):
             yield separator + _text(one)
             separator = ", "
         yield "]"

@@ -10,6 +10,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 
+from tunnelcloud.interpreter import in_turn
 from tunnelcloud.web.problems import Problem
 
 MAX_WAITING = 100
@@ -17,17 +18,36 @@ MAX_WAITING = 100
 _Answer = TypeVar("_Answer")
 
 
+def _in_turn(work: Callable[[], _Answer]) -> _Answer:
+    with in_turn():
+        return work()
+
+
+def _at_once(work: Callable[[], _Answer]) -> _Answer:
+    return work()
+
+
 class Worker:
     """One thread, so that a crowd costs one core and one job's memory, not the machine.
 
     :param name: of the thread.
     :param too_many: what those are told who would wait behind ``MAX_WAITING`` others.
+    :param takes_turns: whether its thread works while no other does; not for work that lets go of
+        Python's lock for long.
     """
 
-    def __init__(self, reactor: IReactorFromThreads, name: str, too_many: str) -> None:
+    def __init__(
+        self,
+        reactor: IReactorFromThreads,
+        name: str,
+        too_many: str,
+        *,
+        takes_turns: bool = True,
+    ) -> None:
         self._reactor = reactor
         self._thread = ThreadPoolExecutor(1, name)
         self._too_many = too_many
+        self._takes_turns = takes_turns
         self._waiting = 0
 
     def run(self, work: Callable[[], _Answer]) -> Deferred[_Answer]:
@@ -51,6 +71,6 @@ class Worker:
             else:
                 answer.errback(error)
 
-        future = self._thread.submit(work)
+        future = self._thread.submit(_in_turn if self._takes_turns else _at_once, work)
         future.add_done_callback(lambda done: self._reactor.callFromThread(fire, done))
         return answer

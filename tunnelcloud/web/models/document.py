@@ -28,7 +28,7 @@ from tunnelcloud.domain.objects import (
     PortRange,
 )
 from tunnelcloud.domain.sameness import folded
-from tunnelcloud.interpreter import politely, take_apart
+from tunnelcloud.interpreter import let_others_in, politely, take_apart
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
@@ -166,6 +166,7 @@ def read_document(value: Any) -> Document:
     found: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
     faults = Faults()
     for part in _parts(value) if isinstance(value, dict) else [[]]:
+        let_others_in()
         try:
             read = WholeDocument.model_validate_json(json.dumps(part))
         except ValidationError as error:

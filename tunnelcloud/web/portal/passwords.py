@@ -67,6 +67,7 @@ class Passwords:
             reactor,
             "passwords",
             "too many people are signing in at this moment: try again in a few seconds",
+            takes_turns=False,
         )
         self._nobodys: str | None = None
 

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from tunnelcloud import __version__
 from tunnelcloud.domain.rotation import KeyUse, host_key_name
+from tunnelcloud.interpreter import without_turn
 from tunnelcloud.pki import ALGORITHMS, HostKey
 from tunnelcloud.store import rotation
 from tunnelcloud.web.models import credentials
@@ -81,7 +82,8 @@ class _HostKeys:
             return sealer.keep(key.private_key, host_key_name(key.algorithm, KeyUse.NEW))
 
         def make() -> tuple[dict[str, bytes], list[str]]:
-            keys = [HostKey.create(algorithm) for algorithm in ALGORITHMS]
+            with without_turn():
+                keys = [HostKey.create(algorithm) for algorithm in ALGORITHMS]
             return {key.algorithm: kept(key) for key in keys}, [key.fingerprint for key in keys]
 
         made, shown = await self.context.worker.run(make)
