@@ -220,7 +220,7 @@ class SecondFactorTests(SignInCase):
         self.see("Is this your command line?")
         self.chromium.check("device-confirm")
         self.press("Yes, sign it in")
-        self.see("The command line is signed in as you")
+        self.see("You let the command line in")
         self.chromium.check("account-command-line")
 
 

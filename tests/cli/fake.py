@@ -31,6 +31,18 @@ PREFIXES = {
     "identity-providers": "idp",
     "identities": "idp",
 }
+SIGNING_IN = {
+    "device-logins": {
+        "user_code": "WDJB-MJHT",
+        "verification_url": "https://portal.example.com/device",
+        "device_code": "d",
+        "interval": 0,
+        "expires_in": 600,
+    },
+    "device-logins/token": {"status": "allowed", "token": TOKEN, "user": "alice"},
+    "me/api-token": {},
+}
+"""What is answered to signing in and out, without a look at the bearer token."""
 JOIN = {"token": "tcj_x", "expires_at": NOW, "command": "twistd tunnelcloud connector --join tcj_x"}
 EXPLAINED = {
     "allowed": False,
@@ -188,18 +200,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.fake.requests.append((self.command, path, dict(query), body))
         if self.fake.away:
             self.close_connection = True
-            return
+            return None
         if self.fake.override is not None:
-            self.send(*self.fake.override)
-            return
+            return self.send(*self.fake.override)
         try:
+            if path in SIGNING_IN:
+                return self.send(200, "application/json", json.dumps(SIGNING_IN[path]))
             if self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 raise Refused(401, "the API token is wrong or over")
             status, found = self.fake.answer(self.command, path, query, body)
-            self.send(status, "application/json", json.dumps(found) if found is not None else "")
+            text = json.dumps(found) if found is not None else ""
+            return self.send(status, "application/json", text)
         except Refused as refused:
             problem = {"status": refused.status, "detail": str(refused), "errors": refused.errors}
-            self.send(refused.status, "application/problem+json", json.dumps(problem))
+            return self.send(refused.status, "application/problem+json", json.dumps(problem))
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = respond
 

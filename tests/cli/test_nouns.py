@@ -269,7 +269,7 @@ class ChangingTests(CommandTestCase):
         status, _, errors = self.run_line("site", "delete", "paris", typed="n\n")
         self.assertEqual(status, 1)
         self.assertIn(
-            "Delete site paris? It cuts 3 open connections of 2 users; takes 4 tunnel(s) with it.",
+            "Delete site paris? It cuts 3 open connections of 2 users; takes 4 tunnels with it.",
             errors,
         )
         self.assertEqual(len(self.api.objects("sites")), 1)

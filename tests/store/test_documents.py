@@ -165,7 +165,7 @@ class DocumentContract:
             {
                 "connectors.rome-1.site": "there is no site 'romme'",
                 "users.carol.email":
-                    "alice@example.com is a name of user alice already: choose another",
+                    "alice@example.com is taken by user alice: choose another",
                 "groups.dba.members.0": "there is no user 'nobody'",
                 "tunnels.db.assignments.0.user": "there is no user 'nobody'",
                 "tunnels.db.assignments.2":

@@ -8,7 +8,14 @@ from tunnelcloud.cli.client import Api, Failed, Object
 from tunnelcloud.cli.crud import list_objects, report_done
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import one_line, print_json, print_table
-from tunnelcloud.cli.parameters import Connection, duration, json_option, pass_connection, time
+from tunnelcloud.cli.parameters import (
+    ON_THIS_CLOCK,
+    Connection,
+    duration,
+    json_option,
+    pass_connection,
+    time,
+)
 
 METHODS = click.Choice(("token", "key"))
 _COLUMNS = (
@@ -38,7 +45,7 @@ def _entity(api: Api, user: str | None, group: str | None) -> Object:
     type=METHODS,
     multiple=True,
     required=True,
-    help="By which login; both means either.",
+    help="By which login; given twice, either of the two.",
 )
 @click.option("--policy", metavar="POLICY", help="The conditions that must hold.")
 @json_option
@@ -119,7 +126,7 @@ def assignments(connection: Connection, tunnel: str, as_json: bool) -> None:
     "--method", type=METHODS, default="token", show_default=True, help="The login it is asked for."
 )
 @click.option("--source-ip", help="The address the user connects from.")
-@click.option("--at", type=time, help="When, if not now.")
+@click.option("--at", type=time, help=f"When, if not now; {ON_THIS_CLOCK}.")
 @click.option(
     "--session-age", type=duration, help="How long the session is open already, such as 8h."
 )

@@ -15,7 +15,14 @@ from tunnelcloud.cli.output import (
     shown,
     shown_time,
 )
-from tunnelcloud.cli.parameters import Connection, json_option, limit_option, pass_connection, time
+from tunnelcloud.cli.parameters import (
+    ON_THIS_CLOCK,
+    Connection,
+    json_option,
+    limit_option,
+    pass_connection,
+    time,
+)
 from tunnelcloud.domain.actors import ActorKind, actor_text
 from tunnelcloud.domain.entities import place_of
 
@@ -28,8 +35,8 @@ _OVERLAP = timedelta(seconds=5)
 @click.option("--user", metavar="USER", help="Only what was done to or for this user.")
 @click.option("--tunnel", metavar="TUNNEL", help="Only what concerns this tunnel.")
 @click.option("--address", metavar="IP", help="Only what came from this address.")
-@click.option("--since", type=time, help="Only from then on.")
-@click.option("--until", type=time, help="Only before then.")
+@click.option("--since", type=time, help=f"Only from then on; {ON_THIS_CLOCK}.")
+@click.option("--until", type=time, help=f"Only before then; {ON_THIS_CLOCK}.")
 @click.option("--search", metavar="TEXT", help="Only what has this in a name or the details.")
 @click.option("--follow", is_flag=True, help="Go on with what happens, until Ctrl-C.")
 @click.option("--ecs", is_flag=True, help="All of it, the oldest first, as JSON lines in ECS.")

@@ -48,6 +48,9 @@ _SAME = frozenset({
     "sessions", "event", "since", "limit", "port", "method", "at", "public_key",
 })  # fmt: skip
 PAGE = 200
+TOKEN_OF_NOBODY = "this API token stands for no user"  # noqa: S105 - a sentence
+"""How the API begins the refusal of what only a user can do."""
+
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
 _NOT_KNOWN = "; whether it was done is not known: look before you try again"
@@ -68,11 +71,13 @@ class Api:
 
     :param url: where the pod's web listener is, without ``/api/v1``.
     :param token: the bearer token; None for what anybody may ask.
+    :param source: where the token is from, for a person: a variable, an option or a command.
     """
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, source: str = "") -> None:
         self._url = url.rstrip("/")
         self._token = token
+        self._source = source
         self._http: httpx.Client | None = None
         self._names: dict[str, str] = {}
         self._typed: dict[str, str] = {}
@@ -282,13 +287,29 @@ class Api:
         except (JSONDecodeError, UnicodeDecodeError):
             content = None
         if answer.status_code in (502, 503, 504):
-            detail = _refusal(answer.status_code, content if isinstance(content, dict) else {})
+            detail = _refusal(content if isinstance(content, dict) else {})
             raise Unreachable(f"{self._url} can't serve now ({answer.status_code}): {detail}")
         if not isinstance(content, dict):
             raise Failed(self._stranger_text(f"{answer.status_code} without JSON"))
         if answer.is_success:
             return content
-        raise Failed(_refusal(answer.status_code, content, self._as_typed(body or {})))
+        told = _refusal(content, self._as_typed(body or {}))
+        raise Failed(f"{told}{self._token_advice(answer.status_code, told)}")
+
+    def _token_advice(self, status: int, told: str) -> str:
+        """Say where the token is from and what would do, when it doesn't."""
+        if status == 401:
+            where = f"; the token is from {self._source}" if self._source else ""
+            return (
+                f" (check TUNNELCLOUD_API_TOKEN or --api-token-file, or `tunnelcloud login`{where})"
+            )
+        if status == 403 and TOKEN_OF_NOBODY in told and self._source:
+            return (
+                f" (the token is from {self._source}, which goes before `tunnelcloud login`:"
+                " leave it out and sign in, or make one with"
+                " `tunnelcloud api-token create --role user --user NAME`)"
+            )
+        return ""
 
     def _as_typed(self, body: Mapping[str, object]) -> dict[str, str]:
         """Give the texts of a request as they were typed: names, where it has ids."""
@@ -332,7 +353,7 @@ def is_id(noun: str, text: str) -> bool:
     return match is not None and match[1] == ID_PREFIXES[noun.replace("-", "_")]
 
 
-def _refusal(status: int, problem: Object, typed: Mapping[str, str] = _NOTHING_TYPED) -> str:
+def _refusal(problem: Object, typed: Mapping[str, str] = _NOTHING_TYPED) -> str:
     errors = problem.get("errors")
     told = [
         one_line(f"{_option(str(error.get('field')), typed)}: {error.get('message')}")
@@ -341,10 +362,7 @@ def _refusal(status: int, problem: Object, typed: Mapping[str, str] = _NOTHING_T
     ]
     if told:
         return "; ".join(told)
-    detail = one_line(str(problem.get("detail") or problem.get("title") or "no reason was given"))
-    if status == 401:
-        return f"{detail} (check TUNNELCLOUD_API_TOKEN or --api-token-file, or `tunnelcloud login`)"
-    return detail
+    return one_line(str(problem.get("detail") or problem.get("title") or "no reason was given"))
 
 
 def _option(field: str, typed: Mapping[str, str] = _NOTHING_TYPED) -> str:

@@ -9,7 +9,14 @@ from tunnelcloud.cli.crud import list_objects, warn_of
 from tunnelcloud.cli.endings import add_ending
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
-from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection, time
+from tunnelcloud.cli.parameters import (
+    ON_THIS_CLOCK,
+    Connection,
+    count,
+    json_option,
+    pass_connection,
+    time,
+)
 from tunnelcloud.domain.objects import Role
 
 _USER = Column("user", "user_id", refers="user")
@@ -118,7 +125,7 @@ def api_token() -> None:
     help="What its bearer may do.",
 )
 @click.option("--user", metavar="USER", help="The user it stands for.")
-@click.option("--expires", type=time, help="When it stops being good.")
+@click.option("--expires", type=time, help=f"When it stops being good; {ON_THIS_CLOCK}.")
 @json_option
 @pass_connection
 def create_api_token(

@@ -21,6 +21,7 @@ from tunnelcloud.cli.output import (
     shown_time,
 )
 from tunnelcloud.cli.parameters import Connection, count, json_flag, or_nothing, pass_connection
+from tunnelcloud.domain.counting import counted
 
 
 def commands_of(noun: Noun) -> click.Group:
@@ -188,14 +189,16 @@ def cost_text(cost: Object) -> str:
     """Say what a deletion would cut, and take with it."""
     told = []
     if cost["channels"]:
-        told.append(f"cuts {cost['channels']} open connections of {cost['users']} users")
+        connections = counted(cost["channels"], "open connection")
+        told.append(f"cuts {connections} of {counted(cost['users'], 'user')}")
     if cost["sessions"]:
-        told.append(f"ends {cost['sessions']} sessions")
+        told.append(f"ends {counted(cost['sessions'], 'session')}")
     if cost["objects"]:
-        objects = ", ".join(f"{count} {noun}(s)" for noun, count in cost["objects"].items())
+        objects = ", ".join(counted(count, noun) for noun, count in cost["objects"].items())
         told.append(f"takes {objects} with it")
     if cost["in_use"]:
-        told.append(f"is refused while {cost['in_use']} assignments have it")
+        verb = "has" if cost["in_use"] == 1 else "have"
+        told.append(f"is refused while {counted(cost['in_use'], 'assignment')} {verb} it")
     return f"It {'; '.join(told)}." if told else "Nothing hangs on it."
 
 

@@ -14,7 +14,7 @@ from tunnelcloud.cli.client import Api, Failed, Object, is_id
 from tunnelcloud.cli.crud import print_list, report_done
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import one_line, print_json, shown_time
-from tunnelcloud.cli.parameters import Connection, json_option, pass_connection, time
+from tunnelcloud.cli.parameters import ON_THIS_CLOCK, Connection, json_option, pass_connection, time
 
 _COLUMNS = (
     Column("user", "user_id", refers="user"),
@@ -32,7 +32,7 @@ def key() -> None:
 
 
 _title = click.option("--title", help="What the key is for.")
-_expires = click.option("--expires", type=time, help="When it stops being good.")
+_expires = click.option("--expires", type=time, help=f"When it stops being good; {ON_THIS_CLOCK}.")
 
 
 def _register(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import click
@@ -10,7 +11,13 @@ from tunnelcloud import __version__
 from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.crud import report_done
 from tunnelcloud.cli.output import one_line, say
-from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+from tunnelcloud.cli.parameters import (
+    TOKEN_VARIABLE,
+    URL_VARIABLE,
+    Connection,
+    json_option,
+    pass_connection,
+)
 from tunnelcloud.cli.saved_logins import SavedLogin, forget_login, keep_login
 
 _LONGEST_INTERVAL = 30
@@ -32,6 +39,19 @@ def login(connection: Connection, as_json: bool) -> None:
     keep_login(SavedLogin(connection.address, str(found["token"]), str(found["user"])))
     signed_in = {"url": connection.address, "user": found["user"]}
     report_done(f"signed in to {connection.address} as {found['user']}", as_json, signed_in)
+    _warn_of_overrides(connection, f"to act as {one_line(str(found['user']))}")
+
+
+def _warn_of_overrides(connection: Connection, why: str) -> None:
+    """Say what the environment has that goes before what is kept here."""
+    if connection.token_file is None and connection.override:
+        say(f"warning: {TOKEN_VARIABLE} is set, and goes before this sign-in: unset it {why}")
+    url = os.environ.get(URL_VARIABLE, "").rstrip("/")
+    if url and url != connection.address:
+        say(
+            f"warning: {URL_VARIABLE} is {one_line(url)}, where the next command goes without"
+            " --url: unset it, or set it to this address"
+        )
 
 
 def _wait(
@@ -73,3 +93,5 @@ def logout(connection: Connection, as_json: bool) -> None:
             raise
     forget_login(kept.url)
     report_done(f"signed out of {kept.url}", as_json)
+    if connection.token_file is None and connection.override:
+        say(f"warning: {TOKEN_VARIABLE} is set, and the next command uses it")

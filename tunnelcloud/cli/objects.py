@@ -12,7 +12,7 @@ import click
 from attrs import frozen
 
 from tunnelcloud.cli.output import shown, shown_seconds, shown_time
-from tunnelcloud.cli.parameters import count, duration, secret, time, whole
+from tunnelcloud.cli.parameters import ON_THIS_CLOCK, count, duration, secret, time, whole
 from tunnelcloud.domain import objects as kinds
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
 
@@ -115,7 +115,7 @@ def _option(one: FieldOfKind) -> Option:
     return Option(
         one.option or "",
         one.name,
-        one.help,
+        f"{one.help[:-1]}; {ON_THIS_CLOCK}." if setting.type is FieldType.MOMENT else one.help,
         _reader(one),
         many=one.many or setting.type is FieldType.GROUPS_BY_VALUE,
         refers=setting.reference or None,

@@ -21,6 +21,9 @@ from tunnelcloud.domain.addresses import is_loopback
 from tunnelcloud.domain.lengths import HOW, BadLength, read_length
 from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 
+TOKEN_VARIABLE = "TUNNELCLOUD_API_TOKEN"  # noqa: S105 - a variable's name
+URL_VARIABLE = "TUNNELCLOUD_URL"
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -53,20 +56,28 @@ class Connection:
         kept = self.kept
         return DEFAULT_URL if kept is None else kept.url
 
+    @property
+    def override(self) -> str:
+        """What goes before a sign-in: the option or the variable; empty for neither."""
+        if self.token_file is not None:
+            return "--api-token-file"
+        return TOKEN_VARIABLE if (self.token or "").strip() else ""
+
     def open(self) -> Api:
         """Make a client, which hangs up when the command ends.
 
         :raise click.UsageError: when the URL can't be used.
         :raise Failed: when there is no token that can be.
         """
-        return self._open(self._checked_address(), self._read_token())
+        source = self.override or "`tunnelcloud login`"
+        return self._open(self._checked_address(), self._read_token(), source)
 
     def open_anonymously(self) -> Api:
         """Make a client of what anybody may ask.
 
         :raise click.UsageError: when the URL can't be used.
         """
-        return self._open(self._checked_address(), None)
+        return self._open(self._checked_address(), None, "")
 
     def _checked_address(self) -> str:
         address = self.address
@@ -81,8 +92,8 @@ class Connection:
             say(f"warning: {address} is plain HTTP, so others on the way can read the API token")
         return address
 
-    def _open(self, address: str, token: str | None) -> Api:
-        api = Api(address, token)
+    def _open(self, address: str, token: str | None, source: str) -> Api:
+        api = Api(address, token, source)
         click.get_current_context().call_on_close(api.close)
         return api
 
@@ -138,6 +149,10 @@ def duration(text: str) -> int:
     if not seconds:
         raise click.BadParameter(f"{text!r}: {HOW}")
     return seconds
+
+
+ON_THIS_CLOCK = "by this machine's clock, unless it ends in an offset such as +01:00 or Z"
+"""What the help of every option of the kind ``time`` says."""
 
 
 def time(text: str) -> str:

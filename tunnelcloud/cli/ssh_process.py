@@ -25,6 +25,13 @@ _CONNECT_SECONDS = 30
 _POLL_SECONDS = 0.1
 _END_SECONDS = 5
 _DEVICE_NULL = "/dev/null"
+_FAILED = {
+    Method.TOKEN: "ssh could not open the tunnel; its words are above. The portal's Sessions page "
+    "shows what was refused",
+    Method.KEY: "ssh could not open the tunnel; its words are above. If they are “Permission "
+    "denied”, no key opened it: name one with --key-file FILE, or use --method token; the portal's "
+    "Sessions page shows what was refused",
+}
 _SAYS_NOTHING = {b"loglevel SILENT", b"loglevel QUIET", b"loglevel FATAL"}
 
 
@@ -45,13 +52,14 @@ class SshProcess:
             raise Failed("there is no ssh on this machine: install OpenSSH's client")
         self._directory = Path(tempfile.mkdtemp(prefix="tunnelcloud-"))
         self._pipes: list[int] = []
+        self._method = Method.KEY if token is None else Method.TOKEN
         self._process: subprocess.Popen[bytes] | None = None
         self.guard = Guard(self._directory)
         try:
             self._ready = self._pipe("ready")
             hosts = self._directory / "known_hosts"
             hosts.write_text("".join(f"{line}\n" for line in known_hosts))
-            options = self._options(hosts, Method.KEY if token is None else Method.TOKEN)
+            options = self._options(hosts, self._method)
             options += _against_own_settings([program, *arguments[1:]])
             # The words are the ones that are shown to be pasted.
             self._process = subprocess.Popen(  # noqa: S603
@@ -88,6 +96,9 @@ class SshProcess:
             "PermitLocalCommand": "yes",
             "LocalCommand": f"echo > {ready}",
         }
+        if method is Method.KEY:
+            # Nothing else is asked for, as nobody is there to answer.
+            options |= {"PreferredAuthentications": "publickey"}
         if method is Method.TOKEN:
             options |= {
                 "PreferredAuthentications": "keyboard-interactive",
@@ -121,10 +132,7 @@ class SshProcess:
         assert self._process is not None
         while not select.select([self._ready], [], [], _POLL_SECONDS)[0]:
             if self._process.poll() is not None:
-                raise Failed(
-                    "ssh could not open the tunnel; its words are above. `tunnelcloud me sessions` "
-                    "and the portal show what was refused"
-                )
+                raise Failed(_FAILED[self._method])
 
     def wait(self) -> int:
         """Wait until it ends; give its exit status."""

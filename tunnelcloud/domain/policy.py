@@ -183,7 +183,7 @@ def decide(view: UserView, ask: Ask) -> Decision:
     tunnel = match.grants[0].tunnel
     found = [
         user_rule,
-        Rule("destination", True, f"{ask.host} is {tunnel.name}"),
+        Rule("destination", True, f"{ask.host} leads to tunnel {tunnel.name}"),
         Rule("port", True, f"port {ask.port} is published"),
         Rule("method", True, f"{tunnel.name} may be opened with a {METHOD_TEXT[ask.method]}"),
     ]

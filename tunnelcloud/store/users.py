@@ -190,7 +190,7 @@ def _check_names(transaction: Transaction, user_id: str | None, values: Mapping[
         name = values.get(field)
         other = None if name is None else find_login(transaction, name)
         if other is not None and other.id != user_id:
-            raise Conflict(field, f"{name} is a name of user {other.name} already: choose another")
+            raise Conflict(field, f"{name} is taken by user {other.name}: choose another")
 
 
 def _keep_names(transaction: Transaction, user: User) -> None:

@@ -81,6 +81,10 @@ class AdminTests(PortalTestCase):
         page = self.browser.get("/admin/explain?user=alice&tunnel=db&at=2026-11-22T12:00:00").body
         self.assertIn(b"Refused", page)
         self.assertIn(b"opens Mon 09:00 Europe/Paris", page)
+        # The command asks the same, and nothing that the page wasn't asked.
+        self.assertIn(b"tunnelcloud explain alice db --at 2026-11-22T12:00:00Z<", page)
+        page = self.browser.get("/admin/explain?user=alice&tunnel=db&port=1&method=key").body
+        self.assertIn(b"tunnelcloud explain alice db --port 1 --method key<", page)
 
     def test_a_form_that_is_saved_unchanged_changes_nothing(self):
         tunnel = self.make_tunnel("db", external_address="db.example.com", description="a\n\nb\n")

@@ -6,19 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tunnelcloud.domain.counting import counted
 from tunnelcloud.domain.lengths import length_text
 from tunnelcloud.store.consequences import Consequences
 
 EN_DASH = "\N{EN DASH}"
-_PLURALS = {"policy": "policies", "person": "people"}
 _DAYS = {"Mon-Fri": "weekdays", "Mon-Sun": "every day", "Sat,Sun": "weekends"}
 _UNITS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
-
-
-def counted(count: int, noun: str) -> str:
-    """Give a number of things: ``1 person``, ``3 people``."""
-    plural = _PLURALS.get(noun, f"{noun}s")
-    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def listed(parts: list[str]) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from tunnelcloud.domain.counting import counted
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import channels, consequences
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, Reply, Shown, Visit
-from tunnelcloud.web.portal.sentences import cost_sentences, counted, cut_sentence
+from tunnelcloud.web.portal.sentences import cost_sentences, cut_sentence
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS

@@ -61,7 +61,7 @@ class _Device:
         if not decided:
             return _form(visit, _WRONG)
         if allowed:
-            note = "The command line is signed in as you. Go back to it"
+            note = "You let the command line in: it is signed in as you in a moment. Go back to it"
             return Moved("/account#command-lines", note=note)
         return Moved("/account#command-lines", note="The command line was kept out")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,11 +13,19 @@ from tunnelcloud.store import tunnels, users
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import Field, FieldKind, faults_of, in_units
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.rendering import shell
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
 
 _QUESTION = ("user", "tunnel", "port", "method", "source_ip", "at", "session_seconds")
+_OPTIONS = {
+    "port": "--port",
+    "method": "--method",
+    "source_ip": "--source-ip",
+    "at": "--at",
+    "session_seconds": "--session-age",
+}
 _AGE = Field("session_seconds", "Signed in for", FieldKind.DURATION, maximum=366 * SECONDS["d"])
 _OF_THE_TUNNEL = frozenset({"destination", "port", "enabled", "method"})
 
@@ -24,6 +33,15 @@ _OF_THE_TUNNEL = frozenset({"destination", "port", "enabled", "method"})
 def explain_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the row of the page table for the question."""
     return [PageRoute("GET", "/admin/explain", READERS, _Explain(context, operations).explain)]
+
+
+def _command(given: Mapping[str, str]) -> str:
+    """Ask the same on the command line: nothing that the page wasn't asked."""
+    words = ["tunnelcloud", "explain", given["user"] or "alice", given["tunnel"] or "db"]
+    for name, option in _OPTIONS.items():
+        if given[name]:
+            words += [option, f"{given[name]}Z" if name == "at" else given[name]]
+    return " ".join(map(shell, words))
 
 
 @frozen
@@ -62,6 +80,7 @@ class _Explain:
             "links": links,
             "of_the_tunnel": _OF_THE_TUNNEL,
             "body": body,
+            "command": _command(given),
         }
         status = HTTPStatus.UNPROCESSABLE_ENTITY if errors else HTTPStatus.OK
         return Shown("admin_explain.html", values, status)

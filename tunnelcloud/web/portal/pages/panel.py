@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from tunnelcloud.domain.connecting.quoting import QUOTING, Shell
 from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES, tool_settings
 from tunnelcloud.domain.connecting.way import Way
+from tunnelcloud.domain.counting import counted
 from tunnelcloud.domain.entities import Tunnel, UserView
 from tunnelcloud.domain.policy import allowed_token_sessions
 from tunnelcloud.ssh.interfaces import DoctorStep
@@ -21,7 +22,6 @@ from tunnelcloud.web.portal.last_tools import read_last_tools, write_last_tools
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.choices import Choices, read_choices
 from tunnelcloud.web.portal.pages.icons import icon_of
-from tunnelcloud.web.portal.sentences import counted
 from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tokens import tunnels_of
