@@ -1,10 +1,12 @@
+import re
 from pathlib import Path
 
+from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.config import BadSettings, read_secret
 from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.settings import read_pod_settings
+from tunnelcloud.settings import PodSettings, read_pod_settings
 
 POD = """
 name = "pod-1"
@@ -21,6 +23,14 @@ lifetime = "5m"
 """
 
 ACME = "[web.acme]\ndirectory = 'https://a/dir'"
+
+
+def every_setting(kind, above=""):
+    """Name all settings, and the tables that they are in."""
+    for name, found in kind.model_fields.items():
+        yield above + name
+        if isinstance(found.default, BaseModel):
+            yield from every_setting(type(found.default), f"{above}{name}.")
 
 
 class SettingsTests(SynchronousTestCase):
@@ -52,6 +62,20 @@ class SettingsTests(SynchronousTestCase):
         settings = self.read("[ssh]\npublic_address = 'bücher.example:2222'")
         self.assertEqual(str(settings.ssh.public_address), "xn--bcher-kva.example:2222")
 
+    def test_no_word_of_pydantics_reaches_anybody(self):
+        """Whatever stands at whichever setting, the words are ours."""
+        theirs = re.compile("input should|valid|pydantic|pathlib|instance|dictionary|\\[key")
+        for name in every_setting(PodSettings):
+            table, _, key = name.rpartition(".")
+            for value in ("5", "-1", "9" * 30, "1.5", "true", "'x y'", "[]", "[5]", "{x = 1}"):
+                text = f"[{table}]\n{key} = {value}" if table else f"{key} = {value}"
+                try:
+                    self.read(text)
+                except BadSettings as error:
+                    said = str(error).replace(str(self.path), "").lower()
+                    self.assertNotRegex(said, theirs, text)
+                    self.assertNotIn("can't be used here", said, text)
+
     def test_state_directory_alone(self):
         settings = read_pod_settings(None, Path("/tmp/x"))
         self.assertEqual(settings.state_directory, Path("/tmp/x"))
@@ -60,7 +84,7 @@ class SettingsTests(SynchronousTestCase):
         for text, key, advice in [
             ("nam = 'x'", "nam", "allowed here: name, state_directory"),
             ("[ssh]\nport = 1", "ssh.port", "allowed here: listen, public_address"),
-            ("[ssh]\nlisten = 'tcp:1'", "ssh.listen", "list"),
+            ("[ssh]\nlisten = 'tcp:1'", "ssh.listen", "use a list in square"),
             ("[connectors]\nlongest_silence = '60s'", "connectors.longest_silence", '"45s"'),
             ("[tokens]\nlifetime = 10", "tokens.lifetime", '"10m"'),
             ("[ssh]\nrekey_bytes = 1024", "ssh.rekey_bytes", '"512KiB", "16MiB" or "1GiB"'),

@@ -175,6 +175,8 @@ class DemoService(Service):
     def _instructions(self) -> list[str]:
         admin_token = self._directory / "pod" / "admin.token"
         url = self.pod.web_url
+        tunnelcloud = shlex.quote(str(Path(sys.argv[0]).parent / "tunnelcloud"))
+        again = f"{tunnelcloud} token create demo --tunnel demo"
         exports = f"export TUNNELCLOUD_URL={url} TUNNELCLOUD_API_TOKEN=$(cat {admin_token})"
         lines = [
             "",
@@ -188,10 +190,16 @@ class DemoService(Service):
             "",
             f"  {self._token}",
             "",
+            "   ssh shows nothing more then: that is right, and the tunnel is open.",
+            "",
             f"3. While that runs, look at http://127.0.0.1:{_local_port(self._tunnel)}/",
             "",
+            "The token is spent by that. For another try, in a third terminal:",
+            "",
+            f"  {exports}",
+            f"  {again}",
+            "",
             f"  Portal, as administrator   {self.pod.first_administrator_link}",
-            f"  Command line               {exports}",
         ]
         if self._keeps_log:
             lines.append(f"  Log                        {self._log_path}")

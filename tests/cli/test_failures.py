@@ -35,6 +35,12 @@ class ReachingTests(CommandTestCase):
         self.assertTrue(line.startswith(f"Error: can't reach {url}: "), line)
         self.assertIn("check that the pod is up and that TUNNELCLOUD_URL (or --url)", line)
 
+    def test_a_server_that_hangs_up_without_an_answer(self):
+        self.api.away = True
+        line = self.fail_line("site", "list")
+        self.assertNotIn(".;", line)
+        self.assertIn("; check that the pod is up", line)
+
     def test_proxies_are_not_asked_for_this_machine(self):
         status, _, errors = self.run_line("site", "list", env={"HTTP_PROXY": "http://127.0.0.1:1"})
         self.assertEqual((status, errors), (0, "nothing to list\n"))

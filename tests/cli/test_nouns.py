@@ -1,6 +1,9 @@
+from tests.cli import fake
 from tests.cli.fake import JOIN
 from tests.cli.support import CommandTestCase
 from tunnelcloud.cli import crud
+from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.join_tokens import SECRET_LENGTH, JoinToken
 
 
 class MakingTests(CommandTestCase):
@@ -22,6 +25,18 @@ class MakingTests(CommandTestCase):
         self.assertIn(JOIN["command"], output)
         self.assertIn(JOIN["command"], self.succeed("connector", "join-token", "paris-1"))
         self.assertEqual(self.succeed_json("connector", "join-token", "paris-1"), JOIN)
+
+    def test_a_join_token_that_leads_nowhere_from_elsewhere(self):
+        for host, warned in (("localhost", True), ("127.0.0.1", True), ("pod.example.com", False)):
+            token = JoinToken(PublicAddress(host, 8443), bytes(32), bytes(SECRET_LENGTH)).encode()
+            self.patch(fake, "JOIN", {**JOIN, "token": token})
+            self.api.collections.pop("connectors", None)
+            status, output, errors = self.run_line("connector", "join-token", self.connector())
+            self.assertEqual((status, "tunnelcloud-connector join" in output), (0, True))
+            self.assertEqual("connectors.public_address" in errors, warned, errors)
+
+    def connector(self):
+        return self.api.put("connectors", name="paris-1")["name"]
 
     def test_a_check_shows_each_hop_and_fails_with_the_last(self):
         self.api.put("tunnels", name="db")

@@ -3,6 +3,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.channels.wires import End, Pair
 from tests.connector.reactors import NetworkReactor
+from tests.logs import logged
 from tunnelcloud.channels.messages import DirectTcpip
 from tunnelcloud.connector.addresses import AccessList
 from tunnelcloud.connector.dialer import CONNECT_TIMEOUT, Dialer
@@ -55,6 +56,10 @@ class TargetsTests(SynchronousTestCase):
         self.pair.settle()
         self.assertEqual(end.failure, (2, "refused"))
         self.reactor.advance(CONNECT_TIMEOUT)
+
+    def test_the_log_says_by_what_it_was_denied(self):
+        told = logged(lambda: self.ask(data=DirectTcpip(b"127.0.0.1", 80).encode()))
+        self.assertIn("port 80: not allowed by the allow and deny lists in connector.toml", told)
 
     def test_other_types_and_hosts_that_are_none(self):
         self.assertEqual(self.ask(b"session", b"").failure, (3, "failed"))

@@ -57,6 +57,10 @@ class AdviceTests(SynchronousTestCase):
         for failure in set(DialFailure) - silent:
             self.advised(failure_text(failure, "10.0.0.5", 5432, "paris"))
 
+    def test_every_failure_has_words(self):
+        for failure in DialFailure:
+            self.assertNotEqual(failure.text, "", failure)
+
     def test_logins(self):
         for reason in [
             "this one-time token was used at 2026-03-06 12:00:00 UTC",

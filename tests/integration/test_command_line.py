@@ -149,7 +149,7 @@ class CommandLineTests(TestCase):
         status, shown, warned = await self.run_line("token", "create", "alice@example.com")
         self.assertEqual(status, 0)
         self.assertIn("alice@pod.example.com", shown)
-        self.assertIn("opens nothing now: db: site paris has no connector yet", warned)
+        self.assertIn("opens nothing now: db: no connector of site paris has joined yet", warned)
         await self.succeed(f"token revoke {made['id']}")
         public = Path(self.mktemp())
         public.write_text(f"{KEY} alice@laptop\n")

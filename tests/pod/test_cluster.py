@@ -131,6 +131,17 @@ class PodsTests(SynchronousTestCase):
             self.feed.tell(Change("pod", "pod_one"))
             self.assertEqual(self.cluster.refusal(), refusal)
 
+    def test_a_pod_that_signs_off_says_nothing_of_taking_sessions_again(self):
+        def sign_off():
+            self.store.pods[0] = evolve(self.store.pods[0], draining=True)
+            self.feed.tell(Change("pod", "pod_one"))
+            del self.store.pods[0]
+            self.feed.tell(Change("pod", "pod_one"))
+
+        told = logged(sign_off)
+        self.assertIn("this pod is drained", told)
+        self.assertNotIn("takes new sessions again", told)
+
 
 class BeatTests(SQLiteCase):
     """Heartbeats, with the real store."""

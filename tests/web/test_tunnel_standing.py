@@ -96,7 +96,7 @@ class DoorsTests(PortalTestCase):
 
     def test_a_site_that_is_down(self):
         self.live.health = {}
-        state = "Site paris has no connector yet"
+        state = "No connector of site paris has joined yet"
         self.check("offline", state, in_ssh="Site paris is offline")
 
     def test_disabled(self):

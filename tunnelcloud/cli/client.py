@@ -323,7 +323,7 @@ class Api:
         return f"{self._url} did not answer in time; check that the pod is up and not overloaded"
 
     def _connection_text(self, error: Exception) -> str:
-        reason = one_line(str(error)) or type(error).__name__
+        reason = one_line(str(error)).rstrip(".") or type(error).__name__
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             return (
                 f"{self._url}: its certificate is not trusted ({reason});"

@@ -22,6 +22,7 @@ from tunnelcloud.cli.output import (
 )
 from tunnelcloud.cli.parameters import Connection, count, json_flag, or_nothing, pass_connection
 from tunnelcloud.domain.counting import counted
+from tunnelcloud.domain.join_tokens import JoinRefused, address_warning, parse_join_token
 
 
 def commands_of(noun: Noun) -> click.Group:
@@ -228,8 +229,15 @@ def show_join(join: Object) -> None:
             "join token": shown(join.get("token")),
             "good until": shown_time(join.get("expires_at")),
             "start it with": shown(join.get("command")),
+            "or, by its package": "tunnelcloud-connector join, as root; it asks for the token",
         }
     )
+    try:
+        warning = address_warning(parse_join_token(str(join.get("token"))))
+    except JoinRefused:
+        return
+    if warning:
+        say(f"warning: {warning}")
 
 
 def _body(api: Api, noun: Noun, values: Mapping[str, Any]) -> Object:

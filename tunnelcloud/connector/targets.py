@@ -67,7 +67,7 @@ def _failed(failure: Failure, channel: IChannel, host: str, port: int) -> None:
         return
     error = failure.value
     if isinstance(error, DialError):
-        _log.info("{host!r} port {port}: {why}", host=host, port=port, why=error.failure.value)
+        _log.info("{host!r} port {port}: {why}", host=host, port=port, why=error.failure.text)
         _refuse(channel, error.failure)
     else:
         _log.failure("{host!r} port {port} could not be dialled", failure, host=host, port=port)

@@ -47,6 +47,11 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" if address is None else address.is_loopback
 
 
+def leads_home(host: str) -> bool:
+    """Tell whether a host is each machine's name or address for itself, so no other's way here."""
+    return is_loopback(host) or host.partition(".")[0] in ("localhost", "ip6-localhost")
+
+
 @lru_cache(1024)
 def peer_address(host: str) -> Address | None:
     """Read the address of a connection's other end, without its zone; None for anything else."""

@@ -43,6 +43,11 @@ class DialFailure(enum.StrEnum):
         """The reason code of CHANNEL_OPEN_FAILURE (RFC 4254, 5.1)."""
         return _REASON_CODES.get(self, _CONNECT_FAILED)
 
+    @property
+    def text(self) -> str:
+        """The failure in words, for people at either end."""
+        return _TEXTS[self]
+
 
 _REASON_CODES: Mapping[DialFailure, int] = {
     DialFailure.DENIED: _ADMINISTRATIVELY_PROHIBITED,
@@ -59,6 +64,7 @@ _TEXTS: Mapping[DialFailure, str] = {
     DialFailure.DENIED: "not allowed by the allow and deny lists in connector.toml",
     DialFailure.LIMIT: "the connector has too many connections",
     DialFailure.DRAINING: "the connector is stopping",
+    DialFailure.NO_CONNECTOR: "no connector is attached",
     DialFailure.LINK_LOST: "the connector was lost meanwhile; try again",
     DialFailure.FAILED: "failed",
 }
@@ -75,5 +81,5 @@ class DialError(Exception):
 def failure_text(failure: DialFailure, host: str, port: int, site_name: str) -> str:
     """Say to a user why a target could not be reached."""
     if failure is DialFailure.NO_CONNECTOR:
-        return f"site {site_name}: no connector is attached"
-    return f"connect to {PublicAddress(host, port)}: {_TEXTS[failure]}"
+        return f"site {site_name}: {failure.text}"
+    return f"connect to {PublicAddress(host, port)}: {failure.text}"

@@ -11,6 +11,7 @@ import hashlib
 
 from attrs import field, frozen
 
+from tunnelcloud.domain.addresses import leads_home
 from tunnelcloud.domain.commands import PublicAddress
 
 PREFIX = "tcj1."
@@ -85,6 +86,17 @@ class JoinToken:
         body = self.ca_pin + self.secret + str(self.address).encode("ascii")
         encoded = base64.urlsafe_b64encode(_checksum(body) + body)
         return PREFIX + encoded.decode("ascii").rstrip("=")
+
+
+def address_warning(token: JoinToken) -> str:
+    """Say that a join token leads nowhere from another machine; empty when it leads to the pod."""
+    if not leads_home(token.address.host):
+        return ""
+    return (
+        f"this join token leads to {token.address}, which is each machine itself: for a connector "
+        "on another machine set connectors.public_address in pod.toml, restart the pod, and make a "
+        "new token"
+    )
 
 
 def hash_secret(secret: bytes) -> str:

@@ -249,9 +249,10 @@ class Cluster:
     def _see(self, present: list[Pod]) -> None:
         before = self.connectors_addresses()
         self._pods = tuple(present)
-        drained = any(pod.id == self._seat.pod_id and pod.draining for pod in present)
-        if drained != self._drained:
-            self._drained = drained
+        own = next((pod for pod in present if pod.id == self._seat.pod_id), None)
+        # A pod that signed off isn't among them, and takes nothing again.
+        if own is not None and own.draining != self._drained:
+            self._drained = drained = own.draining
             _log.info("this pod is drained" if drained else "this pod takes new sessions again")
         if set(self.connectors_addresses()) != set(before):
             self._pods_moved()

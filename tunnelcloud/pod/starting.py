@@ -8,10 +8,31 @@ from typing import Any
 
 from tunnelcloud import daemon
 from tunnelcloud.daemon import CannotServe
+from tunnelcloud.domain.addresses import leads_home
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
 from tunnelcloud.pod.foundation import lay_foundation
 from tunnelcloud.pod.service import PodService
 from tunnelcloud.settings import LISTENING, PodSettings
+
+
+def local_address_warning(settings: PodSettings, own_host: str) -> str:
+    """Say that others can't reach this machine by the name that it has for itself.
+
+    :return: empty where they can, or the settings name what they reach it by.
+    """
+    unset = [
+        f"{section}.public_address"
+        for section in ("ssh", "connectors")
+        if getattr(settings, section).public_address is None
+    ]
+    if not unset or not leads_home(own_host):
+        return ""
+    verb = "isn't" if len(unset) == 1 else "aren't"
+    return (
+        f"warning: {' and '.join(unset)} {verb} set, and this machine's own name is {own_host}: "
+        "the commands and join tokens that the pod makes work on this machine alone. Set them in "
+        "pod.toml to what others reach the pod by."
+    )
 
 
 def make_pod(
@@ -33,8 +54,12 @@ def make_pod(
     sections |= {"web": settings.web.plain_listen, WEB_TLS: settings.web.tls_listen}
     shared = [name for name in ("ssh", "web", "front") if getattr(settings, name).reuse_port]
     listeners = Listeners.bind(reactor, sections, [*shared, WEB_TLS] if "web" in shared else shared)
+    if own_host is None:
+        own_host = socket.getfqdn()
+        if warning := local_address_warning(settings, own_host):
+            say(warning)
     try:
-        foundation = lay_foundation(settings, listeners.port, own_host or socket.getfqdn())
+        foundation = lay_foundation(settings, listeners.port, own_host)
     except CannotServe:
         listeners.close()
         raise

@@ -38,6 +38,7 @@ from tunnelcloud.settings.values import (
     read_database_url,
 )
 from tunnelcloud.settings.web import AcmeSettings, WebSettings
+from tunnelcloud.settings.wordings import wording
 
 
 class DatabaseSettings(Table):
@@ -260,11 +261,11 @@ _MAY_BE_SECRET = frozenset(
 
 def _fault(kind: type[BaseModel], origin: str, fault: Any) -> str:
     location: tuple[str | int, ...] = fault["loc"]
-    key = ".".join(str(part) for part in location)
+    key = ".".join(str(part) for part in location if part != "[key]")
     if fault["type"] == "extra_forbidden":
         allowed = ", ".join(_table_at(kind, location[:-1]).model_fields)
         return f"{origin}: {key}: there is no such setting; allowed here: {allowed}"
-    message = fault["msg"].removeprefix("Value error, ")
+    message = wording(fault, key)
     if not key or isinstance(
         fault["input"], dict
     ):  # the fault is that of several settings, and the message names them

@@ -75,7 +75,9 @@ class ApplicationsTests(PortalTestCase):
             "POST", "/connectors", {"name": "paris-1", "site_id": self.tunnel["site_id"]}
         )
         for path in ["/", self.panel]:
-            self.assertIn("✕ Site paris has no connector yet".encode(), self.browser.get(path).body)
+            self.assertIn(
+                "✕ No connector of site paris has joined yet".encode(), self.browser.get(path).body
+            )
         self.live.health = {made["id"]: ConnectorHealth(1.0, 0, "1")}
         self.assertIn("● Ready".encode(), self.browser.get("/").body)
         self.assertNotIn(b"doesn't open now", self.browser.get(self.panel).body)
@@ -233,7 +235,7 @@ class ApplicationsTests(PortalTestCase):
         self.assertNotIn(b'id="token"', self.browser.get(self.panel).body)
 
     def test_a_token_that_opens_nothing_now_says_why(self):
-        said = b"The token opens nothing now: db: site paris has no connector yet."
+        said = b"The token opens nothing now: db: no connector of site paris has joined yet."
         answer = self.browser.send_on(self.panel, action=f"{self.panel}/token")
         self.assertIn(said, answer.body)
         connector = self.api(

@@ -114,6 +114,12 @@ def lines(value: object) -> str:
     return "\n".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
 
 
+def sentence(value: object) -> str:
+    """Write a text as a sentence: with a capital, and one stop at its end."""
+    text = str(visible(str(value))).strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
+
+
 class Renderer:
     """Makes pages of templates; whatever isn't markup already is escaped."""
 
@@ -128,7 +134,7 @@ class Renderer:
             finalize=visible,
         )
         self._environment.filters.update(
-            bracketed=bracketed, size=size, lines=lines, exact=exact, shell=shell
+            bracketed=bracketed, size=size, lines=lines, exact=exact, shell=shell, sentence=sentence
         )
         self._environment.globals["static"] = self._static_address
 

@@ -33,6 +33,6 @@ def offline_text(tunnel: Tunnel, last_seen: datetime | None, now: datetime) -> s
     :param last_seen: as ``offline_sites`` gave it.
     """
     if last_seen is None:
-        return f"site {tunnel.site_name} has no connector yet"
+        return f"no connector of site {tunnel.site_name} has joined yet"
     form = "%H:%M UTC" if now - last_seen < _A_DAY else "%Y-%m-%d %H:%M UTC"
     return f"site offline since {last_seen:{form}}"

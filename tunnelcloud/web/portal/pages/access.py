@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.domain.join_tokens import address_warning, parse_join_token
 from tunnelcloud.store import users
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.web.portal.api_calls import Operations, faults
@@ -144,7 +145,9 @@ class _Access:
         if not visit.once:
             return Moved(f"/admin{path}")
         connector = await self.operations(visit, "GET", path)
-        return Shown("admin_join.html", {"connector": connector, **visit.once})
+        warning = address_warning(parse_join_token(visit.once["join"]["token"]))
+        values = {"connector": connector, "warning": warning, **visit.once}
+        return Shown("admin_join.html", values)
 
     async def state(self, visit: Visit) -> Reply:
         """Tell whether a connector is attached: for the page that waits for it."""
