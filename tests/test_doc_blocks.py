@@ -27,6 +27,7 @@ from tunnelcloud.web.models.document import WholeDocument
 RUN_BY = {
     "apt": "release/check, in a Debian that has nothing else",
     "tunnelcloud-connector": "release/check",
+    "python": "tox runs the tests that it names",
     "python3": ".ci/fresh and release/check",
     "pip": ".ci/fresh",
     "tox": ".ci/fresh",

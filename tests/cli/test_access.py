@@ -101,6 +101,12 @@ class ExplainTests(CommandTestCase):
         self.assertEqual(self.succeed(*self.LINE).splitlines()[0], "allowed")
 
 
+class RoleTests(CommandTestCase):
+    def test_a_token_of_a_user_names_the_user(self):
+        line = self.fail_line("api-token", "create", "--title", "x", "--role", "user", status=2)
+        self.assertIn("--role user needs --user NAME", line)
+
+
 class TokenTests(CommandTestCase):
     def test_create(self):
         alice = self.api.put("users", name="alice", email=None)

@@ -5,6 +5,11 @@ from tunnelcloud.cli import connect
 from tunnelcloud.cli.client import Api
 
 
+def free_port(address, wanted, taken):
+    """Choose as the command does, on a machine on which every port is free."""
+    return next(port for port in range(wanted, wanted + 10) if port not in taken)
+
+
 class Started(Exception):
     """The command came as far as starting ssh."""
 
@@ -27,21 +32,38 @@ class ShutTests(CommandTestCase):
         for path, why in (('a"b', "no way to write a double quote"), ("a\nb", "control character")):
             self.assertIn(why, self.fail_line("ssh-config", "db", "--key-file", path))
 
-    def tunnel(self, standing, state):
+    def test_a_target_on_this_machine_keeps_its_port(self):
+        """A tunnel that listened there, while its target is down, would lead to itself."""
+        for address, pod, at in (
+            ("127.0.0.1", "localhost:2222", "127.0.0.1:15433:"),
+            ("10.0.0.5", "localhost:2222", "127.0.0.1:15432:"),
+            ("127.0.0.1", "pod.example.com:2222", "127.0.0.1:15432:"),
+        ):
+            self.api.collections.pop("me/tunnels", None)
+            self.tunnel("ready", "Ready", target_address=address, ssh_address=pod)
+            self.assertRaises(Started, self.run_line, "connect", "db")
+            words = self.started[-1][0]
+            self.assertIn(at, words[words.index("-L") + 1])
+
+    def tunnel(self, standing, state, **fields):
+        self.patch(connect, "free_port", free_port)
         self.api.put(
             "me/tunnels",
-            name="db",
-            title="",
-            site_id="sit_1",
-            target_address="10.0.0.5",
-            target_ports=["5432"],
-            local_port_offset=0,
-            external_address=None,
-            enabled=True,
-            methods=["token"],
-            ssh_address="pod.example.com:2222",
-            standing=standing,
-            state=state,
+            **{
+                "name": "db",
+                "title": "",
+                "site_id": "sit_1",
+                "target_address": "10.0.0.5",
+                "target_ports": ["15432"],
+                "local_port_offset": 0,
+                "external_address": None,
+                "enabled": True,
+                "methods": ["token"],
+                "ssh_address": "pod.example.com:2222",
+                "standing": standing,
+                "state": state,
+                **fields,
+            },
         )
 
     def test_the_reason_and_a_status(self):

@@ -20,6 +20,7 @@ from tunnelcloud.cli.output import print_json, say
 from tunnelcloud.cli.own_tunnels import Tunnels
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.cli.ssh_process import SshProcess
+from tunnelcloud.domain.addresses import leads_home
 from tunnelcloud.domain.commands import MAX_FORWARDS_OF_A_RANGE, bracketed
 from tunnelcloud.domain.connecting.files import config_block
 from tunnelcloud.domain.connecting.way import Forward, Way
@@ -139,12 +140,13 @@ def _place(
     plain = tunnels.way(name, method=method, key_file=key_file, port=port)
     address = plain.local_address if chosen is None else chosen[0]
     places: dict[int, int] = {}
+    avoided = _targets_here(plain)
     if chosen is not None:
         check_free(*chosen)
         places[_forward_of(plain, port).port] = chosen[1]
     for forward in plain.forwards:
         if forward.port not in places:
-            places[forward.port] = free_port(address, forward.local, set(places.values()))
+            places[forward.port] = free_port(address, forward.local, avoided.union(places.values()))
     return tunnels.way(
         name,
         method=method,
@@ -153,6 +155,16 @@ def _place(
         local_ports=places,
         port=port,
     )
+
+
+def _targets_here(way: Way) -> set[int]:
+    """Give the ports of targets on this very machine: a tunnel that listens there leads to itself.
+
+    They are known to be here when both the pod and the target have an address of this machine.
+    """
+    if not (leads_home(way.pod.host) and leads_home(way.tunnel.target_address)):
+        return set()
+    return {forward.port for forward in way.forwards}
 
 
 def _forward_of(way: Way, port: int | None) -> Forward:

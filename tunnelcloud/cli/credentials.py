@@ -137,6 +137,8 @@ def create_api_token(
     as_json: bool,
 ) -> None:
     """Make an API token; it is shown this once."""
+    if role == Role.USER and user is None:
+        raise click.UsageError("--role user needs --user NAME: the token then acts as that user")
     api = connection.open()
     body: Object = {"title": title, "role": role}
     if user is not None:

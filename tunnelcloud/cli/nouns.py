@@ -103,12 +103,7 @@ def invite(connection: Connection, name: str, as_json: bool) -> None:
     if as_json:
         print_json(made)
     else:
-        print_fields(
-            {
-                key.replace("_", " "): shown_time(value) if key.endswith("_at") else shown(value)
-                for key, value in made.items()
-            }
-        )
+        print_fields({"url": shown(made["url"]), "good until": shown_time(made["expires_at"])})
 
 
 _PROVIDER = click.option("--provider", required=True, help="The identity provider.")
