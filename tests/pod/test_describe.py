@@ -1,11 +1,13 @@
 """What `ssh pod ls` says of a tunnel."""
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain import values
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Method, Session
 from tunnelcloud.pod.describe import describe
+from tunnelcloud.ssh.greeting_text import listing
 
 SESSION = Session(
     "s", "u", "alice", Method.KEY, "alice", "192.0.2.1", "OpenSSH", "pod_1", values.NOW
@@ -38,3 +40,13 @@ class StateTests(SynchronousTestCase):
     def test_what_was_not_reached_is_not_ready(self):
         self.assertEqual(self.state(True, "", {}), "Not checked yet")
         self.assertEqual(self.state(True, "", {5432: "refused"}), "Refused")
+
+
+class ListingTests(SynchronousTestCase):
+    def test_commands_by_key_say_which_keys_are_tried(self):
+        view = values.view(values.grant(values.tunnel("web")))
+        for method, said in ((Method.KEY, True), (Method.TOKEN, False)):
+            session = evolve(SESSION, method=method)
+            pod = PublicAddress("pod", 22)
+            row = describe(view, session, view.grants[0].tunnel, pod, True, "", {5432: ""})
+            self.assertEqual("add -i FILE" in "".join(listing([row])), said)

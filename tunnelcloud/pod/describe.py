@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunnelcloud.domain.commands import PublicAddress, own_host, ssh_command
-from tunnelcloud.domain.entities import Session, Tunnel, UserView
+from tunnelcloud.domain.entities import Method, Session, Tunnel, UserView
 from tunnelcloud.domain.tunnel_standing import Standing, standing
 from tunnelcloud.ssh.interfaces import TunnelRow
 
@@ -37,6 +37,7 @@ def describe(
         state=stands.text,
         command=command,
         api=lambda: _as_api(tunnel, command, stands),
+        by_key=session.method is Method.KEY,
     )
 
 

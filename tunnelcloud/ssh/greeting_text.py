@@ -9,6 +9,7 @@ from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow, TunnelTraffic
 
 _ROWS = 32
 """Rows of a list that are written in one turn of the reactor."""
+_WHICH_KEY = "\nssh tries the keys that it finds by itself: if yours is elsewhere, add -i FILE.\n"
 
 
 def listing(rows: Sequence[TunnelRow]) -> Iterator[str]:
@@ -23,6 +24,8 @@ def listing(rows: Sequence[TunnelRow]) -> Iterator[str]:
             title = f"  {row.title}" if row.title else ""
             lines += [f"{row.name:<{width}}  {row.state}{title}", f"    {row.command}"]
         yield "\n".join(lines) + "\n"
+    if any(row.by_key for row in rows):
+        yield _WHICH_KEY
 
 
 def json_listing(rows: Sequence[TunnelRow]) -> Iterator[str]:

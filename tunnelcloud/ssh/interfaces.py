@@ -108,6 +108,7 @@ class TunnelRow:
 
     :ivar state: in words, ``"Ready"`` or why not.
     :ivar command: the ``ssh`` line that opens it.
+    :ivar by_key: whether that line logs in by a key, in whatever file it is.
     :ivar api: gives the API's own object (with ``command``), for ``ls --json``.
     """
 
@@ -116,6 +117,7 @@ class TunnelRow:
     state: str
     command: str
     api: Callable[[], Mapping[str, Any]]
+    by_key: bool = False
 
 
 @frozen
