@@ -10,7 +10,8 @@ from twisted.python.failure import Failure
 from tunnelcloud.domain.addresses import Address, is_address
 from tunnelcloud.domain.dialing import DialError, DialFailure
 from tunnelcloud.domain.names import canonical_host
-from tunnelcloud.net.interfaces import IResolver
+from tunnelcloud.net.interfaces import ILookUpReactor, IResolver
+from tunnelcloud.net.resolver import ThreadedResolver
 
 Found = frozenset[str] | None
 """Addresses, empty when there are none; None when that can't be told now."""
@@ -26,6 +27,11 @@ class DNSCheck:
     def __init__(self, resolver: IResolver, pods: Callable[[], Sequence[str]]) -> None:
         self._resolver = resolver
         self._pods = pods
+
+    @classmethod
+    def by_system(cls, reactor: ILookUpReactor, pods: Callable[[], Sequence[str]]) -> DNSCheck:
+        """Ask the system's resolver, a few names at once and each for a short while."""
+        return cls(ThreadedResolver(reactor, timeout=2, most=8, keep=0), pods)
 
     def warning(self, name: str) -> Deferred[str | None]:
         """Say why clients that connect to a name would not reach a pod.

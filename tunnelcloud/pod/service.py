@@ -19,7 +19,6 @@ from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.net.flood import FloodControl
-from tunnelcloud.net.resolver import ThreadedResolver
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
 from tunnelcloud.pod.admin_token import Retirement
@@ -314,9 +313,7 @@ class PodService(Service):
             presence=self.cluster.presence,
             ssh_addresses=self.cluster.ssh_addresses,
             names=self.cluster.external_addresses,
-            dns_check=DNSCheck(
-                ThreadedResolver(self._reactor, timeout=2, most=8, keep=0), self._ssh_hosts
-            ),
+            dns_check=DNSCheck.by_system(self._reactor, self._ssh_hosts),
             certificate=self._tls.state,
         )
         return make_site(
