@@ -7,6 +7,7 @@ from twisted.internet.defer import succeed
 from tests.store.databases import SQLiteCase
 from tunnelcloud.domain.rotation import KeyUse, host_key_name
 from tunnelcloud.pki import ALGORITHMS, HostKey
+from tunnelcloud.pod import shared_keys
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.shared_secrets import take_shared_secrets
 from tunnelcloud.store import authority, rotation
@@ -60,6 +61,18 @@ class SharedKeyTests(SQLiteCase):
         self.add()
         self.keys.changed(Resync())
         self.assertEqual(len(self.heard), 1)
+
+    def test_keys_that_are_the_same_are_not_looked_at_again(self):
+        """That takes 0.2 s of the reactor's thread for an RSA key."""
+        looks = []
+        read = shared_keys.read_host_keys
+        self.patch(shared_keys, "read_host_keys", lambda *one: (looks.append(1), read(*one))[1])
+        for _ in range(3):
+            self.keys.changed(Resync())
+        self.assertEqual((self.reading.reads, len(looks)), (3, 1))
+        self.add()
+        self.keys.changed(Resync())
+        self.assertEqual((len(looks), len(self.heard)), (2, 1))
 
     def test_a_start_between_two_steps(self):
         made = self.add()

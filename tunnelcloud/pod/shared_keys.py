@@ -31,6 +31,7 @@ class SharedKeys:
         self._sealer = secrets.sealer
         self._store = store
         self._listeners: list[Callable[[], object]] = []
+        self._kept: Mapping[str, bytes] | None = None
 
     def listen(self, listener: Callable[[], object]) -> None:
         """Call ``listener`` whenever a key is another one."""
@@ -44,6 +45,9 @@ class SharedKeys:
         return reading.addErrback(_failed)
 
     def _take(self, kept: Mapping[str, bytes]) -> None:
+        if kept == self._kept:
+            return  # OpenSSL takes 0.2 s to look at an RSA key, and nobody goes on meanwhile
+        self._kept = kept
         host_keys = read_host_keys(self._sealer, kept)
         authorities = read_authorities(self._sealer, kept)
         is_same = pins(authorities) == pins(self.authorities)
