@@ -32,7 +32,7 @@ RUN_BY = {
     "pip": ".ci/fresh",
     "tox": ".ci/fresh",
     "release/check": "itself, by hand before a release",
-    "podman": "no engine runs in tests: release/image runs the image without one",
+    "podman": "no engine runs in tests: the words behind the image are read by the program",
     "docker": "no engine runs in tests: tests/test_deploying.py reads what it would start",
     "kubectl": "no cluster runs in tests: tests/test_deploying.py reads what it would apply",
     "systemctl": "no systemd runs in tests: release/check runs the units' command lines",
