@@ -154,7 +154,7 @@ class DocumentContract:
         assigned = ({"user": "nobody", "methods": BOTH}, {"group": "dba", "methods": BOTH},
                     {"group": "dba", "methods": BOTH})  # fmt: skip
         faults = self.refused(
-            sites={"rome": {"title": ""}},
+            sites={"rome": {"title": "", "muted": False}},
             connectors={"rome-1": {"site": "romme", "title": ""}},
             users={"carol": {**USER, "email": "ALICE@example.com".lower()}},
             groups={"dba": {"title": "", "members": ("nobody",)}},
@@ -176,14 +176,15 @@ class DocumentContract:
 
     def test_a_connector_stays_in_its_site(self):
         self.apply(
-            sites={"rome": {"title": ""}}, connectors={"one": {"site": "paris", "title": ""}}
+            sites={"rome": {"title": "", "muted": False}},
+            connectors={"one": {"site": "paris", "title": ""}},
         )
         fault = self.refused(connectors={"one": {"site": "rome", "title": ""}})
         self.assertEqual(list(fault), ["connectors.one.site"])
 
     def test_a_reference_may_be_made_by_the_document(self):
         made = self.apply(
-            sites={"rome": {"title": ""}},
+            sites={"rome": {"title": "", "muted": False}},
             tunnels={"web": {**TUNNEL, "site": "rome", "external_address": "web.example.com"}},
         )
         self.assertEqual(made, [("create", "sites.rome"), ("create", "tunnels.web")])
