@@ -131,7 +131,7 @@ class HostileConnectorTests(SynchronousTestCase):
         self.assertEqual([client.end for client in honest_clients], [(True, "")] * 2)
         honest = world.honest.pod
         self.assertTrue(honest.ready)
-        self.assertEqual((honest.peer.name, honest.round_trip), ("paris-1", 0))
+        self.assertEqual((honest.peer.name, honest.liveness.round_trip), ("paris-1", 0))
         self.assertEqual(world.honest.pod_owner.lost, [])
         world.hostile.pod.disconnect("enough")
         world.run()

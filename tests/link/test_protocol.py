@@ -12,7 +12,8 @@ from tunnelcloud.channels.messages import (
 )
 from tunnelcloud.channels.multiplexer import MAX_REPLIES_DUE
 from tunnelcloud.link import protocol, requests
-from tunnelcloud.link.protocol import JUST_NOW, LONGEST_DEBT, LONGEST_UNANSWERED, End
+from tunnelcloud.link.liveness import JUST_NOW, LONGEST_DEBT, LONGEST_UNANSWERED
+from tunnelcloud.link.protocol import End
 from tunnelcloud.link.requests import DISMISS, Hello, read_hello, unpack
 from tunnelcloud.link.tls import LINK_ALPN, JoinTLS
 from tunnelcloud.link.transport import LinkTransportFactory
@@ -207,25 +208,25 @@ class ChannelTests(SynchronousTestCase):
 class LifeTests(SynchronousTestCase):
     def test_ping_measures_the_round_trip(self):
         pair = LinkPair().start()
-        self.assertEqual(pair.pod.round_trip, 0)
-        pair.clock.advance(pair.pod.ping_interval)
+        self.assertEqual(pair.pod.liveness.round_trip, 0)
+        pair.clock.advance(pair.pod.liveness.ping_interval)
         pair.clock.advance(0)
         pair._pump.pump()
         pair.clock.advance(0.25)
         pair.run()
-        self.assertEqual(pair.pod.round_trip, 0.25)
+        self.assertEqual(pair.pod.liveness.round_trip, 0.25)
         self.assertEqual(pair.pod.multiplexer.path.round_trip, 0)
 
     def test_a_probe_brings_a_byte(self):
         """Only who hasn't been heard of just now is asked, and the path isn't measured by it."""
         pair = LinkPair().start()
-        pair.pod.probe()
+        pair.pod.liveness.probe()
         pair.clock.advance(0.6)
         pair.run()
-        self.assertEqual(pair.pod.silence, 0.6)
-        pair.pod.probe()
+        self.assertEqual(pair.pod.liveness.silence, 0.6)
+        pair.pod.liveness.probe()
         pair.run()
-        self.assertEqual(pair.pod.silence, 0)
+        self.assertEqual(pair.pod.liveness.silence, 0)
         self.assertEqual(pair.pod.multiplexer.path.round_trip, 0)
 
     def test_the_first_pings_follow_each_other(self):
@@ -286,7 +287,7 @@ class LifeTests(SynchronousTestCase):
             self.open_and_give_up(pair)
         self.live_on(pair, LONGEST_DEBT - 1)
         self.assertEqual(pair.pod_owner.lost, [])
-        self.live_on(pair, 4 * pair.pod.ping_interval)
+        self.live_on(pair, 4 * pair.pod.liveness.ping_interval)
         [reason] = pair.pod_owner.lost
         self.assertIn("never answered", reason)
         self.assertEqual(pair.pod.channel_count, 0)
@@ -305,7 +306,7 @@ class LifeTests(SynchronousTestCase):
         self.open_and_give_up(pair)
         # As on a slow path: its bytes come, and ours are under way yet.
         pair.connector.global_request_received = lambda name, data: None
-        self.live_on(pair, LONGEST_DEBT + 4 * pair.pod.ping_interval)
+        self.live_on(pair, LONGEST_DEBT + 4 * pair.pod.liveness.ping_interval)
         self.assertEqual(pair.pod_owner.lost, [])
 
     def test_a_peer_that_never_answers_requests_loses_its_link(self):
@@ -328,7 +329,7 @@ class LifeTests(SynchronousTestCase):
         )
         self.live_on(pair, LONGEST_UNANSWERED - 1)
         self.assertEqual(pair.pod_owner.lost, [])
-        self.live_on(pair, 2 * pair.pod.ping_interval)
+        self.live_on(pair, 2 * pair.pod.liveness.ping_interval)
         [reason] = pair.pod_owner.lost
         self.assertIn("pings are never answered", reason)
 
@@ -338,12 +339,12 @@ class LifeTests(SynchronousTestCase):
         asked = []
         pair.pod.multiplexer.send_global_request = lambda *request: asked.append(request)
         for _ in range(3):
-            pair.pod.probe()
+            pair.pod.liveness.probe()
         [request] = asked
         del pair.pod.multiplexer.send_global_request
         pair.pod.multiplexer.send_global_request(*request)
         pair.run()
-        self.assertEqual(pair.pod.silence, 0)
+        self.assertEqual(pair.pod.liveness.silence, 0)
         self.assertTrue(pair.pod.ready)
 
     def test_a_dismissed_peer_is_told_why(self):

@@ -5,8 +5,8 @@ What holds, in words:
 - Nothing of the peer is acted upon before TLS is up, ALPN is right, the owner has accepted the
   certificate, and the peer has said hello.  Each of these has one deadline.
 - Only pods open channels; a connector that opens one loses its link.
-- Any byte received proves life.  After 45 seconds without one (or what its owner sets) the link is
-  over, and its channels end at once, with a reason.
+- A peer that shows no sign of life (``link.liveness``) is given up, and its channels end at once,
+  with a reason.
 - A peer that sends more requests, or messages that move nothing, than ``REQUESTS_PER_SECOND`` loses
   its link; and of whatever it sends, no more is worked on in a turn of the reactor than others'
   bytes may wait for.
@@ -43,6 +43,7 @@ from tunnelcloud.channels.multiplexer import Multiplexer, unpriced
 from tunnelcloud.channels.windows import KIB, CreditAccount, Path
 from tunnelcloud.link.framing import FrameBuffer, FrameReader
 from tunnelcloud.link.interfaces import ILinkOwner
+from tunnelcloud.link.liveness import LONGEST_SILENCE, Liveness
 from tunnelcloud.link.requests import (
     DISMISS,
     DRAIN,
@@ -62,22 +63,6 @@ from tunnelcloud.net.rounds import MESSAGES_A_ROUND, Rounds
 
 HANDSHAKE_TIMEOUT = 20.0
 """Seconds from the connection to the peer's hello."""
-
-LONGEST_SILENCE = 45.0
-"""Seconds without a byte after which, at the latest, a link is over."""
-
-JUST_NOW = 0.5
-"""Seconds after a byte in which nobody need be asked for another."""
-
-_PINGS_IN_SILENCE = 4.5
-_FIRST_PINGS = 8
-"""How many follow each other at once: the first meets a peer that is busy with the handshake."""
-
-LONGEST_DEBT = 60.0
-"""Seconds that a peer may owe the answer to an open that was given up, or to a CLOSE."""
-
-LONGEST_UNANSWERED = 180.0
-"""Seconds that a peer whose bytes come may leave pings unanswered: no path is as slow."""
 
 DISMISSAL_TIMEOUT = 5.0
 """Seconds that a peer has to read why it is dismissed."""
@@ -109,12 +94,11 @@ class LinkProtocol(Protocol):
     :param handlers: answers to global requests by name, beside those a link answers itself.
     :param longest_silence: seconds without a byte after which, at the latest, the link is over.
 
-    :ivar ping_interval: seconds between two pings.
+    :ivar liveness: tells whether the peer lives.
     :ivar multiplexer: its channels.
     :ivar peer: the peer's hello, once it came.
     :ivar peer_certificate: the peer's certificate, once TLS is up.
     :ivar peer_drains: the peer asked for no new channels.
-    :ivar round_trip: seconds the last answered ping took; None before.
     """
 
     transport: Any  # a LinkTransport; no interface says all that is used of it
@@ -133,15 +117,11 @@ class LinkProtocol(Protocol):
         longest_silence: float = LONGEST_SILENCE,
     ) -> None:
         self.end = end
-        self.ping_interval = longest_silence / _PINGS_IN_SILENCE
-        # Looked at when a ping is due: what passes then must not be too much at the next one.
-        self._silence_limit = longest_silence - 1.1 * self.ping_interval
         self.owner = owner
         self.peer: Hello | None = None
         self.peer_certificate: x509.Certificate | None = None
         self.peer_drains = False
         self.drains = False
-        self.round_trip: float | None = None
         self.multiplexer = Multiplexer(
             self,
             self,
@@ -153,6 +133,13 @@ class LinkProtocol(Protocol):
             if end is End.POD
             else unpriced,
         )
+        self.liveness = Liveness(
+            self.multiplexer,
+            clock,
+            longest_silence,
+            self.disconnect,
+            lambda debt: self.end_connection(0, debt),
+        )
         self._hello = hello
         self._clock = clock
         self._handlers = handlers
@@ -162,13 +149,8 @@ class LinkProtocol(Protocol):
         self._rounds = Rounds(clock, self._go_on)
         self._late = b""
         self._timer: IDelayedCall | None = None
-        self._last_received = 0.0
         self._encrypted = False
         self._over = ""
-        self._pings_ahead = _FIRST_PINGS
-        self._probing = False
-        self._debts: dict[Channel, float] = {}
-        self._answered_until = 0.0
 
     # What owners call.
 
@@ -187,11 +169,6 @@ class LinkProtocol(Protocol):
         """How many channels there are, pending ones included: the link's load."""
         return self.multiplexer.channel_count
 
-    @property
-    def silence(self) -> float:
-        """Seconds since the peer's last byte."""
-        return self._clock.seconds() - self._last_received
-
     def open_channel(
         self, channel_type: bytes, data: bytes, user: IChannelUser, account: CreditAccount
     ) -> Channel:
@@ -202,12 +179,6 @@ class LinkProtocol(Protocol):
     def request(self, name: bytes, document: Document) -> None:
         """Send a global request that wants no reply."""
         self.multiplexer.send_global_request(name, pack(document))
-
-    def probe(self) -> None:
-        """Ask the peer for a byte, unless it just sent one."""
-        if self.silence > JUST_NOW and not self._over and not self._probing:
-            self._probing = True
-            self.multiplexer.send_global_request(PING, b"", self._probed)
 
     def drain(self) -> None:
         """Have no new channels, and end the link when the last is over."""
@@ -222,6 +193,7 @@ class LinkProtocol(Protocol):
         """End the link and its channels at once; ``reason`` goes to logs and to the audit."""
         if not self._over:
             self._over = reason
+            self.liveness.stop()
             self.multiplexer.connection_lost(reason)
             self.transport.abortConnection()
 
@@ -232,10 +204,11 @@ class LinkProtocol(Protocol):
         self.request(DISMISS, {"reason": reason})
         self._flush()
         self._over = reason
+        self.liveness.stop()
         self.multiplexer.connection_lost(reason)
         self.transport.unregisterProducer()
         self.transport.loseConnection()
-        if self._timer is not None:
+        if self._timer is not None and self._timer.active():
             self._timer.cancel()
         # A peer that reads nothing is not waited for.
         self._timer = self._clock.callLater(DISMISSAL_TIMEOUT, self.transport.abortConnection)
@@ -265,7 +238,7 @@ class LinkProtocol(Protocol):
 
     def dataReceived(self, data: "bytes | memoryview") -> None:
         """Handle all messages that one read completed."""
-        self._last_received = self._clock.seconds()
+        self.liveness.heard_at = self._clock.seconds()
         if self._rounds.waiting:  # the reads that were under way when no more was wanted
             self._late += data
         elif not self._over:
@@ -294,6 +267,7 @@ class LinkProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End all channels."""
         self._over = self._over or reason.getErrorMessage()
+        self.liveness.stop()
         self._gathering.stop()
         self._rounds.stop()
         if self._timer is not None and self._timer.active():
@@ -373,55 +347,9 @@ class LinkProtocol(Protocol):
         self.peer = peer
         if self._timer is not None:
             self._timer.cancel()
-        self._answered_until = self._clock.seconds()
-        self._keep_alive()
+        self.liveness.begin()
         self.owner.link_ready(self)
         return b""
-
-    def _keep_alive(self) -> None:
-        if self.silence >= self._silence_limit:
-            self.disconnect(f"the peer was silent for {self.silence:.0f} s")
-            return
-        if debt := self._debt():
-            self.end_connection(0, debt)
-            return
-        self._ping()
-        self._timer = self._clock.callLater(self.ping_interval, self._keep_alive)
-
-    def _debt(self) -> str:
-        """Say what the peer has owed for too long; empty when it is nothing.
-
-        What it can't have read yet doesn't count: it answered a ping that was sent later.
-        """
-        now = self._clock.seconds()
-        due = (channel for channel in self.multiplexer.channels if channel.answer_due)
-        self._debts = {channel: self._debts.get(channel, now) for channel in due}
-        oldest = min(self._debts.values(), default=now)
-        if self._answered_until - oldest > LONGEST_DEBT:
-            return "channels are kept: opens or closes are never answered"
-        if now - self._answered_until > LONGEST_UNANSWERED:
-            return "pings are never answered"
-        return ""
-
-    def _probed(self, reply: "bytes | None") -> None:
-        self._probing = False
-
-    def _ping(self) -> None:
-        now = self._clock.seconds()
-        path = self.multiplexer.path
-
-        def answered(reply: "bytes | None") -> None:
-            if reply is None:
-                return
-            self.round_trip = self._clock.seconds() - now
-            self._answered_until = now
-            path.answered()
-            self._pings_ahead -= 1
-            if self._pings_ahead > 0:
-                self._ping()
-
-        path.asked()
-        self.multiplexer.send_global_request(PING, b"", answered)
 
     def _flush(self) -> None:
         if self._unsent.size and self._encrypted:
@@ -430,6 +358,7 @@ class LinkProtocol(Protocol):
     def _idle(self) -> None:
         if not self._over:
             self._over = "drained"
+            self.liveness.stop()
             self._flush()
             self.multiplexer.connection_lost(self._over)
             self.transport.unregisterProducer()

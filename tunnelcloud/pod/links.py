@@ -67,11 +67,11 @@ class AttachedLink:
     @property
     def silence(self) -> float:
         """See ``IAttachedLink.silence``."""
-        return self.protocol.silence
+        return self.protocol.liveness.silence
 
     def probe(self) -> None:
         """See ``IAttachedLink.probe``."""
-        self.protocol.probe()
+        self.protocol.liveness.probe()
 
     @property
     def instance(self) -> str:
@@ -86,7 +86,7 @@ class AttachedLink:
     @property
     def responsive(self) -> bool:
         """Whether the connector was heard of lately."""
-        return self.silence < _DOUBTFUL * self.protocol.ping_interval
+        return self.silence < _DOUBTFUL * self.protocol.liveness.ping_interval
 
 
 @frozen
@@ -207,7 +207,7 @@ class Links:
         links = self._by_connector.get(connector_id)
         if not links:
             return None
-        trips = [trip for link in links if (trip := link.protocol.round_trip) is not None]
+        trips = [trip for link in links if (trip := link.protocol.liveness.round_trip) is not None]
         return ConnectorHealth(
             connector=links[0].connector,
             version=_version(links[0]),

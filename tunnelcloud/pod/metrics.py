@@ -106,7 +106,7 @@ class _PodCollector(Collector):
             if site not in connectors and len(connectors) >= _MOST_SITES:
                 site = "other"
             connectors.setdefault(site, set()).add(link.connector_id)
-            trip = link.protocol.round_trip
+            trip = link.protocol.liveness.round_trip
             if trip is not None:
                 slowest[site] = max(trip, slowest.get(site, 0.0))
         for site, ids in connectors.items():

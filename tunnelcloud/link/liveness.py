@@ -1,0 +1,137 @@
+"""Whether the other end of a link lives: what it is asked, and for how long it may be silent.
+
+What holds, in words:
+
+- Any byte received proves life.  After 45 seconds without one (or what the link's owner sets) the
+  peer is given up.
+- A peer whose bytes come and who never answers pings, or leaves opens and closes unanswered, breaks
+  the rules.
+"""
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from tunnelcloud.channels.channel import Channel
+from tunnelcloud.channels.multiplexer import Multiplexer
+from tunnelcloud.link.requests import PING
+
+LONGEST_SILENCE = 45.0
+"""Seconds without a byte after which, at the latest, a link is over."""
+
+JUST_NOW = 0.5
+"""Seconds after a byte in which nobody need be asked for another."""
+
+_PINGS_IN_SILENCE = 4.5
+_FIRST_PINGS = 8
+"""How many follow each other at once: the first meets a peer that is busy with the handshake."""
+
+LONGEST_DEBT = 60.0
+"""Seconds that a peer may owe the answer to an open that was given up, or to a CLOSE."""
+
+LONGEST_UNANSWERED = 180.0
+"""Seconds that a peer whose bytes come may leave pings unanswered: no path is as slow."""
+
+
+class Liveness:
+    """Asks a peer for signs of life.
+
+    :param longest_silence: seconds without a byte after which, at the latest, it is given up.
+    :param give_up: hears why the peer is given up.
+    :param accuse: hears which rule the peer breaks.
+    :ivar ping_interval: seconds between two pings.
+    :ivar round_trip: seconds the last answered ping took; None before.
+    :ivar heard_at: when the last byte came; whoever reads sets it.
+    """
+
+    def __init__(
+        self,
+        multiplexer: Multiplexer,
+        clock: IReactorTime,
+        longest_silence: float,
+        give_up: Callable[[str], None],
+        accuse: Callable[[str], None],
+    ) -> None:
+        self.ping_interval = longest_silence / _PINGS_IN_SILENCE
+        self.round_trip: float | None = None
+        self.heard_at = 0.0
+        # Looked at when a ping is due: what passes then must not be too much at the next one.
+        self._silence_limit = longest_silence - 1.1 * self.ping_interval
+        self._multiplexer = multiplexer
+        self._clock = clock
+        self._give_up = give_up
+        self._accuse = accuse
+        self._timer: IDelayedCall | None = None
+        self._over = False
+        self._pings_ahead = _FIRST_PINGS
+        self._probing = False
+        self._debts: dict[Channel, float] = {}
+        self._answered_until = 0.0
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the peer's last byte."""
+        return self._clock.seconds() - self.heard_at
+
+    def begin(self) -> None:
+        """Ask from now on: the peer has said hello."""
+        self._answered_until = self._clock.seconds()
+        self._keep_alive()
+
+    def stop(self) -> None:
+        """Ask no more: the link is over."""
+        self._over = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def probe(self) -> None:
+        """Ask the peer for a byte, unless it just sent one."""
+        if self.silence > JUST_NOW and not self._over and not self._probing:
+            self._probing = True
+            self._multiplexer.send_global_request(PING, b"", self._probed)
+
+    def _keep_alive(self) -> None:
+        if self.silence >= self._silence_limit:
+            self._give_up(f"the peer was silent for {self.silence:.0f} s")
+            return
+        if debt := self._debt():
+            self._accuse(debt)
+            return
+        self._ping()
+        if not self._over:
+            self._timer = self._clock.callLater(self.ping_interval, self._keep_alive)
+
+    def _debt(self) -> str:
+        """Say what the peer has owed for too long; empty when it is nothing.
+
+        What it can't have read yet doesn't count: it answered a ping that was sent later.
+        """
+        now = self._clock.seconds()
+        due = (channel for channel in self._multiplexer.channels if channel.answer_due)
+        self._debts = {channel: self._debts.get(channel, now) for channel in due}
+        oldest = min(self._debts.values(), default=now)
+        if self._answered_until - oldest > LONGEST_DEBT:
+            return "channels are kept: opens or closes are never answered"
+        if now - self._answered_until > LONGEST_UNANSWERED:
+            return "pings are never answered"
+        return ""
+
+    def _probed(self, reply: "bytes | None") -> None:
+        self._probing = False
+
+    def _ping(self) -> None:
+        now = self._clock.seconds()
+        path = self._multiplexer.path
+
+        def answered(reply: "bytes | None") -> None:
+            if reply is None:
+                return
+            self.round_trip = self._clock.seconds() - now
+            self._answered_until = now
+            path.answered()
+            self._pings_ahead -= 1
+            if self._pings_ahead > 0:
+                self._ping()
+
+        path.asked()
+        self._multiplexer.send_global_request(PING, b"", answered)
