@@ -13,8 +13,8 @@ from tunnelcloud.web.models.fields import WHOLE, Body, Id, Instant, PageQuery, S
 Reason = Annotated[Text, Field(max_length=500)]
 
 
-class ApprovalRequest(Shown):
-    """Somebody wants to open a tunnel, and a policy wants an approval for it."""
+class _ForApproval(Shown):
+    """Who is to open what, and the policy that wants an approval."""
 
     id: str
     created_at: Instant
@@ -24,6 +24,11 @@ class ApprovalRequest(Shown):
     tunnel_name: str
     policy_id: str
     approval: Approval
+
+
+class ApprovalRequest(_ForApproval):
+    """Somebody wants to open a tunnel, and a policy wants an approval for it."""
+
     source_ip: str
     client: str
     reason: str
@@ -64,17 +69,9 @@ class Answer(Body):
     answer: Reason = ""
 
 
-class TimedGrant(Shown):
+class TimedGrant(_ForApproval):
     """A permission that a request led to; it ends by itself."""
 
-    id: str
-    created_at: Instant
-    user_id: str
-    user_name: str
-    tunnel_id: str
-    tunnel_name: str
-    policy_id: str
-    approval: Approval
     source_ip: str | None
     starts_at: Instant
     ends_at: Instant

@@ -25,7 +25,7 @@ from tunnelcloud.web.models.credentials import (
 )
 from tunnelcloud.web.models.fields import PageQuery
 from tunnelcloud.web.problems import conflict, not_found
-from tunnelcloud.web.resources.collection import Kind, collection_routes
+from tunnelcloud.web.resources.collection import TEXTS, Kind, collection_routes
 from tunnelcloud.web.resources.context import OWN, ApiContext
 from tunnelcloud.web.resources.keys import check_expiry
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Route
@@ -58,6 +58,8 @@ API_TOKEN = Kind(
     update=_update,
     delete=api_tokens.delete,
     show=ApiToken.model_validate,
+    made=ApiTokenMade,
+    texts={**TEXTS, "create": "Make an API token; its secret is shown this once."},
 )
 
 _OWN_API_TOKEN = evolve(
@@ -76,19 +78,7 @@ def api_token_routes(context: ApiContext) -> list[Route]:
     """Make the rows for API tokens and invitations."""
     handlers = _Secrets(context)
     return [
-        *(route for route in collection_routes(context, API_TOKEN) if route.method != "POST"),
-        Route(
-            "POST",
-            "/api-tokens",
-            "create_api_token",
-            "Make an API token; its secret is shown this once.",
-            ADMINS,
-            handlers.create,
-            body=NewApiToken,
-            answer=ApiTokenMade,
-            status=HTTPStatus.CREATED,
-            item=True,
-        ),
+        *collection_routes(context, API_TOKEN, create=handlers.create),
         Route(
             "POST",
             "/users/{user_id}/invitations",

@@ -26,13 +26,14 @@ Shower = Callable[[Transaction, Sequence[Any]], Show]
 Afterwards = Callable[[ApiContext, AsyncStore, Any], Awaitable[Any]]
 Warn = Callable[[ApiContext, Any, Collection[str]], Awaitable[list[str]]]
 
-_TEXTS = {
+TEXTS = {
     "list": "List {plural}.",
     "create": "Make {one}.",
     "show": "Show {one}.",
     "change": "Change some fields of {one}.",
     "delete": "Delete {one}, and what it alone gave.",
 }
+"""What operations say of themselves, by their verbs."""
 
 
 @frozen
@@ -43,6 +44,7 @@ class Kind:
     :ivar plural: as in the path, such as ``api-tokens``.
     :ivar change: the model of a change; None when an object never changes.
     :ivar show: makes the model of an entity.
+    :ivar made: what is shown this once of a new object, with its secret.
     :ivar answered: what is shown of an object that was just made or changed, with ``warnings``.
     :ivar warn: gives those, of an object and the names of the fields that were given.
     :ivar afterwards: what is done once an object was made or changed, by whoever did that; gives
@@ -64,11 +66,12 @@ class Kind:
     delete: Read
     show: Callable[[Any], BaseModel]
     article: str = field(default="a")
+    made: type[Shown] | None = None
     answered: type[Shown] | None = None
     warn: Warn | None = None
     afterwards: Afterwards | None = None
     _shower: Callable[[ApiContext], Shower] | None = None
-    texts: Mapping[str, str] = field(default=_TEXTS)
+    texts: Mapping[str, str] = field(default=TEXTS)
 
     def shower(self, context: ApiContext) -> Shower:
         """Give what makes the models of entities; to be asked for in the reactor's thread."""
@@ -136,8 +139,13 @@ def with_show(
     return both
 
 
-def collection_routes(context: ApiContext, kind: Kind, whose: Whose = ANYBODYS) -> list[Route]:
-    """Make the rows of the route table for a kind of object: list, create, show, change, delete."""
+def collection_routes(
+    context: ApiContext, kind: Kind, whose: Whose = ANYBODYS, create: Handler | None = None
+) -> list[Route]:
+    """Make the rows of the route table for a kind of object: list, create, show, change, delete.
+
+    :param create: makes an object and its secret, for a kind whose objects have one.
+    """
     handlers = _Collection(context, kind, whose)
     path = f"{whose.path}/{kind.plural}"
     one = f"{path}/{{{handlers.id_name}}}"
@@ -155,8 +163,8 @@ def collection_routes(context: ApiContext, kind: Kind, whose: Whose = ANYBODYS) 
     routes = [
         route("GET", path, "list", read, handlers.list_all, query=kind.query, answer=listing),
         route(
-            "POST", path, "create", write, handlers.create,
-            body=kind.new, answer=answered, status=HTTPStatus.CREATED, item=True,
+            "POST", path, "create", write, create or handlers.create,
+            body=kind.new, answer=kind.made or answered, status=HTTPStatus.CREATED, item=True,
         ),
         route("GET", one, "show", read, handlers.show, answer=kind.shown, item=True),
         route("DELETE", one, "delete", write, handlers.delete, item=True),

@@ -25,7 +25,7 @@ from tunnelcloud.web.models.objects import (
     NewConnector,
 )
 from tunnelcloud.web.resources.attachments import attachments_now
-from tunnelcloud.web.resources.collection import Kind, collection_routes
+from tunnelcloud.web.resources.collection import TEXTS, Kind, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, Call, Item, Route
 
@@ -46,21 +46,11 @@ def connector_routes(context: ApiContext) -> list[Route]:
         update=connectors.update,
         delete=connectors.delete,
         show=handlers.shown,
+        made=ConnectorMade,
+        texts={**TEXTS, "create": "Make a connector, with a join token for it."},
     )
     return [
-        *(route for route in collection_routes(context, kind) if route.method != "POST"),
-        Route(
-            "POST",
-            "/connectors",
-            "create_connector",
-            "Make a connector, with a join token for it.",
-            ADMINS,
-            handlers.create,
-            body=NewConnector,
-            answer=ConnectorMade,
-            status=HTTPStatus.CREATED,
-            item=True,
-        ),
+        *collection_routes(context, kind, create=handlers.create),
         Route(
             "POST",
             "/connectors/{connector_id}/join-token",
