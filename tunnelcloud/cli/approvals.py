@@ -9,6 +9,7 @@ from tunnelcloud.cli.crud import list_objects
 from tunnelcloud.cli.endings import add_ending
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import one_line, print_json, shown_seconds, shown_time
+from tunnelcloud.cli.own_tunnels import own_tunnel_id
 from tunnelcloud.cli.parameters import (
     Connection,
     duration,
@@ -55,7 +56,7 @@ def create_request(
 ) -> None:
     """Ask for an approval before it is needed."""
     api = connection.open()
-    body: Object = {"tunnel_id": _own_tunnel(api.pages("me/tunnels")[0], tunnel), "reason": reason}
+    body: Object = {"tunnel_id": own_tunnel_id(api, tunnel), "reason": reason}
     if seconds is not None:
         body["seconds"] = seconds
     made = api.send("POST", "requests", body)
@@ -63,13 +64,6 @@ def create_request(
         print_json(made)
     else:
         click.echo(one_line(f"asked for {made['tunnel_name']}: {made['status']} ({made['id']})"))
-
-
-def _own_tunnel(tunnels: list[Object], wanted: str) -> str:
-    for one in tunnels:
-        if wanted in (one["id"], one["name"]):
-            return str(one["id"])
-    raise Failed(f"no tunnel of yours is called {wanted!r}; `tunnelcloud ls` lists yours")
 
 
 @request.command("list")

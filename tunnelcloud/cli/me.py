@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from tunnelcloud.cli.client import Api, Failed, Object
+from tunnelcloud.cli.client import Object
 from tunnelcloud.cli.credentials import show_new_token
 from tunnelcloud.cli.crud import list_objects
 from tunnelcloud.cli.objects import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
+from tunnelcloud.cli.own_tunnels import own_tunnel_id
 from tunnelcloud.cli.parameters import Connection, count, json_option, limit_option, pass_connection
 from tunnelcloud.cli.sessions import BYTES, RATES
 
@@ -94,7 +95,7 @@ def make_my_token(
     api = connection.open()
     body: Object = {}
     if tunnel is not None:
-        body["tunnel_id"] = _my_tunnel(api, tunnel)
+        body["tunnel_id"] = own_tunnel_id(api, tunnel)
     if sessions is not None:
         body["sessions"] = sessions
     made = api.send("POST", "me/tokens", body)
@@ -102,10 +103,3 @@ def make_my_token(
         print_json(made)
     else:
         show_new_token(made)
-
-
-def _my_tunnel(api: Api, wanted: str) -> str:
-    for item in api.each("me/tunnels"):
-        if wanted in (item["id"], item["name"]):
-            return str(item["id"])
-    raise Failed(f"you have no tunnel {wanted!r}; `tunnelcloud me tunnels` shows what you have")

@@ -17,6 +17,21 @@ from tunnelcloud.domain.objects import PortRange
 from tunnelcloud.domain.tunnel_standing import Stand
 
 
+def own_tunnel_id(api: Api, wanted: str) -> str:
+    """Give the id of one of one's own tunnels by its name or its id.
+
+    :raise Failed: there is no such tunnel.
+    """
+    for one in api.each("me/tunnels"):
+        if wanted in (one["id"], one["name"]):
+            return str(one["id"])
+    raise _no_such(wanted)
+
+
+def _no_such(wanted: str) -> Failed:
+    return Failed(f"you have no tunnel {wanted!r}; `tunnelcloud ls` shows what you have")
+
+
 class Tunnels:
     """The tunnels of whoever the API token stands for."""
 
@@ -62,8 +77,7 @@ class Tunnels:
         """
         item = self._found.get(name)
         if item is None:
-            shows = "`tunnelcloud ls` shows what you have"
-            raise Failed(f"you have no tunnel {name!r}; {shows}")
+            raise _no_such(name)
         methods = list(item["methods"])
         if method is not None and method not in methods:
             raise Failed(f"{name} opens with a {' or a '.join(methods)}, not with a {method}")
