@@ -218,7 +218,10 @@ class FirstAdministratorTests(ApiTestCase):
             ({"name": "a b", "password": PASSWORD, "again": PASSWORD}, b"name-error"),
             ({"name": "ada", "password": "short", "again": "short"}, b"at least 12 characters"),
             ({"name": "ada", "password": PASSWORD, "again": "x"}, b"not the same"),
-            ({"name": "the-user", "password": PASSWORD, "again": PASSWORD}, b"already"),
+            (
+                {"name": "the-user", "password": PASSWORD, "again": PASSWORD},
+                b"is taken by user the-user",
+            ),
         ]:
             answer = Browser(self).send(link, form, status=422)
             self.assertIn(text, answer.body)
