@@ -29,7 +29,9 @@ PINNED = {
     "twisted.conch.ssh.service.SSHService": {"_log"},
     "twisted.conch.ssh.transport.SSHServerTransport": {"_getHostKeys", "_keySetup"},
     "twisted.conch.ssh.transport.SSHTransportBase": {"_keySetup", "_log"},
-    "twisted.internet.abstract.FileDescriptor": {"_tempDataLen", "_writeDisconnected"},
+    "twisted.internet.abstract.FileDescriptor": {
+        "_closeWriteConnection", "_tempDataLen", "_writeDisconnected", "_writeDisconnecting",
+    },
     "twisted.internet.tcp._SocketCloser": {"_closeSocket"},
     "twisted.protocols.tls.TLSMemoryBIOProtocol": {
         "_aborted", "_bufferedWrite", "_flushReceiveBIO", "_flushSendBIO", "_lostTLSConnection",

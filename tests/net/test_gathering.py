@@ -1,7 +1,7 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.net.gathering import ALONE, SMALL, Gathering
+from tunnelcloud.net.gathering import ALONE, SMALL, TURN, Gathering
 
 
 class GatheringTests(SynchronousTestCase):
@@ -37,3 +37,52 @@ class GatheringTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.flushed, [])
         self.gathering.stop()
+
+    def test_what_a_read_of_another_connection_brings_leaves_at_its_end(self):
+        with TURN:
+            for _ in range(3):
+                self.assertTrue(self.gathering.waits(10))
+            self.assertTrue(self.gathering.waits_for_event())
+            self.assertEqual(self.flushed, [])
+        self.assertEqual(len(self.flushed), 1)
+        self.clock.advance(2 * ALONE)
+        self.assertFalse(self.gathering.waits(10))
+        self.assertFalse(self.gathering.waits_for_event())
+        self.assertEqual(len(self.flushed), 1)
+
+    def test_events_within_an_event_are_one(self):
+        with TURN:
+            with TURN:
+                self.gathering.waits_for_event()
+            self.assertEqual(self.flushed, [])
+        self.assertEqual(len(self.flushed), 1)
+        self.assertFalse(TURN.lasts)
+
+    def test_bulk_waits_for_the_turn_beyond_the_event(self):
+        with TURN:
+            self.assertTrue(self.gathering.waits(SMALL))
+            self.assertTrue(self.gathering.waits_for_event())
+        self.assertEqual(self.flushed, [])
+        self.clock.advance(0)
+        self.assertEqual(len(self.flushed), 1)
+
+    def test_nothing_is_flushed_at_the_end_of_an_event_after_the_end(self):
+        with TURN:
+            self.gathering.waits(10)
+            self.gathering.stop()
+        self.assertEqual(self.flushed, [])
+
+    def test_a_fault_of_one_writer_is_no_others(self):
+        broken = Gathering(self.clock, lambda: 1 / 0)
+        with TURN:
+            broken.waits(10)
+            self.gathering.waits(10)
+        self.assertEqual(len(self.flushed), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_fault_of_the_event_keeps_no_writer_from_writing(self):
+        with self.assertRaises(ZeroDivisionError), TURN:
+            self.gathering.waits(10)
+            raise ZeroDivisionError
+        self.assertEqual(len(self.flushed), 1)
+        self.assertFalse(TURN.lasts)

@@ -8,7 +8,13 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tunnelcloud.net.sockets import READ_SIZE, UNSENT_SIZE, acknowledge_now, write_now
+from tunnelcloud.net.sockets import (
+    READ_SIZE,
+    UNSENT_SIZE,
+    acknowledge_now,
+    end_writing,
+    write_now,
+)
 
 
 class Transport:
@@ -88,3 +94,35 @@ class UnsentTests(SynchronousTestCase):
     def test_nobody_need_produce(self):
         self.transport.unregisterProducer()
         self.assertTrue(write_now(self.transport, bytes(UNSENT_SIZE + 1)))
+
+
+class EndTests(SynchronousTestCase):
+    """FIN follows the last byte: at once, or when the socket has taken it."""
+
+    def setUp(self):
+        self.transport = SlowDescriptor()
+        self.ends = []
+        self.transport._closeWriteConnection = lambda: self.ends.append(self.transport.room)
+
+    def test_at_once(self):
+        self.transport.room = 3
+        write_now(self.transport, b"bye")
+        end_writing(self.transport)
+        self.assertEqual(self.ends, [0])
+        self.assertEqual(self.transport.reactor.getWriters(), [])
+        self.transport.loseConnection()
+        self.assertFalse(self.transport.connected and not self.transport.disconnected)
+
+    def test_after_what_waits(self):
+        self.transport.room = 2
+        write_now(self.transport, b"bye")
+        end_writing(self.transport)
+        self.assertEqual(self.ends, [])
+        self.transport.room = 5
+        self.transport.doWrite()
+        self.assertEqual(self.ends, [4])
+
+    def test_a_connection_that_is_closing_says_nothing_of_its_own(self):
+        self.transport.loseConnection()
+        end_writing(self.transport)
+        self.assertEqual(self.ends, [])

@@ -58,7 +58,7 @@ from tunnelcloud.link.requests import (
 )
 from tunnelcloud.link.tls import LINK_ALPN
 from tunnelcloud.net.allowance import Allowance
-from tunnelcloud.net.gathering import Gathering
+from tunnelcloud.net.gathering import TURN, Gathering
 from tunnelcloud.net.rounds import MESSAGES_A_ROUND, Rounds
 
 HANDSHAKE_TIMEOUT = 20.0
@@ -251,10 +251,11 @@ class LinkProtocol(Protocol):
     def _handle(self, data: "bytes | memoryview") -> None:
         try:
             receive = self.multiplexer.message_received
-            for message in self._frames.feed(data, MESSAGES_A_ROUND):
-                receive(message)
-                if self.multiplexer.lost:
-                    return
+            with TURN:
+                for message in self._frames.feed(data, MESSAGES_A_ROUND):
+                    receive(message)
+                    if self.multiplexer.lost:
+                        return
             if self._frames.rest:
                 self._late = self._frames.rest
                 self._rounds.wait(self.transport)

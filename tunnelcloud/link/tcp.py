@@ -42,8 +42,10 @@ from tunnelcloud.channels.splice import (
     TAKEN_REQUEST,
 )
 from tunnelcloud.link.read_ahead import SMALLEST_READ, ReadAhead
+from tunnelcloud.net.gathering import TURN
 from tunnelcloud.net.sockets import (
     before_close,
+    end_writing,
     tune_socket,
     unacknowledged,
     was_reset,
@@ -129,6 +131,10 @@ class TargetStream(Protocol):
 
     def readConnectionLost(self) -> None:
         """End the target's direction; the client's goes on."""
+        with TURN:  # an end is several messages
+            self._read_end()
+
+    def _read_end(self) -> None:
         self._target_ended = True
         if self._broken or was_reset(self.transport):
             self.transport.abortConnection()
@@ -193,7 +199,7 @@ class TargetStream(Protocol):
             return
         # A registered producer would keep the transport from getting that far.
         self.transport.unregisterProducer()
-        self.transport.loseWriteConnection()
+        end_writing(self.transport)
 
     def peer_closed(self) -> None:
         """Take the pod's CLOSE for a cut: it says otherwise that it wants no more."""
@@ -284,9 +290,10 @@ class TargetStream(Protocol):
 
     def _end_in_order(self) -> None:
         self._over = True
-        self._tell_taken()
-        self._channel.send_eof()
-        self._channel.close()
+        with TURN:
+            self._tell_taken()
+            self._channel.send_eof()
+            self._channel.close()
         self._stop_looking()
         if self._target_ended:
             self._let_go()
@@ -308,6 +315,7 @@ class TargetStream(Protocol):
         if not self._over:
             self._over = True
             self._stop_looking()
-            self._tell_taken()
-            self._channel.send_request(END_REASON_REQUEST, code)
-            self._channel.close("target: " + code.decode("ascii"))
+            with TURN:
+                self._tell_taken()
+                self._channel.send_request(END_REASON_REQUEST, code)
+                self._channel.close("target: " + code.decode("ascii"))

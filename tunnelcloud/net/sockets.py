@@ -145,6 +145,21 @@ def write_now(transport: Any, data: "bytes | memoryview") -> bool:
     return healthy
 
 
+def end_writing(transport: Any) -> None:
+    """Send FIN after all that was written: now, where the system has taken all of it.
+
+    ``transport.loseWriteConnection`` costs two changes of what the reactor watches, a turn of it
+    and an empty write.
+    """
+    waiting = getattr(transport, "_tempDataLen", 1) or transport.dataBuffer
+    if waiting or not transport.connected or transport.disconnecting:
+        transport.loseWriteConnection()
+        return
+    # The marks that Twisted's own way leaves: whoever is told may end the whole connection.
+    transport._writeDisconnecting = transport._writeDisconnected = True
+    transport._closeWriteConnection()
+
+
 def _pause_producer(transport: Any) -> None:
     """Pause it with ``UNSENT_SIZE`` unsent: for Twisted, that size and a read's are one."""
     waiting = getattr(transport, "_tempDataLen", 0)

@@ -37,7 +37,7 @@ from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, 
 from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.net.buffers import BufferPool
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.gathering import Gathering
+from tunnelcloud.net.gathering import TURN, Gathering
 from tunnelcloud.net.rounds import MESSAGES_A_ROUND, Rounds
 from tunnelcloud.net.sockets import write_now
 from tunnelcloud.ssh.ciphers import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
@@ -128,7 +128,8 @@ class Wire(SSHServerTransport):
     def _handle(self, call: Callable[..., object], *arguments: object) -> None:
         self._corked = True
         try:
-            self.guarded(call, *arguments)
+            with TURN:
+                self.guarded(call, *arguments)
         finally:
             self._uncork()
         self.data_handled()
@@ -224,9 +225,10 @@ class Wire(SSHServerTransport):
         size = len(head) + len(data) + LARGEST_OVERHEAD
         if data:
             self.carried = True
-            if not self._corked:
-                # More is likely to come of what some other connection has just read.
-                self._corked = self.gathering.waits(size)
+        if not self._corked:
+            # More is likely to come of what some other connection has just read.
+            gathering = self.gathering
+            self._corked = gathering.waits(size) if data else gathering.waits_for_event()
         if self._filled + size > _OUT_SIZE:
             self._write_corked()
         if size > _OUT_SIZE:
