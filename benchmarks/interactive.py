@@ -1,4 +1,4 @@
-"""Small things: round trips of 64 bytes, idle and beside bulk channels, and channels a second."""
+"""Small things: round trips of 64 bytes, idle and beside bulk channels; and what channels cost."""
 
 import argparse
 import statistics
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from benchmarks import load
 from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, make_keys
-from benchmarks.processes import PYTHON, Bench, free_port
+from benchmarks.processes import PYTHON, Bench, free_port, measured
 
 MIB = 1 << 20
 
@@ -46,10 +46,33 @@ def opens_a_second(chain: Chain, count: int = 200) -> float:
     return count / (time.perf_counter() - started)
 
 
+def opens_at_once(chain: Chain, count: int = 320, threads: int = 16) -> float:
+    """The same while so many are open at once."""
+    each = count // threads
+    started = time.perf_counter()
+    load.together(
+        [
+            threading.Thread(target=load.open_and_close, args=(chain.port, each))
+            for _ in range(threads)
+        ]
+    )
+    return each * threads / (time.perf_counter() - started)
+
+
+def cpu_of_a_channel(chain: Chain, count: int = 200) -> float:
+    """Milliseconds of CPU that the processes in the middle take for each, one after the other."""
+    load.open_and_close(chain.port, 20)
+    with measured(chain.pids) as measure:
+        load.open_and_close(chain.port, count)
+    return measure.cpu / count * 1000
+
+
 FIGURES: "dict[str, tuple[str, Callable[[Chain], float]]]" = {
     "idle": ("ms round trip of 64 bytes, idle", idle_round_trip),
     "busy": ("ms round trip of 64 bytes beside 8 bulk channels", busy_round_trip),
     "opens": ("channels opened and closed a second", opens_a_second),
+    "at-once": ("channels opened and closed a second, 16 at once", opens_at_once),
+    "price": ("ms CPU of a channel opened and closed", cpu_of_a_channel),
 }
 
 
