@@ -38,9 +38,12 @@ class FirstDayTests(BrowserCase):
         self.see("Waiting for paris-1 to attach")
         self.chromium.check("connector-waiting")
         command = self.page.locator("#join").text_content()
+        token = self.page.locator("#join-token").text_content()
         self.press("Copy")
         self.see("Copied")
-        self.assertEqual(self.page.evaluate("navigator.clipboard.readText()"), command)
+        self.assertEqual(self.page.evaluate("navigator.clipboard.readText()"), token)
+        (self.directory / "paris-1.token").touch(0o600)
+        (self.directory / "paris-1.token").write_text(token)
         config = self.directory / "connector.toml"
         config.write_text('allow = ["127.0.0.0/8"]\n')
         words = shlex.split(command)

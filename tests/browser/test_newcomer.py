@@ -88,6 +88,10 @@ class NewcomerTests(BrowserCase):
         self.see("Waiting for paris-1 to attach")
         self.picture("connector")
         command = self.page.locator("#join").text_content()
+        (self.directory / "paris-1.token").touch(0o600)
+        (self.directory / "paris-1.token").write_text(
+            self.page.locator("#join-token").text_content()
+        )
         self.press("Copy")
         config = self.directory / "connector.toml"
         config.write_text('allow = ["127.0.0.0/8"]\n')

@@ -1,11 +1,14 @@
 """What a form makes is shown by the page after it, one time, and to nobody else."""
 
+import html
 import re
+import shlex
 from datetime import timedelta
 
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import tokens
+from tunnelcloud.tap import Options
 from tunnelcloud.web.portal.sealed import ONCE_SECONDS
 
 
@@ -82,8 +85,13 @@ class ShownOnceTests(PortalTestCase):
         address = admin.send(path, action=f"{path}/join").headers["location"]
         page = admin.get(address).body.decode()
         (token,) = re.findall(r'<pre id="join-token">(tcj1\.[\w-]+)</pre>', page)
-        self.assertIn(f"--join {token}", page)
-        for way in ("join-debian", "join-container"):
-            command = re.search(rf'<pre id="{way}">([^<]+)</pre>', page)[1]
-            self.assertNotIn(token, command)
+        # On a command line other users of the machine could read it.
+        self.assertEqual(page.count(token), 1)
+        for way in ("join-debian", "join-container", "join-kubernetes", "join-file", "join"):
+            command = html.unescape(re.search(rf'<pre id="{way}">([^<]+)</pre>', page)[1])
+            for line in command.splitlines():
+                shlex.split(line)
+            if "--join-file" in command:
+                words = shlex.split(command)
+                Options().parseOptions(words[words.index("connector") :])
         self.assertNotIn(token, admin.get(path).body.decode())
