@@ -131,6 +131,30 @@ class KeeperTests(SQLiteCase):
         self.look(other)
         self.assertEqual(len(self.threads), 1)
 
+    def test_looks_at_the_same_time_begin_one_order(self):
+        held = []
+
+        class SlowStore(StoreAtOnce):
+            def read(self, function, *args):
+                found = self.store.read(function, *args)
+                answer = Deferred()
+                held.append(lambda: answer.callback(found))
+                return answer
+
+        self.pod.store = SlowStore(self.store)
+        looks = [Deferred.fromCoroutine(self.pod.look()) for _ in range(2)]
+        held.pop(0)()
+        held.pop(0)()
+        self.assertEqual(len(self.threads), 1)
+        looks.append(Deferred.fromCoroutine(self.pod.look()))  # reads before the order is over
+        self.run_threads()
+        while held:
+            held.pop(0)()
+        for look in looks:
+            self.successResultOf(look)
+        self.assertEqual((len(self.orders), self.threads), (1, []))
+        self.assertIsNotNone(self.pod.shown.ends_at)
+
     def test_a_renewal_after_two_thirds(self):
         self.look(self.pod)
         self.run_threads()

@@ -19,7 +19,7 @@ from attrs import define, field
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
@@ -128,9 +128,20 @@ class CertificateKeeper:
     _content: bytes | None = field(default=None, init=False)
     _kept: Kept | None = field(default=None, init=False)
     _ordering: bool = field(default=False, init=False)
+    _looking: DeferredLock = field(factory=DeferredLock, init=False)
 
     async def look(self) -> None:
-        """Show what is in the store, and begin an order if one is due."""
+        """Show what is in the store, and begin an order if one is due; one look at a time.
+
+        A look that has read the store before an order was over must not begin another.
+        """
+        await self._looking.acquire()
+        try:
+            await self._look()
+        finally:
+            self._looking.release()
+
+    async def _look(self) -> None:
         found = await self.store.read(web_certificates.load)
         try:
             self._take(found)
@@ -273,5 +284,7 @@ class CertificateKeeper:
             _log.warn("the order that failed can't be written down: {why}", why=str(error))
 
     def _over(self) -> None:
+        self._looking.run(self._end_order).addBoth(lambda _: self.look_soon())
+
+    def _end_order(self) -> None:
         self._ordering = False
-        self.look_soon()
