@@ -26,10 +26,10 @@ class FirstDayTests(BrowserCase):
         self._look_at_the_rest()
 
     def _site_and_connector(self):
-        self.follow("Make a site: the private network")
+        self.follow("Create a site: the private network")
         self.fill(name="paris", title="Paris, first floor")
-        self.press("Make the site")
-        self.see("Made paris.")
+        self.press("Create the site")
+        self.see("Created paris.")
         self.site = self.page.url
         self.chromium.check("site-new")
         self.follow("Add a connector")
@@ -59,15 +59,15 @@ class FirstDayTests(BrowserCase):
     def _tunnel(self):
         self.follow("Publish a server of its site")
         self.fill(name="Db prod", target_address="127.0.0.1", target_ports=str(self.target.port))
-        self.press("Make the tunnel")
+        self.press("Create the tunnel")
         # What is wrong is said at its field, which has the focus.
         self.page.locator("#name-error").wait_for()
         self.has_focus("name")
         self.chromium.check("tunnel-wrong")
         self.assertEqual(self.page.locator("[name=target_address]").input_value(), "127.0.0.1")
         self.fill(name="db-prod")
-        self.press("Make the tunnel")
-        self.see("Made db-prod.")
+        self.press("Create the tunnel")
+        self.see("Created db-prod.")
         self.tunnel = self.page.url
 
     def _user_and_key(self):
@@ -75,8 +75,8 @@ class FirstDayTests(BrowserCase):
         self.chromium.visit("/admin/users")
         self.follow("New user")
         self.fill(name="alice", title="Alice Liddell", email="alice@example.com")
-        self.press("Make the user")
-        self.see("Made alice.")
+        self.press("Create the user")
+        self.see("Created alice.")
         self.page.get_by_text("Add a key").click()
         self.fill(public_key="nonsense", key_title="laptop")
         self.press("Add the key")
@@ -85,23 +85,23 @@ class FirstDayTests(BrowserCase):
         self.press("Add the key")
         self.see("The key is added.")
         self.user = self.page.url
-        self.press("Make a link to set a password")
+        self.press("Create a link to set a password")
         self.see("It is shown this once")
         self.chromium.check("user-link")
 
     def _group_and_policy(self):
         self.chromium.visit("/admin/groups/new")
         self.fill(name="dba", title="Database administrators")
-        self.press("Make the group")
+        self.press("Create the group")
         self.fill(member="ali")
         self.page.locator("#people option[value=alice]").wait_for(state="attached")
         self.fill(member="alice")
-        self.press("Put in")
-        self.see("alice is in.")
+        self.press("Add")
+        self.see("Added alice.")
         self.group = self.page.url
         self.chromium.visit("/admin/policies/new")
         self.fill(name="office", source_networks="127.0.0.0/8\n::1/128")
-        self.press("Make the policy")
+        self.press("Create the policy")
         self.see("from 127.0.0.0/8 or ::1/128")
         self.policy = self.page.url
 
@@ -149,6 +149,7 @@ class FirstDayTests(BrowserCase):
 
     def _refusal(self):
         self.page.goto(self.policy)
+        self.page.locator("#edit summary").click()
         self.page.locator("[name=valid_until]").fill("2026-01-01T00:00:00")
         self.press("Save")
         self.see("until 2026-01-01 00:00 UTC")

@@ -79,9 +79,9 @@ class NewcomerTests(BrowserCase):
             self.assertTrue((GUIDE.parent / "images" / f"{name}.png").is_file(), name)
 
     def connect_site(self):
-        self.follow("Make a site: the private network")
+        self.follow("Create a site: the private network")
         self.fill(name="paris")
-        self.press("Make the site")
+        self.press("Create the site")
         self.follow("Add a connector")
         self.fill(name="paris-1")
         self.press("Add it, and show its command")
@@ -105,16 +105,16 @@ class NewcomerTests(BrowserCase):
         self.follow("Publish a server of its site")
         self.fill(name="db", target_address="127.0.0.2", target_ports=str(target.port))
         self.picture("publish")
-        self.press("Make the tunnel")
-        self.see("Made db.")
+        self.press("Create the tunnel")
+        self.see("Created db.")
 
     def invite(self):
         tunnel = self.page.url
         self.chromium.visit("/admin/users")
         self.follow("New user")
         self.fill(name="alice")
-        self.press("Make the user")
-        self.see("Made alice.")
+        self.press("Create the user")
+        self.see("Created alice.")
         user = self.page.url
         self.page.goto(tunnel)
         self.fill(who="alice")
@@ -123,7 +123,7 @@ class NewcomerTests(BrowserCase):
         self.see("Assigned to alice.")
         self.page.goto(user)
         self.done += 3
-        self.press("Make a link to set a password")
+        self.press("Create a link to set a password")
         self.see("It is shown this once")
         self.picture("invite")
         return next(

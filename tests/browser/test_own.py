@@ -18,7 +18,7 @@ class KeyTests(PortalCase):
         """Make a key on the page; give the private part's file."""
         self.page.locator("[data-maker] select").select_option(kind)
         with self.page.expect_download() as download:
-            self.page.get_by_role("button", name="Make a key").click()
+            self.page.get_by_role("button", name="Create a key").click()
         file = self.portal.home / ".ssh" / name
         download.value.save_as(file)
         file.chmod(0o600)

@@ -43,7 +43,7 @@ _API_TOKEN_COLUMNS = (
     Column("title", "title"),
     Column("role", "role"),
     Column("user", "user_id", show=_owner, refers="user"),
-    Column("made by", "made_by"),
+    Column("created by", "made_by"),
     _CREATED,
     _EXPIRES,
     Column("last used", "last_used_at", shown_time),
@@ -108,7 +108,7 @@ def list_tokens(connection: Connection, user: str | None, limit: int, as_json: b
     list_objects(api, "tokens", _TOKEN_COLUMNS, as_json, limit, user_id=user_id)
 
 
-add_ending(token, "revoke", "token", "tokens", "revoked", "Make a token worthless.")
+add_ending(token, "revoke", "token", "tokens", "revoked", "Revoke a one-time token.")
 
 
 @click.group("api-token")
@@ -124,7 +124,7 @@ def api_token() -> None:
     required=True,
     help="What its bearer may do.",
 )
-@click.option("--user", metavar="USER", help="The user it stands for.")
+@click.option("--user", metavar="USER", help="The user that the token acts for.")
 @click.option("--expires", type=time, help=f"When it stops being good; {ON_THIS_CLOCK}.")
 @json_option
 @pass_connection
@@ -136,7 +136,7 @@ def create_api_token(
     expires: str | None,
     as_json: bool,
 ) -> None:
-    """Make an API token; it is shown this once."""
+    """Create an API token; it is shown this once."""
     if role == Role.USER and user is None:
         raise click.UsageError("--role user needs --user NAME: the token then acts as that user")
     api = connection.open()
@@ -160,6 +160,4 @@ def list_api_tokens(connection: Connection, as_json: bool) -> None:
     list_objects(connection.open(), "api-tokens", _API_TOKEN_COLUMNS, as_json)
 
 
-add_ending(
-    api_token, "delete", "api_token", "api-tokens", "deleted", "Make an API token worthless."
-)
+add_ending(api_token, "delete", "api_token", "api-tokens", "deleted", "Revoke an API token.")

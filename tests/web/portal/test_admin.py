@@ -247,8 +247,8 @@ class AdminTests(PortalTestCase):
         for page, below, question, api in [
             (path, f"keys/{key['id']}/revoke", f"Revoke the key {key['fingerprint']}?",
              f"/users/{user['id']}/keys"),
-            (f"/admin/groups/{group['id']}", f"members/{user['id']}/remove", "Take alice out?",
-             members),
+            (f"/admin/groups/{group['id']}", f"members/{user['id']}/remove",
+             "Remove alice from the group?", members),
             ("/admin/settings", f"api-tokens/{token['id']}/revoke",
              "Revoke the API token backups?", "/api-tokens"),
         ]:  # fmt: skip

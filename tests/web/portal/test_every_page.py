@@ -2,6 +2,7 @@
 
 from tests.store.material import count_events
 from tests.web.portal.browser import Browser, PortalTestCase
+from tests.web.portal.structure import faults_of
 from tests.web.support import KEY
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.domain.objects import Approval
@@ -115,18 +116,25 @@ class EveryPageTests(PortalTestCase):
                 answer = browser.ask("GET", path)
                 if answer.headers.get("content-type", "").startswith("text/html"):
                     self.assertNotIn(b"<script>", answer.body, told)
+                    self.assertEqual(faults_of(answer.body.decode()), [], told)
                 if page.anonymous:
                     self.assertIn(answer.status, (200, 303, 410), told)
                 elif role is None:
                     self.assertEqual(answer.status, 303, told)
                 elif role not in page.roles:
                     self.assertEqual(answer.status, 403, told)
-                elif path.endswith(("/second-factor", *SHOWN_ONCE)):
+                elif path.endswith(("/second-factor", "/unfinished", *SHOWN_ONCE)):
                     self.assertEqual(answer.status, 303, told)
                 elif path.startswith(("/applications/", "/keys/", "/sessions/")):
                     self.assertEqual(answer.status, 200 if role is Role.USER else 404, told)
                 else:
                     self.assertEqual(answer.status, 200, told)
+
+    def test_what_is_wrong_with_a_page_is_found(self):
+        page = '<p id="a"><b id="a"></b><label for="b">B</label><input name="c"><select></select>'
+        self.assertEqual(len(faults_of(page)), 4)
+        page = '<label>A <input name="a"></label><label for="b">B</label><input id="b" name="b">'
+        self.assertEqual(faults_of(page), [])
 
     def test_a_stolen_cookie_without_its_proof_changes_nothing(self):
         browser = self.signed_in(Role.ADMIN)

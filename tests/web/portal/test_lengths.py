@@ -43,7 +43,7 @@ class LengthTests(PortalTestCase):
         for label, value in [
             ("Keep the audit for", "90d"),
             ("Keep past sessions for", "for ever"),
-            ("Try the way to each target every", "never"),
+            ("Check interval", "never"),
         ]:
             self.assertIn(f"<dt>{label}</dt><dd>{value}</dd>", page)
 

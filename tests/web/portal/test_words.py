@@ -1,20 +1,73 @@
-"""The words that people read in the portals."""
+"""The words that people read: docs/style-of-words.md, and what holds the code to it."""
 
+import ast
 import re
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-import tunnelcloud.web
+import tunnelcloud
 
-TEMPLATES = Path(tunnelcloud.web.__file__).parent / "templates"
+PACKAGE = Path(tunnelcloud.__file__).parent
+TEMPLATES = PACKAGE / "web" / "templates"
+GLOSSARY = Path(__file__).resolve().parents[3] / "docs" / "style-of-words.md"
 PAGES = {"Applications", "applications"}
 """The one page that is called so; what it lists are tunnels."""
+ROOMS = ("web/portal", "cli", "ssh", "domain/objects")
+"""Where texts for people are written in Python."""
+FIRST = "method"
+"""The first row whose banned words no text has: those above are words of English."""
+
+
+def shown(text):
+    """Give what a template shows: without its tags, blocks and comments."""
+    return re.sub(r"<[^>]*>|\{%.*?%\}|\{#.*?#\}", " ", text, flags=re.DOTALL)
+
+
+def texts_of(source):
+    """Give the literal texts of a module, but for its docstrings."""
+    tree = ast.parse(source)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if text and id(node) not in docstrings:
+            yield node.value
+
+
+def banned():
+    """Give the words that the glossary bans, as patterns."""
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", GLOSSARY.read_text("utf-8"), re.MULTILINE
+    )
+    names = [row[0] for row in rows]
+    wanted = rows[names.index(FIRST) :]
+    phrases = [phrase.strip() for row in wanted for phrase in row[2].split(",")]
+    return [re.compile(rf"\b{re.escape(phrase)}\b", re.IGNORECASE) for phrase in phrases]
 
 
 class WordsTests(SynchronousTestCase):
     def test_a_tunnel_is_called_a_tunnel(self):
         for path in TEMPLATES.rglob("*.html"):
-            shown = re.sub(r"<[^>]*>|\{%.*?%\}|\{#.*?#\}", " ", path.read_text(), flags=re.DOTALL)
-            found = set(re.findall(r"\b[Aa]pplications?\b(?!/)", shown))
+            found = set(re.findall(r"\b[Aa]pplications?\b(?!/)", shown(path.read_text())))
             self.assertEqual(found - PAGES, set(), path.name)
+
+    def test_no_text_has_a_word_that_the_glossary_bans(self):
+        patterns = banned()
+        self.assertGreater(len(patterns), 10)
+        for path in TEMPLATES.rglob("*.html"):
+            text = shown(path.read_text("utf-8"))
+            self.assertEqual([one.pattern for one in patterns if one.search(text)], [], path.name)
+        for room in ROOMS:
+            for path in (PACKAGE / room).rglob("*.py"):
+                for text in texts_of(path.read_text("utf-8")):
+                    found = [one.pattern for one in patterns if one.search(text)]
+                    self.assertEqual(found, [], f"{path.name}: {text}")
+
+    def test_the_check_finds_what_it_is_for(self):
+        self.assertIn("Take away", list(texts_of('x = f"Take away"\ndef f():\n    """Lately."""')))
+        self.assertTrue(any(one.search("Lately") for one in banned()))

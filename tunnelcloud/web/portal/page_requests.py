@@ -37,6 +37,7 @@ class Visit:
     :ivar step: what the browser keeps of a sign-in that is half done; empty without one.
     :ivar device: what it keeps of who signed in from it.
     :ivar tools: what it keeps of the tools that were used last.
+    :ivar unfinished: the form that it keeps, which was sent after its sign-in had ended.
     :ivar once: what a form handed to this page, which shows it this one time; empty without.
     :ivar cannot_work: whether the browser is going to withhold our cookies.
     """
@@ -52,6 +53,7 @@ class Visit:
     step: str = ""
     device: str = ""
     tools: str = ""
+    unfinished: str = ""
     once: Mapping[str, Any] = field(factory=dict)
     signed_in: SignedIn | None = None
 

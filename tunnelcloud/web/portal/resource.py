@@ -37,6 +37,7 @@ from tunnelcloud.web.portal.signing import (
     new_secret,
     wants_secure,
 )
+from tunnelcloud.web.portal.unfinished import UNFINISHED, set_aside
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.streams import Streaming
@@ -108,10 +109,11 @@ class PortalResource(Resource):
         page, params = self._find(method, path)
         visit = _visit(request, cannot_work(request, self._context.web_url))
         if signed_in is None and not page.anonymous:
-            if method == "GET":
-                location = f"{SIGN_IN}?next={quote(visit.address, safe='')}"
-                return await self._show(request, cookies, visit, Moved(location))
-            raise Problem(HTTPStatus.FORBIDDEN, "you are signed out: sign in, then do it again")
+            where = visit.address if method == "GET" else UNFINISHED
+            if method != "GET" and not set_aside(self._context, cookies, visit):
+                raise Problem(HTTPStatus.FORBIDDEN, "you are signed out: sign in, then do it again")
+            location = f"{SIGN_IN}?next={quote(where, safe='')}"
+            return await self._show(request, cookies, visit, Moved(location))
         secret = cookies.session() if signed_in is not None else cookies.form()
         if method == "POST" and not is_csrf(secret, visit.typed("csrf")):
             raise Problem(HTTPStatus.FORBIDDEN, self._stale_form_text(cookies))
@@ -128,7 +130,10 @@ class PortalResource(Resource):
             step=cookies.step(),
             device=cookies.device(),
             tools=cookies.tools(),
+            unfinished=cookies.unfinished(),
         )
+        if method == "POST" and visit.unfinished and signed_in is not None:
+            cookies.keep_unfinished("")
         if method == "GET":
             kept = cookies.take_once(visit.path)
             place = _place(visit.path, visit.csrf)
@@ -149,7 +154,7 @@ class PortalResource(Resource):
             raise not_found("there is no such page")
         raise Problem(
             HTTPStatus.METHOD_NOT_ALLOWED,
-            "this address takes something else",
+            "this address doesn't take this kind of request",
             headers={"Allow": ", ".join(sorted(allowed))},
         )
 

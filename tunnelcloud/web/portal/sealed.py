@@ -24,6 +24,9 @@ _MOST_SPENT = 10_000
 
 _ONCE = "what a page shows once"
 ONCE_SECONDS = 120
+_UNFINISHED = "a form that was sent after its sign-in had ended"
+UNFINISHED_SECONDS = 30 * 60
+_LONGEST_FORM = 2500
 _DEVICE = "device"
 DEVICE_SECONDS = 180 * 24 * 60 * 60
 _MOST_USERS = 5
@@ -141,3 +144,31 @@ def read_once(context: ApiContext, place: str, kept: str) -> dict[str, Any]:
         return {}
     values: dict[str, Any] = found[2]
     return values
+
+
+@frozen
+class Unfinished:
+    """A form that was sent after its sign-in had ended.
+
+    :ivar path: where it was sent.
+    :ivar fields: their names and what was typed, without the proof.
+    """
+
+    path: str
+    fields: tuple[tuple[str, str], ...]
+
+
+def write_unfinished(context: ApiContext, user_id: str, form: Unfinished) -> str:
+    """Give what a browser keeps of a form for the user who sent it; empty for one too long."""
+    until = context.now().timestamp() + UNFINISHED_SECONDS
+    if len(form.path) + sum(len(name) + len(value) for name, value in form.fields) > _LONGEST_FORM:
+        return ""
+    return _seal(context, [user_id, until, form.path, form.fields], _UNFINISHED)
+
+
+def read_unfinished(context: ApiContext, user_id: str, kept: str) -> Unfinished | None:
+    """Read the form that a browser keeps; None for nothing, another user's, or too late."""
+    found = _open(context, kept, _UNFINISHED) if kept else None
+    if found is None or found[0] != user_id or found[1] <= context.now().timestamp():
+        return None
+    return Unfinished(found[2], tuple((name, value) for name, value in found[3]))

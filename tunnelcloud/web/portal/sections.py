@@ -64,7 +64,7 @@ class Section:
     assignable: bool = False
     adding: str = field()
     making: str = field()
-    made: str = "Made {name}."
+    made: str = "Created {name}."
     title_below_name: bool = False
     related: Related | None = None
     place: str = field()
@@ -77,7 +77,7 @@ class Section:
 
     @making.default
     def _make(self) -> str:
-        return f"Make the {self.noun}"
+        return f"Create the {self.noun}"
 
     @place.default
     def _place(self) -> str:
@@ -162,6 +162,9 @@ USER = Section(
         Column("email", "E-mail"),
         Column("role", "Role"),
         Column("source", "Source"),
+        Column("groups", "Groups", "count"),
+        Column("second_factor", "Second factor"),
+        Column("last_seen", "Last seen", "seen"),
         Column("state", "State", "user_state"),
     ),
     form_fields(kinds.USER),

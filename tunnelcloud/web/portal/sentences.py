@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from tunnelcloud.domain.counting import counted
+from tunnelcloud.domain.event_sentences import event_sentence
+from tunnelcloud.domain.events import KeptEvent
 from tunnelcloud.domain.lengths import length_text
 from tunnelcloud.store.consequences import Consequences
 
 EN_DASH = "\N{EN DASH}"
 _DAYS = {"Mon-Fri": "weekdays", "Mon-Sun": "every day", "Sat,Sun": "weekends"}
+_OF_EVENTS = ("event", "actor", "actor_id", "user_name", "tunnel_name", "source_ip", "data")
 _UNITS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
 
 
@@ -94,3 +97,13 @@ def cost_sentences(kind: str, cost: Consequences) -> list[str]:
         verb = "go" if len(goes) > 1 or not goes[0].startswith("1 ") else "goes"
         found.append(f"{listed(goes)} {verb} with it.")
     return found
+
+
+def kept_event(item: Mapping[str, Any]) -> KeptEvent:
+    """Give an event of the API's audit as the sentences have it."""
+    return KeptEvent(**{name: item[name] for name in _OF_EVENTS})
+
+
+def told_events(items: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Say what happened in some events of the API's audit, each with its time."""
+    return [(item["at"], event_sentence(kept_event(item))) for item in items]

@@ -22,7 +22,7 @@ from tunnelcloud.store import web_sessions
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.web_sessions import WebSession
 from tunnelcloud.web.portal.page_requests import SignedIn
-from tunnelcloud.web.portal.sealed import DEVICE_SECONDS, ONCE_SECONDS
+from tunnelcloud.web.portal.sealed import DEVICE_SECONDS, ONCE_SECONDS, UNFINISHED_SECONDS
 from tunnelcloud.web.resources.context import ApiContext
 
 IDLE_SECONDS = 12 * 60 * 60
@@ -35,6 +35,7 @@ _MAX_NOTE = 500
 _STEP = "tunnelcloud-step"
 _DEVICE = "tunnelcloud-device"
 _ONCE = "tunnelcloud-once"
+_UNFINISHED = "tunnelcloud-unfinished"
 _TOOLS = "tunnelcloud-tools"
 _TOOLS_SECONDS = 400 * 24 * 60 * 60
 _MAX_VALUE = 4000
@@ -101,6 +102,14 @@ class Cookies:
     def keep_tools(self, names: str) -> None:
         """Keep which tools were used last, as long as browsers keep anything."""
         self._set(_TOOLS, names, _TOOLS_SECONDS)
+
+    def unfinished(self) -> str:
+        """Give the form that was sent after its sign-in had ended; empty for none."""
+        return self._get(_UNFINISHED)
+
+    def keep_unfinished(self, sealed: str) -> None:
+        """Keep a form until its sender has signed in again; empty forgets it."""
+        self._set(_UNFINISHED, sealed, UNFINISHED_SECONDS)
 
     def keep_once(self, path: str, sealed: str) -> None:
         """Keep what the page at a path shows one time: each page has its own, for several tabs."""

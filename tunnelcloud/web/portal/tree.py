@@ -24,6 +24,7 @@ from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.people import suggestion_pages
 from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
 from tunnelcloud.web.portal.pages.requests import request_pages
+from tunnelcloud.web.portal.pages.resuming import resuming_pages
 from tunnelcloud.web.portal.pages.rotation import rotation_pages
 from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
@@ -61,6 +62,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *own_session_pages(context, operations),
         *device_pages(context, attempts),
         *request_pages(context, operations),
+        *resuming_pages(context),
         *account_pages(context, operations, passwords, attempts),
         *overview_pages(context),
         *object_pages(objects),

@@ -138,6 +138,14 @@ for (const here of document.querySelectorAll("nav [aria-current]")) {
   strip.scrollLeft = here.offsetLeft - strip.offsetLeft - (strip.clientWidth - here.offsetWidth) / 2;
 }
 
-const prepare = () => { reveal(); nameTheme(); count(); draw(); };
+// A time is relative; under the pointer it shows the local time, and what that is in UTC.
+const localise = () => {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const utc = time.dataset.utc ??= time.title;
+    time.title = `${new Date(time.dateTime).toLocaleString()} (${utc})`;
+  }
+};
+
+const prepare = () => { reveal(); nameTheme(); count(); draw(); localise(); };
 prepare();
 document.addEventListener("htmx:afterSettle", prepare);

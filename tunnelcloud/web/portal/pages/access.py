@@ -59,7 +59,7 @@ class _Access:
                 errors = {"who": next(iter(faults(problem).values()))}
         if errors:
             return await self.objects["tunnel"].again(visit, errors)
-        return Moved(f"/admin{path}#who", note=f"Assigned to {visit.typed('who').strip()}.")
+        return Moved(f"/admin{path}#access", note=f"Assigned to {visit.typed('who').strip()}.")
 
     async def change(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
@@ -73,7 +73,7 @@ class _Access:
         except Problem as problem:
             text = next(iter(faults(problem).values()))
             return await self.objects["tunnel"].again(visit, {"assignment": text})
-        return Moved(f"/admin{path}#who", note="Saved.")
+        return Moved(f"/admin{path}#access", note="Saved.")
 
     async def check(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
@@ -95,7 +95,7 @@ class _Access:
             text = f"there is no user {name[:320]}" if name else "name a user"
             return await self.objects["group"].again(visit, {"member": text})
         await self.operations(visit, "PUT", f"{path}/members/{user.id}")
-        return Moved(f"/admin{path}", note=f"{user.name} is in.")
+        return Moved(f"/admin{path}", note=f"Added {user.name}.")
 
     async def add_key(self, visit: Visit) -> Reply:
         path = f"/users/{visit.params['user_id']}"

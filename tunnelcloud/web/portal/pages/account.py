@@ -140,7 +140,7 @@ class _Account:
             )
         except Conflict as error:
             return await self._account(visit, {"current": str(error)}, HTTPStatus.CONFLICT)
-        return Moved("/account", note="The password is changed; other sign-ins have ended")
+        return Moved("/account", note="The password is changed; your other sign-ins have ended.")
 
     async def begin_second_factor(self, visit: Visit) -> Reply:
         user = visit.who().user
@@ -187,7 +187,7 @@ class _Account:
             second_factor.remove, self.context.sealer, user_id, visit.typed("code")
         )
         return await self._judged(visit, judged) or Moved(
-            "/account", note="The second factor is removed: the password alone signs you in"
+            "/account", note="The second factor is removed: you sign in with the password alone."
         )
 
     async def renew_recovery_codes(self, visit: Visit) -> Reply:
@@ -229,7 +229,7 @@ class _Account:
         await self._acting(visit).write(
             end_access, who.user, Cause.OTHERS_ENDED, staying=who.web_session_id
         )
-        return Moved("/account#sign-ins", note="Ended")
+        return Moved("/account#sign-ins", note="The sign-in has ended.")
 
     async def end_one(self, visit: Visit) -> Reply:
         who, wanted = visit.who(), visit.params["web_session_id"]
@@ -237,7 +237,7 @@ class _Account:
             await self._acting(visit).write(web_sessions.end_own, who.user.id, wanted)
         except NotFound:
             raise Problem(HTTPStatus.NOT_FOUND, "that sign-in is over already") from None
-        return Moved("/account#sign-ins", note="Ended")
+        return Moved("/account#sign-ins", note="The sign-in has ended.")
 
 
 _BROWSERS = ("Firefox", "Edg", "OPR", "Chrome", "Safari")

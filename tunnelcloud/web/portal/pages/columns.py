@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from attrs import frozen
@@ -10,11 +11,14 @@ from attrs import frozen
 from tunnelcloud.domain.counting import counted
 from tunnelcloud.store import access, read_models
 from tunnelcloud.store.site_health import counts_and_healths, site_healths
+from tunnelcloud.store.user_columns import of_users
 from tunnelcloud.web.portal.sentences import policy_sentence
 from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
 
 Item = dict[str, Any]
+UNUSED = timedelta(days=90)
+"""Who wasn't seen for so long may be forgotten."""
 
 
 @frozen
@@ -81,9 +85,18 @@ class Columns:
             one |= {"sentence": policy_sentence(one), "used": used.get(one["id"], 0)}
 
     async def _users(self, items: list[Item]) -> None:
-        providers = await self.context.store.read(read_models.providers_of, _ids(items))
+        found = await self.context.store.read(of_users, _ids(items))
+        now = self.context.now()
         for one in items:
-            one["source"] = ", ".join(providers.get(one["id"], ["local"]))
+            columns = found[one["id"]]
+            seen = columns.last_seen
+            one |= {
+                "source": ", ".join(columns.providers or ["local"]),
+                "groups": columns.groups,
+                "second_factor": "on" if columns.second_factor else "",
+                "last_seen": None if seen is None else seen.isoformat(),
+                "unused": seen is None or now - seen > UNUSED,
+            }
 
 
 def _ids(items: list[Item]) -> list[str]:

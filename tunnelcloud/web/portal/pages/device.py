@@ -63,7 +63,7 @@ class _Device:
         if allowed:
             note = "You let the command line in: it is signed in as you in a moment. Go back to it"
             return Moved("/account#command-lines", note=note)
-        return Moved("/account#command-lines", note="The command line was kept out")
+        return Moved("/account#command-lines", note="The command line was refused.")
 
     async def _find(self, visit: Visit) -> device_logins.DeviceLogin | Shown:
         """Find what waits with the typed code; guessing is slowed."""

@@ -26,7 +26,7 @@ _OPTIONS = {
     "at": "--at",
     "session_seconds": "--session-age",
 }
-_AGE = Field("session_seconds", "Signed in for", FieldKind.DURATION, maximum=366 * SECONDS["d"])
+_AGE = Field("session_seconds", "Session age", FieldKind.DURATION, maximum=366 * SECONDS["d"])
 _OF_THE_TUNNEL = frozenset({"destination", "port", "enabled", "method"})
 
 

@@ -10,11 +10,12 @@ from attrs import frozen
 
 from tunnelcloud.domain.actors import ActorKind, actor_text
 from tunnelcloud.domain.event_sentences import event_sentence, groups_in
-from tunnelcloud.domain.events import CATALOGUE, KeptEvent
+from tunnelcloud.domain.events import CATALOGUE
 from tunnelcloud.store import read_models
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Download, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.audit_csv import as_csv
+from tunnelcloud.web.portal.sentences import kept_event
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import LINES_TYPE, READERS
@@ -30,14 +31,8 @@ FILTERS = {
     "until": "Until",
 }
 """What the audit is narrowed down by, and how that is called on the page."""
-_FIELDS = ("event", "actor", "actor_id", "user_name", "tunnel_name", "source_ip", "data")
 _MOMENTS = ("since", "until")
 _REFUSED = frozenset({"channel.refused"})
-
-
-def _kept(item: Mapping[str, Any]) -> KeptEvent:
-    """Give an event as the sentences have it."""
-    return KeptEvent(**{name: item[name] for name in _FIELDS})
 
 
 def history_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
@@ -74,7 +69,7 @@ class _History:
                 {
                     **one,
                     "done_by": actor_text(ActorKind(one["actor_kind"]), one["actor"]),
-                    "sentence": event_sentence(_kept(one), groups),
+                    "sentence": event_sentence(kept_event(one), groups),
                 }
                 for one in page["items"]
             ],
@@ -107,7 +102,7 @@ class _History:
         except Problem as problem:
             return {"items": [], "next_cursor": None}, {}, {}, faults(problem)
         refused = [one["session_id"] for one in page["items"] if one["event"] in _REFUSED]
-        named = groups_in(map(_kept, page["items"]))
+        named = groups_in(map(kept_event, page["items"]))
         beside = await self.context.store.read(read_models.beside_events, refused, named)
         return page, *beside, {}
 

@@ -30,6 +30,7 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
 
 _MAX_CHOICES = 1000
+_SORTS = ("name", "-name", "created_at", "-created_at")
 _ROWS = 3
 """Rows of a new tunnel's form for who may use it; more are added on its page."""
 
@@ -75,7 +76,9 @@ class Objects:
     async def list_all(self, visit: Visit) -> Reply:
         """Show a page of the list, with what stands beside the settings."""
         asked = {name: visit.query[name] for name in ("q", "cursor") if visit.query.get(name)}
-        query = {"sort": "name", "limit": "50", **asked}
+        sort = visit.query.get("sort", "")
+        sort = sort if sort in _SORTS else _SORTS[0]
+        query = {"sort": sort, "limit": "50", **asked}
         page = await self.operations(visit, "GET", self._path, query=query)
         items: list[dict[str, Any]] = page["items"]
         values = {
@@ -83,6 +86,7 @@ class Objects:
             "items": await Columns(self.context).fill(self.section.noun, items),
             "next_cursor": page["next_cursor"],
             "q": asked.get("q", ""),
+            "sort": sort,
             "first": "cursor" not in asked,
         }
         return Shown("admin_list.html", values)

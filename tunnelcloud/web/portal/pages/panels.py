@@ -16,7 +16,7 @@ from tunnelcloud.web.models.objects import Policy
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.portal.pages.people import People
-from tunnelcloud.web.portal.sentences import policy_sentence
+from tunnelcloud.web.portal.sentences import policy_sentence, told_events
 from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
 
@@ -62,7 +62,7 @@ class Panels:
         return {
             "connectors": connectors,
             "sessions": sessions,
-            "events": events,
+            "events": told_events(events),
             "row": people.typed_row(visit),
             "check": check,
             "target_warning": target_warning(item["target_address"]),
@@ -128,7 +128,7 @@ class Panels:
             "keys": keys,
             "groups": groups,
             "sessions": sessions,
-            "events": events,
+            "events": told_events(events),
             "typed_key": {name: visit.typed(name) for name in ("public_key", "key_title")},
         }
 

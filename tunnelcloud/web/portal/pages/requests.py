@@ -72,7 +72,7 @@ class _Requests:
     async def end_grant(self, visit: Visit) -> Reply:
         """End one's own grant before its time."""
         await self.operations(visit, "DELETE", f"/grants/{visit.params['grant_id']}")
-        return Moved("/requests", note="The grant has ended")
+        return Moved("/requests", note="The grant has ended.")
 
     async def _asked(
         self, visit: Visit, request: dict[str, Any], problem: Problem | None = None

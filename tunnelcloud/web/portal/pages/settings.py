@@ -39,7 +39,7 @@ _FIELDS = (
           "Empty: of any size. The oldest events go first", optional=True),
     Field("session_retention_days", "Keep past sessions for", FieldKind.DURATION,
           "Such as 90d; empty: for ever", optional=True, unit=_DAY, minimum=1, maximum=MOST_DAYS),
-    Field("target_check_seconds", "Try the way to each target every", FieldKind.DURATION,
+    Field("target_check_seconds", "Check interval", FieldKind.DURATION,
           "Such as 60s; empty: never", optional=True,
           minimum=LEAST_CHECK_SECONDS, maximum=MOST_CHECK_SECONDS),
 )  # fmt: skip

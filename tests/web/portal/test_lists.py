@@ -1,0 +1,51 @@
+"""Lists of the administration: sorted as one asks, and what they say of users."""
+
+import re
+from datetime import UTC, datetime
+
+from sqlalchemy import update
+
+from tests.web.portal.browser import PortalTestCase
+from tunnelcloud.domain.entities import Role
+from tunnelcloud.store import groups, schema, sites
+
+
+class ListTests(PortalTestCase):
+    def setUp(self):
+        super().setUp()
+        self.browser = self.signed_in(Role.ADMIN)
+
+    def test_columns_that_sort(self):
+        for name in ("b", "c", "a"):
+            self.store.write(sites.create, name=name)
+        for sort, wanted in [("", "abc"), ("name", "abc"), ("-name", "cba"), ("created_at", "bca"),
+                             ("-created_at", "acb"), ("<b>", "abc")]:  # fmt: skip
+            page = self.browser.get(f"/admin/sites?sort={sort}").body.decode()
+            found = re.findall(r'scope="row"><a href="[^"]+">(\w)</a>', page)
+            self.assertEqual("".join(found), wanted, sort)
+        self.assertIn('aria-sort="ascending"><a href="?q=&amp;sort=-name">', page)
+
+    def row(self, name):
+        page = self.browser.get("/admin/users").body.decode()
+        row = rf"<tr id=[^>]+><th scope=.row.><a [^>]+>{name}<.*?</tr>"
+        return re.search(row, page, re.DOTALL)[0]
+
+    def test_of_users_what_may_be_forgotten(self):
+        user = self.people[Role.USER]
+        self.assertIn("Not seen for 90 days", self.row("the-user"))
+        self.assertNotIn("Not seen for 90 days", self.row("the-admin"))
+        self.signed_in(Role.USER)
+        group = self.store.write(groups.create, name="dba")
+        self.store.write(groups.add_member, group.id, user.id)
+        row = self.row("the-user")
+        self.assertNotIn("Not seen for 90 days", row)
+        self.assertIn('<td class="number">1</td>', row)
+        past = datetime(2020, 1, 1, tzinfo=UTC)
+        self.store.write(
+            lambda transaction: transaction.connection.execute(
+                update(schema.web_sessions)
+                .where(schema.web_sessions.c.user_id == user.id)
+                .values(last_seen_at=past)
+            )
+        )
+        self.assertIn("Not seen for 90 days", self.row("the-user"))

@@ -1,0 +1,42 @@
+"""What was typed before a sign-in ended: shown after the next one, to be sent or left."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.sealed import read_unfinished
+from tunnelcloud.web.portal.unfinished import UNFINISHED
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import EVERYBODY
+
+_HIDDEN = frozenset({"version"})
+
+
+def resuming_pages(context: ApiContext) -> list[PageRoute]:
+    """Make the rows of the page table for a form that waits for its sender."""
+    handlers = _Resuming(context)
+    return [
+        PageRoute("GET", UNFINISHED, EVERYBODY, handlers.show),
+        PageRoute("POST", f"{UNFINISHED}/discard", EVERYBODY, handlers.discard),
+    ]
+
+
+@frozen
+class _Resuming:
+    context: ApiContext
+
+    async def show(self, visit: Visit) -> Reply:
+        form = read_unfinished(self.context, visit.who().user.id, visit.unfinished)
+        if form is None:
+            return Moved("/")
+        shown = [
+            (name.replace("_", " "), value)
+            for name, value in form.fields
+            if value and name not in _HIDDEN
+        ]
+        return Shown("unfinished.html", {"form": form, "shown": shown})
+
+    async def discard(self, visit: Visit) -> Reply:
+        """Every form that is sent makes the browser forget the one that waits; so does this."""
+        return Moved("/", note="What you typed is discarded.")

@@ -1,0 +1,36 @@
+"""Forms that are sent after their sign-in has ended: the browser keeps what was typed.
+
+Once the same user has signed in again, a page shows it and sends it where it was meant to go.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tunnelcloud.web.portal.page_requests import Visit
+from tunnelcloud.web.portal.sealed import Unfinished, read_device, write_unfinished
+from tunnelcloud.web.portal.signing import Cookies, is_csrf
+from tunnelcloud.web.resources.context import ApiContext
+
+UNFINISHED = "/unfinished"
+PROOF = "csrf"
+_SECRET = re.compile(r"password|again|current|code|secret|token")
+
+
+def set_aside(context: ApiContext, cookies: Cookies, visit: Visit) -> bool:
+    """Let the browser keep a form, if it was one of ours and nothing in it is a secret.
+
+    Whoever signed in last from this browser gets it back: the sign-in itself is gone.
+    """
+    users = read_device(context, cookies.device()).user_ids
+    if not users or not is_csrf(cookies.session(), visit.typed(PROOF)):
+        return False
+    if any(_SECRET.search(name) and any(values) for name, values in visit.form.items()):
+        return False
+    fields = [(name, value) for name, values in visit.form.items() for value in values]
+    form = Unfinished(visit.path, tuple(one for one in fields if one[0] != PROOF))
+    kept = write_unfinished(context, users[-1], form)
+    if kept:
+        cookies.keep_unfinished(kept)
+        cookies.keep_note("You were signed out. Sign in, and what you typed is here again.")
+    return bool(kept)
