@@ -26,6 +26,7 @@ from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
 from tunnelcloud.web.portal.pages.requests import request_pages
 from tunnelcloud.web.portal.pages.resuming import resuming_pages
 from tunnelcloud.web.portal.pages.rotation import rotation_pages
+from tunnelcloud.web.portal.pages.search import search_pages
 from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
@@ -69,6 +70,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *access_pages(context, operations, objects),
         *suggestion_pages(context),
         *taking_pages(context, operations),
+        *search_pages(context, operations),
         *session_pages(context, operations),
         *explain_pages(context, operations),
         *history_pages(context, operations),

@@ -16,6 +16,7 @@
     if (document.querySelector("input[type=search]")) add(["/"], "Search");
     if (document.querySelector("a[data-new]")) add(["n"], document.querySelector("a[data-new]").textContent);
     for (const link of pages()) add(["g", link.dataset.key], link.textContent.trim());
+    if (document.querySelector("a[href='/admin/search']")) add(["Ctrl", "k"], "Search everything");
     add(["?"], "This list");
     const label = element("label", "", { class: "check" });
     const box = element("input", "", { type: "checkbox" });
@@ -36,6 +37,12 @@
   };
 
   document.addEventListener("keydown", (event) => {
+    const everything = document.querySelector("a[href='/admin/search']");
+    if (everything && event.key === "k" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      everything.click();
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "?") { event.preventDefault(); list(); return; }
