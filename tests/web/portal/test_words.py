@@ -47,7 +47,7 @@ def banned():
     names = [row[0] for row in rows]
     wanted = rows[names.index(FIRST) :]
     phrases = [phrase.strip() for row in wanted for phrase in row[2].split(",")]
-    return [re.compile(rf"\b{re.escape(phrase)}\b", re.IGNORECASE) for phrase in phrases]
+    return [re.compile(rf"\b{re.escape(phrase)}\b") for phrase in phrases]
 
 
 class WordsTests(SynchronousTestCase):
