@@ -149,7 +149,7 @@ class FirstDayTests(BrowserCase):
 
     def _refusal(self):
         self.page.goto(self.policy)
-        self.page.locator("#edit summary").click()
+        self.page.locator("#edit > summary").click()
         self.page.locator("[name=valid_until]").fill("2026-01-01T00:00:00")
         self.press("Save")
         self.see("until 2026-01-01 00:00 UTC")
