@@ -43,7 +43,7 @@ class OverrideTests(CommandTestCase):
         self.api.override = (403, "application/problem+json", detail)
         line = self.fail_line("ls")
         self.assertIn("the token is from TUNNELCLOUD_API_TOKEN, which goes before", line)
-        self.assertIn("`tunnelcloud api-token create --role user --user NAME`", line)
+        self.assertIn("`tunnelcloud api-token create --title TEXT --role user --user NAME`", line)
 
     def test_a_token_that_is_over_says_where_it_is_from(self):
         detail = '{"detail": "the API token is unknown or has expired"}'

@@ -156,6 +156,7 @@ class DemoTests(StartCase):
         process.wait_for("Ctrl-C here ends the demo")
         said = "\n".join(process.said())
         self.assertNotRegex(said, r"\d{4}-\d\d-\d\dT")
+        self.assertIn("tunnelcloud token create demo --tunnel demo", said)
         self.assertRegex(said, r"administrator +http://127\.0\.0\.1:\d+/invitation/tcl_")
         command = shlex.split(re.search(r"^  (ssh .*)", said, re.MULTILINE)[1])
         token = re.search(r"^  ([a-z2-7]{26})$", said, re.MULTILINE)[1]

@@ -307,7 +307,7 @@ class Api:
             return (
                 f" (the token is from {self._source}, which goes before `tunnelcloud login`:"
                 " leave it out and sign in, or make one with"
-                " `tunnelcloud api-token create --role user --user NAME`)"
+                " `tunnelcloud api-token create --title TEXT --role user --user NAME`)"
             )
         return ""
 
