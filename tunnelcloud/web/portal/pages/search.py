@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.domain.sameness import folded
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.sections import SECTIONS
@@ -76,4 +77,4 @@ def _actions(wanted: str, visit: Visit) -> list[Found]:
     if visit.who().user.role != "admin":
         return []
     actions = [Found(f"/admin/{one.place}/new", one.adding) for one in SECTIONS]
-    return [one for one in actions if wanted.lower() in one.name.lower()]
+    return [one for one in actions if folded(wanted) in folded(one.name)]
