@@ -99,7 +99,7 @@ class LateWriteTests(PortalTestCase):
         browser.send("/device", {"code": begun["user_code"]}, "/device")
         self.ending = self.end_others
         answer = browser.send("/device", {"answer": "allow"}, "/device/decide", status=403)
-        self.assertIn(b"you are signed out", answer.body)
+        self.assertIn(b"ou are signed out", answer.body)
         polled = self.api(
             "POST", "/device-logins/token", {"device_code": begun["device_code"]}, role=None
         )
@@ -131,7 +131,7 @@ class LateWriteTests(PortalTestCase):
         self.api("GET", "/me", role=Role.USER, expect=401)
         browser.send("/account/sign-ins/end-others", {})
         answer = browser.send("/account/sign-ins/end-others", {}, status=429)
-        self.assertIn(b"you change things faster", answer.body)
+        self.assertIn(b"ou change things faster", answer.body)
 
     def test_everything_else_is_written_by_who_is_checked(self):
         """Whoever writes ``context.store.write`` says in the table above why nobody is checked."""
