@@ -108,6 +108,13 @@ class TurnTests(SynchronousTestCase):
         with interpreter.in_turn():
             pass
 
+    def test_a_thread_that_has_the_turn_keeps_it_until_its_work_is_done(self):
+        with interpreter.in_turn():
+            with interpreter.in_turn():
+                pass
+            self.assertTrue(interpreter._turn.locked())
+        self.assertFalse(interpreter._turn.locked())
+
     def test_nobody_waits_long_for_a_thread_that_is_stuck(self):
         self.patch(interpreter, "PATIENCE_SECONDS", 0.001)
         done = []

@@ -78,8 +78,12 @@ _courtesy = Courtesy()
 def in_turn() -> Iterator[None]:
     """Work as the only thread beside the reactor's; not for the reactor's own thread.
 
-    Who doesn't get the turn soon works without it: nobody waits for a thread that is stuck.
+    Who doesn't get the turn soon works without it: nobody waits for a thread that is stuck.  A
+    thread that has the turn already keeps it.
     """
+    if _own.is_ours:
+        yield
+        return
     _take_turn()
     try:
         yield

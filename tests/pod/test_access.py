@@ -274,7 +274,7 @@ class ScopeTests(LoginCase):
 
 
 class GoodTokenTests(LoginCase):
-    """Whoever has a good token of the user whom the login names is told why it opens nothing."""
+    """The client learns no more of a good token without a grant than of a wrong one."""
 
     def refused(self, login=b"alice", secret=SECRET):
         attempt = LoginAttempt(login, "192.0.2.1", 50000, "x")
@@ -293,16 +293,17 @@ class GoodTokenTests(LoginCase):
     def test_without_an_assignment(self):
         self.store.write(assignments.delete, self.world.assignment.id)
         text, offence = self.refused()
-        self.assertIn("this one-time token is good, but the tunnel that it is for isn't", text)
+        self.assertEqual(text, self.refused(secret="b" * 26)[0])
         self.assertFalse(offence)
+        self.refused()
         self.assertIn("the token is good, but the tunnel that it is for isn't", self.reason())
 
     def test_a_disabled_tunnel_and_then_an_enabled_one(self):
         """It is unspent by a login that came to nothing."""
         self.store.write(tunnels.update, self.world.tunnel.id, {"enabled": False})
         text, offence = self.refused()
-        self.assertIn("disabled; an administrator can enable it", text)
-        self.assertFalse(offence)
+        self.assertIn("disabled; an administrator can enable it", self.reason())
+        self.assertEqual((text, offence), (self.refused(secret="b" * 26)[0], False))
         self.store.write(tunnels.update, self.world.tunnel.id, {"enabled": True})
         self.assertIsInstance(self.log_in(), str)
 
@@ -334,7 +335,7 @@ class GoodTokenTests(LoginCase):
         )
         there = self.refused(b"tcptunnel@secret")
         self.assertEqual(there, self.refused(b"tcptunnel@nowhere"))
-        self.assertIn("it is for db only", there[0])
+        self.assertIn("it is for db only", self.reason())
 
     def test_a_secret_in_the_tunnels_place_is_nowhere(self):
         for secret in ("c" * 26, SECRET):

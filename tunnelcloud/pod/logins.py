@@ -1,7 +1,7 @@
 """How a login is judged: by its user's view, a key or a token, in the transaction that begins it.
 
-Unknown user, wrong token and another user's token take the same way through here and give the same
-answer.  Whoever has a token of the user whom the login names is told why it opens nothing.
+Unknown user, wrong token, another user's token and a token without a grant give the same answer to
+the client.  The user reads the reason among their own sessions, and the audit has it.
 """
 
 from __future__ import annotations
@@ -66,8 +66,11 @@ _NO_ROOM = Refusal(
     "the user's share of sessions is used up",
     offence=False,
 )
-_OPENS_NOTHING = "this one-time token opens nothing for this login name: check both"
-"""Said alike of a wrong token, an unknown user and another user's token."""
+_OPENS_NOTHING = (
+    "this one-time token opens nothing for this login name: check both, or see why under Sessions "
+    "in the portal"
+)
+"""Said alike of a wrong token, an unknown user, another user's token and one without a grant."""
 
 
 def judge(view: UserView, held: Held, attempt: LoginAttempt) -> Offer:
@@ -156,16 +159,12 @@ def login_with_token(
 def _unopened(transaction: Transaction, token: Token, obstacle: str) -> Refusal:
     """Refuse a token that opens nothing, and leave it unspent.
 
-    Whoever has a token that is good hears why; one that ended before says the same as with a grant.
+    It is no offence, as the token is genuine.  One that ended before says so, as with a grant.
     """
     outcome = tokens.outcome_of(transaction, token)
     if outcome is not Outcome.UNKNOWN:
         return _spent(Spending(outcome, token))
-    return Refusal(
-        f"this one-time token is good, but {obstacle}",
-        f"the token is good, but {obstacle}",
-        offence=False,
-    )
+    return Refusal(_OPENS_NOTHING, f"the token is good, but {obstacle}", offence=False)
 
 
 def _spent(spending: Spending) -> Refusal:

@@ -43,7 +43,7 @@ class LoginRefused(UnauthorizedLogin):
     """The credential opens nothing.
 
     :ivar text: what the user may read, one line without its line end; ``""`` for the plain refusal
-        that unknown users, wrong tokens and other users' tokens share.
+        that unknown users, wrong tokens and missing grants share.
     :ivar offence: whether the source address is to be penalised for it.
     """
 
@@ -77,7 +77,7 @@ class IAccess(Interface):
         """Verify and spend the token and write the session in one transaction: the session's id.
 
         :param token: without spaces around it, 1,024 characters at most.
-        :raise LoginRefused: when it opens nothing, or was used or expired; its holder is told why.
+        :raise LoginRefused: when it opens nothing, or was used or expired.
         """
 
     def login_failed(attempt: LoginAttempt, method: str, reason: str) -> None:
