@@ -63,7 +63,6 @@ class SharedKeyTests(SQLiteCase):
         self.assertEqual(len(self.heard), 1)
 
     def test_keys_that_are_the_same_are_not_looked_at_again(self):
-        """That takes 0.2 s of the reactor's thread for an RSA key."""
         looks = []
         read = shared_keys.read_host_keys
         self.patch(shared_keys, "read_host_keys", lambda *one: (looks.append(1), read(*one))[1])

@@ -31,6 +31,7 @@ from tunnelcloud.pki.host_keys import (
     HostKeys,
     known_hosts_line,
     load_or_make_host_key,
+    read_unchecked,
 )
 from tunnelcloud.pki.requests import make_request, new_private_key
 from tunnelcloud.pki.sealing import (
@@ -91,5 +92,6 @@ __all__ = [
     "passing_sealer",
     "public_key_fingerprint",
     "read_private",
+    "read_unchecked",
     "write_atomically",
 ]

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    SSHPrivateKeyTypes,
     load_ssh_private_key,
     ssh_key_fingerprint,
 )
@@ -72,7 +73,7 @@ class HostKey:
         :raise BadHostKey: it isn't one, is encrypted, or of a type that isn't used here.
         """
         try:
-            public_key = load_ssh_private_key(private_key, None).public_key()
+            public_key = read_unchecked(private_key).public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise BadHostKey(f"not an unencrypted OpenSSH private key: {error}") from error
         line = public_key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
@@ -80,6 +81,17 @@ class HostKey:
         if algorithm not in ALGORITHMS or not isinstance(public_key, _PublicKey):
             raise BadHostKey(f"a host key is {' or '.join(ALGORITHMS)}, not {algorithm}")
         return cls(algorithm, private_key, line, _fingerprint(public_key))
+
+
+def read_unchecked(private_key: bytes) -> SSHPrivateKeyTypes:
+    """Read a private key in OpenSSH's format, and trust that its numbers fit together.
+
+    OpenSSL looks at those of an RSA key for 0.15 s, in which no other thread goes on.  Keys of pods
+    come from pods: nobody else writes the state directory, and what the database has is sealed.
+
+    :raise ValueError, TypeError, UnsupportedAlgorithm: it isn't such a key, or is encrypted.
+    """
+    return load_ssh_private_key(private_key, None, unsafe_skip_rsa_key_validation=True)
 
 
 @frozen

@@ -46,7 +46,7 @@ class SharedKeys:
 
     def _take(self, kept: Mapping[str, bytes]) -> None:
         if kept == self._kept:
-            return  # OpenSSL takes 0.2 s to look at an RSA key, and nobody goes on meanwhile
+            return
         self._kept = kept
         host_keys = read_host_keys(self._sealer, kept)
         authorities = read_authorities(self._sealer, kept)

@@ -9,15 +9,16 @@ from typing import Any
 from attrs import frozen
 from twisted.conch.ssh.keys import Key
 
+from tunnelcloud.pki import read_unchecked
+
 
 class ServingKey(Key):
     """Works out once what Conch asks of a host key several times with every exchange."""
 
     @classmethod
-    def read(cls, encoded: bytes | str) -> ServingKey:
-        """Read a private key in OpenSSH's form, or a public one's blob."""
-        key: ServingKey = cls.fromString(encoded)  # type: ignore[no-untyped-call]
-        return key
+    def read(cls, private_key: bytes) -> ServingKey:
+        """Read a private key in OpenSSH's form that a pod made."""
+        return cls(read_unchecked(private_key))
 
     @cached_property
     def _kind(self) -> Any:
@@ -39,7 +40,8 @@ class ServingKey(Key):
     def public(self) -> ServingKey:
         """Give the public half."""
         half: Key = super().public()  # type: ignore[no-untyped-call]
-        return ServingKey.read(half.blob())
+        key: ServingKey = ServingKey.fromString(half.blob())  # type: ignore[no-untyped-call]
+        return key
 
 
 @frozen(eq=False)
