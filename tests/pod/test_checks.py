@@ -11,7 +11,7 @@ from tests.store.material import make_tunnel, make_world
 from tests.web.support import QueuedReactor
 from tunnelcloud.domain.certificates import SeenCertificate
 from tunnelcloud.domain.entities import PortRange
-from tunnelcloud.pod.checks import TargetChecks
+from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import preferences, sites, tunnels
 from tunnelcloud.store.asynchronous import AsyncStore
@@ -162,6 +162,19 @@ class CheckTests(SQLiteCase):
         # Of where it is now, nothing is known.
         self.checks.changed(Change("tunnel", tunnel.id))
         self.assertEqual(self.checks.faults(tunnel.id), {})
+
+    def test_where_nothing_is_new_the_settings_are_read_now_and_then(self):
+        """It is asked every second, so that what is new is tried before people try it."""
+        reads, read = [], preferences.settings
+        self.patch(preferences, "settings", lambda asked: (reads.append(1), read(asked))[1])
+        self.look()
+        for _ in range(10):
+            self.clock.advance(LOOK_SECONDS)
+            self.assertEqual(self.look(), [])
+        self.assertEqual(len(reads), 3)
+        self.set(10)
+        self.clock.advance(5)
+        self.assertEqual(self.look(), [("db", 5432)])
 
     def test_a_site_that_is_back_is_tried_soon(self):
         self.look()

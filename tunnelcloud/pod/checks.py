@@ -1,7 +1,7 @@
 """Tries the way to each tunnel's target every so often, as ``Settings.target_check_seconds`` says.
 
 Gently: a few at a time, and only where this pod has a link to the site.  The published ports of a
-range are tried in turn.  What is new, or may be reached again, is tried within seconds.  What was
+range are tried in turn.  What is new, or may be reached again, is tried within a second.  What was
 found is kept in memory; each pod knows its own ways only.
 """
 
@@ -30,8 +30,11 @@ from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 from tunnelcloud.web.interfaces import LastCheck
 
-LOOK_SECONDS = 5.0
-"""So often it is asked whether a round is due."""
+LOOK_SECONDS = 1.0
+"""So often it is asked whether something is new, or a round due."""
+
+_SETTINGS_SECONDS = 5.0
+"""So often the settings are read where nothing is."""
 
 AT_ONCE = 4
 _MOST_PORTS = 256
@@ -67,6 +70,8 @@ class TargetChecks:
     _sites: dict[str, None] = field(factory=dict, init=False)
     _began: float | None = field(default=None, init=False)
     _under_way: bool = field(default=False, init=False)
+    _settings: Settings | None = field(default=None, init=False)
+    _settings_read: float = field(default=0.0, init=False)
 
     def last(self, tunnel_id: str) -> LastCheck | None:
         """Give the last check of a tunnel, of a port that failed if one did; None for none."""
@@ -138,15 +143,16 @@ class TargetChecks:
         return steps
 
     def run(self) -> Deferred[None]:
-        """Do a round if one is due; called every ``LOOK_SECONDS``, and never waited for."""
+        """Try what is new, or all if that is due; called every ``LOOK_SECONDS``."""
         return Deferred.fromCoroutine(self._run())
 
     async def _run(self) -> None:
-        if self._under_way:
+        if self._under_way or not self._may_be_due():
             return
         self._under_way = True
         try:
             settings = await self.store.read(preferences.settings)
+            self._settings, self._settings_read = settings, self.clock.seconds()
             if self._due(settings):
                 self._began = self.clock.seconds()
                 await self._round()
@@ -156,6 +162,13 @@ class TargetChecks:
             _log.warn("targets aren't checked: {why}", why=error)
         finally:
             self._under_way = False
+
+    def _may_be_due(self) -> bool:
+        """Tell whether there is something to do, by the settings as they were read last."""
+        if self._wanted or self._sites or self._settings is None:
+            return True
+        is_old = self.clock.seconds() - self._settings_read >= _SETTINGS_SECONDS
+        return is_old or self._due(self._settings)
 
     def _due(self, settings: Settings) -> bool:
         every = settings.target_check_seconds
