@@ -12,6 +12,7 @@ from tests.web.support import QueuedReactor
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.pod.housekeeping import Housekeeping
 from tunnelcloud.store import (
+    audit,
     channels,
     crowding,
     preferences,
@@ -95,6 +96,22 @@ class HousekeepingContract(RecordCase):
         self.store.write(write)
         self.keep_house()
         self.assertGreater(self.store.read(number_of_events), 1400)
+
+    def test_long_events_weigh_what_they_are_of_all(self):
+        """Whoever writes the latest thousand doesn't say how many of the others fit."""
+
+        def write(transaction):
+            for _ in range(9000):
+                transaction.audit(AuditEvent("pod.started", data={"version": "x"}))
+            for _ in range(1000):
+                transaction.audit(AuditEvent("login.refused", data={"login_name": "x" * 3200}))
+
+        self.store.write(write)
+        self.set(audit_max_mib=9)
+        self.keep_house(batch=500)
+        self.assertGreater(self.store.read(number_of_events), 10_000)
+        measured = self.store.read(audit.measure)
+        self.assertTrue(760 < measured.taken / measured.looked_at < 880, measured)
 
     def test_past_sessions_go_with_their_channels_and_open_ones_stay(self):
         self.set(session_retention_days=7)

@@ -19,7 +19,7 @@ from datetime import datetime
 import click
 
 from tunnelcloud.domain.lengths import length_text
-from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.escaping import escape_whole
 
 _SECOND = 1.0
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
@@ -27,7 +27,7 @@ _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 def one_line(text: str) -> str:
     """Make a text safe to print on one line: what isn't printable is escaped."""
-    return escape(text.replace("\r\n", " ").replace("\n", " "), limit=len(text))
+    return escape_whole(text.replace("\r\n", " ").replace("\n", " "))
 
 
 def show_all_characters() -> None:

@@ -1,6 +1,8 @@
 """What strangers send, made fit for a terminal and a log line."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 _SHOWN = 256
@@ -12,17 +14,25 @@ def escape(text: "bytes | str", limit: int = _SHOWN) -> str:
     Printable characters of any language stay; control and format characters (the bidirectional
     ones among them) and bytes that aren't UTF-8 become ``\x..`` or ``\u....``.
 
-    :param limit: the most characters taken from ``text``; a longer one ends in ``…``.
+    :param limit: the most characters that are given; of a longer text the beginning, and ``…``.
     """
     if isinstance(text, bytes):
         text = text[: 4 * limit + 1].decode("utf-8", "backslashreplace")
-    shown = text[:limit]
+    shown, left = text[:limit], len(text) > limit
     if not shown.isprintable():
-        shown = "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-            for char in shown
-        )
-    return shown + "…" if len(text) > limit else shown
+        spelt = [_spelt(char) for char in shown]
+        kept = bisect_right(list(accumulate(map(len, spelt))), limit)
+        shown, left = "".join(spelt[:kept]), left or kept < len(spelt)
+    return shown + "…" if left else shown
+
+
+def escape_whole(text: str) -> str:
+    """Give a text as ``escape`` does, however long it becomes."""
+    return text if text.isprintable() else "".join(map(_spelt, text))
+
+
+def _spelt(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
 
 
 def escape_all(value: Any) -> Any:
@@ -31,7 +41,7 @@ def escape_all(value: Any) -> Any:
     They aren't shortened; what is no text stays as it is.
     """
     if isinstance(value, str):
-        return value if value.isprintable() else escape(value, len(value))
+        return escape_whole(value)
     if isinstance(value, Mapping):
         return {escape_all(name): escape_all(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

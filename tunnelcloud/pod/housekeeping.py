@@ -52,7 +52,7 @@ class Housekeeping:
             for crowd in await self.store.read_long(crowding.crowding):
                 await self._all(partial(_at_most, crowd, self.batch), name)
             name = "events"
-            first = await self.store.read(_first_kept)
+            first = await self.store.read_long(_first_kept)
             for name, forget in (
                 ("events", self._events),
                 ("events beyond their size", partial(self._before, first)),

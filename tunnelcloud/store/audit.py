@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, Select, and_, delete, select
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, select
 
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord, KeptEvent
 from tunnelcloud.store.columns import first_id
@@ -117,29 +117,85 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
     return _forget(transaction, table.c.id < first_id("event", until), limit)
 
 
-_SAMPLE = 1000
+_WINDOWS = 20
+_WINDOW = 50
 _ROW_OVERHEAD = 400
 """What an event takes beside its texts: ids, the time, and its place in the table's indexes."""
+
+
+@attrs.frozen
+class Measured:
+    """How many events there are, and what those take that were looked at.
+
+    :ivar count: of all.
+    :ivar looked_at: how many of them.
+    :ivar taken: bytes of those.
+    """
+
+    count: int
+    looked_at: int
+    taken: int
+
+    def fitting(self, most_bytes: int) -> int:
+        """Estimate how many events take so many bytes."""
+        return max(1, most_bytes * self.looked_at // max(self.taken, 1))
+
+
+def measure(transaction: Transaction) -> Measured:
+    """Count the events, and look at some from all over the table.
+
+    Neither database tells quickly what its rows take, and PostgreSQL's files don't shrink.  As many
+    events lie between one look and the next, whatever time went by: whoever writes many long ones
+    at once weighs no more than their part of the table, and no less.
+    """
+    run = transaction.connection.execute
+    count = run(select(func.count()).select_from(table)).scalar_one()
+    apart = max(count // _WINDOWS, _WINDOW)
+    looked_at, taken, last, skipped = 0, 0, "", 0
+    for _ in range(_WINDOWS):
+        rows = _window(transaction, last, skipped)
+        if not rows:
+            break
+        looked_at, taken = looked_at + len(rows), taken + sum(map(_bytes_of, rows))
+        last, skipped = rows[-1][0], apart - _WINDOW
+    return Measured(count, looked_at, taken)
+
+
+def _window(transaction: Transaction, last: str, skipped: int) -> list[Row[Any]]:
+    """Read some events, so many after one: an index alone tells those that are skipped."""
+    run = transaction.connection.execute
+    found = run(
+        select(table.c.id).where(table.c.id > last).order_by(table.c.id).offset(skipped).limit(1)
+    ).scalar()
+    if found is None:
+        return []
+    query = select(*_COLUMNS).where(table.c.id >= found).order_by(table.c.id).limit(_WINDOW)
+    return list(run(query).all())
+
+
+def _bytes_of(row: Row[Any]) -> int:
+    return _ROW_OVERHEAD + sum(len(str(value).encode("utf-8", "replace")) for value in row)
 
 
 def first_that_fits(transaction: Transaction, most_bytes: int) -> str | None:
     """Find the oldest event that fits into a size with those after it; None when all fit.
 
-    It is an estimate.  Neither database tells quickly what its rows take, and PostgreSQL's files
-    don't shrink: so many fit as the latest events' average says.
+    It is an estimate: so many fit as the average of all says.
     """
-    run, fit = transaction.connection.execute, fitting(transaction, most_bytes)
-    # The one after the last that fits, seen from the latest: none means that all fit.
-    found = run(select(table.c.id).order_by(table.c.id.desc()).offset(fit - 1).limit(2)).all()
-    return str(found[0][0]) if len(found) == 2 else None
+    measured = measure(transaction)
+    beyond = measured.count - measured.fitting(most_bytes)
+    return event_after(transaction, beyond) if beyond > 0 else None
+
+
+def event_after(transaction: Transaction, count: int) -> str | None:
+    """Find the event that comes after so many of the oldest; None where there is none."""
+    query = select(table.c.id).order_by(table.c.id).offset(count).limit(1)
+    return transaction.connection.execute(query).scalar()
 
 
 def fitting(transaction: Transaction, most_bytes: int) -> int:
     """Estimate how many events take so many bytes."""
-    query = select(*_COLUMNS).order_by(table.c.id.desc()).limit(_SAMPLE)
-    latest = transaction.connection.execute(query).all()
-    taken = sum(_ROW_OVERHEAD + sum(len(str(value)) for value in row) for row in latest)
-    return max(1, most_bytes * len(latest) // max(taken, 1))
+    return measure(transaction).fitting(most_bytes)
 
 
 def forget_before(transaction: Transaction, event_id: str, *, limit: int = 500) -> int:
