@@ -1,6 +1,5 @@
 """What has had its time goes, a little at a time; the rest stays."""
 
-from collections import Counter
 from functools import partial
 
 from sqlalchemy import func, select
@@ -151,25 +150,72 @@ class HousekeepingContract(RecordCase):
         kept = set(self.store.read(events_of))
         self.assertLessEqual(before | {"login.succeeded", "user.changed"}, kept)
 
+    def test_who_names_a_user_takes_nothing_of_that_user(self):
+        """A stranger's refused logins are charged to all that nobody proved."""
+        alice = self.world.alice
+        own = AuditEvent("login.succeeded", user_id=alice.id, data={"login_name": "alice"})
+        refused = AuditEvent("login.refused", user_id=alice.id, data={"reason": "x" * 1500})
+
+        def write(transaction):
+            transaction.audit(own)
+            for _ in range(1000):
+                transaction.audit(refused)
+
+        self.set(audit_max_mib=1)
+        before = set(self.store.read(events_of))
+        self.store.write(write)
+        self.keep_house(batch=100)
+        refused = self.store.read(count_events, "login.refused")
+        self.assertTrue(40 < refused < 90, refused)
+        self.assertLessEqual(before | {"login.succeeded"}, set(self.store.read(events_of)))
+
+    def past_and_open(self, user, count):
+        """Have a user begin sessions, open a channel in each, and end them."""
+        for _ in range(count):
+            session = self.start(user=user)
+            self.open_channel(session)
+            self.store.write(sessions.end, session.id, reason="over")
+
+    def left(self, user):
+        """Count a user's past and open sessions, and past and open channels."""
+        pages = (
+            self.store.read(sessions.list_page, user_id=user.id, limit=100),
+            self.store.read(channels.list_page, user_id=user.id, limit=100),
+        )
+        ended = [one.ended_at is not None for one in pages[0].items]
+        closed = [one.closed_at is not None for one in pages[1].items]
+        return ended.count(True), ended.count(False), closed.count(True), closed.count(False)
+
     def test_a_user_has_so_many_past_channels_and_sessions(self):
         self.patch(crowding, "MOST_CHANNELS", 3)
         self.patch(crowding, "MOST_SESSIONS", 4)
-        for user in (self.world.alice, self.world.bob):
-            for _ in range(2 if user is self.world.bob else 9):
-                session = self.start(user=user)
-                self.open_channel(session)
-                self.store.write(sessions.end, session.id, reason="over")
+        alice, bob = self.world.alice, self.world.bob
+        self.past_and_open(alice, 9)
+        self.past_and_open(bob, 2)
         live = self.start()
         for _ in range(9):
             self.open_channel(live)
+        self.clock.advance(7 * DAY + 1)
         self.keep_house()
-        left = self.store.read(sessions.list_page, limit=100).items
-        self.assertEqual(Counter(one.user_id for one in left),
-                         {self.world.alice.id: 5, self.world.bob.id: 2})  # fmt: skip
-        for user, past, opened in ((self.world.alice, 3, 9), (self.world.bob, 2, 0)):
-            left = self.store.read(channels.list_page, user_id=user.id, limit=100).items
-            self.assertEqual(Counter(one.closed_at is None for one in left),
-                             Counter({False: past, True: opened}))  # fmt: skip
+        self.assertEqual(self.left(alice), (4, 1, 3, 9))
+        self.assertEqual(self.left(bob), (2, 0, 2, 0))
+
+    def test_nobody_wipes_out_their_own_last_week(self):
+        """What is younger stays beyond a user's share, up to four times as much."""
+        self.patch(crowding, "MOST_CHANNELS", 3)
+        self.patch(crowding, "MOST_SESSIONS", 4)
+        alice = self.world.alice
+        self.past_and_open(alice, 1)
+        self.clock.advance(6 * DAY)
+        self.past_and_open(alice, 11)
+        self.keep_house()
+        self.assertEqual(self.left(alice), (12, 0, 12, 0))
+        self.clock.advance(DAY + 1)
+        self.keep_house()
+        self.assertEqual(self.left(alice), (11, 0, 11, 0))
+        self.past_and_open(alice, 9)
+        self.keep_house()
+        self.assertEqual(self.left(alice), (16, 0, 12, 0))
 
     def test_tokens_and_sign_ins_that_are_over(self):
         for secret in (b"1", b"2", b"3"):
