@@ -19,6 +19,7 @@ _TYPES = {
     "joined": ["start"], "ended": ["end"], "closed": ["end"], "detached": ["end"],
     "stopped": ["end"], "refused": ["denied"], "created": ["creation"], "changed": ["change"],
     "deleted": ["deletion"], "revoked": ["deletion"], "promoted": ["change"],
+    "forgotten": ["deletion"],
 }  # fmt: skip
 _CATEGORIES = {
     "login": ["authentication", "session"], "web_login": ["authentication"],

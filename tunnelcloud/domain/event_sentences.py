@@ -54,6 +54,7 @@ _SENTENCES: Mapping[str, str] = {
     "request.refused": "{who} refused the request of {user} for {tunnel}",
     "grant.ended": "{who} ended the permission of {user} for {tunnel}",
     "database.restored": "{who} restored a backup",
+    "audit.forgotten": "Events until {until} were forgotten, {events} of them: {reason}",
     "settings.changed": "{who} changed the settings{changed}",
     "user.access_ended": "The access of {user} ended: {cause}",
     "user.invited": "{who} created a link for {user} to set a password",

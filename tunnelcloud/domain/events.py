@@ -189,6 +189,11 @@ CATALOGUE: Mapping[str, EventKind] = {
             "A backup was restored: one-time tokens, links, recovery codes, approvals and sign-ins "
             "of before are void.",
         ),
+        EventKind(
+            "audit.forgotten",
+            "The audit outgrew its size: the oldest events of a user, of strangers or of all went.",
+            ("events", "until", "reason"),
+        ),
         EventKind("settings.changed", "Somebody changed what is set for all pods.", _CHANGE),
         EventKind(
             "user.access_ended",

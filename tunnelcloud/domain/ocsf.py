@@ -157,7 +157,7 @@ _CLASSES: Mapping[str, tuple[_Class, int]] = {
 _OF_NOUN = {"user": _ACCOUNT, "identity": _ACCOUNT, "group": _GROUP}
 _OF_VERB = {
     "created": 1, "checked": 2, "changed": 3, "deleted": 4, "revoked": 4, "approved": 10,
-    "refused": 11, "ended": 11,
+    "refused": 11, "ended": 11, "forgotten": 4,
 }  # fmt: skip
 """Activities of Entity Management, by an event's last word."""
 

@@ -27,8 +27,6 @@ TOKENS_KEPT = timedelta(days=7)
 
 _log = Logger()
 
-MIB = 1 << 20
-
 _Forget = Callable[[Transaction], int]
 
 
@@ -51,19 +49,29 @@ class Housekeeping:
         try:
             for crowd in await self.store.read_long(crowding.crowding):
                 await self._all(partial(_at_most, crowd, self.batch), name)
-            name = "events"
-            first = await self.store.read_long(_first_kept)
             for name, forget in (
                 ("events", self._events),
-                ("events beyond their size", partial(self._before, first)),
                 ("sessions", self._sessions),
                 ("one-time tokens", self._tokens),
                 ("sign-ins", web_sessions.forget_expired),
                 ("pods", self._pods),
             ):
                 await self._all(forget, name)
+            name = "events beyond their size"
+            await self._make_room(name)
         except StoreUnavailable as error:
             _log.warn("{name} that are due weren't forgotten: {why}", name=name, why=error)
+
+    async def _make_room(self, name: str) -> None:
+        """Forget so many events that the rest fits: of whoever has too many, then the oldest."""
+        left = await self.store.read_long(crowding.count_beyond)
+        if not left:
+            return
+        for find in (crowding.leaving_for_share, crowding.leaving_for_size):
+            for leaving in await self.store.read_long(find, left):
+                await self.store.write(leaving.record)
+                await self._all(partial(_at_most, leaving.forget, self.batch), name)
+                left -= leaving.count
 
     async def _all(self, forget: _Forget, name: str) -> None:
         forgotten, count = 0, self.batch
@@ -78,12 +86,6 @@ class Housekeeping:
         if days is None:
             return 0
         return audit.forget(transaction, transaction.now() - timedelta(days=days), limit=self.batch)
-
-    def _before(self, first: str | None, transaction: Transaction) -> int:
-        # An event's id, not a number of events: several pods may do this at once.
-        if first is None:
-            return 0
-        return audit.forget_before(transaction, first, limit=self.batch)
 
     def _sessions(self, transaction: Transaction) -> int:
         days = preferences.settings(transaction).session_retention_days
@@ -101,8 +103,3 @@ class Housekeeping:
 
 def _at_most(forget: crowding.Forget, limit: int, transaction: Transaction) -> int:
     return forget(transaction, limit)
-
-
-def _first_kept(transaction: Transaction) -> str | None:
-    most = preferences.settings(transaction).audit_max_mib
-    return None if most is None else audit.first_that_fits(transaction, most * MIB)

@@ -177,32 +177,6 @@ def _bytes_of(row: Row[Any]) -> int:
     return _ROW_OVERHEAD + sum(len(str(value).encode("utf-8", "replace")) for value in row)
 
 
-def first_that_fits(transaction: Transaction, most_bytes: int) -> str | None:
-    """Find the oldest event that fits into a size with those after it; None when all fit.
-
-    It is an estimate: so many fit as the average of all says.
-    """
-    measured = measure(transaction)
-    beyond = measured.count - measured.fitting(most_bytes)
-    return event_after(transaction, beyond) if beyond > 0 else None
-
-
-def event_after(transaction: Transaction, count: int) -> str | None:
-    """Find the event that comes after so many of the oldest; None where there is none."""
-    query = select(table.c.id).order_by(table.c.id).offset(count).limit(1)
-    return transaction.connection.execute(query).scalar()
-
-
-def fitting(transaction: Transaction, most_bytes: int) -> int:
-    """Estimate how many events take so many bytes."""
-    return measure(transaction).fitting(most_bytes)
-
-
-def forget_before(transaction: Transaction, event_id: str, *, limit: int = 500) -> int:
-    """Delete the oldest events before one; see ``forget``."""
-    return _forget(transaction, table.c.id < event_id, limit)
-
-
 def _forget(transaction: Transaction, which: ColumnElement[bool], limit: int) -> int:
     oldest = select(table.c.id).where(which).order_by(table.c.id).limit(limit)
     return transaction.connection.execute(delete(table).where(table.c.id.in_(oldest))).rowcount
