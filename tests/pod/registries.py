@@ -6,12 +6,13 @@ The store's own has to pass ``RegistryContract`` too.
 from datetime import UTC, datetime, timedelta
 
 from attrs import evolve
-from twisted.internet.defer import fail, succeed
+from twisted.internet.defer import execute, fail, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
+from tunnelcloud.domain.late_renewals import Issued, LateRenewal, end_of_shown
 from tunnelcloud.pod.registry import IConnectorRegistry
 
 SECRET = bytes(range(20))
@@ -77,7 +78,7 @@ class MemoryRegistry:
     def record_certificate(self, connector_id, serial, key_fingerprint, not_after, source=""):
         if self.down:
             return fail(self.down)
-        self._certificates[serial] = (connector_id, key_fingerprint, not_after)
+        self._certificates[serial] = (connector_id, key_fingerprint, not_after, self._now())
         self._connectors[connector_id] = evolve(
             self._connectors[connector_id],
             certificate_serial=serial,
@@ -85,18 +86,24 @@ class MemoryRegistry:
         )
         return succeed(None)
 
-    def renew_late(self, connector_id, serial, key_fingerprint, not_after, grace, source=""):
+    def check_late(self, asked, source=""):
         if self.down:
             return fail(self.down)
-        known = [kept for kept in self._certificates.values() if kept[1] == key_fingerprint]
-        if not known or known[-1][0] != connector_id or connector_id not in self._connectors:
-            return fail(JoinRefused(JoinProblem.REVOKED))
-        if known[-1][2] > self._now():
-            return fail(JoinRefused(JoinProblem.UNAVAILABLE))
-        if known[-1][2] <= self._now() - grace:
-            return fail(JoinRefused(JoinProblem.ENDED))
-        recording = self.record_certificate(connector_id, serial, key_fingerprint, not_after)
-        return recording.addCallback(lambda _: self._connectors[connector_id])
+        issued = [
+            Issued(serial, kept[0], kept[3], kept[2])
+            for serial, kept in self._certificates.items()
+            if kept[1] == asked.key_fingerprint and kept[0] in self._connectors
+        ]
+        return execute(end_of_shown, asked, issued, self._now())
+
+    def renew_late(self, asked, serial, not_after, source=""):
+        def record(_):
+            recording = self.record_certificate(
+                asked.connector_id, serial, asked.key_fingerprint, not_after
+            )
+            return recording.addCallback(lambda _: self._connectors[asked.connector_id])
+
+        return self.check_late(asked).addCallback(record)
 
     def active_connector(self, connector_id, key_fingerprint):
         if self.down:
@@ -208,15 +215,12 @@ class RegistryContract:
         self.assertEqual(self.active("key"), self.first)
         self.assertEqual(self.active("their key", self.second), self.second)
 
-    def renew_late(self, serial="a9", key="key", connector_id=None, grace=10):
-        return self.registry.renew_late(
-            connector_id or self.first,
-            serial,
-            key,
-            self.time + timedelta(days=30),
-            timedelta(days=grace),
-            "192.0.2.7",
-        )
+    def late(self, shown="a1", key="key", connector_id=None, grace=10):
+        return LateRenewal(connector_id or self.first, shown, key, timedelta(days=grace))
+
+    def renew_late(self, serial="a9", **shown):
+        later = self.time + timedelta(days=30)
+        return self.registry.renew_late(self.late(**shown), serial, later, "192.0.2.7")
 
     def test_a_certificate_that_ended_is_renewed_for_its_own_key_and_connector_within_the_grace(
         self,
@@ -231,10 +235,14 @@ class RegistryContract:
             {"key": "their key"},
             {"connector_id": self.second},
             {"connector_id": "con_none"},
+            {"shown": "b1"},
+            {"shown": "none"},
         ):
             self.assertEqual(self.problem(self.renew_late(**wrong)), JoinProblem.REVOKED)
         self.assertEqual(self.problem(self.renew_late(grace=9)), JoinProblem.ENDED)
         self.assertEqual(self.problem(self.renew_late(grace=0)), JoinProblem.ENDED)
+        self.outcome(self.registry.check_late(self.late()))
+        self.assertIsNone(self.active(), "a check writes nothing")
         self.assertEqual(self.outcome(self.renew_late()).id, self.first)
         self.assertEqual(self.active(), self.first)
 
@@ -246,9 +254,39 @@ class RegistryContract:
         self.time += timedelta(days=31)
         for one in (
             self.renew_late(key="old key"),
-            self.renew_late("b2", "their key", self.second),
+            self.renew_late("b2", shown="b1", key="their key", connector_id=self.second),
         ):
             self.assertEqual(self.problem(one), JoinProblem.REVOKED)
+
+    def test_a_copy_of_one_that_was_renewed_in_time_brings_nothing(self):
+        for serial in ("a1", "a2", "a3"):
+            self.record(serial, days=30)
+            self.time += timedelta(days=20)
+        self.record("a4", days=30)
+        self.time += timedelta(seconds=90)
+        for shown in ("a1", "a2"):
+            late = self.late(shown, grace=90)
+            self.assertEqual(self.problem(self.registry.check_late(late)), JoinProblem.REVOKED)
+            renewing = self.renew_late(shown=shown, grace=90)
+            self.assertEqual(self.problem(renewing), JoinProblem.REVOKED)
+        self.assertEqual(self.problem(self.renew_late(shown="a4")), JoinProblem.UNAVAILABLE)
+
+    def test_a_lost_answer_may_be_asked_for_again_once_a_minute_for_an_hour_from_the_first(self):
+        self.record("a1", days=1)
+        self.time += timedelta(days=2)
+        self.outcome(self.renew_late("b0"))
+        self.time += timedelta(seconds=59)
+        self.assertEqual(self.problem(self.renew_late("b1")), JoinProblem.UNAVAILABLE)
+        self.time += timedelta(seconds=1)
+        self.outcome(self.renew_late("b1"))
+        self.assertEqual(self.problem(self.renew_late("b2")), JoinProblem.UNAVAILABLE)
+        self.time += timedelta(seconds=3540)
+        self.outcome(self.renew_late("b2"))
+        self.time += timedelta(seconds=60)
+        self.assertEqual(self.problem(self.renew_late("b3")), JoinProblem.REVOKED)
+        self.time += timedelta(days=31)
+        self.assertEqual(self.problem(self.renew_late("b3", grace=90)), JoinProblem.REVOKED)
+        self.outcome(self.renew_late("b3", shown="b2"))
 
     def test_notes_who_was_seen(self):
         self.record("a1")

@@ -227,6 +227,21 @@ class ComingLateTests(DoorCase):
         self.assertEqual(failure.value.problem, JoinProblem.REVOKED)
         self.assertIn("tunnelcloud connector join-token", failure.getErrorMessage())
 
+    def test_a_copy_of_one_that_was_renewed_in_time_is_refused_unsigned_and_an_offence(self):
+        today, csr = self.door.time, pki.make_request(self.key)
+        self.door.time = today - GRACE - timedelta(days=5)
+        fingerprint = pki.public_key_fingerprint(csr)
+        self.successResultOf(
+            self.door.joining.renew(AUTHORITY, csr, "con_1", fingerprint, "192.0.2.1")
+        )
+        self.door.time = today
+        signed = []
+        self.patch(pki.CertificateAuthority, "sign_request", lambda *given: signed.append(given))
+        before = self.door.flood.counters()["offences"]
+        self.assertEqual(self.problem(self.renew()), JoinProblem.REVOKED)
+        self.assertEqual(self.door.flood.counters()["offences"] - before, 1)
+        self.assertEqual(signed, [])
+
     def test_another_key_another_ca_or_nonsense_is_refused_and_counts_as_an_offence(self):
         stranger = pki.CertificateAuthority.create(now())
         forged = stranger.sign_request(pki.make_request(self.key), "con_1", now(), LIFETIME)

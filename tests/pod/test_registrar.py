@@ -68,8 +68,10 @@ class RegistrarTests(RegistryContract, SQLiteCase):
         self.record("01", days=1)
         ended = self.time + timedelta(days=1)
         self.time += timedelta(days=3)
-        self.assertEqual(self.problem(self.renew_late("02", grace=1)), JoinProblem.ENDED)
-        self.outcome(self.renew_late("02", grace=9))
+        self.assertEqual(
+            self.problem(self.renew_late("02", shown="01", grace=1)), JoinProblem.ENDED
+        )
+        self.outcome(self.renew_late("02", shown="01", grace=9))
         found = [one.event for one in self.store.read(audit.list_page, event="connector.").items]
         self.assertEqual(
             [(one.event, one.source_ip) for one in found[:2]],
@@ -78,16 +80,16 @@ class RegistrarTests(RegistryContract, SQLiteCase):
         self.assertEqual(found[0].data["ended_at"], ended.isoformat())
         self.assertEqual(found[1].data["connector_id"], self.first)
 
-    def test_a_lost_answer_may_be_asked_for_again_once_a_minute_for_an_hour(self):
-        self.record("01", days=1)
-        self.time += timedelta(days=2)
-        self.outcome(self.renew_late("02"))
-        self.time += timedelta(seconds=59)
-        self.assertEqual(self.problem(self.renew_late("03")), JoinProblem.UNAVAILABLE)
-        self.time += timedelta(seconds=1)
-        self.outcome(self.renew_late("03"))
-        self.time += timedelta(seconds=3601)
-        self.assertEqual(self.problem(self.renew_late("04")), JoinProblem.UNAVAILABLE)
+    def test_the_audit_says_that_a_copy_was_shown(self):
+        for serial in ("01", "02"):
+            self.record(serial, days=1)
+            self.time += timedelta(hours=16)
+        late = self.registry.check_late(self.late("01"), "192.0.2.7")
+        self.assertEqual(self.problem(late), JoinProblem.REVOKED)
+        told = self.store.read(audit.list_page, event="connector.").items[0].event
+        self.assertEqual((told.event, told.source_ip), ("connector.renewal_refused", "192.0.2.7"))
+        self.assertEqual(told.data["connector_id"], self.first)
+        self.assertIn("a copy of an old certificate", told.data["reason"])
 
     def test_refusals_name_their_source_and_are_summed_up(self):
         for _ in range(EACH_OF_A_SOURCE + 7):

@@ -53,8 +53,9 @@ _TEXTS = {
     JoinProblem.UNAVAILABLE: "the pod can't take connectors at the moment: try again later",
     JoinProblem.ENDED: "the certificate ended too long ago to be renewed by itself "
     f"(connectors.renewal_grace in pod.toml): {_NEW_TOKEN}, and start once with --join",
-    JoinProblem.REVOKED: "the connector was deleted or has joined with another key since: "
-    f"{_NEW_TOKEN}, and start once with --join",
+    JoinProblem.REVOKED: "the connector was deleted, has joined with another key since, or was "
+    "given another certificate which isn't here (this one is a copy, or the other was lost). It "
+    f"needs a join token: {_NEW_TOKEN}, and start once with --join",
 }
 
 

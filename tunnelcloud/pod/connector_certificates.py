@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
+from tunnelcloud.domain.late_renewals import LateRenewal
 from tunnelcloud.link.join_messages import (
     JoinAnswer,
     JoinDenied,
@@ -80,16 +81,8 @@ class Joining:
 
     def _renew_late(self, request: RenewalRequest) -> "Deferred[JoinAnswer]":
         """Renew a certificate that has ended, for the same key and the same connector."""
-        csr = request.certificate_request.encode("utf-8")
         try:
-            certificate = x509.load_pem_x509_certificate(request.certificate.encode("utf-8"))
-            signer = self.authorities().issuer_of(certificate)
-            if signer is None:
-                raise BadCertificateRequest("the certificate is of no CA that is trusted")
-            connector_id = connector_id_of(certificate)
-            fingerprint = public_key_fingerprint(certificate)
-            if public_key_fingerprint(csr) != fingerprint:
-                raise BadCertificateRequest("the request is for another key")
+            signer, asked = self._read_late(request)
         except (
             ValueError,
             TypeError,
@@ -98,13 +91,39 @@ class Joining:
         ) as error:
             _log.info("a connector came late with a bad request: {error}", error=error)
             return succeed(JoinDenied(problem=JoinProblem.BAD_REQUEST))
-        # It trusts the CA of its own certificate, whatever else it knows.
-        issued = signer.sign_request(csr, connector_id, self.now(), self.lifetime)
-        renewing = self.registry.renew_late(
-            connector_id, issued.serial, fingerprint, issued.not_after, self.grace, request.source
-        )
-        granted = renewing.addCallback(lambda connector: self._granted(connector, issued))
-        return granted.addErrback(_denied, f"a late renewal of {connector_id}")
+
+        def issue(_: object) -> "Deferred[JoinAnswer]":
+            return self._issue_late(signer, request, asked)
+
+        granted = self.registry.check_late(asked, request.source).addCallback(issue)
+        return granted.addErrback(_denied, f"a late renewal of {asked.connector_id}")
+
+    def _read_late(self, request: RenewalRequest) -> tuple[CertificateAuthority, LateRenewal]:
+        """Read what is shown, and who signs another one.
+
+        It trusts the CA of its own certificate, whatever else it knows.
+
+        :raise ValueError, TypeError, NotAConnectorCertificate, BadCertificateRequest: it is
+            nothing that could be renewed.
+        """
+        certificate = x509.load_pem_x509_certificate(request.certificate.encode("utf-8"))
+        signer = self.authorities().issuer_of(certificate)
+        if signer is None:
+            raise BadCertificateRequest("the certificate is of no CA that is trusted")
+        connector_id = connector_id_of(certificate)
+        fingerprint = public_key_fingerprint(certificate)
+        if public_key_fingerprint(request.certificate_request.encode("utf-8")) != fingerprint:
+            raise BadCertificateRequest("the request is for another key")
+        serial = f"{certificate.serial_number:x}"
+        return signer, LateRenewal(connector_id, serial, fingerprint, self.grace)
+
+    def _issue_late(
+        self, signer: CertificateAuthority, request: RenewalRequest, asked: LateRenewal
+    ) -> "Deferred[JoinAnswer]":
+        csr = request.certificate_request.encode("utf-8")
+        issued = signer.sign_request(csr, asked.connector_id, self.now(), self.lifetime)
+        recording = self.registry.renew_late(asked, issued.serial, issued.not_after, request.source)
+        return recording.addCallback(lambda connector: self._granted(connector, issued))
 
     def renew(
         self,

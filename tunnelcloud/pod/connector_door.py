@@ -3,8 +3,9 @@
 Whoever offers neither is dropped after the handshake, whoever dawdles after a deadline, and only
 so many may stand in the door at once.  Flood control is the SSH front door's: a source and the
 networks around it may have so many connections in the door, and offences (join tokens that nobody
-made, no certificate of a connector, a handshake that fails) add penalties, which keep a source out
-for a time.  A connector's certificate, or a join token that is good, takes some of them off.
+made, certificates that are copies or revoked, no certificate of a connector, a handshake that
+fails) add penalties, which keep a source out for a time.  A connector's certificate, or a join
+token that is good, takes some of them off.
 """
 
 from collections.abc import Callable
@@ -39,6 +40,8 @@ DOOR_TIMEOUT = 20.0
 
 MAX_IN_DOOR = 256
 """How many connections may be neither dropped nor a link yet."""
+
+_OFFENCES = JoinProblem.UNKNOWN, JoinProblem.BAD_REQUEST, JoinProblem.REVOKED
 
 
 def connector_listener(
@@ -141,10 +144,10 @@ class _Visitor(Protocol):
             self.transport.abortConnection()  # type: ignore[no-untyped-call]
 
     def _answered(self, answer: JoinAnswer) -> None:
-        """Hear what came of a join token; one that was used or is too old is no guess."""
+        """Hear what came of a join token or of a certificate; what is only too old is no guess."""
         if isinstance(answer, JoinGranted):
             self._judge(True)
-        elif answer.problem in (JoinProblem.UNKNOWN, JoinProblem.BAD_REQUEST):
+        elif answer.problem in _OFFENCES:
             self._judge(False)
 
     def _judge(self, is_good: bool) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Never
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from zope.interface import implementer
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.join_tokens import JoinRefused
+from tunnelcloud.domain.late_renewals import LateRenewal
 from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.pod.registry import IConnectorRegistry
 from tunnelcloud.store import connectors
@@ -45,10 +47,10 @@ class Registrar:
 
     def _refused(
         self, name: str, source: str, **data: object
-    ) -> Callable[[Failure], Deferred[Connector]]:
+    ) -> Callable[[Failure], Deferred[Never]]:
         """Make what records that a connector got no certificate."""
 
-        def record(failure: Failure) -> Deferred[Connector]:
+        def record(failure: Failure) -> Deferred[Never]:
             failure.trap(JoinRefused)
             event = AuditEvent(
                 name,
@@ -61,28 +63,27 @@ class Registrar:
 
         return record
 
+    def check_late(self, asked: LateRenewal, source: str = "") -> Deferred[datetime]:
+        """Check that a certificate may be renewed though it has ended."""
+        checking = self.store.read(connectors.check_late, asked)
+        return checking.addErrback(self._not_renewed(asked, source))
+
     def renew_late(
-        self,
-        connector_id: str,
-        serial: str,
-        key_fingerprint: str,
-        not_after: datetime,
-        grace: timedelta,
-        source: str = "",
+        self, asked: LateRenewal, serial: str, not_after: datetime, source: str = ""
     ) -> Deferred[Connector]:
         """Record a certificate in place of one that has ended."""
         renewing = self.store.write(
             connectors.renew_late,
-            connector_id,
+            asked,
             serial=serial,
-            key_fingerprint=key_fingerprint,
             expires_at=not_after,
-            grace=grace,
             source_ip=source or None,
         )
-        return renewing.addErrback(
-            self._refused("connector.renewal_refused", source, connector_id=connector_id)
-        )
+        return renewing.addErrback(self._not_renewed(asked, source))
+
+    def _not_renewed(self, asked: LateRenewal, source: str) -> Callable[[Failure], Deferred[Never]]:
+        named = {"connector_id": asked.connector_id}
+        return self._refused("connector.renewal_refused", source, **named)
 
     def record_certificate(
         self,

@@ -4,12 +4,13 @@ It writes the audit's `connector.joined`, `connector.renewed` and what refused i
 same transaction.  All methods answer with Deferreds, since a database takes its time.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from tunnelcloud.domain.entities import Connector
+from tunnelcloud.domain.late_renewals import LateRenewal
 
 
 class IConnectorRegistry(Interface):
@@ -35,18 +36,23 @@ class IConnectorRegistry(Interface):
         :param source: the address that it was asked for from, for the audit.
         """
 
+    def check_late(asked: LateRenewal, source: str = "") -> "Deferred[datetime]":
+        """Check that a certificate may be renewed though it has ended; writes refusals alone.
+
+        :return: fires with when it ended.
+
+        Fails with ``tunnelcloud.domain.join_tokens.JoinRefused``: the certificate is no
+        connector's or revoked, ended longer ago than the grace, or another one is in its place.
+        """
+
     def renew_late(
-        connector_id: str,
-        serial: str,
-        key_fingerprint: str,
-        not_after: datetime,
-        grace: timedelta,
-        source: str = "",
+        asked: LateRenewal, serial: str, not_after: datetime, source: str = ""
     ) -> "Deferred[Connector]":
         """Record a certificate in place of one that has ended, before it is handed out.
 
-        Fails with ``tunnelcloud.domain.join_tokens.JoinRefused``: the key is no connector's or
-        revoked, its last certificate ended longer ago than ``grace``, or there is a new one.
+        :param serial: of the new one.
+
+        Fails as ``check_late`` does, which may have been true a moment ago only.
         """
 
     def active_connector(connector_id: str, key_fingerprint: str) -> "Deferred[Connector | None]":

@@ -11,6 +11,7 @@ from sqlalchemy import update as update_rows
 from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.domain.late_renewals import Issued, LateRenewal, end_of_shown
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.filters import equals, is_set, searches
@@ -184,56 +185,57 @@ def record_certificate(
     return CONNECTORS.get(transaction, connector_id)
 
 
-_SECONDS_BETWEEN, _SECONDS_TO_ASK_AGAIN = 60, 3600
+def check_late(transaction: Transaction, asked: LateRenewal) -> datetime:
+    """Check that a certificate may be renewed though it has ended.
 
-
-def renew_late(
-    transaction: Transaction,
-    connector_id: str,
-    *,
-    serial: str,
-    key_fingerprint: str,
-    expires_at: datetime,
-    grace: timedelta,
-    source_ip: str | None = None,
-) -> Connector:
-    """Write down a certificate in place of one that has ended, for the same key.
-
-    For an hour it may be asked for again, once a minute: the answer may have been lost.
-
-    :param grace: for how long the one before may have been over.
-    :raise JoinRefused: the key's last certificate is another connector's, revoked, over for too
-        long, or good still.
+    :return: when it ended.
+    :raise JoinRefused: it may not, or its connector is gone.
     """
     try:
-        CONNECTORS.lock(transaction, connector_id)
+        CONNECTORS.get(transaction, asked.connector_id)
     except NotFound:
         raise JoinRefused(JoinProblem.REVOKED) from None
     certificates = connector_certificates
     found = transaction.connection.execute(
         select(certificates)
-        .where(certificates.c.key_fingerprint == key_fingerprint)
-        .order_by(certificates.c.issued_at.desc())
+        .where(certificates.c.key_fingerprint == asked.key_fingerprint)
+        .order_by(certificates.c.issued_at, certificates.c.serial)
     ).all()
-    if not found or found[0].connector_id != connector_id or found[0].revoked_at is not None:
-        raise JoinRefused(JoinProblem.REVOKED)
-    now = transaction.now()
-    ended = next((one.expires_at for one in found if one.expires_at <= now), None)
-    if ended is None or found[0].expires_at > now:
-        age = (now - found[0].issued_at).total_seconds()
-        if ended is None or not _SECONDS_BETWEEN <= age <= _SECONDS_TO_ASK_AGAIN:
-            raise JoinRefused(JoinProblem.UNAVAILABLE)
-    if ended <= now - grace:
-        raise JoinRefused(JoinProblem.ENDED)
+    issued = [
+        Issued(
+            one.serial, one.connector_id, one.issued_at, one.expires_at, one.revoked_at is not None
+        )
+        for one in found
+    ]
+    return end_of_shown(asked, issued, transaction.now())
+
+
+def renew_late(
+    transaction: Transaction,
+    asked: LateRenewal,
+    *,
+    serial: str,
+    expires_at: datetime,
+    source_ip: str | None = None,
+) -> Connector:
+    """Write down a certificate in place of one that has ended, for the same key.
+
+    :param serial: of the new one.
+    :raise JoinRefused: see ``check_late``.
+    """
+    try:
+        CONNECTORS.lock(transaction, asked.connector_id)
+    except NotFound:
+        raise JoinRefused(JoinProblem.REVOKED) from None
     return record_certificate(
         transaction,
-        connector_id,
+        asked.connector_id,
         serial=serial,
-        key_fingerprint=key_fingerprint,
+        key_fingerprint=asked.key_fingerprint,
         expires_at=expires_at,
         renewal=True,
         source_ip=source_ip,
-        ended_at=ended,
+        ended_at=check_late(transaction, asked),
     )
 
 

@@ -1,0 +1,89 @@
+"""Whether a connector that shows a certificate which has ended gets another one for the same key.
+
+A copy of an old state directory has the same key, and a certificate that was good once.  So the
+certificate that is shown decides, not the key's last one: it has to be one that nothing followed
+before it ended.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from attrs import frozen
+
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+
+BETWEEN = timedelta(seconds=60)
+"""How soon another certificate may follow one that is in place of the same one."""
+
+TO_ASK_AGAIN = timedelta(hours=1)
+"""For so long an answer that was lost may be asked for again, from the first one on."""
+
+_A_COPY = (
+    "a copy of an old certificate was shown: another one was issued before it ended; a connector "
+    "that never got that one needs a new join token"
+)
+_TOO_LATE_AGAIN = (
+    "another certificate was issued in place of this one more than an hour ago; a connector that "
+    "never got that one needs a new join token"
+)
+
+
+@frozen
+class LateRenewal:
+    """What a connector asks for, whose certificate has ended.
+
+    :ivar connector_id: of the certificate that it shows, as are the others.
+    :ivar grace: for how long the certificate may have been over.
+    """
+
+    connector_id: str
+    serial: str
+    key_fingerprint: str
+    grace: timedelta
+
+
+@frozen
+class Issued:
+    """A certificate as it was written down."""
+
+    serial: str
+    connector_id: str
+    issued_at: datetime
+    expires_at: datetime
+    is_revoked: bool = False
+
+
+def end_of_shown(asked: LateRenewal, issued: Sequence[Issued], now: datetime) -> datetime:
+    """Check that a certificate may be renewed though it has ended.
+
+    :param issued: all certificates of its key, in the order in which they were issued.
+    :return: when it ended.
+    :raise JoinRefused: it is unknown, revoked or another connector's, good still, over for too
+        long, or another one was issued in its place.
+    """
+    shown = next((one for one in issued if one.serial == asked.serial), None)
+    if shown is None or not all(_is_good(one, asked) for one in (shown, issued[-1])):
+        raise JoinRefused(JoinProblem.REVOKED)
+    if shown.expires_at > now:
+        raise JoinRefused(JoinProblem.UNAVAILABLE)
+    if shown.expires_at <= now - asked.grace:
+        raise JoinRefused(JoinProblem.ENDED)
+    _check_later(shown, [one for one in issued if one.issued_at > shown.issued_at], now)
+    return shown.expires_at
+
+
+def _is_good(certificate: Issued, asked: LateRenewal) -> bool:
+    return certificate.connector_id == asked.connector_id and not certificate.is_revoked
+
+
+def _check_later(shown: Issued, later: Sequence[Issued], now: datetime) -> None:
+    """Check that what was issued since was asked for late, and its answer may have been lost."""
+    if not later:
+        return
+    first, last = later[0], later[-1]
+    if first.issued_at < shown.expires_at:
+        raise JoinRefused(JoinProblem.REVOKED, _A_COPY)
+    if now - first.issued_at > TO_ASK_AGAIN:
+        raise JoinRefused(JoinProblem.REVOKED, _TOO_LATE_AGAIN)
+    if now - last.issued_at < BETWEEN:
+        raise JoinRefused(JoinProblem.UNAVAILABLE)
