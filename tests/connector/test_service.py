@@ -12,6 +12,7 @@ from tunnelcloud.connector import service as services
 from tunnelcloud.connector.addresses import parse_access_list
 from tunnelcloud.connector.service import (
     CHANGE_SPREAD,
+    HOPELESS_RENEWAL_DELAY,
     LONGEST_RENEWAL_DELAY,
     ConnectorService,
 )
@@ -173,16 +174,14 @@ class ComingLateTests(SynchronousTestCase):
         self.assertIn(False, found)
         self.flushLoggedErrors()
 
-    def test_it_asks_its_pods_in_turn_with_back_off_says_what_to_do_and_goes_on_once_renewed(self):
+    def test_it_asks_its_pods_in_turn_with_back_off_and_goes_on_once_renewed(self):
         service = self.start(self.began - 2 * self.LIFETIME)
         self.assertIsNone(service.links)
         delays = []
-        for number in range(14):
+        for number in range(25):
             pod, asking = self.asked[-1]
             self.assertEqual(pod, self.PODS[number % 2])
-            refusal = JoinRefused(JoinProblem.ENDED)
-            told = logged(lambda asking=asking, refusal=refusal: asking.errback(refusal))
-            self.assertIn("tunnelcloud connector join-token", told)
+            asking.errback(JoinRefused(JoinProblem.UNAVAILABLE))
             (call,) = self.reactor.getDelayedCalls()
             delays.append(call.getTime() - self.reactor.seconds())
             self.reactor.advance(delays[-1])
@@ -192,6 +191,26 @@ class ComingLateTests(SynchronousTestCase):
         self.assertIsNotNone(service.links)
         self.assertTrue(self.reactor.wanted)
         self.assertEqual(self.state.load().certificate, service.membership.certificate)
+
+    def test_told_to_join_anew_it_says_what_to_do_and_asks_no_faster_than_hourly(self):
+        self.start(self.began - 2 * self.LIFETIME)
+        for number, problem in enumerate((JoinProblem.ENDED, JoinProblem.REVOKED) * 8):
+            self.assertEqual(len(self.asked), number + 1)
+            told = logged(lambda problem=problem: self.asked[-1][1].errback(JoinRefused(problem)))
+            self.assertIn("tunnelcloud connector join-token", told)
+            self.reactor.advance(HOPELESS_RENEWAL_DELAY - 1)
+            self.assertEqual(len(self.asked), number + 1)
+            self.reactor.advance(LONGEST_RENEWAL_DELAY + 1)
+
+    def test_one_whose_pods_are_lost_says_so_and_asks_nobody(self):
+        service = self.start(self.began - 2 * self.LIFETIME)
+        self.asked.clear()
+        self.state.keep_pods(())
+        said = []
+        self.patch(service, "_give_up", said.append)
+        service.startService()
+        self.assertIn("pods.json names no pod", said[0])
+        self.assertEqual(self.asked, [])
 
     def test_one_that_runs_dials_nobody_with_a_certificate_that_ended(self):
         service = self.start(self.began - self.LIFETIME + timedelta(seconds=90))

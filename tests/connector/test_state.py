@@ -119,6 +119,11 @@ class StateTests(SynchronousTestCase):
         self.state.keep_pods(pods)
         self.assertEqual(self.state.load().pods, pods)
 
+    def test_a_membership_of_no_pod_can_t_be_used(self):
+        self.join()
+        self.state.keep_pods(())
+        self.assert_bad(self.state.load, "pods.json names no pod", "join again")
+
     def test_a_key_that_others_can_read_is_refused(self):
         self.join()
         (self.directory / "key.pem").chmod(0o640)

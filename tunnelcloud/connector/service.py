@@ -36,6 +36,10 @@ DRAIN_TIMEOUT = 30.0
 
 LONGEST_RENEWAL_DELAY = 300.0
 """Seconds at most between two attempts to renew a certificate that has ended."""
+
+HOPELESS_RENEWAL_DELAY = 3600.0
+"""Seconds at least between two, when the pod has said that it takes a new join token."""
+
 CHANGE_SPREAD = 20.0
 """Seconds over which connectors ask for certificates of a CA that takes another's place."""
 
@@ -182,10 +186,10 @@ class ConnectorService(Service):
         )
         self._again_later(self._join, LONGEST_DELAY)
 
-    def _again_later(self, work: Callable[[], None], longest: float) -> None:
-        delay = min(longest, SHORTEST_DELAY * 2**self._failures)
-        self._failures = min(self._failures + 1, 20)
-        self._timer = self._reactor.callLater(delay * (0.5 + self._random()), work)
+    def _again_later(self, work: Callable[[], None], longest: float, at_least: float = 0.0) -> None:
+        delay = min(longest, SHORTEST_DELAY * 2 ** min(self._failures, 20))
+        self._failures += 1
+        self._timer = self._reactor.callLater(at_least + delay * (0.5 + self._random()), work)
 
     # Being a member.
 
@@ -228,7 +232,11 @@ class ConnectorService(Service):
             pod=pod,
             why=failure.getErrorMessage(),
         )
-        self._again_later(self._renew_late, LONGEST_RENEWAL_DELAY)
+        self._again_later(
+            self._renew_late,
+            LONGEST_RENEWAL_DELAY,
+            HOPELESS_RENEWAL_DELAY if _is_hopeless(failure) else 0.0,
+        )
 
     def _run(self, membership: Membership) -> None:
         milliseconds = int(self._now().timestamp() * 1000)
@@ -329,6 +337,15 @@ class ConnectorService(Service):
             "pods of {count} CAs are trusted from now on", count=len(membership.authorities)
         )
         return True
+
+
+def _is_hopeless(failure: Failure) -> bool:
+    """Whether asking again brings nothing until somebody does something about it."""
+    refused = failure.value
+    return isinstance(refused, JoinRefused) and refused.problem in (
+        JoinProblem.ENDED,
+        JoinProblem.REVOKED,
+    )
 
 
 def _tls(membership: Membership) -> LinkTLS:

@@ -122,6 +122,8 @@ class ConnectorState:
             certificate = x509.load_pem_x509_certificate(certificate_pem)
             ca_pem = self._ca.read_bytes()
             pods = tuple(map(read_pod_address, json.loads(self._pods.read_text("utf-8"))))
+            if not pods:
+                raise ValueError(f"{self._pods.name} names no pod")
             private_key = self.private_key()
             _check(certificate, ca_pem, private_key, record.connector_id)
         except OSError as error:
