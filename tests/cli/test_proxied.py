@@ -154,4 +154,4 @@ class OptionTests(SynchronousTestCase):
     def test_a_directory_with_a_percent_sign(self):
         self.patch(sys, "executable", "/opt/100% py/python")
         command = proxy_command({"ALL_PROXY": "http://proxy"}, "pod.example", 22)
-        self.assertTrue(command.startswith("'/opt/100%% py/python' -m"))
+        self.assertTrue(command.startswith("'/opt/100%% py/python' -P -m"))

@@ -2,11 +2,11 @@
 
 from unittest.mock import patch
 
-from twisted.internet.defer import succeed
+from twisted.internet.defer import Deferred, succeed
 
 from tests.store.databases import SQLiteCase
 from tunnelcloud.domain.rotation import KeyUse, host_key_name
-from tunnelcloud.pki import ALGORITHMS, HostKey
+from tunnelcloud.pki import ALGORITHMS, CannotUnseal, HostKey
 from tunnelcloud.pod import shared_keys
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.shared_secrets import take_shared_secrets
@@ -72,6 +72,32 @@ class SharedKeyTests(SQLiteCase):
         self.add()
         self.keys.changed(Resync())
         self.assertEqual((len(looks), len(self.heard)), (2, 1))
+
+    def test_keys_that_could_not_be_read_are_looked_at_again(self):
+        made, read = self.add(), shared_keys.read_host_keys
+
+        def fail(*_):
+            raise CannotUnseal
+
+        self.patch(shared_keys, "read_host_keys", fail)
+        self.keys.look()
+        self.flushLoggedErrors(CannotUnseal)
+        self.assertEqual(self.keys.host_keys.new, ())
+        self.patch(shared_keys, "read_host_keys", read)
+        self.keys.look()
+        self.assertEqual(self.keys.host_keys.new, (made,))
+
+    def test_an_older_answer_is_not_taken_after_a_newer_one(self):
+        answers = []
+        self.reading.read = lambda function: answers.append(Deferred()) or answers[-1]
+        self.keys.look()
+        before = self.store.read(authority.load_all)
+        made = self.add()
+        self.keys.look()
+        self.assertEqual(len(answers), 1)
+        answers[0].callback(before)
+        answers[1].callback(self.store.read(authority.load_all))
+        self.assertEqual(self.keys.host_keys.new, (made,))
 
     def test_a_start_between_two_steps(self):
         made = self.add()

@@ -35,7 +35,8 @@ def proxy_command(environment: Mapping[str, str], host: str, port: int) -> str:
     """
     if proxy_from(environment, host, port) is None:
         return ""
-    words = (sys.executable, "-m", __name__)
+    # -P: modules aren't taken from the directory in which somebody happens to be.
+    words = (sys.executable, "-P", "-m", __name__)
     return f"{shlex.join(words).replace('%', '%%')} %h %p"
 
 

@@ -52,6 +52,7 @@ from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading, takers
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession
+from tunnelcloud.pod.shared_keys import LOOK_SECONDS as SHARED_KEYS_SECONDS
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.shares import Shares
 from tunnelcloud.pod.supervision import Supervisor
@@ -368,6 +369,7 @@ class PodService(Service):
             "housekeeping": (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
             "admin.token": (self._retirement.look, RETIRE_SECONDS),
             "checks": (self.checks.run, LOOK_SECONDS),
+            "shared keys": (self.keys.look, SHARED_KEYS_SECONDS),
             "rates": (self.rates.sample, SAMPLE_SECONDS),
             "traffic": (self.traffic.write, NOTE_SECONDS),
             "endings": (self.connectors.ending.look, ENDING_SECONDS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -14,6 +14,9 @@ from tunnelcloud.pod.shared_secrets import SharedSecrets, read_authorities, read
 from tunnelcloud.store import authority
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync
+
+LOOK_SECONDS = 60.0
+"""So often the keys are read in any case: a notice, or what it asked for, may have been lost."""
 
 _log = Logger()
 
@@ -32,6 +35,7 @@ class SharedKeys:
         self._store = store
         self._listeners: list[Callable[[], object]] = []
         self._kept: Mapping[str, bytes] | None = None
+        self._looking = DeferredLock()
 
     def listen(self, listener: Callable[[], object]) -> None:
         """Call ``listener`` whenever a key is another one."""
@@ -41,15 +45,22 @@ class SharedKeys:
         """Take a notice from the change feed."""
         if isinstance(change, Change) and change.kind != authority.SHARED_KEYS:
             return None
-        reading = self._store.read(authority.load_all).addCallback(self._take)
+        return self.look()
+
+    def look(self) -> Deferred[None]:
+        """Read the keys and take them; one after the other, so that the newest is taken last."""
+        reading: Deferred[None] = self._looking.run(self._read)
         return reading.addErrback(_failed)
+
+    def _read(self) -> Deferred[None]:
+        return self._store.read(authority.load_all).addCallback(self._take)
 
     def _take(self, kept: Mapping[str, bytes]) -> None:
         if kept == self._kept:
             return
-        self._kept = kept
         host_keys = read_host_keys(self._sealer, kept)
         authorities = read_authorities(self._sealer, kept)
+        self._kept = kept
         is_same = pins(authorities) == pins(self.authorities)
         if host_keys == self.host_keys and is_same:
             return

@@ -51,6 +51,7 @@ class KeeperTests(SQLiteCase):
         self.now = datetime.now(UTC)
         self.orders = []
         self.outcome = None
+        self.issued_for, self.age = "", 30 * DAY
         self.threads = []
         self.patch(ordering, "order", self.order)
         self.pod = self.make("pod_1")
@@ -78,7 +79,8 @@ class KeeperTests(SQLiteCase):
         notebook.publish({names[0]: "answer"})
         if self.outcome is not None:
             raise self.outcome
-        certificate, key = make_certificate(names[0], self.now + 60 * DAY, self.now - 30 * DAY)
+        name = self.issued_for or names[0]
+        certificate, key = make_certificate(name, self.now + 60 * DAY, self.now - self.age)
         return Issued(
             certificate.public_bytes(Encoding.PEM),
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
@@ -88,8 +90,10 @@ class KeeperTests(SQLiteCase):
         self.successResultOf(Deferred.fromCoroutine(pod.look()))
 
     def run_threads(self):
-        while self.threads:
-            self.threads.pop()()
+        for _ in range(5):
+            if self.threads:
+                self.threads.pop()()
+        self.assertEqual(self.threads, [])
 
     def test_an_order_and_what_all_pods_show(self):
         self.assertIsNone(self.pod.shown.ends_at)
@@ -178,6 +182,31 @@ class KeeperTests(SQLiteCase):
             self.look(pod)
             self.assertEqual(len(self.threads), 1)
             self.threads.clear()
+
+    def test_pods_with_other_settings_do_not_order_in_turn(self):
+        other = self.make("pod_2", names=("other.example.com",))
+        self.look(other)
+        self.run_threads()
+        self.look(self.pod)
+        self.run_threads()
+        for _ in range(3):
+            for pod in (other, self.pod):
+                self.look(pod)
+                self.run_threads()
+        self.assertEqual(len(self.orders), 2)
+        self.assertIsNone(self.pod.warning())
+        self.assertIn("is for pod.example.com by", other.warning())
+        self.assertIn("give all pods the same", other.warning())
+
+    def test_a_certificate_that_is_not_what_was_ordered_is_not_kept(self):
+        for self.issued_for, self.age in (("x.example.com", 30 * DAY), ("", 200 * DAY)):
+            self.look(self.pod)
+            self.run_threads()
+            self.look(self.pod)
+            self.assertEqual(self.threads, [])
+            self.assertIn("check this machine's clock and web.acme.names", self.pod.warning())
+            self.assertIsNone(self.pod.shown.ends_at)
+            self.clock.advance(6 * 3600 + 1)
 
     def test_a_refusal_is_told_and_tried_again_ever_less_often(self):
         self.outcome = OrderFailed("the authority refused: no\nway\x1b")

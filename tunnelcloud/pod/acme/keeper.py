@@ -1,8 +1,9 @@
 """Keeps the web's certificate: shows what is in the store, and orders the next one in time.
 
 Every pod looks; the one that gets the lease orders, in a thread of its own, and all of them show
-the certificate that comes of it.  A certificate is renewed after two thirds of its life, and when
-other names or another authority are set.
+the certificate that comes of it.  A certificate is renewed after two thirds of its life, and when a
+pod starts for which other names or another authority are set.  Pods whose settings differ don't
+order in turn: who sees another's certificate come says so, and shows it.
 """
 
 from __future__ import annotations
@@ -68,15 +69,18 @@ class Kept:
 
     directory: str
     chain: str
-    private_key: str
+    private_key: str = field(repr=False)
     certificate: x509.Certificate = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.certificate = x509.load_pem_x509_certificates(self.chain.encode("ascii"))[0]
 
     def names(self) -> set[str]:
-        """Give whom it is for."""
-        found = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        """Give whom it is for; nobody where it doesn't say so."""
+        try:
+            found = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        except x509.ExtensionNotFound:
+            return set()
         return set(found.value.get_values_for_type(x509.DNSName))
 
     def late_at(self) -> datetime:
@@ -127,6 +131,8 @@ class CertificateKeeper:
     _fault: str = field(default="", init=False)
     _content: bytes | None = field(default=None, init=False)
     _kept: Kept | None = field(default=None, init=False)
+    _has_looked: bool = field(default=False, init=False)
+    _came_meanwhile: bool = field(default=False, init=False)
     _ordering: bool = field(default=False, init=False)
     _looking: DeferredLock = field(factory=DeferredLock, init=False)
 
@@ -176,6 +182,12 @@ class CertificateKeeper:
         """Say what is wrong with the certificate; None for nothing."""
         if self._fault:
             return f"no certificate for {', '.join(self.names)}: {self._fault}"
+        if self._kept is not None and self._came_meanwhile and not self._is_as_set(self._kept):
+            return (
+                f"the certificate is for {', '.join(sorted(self._kept.names()))} by "
+                f"{self._kept.directory}, which another pod is set to: give all pods the same "
+                "public_url and [web.acme]"
+            )
         return None
 
     def is_late(self) -> bool:
@@ -199,11 +211,12 @@ class CertificateKeeper:
             self.answers.replace({})
         else:
             self.answers.replace(json.loads(self.sealer.open(found.answers, _ANSWERS)))
+        came_meanwhile, self._has_looked = self._has_looked, True
         if found.content is None or found.content == self._content:
             return
         kept = Kept(**json.loads(self.sealer.open(found.content, _CERTIFICATE)))
         self.shown.show(kept.context(), kept.certificate.not_valid_after_utc)
-        self._content, self._kept = found.content, kept
+        self._content, self._kept, self._came_meanwhile = found.content, kept, came_meanwhile
         _log.info(
             "shows the certificate for {names}, which ends at {ends}",
             names=", ".join(sorted(kept.names())),
@@ -212,9 +225,12 @@ class CertificateKeeper:
 
     def _is_due(self) -> bool:
         kept = self._kept
-        if kept is None or kept.directory != self.settings.directory:
+        if kept is None or self.now() >= kept.renew_at():
             return True
-        return kept.names() != set(self.names) or self.now() >= kept.renew_at()
+        return not (self._came_meanwhile or self._is_as_set(kept))
+
+    def _is_as_set(self, kept: Kept) -> bool:
+        return kept.directory == self.settings.directory and kept.names() == set(self.names)
 
     def _order(self, holder: str, account: bytes | None) -> None:
         """Order, in a thread of its own."""
@@ -245,7 +261,7 @@ class CertificateKeeper:
             self._fail(holder, str(error), 0.0)
         except Exception as error:
             _log.failure("an order of a certificate failed")
-            self._fail(holder, f"{type(error).__name__}: {error}", 0.0)
+            self._fail(holder, str(OrderFailed(f"{type(error).__name__}: {error}")), 0.0)
         finally:
             self.reactor.callFromThread(self._over)
 
@@ -254,6 +270,8 @@ class CertificateKeeper:
         heard.set()
 
     def _keep(self, holder: str, issued: Issued) -> None:
+        from tunnelcloud.pod.acme.ordering import OrderFailed
+
         assert self.settings.directory is not None
         content = {
             "directory": self.settings.directory,
@@ -262,6 +280,12 @@ class CertificateKeeper:
         }
         kept = Kept(**content)
         kept.context()
+        if kept.names() != set(self.names) or self.now() >= kept.renew_at():
+            raise OrderFailed(
+                f"the authority issued a certificate for {', '.join(sorted(kept.names())) or '?'} "
+                f"that is to be renewed at {kept.renew_at():%Y-%m-%d %H:%M} UTC already, or is for "
+                "other names: check this machine's clock and web.acme.names"
+            )
         self.store.store.write(
             web_certificates.keep,
             holder,

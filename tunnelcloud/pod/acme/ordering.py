@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 from acme import challenges, client, crypto_util, errors, messages
-from attrs import frozen
+from attrs import field, frozen
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from josepy import errors as jose_errors
@@ -52,7 +52,7 @@ class Issued:
     """What came of an order: the chain and its private key, in PEM."""
 
     chain: bytes
-    private_key: bytes
+    private_key: bytes = field(repr=False)
 
 
 @frozen
