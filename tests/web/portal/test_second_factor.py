@@ -26,6 +26,10 @@ class Authenticator:
         self._last = 0
 
     def code(self, steps=0):
+        """Show a code; not one whose step is over before it has been read."""
+        left = 30 - time.time() % 30
+        if left < 3:
+            time.sleep(left)
         return self._totp.generate(time.time() + 30 * steps).decode()
 
 
