@@ -57,7 +57,10 @@ class DocumentContract:
     def test_reading_all_takes_as_many_statements_for_many_objects_as_for_few(self):
         def counted():
             seen = []
-            listener = lambda *_: seen.append(1)  # noqa: E731
+
+            def listener(*_):
+                seen.append(1)
+
             engine = self.store.backend._readers
             event.listen(engine, "before_cursor_execute", listener)
             self.store.read(documents.export)

@@ -52,8 +52,7 @@ from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading, takers
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession
-from tunnelcloud.pod.shared_keys import LOOK_SECONDS as SHARED_KEYS_SECONDS
-from tunnelcloud.pod.shared_keys import SharedKeys
+from tunnelcloud.pod.shared_keys import SHARED_KEYS_SECONDS, SharedKeys
 from tunnelcloud.pod.shares import Shares
 from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.pod.surroundings import Surroundings

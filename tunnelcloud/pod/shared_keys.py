@@ -15,7 +15,7 @@ from tunnelcloud.store import authority
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync
 
-LOOK_SECONDS = 60.0
+SHARED_KEYS_SECONDS = 60.0
 """So often the keys are read in any case: a notice, or what it asked for, may have been lost."""
 
 _log = Logger()
