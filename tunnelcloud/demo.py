@@ -247,8 +247,8 @@ def _line(record: AuditRecord) -> str:
         return f"tunnel {event.tunnel_name} opened for {event.user_name}"
     if event.event == "channel.closed":
         return (
-            f"tunnel {event.tunnel_name} closed: {data['bytes_to_target']} bytes to the target, "
-            f"{data['bytes_from_target']} bytes from it"
+            f"tunnel {event.tunnel_name} closed for {event.user_name}: {data['bytes_to_target']} "
+            f"bytes to the target, {data['bytes_from_target']} bytes from it"
         )
     return ""
 

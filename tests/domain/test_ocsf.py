@@ -97,6 +97,8 @@ class OcsfTests(SynchronousTestCase):
         self.assertEqual(made["traffic"], {"bytes_in": 7, "bytes_out": 7})
         self.assertEqual(made["dst_endpoint"]["hostname"], "a destination")
         self.assertEqual(made["dst_endpoint"]["svc_name"], "db")
+        opened = AuditEvent("channel.closed", data={"opened_at": "2026-01-02T03:04:04.500Z"})
+        self.assertEqual(document(opened)["start_time"], 1_767_323_044_500)
 
     def test_an_event_of_another_version(self):
         for name, expected in [

@@ -175,7 +175,7 @@ class DemoTests(StartCase):
         ssh.wait_for("Entering interactive session")
         with urllib.request.urlopen(page, timeout=PATIENCE) as response:
             self.assertIn(b"It works", response.read())
-        process.wait_for("tunnel demo opened for demo")
+        process.wait_for("tunnel demo closed for demo")
 
     def test_its_log_goes_where_twistd_was_told(self):
         process = twistd("demo", options=["--logfile=-"])

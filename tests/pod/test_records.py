@@ -7,7 +7,14 @@ from twisted.internet.task import Clock
 from tests.store.databases import SQLiteCase
 from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
-from tunnelcloud.pod.records import ASIDE_SECONDS, AT_ONCE, GATHER_SECONDS, RETRY_SECONDS, Records
+from tunnelcloud.pod.records import (
+    ASIDE_SECONDS,
+    AT_ONCE,
+    GATHER_SECONDS,
+    RETRY_SECONDS,
+    STAYS_SECONDS,
+    Records,
+)
 from tunnelcloud.store import audit, channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
@@ -149,6 +156,84 @@ class EndsTests(RecordCase, SQLiteCase):
         self.reactor.run_one()
         self.successResultOf(finished)
         self.assertEqual(self.records.waiting, 0)
+
+
+class OpenedTests(RecordCase, SQLiteCase):
+    """The audit is told of what stays open; of what is over soon its end tells all."""
+
+    def setUp(self):
+        super().setUp()
+        self.time = Clock()
+        self.reactor = QueuedReactor()
+        self.records = Records(AsyncStore(self.store, self.reactor), self.time)
+        self.session = self.start()
+
+    def opened(self):
+        written = self.records.channel_opened(self.session, self.world.tunnel, "10.0.0.5", 5432)
+        self.reactor.run_one()
+        return self.successResultOf(written)
+
+    def close(self, channel):
+        self.records.channel_closed(channel, "con_1", "", 5, 7)
+
+    def pass_time(self, seconds):
+        self.time.advance(seconds)
+        if self.records.waiting:
+            self.time.advance(GATHER_SECONDS)
+            self.reactor.run_one()
+
+    def said(self):
+        found = self.store.read(audit.list_page, sort="created_at").items
+        return [
+            (one.event.event, one.event.data["channel_id"])
+            for one in found
+            if one.event.event.startswith("channel.")
+        ]
+
+    def test_it_is_on_record_before_it_is_dialled(self):
+        channel = self.opened()
+        self.assertEqual(self.store.read(channels.list_page, live=True).items, (channel,))
+        self.assertEqual(self.said(), [])
+
+    def test_one_that_is_over_soon_is_one_event(self):
+        channel = self.opened()
+        self.close(channel)
+        self.pass_time(STAYS_SECONDS)
+        self.assertEqual(self.said(), [("channel.closed", channel.id)])
+        self.assertEqual(self.time.getDelayedCalls(), [])
+
+    def test_one_that_stays_is_two(self):
+        first = self.opened()
+        self.time.advance(STAYS_SECONDS / 2)
+        second = self.opened()
+        self.pass_time(STAYS_SECONDS / 2)
+        self.assertEqual(self.said(), [("channel.opened", first.id)])
+        self.close(second)
+        self.pass_time(STAYS_SECONDS)
+        self.close(first)
+        self.pass_time(GATHER_SECONDS)
+        self.assertEqual(
+            self.said()[1:], [("channel.closed", second.id), ("channel.closed", first.id)]
+        )
+
+    def test_each_in_its_time_in_one_transaction_and_by_one_timer(self):
+        made = [self.opened() for _ in range(20)]
+        self.assertEqual(len(self.time.getDelayedCalls()), 1)
+        commits = []
+        self.store.listen(lambda committed: commits.append(len(committed.records)))
+        self.pass_time(STAYS_SECONDS)
+        self.assertEqual(commits, [20])
+        self.assertEqual(self.said(), [("channel.opened", one.id) for one in made])
+        self.assertEqual(self.time.getDelayedCalls(), [])
+
+    def test_a_pod_that_ends_leaves_no_timer(self):
+        channel = self.opened()
+        self.close(channel)
+        self.opened()
+        finished = self.records.finish()
+        self.reactor.run_one()
+        self.successResultOf(finished)
+        self.assertEqual(self.time.getDelayedCalls(), [])
 
 
 class RefusedOpensTests(RecordCase, SQLiteCase):

@@ -7,6 +7,7 @@ from datetime import timedelta
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.records import RecordCase
 from tunnelcloud.store import channels, reopening, sessions, tunnels, users
+from tunnelcloud.store.columns import plain
 from tunnelcloud.store.errors import NotFound
 
 
@@ -54,11 +55,40 @@ class SessionContract(RecordCase):
         found = self.store.read(channels.get, channel.id)
         self.assertEqual(found.connector_id, "con_2")
         self.assertEqual((found.bytes_to_target, found.bytes_from_target), (1, 2))
+        self.assertEqual(self.events("channel.opened"), [])
+        [event] = self.events("channel.closed")
+        self.assertEqual((event.user_name, event.tunnel_name), ("alice", "db"))
+        self.assertEqual(event.session_id, session.id)
+        self.assertEqual(event.data["channel_id"], channel.id)
+        self.assertEqual(event.data["opened_at"], plain(channel.opened_at))
+
+    def test_a_channel_that_stays(self):
+        session = self.start()
+        channel = self.open_channel(session)
+        self.clock.advance(1)
+        self.store.write(channels.say_opened, session, self.world.tunnel, channel)
         [opened] = self.events("channel.opened")
         self.assertEqual((opened.user_name, opened.tunnel_name), ("alice", "db"))
         self.assertEqual(opened.session_id, session.id)
+        self.assertEqual(
+            opened.data,
+            {
+                "channel_id": channel.id,
+                "destination": "10.0.0.5",
+                "port": 5432,
+                "opened_at": plain(channel.opened_at),
+            },
+        )
+
+    def test_whoever_closes_it_the_audit_has_it(self):
+        """A pod that died has said nothing of a channel's opening."""
+        session = self.start()
+        channel = self.open_channel(session)
+        self.store.write(sessions.end, session.id, reason="the pod that served it stopped")
         [event] = self.events("channel.closed")
-        self.assertEqual(event.data["channel_id"], channel.id)
+        self.assertEqual((event.user_id, event.source_ip), (session.user_id, session.source_ip))
+        self.assertEqual(event.data["destination"], "10.0.0.5")
+        self.assertEqual(event.data["opened_at"], plain(channel.opened_at))
 
     def test_a_session_that_ends_closes_its_channels(self):
         session, other = self.start(), self.start()

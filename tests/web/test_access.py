@@ -281,8 +281,13 @@ class SessionTests(ApiTestCase):
 
     def test_the_audit_of_a_session(self):
         found = self.api("GET", f"/audit?session_id={self.session.id}")["items"]
-        self.assertEqual([one["event"] for one in found], ["channel.opened", "login.succeeded"])
-        self.assertEqual(found[0]["data"]["port"], 5432)
+        self.assertEqual([one["event"] for one in found], ["login.succeeded"])
+        self.store.write(sessions.end, self.session.id, reason="done")
+        found = self.api("GET", f"/audit?session_id={self.session.id}")["items"]
+        self.assertEqual(
+            [one["event"] for one in found], ["session.ended", "channel.closed", "login.succeeded"]
+        )
+        self.assertEqual(found[1]["data"]["port"], 5432)
 
     def test_what_was_when(self):
         started = self.api("GET", f"/sessions/{self.session.id}")["started_at"]

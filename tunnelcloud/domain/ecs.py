@@ -49,6 +49,7 @@ def ecs_document(record: AuditRecord, moment: str) -> dict[str, Any]:
             "type": _TYPES.get(ending, ["info"]),
             "outcome": "failure" if failed else "success",
             "reason": data.pop("reason", None),
+            "start": data.pop("opened_at", None),
         },
         "user": {
             "id": event.actor_id,

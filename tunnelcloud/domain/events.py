@@ -47,8 +47,8 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "channel.opened",
-            "A session was allowed to reach a target, and its connector is dialling it.",
-            ("destination", "port", "channel_id"),
+            "A session was allowed to reach a target, and isn't done with it after a second.",
+            ("destination", "port", "channel_id", "opened_at"),
         ),
         EventKind(
             "channel.refused",
@@ -63,6 +63,7 @@ CATALOGUE: Mapping[str, EventKind] = {
                 "connector_id",
                 "destination",
                 "port",
+                "opened_at",
                 "reason",
                 "bytes_to_target",
                 "bytes_from_target",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from attrs import frozen
@@ -63,11 +64,21 @@ def _network_activity(event: KeptEvent, data: _Document) -> _Document:
             "direction_id": 0,
             "session": {"uid": event.session_id},
         },
+        "start_time": _start_time(data),
         "traffic": {
             "bytes_out": data.pop("bytes_to_target", None),
             "bytes_in": data.pop("bytes_from_target", None),
         },
     }
+
+
+def _start_time(data: _Document) -> int | None:
+    try:
+        moment = datetime.fromisoformat(str(data.get("opened_at")))
+    except ValueError:
+        return None
+    del data["opened_at"]
+    return int(moment.timestamp() * 1000)
 
 
 def _account_change(event: KeptEvent, data: _Document) -> _Document:

@@ -1,7 +1,8 @@
 """The switch's books, kept in the store: what it must write before and after it forwards.
 
 What begins is written at once, for nothing flows before.  Nobody waits for what ended to be
-written: ends are gathered for a moment, and many share a transaction.
+written: ends are gathered for a moment, and many share a transaction.  Of a channel that is over
+soon the audit has one event, which tells when it was opened; of others it has two.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from attrs import frozen
 from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
@@ -29,6 +31,9 @@ from tunnelcloud.store.transaction import Transaction
 
 GATHER_SECONDS = 0.2
 RETRY_SECONDS = 1.0
+STAYS_SECONDS = 1.0
+"""Of a channel that is open for so long the audit is told before it ends."""
+
 FINISH_SECONDS = 10.0
 """How long a pod that ends tries to write what was gathered."""
 
@@ -49,6 +54,17 @@ _log = Logger()
 _End = Callable[[Transaction], object]
 
 
+@frozen
+class _Unsaid:
+    """A channel that the audit isn't told of yet.
+
+    :ivar due: when it is to be told, unless the channel is over by then.
+    """
+
+    due: float
+    say: _End
+
+
 @implementer(IRecords)
 class Records:
     """Writes to the store."""
@@ -60,6 +76,8 @@ class Records:
         self._ends: list[_End] = []
         self._call: IDelayedCall | None = None
         self._turns = DeferredLock()
+        self._unsaid: dict[str, _Unsaid] = {}
+        self._saying: IDelayedCall | None = None
 
     def channel_opened(
         self,
@@ -70,9 +88,29 @@ class Records:
         limits: Limits | None = None,
     ) -> Deferred[Channel]:
         """Record that a channel was allowed, before the first byte flows."""
-        return self._store.write(
+        written = self._store.write(
             open_channel, session, tunnel, limits, destination=destination, port=port
         )
+        return written.addCallback(self._note_open, session, tunnel)
+
+    def _note_open(self, channel: Channel, session: Session, tunnel: Tunnel) -> Channel:
+        due = self._clock.seconds() + STAYS_SECONDS
+        say = partial(channels.say_opened, session=session, tunnel=tunnel, channel=channel)
+        self._unsaid[channel.id] = _Unsaid(due, say)
+        if self._saying is None:
+            self._saying = self._clock.callLater(STAYS_SECONDS, self._say_opened)
+        return channel
+
+    def _say_opened(self) -> None:
+        """Tell the audit of the channels that stay; those that wait stand in their order."""
+        self._saying = None
+        now = self._clock.seconds()
+        for channel_id, unsaid in list(self._unsaid.items()):
+            if unsaid.due > now:
+                self._saying = self._clock.callLater(unsaid.due - now, self._say_opened)
+                break
+            del self._unsaid[channel_id]
+            self._gather(unsaid.say, at_once=False)
 
     def channel_refused(
         self, session: Session, tunnel: Tunnel | None, destination: str, port: int, reason: str
@@ -100,6 +138,7 @@ class Records:
         at_once: bool = False,
     ) -> None:
         """Record that a channel is over, or never came to be."""
+        self._unsaid.pop(channel.id, None)
         self._gather(
             partial(
                 channels.close,
@@ -139,6 +178,9 @@ class Records:
 
     async def _finish(self) -> None:
         deadline = self._clock.seconds() + FINISH_SECONDS
+        if self._saying is not None:
+            self._saying.cancel()
+            self._saying = None
         while True:
             if self._call is not None:
                 self._call.cancel()

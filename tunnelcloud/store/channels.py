@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, update
 
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.events import AuditEvent, event_of
+from tunnelcloud.store.columns import plain
 from tunnelcloud.store.filters import before, equals, searches, since
 from tunnelcloud.store.listing import Listing
 from tunnelcloud.store.paging import MAX_SEARCHED
@@ -73,7 +74,10 @@ def open(  # noqa: A001  (what one does to a channel)
     destination: str,
     port: int,
 ) -> Channel:
-    """Write down that a session was allowed to reach a target, which is about to be dialled."""
+    """Write down that a session was allowed to reach a target, which is about to be dialled.
+
+    The audit has it at the latest when it is closed, whoever closes it.
+    """
     channel = Channel(
         id=transaction.new_id("channel"),
         session_id=session.id,
@@ -101,17 +105,24 @@ def open(  # noqa: A001  (what one does to a channel)
             "bytes_from_target": channel.bytes_from_target,
         },
     )
+    return channel
+
+
+def say_opened(
+    transaction: Transaction, session: Session, tunnel: Tunnel, channel: Channel
+) -> None:
+    """Put into the audit that a channel is open; of one that is over soon, its end is enough."""
     transaction.audit(
         session_event(
             "channel.opened",
             session,
             tunnel,
             channel_id=channel.id,
-            destination=destination,
-            port=port,
+            destination=channel.destination,
+            port=channel.port,
+            opened_at=plain(channel.opened_at),
         )
     )
-    return channel
 
 
 def refuse(
@@ -198,6 +209,7 @@ def _audit_closed(
                     "connector_id": row.connector_id,
                     "destination": row.destination,
                     "port": row.port,
+                    "opened_at": plain(row.opened_at),
                     "reason": reason,
                     "bytes_to_target": row.bytes_to_target,
                     "bytes_from_target": row.bytes_from_target,
