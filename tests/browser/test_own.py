@@ -14,14 +14,26 @@ NO_ED25519 = """() => {
 
 
 class KeyTests(PortalCase):
-    def make(self, kind, name):
-        """Make a key on the page; give the private part's file."""
-        self.page.locator("[data-maker] select").select_option(kind)
+    def make(self, kind, title, passphrase=""):
+        """Make a key in one step; give the private part's file and the command for it."""
+        self.chromium_at("/keys/new")
+        if kind == "ecdsa":
+            self.page.evaluate(NO_ED25519)
+        self.page.get_by_label("Name").fill(title)
+        self.page.get_by_label("For").select_option({"ecdsa": "openssh"}.get(kind, kind))
+        self.page.get_by_label("Passphrase").fill(passphrase)
+        if passphrase:
+            self.page.get_by_role("button", name="Make and download").click()
         with self.page.expect_download() as download:
-            self.page.get_by_role("button", name="Create a key").click()
-        file = self.portal.home / ".ssh" / name
+            if passphrase:
+                self.page.get_by_role("link", name="Download").click()
+            else:
+                self.page.get_by_role("button", name="Make and download").click()
+        file = self.portal.home / ".ssh" / download.value.suggested_filename
         download.value.save_as(file)
         file.chmod(0o600)
+        command = self.page.locator("#connect-1").inner_text()
+        self.assertIn(f"-i {'~/.ssh/' + file.name}", command)
         return file
 
     def opens(self, file):
@@ -39,24 +51,26 @@ class KeyTests(PortalCase):
         watch = lambda request: sent.append(request.post_data or "")  # noqa: E731
         self.page.on("request", watch)
         self.addCleanup(self.page.remove_listener, "request", watch)
-        for kind, type_name in [("ed25519", "ssh-ed25519"), ("rsa", "ssh-rsa"), ("ecdsa", "ecdsa")]:
-            self.chromium_at("/keys")
-            if kind == "ecdsa":
-                self.page.evaluate(NO_ED25519)
-            file = self.make("rsa" if kind == "rsa" else "ed25519", f"made-{kind}")
-            shown = self.page.locator("textarea").input_value()
-            self.assertTrue(shown.startswith(type_name), shown)
-            derived = subprocess.run(
-                ["ssh-keygen", "-y", "-f", file], capture_output=True, text=True, check=True
-            ).stdout
-            self.assertEqual(derived.split()[:2], shown.split()[:2])
-            self.page.get_by_label("Name").fill(f"Made {kind}")
-            self.page.get_by_role("button", name="Add the key").click()
-            self.page.get_by_text("The key is added.").wait_for()
+        for kind, name in [
+            ("openssh", "tunnelcloud-made-openssh"),
+            ("rsa", "tunnelcloud-made-rsa.pem"),
+            ("ecdsa", "tunnelcloud-made-ecdsa"),
+        ]:
+            file = self.make(kind, f"Made {kind}")
+            self.assertEqual(file.name, name)
+            subprocess.run(["ssh-keygen", "-y", "-f", file], capture_output=True, check=True)
             self.opens(file)
             secret = "".join(file.read_text().splitlines()[1:-1])
             self.assertNotIn("PRIVATE", "".join(sent))
             self.assertNotIn(secret[:60], "".join(sent))
+        file = self.make("putty", "For PuTTY")
+        listed = ["puttygen", "-L", file]
+        line = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+        self.assertEqual(file.name, "tunnelcloud-for-putty.ppk")
+        self.assertIn(line.split()[1].replace("+", "%2B").replace("/", "%2F"), "".join(sent))
+        file = self.make("openssh", "Locked", "open sesame")
+        locked = ["ssh-keygen", "-y", "-P", "open sesame", "-f", file]
+        subprocess.run(locked, capture_output=True, check=True)
 
     def chromium_at(self, path):
         self.visitor.chromium.visit(path)
@@ -66,6 +80,7 @@ class KeyTests(PortalCase):
         file = self.portal.directory / "dropped"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
         public = file.with_suffix(".pub")
+        self.page.get_by_text("Add a key that you have").click()
         self.page.locator("input[type=file]").set_input_files(public)
         self.page.wait_for_timeout(50)
         self.assertEqual(self.page.locator("textarea").input_value(), public.read_text())

@@ -43,6 +43,7 @@ class LookTests(PortalCase):
         for path, name in [
             ("/", "empty"),
             ("/keys", "keys-empty"),
+            ("/keys/new", "key-new"),
             ("/sessions", "sessions-empty"),
         ]:
             bob.chromium.visit(path)
@@ -137,12 +138,13 @@ class KeyboardTests(PortalCase):
         self.page.locator(".hops").wait_for()
         self.press("g", "k")
         self.page.wait_for_url("**/keys")
-        self.tab_to("[data-maker] select")
-        self.press("Tab")
+        self.press("n")
+        self.page.wait_for_url("**/keys/new")
+        self.tab_to("[data-maker] button")
         with self.page.expect_download():
             self.press("Enter")
-        focus = "document.activeElement.textContent"
-        self.assertEqual(self.page.evaluate(focus), "Add the key")
+        self.page.get_by_role("heading", name="is ready").wait_for()
+        self.assertEqual(self.page.evaluate("document.activeElement.id"), "content")
 
     def test_every_tools_tab_is_a_link(self):
         self.visitor.open("db", "?client=&tool=other")
@@ -179,7 +181,11 @@ class PlainTests(PortalCase):
         page.get_by_role("button", name="Check the path").click()
         page.locator(".hops").get_by_text("connected to").wait_for()
         page.get_by_role("link", name="Keys").click()
-        page.locator("noscript code", has_text="ssh-keygen").wait_for()
+        page.get_by_role("link", name="Make a key").click()
+        page.get_by_role("button", name="Make and download").click()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download").click()
+        self.assertTrue(download.value.suggested_filename.startswith("tunnelcloud-made-"))
         page.get_by_role("link", name="Sessions").click()
         page.locator("[aria-label=Past]").wait_for()
         self.assertEqual(page.locator("[data-copy]").count(), 0)

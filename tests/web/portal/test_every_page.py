@@ -125,7 +125,7 @@ class EveryPageTests(PortalTestCase):
                     self.assertEqual(answer.status, 403, told)
                 elif path.endswith(("/second-factor", "/unfinished", *SHOWN_ONCE)):
                     self.assertEqual(answer.status, 303, told)
-                elif path.startswith(("/applications/", "/keys/", "/sessions/")):
+                elif path.startswith(("/applications/", "/keys/key_", "/sessions/")):
                     self.assertEqual(answer.status, 200 if role is Role.USER else 404, told)
                 else:
                     self.assertEqual(answer.status, 200, told)

@@ -16,6 +16,7 @@ from tunnelcloud.web.portal.pages.device import device_pages
 from tunnelcloud.web.portal.pages.explain import explain_pages
 from tunnelcloud.web.portal.pages.history import history_pages
 from tunnelcloud.web.portal.pages.invitations import invitation_pages
+from tunnelcloud.web.portal.pages.making_keys import key_making_pages
 from tunnelcloud.web.portal.pages.objects import object_handlers, object_pages
 from tunnelcloud.web.portal.pages.overview import overview_pages
 from tunnelcloud.web.portal.pages.own_keys import key_pages
@@ -60,6 +61,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *panel_pages(context, operations),
         *provider_pages(context, operations, client, refusals),
         *key_pages(context, operations),
+        *key_making_pages(context, operations),
         *own_session_pages(context, operations),
         *device_pages(context, attempts),
         *request_pages(context, operations),

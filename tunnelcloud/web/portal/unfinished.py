@@ -14,7 +14,7 @@ from tunnelcloud.web.resources.context import ApiContext
 
 UNFINISHED = "/unfinished"
 PROOF = "csrf"
-_SECRET = re.compile(r"password|again|current|code|secret|token")
+_SECRET = re.compile(r"password|passphrase|again|current|code|secret|token")
 
 
 def set_aside(context: ApiContext, cookies: Cookies, visit: Visit) -> bool:

@@ -1,6 +1,6 @@
 "use strict";
-// Makes an SSH key pair in this browser: the private part becomes a file here and is never sent.
-// A dropped or chosen .pub file is read here, too.
+// Makes an SSH key pair in this browser and registers its public part: the private part becomes a
+// file here and is never sent.  A file with a passphrase is the pod's to make: forms go there.
 {
   const encoder = new TextEncoder();
   const join = (...parts) => {
@@ -38,19 +38,34 @@
       number(1), string(publicBlob), string(join(plain, padding))));
   };
 
+  // PuTTY's manual, appendix C, version 3.  Browsers take no empty key for an HMAC; a zero is the same.
+  const ppkFile = async (type, publicBlob, privateFields, comment) => {
+    const key = await crypto.subtle.importKey("raw", new Uint8Array(1), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+    const sealed = join(...[type, "none", comment, publicBlob, privateFields].map(string));
+    const mac = new Uint8Array(await crypto.subtle.sign("HMAC", key, sealed));
+    const lines = (name, bytes) => {
+      const parts = base64(bytes).match(/.{1,64}/g);
+      return [`${name}-Lines: ${parts.length}`, ...parts];
+    };
+    return [`PuTTY-User-Key-File-3: ${type}`, "Encryption: none", `Comment: ${comment}`, ...lines("Public", publicBlob),
+      ...lines("Private", privateFields), `Private-MAC: ${Array.from(mac, (byte) => byte.toString(16).padStart(2, "0")).join("")}`, ""].join("\n");
+  };
+
   const makers = {
-    async ed25519(comment) {
+    async ed25519(comment, putty) {
       const pair = await crypto.subtle.generateKey({ name: "Ed25519" }, true, ["sign", "verify"]);
       const { x, d } = await crypto.subtle.exportKey("jwk", pair.privateKey);
       const half = bytesOf(x);
       const blob = join(string("ssh-ed25519"), string(half));
+      if (putty) return ["ssh-ed25519", blob, await ppkFile("ssh-ed25519", blob, string(bytesOf(d)), comment)];
       return ["ssh-ed25519", blob, opensshFile(blob, join(blob, string(join(bytesOf(d), half))), comment)];
     },
-    async ecdsa(comment) {
+    async ecdsa(comment, putty) {
       const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
       const { x, y, d } = await crypto.subtle.exportKey("jwk", pair.privateKey);
       const point = join(new Uint8Array([4]), bytesOf(x), bytesOf(y));
       const blob = join(string("ecdsa-sha2-nistp256"), string("nistp256"), string(point));
+      if (putty) return ["ecdsa-sha2-nistp256", blob, await ppkFile("ecdsa-sha2-nistp256", blob, mpint(bytesOf(d)), comment)];
       return ["ecdsa-sha2-nistp256", blob, opensshFile(blob, join(blob, mpint(bytesOf(d))), comment)];
     },
     // Old tools read PKCS#1 only; in PKCS#8 it stands behind 26 bytes that say what it is.
@@ -65,56 +80,66 @@
   };
 
   const make = async (kind, comment) => {
-    if (kind !== "ed25519") return makers[kind](comment);
+    if (kind === "rsa") return makers.rsa();
+    const putty = kind === "putty";
     try {
-      return await makers.ed25519(comment);
+      return await makers.ed25519(comment, putty);
     } catch (error) {
       if (error.name !== "NotSupportedError") throw error;
-      return makers.ecdsa(comment);
+      return makers.ecdsa(comment, putty);
     }
   };
 
-  for (const maker of document.querySelectorAll("[data-maker]")) {
-    const form = maker.closest("form");
-    const area = form.querySelector("textarea");
-    const said = maker.querySelector("[data-made]");
-    const button = maker.querySelector("button");
-    const link = maker.querySelector("a[download]");
-    const able = Boolean(globalThis.crypto?.subtle);
-    maker.querySelector(able ? "[data-able]" : "[data-unable]").hidden = false;
-    button.addEventListener("click", async () => {
-      button.disabled = true;
-      try {
-        const kind = maker.querySelector("select").value;
-        const comment = "made-in-the-browser";
-        const [type, blob, file] = await make(kind, comment);
-        area.value = `${type} ${base64(blob)} ${comment}`;
-        URL.revokeObjectURL(link.href);
-        link.href = URL.createObjectURL(new Blob([file], { type: "application/octet-stream" }));
-        link.download = kind === "rsa" ? "tunnel-key-rsa.pem" : "tunnel-key";
-        for (const name of maker.querySelectorAll("[data-file]")) name.textContent = link.download;
-        said.hidden = false;
-        link.click();
-        form.querySelector("button[data-add]").focus();
-        say("The private key is saved as a file. Add its public key now.");
-      } catch (error) {
-        say(`The browser couldn't make a key: ${error.message}`);
-        maker.querySelector("[data-unable]").hidden = false;
-      }
-      button.disabled = false;
-    });
+  // The answer is the page that comes next: it takes this one's place, and gets the file.
+  const show = async (answer, file) => {
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const content = document.getElementById("content");
+    content.replaceChildren(...page.getElementById("content").childNodes);
+    document.title = page.title;
+    history.replaceState(null, "", answer.url);
+    prepare();
+    const link = content.querySelector("a[data-key-file]");
+    if (!link) { content.querySelector("[autofocus]")?.focus(); return; }
+    link.href = URL.createObjectURL(new Blob([file], { type: "application/octet-stream" }));
+    link.hidden = false;
+    link.click();
+    content.focus();
+    say(`The private key is saved as ${link.download}.`);
+  };
 
-    const take = async (file) => {
-      if (file && file.size <= 20000) area.value = await file.text();
-    };
-    const chosen = form.querySelector("input[type=file]");
-    chosen.closest("[hidden]").hidden = false;
-    chosen.addEventListener("change", () => take(chosen.files[0]));
-    area.addEventListener("dragover", (event) => event.preventDefault());
-    area.addEventListener("drop", (event) => {
-      if (!event.dataTransfer.files.length) return;
-      event.preventDefault();
-      take(event.dataTransfer.files[0]);
-    });
-  }
+  const equip = (form) => {
+    const choice = form.querySelector("select");
+    if (!globalThis.crypto?.subtle || choice.querySelector("[value=rsa]")) return;
+    choice.append(new Option("Old tools: RSA 4096 (.pem)", "rsa"));
+    form.querySelector("[data-here]").hidden = false;
+  };
+
+  document.addEventListener("submit", async (event) => {
+    const form = event.target.closest("form[data-maker]");
+    if (!form || !globalThis.crypto?.subtle || form.querySelector("[type=password]").value) return;
+    event.preventDefault();
+    const button = form.querySelector("button");
+    button.disabled = true;
+    const comment = "tunnelcloud";
+    let made;
+    try {
+      made = await make(form.querySelector("select").value, comment);
+    } catch {
+      form.submit();
+      return;
+    }
+    const [type, blob, file] = made;
+    const body = new URLSearchParams(new FormData(form));
+    body.set("public_key", `${type} ${base64(blob)} ${comment}`);
+    try {
+      await show(await fetch(form.action, { method: "POST", body }), file);
+    } catch {
+      say("The pod doesn't answer. Look on the page Keys whether the key is registered, and make another.");
+    }
+    const next = document.querySelector("form[data-maker]");
+    if (next) equip(next);
+    button.disabled = false;
+  });
+  for (const form of document.querySelectorAll("form[data-maker]")) equip(form);
 }
+

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.pages.making_keys import expiry
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
@@ -23,11 +24,6 @@ def key_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
         PageRoute("GET", "/keys", EVERYBODY, handlers.keys),
         PageRoute("POST", "/keys", EVERYBODY, handlers.add_key),
     ]
-
-
-def expiry(day: str) -> str | None:
-    """Give the end of a day as the time at which something expires; None for no day."""
-    return f"{day}T23:59:59Z" if day else None
 
 
 @frozen
