@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import http.client
 import json
+import os
 import random
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from attrs import frozen
 
 from benchmarks import load
 from benchmarks.processes import HOST, PYTHON, cpu_seconds
@@ -267,36 +270,93 @@ def working(world: Any, name: str) -> Iterator[None]:
         process.kill()
 
 
-def echoes(port: int, seconds: float) -> list[float]:
-    """Give the seconds that each echo of 64 bytes took, one every 5 ms."""
+@frozen
+class Waits:
+    """Seconds that an echo took, and what the reactor's thread of the pod did meanwhile.
+
+    :ivar ran: seconds for which that thread had a processor.
+    :ivar queued: seconds for which it could have run, but other threads had the processors.
+    :ivar queued_elsewhere: the same of the other programs on the way, together.
+    """
+
+    taken: float
+    ran: float
+    queued: float
+    queued_elsewhere: float
+
+    @property
+    def unqueued(self) -> float:
+        """What it would have taken with a processor for each program."""
+        return max(0.0, self.taken - self.queued - self.queued_elsewhere)
+
+    def __str__(self) -> str:
+        taken, ran, queued, elsewhere = (
+            round(one * 1000) for one in (self.taken, self.ran, self.queued, self.queued_elsewhere)
+        )
+        rest = max(0, taken - ran - queued - elsewhere)
+        return (
+            f"{taken} ms: the reactor ran for {ran}, waited for a processor for {queued}, the "
+            f"other programs on the way for {elsewhere}; {rest} are left, for Python's lock or idle"
+        )
+
+
+def _scheduled(pid: int) -> tuple[float, float]:
+    """Seconds that a process's first thread has run and has waited for a processor."""
+    ran, queued, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(ran) / 1e9, int(queued) / 1e9
+
+
+def echoes(port: int, seconds: float, pod: int, others: list[int]) -> list[Waits]:
+    """Give what each echo of 64 bytes took, one every 5 ms, the quickest first.
+
+    :param pod: the process whose first thread is the reactor's.
+    :param others: the other programs that the bytes go through.
+    """
     taken = []
     message = bytes(64)
     with load.connect(port) as sock:
         sock.sendall(b"e")
         until = time.monotonic() + seconds
         while time.monotonic() < until:
+            ran, queued = _scheduled(pod)
+            elsewhere = sum(_scheduled(one)[1] for one in others)
             began = time.perf_counter()
             sock.sendall(message)
             left = len(message)
             while left:
                 left -= len(sock.recv(left))
-            taken.append(time.perf_counter() - began)
+            ended = time.perf_counter()
+            now_ran, now_queued = _scheduled(pod)
+            now_elsewhere = sum(_scheduled(one)[1] for one in others)
+            taken.append(
+                Waits(
+                    ended - began,
+                    max(0.0, now_ran - ran),
+                    max(0.0, now_queued - queued),
+                    max(0.0, now_elsewhere - elsewhere),
+                )
+            )
             time.sleep(0.005)
-    return sorted(taken)
+    return sorted(taken, key=lambda one: one.taken)
 
 
-def report(world: Any, name: str, port: int, seconds: float) -> None:
+def report(world: Any, name: str, port: int, seconds: float, others: list[int]) -> None:
     pid = world.gateway.process.process.pid
     time.sleep(2)
     before = cpu_seconds([pid])
-    taken = [one * 1000 for one in echoes(port, seconds)]
+    taken = echoes(port, seconds, pid, others)
     cpu = (cpu_seconds([pid]) - before) / seconds
+    median, p99, worst = (
+        taken[place].taken * 1000 for place in (len(taken) // 2, len(taken) * 99 // 100, -1)
+    )
     print(
-        f"{name:10} median {taken[len(taken) // 2]:6.2f} ms, p99 "
-        f"{taken[len(taken) * 99 // 100]:7.2f} ms, worst {taken[-1]:7.1f} ms; the pod's CPU "
-        f"{cpu * 100:.0f} %",
+        f"{name:10} median {median:6.2f} ms, p99 {p99:7.2f} ms, worst {worst:7.1f} ms, "
+        f"{max(one.unqueued for one in taken) * 1000:.1f} without waits for a processor; the pod's "
+        f"CPU {cpu * 100:.0f} %",
         flush=True,
     )
+    for one in reversed(taken[-3:]):
+        print(f"    {one}", flush=True)
 
 
 def measure(stack: ExitStack, loads: "list[str]", seconds: float) -> None:
@@ -314,7 +374,10 @@ def measure(stack: ExitStack, loads: "list[str]", seconds: float) -> None:
         time.sleep(0.2)
     ssh, port = world.client.forward("bob", f"plain:{plain}", key=key)
     stack.callback(ssh.kill)
-    report(world, "idle", port, seconds)
+    others = [one.pid for one in (target.process, ssh.process, world.connector.process.process)] + [
+        os.getpid()
+    ]
+    report(world, "idle", port, seconds, others)
     if "lists" in loads or "held" in loads:
         holder = Process([
             PYTHON, "-m", "benchmarks.bystander", "--hold", world.gateway.ssh_port,
@@ -322,14 +385,14 @@ def measure(stack: ExitStack, loads: "list[str]", seconds: float) -> None:
         ])  # fmt: skip
         stack.callback(holder.kill)
         holder.wait_for("held", 300)
-        report(world, "held", port, seconds)
+        report(world, "held", port, seconds, others)
         if "lists" in loads:
             with lists(world):
-                report(world, "lists", port, seconds)
+                report(world, "lists", port, seconds, others)
     for name in WORK:
         if name in loads:
             with working(world, name):
-                report(world, name, port, seconds)
+                report(world, name, port, seconds, others)
 
 
 def main() -> None:

@@ -5,7 +5,15 @@ import gc
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.garbage import GROWTH, SAMPLE_SECONDS, SAMPLES, Growth, look_seldom
+from tunnelcloud.garbage import (
+    BUSY_GROWTH,
+    GROWTH,
+    QUIET_SHARE,
+    SAMPLE_SECONDS,
+    SAMPLES,
+    Growth,
+    look_seldom,
+)
 
 START = 300_000
 
@@ -15,7 +23,9 @@ class GrowthTests(SynchronousTestCase):
         self.looks = []
         self.there = START
         self.garbage = 0
-        self.growth = Growth(lambda: self.there, self.collect)
+        self.worked = 0.0
+        self.share = QUIET_SHARE / 2
+        self.growth = Growth(lambda: self.there, self.collect, lambda: self.worked)
         self.growth.sample()
 
     def collect(self):
@@ -24,6 +34,7 @@ class GrowthTests(SynchronousTestCase):
 
     def sample(self, *counts):
         for self.there in counts:
+            self.worked += self.share * SAMPLE_SECONDS
             self.growth.sample()
 
     def test_what_goes_again_is_no_growth(self):
@@ -52,6 +63,19 @@ class GrowthTests(SynchronousTestCase):
         self.sample(*[START // 3] * SAMPLES)
         self.sample(*[START // 3 + GROWTH + 1] * SAMPLES)
         self.assertEqual(len(self.looks), 1)
+
+    def test_nobody_waits_for_a_look_at_what_has_grown_a_little(self):
+        self.share = 2 * QUIET_SHARE
+        self.sample(*[START + BUSY_GROWTH] * 10 * SAMPLES)
+        self.assertEqual(self.looks, [])
+        self.share = 0
+        self.sample(*[START + BUSY_GROWTH] * SAMPLES)
+        self.assertEqual(len(self.looks), 1)
+
+    def test_a_busy_program_that_has_grown_by_a_lot(self):
+        self.share = 1.0
+        self.sample(*[START + BUSY_GROWTH + 1] * 10 * SAMPLES)
+        self.assertEqual(self.looks, [START + BUSY_GROWTH + 1])
 
 
 class ProgramTests(SynchronousTestCase):

@@ -2,13 +2,15 @@
 
 Most objects go as soon as nobody refers to them; the collector is for rings of objects that refer
 to each other.  It looks often at what is new, which takes a millisecond or two.  A look at all that
-there is takes 300 ms of a pod with 300,000 objects: it comes only after the program has grown.
+there is takes 300 ms of a pod with 300,000 objects: it comes only after the program has grown, and
+while the program has work to do only after it has grown by a lot.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +32,12 @@ SAMPLES = 6
 
 GROWTH = 200_000
 """Pieces of memory, some 20 MB: with fewer than these more, nothing old is looked at."""
+
+BUSY_GROWTH = 3 * GROWTH
+"""With fewer than these more, nothing old is looked at while people wait for the program."""
+
+QUIET_SHARE = 0.05
+"""With less than this share of a processor in the last minute, nobody is kept waiting for long."""
 
 
 def look_seldom(reactor: Any) -> None:
@@ -53,11 +61,14 @@ class Growth:
 
     :ivar count: gives the pieces of memory in use.
     :ivar collect: looks, and frees what is found.
+    :ivar worked: tells the seconds of a processor that the program has used.
     """
 
     count: Callable[[], int] = sys.getallocatedblocks
     collect: Callable[[], object] = gc.collect
+    worked: Callable[[], float] = time.process_time
     _last: deque[int] = field(factory=lambda: deque(maxlen=SAMPLES), init=False)
+    _work: deque[float] = field(factory=lambda: deque(maxlen=SAMPLES), init=False)
     _kept: int | None = field(default=None, init=False)
 
     def sample(self) -> None:
@@ -66,12 +77,21 @@ class Growth:
         if self._kept is None:
             self._kept = count
         self._last.append(count)
+        self._work.append(self.worked())
         if len(self._last) < SAMPLES:
             return
         stays = min(self._last)
         # After it has shrunk, growing again counts from there.
         self._kept = min(self._kept, stays)
-        if stays - self._kept > max(GROWTH, self._kept // 2):
+        if stays - self._kept > self._bearable(self._kept):
             self.collect()
             self._kept = self.count()
             self._last.clear()
+            self._work.clear()
+
+    def _bearable(self, kept: int) -> int:
+        """Give by how much the program may grow before all of it is looked at."""
+        minute = (SAMPLES - 1) * SAMPLE_SECONDS
+        if self._work[-1] - self._work[0] < QUIET_SHARE * minute:
+            return max(GROWTH, kept // 2)
+        return max(BUSY_GROWTH, kept)
