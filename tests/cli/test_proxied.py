@@ -1,10 +1,12 @@
 """ssh through a company's proxy, by the command line alone."""
 
+import contextlib
 import io
 import os
 import socket
 import sys
 import threading
+import time
 from urllib.parse import quote
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -112,6 +114,21 @@ class CarryingTests(ProxyCase):
         self.assertEqual(self.run_through(f"http://127.0.0.1:{port}"), (1, b""))
         self.assertIn("didn't answer", self.said.getvalue())
         over.set()
+
+    def test_one_that_drips(self):
+        """Its bytes, however often they come, don't make its time longer."""
+        self.patch(proxied, "ANSWER_SECONDS", 0.2)
+
+        def serve(connection):
+            with contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200")
+                for _ in range(10_000):
+                    connection.sendall(b" ")
+                    time.sleep(0.01)
+
+        port = self.proxy(serve)
+        self.assertEqual(self.run_through(f"http://127.0.0.1:{port}"), (1, b""))
+        self.assertIn("didn't answer", self.said.getvalue())
 
     def test_one_that_is_not_there(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,5 +1,5 @@
 from attrs import evolve
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
@@ -95,6 +95,14 @@ class JoiningTests(SynchronousTestCase):
         self.assertEqual(self.refused(self.join()), JoinProblem.UNAVAILABLE)
         (logged,) = self.flushLoggedErrors(RuntimeError)
         self.assertNotIn(SECRET.hex(), str(logged))
+
+    def test_a_pod_that_nobody_waits_for_any_more_is_hung_up_on(self):
+        self.answer = Deferred()
+        joining = self.join()
+        joining.cancel()
+        self.failureResultOf(joining, CancelledError)
+        self.wire.run()
+        self.assertTrue(self.wire.client.transport.disconnected)
 
     def test_an_answer_that_comes_after_the_connector_went_is_dropped(self):
         self.answer = Deferred()

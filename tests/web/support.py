@@ -21,6 +21,7 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.net.fetching import FetchFailed
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.asynchronous import AsyncStore
@@ -33,7 +34,6 @@ from tunnelcloud.web.interfaces import (
     PublicHostKey,
     Usage,
 )
-from tunnelcloud.web.oidc.fetching import FetchFailed
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, route_table
 

@@ -11,6 +11,7 @@ import shlex
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Mapping
 
 from tunnelcloud.domain.proxies import BadProxy, Proxy, proxy_from
@@ -48,13 +49,14 @@ def reach(proxy: Proxy, host: str, port: int) -> tuple[socket.socket, bytes]:
     """
     try:
         connection = socket.create_connection((proxy.host, proxy.port), ANSWER_SECONDS)
+        deadline = time.monotonic() + ANSWER_SECONDS
     except OSError as error:
         raise ProxyRefused(f"the proxy {proxy} can't be reached: {error}") from None
     try:
         if proxy.scheme == "https":
             context = ssl.create_default_context()
             connection = context.wrap_socket(connection, server_hostname=proxy.host)
-        return connection, _talk(connection, proxy, host, port)
+        return connection, _talk(connection, proxy, host, port, deadline)
     except TimeoutError:
         connection.close()
         raise ProxyRefused(no_answer(proxy, host, port)) from None
@@ -63,10 +65,14 @@ def reach(proxy: Proxy, host: str, port: int) -> tuple[socket.socket, bytes]:
         raise ProxyRefused(str(error)) from None
 
 
-def _talk(connection: socket.socket, proxy: Proxy, host: str, port: int) -> bytes:
+def _talk(connection: socket.socket, proxy: Proxy, host: str, port: int, deadline: float) -> bytes:
     dialogue = dialogue_with(proxy, host, port)
     connection.sendall(dialogue.begin())
     while not dialogue.open:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
         data = connection.recv(_MOST)
         if not data:
             raise ProxyRefused(hung_up(proxy, host, port))

@@ -106,7 +106,7 @@ class JoinClient(_JoinProtocol):
     """
 
     def __init__(self, ca_pin: bytes, request: Request, now: Callable[[], datetime]) -> None:
-        self.answered: Deferred[tuple[JoinGranted, bytes]] = Deferred()
+        self.answered: Deferred[tuple[JoinGranted, bytes]] = Deferred(lambda _: self._give_up())
         self._ca_pin = ca_pin
         self._request = request
         self._now = now
@@ -143,6 +143,10 @@ class JoinClient(_JoinProtocol):
 
     def _fail(self, reason: Failure) -> None:
         if not self._done:
-            self._done = True
-            self.transport.abortConnection()
+            self._give_up()
             self.answered.errback(reason)
+
+    def _give_up(self) -> None:
+        self._done = True
+        if self.transport is not None:
+            self.transport.abortConnection()

@@ -20,6 +20,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.addresses import Network, read_networks
@@ -56,7 +57,8 @@ class Front(Factory):
         no certificate for the web.
     :ivar portal: the portal's address, told to clients that speak plain HTTP.
     :ivar balancers: networks whose PROXY headers are believed.
-    :ivar room: how many connections may not be told apart yet.
+    :ivar room: how many connections may not be told apart yet, or wait for an answer of the front's
+        own: no other room counts those.
     :ivar answers: those to an authority's challenges; None where certificates come otherwise.
     """
 
@@ -69,12 +71,12 @@ class Front(Factory):
     room: int = MAX_UNDECIDED
     answers: Answers | None = None
     noisy = False
-    crowd: Crowd[_Arrival] = field(init=False)
+    crowd: Crowd[_Arrival | _Own] = field(init=False)
 
     networks: tuple[Network, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.crowd = Crowd(self.room, _Arrival.turn_away)
+        self.crowd = Crowd(self.room, _end)
         self.networks = read_networks(self.balancers)
 
     def doStart(self) -> None:
@@ -104,7 +106,7 @@ class Front(Factory):
                 return None
             return self._for_tls(offered)
         if received.startswith(_HTTP_METHODS):
-            return plain_http(self.portal, self.answers, self.clock)
+            return _Counted(self.crowd, plain_http(self.portal, self.answers, self.clock))
         begun = len(received) < _LONGEST_METHOD
         if begun and any(method.startswith(received) for method in _HTTP_METHODS):
             return None
@@ -116,7 +118,7 @@ class Front(Factory):
         if CHALLENGE_ALPN in offered:
             if not self.answers:
                 raise NoHello("no order is under way")
-            return self.answers.tls(self.clock)
+            return _Counted(self.crowd, self.answers.tls(self.clock))
         return _there(self.web, "there is no certificate for the web")
 
 
@@ -124,6 +126,41 @@ def _there(factory: IProtocolFactory | None, otherwise: str) -> IProtocolFactory
     if factory is None:
         raise NoHello(otherwise)
     return factory
+
+
+def _end(one: _Arrival | _Own) -> None:
+    one.turn_away()
+
+
+class _Counted(WrappingFactory):
+    """A factory whose connections stay in the front's crowd until they are over."""
+
+    noisy = False
+
+    def __init__(self, crowd: Crowd[_Arrival | _Own], factory: IProtocolFactory) -> None:
+        super().__init__(factory)  # type: ignore[no-untyped-call]
+        self.crowd = crowd
+        self.protocol = _Own
+
+
+class _Own(ProtocolWrapper):
+    """A connection that the front answers itself."""
+
+    factory: _Counted
+
+    def makeConnection(self, transport: Any) -> None:
+        """Count it: its place as an arrival was given up just now."""
+        self.factory.crowd.enter(self, transport.getPeer())
+        super().makeConnection(transport)  # type: ignore[no-untyped-call]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Count it no longer."""
+        self.factory.crowd.leave(self)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+    def turn_away(self) -> None:
+        """End the connection: others need its place."""
+        self.abortConnection()
 
 
 class _Arrival(Protocol):

@@ -18,6 +18,7 @@ from tunnelcloud import __version__, daemon
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
+from tunnelcloud.net.fetching import HttpFetch
 from tunnelcloud.net.flood import FloodControl
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
@@ -72,7 +73,6 @@ from tunnelcloud.store.changes import open_feed
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.limits import LimitedSite
-from tunnelcloud.web.oidc.fetching import HttpFetch
 from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, metrics_site

@@ -35,7 +35,7 @@ class MailOutlet:
     endpoint: IStreamClientEndpoint
     start_tls: Any
     user: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     sender: str
     recipients: Sequence[str]
     _sending: Any = field(default=None, init=False)

@@ -14,18 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
-from OpenSSL import SSL
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.ssl import (
-    Certificate,
-    optionsForClientTLS,
-    platformTrust,
-    trustRootFromCertificates,
-)
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.web.client import BrowserLikePolicyForHTTPS
 
 from tunnelcloud.config import BadSettings, read_secret
 from tunnelcloud.domain.events import AuditRecord
+from tunnelcloud.net.bounded import bounded_agent, bounded_way
+from tunnelcloud.net.trust import trusted
 from tunnelcloud.settings import AuditSettings
 from tunnelcloud.settings.notify import NotifySettings, NotifySmtpSettings
 from tunnelcloud.sinks.delivery import Delivery, SinkReport
@@ -40,7 +35,9 @@ from tunnelcloud.sinks.webhook import OneConnection, WebhookOutlet
 DIRECTORY = "spool"
 """Where spools are, in the state directory."""
 
-_CONNECT_SECONDS = 10
+_MOST_SAID = 256 * 1024
+"""Bytes that a server may say on a connection."""
+
 _NOTICES_BYTES = 4 << 20
 """So much may wait for each who is told; the oldest go first."""
 
@@ -171,12 +168,13 @@ def _file(path: Path) -> Callable[[Any], Outlet]:
 def _syslog(settings: AuditSettings) -> Callable[[Any], Outlet]:
     address = settings.syslog.address
     assert address is not None
-    trusted = _trusted("audit.syslog.ca", settings.syslog.ca)
+    trust = _trusted("audit.syslog.ca", settings.syslog.ca)
 
     def make(reactor: Any) -> Outlet:
-        options = optionsForClientTLS(address.host, trustRoot=trusted)
-        there = HostnameEndpoint(reactor, address.host, address.port, timeout=_CONNECT_SECONDS)
-        return SyslogOutlet(str(address), wrapClientTLS(options, there), reactor)
+        options = optionsForClientTLS(address.host, trustRoot=trust)
+        # The server says nothing but what TLS needs, however long the connection is open.
+        there = bounded_way(reactor, address.host, address.port, _MOST_SAID, options)
+        return SyslogOutlet(str(address), there, reactor)
 
     return make
 
@@ -201,16 +199,14 @@ def _mail(settings: NotifySmtpSettings) -> Callable[[Any], Outlet]:
     assert server is not None
     assert sender is not None
     password = None if path is None else _secret("notify.smtp.password_file", path)
-    trusted = _trusted("notify.smtp.ca", settings.ca)
+    trust = _trusted("notify.smtp.ca", settings.ca)
 
     def make(reactor: Any) -> Outlet:
-        options = optionsForClientTLS(server.host, trustRoot=trusted)
-        there: Any = HostnameEndpoint(reactor, server.host, server.port, timeout=_CONNECT_SECONDS)
-        if settings.security == "tls":
-            there = wrapClientTLS(options, there)
+        options = optionsForClientTLS(server.host, trustRoot=trust)
+        tls = options if settings.security == "tls" else None
         return MailOutlet(
             name=str(server),
-            endpoint=there,
+            endpoint=bounded_way(reactor, server.host, server.port, _MOST_SAID, tls),
             start_tls=options if settings.security == "starttls" else None,
             user=settings.user,
             password=password,
@@ -229,11 +225,9 @@ def _secret(setting: str, path: Path) -> str:
 
 
 def _trusted(setting: str, ca: Path | None) -> Any:
-    if ca is None:
-        return platformTrust()
     try:
-        return trustRootFromCertificates([Certificate.loadPEM(ca.read_bytes())])
-    except (OSError, SSL.Error) as error:
+        return trusted(ca)
+    except (OSError, ValueError) as error:
         raise BadSettings(f"{setting}: {ca} can't be read: {error}") from None
 
 
@@ -241,7 +235,7 @@ def _webhook(url: str, secret: str) -> Callable[[Any], Outlet]:
     def make(reactor: Any) -> Outlet:
         pool = OneConnection(reactor)
         policy = BrowserLikePolicyForHTTPS()
-        agent = Agent(reactor, policy, connectTimeout=_CONNECT_SECONDS, pool=pool)
+        agent = bounded_agent(reactor, policy, _MOST_SAID, pool)
         return WebhookOutlet(url, secret.encode("utf-8"), agent, time.time, pool.hang_up)
 
     return make

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
@@ -92,7 +92,7 @@ class WebhookOutlet:
     """
 
     url: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     agent: IAgent
     now: Callable[[], float]
     hang_up: Callable[[], None]

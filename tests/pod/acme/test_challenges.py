@@ -6,7 +6,9 @@ import hashlib
 from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pod.test_client_hello import hello
@@ -131,6 +133,25 @@ class FrontTests(SynchronousTestCase):
         self.clock.advance(10)
         self.assertTrue(wire.disconnecting)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_connections_that_wait_take_part_in_the_room(self):
+        """Nobody holds more of them than may wait to be told apart, by either kind of challenge."""
+        self.answers.replace({"token": AUTHORIZATION})
+        for first in (b"GET /", hello(ALPN)):
+            self.front.room = 3
+            self.front.__attrs_post_init__()
+            wires = []
+            for _ in range(3):
+                wires.append(self.connect())
+                wires[-1].client_sends(first)
+            self.assertEqual(len(self.front.crowd), 3)
+            own = IPv4Address("TCP", "198.51.100.7", 5000)
+            self.assertIsNone(self.front.buildProtocol(own))
+            other = Wire(self.front.buildProtocol(IPv4Address("TCP", "192.0.2.1", 1)), "192.0.2.1")
+            self.assertEqual([one.disconnected for one in wires], [True, False, False])
+            for wire in (*wires[1:], other):
+                wire.protocol.connectionLost(Failure(ConnectionDone()))
+            self.assertEqual(len(self.front.crowd), 0)
 
     def test_a_listener_of_the_web_alone(self):
         self.front = self.make(None, None)

@@ -41,6 +41,9 @@ class ReactorAtOnce:
     def callFromThread(self, function, *args):
         function(*args)
 
+    def callLater(self, *_):
+        raise AssertionError("nobody is asked")
+
 
 class KeeperTests(SQLiteCase):
     def setUp(self):
@@ -71,7 +74,7 @@ class KeeperTests(SQLiteCase):
             start=self.threads.append,
         )
 
-    def order(self, settings, names, account, notebook):
+    def order(self, settings, names, account, notebook, ask):
         """Stand for an order at an authority."""
         self.orders.append((list(names), account))
         if account is None:

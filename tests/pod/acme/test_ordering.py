@@ -1,61 +1,126 @@
-"""What an administrator reads when no certificate comes of an order; no authority is asked."""
+"""What an administrator reads when no certificate comes of an order, and how long one may last."""
 
 import json
 
-import requests
-from acme import errors, messages
-from acme.client import ClientNetwork
+from acme import messages
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.pod.acme.ordering import Notebook, OrderFailed, order
+from tunnelcloud.net.fetching import Fetched, FetchFailed
+from tunnelcloud.pod.acme import ordering
+from tunnelcloud.pod.acme.ordering import (
+    MAX_REQUESTS,
+    ORDER_SECONDS,
+    Notebook,
+    OrderFailed,
+    order,
+)
 from tunnelcloud.settings.web import AcmeSettings
 
 DIRECTORY = "https://ca.example.com/dir"
+PATHS = {"newAccount": "account", "newNonce": "nonce", "newOrder": "order"}
 
 
-class FailureTests(SynchronousTestCase):
-    def refuse(self, raised=None, said=None):
+def answer(said, status=200, **headers):
+    return Fetched(status, json.dumps(said).encode(), {"replay-nonce": "bm9uY2U", **headers})
+
+
+class OrderTestCase(SynchronousTestCase):
+    def refuse(self, *answers):
         """Have the authority do something else than it should; give the failure."""
+        left = list(answers)
+        self.asked = []
 
-        def get(network, url, **options):
-            if raised is not None:
-                raise raised
-            answer = requests.Response()
-            answer._content = json.dumps(said).encode()
-            return answer
+        def ask(method, address, headers, body):
+            self.asked.append((method, address, headers, body))
+            said = left.pop(0) if len(left) > 1 else left[0]
+            said = said() if callable(said) else said
+            if isinstance(said, Exception):
+                raise said
+            return said
 
-        self.patch(ClientNetwork, "get", get)
         notebook = Notebook(lambda answers: None, lambda account: None)
         settings = AcmeSettings(directory=DIRECTORY)
-        return self.assertRaises(OrderFailed, order, settings, ["a.example"], None, notebook)
+        return self.assertRaises(OrderFailed, order, settings, ["a.example"], None, notebook, ask)
 
+    def directory(self, **more):
+        return answer({**{name: f"https://ca.example.com/{PATHS[name]}" for name in PATHS}, **more})
+
+
+class FailureTests(OrderTestCase):
     def test_lines(self):
-        for raised, words in (
-            (requests.ConnectionError(OSError(111, "Connection refused")), "Connection refused"),
-            (requests.Timeout("read timed out"), "can't be reached: read timed out"),
-            (requests.exceptions.SSLError("self-signed"), "isn't trusted (self-signed): set web"),
-            (errors.TimeoutError(), "hasn't validated a.example within 180 s"),
-            (errors.ClientError("odd"), "answers otherwise than RFC 8555 says"),
-            (messages.Error.with_code("unauthorized", detail="no\nway"), "refused: no way"),
+        refused = messages.Error.with_code("unauthorized", detail="no\nway").to_json()
+        for said, words in (
+            (FetchFailed("the connection was refused"), "can't be reached: the connection was ref"),
+            (FetchFailed("self-signed", untrusted=True), "reached: self-signed: set web.acme.ca"),
+            (Fetched(500, b"odd"), "answers otherwise than RFC 8555 says"),
+            (Fetched(302, b"", {"location": "https://127.0.0.1/"}), "answers otherwise than RFC"),
+            (answer(refused, 403), "refused: no way"),
         ):
-            failed = self.refuse(raised)
+            failed = self.refuse(said)
             self.assertIn(words, str(failed))
             self.assertNotIn("\n", str(failed))
             self.assertEqual(failed.wait, 0)
+            self.assertEqual([one[:2] for one in self.asked], [("GET", DIRECTORY)])
 
     def test_a_rate_limit_wants_patience(self):
-        failed = self.refuse(messages.Error.with_code("rateLimited", detail="too many"))
+        limited = messages.Error.with_code("rateLimited", detail="too many").to_json()
+        failed = self.refuse(answer(limited, 429))
         self.assertEqual((str(failed), failed.wait), ("the authority refused: too many", 3600))
 
     def test_something_else_than_a_directory(self):
         for said in ([], {}, {"newAccount": "x"}, "x", None):
-            self.assertIn("isn't an ACME authority's directory", str(self.refuse(said=said)))
+            self.assertIn("isn't an ACME authority's directory", str(self.refuse(answer(said))))
 
     def test_an_authority_for_its_customers_alone(self):
-        said = {"newAccount": "x", "meta": {"externalAccountRequired": True}}
-        self.assertIn("external account binding", str(self.refuse(said=said)))
+        failed = self.refuse(self.directory(meta={"externalAccountRequired": True}))
+        self.assertIn("external account binding", str(failed))
 
     def test_what_an_authority_says_is_harmless(self):
-        failed = self.refuse(messages.Error(detail="\x1b[2J" + "x" * 5000))
+        said = messages.Error(detail="\x1b[2J" + "x" * 5000).to_json()
+        failed = self.refuse(answer(said, 400))
         self.assertTrue(str(failed).isprintable())
         self.assertLess(len(str(failed)), 400)
+
+    def test_an_address_elsewhere_in_plain_text(self):
+        failed = self.refuse(self.directory(newNonce="http://169.254.169.254/latest"))
+        self.assertIn("which isn't an address of HTTPS", str(failed))
+        self.assertEqual(len(self.asked), 1)
+
+
+class BoundTests(OrderTestCase):
+    """An authority may answer each request in time, and hold an order for ever nevertheless."""
+
+    def without_an_end(self):
+        """Give an order with as many names to be proved as fit into an answer."""
+        order = {
+            "status": "pending",
+            "identifiers": [{"type": "dns", "value": "a.example"}],
+            "authorizations": ["https://ca.example.com/authorization"] * 5000,
+            "finalize": "https://ca.example.com/finalize",
+        }
+        proof = {
+            "status": "pending",
+            "identifier": {"type": "dns", "value": "a.example"},
+            "challenges": [],
+        }
+        made = answer(order, 201, location="https://ca.example.com/order/1")
+        account = answer({"status": "valid"}, 201, location="https://ca.example.com/account/1")
+        return self.directory(), answer({}), account, made, answer(proof)
+
+    def test_many_requests(self):
+        failed = self.refuse(*self.without_an_end())
+        self.assertEqual(len(self.asked), MAX_REQUESTS)
+        self.assertIn("asked 1000 times", str(failed))
+
+    def test_a_whole_order_has_a_deadline(self):
+        *first, proof = self.without_an_end()
+        self.now = 0.0
+        self.patch(ordering.time, "monotonic", lambda: self.now)
+
+        def slowly():
+            self.now += 9
+            return proof
+
+        failed = self.refuse(*first, slowly)
+        self.assertIn(f"within {ORDER_SECONDS} s", str(failed))
+        self.assertEqual(len(self.asked) - len(first), ORDER_SECONDS // 9)

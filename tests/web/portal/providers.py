@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, RSAKey
 
-from tunnelcloud.web.oidc.fetching import Fetched, FetchFailed
+from tunnelcloud.net.fetching import Fetched, FetchFailed
 
 _KEYS = [RSAKey.generate_key(2048, {"kid": f"key-{number}", "use": "sig"}) for number in range(3)]
 

@@ -11,7 +11,7 @@ from attrs import define, field
 from joserfc.jwk import KeySet
 
 from tests.web.portal.providers import Provider
-from tunnelcloud.web.oidc.fetching import Fetched
+from tunnelcloud.net.fetching import Fetched
 
 _ODD_KEYS = (
     {"kty": "AKP", "kid": "post-quantum", "alg": "ML-DSA-65", "pub": "AAAA"},

@@ -6,8 +6,8 @@ import json
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import ProviderCase
 from tunnelcloud.domain.entities import Role
+from tunnelcloud.net.fetching import Fetched
 from tunnelcloud.store import groups, identity_providers, users
-from tunnelcloud.web.oidc.fetching import Fetched
 
 
 class CheckTests(ProviderCase):

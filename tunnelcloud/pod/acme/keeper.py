@@ -17,16 +17,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import define, field
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL import SSL, crypto
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from tunnelcloud.pki import CannotUnseal, Sealer
 from tunnelcloud.pod.acme.challenges import Answers
-from tunnelcloud.pod.web_certificate import ShownCertificate, web_context
+from tunnelcloud.pod.acme.kept import Kept
+from tunnelcloud.pod.web_certificate import ShownCertificate
 from tunnelcloud.settings.web import AcmeSettings
 from tunnelcloud.store import web_certificates
 from tunnelcloud.store.asynchronous import AsyncStore
@@ -58,51 +56,6 @@ _log = Logger()
 def run_in_thread(work: Callable[[], None]) -> None:
     """Run in a thread that doesn't keep the program from ending."""
     threading.Thread(target=work, name="acme", daemon=True).start()
-
-
-@define(eq=False)
-class Kept:
-    """A certificate as it is kept.
-
-    :ivar chain: the certificate and those up to its authority's, in PEM.
-    """
-
-    directory: str
-    chain: str
-    private_key: str = field(repr=False)
-    certificate: x509.Certificate = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.certificate = x509.load_pem_x509_certificates(self.chain.encode("ascii"))[0]
-
-    def names(self) -> set[str]:
-        """Give whom it is for; nobody where it doesn't say so."""
-        try:
-            found = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        except x509.ExtensionNotFound:
-            return set()
-        return set(found.value.get_values_for_type(x509.DNSName))
-
-    def late_at(self) -> datetime:
-        """Tell when half of the time is over in which it should have been renewed."""
-        return self.renew_at() + (self.certificate.not_valid_after_utc - self.renew_at()) / 2
-
-    def renew_at(self) -> datetime:
-        """Tell when two thirds of its life are over."""
-        begins, ends = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
-        return begins + (ends - begins) * 2 / 3
-
-    def context(self) -> SSL.Context:
-        """Make what shows it."""
-        context = web_context()
-        first, *rest = x509.load_pem_x509_certificates(self.chain.encode("ascii"))
-        context.use_certificate(crypto.X509.from_cryptography(first))
-        for one in rest:
-            context.add_extra_chain_cert(crypto.X509.from_cryptography(one))
-        key = load_pem_private_key(self.private_key.encode("ascii"), None)
-        context.use_privatekey(crypto.PKey.from_cryptography_key(key))  # type: ignore[arg-type]
-        context.check_privatekey()
-        return context
 
 
 @define(eq=False)
@@ -235,7 +188,7 @@ class CertificateKeeper:
     def _order(self, holder: str, account: bytes | None) -> None:
         """Order, in a thread of its own."""
         # The library loads another HTTP client: only a pod that orders has it.
-        from tunnelcloud.pod.acme.ordering import Notebook, OrderFailed, order
+        from tunnelcloud.pod.acme.ordering import Notebook, OrderFailed, asking, order
 
         write, seal = self.store.store.write, self.sealer.seal_for_all
 
@@ -253,7 +206,9 @@ class CertificateKeeper:
 
         try:
             known = None if account is None else self.sealer.open(account, _ACCOUNT)
-            issued = order(self.settings, self.names, known, Notebook(publish, keep_account))
+            notebook = Notebook(publish, keep_account)
+            ask = asking(self.reactor, self.settings.ca)
+            issued = order(self.settings, self.names, known, notebook, ask)
             self._keep(holder, issued)
         except OrderFailed as error:
             self._fail(holder, str(error), error.wait)

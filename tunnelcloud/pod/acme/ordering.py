@@ -1,17 +1,19 @@
 """One order of a certificate, from the account to the chain.  Blocks: for a thread of its own.
 
-The ``acme`` library does the protocol.  Each request has a deadline, and so has the whole order;
-whatever goes wrong becomes an ``OrderFailed`` with one line for an administrator.
+The ``acme`` library does the protocol; requests go out by the pod's own means, for those have
+bounds in time and size.  The whole order has a deadline, too; whatever goes wrong becomes an
+``OrderFailed`` with one line for an administrator.
 """
 
 from __future__ import annotations
 
 import json
-import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import requests
 from acme import challenges, client, crypto_util, errors, messages
@@ -20,20 +22,47 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from josepy import errors as jose_errors
 from josepy import json_util, jwa, jwk
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import blockingCallFromThread
 
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.fetching import Fetched, FetchFailed, HttpFetch
+from tunnelcloud.net.trust import trusted
 from tunnelcloud.pod.acme.challenges import TLS_ALPN
 from tunnelcloud.settings.web import AcmeSettings
 
-REQUEST_SECONDS = 20
-"""How long one request may take."""
-
 ORDER_SECONDS = 180
-"""How long validation and issuance may take together."""
+"""How long an order may take, validation and issuance together."""
+
+MAX_REQUESTS = 1000
+"""How often an authority may be asked for one order."""
 
 _LONGEST_LINE = 300
 _HOUR = 3600.0
-_SYSTEM_TRUST = Path("/etc/ssl/certs/ca-certificates.crt")
+
+Ask = Callable[[str, str, Mapping[str, str], bytes | None], Fetched]
+"""Asks by method, address, headers and body, and waits for the answer; raises ``FetchFailed``."""
+
+
+def asking(reactor: Any, ca: Path | None) -> Ask:
+    """Give what asks an authority, for a thread that isn't the reactor's.
+
+    :param ca: the authorities of its HTTPS; None for the machine's.
+    :raise OrderFailed: the file can't be read.
+    """
+    try:
+        fetch = HttpFetch(reactor, trusted(ca))
+    except (OSError, ValueError) as error:
+        raise OrderFailed(f"web.acme.ca: {ca} can't be read: {error}") from None
+
+    def ask(method: str, address: str, headers: Mapping[str, str], body: bytes | None) -> Fetched:
+        def begin() -> Deferred[Fetched]:
+            return Deferred.fromCoroutine(fetch(method, address, headers, body))
+
+        answer: Fetched = blockingCallFromThread(reactor, cast(Any, begin))
+        return answer
+
+    return ask
 
 
 class OrderFailed(Exception):
@@ -69,7 +98,11 @@ class Notebook:
 
 
 def order(
-    settings: AcmeSettings, names: Sequence[str], account: bytes | None, notebook: Notebook
+    settings: AcmeSettings,
+    names: Sequence[str],
+    account: bytes | None,
+    notebook: Notebook,
+    ask: Ask,
 ) -> Issued:
     """Get a certificate for names.
 
@@ -78,7 +111,7 @@ def order(
     """
     assert settings.directory is not None
     try:
-        return _Order(settings, notebook).run(settings.directory, names, account)
+        return _Order(settings, notebook, ask).run(settings.directory, names, account)
     except errors.ValidationError as error:
         raise OrderFailed(_why_invalid(error)) from None
     except errors.TimeoutError:
@@ -90,13 +123,9 @@ def order(
     except messages.Error as error:
         wait = _HOUR if error.code == "rateLimited" else 0.0
         raise OrderFailed(f"the authority refused: {_said(error)}", wait) from None
-    except requests.exceptions.SSLError as error:
-        raise OrderFailed(
-            f"{settings.directory} shows a certificate that isn't trusted ({_root(error)}): set "
-            "web.acme.ca if the authority is your own"
-        ) from None
-    except requests.exceptions.RequestException as error:
-        raise OrderFailed(f"{settings.directory} can't be reached: {_root(error)}") from None
+    except FetchFailed as error:
+        advice = ": set web.acme.ca if the authority is your own" if error.untrusted else ""
+        raise OrderFailed(f"{settings.directory} can't be reached: {error}{advice}") from None
     except (
         errors.Error,
         jose_errors.Error,
@@ -111,14 +140,50 @@ def order(
         ) from None
 
 
+class _Session:
+    """Stands for a session of the library's own HTTP client, which has a bound for a read alone."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._ends = time.monotonic() + ORDER_SECONDS
+        self._asked = 0
+
+    @property
+    def seconds_left(self) -> float:
+        return self._ends - time.monotonic()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: str | None = None,
+        **_: object,
+    ) -> requests.Response:
+        """Ask; a redirect is an answer that the protocol doesn't know."""
+        self._asked += 1
+        if self.seconds_left <= 0:
+            raise errors.TimeoutError
+        if self._asked > MAX_REQUESTS:
+            raise OrderFailed(f"the authority has been asked {MAX_REQUESTS} times without an end")
+        if not url.startswith("https://"):
+            raise OrderFailed(f"the authority names {url}, which isn't an address of HTTPS")
+        fetched = self._ask(method, url, headers, None if data is None else data.encode("utf-8"))
+        answer = requests.Response()
+        answer.url, answer.status_code = url, fetched.status
+        answer.headers.update(fetched.headers)
+        answer.raw = BytesIO(fetched.body)
+        return answer
+
+    def close(self) -> None:
+        """Each request has a connection of its own: there is nothing to close."""
+
+
 class _Order:
-    def __init__(self, settings: AcmeSettings, notebook: Notebook) -> None:
+    def __init__(self, settings: AcmeSettings, notebook: Notebook, ask: Ask) -> None:
         self._settings = settings
         self._notebook = notebook
-        # Another authority than the pods' own: it alone may be named by a file.
-        own = settings.ca
-        system = _SYSTEM_TRUST if _SYSTEM_TRUST.exists() else None
-        self._trusted: Any = str(own or system or ssl.get_default_verify_paths().cafile or True)
+        self._session = _Session(ask)
 
     def run(self, directory: str, names: Sequence[str], account: bytes | None) -> Issued:
         try:
@@ -129,19 +194,16 @@ class _Order:
                 raise
             acme = self._new(directory)
             wanted, private_key = self._begin(acme, names)
-        deadline = datetime.now() + timedelta(seconds=ORDER_SECONDS)  # as the library does
         self._answer(acme, wanted)
+        left = timedelta(seconds=self._session.seconds_left)
+        deadline = datetime.now() + left  # as the library does
         done = acme.poll_and_finalize(wanted, deadline)
         return Issued(str(done.fullchain_pem).encode("ascii"), private_key)
 
     def _network(self, key: Any) -> Any:
-        return client.ClientNetwork(
-            key,
-            alg=jwa.ES256,
-            verify_ssl=self._trusted,
-            user_agent="TunnelCloud",
-            timeout=REQUEST_SECONDS,
-        )
+        network = client.ClientNetwork(key, alg=jwa.ES256, user_agent="TunnelCloud")
+        network.session = cast(requests.Session, self._session)
+        return network
 
     def _client(self, directory: str, key: Any) -> Any:
         network = self._network(key)
@@ -226,10 +288,3 @@ def _why_invalid(error: Any) -> str:
 
 def _said(error: Any) -> str:
     return str(error.detail or error.title or error.typ)
-
-
-def _root(error: BaseException) -> str:
-    """Give the innermost cause: the library wraps the system's words several times."""
-    inner: Any = error.args[0] if error.args else error
-    inner = getattr(inner, "reason", None) or inner
-    return str(getattr(inner, "strerror", None) or inner)

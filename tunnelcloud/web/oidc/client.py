@@ -16,10 +16,11 @@ from urllib.parse import quote, urlencode, urlsplit
 from attrs import frozen
 
 from tunnelcloud.domain.entities import IdentityProvider
+from tunnelcloud.net.fetching import Fetch
+from tunnelcloud.web.oidc.asking import ask
 from tunnelcloud.web.oidc.claims import Claims, read_claims, value_at
 from tunnelcloud.web.oidc.directory import Directory, Metadata, read_object
 from tunnelcloud.web.oidc.faults import IF_AGAIN, START_AGAIN, ProviderFault
-from tunnelcloud.web.oidc.fetching import Fetch, ask
 from tunnelcloud.web.oidc.id_tokens import Expected, read_id_token
 
 

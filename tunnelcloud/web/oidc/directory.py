@@ -17,8 +17,9 @@ from joserfc.jwk import JWKRegistry, Key
 
 from tunnelcloud.domain.addresses import is_loopback, read_address
 from tunnelcloud.domain.sameness import folded
+from tunnelcloud.net.fetching import Fetch, Fetched
+from tunnelcloud.web.oidc.asking import ask
 from tunnelcloud.web.oidc.faults import ProviderFault
-from tunnelcloud.web.oidc.fetching import Fetch, Fetched, ask
 from tunnelcloud.web.oidc.once import Once
 
 _KEPT_SECONDS = 3600.0

@@ -12,13 +12,13 @@ from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.entities import Role
+from tunnelcloud.net.fetching import Fetch, no_way_out
 from tunnelcloud.pki import Sealer, passing_sealer
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Actor
 from tunnelcloud.web.callers import check_caller
 from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.models.fields import PageQuery
-from tunnelcloud.web.oidc.fetching import Fetch, no_way_out
 from tunnelcloud.web.paces import Paces
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.proxies import ProxySightings

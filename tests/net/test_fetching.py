@@ -1,4 +1,6 @@
-"""Why a provider gave no answer, in words."""
+"""Why a server elsewhere gave no answer, in words; and what it may say at most."""
+
+import gzip
 
 from OpenSSL import SSL
 from service_identity import VerificationError
@@ -9,10 +11,12 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from tests.web.words import words_of_the_code
-from tunnelcloud.web.oidc.fetching import FetchFailed, HttpFetch
+from tunnelcloud.net import bounded
+from tunnelcloud.net.fetching import FetchFailed, HttpFetch
 
 
 class FailingClient:
@@ -26,6 +30,7 @@ class FailingClient:
 class LongResponse:
     code = 200
     length = UNKNOWN_LENGTH
+    headers = Headers({})
 
     def __init__(self, count):
         self.count = count
@@ -39,6 +44,7 @@ class LongResponse:
 class DrippingResponse:
     code = 200
     length = UNKNOWN_LENGTH
+    headers = Headers({})
 
     def deliverBody(self, protocol):
         self.protocol, self.transport = protocol, StringTransport()
@@ -49,7 +55,7 @@ class FetchingTests(SynchronousTestCase):
     def ask(self, answer):
         self.clock = Clock()
         fetch = HttpFetch(self.clock)
-        fetch._client = FailingClient(answer)
+        fetch._agent = FailingClient(answer)
         asking = fetch("GET", "https://login.example.com/", {}, None)
         return Deferred.fromCoroutine(asking)
 
@@ -110,3 +116,82 @@ class FetchingTests(SynchronousTestCase):
         asking = self.ask(Deferred())
         self.clock.advance(10)
         self.assertEqual(self.said(asking), "no answer within 10 s")
+
+
+class Server:
+    """Stands for a TCP endpoint: the bytes of one connection."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def connect(self, factory):
+        self.protocol = factory.buildProtocol(None)
+        self.transport = StringTransport()
+        self.protocol.makeConnection(self.transport)
+        Server.last = self
+        return succeed(self.protocol)
+
+    def says(self, data):
+        self.protocol.dataReceived(data)
+        if self.transport.disconnected:
+            self.protocol.connectionLost(Failure(error.ConnectionAborted()))
+
+
+class WireTests(SynchronousTestCase):
+    def ask(self, method="GET", headers=None, body=None):
+        self.patch(bounded, "HostnameEndpoint", Server)
+        clock = Clock()
+        fetch = HttpFetch(clock)
+        asking = fetch(method, "http://ca.example.com/a?b#c", headers or {}, body)
+        asked = Deferred.fromCoroutine(asking)
+        clock.pump([0, 0, 0])
+        return asked
+
+    def test_an_answer_with_its_headers(self):
+        asking = self.ask("POST", {"Content-Type": "text/x"}, b"body")
+        sent = Server.last.transport.value()
+        self.assertTrue(sent.startswith(b"POST /a?b HTTP/1.1\r\n"), sent)
+        for line in (b"Host: ca.example.com", b"Content-Type: text/x", b"Content-Length: 4"):
+            self.assertIn(b"\r\n" + line + b"\r\n", sent)
+        self.assertTrue(sent.endswith(b"\r\n\r\nbody"))
+        Server.last.says(b"HTTP/1.1 201 Made\r\nX-A: 1\r\nX-a: 2\r\nContent-Length: 2\r\n\r\nhi")
+        answer = self.successResultOf(asking)
+        self.assertEqual((answer.status, answer.body, answer.headers["x-a"]), (201, b"hi", "1, 2"))
+
+    def test_a_redirect_is_an_answer(self):
+        asking = self.ask()
+        Server.last.says(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n")
+        Server.last.protocol.connectionLost(Failure(error.ConnectionDone()))
+        self.assertEqual(self.successResultOf(asking).status, 302)
+
+    def test_headers_and_empty_answers_without_an_end(self):
+        for first, again in (
+            (b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"a" * 1000 + b"\r\n"),
+            (b"HTTP/1.1 200 OK\r\nX-A: a\r\n", b" " + b"a" * 1000 + b"\r\n"),
+            (b"", b"HTTP/1.1 100 Continue\r\nX-A: " + b"a" * 1000 + b"\r\n\r\n"),
+        ):
+            asking = self.ask()
+            Server.last.says(first)
+            said = 0
+            while said < 1_000_000 and not Server.last.transport.disconnected:
+                Server.last.says(again)
+                said += len(again)
+            self.assertLess(said, 700_000)
+            failure = self.failureResultOf(asking, FetchFailed)
+            self.assertIn("says more than 655360 bytes", str(failure.value))
+
+    def test_nothing_of_one_answer_is_told_to_the_next_server(self):
+        """A server's cookies are not kept."""
+        self.ask()
+        Server.last.says(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\n\r\n")
+        self.ask()
+        self.assertNotIn(b"Cookie", Server.last.transport.value())
+
+    def test_an_answer_that_is_packed(self):
+        """None is asked for, so none is unpacked: a small one could become very large."""
+        asking = self.ask()
+        self.assertNotIn(b"gzip", Server.last.transport.value())
+        packed = gzip.compress(b"x" * 10_000_000)
+        Server.last.says(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + packed)
+        Server.last.protocol.connectionLost(Failure(error.ConnectionDone()))
+        self.assertEqual(len(self.successResultOf(asking).body), len(packed))

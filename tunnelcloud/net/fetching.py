@@ -1,21 +1,23 @@
-"""Requests to a provider: bounded in time and size, and never led elsewhere."""
+"""Requests to servers elsewhere: bounded in time and size, and never led anywhere else."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from io import BytesIO
 from typing import Any, cast
 
-from attrs import frozen
+from attrs import field, frozen
 from OpenSSL import SSL
 from service_identity import VerificationError
-from treq.client import HTTPClient
 from twisted.internet import defer, error
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import Cooperator
 from twisted.python.failure import Failure
 from twisted.web.client import (
-    Agent,
     BrowserLikePolicyForHTTPS,
+    FileBodyProducer,
     ResponseDone,
     ResponseFailed,
     ResponseNeverReceived,
@@ -23,22 +25,36 @@ from twisted.web.client import (
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
-from tunnelcloud.web.oidc.faults import ProviderFault
+from tunnelcloud.net.bounded import CONNECT_SECONDS, SaidTooMuch, bounded_agent
 
 _SECONDS = 10
 _MAX_BODY = 512 * 1024
+_MAX_SAID = _MAX_BODY + 128 * 1024  # with the headers, and what TLS adds
+
+assert CONNECT_SECONDS <= _SECONDS
 
 
 @frozen
 class Fetched:
-    """An answer."""
+    """An answer.
+
+    :ivar headers: by their names in small letters.
+    """
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(factory=dict)
 
 
 class FetchFailed(Exception):
-    """No whole answer came; the text says why, for an administrator."""
+    """No whole answer came; the text says why, for an administrator.
+
+    :ivar untrusted: whether the server's certificate is by nobody who is trusted.
+    """
+
+    def __init__(self, line: str, untrusted: bool = False) -> None:
+        super().__init__(line)
+        self.untrusted = untrusted
 
 
 _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
@@ -51,6 +67,7 @@ _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
     (error.ConnectionRefusedError, "the connection was refused"),
     ((error.TimeoutError, error.TCPTimedOutError), f"no answer within {_SECONDS} s"),
     (error.NoRouteError, "there is no way to that address"),
+    (SaidTooMuch, f"it says more than {_MAX_SAID} bytes"),
     (
         (error.ConnectionLost, error.ConnectionDone, ResponseNeverReceived),
         "it hung up before it had answered",
@@ -60,6 +77,7 @@ _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
 _FAILURES = (
     error.ConnectError,
     error.ConnectionClosed,
+    SaidTooMuch,
     VerificationError,
     SSL.Error,
     OSError,
@@ -70,42 +88,29 @@ Fetch = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Fetched]
 """Asks by method, address, headers and body; raises ``FetchFailed``."""
 
 
-async def ask(
-    fetch: Fetch, method: str, address: str, headers: Mapping[str, str], body: bytes | None = None
-) -> Fetched:
-    """Ask a provider.
-
-    :raise ProviderFault: it can't be reached.
-    """
-    try:
-        return await fetch(method, address, headers, body)
-    except FetchFailed as error:
-        raise ProviderFault(
-            "unreachable",
-            f"The provider can't be reached at {address}: {error}.",
-            "Try again in a while. If it stays so, tell an administrator of TunnelCloud.",
-        ) from None
-
-
 async def no_way_out(*_: object) -> Fetched:
     """Stand for the network where there is none."""
     raise FetchFailed("this pod asks nobody")
 
 
-def _reason(*errors: BaseException) -> str:
+def _failed(*errors: BaseException) -> FetchFailed:
     """Say why no answer came, for who is to mend it."""
     for kinds, text in _REASONS:
         if any(isinstance(one, kinds) for one in errors):
-            return text
-    return "the connection failed"
+            return FetchFailed(text, untrusted=kinds is SSL.Error)
+    return FetchFailed("the connection failed")
 
 
 class HttpFetch:
-    """Asks over HTTP and HTTPS, trusting what the machine trusts (``SSL_CERT_FILE`` adds a CA)."""
+    """Asks over HTTP and HTTPS.
 
-    def __init__(self, reactor: Any) -> None:
-        agent = Agent(reactor, BrowserLikePolicyForHTTPS(), connectTimeout=_SECONDS)
-        self._client = HTTPClient(agent)
+    :param trust: whose certificates are trusted; by default what the machine trusts
+        (``SSL_CERT_FILE`` adds a CA).
+    """
+
+    def __init__(self, reactor: Any, trust: Any = None) -> None:
+        self._agent = bounded_agent(reactor, BrowserLikePolicyForHTTPS(trust), _MAX_SAID)
+        self._cooperator = Cooperator(scheduler=partial(reactor.callLater, 0))
         self._reactor = reactor
 
     async def __call__(
@@ -119,26 +124,26 @@ class HttpFetch:
         except defer.TimeoutError:
             raise FetchFailed(f"no answer within {_SECONDS} s") from None
         except ResponseFailed as failed:
-            reasons = [reason.value for reason in failed.reasons]
-            raise FetchFailed(_reason(*reasons)) from None
+            raise _failed(*(reason.value for reason in failed.reasons)) from None
         except _FAILURES as failed:
-            raise FetchFailed(_reason(failed)) from None
+            raise _failed(failed) from None
 
     async def _ask(
         self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
     ) -> Fetched:
-        response = await self._client.request(
-            method,
-            address,
-            headers=Headers({name: [value] for name, value in headers.items()}),
-            data=body,
-            allow_redirects=False,
-            unbuffered=True,
-            reactor=self._reactor,
+        response = await self._agent.request(
+            method.encode("ascii"),
+            address.encode("ascii"),
+            Headers({name: [value] for name, value in headers.items()}),
+            None if body is None else FileBodyProducer(BytesIO(body), self._cooperator),
         )
         gathered = _Body()
         response.deliverBody(gathered)
-        return Fetched(response.code, await gathered.whole)
+        said = {
+            name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
+            for name, values in response.headers.getAllRawHeaders()
+        }
+        return Fetched(response.code, await gathered.whole, said)
 
 
 class _Body(Protocol):

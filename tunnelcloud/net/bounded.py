@@ -1,0 +1,126 @@
+"""Connections to servers elsewhere, on which no server may say more than so many bytes.
+
+What parses a server's answer has bounds of its own for a line or a body, yet not for the number of
+lines.  So all bytes of a connection are counted, below TLS.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import (
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from twisted.web.client import URI, Agent, HTTPConnectionPool
+from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
+from zope.interface import implementer
+
+CONNECT_SECONDS = 10
+"""How long a server may take until a connection is there."""
+
+
+class SaidTooMuch(Exception):
+    """A server said more than it may."""
+
+
+class _Counting(ProtocolWrapper):
+    """Counts what a server says, and hangs up on one that goes on and on."""
+
+    factory: _CountingFactory
+    _left = 0
+    _too_much = False
+
+    def connectionMade(self) -> None:
+        """Begin to count."""
+        self._left = self.factory.most
+        super().connectionMade()  # type: ignore[no-untyped-call]
+
+    def dataReceived(self, data: bytes) -> None:
+        """Hand on what is within the bound."""
+        self._left -= len(data)
+        if self._left >= 0:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
+        elif not self._too_much:
+            self._too_much = True
+            self.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Say why."""
+        if self._too_much:
+            reason = Failure(SaidTooMuch(f"it said more than {self.factory.most} bytes"))
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+
+
+class _CountingFactory(WrappingFactory):
+    protocol = _Counting
+    noisy = False
+
+    def __init__(self, factory: IProtocolFactory, most: int) -> None:
+        super().__init__(factory)  # type: ignore[no-untyped-call]
+        self.most = most
+
+
+@implementer(IStreamClientEndpoint)
+@frozen
+class Bounded:
+    """An endpoint whose servers may say so many bytes a connection.
+
+    :ivar endpoint: connects, by plain TCP.
+    """
+
+    endpoint: IStreamClientEndpoint
+    most: int
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect; fire with the factory's own protocol."""
+        connecting: Deferred[Any] = self.endpoint.connect(
+            _CountingFactory(protocolFactory, self.most)
+        )
+        return connecting.addCallback(lambda made: made.wrappedProtocol)
+
+
+def bounded_way(reactor: Any, host: str, port: int, most: int, tls: Any = None) -> Any:
+    """Make an endpoint for a server.
+
+    :param most: bytes that it may say on a connection.
+    :param tls: what makes connections of TLS; None for those in plain text.
+    """
+    there = Bounded(HostnameEndpoint(reactor, host, port, timeout=CONNECT_SECONDS), most)
+    return there if tls is None else wrapClientTLS(tls, there)
+
+
+@implementer(IAgentEndpointFactory)
+@frozen
+class _Ways:
+    reactor: Any
+    policy: IPolicyForHTTPS
+    most: int
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        if uri.scheme not in (b"http", b"https"):
+            raise ValueError(f"{uri.scheme!r} is no scheme that is known here")
+        host = uri.host.decode("ascii")
+        tls = None
+        if uri.scheme == b"https":
+            tls = self.policy.creatorForNetloc(uri.host, uri.port)
+        return bounded_way(self.reactor, host, uri.port, self.most, tls)  # type: ignore[no-any-return]
+
+
+def bounded_agent(
+    reactor: Any, policy: IPolicyForHTTPS, most: int, pool: HTTPConnectionPool | None = None
+) -> Agent:
+    """Make what asks by HTTP and HTTPS, and follows no redirect.
+
+    :param policy: which certificates are trusted.
+    :param most: bytes that a server may say on a connection.
+    """
+    ways = _Ways(reactor, policy, most)
+    return Agent.usingEndpointFactory(reactor, ways, pool)  # type: ignore[no-any-return]
