@@ -25,6 +25,7 @@ from twisted.web.client import (
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
+from tunnelcloud.domain.sameness import folded
 from tunnelcloud.net.bounded import CONNECT_SECONDS, SaidTooMuch, bounded_agent
 
 _SECONDS = 10
@@ -140,7 +141,7 @@ class HttpFetch:
         gathered = _Body()
         response.deliverBody(gathered)
         said = {
-            name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
+            folded(name.decode("latin-1")): b", ".join(values).decode("latin-1")
             for name, values in response.headers.getAllRawHeaders()
         }
         return Fetched(response.code, await gathered.whole, said)
