@@ -93,3 +93,21 @@ class ShutTests(CommandTestCase):
             self.tunnel(standing, "Connect to 10.0.0.5:5432: refused")
             self.assertRaises(Started, self.run_line, "connect", "db")
         self.assertEqual(len(self.started), 4)
+
+
+class SeveralTests(CommandTestCase):
+    def test_what_goes_with_one_tunnel_alone(self):
+        for words, why in (
+            ((), "name the tunnels to open, or use --all"),
+            (("db", "--all"), "name the tunnels to open, or use --all"),
+            (("db", "web", "--exec", "true"), "--exec is for one tunnel"),
+            (("--all", "--local", "15432"), "--local is for one tunnel"),
+            (("--all", "--port", "15432"), "--port is for one tunnel"),
+        ):
+            self.assertIn(why, self.fail_line("connect", *words, status=2))
+
+    def test_nothing_to_open(self):
+        self.patch(Api, "text", lambda *_: "")
+        self.api.put("users", name="alice", email=None)
+        self.assertIn("no tunnel is assigned to you", self.fail_line("connect", "--all"))
+        self.assertIn("you have no tunnel 'db'", self.fail_line("connect", "db", "web"))

@@ -10,6 +10,7 @@ from tunnelcloud.cli.client import Failed
 
 class EndedProcess:
     pid = 1
+    stderr = None
 
     def poll(self):
         return 255

@@ -77,8 +77,8 @@ class EchoTarget:
     """A TCP server in the test's own process: says back what it hears, after the client's EOF
     too; or answers only once the client has sent EOF."""
 
-    def __init__(self, answer=None, family=socket.AF_INET, host="127.0.0.1"):
-        self.listener = socket.create_server((host, 0), family=family)
+    def __init__(self, answer=None, family=socket.AF_INET, host="127.0.0.1", port=0):
+        self.listener = socket.create_server((host, port), family=family)
         self.port = self.listener.getsockname()[1]
         self._answer = answer
         self.received = []

@@ -62,6 +62,17 @@ class Failed(Exception):
     """A command that can't do what it was asked; the message is one line that says what to do."""
 
 
+class Refused(Failed):
+    """The API gave a reason why not.
+
+    :ivar status: the HTTP status of its answer.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Unreachable(Failed):
     """No answer came: the next try may fare better."""
 
@@ -294,7 +305,8 @@ class Api:
         if answer.is_success:
             return content
         told = _refusal(content, self._as_typed(body or {}))
-        raise Failed(f"{told}{self._token_advice(answer.status_code, told)}")
+        advice = self._token_advice(answer.status_code, told)
+        raise Refused(f"{told}{advice}", answer.status_code)
 
     def _token_advice(self, status: int, told: str) -> str:
         """Say where the token is from and what would do, when it doesn't."""

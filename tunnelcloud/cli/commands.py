@@ -68,7 +68,7 @@ COMMANDS: Mapping[str, Place] = {
     "audit": Place("audit", "audit", "Show what happened last, the latest at the bottom."),
     "login": Place("login", "login", "Sign in with a code that you type at the portal."),
     "logout": Place("login", "logout", "Sign out; what `login` got is worthless then."),
-    "connect": Place("connect", "connect", "Open a tunnel with this machine's ssh."),
+    "connect": Place("connect", "connect", "Open tunnels with this machine's ssh."),
     "ssh-config": Place("connect", "ssh_config", "Print blocks for ~/.ssh/config."),
     "me": Place("me", "me", "What is your own, for API tokens that stand for a user."),
     "ls": Place("me", "list_my_tunnels", "List the tunnels you may open, and their commands."),

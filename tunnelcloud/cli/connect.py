@@ -13,16 +13,17 @@ import click
 
 from tunnelcloud.cli.access import METHODS
 from tunnelcloud.cli.children import Command
-from tunnelcloud.cli.client import Api, Failed
+from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.completion import own_tunnels
+from tunnelcloud.cli.keeping import keep_open, on_own_addresses, own_token
 from tunnelcloud.cli.local_ports import check_free, free_port, is_free
 from tunnelcloud.cli.output import print_json, say
 from tunnelcloud.cli.own_tunnels import Tunnels
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.cli.ssh_process import SshProcess
-from tunnelcloud.domain.addresses import leads_home
+from tunnelcloud.cli.together import Wanted, targets_here
 from tunnelcloud.domain.commands import MAX_FORWARDS_OF_A_RANGE, bracketed
-from tunnelcloud.domain.connecting.files import config_block
+from tunnelcloud.domain.connecting.files import all_blocks, config_block
 from tunnelcloud.domain.connecting.way import Forward, Way
 from tunnelcloud.domain.entities import Method
 
@@ -48,7 +49,9 @@ def local(text: str) -> tuple[str, int]:
 
 
 @click.command("connect")
-@click.argument("tunnel", shell_complete=own_tunnels)
+@click.argument("names", metavar="TUNNEL...", nargs=-1, shell_complete=own_tunnels)
+@click.option("--all", "all_of_them", is_flag=True, help="Open all tunnels, those included that "
+              "are assigned later.")  # fmt: skip
 @click.option("--local", "chosen", type=local, metavar="[ADDRESS:]PORT",
               help="Where it is on this machine; the next free port, if not given.")  # fmt: skip
 @click.option("--port", type=click.IntRange(1, 65535), help="The target's port that --local and "
@@ -61,7 +64,8 @@ def local(text: str) -> tuple[str, int]:
 @pass_connection
 def connect(
     connection: Connection,
-    tunnel: str,
+    names: tuple[str, ...],
+    all_of_them: bool,
     chosen: tuple[str, int] | None,
     port: int | None,
     method: str | None,
@@ -69,18 +73,29 @@ def connect(
     command: str | None,
     as_json: bool,
 ) -> None:
-    """Open a tunnel with this machine's ssh.
+    """Open tunnels with this machine's ssh.
 
-    It stays open until Ctrl-C, or until --exec's command ends. The exit status is that of the
+    One stays open until Ctrl-C, or until --exec's command ends. The exit status is that of the
     command, or of ssh. A tunnel that is shut now is not opened: the reason is printed, and the exit
     status is 1.
+
+    Several, or --all, stay open until Ctrl-C: what ends is opened again, and a table shows where
+    each is on this machine and how it is.
     """
+    if all_of_them == bool(names):
+        raise click.UsageError("name the tunnels to open, or use --all")
+    if all_of_them or len(names) > 1:
+        _refuse_for_several(chosen=chosen, port=port, command=command)
+        _end_on_signals()
+        keep_open(connection.open(), Wanted(names, method, key_file), as_json)
+        return
+    [tunnel] = names
     api = connection.open()
     tunnels = Tunnels(api)
     way = _place(tunnels, tunnel, chosen, port, method, key_file)
     if warning := tunnels.check_open(tunnel):
         say(f"warning: {warning}")
-    token = _token(api, way.tunnel.id) if way.method is Method.TOKEN else None
+    token = own_token(api, way.tunnel.id) if way.method is Method.TOKEN else None
     wanted = _forward_of(way, port)
     _end_on_signals()
     ssh = SshProcess(way.arguments(), way.own_known_hosts, token)
@@ -100,16 +115,16 @@ def connect(
     click.get_current_context().exit(status)
 
 
-def _token(api: Api, tunnel_id: str) -> str:
-    """Make a one-time token for a tunnel.
+def _refuse_for_several(
+    *, chosen: tuple[str, int] | None, port: int | None, command: str | None
+) -> None:
+    """Refuse the options that need one tunnel.
 
-    :raise Failed: it would open nothing now, with the reason.
+    :raise click.UsageError: one is given.
     """
-    made = api.send("POST", "me/tokens", {"tunnel_id": tunnel_id})
-    if made.get("warnings"):
-        api.send("DELETE", f"me/tokens/{made['id']}")
-        raise Failed("; ".join(map(str, made["warnings"])))
-    return str(made["token"])
+    for option, value in (("--local", chosen), ("--port", port), ("--exec", command)):
+        if value is not None:
+            raise click.UsageError(f"{option} is for one tunnel: name one")
 
 
 def _tell(way: Way, as_json: bool) -> None:
@@ -140,7 +155,7 @@ def _place(
     plain = tunnels.way(name, method=method, key_file=key_file, port=port)
     address = plain.local_address if chosen is None else chosen[0]
     places: dict[int, int] = {}
-    avoided = _targets_here(plain)
+    avoided = targets_here(plain)
     if chosen is not None:
         check_free(*chosen)
         places[_forward_of(plain, port).port] = chosen[1]
@@ -155,16 +170,6 @@ def _place(
         local_ports=places,
         port=port,
     )
-
-
-def _targets_here(way: Way) -> set[int]:
-    """Give the ports of targets on this very machine: a tunnel that listens there leads to itself.
-
-    They are known to be here when both the pod and the target have an address of this machine.
-    """
-    if not (leads_home(way.pod.host) and leads_home(way.tunnel.target_address)):
-        return set()
-    return {forward.port for forward in way.forwards}
 
 
 def _forward_of(way: Way, port: int | None) -> Forward:
@@ -219,11 +224,13 @@ def ssh_config(
 ) -> None:
     """Print blocks for ~/.ssh/config.
 
-    They are of all your tunnels, or of those named. `ssh -N db.tunnel` then opens the tunnel db.
+    They are of all your tunnels, or of those named. `ssh -N db.tunnel` then opens the tunnel db,
+    and `ssh -N all.tunnel` all of them.
     """
     found = Tunnels(connection.open())
     ways = [found.way(name, method=method, key_file=key_file) for name in tunnels or found.names]
     blocks = [config_block(way) for way in ways]
+    blocks += [] if tunnels else all_blocks(on_own_addresses(found, ways))
     lines = list(dict.fromkeys(line for way in ways for line in way.own_known_hosts))
     if as_json:
         print_json({"blocks": blocks, "known_hosts": lines})

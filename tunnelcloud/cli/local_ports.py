@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.output import say
@@ -23,17 +24,20 @@ def check_free(address: str, port: int) -> None:
         raise Failed(f"{bracketed(address)}:{port} {_WHY.get(fault, os.strerror(fault))}")
 
 
-def free_port(address: str, wanted: int, taken: set[int]) -> int:
+def free_port(
+    address: str, wanted: int, taken: set[int], tell: Callable[[str], None] | None = None
+) -> int:
     """Give the first local port from ``wanted`` on that can be listened on.
 
     Where ``wanted`` needs an administrator's rights it is one above 1024, and the user is told.
 
     :param taken: ports that are spoken for.
+    :param tell: is told why another port is used; None for the user at once.
     :raise Failed: there is none near.
     """
     first = wanted
     if _fault(address, wanted) == errno.EACCES:
-        say(f"only an administrator may listen on port {wanted}: another is used")
+        (tell or say)(f"only an administrator may listen on port {wanted}: another is used")
         first = max(wanted, FIRST_UNPRIVILEGED_PORT) + 1
     for port in range(first, min(first + _TRIED_PORTS, MAX_PORT + 1)):
         if port in taken:
@@ -49,6 +53,11 @@ def free_port(address: str, wanted: int, taken: set[int]) -> int:
 def is_free(address: str, port: int) -> bool:
     """Tell whether a port can be listened on."""
     return not _fault(address, port)
+
+
+def can_have(address: str) -> bool:
+    """Tell whether this machine has an address."""
+    return not _fault(address, 0)
 
 
 _WHY = {

@@ -46,18 +46,37 @@ class Tunnels:
         """Name them all."""
         return list(self._found)
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """Give the id of each by its name."""
+        return {name: str(item["id"]) for name, item in self._found.items()}
+
+    def check_named(self, name: str) -> None:
+        """Check that there is a tunnel of this name.
+
+        :raise Failed: there is none.
+        """
+        if name not in self._found:
+            raise _no_such(name)
+
+    def standing(self, name: str) -> tuple[str, str]:
+        """Say how a tunnel stands, in one word and for people."""
+        item = self._found[name]
+        state = str(item.get("state"))
+        return str(item.get("standing")), f"{state[:1].lower()}{state[1:]}"
+
     def check_open(self, name: str) -> str:
         """Look whether a tunnel opens now.
 
         :return: what may be in the way nevertheless; empty for nothing.
         :raise Failed: it is shut, with the reason.
         """
-        item = self._found.get(name, {})
-        state = str(item.get("state"))
-        reason = f"{name}: {state[:1].lower()}{state[1:]}"
-        if item.get("standing") in (Stand.SHUT, Stand.OFFLINE):
+        self.check_named(name)
+        standing, state = self.standing(name)
+        reason = f"{name}: {state}"
+        if standing in (Stand.SHUT, Stand.OFFLINE):
             raise Failed(reason)
-        return reason if item.get("standing") in (Stand.UNREACHABLE, Stand.PARTLY) else ""
+        return reason if standing in (Stand.UNREACHABLE, Stand.PARTLY) else ""
 
     def way(
         self,
@@ -75,9 +94,8 @@ class Tunnels:
         :param port: a target port that is to be forwarded even where a range has too many for all.
         :raise Failed: there is no such tunnel or port, or it doesn't open like that.
         """
-        item = self._found.get(name)
-        if item is None:
-            raise _no_such(name)
+        self.check_named(name)
+        item = self._found[name]
         methods = list(item["methods"])
         if method is not None and method not in methods:
             raise Failed(f"{name} opens with a {' or a '.join(methods)}, not with a {method}")

@@ -6,6 +6,7 @@ in a directory of our own, once.  The host keys come from the API, so that nothi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shlex
@@ -24,6 +25,10 @@ from tunnelcloud.domain.proxies import BadProxy
 _CONNECT_SECONDS = 30
 _POLL_SECONDS = 0.1
 _END_SECONDS = 5
+_READ_BYTES = 65536
+_MOST_SAID = 65536
+_LONGEST_DIRECTORY = 60
+"""A socket's path has 104 bytes on some systems, of which ssh takes 17 and this program 30."""
 _DEVICE_NULL = "/dev/null"
 _FAILED = {
     Method.TOKEN: "ssh could not open the tunnel; its words are above. The portal's Sessions page "
@@ -41,17 +46,26 @@ class SshProcess:
     :param arguments: the words of the generated command, ``ssh`` first.
     :param known_hosts: lines with the pod's host keys.
     :param token: None for a login by key.
+    :param shared: whether it carries several tunnels: a port that can't be listened on leaves the
+        others alone, ports come and go while it runs, and its words are kept for ``said``.
     :ivar guard: ends it, and what else it is told, when this program is killed.
     """
 
     def __init__(
-        self, arguments: Sequence[str], known_hosts: Sequence[str], token: str | None
+        self,
+        arguments: Sequence[str],
+        known_hosts: Sequence[str],
+        token: str | None,
+        *,
+        shared: bool = False,
     ) -> None:
         program = shutil.which(arguments[0])
         if program is None:
             raise Failed("there is no ssh on this machine: install OpenSSH's client")
-        self._directory = Path(tempfile.mkdtemp(prefix="tunnelcloud-"))
+        self._program = program
+        self._directory = _new_directory()
         self._pipes: list[int] = []
+        self._half_said = b""
         self._method = Method.KEY if token is None else Method.TOKEN
         self._process: subprocess.Popen[bytes] | None = None
         self.guard = Guard(self._directory)
@@ -59,17 +73,20 @@ class SshProcess:
             self._ready = self._pipe("ready")
             hosts = self._directory / "known_hosts"
             hosts.write_text("".join(f"{line}\n" for line in known_hosts))
-            options = self._options(hosts, self._method)
+            options = [*self._sharing(shared), *self._options(hosts, self._method)]
             options += _against_own_settings([program, *arguments[1:]])
             # The words are the ones that are shown to be pasted.
             self._process = subprocess.Popen(  # noqa: S603
                 [program, *options, *arguments[1:]],
                 stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE if shared else None,
                 env=self._environment(token),
                 # Ctrl-C is for the program that uses the tunnel, and no terminal is asked.
                 start_new_session=True,
             )
             self.guard.watch(self._process.pid)
+            if self._process.stderr is not None:
+                os.set_blocking(self._process.stderr.fileno(), False)
         except BaseException:
             self.end()
             raise
@@ -81,6 +98,18 @@ class SshProcess:
         pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self._pipes.append(pipe)
         return pipe
+
+    def _sharing(self, shared: bool) -> list[str]:
+        """Give the options for several tunnels; where one is given twice, the first counts."""
+        if not shared:
+            return []
+        control = str(self._control).replace("%", "%%")
+        options = ("ExitOnForwardFailure=no", "ControlMaster=yes", f"ControlPath={control}")
+        return [word for option in options for word in ("-o", option)]
+
+    @property
+    def _control(self) -> Path:
+        return self._directory / "control"
 
     def _options(self, hosts: Path, method: Method) -> list[str]:
         ready = shlex.quote(str(self._directory / "ready")).replace("%", "%%")
@@ -129,10 +158,56 @@ class SshProcess:
 
         :raise Failed: ssh ended before; it said why itself.
         """
-        assert self._process is not None
-        while not select.select([self._ready], [], [], _POLL_SECONDS)[0]:
-            if self._process.poll() is not None:
+        while not self.is_ready(_POLL_SECONDS):
+            if self.has_ended():
                 raise Failed(_FAILED[self._method])
+
+    def is_ready(self, seconds: float = 0) -> bool:
+        """Tell whether the local ports are listened on, or are within a time."""
+        return bool(select.select([self._ready], [], [], seconds)[0])
+
+    def has_ended(self) -> bool:
+        """Tell whether it runs no more."""
+        return self._process is None or self._process.poll() is not None
+
+    def said(self) -> list[str]:
+        """Give the lines that it has said since the last look, if it is shared."""
+        if self._process is None or self._process.stderr is None:
+            return []
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(self._process.stderr.fileno(), _READ_BYTES):
+                self._half_said += piece
+        *lines, self._half_said = self._half_said[-_MOST_SAID:].split(b"\n")
+        return [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+
+    def forward(self, forward: str) -> None:
+        """Listen on one more port, if it is shared.
+
+        :param forward: as ``-L`` has it.
+        :raise Failed: ssh can't, with its words.
+        """
+        self._control_by("forward", forward)
+
+    def cancel(self, forward: str) -> None:
+        """Listen on a port no more, if it is shared.
+
+        :raise Failed: ssh can't, with its words.
+        """
+        self._control_by("cancel", forward)
+
+    def _control_by(self, verb: str, forward: str) -> None:
+        words = [self._program, "-F", "none", "-S", str(self._control), "-O", verb]
+        # The words are this program's own, and those that the first ssh was run with.
+        done = subprocess.run(  # noqa: S603
+            [*words, "-L", forward, "tunnel"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_CONNECT_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise Failed(said[-1] if said else f"ssh could not {verb} {forward}")
 
     def wait(self) -> int:
         """Wait until it ends; give its exit status."""
@@ -148,11 +223,24 @@ class SshProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        if self._process is not None and self._process.stderr is not None:
+            self._process.stderr.close()
         for pipe in self._pipes:
             os.close(pipe)
         self._pipes.clear()
         shutil.rmtree(self._directory, ignore_errors=True)
         self.guard.dismiss()
+
+
+def _new_directory() -> Path:
+    """Make a directory whose path leaves room for the name of a socket."""
+    usual = tempfile.gettempdir()
+    return Path(
+        tempfile.mkdtemp(
+            prefix="tunnelcloud-",
+            dir=usual if len(usual) <= _LONGEST_DIRECTORY else "/tmp",  # noqa: S108 - made 0700
+        )
+    )
 
 
 def _against_own_settings(command: Sequence[str]) -> list[str]:

@@ -111,6 +111,16 @@ def suggested_ports(tunnel: Tunnel, others: Sequence[Tunnel]) -> dict[int, int]:
     return chosen
 
 
+def credential_options(method: Method, key_file: str) -> list[str]:
+    """Give the options by which ssh logs in with a token, or with a key.
+
+    :param key_file: where the private key is, if not where ssh looks by itself.
+    """
+    if method is Method.TOKEN:
+        return [*ASKED_FOR_TOKEN]
+    return ["-i", key_file, "-o", "IdentitiesOnly=yes"] if key_file else []
+
+
 def ssh_arguments(
     tunnel: Tunnel,
     login: str,
@@ -133,11 +143,7 @@ def ssh_arguments(
     :param key_file: where the private key is, if not where ssh looks by itself.
     """
     words = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]
-    words += OWN_CONNECTION
-    if method is Method.TOKEN:
-        words += ASKED_FOR_TOKEN
-    elif key_file:
-        words += ["-i", key_file, "-o", "IdentitiesOnly=yes"]
+    words += [*OWN_CONNECTION, *credential_options(method, key_file)]
     target = bracketed(target or destination_host(tunnel, others))
     for port in forwarded_ports(tunnel):
         local = f"{bracketed(local_address)}:{local_ports.get(port, local_port(tunnel, port))}"

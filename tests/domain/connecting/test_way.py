@@ -64,6 +64,25 @@ class FileTests(SynchronousTestCase):
             "    LocalForward 127.0.0.1:15432 [fd00::5]:5432",
         )
 
+    def test_config_for_all_has_a_block_for_each_method(self):
+        ways = [
+            way(tunnel("db"), local_address="127.64.0.1"),
+            way(tunnel("web"), Method.KEY, key_file="~/.ssh/tc", local_address="127.64.0.2"),
+            way(tunnel("cache", external_address="db.example.com"), local_address="127.64.0.3"),
+        ]
+        by_token, by_key = files.all_blocks(ways)
+        self.assertIn("Host all.tunnel\n    HostName pod.example.com\n", by_token)
+        self.assertIn("Host all-keys.tunnel\n    HostName pod.example.com\n", by_key)
+        for block, count in ((by_token, 2), (by_key, 1)):
+            self.assertEqual(block.count("LocalForward 127.64.0."), count)
+            self.assertIn("ExitOnForwardFailure no", block)
+        self.assertTrue(files.all_blocks(ways[1:2])[0].startswith("Host all.tunnel\n"))
+        self.assertEqual(files.all_blocks([]), [])
+
+    def test_a_tunnel_called_all_keeps_its_name(self):
+        [block] = files.all_blocks([way(tunnel("all"))])
+        self.assertTrue(block.startswith("Host all-all.tunnel\n"), block)
+
     def test_no_control_sockets_on_windows_and_none_for_keys(self):
         block = files.config_block(way(), windows=True)
         self.assertEqual(re.findall("Control.*", block), ["ControlPath none"])

@@ -58,6 +58,13 @@ class ApplicationsTests(PortalTestCase):
         self.assertNotIn(other["id"].encode(), page)
         self.browser.get(f"/applications/{other['id']}", 404)
 
+    def test_the_command_that_opens_all_of_them(self):
+        self.assertNotIn(b"All of them", self.browser.get("/").body)
+        self.assign(self.make_tunnel("other"))
+        page = self.browser.get("/").body.decode()
+        self.assertIn("All of them", page)
+        self.assertIn("tunnelcloud --url https://portal.example.com connect --all</pre>", page)
+
     def test_names_show_as_text(self):
         for path in ["/", self.panel]:
             page = self.browser.get(path).body.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.connecting.quoting import ssh_config, systemd
@@ -11,6 +12,8 @@ from tunnelcloud.domain.entities import Method
 
 DEFAULT_KEY_FILE = "~/.ssh/id_ed25519"
 MASTER_MINUTES = 10
+_ALL = "all.tunnel"
+_ALL_KEYS = "all-keys.tunnel"
 
 
 def config_alias(way: Way) -> str:
@@ -25,8 +28,36 @@ def config_block(way: Way, *, windows: bool = False) -> str:
     kept and shared by whatever else connects to the same name.  Other blocks of the user's may say
     otherwise about what is set here, as the first value of a file counts: this one belongs before.
     """
+    lines = _connection_lines(way, way.host, windows=windows)
+    lines += [("ExitOnForwardFailure", "yes"), ("ServerAliveInterval", str(KEEP_ALIVE_SECONDS))]
+    return _block(config_alias(way), [*lines, *_forward_lines(way)])
+
+
+def all_blocks(ways: Sequence[Way]) -> list[str]:
+    """Write the blocks that open several tunnels at once, one for each method of logging in.
+
+    A port that is in use and a tunnel that is shut leave the others alone.
+    """
+    taken = {config_alias(way) for way in ways}
+    blocks: list[str] = []
+    for method in (Method.TOKEN, Method.KEY):
+        together = [way for way in ways if way.method is method]
+        if together:
+            alias = _ALL_KEYS if blocks else _ALL
+            lines = _connection_lines(together[0], together[0].pod.host, windows=False)
+            lines += [
+                ("ExitOnForwardFailure", "no"),
+                ("ServerAliveInterval", str(KEEP_ALIVE_SECONDS)),
+            ]
+            lines += [line for way in together for line in _forward_lines(way)]
+            # A tunnel that is called so keeps its name.
+            blocks.append(_block(f"all-{alias}" if alias in taken else alias, lines))
+    return blocks
+
+
+def _connection_lines(way: Way, host: str, *, windows: bool) -> list[tuple[str, str]]:
     lines = [
-        ("HostName", ssh_config(way.host)),
+        ("HostName", ssh_config(host)),
         ("Port", str(way.port)),
         ("User", ssh_config(way.login)),
     ]
@@ -42,16 +73,24 @@ def config_block(way: Way, *, windows: bool = False) -> str:
         ]
     else:
         lines.append(("ControlPath", "none"))
-    lines += [("ExitOnForwardFailure", "yes"), ("ServerAliveInterval", str(KEEP_ALIVE_SECONDS))]
+    return lines
+
+
+def _forward_lines(way: Way) -> list[tuple[str, str]]:
+    lines = []
     for forward in way.forwards:
         ends = (
             f"{way.local_in_forward}:{forward.local}",
             f"{way.target_in_forward}:{forward.port}",
         )
         lines.append(("LocalForward", " ".join(ssh_config(end, tokens=False) for end in ends)))
+    return lines
+
+
+def _block(alias: str, lines: Sequence[tuple[str, str]]) -> str:
     return "\n".join(
         [
-            f"Host {ssh_config(config_alias(way), tokens=False)}",
+            f"Host {ssh_config(alias, tokens=False)}",
             *(f"    {key} {value}" for key, value in lines),
         ]
     )
@@ -66,9 +105,8 @@ def plink_arguments(way: Way) -> list[str]:
         words += ["-i", way.key_file]
     for fingerprint in way.fingerprints:
         words += ["-hostkey", fingerprint]
-    for forward in way.forwards:
-        local = f"{way.local_in_forward}:{forward.local}"
-        words += ["-L", f"{local}:{way.target_in_forward}:{forward.port}"]
+    for forward in way.forward_specs:
+        words += ["-L", forward]
     return [*words, way.host]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -90,6 +90,14 @@ class Way:
         ]
 
     @property
+    def forward_specs(self) -> list[str]:
+        """List what is forwarded as ``-L`` has it."""
+        return [
+            f"{self.local_in_forward}:{one.local}:{self.target_in_forward}:{one.port}"
+            for one in self.forwards
+        ]
+
+    @property
     def tool_login(self) -> str:
         """Give the login for graphical tools: the credential names the user, X the tunnel."""
         return f"{RESERVED_USER_NAME}@{self.tunnel.name}"
@@ -97,10 +105,7 @@ class Way:
     @property
     def own_known_hosts(self) -> list[str]:
         """Give the lines for the one name that this way connects to."""
-        name = f"[{self.host}]:{self.port}" if self.port != 22 else self.host
-        # A line break would begin a line for another name.
-        ours = (line for line in self.known_hosts if line.isprintable())
-        return [line for line in ours if line.split(" ", 1)[0] == name]
+        return known_hosts_of(self.known_hosts, self.host, self.port)
 
     def arguments(self) -> list[str]:
         """Give the words of the ssh command."""
@@ -114,6 +119,14 @@ class Way:
             local_ports=self.local_ports,
             key_file=self.key_file,
         )
+
+
+def known_hosts_of(lines: Iterable[str], host: str, port: int) -> list[str]:
+    """Choose the lines for one name that ssh connects to."""
+    name = f"[{host}]:{port}" if port != 22 else host
+    # A line break would begin a line for another name.
+    ours = (line for line in lines if line.isprintable())
+    return [line for line in ours if line.split(" ", 1)[0] == name]
 
 
 def logins_of(user: User, tunnel: Tunnel) -> list[str]:

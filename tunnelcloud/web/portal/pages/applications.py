@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from tunnelcloud.domain.connecting.quoting import posix
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.tunnel_standing import Standing
 from tunnelcloud.store import pins
@@ -70,8 +71,17 @@ class _Applications:
             for tunnel in shown
         ]
         return Shown(
-            "applications.html", {"cards": cards, "q": wanted, "more": len(found) - len(shown)}
+            "applications.html",
+            {
+                "cards": cards,
+                "q": wanted,
+                "more": len(found) - len(shown),
+                "command_for_all": self._command_for_all() if len(view.by_tunnel) > 1 else "",
+            },
         )
+
+    def _command_for_all(self) -> str:
+        return posix(["tunnelcloud", "--url", self.context.web_url, "connect", "--all"])
 
     async def pin(self, visit: Visit) -> Reply:
         return await self._set_pinned(visit, True)

@@ -1,0 +1,487 @@
+"""Several tunnels kept open, with a clock, an API and an ssh of the test's own."""
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tunnelcloud.cli import link as link_module
+from tunnelcloud.cli import local_ports, rows, together
+from tunnelcloud.cli.client import Failed, Refused, Unreachable
+from tunnelcloud.cli.link import Link
+from tunnelcloud.cli.own_tunnels import Tunnels
+from tunnelcloud.cli.retrying import Pace
+from tunnelcloud.cli.together import Places, Together, Wanted
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC).isoformat()
+
+
+def item(number, name, **fields):
+    return {
+        "id": f"tun_{number:026d}",
+        "created_at": NOW,
+        "name": name,
+        "title": "",
+        "site_id": "sit_1",
+        "target_address": f"10.0.0.{number}",
+        "target_ports": ["5432"],
+        "local_port_offset": 0,
+        "external_address": None,
+        "enabled": True,
+        "methods": ["token"],
+        "ssh_address": "pod.example.com:2222",
+        "standing": "ready",
+        "state": "Ready",
+        **fields,
+    }
+
+
+class FakeApi:
+    def __init__(self):
+        self.items = []
+        self.fault = None
+
+    def each(self, path):
+        if self.fault is not None:
+            raise self.fault
+        return iter(self.items)
+
+    def get(self, path):
+        return {"user": {"name": "alice"}}
+
+    def text(self, path):
+        return "[pod.example.com]:2222 ssh-ed25519 AAAA\n"
+
+
+class FakeSsh:
+    """An ssh that does as the test says."""
+
+    started = []
+    refused = ()
+
+    def __init__(self, words, known_hosts, token, *, shared):
+        self.words, self.token, self.known_hosts = words, token, known_hosts
+        self.lines = []
+        self.ready = self.over = self.ended = False
+        self.changes = []
+        self.started.append(self)
+
+    @property
+    def forwards(self):
+        return [self.words[at + 1] for at, word in enumerate(self.words) if word == "-L"]
+
+    def is_ready(self):
+        return self.ready
+
+    def has_ended(self):
+        return self.over
+
+    def said(self):
+        lines, self.lines = self.lines, []
+        return lines
+
+    def forward(self, forward):
+        if any(part in forward for part in self.refused):
+            raise Failed(f"Port forwarding failed: {forward}")
+        self.changes.append(("forward", forward))
+
+    def cancel(self, forward):
+        self.changes.append(("cancel", forward))
+
+    def end(self):
+        self.ended = True
+
+
+class FakeBoard:
+    def __init__(self):
+        self.told = []
+
+    def show(self, shown):
+        self.rows = {row.name: row.state for row in shown}
+
+    def tell(self, text):
+        self.told.append(text)
+
+
+class TogetherCase(SynchronousTestCase):
+    own = True
+
+    def setUp(self):
+        self.api, self.board = FakeApi(), FakeBoard()
+        self.now = 0.0
+        self.tokens = []
+        self.token_fault = None
+        self.asked = 0
+        self.patch(FakeSsh, "started", [])
+        self.in_use = set()
+        self.patch(local_ports, "_fault", self.fault_at)
+        self.patch(link_module, "is_free", lambda address, port: (address, port) in self.free)
+        self.free = set()
+        self.api.items = [item(1, "db"), item(2, "web"), item(3, "cache")]
+
+    def fault_at(self, address, port):
+        return 98 if port in self.in_use else 0
+
+    def token(self):
+        self.asked += 1
+        if self.token_fault is not None:
+            raise self.token_fault
+        self.tokens.append(f"token {len(self.tokens)}")
+        return self.tokens[-1]
+
+    def begin(self, *names, **wanted):
+        def link(*arguments):
+            return Link(*arguments, start=FakeSsh, pace=Pace(lambda: 1.0))
+
+        self.together = Together(
+            Wanted(names, **wanted),
+            lambda: Tunnels(self.api),
+            self.token,
+            self.board,
+            places=Places(self.own),
+            clock=lambda: self.now,
+            link=link,
+        )
+        self.together.begin()
+        self.step()
+
+    def step(self, seconds=0.0):
+        self.now += seconds
+        return self.together.step()
+
+    @property
+    def ssh(self):
+        return FakeSsh.started[-1]
+
+    def be_up(self):
+        self.ssh.ready = True
+        self.step(0.1)
+
+    def lose(self, *said):
+        self.ssh.lines = list(said)
+        self.ssh.over = True
+        self.step(0.1)
+
+    def address(self, name):
+        return next(row.address for row in self.together.rows if row.name == name)
+
+
+class TogetherTests(TogetherCase):
+    def test_one_connection_for_all(self):
+        self.begin()
+        self.assertEqual(len(FakeSsh.started), 1)
+        self.assertEqual(self.ssh.token, "token 0")
+        self.assertEqual(self.ssh.known_hosts, ["[pod.example.com]:2222 ssh-ed25519 AAAA"])
+        self.assertEqual(
+            self.ssh.forwards,
+            [f"{self.address(name)}:5432:10.0.0.{at}:5432"
+             for at, name in enumerate(("db", "web", "cache"), 1)],
+        )  # fmt: skip
+        self.assertEqual(self.ssh.words[-3:], ["-p", "2222", "alice@pod.example.com"])
+        self.assertEqual(set(self.board.rows.values()), {("connecting", "")})
+        self.be_up()
+        self.assertEqual(set(self.board.rows.values()), {("ready", "")})
+
+    def test_those_that_are_named_alone(self):
+        self.begin("web", "db")
+        self.assertEqual(list(self.board.rows), ["web", "db"])
+        told = str(self.assertRaises(Failed, self.begin, "web", "nothing"))
+        self.assertIn("you have no tunnel 'nothing'", told)
+
+    def test_one_connection_for_each_method(self):
+        self.api.items[1]["methods"] = ["key"]
+        self.begin()
+        self.assertEqual([one.token for one in FakeSsh.started], ["token 0", None])
+        self.assertEqual([len(one.forwards) for one in FakeSsh.started], [2, 1])
+
+    def test_a_method_that_some_dont_have_is_told_in_their_rows(self):
+        self.api.items[1]["methods"] = ["key"]
+        self.begin(method="key")
+        self.be_up()
+        self.assertEqual(self.board.rows["web"], ("ready", ""))
+        why = "db opens with a token, not with a key"
+        self.assertEqual(self.board.rows["db"], ("failed", why))
+
+    def test_what_is_shut_is_told_and_the_others_go_on(self):
+        self.api.items[0] |= {"standing": "shut", "state": "Opens Mon 09:00 Europe/Paris"}
+        self.begin()
+        self.be_up()
+        self.assertEqual(self.board.rows["db"], ("shut", "opens Mon 09:00 Europe/Paris"))
+        self.assertEqual(self.board.rows["web"], ("ready", ""))
+        self.api.items[0] |= {"standing": "ready", "state": "Ready"}
+        self.step(31)
+        self.assertEqual(self.board.rows["db"], ("ready", ""))
+
+    def test_no_token_is_made_while_all_are_shut(self):
+        for one in self.api.items:
+            one |= {"standing": "offline", "state": "Site offline since 09:00 UTC"}
+        self.begin()
+        for _ in range(5):
+            self.step(31)
+        self.assertEqual((FakeSsh.started, self.tokens), ([], []))
+        self.api.items[0]["standing"] = "ready"
+        self.step(31)
+        self.assertEqual(len(self.ssh.forwards), 3)
+
+    def test_a_port_in_use_is_told(self):
+        self.in_use = {5432}
+        self.begin()
+        self.be_up()
+        why = "port 5432 is in use here: 5433 is used"
+        self.assertEqual(self.board.rows["db"], ("ready", why))
+        self.assertIn(":5433:10.0.0.1:5432", self.ssh.forwards[0])
+
+    def test_a_port_that_was_taken_in_the_moment_before(self):
+        self.begin()
+        self.free = {(self.address("db"), 5432)}
+        self.be_up()
+        state, why = self.board.rows["db"]
+        self.assertEqual(
+            (state, why), ("failed", f"ssh could not listen at {self.address('db')}:5432")
+        )
+        self.assertEqual(self.board.rows["web"][0], "ready")
+
+    def test_a_range(self):
+        self.api.items = [item(1, "db", target_ports=["8000-8100", "9000"])]
+        self.begin()
+        self.assertEqual(len(self.ssh.forwards), 17)
+        self.be_up()
+        self.assertEqual(self.board.rows["db"], ("ready", "of each range the first 16 are open"))
+        [row] = self.together.rows
+        self.assertEqual(row.places, f"{row.address}:8000-8015, 9000")
+
+    def test_nothing_is_assigned(self):
+        self.api.items = []
+        self.assertIn("no tunnel is assigned", str(self.assertRaises(Failed, self.begin)))
+
+
+class ElsewhereTests(TogetherCase):
+    own = False
+
+    def test_free_ports_of_one_address(self):
+        self.begin()
+        ports = [forward.split(":")[:2] for forward in self.ssh.forwards]
+        self.assertEqual(ports, [["127.0.0.1", str(port)] for port in (5432, 5433, 5434)])
+        self.assertEqual(self.together.rows[1].places, "127.0.0.1:5433 (for 5432)")
+
+
+class MeanwhileTests(TogetherCase):
+    def test_added_taken_away_and_given_back(self):
+        self.begin()
+        self.be_up()
+        db = self.api.items.pop(0)
+        self.api.items.append(item(4, "late"))
+        gone = f"{self.address('db')}:5432:10.0.0.1:5432"
+        self.step(31)
+        self.assertEqual(self.board.rows["db"], ("gone", "it is assigned to you no more"))
+        self.assertEqual(self.board.rows["late"], ("ready", ""))
+        late = f"{self.address('late')}:5432:10.0.0.4:5432"
+        self.assertEqual(self.ssh.changes, [("cancel", gone), ("forward", late)])
+        self.api.items.append(db)
+        self.step(31)
+        self.assertEqual(self.board.rows["db"], ("ready", ""))
+        self.assertEqual(self.ssh.changes[2:], [("forward", gone)])
+        self.assertEqual(len(FakeSsh.started), 1)
+
+    def test_names_are_all_that_was_asked_for(self):
+        self.begin("db", "web")
+        self.be_up()
+        self.api.items.append(item(4, "late"))
+        self.step(31)
+        self.assertEqual(list(self.board.rows), ["db", "web"])
+
+    def test_another_target(self):
+        self.begin()
+        self.be_up()
+        self.api.items[0]["target_address"] = "10.0.0.9"
+        self.step(31)
+        at = self.address("db")
+        self.assertEqual(
+            self.ssh.changes,
+            [("cancel", f"{at}:5432:10.0.0.1:5432"), ("forward", f"{at}:5432:10.0.0.9:5432")],
+        )
+
+    def test_one_that_ssh_wont_listen_for(self):
+        self.patch(FakeSsh, "refused", ("10.0.0.4",))
+        self.begin()
+        self.be_up()
+        self.api.items.append(item(4, "late"))
+        self.step(31)
+        self.assertEqual(self.board.rows["late"][0], "failed")
+        self.assertEqual(self.board.rows["db"][0], "ready")
+
+    def test_the_last_one_is_taken_away(self):
+        self.begin()
+        self.be_up()
+        self.api.items = []
+        self.step(31)
+        self.assertEqual({state for state, _ in self.board.rows.values()}, {"gone"})
+        self.assertTrue(self.ssh.ended)
+
+    def test_an_api_that_is_away_changes_nothing(self):
+        self.begin()
+        self.be_up()
+        self.api.fault = Unreachable("can't reach it")
+        self.step(31)
+        self.assertEqual(set(self.board.rows.values()), {("ready", "")})
+        self.api.fault = Refused("the API token is wrong or over", 401)
+        self.assertRaises(Refused, self.step, 31)
+
+
+class ReconnectingTests(TogetherCase):
+    def test_a_new_token_each_time_within_five_seconds(self):
+        self.begin()
+        for round_ in range(1, 9):
+            self.be_up()
+            self.step(20)
+            self.lose("Connection to pod.example.com closed by remote host.")
+            self.assertEqual(self.board.rows["db"][0], "reconnecting")
+            self.assertIn("closed by remote host", self.board.rows["db"][1])
+            self.step(5)
+            self.assertEqual(
+                (len(FakeSsh.started), self.ssh.token), (round_ + 1, f"token {round_}")
+            )
+        self.assertTrue(all(one.ended for one in FakeSsh.started[:-1]))
+
+    def test_a_pod_that_is_away_is_tried_every_four_seconds_at_most(self):
+        self.begin()
+        self.be_up()
+        self.token_fault = Unreachable("can't reach it")
+        self.lose()
+        self.asked = 0
+        for _ in range(400):
+            self.step(0.25)
+        self.assertIn(self.asked, range(25, 30))
+        self.token_fault = None
+        self.step(4)
+        self.assertEqual(len(FakeSsh.started), 2)
+
+    def test_a_refusal_at_the_start_is_the_end(self):
+        self.begin()
+        self.ssh.lines, self.ssh.over = (
+            ["alice@pod: Permission denied (keyboard-interactive)."],
+            True,
+        )
+        told = str(self.assertRaises(Failed, self.step, 0.1))
+        self.assertIn("Permission denied", told)
+        self.assertEqual(self.board.rows["db"][0], "refused")
+        self.assertEqual(len(FakeSsh.started), 1)
+
+    def test_a_user_who_was_blocked_is_told_once(self):
+        self.begin()
+        self.be_up()
+        self.token_fault = Refused("user alice is blocked", 409)
+        self.lose()
+        self.assertIn("blocked", str(self.assertRaises(Failed, self.step, 5)))
+
+    def test_one_methods_refusal_leaves_the_other_alone(self):
+        self.api.items[1]["methods"] = ["key"]
+        self.begin()
+        FakeSsh.started[0].ready = True
+        self.lose("alice@pod: Permission denied (publickey).")
+        self.assertEqual(self.board.rows["web"][0], "refused")
+        self.assertEqual(self.board.rows["db"][0], "ready")
+
+    def test_after_the_machine_slept(self):
+        self.begin()
+        self.be_up()
+        self.together._sleep = SimpleNamespace(is_over=lambda: True)
+        self.step(0.1)
+        self.assertTrue(FakeSsh.started[0].ended)
+        self.assertEqual(len(FakeSsh.started), 2)
+
+    def test_one_that_never_gets_ready(self):
+        self.begin()
+        self.step(61)
+        self.assertTrue(FakeSsh.started[0].ended)
+        self.assertEqual(self.board.rows["db"][1], "ssh did not get ready in time")
+
+    def test_why_a_stream_was_refused_is_told(self):
+        self.begin()
+        self.be_up()
+        self.ssh.lines = ["channel 4: open failed: administratively prohibited: db: held"]
+        self.step(0.1)
+        self.assertEqual(self.board.told, ["administratively prohibited: db: held"])
+
+    def test_the_end(self):
+        self.begin()
+        self.together.end()
+        self.assertTrue(self.ssh.ended)
+
+
+class CostTests(TogetherCase):
+    def test_a_step_does_nothing_while_nothing_happens(self):
+        self.begin()
+        self.be_up()
+        self.assertEqual(self.step(), 0.5)
+        self.assertEqual(len(FakeSsh.started), 1)
+
+    def test_two_hundred_with_all_of_their_ports_are_one_command_that_fits(self):
+        self.api.items = [
+            item(n, f"tunnel-{n:03d}", target_ports=["8000-8099"]) for n in range(1, 201)
+        ]
+        self.begin()
+        self.assertEqual(len(self.ssh.forwards), 3200)
+        # What Linux takes is 2 MiB and macOS 1 MiB; each word costs a pointer as well.
+        self.assertLess(sum(len(word) + 9 for word in self.ssh.words), 500_000)
+
+
+class BoardTests(TogetherCase):
+    def lines(self, board):
+        self.board = board
+        shown = []
+        self.patch(rows.click, "echo", lambda text="", **_: shown.append(text))
+        self.begin()
+        self.be_up()
+        self.step()
+        return shown
+
+    def test_lines(self):
+        shown = self.lines(rows.Lines())
+        self.assertEqual(len(shown), 3)
+        self.assertEqual(shown[0], f"db {self.address('db')}:5432 ready")
+
+    def test_lines_for_a_program(self):
+        shown = [json.loads(line) for line in self.lines(rows.Lines(as_json=True))]
+        self.assertEqual(
+            shown[0],
+            {
+                "tunnel": "db",
+                "state": "ready",
+                "why": "",
+                "method": "token",
+                "forwards": [
+                    {"port": 5432, "local_address": self.address("db"), "local_port": 5432}
+                ],
+            },
+        )
+
+    def test_a_table_is_written_over(self):
+        size = SimpleNamespace(columns=80, lines=24)
+        self.patch(rows.shutil, "get_terminal_size", lambda: size)
+        first, second = self.lines(rows.Table())
+        self.assertIn("connecting", first)
+        self.assertTrue(second.startswith("\x1b[5A\r\x1b[J"))
+        self.assertIn("Ctrl-C ends it", second)
+
+    def test_a_table_on_a_small_terminal_shows_trouble_first(self):
+        size = SimpleNamespace(columns=40, lines=10)
+        self.patch(rows.shutil, "get_terminal_size", lambda: size)
+        self.api.items = [item(n, f"t{n}") for n in range(1, 101)]
+        self.api.items[70] |= {"standing": "shut", "state": "Opens\x1b[2J Monday"}
+        last = self.lines(rows.Table())[-1].split("\x1b[J")[1]
+        self.assertLessEqual(len(last.splitlines()), 10)
+        self.assertIn("t71", last.splitlines()[1])
+        self.assertNotIn("\x1b", last)
+        self.assertIn("and 94 more, 94 of them ready", last)
+
+
+class DescriptorTests(SynchronousTestCase):
+    def test_as_many_as_the_system_gives(self):
+        limits = []
+        self.patch(together.resource, "getrlimit", lambda which: (1024, 4096))
+        self.patch(together.resource, "setrlimit", lambda which, pair: limits.append(pair))
+        together._allow_descriptors(3200)
+        together._allow_descriptors(10)
+        self.assertEqual(limits, [(4096, 4096)])

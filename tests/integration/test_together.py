@@ -1,0 +1,96 @@
+"""Several tunnels at once with the system's ssh: three with the same port, each at its address."""
+
+import atexit
+import json
+import signal
+import socket
+from pathlib import Path
+
+from tests.integration.processes import PATIENCE, Process, free_port
+from tests.integration.targets import EchoTarget
+from tests.integration.test_end_to_end import WorldCase
+from tests.integration.test_terminal import COMMAND, ssh_processes
+
+NAMES = ("cache", "db", "web")
+
+
+def named(name):
+    """Make what a target of this name answers."""
+    return lambda heard: name.encode() + b" heard " + heard
+
+
+class TogetherTests(WorldCase):
+    @classmethod
+    def furnish(cls, world):
+        world.same = free_port()
+        for last, name in enumerate(NAMES, 2):
+            host = f"127.0.1.{last}"
+            # Before there is a tunnel, as the pod looks at a new one's target.
+            atexit.register(EchoTarget(named(name), host=host, port=world.same).close)
+            world.tunnel(name, host, world.same)
+        words = ("--title", "alice", "--role", "user", "--user", "alice")
+        world.own = world.do("api-token", "create", *words)["token"]
+
+    def setUp(self):
+        super().setUp()
+        self.directory = Path(self.mktemp()).absolute()
+        (self.directory / "tmp").mkdir(parents=True)
+        self.environment = {
+            "HOME": str(self.directory),
+            "XDG_CONFIG_HOME": str(self.directory),
+            "XDG_RUNTIME_DIR": str(self.directory),
+            "TMPDIR": str(self.directory / "tmp"),
+            "SSH_AUTH_SOCK": "",
+            "TUNNELCLOUD_URL": f"http://127.0.0.1:{self.world.gateway.web_port}",
+            "TUNNELCLOUD_API_TOKEN": self.world.own,
+        }
+
+    def start(self, *words):
+        process = Process([*COMMAND, *words], self.environment)
+        self.addCleanup(process.kill)
+        return process
+
+    def await_row(self, process, name, state="ready"):
+        """Wait until a tunnel is in a state; give where its first port is."""
+        while True:
+            process.wait_for('^{"tunnel')
+            row = json.loads(process.output[-1])
+            if (row["tunnel"], row["state"]) == (name, state):
+                forwards = row["forwards"] or [{"local_address": "", "local_port": 0}]
+                return forwards[0]["local_address"], forwards[0]["local_port"]
+
+    def assert_all_answer(self, places):
+        for name, place in places.items():
+            with socket.create_connection(place, PATIENCE) as stream:
+                stream.settimeout(PATIENCE)
+                stream.sendall(b"hello")
+                stream.shutdown(socket.SHUT_WR)
+                with stream.makefile("rb") as answer:
+                    self.assertEqual(answer.read(), f"{name} heard hello".encode())
+
+    def ssh_of_ours(self):
+        port = f"-p {self.world.gateway.ssh_port} "
+        return [line for line in ssh_processes() if "127.64." in line or port in line]
+
+    def test_what_befalls_them(self):
+        process = self.start("connect", "--all", "--json")
+        places = {name: self.await_row(process, name) for name in NAMES}
+        self.assertEqual({port for _, port in places.values()}, {self.world.same})
+        self.assertEqual(len({address for address, _ in places.values()}), len(NAMES))
+        self.assert_all_answer(places)
+
+        self.world.gateway.process.stop()
+        self.await_row(process, NAMES[0], "reconnecting")
+        self.world.gateway.start()
+        for name in NAMES:
+            self.assertEqual(self.await_row(process, name), places[name])
+        self.assert_all_answer(places)
+
+        process.process.send_signal(signal.SIGSTOP)
+        process.process.send_signal(signal.SIGCONT)
+        self.assert_all_answer(places)
+
+        process.process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.process.wait(PATIENCE), 143)
+        self.assertEqual(self.ssh_of_ours(), [])
+        self.assertEqual(list((self.directory / "tmp").iterdir()), [])
