@@ -111,7 +111,7 @@ def _pod(reactor: Any, options: usage.Options) -> PodService:
 
     read = partial(read_pod_settings, options["config"], options["state"])
     settings = read()
-    LOG_LEVELS.set(settings.log.verbosity)
+    LOG_LEVELS.set(settings.log.plan)
     return make_pod(reactor, settings, read_settings=read)
 
 

@@ -13,7 +13,7 @@ import attrs
 from attrs import field, frozen
 
 from tunnelcloud.config import BadSettings, read_secret, read_toml, told
-from tunnelcloud.domain.log_areas import Verbosity, read_verbosity
+from tunnelcloud.domain.log_areas import LogPlan, read_log_plan
 from tunnelcloud.domain.proxies import Proxy, read_proxy
 
 
@@ -26,7 +26,7 @@ class ConnectorSettings:
     deny: tuple[str, ...] = ()
     proxy: Proxy | None = None
     proxy_password_file: Path | None = None
-    log: Verbosity = field(factory=Verbosity)
+    log: LogPlan = field(factory=LogPlan)
 
 
 def read_connector_settings(path: Path | None, state_directory: Path | None) -> ConnectorSettings:
@@ -93,6 +93,6 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "deny": _texts,
     "proxy": _proxy,
     "proxy_password_file": _path,
-    "log": read_verbosity,
+    "log": read_log_plan,
 }
 assert set(_READERS) == {one.name for one in attrs.fields(ConnectorSettings)}

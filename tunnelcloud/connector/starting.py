@@ -22,7 +22,7 @@ from tunnelcloud.connector.service import ConnectorService
 from tunnelcloud.connector.settings import read_connector_settings
 from tunnelcloud.connector.state import ConnectorState
 from tunnelcloud.domain.join_tokens import JoinRefused, JoinToken, parse_join_token
-from tunnelcloud.domain.log_areas import Verbosity
+from tunnelcloud.domain.log_areas import LogPlan
 from tunnelcloud.domain.proxies import BadProxy
 from tunnelcloud.net.log_levels import LOG_LEVELS
 from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
@@ -42,7 +42,7 @@ def make_connector(
     :raise CannotStart: with a line that says what is wrong and what to do.
     """
     plan = read_plan(reactor, config, state_directory)
-    LOG_LEVELS.set(plan.verbosity)
+    LOG_LEVELS.set(plan.log)
     state = ConnectorState(plan.state_directory)
     try:
         joining = _join_token(token, token_file, state)
@@ -70,7 +70,7 @@ class Plan:
     state_directory: Path
     access_list: AccessList
     outgoing: Outgoing
-    verbosity: Verbosity
+    log: LogPlan
 
 
 def read_plan(reactor: Any, config: Path | None, state_directory: Path | None) -> Plan:

@@ -1,4 +1,4 @@
-"""Which lines reach the log: those of their area's level, or above it.
+"""Which lines reach the log: those of their area's level, or above it; and how they are written.
 
 ``twistd`` chooses where the log goes after the settings were read, so what it chooses is wrapped.
 """
@@ -21,7 +21,8 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
-from tunnelcloud.domain.log_areas import AREAS, Verbosity
+from tunnelcloud.domain.log_areas import AREAS, LogPlan
+from tunnelcloud.net.log_lines import write_lines
 
 
 @implementer(ILogFilterPredicate)
@@ -29,18 +30,23 @@ class LogLevels:
     """Tells which events are logged; may be changed at any time."""
 
     def __init__(self) -> None:
-        self.set(Verbosity())
+        self.set(LogPlan())
 
-    def set(self, verbosity: Verbosity) -> None:
-        """Log so much from now on."""
-        default = LogLevel.levelWithName(verbosity.level)
+    def set(self, plan: LogPlan) -> None:
+        """Log so much, and in this way, from now on."""
+        self._plan = plan
+        default = LogLevel.levelWithName(plan.level)
         lookup = LogLevelFilterPredicate(defaultLogLevel=default)
         for area, namespaces in AREAS.items():
-            level = verbosity.levels.get(area)
+            level = plan.levels.get(area)
             for namespace in namespaces:
                 chosen = default if level is None else LogLevel.levelWithName(level)
                 lookup.setLogLevelForNamespace(namespace, chosen)
         self._lookup = lookup
+
+    def is_json(self) -> bool:
+        """Tell whether lines are written as JSON."""
+        return self._plan.format == "json"
 
     def __call__(self, event: LogEvent) -> Any:
         """Tell whether an event is to be logged; one without a level is."""
@@ -56,10 +62,13 @@ LOG_LEVELS = LogLevels()
 
 
 def filter_all(beginner: LogBeginner = globalLogBeginner) -> None:
-    """Have the log that is about to begin take no other lines than ``LOG_LEVELS`` lets pass."""
+    """Have the log that is about to begin have the lines that ``LOG_LEVELS`` lets pass."""
     begin = beginner.beginLoggingTo
 
     def begin_filtered(observers: Iterable[ILogObserver], *rest: Any, **named: Any) -> None:
-        begin([FilteringLogObserver(one, [LOG_LEVELS]) for one in observers], *rest, **named)
+        chosen = list(observers)
+        for one in chosen:
+            write_lines(one, LOG_LEVELS.is_json)
+        begin([FilteringLogObserver(one, [LOG_LEVELS]) for one in chosen], *rest, **named)
 
     beginner.beginLoggingTo = begin_filtered  # type: ignore[method-assign]

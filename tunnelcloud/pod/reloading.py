@@ -54,7 +54,7 @@ class Reloading:
         for name in taken:
             self._takers[name](new[name])
             self.settings = _with(self.settings, name, new[name])
-        LOG_LEVELS.set(self.settings.log.verbosity)
+        LOG_LEVELS.set(self.settings.log.plan)
         left = [name for name in changed if name not in self._takers]
         if left:
             _log.warn("a restart is needed for {names}", names=", ".join(left))
@@ -71,6 +71,7 @@ def takers(
 
     return {
         "drain": _is_read_when_needed,
+        "log.format": _is_read_when_needed,
         "log.level": _is_read_when_needed,
         "log.levels": _is_read_when_needed,
         "tokens.lifetime": _is_read_when_needed,

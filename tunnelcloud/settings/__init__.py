@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tunnelcloud.config import BadSettings, read_secret, read_toml, told
-from tunnelcloud.domain.log_areas import Area, Level, Verbosity
+from tunnelcloud.domain.log_areas import Area, Format, Level, LogPlan
 from tunnelcloud.settings.notify import NotifySettings
 from tunnelcloud.settings.values import (
     AuditFormat,
@@ -105,15 +105,16 @@ class MetricsSettings(Table):
 
 
 class LogSettings(Table):
-    """How much is logged."""
+    """How much is logged, and how."""
 
+    format: Format = "text"
     level: Level = "info"
     levels: dict[Area, Level] = {}
 
     @property
-    def verbosity(self) -> Verbosity:
-        """Both together."""
-        return Verbosity(self.level, self.levels)
+    def plan(self) -> LogPlan:
+        """All of it together."""
+        return LogPlan(self.level, self.levels, self.format)
 
 
 class AuditFileSettings(Table):
