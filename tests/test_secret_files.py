@@ -19,8 +19,8 @@ from tunnelcloud.settings import PodSettings, read_pod_settings
 from tunnelcloud.sinks.sinks import check_sinks
 from tunnelcloud.tap import ConnectorOptions, PodOptions
 
-NO_SECRET = {"--key-file"}
-"""Options that name a file which this program doesn't read: it is given to ssh."""
+NO_SECRET = {"--key-file", "--hosts-file"}
+"""Options that name a file which is given to ssh, or which everybody on the machine reads."""
 
 
 def of_settings(model):

@@ -31,14 +31,19 @@ class ExposedPrivateFile(Exception):
         )
 
 
-def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
+def write_atomically(
+    path: Path, content: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None
+) -> None:
     """Replace ``path`` by ``content``, durably: a crash leaves the old file or the new one.
 
+    :param owner: the user and the group that it is to belong to; None for whoever writes it.
     :raise OSError: the directory is missing, full or not writable.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            if owner is not None:
+                os.fchown(stream.fileno(), *owner)
             os.fchmod(stream.fileno(), mode)
             stream.write(content)
             stream.flush()

@@ -1,7 +1,9 @@
 """Several tunnels at once with the system's ssh: three with the same port, each at its address."""
 
 import atexit
+import contextlib
 import json
+import os
 import signal
 import socket
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 from tests.integration.processes import PATIENCE, Process, free_port
 from tests.integration.targets import EchoTarget
 from tests.integration.test_end_to_end import WorldCase
-from tests.integration.test_terminal import COMMAND, ssh_processes
+from tests.integration.test_terminal import COMMAND
 
 NAMES = ("cache", "db", "web")
 
@@ -69,8 +71,15 @@ class TogetherTests(WorldCase):
                     self.assertEqual(answer.read(), f"{name} heard hello".encode())
 
     def ssh_of_ours(self):
-        port = f"-p {self.world.gateway.ssh_port} "
-        return [line for line in ssh_processes() if "127.64." in line or port in line]
+        """Give the processes of ssh that go to this pod."""
+        port = str(self.world.gateway.ssh_port).encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = entry.read_bytes().split(b"\0")
+                if words[0].endswith(b"/ssh") and port in words:
+                    found.append(int(entry.parent.name))
+        return found
 
     def test_what_befalls_them(self):
         process = self.start("connect", "--all", "--json")
@@ -90,7 +99,38 @@ class TogetherTests(WorldCase):
         process.process.send_signal(signal.SIGCONT)
         self.assert_all_answer(places)
 
+        [ssh] = self.ssh_of_ours()
+        os.kill(ssh, signal.SIGKILL)
+        self.await_row(process, NAMES[-1], "reconnecting")
+        self.await_row(process, NAMES[-1])
+        self.assert_all_answer(places)
+
         process.process.send_signal(signal.SIGTERM)
         self.assertEqual(process.process.wait(PATIENCE), 143)
         self.assertEqual(self.ssh_of_ours(), [])
+        self.assertEqual(list((self.directory / "tmp").iterdir()), [])
+
+    def test_without_the_terminal(self):
+        hosts = self.directory / "hosts"
+        hosts.write_text("127.0.0.1 localhost\n")
+        words = ("connect", "--all", "--hosts-file", str(hosts), "--detach")
+        started = self.start(*words)
+        started.wait_for(r"it goes on as process \d+; `tunnelcloud stop` ends it")
+        self.assertEqual(started.process.wait(PATIENCE), 0)
+        try:
+            said = self.start("status", "--json").rest()
+            [run] = json.loads("\n".join(said))["runs"]
+            forwards = {one["tunnel"]: one["forwards"][0] for one in run["tunnels"]}
+            places = {
+                name: (forwards[name]["local_address"], forwards[name]["local_port"])
+                for name in NAMES
+            }
+            self.assert_all_answer(places)
+            for name, (address, _) in places.items():
+                self.assertIn(f"{address} {name}.tunnel\n", hosts.read_text())
+        finally:
+            stopped = self.start("stop")
+            stopped.wait_for(r"stopped process \d+")
+        self.assertEqual(self.ssh_of_ours(), [])
+        self.assertEqual(hosts.read_text(), "127.0.0.1 localhost\n")
         self.assertEqual(list((self.directory / "tmp").iterdir()), [])

@@ -69,6 +69,10 @@ COMMANDS: Mapping[str, Place] = {
     "login": Place("login", "login", "Sign in with a code that you type at the portal."),
     "logout": Place("login", "logout", "Sign out; what `login` got is worthless then."),
     "connect": Place("connect", "connect", "Open tunnels with this machine's ssh."),
+    "status": Place(
+        "running", "status", "Show the tunnels that `connect` keeps open on this machine."
+    ),
+    "stop": Place("running", "stop", "End what `connect` keeps open on this machine."),
     "ssh-config": Place("connect", "ssh_config", "Print blocks for ~/.ssh/config."),
     "me": Place("me", "me", "What is your own, for API tokens that stand for a user."),
     "ls": Place("me", "list_my_tunnels", "List the tunnels you may open, and their commands."),

@@ -6,16 +6,20 @@ import ipaddress
 import re
 import shlex
 import signal
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import click
+from attrs import frozen
 
 from tunnelcloud.cli.access import METHODS
 from tunnelcloud.cli.children import Command
-from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.completion import own_tunnels
-from tunnelcloud.cli.keeping import keep_open, on_own_addresses, own_token
+from tunnelcloud.cli.hosts_file import HOSTS
+from tunnelcloud.cli.keeping import Manner, keep_open, on_own_addresses, own_token, unit_words
 from tunnelcloud.cli.local_ports import check_free, free_port, is_free
 from tunnelcloud.cli.output import print_json, say
 from tunnelcloud.cli.own_tunnels import Tunnels
@@ -23,7 +27,7 @@ from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.cli.ssh_process import SshProcess
 from tunnelcloud.cli.together import Wanted, targets_here
 from tunnelcloud.domain.commands import MAX_FORWARDS_OF_A_RANGE, bracketed
-from tunnelcloud.domain.connecting.files import all_blocks, config_block
+from tunnelcloud.domain.connecting.files import all_blocks, config_block, unit_of_connect
 from tunnelcloud.domain.connecting.way import Forward, Way
 from tunnelcloud.domain.entities import Method
 
@@ -48,6 +52,21 @@ def local(text: str) -> tuple[str, int]:
     return address, int(match[2])
 
 
+@frozen
+class One:
+    """One tunnel that is to be open.
+
+    :ivar local: where it is to be on this machine; None for what is free.
+    :ivar port: the target's port that is meant; None for the first one.
+    """
+
+    tunnel: str
+    local: tuple[str, int] | None
+    port: int | None
+    method: str | None
+    key_file: str
+
+
 @click.command("connect")
 @click.argument("names", metavar="TUNNEL...", nargs=-1, shell_complete=own_tunnels)
 @click.option("--all", "all_of_them", is_flag=True, help="Open all tunnels, those included that "
@@ -60,6 +79,14 @@ def local(text: str) -> tuple[str, int]:
 @_KEY_FILE
 @click.option("--exec", "command", metavar="COMMAND", help="Run this while the tunnel is open; "
               "{host} and {port} stand for its local end.")  # fmt: skip
+@click.option("--hosts", "names_hosts", is_flag=True, help="Of several: write their names, such as "
+              f"db.tunnel, to {HOSTS} for as long as they are open.")  # fmt: skip
+@click.option("--hosts-file", type=click.Path(dir_okay=False, path_type=Path),
+              help=f"Write them to this file instead of {HOSTS}.")  # fmt: skip
+@click.option("--detach", is_flag=True, help="Of several: go on without the terminal once they are "
+              "open; `tunnelcloud stop` ends it.")  # fmt: skip
+@click.option("--unit", "writes_unit", is_flag=True, help="Print a unit for your own systemd that "
+              "keeps them open, and open nothing.")  # fmt: skip
 @json_option
 @pass_connection
 def connect(
@@ -71,6 +98,10 @@ def connect(
     method: str | None,
     key_file: str,
     command: str | None,
+    names_hosts: bool,
+    hosts_file: Path | None,
+    detach: bool,
+    writes_unit: bool,
     as_json: bool,
 ) -> None:
     """Open tunnels with this machine's ssh.
@@ -80,23 +111,32 @@ def connect(
     status is 1.
 
     Several, or --all, stay open until Ctrl-C: what ends is opened again, and a table shows where
-    each is on this machine and how it is.
+    each is on this machine and how it is. So does one with --hosts or --detach.
     """
     if all_of_them == bool(names):
         raise click.UsageError("name the tunnels to open, or use --all")
-    if all_of_them or len(names) > 1:
+    manner = Manner(as_json, hosts_file or (HOSTS if names_hosts else None), detach)
+    if all_of_them or len(names) > 1 or manner.hosts is not None or detach or writes_unit:
         _refuse_for_several(chosen=chosen, port=port, command=command)
+        wanted = Wanted(names, method, key_file)
+        if writes_unit:
+            click.echo(unit_of_connect(unit_words(connection, wanted, manner)), nl=False)
+            return
         _end_on_signals()
-        keep_open(connection.open(), Wanted(names, method, key_file), as_json)
+        keep_open(connection.open(), connection.address, wanted, manner)
         return
-    [tunnel] = names
-    api = connection.open()
+    one = One(names[0], chosen, port, method, key_file)
+    click.get_current_context().exit(_open_one(connection.open(), one, command, as_json))
+
+
+def _open_one(api: Api, one: One, command: str | None, as_json: bool) -> int:
+    """Open one tunnel until Ctrl-C, or for a command; give the exit status."""
     tunnels = Tunnels(api)
-    way = _place(tunnels, tunnel, chosen, port, method, key_file)
-    if warning := tunnels.check_open(tunnel):
+    way = _place(tunnels, one)
+    if warning := tunnels.check_open(one.tunnel):
         say(f"warning: {warning}")
     token = own_token(api, way.tunnel.id) if way.method is Method.TOKEN else None
-    wanted = _forward_of(way, port)
+    wanted = _forward_of(way, one.port)
     _end_on_signals()
     ssh = SshProcess(way.arguments(), way.own_known_hosts, token)
     try:
@@ -112,7 +152,7 @@ def connect(
         status = 0 if command is None else _ENDED_BY_SIGNAL + signal.SIGINT
     finally:
         ssh.end()
-    click.get_current_context().exit(status)
+    return status
 
 
 def _refuse_for_several(
@@ -124,7 +164,7 @@ def _refuse_for_several(
     """
     for option, value in (("--local", chosen), ("--port", port), ("--exec", command)):
         if value is not None:
-            raise click.UsageError(f"{option} is for one tunnel: name one")
+            raise click.UsageError(f"{option} is for one tunnel, without --hosts and --detach")
 
 
 def _tell(way: Way, as_json: bool) -> None:
@@ -143,33 +183,26 @@ def _tell(way: Way, as_json: bool) -> None:
         say(f"of each range the first {MAX_FORWARDS_OF_A_RANGE} are open; --port opens another")
 
 
-def _place(
-    tunnels: Tunnels,
-    name: str,
-    chosen: tuple[str, int] | None,
-    port: int | None,
-    method: str | None,
-    key_file: str,
-) -> Way:
+def _place(tunnels: Tunnels, wanted: One) -> Way:
     """Find a local port for each of the tunnel's: those chosen, else free ones."""
-    plain = tunnels.way(name, method=method, key_file=key_file, port=port)
+    way = partial(
+        tunnels.way,
+        wanted.tunnel,
+        method=wanted.method,
+        key_file=wanted.key_file,
+        port=wanted.port,
+    )
+    plain, chosen = way(), wanted.local
     address = plain.local_address if chosen is None else chosen[0]
     places: dict[int, int] = {}
     avoided = targets_here(plain)
     if chosen is not None:
         check_free(*chosen)
-        places[_forward_of(plain, port).port] = chosen[1]
+        places[_forward_of(plain, wanted.port).port] = chosen[1]
     for forward in plain.forwards:
         if forward.port not in places:
             places[forward.port] = free_port(address, forward.local, avoided.union(places.values()))
-    return tunnels.way(
-        name,
-        method=method,
-        key_file=key_file,
-        local_address=address,
-        local_ports=places,
-        port=port,
-    )
+    return way(local_address=address, local_ports=places)
 
 
 def _forward_of(way: Way, port: int | None) -> Forward:

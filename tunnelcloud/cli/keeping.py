@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
-from attrs import evolve
+from attrs import evolve, frozen
 
+from tunnelcloud.cli.background import go_on_in_background
 from tunnelcloud.cli.client import Api, Failed
+from tunnelcloud.cli.hosts_file import HostsFile
+from tunnelcloud.cli.output import say
 from tunnelcloud.cli.own_tunnels import Tunnels
-from tunnelcloud.cli.rows import Lines, Table
+from tunnelcloud.cli.parameters import Connection
+from tunnelcloud.cli.rows import Lines, Row, Table
+from tunnelcloud.cli.runs import OwnRun
 from tunnelcloud.cli.together import Board, Places, Together, Wanted
 from tunnelcloud.domain.connecting.own_addresses import own_addresses
 from tunnelcloud.domain.connecting.way import Way
@@ -50,17 +59,92 @@ def on_own_addresses(tunnels: Tunnels, ways: Sequence[Way]) -> list[Way]:
     ]
 
 
-def keep_open(api: Api, wanted: Wanted, as_json: bool) -> None:
+@frozen
+class Manner:
+    """How tunnels are kept open.
+
+    :ivar hosts: the hosts file that is to have their names; None for none.
+    :ivar is_detached: whether it goes on without the terminal.
+    """
+
+    as_json: bool = False
+    hosts: Path | None = None
+    is_detached: bool = False
+
+
+class _Everywhere:
+    """Shows rows to the user, to ``status``, and to programs that look for names of hosts."""
+
+    def __init__(self, board: Board, run: OwnRun, url: str, hosts: HostsFile | None) -> None:
+        self._board, self._run, self._hosts = board, run, hosts
+        self._fault: str | None = None
+        self._told = {"url": url, "started_at": datetime.now(UTC).isoformat()}
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show what is new in the rows.
+
+        :raise Failed: the hosts file can't be changed from the start.
+        """
+        try:
+            if self._hosts is not None:
+                self._hosts.write({row.name: row.address for row in rows if row.address})
+        except Failed as error:
+            if self._fault is None:
+                raise
+            if str(error) != self._fault:
+                self._fault = str(error)
+                self._board.tell(self._fault)
+        self._fault = self._fault or ""
+        self._run.write({**self._told, "tunnels": [row.as_json() for row in rows]})
+        self._board.show(rows)
+
+    def tell(self, text: str) -> None:
+        """Show something that belongs to no row."""
+        self._board.tell(text)
+
+
+def keep_open(api: Api, url: str, wanted: Wanted, manner: Manner) -> None:
     """Keep tunnels open until Ctrl-C.
 
+    :param url: where the portal is.
     :raise Failed: nothing is tried any more, with the reason.
     """
-    board: Board = Table() if sys.stdout.isatty() and not as_json else Lines(as_json)
-    together = Together(wanted, lambda: Tunnels(api), lambda: _token_for_any(api), board)
+    leave = go_on_in_background() if manner.is_detached else None
+    as_table = sys.stdout.isatty() and not manner.as_json and leave is None
+    board: Board = Table() if as_table else Lines(manner.as_json)
+    hosts = None if manner.hosts is None else HostsFile(manner.hosts)
+    run = OwnRun()
+    shown = _Everywhere(board, run, url, hosts)
+    together = Together(wanted, lambda: Tunnels(api), lambda: _token_for_any(api), shown)
     try:
         together.begin()
+        if leave is not None:
+            together.run_until_settled()
+            say(f"it goes on as process {os.getpid()}; `tunnelcloud stop` ends it")
+            leave()
         together.run()
     except KeyboardInterrupt:
         return
     finally:
         together.end()
+        try:
+            if hosts is not None:
+                hosts.clear()
+        finally:
+            run.clear()
+
+
+def unit_words(connection: Connection, wanted: Wanted, manner: Manner) -> list[str]:
+    """Give the words of the command that a unit is to run."""
+    words = [shutil.which(sys.argv[0]) or str(Path(sys.argv[0]).resolve())]
+    words += ["--url", connection.address]
+    if connection.token_file is not None:
+        words += ["--api-token-file", str(connection.token_file.resolve())]
+    words += ["connect", *(wanted.names or ["--all"])]
+    if wanted.method is not None:
+        words += ["--method", wanted.method]
+    if wanted.key_file:
+        words += ["--key-file", str(Path(wanted.key_file).expanduser().resolve())]
+    if manner.hosts is not None:
+        words += ["--hosts-file", str(manner.hosts)]
+    return words

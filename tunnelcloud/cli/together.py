@@ -24,6 +24,7 @@ from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Method
 
 _REFRESH_SECONDS = 30
+_SETTLED_SECONDS = 30
 _BUSY_SECONDS = 0.05
 _IDLE_SECONDS = 0.5
 _SPARE_DESCRIPTORS = 64
@@ -231,6 +232,17 @@ class Together:
             )
         link.rows.append(row)
         row.link = (State.CONNECTING, "")
+
+    def run_until_settled(self, wait: Callable[[float], None] = time.sleep) -> None:
+        """Keep them open until each is, or it is known why it isn't; half a minute at most.
+
+        :raise Failed: nothing is tried any more, with the reason.
+        """
+        until = self._clock() + _SETTLED_SECONDS
+        while self._clock() < until and not all(
+            row.state[0] != State.CONNECTING for row in self.rows
+        ):
+            wait(self.step())
 
     def run(self, wait: Callable[[float], None] = time.sleep) -> None:
         """Keep them open; ends only by an exception."""

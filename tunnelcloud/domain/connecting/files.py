@@ -131,17 +131,37 @@ def unit_name(way: Way) -> str:
 def unit(way: Way) -> str:
     """Write a unit of the user's own systemd, which starts ssh again whenever it ends."""
     _, *words = unattended_arguments(way)
+    return _unit(
+        unit_name(way),
+        f"Tunnel {way.tunnel.name} through {bracketed(way.host)}",
+        f"/usr/bin/{systemd(['ssh', *words])}",
+        "Restart=always",
+    )
+
+
+def unit_of_connect(words: Sequence[str]) -> str:
+    """Write a unit of the user's own systemd that keeps several tunnels open.
+
+    What ``connect`` says would be refused again is not started again.
+
+    :param words: of the command, which begin with the program's path.
+    """
+    restart = "Restart=on-failure\nRestartPreventExitStatus=1 2\nSuccessExitStatus=143"
+    return _unit("tunnelcloud-connect.service", "TunnelCloud's tunnels", systemd(words), restart)
+
+
+def _unit(name: str, description: str, command: str, restart: str) -> str:
     return f"""\
-# ~/.config/systemd/user/{unit_name(way)}
-# systemctl --user enable --now {unit_name(way)}
+# ~/.config/systemd/user/{name}
+# systemctl --user enable --now {name}
 # loginctl enable-linger    (keeps it running while you are logged out)
 [Unit]
-Description=Tunnel {way.tunnel.name} through {bracketed(way.host)}
+Description={description}
 StartLimitIntervalSec=0
 
 [Service]
-ExecStart=/usr/bin/{systemd(["ssh", *words])}
-Restart=always
+ExecStart={command}
+{restart}
 RestartSec=10
 
 [Install]

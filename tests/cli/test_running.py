@@ -1,0 +1,98 @@
+"""What runs of ``connect`` leave for ``status`` and ``stop``."""
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+from tests.cli.support import CommandTestCase
+from tunnelcloud.cli import runs
+from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.runs import OwnRun, live_runs
+
+ROW = {
+    "tunnel": "db",
+    "state": "ready",
+    "why": "",
+    "method": "token",
+    "forwards": [{"port": 5432, "local_address": "127.64.0.1", "local_port": 5432}],
+}
+TOLD = {"url": "https://portal", "started_at": "2026-03-02T09:00:00+00:00", "tunnels": [ROW]}
+
+
+class RunningTests(CommandTestCase):
+    def setUp(self):
+        super().setUp()
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+        self.patch(os, "environ", {**os.environ, "XDG_RUNTIME_DIR": str(self.directory)})
+        self.kept = self.directory / "tunnelcloud"
+
+    def begin(self):
+        run = OwnRun()
+        self.addCleanup(run.clear)
+        return run
+
+    def test_a_run_is_shown_while_it_goes_on(self):
+        run = self.begin()
+        run.write(TOLD)
+        [path] = self.kept.iterdir()
+        self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(self.kept.stat().st_mode), 0o700)
+        status, output, told = self.run_line("status")
+        self.assertEqual(status, 0)
+        self.assertIn("db      127.64.0.1:5432  ready", output)
+        self.assertIn(f"process {os.getpid()}, https://portal, since 2026-03-02", told)
+        [shown] = self.succeed_json("status")["runs"]
+        self.assertEqual(shown, {"process": os.getpid(), **TOLD})
+        run.clear()
+        self.assertEqual(self.succeed_json("status"), {"runs": []})
+        self.assertEqual(list(self.kept.iterdir()), [])
+
+    def test_what_a_killed_run_left_is_no_run(self):
+        self.kept.mkdir(mode=0o700)
+        (self.kept / "12345.json").write_text(json.dumps(TOLD))
+        (self.kept / "notes.json").write_text("{}")
+        self.assertEqual(list(live_runs()), [])
+        self.assertEqual([one.name for one in self.kept.iterdir()], ["notes.json"])
+        self.assertIn("no tunnels are kept open", self.run_line("stop")[2])
+
+    def test_one_that_begins_says_nothing_yet(self):
+        self.begin()
+        self.assertEqual([run.told for run in live_runs()], [{}])
+        self.assertEqual(self.run_line("status")[0], 0)
+
+    def test_stop_ends_it_and_waits(self):
+        run = self.begin()
+        sent = []
+
+        def kill(process, number):
+            sent.append((process, number))
+            run.clear()
+
+        self.patch(runs.os, "kill", kill)
+        self.assertIn(f"stopped process {os.getpid()}", self.run_line("stop")[2])
+        self.assertEqual(sent, [(os.getpid(), signal.SIGTERM)])
+
+    def test_one_that_does_not_end(self):
+        self.begin()
+        self.patch(runs.os, "kill", lambda process, number: None)
+        [run] = live_runs()
+        told = str(self.assertRaises(Failed, run.stop, lambda seconds: None))
+        self.assertIn(f"`kill -9 {os.getpid()}` ends it", told)
+
+    def test_a_place_that_cant_be_written(self):
+        self.kept.write_text("a file")
+        self.assertIn("can't write to", str(self.assertRaises(Failed, OwnRun)))
+
+
+class UnitTests(CommandTestCase):
+    def test_a_unit_that_systemd_can_read(self):
+        output = self.succeed("connect", "--all", "--unit", "--method", "key", "--key-file", "/k y")
+        [command] = [line for line in output.splitlines() if line.startswith("ExecStart=/")]
+        words = f'--url {self.api.url} connect --all --method key --key-file "/k y"'
+        self.assertTrue(command.endswith(words), command)
+        self.assertIn("RestartPreventExitStatus=1 2\n", output)
+        self.assertIn("connect db web\n", self.succeed("connect", "db", "web", "--unit"))
+        self.assertEqual(self.api.requests, [])

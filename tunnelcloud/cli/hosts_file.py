@@ -1,0 +1,145 @@
+"""Names for local addresses in the machine's hosts file, in a block that is taken out again.
+
+The block names the process that wrote it, so that the next run takes out what a killed one left.
+What others write into the file meanwhile stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tunnelcloud.cli.client import Failed
+from tunnelcloud.private_files import write_atomically
+
+HOSTS = Path("/etc/hosts")
+_NAME = re.compile(r"[a-z0-9-]{1,63}")
+_BEGIN = re.compile(rb"# BEGIN tunnelcloud connect ([0-9]{1,10}) ([0-9]{1,20})\b")
+_END = b"# END tunnelcloud connect "
+
+
+class HostsFile:
+    """The part of a hosts file that this process writes."""
+
+    def __init__(self, path: Path = HOSTS) -> None:
+        # A link stays one, and what it leads to is replaced.
+        self._path = Path(os.path.realpath(path))
+        self._names: dict[str, str] | None = None
+
+    def write(self, addresses: Mapping[str, str]) -> None:
+        """Have names mean addresses, and no others than these.
+
+        :param addresses: by the tunnels' names.
+        :raise Failed: the file can't be changed, with what would help.
+        """
+        names = {f"{name}.tunnel": at for name, at in addresses.items() if _NAME.fullmatch(name)}
+        if names == self._names:
+            return
+        process = os.getpid()
+        lines = [
+            f"# BEGIN tunnelcloud connect {process} {_start_of(process)}: taken out at its end",
+            *(f"{address} {name}" for name, address in names.items()),
+            f"{_END.decode()}{process}",
+        ]
+        self._change("".join(f"{line}\n" for line in lines).encode("ascii"))
+        self._names = names
+
+    def clear(self) -> None:
+        """Take this process's block out.
+
+        :raise Failed: the file can't be changed.
+        """
+        if self._names is not None:
+            self._change(b"")
+            self._names = None
+
+    def _change(self, block: bytes) -> None:
+        try:
+            with _locked(self._path) as before:
+                after = _without_ended(before)
+                if block and after and not after.endswith(b"\n"):
+                    after += b"\n"
+                if after + block != before:
+                    _replace(self._path, after + block)
+        except PermissionError:
+            raise Failed(
+                f"you may not change {self._path}: run this as an administrator, or without --hosts"
+            ) from None
+        except OSError as error:
+            raise Failed(f"can't change {self._path}: {error.strerror or error}") from None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bytes]:
+    """Keep other runs from changing the file, and give what it holds."""
+    while True:
+        with path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # Another run may have replaced it before this one had the lock.
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file.read()
+                return
+
+
+def _without_ended(content: bytes) -> bytes:
+    """Leave out the blocks of this process, and of those that run no more."""
+    kept: list[bytes] = []
+    block: list[bytes] = []
+    for line in content.splitlines(keepends=True):
+        found = _BEGIN.match(line)
+        if found:
+            kept += block  # it never ended, so somebody has edited it: leave it alone
+            block = [] if _writes_elsewhere(int(found[1]), int(found[2])) else [line]
+            if block:
+                continue
+        if block and line.startswith(_END):
+            block = []
+        elif block:
+            block.append(line)
+        else:
+            kept.append(line)
+    return b"".join(kept + block)
+
+
+def _writes_elsewhere(process: int, start: int) -> bool:
+    """Tell whether it is another process that still runs."""
+    return process != os.getpid() and _runs(process) and _start_of(process) == start
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _start_of(process: int) -> int:
+    """Say when a process started, in the system's own measure; 0 where it can't be told."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text("ascii", "replace")
+        return int(text.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Replace the file in one step, with the mode and the owner that it has."""
+    found = path.stat()
+    try:
+        write_atomically(
+            path, content, stat.S_IMODE(found.st_mode), owner=(found.st_uid, found.st_gid)
+        )
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        # A container has it mounted, so that only what it holds can be changed.
+        path.write_bytes(content)
