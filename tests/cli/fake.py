@@ -73,6 +73,7 @@ class FakeApi:
         self.explained = EXPLAINED
         self.override = None
         self.cost = {"users": 0, "channels": 0, "sessions": 0, "objects": {}, "in_use": 0}
+        self.preview = {}
         self.away = False
         self.token_warnings = []
         self._made = 0
@@ -118,8 +119,8 @@ class FakeApi:
             return 200, self.checked
         if re.fullmatch(r"identity-providers/[^/]+/check", path):
             return 200, {**self.objects("identity-providers")[0], "check_fault": self.fault}
-        if path.endswith("/deletion"):
-            return 200, self.cost
+        if path.endswith(("/deletion", "/preview")):
+            return 200, self.cost if path.endswith("/deletion") else self.preview
         match = re.fullmatch(r"groups/([^/]+)/members/([^/]+)", path)
         if match:
             members = self.members.setdefault(match[1], [])

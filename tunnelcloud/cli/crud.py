@@ -122,7 +122,9 @@ def _show(noun: Noun) -> click.Command:
 
 
 def _set(noun: Noun) -> click.Command:
-    def change(connection: Connection, wanted: str, as_json: bool, **values: Any) -> None:
+    def change(
+        connection: Connection, wanted: str, as_json: bool, dry_run: bool = False, **values: Any
+    ) -> None:
         if all(value in (None, ()) for value in values.values()):
             raise click.UsageError(f"nothing to set; see `tunnelcloud {noun.name} set --help`")
         api = connection.open()
@@ -130,6 +132,9 @@ def _set(noun: Noun) -> click.Command:
         if values["new_name"] is not None:
             body["name"] = values["new_name"]
         path = f"{COLLECTIONS[noun.name]}/{api.resolve_id(noun.name, wanted)}"
+        if dry_run:
+            show_preview(api.send("POST", f"{path}/preview", body), as_json)
+            return
         changed = api.send("PATCH", path, body)
         if as_json:
             print_json(changed)
@@ -145,8 +150,13 @@ def _set(noun: Noun) -> click.Command:
         "set",
         f"Change {_a(noun)}.\n\nOnly what is given; an empty text ('') takes a value away.",
         change,
-        [_name_argument(noun.name), rename, *options],
+        [_name_argument(noun.name), rename, *options, *_dry_run(noun)],
     )
+
+
+def _dry_run(noun: Noun) -> list[click.Option]:
+    text = "Only say whom it concerns, and which sessions it would cut now."
+    return [click.Option(["--dry-run"], is_flag=True, help=text)] if noun.has_preview else []
 
 
 def _delete(noun: Noun) -> click.Command:
@@ -201,6 +211,37 @@ def cost_text(cost: Object) -> str:
         verb = "has" if cost["in_use"] == 1 else "have"
         told.append(f"is refused while {counted(cost['in_use'], 'assignment')} {verb} it")
     return f"It {'; '.join(told)}." if told else "Nothing hangs on it."
+
+
+def show_preview(preview: Object, as_json: bool) -> None:
+    """Print what a change would cut that wasn't made."""
+    if as_json:
+        print_json(preview)
+        return
+    click.echo(one_line(f"holds {preview['sentence']}"))
+    if preview["standing"]:
+        click.echo(one_line(preview["standing"]))
+    users, tunnels = counted(preview["users"], "user"), counted(preview["tunnels"], "tunnel")
+    click.echo(f"concerns {users} and {tunnels}; {counted(preview['sessions'], 'open session')}")
+    if preview["cuts"]:
+        print_table(
+            ["user", "from", "since", "connections", "why"],
+            (
+                [
+                    one["user_name"],
+                    one["source_ip"],
+                    shown_time(one["started_at"]),
+                    f"{one['channels']}{' (all)' if one['ends'] else ''}",
+                    one["reason"],
+                ]
+                for one in preview["cuts"]
+            ),
+        )
+    connections = counted(preview["cut_channels"], "connection")
+    sessions = counted(preview["cut_sessions"], "session")
+    say(f"it would cut {connections} of {sessions} (not done: this was a dry run)")
+    if not preview["is_complete"]:
+        say("there are more sessions than were looked at: it may cut more")
 
 
 def warn_of(answer: Object) -> None:

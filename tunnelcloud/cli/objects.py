@@ -60,6 +60,7 @@ class Noun:
     """A kind of thing that has a name: how it is said, where it lives, what it has.
 
     :ivar has_cost: whether the API says what a deletion cuts.
+    :ivar has_preview: whether it says what a change would cut, without making it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Noun:
     options: tuple[Option, ...]
     columns: tuple[Column, ...]
     has_cost: bool = True
+    has_preview: bool = False
 
 
 _NAME = Column("name", "name")
@@ -89,6 +91,7 @@ def noun_of(
     *columns: Column,
     options: tuple[Option, ...] = (),
     has_cost: bool = True,
+    has_preview: bool = False,
 ) -> Noun:
     """Make a noun of a kind: its options and columns are those of the table of kinds.
 
@@ -107,6 +110,7 @@ def noun_of(
             _ID,
         ),
         has_cost,
+        has_preview,
     )
 
 
@@ -157,7 +161,7 @@ CONNECTOR = noun_of(
 TUNNEL = noun_of(kinds.TUNNEL, "Published TCP services.", Column("state", "state"))
 USER = noun_of(kinds.USER, "People and service accounts.")
 GROUP = noun_of(kinds.GROUP, "Users that are assigned together.")
-POLICY = noun_of(kinds.POLICY, "Conditions that must all hold.")
+POLICY = noun_of(kinds.POLICY, "Conditions that must all hold.", has_preview=True)
 IDENTITY_PROVIDER = noun_of(
     kinds.IDENTITY_PROVIDER,
     "OpenID providers through which people sign in.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from attrs import evolve
 from sqlalchemy import select
 
 from tunnelcloud.domain.entities import Policy
@@ -55,6 +56,17 @@ def update(
     field = "valid_until" if "valid_until" in changes else "valid_from"
     _check_order(policy.valid_from, policy.valid_until, field)
     return policy
+
+
+def changed(policy: Policy, changes: Mapping[str, Any]) -> Policy:
+    """Give a policy as it would be after a change; nothing is written.
+
+    :raise Conflict: it would end before it begins.
+    """
+    after = evolve(policy, **changes)
+    field = "valid_until" if "valid_until" in changes else "valid_from"
+    _check_order(after.valid_from, after.valid_until, field)
+    return after
 
 
 def _check_order(begins: datetime | None, ends: datetime | None, field: str) -> None:

@@ -33,6 +33,7 @@ from tunnelcloud.web.resources.identities import identity_routes
 from tunnelcloud.web.resources.identity_providers import identity_provider_routes
 from tunnelcloud.web.resources.keys import key_routes
 from tunnelcloud.web.resources.objects import object_routes
+from tunnelcloud.web.resources.policy_previews import policy_preview_routes
 from tunnelcloud.web.resources.settings import setting_routes
 from tunnelcloud.web.resources.summaries import summary_routes
 from tunnelcloud.web.resources.tokens import token_routes
@@ -65,6 +66,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
                 answer=Described,
             ),
             *object_routes(context),
+            *policy_preview_routes(context),
             *connector_routes(context),
             *assignment_routes(context),
             *member_routes(context),

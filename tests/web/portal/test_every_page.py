@@ -153,7 +153,7 @@ class EveryPageTests(PortalTestCase):
                 readers = page.method == "GET" and not page.path.endswith(
                     (
                         *("/new", "/delete", "/end", "/revoke", "/remove", "/block", "/test"),
-                        *("/unlink", "/rotate", "/promote", "/retire", *SHOWN_ONCE),
+                        *("/unlink", "/rotate", "/promote", "/retire", "/preview", *SHOWN_ONCE),
                     )
                 )
                 expected = {Role.ADMIN, Role.AUDITOR} if readers else {Role.ADMIN}

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
 from tunnelcloud.domain.lengths import BadLength, length_text, read_length
 from tunnelcloud.domain.objects import KINDS
+from tunnelcloud.web.portal.hours import fault_of_hours, typed_hours, typed_networks
 from tunnelcloud.web.portal.page_requests import Visit
 
 
@@ -28,7 +29,8 @@ class FieldKind(StrEnum):
     CHECK = "check"
     CHOICE = "choice"
     SEVERAL = "several"
-    LINES = "lines"
+    HOURS = "hours"
+    NETWORKS = "networks"
     PAIRS = "pairs"
     WORDS = "words"
     MOMENT = "moment"
@@ -78,8 +80,8 @@ _KINDS: Mapping[FieldType, FieldKind] = {
     FieldType.MOMENT: FieldKind.MOMENT,
     FieldType.PORTS: FieldKind.WORDS,
     FieldType.WORDS: FieldKind.WORDS,
-    FieldType.NETWORKS: FieldKind.LINES,
-    FieldType.WINDOWS: FieldKind.LINES,
+    FieldType.NETWORKS: FieldKind.NETWORKS,
+    FieldType.WINDOWS: FieldKind.HOURS,
     FieldType.GROUPS_BY_VALUE: FieldKind.PAIRS,
 }
 """How each type of setting is asked for, where it isn't a line of text."""
@@ -137,7 +139,7 @@ def shown(one: Field, value: Any) -> Any:
         return value
     if value is None:
         return ""
-    if one.kind is FieldKind.LINES:
+    if one.kind in (FieldKind.HOURS, FieldKind.NETWORKS):
         return "\n".join(value) if isinstance(value, list) else value
     if one.kind is FieldKind.PAIRS and isinstance(value, dict):
         return "\n".join(f"{key} = {name}" for key, name in value.items())
@@ -156,6 +158,10 @@ def typed(one: Field, visit: Visit) -> Any:
         return one.name in visit.form
     if one.kind is FieldKind.SEVERAL:
         return list(visit.form.get(one.name, ()))
+    if one.kind is FieldKind.HOURS:
+        return typed_hours(one.name, visit)
+    if one.kind is FieldKind.NETWORKS:
+        return typed_networks(one.name, visit)
     return visit.typed(one.name).replace("\r\n", "\n")
 
 
@@ -164,7 +170,7 @@ def wanted(one: Field, visit: Visit) -> Any:
     value = typed(one, visit)
     if not isinstance(value, str):
         return value
-    if one.kind is FieldKind.LINES:
+    if one.kind in (FieldKind.HOURS, FieldKind.NETWORKS):
         return _lines(value)
     if one.kind is FieldKind.WORDS:
         return re.findall(r"[^\s,]+", value)
@@ -224,6 +230,8 @@ def fault_of(one: Field, value: Any, fault: str) -> str:
     """Give what to say of a field: what the API says, but for what it never sees as typed."""
     if one.kind is FieldKind.PAIRS and _no_pair(value):
         return f"{_no_pair(value)[:60]!r}: use value = group, such as db-admins = dba"
+    if one.kind is FieldKind.HOURS:
+        return fault_of_hours(value, fault)
     if one.kind is not FieldKind.DURATION or not value:
         return fault
     try:

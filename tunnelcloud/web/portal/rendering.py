@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tunnelcloud.domain.commands import bracketed
+from tunnelcloud.web.portal.hours import chips_of, hours_of, zone_names
 
 _TYPES = {
     "css": "text/css; charset=utf-8",
@@ -134,9 +135,10 @@ class Renderer:
             finalize=visible,
         )
         self._environment.filters.update(
-            bracketed=bracketed, size=size, lines=lines, exact=exact, shell=shell, sentence=sentence
-        )
-        self._environment.globals["static"] = self._static_address
+            bracketed=bracketed, size=size, lines=lines, exact=exact, shell=shell,
+            sentence=sentence, hours=hours_of, chips=chips_of,
+        )  # fmt: skip
+        self._environment.globals.update(static=self._static_address, zone_names=zone_names)
 
     def render(self, template: str, values: Mapping[str, Any], now: datetime) -> bytes:
         """Make a page."""

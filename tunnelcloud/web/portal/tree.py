@@ -23,6 +23,7 @@ from tunnelcloud.web.portal.pages.own_keys import key_pages
 from tunnelcloud.web.portal.pages.own_sessions import own_session_pages
 from tunnelcloud.web.portal.pages.panel import panel_pages
 from tunnelcloud.web.portal.pages.people import suggestion_pages
+from tunnelcloud.web.portal.pages.policy_preview import policy_preview_pages
 from tunnelcloud.web.portal.pages.provider_sign_in import provider_pages
 from tunnelcloud.web.portal.pages.requests import request_pages
 from tunnelcloud.web.portal.pages.resuming import resuming_pages
@@ -68,6 +69,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *resuming_pages(context),
         *account_pages(context, operations, passwords, attempts),
         *overview_pages(context),
+        *policy_preview_pages(operations, objects["policy"]),
         *object_pages(objects),
         *access_pages(context, operations, objects),
         *suggestion_pages(context),

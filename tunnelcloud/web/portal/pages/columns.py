@@ -9,10 +9,10 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.domain.counting import counted
+from tunnelcloud.domain.policy_sentences import policy_sentence
 from tunnelcloud.store import access, read_models
 from tunnelcloud.store.site_health import counts_and_healths, site_healths
 from tunnelcloud.store.user_columns import of_users
-from tunnelcloud.web.portal.sentences import policy_sentence
 from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
 

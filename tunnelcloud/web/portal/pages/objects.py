@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tunnelcloud.store import access
 from tunnelcloud.web.portal.api_calls import Operations, faults
@@ -140,9 +140,29 @@ class Objects:
         item = await self.operations(visit, "GET", self._item(visit))
         return await self._show(visit, item, shown_of(self.section.fields, item), errors)
 
+    async def tried(
+        self, visit: Visit, errors: Mapping[str, str], more: Mapping[str, Any]
+    ) -> Shown:
+        """Show a form as it was filled in and not sent: of a new object, or of one that is there.
+
+        :param more: what else the page shows.
+        """
+        filled = typed_of(self._changeable, visit) if visit.form else {}
+        if visit.params[self.section.id_name] == "new":
+            page = await self._new(visit, filled, errors)
+        else:
+            item = await self.operations(visit, "GET", self._item(visit))
+            given = {**shown_of(self.section.fields, item), **filled}
+            page = await self._show(visit, item, given, errors)
+        return evolve(page, values={**page.values, **more}, status=HTTPStatus.OK)
+
+    @property
+    def _changeable(self) -> list[Field]:
+        return [one for one in self.section.fields if not one.fixed]
+
     async def change(self, visit: Visit) -> Reply:
         """Set what was typed."""
-        fields = [one for one in self.section.fields if not one.fixed]
+        fields = self._changeable
         item = await self.operations(visit, "GET", self._item(visit))
         body, version = body_of(fields, visit), visit.typed("version")
         try:
@@ -162,7 +182,7 @@ class Objects:
         given: Mapping[str, Any],
         errors: Mapping[str, str],
     ) -> Shown:
-        fields = [one for one in self.section.fields if not one.fixed]
+        fields = self._changeable
         store = self.context.store
         values, panel, names = await store.together(
             self._form(visit, fields, given, errors),

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.domain.entities import Grant
+from tunnelcloud.domain.policy_sentences import policy_sentence
 from tunnelcloud.store import access, assigned, read_models, second_factors
 from tunnelcloud.store.assignees import suggested
 from tunnelcloud.store.site_health import SiteHealth, site_healths
@@ -16,7 +17,7 @@ from tunnelcloud.web.models.objects import Policy
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.portal.pages.people import People
-from tunnelcloud.web.portal.sentences import policy_sentence, told_events
+from tunnelcloud.web.portal.sentences import told_events
 from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
 

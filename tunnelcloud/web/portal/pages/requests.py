@@ -7,10 +7,10 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.domain.addresses import source_group
+from tunnelcloud.domain.policy_sentences import length_of_time
 from tunnelcloud.store import approvals
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
-from tunnelcloud.web.portal.sentences import length_of_time
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY

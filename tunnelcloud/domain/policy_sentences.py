@@ -1,0 +1,93 @@
+"""A policy's conditions in words, as people would say them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from tunnelcloud.domain.counting import counted
+from tunnelcloud.domain.lengths import length_text
+from tunnelcloud.domain.objects import Policy
+from tunnelcloud.domain.schedule import DAYS, parse_window
+
+_EN_DASH = "\N{EN DASH}"
+_DAYS = {"Mon-Fri": "weekdays", "Mon-Sun": "every day", "Sat,Sun": "weekends"}
+_UNITS = {"d": "day", "h": "hour", "m": "minute", "s": "second"}
+
+
+def length_of_time(seconds: int) -> str:
+    """Give a length of time in its largest whole unit: ``8 hours``."""
+    text = length_text(seconds)
+    return counted(int(text[:-1]), _UNITS[text[-1]])
+
+
+def _window(text: str) -> str:
+    """Word a window; one that goes over midnight says that it ends on the day after."""
+    window = parse_window(text)
+    days, rest = str(window).split(" ", 1)
+    times, zone = rest.split(" ", 1)
+    days = _DAYS.get(days, days)
+    if times == "00:00-24:00":
+        return f"{days} all day {zone}"
+    over_midnight = window.end <= window.start and not times.endswith("24:00")
+    until = " of the next day" if over_midnight else ""
+    return f"{days} {times.replace('-', _EN_DASH)}{until} {zone}"
+
+
+def _day(text: str) -> str:
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def policy_sentence(policy: Mapping[str, Any]) -> str:
+    """Say what a policy asks for, such as ``weekdays, from 10.0.0.0/8``.
+
+    :param policy: as the API shows it.
+    """
+    parts = []
+    if policy["windows"]:
+        parts.append(" or ".join(_window(text) for text in policy["windows"]))
+    if policy["source_networks"]:
+        parts.append(f"from {' or '.join(policy['source_networks'])}")
+    if policy["valid_from"]:
+        parts.append(f"not before {_day(policy['valid_from'])}")
+    if policy["valid_until"]:
+        parts.append(f"until {_day(policy['valid_until'])}")
+    if policy["max_session_seconds"]:
+        parts.append(f"for {length_of_time(policy['max_session_seconds'])} at most")
+    if policy["idle_seconds"]:
+        parts.append(f"closed after {length_of_time(policy['idle_seconds'])} without traffic")
+    for name, noun, after in (
+        ("max_sessions", "session", "at once"),
+        ("max_channels", "channel", "at once"),
+        ("max_token_sessions", "session", "a token"),
+    ):
+        if policy[name] is not None:
+            parts.append(f"{counted(policy[name], noun)} {after}")
+    if policy["approval"] == "self":
+        parts.append("after a confirmation in the portal")
+    elif policy["approval"] == "others":
+        parts.append("after an approval by others")
+    return ", ".join(parts) or "always, from anywhere"
+
+
+def standing_sentence(policy: Policy, at: datetime) -> str:
+    """Say whether a policy's dates and hours let anybody in at a time; empty without such.
+
+    :param at: an aware time.
+    """
+    if policy.valid_until is not None and at >= policy.valid_until:
+        return f"It ended on {_day(policy.valid_until.isoformat())}."
+    if policy.valid_from is not None and at < policy.valid_from:
+        return f"It begins on {_day(policy.valid_from.isoformat())}."
+    ends = [end for one in policy.windows if (end := one.open_until(at)) is not None]
+    if ends:
+        return f"It is open now, until {_weekly(max(ends))}."
+    if policy.windows:
+        opening = min(one.next_opening(at) for one in policy.windows)
+        return f"It is closed now, and opens {_weekly(opening)}."
+    return ""
+
+
+def _weekly(moment: datetime) -> str:
+    return f"{DAYS[moment.weekday()]} {moment:%H:%M} {moment.tzinfo}"

@@ -1,0 +1,88 @@
+"""A policy's form before it is saved: its sentence, whom it concerns, and what it would cut.
+
+A button sends the form here and is led on to a page whose address holds what was typed; scripts
+ask for the same answer alone, while somebody types.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from attrs import evolve, frozen
+
+from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.forms import body_of, faults_of, typed_of
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.pages.objects import Objects
+from tunnelcloud.web.portal.resource import read_fields
+from tunnelcloud.web.portal.sections import POLICY
+from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.routes import ADMINS
+
+_PATH = "/admin/policies/{policy_id}/preview"
+_NEW = "new"
+_NOT_KEPT = ("csrf", "version")
+_LONGEST = 12_000
+"""Characters of an address; a web server takes about 16,000."""
+
+
+def policy_preview_pages(operations: Operations, policies: Objects) -> list[PageRoute]:
+    """Make the rows of the page table for policies that aren't saved."""
+    handlers = _Previews(operations, policies)
+    return [
+        PageRoute("POST", _PATH, ADMINS, handlers.send),
+        PageRoute("GET", _PATH, ADMINS, handlers.show),
+    ]
+
+
+@frozen
+class _Previews:
+    operations: Operations
+    policies: Objects
+
+    async def send(self, visit: Visit) -> Reply:
+        """Lead on to the page that shows what was typed: that can be loaded again."""
+        typed = {name: values for name, values in visit.form.items() if name not in _NOT_KEPT}
+        query = urlencode({"typed": "1", **typed}, doseq=True)
+        if len(query) > _LONGEST:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "there is too much in the form for a preview: save it, or use the command line",
+            )
+        return Moved(f"{visit.path}?{query}#preview")
+
+    async def show(self, visit: Visit) -> Reply:
+        """Show the form with what it would mean, or the latter alone."""
+        fields = read_fields(visit.address.partition("?")[2].encode("ascii", "replace"))
+        alone = fields.pop("alone", None)
+        visit = evolve(visit, form={name: tuple(values) for name, values in fields.items()})
+        found, errors = await self._ask(visit)
+        told = faults_of(POLICY.fields, typed_of(POLICY.fields, visit), errors)
+        values = {
+            "preview": found,
+            "faults": list(told.items()),
+            "labels": {one.name: one.label for one in POLICY.fields},
+        }
+        if alone:
+            return Shown("policy_preview.html", values)
+        return await self.policies.tried(visit, errors, values)
+
+    async def _ask(self, visit: Visit) -> tuple[dict[str, Any] | None, dict[str, str]]:
+        """Ask what the form would mean.
+
+        :return: that, or else what is wrong with the form.
+        """
+        policy_id = visit.params["policy_id"]
+        body = dict(body_of(POLICY.fields, visit)) if visit.form else {}
+        body.pop("name", None)
+        if policy_id == _NEW:
+            body["name"] = _NEW  # the name says nothing, and may not be typed yet
+        path = "/policies/preview" if policy_id == _NEW else f"/policies/{policy_id}/preview"
+        try:
+            return await self.operations(visit, "POST", path, body), {}
+        except Problem as problem:
+            if problem.errors:
+                return None, faults(problem)
+            raise
