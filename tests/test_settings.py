@@ -100,6 +100,17 @@ class SettingsTests(SynchronousTestCase):
             ("[log]\nlevel = 'loud'", "log.level", "'debug'"),
             ("[log]\nlevels = {shh = 'info'}", "log.levels.shh", "'ssh'"),
             ("[web.acme]\ndirectory = 'http://a/'", "web.acme.directory", "https://acme-v02"),
+            (
+                "[web.acme]\ndirectory = 'https://u:p@a/'",
+                "web.acme.directory",
+                "leave out the user",
+            ),
+            (
+                "[audit.webhook]\nurl = 'https://u@a/'",
+                "audit.webhook.url",
+                "leave out the user name",
+            ),
+            ("[notify.webhook]\nurl = 'https://u:p@a'", "notify.webhook.url", "leave out the user"),
             ("[web.acme]\ncontact = 'me'", "web.acme.contact", "admin@example.com"),
             ("[web.acme]\nnames = ['10.0.0.1']", "web.acme.names.0", "use a host name"),
             ("[web.acme]\nchallenge = 'dns-01'", "web.acme.challenge", "'http-01'"),
@@ -122,6 +133,8 @@ class SettingsTests(SynchronousTestCase):
             ("database = 'postgresql://a:hidden@db/a'", "database"),
             ("[audit.webhook]\nurl = 'http://siem/?token=hidden'", "audit.webhook.url"),
             ("[audit]\nwebhook = 'https://siem/?token=hidden'", "audit.webhook"),
+            ("[audit.webhook]\nurl = 'https://a:hidden@siem/'", "audit.webhook.url"),
+            ("[notify.webhook]\nurl = 'https://a:hidden@siem/'", "notify.webhook.url"),
         ]:
             error = self.assertRaises(BadSettings, self.read, text)
             self.assertIn(key, str(error))

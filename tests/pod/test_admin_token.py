@@ -12,7 +12,7 @@ from tests.store.material import MovingClock
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod.admin_token import FILE_NAME, UNUSED, Retirement, ensure
-from tunnelcloud.store import api_tokens, audit, users
+from tunnelcloud.store import api_tokens, audit, identities, identity_providers, users
 
 DAY = timedelta(days=1).total_seconds()
 
@@ -78,6 +78,21 @@ class AdminTokenTests(SQLiteCase):
         self.clock.advance(2 * DAY)
         self.look()
         self.assertTrue(self.file.exists())
+
+    def test_who_signs_in_through_a_disabled_provider_can_not(self):
+        provider = self.store.write(
+            identity_providers.create, name="idp", issuer="https://idp.example", client_id="x"
+        )
+        root = self.store.write(users.create, name="root", role=Role.ADMIN)
+        person = identities.Person("1", "root", "", None, None)
+        self.store.write(identities._link, provider, person, root, "test")
+        self.store.write(identity_providers.update, provider.id, {"enabled": False})
+        self.clock.advance(2 * DAY)
+        self.look()
+        self.assertTrue(self.file.exists())
+        self.store.write(identity_providers.update, provider.id, {"enabled": True})
+        self.look()
+        self.assertFalse(self.file.exists())
 
     def test_it_is_not_made_again(self):
         self.administrator()

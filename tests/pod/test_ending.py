@@ -45,8 +45,9 @@ class EndingTests(SynchronousTestCase):
         self.assertEqual(self.ending.warnings(), [])
         self.now = end - 89 * DAY
         ca, own = self.ending.warnings()
-        self.assertIn("tunnelcloud authority rotate", ca)
-        self.assertIn("start the pod again", own)
+        self.assertIn("tunnelcloud authority rotate", ca.text)
+        self.assertIn("start the pod again", own.text)
+        self.assertEqual((ca.outline, own.outline), (ca.text, own.text))
         self.keys.authorities = pki.Authorities(
             self.keys.authorities.serving, pki.CertificateAuthority.create(self.now)
         )
@@ -55,8 +56,10 @@ class EndingTests(SynchronousTestCase):
     def test_connectors_are_named_until_they_are_renewed(self):
         self.found = EndingSoon(NOW + DAY, 12, ("paris", "rome"))
         self.successResultOf(self.ending.look())
-        [text] = self.ending.warnings()
-        self.assertIn("end by 2026-03-02 and aren't renewed: paris, rome and 10 more", text)
+        [one] = self.ending.warnings()
+        self.assertIn("end by 2026-03-02 and aren't renewed: paris, rome and 10 more", one.text)
+        self.assertIn("end by 2026-03-02 and aren't renewed, 12 in all", one.outline)
+        self.assertNotIn("paris", one.outline, "anybody reads it")
         self.found = EndingSoon(NOW, 0, ())
         self.successResultOf(self.ending.look())
         self.assertEqual(self.ending.warnings(), [])

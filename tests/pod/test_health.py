@@ -24,9 +24,21 @@ class HealthTests(SynchronousTestCase):
         self.assertIsNone(self.health.why_not_writing())
 
     def test_a_heartbeat_that_is_not_written(self):
-        failure = Failure(StoreUnavailable("read-only", Trouble.READ_ONLY))
+        failure = Failure(StoreUnavailable("10.0.0.3 is read-only", Trouble.READ_ONLY))
         self.assertIs(self.health.missed(failure), failure)
-        self.assertEqual(self.health.why_not_writing(), "read-only")
+        self.assertEqual(self.health.why_not_writing(), Trouble.READ_ONLY)
+
+    def test_strangers_read_nothing_that_a_database_said(self):
+        said = 'connection to server at "10.0.0.3" failed: no password for user "tunnels"'
+        for failed in (
+            lambda: self.health.missed(Failure(StoreUnavailable(said, Trouble.GONE))),
+            lambda: self.health.missed(Failure(OSError(said))),
+            lambda: self.health.write_failed(StoreUnavailable(said, Trouble.GONE)),
+        ):
+            failed()
+            self.assertIn("the database can't be", self.health.why_not_writing())
+            self.assertNotIn("10.0.0.3", self.health.why_not_writing())
+            self.assertNotIn("tunnels", self.health.why_not_writing())
 
     def test_after_a_write_that_failed_only_a_big_heartbeat_proves_something(self):
         self.health.beaten(probed=True)
@@ -34,7 +46,7 @@ class HealthTests(SynchronousTestCase):
         self.health.write_failed(StoreUnavailable("full", Trouble.FULL))
         self.assertTrue(self.health.probe_due())
         self.health.beaten(probed=False)
-        self.assertEqual(self.health.why_not_writing(), "full")
+        self.assertEqual(self.health.why_not_writing(), Trouble.FULL)
         self.health.beaten(probed=True)
         self.assertIsNone(self.health.why_not_writing())
 

@@ -1,5 +1,7 @@
 """Host keys take each other's place, one step at a time."""
 
+import time
+
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import events_of
 from tests.store.records import RecordCase
@@ -84,4 +86,24 @@ class SQLiteHostKeyTests(HostKeyContract, SQLiteCase):
 
 
 class PostgresHostKeyTests(HostKeyContract, PostgresCase):
-    pass
+    def test_of_two_pods_at_once_one_is_told_that_it_came_second(self):
+        """It has found no new keys, and waits for the other to be done."""
+
+        def waits(transaction):
+            query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            return transaction.connection.exec_driver_sql(query).scalar() > 0
+
+        def first(transaction):
+            new = self.name[KeyUse.NEW]
+            made = {one: {NAME: f"{one} as {new}".encode()} for one in ("second", "third")}
+            rotation.add_host_keys(transaction, made["second"], ["second"], version=VERSION)
+            soon = self.store.write_soon(
+                rotation.add_host_keys, made["third"], ["third"], version=VERSION
+            )
+            self.assertTrue(any(waits(transaction) or time.sleep(0.01) for _ in range(6000)))
+            return soon
+
+        self.assertRaises(Conflict, self.store.write(first).result)
+        self.assertEqual(self.kept(), {KeyUse.CURRENT: "first", KeyUse.NEW: "second"})
+        made = [one for one in self.store.read(events_of) if one == "host_key.created"]
+        self.assertEqual(len(made), 1)

@@ -6,6 +6,7 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.rotation import AUTHORITY, NEW_AUTHORITY
 from tunnelcloud.pki import CertificateAuthority
 from tunnelcloud.store import authority
+from tunnelcloud.web.interfaces import Warned
 
 
 class AuthorityMixin:
@@ -45,7 +46,7 @@ class AuthorityTests(AuthorityMixin, ApiTestCase):
         self.assertIn("tunnelcloud authority rotate", answer["detail"])
 
     def test_what_ends_soon_is_said_where_a_pod_is_ready(self):
-        self.context.live.endings.append("the CA ends")
+        self.context.live.endings.append(Warned("the CA of paris ends", "the CA ends"))
         self.assertEqual(self.ask("GET", "/readyz").body, b"ready\nwarning: the CA ends\n")
 
 
@@ -53,7 +54,7 @@ class PageTests(AuthorityMixin, PortalTestCase):
     def test_the_steps(self):
         browser = self.signed_in(Role.ADMIN)
         settings = "/admin/settings"
-        self.context.live.endings.append("the CA ends")
+        self.context.live.endings.append(Warned("the CA ends", "a CA"))
         page = browser.get(settings).body.decode()
         self.assertIn(f'href="{settings}/authority/rotate"', page)
         self.assertIn("the CA ends", page)

@@ -43,7 +43,7 @@ class Fetched:
     """
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(factory=dict)
 
 

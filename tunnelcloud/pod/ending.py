@@ -17,6 +17,7 @@ from tunnelcloud.pki import POD_CERTIFICATE_LIFETIME
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.store import connectors
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.web.interfaces import Warned
 
 ENDING_SECONDS = 6 * 3600.0
 WARN_BEFORE = timedelta(days=90)
@@ -38,35 +39,42 @@ class Ending:
     own_end: Callable[[], datetime]
     lifetime: timedelta
     now: Callable[[], datetime]
-    _connectors: str = field(default="", init=False)
+    _connectors: list[Warned] = field(factory=list, init=False)
 
     def look(self) -> Deferred[None]:
         """Look which connectors have certificates that end soon, and log all warnings."""
         until = self.now() + min(WARN_BEFORE, self.lifetime / 4)
         return self.store.read(connectors.ending, until).addCallback(self._found)
 
-    def warnings(self) -> Sequence[str]:
+    def warnings(self) -> Sequence[Warned]:
         """Say what ends soon, and what to do."""
         now, found = self.now(), []
         authority = self.keys.authorities.all[0].certificate.not_valid_after_utc
         if authority - now < WARN_BEFORE:
-            found.append(
+            text = (
                 f"the CA of pods and connectors ends on {authority:{_DAY}}: make another with "
                 "`tunnelcloud authority rotate`"
             )
+            found.append(Warned(text, text))
         own = self.own_end()
         if own - now < min(WARN_BEFORE, POD_CERTIFICATE_LIFETIME / 4):
-            found.append(f"this pod's certificate ends on {own:{_DAY}}: start the pod again")
-        return [*found, self._connectors] if self._connectors else found
+            text = f"this pod's certificate ends on {own:{_DAY}}: start the pod again"
+            found.append(Warned(text, text))
+        return [*found, *self._connectors]
 
     def _found(self, ending: connectors.EndingSoon) -> None:
-        self._connectors = ""
+        self._connectors = []
         if ending.count:
             more = f" and {ending.count - len(ending.names)} more"
-            self._connectors = (
-                f"certificates of connectors end by {ending.until:{_DAY}} and aren't renewed: "
-                f"{', '.join(ending.names)}{more if ending.count > len(ending.names) else ''}: "
-                "have them reach a pod, or join anew"
-            )
-        for text in self.warnings():
-            _log.warn("{text}", text=text)
+            named = f"{', '.join(ending.names)}{more if ending.count > len(ending.names) else ''}"
+            wrong = f"end by {ending.until:{_DAY}} and aren't renewed"
+            advice = "have them reach a pod, or join anew"
+            self._connectors = [
+                Warned(
+                    f"certificates of connectors {wrong}: {named}: {advice}",
+                    f"certificates of connectors {wrong}, {ending.count} in all: the Settings page "
+                    "names them",
+                )
+            ]
+        for one in self.warnings():
+            _log.warn("{text}", text=one.text)

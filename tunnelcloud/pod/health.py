@@ -2,6 +2,9 @@
 
 A heartbeat that was written proves that the database takes small writes.  When any write has
 failed since, the pod isn't ready until a heartbeat comes with more to write than a login has.
+
+Anybody may read why a pod isn't ready.  So it says in what way the database fails and not what the
+database said, which may name its address and its users; the log has that.
 """
 
 from __future__ import annotations
@@ -57,13 +60,14 @@ class Health:
 
     def missed(self, failure: Failure) -> Failure:
         """Take it that a heartbeat wasn't written; an errback that hands the failure on."""
-        self._fault = failure.getErrorMessage()
+        error = failure.value
+        self._fault = error.trouble if isinstance(error, StoreUnavailable) else Trouble.OTHER
         return failure
 
     def write_failed(self, error: StoreUnavailable) -> None:
         """Take it that some write failed; one that took too long may have been long."""
         if error.trouble is not Trouble.SLOW:
-            self._fault = str(error)
+            self._fault = error.trouble
 
     def why_not_writing(self) -> str | None:
         """Say why the database may take no login; None while it does."""

@@ -33,6 +33,7 @@ from tunnelcloud.web.interfaces import (
     LiveSession,
     PublicHostKey,
     Usage,
+    Warned,
 )
 
 
@@ -63,7 +64,7 @@ class LivePod:
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
     dns_check: DNSCheck
-    ending: Callable[[], Sequence[str]]
+    ending: Callable[[], Sequence[Warned]]
     certificate: Callable[[], CertificateState | None] = lambda: None
 
     def live_session(self, session_id: str) -> LiveSession | None:

@@ -331,7 +331,7 @@ class PodService(Service):
             ready_checks=self._ready_checks,
             proxies=read_networks(settings.web.trusted_proxies),
             room=self._doors.web,
-            warning=self._tls.warning,
+            warning=self._tls.outline,
             challenge_answer=None if self._tls.answers is None else self._tls.answers.of,
         )
 

@@ -117,9 +117,9 @@ class WebTLS:
         """Count the orders that failed since the last good one."""
         return 0 if self._keeper is None else self._keeper.failures
 
-    def warning(self) -> str | None:
-        """Say why there is no new certificate; None for nothing."""
-        return None if self._keeper is None else self._keeper.warning()
+    def outline(self) -> str | None:
+        """Say for anybody that there is no new certificate; None for nothing."""
+        return None if self._keeper is None else self._keeper.outline()
 
     def state(self) -> CertificateState | None:
         """Tell how a certificate by ACME fares."""

@@ -44,7 +44,7 @@ from tunnelcloud.settings.wordings import wording
 class DatabaseSettings(Table):
     """Where state is kept."""
 
-    url: DatabaseUrl = "sqlite"
+    url: DatabaseUrl = Field(default="sqlite", repr=False)
     url_file: File | None = None
     sealing_key_file: SecretFile | None = None
     max_blind: Annotated[DurationOrNever, Field(validate_default=True)] = "15m"  # type: ignore[assignment]
@@ -135,7 +135,7 @@ class AuditSyslogSettings(Table):
 class AuditWebhookSettings(Table):
     """The audit to a web address."""
 
-    url: WebhookUrl | None = None
+    url: WebhookUrl | None = Field(default=None, repr=False)
     secret_file: File | None = None
     format: AuditFormat = "json"
 

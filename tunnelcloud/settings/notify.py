@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tunnelcloud.domain.addresses import is_loopback
 from tunnelcloud.settings.values import Contact, File, SecretFile, SmtpAddress, Table, WebhookUrl
@@ -13,7 +13,7 @@ from tunnelcloud.settings.values import Contact, File, SecretFile, SmtpAddress, 
 class NotifyWebhookSettings(Table):
     """Notices to a web address."""
 
-    url: WebhookUrl | None = None
+    url: WebhookUrl | None = Field(default=None, repr=False)
     secret_file: SecretFile | None = None
 
     @model_validator(mode="after")

@@ -99,13 +99,21 @@ def _spool_bytes(size: int) -> int:
 def _webhook_url(text: str) -> str:
     if not re.fullmatch(r"https://[!-~]+|http://(127\.0\.0\.1|\[::1\])[:/][!-~]*", text):
         raise ValueError('use an address such as "https://siem.example.com/tunnelcloud"')
-    return text
+    return _without_user(text)
+
+
+def _without_user(address: str) -> str:
+    if "@" in re.split(r"[/?#]", address.partition("://")[2])[0]:
+        raise ValueError(
+            "leave out the user name and the password before the host: nothing uses them"
+        )
+    return address
 
 
 def _acme_directory(text: str) -> str:
     if not re.fullmatch(r"https://[!-~]+", text):
         raise ValueError('use an address such as "https://acme-v02.api.letsencrypt.org/directory"')
-    return text
+    return _without_user(text)
 
 
 def _contact(text: str) -> str:

@@ -91,7 +91,7 @@ class WebhookOutlet:
     :ivar hang_up: ends the agent's connection, if there is one.
     """
 
-    url: str
+    url: str = field(repr=False)
     secret: bytes = field(repr=False)
     agent: IAgent
     now: Callable[[], float]

@@ -82,13 +82,13 @@ class BadValue(Conflict):
 
 
 class Trouble(StrEnum):
-    """In what way a database can't be used."""
+    """In what way a database can't be used, in words that anybody may read."""
 
-    GONE = "gone"
-    READ_ONLY = "read-only"
-    FULL = "full"
-    SLOW = "slow"
-    OTHER = "other"
+    GONE = "the database can't be reached"
+    READ_ONLY = "the database takes no writes, as a standby does"
+    FULL = "the database has no room left on its disk"
+    SLOW = "the database takes too long"
+    OTHER = "the database can't be used at the moment"
 
 
 class StoreUnavailable(StoreError):

@@ -15,13 +15,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tunnelcloud.store.errors import BadValue, StoreError, StoreUnavailable, Trouble
 from tunnelcloud.store.integrity import explain_integrity_error
 
-_WORDS = {
-    Trouble.GONE: "the database can't be reached",
-    Trouble.READ_ONLY: "the database takes no writes, as a standby does",
-    Trouble.FULL: "the database has no room left on its disk",
-    Trouble.SLOW: "the database takes too long",
-    Trouble.OTHER: "the database can't be used at the moment",
-}
 # By PostgreSQL's SQLSTATE, or the two characters of its class.
 _STATES = {
     "25006": Trouble.READ_ONLY,
@@ -56,7 +49,7 @@ def unavailable(error: BaseException) -> StoreUnavailable:
     """Say that the database failed, how, and what it said itself."""
     trouble = trouble_of(error)
     said = " ".join(str(getattr(error, "orig", None) or error).split())
-    return StoreUnavailable(f"{_WORDS[trouble]}: {said}", trouble)
+    return StoreUnavailable(f"{trouble.value}: {said}", trouble)
 
 
 def translate(error: SQLAlchemyError) -> StoreError:

@@ -31,14 +31,18 @@ def add_host_keys(
     :param version: the program's.
     :raise Conflict: a change of host keys is under way, or a pod runs another version.
     """
+    under_way = Conflict(
+        "", "host keys are being changed already: `tunnelcloud host-key list` shows how far"
+    )
     kept = _held(transaction)
     if _with(kept, KeyUse.NEW) or _with(kept, KeyUse.OLD):
-        raise Conflict(
-            "", "host keys are being changed already: `tunnelcloud host-key list` shows how far"
-        )
+        raise under_way
     pods.refuse_other_versions(transaction, version)
     for algorithm, content in made.items():
-        authority.keep_first(transaction, host_key_name(algorithm, KeyUse.NEW), content)
+        # Another pod's were perhaps added while this transaction waited: it hasn't read those.
+        name = host_key_name(algorithm, KeyUse.NEW)
+        if authority.keep_first(transaction, name, content) != content:
+            raise under_way
     _tell(transaction, "host_key.created", shown)
 
 

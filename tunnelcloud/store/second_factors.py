@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from attrs import frozen
+from attrs import field, frozen
 from sqlalchemy import delete, func, insert, select, update
 
 from tunnelcloud.domain.entities import User
@@ -36,7 +36,7 @@ class SecondFactor:
 
     user_id: str
     created_at: datetime
-    sealed_secret: bytes
+    sealed_secret: bytes = field(repr=False)
     confirmed_at: datetime | None
     last_step: int
     failures: int

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from sqlalchemy import ColumnElement, delete, insert, select
 
 from tunnelcloud.domain.tokens import hash_secret
@@ -39,7 +39,7 @@ class SignInStep:
     expires_at: datetime
     source_ip: str
     user_id: str
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
 
 
 def begin(

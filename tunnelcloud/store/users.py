@@ -23,7 +23,7 @@ from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, InvalidReference
 from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.prepared import Prepared
-from tunnelcloud.store.schema import group_members, identities, user_names
+from tunnelcloud.store.schema import group_members, identities, identity_providers, user_names
 from tunnelcloud.store.schema import users as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -166,7 +166,10 @@ def _administers(user: User) -> bool:
 
 def can_administer_since(transaction: Transaction, moment: datetime) -> bool:
     """Tell whether an administrator could sign in to the portal at a time and can now."""
-    with_provider = select(identities.c.user_id).where(identities.c.created_at <= moment)
+    enabled = select(identity_providers.c.id).where(identity_providers.c.enabled.is_(True))
+    with_provider = select(identities.c.user_id).where(
+        identities.c.created_at <= moment, identities.c.provider_id.in_(enabled)
+    )
     query = USERS.filtered(
         select(table.c.id), {"role": Role.ADMIN, "blocked": False, "service": False}
     ).where(or_(table.c.password_set_at <= moment, table.c.id.in_(with_provider)))

@@ -103,6 +103,18 @@ class PublicHostKey:
 
 
 @frozen
+class Warned:
+    """What is wrong and in nobody's way.
+
+    :ivar text: for administrators.
+    :ivar outline: for anybody: it names nothing that is kept here.
+    """
+
+    text: str
+    outline: str
+
+
+@frozen
 class LastCheck:
     """What came of a check of a tunnel, and when that was."""
 
@@ -127,7 +139,7 @@ class ILivePod(Interface):
     """The pod as it is now."""
 
     pod_id = Attribute("The id of this pod.")
-    ending = Attribute("Says which certificates end soon, and what to do; called without anything.")
+    ending = Attribute("Gives ``Warned`` of certificates that end soon; called without anything.")
     started_at = Attribute("The time of day at which it started.")
     ssh_public_address = Attribute(
         "Where SSH clients reach the pods: a ``tunnelcloud.domain.commands.PublicAddress``."

@@ -47,6 +47,8 @@ def health() -> TextResource:
 def readiness(checks: Mapping[str, ReadyCheck], warnings: Sequence[ReadyCheck]) -> TextResource:
     """Say whether the pod should be sent clients, and what is in the way if not.
 
+    Anybody may ask, so no text names anything that is kept here.
+
     :param warnings: each gives what is wrong and in nobody's way, or None.
     """
 

@@ -105,6 +105,15 @@ class ProxySightings:
         near = [host for host, _ in self._counts.most_common() if _is_private(host)]
         return _advice(near[0]) if near else None
 
+    def outline(self) -> str | None:
+        """Say for anybody that something is wrong, without the proxy's address."""
+        if self.warning() is None:
+            return None
+        return (
+            "requests come through a proxy that is not in [web] trusted_proxies: the log and the "
+            "Settings page name it"
+        )
+
 
 def _is_private(host: str) -> bool:
     address = read_address(host)

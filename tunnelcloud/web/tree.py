@@ -123,18 +123,18 @@ def make_site(
     :param ready_checks: each says why the pod isn't ready, or None.
     :param proxies: whose word on a client's address is believed.
     :param room: how many connections there may be.
-    :param warning: says what is wrong and in nobody's way, or gives None.
+    :param warning: says to anybody what is wrong and in nobody's way, or gives None.
     :param challenge_answer: answers an authority that checks a name (ACME), by the token it has.
     """
     table = route_table(context, version)
     portal = portal_resource(context, table)
 
     def ending() -> str | None:
-        return "; ".join(context.live.ending()) or None
+        return "; ".join(one.outline for one in context.live.ending()) or None
 
     root = _BesidePages(portal)
     root.putChild(b"healthz", machine_pages.health())
-    warnings = (context.sightings.warning, warning, ending)
+    warnings = (context.sightings.outline, warning, ending)
     root.putChild(b"readyz", machine_pages.readiness(ready_checks, warnings))
     if challenge_answer is not None:
         well_known = _BesidePages(portal)

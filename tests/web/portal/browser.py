@@ -76,6 +76,7 @@ class Browser:
         self.case.assertFalse(method == "POST" and answer.status < 300, path)
         for cookie in answer.cookies:
             pair = cookie.split(";")[0]
+            self.case.assertLessEqual(len(pair), 3900, "browsers keep 4096 bytes with what follows")
             name, _, value = pair.partition("=")
             self.cookies.pop(name, None)
             if value:

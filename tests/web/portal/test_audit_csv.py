@@ -7,7 +7,7 @@ from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.portal.pages.audit_csv import COLUMNS
+from tunnelcloud.web.portal.pages.audit_csv import COLUMNS, _value
 
 
 class CsvTests(PortalTestCase):
@@ -26,3 +26,22 @@ class CsvTests(PortalTestCase):
         reasons = [row[head.index("reason")] for row in rows]
         self.assertEqual(reasons, ["'=cmd|' /C calc'!A0", 'a "b", c'])
         self.assertEqual({row[head.index("address")] for row in rows}, {"192.0.2.7"})
+
+    def test_what_spreadsheets_take_for_a_formula(self):
+        for text in (
+            *("=1", "+1", "-1", "@a"),
+            *(
+                "\uff1d1",
+                "\uff0b1",
+                "\uff0d1",
+                "\uff20a",
+                "\ufe661",
+                "\ufe621",
+                "\ufe631",
+                "\ufe6ba",
+            ),
+            *("\t1", "\r1", "\n1", "\n=1", " =1", "\u00a0=1", "\u3000=1", "\u200b=1", "\ufeff@a"),
+        ):
+            self.assertEqual(_value({"a": text}, "a"), f"'{text}", ascii(text))
+        for text in ("", " ", "a=1", "1-1", "ann@example.com", "\u00e9", "'=1"):
+            self.assertEqual(_value({"a": text}, "a"), text, ascii(text))

@@ -1,6 +1,7 @@
 """A sign-in that ends in the middle of a form: what was typed comes back after the next one."""
 
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from sqlalchemy import update
 
@@ -43,6 +44,38 @@ class UnfinishedTests(PortalTestCase):
         (site,) = self.store.read(sites.list_page).items
         self.assertEqual((site.name, site.title), ("paris", "<b>"))
         self.assertEqual(self.browser.get_status("/unfinished"), 303)
+
+    def test_a_form_that_only_confirms_is_asked_for_again(self):
+        """Its page says what would be done; nothing is done by whoever presses on."""
+        with self.subTest("a page that asks"):
+            path = "/admin/settings/host-keys/rotate"
+            answer = self.browser.ask("POST", path, {"csrf": self.proof, "version": "1"})
+            where = f"/sign-in?next={quote(path, safe='')}"
+            self.assertEqual((answer.status, answer.headers["location"]), (303, where))
+            self.assertIn(b"nothing was done", self.browser.get(where).body)
+            self.assertEqual(self.come_back().status, 303)
+        with self.subTest("a button in a list"):
+            self.store.write(self.end_all)
+            path = "/admin/users/usr_x/unblock"
+            answer = self.browser.ask("POST", path, {"csrf": self.proof})
+            self.assertEqual(answer.status, 403)
+
+    def test_what_a_browser_keeps_is_never_too_long_for_it(self):
+        kept = []
+        for letter in ("x", "ö", "日", "\U0001f511", '"', "\\", "\n"):
+            for count in (500, 600, 900, 1300, 1900, 2500, 2700):
+                answer = self.send(title=letter * count)
+                cookies = [
+                    len(one.split(";")[0])
+                    for one in answer.cookies
+                    if one.partition("=")[0].endswith("unfinished")
+                ]
+                self.assertLessEqual(max(cookies, default=0), 3900)
+                self.assertEqual(answer.status, 303 if cookies else 403)
+                kept.append((letter, count, bool(cookies)))
+        self.assertIn(("x", 2500, True), kept)
+        self.assertIn(("ö", 1300, True), kept)
+        self.assertIn(("日", 1300, False), kept)
 
     def test_it_can_be_discarded(self):
         self.send()

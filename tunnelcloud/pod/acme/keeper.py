@@ -131,17 +131,11 @@ class CertificateKeeper:
             )
         )
 
-    def warning(self) -> str | None:
-        """Say what is wrong with the certificate; None for nothing."""
-        if self._fault:
-            return f"no certificate for {', '.join(self.names)}: {self._fault}"
-        if self._kept is not None and self._came_meanwhile and not self._is_as_set(self._kept):
-            return (
-                f"the certificate is for {', '.join(sorted(self._kept.names()))} by "
-                f"{self._kept.directory}, which another pod is set to: give all pods the same "
-                "public_url and [web.acme]"
-            )
-        return None
+    def outline(self) -> str | None:
+        """Say for anybody that something is wrong with the certificate; None for nothing."""
+        if not self._wrong():
+            return None
+        return "the web's certificate is in trouble: the log and the Settings page say why"
 
     def is_late(self) -> bool:
         """Tell whether the certificate should long have been renewed."""
@@ -154,8 +148,20 @@ class CertificateKeeper:
             ends_at=self.shown.ends_at,
             renews_at=None if self._kept is None else self._kept.renew_at(),
             directory=self.settings.directory,
-            fault=self._fault,
+            fault=self._wrong(),
         )
+
+    def _wrong(self) -> str:
+        """Say for administrators what is wrong with the certificate; empty for nothing."""
+        if self._fault:
+            return self._fault
+        if self._kept is not None and self._came_meanwhile and not self._is_as_set(self._kept):
+            return (
+                f"the certificate is for {', '.join(sorted(self._kept.names()))} by "
+                f"{self._kept.directory}, which another pod is set to: give all pods the same "
+                "public_url and [web.acme]"
+            )
+        return ""
 
     def _take(self, found: KeptCertificate) -> None:
         """Show what the store has."""

@@ -102,9 +102,9 @@ class TokenMade(Shown):
     """
 
     id: str
-    token: str
+    token: str = Field(repr=False)
     expires_at: Instant
-    command: str
+    command: str = Field(repr=False)
     warnings: list[str]
 
 
@@ -149,13 +149,13 @@ class ApiTokenQuery(PageQuery):
 class ApiTokenMade(ApiToken):
     """A new bearer token with its secret; shown once."""
 
-    token: str
+    token: str = Field(repr=False)
 
 
 class Invitation(Shown):
     """A one-time link by which a user sets a password; shown once."""
 
-    url: str
+    url: str = Field(repr=False)
     expires_at: Instant
 
 

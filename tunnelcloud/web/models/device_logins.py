@@ -18,7 +18,7 @@ class NewDeviceLogin(Body):
 class DeviceLogin(Shown):
     """What a command line keeps (the device code) and shows to its user (the rest)."""
 
-    device_code: str
+    device_code: str = Field(repr=False)
     user_code: str
     verification_url: str
     expires_in: int = Field(description="Seconds.")
@@ -28,13 +28,13 @@ class DeviceLogin(Shown):
 class DeviceTokenRequest(Body):
     """Asks whether one was let in."""
 
-    device_code: Annotated[Text, Field(min_length=1, max_length=256)]
+    device_code: Annotated[Text, Field(min_length=1, max_length=256, repr=False)]
 
 
 class DeviceToken(Shown):
     """How it stands; with ``allowed`` there is a token, this once."""
 
     status: str = Field(description="pending, too_soon, denied, over or allowed.")
-    token: str | None = None
+    token: str | None = Field(default=None, repr=False)
     expires_at: Instant | None = None
     user: str | None = None

@@ -88,9 +88,9 @@ class ConnectorQuery(NamedQuery):
 class JoinTokenShown(Shown):
     """What makes a new connector one of ours, and the command that uses it; shown once."""
 
-    token: str
+    token: str = Field(repr=False)
     expires_at: Instant
-    command: str
+    command: str = Field(repr=False)
 
 
 ConnectorMade = shown_model(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.addresses import source_group
@@ -39,7 +39,7 @@ class Attempt:
 
     name: str
     source_ip: str
-    device: str = ""
+    device: str = field(default="", repr=False)
 
     @property
     def network(self) -> str:

@@ -44,17 +44,17 @@ class Visit:
 
     address: str
     source_ip: str
-    csrf: str
+    csrf: str = field(repr=False)
     cannot_work: bool = False
     params: Mapping[str, str] = field(factory=dict)
     query: Mapping[str, str] = field(factory=dict)
-    form: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    form: Mapping[str, tuple[str, ...]] = field(factory=dict, repr=False)
     user_agent: str = ""
-    step: str = ""
-    device: str = ""
+    step: str = field(default="", repr=False)
+    device: str = field(default="", repr=False)
     tools: str = ""
-    unfinished: str = ""
-    once: Mapping[str, Any] = field(factory=dict)
+    unfinished: str = field(default="", repr=False)
+    once: Mapping[str, Any] = field(factory=dict, repr=False)
     signed_in: SignedIn | None = None
 
     @property
@@ -81,7 +81,7 @@ class Shown:
     """
 
     template: str
-    values: Mapping[str, Any] = field(factory=dict)
+    values: Mapping[str, Any] = field(factory=dict, repr=False)
     status: int = 200
     headers: Mapping[str, str] = field(factory=dict)
     tools: str = ""
@@ -100,11 +100,11 @@ class Moved:
     """
 
     location: str
-    session: str | None = None
+    session: str | None = field(default=None, repr=False)
     note: str = ""
-    step: str | None = None
-    device: str = ""
-    once: Mapping[str, Any] = field(factory=dict)
+    step: str | None = field(default=None, repr=False)
+    device: str = field(default="", repr=False)
+    once: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
 @frozen

@@ -37,7 +37,7 @@ from tunnelcloud.web.portal.signing import (
     new_secret,
     wants_secure,
 )
-from tunnelcloud.web.portal.unfinished import UNFINISHED, set_aside
+from tunnelcloud.web.portal.unfinished import set_aside
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.streams import Streaming
@@ -109,8 +109,10 @@ class PortalResource(Resource):
         page, params = self._find(method, path)
         visit = _visit(request, cannot_work(request, self._context.web_url))
         if signed_in is None and not page.anonymous:
-            where = visit.address if method == "GET" else UNFINISHED
-            if method != "GET" and not set_aside(self._context, cookies, visit):
+            where = visit.address
+            if method != "GET":
+                where = set_aside(self._context, cookies, visit, self._is_shown(path))
+            if not where:
                 raise Problem(HTTPStatus.FORBIDDEN, "you are signed out: sign in, then do it again")
             location = f"{SIGN_IN}?next={quote(where, safe='')}"
             return await self._show(request, cookies, visit, Moved(location))
@@ -157,6 +159,9 @@ class PortalResource(Resource):
             "this address doesn't take this kind of request",
             headers={"Allow": ", ".join(sorted(allowed))},
         )
+
+    def _is_shown(self, path: str) -> bool:
+        return any(one.method == "GET" and one.match(path) is not None for one in self._pages)
 
     def _stale_form_text(self, cookies: Cookies) -> str:
         if cookies.session() or cookies.form():

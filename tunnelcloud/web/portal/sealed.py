@@ -26,14 +26,17 @@ _ONCE = "what a page shows once"
 ONCE_SECONDS = 120
 _UNFINISHED = "a form that was sent after its sign-in had ended"
 UNFINISHED_SECONDS = 30 * 60
-_LONGEST_FORM = 2500
+LONGEST_SEALED = 3800
+"""Bytes that a browser keeps under one name for certain, with the name and what goes with it."""
+
 _DEVICE = "device"
 DEVICE_SECONDS = 180 * 24 * 60 * 60
 _MOST_USERS = 5
 
 
 def _seal(context: ApiContext, value: Any, purpose: str) -> str:
-    raw = json.dumps(value, separators=(",", ":")).encode("utf-8")
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    raw = text.encode("utf-8", "surrogatepass")
     return base64.urlsafe_b64encode(context.sealer.seal(raw, purpose)).decode("ascii").rstrip("=")
 
 
@@ -56,7 +59,7 @@ class ProviderStep:
     :ivar tester_id: of the administrator who tries the provider; empty for a sign-in.
     """
 
-    secret: str
+    secret: str = field(repr=False)
     provider_id: str
     next_page: str
     expires_at: float
@@ -155,15 +158,14 @@ class Unfinished:
     """
 
     path: str
-    fields: tuple[tuple[str, str], ...]
+    fields: tuple[tuple[str, str], ...] = field(repr=False)
 
 
 def write_unfinished(context: ApiContext, user_id: str, form: Unfinished) -> str:
     """Give what a browser keeps of a form for the user who sent it; empty for one too long."""
     until = context.now().timestamp() + UNFINISHED_SECONDS
-    if len(form.path) + sum(len(name) + len(value) for name, value in form.fields) > _LONGEST_FORM:
-        return ""
-    return _seal(context, [user_id, until, form.path, form.fields], _UNFINISHED)
+    sealed = _seal(context, [user_id, until, form.path, form.fields], _UNFINISHED)
+    return sealed if len(sealed) <= LONGEST_SEALED else ""
 
 
 def read_unfinished(context: ApiContext, user_id: str, kept: str) -> Unfinished | None:

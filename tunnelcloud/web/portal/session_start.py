@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.entities import IdentityProvider, User
@@ -41,7 +41,7 @@ class Entry:
     :ivar secret: of the sign-in, or of the step that is still to come.
     """
 
-    secret: str
+    secret: str = field(repr=False)
     next_page: str
     user_id: str
     code_awaited: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ COLUMNS = {
     "object": "tunnelcloud.data.object_name",
 }
 """Each column, and where a line has its value."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = "=+-@"
 
 
 async def as_csv(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -44,8 +45,17 @@ def _value(document: Mapping[str, Any], place: str) -> str:
     for name in place.split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
     text = "" if found is None else str(found)
-    # A spreadsheet runs what looks like a formula: somebody's login name may.
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _is_formula(text) else text
+
+
+def _is_formula(text: str) -> bool:
+    """Tell whether a spreadsheet may run a text, such as somebody's login name.
+
+    Some pass over what is blank before it, and some take wide characters for the usual ones.
+    """
+    first = next((one for one in text if one.isprintable() and not one.isspace()), "")
+    wide = unicodedata.normalize("NFKC", first)[:1]
+    return (wide != "" and wide in _FORMULA) or text[:1] in ("\t", "\r", "\n")
 
 
 def _row(values: Any) -> bytes:

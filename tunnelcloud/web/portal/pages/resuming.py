@@ -6,11 +6,9 @@ from attrs import frozen
 
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.sealed import read_unfinished
-from tunnelcloud.web.portal.unfinished import UNFINISHED
+from tunnelcloud.web.portal.unfinished import UNFINISHED, UNTYPED
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
-
-_HIDDEN = frozenset({"version"})
 
 
 def resuming_pages(context: ApiContext) -> list[PageRoute]:
@@ -33,7 +31,7 @@ class _Resuming:
         shown = [
             (name.replace("_", " "), value)
             for name, value in form.fields
-            if value and name not in _HIDDEN
+            if value and name not in UNTYPED
         ]
         return Shown("unfinished.html", {"form": form, "shown": shown})
 

@@ -90,7 +90,7 @@ class _Settings:
             "proxy_warning": self.context.sightings.warning(),
             "pods": [{**one, "seen": one["last_seen_at"] > lately} for one in pods],
             "authority": authority,
-            "endings": self.context.live.ending(),
+            "endings": [one.text for one in self.context.live.ending()],
             "certificate": self.context.live.web_certificate(),
             "tokens": tokens,
             "providers": providers,
