@@ -216,6 +216,8 @@ class OpenSSHTests(ClientCase):
         """What is offered to old clients works with OpenSSH's own, and across rekeys."""
         for exchange_name, mac, key in (
             ("ecdh-sha2-nistp256", "hmac-sha2-256", "ecdsa-sha2-nistp256"),
+            ("ecdh-sha2-nistp384", "hmac-sha2-256", "rsa-sha2-512"),
+            ("ecdh-sha2-nistp521", "hmac-sha2-512", "rsa-sha2-512"),
             ("diffie-hellman-group14-sha256", "hmac-sha2-512", "rsa-sha2-256"),
             ("diffie-hellman-group16-sha512", "hmac-sha2-256", "ssh-ed25519"),
         ):
@@ -239,6 +241,33 @@ class OpenSSHTests(ClientCase):
                 (agreement.key_exchange, agreement.mac_in, agreement.host_key),
                 (exchange_name.encode(), mac.encode(), key.encode()),
             )
+
+    async def test_fips(self) -> None:
+        """A configuration that is held to FIPS 140, as RHEL's FIPS policy writes it."""
+        keys = "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-256"
+        config = self.folder / "fips"
+        config.write_text(
+            "Ciphers aes256-gcm@openssh.com,aes256-ctr,aes128-gcm@openssh.com,aes128-ctr\n"
+            "MACs hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256\n"
+            "KexAlgorithms ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,"
+            "diffie-hellman-group14-sha256,diffie-hellman-group16-sha512\n"
+            f"HostKeyAlgorithms {keys}\nPubkeyAcceptedAlgorithms {keys}\nRequiredRSASize 2048\n"
+        )
+        for kind, bits in (("ecdsa", 384), ("rsa", 3072)):
+            path = self.folder / f"fips-{kind}"
+            words = ["ssh-keygen", "-q", "-t", kind, "-b", bits, "-N", "", "-f", path]
+            await self.run_program(words)
+            public = Key.fromString(path.with_suffix(".pub").read_bytes())
+            self.pod.access.keys[public.blob()] = "alice"
+            only = ("-F", config, "-o", "IdentitiesOnly=yes", "-i", path, "-W", "echo:7")
+            process = await self.run_program(self.command(*only), PAYLOAD, keep_open=True)
+            self.same(process)
+            self.served("key")
+        self.assertEqual(self.connections[-1].agreement.key_exchange, b"ecdh-sha2-nistp256")
+        off = ("-F", config, "-o", "PubkeyAuthentication=no", "-W", "echo:7")
+        process = await self.run_program(self.command(*off), PAYLOAD, **self.askpass())
+        self.same(process)
+        self.served("token")
 
     async def test_ended_by_the_pod(self) -> None:
         """The reason for a session's end is printed."""

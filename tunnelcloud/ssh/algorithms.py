@@ -26,9 +26,17 @@ COMPRESSIONS = (b"none",)
 
 OLD_KEY_EXCHANGES = (
     b"ecdh-sha2-nistp256",
+    b"ecdh-sha2-nistp384",
+    b"ecdh-sha2-nistp521",
     b"diffie-hellman-group16-sha512",
     b"diffie-hellman-group14-sha256",
 )
+_LONGER_HASHES = {
+    b"ecdh-sha2-nistp384": hashlib.sha384,
+    b"ecdh-sha2-nistp521": hashlib.sha512,
+    b"diffie-hellman-group16-sha512": hashlib.sha512,
+}
+"""Where it isn't SHA-256 (RFC 5656, 6.2.1; RFC 8268)."""
 OLD_MACS = (b"hmac-sha2-256", b"hmac-sha2-512")
 OLD_HOST_KEY_ALGORITHMS = (b"ecdsa-sha2-nistp256",)
 """For clients that show none of the others."""
@@ -235,8 +243,8 @@ def negotiate(ours: Proposal, client: Proposal) -> Agreement:
 
 
 def hash_of(key_exchange: bytes) -> "Callable[[bytes], hashlib._Hash]":
-    """Give the hash of a key exchange, which its name tells."""
-    return hashlib.sha512 if key_exchange.endswith(b"-sha512") else hashlib.sha256
+    """Give the hash of a key exchange."""
+    return _LONGER_HASHES.get(key_exchange, hashlib.sha256)
 
 
 def guessed_wrong(ours: Proposal, client: Proposal) -> bool:
