@@ -51,7 +51,9 @@ PACKAGES = {
     "promtool": "prometheus",
     "psql": "postgresql-client",
     "puttygen": "putty-tools",
-    "squid": "squid",
+    "ruby": "ruby-net-ssh",
+    "security_file_certgen": "squid-openssl",
+    "squid": "squid-openssl",
     "ssh": "openssh-client",
     "ssh-add": "openssh-client",
     "ssh-agent": "openssh-client",
@@ -66,6 +68,7 @@ PACKAGES = {
 """The Debian package of each program that a test may ask for."""
 
 ALWAYS_THERE = frozenset({"sh"})
+_BESIDES = ("/usr/local/sbin", "/usr/sbin", "/usr/lib/squid")
 
 
 class RequirementMissing(AssertionError):
@@ -87,12 +90,12 @@ def missing(what: str, package: str | None = None) -> Exception:
 
 
 def require_executable(name: str) -> str:
-    """Find a program in ``PATH`` (or in the sbin directories) and give its path.
+    """Find a program in ``PATH``, in the sbin directories or among squid's, and give its path.
 
     :raise SkipTest: it isn't there.
     :raise RequirementMissing: it isn't there, and nothing may be skipped.
     """
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_BESIDES])
     found = shutil.which(name, path=path)
     if found is None:
         raise missing(f"the program {name}", PACKAGES[name])

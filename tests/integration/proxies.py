@@ -3,11 +3,15 @@
 import os
 import signal
 import subprocess
+import tempfile
+from pathlib import Path
 
 from tests.integration.processes import PATIENCE, free_port, wait_for_port
+from tests.pod.certificates import write_certificate
 from tests.requirements import require_executable
 
 USER, PASSWORD = "ann", "s3cret:p@ss"
+INSPECTOR = "Corp Inspection CA"
 
 
 class Daemon:
@@ -27,53 +31,93 @@ class Daemon:
         self._process.wait(PATIENCE)
 
 
-def squid(directory, *, password=False, ports="", certificate=None):
-    """Start squid; give the process and its port.
+class Squid:
+    """One squid with a door for each thing that a company makes of it.
 
-    :param password: whether it wants :data:`USER` and :data:`PASSWORD`.
-    :param certificate: with it, clients speak TLS to squid; the files of certificate and key.
-    :param ports: to which alone CONNECT is allowed; to all if empty.
+    :ivar ports: of the doors ``open``, ``password`` (it wants :data:`USER` and :data:`PASSWORD`),
+        ``narrow`` (CONNECT to port 443 alone), ``tls`` (it is spoken to by TLS) and ``inspects``
+        (it opens TLS to look inside, and signs what clients see by an authority of its own).
+    :ivar certificate: the file of the certificate at the door ``tls``.
     """
-    program = require_executable("squid")
-    port = free_port()
-    directory.mkdir()
-    directory.chmod(0o777)
-    listener = f"http_port 127.0.0.1:{port}"
-    if certificate is not None:
-        listener = f"https_port 127.0.0.1:{port} tls-cert={certificate[0]} tls-key={certificate[1]}"
-    lines = [
-        listener,
-        "cache deny all",
-        "cache_log /dev/stderr",
-        "access_log none",
-        f"pid_filename {directory / 'squid.pid'}",
-        f"coredump_dir {directory}",
-        "shutdown_lifetime 0 seconds",
-        "pinger_enable off",
-        "acl CONNECT method CONNECT",
-    ]
-    if password:
-        helper = directory / "helper"
-        # Squid runs it as another user, who may not read the test's own directories.
+
+    def __init__(self):
+        program = require_executable("squid")
+        self._scratch = tempfile.TemporaryDirectory(prefix="tunnelcloud-test-")
+        self._directory = Path(self._scratch.name)
+        self._directory.chmod(0o777)  # squid runs as another user
+        self.ports = {
+            door: free_port() for door in ("open", "password", "narrow", "tls", "inspects")
+        }
+        config = self._directory / "squid.conf"
+        config.write_text("\n".join([*self._doors(), *self._rules()]) + "\n")
+        # Shared memory is named after the service, and another squid may run on this machine.
+        service = f"t{os.getpid()}x{self.ports['open']}"
+        self._process = Daemon([program, "-N", "-n", service, "-f", config])
+        for port in self.ports.values():
+            wait_for_port(port)
+
+    def close(self):
+        self._process.stop()
+        self._scratch.cleanup()
+
+    def _doors(self):
+        self.certificate, key = self._pair("proxy")
+        authority, authority_key = self._pair("authority", INSPECTOR)
+        kept, maker = self._directory / "kept", require_executable("security_file_certgen")
+        subprocess.run(
+            [maker, "-c", "-s", kept, "-M", "4MB"],
+            check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        for path in (kept, *kept.rglob("*")):
+            path.chmod(0o777)
+        shown = f"tls-cert={self.certificate} tls-key={key}"
+        signing = f"generate-host-certificates=on tls-cert={authority} tls-key={authority_key}"
+        lines = [
+            f"http_port 127.0.0.1:{self.ports[door]} name={door}"
+            for door in ("open", "password", "narrow")
+        ]
+        return [
+            *lines,
+            f"https_port 127.0.0.1:{self.ports['tls']} name=tls {shown}",
+            f"http_port 127.0.0.1:{self.ports['inspects']} name=inspects ssl-bump {signing}",
+            f"sslcrtd_program {maker} -s {kept} -M 4MB",
+            "sslcrtd_children 1",
+            "ssl_bump bump all",
+        ]
+
+    def _pair(self, name, subject="localhost"):
+        files = self._directory / f"{name}.pem", self._directory / f"{name}-key.pem"
+        write_certificate(*files, subject)
+        files[1].chmod(0o644)
+        return files
+
+    def _rules(self):
+        helper = self._directory / "helper"
         helper.write_text(
             "#!/bin/sh\nwhile read -r user password; do\n"
             f'[ "$user $password" = "{USER} {PASSWORD}" ] && echo OK || echo ERR\ndone\n'
         )
         helper.chmod(0o755)
-        lines += [
+        return [
+            "cache deny all",
+            "cache_log /dev/stderr",
+            "access_log none",
+            f"pid_filename {self._directory / 'squid.pid'}",
+            f"coredump_dir {self._directory}",
+            "shutdown_lifetime 0 seconds",
+            "pinger_enable off",
             f"auth_param basic program {helper}",
             "auth_param basic children 1",
             "auth_param basic realm test",
+            "acl CONNECT method CONNECT",
             "acl known proxy_auth REQUIRED",
-            "http_access deny !known",
+            "acl password myportname password",
+            "acl narrow myportname narrow",
+            "acl https port 443",
+            "http_access deny password !known",
+            "http_access deny narrow CONNECT !https",
+            "http_access allow all",
         ]
-    if ports:
-        lines += [f"acl allowed port {ports}", "http_access deny CONNECT !allowed"]
-    lines += ["http_access allow all"]
-    config = directory / "squid.conf"
-    config.write_text("\n".join(lines) + "\n")
-    # Shared memory is named after the service, and another squid may run on this machine.
-    return _listening([program, "-N", "-n", f"t{os.getpid()}x{port}", "-f", config], port)
 
 
 def _listening(arguments, port):

@@ -1,5 +1,6 @@
 """A connector behind a company's proxy joins and carries streams; each obstacle is one line."""
 
+import atexit
 import socket
 import tempfile
 import threading
@@ -8,18 +9,27 @@ from urllib.parse import quote
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration import proxies
 from tests.integration.processes import SiteConnector, free_port, twistd
-from tests.integration.proxies import PASSWORD, USER
+from tests.integration.proxies import INSPECTOR, PASSWORD, USER, Squid, socks, tinyproxy
 from tests.integration.targets import EchoTarget, exchange
 from tests.integration.worlds import World
-from tests.pod.certificates import write_certificate
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken
 
 
 def join_token(host="192.0.2.1", port=8443):
     return JoinToken(PublicAddress(host, port), bytes(32), bytes(20)).encode()
+
+
+_shared = {}
+
+
+def shared(kind):
+    """Give the one squid, or the one world, of this process."""
+    if kind not in _shared:
+        _shared[kind] = kind()
+        atexit.register(_shared[kind].close)
+    return _shared[kind]
 
 
 class ProxyCase(SynchronousTestCase):
@@ -29,75 +39,78 @@ class ProxyCase(SynchronousTestCase):
         self.directory = Path(scratch.name)
         self.directory.chmod(0o755)
 
-    def proxy(self, start, name="proxy", **options):
-        process, port = start(self.directory / name, **options)
+    def door(self, name):
+        return f"127.0.0.1:{shared(Squid).ports[name]}"
+
+    def proxy(self, start):
+        process, port = start(self.directory / "proxy")
         self.addCleanup(process.stop)
-        return port
+        return f"127.0.0.1:{port}"
+
+
+class EchoWorld(World):
+    """A world whose site has nothing but what a test adds."""
+
+    def __init__(self):
+        super().__init__()
+        self.connector.process.stop()
+        self.echo = EchoTarget()
+        self.tunnel("echo", "127.0.0.1", self.echo.port)
+
+    def close(self):
+        self.echo.close()
+        super().close()
 
 
 class WayOutTests(ProxyCase):
-    def setUp(self):
-        super().setUp()
-        self.world = World()
-        self.addCleanup(self.world.close)
-        self.echo = EchoTarget()
-        self.addCleanup(self.echo.close)
-        self.world.tunnel("echo", "127.0.0.1", self.echo.port)
-
     def assert_goes_through(self, proxy, shown, environment=None, settings=""):
-        """Move the connector behind a proxy; have it join anew, and a stream pass."""
-        world = self.world
-        world.connector.process.stop()
-        world.do("connector", "create", "behind", "--site", "paris")
-        token = world.do("connector", "join-token", "behind")["token"]
+        """Have a connector behind a proxy join, and a stream pass."""
+        world = shared(EchoWorld)
+        name = self.id().rpartition(".")[2].replace("_", "-")
+        token = world.do("connector", "create", name, "--site", "paris")["join"]["token"]
         if proxy:
             settings = f'proxy = "{proxy}"\n{settings}'
         connector = SiteConnector(
-            self.directory, "behind", token, settings=settings, environment=environment
+            self.directory, name, token, settings=settings, environment=environment
         )
-        world.connectors.append(connector)
+        self.addCleanup(connector.process.stop)
         way = f"through the proxy {shown}"
-        (found,) = [one for one in world.ask("connectors") if one["name"] == "behind"]
+        (found,) = [one for one in world.ask("connectors") if one["name"] == name]
         self.assertEqual(found["way"], way)
-        process, port = world.client.forward("alice", f"127.0.0.1:{self.echo.port}", key=world.key)
+        process, port = world.client.forward("alice", f"127.0.0.1:{world.echo.port}", key=world.key)
         self.addCleanup(process.stop)
         self.assertEqual(exchange(port, b"through it all"), b"through it all")
         _, doctor, _ = world.client.run("alice", key=world.key, command=["doctor", "echo"])
         self.assertIn(f"site paris answers {way}", doctor.decode())
 
     def test_squid(self):
-        port = self.proxy(proxies.squid)
-        self.assert_goes_through(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}")
+        door = self.door("open")
+        self.assert_goes_through(f"http://{door}", f"http://{door}")
 
     def test_squid_with_a_password_in_a_file(self):
-        port = self.proxy(proxies.squid, password=True)
+        door = self.door("password")
         secret = self.directory / "secret"
         secret.write_text(PASSWORD + "\n")
         secret.chmod(0o600)
         self.assert_goes_through(
-            f"http://{USER}@127.0.0.1:{port}",
-            f"http://127.0.0.1:{port}",
+            f"http://{USER}@{door}",
+            f"http://{door}",
             settings=f'proxy_password_file = "{secret}"\n',
         )
 
     def test_squid_spoken_to_by_tls(self):
-        files = self.directory / "proxy.pem", self.directory / "proxy-key.pem"
-        write_certificate(*files)
-        files[1].chmod(0o644)
-        port = self.proxy(proxies.squid, certificate=files)
-        self.assert_goes_through(
-            f"https://localhost:{port}",
-            f"https://localhost:{port}",
-            environment={"SSL_CERT_FILE": str(files[0])},
-        )
+        squid = shared(Squid)
+        door = f"https://localhost:{squid.ports['tls']}"
+        environment = {"SSL_CERT_FILE": str(squid.certificate)}
+        self.assert_goes_through(door, door, environment=environment)
 
     def test_tinyproxy(self):
-        port = self.proxy(proxies.tinyproxy)
-        self.assert_goes_through(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}")
+        proxy = self.proxy(tinyproxy)
+        self.assert_goes_through(f"http://{proxy}", f"http://{proxy}")
 
     def test_socks(self):
-        port = self.proxy(proxies.socks)
-        self.assert_goes_through(f"socks5h://127.0.0.1:{port}", f"socks5h://127.0.0.1:{port}")
+        proxy = self.proxy(socks)
+        self.assert_goes_through(f"socks5h://{proxy}", f"socks5h://{proxy}")
 
 
 class ObstacleTests(ProxyCase):
@@ -114,20 +127,25 @@ class ObstacleTests(ProxyCase):
         return line
 
     def test_a_password_is_wanted(self):
-        port = self.proxy(proxies.squid, password=True)
-        self.said(f"http://127.0.0.1:{port}", r"wants a user name and a password \(407\)")
+        door = self.door("password")
+        self.said(f"http://{door}", r"wants a user name and a password \(407\)")
 
     def test_a_wrong_password(self):
-        port = self.proxy(proxies.squid, password=True)
         wrong = quote("wrong:p@ss", safe="")
-        self.said(f"http://{USER}:{wrong}@127.0.0.1:{port}", r"refuses the user name or the passw")
+        door = self.door("password")
+        self.said(f"http://{USER}:{wrong}@{door}", r"refuses the user name or the passw")
 
     def test_connect_is_for_443_alone(self):
-        port = self.proxy(proxies.squid, ports="443")
         self.said(
-            f"http://127.0.0.1:{port}",
+            f"http://{self.door('narrow')}",
             r"refuses 192\.0\.2\.1:8443 \(403\): CONNECT to port 8443 is not allowed: use 443",
         )
+
+    def test_it_opens_tls_to_look_inside(self):
+        """The certificate is one that squid made; whose it is, is what the site's people need."""
+        line = self.said(f"http://{self.door('inspects')}", f"issued by {INSPECTOR}")
+        self.assertIn("and not by this cluster", line)
+        self.assertIn("ask for an exemption", line)
 
     def test_no_proxy_there(self):
         self.said(f"http://127.0.0.1:{free_port()}", r"proxy \S+ can't be reached: .*refused")
