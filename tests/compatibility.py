@@ -77,6 +77,10 @@ SECTIONS: dict[str, tuple[Tried, ...]] = {
               f"{_CLIENTS} OpenSSHTests;{_OWN} GeneratedTextTests;{_OWN} ConnectTests;"
               f"{_TERMINALS} PseudoTerminalTests.test_openssh",
               "Nothing; `-F none` where your own file has a RemoteForward.", "openssh-client"),
+        Tried("OpenSSH held to FIPS 140's algorithms", "9.2p1",
+              f"{_CLIENTS} OpenSSHTests.test_fips",
+              "Keys: ECDSA or RSA. Debian has no FIPS module of OpenSSL, so that the "
+              "configuration is tried, and not the module.", "openssh-client"),
         Tried("PuTTY's plink", "0.78", f"{_CLIENTS} PlinkTests;"
               f"{_TERMINALS} PseudoTerminalTests.test_plink",
               "At a terminal it waits for Return after the token.", "putty-tools"),
@@ -91,6 +95,14 @@ SECTIONS: dict[str, tuple[Tried, ...]] = {
               "With twenty busy channels it stalls after a key change, with sshd as well."),
         Tried("Go x/crypto/ssh", _locked("tests/clients/go/go.mod", r"x/crypto v(\S+)"),
               f"{_FOREIGN} GoTests"),
+        Tried("Apache MINA SSHD", _maven("mina"), f"{_FOREIGN} MinaTests",
+              "Keys: ECDSA or RSA; ed25519 wants a library more."),
+        Tried("ConnectBot's sshlib, which goes on from Trilead's", _maven("sshlib"),
+              f"{_FOREIGN} ConnectBotTests"),
+        Tried("Trilead SSH-2, the last of its own", _maven("trilead"),
+              f"{_FOREIGN} TrileadTests",
+              "Can't log in: it has nothing but SHA-1. Use ConnectBot's sshlib in its place."),
+        Tried("Ruby's net-ssh", "7.0.1", f"{_FOREIGN} NetSSHTests", "", "ruby-net-ssh"),
         Tried("russh", _locked("tests/clients/russh/Cargo.lock", r'"russh"\nversion = "(.+)"'),
               f"{_FOREIGN} RusshTests"),
         Tried("paramiko", _pinned("paramiko"), f"{_CLIENTS} LibraryTests.test_paramiko"),
@@ -123,7 +135,11 @@ SECTIONS: dict[str, tuple[Tried, ...]] = {
               f"{_PROXIES} WayOutTests.test_squid_with_a_password_in_a_file;"
               f"{_PROXIES} WayOutTests.test_squid_spoken_to_by_tls;{_PROXIES} ObstacleTests",
               "`proxy` in connector.toml, or HTTPS_PROXY; allow CONNECT to the pod's port.",
-              "squid"),
+              "squid-openssl"),
+        Tried("squid that opens TLS to look inside (ssl-bump)", "5.7",
+              f"{_PROXIES} ObstacleTests.test_it_opens_tls_to_look_inside",
+              "Ask for an exemption: the connector's line names who issued the certificate.",
+              "squid-openssl"),
         Tried("tinyproxy", "1.11.1", f"{_PROXIES} WayOutTests.test_tinyproxy", "", "tinyproxy"),
         Tried("dante (SOCKS 5)", "1.4.2", f"{_PROXIES} WayOutTests.test_socks",
               "`socks5h://`", "dante-server"),

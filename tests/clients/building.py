@@ -1,7 +1,13 @@
-"""Builds the clients, each at most once for each state of its sources."""
+"""Builds the clients, each at most once for each state of its sources.
+
+Run as a program it builds them all, so that they are there when tests ask for them::
+
+    python -m tests.clients.building
+"""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -9,8 +15,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
-from tests.requirements import require_executable
+from tests.requirements import RequirementMissing, missing, require_executable
 
 SOURCES = Path(__file__).parent
 PLACE = "TUNNELCLOUD_TESTS_PROGRAMS"
@@ -83,10 +90,22 @@ def _rust(name: str) -> list[str]:
     return [str(folder / "client")]
 
 
+def _ruby(name: str) -> list[str]:
+    """Give what runs it; there is nothing to build."""
+    ruby = require_executable("ruby")
+    if subprocess.run([ruby, "-e", 'require "net/ssh"'], capture_output=True).returncode:
+        raise missing("Ruby's net-ssh", "ruby-net-ssh")
+    return [ruby, str(SOURCES / name / "client.rb")]
+
+
 _BUILDERS: dict[str, Callable[[str], list[str]]] = {
     "jsch": _java("JschClient"),
     "jsch_old": _java("JschClient"),
     "sshj": _java("SshjClient"),
+    "sshlib": _java("TrileadClient"),
+    "trilead": _java("TrileadClient"),
+    "mina": _java("MinaClient"),
+    "net_ssh": _ruby,
     "go": _go,
     "russh": _rust,
 }
@@ -116,3 +135,14 @@ def _run(words: list[object], **options: Any) -> None:
         **options,
     )
     assert done.returncode == 0, done.stdout.decode(errors="replace")
+
+
+def main() -> None:
+    """Build whatever can be built here; the tests say what can't."""
+    for name in _BUILDERS:
+        with contextlib.suppress(SkipTest, RequirementMissing, AssertionError):
+            build(name)
+
+
+if __name__ == "__main__":
+    main()

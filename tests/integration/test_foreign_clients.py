@@ -40,6 +40,8 @@ class Lines(Knocker):
 
     def processEnded(self, reason: object) -> None:
         self.ended.callback(None)
+        if not self.said.called:
+            self.said.errback(AssertionError(bytes(self.errors)))
 
 
 def _swallow(echo: Echo, data: memoryview) -> None:
@@ -128,7 +130,7 @@ class ForeignCase:
             reactor.callLater(0.2, connection.end, "alice was blocked")
 
         self.patch(Avatar, "attached", attach)
-        process = await self.client("move", 1_000_000_000)
+        process = await self.client("move", 200_000_000)
         self.assertNotEqual(bytes(process.out), b"whole\n")
 
 
@@ -188,18 +190,60 @@ class JschTests(JschCase, FrontDoorCase):
     name = "jsch"
 
 
-class OriginalJschTests(JschCase, FrontDoorCase):
-    """The last original JSch, which a great many products have inside."""
-
-    name = "jsch_old"
+class OldKeyCase(FrontDoorCase):
+    """alice has a key in PEM form, for what knows neither OpenSSH's form nor ed25519."""
 
     def setUp(self) -> None:
-        """Give alice a key that it can read: it knows neither OpenSSH's format nor ed25519."""
         super().setUp()
         key = Key(ec.generate_private_key(ec.SECP256R1()))
         self.pod.access.keys[key.blob()] = "alice"
         self.key_file = self.folder / "ecdsa.pem"
         self.key_file.write_bytes(key.toString("OPENSSH"))
+
+
+class OriginalJschTests(JschCase, OldKeyCase):
+    """The last original JSch, which a great many products have inside."""
+
+    name = "jsch_old"
+
+
+class ConnectBotTests(ForeignCase, OldKeyCase):
+    """ConnectBot's sshlib: Trilead's SSH-2 as it is maintained today."""
+
+    name = "sshlib"
+
+
+class TrileadTests(OldKeyCase):
+    """The last Trilead SSH-2 that was published under its own name."""
+
+    timeout = 600
+
+    async def test_what_it_lacks_is_named(self) -> None:
+        """It knows nothing but SHA-1, so that it can't log in: the log says what it is and has."""
+        program = await deferToThread(build, "trilead")
+        words = [self.port, "alice", "token", TOKEN, "echo:7", "move", 1]
+        process = await self.run_program([*program, *words])
+        self.assertIn(b"Cannot negotiate", process.errors)
+        [connection] = self.connections
+        lack = "no common key exchange: TrileadSSH2Java_213 has diffie-hellman-group-exchange-sha1,"
+        self.assertIn(lack, connection.end_reason)
+
+
+class MinaTests(ForeignCase, OldKeyCase):
+    """Apache MINA SSHD, as in JetBrains' and Eclipse's tools."""
+
+    name = "mina"
+
+
+class NetSSHTests(ForeignCase, FrontDoorCase):
+    """Ruby's net-ssh, as in Capistrano and Vagrant.
+
+    It writes a key exchange's messages one by one and lets the kernel gather them, so that each
+    exchange takes 80 ms of waiting.
+    """
+
+    name = "net_ssh"
+    rounds = 100
 
 
 class SshjTests(ForeignCase, FrontDoorCase):
