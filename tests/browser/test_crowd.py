@@ -5,6 +5,7 @@ from tests.browser.crowd import make_crowd
 from tunnelcloud.store.engine import open_store
 
 LISTS = ("tunnels", "sites", "connectors", "users", "groups", "policies", "sessions", "audit")
+TABS = {"tunnels": ("access", "settings"), "users": ("access", "settings")}
 
 
 class CrowdTests(BrowserCase):
@@ -22,6 +23,9 @@ class CrowdTests(BrowserCase):
         for name, object_id in ids.items():
             self.shot(f"/admin/{name}/{object_id}", f"full-{name}-one")
             self._only_text()
+            for tab in TABS.get(name, ()):
+                self.shot(f"/admin/{name}/{object_id}/{tab}", f"full-{name}-{tab}")
+                self._only_text()
         self._search()
         self._keyboard()
         self._pod_goes_and_comes()

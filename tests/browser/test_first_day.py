@@ -77,14 +77,15 @@ class FirstDayTests(BrowserCase):
         self.fill(name="alice", title="Alice Liddell", email="alice@example.com")
         self.press("Create the user")
         self.see("Created alice.")
-        self.page.get_by_text("Add a key").click()
+        self.user = self.page.url
+        self.follow("Access")
+        self.page.get_by_text("Add a key that they have").click()
         self.fill(public_key="nonsense", key_title="laptop")
         self.press("Add the key")
         self.page.locator("#public_key-error").wait_for()
         self.fill(public_key=self.key.public.read_text())
         self.press("Add the key")
         self.see("The key is added.")
-        self.user = self.page.url
         self.press("Create a link to set a password")
         self.see("It is shown this once")
         self.chromium.check("user-link")
@@ -108,6 +109,7 @@ class FirstDayTests(BrowserCase):
     def _assign(self):
         self.page.goto(self.tunnel)
         self.see("Nobody yet.")
+        self.follow("Assign it to somebody")
         self.fill(who="nobody-there")
         self.press("Assign")
         self.see("there is no user and no group nobody-there")

@@ -116,7 +116,7 @@ class NewcomerTests(BrowserCase):
         self.press("Create the user")
         self.see("Created alice.")
         user = self.page.url
-        self.page.goto(tunnel)
+        self.page.goto(f"{tunnel}/access")
         self.fill(who="alice")
         self.picture("assign")
         self.press("Assign")

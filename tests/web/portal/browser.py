@@ -1,5 +1,6 @@
 """A browser that keeps cookies and fills in forms, over the real tree in memory."""
 
+import re
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from tunnelcloud.store import users
 from tunnelcloud.web.portal.passwords import hash_password
 
 PASSWORD = "correct horse battery"
+TAB = re.compile(r'<a href="(/admin/[^"]+/(?:access|activity|settings))"')
 HASHED = hash_password(PASSWORD, bytes(16))
 
 
@@ -92,9 +94,15 @@ class Browser:
         return self.ask("GET", path).status
 
     def send(self, path, changes=(), action=None, status=303):
-        """Load a page, fill in the form with an action (or the last), and send it."""
+        """Load a page, fill in the form with an action (or the last), and send it.
+
+        An object has several pages: the form may be on another of them.
+        """
         page = self.get(path).body.decode()
         forms = Forms(page).forms
+        for tab in () if action is None else TAB.findall(page):
+            if all(one[0] != action for one in forms):
+                forms = Forms(self.get(tab).body.decode()).forms
         found, fields = next(one for one in reversed(forms) if action in (None, one[0]))
         changes = dict(changes)
         filled = [(name, value) for name, value in fields if name not in changes]

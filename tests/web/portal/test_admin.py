@@ -75,7 +75,7 @@ class AdminTests(PortalTestCase):
         (assignment,) = self.items(assignments)
         self.assertEqual((assignment.group_id, assignment.policy_id), (group.id, policy.id))
         self.assertEqual(assignment.methods, frozenset(Method))
-        self.assertIn(b'<span class="tag">group</span>', self.browser.get(path).body)
+        self.assertIn(b'<span class="tag">group</span>', self.browser.get(f"{path}/access").body)
         page = self.browser.get("/admin").body.decode()
         self.assertEqual(page.count("✓ done:"), 4)
         page = self.browser.get("/admin/explain?user=alice&tunnel=db&at=2026-11-22T12:00:00").body
@@ -169,7 +169,7 @@ class AdminTests(PortalTestCase):
     def test_deleting(self):
         site = self.make_site()
         path = f"/admin/sites/{site['id']}"
-        self.assertIn(f'href="{path}/delete"', self.browser.get(path).body.decode())
+        self.assertIn(f'href="{path}/delete"', self.browser.get(f"{path}/settings").body.decode())
         self.make_tunnel()
         page = self.browser.get(f"{path}/delete").body.decode()
         self.assertIn("Nobody is connected through it now.", page)
@@ -245,14 +245,14 @@ class AdminTests(PortalTestCase):
         key = self.api("POST", f"/users/{user['id']}/keys", {"public_key": KEY})
         token = self.api("POST", "/api-tokens", {"title": "backups", "role": "auditor"})
         for page, below, question, api in [
-            (path, f"keys/{key['id']}/revoke", f"Revoke the key {key['fingerprint']}?",
+            (f"{path}/access", f"keys/{key['id']}/revoke", f"Revoke the key {key['fingerprint']}?",
              f"/users/{user['id']}/keys"),
             (f"/admin/groups/{group['id']}", f"members/{user['id']}/remove",
              "Remove alice from the group?", members),
             ("/admin/settings", f"api-tokens/{token['id']}/revoke",
              "Revoke the API token backups?", "/api-tokens"),
         ]:  # fmt: skip
-            ask = f"{page}/{below}"
+            ask = f"{page.removesuffix('/access')}/{below}"
             before = self.api("GET", api)["items"]
             self.assertIn(f'data-dialog href="{ask}"', self.browser.get(page).body.decode())
             asking = self.browser.get(ask).body.decode()

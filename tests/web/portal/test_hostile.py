@@ -60,6 +60,11 @@ class HostileTests(PortalTestCase):
             f"/admin/sites/{tunnel['site_id']}", f"/admin/connectors/{connector['id']}",
             *(f"/admin/{kind}s/new" for kind in ("tunnel", "site", "connector", "user", "group")),
             "/admin/policies/new", "/admin/tunnels", "/admin/users", "/admin/groups",
+            *(f"/admin/tunnels/{tunnel['id']}/{tab}" for tab in ("access", "settings")),
+            *(f"/admin/users/{user.id}/{tab}" for tab in ("access", "activity", "settings")),
+            f"/admin/groups/{self.group['id']}/settings",
+            f"/admin/sites/{tunnel['site_id']}/settings",
+            f"/admin/connectors/{connector['id']}/settings",
         ]  # fmt: skip
         self.others = [
             f"/admin/tunnels/{other['id']}/assignments/{assignment.id}/delete",

@@ -64,11 +64,11 @@ class LengthTests(PortalTestCase):
             ("From these networks only", "10.0.0.0/8, 192.0.2.0/24"),
         ]:
             self.assertIn(f"<dt>{label}</dt><dd>{value}</dd>", page)
-        page = auditor.get(f"/admin/tunnels/{tunnel['id']}").body.decode()
+        page = auditor.get(f"/admin/tunnels/{tunnel['id']}/settings").body.decode()
         self.assertIn("<dt>Enabled: it may be opened</dt><dd>yes</dd>", page)
         self.assertIn("<dt>Site</dt><dd>paris</dd>", page)
-        for plural, one in (("policies", policy), ("tunnels", tunnel)):
-            page = auditor.get(f"/admin/{plural}/{one['id']}").body.decode()
+        for path in (f"policies/{policy['id']}", f"tunnels/{tunnel['id']}/settings"):
+            page = auditor.get(f"/admin/{path}").body.decode()
             self.assertNotRegex(page, "<dd>(True|False)</dd>")
 
     def test_what_the_settings_refuse(self):

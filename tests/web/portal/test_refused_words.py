@@ -41,9 +41,12 @@ class FormTests(ProviderCase):
         self.pages = [
             *(f"/admin/{kind}/new" for kind in
               ("tunnels", "sites", "connectors", "users", "groups", "policies")),
-            f"/admin/tunnels/{tunnel['id']}", f"/admin/users/{user.id}",
+            *(f"/admin/tunnels/{tunnel['id']}/{tab}" for tab in ("access", "settings")),
+            *(f"/admin/users/{user.id}/{tab}" for tab in ("access", "settings")),
+            f"/admin/groups/{group['id']}/settings", "/keys/new",
+            f"/admin/sites/{tunnel['site_id']}/settings",
+            f"/admin/connectors/{connector['id']}/settings",
             f"/admin/groups/{group['id']}", f"/admin/policies/{policy['id']}",
-            f"/admin/sites/{tunnel['site_id']}", f"/admin/connectors/{connector['id']}",
             "/admin/settings", "/admin/settings/providers/new",
             f"/admin/settings/providers/{provider['id']}",
             *GETS, "/keys", "/account", "/device", f"/applications/{tunnel['id']}",

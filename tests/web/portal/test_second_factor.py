@@ -214,10 +214,11 @@ class SecondFactorTests(SecondFactorCase):
     def test_an_administrator_resets_it_from_a_page(self):
         admin = self.signed_in(Role.ADMIN)
         path = f"/admin/users/{self.people[Role.USER].id}"
-        self.assertIn(b"None. They add one", admin.get(path).body)
+        self.assertIn(b"None. They add one", admin.get(f"{path}/settings").body)
         self.enrol(self.browser)
-        self.assertNotIn(b"Remove it", self.signed_in(Role.AUDITOR).get(path).body)
-        self.assertIn(f'href="{path}/second-factor/remove"', admin.get(path).body.decode())
+        settings = f"{path}/settings"
+        self.assertNotIn(b"Remove it", self.signed_in(Role.AUDITOR).get(settings).body)
+        self.assertIn(f'href="{path}/second-factor/remove"', admin.get(settings).body.decode())
         admin.send(f"{path}/second-factor/remove")
         self.assertEqual(Browser(self).sign_in("the-user").headers["location"], "/")
 

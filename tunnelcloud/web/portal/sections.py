@@ -36,6 +36,10 @@ class Related:
     after: str = ""
 
 
+OVERVIEW, ACCESS, ACTIVITY, SETTINGS = "overview", "access", "activity", "settings"
+_ALL_TABS = (ACCESS, ACTIVITY, SETTINGS)
+
+
 @frozen
 class Section:
     """One kind of object.
@@ -52,6 +56,8 @@ class Section:
     :ivar place: the path of its pages, below ``/admin/``.
     :ivar list_page: the page that lists them; another than ``place`` when it lists more than them.
     :ivar form: the template of a new one's form.
+    :ivar tabs: the pages of one object after its first, by the last part of their addresses; empty
+        where one page shows it all.
     """
 
     noun: str
@@ -70,6 +76,7 @@ class Section:
     place: str = field()
     list_page: str = field()
     form: str = "admin_form.html"
+    tabs: Sequence[str] = ()
 
     @adding.default
     def _new(self) -> str:
@@ -115,6 +122,7 @@ TUNNEL = Section(
     "tunnelcloud tunnel create db --site paris --address 10.0.0.5 --port 5432",
     assignable=True,
     title_below_name=True,
+    tabs=_ALL_TABS,
 )
 SITE = Section(
     "site",
@@ -130,6 +138,7 @@ SITE = Section(
     "A site is a private network; connectors in it open the way to its servers.",
     "tunnelcloud site create paris",
     related=Related("connectors", "All connectors"),
+    tabs=(SETTINGS,),
 )
 
 CONNECTOR = Section(
@@ -151,6 +160,7 @@ CONNECTOR = Section(
     adding="Add a connector",
     making="Add it, and show its command",
     related=Related("sites", "sites", "Of all ", "."),
+    tabs=(SETTINGS,),
 )
 
 USER = Section(
@@ -170,6 +180,7 @@ USER = Section(
     form_fields(kinds.USER),
     "A user is a person or a service account who may open what is assigned to them.",
     "tunnelcloud user create alice",
+    tabs=_ALL_TABS,
 )
 GROUP = Section(
     "group",
@@ -183,6 +194,7 @@ GROUP = Section(
     form_fields(kinds.GROUP),
     "A group is assigned tunnels as one; its members may open them.",
     "tunnelcloud group create dba",
+    tabs=(ACCESS, SETTINGS),
 )
 
 POLICY = Section(

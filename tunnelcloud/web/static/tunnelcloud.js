@@ -94,6 +94,16 @@ document.addEventListener("click", async (event) => {
   openDialog([question]);
 });
 
+// One menu of a row is open at a time; a click elsewhere or Escape closes it.
+const openMenus = () => document.querySelectorAll("details.menu[open]");
+document.addEventListener("click", (event) => {
+  for (const menu of openMenus()) if (!menu.contains(event.target) || event.target.closest("a")) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of openMenus()) { menu.open = false; menu.querySelector("summary").focus(); }
+});
+
 const count = () => {
   for (const clock of document.querySelectorAll("[data-seconds]:not([data-counting])")) {
     clock.dataset.counting = "yes";

@@ -59,7 +59,7 @@ class _Access:
                 errors = {"who": next(iter(faults(problem).values()))}
         if errors:
             return await self.objects["tunnel"].again(visit, errors)
-        return Moved(f"/admin{path}#access", note=f"Assigned to {visit.typed('who').strip()}.")
+        return Moved(f"/admin{path}/access", note=f"Assigned to {visit.typed('who').strip()}.")
 
     async def change(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
@@ -73,7 +73,7 @@ class _Access:
         except Problem as problem:
             text = next(iter(faults(problem).values()))
             return await self.objects["tunnel"].again(visit, {"assignment": text})
-        return Moved(f"/admin{path}#access", note="Saved.")
+        return Moved(f"/admin{path}/access", note="Saved.")
 
     async def check(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
@@ -109,7 +109,7 @@ class _Access:
             return await self.objects["user"].again(
                 visit, {"public_key": next(iter(faults(problem).values()))}
             )
-        return Moved(f"/admin{path}#keys", note="The key is added.")
+        return Moved(f"/admin{path}/access#keys", note="The key is added.")
 
     async def link(self, visit: Visit) -> Reply:
         path = f"/users/{visit.params['user_id']}"
@@ -118,7 +118,7 @@ class _Access:
             await self.operations(visit, "POST", f"{path}/identities", body)
         except Problem as problem:
             return await self.objects["user"].again(visit, faults(problem))
-        return Moved(f"/admin{path}#identities", note="Linked.")
+        return Moved(f"/admin{path}/settings#identities", note="Linked.")
 
     async def invite(self, visit: Visit) -> Reply:
         path = f"/users/{visit.params['user_id']}"

@@ -77,7 +77,7 @@ def _place(visit: Visit) -> _Place:
         return _Place(visit.who().user.id, True, "/me/keys", "/keys", "/keys")
     user_id = visit.params["user_id"]
     user = f"/users/{user_id}"
-    return _Place(user_id, False, f"{user}/keys", f"/admin{user}/keys", f"/admin{user}#keys")
+    return _Place(user_id, False, f"{user}/keys", f"/admin{user}/keys", f"/admin{user}/access#keys")
 
 
 def expiry(day: str) -> str | None:

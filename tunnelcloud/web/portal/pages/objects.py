@@ -23,7 +23,7 @@ from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown,
 from tunnelcloud.web.portal.pages.columns import Columns
 from tunnelcloud.web.portal.pages.panels import Panels
 from tunnelcloud.web.portal.pages.people import People
-from tunnelcloud.web.portal.sections import EVERY_SECTION, Section
+from tunnelcloud.web.portal.sections import ACCESS, EVERY_SECTION, OVERVIEW, SETTINGS, Section
 from tunnelcloud.web.portal.terminal import changed_elsewhere, made_elsewhere
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
@@ -31,6 +31,8 @@ from tunnelcloud.web.routes import ADMINS, READERS
 
 _MAX_CHOICES = 1000
 _SORTS = ("name", "-name", "created_at", "-created_at")
+_TABS_OF_FORMS = {"assignments": ACCESS, "keys": ACCESS, "members": OVERVIEW}
+"""Which page of an object a form is on, by where it is sent; all others are its settings'."""
 _ROWS = 3
 """Rows of a new tunnel's form for who may use it; more are added on its page."""
 
@@ -54,6 +56,7 @@ def _pages(handlers: Objects) -> list[PageRoute]:
         PageRoute("GET", f"{all_of_them}/new", ADMINS, handlers.blank),
         PageRoute("POST", f"{all_of_them}/new", ADMINS, handlers.create),
         PageRoute("GET", one, READERS, handlers.one),
+        *(PageRoute("GET", f"{one}/{tab}", READERS, handlers.one) for tab in handlers.section.tabs),
         PageRoute("POST", one, ADMINS, handlers.change),
     ]
 
@@ -173,7 +176,17 @@ class Objects:
             given = {**shown_of(self.section.fields, item), **typed_of(fields, visit)}
             return await self._show(visit, item, given, faults(problem))
         note = "Saved." if changed["etag"] != version else "Nothing was changed."
-        return Moved(f"/admin/{self.section.place}/{item['id']}", note=note)
+        settings = f"/{SETTINGS}" if self.section.tabs else ""
+        return Moved(f"/admin/{self.section.place}/{item['id']}{settings}", note=note)
+
+    def _tab(self, visit: Visit) -> str:
+        """Say which of an object's pages is shown; empty where there is one alone."""
+        if not self.section.tabs:
+            return ""
+        rest = visit.path.partition(visit.params[self.section.id_name])[2].split("/")[1:]
+        if not rest:
+            return SETTINGS if visit.form else OVERVIEW
+        return rest[0] if rest[0] in self.section.tabs else _TABS_OF_FORMS.get(rest[0], SETTINGS)
 
     async def _show(
         self,
@@ -183,14 +196,15 @@ class Objects:
         errors: Mapping[str, str],
     ) -> Shown:
         fields = self._changeable
-        store = self.context.store
+        store, tab = self.context.store, self._tab(visit)
         values, panel, names = await store.together(
             self._form(visit, fields, given, errors),
-            Panels(self.context, self.operations).of(self.section.noun, visit, item),
+            Panels(self.context, self.operations).of(self.section.noun, tab, visit, item),
             store.reading(access.names_of, "site", filter(None, [item.get("site_id")])),
         )
         values |= {
             "item": item,
+            "tab": tab,
             "names": names,
             "elsewhere": changed_elsewhere(self.section, item, names),
             **panel,

@@ -13,17 +13,19 @@ from tunnelcloud.domain.policy_sentences import policy_sentence
 from tunnelcloud.store import access, assigned, read_models, second_factors
 from tunnelcloud.store.assignees import suggested
 from tunnelcloud.store.site_health import SiteHealth, site_healths
+from tunnelcloud.store.user_columns import of_users
 from tunnelcloud.web.models.objects import Policy
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.portal.pages.people import People
+from tunnelcloud.web.portal.sections import ACCESS, ACTIVITY, OVERVIEW, SETTINGS
 from tunnelcloud.web.portal.sentences import told_events
 from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
 
 Item = Mapping[str, Any]
 Values = dict[str, Any]
-_FEW, _MANY = "5", "50"
+_FEW, _SOME, _MANY = "5", "20", "50"
 
 
 @frozen
@@ -33,16 +35,26 @@ class Panels:
     context: ApiContext
     operations: Operations
 
-    async def of(self, noun: str, visit: Visit, item: Item) -> Values:
-        """Gather for a kind of object."""
-        panels: dict[str, Callable[[Visit, Item], Awaitable[Values]]] = {
-            "tunnel": self._tunnel,
-            "site": self._site,
-            "user": self._user,
-            "group": self._group,
-            "policy": self._policy,
+    async def of(self, noun: str, tab: str, visit: Visit, item: Item) -> Values:
+        """Gather for a page of a kind of object.
+
+        :param tab: which of its pages; empty where there is one alone.
+        """
+        panels: dict[tuple[str, str], Callable[[Visit, Item], Awaitable[Values]]] = {
+            ("tunnel", OVERVIEW): self._tunnel,
+            ("tunnel", ACCESS): self._tunnel_access,
+            ("tunnel", ACTIVITY): self._tunnel_activity,
+            ("site", OVERVIEW): self._site,
+            ("site", SETTINGS): self._site_settings,
+            ("user", OVERVIEW): self._user,
+            ("user", ACCESS): self._user_access,
+            ("user", ACTIVITY): self._user_activity,
+            ("user", SETTINGS): self._user_settings,
+            ("group", OVERVIEW): self._group,
+            ("group", ACCESS): self._group_access,
+            ("policy", ""): self._policy,
         }
-        return await panels[noun](visit, item) if noun in panels else {}
+        return await panels[noun, tab](visit, item) if (noun, tab) in panels else {}
 
     async def _list(self, visit: Visit, path: str, **query: str) -> list[dict[str, Any]]:
         page = await self.operations(visit, "GET", path, query=query)
@@ -50,35 +62,46 @@ class Panels:
         return items
 
     async def _tunnel(self, visit: Visit, item: Item) -> Values:
-        people, store = People(self.context, self.operations), self.context.store
-        who, connectors, sessions, events, check, choices, healths = await store.together(
-            self._assigned(visit, item),
+        store = self.context.store
+        who, connectors, sessions, events, check, healths = await store.together(
+            self._assigned(visit, item, _FEW),
             self._list(visit, "/connectors", site_id=item["site_id"], limit=_MANY),
             self._list(visit, "/sessions", live="true", tunnel_id=item["id"], limit="10"),
             self._list(visit, "/audit", tunnel_id=item["id"], limit=_FEW),
             self.operations(visit, "GET", f"/tunnels/{item['id']}/check"),
-            people.choices(visit),
             self._healths(item["site_id"]),
         )
         return {
             "connectors": connectors,
             "sessions": sessions,
             "events": told_events(events),
-            "row": people.typed_row(visit),
             "check": check,
             "target_warning": target_warning(item["target_address"]),
             "health": healths[item["site_id"]],
-            **choices,
             **who,
         }
 
-    async def _assigned(self, visit: Visit, item: Item) -> Values:
+    async def _tunnel_access(self, visit: Visit, item: Item) -> Values:
+        people = People(self.context, self.operations)
+        choices, who = await self.context.store.together(
+            people.choices(visit), self._assigned(visit, item, _MANY)
+        )
+        return {"row": people.typed_row(visit), **choices, **who}
+
+    async def _tunnel_activity(self, visit: Visit, item: Item) -> Values:
+        sessions, events = await self.context.store.together(
+            self._list(visit, "/sessions", tunnel_id=item["id"], limit=_SOME),
+            self._list(visit, "/audit", tunnel_id=item["id"], limit=_SOME),
+        )
+        return {"sessions": sessions, "events": told_events(events)}
+
+    async def _assigned(self, visit: Visit, item: Item, limit: str) -> Values:
         cursor = visit.query.get("assigned_after")
         page = await self.operations(
             visit,
             "GET",
             f"/tunnels/{item['id']}/assignments",
-            query={"limit": _MANY, **({"cursor": cursor} if cursor else {})},
+            query={"limit": limit, **({"cursor": cursor} if cursor else {})},
         )
         return {
             "assigned": page["items"],
@@ -97,51 +120,81 @@ class Panels:
         )
         return {"connectors": connectors, "tunnels": tunnels, "health": healths[item["id"]]}
 
+    async def _site_settings(self, visit: Visit, item: Item) -> Values:
+        return {"health": (await self._healths(item["id"]))[item["id"]]}
+
     async def _user(self, visit: Visit, item: Item) -> Values:
-        user_id, store = item["id"], self.context.store
-        (
-            view,
-            linked,
-            providers,
-            second_factor,
-            keys,
-            groups,
-            sessions,
-            events,
-        ) = await store.together(
-            store.reading(access.load_view, user_id),
-            self._list(visit, f"/users/{user_id}/identities"),
-            self._list(visit, "/identity-providers", limit="200", sort="name"),
-            store.reading(second_factors.is_confirmed, user_id),
-            self._list(visit, f"/users/{user_id}/keys", limit=_MANY),
-            self._list(visit, "/groups", user_id=user_id, limit=_MANY),
-            self._list(visit, "/sessions", user_id=user_id, limit=_FEW),
-            self._list(visit, "/audit", user_id=user_id, limit=_FEW),
+        store = self.context.store
+        columns, linked, groups, sessions, events, view = await store.together(
+            store.reading(of_users, [item["id"]]),
+            self._linked(visit, item),
+            self._list(visit, "/groups", user_id=item["id"], limit=_MANY),
+            self._list(visit, "/sessions", user_id=item["id"], live="true", limit=_SOME),
+            self._list(visit, "/audit", user_id=item["id"], limit=_FEW),
+            store.reading(access.load_view, item["id"]),
+        )
+        seen = columns[item["id"]].last_seen
+        return {
+            "last_seen": None if seen is None else seen.isoformat(),
+            "second_factor": columns[item["id"]].second_factor,
+            "groups": groups,
+            "sessions": sessions,
+            "events": told_events(events),
+            "tunnels": len(view.by_tunnel),
+            **linked,
+        }
+
+    async def _linked(self, visit: Visit, item: Item) -> Values:
+        return {"linked": await self._list(visit, f"/users/{item['id']}/identities")}
+
+    async def _user_access(self, visit: Visit, item: Item) -> Values:
+        store = self.context.store
+        view, linked, keys, groups = await store.together(
+            store.reading(access.load_view, item["id"]),
+            self._linked(visit, item),
+            self._list(visit, f"/users/{item['id']}/keys", limit=_MANY),
+            self._list(visit, "/groups", user_id=item["id"], limit=_MANY),
         )
         return {
             "grants": [_grant(grant) for grant in view.grants[:200]],
+            "keys": keys,
+            "groups": groups,
+            "typed_key": {name: visit.typed(name) for name in ("public_key", "key_title")},
+            **linked,
+        }
+
+    async def _user_activity(self, visit: Visit, item: Item) -> Values:
+        linked, sessions, events = await self.context.store.together(
+            self._linked(visit, item),
+            self._list(visit, "/sessions", user_id=item["id"], limit=_SOME),
+            self._list(visit, "/audit", user_id=item["id"], limit=_SOME),
+        )
+        return {"sessions": sessions, "events": told_events(events), **linked}
+
+    async def _user_settings(self, visit: Visit, item: Item) -> Values:
+        store = self.context.store
+        linked, providers, second_factor = await store.together(
+            self._linked(visit, item),
+            self._list(visit, "/identity-providers", limit="200", sort="name"),
+            store.reading(second_factors.is_confirmed, item["id"]),
+        )
+        return {
             "second_factor": second_factor,
-            "linked": linked,
             "providers": [(one["id"], one["title"] or one["name"]) for one in providers],
             "typed_identity": {
                 name: visit.typed(name) for name in ("identity_provider_id", "subject")
             },
-            "keys": keys,
-            "groups": groups,
-            "sessions": sessions,
-            "events": told_events(events),
-            "typed_key": {name: visit.typed(name) for name in ("public_key", "key_title")},
+            **linked,
         }
 
     async def _group(self, visit: Visit, item: Item) -> Values:
         asked = {name: visit.query[name] for name in ("q", "cursor") if visit.query.get(name)}
 
         store = self.context.store
-        members, found, names = await store.together(
+        members, names = await store.together(
             self.operations(
                 visit, "GET", f"/groups/{item['id']}/members", query={"limit": _MANY, **asked}
             ),
-            store.reading(assigned.of_group, item["id"]),
             store.reading(suggested, "", "users"),
         )
         return {
@@ -149,10 +202,15 @@ class Panels:
             "next_cursor": members["next_cursor"],
             "q": asked.get("q", ""),
             "typed_member": visit.typed("member"),
+            "suggested": names,
+        }
+
+    async def _group_access(self, visit: Visit, item: Item) -> Values:
+        found = await self.context.store.read(assigned.of_group, item["id"])
+        return {
             "assigned": found.assignments,
             "tunnel_names": found.tunnels,
             "policy_names": found.policies,
-            "suggested": names,
         }
 
     async def _policy(self, visit: Visit, item: Item) -> Values:

@@ -38,8 +38,7 @@ _TAKINGS = (
         question="Remove the assignment of {tunnel} to {who}?",
         verb="Remove",
         look=weigh_assignment,
-        back="/admin/tunnels/{tunnel_id}",
-        after="/admin/tunnels/{tunnel_id}#access",
+        back="/admin/tunnels/{tunnel_id}/access",
         note="Removed.",
     ),
     Taking(
@@ -86,7 +85,7 @@ _TAKINGS = (
         question="Revoke the key {name}?",
         text="Sessions that it opened are cut off now.",
         verb="Revoke",
-        back="/admin/users/{user_id}#keys",
+        back="/admin/users/{user_id}/access#keys",
         note="The key is revoked.",
     ),
     Taking(
@@ -96,7 +95,7 @@ _TAKINGS = (
         question="Remove the second factor of {name}?",
         text="They then sign in with the password alone.",
         verb="Remove it",
-        back="/admin/users/{user_id}#second-factor",
+        back="/admin/users/{user_id}/settings#second-factor",
         note="The second factor is removed.",
     ),
     Taking(
@@ -107,7 +106,7 @@ _TAKINGS = (
         text="Whoever signed in through it as this user is signed out, "
         "and can't sign in that way again.",
         verb="Unlink",
-        back="/admin/users/{user_id}#identities",
+        back="/admin/users/{user_id}/settings#identities",
         note="Unlinked.",
     ),
     Taking(
