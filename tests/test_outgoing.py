@@ -48,9 +48,10 @@ MODULES = {"ftplib", "http.client", "httpx", "requests", "smtplib", "treq", "url
 
 PLACES = {
     "cli/client.py": {"httpx"},
-    "cli/proxied.py": {"create_connection"},
     "connector/outgoing.py": {"HostnameEndpoint", "wrapClientTLS"},
     "connector/race.py": {"connectTCP"},
+    "net/findings.py": {"create_connection"},
+    "net/proxy_reach.py": {"create_connection"},
     "net/bounded.py": {"HostnameEndpoint", "usingEndpointFactory", "wrapClientTLS"},
     "pod/acme/ordering.py": {"ClientNetwork", "requests"},
     "sinks/mail.py": {"ESMTPSenderFactory"},
@@ -70,7 +71,9 @@ The others:
 - ``connector/outgoing.py``: to pods.  A proxy's answer is bounded in time and size
   (``domain/proxy_dialogue.py``), joining has 30 s and 16 KiB, a link is ``link/``'s
 - ``connector/race.py``: to targets, whose bytes are a channel's
-- ``cli/proxied.py``: a proxy has 20 s and 16 KiB for its answer, then carries ssh's bytes
+- ``net/proxy_reach.py``: a proxy has 20 s and 16 KiB for its answer, then carries ssh's bytes
+- ``net/findings.py``: what ``tunnelcloud doctor`` tries has 5 s for each of its answers, of which
+  one line or the certificate is read
 - ``cli/client.py``: to the pod whose administrator or user runs the command; a read has its time
   (an export may be long), no redirect is followed, and Ctrl-C ends it
 """

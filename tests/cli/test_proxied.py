@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tunnelcloud.cli import proxied, ssh_process
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.proxied import proxy_command
+from tunnelcloud.net import proxy_reach
 
 SECONDS = 30
 PASSWORD = "p@ss:word"
@@ -107,7 +108,7 @@ class CarryingTests(ProxyCase):
         self.assertIn("hung up when asked for pod.example:2222", self.said.getvalue())
 
     def test_one_that_hangs(self):
-        self.patch(proxied, "ANSWER_SECONDS", 0.2)
+        self.patch(proxy_reach, "ANSWER_SECONDS", 0.2)
         over = threading.Event()
         self.addCleanup(over.set)
         port = self.proxy(lambda connection: over.wait(SECONDS))
@@ -117,7 +118,7 @@ class CarryingTests(ProxyCase):
 
     def test_one_that_drips(self):
         """Its bytes, however often they come, don't make its time longer."""
-        self.patch(proxied, "ANSWER_SECONDS", 0.2)
+        self.patch(proxy_reach, "ANSWER_SECONDS", 0.2)
 
         def serve(connection):
             with contextlib.suppress(OSError):

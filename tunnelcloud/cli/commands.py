@@ -63,6 +63,11 @@ COMMANDS: Mapping[str, Place] = {
         "database",
         "Back up, restore, move and upgrade a pod's database, on its machine.",
     ),
+    "doctor": Place(
+        "doctor",
+        "doctor",
+        "Look at all that a pod or a connector needs, on its machine.",
+    ),
     "config": Place("machine", "config", "Look at settings files."),
     "admin": Place("machine", "admin", "Get back in when no administrator can."),
     "audit": Place("audit", "audit", "Show what happened last, the latest at the bottom."),

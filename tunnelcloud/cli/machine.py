@@ -67,9 +67,9 @@ def check(file: Path, program: str | None, state: Path | None) -> None:
     from twisted.internet import reactor
 
     try:
-        program = program or _program_of(file)
+        program = program or program_of(file)
         if program == "pod":
-            _check_pod(reactor, read_pod_settings(file, state))
+            check_pod(reactor, read_pod_settings(file, state))
         else:
             read_plan(reactor, file, state)
     except (CannotStart, StateUnusable) as error:
@@ -77,7 +77,12 @@ def check(file: Path, program: str | None, state: Path | None) -> None:
     say(f"{file}: a {program} can start with it.")
 
 
-def _program_of(file: Path) -> str:
+def program_of(file: Path) -> str:
+    """Tell whether a file's settings are a ``pod``'s or a ``connector``'s.
+
+    :raise click.UsageError: they don't tell.
+    :raise CannotStart: the file can't be read.
+    """
     keys = read_toml(file).keys()
     pods, connectors = (
         set(PodSettings.model_fields),
@@ -93,7 +98,12 @@ def _program_of(file: Path) -> str:
     )
 
 
-def _check_pod(reactor: Any, settings: PodSettings) -> None:
+def check_pod(reactor: Any, settings: PodSettings) -> None:
+    """Look whether a pod could start with these settings; nothing is made or opened.
+
+    :raise CannotStart: with a line that says what is wrong and what to do.
+    :raise StateUnusable: the database's address can't be used.
+    """
     listening = {section: getattr(settings, section).listen for section in LISTENING}
     listening["web"] = settings.web.plain_listen + settings.web.tls_listen
     for section, descriptions in listening.items():

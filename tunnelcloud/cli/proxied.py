@@ -11,17 +11,11 @@ import shlex
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Mapping
 
-from tunnelcloud.domain.proxies import BadProxy, Proxy, proxy_from
-from tunnelcloud.domain.proxy_dialogue import (
-    ANSWER_SECONDS,
-    ProxyRefused,
-    dialogue_with,
-    hung_up,
-    no_answer,
-)
+from tunnelcloud.domain.proxies import BadProxy, proxy_from
+from tunnelcloud.domain.proxy_dialogue import ProxyRefused
+from tunnelcloud.net.proxy_reach import reach
 
 _MOST = 64 * 1024
 _STDIN, _STDOUT = 0, 1
@@ -39,47 +33,6 @@ def proxy_command(environment: Mapping[str, str], host: str, port: int) -> str:
     # -P: modules aren't taken from the directory in which somebody happens to be.
     words = (sys.executable, "-P", "-m", __name__)
     return f"{shlex.join(words).replace('%', '%%')} %h %p"
-
-
-def reach(proxy: Proxy, host: str, port: int) -> tuple[socket.socket, bytes]:
-    """Have a proxy carry a connection.
-
-    :return: the connection, and the first bytes of its other end.
-    :raise ProxyRefused: it doesn't, with what to do.
-    """
-    try:
-        connection = socket.create_connection((proxy.host, proxy.port), ANSWER_SECONDS)
-        deadline = time.monotonic() + ANSWER_SECONDS
-    except OSError as error:
-        raise ProxyRefused(f"the proxy {proxy} can't be reached: {error}") from None
-    try:
-        if proxy.scheme == "https":
-            context = ssl.create_default_context()
-            connection = context.wrap_socket(connection, server_hostname=proxy.host)
-        return connection, _talk(connection, proxy, host, port, deadline)
-    except TimeoutError:
-        connection.close()
-        raise ProxyRefused(no_answer(proxy, host, port)) from None
-    except (OSError, ProxyRefused) as error:
-        connection.close()
-        raise ProxyRefused(str(error)) from None
-
-
-def _talk(connection: socket.socket, proxy: Proxy, host: str, port: int, deadline: float) -> bytes:
-    dialogue = dialogue_with(proxy, host, port)
-    connection.sendall(dialogue.begin())
-    while not dialogue.open:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        connection.settimeout(left)
-        data = connection.recv(_MOST)
-        if not data:
-            raise ProxyRefused(hung_up(proxy, host, port))
-        if answer := dialogue.feed(data):
-            connection.sendall(answer)
-    connection.settimeout(None)
-    return dialogue.rest
 
 
 def carry(connection: socket.socket, first: bytes) -> None:
