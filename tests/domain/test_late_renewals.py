@@ -1,6 +1,7 @@
 """Which certificates that have ended are renewed."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -55,6 +56,17 @@ class LateRenewalTests(SynchronousTestCase):
             self.assertIs(refusal.problem, JoinProblem.REVOKED)
             self.assertIn("a copy", str(refusal))
             self.assertIn("join token", str(refusal))
+
+    def test_once_the_next_one_is_in_use_this_one_is_a_copy(self):
+        """Whoever uses the next one has got the answer: nobody needs to ask for it again."""
+        known = issued("01", 35 * DAY), issued("02", 10 * MINUTE)
+        for ago, refused in ((6 * DAY, False), (11 * MINUTE, False), (9 * MINUTE, True)):
+            asked = LateRenewal("con_1", "01", "key", 10 * DAY)
+            end = partial(end_of_shown, asked, known, NOW, NOW - ago)
+            if refused:
+                self.assertIn("is in use", str(self.assertRaises(JoinRefused, end)))
+            else:
+                self.assertEqual(end(), NOW - 5 * DAY)
 
     def test_a_lost_answer_is_asked_for_again_for_an_hour_from_the_first(self):
         old = issued("01", 35 * DAY)

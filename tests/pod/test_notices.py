@@ -14,7 +14,7 @@ from tests.store.material import MovingClock, login, make_world
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.pod import notices as module
-from tunnelcloud.pod.notices import PATIENCE, SETTLED, Notices, Seen
+from tunnelcloud.pod.notices import HOUR, MOST_OF_USER, PATIENCE, SETTLED, Notices, Seen
 from tunnelcloud.store import connectors, pods, sessions, sites, tunnels
 from tunnelcloud.store.pods import Registration
 from tunnelcloud.store.site_health import Attachments
@@ -216,6 +216,31 @@ class NoticesTests(SQLiteCase):
         self.assertEqual(notice["text"], "alice asks to open db: an incident")
         self.assertEqual(notice["link"], "https://portal/requests/req_1")
         self.assertEqual((notice["kind"], notice["pod"]), ("request.waiting", "pod-1"))
+
+    def asks(self, number, user="alice", **data):
+        fields = {"user_id": f"usr_{user}", "user_name": user, "tunnel_name": "db"}
+        return self.record(
+            "request.created", **fields, data={"request_id": f"req_{number}", **data}
+        )
+
+    def test_a_request_that_its_user_confirms_alone(self):
+        self.asks(1, approval="self")
+        self.assertEqual(self.told.taken(), [])
+        self.asks(2, approval="others")
+        self.assertEqual(len(self.told.taken()), 1)
+
+    def test_one_user_fills_nobodys_mailbox(self):
+        for number in range(500):
+            self.asks(number)
+        told = self.told.taken()
+        self.assertEqual(len(told), MOST_OF_USER)
+        self.assertIn("more by alice is not told", told[-1][1])
+        self.assertNotIn("is not told", told[-2][1])
+        self.asks(1, "bob")
+        self.assertEqual(len(self.told.taken()), 1, "another's are")
+        self.pod.reactor.advance(HOUR)
+        self.asks(1)
+        self.assertEqual([text for _, text in self.told.taken()], ["alice asks to open db"])
 
     def test_a_login_from_a_new_network(self):
         alice = self.world.alice

@@ -151,7 +151,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind(
             "request.created",
             "A user wants to open a tunnel that needs an approval.",
-            ("request_id", "reason", "seconds"),
+            ("request_id", "reason", "seconds", "approval"),
         ),
         EventKind(
             "request.approved",

@@ -22,6 +22,10 @@ _A_COPY = (
     "a copy of an old certificate was shown: another one was issued before it ended; a connector "
     "that never got that one needs a new join token"
 )
+_USED = (
+    "a copy of an old certificate was shown: the one that was issued in its place is in use; a "
+    "connector that never got that one needs a new join token"
+)
 _TOO_LATE_AGAIN = (
     "another certificate was issued in place of this one more than an hour ago; a connector that "
     "never got that one needs a new join token"
@@ -53,10 +57,13 @@ class Issued:
     is_revoked: bool = False
 
 
-def end_of_shown(asked: LateRenewal, issued: Sequence[Issued], now: datetime) -> datetime:
+def end_of_shown(
+    asked: LateRenewal, issued: Sequence[Issued], now: datetime, seen_at: datetime | None = None
+) -> datetime:
     """Check that a certificate may be renewed though it has ended.
 
     :param issued: all certificates of its key, in the order in which they were issued.
+    :param seen_at: when the connector was attached last, which takes a certificate that is good.
     :return: when it ended.
     :raise JoinRefused: it is unknown, revoked or another connector's, good still, over for too
         long, or another one was issued in its place.
@@ -68,7 +75,8 @@ def end_of_shown(asked: LateRenewal, issued: Sequence[Issued], now: datetime) ->
         raise JoinRefused(JoinProblem.UNAVAILABLE)
     if shown.expires_at <= now - asked.grace:
         raise JoinRefused(JoinProblem.ENDED)
-    _check_later(shown, [one for one in issued if one.issued_at > shown.issued_at], now)
+    later = [one for one in issued if one.issued_at > shown.issued_at]
+    _check_later(shown, later, now, seen_at)
     return shown.expires_at
 
 
@@ -76,13 +84,17 @@ def _is_good(certificate: Issued, asked: LateRenewal) -> bool:
     return certificate.connector_id == asked.connector_id and not certificate.is_revoked
 
 
-def _check_later(shown: Issued, later: Sequence[Issued], now: datetime) -> None:
+def _check_later(
+    shown: Issued, later: Sequence[Issued], now: datetime, seen_at: datetime | None
+) -> None:
     """Check that what was issued since was asked for late, and its answer may have been lost."""
     if not later:
         return
     first, last = later[0], later[-1]
     if first.issued_at < shown.expires_at:
         raise JoinRefused(JoinProblem.REVOKED, _A_COPY)
+    if seen_at is not None and seen_at > first.issued_at:
+        raise JoinRefused(JoinProblem.REVOKED, _USED)
     if now - first.issued_at > TO_ASK_AGAIN:
         raise JoinRefused(JoinProblem.REVOKED, _TOO_LATE_AGAIN)
     if now - last.issued_at < BETWEEN:

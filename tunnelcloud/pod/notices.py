@@ -11,14 +11,17 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tunnelcloud.domain.certificates import ENDS_SOON
 from tunnelcloud.domain.events import AuditRecord
+from tunnelcloud.domain.objects import Approval
 from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.live import LivePod
 from tunnelcloud.sinks.sinks import Sinks
@@ -35,11 +38,35 @@ PATIENCE = 120.0
 SETTLED = 300.0
 """A pod that has run for so long knows what is over; before, connectors may still be coming."""
 
+MOST_OF_USER = 10
+"""So often an hour administrators are told of what one user does."""
+
+HOUR = 3600.0
 AUTHORITY_ENDS_SOON = timedelta(days=90)
 FULL = 0.9
 """A disk with less than the rest of it free is filling."""
 
 _log = Logger()
+
+
+class Measure:
+    """Counts what administrators are told of each user; from any thread."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._told: dict[str, tuple[float, int]] = {}
+        self._lock = Lock()
+
+    def take(self, user_id: str) -> int:
+        """Count one more; give how many are left in this hour, below zero for none."""
+        now = self._clock.seconds()
+        with self._lock:
+            begun, count = self._told.get(user_id, (now, 0))
+            if now - begun >= HOUR:
+                self._told = {one: told for one, told in self._told.items() if now - told[0] < HOUR}
+                begun, count = now, 0
+            self._told[user_id] = begun, count + 1
+            return MOST_OF_USER - count - 1
 
 
 @frozen
@@ -93,10 +120,12 @@ class Notices:
     web_url: str
     now: Callable[[], datetime]
     _since: dict[str, float] = field(factory=dict, init=False)
+    _measure: Measure = field(init=False)
     _started: float = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._started = self.reactor.seconds()
+        self._measure = Measure(self.reactor)
 
     def committed(self, committed: Committed) -> None:
         """Take what a transaction of this pod recorded; from any thread."""
@@ -185,9 +214,12 @@ class Notices:
 
     def _request(self, record: AuditRecord) -> None:
         event = record.event
+        if event.data.get("approval") == Approval.SELF:
+            return  # nobody but the user decides
         reason = str(event.data.get("reason") or "")
         text = f"{event.user_name} asks to open {event.tunnel_name}"
-        self._tell(
+        self._tell_of_user(
+            record,
             "request.waiting",
             f"{text}: {reason}" if reason else text,
             f"/requests/{event.data.get('request_id')}",
@@ -209,7 +241,20 @@ class Notices:
             return
         if await self.store.read(notices.is_new_network, user, session, source):
             text = f"{event.user_name} has logged in from a new network: {source}"
-            self._tell("login.new_network", text, f"/admin/users/{user}")
+            self._tell_of_user(record, "login.new_network", text, f"/admin/users/{user}")
+
+    def _tell_of_user(self, record: AuditRecord, kind: str, text: str, path: str) -> None:
+        """Tell what a user did, as often as one may do such things to administrators.
+
+        The last notice within that measure says that what follows is not told.
+        """
+        left = self._measure.take(record.event.user_id or "")
+        if left > 0:
+            self._tell(kind, text, path)
+        elif left == 0:
+            name = record.event.user_name
+            more = f"{text}; more by {name} is not told for some time: see the audit"
+            self._tell(kind, more, path)
 
     def _tell(self, kind: str, text: str, path: str) -> None:
         _log.info("told administrators: {text}", text=text)

@@ -162,7 +162,8 @@ def ask(
         },
     )
     request = REQUESTS.get(transaction, request_id)
-    _record(transaction, "request.created", request, {"reason": reason, "seconds": request.seconds})
+    asked = {"reason": reason, "seconds": request.seconds, "approval": str(policy.approval)}
+    _record(transaction, "request.created", request, asked)
     return request
 
 

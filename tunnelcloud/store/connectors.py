@@ -192,7 +192,7 @@ def check_late(transaction: Transaction, asked: LateRenewal) -> datetime:
     :raise JoinRefused: it may not, or its connector is gone.
     """
     try:
-        CONNECTORS.get(transaction, asked.connector_id)
+        connector = CONNECTORS.get(transaction, asked.connector_id)
     except NotFound:
         raise JoinRefused(JoinProblem.REVOKED) from None
     certificates = connector_certificates
@@ -207,7 +207,7 @@ def check_late(transaction: Transaction, asked: LateRenewal) -> datetime:
         )
         for one in found
     ]
-    return end_of_shown(asked, issued, transaction.now())
+    return end_of_shown(asked, issued, transaction.now(), connector.last_seen_at)
 
 
 def renew_late(
