@@ -26,7 +26,7 @@ from tests.pod.connectors import Door
 from tunnelcloud.connector.keeper import LinkKeeper
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
-from tunnelcloud.net.flood import FloodControl
+from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.pod.cluster import BEAT_SECONDS
 from tunnelcloud.pod.connector_door import MAX_IN_DOOR, door_limits
 from tunnelcloud.pod.service import REVIEW_SECONDS

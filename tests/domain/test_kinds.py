@@ -5,7 +5,7 @@ from typing import Annotated
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.cli.objects import noun_of
+from tunnelcloud.cli.kinds import noun_of
 from tunnelcloud.domain.kinds import FieldType, Setting, kind_of
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store.schema.kinds import columns_of

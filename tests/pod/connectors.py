@@ -20,7 +20,7 @@ from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS, PodTLS
 from tunnelcloud.link.transport import LinkTransportFactory
-from tunnelcloud.net.flood import FloodControl, FloodLimits
+from tunnelcloud.net.source_limits import FloodControl, FloodLimits
 from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_door import connector_listener

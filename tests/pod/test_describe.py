@@ -7,7 +7,7 @@ from tests.domain import values
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Method, Session
 from tunnelcloud.pod.describe import describe
-from tunnelcloud.ssh.greeting_text import listing
+from tunnelcloud.ssh.greeting_text import ls_text
 
 SESSION = Session(
     "s", "u", "alice", Method.KEY, "alice", "192.0.2.1", "OpenSSH", "pod_1", values.NOW
@@ -49,4 +49,4 @@ class ListingTests(SynchronousTestCase):
             session = evolve(SESSION, method=method)
             pod = PublicAddress("pod", 22)
             row = describe(view, session, view.grants[0].tunnel, pod, True, "", {5432: ""})
-            self.assertEqual("add -i FILE" in "".join(listing([row])), said)
+            self.assertEqual("add -i FILE" in "".join(ls_text([row])), said)

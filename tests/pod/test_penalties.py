@@ -5,7 +5,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.domain.addresses import read_networks
-from tunnelcloud.net.flood import REFUSED_LOGIN, FloodControl
+from tunnelcloud.net.source_limits import REFUSED_LOGIN, FloodControl
 from tunnelcloud.pod.penalties import MOST_SOURCES, SharedPenalties
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.postgres import notice

@@ -8,7 +8,7 @@ from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
 from tunnelcloud.pod.rates import Counts
 from tunnelcloud.pod.traffic import TrafficNotes
-from tunnelcloud.store import channels, consequences, sessions
+from tunnelcloud.store import channels, deletion_warnings, sessions
 from tunnelcloud.store.errors import StoreUnavailable
 
 
@@ -55,7 +55,7 @@ class TrafficNotesTests(RecordCase, SQLiteCase):
         self.carriers[self.channel.id] = "con_1"
         self.write()
         self.assertEqual(self.store.read(channels.get, self.channel.id).connector_id, "con_1")
-        cost = self.store.read(consequences.of_deleting, "connector", "con_1")
+        cost = self.store.read(deletion_warnings.of_deleting, "connector", "con_1")
         self.assertEqual((cost.people, cost.channels), (1, 1))
         commits = []
         self.store.listen(commits.append)

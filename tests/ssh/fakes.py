@@ -14,7 +14,7 @@ from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import read_networks
-from tunnelcloud.net.flood import FloodControl, FloodLimits
+from tunnelcloud.net.source_limits import FloodControl, FloodLimits
 from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
 from tunnelcloud.ssh.factory import FrontDoorFactory
 from tunnelcloud.ssh.interfaces import (

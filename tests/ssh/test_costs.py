@@ -16,8 +16,8 @@ from tunnelcloud.channels.messages import ProtocolError, pack_string
 from tunnelcloud.domain.names import parse_login
 from tunnelcloud.domain.tokens import as_typed, hash_secret
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.flood import FloodLimits
 from tunnelcloud.net.proxy_protocol import SIGNATURE, BadProxyHeader, ProxyHeader
+from tunnelcloud.net.source_limits import FloodLimits
 from tunnelcloud.ssh.algorithms import NoCommonAlgorithm, negotiate, our_proposal, read_proposal
 from tunnelcloud.ssh.login_requests import read_answer, read_request
 from tunnelcloud.ssh.packets import LARGEST_BEFORE_LOGIN, PacketReader, WireError

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ssh.client import Client
 from tests.ssh.fakes import TOKEN, USER_KEY, Pod
 from tunnelcloud.channels.messages import pack_string
-from tunnelcloud.net.flood import FloodLimits
+from tunnelcloud.net.source_limits import FloodLimits
 from tunnelcloud.ssh.interfaces import LoginAttempt
 from tunnelcloud.ssh.signatures import signed_data
 

@@ -8,14 +8,14 @@ from tunnelcloud.store import (
     assignments,
     channels,
     connectors,
-    consequences,
+    deletion_warnings,
     groups,
     policies,
     read_models,
     statistics,
     tunnels,
 )
-from tunnelcloud.store.consequences import Consequences
+from tunnelcloud.store.deletion_warnings import Consequences
 from tunnelcloud.store.transaction import Transaction
 
 
@@ -72,7 +72,7 @@ class SummaryContract(RecordCase):
         self.assertEqual(self.store.read(read_models.connectors_of, [world.site.id]), [connector])
 
     def cost(self, kind, one):
-        return self.store.read(consequences.of_deleting, kind, one.id)
+        return self.store.read(deletion_warnings.of_deleting, kind, one.id)
 
     def test_what_a_deletion_takes_with_it(self):
         world = self.world

@@ -16,7 +16,7 @@ from tunnelcloud.pod import logins
 from tunnelcloud.pod.interfaces import IViews
 from tunnelcloud.pod.keyring import Held, KeyRing
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
 from tunnelcloud.store import sessions
 from tunnelcloud.store.asynchronous import AsyncStore

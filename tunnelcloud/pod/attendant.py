@@ -31,7 +31,7 @@ from tunnelcloud.pki import (
 )
 from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.links import AttachedLink, Links
-from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.registry import IConnectorRegistry
 
 _NOT_ACTIVE = "the connector was deleted, or its certificate revoked or expired"

@@ -14,7 +14,7 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Pod, UserView
 from tunnelcloud.domain.join_tokens import read_pod_address
 from tunnelcloud.pod.health import Health
-from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import access, attachments, channels, keys, pods, sessions, tunnels
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import ChangeFeed

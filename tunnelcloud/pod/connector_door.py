@@ -32,8 +32,8 @@ from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN, PodTLS
 from tunnelcloud.link.transport import LinkTransport, LinkTransportFactory
 from tunnelcloud.net.crowds import Crowd
-from tunnelcloud.net.flood import ABANDONED, REFUSED_LOGIN, FloodLimits
 from tunnelcloud.net.interfaces import IFloodControl
+from tunnelcloud.net.source_limits import ABANDONED, REFUSED_LOGIN, FloodLimits
 
 DOOR_TIMEOUT = 20.0
 """Seconds for the handshake, and for joining all in all."""

@@ -15,8 +15,8 @@ from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
-from tunnelcloud.net.flood import FloodControl
 from tunnelcloud.net.proxied import BehindBalancers
+from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.pod.attendant import Attendant
 from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_door import connector_listener, door_limits

@@ -10,7 +10,7 @@ import resource
 from attrs import frozen
 from twisted.logger import Logger
 
-from tunnelcloud.net.flood import FloodLimits
+from tunnelcloud.net.source_limits import FloodLimits
 from tunnelcloud.pod.connector_door import MAX_IN_DOOR
 from tunnelcloud.pod.front import MAX_UNDECIDED
 from tunnelcloud.pod.shares import SESSIONS

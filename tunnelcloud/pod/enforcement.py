@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.sessions import USER_DELETED, LiveSession
 from tunnelcloud.pod.turns import Turns

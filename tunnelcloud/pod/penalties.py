@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from twisted.internet.defer import Deferred, succeed
 
-from tunnelcloud.net.flood import FloodControl
-from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.net.source_limits import FloodControl
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.limits import Limits
 from tunnelcloud.pod.interfaces import IRecords
-from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble

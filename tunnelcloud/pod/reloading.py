@@ -10,8 +10,8 @@ from twisted.logger import Logger
 
 from tunnelcloud.config import BadSettings
 from tunnelcloud.domain.addresses import read_networks
-from tunnelcloud.net.flood import FloodControl
 from tunnelcloud.net.log_levels import LOG_LEVELS
+from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.web.limits import LimitedSite
 

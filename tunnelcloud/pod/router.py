@@ -20,7 +20,7 @@ from tunnelcloud.domain.dialing import DialFailure, failure_text
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.limits import Limits
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords
-from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store.errors import LimitReached
 
 OPEN_TIMEOUT = 20.0

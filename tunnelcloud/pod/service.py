@@ -19,7 +19,7 @@ from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.net.fetching import HttpFetch
-from tunnelcloud.net.flood import FloodControl
+from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
 from tunnelcloud.pod.admin_token import Retirement

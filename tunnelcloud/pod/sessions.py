@@ -33,7 +33,7 @@ from tunnelcloud.domain.policy import (
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.deadlines import seconds_left
 from tunnelcloud.pod.held import HeldChannel
-from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.surroundings import Surroundings
 from tunnelcloud.ssh.interfaces import (

@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tunnelcloud.pki import Authorities, HostKeys
-from tunnelcloud.pod.outages import OUTAGES
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.shared_secrets import SharedSecrets, read_authorities, read_host_keys
 from tunnelcloud.store import authority
 from tunnelcloud.store.asynchronous import AsyncStore

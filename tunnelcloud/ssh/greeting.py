@@ -17,7 +17,7 @@ from zope.interface import implementer
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import Reader
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.ssh.greeting_text import json_listing, json_text, listing, step_line, traffic_line
+from tunnelcloud.ssh.greeting_text import json_text, ls_json, ls_text, step_line, traffic_line
 from tunnelcloud.ssh.interfaces import DoctorStep, ISessionAvatar, TunnelTraffic
 from tunnelcloud.ssh.session_commands import (
     EXIT_FAILED,
@@ -213,7 +213,7 @@ class Greeting:
     async def _show_live(self) -> int:
         """Show the tunnels; then their traffic, until the client has had enough."""
         rows = await self._avatar.tunnels()
-        await self._show(self._print, listing(rows))
+        await self._show(self._print, ls_text(rows))
         if self._input_ended:
             return EXIT_OK
         self._print("\nTraffic of this session, until Ctrl-C:\n")
@@ -247,9 +247,9 @@ class Greeting:
     async def _list(self, as_json: bool) -> int:
         rows = await self._avatar.tunnels()
         if as_json:
-            await self._show(self._write, json_listing(rows))
+            await self._show(self._write, ls_json(rows))
         else:
-            await self._show(self._print, listing(rows))
+            await self._show(self._print, ls_text(rows))
         return EXIT_OK
 
     async def _check(self, name: str, as_json: bool) -> int:

@@ -12,7 +12,7 @@ _ROWS = 32
 _WHICH_KEY = "\nssh tries the keys that it finds by itself: if yours is elsewhere, add -i FILE.\n"
 
 
-def listing(rows: Sequence[TunnelRow]) -> Iterator[str]:
+def ls_text(rows: Sequence[TunnelRow]) -> Iterator[str]:
     """Give the tunnels as lines for people, in parts of some rows each."""
     if not rows:
         yield "You have no tunnels that this login can open.\n"
@@ -28,7 +28,7 @@ def listing(rows: Sequence[TunnelRow]) -> Iterator[str]:
         yield _WHICH_KEY
 
 
-def json_listing(rows: Sequence[TunnelRow]) -> Iterator[str]:
+def ls_json(rows: Sequence[TunnelRow]) -> Iterator[str]:
     """Give the API's objects as ``json_text`` does, in parts of some rows each."""
     if not rows:
         yield json_text([])

@@ -29,7 +29,7 @@ from twisted.python.failure import Failure
 from tunnelcloud.channels.messages import Reader
 from tunnelcloud.channels.windows import Path
 from tunnelcloud.domain.addresses import canonical_address
-from tunnelcloud.net import flood
+from tunnelcloud.net import source_limits
 from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.gathering import Gathering
@@ -178,14 +178,14 @@ class FrontDoorTransport(KeyExchange):
         if self._counted:
             self._counted = False
             if self.sessionID is not None:
-                self.factory.flood.offended(self.source, flood.ABANDONED)
+                self.factory.flood.offended(self.source, source_limits.ABANDONED)
             self.factory.flood.connection_lost(self.source)
 
     def broken(self, code: int, text: str) -> None:
         """Count it as an offence too, before the login."""
         if self._counted and self.phase is not Phase.OVER:
             failed = code == DISCONNECT_KEY_EXCHANGE_FAILED
-            weight = flood.ABANDONED if failed else flood.BROKEN_PROTOCOL
+            weight = source_limits.ABANDONED if failed else source_limits.BROKEN_PROTOCOL
             self.factory.flood.offended(self.source, weight)
         super().broken(code, text)
 
@@ -202,7 +202,7 @@ class FrontDoorTransport(KeyExchange):
             self.close("nothing was sent")
             return
         self._log.info("{name}: too slow to log in", name=self.name)
-        self.factory.flood.offended(self.source, flood.LOGIN_TIMEOUT)
+        self.factory.flood.offended(self.source, source_limits.LOGIN_TIMEOUT)
         self.sendDisconnect(DISCONNECT_BY_APPLICATION, "this took too long")
 
     # Identification (RFC 4253, 4.2).

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tunnelcloud.channels.messages import pack_string
-from tunnelcloud.net.flood import REFUSED_LOGIN
+from tunnelcloud.net.source_limits import REFUSED_LOGIN
 from tunnelcloud.ssh import authentication as auth
 from tunnelcloud.ssh.checkers import KeyCredentials, TokenCredentials
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused

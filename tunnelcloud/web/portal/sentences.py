@@ -8,7 +8,7 @@ from typing import Any
 from tunnelcloud.domain.counting import counted
 from tunnelcloud.domain.event_sentences import event_sentence
 from tunnelcloud.domain.events import KeptEvent
-from tunnelcloud.store.consequences import Consequences
+from tunnelcloud.store.deletion_warnings import Consequences
 
 _OF_EVENTS = ("event", "actor", "actor_id", "user_name", "tunnel_name", "source_ip", "data")
 

@@ -11,7 +11,7 @@ from tunnelcloud.domain.entities import Assignment
 from tunnelcloud.store import (
     assignments,
     connectors,
-    consequences,
+    deletion_warnings,
     groups,
     policies,
     sites,
@@ -96,10 +96,10 @@ class _Summaries:
         return partial(self._deletion, kind, get)
 
     async def _deletion(self, kind: str, get: _Get, call: Call) -> Deletion:
-        def work(transaction: Transaction) -> consequences.Consequences:
+        def work(transaction: Transaction) -> deletion_warnings.Consequences:
             get(transaction, call)
             object_id = call.params[f"{kind}_id"]
-            return consequences.of_deleting(transaction, kind, object_id)
+            return deletion_warnings.of_deleting(transaction, kind, object_id)
 
         found = await self.context.store.read(work)
         return Deletion(

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from tunnelcloud.domain.counting import counted
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.store import channels, consequences
+from tunnelcloud.store import channels, deletion_warnings
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, Reply, Shown, Visit
 from tunnelcloud.web.portal.sentences import cost_sentences, cut_sentence
@@ -48,7 +48,7 @@ def weigh_deletion(noun: str) -> Look:
 
     async def look(handlers: Handlers, visit: Visit) -> _Question:
         found = await handlers.find(visit)
-        cost = await handlers.context.store.read(consequences.of_deleting, noun, found["id"])
+        cost = await handlers.context.store.read(deletion_warnings.of_deleting, noun, found["id"])
         return _Question({"name": found["name"]}, cost_sentences(noun, cost), not cost.in_use)
 
     return look
@@ -57,7 +57,7 @@ def weigh_deletion(noun: str) -> Look:
 async def weigh_blocking(handlers: Handlers, visit: Visit) -> _Question:
     """Name a user, and say what blocking them cuts off."""
     found = await handlers.find(visit)
-    cost = await handlers.context.store.read(consequences.of_deleting, "user", found["id"])
+    cost = await handlers.context.store.read(deletion_warnings.of_deleting, "user", found["id"])
     return _Question({"name": found["name"]}, [cut_sentence("user", cost), handlers.taking.text])
 
 
@@ -65,7 +65,7 @@ async def weigh_assignment(handlers: Handlers, visit: Visit) -> _Question:
     """Name a tunnel and whom it is taken away from, and say what that cuts off."""
     params = visit.params
     one = await handlers.context.store.read(
-        consequences.of_taking_away, params["tunnel_id"], params["assignment_id"]
+        deletion_warnings.of_taking_away, params["tunnel_id"], params["assignment_id"]
     )
     words = {"tunnel": one.tunnel, "who": f"{one.kind} {one.who}"}
     return _Question(words, cost_sentences("assignment", one.cost))
@@ -74,7 +74,7 @@ async def weigh_assignment(handlers: Handlers, visit: Visit) -> _Question:
 async def weigh_session(handlers: Handlers, visit: Visit) -> _Question:
     """Name whose a session is, and say how many channels end with it."""
     name, count = await handlers.context.store.read(
-        consequences.of_ending_session, visit.params["session_id"]
+        deletion_warnings.of_ending_session, visit.params["session_id"]
     )
     text = f"{counted(count, 'channel')} will be cut off." if count else "Nothing runs in it."
     return _Question({"name": name}, [text])

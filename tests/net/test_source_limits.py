@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
 from tunnelcloud.domain.addresses import is_within, read_networks
-from tunnelcloud.net.flood import REFUSED_LOGIN, FloodControl, FloodLimits
+from tunnelcloud.net.source_limits import REFUSED_LOGIN, FloodControl, FloodLimits
 
 
 class FloodTests(SynchronousTestCase):

@@ -5,7 +5,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.logs import logged
-from tunnelcloud.pod.outages import QUIET_SECONDS, Outages
+from tunnelcloud.pod.outage_log import QUIET_SECONDS, Outages
 from tunnelcloud.store.errors import StoreUnavailable
 
 
