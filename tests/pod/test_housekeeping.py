@@ -21,6 +21,7 @@ from tunnelcloud.store import (
     web_sessions,
 )
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.sqlite_files import FILE_NAME
 
 DAY = 86_400
 
@@ -277,7 +278,36 @@ class HousekeepingContract(RecordCase):
 
 
 class SQLiteHousekeepingTests(HousekeepingContract, SQLiteCase):
-    pass
+    def pages(self, which="page_count"):
+        return self.store.read(
+            lambda transaction: transaction.connection.exec_driver_sql(f"PRAGMA {which}").scalar()
+        )
+
+    def test_what_is_forgotten_leaves_the_file(self):
+        """Some pages are kept for what comes, so that not each hour moves pages about."""
+        self.set(audit_retention_days=30)
+        before = self.pages()
+
+        def write(transaction):
+            for _ in range(500):
+                transaction.audit(AuditEvent("pod.started", data={"version": "x" * 8000}))
+
+        self.store.write(write)
+        full = self.pages()
+        self.assertGreater(full, before + 1000)
+        self.clock.advance(31 * DAY)
+        self.keep_house(batch=100)
+        self.assertLess(self.pages(), before * 5 // 4)
+        self.assertLessEqual(self.pages("freelist_count"), self.pages() // 4)
+        self.store.close()
+        self.assertLess((self.directory / FILE_NAME).stat().st_size, full * 4096 // 2)
+        self.store = self.open(self.clock)
+        self.assertEqual(self.pages("integrity_check"), "ok")
+
+    def test_a_few_free_pages_stay(self):
+        free = self.pages("freelist_count")
+        self.keep_house()
+        self.assertEqual(self.pages("freelist_count"), free)
 
 
 class PostgresHousekeepingTests(HousekeepingContract, PostgresCase):

@@ -1,8 +1,9 @@
 """What a user has open is found by an index of what is open, not among all that they ever had."""
 
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.plans import plans_of
 from tests.store.records import RecordCase
 from tunnelcloud.domain.limits import Limits
 from tunnelcloud.store import channels, own_pages, sessions
@@ -43,23 +44,6 @@ class OpenOfUserContract(RecordCase):
         )
         transaction.connection.execute(text(statement), {"count": OVER, "id": record.id})
 
-    def plans(self, work, *args, engine, **values):
-        """Do some work; give how the database goes about each of its statements."""
-        plans, explaining = [], []
-        explain = "EXPLAIN QUERY PLAN " if self.is_sqlite else "EXPLAIN "
-
-        def executed(connection, _cursor, statement, parameters, *_):
-            if statement.startswith("SELECT") and not explaining:
-                explaining.append(1)
-                found = connection.exec_driver_sql(explain + statement, parameters).all()
-                explaining.clear()
-                plans.append("\n".join(str(row[-1]) for row in found))
-
-        event.listen(engine, "before_cursor_execute", executed)
-        self.addCleanup(event.remove, engine, "before_cursor_execute", executed)
-        work(*args, **values)
-        return plans
-
     @property
     def is_sqlite(self):
         return isinstance(self, SQLiteCase)
@@ -69,7 +53,7 @@ class OpenOfUserContract(RecordCase):
         return backend._writer if self.is_sqlite else backend._writers
 
     def read(self, function, **values):
-        plans = self.plans(self.store.read, function, engine=self.store.backend._readers, **values)
+        plans = plans_of(self.store.backend._readers, self.store.read, function, **values)
         return "\n".join(plans)
 
     def test_live_sessions(self):
@@ -82,13 +66,13 @@ class OpenOfUserContract(RecordCase):
 
     def test_limits(self):
         """What a channel waits for while its user's row is locked."""
-        plans = self.plans(
+        plans = plans_of(
+            self.writer(),
             self.store.write,
             open_channel,
             self.session,
             self.world.tunnel,
             Limits(5, 5, 0, 0),
-            engine=self.writer(),
             destination="db",
             port=1,
         )

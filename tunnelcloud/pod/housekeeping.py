@@ -14,7 +14,16 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from tunnelcloud.store import audit, crowding, pods, preferences, sessions, tokens, web_sessions
+from tunnelcloud.store import (
+    audit,
+    crowding,
+    free_pages,
+    pods,
+    preferences,
+    sessions,
+    tokens,
+    web_sessions,
+)
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Transaction
@@ -59,6 +68,8 @@ class Housekeeping:
                 await self._all(forget, name)
             name = "events beyond their size"
             await self._make_room(name)
+            name = "pages of deleted rows"
+            await self._all(partial(free_pages.give_back, limit=self.batch), name)
         except StoreUnavailable as error:
             _log.warn("{name} that are due weren't forgotten: {why}", name=name, why=error)
 

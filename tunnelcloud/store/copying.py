@@ -21,6 +21,7 @@ from tunnelcloud.store import audit_rows, schema
 from tunnelcloud.store.copied_rows import Told, copy_rows, refuse_rows
 from tunnelcloud.store.errors import StateUnusable
 from tunnelcloud.store.fate import Fate
+from tunnelcloud.store.free_pages import SHRINKING
 from tunnelcloud.store.migrate import migrate
 from tunnelcloud.store.postgres import COPYING, MIGRATION_LOCK, postgres_clock, postgres_engine
 from tunnelcloud.store.quiet import unused_postgres
@@ -183,6 +184,8 @@ def _filled_file(path: Path, fate: Fate, *, given: bool) -> Iterator[Connection]
     with new_file(path, given=given) as part:
         engine = file_engine(part, "rw")
         try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql(f"PRAGMA {SHRINKING}")
             with engine.begin() as connection:
                 migrate(connection, str(path))
                 yield connection

@@ -32,6 +32,7 @@ from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
 from tunnelcloud.store.failures import database_errors, unavailable
 from tunnelcloud.store.fate import Fate
+from tunnelcloud.store.free_pages import SHRINKING
 from tunnelcloud.store.migrate import migrate
 from tunnelcloud.store.polite import PoliteConnection
 from tunnelcloud.store.prepared import Prepared
@@ -248,6 +249,7 @@ def _writer_engine(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", poolclass=StaticPool, connect_args=_CONNECTING)
     _configure(
         engine,
+        SHRINKING,
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
