@@ -3,217 +3,22 @@
 Who attacks comes from an address of its own, so that one test's penalties aren't another's.
 """
 
-import atexit
 import contextlib
-import itertools
 import json
-import re
 import socket
 import struct
-import subprocess
-import sys
 import threading
-import time
-from pathlib import Path
 
-import psutil
-from twisted.conch.ssh.keys import Key
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.integration.processes import PATIENCE, Process
-from tests.integration.test_end_to_end import EchoWorld
-from tests.requirements import require_executable
-from tests.ssh.client import Client
-from tests.ssh.socket_client import PatientClient
+from tests.integration.processes import PATIENCE
+from tests.integration.strangers import (
+    BALANCER,
+    FrontDoorCase,
+    addresses,
+    open_echo,
+    open_session,
+)
 from tunnelcloud.channels.messages import DirectTcpip, pack_string
 from tunnelcloud.net import proxy_protocol as proxy
-
-BALANCER = "127.0.0.200"
-_addresses = (f"127.0.0.{number}" for number in itertools.count(10))
-_worlds: list[EchoWorld] = []
-
-
-def world() -> EchoWorld:
-    """Give the one world of this process."""
-    if not _worlds:
-        _worlds.append(EchoWorld(exempt="[]", balancers=f'["{BALANCER}/32"]'))
-        atexit.register(_worlds[0].close)
-        _worlds[0].tunnel("named", "10.0.0.6", 5432, external="db.example.com")
-    return _worlds[0]
-
-
-def open_echo(number: int, host: bytes, port: int, window: int = 1 << 20) -> bytes:
-    head = pack_string(b"direct-tcpip") + struct.pack(">III", number, window, 32768)
-    return b"\x5a" + head + DirectTcpip(host, port, b"127.0.0.1", 1).encode()
-
-
-def open_session(number: int) -> bytes:
-    return b"\x5a" + pack_string(b"session") + struct.pack(">III", number, 1 << 20, 32768)
-
-
-class FrontDoorCase(SynchronousTestCase):
-    """Has the world, and looks afterwards whether the pod is well."""
-
-    def setUp(self) -> None:
-        self.world = world()
-        self.port = self.world.gateway.ssh_port
-        self.source = next(_addresses)
-        self.addCleanup(self.well)
-
-    def well(self) -> None:
-        """No fault of the program's own was logged, and the pod still serves."""
-        log = "\n".join(self.world.gateway.process.said())
-        self.assertNotIn("Traceback", log)
-        self.assertNotIn("fault of this program", log)
-        status, output, errors = self.world.client.run(
-            "alice", "-W", f"echo:{self.world.echo.port}", key=self.world.key, sent=b"well"
-        )
-        self.assertEqual((status, output), (0, b"well"), errors)
-
-    def soon_no_session(self) -> list[object]:
-        """What is live from this test's address, once nothing is or the patience is used up.
-
-        The pod hangs up at once; that a login already under way came to nothing is written after.
-        """
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            live = self.world.ask("sessions", live="true")
-            mine = [one for one in live if one["source_ip"] == self.source]
-            if not mine or time.monotonic() > deadline:
-                return mine
-            time.sleep(0.05)
-
-    def stranger(self, source: str | None = None) -> PatientClient:
-        client = PatientClient(self.port, source=source or self.source)
-        self.addCleanup(client.lose)
-        return client
-
-    def user(self) -> PatientClient:
-        client = self.stranger()
-        client.secure()
-        client.send_key(Key.fromString(self.world.key.path.read_bytes()))
-        client.expect(52)
-        return client
-
-    def disconnected(self, client: Client) -> str:
-        """Read to the end; give the reason that the pod gives."""
-        for _ in range(200):
-            for payload in client.read():
-                if payload[0] == 1:
-                    (size,) = struct.unpack_from(">I", payload, 5)
-                    return payload[9 : 9 + size].decode()
-        raise AssertionError("no DISCONNECT")
-
-    def metric(self, name: str) -> float:
-        metrics = self.world.gateway.get("/metrics")
-        found = re.search(rf"^{re.escape(name)} (\S+)$", metrics, re.MULTILINE)
-        assert found is not None, name
-        return float(found[1])
-
-    def memory(self) -> int:
-        return psutil.Process(self.world.gateway.process.process.pid).memory_info().rss
-
-
-class HostKeyTests(FrontDoorCase):
-    """What people compare a host key with."""
-
-    def test_the_same_everywhere(self) -> None:
-        """ssh-keyscan, /known_hosts, the API and the command line say the same."""
-        scan = subprocess.run(
-            [require_executable("ssh-keyscan"), "-p", str(self.port), "127.0.0.1"],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=True,
-        )
-        scanned = {line for line in scan.stdout.splitlines() if not line.startswith("#")}
-        lines = self.world.gateway.get("/known_hosts").splitlines()
-        own = [line for line in lines if line.startswith(f"[127.0.0.1]:{self.port} ")]
-        self.assertEqual(set(own), scanned)
-        external = [line for line in lines if line.startswith(f"[db.example.com]:{self.port} ")]
-        self.assertEqual(
-            {line.partition(" ")[2] for line in own}, {line.partition(" ")[2] for line in external}
-        )
-        status, said, _ = self.world.gateway.run("host-key", "known-hosts")
-        self.assertEqual((status, set(said.splitlines())), (0, set(lines)))
-        keys = self.world.do("host-key", "list")["items"]
-        self.assertEqual({line for key in keys for line in key["known_hosts"]}, set(lines))
-        shown = subprocess.run(
-            ["ssh-keygen", "-l", "-f", "-"],
-            input="\n".join(own),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=True,
-        )
-        fingerprints = {line.split()[1] for line in shown.stdout.splitlines()}
-        self.assertEqual({key["fingerprint"] for key in keys}, fingerprints)
-
-    def test_a_new_name_is_there_at_once(self) -> None:
-        """A tunnel's external address needs no heartbeat to be listed."""
-        self.world.tunnel("fresh", "10.0.0.7", 5432, external="fresh.example.com")
-        for _ in range(20):
-            if "[fresh.example.com]" in self.world.gateway.get("/known_hosts"):
-                return
-            time.sleep(0.1)
-        self.fail("the new name isn't listed")
-
-    def test_openssh_learns_the_keys_that_take_their_place(self) -> None:
-        """Each step but the last, with a file that ssh itself keeps; no connection fails."""
-        known = self.world.directory / "learnt"
-        own = f"[127.0.0.1]:{self.port} "
-        lines = self.world.gateway.get("/known_hosts").splitlines()
-        known.write_text("".join(f"{line}\n" for line in lines if line.startswith(own)))
-        before = self.fingerprints()
-        self.world.do("host-key", "rotate")
-        self.learn(known)
-        new = self.fingerprints() - before
-        self.assertEqual(len(new), 3)
-        self.world.do("host-key", "promote")
-        self.learn(known)
-        self.world.do("host-key", "retire")
-        self.learn(known)
-        self.assertEqual(self.fingerprints(), new)
-        # For the tests that come after this one.
-        self.world.client.known_hosts.write_text(self.world.gateway.get("/known_hosts"))
-
-    def fingerprints(self) -> set[str]:
-        return {key["fingerprint"] for key in self.world.do("host-key", "list")["items"]}
-
-    def learn(self, known: Path) -> None:
-        """Connect with a file that ssh may change, until it has the keys that the pod tells."""
-        told = {
-            key["known_hosts"][0].split()[-1] for key in self.world.do("host-key", "list")["items"]
-        }
-        words = ["-o", "UpdateHostKeys=yes", "-v", "-N"]
-        arguments = self.world.client.arguments("alice", *words, key=self.world.key)
-        place = arguments.index(f"UserKnownHostsFile={self.world.client.known_hosts}")
-        arguments[place] = f"UserKnownHostsFile={known}"
-        process = Process(arguments, self.world.client.environment())
-        self.addCleanup(process.kill)
-        process.wait_for("Entering interactive session")
-        deadline = time.monotonic() + PATIENCE
-        while {line.split()[2] for line in known.read_text().splitlines()} != told:
-            self.assertLess(time.monotonic(), deadline, process.said())
-            time.sleep(0.1)
-        process.stop()
-
-    def test_ssh_audit(self) -> None:
-        """With default settings: no failure, no warning but curve25519's."""
-        newest = Path(sys.executable).with_name("ssh-audit")
-        audit = str(newest) if newest.exists() else require_executable("ssh-audit")
-        done = subprocess.run(
-            [audit, "-n", "--skip-rate-test", "-p", str(self.port), "127.0.0.1"],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        self.assertIn("ssh-ed25519", done.stdout)
-        self.assertNotIn("[fail]", done.stdout)
-        for line in done.stdout.splitlines():
-            if "[warn]" in line:
-                self.assertRegex(line, "curve25519-sha256.*post-quantum")
 
 
 class FloodTests(FrontDoorCase):
@@ -240,7 +45,7 @@ class FloodTests(FrontDoorCase):
             self.assertIn(b"too many connections from your address", self.banner(self.source))
             self.assertEqual(self.metric(dropped), before + 1)
             self.assertGreaterEqual(self.metric("tunnelcloud_ssh_starting"), 24)
-            self.stranger(next(_addresses)).secure()
+            self.stranger(next(addresses)).secure()
 
     def test_wrong_tokens(self) -> None:
         """Four wrong tokens in a row shut an address out for a while; users stay in."""
@@ -251,7 +56,7 @@ class FloodTests(FrontDoorCase):
             self.assertEqual((client.expect_any()[0], client.expect_any()[0]), (53, 51))
         self.assertIn(b"too many failed logins from your address", self.banner(self.source))
         self.assertGreaterEqual(self.metric("tunnelcloud_ssh_penalised"), 1)
-        self.assertEqual(self.banner(next(_addresses))[:4], b"SSH-")
+        self.assertEqual(self.banner(next(addresses))[:4], b"SSH-")
         session.send(b"\x50" + pack_string(b"x") + b"\1")
         session.expect(82)
 
@@ -289,7 +94,7 @@ class StrangerTests(FrontDoorCase):
 
     def test_memory(self) -> None:
         """Unfinished packets of the largest size: 256 KiB a connection at most."""
-        many = [self.stranger(next(_addresses)).secure() for _ in range(20)]
+        many = [self.stranger(next(addresses)).secure() for _ in range(20)]
         before = self.memory()
         for client in many:
             client.write(client.seal(b"\x02" + bytes(34_900))[:-1])
@@ -316,7 +121,7 @@ class StrangerTests(FrontDoorCase):
         )
         answers = set()
         for name in names:
-            client = self.stranger(next(_addresses)).secure().send_token("wrong", name)
+            client = self.stranger(next(addresses)).secure().send_token("wrong", name)
             answers.add((client.expect_any(), client.expect_any()))
         self.assertEqual(len(answers), 1)
         for line in self.world.gateway.process.said():

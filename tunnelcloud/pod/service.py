@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Callable, Generator
 from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
-from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
@@ -19,15 +17,13 @@ from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.net.fetching import HttpFetch
-from tunnelcloud.net.source_limits import FloodControl
-from tunnelcloud.pod.access import Access, Realm
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
 from tunnelcloud.pod.admin_token import Retirement
 from tunnelcloud.pod.blind_limit import LIMIT_SECONDS, BlindLimit
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
 from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
-from tunnelcloud.pod.connector_side import ConnectorSide, spared_networks
+from tunnelcloud.pod.connector_side import ConnectorSide
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.pod.descriptors import divide, raise_limit
@@ -40,14 +36,13 @@ from tunnelcloud.pod.front import Front
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.held import HeldChannels, ask_for_channel
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
-from tunnelcloud.pod.keyring import KeyRing, find_key
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live import LivePod
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.metrics import Measured, metrics_registry
 from tunnelcloud.pod.notices import make_notices
-from tunnelcloud.pod.penalties import SHARE_SECONDS, SharedPenalties
+from tunnelcloud.pod.penalties import SHARE_SECONDS
 from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.registrar import Registrar
@@ -55,6 +50,7 @@ from tunnelcloud.pod.reloading import Reloading, takers
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession
 from tunnelcloud.pod.shared_keys import SHARED_KEYS_SECONDS, SharedKeys
 from tunnelcloud.pod.shares import Shares
+from tunnelcloud.pod.ssh_side import SshSide
 from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.pod.surroundings import Surroundings
 from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
@@ -62,11 +58,7 @@ from tunnelcloud.pod.turns import Turns
 from tunnelcloud.pod.views import Views
 from tunnelcloud.pod.web_tls import WebTLS
 from tunnelcloud.settings import PodSettings
-from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
-from tunnelcloud.ssh.factory import FrontDoorFactory
-from tunnelcloud.ssh.host_keys import ServingKey
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
-from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.store import approvals
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
@@ -80,11 +72,6 @@ from tunnelcloud.web.tree import make_site, metrics_site
 REVIEW_SECONDS = 30.0
 
 _log = Logger()
-
-
-def _tokens_from(public_url: str | None) -> str:
-    """Say where users get one-time tokens: by its address where that is known to all."""
-    return "the Applications Portal" if public_url is None else f"{public_url}/"
 
 
 def _now() -> datetime:
@@ -156,7 +143,17 @@ class PodService(Service):
             keys=self.keys,
         )
         self._make_sessions(Turns(reactor))
-        self._make_front_door()
+        self.ssh = SshSide(
+            reactor,
+            foundation,
+            store=self.store,
+            sessions=self.sessions,
+            views=self.views,
+            refusal=self.cluster.refusal,
+            room=self._doors.flood_limits,
+            budget=self.budget,
+            keys=self.keys,
+        )
         self._lost_connectors = LostConnectors(_now)
         self.links.listen(self._lost_connectors)
         self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
@@ -168,7 +165,7 @@ class PodService(Service):
         self._registry = self._make_registry()
         self._web = self._make_web()
         self._front = Front(
-            ssh=self.front_door,
+            ssh=self.ssh.factory,
             connectors=self.connectors.listener,
             web=self._tls.before(self._web),
             portal=self.web_url,
@@ -181,7 +178,9 @@ class PodService(Service):
             foundation, self.store, reactor, self.live, self._tls.is_ending, self.web_url, _now
         )
         self._reloading = Reloading(
-            settings, read_settings or (lambda: settings), takers(settings, self.flood, self._web)
+            settings,
+            read_settings or (lambda: settings),
+            takers(settings, self.ssh.flood, self._web),
         )
         self.serving = False
         self.first_administrator_link = first_administrator_link(foundation.store, self.web_url)
@@ -227,48 +226,6 @@ class PodService(Service):
             self._feed.down_for, settings.database.max_blind, self.sessions.end_all
         )
 
-    def _make_front_door(self) -> None:
-        """Make what lets SSH clients in."""
-        settings = self.foundation.settings
-        self.flood = FloodControl(
-            self._reactor,
-            random.SystemRandom().random,
-            self._doors.flood_limits,
-            exempt=spared_networks(settings.ssh),
-        )
-        self._penalties = SharedPenalties(self.flood, self.store, self.foundation.seat.pod_id)
-        self.ring = KeyRing(lambda blob: self.store.read(find_key, blob))
-        access = Access(
-            self.store,
-            self.foundation.seat.pod_id,
-            self.views,
-            self.ring,
-            self.sessions.has_room,
-            self.cluster.refusal,
-        )
-        self.front_door = FrontDoorFactory(
-            portal=Portal(Realm(self.sessions, access), [KeyChecker(access), TokenChecker(access)]),
-            access=access,
-            host_keys=(),
-            clock=self._reactor,
-            flood=self.flood,
-            budget=self.budget,
-            limits=Limits(
-                rekey_bytes=settings.ssh.rekey_bytes, rekey_seconds=settings.ssh.rekey_after
-            ),
-            balancers=settings.ssh.proxy_protocol_from,
-            tokens_from=_tokens_from(settings.web.public_url),
-        )
-        self._use_host_keys()
-        self.keys.listen(self._use_host_keys)
-
-    def _use_host_keys(self) -> None:
-        """Have new connections begin with the host keys as they are now."""
-        current, *beside = (
-            [ServingKey.read(key.private_key) for key in keys] for keys in self.keys.host_keys.uses
-        )
-        self.front_door.use_host_keys(current, [key for keys in beside for key in keys])
-
     def _make_registry(self) -> CollectorRegistry:
         """Make the registry of what is measured."""
         registry = metrics_registry(
@@ -276,7 +233,7 @@ class PodService(Service):
                 sessions=self.sessions,
                 held=self.held,
                 links=self.links,
-                flood=self.flood,
+                flood=self.ssh.flood,
                 link_flood=self.connectors.flood,
                 budget=self.budget,
                 checks=self.checks,
@@ -348,7 +305,7 @@ class PodService(Service):
 
     def privilegedStartService(self) -> None:
         """Begin to accept connections, on the sockets that were bound before."""
-        self._ports.serve("ssh", self.front_door)
+        self._ports.serve("ssh", self.ssh.factory)
         self._ports.serve("connectors", self.connectors.factory)
         self._ports.serve("web", self._web)
         self._ports.serve("metrics", metrics_site(self._registry, self._reactor))
@@ -375,7 +332,7 @@ class PodService(Service):
             "clock": (self._counters.clock_watch(self._reactor), DELAY_SECONDS),
         }
         if self.foundation.database_file is None:
-            works["penalties"] = (self._penalties.send, SHARE_SECONDS)
+            works["penalties"] = (self.ssh.penalties.send, SHARE_SECONDS)
         works |= self._tls.works() | self._notices
         for name, (work, seconds) in works.items():
             self.supervisor.run(name, work, seconds)
@@ -394,11 +351,11 @@ class PodService(Service):
         daemon.notify("STOPPING=1")
         yield self.cluster.drain()
         yield self._ports.close()
-        self.front_door.end_unauthenticated(SHUTDOWN_REASON)
+        self.ssh.factory.end_unauthenticated(SHUTDOWN_REASON)
         self.links.drain()
         yield self.sessions.drained(self._reloading.settings.drain)
         self.sessions.end_all(SHUTDOWN_REASON)
-        self.front_door.end_all(SHUTDOWN_REASON)
+        self.ssh.factory.end_all(SHUTDOWN_REASON)
         yield self.sessions.drained(1.0)
         self.supervisor.stop()
         for link in self.links.attached:
@@ -428,12 +385,11 @@ class PodService(Service):
         return (self.cluster.refusal() or None) if self.serving else "the pod is starting"
 
     def _changed(self, change: Change | Resync) -> None:
-        self.ring.changed(change)
+        self.ssh.changed(change)
         self.enforcement.changed(change)
         self.held.changed(change)
         self._tls.changed(change)
         self.checks.changed(change)
-        self._penalties.changed(change)
         self.keys.changed(change)
 
     def _describe(
