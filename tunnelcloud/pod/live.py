@@ -72,7 +72,7 @@ class LivePod:
         live = self.sessions.get(session_id)
         if live is None:
             return None
-        totals = live.totals()
+        totals = live.carried.totals()
         return LiveSession(session_id, *totals, *self.rates.of(session_id, totals))
 
     def live_channels(self, session_id: str) -> Sequence[LiveChannel]:

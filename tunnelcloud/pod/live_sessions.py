@@ -113,7 +113,7 @@ class LiveSessions:
 
     def _count(self, counts: Counts) -> Iterator[None]:
         for live in self:
-            counts.of_sessions[live.session.id] = live.totals()
+            counts.of_sessions[live.session.id] = live.carried.totals()
             yield
             for route in tuple(live.routes):
                 if route.record is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -31,6 +31,7 @@ from tunnelcloud.domain.policy import (
     session_limits,
 )
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.pod.carried import Carried
 from tunnelcloud.pod.deadlines import seconds_left
 from tunnelcloud.pod.held import HeldChannel
 from tunnelcloud.pod.outage_log import OUTAGES
@@ -56,18 +57,11 @@ SHUTDOWN_REASON = "the pod is shutting down"
 _log = Logger()
 
 
-@define
-class _Carried:
-    """What ended channels of one tunnel carried."""
-
-    to_target: int = 0
-    from_target: int = 0
-
-
 @implementer(ISessionAvatar)
 class LiveSession:
     """One authenticated SSH connection and its channels.
 
+    :ivar carried: what its channels have carried.
     :ivar place: its place among the sessions that use a tunnel, in their order; None before the
         first forward.
     """
@@ -82,7 +76,7 @@ class LiveSession:
         self.place: int | None = None
         self._around = around
         self._registry = registry
-        self._carried: dict[str, _Carried] = {}
+        self.carried = Carried(self.routes)
         self._limits: tuple[int | None, int | None] = (None, None)
         self._end_reason = ""
         self._ended = False
@@ -261,18 +255,7 @@ class LiveSession:
 
     def traffic(self) -> Mapping[str, TunnelTraffic]:
         """Count what each tunnel carried in this session, by its name."""
-        counted = {
-            name: TunnelTraffic(0, carried.to_target, carried.from_target)
-            for name, carried in self._carried.items()
-        }
-        for route in self.routes:
-            before = counted.get(route.tunnel.name, TunnelTraffic(0, 0, 0))
-            counted[route.tunnel.name] = TunnelTraffic(
-                before.open_channels + 1,
-                before.bytes_to_target + route.bytes_to_target,
-                before.bytes_from_target + route.bytes_from_target,
-            )
-        return counted
+        return self.carried.by_tunnel()
 
     async def doctor(self, tunnel_name: str) -> AsyncIterator[DoctorStep]:
         """Check every hop to a tunnel, a step at a time."""
@@ -310,7 +293,7 @@ class LiveSession:
 
     def _finish(self) -> None:
         self._registry.session_ended(self)
-        to_target, from_target = self.totals()
+        to_target, from_target = self.carried.totals()
         self._around.records.session_ended(
             self.session,
             self._end_reason or self._left_for,
@@ -356,15 +339,6 @@ class LiveSession:
             open_channels=lambda tunnel_id: self._registry.count_channels(
                 self.session.user_id, tunnel_id, leaving_out
             ),
-        )
-
-    def totals(self) -> tuple[int, int]:
-        """Give the bytes carried to and from targets."""
-        over = self._carried.values()
-        return (
-            sum(each.to_target for each in over) + sum(one.bytes_to_target for one in self.routes),
-            sum(each.from_target for each in over)
-            + sum(one.bytes_from_target for one in self.routes),
         )
 
     def recheck(self, view: UserView) -> None:
@@ -437,8 +411,6 @@ class LiveSession:
     def _route_ended(self, route: TunnelRoute) -> None:
         self.routes.discard(route)
         self._registry.channel_ended(route)
-        carried = self._carried.setdefault(route.tunnel.name, _Carried())
-        carried.to_target += route.bytes_to_target
-        carried.from_target += route.bytes_from_target
+        self.carried.ended(route)
         if self._ended and not self.routes:
             self._finish()
