@@ -106,7 +106,7 @@ class ReferenceTests(ApiTestCase):
         text = page.body.decode()
         for route in self.table.routes:
             self.assertIn(f"<code>{route.method} {route.path}</code>", text)
-        self.assertIn("<td>list of port-range or integer from 1 to 65535</td>", text)
+        self.assertIn(">list of port-range or integer from 1 to 65535</td>", text)
         self.assertNotRegex(text, r"(src|href)=.?https?://")
 
     def test_the_place_above_leads_there(self):

@@ -164,7 +164,7 @@ class WhoTests(ProviderCase):
         (provider,) = self.api("GET", "/identity-providers")["items"]
         admin = self.signed_in(Role.ADMIN)
         row = admin.get("/admin/users").body.decode().split(f'id="{carol.id}"')[1]
-        self.assertIn(f"<td>{provider['name']}</td>", row.split("</tr>")[0])
+        self.assertIn(f">{provider['name']}</td>", row.split("</tr>")[0])
         self.assertIn(f"· {provider['name']}", admin.get(f"/admin/users/{carol.id}").body.decode())
 
     def test_an_e_mail_that_is_not_verified_links_nothing(self):

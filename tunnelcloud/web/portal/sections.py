@@ -52,10 +52,10 @@ class Section:
     :ivar adding: what leads to a new one's form, and heads it.
     :ivar making: what sends it.
     :ivar made: what is said of one that was made.
-    :ivar title_below_name: whether lists show a title below the name, and not in a column.
     :ivar place: the path of its pages, below ``/admin/``.
     :ivar list_page: the page that lists them; another than ``place`` when it lists more than them.
     :ivar form: the template of a new one's form.
+    :ivar explains: whether decisions about one can be explained.
     :ivar tabs: the pages of one object after its first, by the last part of their addresses; empty
         where one page shows it all.
     """
@@ -71,11 +71,11 @@ class Section:
     adding: str = field()
     making: str = field()
     made: str = "Created {name}."
-    title_below_name: bool = False
     related: Related | None = None
     place: str = field()
     list_page: str = field()
     form: str = "admin_form.html"
+    explains: bool = False
     tabs: Sequence[str] = ()
 
     @adding.default
@@ -121,7 +121,7 @@ TUNNEL = Section(
     "A tunnel publishes the ports of one server in a site to whom you assign it.",
     "tunnelcloud tunnel create db --site paris --address 10.0.0.5 --port 5432",
     assignable=True,
-    title_below_name=True,
+    explains=True,
     tabs=_ALL_TABS,
 )
 SITE = Section(
@@ -129,7 +129,6 @@ SITE = Section(
     "sites",
     "Sites",
     (
-        Column("title", "Title"),
         Column("connectors", "Connectors", "attached"),
         Column("tunnels", "Tunnels", "count"),
         Column("health", "State", "health"),
@@ -168,18 +167,17 @@ USER = Section(
     "users",
     "Users",
     (
-        Column("title", "Full name"),
-        Column("email", "E-mail"),
         Column("role", "Role"),
         Column("source", "Source"),
         Column("groups", "Groups", "count"),
         Column("second_factor", "Second factor"),
-        Column("last_seen", "Last seen", "seen"),
+        Column("last_seen", "Last sign-in", "seen"),
         Column("state", "State", "user_state"),
     ),
     form_fields(kinds.USER),
     "A user is a person or a service account who may open what is assigned to them.",
     "tunnelcloud user create alice",
+    explains=True,
     tabs=_ALL_TABS,
 )
 GROUP = Section(
@@ -187,7 +185,6 @@ GROUP = Section(
     "groups",
     "Groups",
     (
-        Column("title", "Title"),
         Column("members", "Members", "count"),
         Column("tunnels", "Tunnels", "count"),
     ),

@@ -27,16 +27,6 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = label; }, 2000);
 });
 
-// Where navigation is wider than a phone, it begins at where one is.
-const showWhere = () => {
-  for (const here of document.querySelectorAll("nav [aria-current]")) {
-    const nav = here.closest("nav");
-    nav.scrollLeft += here.getBoundingClientRect().right - nav.getBoundingClientRect().right + 16;
-  }
-};
-showWhere();
-window.addEventListener("resize", showWhere);
-
 const THEMES = { system: "◐ System", light: "☀ Light", dark: "☾ Dark" };
 const themed = () => document.documentElement.dataset.theme ?? "system";
 const nameTheme = () => {
@@ -141,12 +131,6 @@ const draw = () => {
     turn();
   }
 };
-
-// On a phone the menus are strips: where one is comes into sight.
-for (const here of document.querySelectorAll("nav [aria-current]")) {
-  const strip = here.closest("nav");
-  strip.scrollLeft = here.offsetLeft - strip.offsetLeft - (strip.clientWidth - here.offsetWidth) / 2;
-}
 
 // A time is relative; under the pointer it shows the local time, and what that is in UTC.
 const localise = () => {
