@@ -27,7 +27,6 @@ from tunnelcloud.sinks.delivery import Delivery, SinkReport
 from tunnelcloud.sinks.files import FileOutlet
 from tunnelcloud.sinks.formats import FORMATS, syslog_message
 from tunnelcloud.sinks.interfaces import Outlet
-from tunnelcloud.sinks.mail import MailOutlet
 from tunnelcloud.sinks.spool import Spool
 from tunnelcloud.sinks.syslog import SyslogOutlet
 from tunnelcloud.sinks.webhook import OneConnection, WebhookOutlet
@@ -200,6 +199,8 @@ def _mail(settings: NotifySmtpSettings) -> Callable[[Any], Outlet]:
     assert sender is not None
     password = None if path is None else _secret("notify.smtp.password_file", path)
     trust = _trusted("notify.smtp.ca", settings.ca)
+    # Twisted's mail and what it loads take 2 MiB, which only those need who send mail.
+    from tunnelcloud.sinks.mail import MailOutlet
 
     def make(reactor: Any) -> Outlet:
         options = optionsForClientTLS(server.host, trustRoot=trust)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tunnelcloud.store.schema import authority as table
+from tunnelcloud.store.statements import insert_unless_there
 from tunnelcloud.store.transaction import Transaction
 
 SHARED_KEYS = "shared_key"
@@ -30,12 +30,8 @@ def keep_first(transaction: Transaction, name: str, content: bytes) -> bytes:
 
     :return: what is kept now.
     """
-    dialect = postgresql if transaction.connection.dialect.name == "postgresql" else sqlite
-    transaction.connection.execute(
-        dialect.insert(table)
-        .values(name=name, content=content, created_at=transaction.now())
-        .on_conflict_do_nothing()
-    )
+    row = {"name": name, "content": content, "created_at": transaction.now()}
+    insert_unless_there(transaction.connection, table, row)
     found = load(transaction, name)
     assert found is not None
     return found

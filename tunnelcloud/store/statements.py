@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, insert, select
 
@@ -50,3 +51,18 @@ def is_taken(connection: Connection, table: Table, column: str, value: object, o
 def insert_row(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
     """Insert a row."""
     _insert(table, tuple(row))(connection, row)
+
+
+def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
+    """Insert a row unless one with its key is there; pods that do so at once get along."""
+    # SQLAlchemy's part for PostgreSQL takes 3 MiB, which a pod on SQLite has no use for.
+    dialect: Any
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        dialect = postgresql
+    else:
+        from sqlalchemy.dialects import sqlite
+
+        dialect = sqlite
+    connection.execute(dialect.insert(table).values(**row).on_conflict_do_nothing())

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 from sqlalchemy import and_, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import web_certificates as table
+from tunnelcloud.store.statements import insert_unless_there
 from tunnelcloud.store.transaction import Transaction
 
 KIND = "web_certificate"
@@ -60,10 +60,8 @@ def take_lease(transaction: Transaction, holder: str, seconds: float, *, pod_id:
     """
     now = transaction.now()
     until = now + timedelta(seconds=seconds)
-    dialect = postgresql if transaction.connection.dialect.name == "postgresql" else sqlite
-    transaction.connection.execute(
-        dialect.insert(table).values(name=_NAME, failures=0, fault="").on_conflict_do_nothing()
-    )
+    row = {"name": _NAME, "failures": 0, "fault": ""}
+    insert_unless_there(transaction.connection, table, row)
     # A lease that ends later than any could is from before the clock went back.
     free = or_(
         table.c.leased_until.is_(None),

@@ -6,7 +6,6 @@ import io
 from enum import Enum, auto
 from math import ceil
 
-import segno
 from attrs import frozen
 from markupsafe import Markup
 
@@ -123,6 +122,9 @@ def fault(judged: Judged) -> str:
 
 def qr_code(text: str) -> Markup:
     """Draw a QR code, as SVG that stands in a page."""
+    # Few ever need it.
+    import segno
+
     out = io.BytesIO()
     segno.make(text, error="m").save(
         out, kind="svg", xmldecl=False, svgns=True, omitsize=True, light="#fff", border=4,
