@@ -229,14 +229,54 @@ class ToolTests(SynchronousTestCase):
         self.assertEqual([text.text for text in manner.texts], ["redis-cli -h 127.0.0.1 -p 8080"])
 
     def test_a_port_suggests_its_tools_and_the_last_one_first(self):
-        usual = ["psql", "pgadmin", "dbeaver", "other"]
+        usual = ["psql", "pgadmin", "dbeaver", "datagrip", "other"]
         self.assertEqual(suggested_tools(5432), usual)
         self.assertEqual(suggested_tools(1), ["other"])
-        last = ["dbeaver", "psql", "pgadmin", "other"]
+        last = ["dbeaver", "psql", "pgadmin", "datagrip", "other"]
         self.assertEqual(suggested_tools(5432, "dbeaver"), last)
         self.assertEqual(suggested_tools(5432, "mysql"), ["mysql", *usual])
         for wrong in (*CLIENT_NAMES, "x"):
             self.assertEqual(suggested_tools(5432, wrong), usual)
+
+    def test_what_each_tool_is_for(self):
+        for port, names in {
+            3306: ["mysql", "mysql-workbench", "dbeaver", "datagrip"],
+            1433: ["sqlcmd", "ssms", "dbeaver", "datagrip"],
+            6379: ["redis-cli", "redis-insight"],
+            27017: ["mongosh", "dbeaver", "compass"],
+            22: ["ssh", "vscode", "winscp"],
+            3389: ["mstsc", "remmina"],
+        }.items():
+            self.assertEqual(suggested_tools(port), [*names, "other"], port)
+
+    def test_tools_that_nobody_develops_say_so_and_come_last(self):
+        self.assertEqual(list(CONNECTING_NAMES)[-2:], ["robo3t", "fastoredis"])
+        for slug in ("robo3t", "fastoredis"):
+            for manner in tool_settings(slug, way(), BOTH).manners:
+                self.assertIn("is no longer developed", manner.note)
+
+    def test_tools_of_windows_have_its_paths(self):
+        for slug in ("heidisql", "winscp", "putty"):
+            values = [row.value for row in tool_settings(slug, way(), BOTH).manners[0].rows]
+            self.assertIn("C:\\Users\\YOU\\.ssh\\id_ed25519.ppk", values)
+        named = way(key_file="D:\\keys\\one")
+        values = [row.value for row in tool_settings("winscp", named, BOTH).manners[0].rows]
+        self.assertIn("D:\\keys\\one.ppk", values)
+
+    def test_desktops_have_a_file(self):
+        one = way(tunnel(ports=((3389, 3389),)), local_ports={3389: 13389})
+        for slug, line in [
+            ("mstsc", "full address:s:127.0.0.1:13389"),
+            ("remmina", "server=127.0.0.1:13389"),
+        ]:
+            (manner,) = tool_settings(slug, one, BOTH).manners
+            (file,) = [text for text in manner.texts if text.file_name]
+            self.assertIn(line, file.text.splitlines())
+
+    def test_management_studio_has_a_comma_before_the_port(self):
+        one = way(tunnel(ports=((1433, 1433),)), local_ports={1433: 11433})
+        (manner,) = tool_settings("ssms", one, BOTH).manners
+        self.assertEqual(manner.rows[0].value, "127.0.0.1,11433")
 
     def test_ambiguous_targets_are_named_everywhere(self):
         one = way(tunnel("db"), others=[tunnel("other")])

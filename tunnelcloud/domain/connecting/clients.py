@@ -28,6 +28,7 @@ from tunnelcloud.domain.connecting.settings import (
     absent,
     key_file,
     offers,
+    windows_path,
 )
 from tunnelcloud.domain.connecting.way import KEEP_ALIVE_SECONDS, Way
 from tunnelcloud.domain.entities import Method
@@ -110,7 +111,7 @@ def putty(way: Way, methods: Sequence[Method]) -> Tool:
         ]  # fmt: skip
         if with_key:
             place = "Connection, SSH, Auth, Credentials"
-            rows.append(Row(place, "Private key file for authentication", _ppk(one)))
+            rows.append(Row(place, "Private key file for authentication", windows_path(_ppk(one))))
         else:
             place, label = "Connection, SSH, Auth", "Attempt authentication using Pageant"
             rows.append(Row(place, label, "not ticked", copied=False))
@@ -124,14 +125,20 @@ def putty(way: Way, methods: Sequence[Method]) -> Tool:
                 Row(place, "Destination", destination),
                 Row(place, "Add", "pressed", copied=False),
             ]
-        note = "PuTTY reads .ppk files: PuTTYgen's Load, then Save private key, makes one."
+        note = "PuTTY reads .ppk files: the page Keys makes one, or PuTTYgen from a key you have."
         line = plink_arguments(evolve(one, key_file=_ppk(one)) if with_key else one)
         texts = _each_shell(line, "plink")
         return Manner(
             Kind(one.method), TITLES[Kind(one.method)], note if with_key else _ASKED, rows, texts
         )
 
-    return Tool("putty", "PuTTY", "0.78", "PuTTY Configuration", _by_method(manner, way, methods))
+    return Tool(
+        "putty",
+        "PuTTY",
+        "0.83",
+        "PuTTY Configuration; then Save under Session, and Open",
+        _by_method(manner, way, methods),
+    )
 
 
 def _ppk(way: Way) -> str:
@@ -154,7 +161,7 @@ def securecrt(way: Way, methods: Sequence[Method]) -> Tool:
         ]  # fmt: skip
         if with_key:
             label = "PublicKey, Properties, Use identity or certificate file"
-            rows.append(Row(place, label, key_file(one)))
+            rows.append(Row(place, label, windows_path(key_file(one))))
         else:
             rows.append(Row("When it asks", "One-time token", TOKEN_VALUE, secret=True))
         place = "Port Forwarding, Add"
@@ -172,7 +179,7 @@ def securecrt(way: Way, methods: Sequence[Method]) -> Tool:
         return Manner(Kind(one.method), TITLES[Kind(one.method)], note, rows)
 
     where = "File, Connect, New Session, then its Properties"
-    return Tool("securecrt", "SecureCRT", "9", where, _by_method(manner, way, methods))
+    return Tool("securecrt", "SecureCRT", "9.6", where, _by_method(manner, way, methods))
 
 
 def mobaxterm(way: Way, methods: Sequence[Method]) -> Tool:
@@ -193,14 +200,14 @@ def mobaxterm(way: Way, methods: Sequence[Method]) -> Tool:
             ]
         if one.method is Method.KEY:
             note = "Save, then choose the key with the key symbol of the tunnel's line."
-            rows.append(Row("The list of tunnels", "The key symbol", key_file(one)))
+            rows.append(Row("The list of tunnels", "The key symbol", windows_path(key_file(one))))
         else:
             note = f"{_ASKED} Each port is a connection of its own, and needs a token of its own."
             rows.append(Row("When it asks", "Password", TOKEN_VALUE, secret=True))
         return Manner(Kind(one.method), TITLES[Kind(one.method)], note, rows)
 
     where = "Tunneling, New SSH tunnel"
-    return Tool("mobaxterm", "MobaXterm", "20 or later", where, _by_method(manner, way, methods))
+    return Tool("mobaxterm", "MobaXterm", "25", where, _by_method(manner, way, methods))
 
 
 def unattended(way: Way, methods: Sequence[Method]) -> Tool:

@@ -103,3 +103,10 @@ def offers(kind: Kind, methods: Sequence[Method]) -> bool:
 def key_file(way: Way) -> str:
     """Say where the private key is."""
     return way.key_file or DEFAULT_KEY_FILE
+
+
+def windows_path(file: str) -> str:
+    """Write the place of a file below one's home as Windows has it; any other stays as it is."""
+    if not file.startswith("~/"):
+        return file
+    return "C:\\Users\\YOU\\" + file.removeprefix("~/").replace("/", "\\")

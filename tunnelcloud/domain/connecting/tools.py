@@ -8,7 +8,8 @@ from functools import partial
 from attrs import frozen
 
 from tunnelcloud.domain.connecting import clients
-from tunnelcloud.domain.connecting.databases import DIALOGS, database_tool
+from tunnelcloud.domain.connecting.databases import database_tool
+from tunnelcloud.domain.connecting.dialogs import DIALOGS
 from tunnelcloud.domain.connecting.programs import PROGRAMS, Program, program_tool
 from tunnelcloud.domain.connecting.settings import Tool
 from tunnelcloud.domain.connecting.way import Way
