@@ -130,6 +130,17 @@ SECTIONS: dict[str, tuple[Tried, ...]] = {
         Tried("psql, through a tunnel", "15",
               "integration/test_database.py DatabaseTests.test_query_and_copy"),
     ),
+    "Proxies between a user and the pod": (
+        Tried("squid, by `tunnelcloud connect`", "5.7",
+              f"{_PROXIES} UserTests.test_the_command_line",
+              "HTTPS_PROXY or ALL_PROXY.", "squid-openssl"),
+        Tried("squid, by OpenSSH with netcat-openbsd", "5.7",
+              f"{_PROXIES} UserTests.test_openssh_alone",
+              "`-o ProxyCommand=\"nc -X connect -x PROXY:3128 %h %p\"`", "squid-openssl"),
+        Tried("squid, by PuTTY's own setting", "5.7",
+              f"{_PROXIES} UserTests.test_puttys_own_setting",
+              "Connection → Proxy: HTTP, the proxy's name and port.", "squid-openssl"),
+    ),
     "Proxies on the way out of a site": (
         Tried("squid", "5.7", f"{_PROXIES} WayOutTests.test_squid;"
               f"{_PROXIES} WayOutTests.test_squid_with_a_password_in_a_file;"

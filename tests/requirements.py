@@ -41,6 +41,7 @@ PACKAGES = {
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
     "mvn": "maven",
+    "nc.openbsd": "netcat-openbsd",
     "node": "nodejs",
     "openssl": "openssl",
     "pebble": "pebble",

@@ -12,6 +12,8 @@ from tests.requirements import require_executable
 
 USER, PASSWORD = "ann", "s3cret:p@ss"
 INSPECTOR = "Corp Inspection CA"
+KNOWN_TO_SQUID = "pod.test"
+"""A name of this machine's loopback that squid knows, and nobody else."""
 
 
 class Daemon:
@@ -92,6 +94,8 @@ class Squid:
         return files
 
     def _rules(self):
+        hosts = self._directory / "hosts"
+        hosts.write_text(f"127.0.0.1 {KNOWN_TO_SQUID} localhost\n")
         helper = self._directory / "helper"
         helper.write_text(
             "#!/bin/sh\nwhile read -r user password; do\n"
@@ -99,6 +103,7 @@ class Squid:
         )
         helper.chmod(0o755)
         return [
+            f"hosts_file {hosts}",
             "cache deny all",
             "cache_log /dev/stderr",
             "access_log none",

@@ -56,7 +56,7 @@ class ForeignCase:
     timeout = 600
     name: str
     limits = Limits(rekey_bytes=16 * KIB)
-    rounds = 400
+    rounds = 200
     refusal = "echo: port 7 is published"
 
     async def client(self, *words: object, method: str = "token", target: str = "echo:7"):
@@ -98,7 +98,7 @@ class ForeignCase:
 
     async def test_idle_with_keepalives(self) -> None:
         """Signs of life are answered, before the login, too, where the library asks for them."""
-        self.whole(await self.client("idle", 2500))
+        self.whole(await self.client("idle", 1500))
 
     async def test_close_without_eof(self) -> None:
         """What was sent before a close arrives."""
@@ -165,6 +165,7 @@ class JschCase(ForeignCase):
 
     refusal = "channel is not opened"  # it keeps the words to itself
     limits = Limits(rekey_bytes=64 * KIB)
+    rounds = 400
     attempts = 3
 
     def build(self, address: object) -> Watched:

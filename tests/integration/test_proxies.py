@@ -2,6 +2,7 @@
 
 import atexit
 import socket
+import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -9,10 +10,26 @@ from urllib.parse import quote
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.processes import SiteConnector, free_port, twistd
-from tests.integration.proxies import INSPECTOR, PASSWORD, USER, Squid, socks, tinyproxy
+from tests.integration.processes import (
+    ENVIRONMENT,
+    PATIENCE,
+    SiteConnector,
+    free_port,
+    twistd,
+)
+from tests.integration.proxies import (
+    INSPECTOR,
+    KNOWN_TO_SQUID,
+    PASSWORD,
+    USER,
+    Squid,
+    socks,
+    tinyproxy,
+)
 from tests.integration.targets import EchoTarget, exchange
 from tests.integration.worlds import World
+from tests.requirements import require_executable
+from tunnelcloud.cli.proxied import proxy_command
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken
 
@@ -159,3 +176,69 @@ class ObstacleTests(ProxyCase):
 
             threading.Thread(target=hang_up, daemon=True).start()
             self.said(f"http://127.0.0.1:{listener.getsockname()[1]}", "hung up when asked for")
+
+
+class UserTests(ProxyCase):
+    """Users behind a company's proxy reach the pod by each way that is offered to them."""
+
+    def setUp(self):
+        super().setUp()
+        self.world = shared(EchoWorld)
+
+    def ssh(self, command, environment=()):
+        """List the tunnels through a ProxyCommand; give the status and both outputs."""
+        client = self.world.client
+        way = ("-o", f"ProxyCommand={command}")
+        words = client.arguments("alice", *way, key=self.world.key, host=KNOWN_TO_SQUID)
+        return subprocess.run(
+            [*map(str, words), "ls"],
+            capture_output=True,
+            text=True,
+            env={**ENVIRONMENT, **client.environment(), **dict(environment)},
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def test_the_command_line(self):
+        """What ``connect`` tells ssh, with the proxy that the environment names."""
+        port = self.world.gateway.ssh_port
+        for password, status in ((PASSWORD, 0), ("wrong", 255)):
+            proxy = f"http://{USER}:{quote(password, safe='')}@{self.door('password')}"
+            environment = {"HTTPS_PROXY": proxy, "NO_PROXY": ""}
+            done = self.ssh(proxy_command(environment, KNOWN_TO_SQUID, port), environment.items())
+            self.assertEqual(done.returncode, status, done.stderr)
+        self.assertIn("refuses the user name or the password", done.stderr)
+        self.assertNotIn("wrong", done.stderr)
+
+    def test_openssh_alone(self):
+        """The line that the portal gives."""
+        nc = require_executable("nc.openbsd")
+        done = self.ssh(f"{nc} -X connect -x {self.door('open')} %h %p")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("echo", done.stdout)
+        refused = self.ssh(f"{nc} -X connect -x {self.door('narrow')} %h %p")
+        self.assertEqual(refused.returncode, 255)
+
+    def test_puttys_own_setting(self):
+        """Connection → Proxy of a saved session: type HTTP, the proxy's name and port."""
+        plink = require_executable("plink")
+        host, _, port = self.door("open").partition(":")
+        sessions = self.directory / ".putty" / "sessions"
+        sessions.mkdir(parents=True)
+        (sessions / "pod").write_text(
+            f"HostName={KNOWN_TO_SQUID}\nPortNumber={self.world.gateway.ssh_port}\nProtocol=ssh\n"
+            f"ProxyMethod=3\nProxyHost={host}\nProxyPort={port}\n"
+        )
+        key = self.world.client.known_hosts.read_text().split()[2]
+        token = self.world.token()
+        words = [plink, "-batch", "-hostkey", key, "-load", "pod", "-l", "alice", "-pw", token]
+        done = subprocess.run(
+            [*words, "ls"],
+            capture_output=True,
+            text=True,
+            env={**ENVIRONMENT, "HOME": str(self.directory)},
+            timeout=PATIENCE,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("echo", done.stdout)

@@ -13,6 +13,8 @@ import java.util.concurrent.Future;
 abstract class Client {
     static final int CHANNELS = 20;
 
+    boolean idles;
+
     interface Closing {
         void close() throws Exception;
     }
@@ -28,6 +30,7 @@ abstract class Client {
     abstract void disconnect() throws Exception;
 
     void run(String[] words) throws Exception {
+        idles = words[5].equals("idle");
         connect(Integer.parseInt(words[0]), words[1], words[2], words[3]);
         int colon = words[4].lastIndexOf(':');
         String host = words[4].substring(0, colon);

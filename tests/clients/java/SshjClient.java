@@ -23,7 +23,9 @@ public class SshjClient extends Client {
         client.connect("127.0.0.1", port);
         // Its keepalives start before the login: the user may be looking for the token.
         client.getConnection().getKeepAlive().setKeepAliveInterval(1);
-        Thread.sleep(1500);
+        if (idles) {
+            Thread.sleep(1500);
+        }
         if (method.equals("key")) {
             client.authPublickey(login, secret);
         } else {
