@@ -26,6 +26,7 @@ from twisted.web.server import Site
 from tests.pod.certificates import write_certificate
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.settings import AuditSettings
+from tunnelcloud.settings.notify import NotifySettings
 from tunnelcloud.sinks.sinks import make_sinks
 
 TOGETHER = 8
@@ -123,7 +124,7 @@ class Receivers:
 
 def send(settings: AuditSettings, directory: Path, events: int, rate: int) -> None:
     """Be the sender: hand events over, and print each second how it fares."""
-    sinks = make_sinks(settings, directory)
+    sinks = make_sinks(settings, NotifySettings(), directory)
 
     def feed() -> None:
         began = time.monotonic()
