@@ -40,7 +40,11 @@ class CrowdTests(BrowserCase):
         self.gateway.start()
         self.page.locator("#lost").wait_for(state="hidden")
         # Signed out meanwhile: it asks, and shows no hole.
-        self.chromium.context.clear_cookies()
+        other = self.chromium.context.new_page()
+        other.goto("/admin")
+        other.get_by_role("button", name="Sign out").click()
+        other.wait_for_url("**/sign-in**")
+        other.close()
         self.page.wait_for_url("**/sign-in?next=**")
 
     def _only_text(self):

@@ -17,7 +17,7 @@ HEADERS = (
     "Accept",
     "Accept-Encoding",
     "Cookie",
-    "X-Refresh",
+    "Last-Event-ID",
     "X-Forwarded-For",
     "Forwarded",
     "If-Match",

@@ -273,16 +273,17 @@ class PodService(Service):
             dns_check=DNSCheck.by_system(self._reactor, self._ssh_hosts),
             certificate=self._tls.state,
         )
+        self._context = ApiContext(
+            store=self.store,
+            live=self.live,
+            web_url=self.web_url,
+            clock=self._reactor,
+            sealer=foundation.sealer,
+            fetch=HttpFetch(self._reactor),
+            token_lifetime=lambda: self._reloading.settings.tokens.lifetime,
+        )
         return make_site(
-            ApiContext(
-                store=self.store,
-                live=self.live,
-                web_url=self.web_url,
-                clock=self._reactor,
-                sealer=foundation.sealer,
-                fetch=HttpFetch(self._reactor),
-                token_lifetime=lambda: self._reloading.settings.tokens.lifetime,
-            ),
+            self._context,
             version=__version__,
             registry=None if settings.has_metrics_apart else self._registry,
             ready_checks=self._ready_checks,
@@ -391,6 +392,7 @@ class PodService(Service):
         self._tls.changed(change)
         self.checks.changed(change)
         self.keys.changed(change)
+        self._context.tell(change)
 
     def _describe(
         self, view: UserView, session: Session, tunnel: Tunnel, refusal: str

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from attrs import frozen
 from sqlalchemy import delete, select, update
 
-from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.domain.events import AuditEvent, event_of
 from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate
@@ -112,6 +113,27 @@ def authenticate(transaction: Transaction, secret_hash: bytes) -> tuple[WebSessi
         return None
     session = WEB_SESSIONS.make(row)
     return session, users.get(transaction, session.user_id)
+
+
+def roles_of(
+    transaction: Transaction, session_ids: Collection[str], longest: timedelta
+) -> dict[str, Role]:
+    """Give the roles of those whose sign-ins are still good, by the ids of these.
+
+    :param longest: for how long a sign-in may last at most.
+    """
+    now = transaction.now()
+    query = (
+        select(table.c.id, users_table.c.role)
+        .join(users_table)
+        .where(
+            table.c.id.in_(session_ids),
+            table.c.expires_at > now,
+            table.c.created_at > now - longest,
+            users_table.c.blocked.is_(False),
+        )
+    )
+    return {row.id: row.role for row in transaction.connection.execute(query)}
 
 
 def touch(transaction: Transaction, session_id: str, *, lifetime_seconds: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen
+from twisted.web.server import Request
 
 from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.web.routes import ANONYMOUS, Caller
@@ -119,18 +120,34 @@ class Download:
     chunks: AsyncIterator[bytes]
 
 
-Reply = Shown | Moved | Download
+@frozen
+class Followed:
+    """An answer that goes on as long as its reader stays.
+
+    :ivar begin: takes the request over.
+    """
+
+    begin: Callable[[Request], object]
+
+
+Reply = Shown | Moved | Download | Followed
 PageHandler = Callable[[Visit], Awaitable[Reply]]
 
 
 @frozen
 class PageRoute:
-    """A row of the page table; as ``tunnelcloud.web.routes.Route`` is one of the API's."""
+    """A row of the page table; as ``tunnelcloud.web.routes.Route`` is one of the API's.
+
+    :ivar shared: whether the parts that keep themselves fresh are the same for all of a role.
+    :ivar wakes: kinds of changes after which they are looked at at once.
+    """
 
     method: str
     path: str
     roles: frozenset[Role]
     handler: PageHandler
+    shared: bool = False
+    wakes: frozenset[str] = frozenset()
 
     @property
     def anonymous(self) -> bool:
@@ -142,3 +159,18 @@ class PageRoute:
         pattern = _PARAMETER.sub(r"(?P<\1>[A-Za-z0-9_-]{1,64})", self.path)
         found = re.fullmatch(pattern, path)
         return None if found is None else found.groupdict()
+
+
+def values_of(visit: Visit, reply: Shown, note: str) -> dict[str, Any]:
+    """Give all that a page's template may use.
+
+    :param note: what was done just before; empty for nothing.
+    """
+    common = {
+        "user": None if visit.signed_in is None else visit.signed_in.user,
+        "csrf": visit.csrf,
+        "cannot_work": visit.cannot_work,
+        "path": visit.path,
+        "note": note,
+    }
+    return {**common, **reply.values}

@@ -25,7 +25,15 @@ from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.limits import keep_place
 from tunnelcloud.web.logged import logged_path
 from tunnelcloud.web.portal.page_headers import PAGE_HEADERS
-from tunnelcloud.web.portal.page_requests import Download, Moved, PageRoute, Shown, Visit
+from tunnelcloud.web.portal.page_requests import (
+    Download,
+    Followed,
+    Moved,
+    PageRoute,
+    Shown,
+    Visit,
+    values_of,
+)
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.sealed import read_once, write_once
 from tunnelcloud.web.portal.signing import (
@@ -44,8 +52,8 @@ from tunnelcloud.web.streams import Streaming
 
 SIGN_IN = "/sign-in"
 _MAX_FIELDS = 500
-_REFRESH = "x-refresh"
-"""The header of a page that keeps itself fresh."""
+LIVE = "/live"
+"""Where pages ask for what keeps them fresh: nobody acts then, and a sign-in ends as ever."""
 _FORM_TYPE = "application/x-www-form-urlencoded"
 
 
@@ -71,9 +79,11 @@ class PortalResource(Resource):
         known: list[Visit] = []
         answering = Answering(self._clock)
 
-        def send(body: bytes | Download) -> None:
+        def send(body: bytes | Download | Followed) -> None:
             if isinstance(body, Download):
                 _download(request, body)
+            elif isinstance(body, Followed):
+                body.begin(request)
             else:
                 request.setHeader("Content-Length", str(len(body)))
                 request.write(body)
@@ -89,7 +99,7 @@ class PortalResource(Resource):
 
     async def _answer(
         self, request: Request, cookies: Cookies, known: list[Visit]
-    ) -> bytes | Download:
+    ) -> bytes | Download | Followed:
         """Answer.
 
         :param known: gets the visit as soon as it is known whose it is: a page that says what went
@@ -99,8 +109,8 @@ class PortalResource(Resource):
         method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
         if path.startswith("/static/") and method == "GET":
             return self._static(request, path.removeprefix("/static/"))
-        refreshed = request.getHeader(_REFRESH) is not None
-        signed_in = await self._sign_ins.find(cookies.session(), somebody_acts=not refreshed)
+        somebody_acts = path != LIVE
+        signed_in = await self._sign_ins.find(cookies.session(), somebody_acts=somebody_acts)
         if signed_in is not None:
             address = request.uri.decode("ascii", "replace")
             csrf = csrf_of(cookies.session())
@@ -141,7 +151,7 @@ class PortalResource(Resource):
             place = _place(visit.path, visit.csrf)
             visit = evolve(visit, once=read_once(self._context, place, kept))
         reply = await page.handler(visit)
-        if isinstance(reply, Download):
+        if isinstance(reply, Download | Followed):
             return reply
         return await self._show(request, cookies, visit, reply)
 
@@ -219,15 +229,7 @@ class PortalResource(Resource):
         request.setHeader("Content-Type", "text/html; charset=utf-8")
         for name, value in reply.headers.items():
             request.setHeader(name, value)
-        user = None if visit.signed_in is None else visit.signed_in.user
-        common = {
-            "user": user,
-            "csrf": visit.csrf,
-            "cannot_work": visit.cannot_work,
-            "path": visit.path,
-            "note": cookies.take_note(),
-        }
-        values, now = {**common, **reply.values}, self._context.now()
+        values, now = values_of(visit, reply, cookies.take_note()), self._context.now()
         return lambda: self._renderer.render(reply.template, values, now)
 
     def _failed(

@@ -7,6 +7,7 @@ from tunnelcloud.web.oidc.client import Client
 from tunnelcloud.web.oidc.directory import Directory
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.attempts import SignInAttempts
+from tunnelcloud.web.portal.live_hub import Hub
 from tunnelcloud.web.portal.page_requests import PageRoute
 from tunnelcloud.web.portal.pages.access import access_pages
 from tunnelcloud.web.portal.pages.account import account_pages
@@ -86,4 +87,6 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
 
 def portal_resource(context: ApiContext, table: RouteTable) -> PortalResource:
     """Make what answers wherever nothing else of the listener does."""
-    return PortalResource(context, page_table(context, table), Renderer())
+    pages, renderer = page_table(context, table), Renderer()
+    hub = Hub(context, pages, renderer)
+    return PortalResource(context, [*pages, hub.route()], renderer)

@@ -15,7 +15,7 @@ from tunnelcloud.domain.entities import Role
 from tunnelcloud.net.fetching import Fetch, no_way_out
 from tunnelcloud.pki import Sealer, passing_sealer
 from tunnelcloud.store.asynchronous import AsyncStore
-from tunnelcloud.store.transaction import Actor
+from tunnelcloud.store.transaction import Actor, Change, Resync
 from tunnelcloud.web.callers import check_caller
 from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.models.fields import PageQuery
@@ -40,6 +40,7 @@ class ApiContext:
     :ivar random: gives that many random bytes.
     :ivar tell_time: gives the time of day.
     :ivar sightings: knows of proxies in front that nobody trusts.
+    :ivar listeners: each hears of changes in the store, in the reactor's thread.
     :ivar paces: knows who changes too much.
     :ivar worker: does what takes long away from the reactor's thread.
     :ivar planner: finds what applying a document does.
@@ -58,6 +59,7 @@ class ApiContext:
     random: Callable[[int], bytes] = field(default=os.urandom)
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
     sightings: ProxySightings = field(factory=ProxySightings)
+    listeners: list[Callable[[Change | Resync], object]] = field(factory=list, init=False)
     paces: Paces = field(init=False)
     worker: Worker = field(init=False)
     planner: Worker = field(init=False)
@@ -105,6 +107,11 @@ class ApiContext:
         self.paces.take(caller)
         store = self.store.acting(Actor(caller.name, caller.id))
         return store.checked(partial(check_caller, caller=caller, writes=True))
+
+    def tell(self, change: Change | Resync) -> None:
+        """Tell those who listen of a change in the store."""
+        for hear in self.listeners:
+            hear(change)
 
     def invitation_url(self, secret: str) -> str:
         """Give the one-time link that holds a secret."""

@@ -1,10 +1,9 @@
 "use strict";
-// Lists that filter as one types, and parts of pages that keep themselves fresh, by htmx.
+// Lists that filter as one types (htmx), and parts of pages that keep themselves fresh.
 //   form[data-live=ID]   what is typed or chosen replaces the element with that id
 //   nav[data-live=ID]    what its links lead to replaces that element
-//   [data-fresh=SECONDS] is loaded anew so often, while somebody looks, from this page or data-from
-
-const from = (part) => part.dataset.from ?? location.pathname + location.search;
+//   [data-fresh]         the pod sends it anew when it differs, from this page or data-from:
+//                        one stream of server-sent events a page
 
 const live = (root) => {
   for (const form of root.querySelectorAll("form[data-live]")) {
@@ -27,14 +26,6 @@ const live = (root) => {
     link.setAttribute("hx-replace-url", "true");
     htmx.process(link);
   }
-  for (const part of root.querySelectorAll("[data-fresh]")) {
-    part.setAttribute("hx-get", from(part));
-    part.setAttribute("hx-trigger", "stale");
-    part.setAttribute("hx-select", `#${part.id}`);
-    part.setAttribute("hx-headers", '{"X-Refresh": "yes"}');  // nobody acts: a sign-in ends as ever
-    part.setAttribute("hx-swap", "morph:outerHTML");
-    htmx.process(part);
-  }
 };
 
 // What somebody unfolded stays so, and what scripts added stays.
@@ -44,20 +35,87 @@ Idiomorph.defaults.ignoreActiveValue = true;
 // A token is shown once: it stays while what is beside it changes.
 Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => node.id !== "made";
 
-live(document);
-document.addEventListener("htmx:afterSettle", () => live(document));
+// A pod that doesn't answer is said once, and unsaid when it does again.
+const lost = (gone) => { document.getElementById("lost").hidden = !gone; };
 
-let turn = 0;
-setInterval(() => {
-  turn += 1;
-  if (document.hidden || document.querySelector("dialog[open]")) return;
-  for (const part of document.querySelectorAll("[data-fresh]")) {
-    if (turn % Number(part.dataset.fresh) === 0) {
-      part.setAttribute("hx-get", from(part));
-      htmx.trigger(part, "stale");
+// Nothing moves under the pointer: rows that come and go wait until it has left, or it is pressed.
+const rows = (part) => [...part.querySelectorAll("[id]")].map((one) => one.id).join(" ");
+const held = new Map();
+const waits = (part, fresh) => document.querySelector("dialog[open]") ||
+  ((part.matches(":hover") || part.contains(document.activeElement)) && rows(part) !== rows(fresh));
+
+const news = document.createElement("button");
+news.type = "button";
+news.className = "news";
+news.hidden = true;
+news.textContent = "Show what has changed";
+document.body.append(news);
+news.addEventListener("click", () => { for (const [id, fresh] of held) put(id, fresh); });
+
+const put = (id, fresh) => {
+  held.delete(id);
+  news.hidden = held.size === 0;
+  const part = document.getElementById(id);
+  if (!part) return;
+  Idiomorph.morph(part, fresh, { morphStyle: "outerHTML" });
+  htmx.process(document.getElementById(id));
+  document.dispatchEvent(new CustomEvent("htmx:afterSettle"));
+};
+
+const take = (html) => {
+  const page = new DOMParser().parseFromString(html, "text/html");
+  for (const fresh of [...page.body.children]) {
+    const part = fresh.id && document.getElementById(fresh.id);
+    if (!part) continue;
+    if (waits(part, fresh)) {
+      held.set(fresh.id, fresh);
+      news.hidden = false;
+    } else {
+      put(fresh.id, fresh);
     }
   }
-}, 1000);
+};
+
+document.addEventListener("pointermove", () => {
+  for (const [id, fresh] of held) {
+    const part = document.getElementById(id);
+    if (!part || !waits(part, fresh)) put(id, fresh);
+  }
+});
+
+// What somebody has typed isn't thrown away: they sign in when they send it, and it comes back.
+const typed = () => [...document.querySelectorAll("main form[method=post] :is(input, textarea)")].some(
+  (one) => one.type === "checkbox" ? one.checked !== one.defaultChecked : one.value !== one.defaultValue);
+
+let stream = null;
+let watched = "";
+const addresses = () => new URLSearchParams(
+  [...new Set([...document.querySelectorAll("[data-fresh]")].map((part) =>
+    part.dataset.from ?? location.pathname + location.search))].map((one) => ["address", one])).toString();
+
+const follow = () => {
+  const wanted = document.hidden ? "" : addresses();
+  if (wanted === watched && (wanted === "" || stream?.readyState !== EventSource.CLOSED)) return;
+  stream?.close();
+  stream = null;
+  watched = wanted;
+  if (!wanted) return;
+  stream = new EventSource(`/live?${wanted}`);
+  stream.addEventListener("open", () => lost(false));
+  stream.addEventListener("error", () => lost(true));
+  stream.addEventListener("parts", (event) => { lost(false); take(event.data); });
+  stream.addEventListener("end", (event) => {
+    stream.close();
+    if (event.data === "reload" && !typed()) location.reload();
+  });
+};
+
+live(document);
+follow();
+document.addEventListener("htmx:afterSettle", () => { live(document); follow(); });
+document.addEventListener("visibilitychange", follow);
+// A stream that was refused, or had to make room for another tab's, is asked for again in a while.
+setInterval(() => { if (stream?.readyState === EventSource.CLOSED) { watched = ""; follow(); } }, 15000);
 
 // A row that changed is marked for a moment.
 const marked = new MutationObserver((changes) => {
@@ -82,8 +140,5 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.detail.shouldSwap = false;
   location.reload();
 });
-
-// A pod that doesn't answer is said once, and unsaid when it does again.
-const lost = (gone) => { document.getElementById("lost").hidden = !gone; };
 document.addEventListener("htmx:sendError", () => lost(true));
 document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.xhr.status) lost(false); });

@@ -38,7 +38,7 @@ def access_pages(
         PageRoute("POST", f"{user}/invite", ADMINS, handlers.invite),
         PageRoute("GET", f"{connector}/join", ADMINS, handlers.joins),
         PageRoute("POST", f"{connector}/join", ADMINS, handlers.join),
-        PageRoute("GET", f"{connector}/state", READERS, handlers.state),
+        PageRoute("GET", f"{connector}/state", READERS, handlers.state, shared=True),
     ]
 
 

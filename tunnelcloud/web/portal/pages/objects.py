@@ -33,6 +33,7 @@ _MAX_CHOICES = 1000
 _SORTS = ("name", "-name", "created_at", "-created_at")
 _TABS_OF_FORMS = {"assignments": ACCESS, "keys": ACCESS, "members": OVERVIEW}
 """Which page of an object a form is on, by where it is sent; all others are its settings'."""
+_WAKES = frozenset({"connector", "site", "pod"})
 _ROWS = 3
 """Rows of a new tunnel's form for who may use it; more are added on its page."""
 
@@ -55,7 +56,7 @@ def _pages(handlers: Objects) -> list[PageRoute]:
         *([listing] if handlers.section.has_list else []),
         PageRoute("GET", f"{all_of_them}/new", ADMINS, handlers.blank),
         PageRoute("POST", f"{all_of_them}/new", ADMINS, handlers.create),
-        PageRoute("GET", one, READERS, handlers.one),
+        PageRoute("GET", one, READERS, handlers.one, shared=True, wakes=_WAKES),
         *(PageRoute("GET", f"{one}/{tab}", READERS, handlers.one) for tab in handlers.section.tabs),
         PageRoute("POST", one, ADMINS, handlers.change),
     ]

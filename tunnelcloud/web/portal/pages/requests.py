@@ -16,6 +16,7 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
 _SHOWN = 50
+_WAKES = frozenset({"request", "grant"})
 _ONE = "/requests/{request_id}"
 
 
@@ -23,7 +24,7 @@ def request_pages(context: ApiContext, operations: Operations) -> list[PageRoute
     """Make the rows of the page table for requests and grants."""
     handlers = _Requests(context, operations)
     return [
-        PageRoute("GET", "/requests", EVERYBODY, handlers.list_all),
+        PageRoute("GET", "/requests", EVERYBODY, handlers.list_all, wakes=_WAKES),
         PageRoute("GET", _ONE, EVERYBODY, handlers.question),
         PageRoute("POST", _ONE, EVERYBODY, handlers.decide),
         PageRoute("POST", "/grants/{grant_id}/end", EVERYBODY, handlers.end_grant),

@@ -22,7 +22,7 @@ _FILTERS = ("q", "tunnel", "method", "source_ip")
 def session_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the row of the page table for sessions."""
     handlers = _Sessions(context, operations)
-    return [PageRoute("GET", "/admin/sessions", READERS, handlers.sessions)]
+    return [PageRoute("GET", "/admin/sessions", READERS, handlers.sessions, shared=True)]
 
 
 @frozen
