@@ -58,7 +58,7 @@ PROGRAMS = (
             _OWN_NAME, "mysql"),
     Program("sqlcmd", "sqlcmd", (1433,),
             lambda host, port: ("sqlcmd", "-S", f"{host},{port}", "-U", "USER"), _OWN_NAME),
-    Program("ssms", "SQL Server Management Studio 21", (1433,), None,
+    Program("ssms", "SQL Server Management Studio", (1433,), None,
             "A comma stands before the port. The server's certificate is for its own name, so "
             "Trust server certificate is ticked, or Host name in certificate is filled in.",
             rows=lambda host, port: (

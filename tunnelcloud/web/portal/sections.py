@@ -177,6 +177,7 @@ USER = Section(
     form_fields(kinds.USER),
     "A user is a person or a service account who may open what is assigned to them.",
     "tunnelcloud user create alice",
+    related=Related("unused", "Not used for 90 days", after=": users, keys and assignments."),
     explains=True,
     tabs=_ALL_TABS,
 )

@@ -34,6 +34,7 @@ from tunnelcloud.web.portal.pages.sessions import session_pages
 from tunnelcloud.web.portal.pages.settings import settings_pages
 from tunnelcloud.web.portal.pages.sign_in import sign_in_pages
 from tunnelcloud.web.portal.pages.taking_away import taking_pages
+from tunnelcloud.web.portal.pages.unused import unused_pages
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.resource import PortalResource
@@ -76,6 +77,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *suggestion_pages(context),
         *taking_pages(context, operations),
         *search_pages(context, operations),
+        *unused_pages(context),
         *session_pages(context, operations),
         *explain_pages(context, operations),
         *history_pages(context, operations),

@@ -1,0 +1,43 @@
+"""What nobody has used for long, with what takes it away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+
+from tunnelcloud.store.unused import MOST, unused_since
+from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.pages.columns import UNUSED
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import READERS
+
+
+def unused_pages(context: ApiContext) -> list[PageRoute]:
+    """Make the row of the page table for what may be taken away."""
+    return [PageRoute("GET", "/admin/unused", READERS, _Unused(context).show)]
+
+
+@frozen
+class _Unused:
+    context: ApiContext
+
+    async def show(self, visit: Visit) -> Reply:
+        found = await self.context.store.read(unused_since, self.context.now() - UNUSED)
+        values = {
+            "users": [_shown(row) for row in found.users],
+            "keys": [_shown(row) for row in found.keys],
+            "assignments": [_shown(row) for row in found.assignments],
+            "days": UNUSED.days,
+            "most": MOST,
+        }
+        return Shown("admin_unused.html", values)
+
+
+def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in row.items()
+    }
