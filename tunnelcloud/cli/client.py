@@ -65,10 +65,10 @@ class Failed(Exception):
 class Refused(Failed):
     """The API gave a reason why not.
 
-    :ivar status: the HTTP status of its answer.
+    :ivar status: the HTTP status of its answer; 0 where that doesn't matter any more.
     """
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
 

@@ -11,7 +11,7 @@ from attrs import evolve
 from tunnelcloud.cli.client import Api, Failed, Object
 from tunnelcloud.domain.commands import PublicAddress, forwarded_ports
 from tunnelcloud.domain.connecting.way import Way
-from tunnelcloud.domain.entities import Method, Tunnel
+from tunnelcloud.domain.entities import Method, Tunnel, hosts_of
 from tunnelcloud.domain.names import parse_ports
 from tunnelcloud.domain.objects import PortRange
 from tunnelcloud.domain.tunnel_standing import Stand
@@ -37,6 +37,11 @@ class Tunnels:
 
     def __init__(self, api: Api) -> None:
         self._found = {item["name"]: item for item in api.each("me/tunnels")}
+        self._by_host: dict[str, list[Tunnel]] = {}
+        for item in self._found.values():
+            tunnel = _tunnel(item)
+            for host in hosts_of(tunnel):
+                self._by_host.setdefault(host, []).append(tunnel)
         user = api.get("me").get("user") or {}
         self._user = str(user.get("name", ""))
         self._known_hosts = api.text("/known_hosts").splitlines()
@@ -100,12 +105,17 @@ class Tunnels:
         if method is not None and method not in methods:
             raise Failed(f"{name} opens with a {' or a '.join(methods)}, not with a {method}")
         host, _, ssh_port = str(item["ssh_address"]).rpartition(":")
+        tunnel = _forwarding(_tunnel(item), port)
         return Way(
-            tunnel=_forwarding(_tunnel(item), port),
+            tunnel=tunnel,
             login=self._user,
             method=Method(method or ("token" if "token" in methods else methods[0])),
             pod=PublicAddress(host.strip("[]"), int(ssh_port)),
-            others=[_tunnel(other) for other in self._found.values()],
+            others=[
+                other
+                for shared in (tunnel.target_address, tunnel.name)
+                for other in self._by_host.get(shared, ())
+            ],
             local_address=local_address,
             local_ports=dict(local_ports or {}),
             key_file=key_file,
