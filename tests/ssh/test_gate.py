@@ -75,8 +75,8 @@ STATES = {
 }
 GENTLE = {
     Phase.SERVICE: set(range(80, 256)),
-    Phase.LOGIN: set(range(80, 256)),
-    Phase.OPEN: set(range(80, 256)) - OPEN,
+    Phase.LOGIN: {7, *range(80, 256)},
+    Phase.OPEN: {7, *range(80, 256)} - OPEN,
     Phase.REKEY: set(range(80, 256)) - OPEN,
     Phase.REKEY_NEWKEYS: set(range(80, 256)) - OPEN,
 }

@@ -197,6 +197,16 @@ class CommandTests(GreetingCase):
         self.clock.advance(0)
         self.complained(f"sftp: this is a gateway and runs no programs; use {way}", 127)
 
+    def test_subsystem_for_those_who_would_wait(self) -> None:
+        """libssh2 and libssh show no error, and wait for the first answer of what was granted."""
+        for number, version in enumerate(("libssh2_1.10.0", "libssh_0.10.6"), 1):
+            self.client.server.client_version = version
+            self.open(b"session", number=number)
+            self.client.expect(91)
+            head = b"\x62" + number.to_bytes(4, "big") + pack_string(b"subsystem") + b"\1"
+            self.client.send(head + pack_string(b"sftp"))
+            self.client.expect(100)
+
     def test_one_command(self) -> None:
         """A channel runs one command."""
         self.run_command("ls")

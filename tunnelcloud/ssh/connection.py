@@ -28,6 +28,7 @@ from tunnelcloud.ssh.greeting import Greeting
 from tunnelcloud.ssh.host_key_proofs import HOST_KEYS, PROVE, learns, told
 from tunnelcloud.ssh.interfaces import ISessionAvatar, ISessionConnection
 from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.ssh.session_commands import misses_an_end
 
 if TYPE_CHECKING:
     from tunnelcloud.ssh.transport import FrontDoorTransport
@@ -177,7 +178,12 @@ class ConnectionService(SSHService):
             )
             return
         greeting = Greeting(
-            channel, self._avatar, self._clock, self.transport.guarded, self._greetings.discard
+            channel,
+            self._avatar,
+            self._clock,
+            self.transport.guarded,
+            self._greetings.discard,
+            misses_an_end(self.transport.client_version),
         )
         self._greetings.add(greeting)
         channel.user = greeting

@@ -14,6 +14,8 @@ KEXINITs.  docs/front-door.md has the same table for people.
   the front door answers each message of the connection protocol with UNIMPLEMENTED then, and so
   it does with every number that nobody has assigned (RFC 4253, 11.4).  All of them count as
   messages without a meaning, which are bounded.
+- asyncssh up to 2.5 sends EXT_INFO once more when it is logged in, which RFC 8308, 2.4 gives to the
+  server alone.  OpenSSH answers it with UNIMPLEMENTED, and so does the front door.
 - In a rekey of an open session the connection protocol goes on until the client's NEWKEYS: JSch's
   threads write data after its KEXINIT (RFC 4253, 7.1 forbids it, OpenSSH takes it).  In the first
   exchange, and in no other place, this would let somebody slip messages in.
@@ -94,6 +96,8 @@ UNIMPLEMENTED: dict[Phase, frozenset[int]] = {
     phase: _FROM_CONNECTION_ON - LISTED[phase]
     for phase in (Phase.SERVICE, Phase.LOGIN, Phase.OPEN, Phase.REKEY, Phase.REKEY_NEWKEYS)
 }
+for _phase in (Phase.LOGIN, Phase.OPEN):
+    UNIMPLEMENTED[_phase] |= {MSG_EXT_INFO}
 """What is answered with UNIMPLEMENTED, and counted."""
 
 FIRST_KEX_NUMBER, LAST_KEX_NUMBER = 30, 49

@@ -47,6 +47,7 @@ class Greeting:
 
     :param guarded: calls something, and ends the connection if that fails.
     :param ended: hears when the channel is over.
+    :param refuses_subsystems: whether the client doesn't see the end of one that was granted.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Greeting:
         clock: IReactorTime,
         guarded: Callable[..., None],
         ended: "Callable[[Greeting], None]",
+        refuses_subsystems: bool,
     ) -> None:
         self._channel = channel
         self._avatar = avatar
         self._clock = clock
         self._guarded = guarded
         self._ended = ended
+        self._refuses_subsystems = refuses_subsystems
         self._terminal = False
         self._height = 0
         self._in_place = False
@@ -128,7 +131,7 @@ class Greeting:
             return self._start(Show("live"))
         if request_type == b"exec":
             return self._start(read_command(Reader(data).string(), self._avatar.jump()))
-        if request_type == b"subsystem":
+        if request_type == b"subsystem" and not self._refuses_subsystems:
             # OpenSSH shows standard error only of what was granted.
             return self._start(refused_subsystem(Reader(data).string(), self._avatar.jump()))
         if request_type == b"signal":

@@ -101,6 +101,14 @@ def read_command(command: bytes, jump: str) -> Command:
     return Refused(_refusal(words, jump))
 
 
+def misses_an_end(client_version: str) -> bool:
+    """Tell whether a client, by its identification, waits on after a subsystem's end.
+
+    libssh2 does so always, and libssh 0.10 now and then; neither shows standard error.
+    """
+    return client_version.startswith(("libssh2_", "libssh_"))
+
+
 def refused_subsystem(name: bytes, jump: str) -> Refused:
     """Refuse a subsystem as if it were a program; ``sftp`` shows what that says, and ends."""
     return Refused(_refusal([name.decode("utf-8", "backslashreplace")], jump))
