@@ -113,6 +113,8 @@ SECTIONS: dict[str, tuple[Tried, ...]] = {
         Tried("sshtunnel, with pgAdmin's paramiko", "0.4.0",
               f"{_CLIENTS} LibraryTests.test_sshtunnel"),
         Tried("Node's ssh2", "newest", f"{_CLIENTS} LibraryTests.test_node"),
+        Tried("Node's ssh2, the last of 0.8", _locked(".ci/run", r"npm:ssh2@(\S+)"),
+              f"{_CLIENTS} LibraryTests.test_node_of_old"),
     ),
     "Tools": (
         Tried("sshpass", "1.09", f"{_TERMINALS} PromptTests.test_sshpass",

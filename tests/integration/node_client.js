@@ -1,7 +1,7 @@
 // Node's ssh2 moving data through a front door.
 // usage: node node_client.js PORT LOGIN key|token SECRET HOST:PORT BYTES
 const [port, login, method, secret, target, size] = process.argv.slice(2);
-const { Client } = require('ssh2');
+const { Client } = require(process.env.SSH2 || 'ssh2');
 const crypto = require('crypto');
 const fs = require('fs');
 const path = require('path');

@@ -387,12 +387,20 @@ class LibraryTests(ClientCase):
 
     async def test_node(self) -> None:
         """Node's ssh2."""
-        modules = require_node_modules("ssh2")
+        await self.node("ssh2")
+
+    async def test_node_of_old(self) -> None:
+        """The last of 0.8, which wants a MAC in common even where an AEAD needs none."""
+        await self.node("ssh2-old")
+
+    async def node(self, module: str) -> None:
+        modules = require_node_modules(module)
         script = Path(__file__).with_name("node_client.js")
         for method, secret in (("key", self.key_file), ("token", TOKEN)):
             process = await self.run_program(
                 ["node", script, self.port, "alice", method, secret, "echo:7", len(PAYLOAD)],
                 NODE_PATH=modules,
+                SSH2=module,
             )
             self.whole(process)
             self.served(method)

@@ -154,6 +154,8 @@ class OldClientTests(SynchronousTestCase):
         )
         agreement = negotiate(self.offered(client), client)
         self.assertEqual((agreement.cipher_in, agreement.mac_in), (CHACHA, b""))
+        # Node's ssh2 0.8 looks for a MAC in common that it won't use.
+        self.assertTrue(set(OLD_MACS) < set(self.offered(client).macs_in))
         self.assertEqual(
             (agreement.cipher_out, agreement.mac_out), (b"aes128-ctr", b"hmac-sha2-256")
         )

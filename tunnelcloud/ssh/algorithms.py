@@ -203,12 +203,15 @@ def add_old(ours: Proposal, client: Proposal, host_key_types: Collection[bytes])
 def _with_mac(
     ciphers: NameList, macs: NameList, client_ciphers: NameList, client_macs: NameList
 ) -> tuple[NameList, NameList]:
-    """See to a MAC for one direction: an AEAD makes it needless, an old one is the last resort."""
+    """See to a MAC for one direction: with an AEAD it isn't used, else an old one is a last resort.
+
+    Node's ssh2 0.8 wants one in common all the same.
+    """
     if _shared(client_macs, macs):
         return ciphers, macs
     authentic = tuple(name for name in ciphers if name in AEAD_CIPHERS)
     if _shared(client_ciphers, authentic):
-        return authentic, macs
+        ciphers = authentic
     return ciphers, (*macs, *OLD_MACS)
 
 
