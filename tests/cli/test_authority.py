@@ -24,7 +24,7 @@ class AuthorityTests(CommandTestCase):
         both = [ONE, {**ONE, "use": "new", "fingerprint": "cd" * 32}]
         lines = self.show(authorities=both, connectors_left=1, left=["paris"], join_tokens=2)
         self.assertEqual([line.split()[-1] for line in lines[1:3]], ["1", "3"])
-        self.assertEqual(lines[3:], ["not moved yet: paris", "unspent join tokens of before: 2"])
+        self.assertEqual(lines[3:], ["not moved yet: paris", "unused join tokens of the old CA: 2"])
 
     def test_steps(self):
         self.assertIn("`tunnelcloud authority retire`", self.succeed("authority", "rotate"))

@@ -297,7 +297,7 @@ class ChangingTests(CommandTestCase):
     def test_delete(self):
         self.api.put("sites", name="paris")
         told = self.succeed("site", "delete", "paris", "--yes")
-        self.assertEqual(told, "deleted site paris. Nothing hangs on it.\n")
+        self.assertEqual(told, "deleted site paris. Nothing depends on it.\n")
         self.assertEqual(self.api.objects("sites"), [])
         self.api.put("sites", name="lyon")
         self.assertEqual(self.succeed_json("site", "delete", "lyon", "--yes"), {})
@@ -305,7 +305,7 @@ class ChangingTests(CommandTestCase):
     def test_delete_where_nobody_can_be_asked(self):
         self.api.put("sites", name="paris")
         line = self.fail_line("site", "delete", "paris")
-        self.assertIn("Delete site paris? Nothing hangs on it. Say --yes if so", line)
+        self.assertIn("Delete site paris? Nothing depends on it. Say --yes if so", line)
         self.assertEqual(len(self.api.objects("sites")), 1)
 
     def test_block(self):

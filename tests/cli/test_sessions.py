@@ -50,7 +50,7 @@ class SessionTests(CommandTestCase):
         self.succeed("session", "end", self.live["id"])
         over = self.past["id"]
         again = self.succeed("session", "end", over)
-        self.assertEqual(again, f"{over} was over already, at 2026-03-02 09:00:00 UTC\n")
+        self.assertEqual(again, f"{over} had ended already, at 2026-03-02 09:00:00 UTC\n")
         self.assertEqual(self.api.objects("sessions"), [self.past])
         self.assertIn("`tunnelcloud session list`", self.fail_line("session", "end", "../users"))
 

@@ -274,7 +274,7 @@ class MeanwhileTests(TogetherCase):
         self.api.items.append(item(4, "late"))
         gone = f"{self.address('db')}:5432:10.0.0.1:5432"
         self.step(31)
-        self.assertEqual(self.board.rows["db"], ("gone", "it is assigned to you no more"))
+        self.assertEqual(self.board.rows["db"], ("gone", "it is no longer assigned to you"))
         self.assertEqual(self.board.rows["late"], ("ready", ""))
         late = f"{self.address('late')}:5432:10.0.0.4:5432"
         self.assertEqual(self.ssh.changes, [("cancel", gone), ("forward", late)])

@@ -200,7 +200,8 @@ class CommandLineTests(TestCase):
         self.assertEqual(await self.succeed("export"), "")
         self.assertEqual(await self.run_line("apply", str(file)), (0, plan, "11 created\n"))
         self.assertEqual(
-            await self.run_line("apply", str(file)), (0, "", "nothing to do: all is so already\n")
+            await self.run_line("apply", str(file)),
+            (0, "", "nothing to do: everything is as the file says\n"),
         )
         written = await self.succeed("export")
         self.assertEqual(
@@ -232,7 +233,8 @@ class CommandLineTests(TestCase):
         file = Path(self.mktemp())
         file.write_text(await self.succeed("export"), "utf-8")
         self.assertEqual(
-            await self.run_line("apply", str(file)), (0, "", "nothing to do: all is so already\n")
+            await self.run_line("apply", str(file)),
+            (0, "", "nothing to do: everything is as the file says\n"),
         )
 
     @defer.inlineCallbacks

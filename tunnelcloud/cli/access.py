@@ -90,9 +90,9 @@ def assign(
 def unassign(
     connection: Connection, tunnel: str, user: str | None, group: str | None, as_json: bool
 ) -> None:
-    """Take a tunnel away from a user or a group.
+    """Remove an assignment of a user or a group.
 
-    What it kept open ends.
+    Connections that only it allowed are cut off.
     """
     api = connection.open()
     [(field, wanted)] = _entity(api, user, group).items()
@@ -123,13 +123,11 @@ def assignments(connection: Connection, tunnel: str, as_json: bool) -> None:
     "--port", type=click.IntRange(1, 65535), help="The target's port; without it the first one."
 )
 @click.option(
-    "--method", type=METHODS, default="token", show_default=True, help="The login it is asked for."
+    "--method", type=METHODS, default="token", show_default=True, help="The method to explain."
 )
 @click.option("--source-ip", help="The address the user connects from.")
 @click.option("--at", type=time, help=f"When, if not now; {ON_THIS_CLOCK}.")
-@click.option(
-    "--session-age", type=duration, help="How long the session is open already, such as 8h."
-)
+@click.option("--session-age", type=duration, help="The age of the session, such as 8h.")
 @json_option
 @pass_connection
 def explain(

@@ -92,7 +92,7 @@ def _decide(connection: Connection, verb: str, request_id: str, answer: str, as_
 def _add_decision(verb: str, text: str) -> None:
     @request.command(verb, help=text)
     @click.argument("request_id", metavar="ID")
-    @click.option("--reason", "answer", default="", help="What is said to who asked.")
+    @click.option("--reason", "answer", default="", help="The answer for the user who asked.")
     @json_option
     @pass_connection
     def decide(connection: Connection, request_id: str, answer: str, as_json: bool) -> None:

@@ -35,7 +35,7 @@ def show_authority(connection: Connection, as_json: bool) -> None:
     if len(known) > 1 and found["left"]:
         click.echo(one_line(f"not moved yet: {', '.join(found['left'])}"))
     if len(known) > 1 and found["join_tokens"]:
-        click.echo(f"unspent join tokens of before: {found['join_tokens']}")
+        click.echo(f"unused join tokens of the old CA: {found['join_tokens']}")
 
 
 @authority.command("rotate")
@@ -49,19 +49,21 @@ def rotate_authority(connection: Connection, as_json: bool) -> None:
     connection.open().send("POST", "authority/rotate")
     report_done(
         "connectors move to the new CA; `tunnelcloud authority show` says how far they are, and "
-        "`tunnelcloud authority retire` gives the other one up",
+        "`tunnelcloud authority retire` ends the trust in the old one",
         as_json,
     )
 
 
 @authority.command("retire")
-@click.option("--force", is_flag=True, help="Though connectors haven't moved: they join anew.")
+@click.option(
+    "--force", is_flag=True, help="Even if connectors haven't moved: they have to join again."
+)
 @json_option
 @pass_connection
 def retire_authority(connection: Connection, force: bool, as_json: bool) -> None:
-    """Give the CA before up, once every connector has moved.
+    """Stop trusting the old CA, once every connector has moved.
 
-    Join tokens of before are void then.
+    Join tokens that the old CA made are void then.
     """
     connection.open().send("POST", "authority/retire", {"force": force})
     report_done("there is only the new CA", as_json)

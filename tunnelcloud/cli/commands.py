@@ -45,7 +45,7 @@ COMMANDS: Mapping[str, Place] = {
     "token": Place("credentials", "token", "One-time tokens, each good for one SSH session."),
     "api-token": Place("credentials", "api_token", "Bearer tokens of the API."),
     "assign": Place("access", "assign", "Let a user or a group open a tunnel."),
-    "unassign": Place("access", "unassign", "Take a tunnel away from a user or a group."),
+    "unassign": Place("access", "unassign", "Remove an assignment of a user or a group."),
     "assignments": Place("access", "assignments", "List who may open a tunnel."),
     "explain": Place("access", "explain", "Tell whether a user may open a tunnel, and why."),
     "apply": Place("documents", "apply", "Make objects as a file describes them."),
@@ -57,7 +57,7 @@ COMMANDS: Mapping[str, Place] = {
     "authority": Place(
         "authority", "authority", "The certificate authority of pods and connectors."
     ),
-    "host-key": Place("pods", "host_key", "What the pods' SSH servers prove themselves with."),
+    "host-key": Place("pods", "host_key", "The SSH host keys of the pods."),
     "db": Place(
         "database",
         "database",
@@ -66,19 +66,21 @@ COMMANDS: Mapping[str, Place] = {
     "doctor": Place(
         "doctor",
         "doctor",
-        "Look at all that a pod or a connector needs, on its machine.",
+        "Check what a pod or a connector needs, on its machine.",
     ),
     "config": Place("machine", "config", "Look at settings files."),
     "admin": Place("machine", "admin", "Get back in when no administrator can."),
     "audit": Place("audit", "audit", "Show what happened last, the latest at the bottom."),
     "login": Place("login", "login", "Sign in with a code that you type at the portal."),
-    "logout": Place("login", "logout", "Sign out; what `login` got is worthless then."),
+    "logout": Place("login", "logout", "Sign out; the token that `login` got stops working."),
     "connect": Place("connect", "connect", "Open tunnels with this machine's ssh."),
     "status": Place(
         "running", "status", "Show the tunnels that `connect` keeps open on this machine."
     ),
     "stop": Place("running", "stop", "End what `connect` keeps open on this machine."),
     "ssh-config": Place("connect", "ssh_config", "Print blocks for ~/.ssh/config."),
-    "me": Place("me", "me", "What is your own, for API tokens that stand for a user."),
+    "me": Place(
+        "me", "me", "Your own tunnels, keys, tokens and sessions; for API tokens of a user."
+    ),
     "ls": Place("me", "list_my_tunnels", "List the tunnels you may open, and their commands."),
 }

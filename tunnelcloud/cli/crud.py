@@ -210,7 +210,7 @@ def cost_text(cost: Object) -> str:
     if cost["in_use"]:
         verb = "has" if cost["in_use"] == 1 else "have"
         told.append(f"is refused while {counted(cost['in_use'], 'assignment')} {verb} it")
-    return f"It {'; '.join(told)}." if told else "Nothing hangs on it."
+    return f"It {'; '.join(told)}." if told else "Nothing depends on it."
 
 
 def show_preview(preview: Object, as_json: bool) -> None:

@@ -43,7 +43,7 @@ _MOST = 20
 def doctor(
     connection: Connection, config: Path, program: str | None, state: Path | None, as_json: bool
 ) -> None:
-    """Look at all that a pod or a connector needs, on its machine.
+    """Check what a pod or a connector needs, on its machine.
 
     Settings, disk, database, keys, certificates, clocks, names and addresses are looked at, whether
     it runs or not, and nothing is changed. The exit status is 1 if something doesn't work.

@@ -113,7 +113,7 @@ def _coloured(text: str, colour: str) -> None:
 
 def _summary(steps: list[Object], dry_run: bool) -> str:
     if not steps:
-        return "nothing to do: all is so already"
+        return "nothing to do: everything is as the file says"
     counts = {
         done: sum(step["action"] == action for step in steps) for action, done in _COUNTED.items()
     }

@@ -164,7 +164,7 @@ def list_keys(connection: Connection, user: str | None, as_json: bool) -> None:
 def revoke_key(connection: Connection, words: tuple[str, ...], as_json: bool) -> None:
     """Remove a key; its sessions end.
 
-    It is said by its id, its fingerprint or its title.
+    Name it by its id, its fingerprint or its title.
     """
     if not 1 <= len(words) <= 2:
         raise click.UsageError("give a key, or a user and a key")

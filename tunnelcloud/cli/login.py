@@ -65,7 +65,7 @@ def _wait(
         if found["status"] == "allowed":
             return found
         if found["status"] == "denied":
-            raise Failed("you were kept out at the portal")
+            raise Failed("the sign-in was refused at the portal")
         if found["status"] == "too_soon":
             interval = min(interval + 5, _LONGEST_INTERVAL)
         elif found["status"] != "pending":
@@ -81,7 +81,7 @@ def _client() -> str:
 @json_option
 @pass_connection
 def logout(connection: Connection, as_json: bool) -> None:
-    """Sign out; what `login` got is worthless then."""
+    """Sign out; the token that `login` got stops working."""
     kept = connection.kept
     if kept is None:
         raise Failed(f"you are not signed in to {connection.address}")

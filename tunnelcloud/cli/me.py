@@ -41,7 +41,7 @@ _SESSION_COLUMNS = (
 
 @click.group("me")
 def me() -> None:
-    """What is your own, for API tokens that stand for a user."""
+    """Your own tunnels, keys, tokens and sessions; for API tokens of a user."""
 
 
 @me.command("show")

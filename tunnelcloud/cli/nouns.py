@@ -182,7 +182,7 @@ def _set_blocked(connection: Connection, name: str, as_json: bool, blocked: bool
 @json_option
 @pass_connection
 def block(connection: Connection, name: str, as_json: bool) -> None:
-    """Shut a user out; sessions that are open end."""
+    """Block a user; their open sessions end."""
     _set_blocked(connection, name, as_json, True)
 
 
@@ -191,7 +191,7 @@ def block(connection: Connection, name: str, as_json: bool) -> None:
 @json_option
 @pass_connection
 def unblock(connection: Connection, name: str, as_json: bool) -> None:
-    """Let a blocked user in again."""
+    """Unblock a user."""
     _set_blocked(connection, name, as_json, False)
 
 
@@ -211,7 +211,7 @@ def _change_member(
 @json_option
 @pass_connection
 def add(connection: Connection, name: str, member: str, as_json: bool) -> None:
-    """Put a user into a group."""
+    """Add a user to a group."""
     _change_member(connection, "PUT", name, member, as_json)
 
 
@@ -221,7 +221,7 @@ def add(connection: Connection, name: str, member: str, as_json: bool) -> None:
 @json_option
 @pass_connection
 def remove(connection: Connection, name: str, member: str, as_json: bool) -> None:
-    """Take a user out of a group."""
+    """Remove a user from a group."""
     _change_member(connection, "DELETE", name, member, as_json)
 
 

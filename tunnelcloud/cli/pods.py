@@ -51,7 +51,7 @@ def _pod_path(api: Api, wanted: str) -> str:
 @json_option
 @pass_connection
 def drain_pod(connection: Connection, name: str, as_json: bool) -> None:
-    """Have a pod let nothing new in.
+    """Drain a pod: it takes no new sessions.
 
     What is open goes on; new sessions and connections are told to come again. It takes effect on
     whichever pod it is, and ends with `pod resume` or when the pod starts again.
@@ -85,7 +85,7 @@ def delete_pod(connection: Connection, name: str, as_json: bool) -> None:
 
 @click.group("host-key")
 def host_key() -> None:
-    """What the pods' SSH servers prove themselves with."""
+    """The SSH host keys of the pods."""
 
 
 @host_key.command("list")

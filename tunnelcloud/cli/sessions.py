@@ -113,7 +113,7 @@ def end_session(connection: Connection, session_id: str, as_json: bool) -> None:
     api, path = connection.open(), _path(session_id)
     over = api.get(path)["ended_at"]
     if over is not None:
-        report_done(f"{session_id} was over already, at {shown_time(over)}", as_json)
+        report_done(f"{session_id} had ended already, at {shown_time(over)}", as_json)
         return
     api.send("DELETE", path)
     report_done(f"ended {session_id}", as_json)

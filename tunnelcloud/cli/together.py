@@ -204,7 +204,7 @@ class Together:
                 if row.way is None:
                     row.fault = str(error)
                 else:
-                    row.is_gone, row.fault = True, "it is assigned to you no more"
+                    row.is_gone, row.fault = True, "it is no longer assigned to you"
                 continue
             row.standing = tunnels.standing(name)
             self._put(row, way, addresses[tunnels.ids[name]])

@@ -43,7 +43,7 @@ delete = GROUPS.delete
 
 
 def add_member(transaction: Transaction, group_id: str, user_id: str) -> bool:
-    """Put a user into a group.
+    """Add a user to a group.
 
     :return: whether they weren't in it before.
     :raise NotFound: there is no such group or user.
@@ -60,7 +60,7 @@ def add_member(transaction: Transaction, group_id: str, user_id: str) -> bool:
 
 
 def remove_member(transaction: Transaction, group_id: str, user_id: str) -> bool:
-    """Take a user out of a group.
+    """Remove a user from a group.
 
     :return: whether they were in it before.
     :raise NotFound: there is no such group or user.

@@ -64,7 +64,7 @@ class NewRequest(Body):
 
 
 class Answer(Body):
-    """What is said to who asked."""
+    """The answer for the user who asked."""
 
     answer: Reason = ""
 

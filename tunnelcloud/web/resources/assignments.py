@@ -68,7 +68,7 @@ ASSIGNMENT = Kind(
         "create": "Let a user or a group open a tunnel.",
         "show": "Show an assignment.",
         "change": "Change an assignment's methods or its policy.",
-        "delete": "Take a tunnel away from a user or a group.",
+        "delete": "Remove an assignment of a user or a group.",
     },
 )
 
@@ -93,9 +93,9 @@ def member_routes(context: ApiContext) -> list[Route]:
             query=PageQuery,
             answer=page_model(User),
         ),
-        Route("PUT", one, "add_member", "Put a user into a group.", ADMINS, handlers.add),
+        Route("PUT", one, "add_member", "Add a user to a group.", ADMINS, handlers.add),
         Route(
-            "DELETE", one, "remove_member", "Take a user out of a group.", ADMINS, handlers.remove
+            "DELETE", one, "remove_member", "Remove a user from a group.", ADMINS, handlers.remove
         ),
     ]
 
