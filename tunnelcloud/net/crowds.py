@@ -29,8 +29,11 @@ class Crowd(Generic[T]):
     def __len__(self) -> int:
         return len(self._present)
 
-    def admits(self, address: IAddress | None) -> bool:
-        """Say whether one more may come in; when there is no room, another may have to go."""
+    def admits(self, address: IAddress | str | None) -> bool:
+        """Say whether one more may come in; when there is no room, another may have to go.
+
+        :param address: where it comes from: a connection's, or an IP address as text.
+        """
         if len(self._present) < self._room:
             return True
         [(largest, _)] = Counter(self._present.values()).most_common(1)
@@ -41,7 +44,7 @@ class Crowd(Generic[T]):
         self._drop(oldest)
         return True
 
-    def enter(self, one: T, address: IAddress | None) -> None:
+    def enter(self, one: T, address: IAddress | str | None) -> None:
         """Count one that came in."""
         self._present[one] = _source(address)
 
@@ -50,5 +53,7 @@ class Crowd(Generic[T]):
         self._present.pop(one, None)
 
 
-def _source(address: IAddress | None) -> str:
+def _source(address: IAddress | str | None) -> str:
+    if isinstance(address, str):
+        return source_group(address)
     return source_group(address.host) if isinstance(address, IPv4Address | IPv6Address) else ""

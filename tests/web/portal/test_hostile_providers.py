@@ -12,6 +12,7 @@ from tests.web.portal.providers import (
     signed_with_a_public_key,
     unsigned,
 )
+from tunnelcloud.net.fair_work import FairWork, TooMuchWork
 
 
 class HostileProviderTests(ProviderCase):
@@ -28,6 +29,17 @@ class HostileProviderTests(ProviderCase):
         browser.get("/", 303)
         self.assertIsNone(self.person("alice"))
         return self.events("web_login.refused")[0].data["reason"]
+
+    def test_many_that_wait_for_a_silent_provider(self):
+        async def run(_, source, work):
+            self.assertEqual(source, "192.168.1.1")
+            work.close()
+            raise TooMuchWork
+
+        self.patch(FairWork, "run", run)
+        _, answer = self.sign_in(status=403)
+        self.refused(answer, "Too many sign-ins from your network", "Try again in a while")
+        self.assertNotIn(("POST", "/token"), self.provider.asked)
 
     def test_the_state_of_another_browser(self):
         mine, theirs = Browser(self), Browser(self)

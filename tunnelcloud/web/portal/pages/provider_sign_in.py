@@ -12,6 +12,7 @@ from tunnelcloud.domain.entities import IdentityProvider
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.slugs import name_of
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.fair_work import FairWork, TooMuchWork
 from tunnelcloud.store import identities, identity_providers
 from tunnelcloud.store.identities import NotLetIn, Person, Rehearsed
 from tunnelcloud.store.refusals import Refusals
@@ -29,6 +30,9 @@ from tunnelcloud.web.resources.identity_providers import client_secret, redirect
 from tunnelcloud.web.routes import ADMINS, ANONYMOUS
 
 _THERE_AND_BACK_SECONDS = 10 * 60
+_MOST_ASKED = 32
+"""So many sign-ins may wait for providers at a time."""
+
 _LONGEST_LOGGED = 500
 _LONGEST_CLAIM = 300
 _MOST_CLAIMS = 100
@@ -39,7 +43,13 @@ def provider_pages(
 ) -> list[PageRoute]:
     """Make the rows of the page table for coming in through identity providers, and trying them."""
     handlers = _ProviderSignIn(
-        context, operations, client, refusals, SignIns(context), ProviderSteps(context)
+        context,
+        operations,
+        client,
+        refusals,
+        SignIns(context),
+        ProviderSteps(context),
+        FairWork(_MOST_ASKED),
     )
     there = "/sign-in/with/{provider}"
     one = "/admin/settings/providers/{identity_provider_id}"
@@ -101,6 +111,7 @@ class _ProviderSignIn:
     refusals: Refusals
     sign_ins: SignIns
     steps: ProviderSteps
+    asking: FairWork
     _log = Logger()
 
     async def go(self, visit: Visit) -> Reply:
@@ -153,13 +164,7 @@ class _ProviderSignIn:
         try:
             if step is None or (tested and not _is_tester(visit, step)):
                 raise _stranger()
-            claims = await self.client.redeem(
-                provider,
-                await client_secret(self.context, provider),
-                redirect_uri(self.context, provider),
-                step.secret,
-                visit.query,
-            )
+            claims = await self._redeemed(visit, provider, step)
             if tested:
                 return await self._rehearse(visit, provider, claims)
             entry = await self._enter(visit, provider, claims, step)
@@ -168,6 +173,26 @@ class _ProviderSignIn:
                 return await self._tested(visit, provider, fault)
             return await self._failed(visit, provider, fault)
         return await entry.reply(visit, self.sign_ins)
+
+    async def _redeemed(
+        self, visit: Visit, provider: IdentityProvider, step: ProviderStep
+    ) -> Claims:
+        """Ask the provider who came back, while there is room: each question is a connection."""
+        redeeming = self.client.redeem(
+            provider,
+            await client_secret(self.context, provider),
+            redirect_uri(self.context, provider),
+            step.secret,
+            visit.query,
+        )
+        try:
+            return await self.asking.run(visit.source_ip, redeeming)
+        except TooMuchWork:
+            raise ProviderFault(
+                "busy",
+                "Too many sign-ins from your network wait for this provider.",
+                "Try again in a while.",
+            ) from None
 
     def _begun(self, visit: Visit, provider: IdentityProvider) -> ProviderStep | None:
         """Give what was begun in this browser, with this provider, and is answered now; once."""
