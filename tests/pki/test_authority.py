@@ -1,4 +1,6 @@
+from base64 import encodebytes
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 from cryptography import x509
@@ -91,6 +93,19 @@ class IssuingTests(SynchronousTestCase):
         ):
             with self.assertRaises(pki.BadCertificateRequest):
                 self.authority.sign_request(request, "con_1", NOW, DAY)
+
+    def test_whatever_a_stranger_sends_is_told_in_one_way(self):
+        """Each byte of a request in turn: other versions, curves and kinds of keys among them."""
+        der = x509.load_pem_x509_csr(self.request).public_bytes(Encoding.DER)
+        refused = 0
+        for at, value in product(range(len(der)), (0, 1, 0x80, 0xFF)):
+            body = encodebytes(der[:at] + bytes([value]) + der[at + 1 :])
+            words = b"CERTIFICATE REQUEST-----\n"
+            try:
+                pki.public_key_fingerprint(b"-----BEGIN " + words + body + b"-----END " + words)
+            except pki.BadCertificateRequest:
+                refused += 1
+        self.assertGreater(refused, 3 * len(der))
 
     def test_a_request_needs_the_right_kind_of_key(self):
         with self.assertRaises(ValueError):

@@ -1,5 +1,6 @@
 """The pod's side of joining and of renewal."""
 
+from base64 import encodebytes
 from datetime import timedelta
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -246,15 +247,22 @@ class ComingLateTests(DoorCase):
         stranger = pki.CertificateAuthority.create(now())
         forged = stranger.sign_request(pki.make_request(self.key), "con_1", now(), LIFETIME)
         pod = AUTHORITY.issue_pod_certificate(now())
+        # The certificate's version, which is 3 (2, as it is written).
+        der = self.tls.certificate.public_bytes(Encoding.DER)
+        unheard_of = der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1)
         before = self.door.flood.counters()["offences"]
         for certificate, key in (
             (None, pki.new_private_key()),
             (forged.pem.decode(), None),
             (pod.pem.decode(), None),
             ("nonsense", None),
+            (PEM.format(encodebytes(unheard_of).decode()), None),
         ):
             self.assertEqual(self.problem(self.renew(certificate, key)), JoinProblem.BAD_REQUEST)
-        self.assertEqual(self.door.flood.counters()["offences"] - before, 4)
+        self.assertEqual(self.door.flood.counters()["offences"] - before, 5)
+
+
+PEM = "-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n"
 
 
 def pem_of(certificate):

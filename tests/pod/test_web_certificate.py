@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pod.certificates import write_certificate
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.pod.web_certificate import WebCertificate
+from tunnelcloud.pod.web_certificate import WebCertificate, web_context
 
 
 class WebCertificateTests(SynchronousTestCase):
@@ -36,6 +36,10 @@ class WebCertificateTests(SynchronousTestCase):
                 with contextlib.suppress(SSL.WantReadError):
                     other.bio_write(one.bio_read(65536))
         return client.get_peer_certificate().get_subject().CN
+
+    def test_no_session_is_kept_for_whoever_shakes_hands(self):
+        """A browser takes one up again by its ticket; OpenSSL would keep 20,000 of strangers'."""
+        self.assertEqual(web_context().get_session_cache_mode(), SSL.SESS_CACHE_OFF)
 
     def test_a_renewal(self):
         self.write("one")

@@ -8,6 +8,7 @@ neither sockets nor the store, and takes the time as an argument.
 from tunnelcloud.pki.authorities import Authorities, check_pod_of_any, is_issued_by
 from tunnelcloud.pki.authority import (
     POD_CERTIFICATE_LIFETIME,
+    UNREADABLE,
     BadAuthority,
     BadCertificateRequest,
     CertificateAuthority,
@@ -56,6 +57,7 @@ __all__ = [
     "ALGORITHMS",
     "POD_CERTIFICATE_LIFETIME",
     "SEALING_KEY_FILE",
+    "UNREADABLE",
     "Authorities",
     "BadAuthority",
     "BadCertificateRequest",

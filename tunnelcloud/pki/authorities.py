@@ -12,7 +12,7 @@ from attrs import frozen
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from tunnelcloud.pki.authority import CertificateAuthority, check_pod_certificate
+from tunnelcloud.pki.authority import UNREADABLE, CertificateAuthority, check_pod_certificate
 
 
 @frozen
@@ -47,7 +47,7 @@ def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
     """Tell whether a CA signed a certificate."""
     try:
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 

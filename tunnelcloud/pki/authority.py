@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -40,6 +40,17 @@ enough; who renews by the share of its life that is over counts this in."""
 
 class BadAuthority(Exception):
     """What should be the CA's certificate and key isn't."""
+
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What is raised for certificates and requests that others made up."""
 
 
 class BadCertificateRequest(Exception):
@@ -205,11 +216,12 @@ def request_key(request_pem: bytes) -> ec.EllipticCurvePublicKey:
     try:
         request = x509.load_pem_x509_csr(request_pem)
         key = request.public_key()
+        # Anybody may ask, and other kinds of keys cost many times as much to check.
+        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != ec.SECP256R1.name:
+            raise BadCertificateRequest("the key is not a P-256 key")
         signed = request.is_signature_valid
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except UNREADABLE as error:
         raise BadCertificateRequest(f"malformed request: {error}") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != ec.SECP256R1.name:
-        raise BadCertificateRequest("the key is not a P-256 key")
     if not signed:
         raise BadCertificateRequest("the request is not signed by its own key")
     return key
@@ -241,7 +253,7 @@ def connector_id_of(certificate: x509.Certificate) -> str:
     try:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError) as error:
+    except (x509.ExtensionNotFound, *UNREADABLE) as error:
         raise NotAConnectorCertificate("no usable extensions") from error
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if ExtendedKeyUsageOID.CLIENT_AUTH not in usages or len(uris) != 1:

@@ -25,6 +25,7 @@ from tunnelcloud.link.join_messages import (
     Request,
 )
 from tunnelcloud.pki import (
+    UNREADABLE,
     Authorities,
     BadCertificateRequest,
     CertificateAuthority,
@@ -83,12 +84,7 @@ class Joining:
         """Renew a certificate that has ended, for the same key and the same connector."""
         try:
             signer, asked = self._read_late(request)
-        except (
-            ValueError,
-            TypeError,
-            NotAConnectorCertificate,
-            BadCertificateRequest,
-        ) as error:
+        except (*UNREADABLE, NotAConnectorCertificate, BadCertificateRequest) as error:
             _log.info("a connector came late with a bad request: {error}", error=error)
             return succeed(JoinDenied(problem=JoinProblem.BAD_REQUEST))
 
@@ -103,8 +99,8 @@ class Joining:
 
         It trusts the CA of its own certificate, whatever else it knows.
 
-        :raise ValueError, TypeError, NotAConnectorCertificate, BadCertificateRequest: it is
-            nothing that could be renewed.
+        :raise NotAConnectorCertificate, BadCertificateRequest: it is nothing that could be renewed.
+            So are what certificates raise that can't be read (:data:`tunnelcloud.pki.UNREADABLE`).
         """
         certificate = x509.load_pem_x509_certificate(request.certificate.encode("utf-8"))
         signer = self.authorities().issuer_of(certificate)

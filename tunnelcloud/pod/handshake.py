@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import cache
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 from service_identity.cryptography import (
@@ -22,20 +21,13 @@ from service_identity.exceptions import CertificateError, VerificationError
 from tunnelcloud.domain.addresses import is_address
 from tunnelcloud.domain.certificates import SeenCertificate
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.pki import UNREADABLE
 
 MAX_RECEIVED = 128 * 1024
 """So many bytes a target may send; OpenSSL itself takes no longer chain than 100 KiB."""
 
 _MAX_CHAIN = 16
 _NAME_SHOWN = 160
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 class HandshakeFailed(Exception):
@@ -103,7 +95,7 @@ class Handshake:
             found = self._connection.get_peer_certificate(as_cryptography=True)
             if found is not None:
                 self.certificate = self._read(found)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             text = escape(str(error), _NAME_SHOWN)
             raise HandshakeFailed(f"its certificate can't be read: {text}") from None
 
@@ -133,7 +125,7 @@ class Handshake:
         )
         try:
             verify(found, self._address)
-        except (VerificationError, CertificateError, *_UNREADABLE):
+        except (VerificationError, CertificateError, *UNREADABLE):
             return f"it isn't for {self._address}"
         return ""
 
