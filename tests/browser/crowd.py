@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import insert
 
-from tunnelcloud.domain.entities import Method, PortRange, Role
+from tunnelcloud.domain.entities import Method, PortRange, Role, SessionMethod
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.schedule import parse_window
 from tunnelcloud.store import (
@@ -62,7 +62,7 @@ def make_crowd(transaction):
         transaction, tunnel_id=long.id, methods=methods, group_id=group.id, policy_id=policy.id
     )
     login = sessions.LoginRecord(HOSTILE, "2001:db8:1234:5678:9abc:def0:1234:5678", HOSTILE, pod.id)
-    session = sessions.start(transaction, person, Method.KEY, login)
+    session = sessions.start(transaction, person, SessionMethod.KEY, login)
     for number in range(5):
         channels.open(transaction, session, long, destination=LONG, port=1000 + number)
     transaction.audit(

@@ -44,6 +44,6 @@ class FailureTests(SynchronousTestCase):
 
     def test_a_token(self):
         told = self.told("a" * 26)
-        self.assertIn("PreferredAuthentications=keyboard-interactive", self.words)
+        self.assertIn("PreferredAuthentications=password", self.words)
         self.assertIn("The portal's Sessions page shows what was refused", told)
         self.assertNotIn("me sessions", told)

@@ -6,7 +6,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
-from tunnelcloud.domain.entities import Channel, Method, Session
+from tunnelcloud.domain.entities import Channel, Session, SessionMethod
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.domain.policy_effects import (
     SESSION_TOO_OLD,
@@ -27,7 +27,7 @@ def opened(number=1, channels=1, a_tunnel=DB, minutes=10, **others):
         login_name="alice",
         client_version="",
         started_at=NOW - timedelta(minutes=minutes),
-        **{"method": Method.KEY, "source_ip": "192.0.2.7", "pod_id": "pod_1", **others},
+        **{"method": SessionMethod.KEY, "source_ip": "192.0.2.7", "pod_id": "pod_1", **others},
     )
     made = tuple(
         Channel(

@@ -1,6 +1,7 @@
 """Signing in and opening tunnels from a terminal, with the system's ssh and a real pod."""
 
 import atexit
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from functools import cache
@@ -59,7 +61,7 @@ class World:
     def __init__(self):
         self._scratch = tempfile.TemporaryDirectory(prefix="tunnelcloud-terminal-")
         directory = Path(self._scratch.name)
-        self.gateway = Gateway(directory)
+        self.gateway = Gateway(directory, 'public_url = "http://portal.example.com"')
         do = self.gateway.do
         do("site", "create", "paris")
         made = do("connector", "create", "paris-1", "--site", "paris")
@@ -140,6 +142,36 @@ class TerminalCase(SynchronousTestCase):
     def tokens_used(self):
         items = self.gateway.do("token", "list")["items"]
         return [one["used_at"] is not None for one in items]
+
+
+class BrowserTests(TerminalCase):
+    def test_ssh_without_key_or_token_is_confirmed_in_the_browser(self):
+        """ssh asks for the token by a program here, which presses Return once it may."""
+        go, program = self.directory / "go", self.directory / "press-return"
+        program.write_text(f"#!/bin/sh\nwhile [ ! -e {go} ]; do sleep 0.1; done\necho\n")
+        program.chmod(0o700)
+        asking = {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": ":0"}
+        options = ("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={os.devnull}")
+        port = self.gateway.ssh_port
+        words = ["ssh", "-F", "none", *options, "-p", port, "alice@127.0.0.1", "ls"]
+        ssh = Process(words, {**self.environment, **asking})
+        self.addCleanup(ssh.kill)
+        path = urllib.parse.urlsplit(ssh.wait_for(r"Open (http\S+) and confirm")[1]).path
+        visitor = self.world.visitor
+        for _ in range(PATIENCE * 10):
+            with contextlib.suppress(urllib.error.HTTPError):
+                page = visitor.get(path)
+                break
+            time.sleep(0.5)  # the link works after a moment
+        self.assertIn("OpenSSH", page)
+        self.assertIn("You confirmed the login", visitor.send(path, path, answer="allow"))
+        go.touch()
+        ssh.wait_for(r"^db ")
+        self.assertEqual(ssh.process.wait(PATIENCE), 0)
+        (session,) = [
+            one for one in self.gateway.do("session", "list")["items"] if one["method"] == "browser"
+        ]
+        self.assertEqual(session["login_name"], "alice")
 
 
 class TerminalTests(TerminalCase):

@@ -14,9 +14,12 @@ from tests.integration.front_door import FrontDoorCase
 from tests.integration.test_clients import FINGERPRINT
 from tests.requirements import require_executable
 from tests.ssh.fakes import TOKEN
+from tunnelcloud.ssh.interfaces import BrowserOffer
 
 PROMPT = b"One-time token: "
 ANSWERS = ((PROMPT, TOKEN), (b"Press Return", ""), (b"(y/n)", "y"))
+CONFIRMED = ((PROMPT, ""), *ANSWERS[1:])
+LINK = b"Open https://portal.example.com/l/WDJB-MJHT and confirm, then press Return."
 
 
 class Typist(ProcessProtocol):
@@ -52,9 +55,11 @@ class TerminalCase(FrontDoorCase):
 class PseudoTerminalTests(TerminalCase):
     """Each client asks for the token at a terminal, and shows what the pod says."""
 
-    async def at_a_terminal(self, *command: object) -> Typist:
+    async def at_a_terminal(
+        self, *command: object, answers: Sequence[tuple[bytes, str]] = ANSWERS
+    ) -> Typist:
         words = [str(word) for word in command]
-        typist = Typist(ANSWERS)
+        typist = Typist(answers)
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "TERM": "xterm"}
         reactor.spawnProcess(typist, require_executable(words[0]), words, environment, usePTY=True)
         self.processes.append(typist)
@@ -75,6 +80,25 @@ class PseudoTerminalTests(TerminalCase):
         fixed = ("-hostkey", FINGERPRINT, "-noagent", "-P", self.port, "-l", "alice")
         typist = await self.at_a_terminal("plink", *fixed, "127.0.0.1", "ls")
         self.assertEqual(typist.asked, [PROMPT, b"Press Return"], bytes(typist.shown))
+
+    def offer_browser(self) -> None:
+        self.pod.access.link = BrowserOffer("https://portal.example.com/l/WDJB-MJHT", b"x")
+        self.pod.access.confirmed = True
+
+    async def test_openssh_by_the_browser(self) -> None:
+        """The line with the link stands above the prompt, which stays as it is."""
+        self.offer_browser()
+        typist = await self.at_a_terminal(*self.ssh(), "ls", answers=CONFIRMED)
+        self.assertIn(LINK, typist.shown)
+        self.assertIn(b"(alice@127.0.0.1) One-time token: ", typist.shown)
+
+    async def test_plink_by_the_browser(self) -> None:
+        """PuTTY's own program shows it as well."""
+        self.offer_browser()
+        fixed = ("-hostkey", FINGERPRINT, "-noagent", "-P", self.port, "-l", "alice")
+        words = ("plink", *fixed, "127.0.0.1", "ls")
+        typist = await self.at_a_terminal(*words, answers=CONFIRMED)
+        self.assertIn(LINK, typist.shown)
 
     async def test_dropbear(self) -> None:
         """dbclient."""

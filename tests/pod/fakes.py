@@ -11,7 +11,7 @@ from tests.channels.wires import End, Pair
 from tests.domain.values import NOW
 from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
 from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.entities import Channel, Method, Session
+from tunnelcloud.domain.entities import Channel, Session, SessionMethod
 from tunnelcloud.pod.held import HeldChannels
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
 from tunnelcloud.pod.live_sessions import LiveSessions
@@ -211,7 +211,7 @@ class World:
         self,
         view,
         *connector_ids,
-        method=Method.KEY,
+        method=SessionMethod.KEY,
         login_name="alice",
         tunnel_id=None,
         shares=None,

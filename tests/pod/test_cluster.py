@@ -11,7 +11,7 @@ from tests.logs import logged
 from tests.store.databases import SQLiteCase
 from tests.store.material import MovingClock, make_world
 from tests.web.support import QueuedReactor
-from tunnelcloud.domain.entities import Method, Pod
+from tunnelcloud.domain.entities import Pod, SessionMethod
 from tunnelcloud.pod.cluster import DEAF_SECONDS, DRAINING, Cluster, Seat
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.seat import take_seat
@@ -211,7 +211,8 @@ class BeatTests(SQLiteCase):
         world = self.store.write(make_world)
         login = sessions.LoginRecord("alice", "192.0.2.1", "x", self.pod_id)
         one, two = (
-            self.store.write(sessions.start, world.alice, Method.KEY, login) for _ in range(2)
+            self.store.write(sessions.start, world.alice, SessionMethod.KEY, login)
+            for _ in range(2)
         )
         for session in (one, two):
             self.store.write(sessions.end, session.id, reason="reaped")

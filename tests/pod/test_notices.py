@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from tests.pod.acme.test_keeper import StoreAtOnce
 from tests.store.databases import SQLiteCase
 from tests.store.material import MovingClock, login, make_world
-from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.pod import notices as module
 from tunnelcloud.pod.notices import HOUR, MOST_OF_USER, PATIENCE, SETTLED, Notices, Seen
@@ -254,7 +254,7 @@ class NoticesTests(SQLiteCase):
         ):
             self.told.notices.clear()
             one = evolve(login(pod_id=self.pod.pod[0]), source_ip=source)
-            session = self.store.write(sessions.start, alice, Method.KEY, one)
+            session = self.store.write(sessions.start, alice, SessionMethod.KEY, one)
             self.clock.advance(1)
             found = self.record(
                 "login.succeeded",

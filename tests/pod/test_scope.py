@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import grant, tunnel, view
 from tests.pod.fakes import World
 from tunnelcloud.domain.commands import destination_host, own_host
-from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.entities import Method, SessionMethod
 from tunnelcloud.domain.names import named_by
 from tunnelcloud.domain.policy import decide
 from tunnelcloud.pod.describe import describe
@@ -131,7 +131,7 @@ class ScopeProperty(SynchronousTestCase):
     def test_a_token_for_db_does_not_open_prod(self):
         prod = grant(tunnel("prod", "10.0.0.6", external_address="db.example.com"))
         both = view(grant(tunnel("db")), prod)
-        live = World(both, method=Method.TOKEN, tunnel_id="tun_db").live
+        live = World(both, method=SessionMethod.TOKEN, tunnel_id="tun_db").live
         for host in ("prod", "db.example.com", "10.0.0.6"):
             self.assertFalse(live.decide(both, host, 5432).allowed, host)
         self.assertEqual(live.decide(both, "localhost", 5432).tunnel.name, "db")

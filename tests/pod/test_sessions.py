@@ -8,7 +8,7 @@ from tests.channels.wires import Pair
 from tests.domain.values import grant, policy, tunnel, view
 from tests.pod.fakes import Connection, World
 from tunnelcloud.channels.splice import PATIENCE, TAKEN_REQUEST
-from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.entities import Method, SessionMethod
 from tunnelcloud.pod.live_sessions import POD_FULL, TOO_MANY_PENDING
 from tunnelcloud.pod.router import GIVEN_UP, OPEN_TIMEOUT, UNTOLD_PATIENCE
 from tunnelcloud.pod.sessions import NOTHING_LEFT, USER_DELETED
@@ -308,7 +308,7 @@ class ScopeTests(SynchronousTestCase):
         self.assertIsNone(world.open("localhost").failure)
 
     def test_a_bound_token_narrows(self):
-        world = World(self.both, "con_1", method=Method.TOKEN, tunnel_id="tun_b")
+        world = World(self.both, "con_1", method=SessionMethod.TOKEN, tunnel_id="tun_b")
         self.assertIsNotNone(world.open("a").failure)
         self.assertIsNone(world.open("b").failure)
         rows = self.successResultOf(world.live.tunnels())

@@ -15,7 +15,7 @@ from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.net.source_limits import FloodControl, FloodLimits
-from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
+from tunnelcloud.ssh.checkers import checkers_of
 from tunnelcloud.ssh.factory import FrontDoorFactory
 from tunnelcloud.ssh.interfaces import (
     DoctorStep,
@@ -47,6 +47,10 @@ class InMemoryAccess:
         self.sessions: dict[str, LoginAttempt] = {}
         self.offers: list[bytes] = []
         self.failures: list[tuple[LoginAttempt, str, str]] = []
+        self.link: Any = None
+        self.confirmed = False
+        self.offered: list[LoginAttempt] = []
+        self.withdrawn: list[Any] = []
         self.answer: Callable[[Deferred[Any]], Deferred[Any]] = lambda verdict: verdict
 
     def is_registered(self, key_blob: bytes) -> Deferred[bool]:
@@ -65,6 +69,18 @@ class InMemoryAccess:
             refusal = LoginRefused("this token was used at 12:00", offence=False)
             return self.answer(fail(refusal))
         self.spent.add(token)
+        return self._start(attempt)
+
+    def offer_browser(self, attempt: LoginAttempt) -> Any:
+        self.offered.append(attempt)
+        return self.link
+
+    def withdraw_browser(self, offer: Any) -> None:
+        self.withdrawn.append(offer)
+
+    def login_by_browser(self, attempt: LoginAttempt, offer: Any) -> Deferred[str]:
+        if not self.confirmed:
+            return self.answer(fail(LoginRefused("not confirmed yet", offence=False)))
         return self._start(attempt)
 
     def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:
@@ -220,7 +236,7 @@ class Pod:
         )
         self.budget = CreditBudget()
         self.factory = FrontDoorFactory(
-            portal=Portal(self.realm, [KeyChecker(self.access), TokenChecker(self.access)]),
+            portal=Portal(self.realm, checkers_of(self.access)),
             access=self.access,
             host_keys=[HOST_KEY, RSA_HOST_KEY, ECDSA_HOST_KEY],
             clock=clock,

@@ -53,7 +53,12 @@ class AnyOrder(RuleBasedStateMachine):
             assert all(isinstance(action, auth.Discard) for action in actions)
         for action in actions:
             match action:
-                case auth.OfferKey() | auth.LoginWithKey() | auth.LoginWithToken():
+                case (
+                    auth.OfferKey()
+                    | auth.LoginWithKey()
+                    | auth.LoginWithToken()
+                    | auth.LoginByBrowser()
+                ):
                     assert self.current is None
                     self.asked += 1
                     assert action.question == self.asked
@@ -74,6 +79,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.requests += 1
         self.perform(self.machine.requested(request))
         assert not in_flight or self.ended
+
+    @rule(offers=st.booleans())
+    def offer_browser(self, offers: bool) -> None:
+        self.machine.offers_browser = offers
 
     @rule(token=st.sampled_from((TOKEN, "", None)))
     def answer(self, token: str | None) -> None:
@@ -224,15 +233,15 @@ class LimitTests(SynchronousTestCase):
     def test_prompts_cost(self) -> None:
         """Giving up the prompt again and again ends it like wrong tokens do."""
         for _ in range(6):
-            self.assertEqual(self.machine.requested(PROMPT), (auth.SendPrompt(),))
+            self.assertEqual(self.machine.requested(PROMPT), (auth.SendPrompt(b"alice"),))
         self.assertIsInstance(self.machine.requested(PROMPT)[0], auth.End)
 
     def test_prompt_tells_of_keys(self) -> None:
         """Once a key opened nothing, the prompt may say so; a bad signature or a yes is no such."""
         self.machine.offered(self.ask(QUERY), True)
-        self.assertEqual(self.machine.requested(PROMPT), (auth.SendPrompt(),))
+        self.assertEqual(self.machine.requested(PROMPT), (auth.SendPrompt(b"alice"),))
         self.machine.offered(self.ask(QUERY), False)
-        told = auth.SendPrompt(keys_refused=True)
+        told = auth.SendPrompt(b"alice", keys_refused=True)
         self.assertEqual(self.machine.requested(PROMPT), (told,))
         self.assertEqual(self.machine.requested(PROMPT), (told,))
 
@@ -242,13 +251,33 @@ class LimitTests(SynchronousTestCase):
             self.machine.offered(self.ask(QUERY), True)
             actions = self.machine.refused(self.ask(SIGNED), "no room", offence=False)
             self.assertEqual(actions, (*line, auth.SendFailure()))
-        self.assertEqual(self.machine.requested(PROMPT), (auth.SendPrompt(keys_refused=True),))
+        self.assertEqual(
+            self.machine.requested(PROMPT), (auth.SendPrompt(b"alice", keys_refused=True),)
+        )
         for _ in range(8):
             self.machine.offered(self.ask(QUERY), True)
             self.machine.refused(self.ask(SIGNED), offence=False)
         self.machine.offered(self.ask(QUERY), False)
         actions = self.machine.requested(WITH_TOKEN)
         self.assertEqual(actions, ())
+
+    def test_an_empty_answer_asks_for_the_browser_where_that_is_offered(self) -> None:
+        """It costs a failure while nobody has confirmed, and is no offence."""
+        self.machine.requested(PROMPT)
+        self.assertEqual(self.machine.answered(""), (auth.SendFailure(),))
+        self.machine.offers_browser = True
+        for question in (1, 2):
+            self.machine.requested(PROMPT)
+            self.assertEqual(self.machine.answered(""), (auth.LoginByBrowser(question, PROMPT),))
+            actions = self.machine.refused(question, "not yet", offence=False)
+            self.assertEqual(actions, (auth.SendBanner("not yet"), auth.SendFailure()))
+        self.machine.requested(PROMPT)
+        (asked,) = self.machine.answered(TOKEN)
+        self.assertIsInstance(asked, auth.LoginWithToken)
+        self.machine.refused(3)
+        self.machine.requested(PROMPT)
+        self.machine.answered("")
+        self.assertEqual(self.machine.granted(4, "session"), (auth.Succeed("session"),))
 
     def test_typed_once(self) -> None:
         """What was typed at the prompt isn't asked for as a password; other answers don't count."""

@@ -12,7 +12,7 @@ from tests.ssh.client import Client
 from tests.ssh.fakes import TOKEN, USER_KEY, Pod
 from tunnelcloud.channels.messages import pack_string
 from tunnelcloud.net.source_limits import FloodLimits
-from tunnelcloud.ssh.interfaces import LoginAttempt
+from tunnelcloud.ssh.interfaces import BrowserOffer, LoginAttempt
 from tunnelcloud.ssh.signatures import signed_data
 
 METHODS = pack_string(b"publickey,keyboard-interactive,password") + b"\0"
@@ -52,6 +52,57 @@ class MethodTests(SynchronousTestCase):
         self.assertEqual(self.client.expect(60), expected)
         self.client.send(b"\x3d\0\0\0\1" + pack_string(f" {TOKEN} ".encode()))
         self.client.expect(52)
+
+    def ask_by_browser(self, client: Client, user: bytes = b"alice") -> bytes:
+        client.send(client.auth_payload(b"keyboard-interactive", bytes(8), user))
+        prompt = client.expect(60)
+        # The prompt itself stays as it is: programs answer it.
+        self.assertTrue(prompt.endswith(b"\0\0\0\1" + pack_string(b"One-time token: ") + b"\0"))
+        return prompt
+
+    def test_a_browser_confirms_it(self) -> None:
+        """The link is the same text for whoever is named, and Return asks whether it was used."""
+        self.access.link = BrowserOffer("https://portal.example.com/l/WDJB-MJHT", b"x")
+        text = b"Open https://portal.example.com/l/WDJB-MJHT and confirm, then press Return."
+        prompts = {self.ask_by_browser(Client(self.client.pod).secure(), user)
+                   for user in (b"alice", b"nobody", b"\xff")}  # fmt: skip
+        self.assertEqual(len(prompts), 1)
+        self.assertIn(text, self.ask_by_browser(self.client))
+        self.client.send(b"\x3d\0\0\0\1" + pack_string(b""))
+        self.assertIn(b"not confirmed yet", self.client.expect(53))
+        self.failed()
+        self.access.confirmed = True
+        self.assertIn(text, self.ask_by_browser(self.client))
+        self.assertEqual(self.access.offered[-1].login_name, b"alice")
+        self.assertEqual(len(self.access.offered), 4, "one for each connection")
+        self.client.send(b"\x3d\0\0\0\1" + pack_string(b""))
+        self.client.expect(52)
+        self.assertEqual(self.access.withdrawn, [self.access.link])
+        self.assertEqual(self.client.pod.flood.counters()["offences"], 0)
+
+    def test_a_token_goes_at_the_same_prompt(self) -> None:
+        self.access.link = BrowserOffer("https://portal.example.com/l/WDJB-MJHT", b"x")
+        self.ask_by_browser(self.client)
+        self.client.send(b"\x3d\0\0\0\1" + pack_string(TOKEN.encode()))
+        self.client.expect(52)
+
+    def test_whoever_leaves_waits_no_more(self) -> None:
+        self.access.link = BrowserOffer("https://portal.example.com/l/WDJB-MJHT", b"x")
+        self.ask_by_browser(self.client)
+        self.client.lose()
+        self.assertEqual(self.access.withdrawn, [self.access.link])
+
+    def test_there_is_time_to_sign_in(self) -> None:
+        """Three minutes from the start, where a link was offered; a minute where none was."""
+        for link, seconds in ((BrowserOffer("https://x/l/A", b"x"), 180), (None, 60)):
+            client = Client().secure()
+            client.pod.access.link = link
+            client.send(client.auth_payload(b"keyboard-interactive", bytes(8)))
+            client.expect(60)
+            client.clock.advance(seconds - 1)
+            self.assertFalse(client.socket.disconnecting)
+            client.clock.advance(1)
+            self.assertEqual(client.disconnected(), "this took too long")
 
     def test_keys_refused_before_the_prompt(self) -> None:
         """The prompt says that the keys opened nothing, in words that are the same for all."""

@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, START, login, make_world
-from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.store import assignments, channels, policies, policy_effects, sessions, users
 from tunnelcloud.store.errors import Conflict, NotFound
 
@@ -25,7 +25,7 @@ class PolicyEffectsContract:
         )
 
     def begin(self, user, count=1, pod="pod_1", tunnel=None):
-        one = self.store.write(sessions.start, user, Method.KEY, login(pod_id=pod))
+        one = self.store.write(sessions.start, user, SessionMethod.KEY, login(pod_id=pod))
         for _ in range(count):
             self.store.write(
                 channels.open, one, tunnel or self.world.tunnel, destination="db", port=5432

@@ -8,7 +8,7 @@ from twisted.internet.testing import StringTransport
 
 from tests.web.support import NOW, ApiTestCase, Role
 from tunnelcloud.domain.ecs import ecs_document
-from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.store import audit, channels, schema, sessions, tunnels, users
 from tunnelcloud.store.sessions import LoginRecord
@@ -150,7 +150,7 @@ class SummaryTests(ApiTestCase):
         tunnel, user = self.make_tunnel(), self.make_user()
         self.assign(tunnel, user)
         person = self.store.read(users.get, user["id"])
-        session = self.store.write(sessions.start, person, Method.KEY, LOGIN)
+        session = self.store.write(sessions.start, person, SessionMethod.KEY, LOGIN)
         opened = self.store.read(tunnels.get, tunnel["id"])
         channel = self.store.write(
             channels.open, session, opened, destination="10.0.0.5", port=5432

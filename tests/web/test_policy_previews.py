@@ -2,7 +2,7 @@
 
 from tests.store.material import count_events
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Role, SessionMethod
 from tunnelcloud.store import channels, pods, sessions, tunnels
 
 
@@ -19,7 +19,7 @@ class PolicyPreviewTests(ApiTestCase):
             pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord("x", "192.0.2.7", "c", pod.id)
-        self.session = self.store.write(sessions.start, user, Method.KEY, login)
+        self.session = self.store.write(sessions.start, user, SessionMethod.KEY, login)
         tunnel = self.store.read(tunnels.get, made["id"])
         self.store.write(channels.open, self.session, tunnel, destination="db", port=5432)
         self.path = f"/policies/{self.policy['id']}"

@@ -130,8 +130,9 @@ class SshProcess:
             options |= {"PreferredAuthentications": "publickey"}
         if method is Method.TOKEN:
             options |= {
-                "PreferredAuthentications": "keyboard-interactive",
-                "KbdInteractiveAuthentication": "yes",
+                # The prompt of keyboard-interactive comes with a link, which nobody needs here.
+                "PreferredAuthentications": "password",
+                "PasswordAuthentication": "yes",
                 "BatchMode": "no",
                 "NumberOfPasswordPrompts": "1",
             }

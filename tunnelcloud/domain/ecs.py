@@ -23,7 +23,8 @@ _TYPES = {
 }  # fmt: skip
 _CATEGORIES = {
     "login": ["authentication", "session"], "web_login": ["authentication"],
-    "device_login": ["authentication"], "session": ["session", "network"],
+    "device_login": ["authentication"], "browser_login": ["authentication"],
+    "session": ["session", "network"],
     "channel": ["network"], "user": ["iam"], "group": ["iam"], "key": ["iam"], "token": ["iam"],
     "api_token": ["iam"],
 }  # fmt: skip

@@ -49,10 +49,23 @@ _Key = TypeVar("_Key")
 
 
 class Method(enum.StrEnum):
-    """How a session was authenticated, and what an assignment allows."""
+    """What an assignment allows."""
 
     TOKEN = "token"  # noqa: S105  (the name of a method)
     KEY = "key"
+
+
+class SessionMethod(enum.StrEnum):
+    """How a session was authenticated."""
+
+    TOKEN = "token"  # noqa: S105  (the name of a method)
+    KEY = "key"
+    BROWSER = "browser"
+
+    @property
+    def opens(self) -> Method:
+        """Give the method by which assignments count it."""
+        return Method.KEY if self is SessionMethod.KEY else Method.TOKEN
 
 
 ID_PREFIXES = {
@@ -174,7 +187,7 @@ class Session:
     id: str
     user_id: str
     user_name: str
-    method: Method
+    method: SessionMethod
     login_name: str
     source_ip: str
     client_version: str

@@ -69,6 +69,8 @@ _SENTENCES: Mapping[str, str] = {
     "identity_provider.checked": "A check of identity provider {object} had another result",
     "device_login.allowed": "{user} allowed a command line to sign in",
     "device_login.denied": "{user} refused a command line",
+    "browser_login.allowed": "{user} confirmed an SSH login in the browser",
+    "browser_login.denied": "{user} refused an SSH login in the browser",
 }
 _METHODS = {"token": "a one-time token", "key": "a key", "browser": "the browser"}
 

@@ -236,6 +236,16 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind("device_login.allowed", "A user let a command line in.", ("client", "from")),
         EventKind("device_login.denied", "A user kept a command line out.", ("client", "from")),
+        EventKind(
+            "browser_login.allowed",
+            "A user confirmed an SSH login in the browser.",
+            ("client", "from", "login_name"),
+        ),
+        EventKind(
+            "browser_login.denied",
+            "A user refused an SSH login in the browser.",
+            ("client", "from", "login_name"),
+        ),
     ]
 }
 

@@ -137,6 +137,8 @@ _CLASSES: Mapping[str, tuple[_Class, int]] = {
     "web_login.ended": (_AUTHENTICATION, _LOGOFF),
     "device_login.allowed": (_AUTHENTICATION, _LOGON),
     "device_login.denied": (_AUTHENTICATION, _LOGON),
+    "browser_login.allowed": (_AUTHENTICATION, _LOGON),
+    "browser_login.denied": (_AUTHENTICATION, _LOGON),
     "channel.opened": (_NETWORK, 1),
     "channel.closed": (_NETWORK, 2),
     "channel.refused": (_NETWORK, 5),

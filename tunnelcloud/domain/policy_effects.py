@@ -89,7 +89,7 @@ class _OnePod:
 
     def _cut(self, one: OpenSession) -> Cut | None:
         session = one.session
-        _, longest = session_limits(usable(self.view, session.method, session.tunnel_id))
+        _, longest = session_limits(usable(self.view, session.method.opens, session.tunnel_id))
         age = (self.at - session.started_at).total_seconds()
         if longest is not None and age >= longest:
             self.left.subtract(channel.tunnel_id for channel in one.channels)
@@ -109,7 +109,7 @@ class _OnePod:
         ask = Ask(
             host=channel.destination,
             port=channel.port,
-            method=session.method,
+            method=session.method.opens,
             source_ip=session.source_ip,
             at=self.at,
             only=session.tunnel_id,

@@ -10,14 +10,21 @@ from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
 from tunnelcloud.domain.addresses import source_group
-from tunnelcloud.domain.entities import Method, Session
+from tunnelcloud.domain.entities import Session, SessionMethod
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.pod import logins
+from tunnelcloud.pod.browser_logins import BrowserLogins
 from tunnelcloud.pod.interfaces import IViews
 from tunnelcloud.pod.keyring import Held, KeyRing
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.outage_log import OUTAGES
-from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
+from tunnelcloud.ssh.interfaces import (
+    BrowserOffer,
+    IAccess,
+    ISessionAvatar,
+    LoginAttempt,
+    LoginRefused,
+)
 from tunnelcloud.store import sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import OutcomeUnknown, StoreUnavailable
@@ -47,14 +54,17 @@ class Access:
         ring: KeyRing,
         has_room: Callable[[str], bool],
         refuses: Callable[[], str] = str,
+        browsers: BrowserLogins | None = None,
     ) -> None:
         """
+        :param browsers: offers links; None where nobody logs in by a browser.
         :param has_room: tells, in any thread, whether a user may begin one more session here.
         :param refuses: says why the pod takes no logins at all; empty when it does.
         """
         self._has_room = has_room
         self._refusals = Refusals(store, store.reactor)
         self._refuses = refuses
+        self._browsers = browsers
         self.begun: dict[str, Session] = {}
         self._store = store.within(LOGIN_SECONDS, self._came_late)
         self._pod_id = pod_id
@@ -99,6 +109,27 @@ class Access:
         judged = self._store.write(logins.login_with_token, attempt, rules, token)
         return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
 
+    def offer_browser(self, attempt: LoginAttempt) -> BrowserOffer | None:
+        """Offer a login by browser, where there is room."""
+        return None if self._browsers is None else self._browsers.offer(attempt)
+
+    def withdraw_browser(self, offer: BrowserOffer) -> None:
+        """Take it that the connection waits no more."""
+        if self._browsers is not None:
+            self._browsers.withdraw(offer)
+
+    def login_by_browser(self, attempt: LoginAttempt, offer: BrowserOffer) -> Deferred[str]:
+        """Wait for the confirmation of a login, and write the session."""
+        assert self._browsers is not None
+        if reason := self._refuses():
+            return fail(LoginRefused(reason, offence=False))
+        rules = self._rules(attempt)
+        confirmed = self._browsers.confirmed(offer)
+        judged = confirmed.addCallback(
+            lambda _: self._store.write(logins.login_by_browser, attempt, rules, offer.secret_hash)
+        )
+        return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
+
     def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:
         """Record a login that the front door itself refused."""
         rules = self._rules(attempt)
@@ -108,7 +139,7 @@ class Access:
 
         def work(transaction: Transaction) -> None:
             user = logins.find_named(transaction, attempt)
-            logins.record_refusal(transaction, attempt, rules, Method(method), reason, user)
+            logins.record_refusal(transaction, attempt, rules, SessionMethod(method), reason, user)
 
         self._store.write(work).addErrback(OUTAGES.tell, "refusals aren't recorded")
 

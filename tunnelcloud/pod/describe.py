@@ -27,7 +27,7 @@ def describe(
     :param seen: what its last checks found, as ``standing`` takes it.
     """
     command = ssh_command(
-        tunnel, session.login_name, session.method, ssh_address, target=own_host(view, tunnel)
+        tunnel, session.login_name, session.method.opens, ssh_address, target=own_host(view, tunnel)
     )
     offline = "" if attached else f"site {tunnel.site_name} is offline"
     stands = standing(tunnel, refusal=refusal, offline=offline, seen=seen)
@@ -37,7 +37,7 @@ def describe(
         state=stands.text,
         command=command,
         api=lambda: _as_api(tunnel, command, stands),
-        by_key=session.method is Method.KEY,
+        by_key=session.method.opens is Method.KEY,
     )
 
 

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from attrs import frozen
 from twisted.python.failure import Failure
 
-from tunnelcloud.domain.entities import Key, Method, Session, Token, Tunnel, User, UserView
+from tunnelcloud.domain.entities import (
+    Key,
+    Method,
+    Session,
+    SessionMethod,
+    Token,
+    Tunnel,
+    User,
+    UserView,
+)
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.login_scope import scope_of
 from tunnelcloud.domain.names import Login
@@ -20,7 +29,7 @@ from tunnelcloud.domain.tokens import hash_secret, hide_secrets
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.keyring import Held
 from tunnelcloud.ssh.interfaces import LoginAttempt
-from tunnelcloud.store import access, keys, sessions, tokens
+from tunnelcloud.store import access, browser_logins, keys, sessions, tokens
 from tunnelcloud.store.tokens import Outcome, Spending
 from tunnelcloud.store.transaction import Transaction
 
@@ -73,6 +82,11 @@ _OPENS_NOTHING = (
 """Said alike of a wrong token, an unknown user, another user's token and one without a grant."""
 
 
+_CONFIRMED_NOTHING = (
+    "who confirmed this login can open nothing by it: see why under Sessions in the portal"
+)
+
+
 def judge(view: UserView, held: Held, attempt: LoginAttempt) -> Offer:
     """Tell what a key that is registered opens for a login."""
     if held.expired:
@@ -100,7 +114,9 @@ def login_with_key(
     """Begin a session, if the key is still good now."""
     if offer.key is not None and not offer.obstacle:
         if not rules.has_room(offer.key.user_id):
-            record_refusal(transaction, attempt, rules, Method.KEY, _NO_ROOM.reason, offer.owner)
+            record_refusal(
+                transaction, attempt, rules, SessionMethod.KEY, _NO_ROOM.reason, offer.owner
+            )
             return _NO_ROOM
         session = keys.use(
             transaction,
@@ -113,7 +129,7 @@ def login_with_key(
             return session
     reason = offer.obstacle or KEY_OPENS_NOTHING
     owner = offer.owner or find_named(transaction, attempt)
-    record_refusal(transaction, attempt, rules, Method.KEY, reason, owner)
+    record_refusal(transaction, attempt, rules, SessionMethod.KEY, reason, owner)
     return Refusal("", reason, offence=False)
 
 
@@ -131,7 +147,7 @@ def login_with_token(
         # Grants aren't read, and who is named is: the time that the answer takes is the same.
         named = find_named(transaction, attempt)
         whose = named if found is None else found.user
-        record_refusal(transaction, attempt, rules, Method.TOKEN, refusal.reason, whose)
+        record_refusal(transaction, attempt, rules, SessionMethod.TOKEN, refusal.reason, whose)
         return refusal
     view, bound = access.view_of(transaction, found), found.token.tunnel_id
     scope = scope_of(view, Method.TOKEN, attempt.login, bound)
@@ -152,8 +168,42 @@ def login_with_token(
         if spending.session is not None:
             return spending.session
         refusal = _spent(spending)
-    record_refusal(transaction, attempt, rules, Method.TOKEN, refusal.reason, view.user)
+    record_refusal(transaction, attempt, rules, SessionMethod.TOKEN, refusal.reason, view.user)
     return refusal
+
+
+def login_by_browser(
+    transaction: Transaction,
+    attempt: LoginAttempt,
+    rules: Rules,
+    secret_hash: bytes,
+) -> Verdict:
+    """Begin the session of a login that somebody confirmed in a browser, if it opens anything."""
+    user = browser_logins.peek(transaction, secret_hash)
+    if user is None or not _may_be(attempt.login, user):
+        return _unconfirmed(transaction, attempt, rules, "nobody confirmed this login", user)
+    view = access.load_view(transaction, user.id)
+    scope = scope_of(view, Method.TOKEN, attempt.login, None)
+    if scope.obstacle:
+        reason = f"it was confirmed, but {scope.obstacle}"
+        return _unconfirmed(transaction, attempt, rules, reason, user)
+    if not rules.has_room(user.id):
+        record_refusal(transaction, attempt, rules, SessionMethod.BROWSER, _NO_ROOM.reason, user)
+        return _NO_ROOM
+    login = _login(attempt, rules.pod_id)
+    session = browser_logins.use(transaction, secret_hash, user, login, scope.tunnel)
+    if session is not None:
+        return session
+    return _unconfirmed(transaction, attempt, rules, "the confirmation was used", user)
+
+
+def _unconfirmed(
+    transaction: Transaction, attempt: LoginAttempt, rules: Rules, reason: str, user: User | None
+) -> Refusal:
+    """Refuse a login by browser; who has the link sees no more than that it opened nothing."""
+    whose = user or find_named(transaction, attempt)
+    record_refusal(transaction, attempt, rules, SessionMethod.BROWSER, reason, whose)
+    return Refusal(_CONFIRMED_NOTHING, reason, offence=False)
 
 
 def _unopened(transaction: Transaction, token: Token, obstacle: str) -> Refusal:
@@ -205,7 +255,7 @@ def _text(login_name: bytes) -> str:
     return escape(login_name, 320)
 
 
-def _shown_name(attempt: LoginAttempt, user: User | None) -> str:
+def shown_name(attempt: LoginAttempt, user: User | None) -> str:
     """Show a login name that was refused; a token that was typed in its place is kept from all."""
     names = () if user is None else (user.name, user.email)
     if attempt.login is not None and attempt.login.user in names:
@@ -217,7 +267,7 @@ def record_refusal(
     transaction: Transaction,
     attempt: LoginAttempt,
     rules: Rules,
-    method: Method,
+    method: SessionMethod,
     reason: str,
     user: User | None,
 ) -> None:
@@ -235,7 +285,7 @@ def record_refusal(
             source_ip=attempt.source,
             pod_id=rules.pod_id,
             data={
-                "login_name": _shown_name(attempt, user),
+                "login_name": shown_name(attempt, user),
                 "method": str(method),
                 "client_version": attempt.client_version,
                 "reason": reason,

@@ -280,6 +280,7 @@ class PodService(Service):
             clock=self._reactor,
             sealer=foundation.sealer,
             fetch=HttpFetch(self._reactor),
+            browser_login=settings.ssh.browser_login,
             token_lifetime=lambda: self._reloading.settings.tokens.lifetime,
         )
         return make_site(

@@ -260,7 +260,7 @@ class LiveSession:
     async def doctor(self, tunnel_name: str) -> AsyncIterator[DoctorStep]:
         """Check every hop to a tunnel, a step at a time."""
         view = await self._around.views.get(self.session.user_id)
-        found = named_by(view, self.session.method, tunnel_name, self.session.tunnel_id)
+        found = named_by(view, self.session.method.opens, tunnel_name, self.session.tunnel_id)
         if not found:
             raise LookupError(tunnel_name)
         if not self._registry.begin_check(self.session.user_id):
@@ -306,7 +306,7 @@ class LiveSession:
 
     def usable(self, view: UserView) -> Sequence[Grant]:
         """List the grants that this session's method and scope leave."""
-        return usable(view, self.session.method, self.session.tunnel_id)
+        return usable(view, self.session.method.opens, self.session.tunnel_id)
 
     def decide(
         self,
@@ -329,7 +329,7 @@ class LiveSession:
         return Ask(
             host=host,
             port=port,
-            method=self.session.method,
+            method=self.session.method.opens,
             source_ip=self.session.source_ip,
             at=self._around.now(),
             only=self.session.tunnel_id,
@@ -355,7 +355,7 @@ class LiveSession:
         for route in tuple(self.routes):
             self.recheck_route(view, route)
             yield
-        if not could_open_any(view, self.session.method, self.session.tunnel_id):
+        if not could_open_any(view, self.session.method.opens, self.session.tunnel_id):
             self.end(NOTHING_LEFT)
 
     def _limit(self, view: UserView) -> None:

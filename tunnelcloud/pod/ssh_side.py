@@ -14,6 +14,7 @@ from twisted.cred.portal import Portal
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.net.source_limits import FloodControl, FloodLimits
 from tunnelcloud.pod.access import Access, Realm
+from tunnelcloud.pod.browser_logins import BrowserLogins
 from tunnelcloud.pod.connector_side import spared_networks
 from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.keyring import KeyRing, find_key
@@ -21,17 +22,12 @@ from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.penalties import SharedPenalties
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.views import Views
-from tunnelcloud.ssh.checkers import KeyChecker, TokenChecker
+from tunnelcloud.ssh.checkers import checkers_of
 from tunnelcloud.ssh.factory import FrontDoorFactory
 from tunnelcloud.ssh.host_keys import ServingKey
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync
-
-
-def _tokens_from(public_url: str | None) -> str:
-    """Say where users get one-time tokens: by its address where that is known to all."""
-    return "the Applications Portal" if public_url is None else f"{public_url}/"
 
 
 class SshSide:
@@ -64,9 +60,10 @@ class SshSide:
         )
         self.penalties = SharedPenalties(self.flood, store, pod_id)
         self._ring = KeyRing(lambda blob: store.read(find_key, blob))
-        access = Access(store, pod_id, views, self._ring, sessions.has_room, refusal)
+        browsers = BrowserLogins.by_settings(store, reactor, settings)
+        access = Access(store, pod_id, views, self._ring, sessions.has_room, refusal, browsers)
         self.factory = FrontDoorFactory(
-            portal=Portal(Realm(sessions, access), [KeyChecker(access), TokenChecker(access)]),
+            portal=Portal(Realm(sessions, access), checkers_of(access)),
             access=access,
             host_keys=(),
             clock=reactor,
@@ -76,7 +73,7 @@ class SshSide:
                 rekey_bytes=settings.ssh.rekey_bytes, rekey_seconds=settings.ssh.rekey_after
             ),
             balancers=settings.ssh.proxy_protocol_from,
-            tokens_from=_tokens_from(settings.web.public_url),
+            tokens_from=settings.web.portal_text,
         )
         self._keys = keys
         self._use_host_keys()

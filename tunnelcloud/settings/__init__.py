@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -74,6 +74,7 @@ class SSHSettings(Table):
     rekey_bytes: Annotated[RekeyBytes, Field(validate_default=True)] = "1GiB"  # type: ignore[assignment]
     rekey_after: Annotated[RekeyAfter, Field(validate_default=True)] = "1h"  # type: ignore[assignment]
     reuse_port: bool = False
+    browser_login: Literal["anywhere", "same-network", "off"] = "anywhere"
 
 
 class ConnectorsSettings(Table):

@@ -57,6 +57,11 @@ class WebSettings(Table):
         """The listeners that show the pod's certificate, as those of plain TCP."""
         return ["tcp" + one.removeprefix("ssl") for one in self.listen if self._is_ours(one)]
 
+    @property
+    def portal_text(self) -> str:
+        """Say where the portal is, by its address where that is known to all."""
+        return "the Applications Portal" if self.public_url is None else f"{self.public_url}/"
+
     def certificate_names(self) -> list[str]:
         """Give whom a certificate by ACME is for."""
         host = urlsplit(self.public_url or "").hostname

@@ -10,6 +10,8 @@ order.  What holds, in words:
 - A question about a key never leads to a session, only a signed request does.  One that follows
   its own question, which was answered with yes, isn't asked about a second time.
 - What was typed at the prompt isn't asked for once more by another method's prompt.
+- An empty answer to the prompt asks whether the login was confirmed in a browser, where that was
+  offered.  It is no offence.
 - An empty token is asked about by nobody, and a wrong one once: tools give their one password again
   and again.  Each counts as a failure, but as no further offence.
 - A question about a key tells whether the key is registered, and nothing else: what it opens, and
@@ -56,6 +58,14 @@ class LoginWithToken:
 
 
 @frozen
+class LoginByBrowser:
+    """Ask whether the login was confirmed; answer with ``granted`` or ``refused``."""
+
+    question: int
+    request: PromptRequest
+
+
+@frozen
 class SendKeyOk:
     """Send USERAUTH_PK_OK."""
 
@@ -66,9 +76,11 @@ class SendKeyOk:
 class SendPrompt:
     """Send USERAUTH_INFO_REQUEST.
 
+    :ivar user: the login's name.
     :ivar keys_refused: that keys were shown before and opened nothing, whoever's they are.
     """
 
+    user: bytes
     keys_refused: bool = False
 
 
@@ -120,6 +132,7 @@ Action = (
     OfferKey
     | LoginWithKey
     | LoginWithToken
+    | LoginByBrowser
     | SendKeyOk
     | SendPrompt
     | SendBanner
@@ -152,10 +165,12 @@ class Authentication:
 
     :param failures: how many failures end the connection.
     :param queries: how many questions about keys are answered.
+    :ivar offers_browser: whether the prompt came with a link.
     """
 
     def __init__(self, failures: int, queries: int) -> None:
         self.state = State.REQUEST
+        self.offers_browser = False
         self._failures_left = failures
         self._queries_left = queries
         self._question = 0
@@ -189,7 +204,7 @@ class Authentication:
             case PromptRequest():
                 self.state = State.TOKEN
                 self._request = request
-                return (SendPrompt(self._keys_refused),)
+                return (SendPrompt(request.user, self._keys_refused),)
             case OtherRequest(method=b"none"):
                 return self._queried()
             case OtherRequest():
@@ -205,6 +220,8 @@ class Authentication:
         self.state = State.REQUEST
         if token is None:
             return self._failed()
+        if not token and self.offers_browser:
+            return self._ask(self._request, LoginByBrowser)
         # An empty answer is that of a tool which knows passwords only.
         self._typed = self._typed or token != ""
         return self._try(TokenRequest(self._request.user, token))
@@ -276,8 +293,8 @@ class Authentication:
 
     def _ask(
         self,
-        request: KeyRequest | TokenRequest,
-        action: "type[OfferKey | LoginWithKey | LoginWithToken]",
+        request: KeyRequest | TokenRequest | PromptRequest,
+        action: "type[OfferKey | LoginWithKey | LoginWithToken | LoginByBrowser]",
     ) -> Actions:
         self.state = State.VERDICT
         self._request = request

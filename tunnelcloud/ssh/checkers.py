@@ -10,7 +10,7 @@ from twisted.cred.credentials import ICredentials
 from twisted.internet.defer import Deferred, fail
 from zope.interface import Attribute, implementer
 
-from tunnelcloud.ssh.interfaces import IAccess, LoginAttempt, LoginRefused
+from tunnelcloud.ssh.interfaces import BrowserOffer, IAccess, LoginAttempt, LoginRefused
 from tunnelcloud.ssh.signatures import verify
 
 
@@ -29,6 +29,22 @@ class ITokenCredentials(ICredentials):
 
     attempt = Attribute("The ``LoginAttempt``.")
     token = Attribute("The token as text.")
+
+
+class IBrowserCredentials(ICredentials):
+    """A login that somebody may have confirmed in a browser."""
+
+    attempt = Attribute("The ``LoginAttempt``.")
+    offer = Attribute("The ``BrowserOffer`` that the connection got.")
+
+
+@implementer(IBrowserCredentials)
+@frozen
+class BrowserCredentials:
+    """See ``IBrowserCredentials``."""
+
+    attempt: LoginAttempt
+    offer: BrowserOffer
 
 
 @implementer(IKeyCredentials)
@@ -83,3 +99,22 @@ class TokenChecker:
     def requestAvatarId(self, credentials: TokenCredentials) -> "Deferred[str]":  # type: ignore[override]
         """Verify and spend the token."""
         return self._access.login_with_token(credentials.attempt, credentials.token)
+
+
+@implementer(ICredentialsChecker)
+class BrowserChecker:
+    """Lets in whose login somebody confirms in a browser."""
+
+    credentialInterfaces = (IBrowserCredentials,)
+
+    def __init__(self, access: IAccess) -> None:
+        self._access = access
+
+    def requestAvatarId(self, credentials: BrowserCredentials) -> "Deferred[str]":  # type: ignore[override]
+        """Wait for the confirmation."""
+        return self._access.login_by_browser(credentials.attempt, credentials.offer)
+
+
+def checkers_of(access: IAccess) -> list[ICredentialsChecker]:
+    """Give the checkers of all credentials that the front door takes."""
+    return [KeyChecker(access), TokenChecker(access), BrowserChecker(access)]

@@ -53,8 +53,32 @@ class LoginRefused(UnauthorizedLogin):
         self.offence = offence
 
 
+@frozen
+class BrowserOffer:
+    """A connection's chance to log in by a browser.
+
+    :ivar url: where somebody who is signed in to the portal confirms the login.
+    :ivar secret_hash: by which the pod knows it again.
+    """
+
+    url: str
+    secret_hash: bytes
+
+
 class IAccess(Interface):
     """Judges credentials."""
+
+    def offer_browser(attempt: LoginAttempt) -> "BrowserOffer | None":
+        """Offer a login by browser, whoever is named; None where there is no room for one."""
+
+    def withdraw_browser(offer: BrowserOffer) -> None:
+        """Take it that the connection has logged in, or is over."""
+
+    def login_by_browser(attempt: LoginAttempt, offer: BrowserOffer) -> "Deferred[str]":
+        """Wait a while for the confirmation, and write the session: the session's id.
+
+        :raise LoginRefused: nobody has confirmed it yet, somebody refused it, or it opens nothing.
+        """
 
     def is_registered(key_blob: bytes) -> "Deferred[bool]":
         """Did anybody register this key?  Changes nothing.

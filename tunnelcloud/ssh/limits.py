@@ -11,8 +11,9 @@ GIB = 1024 * MIB
 class Limits:
     """The front door's limits, in seconds and bytes.
 
-    The first three count from the accepted connection and nothing the client does resets them.
+    The first four count from the accepted connection and nothing the client does resets them.
 
+    :ivar browser_seconds: how long a login may take that was offered a link to confirm it at.
     :ivar steering_seconds: how long to wait for the client's KEXINIT before sending ours.  A
         virtual machine that has just started takes more than half a second to send it.
     :ivar rekey_bytes: traffic in one direction after which new keys are agreed.  Every packet is
@@ -30,6 +31,7 @@ class Limits:
     identification_seconds: float = 10
     kex_seconds: float = 20
     login_seconds: float = 60
+    browser_seconds: float = 180
     steering_seconds: float = 2
     rekey_bytes: int = 1 * GIB
     rekey_seconds: float = 3600

@@ -231,6 +231,10 @@ class FrontDoorTransport(KeyExchange):
         acknowledge_now(self.transport)  # OpenSSH's next message waits for it
         self._set_deadline(self.limits.login_seconds)
 
+    def awaits_browser(self) -> None:
+        """Give the user the time to sign in to the portal; how many may is the pod's affair."""
+        self._set_deadline(self.limits.browser_seconds)
+
     # Noise.
 
     def ssh_EXT_INFO(self, packet: bytes) -> None:

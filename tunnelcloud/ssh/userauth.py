@@ -25,8 +25,14 @@ from twisted.python.failure import Failure
 from tunnelcloud.channels.messages import pack_string
 from tunnelcloud.net.source_limits import REFUSED_LOGIN
 from tunnelcloud.ssh import authentication as auth
-from tunnelcloud.ssh.checkers import KeyCredentials, TokenCredentials
-from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar, LoginAttempt, LoginRefused
+from tunnelcloud.ssh.checkers import BrowserCredentials, KeyCredentials, TokenCredentials
+from tunnelcloud.ssh.interfaces import (
+    BrowserOffer,
+    IAccess,
+    ISessionAvatar,
+    LoginAttempt,
+    LoginRefused,
+)
 from tunnelcloud.ssh.login_requests import read_answer, read_request
 from tunnelcloud.ssh.signatures import is_usable, signed_data
 
@@ -41,8 +47,11 @@ KEYS_REFUSED = (
     "Paste a one-time token from {tokens_from}."
 )
 """Said with the prompt, alike of keys that are known and unknown, to users that exist or don't."""
+BROWSER = "Open {url} and confirm, then press Return. Or paste a one-time token."
+"""Said with the prompt where a login by browser is offered, to whatever login name."""
 MSG_USERAUTH_INFO_REQUEST = 60
 
+Credentials = KeyCredentials | TokenCredentials | BrowserCredentials
 Session = tuple[Any, ISessionAvatar, Callable[[], object]]
 
 
@@ -71,10 +80,13 @@ class LoginService(SSHService):
         self._start = start
         self._tokens_from = tokens_from
         self._machine = auth.Authentication(failures, queries)
+        self._offer_of_browser: BrowserOffer | None = None
 
     def serviceStopped(self) -> None:
         """The connection is over, or the session has begun."""
         self._machine.closed()
+        if self._offer_of_browser is not None:
+            self._access.withdraw_browser(self._offer_of_browser)
 
     def packetReceived(self, messageNum: int, packet: bytes) -> None:
         """Take one of the two messages that the gate lets through."""
@@ -93,17 +105,12 @@ class LoginService(SSHService):
         match action:
             case auth.OfferKey():
                 self._offer(action)
-            case auth.LoginWithKey():
-                self._login_with_key(action)
-            case auth.LoginWithToken(question=question, request=request):
-                attempt = self._attempt(request.user)
-                self._login(question, TokenCredentials(attempt, request.token))
+            case auth.LoginWithKey() | auth.LoginWithToken() | auth.LoginByBrowser():
+                self._login(action.question, self._credentials(action))
             case auth.SendKeyOk(request=offer):
                 send(MSG_USERAUTH_PK_OK, pack_string(offer.algorithm) + pack_string(offer.key_blob))
-            case auth.SendPrompt(keys_refused=keys_refused):
-                text = KEYS_REFUSED.format(tokens_from=self._tokens_from) if keys_refused else ""
-                head = pack_string(b"") + pack_string(text.encode()) + pack_string(b"")
-                send(MSG_USERAUTH_INFO_REQUEST, head + b"\0\0\0\1" + pack_string(PROMPT) + b"\0")
+            case auth.SendPrompt():
+                self._prompt(action)
             case auth.SendBanner(text=text):
                 line = pack_string(f"{text}\r\n".encode()) + pack_string(b"")
                 send(MSG_USERAUTH_BANNER, line)
@@ -121,6 +128,23 @@ class LoginService(SSHService):
                 logout()
             case auth.End(text=text):
                 self.transport.broken(DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE, text)
+
+    def _prompt(self, action: auth.SendPrompt) -> None:
+        text = self._instruction(action.user, action.keys_refused)
+        head = pack_string(b"") + pack_string(text.encode()) + pack_string(b"")
+        prompt = head + b"\0\0\0\1" + pack_string(PROMPT) + b"\0"
+        self.transport.sendPacket(MSG_USERAUTH_INFO_REQUEST, prompt)
+
+    def _instruction(self, user: bytes, keys_refused: bool) -> str:
+        """Say what is to be done at the prompt."""
+        if self._offer_of_browser is None:
+            self._offer_of_browser = self._access.offer_browser(self._attempt(user))
+        said = [KEYS_REFUSED.format(tokens_from=self._tokens_from)] if keys_refused else []
+        if self._offer_of_browser is not None:
+            self._machine.offers_browser = True
+            self.transport.awaits_browser()
+            said.append(BROWSER.format(url=self._offer_of_browser.url))
+        return "\n".join(said)
 
     def _offer(self, action: auth.OfferKey) -> None:
         request = action.request
@@ -143,23 +167,25 @@ class LoginService(SSHService):
         actions: Deferred[auth.Actions] = verdict.addCallbacks(judged, failed)
         actions.addCallback(lambda found: self.transport.guarded(lambda: self._perform(found)))
 
-    def _login_with_key(self, action: auth.LoginWithKey) -> None:
+    def _credentials(
+        self, action: auth.LoginWithKey | auth.LoginWithToken | auth.LoginByBrowser
+    ) -> Credentials:
+        """Give cred what the client has shown."""
+        attempt = self._attempt(action.request.user)
+        if isinstance(action, auth.LoginWithToken):
+            return TokenCredentials(attempt, action.request.token)
+        if isinstance(action, auth.LoginByBrowser):
+            assert self._offer_of_browser is not None
+            return BrowserCredentials(attempt, self._offer_of_browser)
         request = action.request
         assert request.signature is not None
         assert self.transport.sessionID is not None
         data = signed_data(
             self.transport.sessionID, request.user, request.algorithm, request.key_blob
         )
-        credentials = KeyCredentials(
-            self._attempt(request.user),
-            request.algorithm,
-            request.key_blob,
-            data,
-            request.signature,
-        )
-        self._login(action.question, credentials)
+        return KeyCredentials(attempt, request.algorithm, request.key_blob, data, request.signature)
 
-    def _login(self, question: int, credentials: KeyCredentials | TokenCredentials) -> None:
+    def _login(self, question: int, credentials: Credentials) -> None:
         session: Deferred[Any] = self._portal.login(credentials, None, ISessionAvatar)
 
         def granted(session: Session) -> auth.Actions:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from attrs import evolve, frozen
-from sqlalchemy import delete, func, insert, select, update
+from attrs import asdict, evolve, frozen
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from tunnelcloud.domain.entities import ApiToken, Role, User
 from tunnelcloud.domain.events import AuditEvent
@@ -39,15 +39,17 @@ class Progress(Enum):
 
 @frozen
 class DeviceLogin:
-    """A command line that waits.
+    """A command line, or an SSH login, that waits.
 
     :ivar client: what it says it is.
+    :ivar login_name: of an SSH login.
     """
 
     user_code: str
     client: str
     source_ip: str
     created_at: datetime
+    login_name: str | None = None
 
 
 @frozen
@@ -57,6 +59,35 @@ class Polled:
     progress: Progress
     token: ApiToken | None = None
     user: User | None = None
+
+
+class Kind(Enum):
+    """What waits; each kind has room of its own."""
+
+    COMMAND_LINE = auto()
+    SSH = auto()
+
+    @property
+    def rows(self) -> ColumnElement[bool]:
+        """Choose the rows of this kind."""
+        name = table.c.login_name
+        return name.is_(None) if self is Kind.COMMAND_LINE else name.is_not(None)
+
+
+@frozen
+class Asking:
+    """What asks to be let in.
+
+    :ivar source: the network of its address.
+    :ivar login_name: of an SSH login.
+    """
+
+    secret_hash: bytes
+    user_code: str
+    client: str
+    source_ip: str
+    source: str
+    login_name: str | None = None
 
 
 def begin(
@@ -74,47 +105,63 @@ def begin(
     :return: False when too many of its source wait already; when too many of all do, the oldest of
         the source with the most makes room.
     """
+    return begin_waiting(
+        transaction,
+        Asking(secret_hash, user_code, client, source_ip, source),
+        Kind.COMMAND_LINE,
+        most=MAX_OF_A_SOURCE,
+        lifetime=timedelta(seconds=LIFETIME_SECONDS),
+    )
+
+
+def begin_waiting(
+    transaction: Transaction, asking: Asking, kind: Kind, *, most: int, lifetime: timedelta
+) -> bool:
+    """Keep what waits.
+
+    :param most: of a source.
+    :return: as ``begin``.
+    """
     now = transaction.now()
     transaction.connection.execute(delete(table).where(table.c.expires_at <= now))
-    if not has_room(transaction, source) or not _make_room(transaction, source):
+    if _waiting(transaction, asking.source, kind) >= most or not _make_room(
+        transaction, asking.source, kind
+    ):
         return False
     transaction.connection.execute(
         insert(table),
-        {
-            "secret_hash": secret_hash,
-            "user_code": user_code,
-            "client": client,
-            "source_ip": source_ip,
-            "source": source,
-            "created_at": now,
-            "expires_at": now + timedelta(seconds=LIFETIME_SECONDS),
-            "denied": False,
-        },
+        {**asdict(asking), "created_at": now, "expires_at": now + lifetime, "denied": False},
     )
     return True
 
 
 def has_room(transaction: Transaction, source: str) -> bool:
     """Tell whether another command line of a source may wait, as far as the source goes."""
+    return _waiting(transaction, source, Kind.COMMAND_LINE) < MAX_OF_A_SOURCE
+
+
+def _waiting(transaction: Transaction, source: str, kind: Kind) -> int:
+    """Count what waits of a source."""
     waiting = table.c.expires_at > transaction.now()
     count = select(func.count()).select_from(table)
-    theirs = transaction.connection.execute(count.where(waiting, table.c.source == source))
-    return theirs.scalar_one() < MAX_OF_A_SOURCE
+    theirs = count.where(waiting, table.c.source == source, kind.rows)
+    return transaction.connection.execute(theirs).scalar_one()
 
 
-def _make_room(transaction: Transaction, source: str) -> bool:
+def _make_room(transaction: Transaction, source: str, kind: Kind) -> bool:
     """End what the source with the most has waited for longest, if all together are too many.
 
     :return: False when that is the source that asks.
     """
-    count = select(func.count()).select_from(table)
+    count = select(func.count()).select_from(table).where(kind.rows)
     if transaction.connection.execute(count).scalar_one() < MAX_WAITING:
         return True
-    by_source = select(table.c.source).group_by(table.c.source).order_by(func.count().desc())
+    by_source = select(table.c.source).where(kind.rows).group_by(table.c.source)
+    by_source = by_source.order_by(func.count().desc())
     largest = transaction.connection.execute(by_source.limit(1)).scalar_one()
     if largest == source:
         return False
-    theirs = select(table.c.secret_hash).where(table.c.source == largest)
+    theirs = select(table.c.secret_hash).where(table.c.source == largest, kind.rows)
     oldest = transaction.connection.execute(theirs.order_by(table.c.created_at).limit(1))
     ended = delete(table).where(table.c.secret_hash == oldest.scalar_one())
     transaction.connection.execute(ended)
@@ -138,11 +185,18 @@ def look(transaction: Transaction, secret_hash: bytes) -> Progress | None:
 
 def find(transaction: Transaction, user_code: str) -> DeviceLogin | None:
     """Find a command line that nobody has decided about."""
+    return find_waiting(transaction, user_code, Kind.COMMAND_LINE)
+
+
+def find_waiting(transaction: Transaction, user_code: str, kind: Kind) -> DeviceLogin | None:
+    """Find what nobody has decided about."""
+    wanted = (table.c.user_code, table.c.client, table.c.source_ip, table.c.created_at)
     row = transaction.connection.execute(
-        select(table.c.user_code, table.c.client, table.c.source_ip, table.c.created_at).where(
+        select(*wanted, table.c.login_name).where(
             table.c.user_code == user_code,
             table.c.expires_at > transaction.now(),
             table.c.user_id.is_(None),
+            kind.rows,
         )
     ).first()
     return None if row is None else DeviceLogin(*row)
@@ -161,6 +215,7 @@ def decide(transaction: Transaction, user_code: str, user_id: str, *, allowed: b
             table.c.user_code == user_code,
             table.c.expires_at > transaction.now(),
             table.c.user_id.is_(None),
+            Kind.COMMAND_LINE.rows,
         )
         .values(user_id=user_id, denied=not allowed)
         .returning(table.c.client, table.c.source_ip)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Column, Table, delete, select, update
 
 from tunnelcloud.domain.approvals import RequestStatus
-from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.entities import SessionMethod, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store import timed_grants
@@ -38,10 +38,10 @@ class Hold(enum.Enum):
     SIGN_IN_STEPS = "sign-ins that wait for a second factor"
     API_TOKENS = "API tokens that an administrator made"
     COMMAND_LINES = "command lines that are signed in, and API tokens that users made themselves"
-    DEVICE_LOGINS = "command lines that were let in and have not fetched their token"
+    DEVICE_LOGINS = "command lines and SSH logins that were let in and have not used it"
     INVITATIONS = "links to set a password"
     ONE_TIME_TOKENS = "one-time tokens that are not spent"
-    SSH_SESSIONS = "SSH sessions that a one-time token opened, with their channels"
+    SSH_SESSIONS = "SSH sessions that no key opened, with their channels"
     TOKENS_MADE = "API tokens of no user that this user made"
     CONFIRMATIONS = "connections that the user confirmed in the portal"
     APPROVALS = "approvals by others, and requests that wait"
@@ -199,7 +199,7 @@ def _end_ssh_sessions(transaction: Transaction, user: User, cause: Cause, *_: An
             sessions.c.user_id == user.id,
             sessions.c.ended_at.is_(None),
             sessions.c.end_requested.is_(None),
-            sessions.c.token_id.is_not(None),
+            sessions.c.method != SessionMethod.KEY,
         )
         .values(end_requested=cause.value)
         .returning(sessions.c.id)

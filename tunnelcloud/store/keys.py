@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy import update as update_rows
 
-from tunnelcloud.domain.entities import Key, Method, Session, Tunnel, User
+from tunnelcloud.domain.entities import Key, Session, SessionMethod, Tunnel, User
 from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
@@ -147,7 +147,7 @@ def use(
     return start(
         transaction,
         user,
-        Method.KEY,
+        SessionMethod.KEY,
         login,
         tunnel=tunnel,
         key_id=key_id,

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from attrs import asdict, frozen
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
-from tunnelcloud.domain.entities import Method, Session, Tunnel, User
+from tunnelcloud.domain.entities import Session, SessionMethod, Tunnel, User
 from tunnelcloud.domain.events import event_of
 from tunnelcloud.store import channels
 from tunnelcloud.store.columns import first_id
@@ -90,7 +90,7 @@ _END = Prepared(
 def start(
     transaction: Transaction,
     user: User,
-    method: Method,
+    method: SessionMethod,
     login: LoginRecord,
     *,
     tunnel: Tunnel | None = None,

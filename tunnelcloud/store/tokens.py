@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
 
-from tunnelcloud.domain.entities import Method, Session, Token, Tunnel, User
+from tunnelcloud.domain.entities import Session, SessionMethod, Token, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import users as people
 from tunnelcloud.store.aggregate import Aggregate, subjects_of
@@ -176,7 +176,7 @@ def spend(
     session = start(
         transaction,
         user or people.get(transaction, token.user_id),
-        Method.TOKEN,
+        SessionMethod.TOKEN,
         login,
         tunnel=tunnel,
         token_id=token.id,

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from tests.store.material import count_events
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import KEY
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Method, Role, SessionMethod
 from tunnelcloud.store import (
     assignments,
     channels,
@@ -200,7 +200,7 @@ class AdminTests(PortalTestCase):
         )
         login = sessions.LoginRecord("x", "192.0.2.7", CANARY, pod.id)
         user = self.people[Role.USER]
-        session = self.store.write(sessions.start, user, Method.KEY, login)
+        session = self.store.write(sessions.start, user, SessionMethod.KEY, login)
         self.assertIn(b"the-user", self.browser.get("/admin/sessions").body)
         end = f"/admin/sessions/{session.id}/end"
         self.assertIn(end, self.browser.get("/admin/sessions").body.decode())
@@ -213,7 +213,7 @@ class AdminTests(PortalTestCase):
             pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord("x", "192.0.2.7", "c", pod.id)
-        session = self.store.write(sessions.start, self.people[Role.USER], Method.KEY, login)
+        session = self.store.write(sessions.start, self.people[Role.USER], SessionMethod.KEY, login)
         made = self.make_tunnel("db")
         tunnel = self.store.read(tunnels.get, made["id"])
         channel = self.store.write(channels.open, session, tunnel, destination="db", port=5432)
@@ -273,7 +273,7 @@ class AdminTests(PortalTestCase):
             pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord("x", "192.0.2.7", "x", pod.id)
-        self.store.write(sessions.start, user, Method.KEY, login)
+        self.store.write(sessions.start, user, SessionMethod.KEY, login)
         asking = self.browser.get(f"{page}/block").body.decode()
         self.assertIn("<h1>Block the-user?</h1>", asking)
         self.assertIn("1 session will be cut off.", asking)

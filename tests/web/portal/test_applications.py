@@ -12,7 +12,7 @@ from sqlalchemy import update
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import NOW
 from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Role, SessionMethod
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import (
     access,
@@ -142,7 +142,10 @@ class ApplicationsTests(PortalTestCase):
             ),
         )
         session = self.store.write(
-            sessions.start, user, Method.KEY, sessions.LoginRecord("x", "192.0.2.7", "x", pod.id)
+            sessions.start,
+            user,
+            SessionMethod.KEY,
+            sessions.LoginRecord("x", "192.0.2.7", "x", pod.id),
         )
         tunnel = self.store.read(tunnels.find, name)
         self.store.write(channels.open, session, tunnel, destination=name, port=5432)

@@ -4,11 +4,12 @@ from tests.store.material import count_events
 from tests.web.portal.browser import Browser, PortalTestCase
 from tests.web.portal.structure import faults_of
 from tests.web.support import KEY
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Method, Role, SessionMethod
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store import (
     approvals,
     assignments,
+    browser_logins,
     channels,
     connectors,
     groups,
@@ -19,6 +20,7 @@ from tunnelcloud.store import (
     tunnels,
     users,
 )
+from tunnelcloud.store.device_logins import Asking
 from tunnelcloud.web.portal.tree import page_table
 
 CANARY = "<script>alert(1)</script>\"'&\u202e"
@@ -56,7 +58,7 @@ class EveryPageTests(PortalTestCase):
             pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord(CANARY, "192.0.2.7", CANARY, pod.id)
-        session = self.store.write(sessions.start, user, Method.KEY, login)
+        session = self.store.write(sessions.start, user, SessionMethod.KEY, login)
         channel = self.store.write(
             channels.open,
             session,
@@ -82,7 +84,10 @@ class EveryPageTests(PortalTestCase):
             client=CANARY,
             reason=CANARY,
         )
+        asking = Asking(b"x", "WDJB-MJHT", CANARY, "192.0.2.7", "192.0.2.7", CANARY)
+        self.store.write(browser_logins.begin, asking)
         self.ids = {
+            "code": asking.user_code,
             "request_id": request.id,
             "grant_id": "gra_" + "0" * 26,
             "channel_id": channel.id,

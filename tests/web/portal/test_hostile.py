@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tests.store.material import count_events
 from tests.web.portal.browser import Forms, PortalTestCase
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Method, Role, SessionMethod
 from tunnelcloud.store import assignments, channels, pods, policies, sessions, tunnels
 from tunnelcloud.store.engine import Store
 from tunnelcloud.store.errors import StoreUnavailable
@@ -45,7 +45,9 @@ class HostileTests(PortalTestCase):
             pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
         )
         login = sessions.LoginRecord("x", "192.0.2.7", "c", pod.id)
-        started = [self.store.write(sessions.start, user, Method.KEY, login) for _ in range(2)]
+        started = [
+            self.store.write(sessions.start, user, SessionMethod.KEY, login) for _ in range(2)
+        ]
         published = self.store.read(tunnels.get, tunnel["id"])
         channel = self.store.write(
             channels.open, started[0], published, destination="db", port=5432

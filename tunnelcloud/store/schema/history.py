@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.store.columns import (
     Choice,
     Document,
@@ -38,7 +38,7 @@ sessions = Table(
     Column("id", Ordered, primary_key=True),
     Column("user_id", Text, nullable=False),
     Column("user_name", Text, nullable=False),
-    Column("method", Choice(Method), nullable=False),
+    Column("method", Choice(SessionMethod), nullable=False),
     Column("login_name", Text, nullable=False),
     Column("source_ip", Text, nullable=False),
     Column("client_version", Text, nullable=False),

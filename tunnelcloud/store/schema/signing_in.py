@@ -145,4 +145,6 @@ device_logins = Table(
     Column("polled_at", Timestamp),
     owner("user", nullable=True),
     Column("denied", Boolean, nullable=False),
+    # Of an SSH login; NULL for a command line.
+    Column("login_name", Text),
 )

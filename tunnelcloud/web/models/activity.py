@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tunnelcloud.domain.actors import ActorKind
-from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.domain.events import CATALOGUE
 from tunnelcloud.web.models.fields import Instant, PageQuery, Shown, Text, Words
 
@@ -25,7 +25,7 @@ class Session(Shown):
     id: str
     user_id: str
     user_name: str = Field(description="What the user was called when it began.")
-    method: Method
+    method: SessionMethod
     login_name: str
     source_ip: str
     client_version: str
@@ -46,7 +46,7 @@ class OwnSessionQuery(PageQuery):
 
     tunnel_id: Text | None = None
     pod_id: Text | None = None
-    method: Method | None = None
+    method: SessionMethod | None = None
     source_ip: Text | None = None
     since: Instant | None = None
     until: Instant | None = None

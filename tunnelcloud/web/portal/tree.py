@@ -13,6 +13,7 @@ from tunnelcloud.web.portal.pages.access import access_pages
 from tunnelcloud.web.portal.pages.account import account_pages
 from tunnelcloud.web.portal.pages.api_reference import reference_pages
 from tunnelcloud.web.portal.pages.applications import application_pages
+from tunnelcloud.web.portal.pages.browser_login import browser_login_pages
 from tunnelcloud.web.portal.pages.device import device_pages
 from tunnelcloud.web.portal.pages.explain import explain_pages
 from tunnelcloud.web.portal.pages.history import history_pages
@@ -67,6 +68,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *key_making_pages(context, operations),
         *own_session_pages(context, operations),
         *device_pages(context, attempts),
+        *browser_login_pages(context, attempts),
         *request_pages(context, operations),
         *resuming_pages(context),
         *account_pages(context, operations, passwords, attempts),

@@ -34,6 +34,7 @@ class ApiContext:
 
     :ivar join_token_lifetime: in seconds.
     :ivar invitation_lifetime: of links to set a password, in seconds.
+    :ivar browser_login: from where SSH logins may be confirmed, as pod.toml has it.
     :ivar web_url: where people reach this listener, without a slash at the end.
     :ivar sealer: of secrets that have to be read again.
     :ivar fetch: asks identity providers.
@@ -54,6 +55,7 @@ class ApiContext:
     _token_lifetime: Callable[[], int] = field(default=lambda: 600)
     join_token_lifetime: int = DAY
     invitation_lifetime: int = 3 * DAY
+    browser_login: str = "anywhere"
     sealer: Sealer = field(factory=passing_sealer)
     fetch: Fetch = field(default=no_way_out)
     random: Callable[[int], bytes] = field(default=os.urandom)

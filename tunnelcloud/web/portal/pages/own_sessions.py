@@ -18,6 +18,8 @@ from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
+_METHODS = {"key": "with a key", "browser": "by a browser"}
+
 
 def own_session_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for one's own sessions."""
@@ -44,7 +46,7 @@ def _refusal(record: AuditRecord, clients: Mapping[str, str]) -> _Refusal:
     if "count" in data:
         what = f"{data['count']} more"
     elif event.event == "login.refused":
-        method = "with a key" if data.get("method") == "key" else "with a one-time token"
+        method = _METHODS.get(str(data.get("method")), "with a one-time token")
         what = f"Login as {data.get('login_name', '')} {method}"
     else:
         what = f"{data.get('destination', '')}:{data.get('port', '')}"

@@ -1,0 +1,220 @@
+"""SSH logins that are confirmed in a browser: who is offered a link, and what comes of it."""
+
+from attrs import evolve
+from twisted.internet.task import Clock
+
+from tests.pod.test_access import SEAT, LoginWorld
+from tests.store.databases import SQLiteCase
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.pod import browser_logins as module
+from tunnelcloud.pod.access import Access
+from tunnelcloud.pod.browser_logins import BrowserLogins
+from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
+from tunnelcloud.store import assignments, audit, browser_logins, device_logins, sessions, users
+from tunnelcloud.store.asynchronous import AsyncStore
+
+ATTEMPT = LoginAttempt(b"alice", "192.0.2.1", 50000, "OpenSSH_9.2")
+
+
+class BrowserLoginTests(LoginWorld, SQLiteCase):
+    def setUp(self):
+        super().setUp()
+        self.time = Clock()
+        self.pending = []
+        self.browsers = BrowserLogins(
+            AsyncStore(self.store, self.reactor), self.time, "https://portal.example.com"
+        )
+        self.access = Access(
+            AsyncStore(self.store, self.reactor),
+            SEAT.pod_id,
+            self.views,
+            self.ring,
+            lambda user_id: self.room,
+            browsers=self.browsers,
+        )
+
+    def settle(self):
+        """Let the store answer what it was asked."""
+        self.reactor.run_one()
+
+    def offered(self, attempt=ATTEMPT):
+        """Offer a link, and wait for so long that it is written down."""
+        offer = self.access.offer_browser(attempt)
+        self.time.advance(1)
+        self.settle()
+        return offer
+
+    def code(self, offer):
+        return offer.url.rpartition("/")[2]
+
+    def decide(self, offer, allowed=True, user=None):
+        user = user or self.world.alice
+        return self.store.write(browser_logins.decide, self.code(offer), user.id, allowed=allowed)
+
+    def answer(self, offer, attempt=ATTEMPT):
+        """Press Return; give what comes of it so far."""
+        outcome = []
+        self.access.login_by_browser(attempt, offer).addBoth(outcome.append)
+        return outcome
+
+    def log_in_by(self, offer, attempt=ATTEMPT):
+        outcome = self.answer(offer, attempt)
+        while not outcome:
+            self.settle()
+        return outcome[0]
+
+    def refusal(self, failure):
+        failure.trap(LoginRefused)
+        self.assertFalse(failure.value.offence)
+        return failure.value.text
+
+    def test_it_is_confirmed_and_logs_this_one_session_in(self):
+        offer = self.offered()
+        self.assertRegex(offer.url, r"^https://portal\.example\.com/l/[A-Z]{4}-[A-Z]{4}$")
+        found = self.store.read(browser_logins.find, self.code(offer))
+        self.assertEqual(
+            (found.client, found.source_ip, found.login_name), ("OpenSSH_9.2", "192.0.2.1", "alice")
+        )
+        self.assertTrue(self.decide(offer))
+        session = self.store.read(sessions.get, self.log_in_by(offer))
+        self.assertEqual((session.method, session.user_id), ("browser", self.world.alice.id))
+        self.assertIs(session.method.opens, Method.TOKEN)
+        (event,) = self.store.read(audit.list_page, event="login.succeeded").items
+        self.assertEqual(event.event.data["method"], "browser")
+        (event,) = self.store.read(audit.list_page, event="browser_login.allowed").items
+        self.assertEqual((event.event.user_name, event.event.data["from"]), ("alice", "192.0.2.1"))
+
+    def test_it_is_good_once(self):
+        offer = self.offered()
+        self.decide(offer)
+        self.assertIsInstance(self.log_in_by(offer), str)
+        self.assertIn("refused in the browser", self.refusal(self.log_in_by(offer)))
+
+    def test_return_may_come_before_the_confirmation(self):
+        offer = self.offered()
+        outcome = self.answer(offer)
+        self.settle()
+        self.assertEqual(outcome, [])
+        self.decide(offer)
+        self.time.advance(1)
+        while not outcome:
+            self.settle()
+        self.assertIsInstance(outcome[0], str)
+
+    def test_it_is_waited_for_a_while_only(self):
+        offer = self.offered()
+        outcome = self.answer(offer)
+        for _ in range(21):
+            self.settle()
+            self.time.advance(1)
+        self.assertIn("not confirmed yet", self.refusal(outcome[0]))
+        self.decide(offer)
+        self.assertIsInstance(self.log_in_by(offer), str)
+
+    def test_it_is_refused(self):
+        offer = self.offered()
+        self.decide(offer, allowed=False)
+        self.assertIn("refused in the browser", self.refusal(self.log_in_by(offer)))
+        self.assertFalse(self.decide(offer))
+        self.assertEqual(
+            len(self.store.read(audit.list_page, event="browser_login.denied").items), 1
+        )
+
+    def test_a_tool_that_answers_with_nothing_at_once_is_not_kept(self):
+        offer = self.access.offer_browser(ATTEMPT)
+        (outcome,) = self.answer(offer)
+        self.assertEqual(self.refusal(outcome), "")
+
+    def test_nothing_is_written_for_who_answers_with_a_token(self):
+        self.access.withdraw_browser(self.access.offer_browser(ATTEMPT))
+        self.assertEqual(self.time.getDelayedCalls(), [])
+
+    def test_somebody_else_confirms_it(self):
+        """It was sent to bob, who confirms what says that it is alice."""
+        bob = self.store.read(users.find, "bob")
+        offer = self.offered()
+        self.decide(offer, user=bob)
+        self.assertIn("can open nothing", self.refusal(self.log_in_by(offer)))
+        (event,) = self.store.read(audit.list_page, event="login.refused").items
+        self.assertEqual(event.event.data["method"], "browser")
+
+    def test_who_is_blocked_or_has_nothing(self):
+        attempt = evolve(ATTEMPT, login_name=b"tcptunnel")
+        bob = self.store.read(users.find, "bob")
+        offer = self.offered(attempt)
+        self.decide(offer, user=bob)
+        self.assertIn("can open nothing", self.refusal(self.log_in_by(offer, attempt)))
+        offer = self.offered()
+        self.decide(offer)
+        self.store.write(users.update, self.world.alice.id, {"blocked": True})
+        self.assertIn("refused in the browser", self.refusal(self.log_in_by(offer)))
+
+    def test_keys_alone_are_not_enough(self):
+        self.store.write(assignments.update, self.world.assignment.id, {"methods": {Method.KEY}})
+        offer = self.offered()
+        self.decide(offer)
+        self.assertIn("can open nothing", self.refusal(self.log_in_by(offer)))
+
+    def test_another_users_name_is_no_oracle(self):
+        """Whoever is named, there is a link; nothing is asked of the store before."""
+        for name in (b"alice", b"nobody", b"\x00\xff", b"x" * 70_000):
+            self.assertIsNotNone(self.access.offer_browser(evolve(ATTEMPT, login_name=name)))
+
+    def test_a_token_for_a_name_is_not_kept(self):
+        secret = b"abcdefghijklmnopqrstuvwxyz"[:26].replace(b"0", b"a")
+        offer = self.offered(evolve(ATTEMPT, login_name=secret))
+        found = self.store.read(browser_logins.find, self.code(offer))
+        self.assertNotIn(secret.decode(), found.login_name)
+
+    def test_a_command_line_is_not_confirmed_here_nor_this_there(self):
+        offer = self.offered()
+        code = self.code(offer)
+        self.assertIsNone(self.store.read(device_logins.find, code))
+        alice = self.world.alice.id
+        self.assertFalse(self.store.write(device_logins.decide, code, alice, allowed=True))
+        self.assertIsNotNone(self.store.read(browser_logins.find, code))
+
+    def test_it_ends_after_its_time(self):
+        offer = self.offered()
+        self.clock.advance(browser_logins.LIFETIME_SECONDS + 1)
+        self.assertFalse(self.decide(offer))
+        self.assertIn("its time is over", self.refusal(self.log_in_by(offer)))
+
+
+class RoomTests(LoginWorld, SQLiteCase):
+    """What a stranger may cause is bounded, and others have theirs."""
+
+    def setUp(self):
+        super().setUp()
+        self.time = Clock()
+        store = AsyncStore(self.store, self.reactor)
+        self.browsers = BrowserLogins(store, self.time, "https://portal.example.com")
+
+    def offer(self, source="192.0.2.1"):
+        return self.browsers.offer(evolve(ATTEMPT, source=source))
+
+    def test_of_a_source(self):
+        offers = [self.offer() for _ in range(module.MOST_OF_A_SOURCE)]
+        self.assertNotIn(None, offers)
+        self.assertIsNone(self.offer())
+        self.assertIsNotNone(self.offer("198.51.100.1"))
+        self.browsers.withdraw(offers[0])
+        self.browsers.withdraw(offers[0])
+        self.assertIsNotNone(self.offer())
+        self.assertIsNone(self.offer())
+
+    def test_of_all(self):
+        offers = [self.offer(f"10.0.{net}.1") for net in range(module.MOST_WAITING)]
+        self.assertNotIn(None, offers)
+        self.assertIsNone(self.offer("10.1.0.1"))
+        for offer in offers:
+            self.browsers.withdraw(offer)
+        more = module.MOST_A_MINUTE - module.MOST_WAITING
+        self.assertNotIn(None, [self.offer(f"10.2.{net}.1") for net in range(more)])
+        self.assertIsNone(self.offer("10.1.0.1"), "so many in a minute are enough")
+        self.time.advance(60)
+        self.assertIsNotNone(self.offer("10.1.0.1"))
+
+    def test_no_portal_no_link(self):
+        store = AsyncStore(self.store, self.reactor)
+        self.assertIsNone(BrowserLogins(store, self.time, "").offer(ATTEMPT))

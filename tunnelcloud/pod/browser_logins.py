@@ -1,0 +1,151 @@
+"""SSH logins that somebody may confirm in a browser: who is offered a link, and what comes of it.
+
+A link costs a stranger's connection next to nothing.  It is written down once the connection has
+waited for a moment, which programs that answer the prompt with a token don't do; so many of a
+source may wait, and so many a minute are offered by the pod.  Whoever gets none is asked for a
+token, as ever.  The link is the same whatever the login name is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
+
+from tunnelcloud.domain.addresses import source_group
+from tunnelcloud.domain.tokens import hash_secret, new_link_secret, new_user_code
+from tunnelcloud.pod import logins
+from tunnelcloud.pod.outage_log import OUTAGES
+from tunnelcloud.settings import PodSettings
+from tunnelcloud.ssh.interfaces import BrowserOffer, LoginAttempt, LoginRefused
+from tunnelcloud.store import browser_logins
+from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.browser_logins import Decision
+from tunnelcloud.store.device_logins import Asking
+
+WRITTEN_AFTER = 1.0
+"""Seconds: a person takes longer, a program that has a token doesn't."""
+
+MOST_WAITING = 64
+MOST_OF_A_SOURCE = 6
+MOST_A_MINUTE = 120
+ASKED_FOR_SECONDS = 20
+"""How long an answer to the prompt waits for the decision."""
+
+NOT_YET = "this login is not confirmed yet: open the link, confirm it, and press Return again"
+DENIED = "this login was refused in the browser, or its time is over"
+
+
+@define(eq=False)
+class _Waiting:
+    """A connection that was offered a link.
+
+    :ivar is_written: whether the row is there.
+    """
+
+    code: str
+    source: str
+    is_written: bool = False
+    writing: IDelayedCall | None = None
+
+
+@frozen
+class BrowserLogins:
+    """The links that a pod has offered to connections which still wait.
+
+    :param web_url: where the portal is, without a slash at the end; empty where none are offered.
+    """
+
+    store: AsyncStore
+    clock: IReactorTime
+    web_url: str
+    random: Callable[[int], bytes] = os.urandom
+    _waiting: dict[bytes, _Waiting] = field(factory=dict, init=False)
+    _sources: Counter[str] = field(factory=Counter, init=False)
+    _offered: deque[float] = field(factory=deque, init=False)
+
+    @classmethod
+    def by_settings(
+        cls, store: AsyncStore, clock: IReactorTime, settings: PodSettings
+    ) -> BrowserLogins:
+        """Offer links as pod.toml says, and none where nobody would know where they lead."""
+        is_on = settings.ssh.browser_login != "off"
+        return cls(store, clock, (settings.web.public_url or "") if is_on else "")
+
+    def offer(self, attempt: LoginAttempt) -> BrowserOffer | None:
+        """Make a link for a connection; None where there is no room for one more."""
+        now, source = self.clock.seconds(), source_group(attempt.source)
+        while self._offered and self._offered[0] <= now - 60:
+            self._offered.popleft()
+        if (
+            not self.web_url
+            or len(self._waiting) >= MOST_WAITING
+            or self._sources[source] >= MOST_OF_A_SOURCE
+            or len(self._offered) >= MOST_A_MINUTE
+        ):
+            return None
+        self._offered.append(now)
+        self._sources[source] += 1
+        code = new_user_code(self.random)
+        # The secret itself is kept by nobody: it only makes the row's name one that none can guess.
+        secret_hash = hash_secret(new_link_secret(self.random))
+        waiting = self._waiting[secret_hash] = _Waiting(code, source)
+        waiting.writing = self.clock.callLater(
+            WRITTEN_AFTER, self._write, secret_hash, waiting, attempt
+        )
+        return BrowserOffer(f"{self.web_url}/l/{code}", secret_hash)
+
+    def withdraw(self, offer: BrowserOffer) -> None:
+        """Take it that the connection has logged in or is over."""
+        waiting = self._waiting.pop(offer.secret_hash, None)
+        if waiting is None:
+            return
+        self._sources[waiting.source] -= 1
+        if not self._sources[waiting.source]:
+            del self._sources[waiting.source]
+        if waiting.writing is not None and waiting.writing.active():
+            waiting.writing.cancel()
+
+    def _write(self, secret_hash: bytes, waiting: _Waiting, attempt: LoginAttempt) -> None:
+        asking = Asking(
+            secret_hash,
+            waiting.code,
+            attempt.client_version,
+            attempt.source,
+            waiting.source,
+            logins.shown_name(attempt, None),
+        )
+
+        def kept(is_there: bool) -> None:
+            waiting.is_written = is_there
+
+        written = self.store.write(browser_logins.begin, asking)
+        written.addCallback(kept).addErrback(OUTAGES.tell, "logins can't wait for a browser")
+
+    def confirmed(self, offer: BrowserOffer) -> Deferred[None]:
+        """Wait until somebody has confirmed a login.
+
+        :raise LoginRefused: nobody did in time, or somebody refused it; neither is an offence.
+        """
+        waiting = self._waiting.get(offer.secret_hash)
+        if waiting is None or not waiting.is_written:
+            # A tool that knows passwords only answers at once, with nothing.
+            return fail(LoginRefused("", offence=False))
+        return Deferred.fromCoroutine(self._wait(offer.secret_hash))
+
+    async def _wait(self, secret_hash: bytes) -> None:
+        until = self.clock.seconds() + ASKED_FOR_SECONDS
+        while True:
+            decision = await self.store.read(browser_logins.decision, secret_hash)
+            if decision is Decision.ALLOWED:
+                return
+            if decision is Decision.DENIED or secret_hash not in self._waiting:
+                raise LoginRefused(DENIED, offence=False)
+            if self.clock.seconds() >= until:
+                raise LoginRefused(NOT_YET, offence=False)
+            await deferLater(self.clock, 1.0)

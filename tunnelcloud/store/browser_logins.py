@@ -1,0 +1,137 @@
+"""SSH logins that wait for somebody to confirm them in a browser.
+
+They are rows of ``device_logins`` with a login name, and end as those do: with a block, a new
+password, a provider that vouches no more.  The pod that has the connection keeps the secret, and
+whoever is signed in to any pod's portal decides.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+
+from sqlalchemy import delete, select, update
+
+from tunnelcloud.domain.entities import Session, SessionMethod, Tunnel, User
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store import users
+from tunnelcloud.store.device_logins import Asking, DeviceLogin, Kind, begin_waiting, find_waiting
+from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.schema import device_logins as table
+from tunnelcloud.store.sessions import LoginRecord, start
+from tunnelcloud.store.transaction import Transaction
+
+MAX_OF_A_SOURCE = 20
+LIFETIME_SECONDS = 4 * 60
+"""Longer than a connection may take to log in."""
+
+
+class Decision(enum.Enum):
+    """What somebody decided about an SSH login."""
+
+    NONE_YET = enum.auto()
+    ALLOWED = enum.auto()
+    DENIED = enum.auto()
+
+
+def begin(transaction: Transaction, asking: Asking) -> bool:
+    """Keep an SSH login that waits.
+
+    :return: False when too many wait already.
+    """
+    return begin_waiting(
+        transaction,
+        asking,
+        Kind.SSH,
+        most=MAX_OF_A_SOURCE,
+        lifetime=timedelta(seconds=LIFETIME_SECONDS),
+    )
+
+
+def find(transaction: Transaction, user_code: str) -> DeviceLogin | None:
+    """Find an SSH login that nobody has decided about."""
+    return find_waiting(transaction, user_code, Kind.SSH)
+
+
+def decide(transaction: Transaction, user_code: str, user_id: str, *, allowed: bool) -> bool:
+    """Let an SSH login in as a user, or keep it out; the first decision counts.
+
+    :return: False when it is over, or somebody decided before.
+    :raise Conflict: the user is blocked.
+    """
+    user = users.lock_unblocked(transaction, user_id)
+    decided = transaction.connection.execute(
+        update(table)
+        .where(
+            table.c.user_code == user_code,
+            table.c.login_name.is_not(None),
+            table.c.expires_at > transaction.now(),
+            table.c.user_id.is_(None),
+        )
+        .values(user_id=user_id, denied=not allowed)
+        .returning(table.c.client, table.c.source_ip, table.c.login_name)
+    ).first()
+    if decided is None:
+        return False
+    client, source_ip, login_name = decided
+    transaction.audit(
+        AuditEvent(
+            f"browser_login.{'allowed' if allowed else 'denied'}",
+            user_id=user.id,
+            user_name=user.name,
+            data={"client": client, "from": source_ip, "login_name": login_name},
+        )
+    )
+    return True
+
+
+def decision(transaction: Transaction, secret_hash: bytes) -> Decision:
+    """Tell what was decided; one that is gone counts as denied."""
+    row = transaction.connection.execute(
+        select(table.c.user_id, table.c.denied).where(
+            table.c.secret_hash == secret_hash, table.c.expires_at > transaction.now()
+        )
+    ).first()
+    if row is None or row.denied:
+        return Decision.DENIED
+    return Decision.NONE_YET if row.user_id is None else Decision.ALLOWED
+
+
+def peek(transaction: Transaction, secret_hash: bytes) -> User | None:
+    """Give who confirmed a login, if they are not blocked now."""
+    user_id = transaction.connection.execute(
+        select(table.c.user_id).where(
+            table.c.secret_hash == secret_hash,
+            table.c.denied.is_(False),
+            table.c.user_id.is_not(None),
+            table.c.expires_at > transaction.now(),
+        )
+    ).scalar()
+    if user_id is None:
+        return None
+    try:
+        return users.lock_unblocked(transaction, user_id)
+    except Conflict:
+        return None
+
+
+def use(
+    transaction: Transaction,
+    secret_hash: bytes,
+    user: User,
+    login: LoginRecord,
+    tunnel: Tunnel | None,
+) -> Session | None:
+    """Begin the one session that a confirmation is good for.
+
+    :param tunnel: what the session is narrowed to.
+    :return: None when it was used meanwhile.
+    """
+    used = transaction.connection.execute(
+        delete(table).where(
+            table.c.secret_hash == secret_hash,
+            table.c.user_id == user.id,
+            table.c.denied.is_(False),
+        )
+    ).rowcount
+    return start(transaction, user, SessionMethod.BROWSER, login, tunnel=tunnel) if used else None
