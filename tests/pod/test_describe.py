@@ -5,12 +5,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain import values
 from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.entities import Method, Session
+from tunnelcloud.domain.entities import Session, SessionMethod
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.ssh.greeting_text import ls_text
 
 SESSION = Session(
-    "s", "u", "alice", Method.KEY, "alice", "192.0.2.1", "OpenSSH", "pod_1", values.NOW
+    "s", "u", "alice", SessionMethod.KEY, "alice", "192.0.2.1", "OpenSSH", "pod_1", values.NOW
 )
 
 
@@ -45,7 +45,7 @@ class StateTests(SynchronousTestCase):
 class ListingTests(SynchronousTestCase):
     def test_commands_by_key_say_which_keys_are_tried(self):
         view = values.view(values.grant(values.tunnel("web")))
-        for method, said in ((Method.KEY, True), (Method.TOKEN, False)):
+        for method, said in ((SessionMethod.KEY, True), (SessionMethod.TOKEN, False)):
             session = evolve(SESSION, method=method)
             pod = PublicAddress("pod", 22)
             row = describe(view, session, view.grants[0].tunnel, pod, True, "", {5432: ""})
