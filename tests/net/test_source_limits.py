@@ -54,6 +54,26 @@ class FloodTests(SynchronousTestCase):
         self.assertEqual(flood.connection_made("192.0.3.1"), "")
         self.assertEqual(flood.connection_made("2001:db8:4::1"), "")
 
+    def test_who_is_shut_out(self) -> None:
+        """Named with since when and for how long; what is forgiven may come in at once."""
+        for source, times in (("192.0.2.1", 5), ("198.51.100.1", 4), ("203.0.113.1", 1)):
+            for _ in range(times):
+                self.flood.offended(source, REFUSED_LOGIN)
+        self.clock.advance(2)
+        found = self.flood.shut_out(10)
+        self.assertEqual(
+            [(one.source, one.seconds, one.left) for one in found],
+            [("192.0.2.1", 2, 8), ("198.51.100.1", 2, 3)],
+        )
+        self.assertEqual(len(self.flood.shut_out(1)), 1)
+        self.assertTrue(self.flood.forgive("192.0.2.1"))
+        self.assertFalse(self.flood.forgive("192.0.2.1"))
+        self.assertEqual(self.start("192.0.2.1", "198.51.100.1"), [True, False])
+        self.clock.advance(60)
+        self.assertEqual(self.flood.shut_out(10), [])
+        self.flood.offended("198.51.100.1", 20)
+        self.assertEqual(self.flood.shut_out(10)[0].seconds, 0, "an old penalty counts no more")
+
     def test_penalties_of_one_site(self) -> None:
         """A site that uses a new address for every guess is shut out, and its neighbour isn't."""
         for number in range(1, 14):

@@ -85,3 +85,13 @@ class PenaltyTests(SynchronousTestCase):
         self.store.away = True
         self.successResultOf(self.shared[0].send())
         self.assertIn("too many", self.floods[0].connection_made("192.0.2.1"))
+
+    def test_a_penalty_is_lifted_on_all(self):
+        self.offend("192.0.2.1")
+        self.exchange()
+        self.assertEqual([len(one.shut_out(5)) for one in self.shared], [1, 1])
+        self.shared[1].lift(self.store, "192.0.2.1")
+        self.exchange()
+        self.assertEqual([one.shut_out(5) for one in self.shared], [[], []])
+        for flood in self.floods:
+            self.assertEqual(flood.connection_made("192.0.2.1"), "")

@@ -60,7 +60,14 @@ class ToldPod:
     faults: dict = field(factory=dict)
     certificate: CertificateState | None = None
     endings: list = field(factory=list)
+    kept_out: list = field(factory=list)
     started_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
+
+    def shut_out(self, most):
+        return self.kept_out[:most]
+
+    def let_in(self, transaction, source):
+        self.ended.append((source, "let in"))
 
     def lost_connectors(self):
         return self.lost

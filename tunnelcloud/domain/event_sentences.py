@@ -52,6 +52,7 @@ _SENTENCES: Mapping[str, str] = {
     "request.created": "{user} asked to open {tunnel}: {reason}",
     "request.approved": "{who} approved the request of {user} for {tunnel}",
     "request.refused": "{who} refused the request of {user} for {tunnel}",
+    "lockout.lifted": "{who} let {source} {name} try again ({door})",
     "grant.ended": "{who} ended the permission of {user} for {tunnel}",
     "database.restored": "{who} restored a backup",
     "audit.forgotten": "Events until {until} were forgotten, {events} of them: {reason}",

@@ -159,6 +159,11 @@ CATALOGUE: Mapping[str, EventKind] = {
             ("request_id", "answer", "grant_id"),
         ),
         EventKind("request.refused", "A request was refused.", ("request_id", "answer")),
+        EventKind(
+            "lockout.lifted",
+            "Somebody let a source or a name try again that had to wait.",
+            ("door", "source", "name"),
+        ),
         EventKind("grant.ended", "Somebody ended a grant before its time.", ("grant_id",)),
         EventKind(
             "authority.created",

@@ -15,11 +15,12 @@ What holds, in words:
 It knows a clock and a source of chance, and no connection.
 """
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from attrs import frozen
+from attrs import define, frozen
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -53,6 +54,33 @@ class FloodLimits:
     remembered: int = 65_536
 
 
+@define
+class _Penalty:
+    """What a source or a network has been given.
+
+    :ivar until: when the last of it will be gone.
+    :ivar began: when it was given first.
+    :ivar share: how many times as much as one source it may have.
+    """
+
+    until: float
+    began: float
+    share: int
+
+
+@frozen
+class ShutOut:
+    """A source, or a network of many, that may not start a connection now.
+
+    :ivar seconds: for how long it has had a penalty.
+    :ivar left: after how many seconds it may again.
+    """
+
+    source: str
+    seconds: float
+    left: float
+
+
 @implementer(IFloodControl)
 class FloodControl:
     """Counts connections before login and penalties, by source.
@@ -74,7 +102,7 @@ class FloodControl:
         self._exempt = tuple(exempt)
         self._starting: Counter[str] = Counter()
         self._total = 0
-        self._penalties: dict[str, float] = {}
+        self._penalties: dict[str, _Penalty] = {}
         self._counts: Counter[str] = Counter()
         self._listeners: list[Callable[[str, float], None]] = []
 
@@ -99,7 +127,7 @@ class FloodControl:
         self._counts["authenticated"] += 1
         for group, _ in source_groups(source):
             if group in self._penalties:
-                self._penalties[group] -= LOGIN_REBATE
+                self._penalties[group].until -= LOGIN_REBATE
         self._forget(source)
 
     def connection_lost(self, source: str) -> None:
@@ -119,20 +147,44 @@ class FloodControl:
         """Add seconds of penalty for an offence that was counted elsewhere."""
         if is_within(source, self._exempt):
             return
-        for group, _ in source_groups(source):
-            self._penalise(group, weight)
+        for group, share in source_groups(source):
+            self._penalise(group, share, weight)
+
+    def shut_out(self, most: int) -> list[ShutOut]:
+        """List who may not start a connection, those with the longest wait first.
+
+        :param most: how many at most.
+        """
+        now, threshold = self._clock.seconds(), self._limits.threshold
+        waits = (
+            (one.until - now - one.share * threshold, group, one)
+            for group, one in self._penalties.items()
+        )
+        longest = heapq.nlargest(most, (one for one in waits if one[0] > 0), key=lambda one: one[0])
+        return [ShutOut(group, now - one.began, left) for left, group, one in longest]
+
+    def forgive(self, group: str) -> bool:
+        """Take all of a penalty off.
+
+        :param group: as :meth:`shut_out` names it.
+        :return: whether there was one.
+        """
+        return self._penalties.pop(group, None) is not None
 
     def listen(self, told: Callable[[str, float], None]) -> None:
         """Have each offence told: its source, and its seconds of penalty."""
         self._listeners.append(told)
 
-    def _penalise(self, group: str, weight: float) -> None:
+    def _penalise(self, group: str, share: int, weight: float) -> None:
         if group not in self._penalties and len(self._penalties) >= self._limits.remembered:
             self._drop_expired()
         # A penalty is kept as the time when the last of it will be gone.
         now = self._clock.seconds()
-        until = max(self._penalties.pop(group, now), now) + weight
-        self._penalties[group] = min(until, now + self._limits.largest_penalty)
+        one = self._penalties.pop(group, None)
+        if one is None or one.until <= now:
+            one = _Penalty(now, now, share)
+        one.until = min(one.until + weight, now + self._limits.largest_penalty)
+        self._penalties[group] = one
 
     def counters(self) -> Mapping[str, int]:
         """See ``IFloodControl``."""
@@ -174,10 +226,10 @@ class FloodControl:
         )
 
     def _penalty(self, group: str) -> float:
-        until = self._penalties.get(group)
-        if until is None:
+        one = self._penalties.get(group)
+        if one is None:
             return 0
-        left = until - self._clock.seconds()
+        left = one.until - self._clock.seconds()
         if left <= 0:
             del self._penalties[group]
         return max(left, 0)
@@ -193,6 +245,6 @@ class FloodControl:
     def _drop_expired(self) -> None:
         """Make room: all penalties that are over, or else the one that was given longest ago."""
         now = self._clock.seconds()
-        expired = [group for group, until in self._penalties.items() if until <= now]
+        expired = [group for group, one in self._penalties.items() if one.until <= now]
         for group in expired or [next(iter(self._penalties))]:
             del self._penalties[group]

@@ -13,16 +13,19 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.domain.rotation import KeyUse
+from tunnelcloud.net.source_limits import ShutOut
 from tunnelcloud.pki import known_hosts_line
 from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.pod.dns_check import DNSCheck
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.lost_connectors import LostConnectors
+from tunnelcloud.pod.penalties import SharedPenalties
 from tunnelcloud.pod.rates import Rates
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.ssh.interfaces import DoctorStep
+from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import (
     Authority,
     CertificateState,
@@ -64,6 +67,7 @@ class LivePod:
     ssh_addresses: Callable[[], Sequence[PublicAddress]]
     names: Callable[[], Sequence[str]]
     dns_check: DNSCheck
+    penalties: SharedPenalties
     ending: Callable[[], Sequence[Warned]]
     certificate: Callable[[], CertificateState | None] = lambda: None
 
@@ -162,6 +166,14 @@ class LivePod:
             for use, one in uses.items()
             if one is not None
         ]
+
+    def shut_out(self, most: int) -> Sequence[ShutOut]:
+        """List who may not connect by SSH for now."""
+        return self.penalties.shut_out(most)
+
+    def let_in(self, transaction: Transaction, source: str) -> None:
+        """Have all pods let a source connect again."""
+        self.penalties.lift(transaction, source)
 
     def web_certificate(self) -> CertificateState | None:
         """Tell how the web's certificate fares."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from twisted.internet.defer import Deferred, succeed
 
-from tunnelcloud.net.source_limits import FloodControl
+from tunnelcloud.net.source_limits import FloodControl, ShutOut
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync, Transaction
@@ -21,6 +21,7 @@ MOST_SOURCES = 100
 
 _MOST_GATHERED = 10_000
 _KIND = "penalty"
+_LIFTED = "penalty_lifted"
 
 
 class SharedPenalties:
@@ -46,8 +47,21 @@ class SharedPenalties:
         telling = self._store.write(_tell, self._pod_id, words)
         return telling.addErrback(OUTAGES.tell, "penalties aren't shared")
 
+    def shut_out(self, most: int) -> list[ShutOut]:
+        """List who may not connect, on this pod and so far on all."""
+        return self._flood.shut_out(most)
+
+    def lift(self, transaction: Transaction, group: str) -> None:
+        """Have all pods take a penalty off; this one does when it hears of it."""
+        transaction.changed(_LIFTED, self._pod_id, decides=False, concerns=[group])
+
     def changed(self, change: Change | Resync) -> None:
         """Take a notice from the change feed."""
+        if isinstance(change, Change) and change.kind == _LIFTED:
+            for group in change.concerns:
+                self._offences.pop(group, None)
+                self._flood.forgive(group)
+            return
         if not isinstance(change, Change) or change.kind != _KIND or change.id == self._pod_id:
             return
         for word in change.concerns:

@@ -272,6 +272,7 @@ class PodService(Service):
             names=self.cluster.external_addresses,
             dns_check=DNSCheck.by_system(self._reactor, self._ssh_hosts),
             certificate=self._tls.state,
+            penalties=self.ssh.penalties,
         )
         self._context = ApiContext(
             store=self.store,

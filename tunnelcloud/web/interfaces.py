@@ -13,7 +13,9 @@ from zope.interface import Attribute, Interface
 from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.domain.rotation import KeyUse
+from tunnelcloud.net.source_limits import ShutOut
 from tunnelcloud.ssh.interfaces import DoctorStep
+from tunnelcloud.store.transaction import Transaction
 
 NOTED_WITHIN = timedelta(seconds=60)
 """Pods write down what is attached to them more often than this."""
@@ -195,6 +197,12 @@ class ILivePod(Interface):
 
     def authorities() -> Sequence[Authority]:
         """Tell which CAs the pods have, the one that they serve by first."""
+
+    def shut_out(most: int) -> "Sequence[ShutOut]":
+        """List who may not connect by SSH for now, those with the longest wait first."""
+
+    def let_in(transaction: Transaction, source: str) -> None:
+        """Have all pods let a source connect again, once the transaction is done."""
 
     def web_certificate() -> "CertificateState | None":
         """Tell how the web's certificate fares; None where it doesn't come by ACME."""

@@ -32,6 +32,7 @@ from tunnelcloud.web.resources.host_keys import host_key_routes
 from tunnelcloud.web.resources.identities import identity_routes
 from tunnelcloud.web.resources.identity_providers import identity_provider_routes
 from tunnelcloud.web.resources.keys import key_routes
+from tunnelcloud.web.resources.lockouts import lockout_routes
 from tunnelcloud.web.resources.objects import object_routes
 from tunnelcloud.web.resources.policy_previews import policy_preview_routes
 from tunnelcloud.web.resources.settings import setting_routes
@@ -67,6 +68,7 @@ def route_table(context: ApiContext, version: str) -> RouteTable:
             ),
             *object_routes(context),
             *policy_preview_routes(context),
+            *lockout_routes(context),
             *connector_routes(context),
             *assignment_routes(context),
             *member_routes(context),

@@ -7,6 +7,7 @@ before has a count of their own, which nobody else's failures touch.  Kept in me
 
 from __future__ import annotations
 
+import heapq
 from collections import OrderedDict
 
 from attrs import define, field, frozen
@@ -26,6 +27,23 @@ _MAX_KEPT = 10_000
 class _Failures:
     count: int
     latest: float
+    began: float
+
+
+@frozen
+class Slowed:
+    """A name, or a network, whose next sign-in has to wait.
+
+    :ivar source: the network; empty for a browser that somebody signed in from before.
+    :ivar name: empty for all names as tried from the network.
+    :ivar seconds: since the first failure that counts.
+    :ivar left: until the next attempt may be made.
+    """
+
+    source: str
+    name: str
+    seconds: float
+    left: float
 
 
 @frozen
@@ -104,6 +122,21 @@ class SignInAttempts:
         if failures is not None:
             failures.count -= 1
 
+    def slowed(self, most: int) -> list[Slowed]:
+        """List who has to wait now, the longest wait first.
+
+        :param most: how many at most.
+        """
+        now = self._clock.seconds()
+        waits = ((self._wait(key, _free(key)), key, one) for key, one in self._kept.items())
+        longest = heapq.nlargest(most, (one for one in waits if one[0] > 0), key=lambda one: one[0])
+        return [Slowed(*_shown(key), now - failures.began, left) for left, key, failures in longest]
+
+    def forgive(self, source: str, name: str) -> None:
+        """Forget the failures of one that ``slowed`` lists."""
+        for key in [one for one in self._kept if _shown(one) == (source, name)]:
+            del self._kept[key]
+
     def _wait(self, key: tuple[str, ...], free: int) -> float:
         failures = self._kept.get(key)
         if failures is None or failures.count < free:
@@ -115,7 +148,18 @@ class SignInAttempts:
         now = self._clock.seconds()
         failures = self._kept.pop(key, None)
         if failures is None or now - failures.latest > _FORGOTTEN_AFTER:
-            failures = _Failures(0, now)
-        self._kept[key] = _Failures(failures.count + 1, now)
+            failures = _Failures(0, now, now)
+        self._kept[key] = _Failures(failures.count + 1, now, failures.began)
         if len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
+
+
+def _free(key: tuple[str, ...]) -> int:
+    return FREE_FOR_A_NETWORK if len(key) == 1 else FREE_FOR_A_NAME
+
+
+def _shown(key: tuple[str, ...]) -> tuple[str, str]:
+    """Give the source and the name of a count."""
+    if len(key) == 1:
+        return key[0], ""
+    return ("", key[2]) if len(key) == 3 else (key[0], key[1])

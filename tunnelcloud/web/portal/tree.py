@@ -6,7 +6,6 @@ from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.web.oidc.client import Client
 from tunnelcloud.web.oidc.directory import Directory
 from tunnelcloud.web.portal.api_calls import Operations
-from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.portal.live_hub import Hub
 from tunnelcloud.web.portal.page_requests import PageRoute
 from tunnelcloud.web.portal.pages.access import access_pages
@@ -49,7 +48,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
     :param table: the API's operations, which pages use as clients of the API do.
     """
     passwords = Passwords(context.store.reactor, context.random)
-    attempts = SignInAttempts(context.clock)
+    attempts = context.attempts
     client = Client(
         Directory(context.fetch, context.clock.seconds),
         context.fetch,
@@ -72,7 +71,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *request_pages(context, operations),
         *resuming_pages(context),
         *account_pages(context, operations, passwords, attempts),
-        *overview_pages(context),
+        *overview_pages(context, operations),
         *policy_preview_pages(operations, objects["policy"]),
         *object_pages(objects),
         *access_pages(context, operations, objects),

@@ -20,6 +20,7 @@ from tunnelcloud.web.callers import check_caller
 from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.models.fields import PageQuery
 from tunnelcloud.web.paces import Paces
+from tunnelcloud.web.portal.attempts import SignInAttempts
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.proxies import ProxySightings
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Caller
@@ -42,6 +43,7 @@ class ApiContext:
     :ivar tell_time: gives the time of day.
     :ivar sightings: knows of proxies in front that nobody trusts.
     :ivar listeners: each hears of changes in the store, in the reactor's thread.
+    :ivar attempts: knows whose next sign-in has to wait.
     :ivar paces: knows who changes too much.
     :ivar worker: does what takes long away from the reactor's thread.
     :ivar planner: finds what applying a document does.
@@ -62,10 +64,15 @@ class ApiContext:
     tell_time: Callable[[], datetime] = field(default=partial(datetime.now, UTC))
     sightings: ProxySightings = field(factory=ProxySightings)
     listeners: list[Callable[[Change | Resync], object]] = field(factory=list, init=False)
+    attempts: SignInAttempts = field(init=False)
     paces: Paces = field(init=False)
     worker: Worker = field(init=False)
     planner: Worker = field(init=False)
     showing: Worker = field(init=False)
+
+    @attempts.default
+    def _make_attempts(self) -> SignInAttempts:
+        return SignInAttempts(self.clock)
 
     @paces.default
     def _make_paces(self) -> Paces:

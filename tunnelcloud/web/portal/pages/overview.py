@@ -11,16 +11,21 @@ from attrs import frozen
 from tunnelcloud.domain.certificates import ENDS_SOON
 from tunnelcloud.domain.event_sentences import event_sentence
 from tunnelcloud.store.overview import Live, Overview, read_overview
+from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.charts import Bars, Spark, bars, spark
-from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import READERS
+from tunnelcloud.web.routes import ADMINS, READERS
 
 
-def overview_pages(context: ApiContext) -> list[PageRoute]:
-    """Make the row of the page table for the overview."""
-    return [PageRoute("GET", "/admin", READERS, _OverviewPage(context).overview)]
+def overview_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
+    """Make the rows of the page table for the overview."""
+    handlers = _OverviewPage(context, operations)
+    return [
+        PageRoute("GET", "/admin", READERS, handlers.overview),
+        PageRoute("POST", "/admin/lockouts/lift", ADMINS, handlers.lift),
+    ]
 
 
 @frozen
@@ -74,6 +79,7 @@ class Chart:
 @frozen
 class _OverviewPage:
     context: ApiContext
+    operations: Operations
 
     async def overview(self, visit: Visit) -> Reply:
         asked = visit.query.get("range", "")
@@ -86,7 +92,16 @@ class _OverviewPage:
         facts = await self.context.store.read(
             read_overview, live, ENDS_SOON, shown.slots, shown.seconds
         )
-        return Shown("admin_overview.html", {**_charts(facts, shown), **_words(facts)})
+        lockouts = await self.operations(visit, "GET", "/lockouts")
+        values = {"lockouts": lockouts["items"], **_charts(facts, shown), **_words(facts)}
+        return Shown("admin_overview.html", values)
+
+    async def lift(self, visit: Visit) -> Reply:
+        """Let somebody try again at once."""
+        body = {name: visit.typed(name) for name in ("door", "source", "name")}
+        await self.operations(visit, "POST", "/lockouts/lift", body)
+        who = body["name"] or body["source"]
+        return Moved("/admin", note=f"{who} may try again now.")
 
 
 def _charts(facts: Overview, shown: Range) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""Who has to wait before they may try to sign in again."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+from pydantic import Field
+
+from tunnelcloud.web.models.fields import Body, Instant, Shown, Text
+
+
+class Door(enum.StrEnum):
+    """Where somebody is kept out."""
+
+    SSH = "ssh"
+    PORTAL = "portal"
+
+
+class Lockout(Shown):
+    """A source or a name that is kept out for now."""
+
+    door: Door
+    source: str = Field(description="An address or a network; empty for a browser that is known.")
+    name: str = Field(description="The name that was tried; empty for all of the source.")
+    since: Instant
+    until: Instant
+
+
+class Lockouts(Shown):
+    """All of them: of SSH on all pods, of the portal on the pod that answers."""
+
+    items: list[Lockout]
+
+
+class Lift(Body):
+    """Lets one of them try again at once."""
+
+    door: Annotated[Door, Field(strict=False)]
+    source: Text = ""
+    name: Text = ""

@@ -1,0 +1,80 @@
+"""Who is kept out for failed logins, and a way for administrators to let them in again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from attrs import frozen
+
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.net.source_limits import ShutOut
+from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.lockouts import Door, Lift, Lockout, Lockouts
+from tunnelcloud.web.portal.attempts import Slowed
+from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
+
+MOST = 50
+"""As many of each door are listed."""
+
+
+def lockout_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for who is kept out."""
+    handlers = _Lockouts(context)
+    return [
+        Route(
+            "GET",
+            "/lockouts",
+            "list_lockouts",
+            "List who has to wait before another login or sign-in, the longest wait first.",
+            READERS,
+            handlers.list_all,
+            answer=Lockouts,
+        ),
+        Route(
+            "POST",
+            "/lockouts/lift",
+            "lift_lockout",
+            "Let one of them try again at once; SSH on all pods, the portal on this one.",
+            ADMINS,
+            handlers.lift,
+            body=Lift,
+        ),
+    ]
+
+
+@frozen
+class _Lockouts:
+    context: ApiContext
+
+    async def list_all(self, _: Call) -> Lockouts:
+        context = self.context
+        return Lockouts(
+            items=[
+                *(self._of(Door.SSH, "", one) for one in context.live.shut_out(MOST)),
+                *(self._of(Door.PORTAL, one.name, one) for one in context.attempts.slowed(MOST)),
+            ]
+        )
+
+    def _of(self, door: Door, name: str, one: ShutOut | Slowed) -> Lockout:
+        now = self.context.now()
+        return Lockout(
+            door=door,
+            source=one.source,
+            name=name,
+            since=now - timedelta(seconds=one.seconds),
+            until=now + timedelta(seconds=one.left),
+        )
+
+    async def lift(self, call: Call) -> None:
+        wanted = call.body_as(Lift)
+
+        def work(transaction: Transaction) -> None:
+            if wanted.door is Door.SSH:
+                self.context.live.let_in(transaction, wanted.source)
+            data = {"door": wanted.door.value, "source": wanted.source, "name": wanted.name}
+            transaction.audit(AuditEvent("lockout.lifted", data=data))
+
+        await self.context.acting(call).write(work)
+        if wanted.door is Door.PORTAL:
+            self.context.attempts.forgive(wanted.source, wanted.name)
