@@ -5,7 +5,7 @@ import re
 
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.entities import Method, Role, Session
+from tunnelcloud.domain.entities import Role, Session, SessionMethod
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.store import access, tunnels
 from tunnelcloud.web.interfaces import ConnectorHealth
@@ -47,8 +47,8 @@ class DoorsTests(PortalTestCase):
         view = self.store.read(access.load_view, self.user.id)
         user = self.user
         session = Session(
-            "ses_1", user.id, user.name, Method.TOKEN, user.name, "127.0.0.1", "OpenSSH", "pod_1",
-            self.context.now(),
+            "ses_1", user.id, user.name, SessionMethod.TOKEN, user.name, "127.0.0.1", "OpenSSH",
+            "pod_1", self.context.now(),
         )  # fmt: skip
         seen = self.live.target_faults(tunnel.id)
         address = PublicAddress("pod", 22)
