@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import grant, tunnel, view
 from tests.pod.fakes import World
 from tests.pod.test_enforcement import most_in_a_turn
-from tunnelcloud.pod.sessions import LiveSession
+from tunnelcloud.pod.carried import Carried
 from tunnelcloud.pod.turns import STEPS
 
 
@@ -43,7 +43,7 @@ class CountingTests(SynchronousTestCase):
         for number in range(1000):
             self.world.sessions.begin(evolve(self.world.session, id=f"ses_many{number}"))
         counted = []
-        self.patch(LiveSession, "totals", lambda live: counted.append(live) or (0, 0))
+        self.patch(Carried, "totals", lambda live: counted.append(live) or (0, 0))
         counting = self.world.sessions.count()
         most = most_in_a_turn(self.world.clock, lambda: len(counted), 1001)
         self.assertLessEqual(most, STEPS)
