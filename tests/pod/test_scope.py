@@ -47,7 +47,7 @@ def views(draw):
 
 
 def world_of(one, method, only):
-    world = World(one, method=method, tunnel_id=only)
+    world = World(one, method=SessionMethod(str(method)), tunnel_id=only)
     pod = SimpleNamespace(host="pod", port=2222)
     world.sessions._around = world.live._around = SimpleNamespace(
         **{
