@@ -1,4 +1,7 @@
-"""Every file with a secret, whatever setting or option names it, is its reader's alone."""
+"""Every file with a secret, whatever setting or option names it, is its reader's alone.
+
+A user's own API token is used all the same, with a warning; nothing else is.
+"""
 
 from pathlib import Path
 from unittest import mock
@@ -103,7 +106,7 @@ class SecretFileTests(CommandTestCase):
             ),
         }
 
-    def test_each_that_others_can_read_is_refused(self):
+    def test_each_that_others_can_read_is_told_of(self):
         readers = self.readers()
         self.assertEqual(named() - NO_SECRET, set(readers))
         for name, read in readers.items():

@@ -195,6 +195,15 @@ class TokenTests(CommandTestCase):
         )
         self.assertEqual(status, 0)
 
+    def test_a_file_that_others_can_read_is_used_with_a_warning(self):
+        path = Path(self.mktemp())
+        path.write_text(TOKEN)
+        path.chmod(0o644)
+        status, _, said = self.run_line("--api-token-file", str(path), "site", "list")
+        self.assertEqual(status, 0)
+        self.assertIn(f"warning: --api-token-file: {path} is open to other users", said)
+        self.assertIn("chmod 600", said)
+
     def test_missing_file(self):
         path = self.mktemp()
         line = self.fail_line("--api-token-file", path, "site", "list")

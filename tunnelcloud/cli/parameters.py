@@ -101,8 +101,8 @@ class Connection:
         token = self.token
         if self.token_file is not None:
             try:
-                token = read_private(self.token_file).decode("ascii")
-            except (ExposedPrivateFile, UnreadablePrivateFile) as error:
+                token = _read_token_file(self.token_file).decode("ascii")
+            except UnreadablePrivateFile as error:
                 raise Failed(f"--api-token-file: {error}") from None
             except (OSError, UnicodeError) as error:
                 reason = getattr(error, "strerror", None) or "it is not text"
@@ -120,6 +120,15 @@ class Connection:
         if not re.fullmatch(r"[!-~]+", token):
             raise Failed("the API token has characters that no token has")
         return token
+
+
+def _read_token_file(path: Path) -> bytes:
+    """Read a user's own file: one that others can read, too, is told of and used."""
+    try:
+        return read_private(path)
+    except ExposedPrivateFile as error:
+        say(f"warning: --api-token-file: {error}")
+        return path.read_bytes()
 
 
 pass_connection = click.make_pass_decorator(Connection)
