@@ -19,10 +19,11 @@ from tunnelcloud.cli.parameters import Connection
 from tunnelcloud.connector.doctor import examine_connector, main
 from tunnelcloud.connector.starting import read_plan
 from tunnelcloud.connector.state import ConnectorState
+from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
-from tunnelcloud.net import clocks
+from tunnelcloud.net import clocks, findings
 from tunnelcloud.net.clocks import clock_findings
-from tunnelcloud.net.findings import Mark
+from tunnelcloud.net.findings import Mark, NoAnswer, shown_certificate
 from tunnelcloud.pki import CertificateAuthority, make_request
 from tunnelcloud.pod.shared_secrets import take_shared_secrets
 from tunnelcloud.settings import read_pod_settings
@@ -182,6 +183,18 @@ class PodTests(DoctorCase):
         marks = self.examine(f'[connectors]\npublic_address = "{link.address}"\n')
         self.assertEqual(marks["connectors.public_address"], Mark.BAD)
         self.assertIn("CN=inspection.corp", self.found["connectors.public_address"].text)
+
+    def test_a_certificate_that_cannot_be_read(self):
+        certificate, key = self.directory / "c.pem", self.directory / "k.pem"
+        write_certificate(certificate, key)
+        address = PublicAddress("127.0.0.1", Answers(self, showing(certificate, key)).port)
+
+        def odd(_):
+            raise ValueError("unknown version")
+
+        self.patch(findings.x509, "load_der_x509_certificate", odd)
+        error = self.assertRaises(NoAnswer, shown_certificate, address, b"x")
+        self.assertIn("can't be read", str(error))
 
     def test_a_name_that_leads_nowhere(self):
         self.furnish()

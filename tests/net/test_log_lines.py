@@ -50,9 +50,9 @@ class LinesTests(SynchronousTestCase):
             self.assertNotIn("values", line)
 
     def test_whatever_is_in_it_it_stays_one_line(self):
-        self.log.info("{a} {b}", a="one\ntwo", b=Broken())
+        self.log.info("{a} {b} {c}", a="one\ntwo", b=Broken(), c=float("nan"))
         [line] = self.lines()
-        self.assertEqual(line["values"], {"a": "one\ntwo", "b": "(RuntimeError)"})
+        self.assertEqual(line["values"], {"a": "one\ntwo", "b": "(RuntimeError)", "c": "nan"})
 
     def test_a_failure_has_its_traceback(self):
         try:

@@ -14,6 +14,7 @@ from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.proxies import Proxy
 from tunnelcloud.domain.proxy_dialogue import ProxyRefused
 from tunnelcloud.net.proxy_reach import reach
+from tunnelcloud.pki import UNREADABLE
 
 ANSWER_SECONDS = 5.0
 """So long an address has to answer."""
@@ -114,11 +115,16 @@ def shown_certificate(
         try:
             with context.wrap_socket(connection, server_hostname=address.host) as spoken:
                 shown = spoken.getpeercert(binary_form=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter for a name that TLS can't ask for
             raise NoAnswer(f"what answers at {address} doesn't speak TLS ({error})") from None
     if not shown:
         raise NoAnswer(f"what answers at {address} shows no certificate")
-    return x509.load_der_x509_certificate(shown)
+    try:
+        return x509.load_der_x509_certificate(shown)
+    except UNREADABLE:
+        raise NoAnswer(
+            f"what answers at {address} shows a certificate that can't be read"
+        ) from None
 
 
 def _connected(address: PublicAddress, proxy: Proxy | None = None) -> socket.socket:
