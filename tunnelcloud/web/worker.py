@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
@@ -14,6 +15,10 @@ from tunnelcloud.interpreter import in_turn
 from tunnelcloud.web.problems import Problem
 
 MAX_WAITING = 100
+MOST_OF_ONE = 2
+"""Pieces of work of one user that may wait at a time, where it is told whose they are."""
+
+_COME_BACK = {"Retry-After": "5"}
 
 _Answer = TypeVar("_Answer")
 
@@ -49,28 +54,45 @@ class Worker:
         self._too_many = too_many
         self._takes_turns = takes_turns
         self._waiting = 0
+        self._of: Counter[str] = Counter()
 
-    def run(self, work: Callable[[], _Answer]) -> Deferred[_Answer]:
+    def run(self, work: Callable[[], _Answer], whose: str = "") -> Deferred[_Answer]:
         """Do it, after what waits already; fails with 503 when too much does.
 
-        A Deferred that is cancelled is forgotten; its work may still be done.
+        A Deferred that is cancelled is forgotten; its work isn't done unless it has begun.
+
+        :param whose: the user who causes it: fails with 429 when ``MOST_OF_ONE`` pieces of theirs
+            wait or are done; empty where nobody is counted.
         """
-        answer: Deferred[_Answer] = Deferred(lambda _: None)
         if self._waiting >= MAX_WAITING:
-            headers = {"Retry-After": "5"}
-            return fail(Problem(HTTPStatus.SERVICE_UNAVAILABLE, self._too_many, headers=headers))
-        self._waiting += 1
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            return fail(Problem(status, self._too_many, headers=_COME_BACK))
+        if whose and self._of[whose] >= MOST_OF_ONE:
+            text = f"{MOST_OF_ONE} such things are being done for you: wait until they are done"
+            return fail(Problem(HTTPStatus.TOO_MANY_REQUESTS, text, headers=_COME_BACK))
+        self._count(whose, 1)
+        future = self._thread.submit(_in_turn if self._takes_turns else _at_once, work)
+
+        def give_up(_: object) -> None:
+            future.cancel()
+
+        answer: Deferred[_Answer] = Deferred(give_up)
 
         def fire(done: Future[_Answer]) -> None:
-            self._waiting -= 1
-            error = done.exception()
+            self._count(whose, -1)
             if answer.called:
                 return
+            error = done.exception()
             if error is None:
                 answer.callback(done.result())
             else:
                 answer.errback(error)
 
-        future = self._thread.submit(_in_turn if self._takes_turns else _at_once, work)
         future.add_done_callback(lambda done: self._reactor.callFromThread(fire, done))
         return answer
+
+    def _count(self, whose: str, change: int) -> None:
+        self._waiting += change
+        self._of[whose] += change
+        if not self._of[whose]:
+            del self._of[whose]

@@ -7,10 +7,12 @@ import shlex
 
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-from tests.web.portal.browser import PortalTestCase
+from tests.web.portal.browser import Forms, PortalTestCase
 from tests.web.support import KEY
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import keys
+from tunnelcloud.web import paces, worker
+from tunnelcloud.web.portal.pages import making_keys
 
 CANARY = "<b>&\u202e"
 FILE = re.compile(r'download="([^"]+)" href="data:application/octet-stream;base64,([^"]+)"')
@@ -100,6 +102,27 @@ class MakingKeysTests(PortalTestCase):
             self.assertIn(f'value="{html.escape(CANARY)}"', page)
             self.assertNotIn("xxxx", page)
         self.assertEqual(self.store.read(keys.list_page).items, ())
+
+    def test_a_crowd_is_told_to_come_back(self):
+        fields = dict(Forms(self.browser.get("/keys/new").body.decode()).forms[-1][1])
+        form = {**fields, "kind": "openssh", "passphrase": "open sesame"}
+        for name, status, text in [
+            ("MOST_OF_ONE", 429, b"being done for you"),
+            ("MAX_WAITING", 503, b"oo many keys"),
+        ]:
+            self.patch(worker, name, 0)
+            answer = self.browser.ask("POST", "/keys/new", form)
+            self.assertEqual(answer.status, status)
+            self.assertIn(text, answer.body)
+            self.assertEqual(answer.headers["retry-after"], "5")
+
+    def test_who_changes_too_much_costs_no_work(self):
+        made = []
+        self.patch(making_keys, "make_key_file", lambda *_: made.append("a key"))
+        self.patch(paces, "AT_ONCE", 0)
+        answer = self.make(429, passphrase="open sesame")
+        self.assertIn(b"ou change things faster", answer.body)
+        self.assertEqual(made, [])
 
     def test_an_administrator_makes_one_for_a_service(self):
         admin = self.signed_in(Role.ADMIN)

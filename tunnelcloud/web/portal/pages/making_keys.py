@@ -127,6 +127,8 @@ class _KeyMaking:
         try:
             made = await self._made(visit, place)
         except Problem as problem:
+            if not problem.errors:
+                raise  # nothing in the form is wrong
             found = faults(problem)
             if "public_key" in found:
                 found[""] = found.pop("public_key")
@@ -137,7 +139,7 @@ class _KeyMaking:
         kind = visit.typed("kind")
         made = NewKeyFile(visit.typed("public_key"), "")
         if not made.public_key:
-            made = await self._made_here(kind, visit.typed("passphrase"))
+            made = await self._made_here(visit, kind)
         title = visit.typed("title").strip() or f"Made {self.context.now():%Y-%m-%d}"
         body = {
             "public_key": made.public_key,
@@ -153,7 +155,9 @@ class _KeyMaking:
             "content": made.content,
         }
 
-    async def _made_here(self, kind: str, passphrase: str) -> NewKeyFile:
+    async def _made_here(self, visit: Visit, kind: str) -> NewKeyFile:
+        """Make a key on the pod, which costs up to a second of a core."""
+        passphrase, who = visit.typed("passphrase"), visit.who()
         if len(passphrase) > LONGEST_PASSPHRASE:
             raise _wrong("passphrase", f"use at most {LONGEST_PASSPHRASE} characters")
         if kind not in set(KeyFormat):
@@ -163,8 +167,11 @@ class _KeyMaking:
                 if kind == RSA
                 else "choose whose file it is to be",
             )
+        self.context.paces.take(who.caller)
         random = self.context.random
-        return await self._worker.run(lambda: make_key_file(KeyFormat(kind), passphrase, random))
+        return await self._worker.run(
+            lambda: make_key_file(KeyFormat(kind), passphrase, random), who.user.id
+        )
 
     async def made(self, visit: Visit) -> Reply:
         """Hand a key over, one time, with what to do with it."""
