@@ -7,6 +7,7 @@ from tests.pod.test_access import SEAT, LoginWorld
 from tests.store.databases import SQLiteCase
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.pod import browser_logins as module
+from tunnelcloud.pod import logins
 from tunnelcloud.pod.access import Access
 from tunnelcloud.pod.browser_logins import BrowserLogins
 from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
@@ -128,6 +129,44 @@ class BrowserLoginTests(LoginWorld, SQLiteCase):
     def test_nothing_is_written_for_who_answers_with_a_token(self):
         self.access.withdraw_browser(self.access.offer_browser(ATTEMPT))
         self.assertEqual(self.time.getDelayedCalls(), [])
+
+    def test_what_was_confirmed_is_what_logs_in(self):
+        """Neither another name, nor anything else that the page showed, may stand in its place."""
+        narrow = evolve(ATTEMPT, login_name=b"tcptunnel@db")
+        for change in (
+            {"login_name": b"tcptunnel"},
+            {"login_name": b"alice"},
+            {"client_version": "OpenSSH_9.9"},
+            {"source": "192.0.2.2"},
+        ):
+            with self.subTest(change):
+                offer = self.offered(narrow)
+                self.decide(offer)
+                attempt = evolve(narrow, **change)
+                self.assertIn("is over", self.refusal(self.log_in_by(offer, attempt)))
+                verdict = self.judged(offer, attempt)
+                self.assertIn("another login than was confirmed", verdict.reason)
+                session = self.store.read(sessions.get, self.log_in_by(offer, narrow))
+                self.assertEqual(session.tunnel_id, self.world.tunnel.id)
+
+    def judged(self, offer, attempt):
+        """Judge a login in the transaction alone, without what the pod remembers."""
+        rules = logins.Rules(SEAT.pod_id, lambda user_id: True, records=True)
+        return self.store.write(logins.login_by_browser, attempt, rules, offer.secret_hash)
+
+    def test_a_name_that_the_page_could_not_show_in_full(self):
+        """What looks like a secret is hidden there, so nobody can have confirmed it."""
+        attempt = evolve(ATTEMPT, login_name=b"tcptunnel@abcdefghijklmnopqrstuvwxyz")
+        offer = self.offered(attempt)
+        self.decide(offer)
+        self.assertIn("another login than was confirmed", self.judged(offer, attempt).reason)
+
+    def test_another_name_is_another_offer(self):
+        offer = self.offered()
+        self.assertIs(self.access.offer_browser(ATTEMPT, offer), offer)
+        other = self.access.offer_browser(evolve(ATTEMPT, login_name=b"tcptunnel"), offer)
+        self.assertNotEqual(other.url, offer.url)
+        self.assertIn("is over", self.refusal(self.log_in_by(offer)))
 
     def test_somebody_else_confirms_it(self):
         """It was sent to bob, who confirms what says that it is alice."""

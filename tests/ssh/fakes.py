@@ -50,7 +50,9 @@ class InMemoryAccess:
         self.link: Any = None
         self.confirmed = False
         self.offered: list[LoginAttempt] = []
+        self.holders: dict[Any, LoginAttempt] = {}
         self.withdrawn: list[Any] = []
+        self.used: list[Any] = []
         self.answer: Callable[[Deferred[Any]], Deferred[Any]] = lambda verdict: verdict
 
     def is_registered(self, key_blob: bytes) -> Deferred[bool]:
@@ -71,8 +73,14 @@ class InMemoryAccess:
         self.spent.add(token)
         return self._start(attempt)
 
-    def offer_browser(self, attempt: LoginAttempt) -> Any:
+    def offer_browser(self, attempt: LoginAttempt, held: Any = None) -> Any:
+        if held is not None:
+            if self.holders.get(held) == attempt:
+                return held
+            self.withdraw_browser(held)
         self.offered.append(attempt)
+        if self.link is not None:
+            self.holders[self.link] = attempt
         return self.link
 
     def withdraw_browser(self, offer: Any) -> None:
@@ -81,6 +89,7 @@ class InMemoryAccess:
     def login_by_browser(self, attempt: LoginAttempt, offer: Any) -> Deferred[str]:
         if not self.confirmed:
             return self.answer(fail(LoginRefused("not confirmed yet", offence=False)))
+        self.used.append(offer)
         return self._start(attempt)
 
     def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:

@@ -80,6 +80,28 @@ class MethodTests(SynchronousTestCase):
         self.assertEqual(self.access.withdrawn, [self.access.link])
         self.assertEqual(self.client.pod.flood.counters()["offences"], 0)
 
+    def test_another_name_gets_another_link(self) -> None:
+        """What the page showed is what logs in: whoever confirmed one name confirmed no other."""
+        first, second = (BrowserOffer(f"https://x/l/{code}", code.encode()) for code in "AB")
+        self.access.link = first
+        self.assertIn(b"/l/A ", self.ask_by_browser(self.client, b"tcptunnel@db"))
+        self.access.link = second
+        self.assertIn(b"/l/B ", self.ask_by_browser(self.client, b"tcptunnel"))
+        self.assertEqual(self.access.withdrawn, [first])
+        self.access.confirmed = True
+        self.client.send(b"\x3d\0\0\0\1" + pack_string(b""))
+        self.client.expect(52)
+        self.assertEqual(self.access.used, [second])
+
+    def test_another_name_without_room_gets_none(self) -> None:
+        self.access.link = BrowserOffer("https://x/l/A", b"A")
+        self.ask_by_browser(self.client, b"tcptunnel@db")
+        self.access.link, self.access.confirmed = None, True
+        self.assertNotIn(b"/l/", self.ask_by_browser(self.client, b"tcptunnel"))
+        self.client.send(b"\x3d\0\0\0\1" + pack_string(b""))
+        self.failed()
+        self.assertEqual(self.access.used, [])
+
     def test_a_token_goes_at_the_same_prompt(self) -> None:
         self.access.link = BrowserOffer("https://portal.example.com/l/WDJB-MJHT", b"x")
         self.ask_by_browser(self.client)

@@ -109,9 +109,11 @@ class Access:
         judged = self._store.write(logins.login_with_token, attempt, rules, token)
         return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
 
-    def offer_browser(self, attempt: LoginAttempt) -> BrowserOffer | None:
+    def offer_browser(
+        self, attempt: LoginAttempt, held: BrowserOffer | None = None
+    ) -> BrowserOffer | None:
         """Offer a login by browser, where there is room."""
-        return None if self._browsers is None else self._browsers.offer(attempt)
+        return None if self._browsers is None else self._browsers.offer(attempt, held)
 
     def withdraw_browser(self, offer: BrowserOffer) -> None:
         """Take it that the connection waits no more."""
@@ -124,7 +126,7 @@ class Access:
         if reason := self._refuses():
             return fail(LoginRefused(reason, offence=False))
         rules = self._rules(attempt)
-        confirmed = self._browsers.confirmed(offer)
+        confirmed = self._browsers.confirmed(attempt, offer)
         judged = confirmed.addCallback(
             lambda _: self._store.write(logins.login_by_browser, attempt, rules, offer.secret_hash)
         )

@@ -38,6 +38,7 @@ ASKED_FOR_SECONDS = 20
 """How long an answer to the prompt waits for the decision."""
 
 NOT_YET = "this login is not confirmed yet: open the link, confirm it, and press Return again"
+OVER = "this link is over: use the next one, or a one-time token"
 DENIED = "this login was refused in the browser, or its time is over"
 
 
@@ -48,6 +49,7 @@ class _Waiting:
     :ivar is_written: whether the row is there.
     """
 
+    attempt: LoginAttempt
     code: str
     source: str
     is_written: bool = False
@@ -77,8 +79,16 @@ class BrowserLogins:
         is_on = settings.ssh.browser_login != "off"
         return cls(store, clock, (settings.web.public_url or "") if is_on else "")
 
-    def offer(self, attempt: LoginAttempt) -> BrowserOffer | None:
-        """Make a link for a connection; None where there is no room for one more."""
+    def offer(self, attempt: LoginAttempt, held: BrowserOffer | None = None) -> BrowserOffer | None:
+        """Make a link for a connection; None where there is no room for one more.
+
+        :param held: the link that it has.  It stays if it is for this very login; for another one,
+            which the page doesn't show, there is another link.
+        """
+        if held is not None:
+            if self._is_for(held, attempt):
+                return held
+            self.withdraw(held)
         now, source = self.clock.seconds(), source_group(attempt.source)
         while self._offered and self._offered[0] <= now - 60:
             self._offered.popleft()
@@ -94,10 +104,8 @@ class BrowserLogins:
         code = new_user_code(self.random)
         # The secret itself is kept by nobody: it only makes the row's name one that none can guess.
         secret_hash = hash_secret(new_link_secret(self.random))
-        waiting = self._waiting[secret_hash] = _Waiting(code, source)
-        waiting.writing = self.clock.callLater(
-            WRITTEN_AFTER, self._write, secret_hash, waiting, attempt
-        )
+        waiting = self._waiting[secret_hash] = _Waiting(attempt, code, source)
+        waiting.writing = self.clock.callLater(WRITTEN_AFTER, self._write, secret_hash, waiting)
         return BrowserOffer(f"{self.web_url}/l/{code}", secret_hash)
 
     def withdraw(self, offer: BrowserOffer) -> None:
@@ -111,7 +119,12 @@ class BrowserLogins:
         if waiting.writing is not None and waiting.writing.active():
             waiting.writing.cancel()
 
-    def _write(self, secret_hash: bytes, waiting: _Waiting, attempt: LoginAttempt) -> None:
+    def _is_for(self, offer: BrowserOffer, attempt: LoginAttempt) -> bool:
+        waiting = self._waiting.get(offer.secret_hash)
+        return waiting is not None and waiting.attempt == attempt
+
+    def _write(self, secret_hash: bytes, waiting: _Waiting) -> None:
+        attempt = waiting.attempt
         asking = Asking(
             secret_hash,
             waiting.code,
@@ -127,13 +140,15 @@ class BrowserLogins:
         written = self.store.write(browser_logins.begin, asking)
         written.addCallback(kept).addErrback(OUTAGES.tell, "logins can't wait for a browser")
 
-    def confirmed(self, offer: BrowserOffer) -> Deferred[None]:
+    def confirmed(self, attempt: LoginAttempt, offer: BrowserOffer) -> Deferred[None]:
         """Wait until somebody has confirmed a login.
 
-        :raise LoginRefused: nobody did in time, or somebody refused it; neither is an offence.
+        :raise LoginRefused: nobody did in time, somebody refused it, or the link is for another
+            login; none is an offence.
         """
-        waiting = self._waiting.get(offer.secret_hash)
-        if waiting is None or not waiting.is_written:
+        if not self._is_for(offer, attempt):
+            return fail(LoginRefused(OVER, offence=False))
+        if not self._waiting[offer.secret_hash].is_written:
             # A tool that knows passwords only answers at once, with nothing.
             return fail(LoginRefused("", offence=False))
         return Deferred.fromCoroutine(self._wait(offer.secret_hash))
@@ -144,7 +159,9 @@ class BrowserLogins:
             decision = await self.store.read(browser_logins.decision, secret_hash)
             if decision is Decision.ALLOWED:
                 return
-            if decision is Decision.DENIED or secret_hash not in self._waiting:
+            if secret_hash not in self._waiting:
+                raise LoginRefused(OVER, offence=False)
+            if decision is Decision.DENIED:
                 raise LoginRefused(DENIED, offence=False)
             if self.clock.seconds() >= until:
                 raise LoginRefused(NOT_YET, offence=False)

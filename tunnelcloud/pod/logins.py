@@ -179,9 +179,13 @@ def login_by_browser(
     secret_hash: bytes,
 ) -> Verdict:
     """Begin the session of a login that somebody confirmed in a browser, if it opens anything."""
+    login = _login(attempt, rules.pod_id)
     user = browser_logins.peek(transaction, secret_hash)
     if user is None or not _may_be(attempt.login, user):
         return _unconfirmed(transaction, attempt, rules, "nobody confirmed this login", user)
+    if not browser_logins.is_for(transaction, secret_hash, login):
+        reason = "it is another login than was confirmed"
+        return _unconfirmed(transaction, attempt, rules, reason, user)
     view = access.load_view(transaction, user.id)
     scope = scope_of(view, Method.TOKEN, attempt.login, None)
     if scope.obstacle:
@@ -190,7 +194,6 @@ def login_by_browser(
     if not rules.has_room(user.id):
         record_refusal(transaction, attempt, rules, SessionMethod.BROWSER, _NO_ROOM.reason, user)
         return _NO_ROOM
-    login = _login(attempt, rules.pod_id)
     session = browser_logins.use(transaction, secret_hash, user, login, scope.tunnel)
     if session is not None:
         return session

@@ -68,8 +68,14 @@ class BrowserOffer:
 class IAccess(Interface):
     """Judges credentials."""
 
-    def offer_browser(attempt: LoginAttempt) -> "BrowserOffer | None":
-        """Offer a login by browser, whoever is named; None where there is no room for one."""
+    def offer_browser(
+        attempt: LoginAttempt, held: "BrowserOffer | None" = None
+    ) -> "BrowserOffer | None":
+        """Offer a login by browser, whoever is named; None where there is no room for one.
+
+        :param held: the connection's offer so far.  It is given again if it is for this very login;
+            otherwise it is withdrawn.
+        """
 
     def withdraw_browser(offer: BrowserOffer) -> None:
         """Take it that the connection has logged in, or is over."""

@@ -137,13 +137,13 @@ class LoginService(SSHService):
 
     def _instruction(self, user: bytes, keys_refused: bool) -> str:
         """Say what is to be done at the prompt."""
-        if self._offer_of_browser is None:
-            self._offer_of_browser = self._access.offer_browser(self._attempt(user))
+        offer = self._access.offer_browser(self._attempt(user), self._offer_of_browser)
+        self._offer_of_browser = offer
+        self._machine.offers_browser = offer is not None
         said = [KEYS_REFUSED.format(tokens_from=self._tokens_from)] if keys_refused else []
-        if self._offer_of_browser is not None:
-            self._machine.offers_browser = True
+        if offer is not None:
             self.transport.awaits_browser()
-            said.append(BROWSER.format(url=self._offer_of_browser.url))
+            said.append(BROWSER.format(url=offer.url))
         return "\n".join(said)
 
     def _offer(self, action: auth.OfferKey) -> None:

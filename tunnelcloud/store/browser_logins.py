@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from tunnelcloud.domain.entities import Session, SessionMethod, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
@@ -115,6 +115,23 @@ def peek(transaction: Transaction, secret_hash: bytes) -> User | None:
         return None
 
 
+def is_for(transaction: Transaction, secret_hash: bytes, login: LoginRecord) -> bool:
+    """Tell whether a login is the very one that is shown to whoever confirms it.
+
+    A name of which a part is hidden there, as it looks like a secret, is none that was shown.
+    """
+    shown = select(table.c.secret_hash).where(table.c.secret_hash == secret_hash, *_shows(login))
+    return transaction.connection.execute(shown).first() is not None
+
+
+def _shows(login: LoginRecord) -> tuple[ColumnElement[bool], ...]:
+    return (
+        table.c.login_name == login.login_name.strip(),
+        table.c.client == login.client_version,
+        table.c.source_ip == login.source_ip,
+    )
+
+
 def use(
     transaction: Transaction,
     secret_hash: bytes,
@@ -125,13 +142,14 @@ def use(
     """Begin the one session that a confirmation is good for.
 
     :param tunnel: what the session is narrowed to.
-    :return: None when it was used meanwhile.
+    :return: None when it was used meanwhile, or is for another login.
     """
     used = transaction.connection.execute(
         delete(table).where(
             table.c.secret_hash == secret_hash,
             table.c.user_id == user.id,
             table.c.denied.is_(False),
+            *_shows(login),
         )
     ).rowcount
     return start(transaction, user, SessionMethod.BROWSER, login, tunnel=tunnel) if used else None
