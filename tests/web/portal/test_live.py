@@ -3,6 +3,8 @@
 import queue
 import time
 
+from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -10,7 +12,7 @@ from twisted.python.failure import Failure
 
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.entities import Method, Role
-from tunnelcloud.store import pods, sessions, users
+from tunnelcloud.store import pods, sessions, users, web_sessions
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal import live_hub
 from tunnelcloud.web.portal.live_parts import cut_parts, event_of
@@ -49,6 +51,24 @@ class Watcher:
     @property
     def end(self):
         return self.text.partition("event: end\ndata: ")[2].partition("\n")[0]
+
+
+class SlowStore:
+    """Keeps back what the checks of sign-ins read; everything else is as it was."""
+
+    def __init__(self, store):
+        self._store = store
+        self.waiting = []
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def read(self, function, *args):
+        if function is not web_sessions.roles_of:
+            return self._store.read(function, *args)
+        result, answer = Deferred(), self._store.read(function, *args)
+        self.waiting.append(lambda: answer.chainDeferred(result))
+        return result
 
 
 class LiveTests(PortalTestCase):
@@ -176,6 +196,60 @@ class LiveTests(PortalTestCase):
         self.store.write(users.update, self.people[Role.USER].id, {"blocked": True})
         self.pass_time(4)
         self.until(lambda: last.end == "reload")
+
+    def slow_checks(self):
+        """Have the checks of sign-ins wait until they are let go."""
+        [self.hub] = [one.__self__ for one in self.context.listeners if one.__name__ == "heard"]
+        store = SlowStore(self.hub._context.store)
+        self.patch(self.hub, "_context", evolve(self.hub._context, store=store))
+        return store.waiting
+
+    def let_go(self, checks):
+        """Let the check that waits end, and take what it says."""
+        self.until(lambda: checks)
+        checks.pop()()
+        self.until(lambda: not self.hub._checking or checks)
+
+    def test_a_stream_that_is_opened_during_a_check_stays(self):
+        checks = self.slow_checks()
+        first = self.watch(SESSIONS)
+        self.until(lambda: checks)
+        late = self.watch(SESSIONS, browser=self.signed_in(Role.AUDITOR))
+        self.let_go(checks)
+        self.pass_time(1)
+        self.assertEqual((first.end, late.end), ("", ""))
+
+    def test_a_slow_check_is_the_only_one(self):
+        checks = self.slow_checks()
+        watcher = self.watch(SESSIONS, browser=self.signed_in(Role.AUDITOR))
+        self.pass_time(10)
+        self.assertEqual(len(checks), 1)
+        # What is heard meanwhile is looked up once more.
+        self.store.write(users.update, self.people[Role.AUDITOR].id, {"role": Role.USER})
+        self.context.tell(Change("user", self.people[Role.AUDITOR].id))
+        self.pass_time(1)
+        self.assertEqual(len(checks), 1)
+        checks.pop()()
+        self.let_go(checks)
+        self.until(lambda: watcher.end == "reload")
+
+    def test_a_change_of_a_user_is_checked_at_once(self):
+        checks = self.slow_checks()
+        self.watch(SESSIONS)
+        self.let_go(checks)
+        self.assertEqual(checks, [])
+        self.context.tell(Change("user", self.people[Role.ADMIN].id))
+        self.clock.advance(0)
+        self.assertEqual(len(checks), 1)
+
+    def test_a_sign_out_is_noticed_within_a_second(self):
+        checks = self.slow_checks()
+        self.watch(SESSIONS)
+        for _ in range(3):
+            self.let_go(checks)
+            began = self.clock.seconds()
+            self.until(lambda: checks)
+            self.assertLess(self.clock.seconds() - began, 1)
 
     def test_a_page_that_is_gone(self):
         site = self.make_site()

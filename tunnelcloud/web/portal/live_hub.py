@@ -44,7 +44,12 @@ MOST_STREAMS = 2000
 MOST_ADDRESSES = 4
 _LONGEST_ADDRESS = 2000
 _TICK = 0.5
-_CHECK_SECONDS = 3
+_CHECK_SECONDS = 0.5
+"""Seconds between two checks of who may still watch: with their answers, a second."""
+
+_AGAIN_SECONDS = 3
+"""When to look again at a page that can't be shown now."""
+
 _KEEP_ALIVE_SECONDS = 25
 _SOONEST = 0.5
 """Seconds between two looks at the same address, whatever is heard."""
@@ -57,6 +62,9 @@ AT_ONCE = 64
 
 _LOOKS = 2
 """Pages that are made at the same time."""
+
+_ENDS_ACCESS = frozenset({"", "user"})
+"""Kinds of changes after which a sign-in may be over, or its role another; "" for any."""
 
 _Key = tuple[str, str]
 
@@ -97,7 +105,8 @@ class Hub:
         self._looking = 0
         self._heard: set[str] | None = None
         self._ticking = False
-        self._checked_at = self._kept_alive_at = 0.0
+        self._checking = False
+        self._check_due = self._kept_alive_at = 0.0
         context.listeners.append(self.heard)
 
     def route(self) -> PageRoute:
@@ -163,7 +172,8 @@ class Hub:
         self._streams[stream] = [self._watch(one, stream, seen) for one in found]
         if not self._ticking:
             self._ticking = True
-            self._checked_at = self._kept_alive_at = self._clock.seconds()
+            self._kept_alive_at = self._clock.seconds()
+            self._check_due = self._kept_alive_at + _CHECK_SECONDS
             self._clock.callLater(0, self._tick)
 
     def _watch(self, new: _Watched, stream: Stream, seen: str | None) -> _Watched:
@@ -190,6 +200,9 @@ class Hub:
                 watched.due = soon if watched.due is None else min(soon, watched.due)
         if kinds:
             self._look_at_due()
+        if not _ENDS_ACCESS.isdisjoint(kinds):
+            self._check_due = self._clock.seconds()
+            self._check_if_due()
 
     def _tick(self) -> None:
         if not self._streams:
@@ -200,9 +213,7 @@ class Hub:
         now = self._clock.seconds()
         for stream in tuple(self._streams):
             stream.drop_unread()
-        if now - self._checked_at >= _CHECK_SECONDS:
-            self._checked_at = now
-            Deferred.fromCoroutine(self._check()).addErrback(self._unchecked)
+        self._check_if_due()
         if now - self._kept_alive_at >= _KEEP_ALIVE_SECONDS:
             self._kept_alive_at = now
             self._in_turns(tuple(self._streams), Stream.keep_alive)
@@ -263,7 +274,7 @@ class Hub:
     def _failed(self, failure: Failure, watched: _Watched) -> None:
         """Try again later; where the page is no page any more, the browser loads it anew."""
         if failure.check(StoreUnavailable) or _is_passing(failure):
-            watched.due = self._clock.seconds() + _CHECK_SECONDS
+            watched.due = self._clock.seconds() + _AGAIN_SECONDS
             return
         if not failure.check(Problem):
             self._log.failure("The live page {path} failed", failure, path=watched.visit.path)
@@ -272,11 +283,29 @@ class Hub:
 
     # Rights.
 
-    async def _check(self) -> None:
-        """End the streams of sign-ins that are over, and of people with another role now."""
-        ids = {one.signed_in.web_session_id for one in self._streams}
+    def _check_if_due(self) -> None:
+        """Begin a check, one at a time; what is heard meanwhile is for the next."""
+        now = self._clock.seconds()
+        if self._checking or not self._streams or now < self._check_due:
+            return
+        self._checking = True
+        self._check_due = now + _CHECK_SECONDS
+        checked = Deferred.fromCoroutine(self._check(tuple(self._streams)))
+        checked.addErrback(self._unchecked)
+        checked.addErrback(lambda failure: self._log.failure("A check of streams failed", failure))
+        checked.addBoth(self._checked)
+
+    def _checked(self, _: object) -> None:
+        self._checking = False
+
+    async def _check(self, streams: Sequence[Stream]) -> None:
+        """End the streams of sign-ins that are over, and of people with another role now.
+
+        One statement is for all of them.  A stream that is opened meanwhile waits for the next.
+        """
+        ids = {one.signed_in.web_session_id for one in streams}
         roles = await self._context.store.read(web_sessions.roles_of, ids, LONGEST)
-        self._in_turns(tuple(self._streams), lambda one: _end_unless_in(one, roles))
+        self._in_turns(streams, lambda one: _end_unless_in(one, roles))
 
     def _unchecked(self, failure: Failure) -> None:
         """Look again soon: what can't be looked up is not ended."""
