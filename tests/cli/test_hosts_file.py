@@ -1,6 +1,7 @@
 """Names in a hosts file: there while tunnels are open, and no longer."""
 
 import errno
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -117,3 +118,22 @@ class HostsFileTests(SynchronousTestCase):
         before = self.path.stat()
         self.hosts.write({"db": "127.64.0.1"})
         self.assertEqual(self.path.stat().st_ino, before.st_ino)
+
+    def test_a_lock_that_somebody_holds_for_ever(self):
+        waited = []
+        self.patch(hosts_file.time, "sleep", waited.append)
+        self.patch(hosts_file.time, "monotonic", lambda: sum(waited))
+        with self.path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            told = str(self.assertRaises(Failed, self.hosts.write, {"db": "127.64.0.1"}))
+            self.assertIn("another process holds", told)
+            self.assertLess(abs(sum(waited) - hosts_file._LOCK_SECONDS), 0.2)
+            # Tunnels that are open don't wait for it time and again.
+            waited.clear()
+            self.assertRaises(Failed, self.hosts.write, {"db": "127.64.0.1"})
+            self.assertEqual(waited, [])
+        self.hosts.write({"db": "127.64.0.1"})
+        with self.path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            self.assertRaises(Failed, self.hosts.clear)
+            self.assertLess(abs(sum(waited) - hosts_file._LOCK_SECONDS), 0.2)

@@ -6,8 +6,10 @@ import signal
 import stat
 from pathlib import Path
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from tests.cli.support import CommandTestCase
-from tunnelcloud.cli import runs
+from tunnelcloud.cli import background, runs
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.runs import OwnRun, live_runs
 
@@ -96,3 +98,34 @@ class UnitTests(CommandTestCase):
         self.assertIn("RestartPreventExitStatus=1 2\n", output)
         self.assertIn("connect db web\n", self.succeed("connect", "db", "web", "--unit"))
         self.assertEqual(self.api.requests, [])
+
+    def test_a_unit_runs_in_another_directory(self):
+        output = self.succeed("connect", "--all", "--unit", "--hosts-file", "my hosts")
+        self.assertIn(f'--hosts-file "{Path.cwd() / "my hosts"}"\n', output)
+
+
+class BackgroundTests(SynchronousTestCase):
+    def said(self, *texts):
+        """Show what another process says on its two outputs; give the status, and what is shown."""
+        shown, pipes = {False: b"", True: b""}, {}
+
+        def echo(text, *, nl, err):
+            shown[err] += text
+
+        self.patch(background.click, "echo", echo)
+        for output, text in enumerate(texts, 1):
+            reading, writing = os.pipe()
+            self.addCleanup(os.close, reading)
+            os.write(writing, text)
+            os.close(writing)
+            pipes[reading] = output
+        self.patch(background.os, "waitpid", lambda process, options: (process, 3 << 8))
+        return background._status_of(1, pipes), shown[False], shown[True]
+
+    def test_each_output_stays_what_it_is(self):
+        left = background._LEFT
+        self.assertEqual(self.said(b'{"a": 1}\n' + left, b"note\n" + left),
+                         (0, b'{"a": 1}\n', b"note\n"))  # fmt: skip
+
+    def test_one_that_ends(self):
+        self.assertEqual(self.said(b"", b"no such tunnel\n"), (3, b"", b"no such tunnel\n"))

@@ -1,5 +1,7 @@
 """What ssh is run with, and what is said when it ends at once; ssh itself isn't started."""
 
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -47,3 +49,23 @@ class FailureTests(SynchronousTestCase):
         self.assertIn("PreferredAuthentications=password", self.words)
         self.assertIn("The portal's Sessions page shows what was refused", told)
         self.assertNotIn("me sessions", told)
+
+
+class SlowTests(SynchronousTestCase):
+    """An ssh that answers nothing ends no other tunnel: it is a failure like any."""
+
+    def setUp(self):
+        def run(words, **more):
+            raise subprocess.TimeoutExpired(words, more["timeout"])
+
+        self.patch(ssh_process.subprocess, "run", run)
+
+    def test_a_port_that_comes(self):
+        process = ssh_process.SshProcess.__new__(ssh_process.SshProcess)
+        process._program, process._directory = "/usr/bin/ssh", Path("/nowhere")
+        told = str(self.assertRaises(Failed, process.forward, "127.64.0.1:1:db:1"))
+        self.assertEqual(told, "ssh could not forward 127.64.0.1:1:db:1 within 30 seconds")
+
+    def test_settings(self):
+        told = str(self.assertRaises(Failed, ssh_process._against_own_settings, ["ssh", "pod"]))
+        self.assertIn("ssh could not show its settings", told)

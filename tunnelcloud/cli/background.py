@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import click
 
+_OUTPUTS = (1, 2)
+_ERRORS = 2
 _LEFT = b"\0"
 _READ_BYTES = 4096
 
@@ -20,37 +23,48 @@ def go_on_in_background() -> Callable[[], None]:
 
     :return: leaves: what is said from then on goes nowhere.
     """
-    reading, writing = os.pipe()
+    pipes = {output: os.pipe() for output in _OUTPUTS}
     process = os.fork()
     if process:
-        os.close(writing)
+        for _, writing in pipes.values():
+            os.close(writing)
+        reading = {pipes[output][0]: output for output in _OUTPUTS}
         click.get_current_context().exit(_status_of(process, reading))
-    os.close(reading)
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
-    for output in (1, 2):
+    for output, (other_end, writing) in pipes.items():
+        os.close(other_end)
         os.dup2(writing, output)
-    os.close(writing)
+        os.close(writing)
 
     def leave() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.write(1, _LEFT)
-        for output in (1, 2):
+        for output in _OUTPUTS:
+            os.write(output, _LEFT)
             os.dup2(nothing, output)
 
     return leave
 
 
-def _status_of(process: int, reading: int) -> int:
-    """Show what the process says until it leaves or ends; give the exit status."""
+def _status_of(process: int, reading: Mapping[int, int]) -> int:
+    """Show what the process says until it leaves or ends; give the exit status.
+
+    :param reading: the pipes to read from, and which output each is to be shown on.
+    """
+    going_on, has_left = dict(reading), False
     try:
-        while text := os.read(reading, _READ_BYTES):
-            said, left, _ = text.partition(_LEFT)
-            click.echo(said, nl=False, err=True)
-            if left:
-                return 0
+        while going_on:
+            for pipe in select.select(list(going_on), [], [])[0]:
+                text = os.read(pipe, _READ_BYTES)
+                said, left, _ = text.partition(_LEFT)
+                click.echo(said, nl=False, err=going_on[pipe] == _ERRORS)
+                has_left = has_left or bool(left)
+                if left or not text:
+                    del going_on[pipe]
+        if has_left:
+            return 0
         _, status = os.waitpid(process, 0)
     except KeyboardInterrupt:
         os.kill(process, signal.SIGTERM)

@@ -11,9 +11,11 @@ import fcntl
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.private_files import write_atomically
@@ -21,6 +23,8 @@ from tunnelcloud.private_files import write_atomically
 HOSTS = Path("/etc/hosts")
 _NAME = re.compile(r"[a-z0-9-]{1,63}")
 _BEGIN = re.compile(rb"# BEGIN tunnelcloud connect ([0-9]{1,10}) ([0-9]{1,20})\b")
+_LOCK_SECONDS = 5
+_POLL_SECONDS = 0.1
 _END = b"# END tunnelcloud connect "
 
 
@@ -31,6 +35,7 @@ class HostsFile:
         # A link stays one, and what it leads to is replaced.
         self._path = Path(os.path.realpath(path))
         self._names: dict[str, str] | None = None
+        self._is_held = False
 
     def write(self, addresses: Mapping[str, str]) -> None:
         """Have names mean addresses, and no others than these.
@@ -61,12 +66,19 @@ class HostsFile:
 
     def _change(self, block: bytes) -> None:
         try:
-            with _locked(self._path) as before:
+            # The tunnels wait meanwhile: only once, until the lock was to be had again.
+            with _locked(self._path, 0 if block and self._is_held else _LOCK_SECONDS) as before:
+                self._is_held = False
                 after = _without_ended(before)
                 if block and after and not after.endswith(b"\n"):
                     after += b"\n"
                 if after + block != before:
                     _replace(self._path, after + block)
+        except BlockingIOError:
+            self._is_held = True
+            raise Failed(
+                f"another process holds {self._path} locked: `fuser {self._path}` names it"
+            ) from None
         except PermissionError:
             raise Failed(
                 f"you may not change {self._path}: run this as an administrator, or without --hosts"
@@ -76,15 +88,32 @@ class HostsFile:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[bytes]:
-    """Keep other runs from changing the file, and give what it holds."""
+def _locked(path: Path, seconds: float) -> Iterator[bytes]:
+    """Keep other runs from changing the file, and give what it holds.
+
+    Whoever may read the file can hold a lock on it, for ever.
+
+    :param seconds: how long to wait for the lock.
+    :raise BlockingIOError: somebody else holds it for longer.
+    """
+    until = time.monotonic() + seconds
     while True:
         with path.open("rb+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            # Another run may have replaced it before this one had the lock.
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            if _is_locked_now(file, path):
                 yield file.read()
                 return
+        if time.monotonic() >= until:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        time.sleep(_POLL_SECONDS)
+
+
+def _is_locked_now(file: IO[bytes], path: Path) -> bool:
+    """Lock a file; another run may hold it, or may have replaced it before it was locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 def _without_ended(content: bytes) -> bytes:

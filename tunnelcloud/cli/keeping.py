@@ -146,5 +146,5 @@ def unit_words(connection: Connection, wanted: Wanted, manner: Manner) -> list[s
     if wanted.key_file:
         words += ["--key-file", str(Path(wanted.key_file).expanduser().resolve())]
     if manner.hosts is not None:
-        words += ["--hosts-file", str(manner.hosts)]
+        words += ["--hosts-file", str(manner.hosts.resolve())]
     return words

@@ -198,14 +198,7 @@ class SshProcess:
 
     def _control_by(self, verb: str, forward: str) -> None:
         words = [self._program, "-F", "none", "-S", str(self._control), "-O", verb]
-        # The words are this program's own, and those that the first ssh was run with.
-        done = subprocess.run(  # noqa: S603
-            [*words, "-L", forward, "tunnel"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_CONNECT_SECONDS,
-            check=False,
-        )
+        done = _run([*words, "-L", forward, "tunnel"], f"{verb} {forward}")
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise Failed(said[-1] if said else f"ssh could not {verb} {forward}")
@@ -244,17 +237,28 @@ def _new_directory() -> Path:
     )
 
 
+def _run(words: Sequence[str], what: str) -> subprocess.CompletedProcess[bytes]:
+    """Run ssh for something that takes no time.
+
+    :param what: what it is to do, for people.
+    :raise Failed: it doesn't end in time.
+    """
+    try:
+        return subprocess.run(  # noqa: S603 - the words are those of the callers
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_CONNECT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"ssh could not {what} within {_CONNECT_SECONDS} seconds") from None
+
+
 def _against_own_settings(command: Sequence[str]) -> list[str]:
     """Give options against what the user's own configuration has in the way of a connection."""
     program, *words = command
-    # The words are those that ssh is about to be run with.
-    shown = subprocess.run(  # noqa: S603
-        [program, "-G", *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_CONNECT_SECONDS,
-        check=False,
-    ).stdout.splitlines()
+    shown = _run([program, "-G", *words], "show its settings").stdout.splitlines()
     options = []
     if any(line.startswith(b"remoteforward ") for line in shown):
         # The pod refuses them, and this must not end ssh.
