@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tunnelcloud.cli import hosts_file
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.hosts_file import HostsFile
+from tunnelcloud.cli.processes import start_of
 
 BEFORE = b"127.0.0.1\tlocalhost\n# a comment \xff\n::1 localhost"
 NOBODY = 4_194_305
@@ -71,7 +72,7 @@ class HostsFileTests(SynchronousTestCase):
         # Another process has the number now.
         reused = block % (os.getppid(), 1, os.getppid())
         parent = os.getppid()
-        alive = block % (parent, hosts_file._start_of(parent), parent)
+        alive = block % (parent, start_of(parent), parent)
         self.path.write_bytes(killed + b"10.0.0.1 other\n" + reused + alive)
         self.hosts.write({})
         self.hosts.clear()

@@ -1,5 +1,7 @@
 """What runs of ``connect`` leave for ``status`` and ``stop``."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -23,7 +25,7 @@ ROW = {
 TOLD = {"url": "https://portal", "started_at": "2026-03-02T09:00:00+00:00", "tunnels": [ROW]}
 
 
-class RunningTests(CommandTestCase):
+class RunningBase(CommandTestCase):
     def setUp(self):
         super().setUp()
         self.directory = Path(self.mktemp()).absolute()
@@ -31,6 +33,8 @@ class RunningTests(CommandTestCase):
         self.patch(os, "environ", {**os.environ, "XDG_RUNTIME_DIR": str(self.directory)})
         self.kept = self.directory / "tunnelcloud"
 
+
+class RunningTests(RunningBase):
     def begin(self):
         run = OwnRun()
         self.addCleanup(run.clear)
@@ -87,6 +91,85 @@ class RunningTests(CommandTestCase):
     def test_a_place_that_cant_be_written(self):
         self.kept.write_text("a file")
         self.assertIn("can't write to", str(self.assertRaises(Failed, OwnRun)))
+
+
+class OtherUsersTests(RunningBase):
+    """What another user put there is neither followed, nor believed, nor removed."""
+
+    def keep(self, process, **told):
+        """Lock a file as a run does."""
+        self.kept.mkdir(mode=0o700, exist_ok=True)
+        path = self.kept / f"{process}.json"
+        path.write_text(json.dumps(told))
+        file = path.open("rb")
+        self.addCleanup(file.close)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return path
+
+    def test_a_link_is_not_followed(self):
+        self.kept.mkdir(mode=0o700)
+        target = self.directory / "target"
+        target.write_text("precious")
+        (self.kept / f"{os.getpid()}.json").symlink_to(target)
+        self.assertIn("can't write to", str(self.assertRaises(Failed, OwnRun)))
+        self.assertEqual(target.read_text(), "precious")
+        self.assertEqual(list(live_runs()), [])
+
+    def test_a_directory_that_is_a_link(self):
+        (self.directory / "elsewhere").mkdir()
+        self.kept.symlink_to(self.directory / "elsewhere")
+        self.assertRaises(Failed, OwnRun)
+        self.assertEqual(list((self.directory / "elsewhere").iterdir()), [])
+
+    def test_a_directory_that_others_write_to(self):
+        self.kept.mkdir()
+        self.kept.chmod(0o777)
+        self.assertIn("remove it, or set XDG_RUNTIME_DIR", str(self.assertRaises(Failed, OwnRun)))
+        self.assertIn("others may write to it", self.run_line("stop")[2])
+
+    def test_a_directory_of_another_user(self):
+        self.kept.mkdir(mode=0o700)
+        self.patch(runs, "_may_be_used", lambda runtime: True)
+        self.patch(runs.os, "geteuid", lambda: self.kept.stat().st_uid + 1)
+        self.assertIn("belongs to another user", str(self.assertRaises(Failed, OwnRun)))
+        self.assertRaises(Failed, list, live_runs())
+
+    def test_root_has_a_place_of_its_own(self):
+        """``sudo -E`` names the directory of the user who called it."""
+        if os.geteuid() == 0:
+            os.chown(self.directory, 1000, -1)
+        self.patch(runs.os, "geteuid", lambda: 0)
+        self.assertEqual(runs.runs_path(), runs._OF_ROOT)
+        self.directory.rmdir()
+        self.assertEqual(runs.runs_path(), runs._OF_ROOT)
+
+    def test_a_file_of_another_user_is_left(self):
+        self.kept.mkdir(mode=0o700)
+        (self.kept / "12345.json").write_text("{}")
+        opened = os.open
+
+        def refuse(path, *more, **named):
+            if str(path).endswith("12345.json"):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return opened(path, *more, **named)
+
+        self.patch(os, "open", refuse)
+        self.assertEqual(list(live_runs()), [])
+        self.assertTrue((self.kept / "12345.json").exists())
+
+    def test_a_pipe_is_left(self):
+        self.kept.mkdir(mode=0o700)
+        os.mkfifo(self.kept / "12345.json")
+        self.assertEqual(list(live_runs()), [])
+        self.assertTrue((self.kept / "12345.json").exists())
+
+    def test_only_the_process_that_wrote_it_is_stopped(self):
+        sent = []
+        self.patch(runs.os, "kill", lambda *sending: sent.append(sending))
+        paths = [self.keep(os.getppid()), self.keep(os.getpid(), process_start=1)]
+        self.assertIn("no tunnels are kept open", self.run_line("stop")[2])
+        self.assertEqual(sent, [])
+        self.assertTrue(all(path.exists() for path in paths))
 
 
 class UnitTests(CommandTestCase):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.processes import start_of
 from tunnelcloud.private_files import write_atomically
 
 HOSTS = Path("/etc/hosts")
@@ -48,7 +49,7 @@ class HostsFile:
             return
         process = os.getpid()
         lines = [
-            f"# BEGIN tunnelcloud connect {process} {_start_of(process)}: taken out at its end",
+            f"# BEGIN tunnelcloud connect {process} {start_of(process)}: taken out at its end",
             *(f"{address} {name}" for name, address in names.items()),
             f"{_END.decode()}{process}",
         ]
@@ -138,7 +139,7 @@ def _without_ended(content: bytes) -> bytes:
 
 def _writes_elsewhere(process: int, start: int) -> bool:
     """Tell whether it is another process that still runs."""
-    return process != os.getpid() and _runs(process) and _start_of(process) == start
+    return process != os.getpid() and _runs(process) and start_of(process) == start
 
 
 def _runs(process: int) -> bool:
@@ -149,15 +150,6 @@ def _runs(process: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _start_of(process: int) -> int:
-    """Say when a process started, in the system's own measure; 0 where it can't be told."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text("ascii", "replace")
-        return int(text.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _replace(path: Path, content: bytes) -> None:
