@@ -10,7 +10,7 @@ from tunnelcloud.pod import browser_logins as module
 from tunnelcloud.pod import logins
 from tunnelcloud.pod.access import Access
 from tunnelcloud.pod.browser_logins import BrowserLogins
-from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused
+from tunnelcloud.ssh.interfaces import BrowserOffer, LoginAttempt, LoginRefused
 from tunnelcloud.store import assignments, audit, browser_logins, device_logins, sessions, users
 from tunnelcloud.store.asynchronous import AsyncStore
 
@@ -21,7 +21,7 @@ class BrowserLoginTests(LoginWorld, SQLiteCase):
     def setUp(self):
         super().setUp()
         self.time = Clock()
-        self.pending = []
+        self.drained = ""
         self.browsers = BrowserLogins(
             AsyncStore(self.store, self.reactor), self.time, "https://portal.example.com"
         )
@@ -31,6 +31,7 @@ class BrowserLoginTests(LoginWorld, SQLiteCase):
             self.views,
             self.ring,
             lambda user_id: self.room,
+            lambda: self.drained,
             browsers=self.browsers,
         )
 
@@ -112,6 +113,17 @@ class BrowserLoginTests(LoginWorld, SQLiteCase):
         self.decide(offer)
         self.assertIsInstance(self.log_in_by(offer), str)
 
+    def test_a_pod_that_is_drained_meanwhile_takes_none(self):
+        offer = self.offered()
+        outcome = self.answer(offer)
+        self.settle()
+        self.decide(offer)
+        self.drained = "this pod is drained"
+        self.time.advance(1)
+        while not outcome:
+            self.settle()
+        self.assertEqual(self.refusal(outcome[0]), "this pod is drained")
+
     def test_it_is_refused(self):
         offer = self.offered()
         self.decide(offer, allowed=False)
@@ -166,6 +178,7 @@ class BrowserLoginTests(LoginWorld, SQLiteCase):
         self.assertIs(self.access.offer_browser(ATTEMPT, offer), offer)
         other = self.access.offer_browser(evolve(ATTEMPT, login_name=b"tcptunnel"), offer)
         self.assertNotEqual(other.url, offer.url)
+        self.settle()
         self.assertIn("is over", self.refusal(self.log_in_by(offer)))
 
     def test_somebody_else_confirms_it(self):
@@ -253,6 +266,94 @@ class RoomTests(LoginWorld, SQLiteCase):
         self.assertIsNone(self.offer("10.1.0.1"), "so many in a minute are enough")
         self.time.advance(60)
         self.assertIsNotNone(self.offer("10.1.0.1"))
+
+    def come_and_go(self, source, rounds=module.MOST_A_MINUTE + 10):
+        """Ask for links and give each back; tell how many there were."""
+        offers = [self.offer(source) for _ in range(rounds) if not self.give_back()]
+        return sum(offer is not None for offer in offers)
+
+    def give_back(self):
+        for secret_hash in list(self.browsers._waiting):
+            self.browsers.withdraw(BrowserOffer("", secret_hash))
+
+    def test_who_comes_and_goes_uses_up_nobody_elses_minute(self):
+        self.assertEqual(self.come_and_go("10.0.0.1"), module.MOST_A_MINUTE)
+        self.assertIsNotNone(self.offer("10.1.0.1"))
+
+    def test_all_together_have_few_more_in_a_minute(self):
+        """Room that is made for others is room for a fair share only."""
+        offers = sum(self.come_and_go(f"10.0.{number % 8}.1", 40) for number in range(40))
+        self.assertLess(offers, 3 * module.MOST_A_MINUTE)
+        self.time.advance(60)
+        self.offer()
+        self.assertEqual(len(self.browsers._minute), 1)
+
+    def test_the_source_with_the_most_makes_room(self):
+        full, each = module.MOST_WAITING, module.MOST_OF_A_SOURCE
+        offers = [self.offer(f"10.0.{number // each}.1") for number in range(full)]
+        self.assertNotIn(None, offers)
+        self.assertIsNotNone(self.offer("10.1.0.1"))
+        self.assertEqual([one for one in offers if self.is_over(one)], [offers[0]])
+        self.assertNotIn(None, [self.offer(f"10.1.{net}.1") for net in range(1, 20)])
+
+    def is_over(self, offer):
+        """Tell whether a link leads nowhere, as its connection hears."""
+        waiting = self.browsers._waiting.get(offer.secret_hash)
+        outcome = []
+        asked = self.browsers.confirmed(waiting.attempt if waiting else ATTEMPT, offer)
+        asked.addBoth(outcome.append)
+        return [failure.value.text for failure in outcome] == [module.OVER]
+
+    def test_what_is_held_fairly_is_kept(self):
+        offers = [self.offer(f"10.0.{net}.1") for net in range(module.MOST_WAITING)]
+        self.assertIsNone(self.offer("10.1.0.1"))
+        self.assertEqual([one for one in offers if self.is_over(one)], [])
+
+    def test_the_networks_of_one_site_are_one(self):
+        """Whoever has many networks of IPv6 doesn't count as many."""
+        for net in range(module.MOST_WAITING):
+            self.assertIsNotNone(self.offer(f"2001:db8:0:{net:x}::1"))
+        self.assertIsNotNone(self.offer("10.1.0.1"))
+
+    def written(self, offer):
+        return self.store.read(browser_logins.find, offer.url.rpartition("/")[2])
+
+    def wait_a_second(self, answers=1):
+        self.time.advance(1)
+        self.settle(answers)
+
+    def settle(self, answers=1):
+        for _ in range(answers):
+            self.reactor.run_one()
+
+    def test_whoever_leaves_takes_no_room_of_those_who_come(self):
+        """An office behind one address."""
+        for number in range(browser_logins.MAX_OF_A_SOURCE + 1):
+            if not number % 20:
+                self.time.advance(60)
+            offer = self.offer()
+            self.wait_a_second()
+            self.assertIsNotNone(self.written(offer))
+            self.browsers.withdraw(offer)
+            self.settle()
+            self.assertIsNone(self.written(offer))
+
+    def test_who_leaves_while_it_is_written(self):
+        offer = self.offer()
+        self.time.advance(1)
+        self.browsers.withdraw(offer)
+        self.settle(answers=2)
+        self.assertIsNone(self.written(offer))
+
+    def test_a_link_that_could_not_be_kept_is_over(self):
+        """Other pods have what the source may have: the next prompt has another link, or none."""
+        self.patch(browser_logins, "MAX_OF_A_SOURCE", 1)
+        offers = [self.offer(), self.offer()]
+        self.wait_a_second(answers=2)
+        kept, over = sorted(offers, key=self.is_over)
+        self.assertIsNotNone(self.written(kept))
+        self.assertTrue(self.is_over(over))
+        self.assertNotEqual(self.browsers.offer(ATTEMPT, over).url, over.url)
 
     def test_no_portal_no_link(self):
         store = AsyncStore(self.store, self.reactor)

@@ -19,15 +19,22 @@ class Crowd(Generic[T]):
 
     :param room: how many there may be.
     :param drop: ends one of them.
+    :param is_fair: whether a source makes room only for one that has fewer even then, so that what
+        everybody has one of isn't passed around.
     """
 
-    def __init__(self, room: int, drop: Callable[[T], object]) -> None:
+    def __init__(self, room: int, drop: Callable[[T], object], *, is_fair: bool = False) -> None:
         self._room = room
         self._drop = drop
+        self._is_fair = is_fair
         self._present: dict[T, str] = {}  # the oldest first
 
     def __len__(self) -> int:
         return len(self._present)
+
+    def has_place(self, address: IAddress | str | None) -> bool:
+        """Say whether one more might come in, if another goes; nothing is done."""
+        return len(self._present) < self._room or self._largest(_source(address)) is not None
 
     def admits(self, address: IAddress | str | None) -> bool:
         """Say whether one more may come in; when there is no room, another may have to go.
@@ -36,13 +43,20 @@ class Crowd(Generic[T]):
         """
         if len(self._present) < self._room:
             return True
-        [(largest, _)] = Counter(self._present.values()).most_common(1)
-        if largest == _source(address):
+        largest = self._largest(_source(address))
+        if largest is None:
             return False
         oldest = next(one for one, source in self._present.items() if source == largest)
         self.leave(oldest)
         self._drop(oldest)
         return True
+
+    def _largest(self, source: str) -> str | None:
+        """Find the source that makes room for another; None where none does."""
+        counts = Counter(self._present.values())
+        [(largest, most)] = counts.most_common(1)
+        is_spared = largest == source or (self._is_fair and most <= counts[source] + 1)
+        return None if is_spared else largest
 
     def enter(self, one: T, address: IAddress | str | None) -> None:
         """Count one that came in."""

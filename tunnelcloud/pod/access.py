@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from twisted.cred.portal import IRealm
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -96,17 +97,15 @@ class Access:
         """Verify a login whose signature was good, and write its session."""
         rules = self._rules(attempt)
         judged = self._judge_key(attempt, key_blob).addCallback(
-            lambda offer: self._store.write(logins.login_with_key, attempt, rules, offer)
+            lambda offer: self._write(logins.login_with_key, attempt, rules, offer)
         )
         judged.addTimeout(LOGIN_SECONDS, self._store.reactor, _too_slow)
         return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
 
     def login_with_token(self, attempt: LoginAttempt, token: str) -> Deferred[str]:
         """Verify and spend a token, and write the session."""
-        if reason := self._refuses():
-            return fail(LoginRefused(reason, offence=False))
         rules = self._rules(attempt)
-        judged = self._store.write(logins.login_with_token, attempt, rules, token)
+        judged = self._write(logins.login_with_token, attempt, rules, token)
         return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
 
     def offer_browser(
@@ -128,9 +127,15 @@ class Access:
         rules = self._rules(attempt)
         confirmed = self._browsers.confirmed(attempt, offer)
         judged = confirmed.addCallback(
-            lambda _: self._store.write(logins.login_by_browser, attempt, rules, offer.secret_hash)
+            lambda _: self._write(logins.login_by_browser, attempt, rules, offer.secret_hash)
         )
         return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
+
+    def _write(self, judge: Callable[..., logins.Verdict], *args: Any) -> Deferred[logins.Verdict]:
+        """Judge and write a login, unless the pod takes none by now; waiting may have been long."""
+        if reason := self._refuses():
+            return fail(LoginRefused(reason, offence=False))
+        return self._store.write(judge, *args)
 
     def login_failed(self, attempt: LoginAttempt, method: str, reason: str) -> None:
         """Record a login that the front door itself refused."""

@@ -2,8 +2,9 @@
 
 A link costs a stranger's connection next to nothing.  It is written down once the connection has
 waited for a moment, which programs that answer the prompt with a token don't do; so many of a
-source may wait, and so many a minute are offered by the pod.  Whoever gets none is asked for a
-token, as ever.  The link is the same whatever the login name is.
+source may wait, and so many a minute are offered by the pod.  Where that is too many, whoever has
+the most makes room.  Whoever gets none is asked for a token, as ever.  The link is the same
+whatever the login name is.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 
-from tunnelcloud.domain.addresses import source_group
+from tunnelcloud.domain.addresses import source_group, source_groups
 from tunnelcloud.domain.tokens import hash_secret, new_link_secret, new_user_code
+from tunnelcloud.net.crowds import Crowd
 from tunnelcloud.pod import logins
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.settings import PodSettings
@@ -34,6 +37,7 @@ WRITTEN_AFTER = 1.0
 MOST_WAITING = 64
 MOST_OF_A_SOURCE = 6
 MOST_A_MINUTE = 120
+"""What makes room for others was offered, so all sources together may get a few times as many."""
 ASKED_FOR_SECONDS = 20
 """How long an answer to the prompt waits for the decision."""
 
@@ -69,7 +73,17 @@ class BrowserLogins:
     random: Callable[[int], bytes] = os.urandom
     _waiting: dict[bytes, _Waiting] = field(factory=dict, init=False)
     _sources: Counter[str] = field(factory=Counter, init=False)
-    _offered: deque[float] = field(factory=deque, init=False)
+    _room: Crowd[bytes] = field(init=False)
+    _minute: Crowd[bytes] = field(init=False)
+    _offered: deque[tuple[float, bytes]] = field(factory=deque, init=False)
+
+    @_room.default
+    def _make_room(self) -> Crowd[bytes]:
+        return Crowd(MOST_WAITING, self._end, is_fair=True)
+
+    @_minute.default
+    def _make_minute(self) -> Crowd[bytes]:
+        return Crowd(MOST_A_MINUTE, lambda _: None, is_fair=True)
 
     @classmethod
     def by_settings(
@@ -89,35 +103,55 @@ class BrowserLogins:
             if self._is_for(held, attempt):
                 return held
             self.withdraw(held)
-        now, source = self.clock.seconds(), source_group(attempt.source)
-        while self._offered and self._offered[0] <= now - 60:
-            self._offered.popleft()
-        if (
-            not self.web_url
-            or len(self._waiting) >= MOST_WAITING
-            or self._sources[source] >= MOST_OF_A_SOURCE
-            or len(self._offered) >= MOST_A_MINUTE
-        ):
-            return None
-        self._offered.append(now)
-        self._sources[source] += 1
-        code = new_user_code(self.random)
         # The secret itself is kept by nobody: it only makes the row's name one that none can guess.
         secret_hash = hash_secret(new_link_secret(self.random))
+        source = source_group(attempt.source)
+        if not self.web_url or not self._admits(secret_hash, source, attempt):
+            return None
+        self._sources[source] += 1
+        code = new_user_code(self.random)
         waiting = self._waiting[secret_hash] = _Waiting(attempt, code, source)
         waiting.writing = self.clock.callLater(WRITTEN_AFTER, self._write, secret_hash, waiting)
         return BrowserOffer(f"{self.web_url}/l/{code}", secret_hash)
 
+    def _admits(self, secret_hash: bytes, source: str, attempt: LoginAttempt) -> bool:
+        """Count one more that waits, unless its source has all that it may have."""
+        now = self.clock.seconds()
+        while self._offered and self._offered[0][0] <= now - 60:
+            self._minute.leave(self._offered.popleft()[1])
+        # Who has many networks of IPv6 doesn't count as many.
+        site, rooms = source_groups(attempt.source)[-1][0], (self._room, self._minute)
+        if self._sources[source] >= MOST_OF_A_SOURCE or not all(
+            room.has_place(site) for room in rooms
+        ):
+            return False
+        for room in rooms:
+            room.admits(site)
+            room.enter(secret_hash, site)
+        self._offered.append((now, secret_hash))
+        return True
+
     def withdraw(self, offer: BrowserOffer) -> None:
         """Take it that the connection has logged in or is over."""
-        waiting = self._waiting.pop(offer.secret_hash, None)
+        self._end(offer.secret_hash)
+
+    def _end(self, secret_hash: bytes) -> None:
+        """Offer a link no more, and forget what was written of it."""
+        waiting = self._waiting.pop(secret_hash, None)
         if waiting is None:
             return
+        self._room.leave(secret_hash)
         self._sources[waiting.source] -= 1
         if not self._sources[waiting.source]:
             del self._sources[waiting.source]
         if waiting.writing is not None and waiting.writing.active():
             waiting.writing.cancel()
+        if waiting.is_written:
+            self._forget(secret_hash)
+
+    def _forget(self, secret_hash: bytes) -> None:
+        forgotten = self.store.write(browser_logins.withdraw, secret_hash)
+        forgotten.addErrback(OUTAGES.tell, "logins that wait for no browser stay for minutes")
 
     def _is_for(self, offer: BrowserOffer, attempt: LoginAttempt) -> bool:
         waiting = self._waiting.get(offer.secret_hash)
@@ -134,11 +168,19 @@ class BrowserLogins:
             logins.shown_name(attempt, None),
         )
 
-        def kept(is_there: bool) -> None:
-            waiting.is_written = is_there
-
         written = self.store.write(browser_logins.begin, asking)
-        written.addCallback(kept).addErrback(OUTAGES.tell, "logins can't wait for a browser")
+        written.addCallback(partial(self._kept, secret_hash))
+        written.addErrback(OUTAGES.tell, "logins can't wait for a browser")
+
+    def _kept(self, secret_hash: bytes, is_there: bool) -> None:
+        """Take it that a login was written down, or that too many of its source are."""
+        waiting = self._waiting.get(secret_hash)
+        if waiting is not None and is_there:
+            waiting.is_written = True
+        elif is_there:
+            self._forget(secret_hash)
+        else:
+            self._end(secret_hash)
 
     def confirmed(self, attempt: LoginAttempt, offer: BrowserOffer) -> Deferred[None]:
         """Wait until somebody has confirmed a login.

@@ -21,7 +21,8 @@ from tunnelcloud.store.schema import device_logins as table
 from tunnelcloud.store.sessions import LoginRecord, start
 from tunnelcloud.store.transaction import Transaction
 
-MAX_OF_A_SOURCE = 20
+MAX_OF_A_SOURCE = 100
+"""Of all pods together; each offers a source few at a time."""
 LIFETIME_SECONDS = 4 * 60
 """Longer than a connection may take to log in."""
 
@@ -46,6 +47,11 @@ def begin(transaction: Transaction, asking: Asking) -> bool:
         most=MAX_OF_A_SOURCE,
         lifetime=timedelta(seconds=LIFETIME_SECONDS),
     )
+
+
+def withdraw(transaction: Transaction, secret_hash: bytes) -> None:
+    """Forget an SSH login whose connection waits no more."""
+    transaction.connection.execute(delete(table).where(table.c.secret_hash == secret_hash))
 
 
 def find(transaction: Transaction, user_code: str) -> DeviceLogin | None:
