@@ -322,6 +322,30 @@ class FoldedContract:
         self.open().close()
         self.assertEqual(self.names(engine), ["p1", "p2", "paris", "rome"])
 
+    def test_when_users_signed_in_is_taken_from_the_audit(self):
+        engine = self.at("0016")
+        with engine.begin() as connection:
+            for name in ("alice", "bob"):
+                connection.execute(
+                    text(
+                        "INSERT INTO users (id, created_at, name, title, role, blocked, service) "
+                        "VALUES (:name, 0, :name, '', 'user', false, false)"
+                    ),
+                    {"name": name},
+                )
+            for at, event in [(5, "web_login.succeeded"), (7, "web_login.succeeded"), (9, "x")]:
+                connection.execute(
+                    text(
+                        "INSERT INTO audit (id, at, event, actor, user_id, data) "
+                        "VALUES (:id, :at, :event, '', 'alice', '{}')"
+                    ),
+                    {"id": f"evt_{at:026}", "at": at, "event": event},
+                )
+        self.open().close()
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT name, last_seen_at FROM users ORDER BY name"))
+            self.assertEqual([tuple(row) for row in found], [("alice", 7), ("bob", None)])
+
     def test_what_is_not_alike_is_folded(self):
         engine = self.at(BEFORE_FOLDED)
         self.make_site(engine, "Paris", 1)

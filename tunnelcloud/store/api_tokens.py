@@ -124,7 +124,8 @@ def needs_recording(token: ApiToken, now: datetime) -> bool:
 
 
 def record_use(transaction: Transaction, token_id: str) -> None:
-    """Write down that a token was used now."""
+    """Write down that a token was used now, and its user seen."""
+    people.note_seen(transaction, select(table.c.user_id).where(table.c.id == token_id))
     transaction.connection.execute(
         update_rows(table).where(table.c.id == token_id).values(last_used_at=transaction.now())
     )

@@ -5,14 +5,17 @@ What is younger than that is left out: nobody had the time to use it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from attrs import frozen
-from sqlalchemy import RowMapping, func, or_, select
+from sqlalchemy import CTE, ColumnElement, RowMapping, func, or_, select, union
 
-from tunnelcloud.store import schema
+from tunnelcloud.store import crowding, preferences, schema
+from tunnelcloud.store.columns import first_id
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.user_columns import of_users
 
 MOST = 100
 """Rows of each kind that are read; the first of them in the order of their names."""
@@ -22,37 +25,53 @@ MOST = 100
 class Unused:
     """What wasn't used since a time.
 
+    :ivar kept_days: for how many days the history is there: users and assignments are asked about
+        these, if they are fewer than for keys.
     :ivar users: ``id``, ``name``, ``title`` and ``last_seen`` of those who neither began an SSH
-        session nor used the portal; blocked ones are left out.
+        session nor used the portal or the API; blocked ones are left out.
     :ivar keys: ``id``, ``title``, ``fingerprint``, ``user_id``, ``user_name`` and ``last_used_at``.
     :ivar assignments: ``id``, ``tunnel_id``, ``tunnel_name`` and of whom it is for ``user_id`` and
         ``group_id``, one of them, and ``who``: nobody of them opened a channel of the tunnel.
     """
 
-    users: Sequence[RowMapping]
+    kept_days: int
+    users: Sequence[Mapping[str, Any]]
     keys: Sequence[RowMapping]
     assignments: Sequence[RowMapping]
 
 
-def unused_since(transaction: Transaction, since: datetime) -> Unused:
-    """Find what wasn't used since a time, and was there before it."""
+def unused_for(transaction: Transaction, long: timedelta) -> Unused:
+    """Find what wasn't used for so long, and was there before; to find it takes long, too."""
+    now = transaction.now()
+    days = preferences.settings(transaction).session_retention_days
+    kept = long if days is None else min(long, timedelta(days=days))
     return Unused(
-        _users(transaction, since), _keys(transaction, since), _assignments(transaction, since)
+        kept.days,
+        _users(transaction, now - kept),
+        _keys(transaction, now - long),
+        _assignments(transaction, now - kept),
     )
 
 
-def _users(transaction: Transaction, since: datetime) -> Sequence[RowMapping]:
-    user, login, visit = schema.users.c, schema.sessions.c, schema.web_sessions.c
-    connected = select(func.max(login.started_at)).where(login.user_id == user.id).scalar_subquery()
-    seen = select(login.id).where(login.user_id == user.id, login.started_at > since).exists()
-    visited = select(visit.id).where(visit.user_id == user.id, visit.last_seen_at > since).exists()
+def _users(transaction: Transaction, since: datetime) -> Sequence[Mapping[str, Any]]:
+    user, login = schema.users.c, schema.sessions.c
+    connected = select(login.id).where(
+        login.user_id == user.id, login.id >= first_id("session", since)
+    )
     query = (
-        select(user.id, user.name, user.title, connected.label("last_seen"))
-        .where(user.created_at < since, user.blocked.is_(False), ~seen, ~visited)
+        select(user.id, user.name, user.title)
+        .where(
+            user.created_at < since,
+            user.blocked.is_(False),
+            or_(user.last_seen_at.is_(None), user.last_seen_at < since),
+            ~connected.exists(),
+        )
         .order_by(user.name)
         .limit(MOST)
     )
-    return transaction.connection.execute(query).mappings().all()
+    rows = transaction.connection.execute(query).mappings().all()
+    columns = of_users(transaction, [row["id"] for row in rows])
+    return [{**row, "last_seen": columns[row["id"]].last_seen} for row in rows]
 
 
 def _keys(transaction: Transaction, since: datetime) -> Sequence[RowMapping]:
@@ -74,16 +93,21 @@ def _keys(transaction: Transaction, since: datetime) -> Sequence[RowMapping]:
 def _assignments(transaction: Transaction, since: datetime) -> Sequence[RowMapping]:
     one, channel, member = schema.assignments.c, schema.channels.c, schema.group_members.c
     used = (
-        select(channel.tunnel_id, channel.user_id)
-        .where(channel.opened_at > since)
-        .distinct()
+        select(channel.tunnel_id, channel.user_id, func.count().label("times"))
+        .where(channel.id >= first_id("channel", since))
+        .group_by(channel.tunnel_id, channel.user_id)
         .cte("used")
     )
+    cut = _cut(used, since)
     members = select(member.user_id).where(member.group_id == one.group_id)
-    by_them = or_(
-        used.c.user_id == one.user_id, used.c.user_id.in_(members.correlate(schema.assignments))
-    )
+    members = members.correlate(schema.assignments)
+
+    def is_theirs(user_id: ColumnElement[str]) -> ColumnElement[bool]:
+        return or_(user_id == one.user_id, user_id.in_(members))
+
+    by_them = is_theirs(used.c.user_id)
     opened = select(used.c.tunnel_id).where(used.c.tunnel_id == one.tunnel_id, by_them)
+    unknown = select(cut.c.user_id).where(is_theirs(cut.c.user_id))
     who = func.coalesce(schema.users.c.name, schema.groups.c.name)
     query = (
         select(
@@ -93,8 +117,29 @@ def _assignments(transaction: Transaction, since: datetime) -> Sequence[RowMappi
         .join(schema.tunnels, schema.tunnels.c.id == one.tunnel_id)
         .outerjoin(schema.users, schema.users.c.id == one.user_id)
         .outerjoin(schema.groups, schema.groups.c.id == one.group_id)
-        .where(one.created_at < since, ~opened.correlate(schema.assignments).exists())
+        .where(
+            one.created_at < since,
+            ~opened.correlate(schema.assignments).exists(),
+            ~unknown.correlate(schema.assignments).exists(),
+        )
         .order_by(schema.tunnels.c.name, one.id)
         .limit(MOST)
     )  # fmt: skip
     return transaction.connection.execute(query).mappings().all()
+
+
+def _cut(used: CTE, since: datetime) -> CTE:
+    """Select the users of whose history since then a part may have gone: they had too much."""
+    login = schema.sessions.c
+    channels = (
+        select(used.c.user_id)
+        .group_by(used.c.user_id)
+        .having(func.sum(used.c.times) >= crowding.MOST_CHANNELS)
+    )
+    sessions = (
+        select(login.user_id)
+        .where(login.id >= first_id("session", since))
+        .group_by(login.user_id)
+        .having(func.count() >= crowding.MOST_SESSIONS)
+    )
+    return union(channels, sessions).cte("cut")

@@ -19,7 +19,8 @@ class UserColumns:
     :ivar providers: the names of the identity providers that vouch for them.
     :ivar groups: how many groups they are in.
     :ivar second_factor: whether they sign in with one.
-    :ivar last_seen: when they last began an SSH session or used the portal; None for never.
+    :ivar last_seen: when they last began an SSH session, or used the portal or the API; None for
+        never.
     """
 
     providers: list[str]
@@ -34,6 +35,7 @@ def of_users(transaction: Transaction, ids: Collection[str]) -> dict[str, UserCo
     rows = transaction.connection.execute(
         select(
             user.id,
+            user.last_seen_at,
             _latest(schema.sessions, "started_at"),
             _latest(schema.web_sessions, "last_seen_at"),
             select(factor.confirmed_at).where(factor.user_id == user.id).scalar_subquery(),
@@ -46,9 +48,9 @@ def of_users(transaction: Transaction, ids: Collection[str]) -> dict[str, UserCo
             providers.get(user_id, []),
             groups.get(user_id, 0),
             confirmed is not None,
-            max((one for one in (connected, visited) if one is not None), default=None),
+            max((one for one in (seen, connected, visited) if one is not None), default=None),
         )
-        for user_id, connected, visited, confirmed in rows
+        for user_id, seen, connected, visited, confirmed in rows
     }
 
 

@@ -7,10 +7,10 @@ deleted user did stays in the history under the id and the name they had.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, insert, or_, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import update as update_rows
 
@@ -26,6 +26,8 @@ from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import group_members, identities, identity_providers, user_names
 from tunnelcloud.store.schema import users as table
 from tunnelcloud.store.transaction import Transaction
+
+_SEEN_EVERY = timedelta(days=1)
 
 
 def _in_group(group_id: str) -> ColumnElement[bool]:
@@ -199,6 +201,17 @@ def _check_names(transaction: Transaction, user_id: str | None, values: Mapping[
 def _keep_names(transaction: Transaction, user: User) -> None:
     for name in sorted({name for name in (user.name, user.email) if name is not None}):
         _INSERT_NAME(transaction.connection, {"name": name, "user_id": user.id})
+
+
+def note_seen(transaction: Transaction, user_id: str | Select[tuple[str]]) -> None:
+    """Write down that a user is here; once a day, so that it costs hardly any writes.
+
+    :param user_id: or what selects it.
+    """
+    now = transaction.now()
+    late = or_(table.c.last_seen_at.is_(None), table.c.last_seen_at <= now - _SEEN_EVERY)
+    which = table.c.id == (user_id if isinstance(user_id, str) else user_id.scalar_subquery())
+    transaction.connection.execute(update_rows(table).where(which, late).values(last_seen_at=now))
 
 
 def lock_unblocked(transaction: Transaction, user_id: str) -> User:

@@ -85,6 +85,7 @@ def create(
     transaction.audit(
         _event("web_login.succeeded", user, source_ip, method=method),
     )
+    users.note_seen(transaction, user_id)
     _end_crowd(transaction, user_id)
     return session
 
@@ -139,6 +140,8 @@ def roles_of(
 def touch(transaction: Transaction, session_id: str, *, lifetime_seconds: int) -> None:
     """Write down that a sign-in is in use, and let it last that long from now."""
     now = transaction.now()
+    # The user first, as everybody does who changes both: none then waits for the other.
+    users.note_seen(transaction, select(table.c.user_id).where(table.c.id == session_id))
     transaction.connection.execute(
         update(table)
         .where(table.c.id == session_id)

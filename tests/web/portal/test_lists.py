@@ -48,4 +48,10 @@ class ListTests(PortalTestCase):
                 .values(last_seen_at=past)
             )
         )
+        self.assertNotIn("Not seen for 90 days", self.row("the-user"), "they signed in")
+        self.store.write(
+            lambda transaction: transaction.connection.execute(
+                update(schema.users).values(last_seen_at=past)
+            )
+        )
         self.assertIn("Not seen for 90 days", self.row("the-user"))

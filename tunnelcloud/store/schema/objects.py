@@ -74,6 +74,8 @@ users = Table(
     *columns_of(USER, email={"unique": True}),
     Column("password_hash", Text),
     Column("password_set_at", Timestamp),
+    # Through the portal or the API, as of that day: sign-ins and tokens go, this stays.
+    Column("last_seen_at", Timestamp),
 )
 
 # One case-insensitive namespace: every name and every e-mail address of a user stands here once.

@@ -171,7 +171,7 @@ USER = Section(
         Column("source", "Source"),
         Column("groups", "Groups", "count"),
         Column("second_factor", "Second factor"),
-        Column("last_seen", "Last sign-in", "seen"),
+        Column("last_seen", "Last seen", "seen"),
         Column("state", "State", "user_state"),
     ),
     form_fields(kinds.USER),

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.store.unused import MOST, unused_since
+from tunnelcloud.store.unused import MOST, unused_for
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.columns import UNUSED
 from tunnelcloud.web.resources.context import ApiContext
@@ -25,12 +25,13 @@ class _Unused:
     context: ApiContext
 
     async def show(self, visit: Visit) -> Reply:
-        found = await self.context.store.read(unused_since, self.context.now() - UNUSED)
+        found = await self.context.store.read_long(unused_for, UNUSED)
         values = {
             "users": [_shown(row) for row in found.users],
             "keys": [_shown(row) for row in found.keys],
             "assignments": [_shown(row) for row in found.assignments],
             "days": UNUSED.days,
+            "kept_days": found.kept_days,
             "most": MOST,
         }
         return Shown("admin_unused.html", values)
