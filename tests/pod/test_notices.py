@@ -242,6 +242,32 @@ class NoticesTests(SQLiteCase):
         self.asks(1)
         self.assertEqual([text for _, text in self.told.taken()], ["alice asks to open db"])
 
+    def test_requests_hide_no_login_from_a_new_network(self):
+        """Whoever has stolen a portal's session asks for much, and then logs in."""
+        alice = self.world.alice
+        for source in ("192.0.2.7", "198.51.100.1"):
+            one = evolve(login(pod_id=self.pod.pod[0]), source_ip=source)
+            session = self.store.write(sessions.start, alice, SessionMethod.KEY, one)
+            self.clock.advance(1)
+        for number in range(2 * MOST_OF_USER):
+            self.record(
+                "request.created",
+                user_id=alice.id,
+                user_name=alice.name,
+                tunnel_name="db",
+                data={"request_id": f"req_{number}"},
+            )
+        self.told.taken()
+        self.record(
+            "login.succeeded",
+            user_id=alice.id,
+            user_name=alice.name,
+            session_id=session.id,
+            source_ip="198.51.100.1",
+            data={"method": "key"},
+        )
+        self.assertEqual([kind for kind, _ in self.told.taken()], ["login.new_network"])
+
     def test_a_login_from_a_new_network(self):
         alice = self.world.alice
         for source, told in (

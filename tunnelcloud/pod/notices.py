@@ -39,7 +39,7 @@ SETTLED = 300.0
 """A pod that has run for so long knows what is over; before, connectors may still be coming."""
 
 MOST_OF_USER = 10
-"""So often an hour administrators are told of what one user does."""
+"""So often an hour administrators are told of one kind of what one user does."""
 
 HOUR = 3600.0
 AUTHORITY_ENDS_SOON = timedelta(days=90)
@@ -50,22 +50,25 @@ _log = Logger()
 
 
 class Measure:
-    """Counts what administrators are told of each user; from any thread."""
+    """Counts what administrators are told of each user, each kind by itself; from any thread."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._told: dict[str, tuple[float, int]] = {}
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
         self._lock = Lock()
 
-    def take(self, user_id: str) -> int:
-        """Count one more; give how many are left in this hour, below zero for none."""
-        now = self._clock.seconds()
+    def take(self, user_id: str, kind: str) -> int:
+        """Count one more; give how many are left in this hour, below zero for none.
+
+        :param kind: of the notice: much of one kind keeps nobody from hearing of another.
+        """
+        key, now = (user_id, kind), self._clock.seconds()
         with self._lock:
-            begun, count = self._told.get(user_id, (now, 0))
+            begun, count = self._told.get(key, (now, 0))
             if now - begun >= HOUR:
                 self._told = {one: told for one, told in self._told.items() if now - told[0] < HOUR}
                 begun, count = now, 0
-            self._told[user_id] = begun, count + 1
+            self._told[key] = begun, count + 1
             return MOST_OF_USER - count - 1
 
 
@@ -244,11 +247,11 @@ class Notices:
             self._tell_of_user(record, "login.new_network", text, f"/admin/users/{user}")
 
     def _tell_of_user(self, record: AuditRecord, kind: str, text: str, path: str) -> None:
-        """Tell what a user did, as often as one may do such things to administrators.
+        """Tell what a user did, as often as one may do this kind of thing to administrators.
 
         The last notice within that measure says that what follows is not told.
         """
-        left = self._measure.take(record.event.user_id or "")
+        left = self._measure.take(record.event.user_id or "", kind)
         if left > 0:
             self._tell(kind, text, path)
         elif left == 0:
