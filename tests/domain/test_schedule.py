@@ -2,6 +2,7 @@
 
 import os
 import zoneinfo
+from datetime import UTC, datetime
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -34,3 +35,30 @@ class ZoneTests(SynchronousTestCase):
         self.patch(os, "walk", walk)
         parse_window(window("Asia/Kathmandu"))
         self.assertRaises(BadWindow, parse_window, window("Nowhere"))
+
+
+class ClockChangeTests(SynchronousTestCase):
+    """In Paris, the clock goes from 02:00 to 03:00 on 28 March 2027."""
+
+    def opens(self, text, at):
+        one = parse_window(text)
+        opening = one.next_opening(at)
+        begun = opening.astimezone(UTC)
+        self.assertIsNotNone(one.open_until(begun), "what is told is open then")
+        return begun
+
+    def test_an_hour_that_there_is_not(self):
+        at = datetime(2027, 3, 27, tzinfo=UTC)
+        for times, opening in [
+            ("02:00-03:00", datetime(2027, 4, 4, 0, 0, tzinfo=UTC)),
+            ("02:30-03:00", datetime(2027, 4, 4, 0, 30, tzinfo=UTC)),
+            ("01:30-02:30", datetime(2027, 3, 28, 0, 30, tzinfo=UTC)),
+            ("02:00-03:30", datetime(2027, 3, 28, 1, 0, tzinfo=UTC)),
+        ]:
+            found = self.opens(f"Sun {times} Europe/Paris", at)
+            self.assertEqual(found, opening, times)
+
+    def test_an_hour_that_there_is_twice(self):
+        at = datetime(2027, 10, 30, tzinfo=UTC)
+        found = self.opens("Sun 02:00-03:00 Europe/Paris", at)
+        self.assertEqual(found, datetime(2027, 10, 31, 0, 0, tzinfo=UTC))

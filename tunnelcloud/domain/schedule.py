@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import frozen
@@ -39,17 +39,23 @@ class Window:
         return f"{_days_text(self.days)} {times} {self.zone}"
 
     def spans_around(self, at: datetime) -> Iterable[tuple[datetime, datetime]]:
-        """Give this window's openings from a day before ``at`` to eight days after, in order."""
+        """Give this window's openings from a day before ``at`` to fifteen days after, in order.
+
+        None is given that has no length because the clock goes forward at that hour: after it
+        there is another within a week.
+        """
         zone = ZoneInfo(self.zone)
         local_day = at.astimezone(zone).date()
-        for offset in range(-1, 9):
+        for offset in range(-1, 16):
             day = local_day + timedelta(days=offset)
             if day.weekday() not in self.days:
                 continue
             start = datetime.combine(day, self.start, zone)
             last_day = day if self.end > self.start else day + timedelta(days=1)
             end = datetime.combine(last_day, self.end, zone)
-            yield start, end
+            # In UTC: times of one zone are compared as its clocks show them.
+            if start.astimezone(UTC) < end.astimezone(UTC):
+                yield start, end
 
     def open_until(self, at: datetime) -> datetime | None:
         """Say when the opening that holds ``at`` ends; None when it isn't open."""
