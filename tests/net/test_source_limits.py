@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
 from tunnelcloud.domain.addresses import is_within, read_networks
+from tunnelcloud.net import source_limits
 from tunnelcloud.net.source_limits import REFUSED_LOGIN, FloodControl, FloodLimits
 
 
@@ -73,6 +74,20 @@ class FloodTests(SynchronousTestCase):
         self.assertEqual(self.flood.shut_out(10), [])
         self.flood.offended("198.51.100.1", 20)
         self.assertEqual(self.flood.shut_out(10)[0].seconds, 0, "an old penalty counts no more")
+
+    def test_few_are_looked_at_to_list_who_is_shut_out(self) -> None:
+        """A flood makes it no longer, and who is only suspected hides nobody."""
+        self.patch(source_limits, "MOST_LOOKED_AT", 20)
+        for number in range(100):
+            self.flood.offended(f"192.{number}.2.1", 20)
+        found = {one.source for one in self.flood.shut_out(50)}
+        self.assertEqual(found, {f"192.{number}.2.1" for number in range(80, 100)})
+        self.clock.advance(90)
+        self.assertEqual(self.flood.shut_out(50), [])
+        self.flood.offended("203.0.113.1", 20)
+        for number in range(100):
+            self.flood.offended(f"198.{number}.2.1", 1)
+        self.assertEqual([one.source for one in self.flood.shut_out(50)], ["203.0.113.1"])
 
     def test_penalties_of_one_site(self) -> None:
         """A site that uses a new address for every guess is shut out, and its neighbour isn't."""
@@ -140,6 +155,7 @@ class FloodTests(SynchronousTestCase):
         for number in range(10_000):
             flood.offended(f"2001:db8:{number:x}::1", 100)
         self.assertEqual(flood.counters()["penalised"], 100)
+        self.assertLessEqual(len(flood._shut_out), 100)
         flood.offended("192.0.2.1", 100)
         self.assertIn("from your address", flood.connection_made("192.0.2.1"))
 

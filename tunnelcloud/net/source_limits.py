@@ -19,6 +19,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 
 from attrs import define, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -39,6 +40,9 @@ it.  It is small: some clients connect anew for every key of an agent, ssh-keysc
 
 LOGIN_REBATE = 10.0
 """What a login takes off its source's penalty: what a client tried before it, as a rule."""
+
+MOST_LOOKED_AT = 2000
+"""So many of those who are shut out are looked at to list them: the latest."""
 
 
 @frozen
@@ -103,6 +107,7 @@ class FloodControl:
         self._starting: Counter[str] = Counter()
         self._total = 0
         self._penalties: dict[str, _Penalty] = {}
+        self._shut_out: dict[str, _Penalty] = {}  # of these who were when it was given
         self._counts: Counter[str] = Counter()
         self._listeners: list[Callable[[str, float], None]] = []
 
@@ -153,15 +158,22 @@ class FloodControl:
     def shut_out(self, most: int) -> list[ShutOut]:
         """List who may not start a connection, those with the longest wait first.
 
+        Of more than ``MOST_LOOKED_AT``, those who offended latest.
+
         :param most: how many at most.
         """
-        now, threshold = self._clock.seconds(), self._limits.threshold
-        waits = (
-            (one.until - now - one.share * threshold, group, one)
-            for group, one in self._penalties.items()
-        )
+        now = self._clock.seconds()
+        latest = list(islice(reversed(self._shut_out.items()), MOST_LOOKED_AT))
+        waits = [(self._left(one), group, one) for group, one in latest]
+        for left, group, _ in waits:
+            if left <= 0:
+                del self._shut_out[group]
         longest = heapq.nlargest(most, (one for one in waits if one[0] > 0), key=lambda one: one[0])
         return [ShutOut(group, now - one.began, left) for left, group, one in longest]
+
+    def _left(self, one: _Penalty) -> float:
+        """Tell for how many seconds a penalty still shuts its source out."""
+        return one.until - self._clock.seconds() - one.share * self._limits.threshold
 
     def forgive(self, group: str) -> bool:
         """Take all of a penalty off.
@@ -169,7 +181,11 @@ class FloodControl:
         :param group: as :meth:`shut_out` names it.
         :return: whether there was one.
         """
-        return self._penalties.pop(group, None) is not None
+        return self._remove(group) is not None
+
+    def _remove(self, group: str) -> _Penalty | None:
+        self._shut_out.pop(group, None)
+        return self._penalties.pop(group, None)
 
     def listen(self, told: Callable[[str, float], None]) -> None:
         """Have each offence told: its source, and its seconds of penalty."""
@@ -180,11 +196,13 @@ class FloodControl:
             self._drop_expired()
         # A penalty is kept as the time when the last of it will be gone.
         now = self._clock.seconds()
-        one = self._penalties.pop(group, None)
+        one = self._remove(group)
         if one is None or one.until <= now:
             one = _Penalty(now, now, share)
         one.until = min(one.until + weight, now + self._limits.largest_penalty)
         self._penalties[group] = one
+        if self._left(one) > 0:
+            self._shut_out[group] = one
 
     def counters(self) -> Mapping[str, int]:
         """See ``IFloodControl``."""
@@ -231,7 +249,7 @@ class FloodControl:
             return 0
         left = one.until - self._clock.seconds()
         if left <= 0:
-            del self._penalties[group]
+            self._remove(group)
         return max(left, 0)
 
     def _forget(self, source: str) -> None:
@@ -247,4 +265,4 @@ class FloodControl:
         now = self._clock.seconds()
         expired = [group for group, one in self._penalties.items() if one.until <= now]
         for group in expired or [next(iter(self._penalties))]:
-            del self._penalties[group]
+            self._remove(group)

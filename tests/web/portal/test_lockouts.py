@@ -4,7 +4,13 @@ from tests.web.portal.browser import PASSWORD, Browser, PortalTestCase
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.net.source_limits import ShutOut
 from tunnelcloud.store import audit
-from tunnelcloud.web.portal.attempts import FREE_FOR_A_NAME, FREE_FOR_A_NETWORK, Attempt
+from tunnelcloud.web.portal import attempts
+from tunnelcloud.web.portal.attempts import (
+    FREE_FOR_A_NAME,
+    FREE_FOR_A_NETWORK,
+    Attempt,
+    SignInAttempts,
+)
 
 
 class LockoutTests(PortalTestCase):
@@ -70,6 +76,38 @@ class LockoutTests(PortalTestCase):
         self.context.attempts.forgive("192.0.2.9", "")
         self.assertEqual(self.context.attempts.slowed(9), [])
         Browser(self).sign_in("the-user", PASSWORD)
+
+    def test_who_mistypes_codes_can_sign_in(self):
+        user = self.signed_in(Role.USER)
+        for _ in range(FREE_FOR_A_NAME):
+            user.send("/device", {"code": "WRNG-CODE"}, "/device", status=422)
+            self.clock.advance(0.001)
+        [one] = self.api("GET", "/lockouts")["items"]
+        self.assertEqual((one["door"], one["source"], one["name"]), ("codes", "", "the-user"))
+        page = self.overview()
+        self.assertIn("“the-user” from a known browser can&#39;t confirm codes", page)
+        self.assertNotIn("t sign in to the portal", page)
+        self.fail_to_sign_in(FREE_FOR_A_NAME, device="web_1")
+        self.api("POST", "/lockouts/lift", {"door": "portal", "name": "the-user"})
+        [one] = self.api("GET", "/lockouts")["items"]
+        self.assertEqual(one["door"], "codes")
+        self.api("POST", "/lockouts/lift", {"door": "codes", "name": "the-user"})
+        self.assertEqual(self.api("GET", "/lockouts"), {"items": []})
+
+    def test_no_more_is_looked_at_than_can_wait(self):
+        """Who failed before the longest wait waits no more: they come first, and aren't walked."""
+        self.fail_to_sign_in(FREE_FOR_A_NAME)
+        self.clock.advance(attempts.LONGEST_WAIT + 1)
+        self.fail_to_sign_in(FREE_FOR_A_NAME, name="the-admin")
+        waits, asked = SignInAttempts._wait, []
+
+        def wait(kept, key, free):
+            asked.append(key)
+            return waits(kept, key, free)
+
+        self.patch(SignInAttempts, "_wait", wait)
+        self.assertEqual([one.name for one in self.context.attempts.slowed(9)], ["the-admin"])
+        self.assertNotIn(("192.0.2.7", "the-user"), asked)
 
     def test_hostile_names(self):
         self.fail_to_sign_in(FREE_FOR_A_NAME, name="<script>\u202ealert(1)")

@@ -15,6 +15,8 @@ class Door(enum.StrEnum):
 
     SSH = "ssh"
     PORTAL = "portal"
+    CODES = "codes"
+    """Where somebody who is signed in confirms what command lines show."""
 
 
 class Lockout(Shown):

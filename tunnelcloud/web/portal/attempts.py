@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from itertools import takewhile
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -21,6 +22,7 @@ FREE_FOR_A_NETWORK = 30
 LONGEST_WAIT = 300.0
 _FORGOTTEN_AFTER = 3600.0
 _MAX_KEPT = 10_000
+_CODES = "codes"
 
 
 @define
@@ -38,10 +40,12 @@ class Slowed:
     :ivar name: empty for all names as tried from the network.
     :ivar seconds: since the first failure that counts.
     :ivar left: until the next attempt may be made.
+    :ivar codes: whether they try codes of command lines, and not to sign in.
     """
 
     source: str
     name: str
+    codes: bool
     seconds: float
     left: float
 
@@ -53,11 +57,13 @@ class Attempt:
     :ivar name: as it was typed.
     :ivar device: what nobody but this person has: the id of a browser that they signed in from
         before, or of their sign-in; empty for anybody.
+    :ivar codes: whether somebody who is signed in tries codes of command lines.
     """
 
     name: str
     source_ip: str
     device: str = field(default="", repr=False)
+    codes: bool = False
 
     @property
     def network(self) -> str:
@@ -68,7 +74,8 @@ class Attempt:
     def own(self) -> tuple[str, ...]:
         """Name the count of this person."""
         name = folded(self.name.strip())[:320]
-        return ("device", self.device, name) if self.device else (self.network, name)
+        kind = _CODES if self.codes else "device"
+        return (kind, self.device, name) if self.device else (self.network, name)
 
     @property
     def all(self) -> list[tuple[tuple[str, ...], int]]:
@@ -128,13 +135,16 @@ class SignInAttempts:
         :param most: how many at most.
         """
         now = self._clock.seconds()
-        waits = ((self._wait(key, _free(key)), key, one) for key, one in self._kept.items())
+        latest = takewhile(
+            lambda one: now - one[1].latest <= LONGEST_WAIT, reversed(self._kept.items())
+        )
+        waits = ((self._wait(key, _free(key)), key, one) for key, one in latest)
         longest = heapq.nlargest(most, (one for one in waits if one[0] > 0), key=lambda one: one[0])
         return [Slowed(*_shown(key), now - failures.began, left) for left, key, failures in longest]
 
-    def forgive(self, source: str, name: str) -> None:
+    def forgive(self, source: str, name: str, *, codes: bool = False) -> None:
         """Forget the failures of one that ``slowed`` lists."""
-        for key in [one for one in self._kept if _shown(one) == (source, name)]:
+        for key in [one for one in self._kept if _shown(one) == (source, name, codes)]:
             del self._kept[key]
 
     def _wait(self, key: tuple[str, ...], free: int) -> float:
@@ -158,8 +168,8 @@ def _free(key: tuple[str, ...]) -> int:
     return FREE_FOR_A_NETWORK if len(key) == 1 else FREE_FOR_A_NAME
 
 
-def _shown(key: tuple[str, ...]) -> tuple[str, str]:
-    """Give the source and the name of a count."""
+def _shown(key: tuple[str, ...]) -> tuple[str, str, bool]:
+    """Give the source and the name of a count, and whether it is of codes."""
     if len(key) == 1:
-        return key[0], ""
-    return ("", key[2]) if len(key) == 3 else (key[0], key[1])
+        return key[0], "", False
+    return ("", key[2], key[0] == _CODES) if len(key) == 3 else (key[0], key[1], False)

@@ -52,7 +52,10 @@ class _Lockouts:
         return Lockouts(
             items=[
                 *(self._of(Door.SSH, "", one) for one in context.live.shut_out(MOST)),
-                *(self._of(Door.PORTAL, one.name, one) for one in context.attempts.slowed(MOST)),
+                *(
+                    self._of(Door.CODES if one.codes else Door.PORTAL, one.name, one)
+                    for one in context.attempts.slowed(MOST)
+                ),
             ]
         )
 
@@ -76,5 +79,6 @@ class _Lockouts:
             transaction.audit(AuditEvent("lockout.lifted", data=data))
 
         await self.context.acting(call).write(work)
-        if wanted.door is Door.PORTAL:
-            self.context.attempts.forgive(wanted.source, wanted.name)
+        if wanted.door is not Door.SSH:
+            codes = wanted.door is Door.CODES
+            self.context.attempts.forgive(wanted.source, wanted.name, codes=codes)

@@ -101,7 +101,7 @@ class _BrowserLogins:
     async def _find(self, visit: Visit) -> DeviceLogin | Shown:
         """Find what waits with the code; guessing is slowed."""
         who = visit.who()
-        guess = Attempt(f"device codes of {who.user.name}", visit.source_ip, who.web_session_id)
+        guess = Attempt(who.user.name, visit.source_ip, who.web_session_id, codes=True)
         wait = ceil(self.attempts.begin(guess))
         if wait:
             return _gone(f"Too many attempts: try again in {wait} s.", wait)
