@@ -1,5 +1,8 @@
 """Every page of the page table: for every role, with hostile names, and without its proof."""
 
+import re
+from collections.abc import Mapping
+
 from tests.store.material import count_events
 from tests.web.portal.browser import Browser, PortalTestCase
 from tests.web.portal.structure import faults_of
@@ -21,6 +24,9 @@ from tunnelcloud.store import (
     users,
 )
 from tunnelcloud.store.device_logins import Asking
+from tunnelcloud.web.portal import resource
+from tunnelcloud.web.portal.live_parts import cut_parts
+from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.portal.tree import page_table
 
 CANARY = "<script>alert(1)</script>\"'&\u202e"
@@ -28,6 +34,26 @@ CANARY = "<script>alert(1)</script>\"'&\u202e"
 
 SHOWN_ONCE = ("/invite", "/join", "/made", "/recovery-codes")
 """How the addresses end of pages that only show what a form has just made."""
+
+READ_BESIDE = {"assigned_after"}
+"""Fields that pages read for something else than the parts that keep themselves fresh."""
+
+
+class ReadFields(Mapping):
+    """An empty query that notes which of its fields are asked for."""
+
+    def __init__(self, read):
+        self._read = read
+
+    def __getitem__(self, name):
+        self._read.add(name)
+        raise KeyError(name)
+
+    def __iter__(self):
+        return iter(())
+
+    def __len__(self):
+        return 0
 
 
 class EveryPageTests(PortalTestCase):
@@ -134,6 +160,27 @@ class EveryPageTests(PortalTestCase):
                     self.assertEqual(answer.status, 200 if role is Role.USER else 404, told)
                 else:
                     self.assertEqual(answer.status, 200, told)
+
+    def test_pages_that_keep_themselves_fresh_say_what_they_read(self):
+        """A stream hands a page no other field of a query, and would show another page."""
+        read = set()
+        self.patch(
+            resource, "Visit", lambda *of, **more: Visit(*of, **{**more, "query": ReadFields(read)})
+        )
+        found = set()
+        for role in (Role.ADMIN, Role.USER):
+            browser = self.signed_in(role)
+            for page in self.pages:
+                is_admins = page.path.startswith("/admin")
+                if page.method != "GET" or page.anonymous or is_admins is not (role is Role.ADMIN):
+                    continue
+                read.clear()
+                body = browser.ask("GET", page.path.format(**self.ids)).body
+                # The others have an address of their own for them.
+                if re.search(rb'data-fresh="\d+"(?! data-from)', cut_parts(body).html):
+                    found.add(page.path)
+                    self.assertEqual(page.query, read - READ_BESIDE, page.path)
+        self.assertGreater(found, {"/", "/sessions", "/admin", "/admin/sessions", "/requests"})
 
     def test_what_is_wrong_with_a_page_is_found(self):
         page = '<p id="a"><b id="a"></b><label for="b">B</label><input name="c"><select></select>'

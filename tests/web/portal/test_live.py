@@ -9,6 +9,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.entities import Method, Role
@@ -17,6 +18,7 @@ from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal import live_hub
 from tunnelcloud.web.portal.live_parts import cut_parts, event_of
 from tunnelcloud.web.portal.live_streams import UNREAD_SECONDS
+from tunnelcloud.web.portal.live_turns import UserTurns
 from tunnelcloud.web.portal.rendering import Renderer
 
 LONGEST_TURN = 0.05
@@ -160,6 +162,42 @@ class LiveTests(PortalTestCase):
         auditor = self.watch(SESSIONS, browser=self.signed_in(Role.AUDITOR))
         self.assertIn("/end", watchers[0].text)
         self.assertNotIn("/end", auditor.text)
+
+    def test_what_a_page_does_not_read_makes_no_other_page(self):
+        watchers = [self.watch(f"/sessions?x={n}", f"/sessions?x=1{n}") for n in range(4)]
+        self.assertEqual([one.count for one in watchers], [1] * 4)
+        self.rendered.clear()
+        self.pass_time(2)
+        self.assertLessEqual(len(self.rendered), 4)
+        live, over = self.watch(SESSIONS), self.watch(f"{SESSIONS}?live=false")
+        self.assertIn("Nobody is connected now", live.text)
+        self.assertNotIn("Nobody is connected now", over.text)
+
+    def test_users_take_turns(self):
+        greedy, modest = self.signed_in(Role.AUDITOR), self.signed_in(Role.USER)
+        self.watch(SESSIONS, browser=modest)  # the hub is made
+        [hub] = [one.__self__ for one in self.context.listeners if one.__name__ == "heard"]
+        looks = []
+
+        async def page(watched):
+            looks.append((watched.key[0], Deferred()))
+            return await looks[-1][1]
+
+        self.patch(hub, "_page", page)
+        for n in range(4):
+            addresses = [f"{SESSIONS}?q={n}{m}" for m in range(4)]
+            Watcher(self, greedy, *addresses)
+        self.until(lambda: looks)
+        Watcher(self, modest, "/sessions")
+        for _ in range(20):
+            self.turn(0.05)
+        # One of each user's at a time.
+        self.assertEqual(len(looks), 2)
+        self.assertEqual(looks[1][0], "/sessions")
+        for n in range(8):
+            looks[n][1].callback(cut_parts(b""))
+            self.turn(0.05)
+        self.assertEqual(len({address for address, _ in looks[2:8]}), 6)
 
     def test_what_is_ones_own_is_shared_with_nobody(self):
         other = self.signed_in(Role.USER)
@@ -325,6 +363,39 @@ class PartTests(PortalTestCase):
         self.assertNotEqual(parts.digest, cut_parts(page.replace(b">x<", b">y<")).digest)
         self.assertEqual(event_of(parts).count(b"\ndata: "), 2)
         self.assertIsNone(cut_parts(b"<p>nothing</p>").seconds)
+
+
+class TurnTests(SynchronousTestCase):
+    def setUp(self):
+        self.turns = UserTurns()
+
+    def take(self):
+        one = self.turns.take()
+        if one is not None:
+            self.turns.served(one)
+        return one
+
+    def test_each_user_in_turn(self):
+        for one in ("a1", "a2", "a3", "b1", "b2", "c1"):
+            self.turns.add(one[0], one)
+        self.assertEqual(self.turns.load_of("a"), 3)
+        self.assertEqual([self.take() for _ in range(7)],
+                         ["a1", "b1", "c1", "a2", "b2", "a3", None])  # fmt: skip
+
+    def test_one_of_each_user_at_a_time(self):
+        for one in ("a1", "a2", "b1"):
+            self.turns.add(one[0], one)
+        self.assertEqual([self.turns.take() for _ in range(3)], ["a1", "b1", None])
+        self.assertEqual([self.turns.load_of(user) for user in "abc"], [2, 1, 0])
+        self.turns.served("a1")
+        self.assertEqual(self.turns.take(), "a2")
+
+    def test_what_nobody_wants_any_more(self):
+        for one in ("a1", "a2", "b1"):
+            self.turns.add(one[0], one)
+        for one in ("a1", "b1", "b1", "never"):
+            self.turns.drop(one)
+        self.assertEqual([self.take(), self.take()], ["a2", None])
 
 
 class _Request:

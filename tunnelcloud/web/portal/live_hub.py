@@ -3,7 +3,7 @@
 A page is shown as to any visitor, by its own handler, and the parts that are marked in it are cut
 out (``live_parts``).  Who watches the same address with the same rights gets the same bytes.  An
 address is looked at as often as its parts say, and at once when the change feed tells of something
-that its page waits for, on whichever pod that was.
+that its page waits for, on whichever pod that was.  Users take turns with what they watch.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import islice
+from urllib.parse import urlencode
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
@@ -24,6 +25,7 @@ from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal.live_parts import Parts, cut_parts, event_of
 from tunnelcloud.web.portal.live_streams import Stream
+from tunnelcloud.web.portal.live_turns import UserTurns
 from tunnelcloud.web.portal.page_requests import (
     Followed,
     PageRoute,
@@ -101,7 +103,7 @@ class Hub:
         self._renderer = renderer
         self._watched: dict[_Key, _Watched] = {}
         self._streams: dict[Stream, list[_Watched]] = {}
-        self._queue: dict[_Watched, None] = {}
+        self._turns = UserTurns[_Watched]()
         self._looking = 0
         self._heard: set[str] | None = None
         self._ticking = False
@@ -119,8 +121,8 @@ class Hub:
         :raise Problem: 400, 403 or 404 for a page that can't be watched.
         """
         addresses = _addresses(visit)
-        found = [self._find(visit, address) for address in addresses]
-        return Followed(lambda request: self._begin(request, visit, found))
+        found = {one.key: one for one in (self._find(visit, address) for address in addresses)}
+        return Followed(lambda request: self._begin(request, visit, found.values()))
 
     def heard(self, change: Change | Resync) -> None:
         """Look soon at what waits for such a change; what is heard in a turn is one."""
@@ -147,11 +149,14 @@ class Hub:
         if page.anonymous or signed_in.user.role not in page.roles:
             raise forbidden("this page can't be watched")
         shared = page.shared
+        # What the page doesn't read makes no other page of it.
+        known = {name: text for name, text in _first_values(query).items() if name in page.query}
+        address = f"{path}?{urlencode(sorted(known.items()))}" if known else path
         own = evolve(
             visit,
             address=address,
             params=params,
-            query=_first_values(query),
+            query=known,
             csrf="" if shared else visit.csrf,
         )
         whose = signed_in.user.role if shared else signed_in.web_session_id
@@ -188,7 +193,7 @@ class Hub:
             watched.streams.pop(stream, None)
             if not watched.streams:
                 self._watched.pop(watched.key, None)
-                self._queue.pop(watched, None)
+                self._turns.drop(watched)
 
     # Looking.
 
@@ -223,13 +228,19 @@ class Hub:
         for watched in self._watched.values():
             if watched.due is not None and watched.due <= now and not watched.is_queued:
                 watched.is_queued = True
-                self._queue[watched] = None
+                self._turns.add(self._whose(watched), watched)
         self._look()
 
+    def _whose(self, watched: _Watched) -> str:
+        """Name the user in whose turn to look: of all who watch, the one with the least to do."""
+        users = dict.fromkeys(one.signed_in.user.id for one in watched.streams)
+        return min(users, key=self._turns.load_of)
+
     def _look(self) -> None:
-        while self._queue and self._looking < _LOOKS:
-            watched = next(iter(self._queue))
-            del self._queue[watched]
+        while self._looking < _LOOKS:
+            watched = self._turns.take()
+            if watched is None:
+                return
             self._looking += 1
             watched.looked_at = self._clock.seconds()
             watched.due = None
@@ -240,6 +251,7 @@ class Hub:
 
     def _next(self, _: object, watched: _Watched) -> None:
         watched.is_queued = False
+        self._turns.served(watched)
         self._looking -= 1
         self._clock.callLater(0, self._look)
 

@@ -139,6 +139,7 @@ class PageRoute:
     """A row of the page table; as ``tunnelcloud.web.routes.Route`` is one of the API's.
 
     :ivar shared: whether the parts that keep themselves fresh are the same for all of a role.
+    :ivar query: which fields of a query those parts depend on.
     :ivar wakes: kinds of changes after which they are looked at at once.
     """
 
@@ -147,6 +148,7 @@ class PageRoute:
     roles: frozenset[Role]
     handler: PageHandler
     shared: bool = False
+    query: frozenset[str] = frozenset()
     wakes: frozenset[str] = frozenset()
 
     @property

@@ -24,7 +24,7 @@ def application_pages(context: ApiContext) -> list[PageRoute]:
     """Make the rows of the page table for the list of applications."""
     handlers = _Applications(context)
     return [
-        PageRoute("GET", "/", EVERYBODY, handlers.cards),
+        PageRoute("GET", "/", EVERYBODY, handlers.cards, query=frozenset({"q"})),
         PageRoute("POST", "/applications/{tunnel_id}/pin", EVERYBODY, handlers.pin),
         PageRoute("POST", "/applications/{tunnel_id}/unpin", EVERYBODY, handlers.unpin),
     ]

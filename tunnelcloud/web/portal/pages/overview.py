@@ -23,7 +23,7 @@ def overview_pages(context: ApiContext, operations: Operations) -> list[PageRout
     """Make the rows of the page table for the overview."""
     handlers = _OverviewPage(context, operations)
     return [
-        PageRoute("GET", "/admin", READERS, handlers.overview),
+        PageRoute("GET", "/admin", READERS, handlers.overview, query=frozenset({"range"})),
         PageRoute("POST", "/admin/lockouts/lift", ADMINS, handlers.lift),
     ]
 

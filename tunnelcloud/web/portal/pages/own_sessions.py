@@ -24,7 +24,8 @@ _METHODS = {"key": "with a key", "browser": "by a browser"}
 def own_session_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the rows of the page table for one's own sessions."""
     handlers = _Sessions(context, operations)
-    return [PageRoute("GET", "/sessions", EVERYBODY, handlers.show)]
+    query = frozenset({"cursor"})
+    return [PageRoute("GET", "/sessions", EVERYBODY, handlers.show, query=query)]
 
 
 @frozen

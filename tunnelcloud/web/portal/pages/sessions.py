@@ -22,7 +22,10 @@ _FILTERS = ("q", "tunnel", "method", "source_ip")
 def session_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
     """Make the row of the page table for sessions."""
     handlers = _Sessions(context, operations)
-    return [PageRoute("GET", "/admin/sessions", READERS, handlers.sessions, shared=True)]
+    query = frozenset({*_FILTERS, "live", "cursor"})
+    return [
+        PageRoute("GET", "/admin/sessions", READERS, handlers.sessions, shared=True, query=query)
+    ]
 
 
 @frozen
