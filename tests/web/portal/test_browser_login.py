@@ -104,6 +104,25 @@ class BrowserLoginTests(PortalTestCase):
             self.browser.get("/l/BBBB-BBBB", 404)
         self.browser.get(f"/l/{CODE}", 429)
 
+    def test_a_code_of_ones_own_pays_for_no_guesses(self):
+        """Whoever has one that waits could look at it after every few guesses."""
+        self.begin()
+        for _ in range(4):
+            self.browser.get("/l/BBBB-BBBB", 404)
+            self.browser.get(f"/l/{CODE}")
+        for _ in range(10):
+            self.browser.get(f"/l/{CODE}")
+        self.browser.get("/l/BBBB-BBBB", 404)
+        self.browser.get(f"/l/{CODE}", 429)
+
+    def test_a_decision_forgets_the_mistakes(self):
+        self.begin()
+        for _ in range(2):
+            for _ in range(4):
+                self.browser.get("/l/BBBB-BBBB", 404)
+            if self.decided() is Decision.NONE_YET:
+                self.answer()
+
     def test_without_the_proof_of_a_form_nothing_is_decided(self):
         self.begin()
         form = {"answer": "allow"}

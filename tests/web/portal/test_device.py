@@ -94,6 +94,21 @@ class DeviceTests(PortalTestCase):
         self.look(begun["user_code"], status=429)
         self.assertEqual(self.decide(begun["user_code"], "allow").status, 429)
 
+    def test_a_code_of_ones_own_pays_for_no_guesses(self):
+        begun = self.begin()
+        for _ in range(4):
+            self.look("BBBB-BBBB", status=422)
+            self.look(begun["user_code"])
+        self.look("BBBB-BBBB", status=422)
+        self.look(begun["user_code"], status=429)
+
+    def test_a_decision_forgets_the_mistakes(self):
+        for _ in range(2):
+            begun = self.begin()
+            for _ in range(4):
+                self.look("BBBB-BBBB", status=422)
+            self.decide(begun["user_code"], "allow")
+
     def test_a_flood_of_questions_writes_nothing(self):
         """The store has one writer: whoever asks for nothing doesn't get to it."""
         begun, writes = self.begin(), []

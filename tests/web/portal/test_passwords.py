@@ -99,6 +99,17 @@ class AttemptsTests(SynchronousTestCase):
             self.assertEqual(self.attempts.begin(Attempt("ada", "192.0.2.1")), 0)
             self.attempts.succeeded(Attempt("ada", "192.0.2.1"))
 
+    def test_an_attempt_that_is_taken_back_leaves_the_others(self):
+        for device in ("", "laptop"):
+            attempt = Attempt("ada", "192.0.2.1", device)
+            for _ in range(4):
+                self.assertEqual(self.attempts.begin(attempt), 0)
+            for _ in range(100):
+                self.assertEqual(self.attempts.begin(attempt), 0)
+                self.attempts.take_back(attempt)
+            self.assertEqual(self.attempts.begin(attempt), 0)
+            self.assertGreater(self.attempts.begin(attempt), 0)
+
     def test_a_known_device_has_a_count_of_its_own(self):
         for number in range(100):
             self.attempts.begin(Attempt(f"name-{number}", "192.0.2.1"))

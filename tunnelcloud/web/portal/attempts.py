@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.sameness import folded
+from tunnelcloud.web.portal.page_requests import Visit
 
 FREE_FOR_A_NAME = 5
 FREE_FOR_A_NETWORK = 30
@@ -84,6 +85,12 @@ class Attempt:
         return [(self.own, FREE_FOR_A_NAME), *shared]
 
 
+def guess_at_code(visit: Visit) -> Attempt:
+    """Give what somebody who is signed in tries when they look a code up."""
+    who = visit.who()
+    return Attempt(who.user.name, visit.source_ip, who.web_session_id, codes=True)
+
+
 class SignInAttempts:
     """Says how long the next attempt has to wait."""
 
@@ -124,10 +131,21 @@ class SignInAttempts:
 
     def succeeded(self, attempt: Attempt) -> None:
         """Take back an attempt, and forget how often this name failed from there."""
+        self.take_back(attempt)
+        self.forget(attempt)
+
+    def take_back(self, attempt: Attempt) -> None:
+        """Count an attempt no longer; those before it still count."""
+        for key, _ in attempt.all:
+            failures = self._kept.get(key)
+            if failures is not None:
+                failures.count -= 1
+                if failures.count <= 0:
+                    del self._kept[key]
+
+    def forget(self, attempt: Attempt) -> None:
+        """Forget how often a name failed from there."""
         self._kept.pop(attempt.own, None)
-        failures = None if attempt.device else self._kept.get((attempt.network,))
-        if failures is not None:
-            failures.count -= 1
 
     def slowed(self, most: int) -> list[Slowed]:
         """List who has to wait now, the longest wait first.

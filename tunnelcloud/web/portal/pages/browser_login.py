@@ -18,7 +18,7 @@ from tunnelcloud.domain.names import parse_login
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.store import browser_logins
 from tunnelcloud.store.device_logins import DeviceLogin
-from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
+from tunnelcloud.web.portal.attempts import SignInAttempts, guess_at_code
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
@@ -64,6 +64,7 @@ class _BrowserLogins:
         )
         if not decided:
             return _gone()
+        self.attempts.forget(guess_at_code(visit))
         if allowed:
             return Moved("/sessions", note="You confirmed the login: press Return in your terminal")
         return Moved("/sessions", note="The SSH login was refused.")
@@ -100,8 +101,7 @@ class _BrowserLogins:
 
     async def _find(self, visit: Visit) -> DeviceLogin | Shown:
         """Find what waits with the code; guessing is slowed."""
-        who = visit.who()
-        guess = Attempt(who.user.name, visit.source_ip, who.web_session_id, codes=True)
+        guess = guess_at_code(visit)
         wait = ceil(self.attempts.begin(guess))
         if wait:
             return _gone(f"Too many attempts: try again in {wait} s.", wait)
@@ -111,7 +111,8 @@ class _BrowserLogins:
             found = await self.context.store.read(browser_logins.find, code)
         if found is None:
             return _gone()
-        self.attempts.succeeded(guess)
+        # Whoever has a code that waits can look at it as often as they like: the guesses stay.
+        self.attempts.take_back(guess)
         return found
 
 

@@ -14,7 +14,7 @@ from attrs import frozen
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.store import device_logins
-from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
+from tunnelcloud.web.portal.attempts import SignInAttempts, guess_at_code
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
@@ -60,6 +60,7 @@ class _Device:
         )
         if not decided:
             return _form(visit, _WRONG)
+        self.attempts.forget(guess_at_code(visit))
         if allowed:
             note = "You let the command line in: it is signed in as you in a moment. Go back to it"
             return Moved("/account#command-lines", note=note)
@@ -67,8 +68,7 @@ class _Device:
 
     async def _find(self, visit: Visit) -> device_logins.DeviceLogin | Shown:
         """Find what waits with the typed code; guessing is slowed."""
-        who = visit.who()
-        guess = Attempt(who.user.name, visit.source_ip, who.web_session_id, codes=True)
+        guess = guess_at_code(visit)
         wait = ceil(self.attempts.begin(guess))
         if wait:
             return _form(visit, f"Too many attempts: try again in {wait} s.", wait)
@@ -78,7 +78,8 @@ class _Device:
             found = await self.context.store.read(device_logins.find, code)
         if found is None:
             return _form(visit, _WRONG)
-        self.attempts.succeeded(guess)
+        # Whoever has a code that waits can look at it as often as they like: the guesses stay.
+        self.attempts.take_back(guess)
         return found
 
 
