@@ -1,27 +1,22 @@
-"""Pages keep themselves fresh by one stream each: what it brings, what it costs, when it ends."""
+"""Pages keep themselves fresh by one stream each: what it brings, and when it ends."""
 
 import queue
-import time
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.entities import Method, Role
 from tunnelcloud.store import pods, sessions, users, web_sessions
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal import live_hub
-from tunnelcloud.web.portal.live_parts import cut_parts, event_of
+from tunnelcloud.web.portal.live_parts import cut_parts
 from tunnelcloud.web.portal.live_streams import UNREAD_SECONDS
-from tunnelcloud.web.portal.live_turns import UserTurns
 from tunnelcloud.web.portal.rendering import Renderer
 
-LONGEST_TURN = 0.05
 SESSIONS = "/admin/sessions"
 
 
@@ -348,114 +343,3 @@ class LiveTests(PortalTestCase):
         ]:
             watcher = self.watch(*addresses, browser=browser)
             self.assertEqual(watcher.status, status)
-
-
-class PartTests(PortalTestCase):
-    def test_parts(self):
-        page = (
-            b'<p>1</p><!--fresh--><div id="a" data-fresh="5"><time>1 s ago</time></div>'
-            b"<!--/fresh-->"
-            b'<!--fresh-->\n<p id="b" data-fresh="2">x</p><!--/fresh-->'
-        )
-        parts = cut_parts(page)
-        self.assertEqual(parts.seconds, 2)
-        self.assertEqual(parts.digest, cut_parts(page.replace(b"1 s ago", b"9 s ago")).digest)
-        self.assertNotEqual(parts.digest, cut_parts(page.replace(b">x<", b">y<")).digest)
-        self.assertEqual(event_of(parts).count(b"\ndata: "), 2)
-        self.assertIsNone(cut_parts(b"<p>nothing</p>").seconds)
-
-
-class TurnTests(SynchronousTestCase):
-    def setUp(self):
-        self.turns = UserTurns()
-
-    def take(self):
-        one = self.turns.take()
-        if one is not None:
-            self.turns.served(one)
-        return one
-
-    def test_each_user_in_turn(self):
-        for one in ("a1", "a2", "a3", "b1", "b2", "c1"):
-            self.turns.add(one[0], one)
-        self.assertEqual(self.turns.load_of("a"), 3)
-        self.assertEqual([self.take() for _ in range(7)],
-                         ["a1", "b1", "c1", "a2", "b2", "a3", None])  # fmt: skip
-
-    def test_one_of_each_user_at_a_time(self):
-        for one in ("a1", "a2", "b1"):
-            self.turns.add(one[0], one)
-        self.assertEqual([self.turns.take() for _ in range(3)], ["a1", "b1", None])
-        self.assertEqual([self.turns.load_of(user) for user in "abc"], [2, 1, 0])
-        self.turns.served("a1")
-        self.assertEqual(self.turns.take(), "a2")
-
-    def test_what_nobody_wants_any_more(self):
-        for one in ("a1", "a2", "b1"):
-            self.turns.add(one[0], one)
-        for one in ("a1", "b1", "b1", "never"):
-            self.turns.drop(one)
-        self.assertEqual([self.take(), self.take()], ["a2", None])
-
-
-class _Request:
-    channel = None
-
-    def __init__(self):
-        self.sent = []
-        self.write = self.sent.append
-
-    def getHeader(self, name):
-        return None
-
-    def setHeader(self, *_):
-        pass
-
-    def registerProducer(self, *_):
-        pass
-
-    def notifyFinish(self):
-        return self
-
-    def addErrback(self, _):
-        pass
-
-
-class _TimedClock(Clock):
-    """Knows how long its longest call took, by this thread's own time."""
-
-    longest = 0.0
-
-    def callLater(self, delay, function, *args):
-        def timed():
-            began = time.thread_time()
-            function(*args)
-            self.longest = max(self.longest, time.thread_time() - began)
-
-        return super().callLater(delay, timed)
-
-
-class CrowdTests(PortalTestCase):
-    def test_a_thousand_watchers_and_a_change(self):
-        """Each turn of the reactor serves some of them."""
-        best = float("inf")
-        for _ in range(3):
-            best = min(best, self.longest_turn())
-        self.assertLess(best, LONGEST_TURN)
-
-    def longest_turn(self):
-        clock = _TimedClock()
-        stream_of = live_hub.Stream
-        sent = event_of(cut_parts(b"<!--fresh-->" + b"<p>x</p>" * 5000 + b"<!--/fresh-->"))
-        hub = live_hub.Hub.__new__(live_hub.Hub)
-        hub._clock = clock
-        requests = [_Request() for _ in range(1000)]
-        streams = [stream_of(one, None, ("/",), clock, lambda _: None) for one in requests]
-        began = time.thread_time()
-        hub._in_turns(streams, lambda one: one.send("/", sent))
-        first = time.thread_time() - began
-        self.assertLessEqual(sum(bool(one.sent) for one in requests), live_hub.AT_ONCE)
-        while not requests[-1].sent:
-            clock.advance(0)
-        self.assertEqual([len(one.sent) for one in requests], [1] * 1000)
-        return max(first, clock.longest)
