@@ -1,10 +1,28 @@
-"""How a database goes about statements: which indexes it looks into."""
+"""How a database goes about statements: how many there are, and which indexes it looks into."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
+
+
+def statements_of(engine: Engine, work: Any, *args: Any) -> int:
+    """Do some work; tell how many statements it took.
+
+    :param engine: whose connections the work uses.
+    """
+    seen: list[int] = []
+
+    def executed(*_: object) -> None:
+        seen.append(1)
+
+    event.listen(engine, "before_cursor_execute", executed)
+    try:
+        work(*args)
+    finally:
+        event.remove(engine, "before_cursor_execute", executed)
+    return len(seen)
 
 
 def plans_of(engine: Engine, work: Any, *args: Any, **values: Any) -> list[str]:

@@ -2,10 +2,9 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import event
-
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, MovingClock, events_of, make_world, public_key
+from tests.store.plans import statements_of
 from tunnelcloud.domain import objects
 from tunnelcloud.domain.entities import Method, PortRange, Role
 from tunnelcloud.domain.schedule import parse_window
@@ -56,16 +55,7 @@ class DocumentContract:
 
     def test_reading_all_takes_as_many_statements_for_many_objects_as_for_few(self):
         def counted():
-            seen = []
-
-            def listener(*_):
-                seen.append(1)
-
-            engine = self.store.backend._readers
-            event.listen(engine, "before_cursor_execute", listener)
-            self.store.read(documents.export)
-            event.remove(engine, "before_cursor_execute", listener)
-            return len(seen)
+            return statements_of(self.store.backend._readers, self.store.read, documents.export)
 
         few = counted()
         self.apply(

@@ -2,10 +2,9 @@
 
 import time
 
-from sqlalchemy import event
-
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, make_world
+from tests.store.plans import statements_of
 from tests.store.test_documents import USER, DocumentContract
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.tokens import hash_secret
@@ -122,14 +121,11 @@ class PlanningContract:
                 planning.Batch, "__call__", lambda one, at: (seen.append(1), run(one, at))[1]
             )
             engine = getattr(self.store.backend, "_writer", None) or self.store.backend._writers
-            listener = lambda *_: seen.append(1)  # noqa: E731
-            event.listen(engine, "before_cursor_execute", listener)
-            self.store.write(planning.carry_out, ready)
-            event.remove(engine, "before_cursor_execute", listener)
+            statements = statements_of(engine, self.store.write, planning.carry_out, ready)
             for one in range(count):
                 found = self.store.read(users.find_login, f"u{one}")
                 self.store.write(users.delete, found.id)
-            return len(seen)
+            return len(seen) + statements
 
         run = planning.Batch.__call__
         few, many = counted(5), counted(40)

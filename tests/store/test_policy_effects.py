@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from attrs import evolve
-from sqlalchemy import event
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, START, login, make_world
+from tests.store.plans import statements_of
 from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.store import assignments, channels, policies, policy_effects, sessions, users
 from tunnelcloud.store.errors import Conflict, NotFound
@@ -84,13 +84,8 @@ class PolicyEffectsContract:
         self.begin(self.world.alice)
 
         def statements():
-            seen = []
-            listener = lambda *_: seen.append(1)  # noqa: E731
-            engine = self.store.backend._readers
-            event.listen(engine, "before_cursor_execute", listener)
-            self.store.read(policy_effects.of_plan, self.policy.id, NARROW, START)
-            event.remove(engine, "before_cursor_execute", listener)
-            return len(seen)
+            engine, work = self.store.backend._readers, policy_effects.of_plan
+            return statements_of(engine, self.store.read, work, self.policy.id, NARROW, START)
 
         few = statements()
         for number in range(60):

@@ -15,7 +15,7 @@ from tunnelcloud.web.worker import MOST_OF_ONE, Worker
 class WorkerTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = QueuedReactor()
-        self.worker = Worker(self.reactor, "test", "too many", takes_turns=False)  # type: ignore[arg-type]
+        self.worker = Worker(self.reactor, "test", "too many", takes_turns=False)
         self.done: list[str] = []
         self.go_on = Event()
         self.addCleanup(self.go_on.set)

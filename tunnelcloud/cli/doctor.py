@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tunnelcloud.cli.client import Failed, Object, Unreachable
-from tunnelcloud.cli.machine import check_pod, program_of
+from tunnelcloud.cli.machine import check_pod, program_of, program_options
 from tunnelcloud.cli.output import one_line, print_json, say
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.config import CannotStart
@@ -27,17 +27,7 @@ _MOST = 20
     required=True,
     help="pod.toml or connector.toml.",
 )
-@click.option(
-    "--for",
-    "program",
-    type=click.Choice(["pod", "connector"]),
-    help="Which program's file it is; else its settings tell.",
-)
-@click.option(
-    "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The state directory, where the start gets it by --state too.",
-)
+@program_options
 @json_option
 @pass_connection
 def doctor(

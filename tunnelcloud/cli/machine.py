@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from attrs import fields
@@ -38,6 +39,22 @@ from tunnelcloud.store.sqlite_files import FILE_NAME
 from tunnelcloud.store.transaction import Actor, Transaction
 
 _LINK_SECONDS = 60 * 60
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def program_options(command: _Command) -> _Command:
+    """Add the options that say whose settings a file has."""
+    command = click.option(
+        "--state",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="The state directory, where the start gets it by --state too.",
+    )(command)
+    return click.option(
+        "--for",
+        "program",
+        type=click.Choice(["pod", "connector"]),
+        help="Which program's file it is; else its settings tell.",
+    )(command)
 
 
 @click.group()
@@ -47,17 +64,7 @@ def config() -> None:
 
 @config.command("check")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--for",
-    "program",
-    type=click.Choice(["pod", "connector"]),
-    help="Which program's file it is; else its settings tell.",
-)
-@click.option(
-    "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The state directory, where the start gets it by --state too.",
-)
+@program_options
 def check(file: Path, program: str | None, state: Path | None) -> None:
     """Judge pod.toml or connector.toml as the start would; exit status 1 when it can't be used.
 
