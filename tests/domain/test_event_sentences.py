@@ -51,3 +51,6 @@ class SentenceTests(SynchronousTestCase):
         )
         self.assertRegex(event_sentence(event, {"grp_1": "dba"}), re.compile("to group dba$"))
         self.assertRegex(event_sentence(event), re.compile("to a group$"))
+        gone = KeptEvent("assignment.deleted", **BOSS, tunnel_name="db", data={
+            "group_id": "grp_1", "group_name": "dba", "changes": {}})  # fmt: skip
+        self.assertEqual(event_sentence(gone), "boss removed the assignment of db to group dba")

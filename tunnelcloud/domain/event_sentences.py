@@ -105,7 +105,9 @@ def _values(event: KeptEvent, kind: str, groups: Mapping[str, str]) -> dict[str,
     data = {name: str(value) for name, value in event.data.items() if isinstance(value, str | int)}
     changes = event.data.get("changes")
     changed = sorted(changes) if isinstance(changes, Mapping) else []
-    group = groups.get(str(changes.get("group_id"))) if isinstance(changes, Mapping) else None
+    group = data.get("group_name")
+    if group is None and isinstance(changes, Mapping):  # of a version that didn't name it
+        group = groups.get(str(changes.get("group_id")))
     named = ", ".join(name.removesuffix("_id").replace("_", " ") for name in changed)
     return {
         **data,

@@ -22,6 +22,8 @@ class EventKind:
 
 
 _CHANGE = ("object_id", "object_name", "changes")
+_HOLDER = ("group_id", "group_name")
+"""Of an assignment that is a group's; a user's has the fields of the event itself."""
 
 CATALOGUE: Mapping[str, EventKind] = {
     kind.name: kind
@@ -125,7 +127,9 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind("pod.resumed", "A pod that was drained takes new sessions again.", ("pod",)),
         *(
             EventKind(
-                f"{noun}.{verb}", f"Somebody {verb} {article} {noun.replace('_', ' ')}.", _CHANGE
+                f"{noun}.{verb}",
+                f"Somebody {verb} {article} {noun.replace('_', ' ')}.",
+                (*_CHANGE, *_HOLDER) if noun == "assignment" else _CHANGE,
             )
             for noun, article in [
                 ("site", "a"),

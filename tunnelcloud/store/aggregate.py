@@ -206,6 +206,7 @@ class Aggregate(Listing[E]):
                     "object_id": entity.id,
                     "object_name": getattr(entity, "name", None) or getattr(entity, "title", ""),
                     "changes": plain(changes),
+                    **_group_of(transaction, entity),
                 },
                 **subjects,
             )
@@ -247,3 +248,12 @@ def subjects_of(transaction: Transaction, kind: str, entity: object) -> dict[str
         found[f"{subject}_id"] = subject_id
         found[f"{subject}_name"] = name_of(transaction.connection, table, subject_id)
     return found
+
+
+def _group_of(transaction: Transaction, entity: object) -> dict[str, Any]:
+    """Name the group that an object belongs to, likewise."""
+    group_id = getattr(entity, "group_id", None)
+    if group_id is None:
+        return {}
+    name = name_of(transaction.connection, schema.groups, group_id)
+    return {"group_id": group_id, "group_name": name}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select, union_all
 
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord, KeptEvent
 from tunnelcloud.store.columns import first_id
@@ -106,6 +106,27 @@ def _holds(text: str) -> ColumnElement[bool]:
     return contains(
         text, table.c.event, table.c.actor, table.c.user_name, table.c.tunnel_name, table.c.data
     )
+
+
+def latest_about(
+    transaction: Transaction, events: Collection[str], ids: Collection[str], *, limit: int
+) -> list[AuditRecord]:
+    """Give the latest events whose data has one of some ids, the last one first, in one statement.
+
+    No index has what is in the data: ``MAX_SEARCHED`` events are looked through at most, of each
+    kind as many, so that a frequent kind hides no rare one.
+
+    :param events: the kinds of events that may have the ids.
+    """
+    looked_at = MAX_SEARCHED // len(events)
+    parts = [
+        select(*_COLUMNS).where(table.c.event == one).order_by(table.c.id.desc()).limit(looked_at)
+        for one in events
+    ]
+    found = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    query = select(found).where(or_(*(contains(one, found.c.data) for one in ids)))
+    rows = transaction.connection.execute(query.order_by(found.c.id.desc()).limit(limit))
+    return [_make(row) for row in rows]
 
 
 def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> int:

@@ -13,6 +13,7 @@ MORE: Mapping[str, int] = {
     # The names of whom it is assigned to come after those.
     "/admin/tunnels/{tunnel_id}": 4,
     "/admin/tunnels/{tunnel_id}/access": 4,
+    "/admin/tunnels/{tunnel_id}/activity": 4,
 }
 
 

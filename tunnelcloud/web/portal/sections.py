@@ -137,7 +137,7 @@ SITE = Section(
     "A site is a private network; connectors in it open the way to its servers.",
     "tunnelcloud site create paris",
     related=Related("connectors", "All connectors"),
-    tabs=(SETTINGS,),
+    tabs=(ACTIVITY, SETTINGS),
 )
 
 CONNECTOR = Section(
@@ -159,7 +159,7 @@ CONNECTOR = Section(
     adding="Add a connector",
     making="Add it, and show its command",
     related=Related("sites", "sites", "Of all ", "."),
-    tabs=(SETTINGS,),
+    tabs=(ACTIVITY, SETTINGS),
 )
 
 USER = Section(
@@ -192,7 +192,7 @@ GROUP = Section(
     form_fields(kinds.GROUP),
     "A group is assigned tunnels as one; its members may open them.",
     "tunnelcloud group create dba",
-    tabs=(ACCESS, SETTINGS),
+    tabs=_ALL_TABS,
 )
 
 POLICY = Section(

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunnelcloud.domain.counting import counted
 from tunnelcloud.domain.event_sentences import event_sentence
-from tunnelcloud.domain.events import KeptEvent
+from tunnelcloud.domain.events import AuditRecord, KeptEvent
 from tunnelcloud.store.deletion_warnings import Consequences
 
 _OF_EVENTS = ("event", "actor", "actor_id", "user_name", "tunnel_name", "source_ip", "data")
@@ -51,6 +51,21 @@ def kept_event(item: Mapping[str, Any]) -> KeptEvent:
     return KeptEvent(**{name: item[name] for name in _OF_EVENTS})
 
 
-def told_events(items: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Say what happened in some events of the API's audit, each with its time."""
-    return [(item["at"], event_sentence(kept_event(item))) for item in items]
+def told_events(
+    items: Iterable[Mapping[str, Any]], groups: Mapping[str, str] | None = None
+) -> list[tuple[str, str]]:
+    """Say what happened in some events of the API's audit, each with its time.
+
+    :param groups: names of groups by their ids, for assignments.
+    """
+    return [(item["at"], event_sentence(kept_event(item), groups)) for item in items]
+
+
+def told_records(
+    records: Iterable[AuditRecord], groups: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Say the same of records of the store.
+
+    :param groups: as ``told_events`` takes them.
+    """
+    return [(one.at.isoformat(), event_sentence(one.event, groups)) for one in records]

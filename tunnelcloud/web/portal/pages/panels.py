@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import frozen
 
 from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.domain.entities import Grant
+from tunnelcloud.domain.event_sentences import groups_in
 from tunnelcloud.domain.policy_sentences import policy_sentence
-from tunnelcloud.store import access, assigned, read_models, second_factors
+from tunnelcloud.store import access, activity, assigned, read_models, second_factors
 from tunnelcloud.store.assignees import suggested
 from tunnelcloud.store.site_health import SiteHealth, site_healths
 from tunnelcloud.store.user_columns import of_users
@@ -19,7 +21,7 @@ from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.portal.pages.people import People
 from tunnelcloud.web.portal.sections import ACCESS, ACTIVITY, OVERVIEW, SETTINGS
-from tunnelcloud.web.portal.sentences import told_events
+from tunnelcloud.web.portal.sentences import kept_event, told_events, told_records
 from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
 
@@ -45,16 +47,24 @@ class Panels:
             ("tunnel", ACCESS): self._tunnel_access,
             ("tunnel", ACTIVITY): self._tunnel_activity,
             ("site", OVERVIEW): self._site,
+            ("site", ACTIVITY): self._site_activity,
             ("site", SETTINGS): self._site_settings,
+            ("connector", ACTIVITY): partial(self._activity, "connector"),
             ("user", OVERVIEW): self._user,
             ("user", ACCESS): self._user_access,
             ("user", ACTIVITY): self._user_activity,
             ("user", SETTINGS): self._user_settings,
             ("group", OVERVIEW): self._group,
             ("group", ACCESS): self._group_access,
+            ("group", ACTIVITY): partial(self._activity, "group"),
             ("policy", ""): self._policy,
         }
         return await panels[noun, tab](visit, item) if (noun, tab) in panels else {}
+
+    async def _activity(self, noun: str, _: Visit, item: Item) -> Values:
+        records = await self.context.store.read(activity.latest_of, noun, item["id"])
+        # Assignments name the group by its id: on a group's page that is the group itself.
+        return {"events": told_records(records, {item["id"]: item["name"]})}
 
     async def _list(self, visit: Visit, path: str, **query: str) -> list[dict[str, Any]]:
         page = await self.operations(visit, "GET", path, query=query)
@@ -74,7 +84,7 @@ class Panels:
         return {
             "connectors": connectors,
             "sessions": sessions,
-            "events": told_events(events),
+            "events": told_events(events, who["who"]),
             "check": check,
             "target_warning": target_warning(item["target_address"]),
             "health": healths[item["site_id"]],
@@ -93,7 +103,9 @@ class Panels:
             self._list(visit, "/sessions", tunnel_id=item["id"], limit=_SOME),
             self._list(visit, "/audit", tunnel_id=item["id"], limit=_SOME),
         )
-        return {"sessions": sessions, "events": told_events(events)}
+        named = groups_in(map(kept_event, events))
+        groups = await self.context.store.read(access.names_of, "group", named) if named else {}
+        return {"sessions": sessions, "events": told_events(events, groups)}
 
     async def _assigned(self, visit: Visit, item: Item, limit: str) -> Values:
         cursor = visit.query.get("assigned_after")
@@ -119,6 +131,12 @@ class Panels:
             self._list(visit, "/tunnels", site_id=item["id"], limit=_MANY, sort="name"),
         )
         return {"connectors": connectors, "tunnels": tunnels, "health": healths[item["id"]]}
+
+    async def _site_activity(self, visit: Visit, item: Item) -> Values:
+        health, events = await self.context.store.together(
+            self._site_settings(visit, item), self._activity("site", visit, item)
+        )
+        return {**health, **events}
 
     async def _site_settings(self, visit: Visit, item: Item) -> Values:
         return {"health": (await self._healths(item["id"]))[item["id"]]}
