@@ -8,9 +8,9 @@ What holds, in words:
 - A peer sends no bytes after its EOF, and nothing after its CLOSE.
 - What was written counts as drained only when the connection's socket has taken it, or while the
   connection has little unsent, or when the peer doesn't want it any more.
-- A peer's CLOSE says that it has sent all and wants no more (RFC 4254, 5.3).  It is told to the
-  user at once.  It is answered when all bytes before it have been consumed, even if the connection
-  is lost meanwhile: as long as they are held somewhere their credit is counted.
+- A peer's CLOSE says that it has sent all and wants no more (RFC 4254, 5.3).  The user hears of it
+  at once.  The channel answers it when all bytes before it have been consumed, even if the
+  connection is lost meanwhile: as long as they are held somewhere their credit is counted.
 - After both closes nothing is left: queue empty, credit given back, number free.
 
 ``tunnelcloud.channels.invariants`` checks these.  A channel knows its multiplexer and its user, and
@@ -57,7 +57,8 @@ class Channel(Sender):
 
     :ivar receiving: where its receiving half stands.
     :ivar window: what the peer may send; None before the open is answered.
-    :ivar free_requests: how many requests the peer may send that it needn't pay for.
+    :ivar free_requests: how many requests the peer may still send that don't count against its
+        limit.
     """
 
     __slots__ = (
@@ -80,7 +81,7 @@ class Channel(Sender):
 
     @property
     def answer_due(self) -> bool:
-        """Whether the peer owes an answer that no slow reader can keep it from."""
+        """Whether the peer owes an answer that doesn't depend on a slow reader."""
         # A CLOSE after EOF is answered when all bytes before it have been taken.
         return self.sending is Sending.GIVEN_UP or self.sending is Sending.CUT
 
@@ -141,7 +142,7 @@ class Channel(Sender):
             self.send_close(False, reason)
 
     def consumed(self, count: int) -> None:
-        """Grant as much again, in steps that are worth a message."""
+        """Grant the peer as much again, once that is enough for a message."""
         if self.user is None:
             return  # its credit was given back when it was closed
         assert self.window is not None
@@ -179,7 +180,7 @@ class Channel(Sender):
             user.open_failed(reason_code, description)
 
     def data_received(self, data: memoryview) -> None:
-        """Take bytes; those that come after this side's CLOSE are counted and dropped."""
+        """Receive bytes; count and drop them after this side's CLOSE."""
         self._receive(len(data))
         user = self.user
         if user is not None:
@@ -191,7 +192,7 @@ class Channel(Sender):
         self.close(f"extended data of type {data_type}")
 
     def window_adjusted(self, count: int) -> bool:
-        """Take credit; tell whether it is for bytes that the peer was sent."""
+        """Receive credit; return whether it is for bytes that this side has sent."""
         self._check_open()
         is_due = self.add_credit(count)
         if is_due:
@@ -208,7 +209,7 @@ class Channel(Sender):
             self.user.eof_received()
 
     def request_received(self, request_type: bytes, data: bytes) -> "bool | None":
-        """Take a request; answer whether it is granted, or None when it is too late to say."""
+        """Receive a request; return whether it is granted, or None if it is too late."""
         self._check_open()
         if self.user is None:
             return None
@@ -231,12 +232,13 @@ class Channel(Sender):
     def connection_lost(self, reason: str, in_order: bool = False) -> None:
         """End: nothing can be sent any more.  What a peer sent before its CLOSE is passed on.
 
-        :param in_order: the peer took its leave, which is the CLOSE of each of its channels.
+        :param in_order: the peer sent DISCONNECT, which counts as the CLOSE of each of its
+            channels.
         """
         if in_order and self.receiving in (Receiving.OPEN, Receiving.ENDED):
             self.close_received()
         if self.receiving in GOT_CLOSE and self.sending not in SENT_CLOSE:
-            return  # the answer, which nobody hears, waits for the bytes before the CLOSE
+            return  # the answer waits for the bytes before the CLOSE, although nobody hears it
         opening = self.sending is Sending.ASKED
         user, self.user = self.user, None
         self._end()

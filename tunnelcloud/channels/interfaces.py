@@ -25,7 +25,7 @@ class IMessageTransport(Interface):
         """
 
     def end_connection(reason_code: int, description: str) -> None:
-        """End the whole connection (RFC 4253, 11.1): the peer broke a rule that can't be mended."""
+        """End the whole connection (RFC 4253, 11.1): the peer broke the protocol."""
 
 
 class IConnectionUser(Interface):
@@ -69,8 +69,8 @@ class IChannelUser(Interface):
     def peer_closed() -> None:
         """The peer's CLOSE came: it has sent all, and wants no more.
 
-        What was written and had not left counts as drained.  ``closed`` follows when all bytes that
-        came before have been consumed.  A user for whom this is no ordinary end calls
+        Bytes that were written and haven't been sent count as drained.  ``closed`` follows when all
+        bytes that came before have been consumed.  A user that takes this for an abnormal end calls
         ``IChannel.close`` at once.
         """
 
@@ -110,9 +110,9 @@ class IChannel(Interface):
         """
 
     def write_error(line: bytes) -> None:
-        """Send a short line as standard error, before what is queued.
+        """Send a short line as standard error, before the queued bytes.
 
-        What the peer's window has no room for at once is dropped.
+        Whatever doesn't fit into the peer's window is dropped.
         """
 
     def send_eof() -> None:

@@ -6,16 +6,16 @@ What holds, in words:
 - Credit is granted again only for bytes that the next hop's socket has taken.
 - At most the granted window is held per direction of a channel.
 - While the transport is paused no channel's bytes are sent: channels queue and take turns, one
-  quantum each.  Control messages go at once, and a peer that provokes more of them than it reads
-  ends the connection.
+  quantum each.  Control messages are sent at once; a peer that provokes more of them than it reads
+  loses the connection.
 - A channel's number counts up and is not used again before the counter wraps, and then only when
   no channel has it; a channel keeps its number until both sides have sent CLOSE, or the open was
   answered by a refusal, so no late message can name another channel.
 - An open that was given up counts against the limit until it is answered.
-- A message that moves nothing and that nobody asked for is paid for: requests (but for a few a
-  channel), bytes that are none, and credit for bytes that were never sent.  Whoever sends more of
-  them than its owner lets it afford loses the connection.
-- After the connection is lost no channel is left, and no credit is out but for bytes that came
+- Messages without effect that nobody asked for count against a limit: requests (except a few for
+  each channel), data messages without bytes, and credit for bytes that were never sent.  A peer
+  that sends more of them than ``affords`` allows loses the connection.
+- After the connection is lost no channel is left, and the only credit in use is for bytes that came
   before their channel's CLOSE and haven't been passed on.
 
 A multiplexer knows neither a socket nor a clock; whoever wants an open to expire closes it.
@@ -61,7 +61,7 @@ MAX_REPLIES_DUE = 4096
 """How many global requests may be unanswered before the connection is given up."""
 
 _ENVELOPE = 32
-"""What a message costs beyond its own bytes, about, on any transport."""
+"""About how many bytes a message adds to its data, on any transport."""
 
 _unpack_data = struct.Struct(">II").unpack_from
 _DATA_HEAD = 9
@@ -69,11 +69,11 @@ _ADJUST_SIZE = 9
 
 
 def _discard(head: bytes, data: "bytes | memoryview" = b"") -> None:
-    """Send nothing, over a connection that is lost."""
+    """Drop a message: the connection is lost."""
 
 
 def unpriced(_: float) -> bool:
-    """Let a trusted peer send what it wants."""
+    """Set no limit: the peer is trusted."""
     return True
 
 
@@ -88,11 +88,12 @@ class Multiplexer(Connection):
 
     :param transport: takes the messages.
     :param user: hears of the peer's opens and global requests.
-    :param account: where the credit of channels comes from that bring no account of their own.
+    :param account: gives credit to channels that bring no account of their own.
     :param max_channels: how many channels there may be, whoever asked for them.
     :param max_packet_size: the most the peer may send in one message, in bytes of data.
-    :param path: what the transport finds out of the way to the peer.
-    :param affords: takes the price of a message that nobody asked for: whether that was left.
+    :param path: the round-trip time to the peer, as the transport measures it.
+    :param affords: called with the cost of a message that nobody asked for; returns whether the
+        peer may send it.
     """
 
     def __init__(
@@ -338,7 +339,7 @@ class Multiplexer(Connection):
                 raise ProtocolError("a message is not as long as its fields")
 
     def _charge(self) -> None:
-        """Have the peer pay for a message that moved nothing."""
+        """Count a message without effect against the peer's limit."""
         if not self._affords(1):
             raise ProtocolError("too many requests, or messages that move nothing")
 

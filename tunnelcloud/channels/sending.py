@@ -139,7 +139,7 @@ class Sender:
         self.remote_max_packet = max_packet_size
 
     def add_credit(self, count: int) -> bool:
-        """Take what the peer granted; tell whether any of it was due, for bytes that were sent.
+        """Add the peer's credit; return whether any of it is for bytes that were sent.
 
         :raise ProtocolError: it grants more than a window may have.
         """
@@ -192,7 +192,7 @@ class Sender:
     # What the receiving half calls.
 
     def stop_sending(self) -> None:
-        """The peer wants no more: drop what it hasn't got, and count that as drained."""
+        """The peer wants no more: drop the bytes not yet sent, and count them as drained."""
         if self.sending is not Sending.ENDED:
             self.sending = Sending.UNWANTED
         dropped = self.queued + self.withheld
@@ -227,7 +227,7 @@ class Sender:
         size = len(data)
         tail = self.queue[-1] if self.queue else None
         if size >= _COALESCE:
-            # What nobody can change needn't be copied.
+            # Immutable bytes needn't be copied.
             keep = type(data) is memoryview and type(data.obj) is bytes
             self.queue.append(data if keep else bytes(data))
         elif type(tail) is bytearray and len(tail) < _COALESCE:
@@ -239,7 +239,7 @@ class Sender:
             self._connection.wait_turn(self)
 
     def _send_now(self, data: "bytes | memoryview") -> int:
-        """Send what may go past the queue; return how much it was."""
+        """Send as many bytes as may go out before the queue; return their number."""
         size = len(data)
         sent = 0
         connection = self._connection

@@ -5,10 +5,10 @@ What holds, in words:
 - The near channel is confirmed only once the far one is.
 - Every byte, EOF and close of one side goes to the other, in order, and nothing else does.
 - A side is granted credit again only for bytes that the other side's socket has taken.
-- The near side's CLOSE says that it has sent all and wants no more, whether EOF came before it
-  or not: what it sent goes on to the far side, then EOF.  What the far side still says is dropped,
-  and earns credit, so that nothing stands still for it.  The splice lasts until the far side is
-  over.
+- The near side's CLOSE says that it has sent all and wants no more, whether EOF came before it or
+  not: its bytes go on to the far side, then EOF. The splice drops whatever the far side still
+  sends, and grants credit for it, so that the target isn't held up.  The splice lasts until the far
+  side is over.
 - A far side is closed cleanly only when both directions ended; any other end of it is CLOSE without
   EOF on the near side, at once.  So is the loss of the near side's connection on the far side.
 - Channel requests are answered with FAILURE: a forwarded channel has none.
@@ -30,10 +30,10 @@ END_REASON_REQUEST = b"end-reason@tunnelcloud"
 """A channel request the far side sends before an abnormal CLOSE; its data is a code."""
 
 NOT_READING = b"not-reading"
-"""The code of a target that took nothing for as long as it was given."""
+"""The code for a target that read nothing until its time was up."""
 
 NO_MORE_REQUEST = b"no-more@tunnelcloud"
-"""A channel request to the far side: nothing that the target says is wanted any more.  Its data is
+"""A channel request to the far side: the client wants no more of the target's bytes.  Its data is
 a uint32: the seconds without progress after which a target that doesn't read is given up.  A far
 side that doesn't know it goes on sending, and is not listened to."""
 
@@ -80,7 +80,7 @@ class Splice:
     :ivar connected: whether both channels are, or were, open.
     :ivar bytes_to_far: how many bytes the near side sent so far.
     :ivar bytes_to_near: how many bytes the far side sent so far.
-    :ivar progress: how many bytes the target's system had acknowledged when it was last told; None
+    :ivar progress: how many bytes the target's system had acknowledged at the last report; None
         before.
     :ivar bytes_taken: how many it had acknowledged when the far side ended; None while that is
         unknown.
@@ -134,7 +134,7 @@ class Splice:
             self._owner.splice_refused(self, reason_code, description)
 
     def refuse(self, reason_code: int, description: str) -> None:
-        """Refuse the near channel: there is no far side to be had."""
+        """Refuse the near channel: no far side is available."""
         if not self._ended:
             assert not self.connected
             self._ended = True
@@ -156,7 +156,7 @@ class Splice:
             self.near.confirm()
 
     def near_closed(self, far: IChannel) -> None:
-        """Deliver what the near side sent, and listen to the far side no more."""
+        """Deliver the near side's bytes, and drop those of the far side from now on."""
         if self._ended:
             return
         self.left = True
@@ -167,7 +167,7 @@ class Splice:
         self._owner.splice_left(self)
 
     def far_failed(self, reason_code: int, description: str) -> None:
-        """Tell the owner, who may know another way."""
+        """Tell the owner, who may try another connection."""
         self._far = None
         if not self._ended:
             self._owner.splice_refused(self, reason_code, description)
@@ -182,7 +182,7 @@ class Splice:
         self._owner.splice_ended(self, clean, reason)
 
     def has_far(self, side: "_FarSide") -> bool:
-        """Tell whether a far side still is this splice's."""
+        """Tell whether this is the splice's current far side."""
         return self._far is side
 
     def _drop_far(self, reason: str) -> None:
@@ -293,7 +293,7 @@ class _FarSide(_Side):
         if request_type == END_REASON_REQUEST and _END_REASON.fullmatch(data):
             self._end_reason = _END_WORDS.get(data, data.decode("ascii"))
         elif request_type == TAKEN_REQUEST and len(data) == _taken.size:
-            # A connector isn't believed to have delivered what it never got.
+            # A connector can't have delivered more bytes than it got.
             self._splice.progress = min(_taken.unpack(data)[0], self._splice.bytes_to_far)
         return False
 
@@ -305,7 +305,7 @@ class _FarSide(_Side):
 
     def closed(self, clean: bool, reason: str) -> None:
         if not self._splice.has_far(self):
-            return  # it was dropped: somebody else says how this ends
+            return  # it was replaced: another far side says how this ends
         if not clean:
             reason = f"target: {self._end_reason}" if self._end_reason else f"connector: {reason}"
         self._splice.side_closed(clean, reason)

@@ -1,8 +1,9 @@
 """Where the two directions of a channel stand (RFC 4254, section 5).
 
 A channel has a state for what it sends and one for what it receives.  Neither ever goes back: a
-later state has a larger value.  The two meet in three places only: an answered open starts both,
-the peer's CLOSE also tells that it wants no more, and a channel is over when both are at an end.
+later state has a larger value.  They depend on each other in three places only: an answered open
+starts both, the peer's CLOSE also says that it wants no more, and a channel is over when both have
+ended.
 """
 
 from enum import Enum, auto

@@ -2,7 +2,7 @@
 
 
 class UnconfirmedUser:
-    """All of ``IChannelUser`` but ``closed``, the one thing that such a channel's user hears."""
+    """All of ``IChannelUser`` except ``closed``, the only call that such a channel's user gets."""
 
     def opened(self) -> None:
         """Never told: the channel is the peer's wish."""

@@ -2,28 +2,30 @@
 
 What holds, in words:
 
-- A window's size is counted against the budget from the moment it is promised until its channel
-  is closed or given up from here; what arrives after that is dropped, and a peer that never answers
-  keeps no credit.  ``granted + held <= size`` until then, so what is held of one channel's
-  direction never exceeds what the budget counts.
+- A window's size counts against the budget from the moment it is promised until this side closes
+  its channel or gives it up; bytes that arrive later are dropped, so a peer that never answers
+  keeps no credit.  ``granted + held <= size`` until then, so one direction of a channel never holds
+  more bytes than the budget counts.
 - A peer that sends more than it was granted broke the protocol.
 - Credit is granted again only for bytes that have left.
-- A window doubles when a whole window has arrived since it last changed and the receiver has
-  kept up: a channel that is idle, slow, or held up further on never grows.
+- A window doubles when a whole window has arrived since it last changed and the receiver has kept
+  up: the window of a channel that is idle, slow, or has a slow next hop never grows.
 - The windows of a connection that are in use share ``STEADY_WINDOW``, down to a quarter of it each:
-  what they promise together is a queue before whoever is slower, and a keystroke waits in it.
+  all bytes they promise may queue before a slow receiver, and a keystroke waits behind them.
 - Beyond its share it doubles only while it is what holds the sender back: while a window is
   less than twice what arrives in a round trip.  (A sender that is faster than the path keeps the
   rest of its window in its own memory, and OpenSSH's client becomes slow at that: it moves all of a
   queue of 16 MiB with each read.)
-- When all windows together have grown by what keeps one machine busy, none grows further unless
-  its sender is a ``LONG_WAY`` off: so many channels that nobody reads fill little memory.
-- A window that has grown and whose bytes pile up here shrinks again, by not granting: beyond what
-  the sender's round trip needs, a window only fills memory, and leaves the processor's cache.
-- A budget that runs short gives small windows to new channels and shrinks those that had grown,
-  so that a late-comer isn't left with crumbs.
+- When all windows together have grown by ``ample``, which keeps one machine busy, none grows
+  further unless its sender is a ``LONG_WAY`` off: so many channels that nobody reads fill little
+  memory.
+- A window that has grown and whose bytes pile up here shrinks again, by granting less: a window
+  larger than the sender's round trip needs only fills memory, and no longer fits into the
+  processor's cache.
+- A budget that runs short gives small windows to new channels and shrinks those that had grown, so
+  that new channels get a fair share.
 
-This module knows numbers only: no channel and no transport, and of time what it is told.
+This module knows numbers only: no channel, no transport and no clock.
 """
 
 from collections.abc import Callable
@@ -36,12 +38,12 @@ MIB = 1024 * KIB
 FIRST_WINDOW = 64 * KIB
 SHORT_WINDOW = 16 * KIB
 STEADY_WINDOW = 2 * MIB
-"""To this a window shrinks while bytes pile up, and grows without a reason: enough for one machine,
-measured."""
+"""A window shrinks to this size while bytes pile up, and grows to it unconditionally: enough for
+one machine, measured."""
 
 LARGEST_WINDOW = 16 * MIB
 LONG_WAY = 0.01
-"""Seconds of a round trip from which on a sender needs more than its share of what is ample."""
+"""From a round trip of so many seconds on, a window may grow beyond ``CreditBudget.ample``."""
 
 DEFAULT_BUDGET = 512 * MIB
 
@@ -61,7 +63,7 @@ class CreditBudget:
 
     :ivar used: how much is promised.
     :ivar grown: how much of that is by windows that grew.
-    :ivar ample: by so much they may grow, wherever their senders are.
+    :ivar ample: how far all windows may grow together, however near their senders are.
 
     :param total: the budget; windows of the smallest size are given even beyond it, since their
         number is limited by the number of channels.
@@ -138,9 +140,9 @@ class CreditAccount:
 
 
 class Path:
-    """What is known of the way to a connection's peer: how long a round trip takes at least.
+    """The path to a connection's peer: how long a round trip takes at least.
 
-    :ivar round_trip: the shortest that was seen, in seconds; None while none was.
+    :ivar round_trip: the shortest that was measured, in seconds; None before the first.
     :ivar windows_in_use: how many of the connection's windows have grown.
 
     :param seconds: the monotonic clock.
@@ -160,11 +162,11 @@ class Path:
         return max(STEADY_WINDOW // max(1, self.windows_in_use), _LEAST_SHARE)
 
     def asked(self) -> None:
-        """Something leaves that the peer answers at once."""
+        """A message is sent that the peer answers at once."""
         self._asked_at = self.seconds()
 
     def answered(self) -> None:
-        """The answer is there, unless it was there before."""
+        """The answer has come; a duplicate is ignored."""
         if self._asked_at is not None:
             taken = self.seconds() - self._asked_at
             self._asked_at = None
@@ -231,9 +233,9 @@ class ReceiveWindow:
         return due
 
     def release(self) -> None:
-        """Give all credit back, the first time: nothing that arrives from now on is kept.
+        """Give all credit back, the first time: bytes that arrive from now on are dropped.
 
-        What the peer was granted it may send nevertheless, for it doesn't know yet.
+        The peer may still send what it was granted, since it doesn't know yet.
         """
         self._account.give_back(self.size, self._grown)
         self._path.windows_in_use -= self._grown > 0
@@ -265,8 +267,9 @@ class ReceiveWindow:
         return max(0, self.size - self._first_size)
 
     def _holds_the_sender_back(self, now: float) -> bool:
-        """Whether a window arrives every other round trip at least: one that is full each time
-        arrives in one, and one that took longer waited for something else.
+        """Whether a window arrives in two round trips at most.
+
+        A window that limits the sender arrives in one; if it took longer, something else was slow.
         """
         round_trip = self._path.round_trip
         if round_trip is None:

@@ -19,7 +19,7 @@ MAX_FRAME = 256 * 1024
 
 _HEAD = 4
 _CHANNEL = 5
-"""How many bytes of CHANNEL_DATA say what it is and whose; the number of its bytes follows."""
+"""How many bytes of CHANNEL_DATA come before the length: the message's number and the channel's."""
 
 _unpack_length = struct.Struct(">I").unpack_from
 _pack_length_into = struct.Struct(">I").pack_into
@@ -28,7 +28,7 @@ _pack_length_into = struct.Struct(">I").pack_into
 class FrameReader:
     """Cuts a stream of bytes into messages.
 
-    :ivar rest: what wasn't looked at, since so many messages as were wanted came before it.
+    :ivar rest: bytes that weren't read, since ``at_most`` messages came before them.
     """
 
     __slots__ = ("_partial", "rest")
@@ -45,7 +45,7 @@ class FrameReader:
     def feed(
         self, data: "bytes | bytearray | memoryview", at_most: int = sys.maxsize
     ) -> Iterator[memoryview]:
-        """Take what one read brought; yield the messages that it completes.
+        """Take the bytes of one read; yield the messages that they complete.
 
         A message is valid until the next is asked for.
 
@@ -104,10 +104,10 @@ _buffers = BufferPool(lambda: memoryview(bytearray(_HEAD + MAX_FRAME)))
 
 
 class FrameBuffer:
-    """Gathers frames, so that all that one read brought leaves in one write.
+    """Gathers frames, so that all messages of one read leave in one write.
 
-    Bytes of one channel that follow each other become one message: the peer has less to take apart,
-    and its target gets them at once.
+    Consecutive data messages of one channel become one message: the peer has fewer messages to
+    read, and its target gets the bytes at once.
 
     :ivar size: how many bytes wait.
     """
@@ -126,7 +126,7 @@ class FrameBuffer:
 
         :param head: all of a message without data, or the head of CHANNEL_DATA (RFC 4254, 5.2).
         :param max_packet_size: the most data that messages may be joined to.
-        :return: False when it doesn't fit beside what waits.
+        :return: False when it doesn't fit into the buffer now.
         :raise ValueError: it doesn't fit at all.
         """
         start = self.size

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ILinkOwner(Interface):
-    """Whoever holds links: a pod its connectors', a connector its pods'.
+    """The owner of links: a pod owns those to its connectors, a connector those to its pods.
 
     ``link`` is the ``LinkProtocol``.
     """
@@ -34,4 +34,4 @@ class ILinkOwner(Interface):
     def channel_requested(
         link: LinkProtocol, channel: IChannel, channel_type: bytes, data: bytes
     ) -> None:
-        """The pod asks for a channel; a connector's owner answers it, a pod's is never asked."""
+        """The pod asks for a channel; called on a connector's owner only."""

@@ -1,7 +1,7 @@
 """What is said when a connector joins or comes late to renew: one request, one answer, in JSON.
 
-Fields that a newer peer adds are ignored.  Read by hand and not by a library of models, which
-would be a tenth of a connector's memory.  Knows bytes and no connection.
+Fields that a newer peer adds are ignored.  The messages are read without a library of models, which
+would take a tenth of a connector's memory.  Knows bytes and no connection.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class JoinRequest:
 
 @frozen
 class RenewalRequest:
-    """What a connector asks for whose certificate has ended: another one for the same key."""
+    """The request of a connector whose certificate has ended: another one for the same key."""
 
     certificate_request: str
     """PKCS #10, PEM."""
@@ -74,7 +74,7 @@ Request = JoinRequest | RenewalRequest
 
 @frozen
 class JoinGranted:
-    """The pod's answer when all is well."""
+    """The pod's answer when it grants the request."""
 
     connector_id: str
     certificate: str
@@ -95,7 +95,7 @@ class JoinGranted:
 
 @frozen
 class JoinDenied:
-    """The pod's answer otherwise."""
+    """The pod's answer when it refuses the request."""
 
     problem: JoinProblem
 

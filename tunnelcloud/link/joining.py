@@ -1,8 +1,8 @@
-"""The wire of joining: one request, one answer, over TLS with the ALPN of joining.
+"""The protocol of joining: one request, one answer, over TLS with the ALPN of joining.
 
-Each is behind a uint32 length, 16 KiB at most.  A connector asks with its join token's secret and
-a signing request, or with a certificate that has ended in place of the secret; the pod answers with
-another certificate, or with the reason why not.
+A uint32 length comes before each; they have 16 KiB at most.  A connector asks with its join token's
+secret and a signing request, or with a certificate that has ended in place of the secret; the pod
+answers with a new certificate, or with the reason of a refusal.
 """
 
 from collections.abc import Callable
@@ -51,13 +51,13 @@ class _JoinProtocol(Int32StringReceiver):
 
 
 def _unheard(answer: JoinAnswer) -> None:
-    """Take an answer that nobody but the connector hears."""
+    """Ignore the answer: only the connector hears it."""
 
 
 class JoinServer(_JoinProtocol):
-    """The pod's end: hands the request to ``answer`` and sends what that gives.
+    """The pod's end: passes the request to ``answer`` and sends its result.
 
-    :param answer: may take its time; whoever made this limits how long the connection lasts.
+    :param answer: may take its time; the owner limits how long the connection lasts.
     :ivar answered: hears of the answer before it is sent.
     """
 

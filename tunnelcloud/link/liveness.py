@@ -1,11 +1,10 @@
-"""Whether the other end of a link lives: what it is asked, and for how long it may be silent.
+"""Whether the other end of a link lives: pings, and how long it may be silent.
 
 What holds, in words:
 
 - Any byte received proves life.  After 45 seconds without one (or what the link's owner sets) the
   peer is given up.
-- A peer whose bytes come and who never answers pings, or leaves opens and closes unanswered, breaks
-  the rules.
+- A peer that sends bytes but doesn't answer pings, opens or closes breaks the protocol.
 """
 
 from collections.abc import Callable
@@ -20,17 +19,18 @@ LONGEST_SILENCE = 45.0
 """Seconds without a byte after which, at the latest, a link is over."""
 
 JUST_NOW = 0.5
-"""Seconds after a byte in which nobody need be asked for another."""
+"""For so many seconds after a byte a peer needn't be asked for another."""
 
 _PINGS_IN_SILENCE = 4.5
 _FIRST_PINGS = 8
-"""How many follow each other at once: the first meets a peer that is busy with the handshake."""
+"""How many pings are sent at first, one after the other: the first finds the peer busy with the
+handshake."""
 
 LONGEST_DEBT = 60.0
 """Seconds that a peer may owe the answer to an open that was given up, or to a CLOSE."""
 
 LONGEST_UNANSWERED = 180.0
-"""Seconds that a peer whose bytes come may leave pings unanswered: no path is as slow."""
+"""Seconds that a peer that sends bytes may leave pings unanswered: no path is so slow."""
 
 
 class Liveness:
@@ -55,7 +55,8 @@ class Liveness:
         self.ping_interval = longest_silence / _PINGS_IN_SILENCE
         self.round_trip: float | None = None
         self.heard_at = 0.0
-        # Looked at when a ping is due: what passes then must not be too much at the next one.
+        # Silence is checked when a ping is due: silence allowed at one ping must not be too long at
+        # the next.
         self._silence_limit = longest_silence - 1.1 * self.ping_interval
         self._multiplexer = multiplexer
         self._clock = clock
@@ -102,9 +103,10 @@ class Liveness:
             self._timer = self._clock.callLater(self.ping_interval, self._keep_alive)
 
     def _debt(self) -> str:
-        """Say what the peer has owed for too long; empty when it is nothing.
+        """Name the answer that the peer has owed for too long; empty if there is none.
 
-        What it can't have read yet doesn't count: it answered a ping that was sent later.
+        An answer counts only if the peer has read the question: it answered a ping that was sent
+        later.
         """
         now = self._clock.seconds()
         due = (channel for channel in self._multiplexer.channels if channel.answer_due)

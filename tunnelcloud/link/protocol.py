@@ -2,14 +2,14 @@
 
 What holds, in words:
 
-- Nothing of the peer is acted upon before TLS is up, ALPN is right, the owner has accepted the
-  certificate, and the peer has said hello.  Each of these has one deadline.
+- No message is handled before TLS is up, ALPN is right, the owner has accepted the certificate, and
+  the peer has said hello.  Each of these has one deadline.
 - Only pods open channels; a connector that opens one loses its link.
 - A peer that shows no sign of life (``link.liveness``) is given up, and its channels end at once,
   with a reason.
-- A peer that sends more requests, or messages that move nothing, than ``REQUESTS_PER_SECOND`` loses
-  its link; and of whatever it sends, no more is worked on in a turn of the reactor than others'
-  bytes may wait for.
+- A peer that sends more requests, or messages without effect, than ``REQUESTS_PER_SECOND`` loses
+  its link.  In one turn of the reactor a link handles only a bounded number of messages, so that
+  other connections don't wait.
 - An exception while a message is handled ends this link and no other, with one log line.
 
 The module knows TLS from the handshake's outcome only; certificates are its owner's affair.
@@ -68,7 +68,7 @@ DISMISSAL_TIMEOUT = 5.0
 """Seconds that a peer has to read why it is dismissed."""
 
 REQUESTS = 4096
-"""How many requests a connector may send at once, and other messages that move nothing."""
+"""How many requests, and other messages without effect, a connector may send at once."""
 
 REQUESTS_PER_SECOND = 512.0
 """How many of them it may send a second for long."""
@@ -77,7 +77,7 @@ MAX_PACKET_SIZE = 128 * KIB
 FLUSH_SIZE = 128 * KIB
 
 MAX_CHANNELS = 10_000
-"""A link's own bound; the pod's limits are lower and told in words."""
+"""A link's own limit; the pod's limits are lower, and their refusals say why."""
 
 
 class End(Enum):
@@ -210,7 +210,7 @@ class LinkProtocol(Protocol):
         self.transport.loseConnection()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        # A peer that reads nothing is not waited for.
+        # Don't wait for a peer that reads nothing.
         self._timer = self._clock.callLater(DISMISSAL_TIMEOUT, self.transport.abortConnection)
 
     # What the TLS transport calls.
@@ -220,7 +220,7 @@ class LinkProtocol(Protocol):
         self._timer = self._clock.callLater(HANDSHAKE_TIMEOUT, self.disconnect, "no hello in time")
 
     def handshakeCompleted(self) -> None:
-        """Say hello to a peer that is what it must be; drop another."""
+        """Say hello to a peer with the right protocol and certificate; drop any other."""
         protocol = self.transport.negotiatedProtocol
         if protocol != LINK_ALPN:
             self.disconnect(f"the peer speaks {protocol!r}, not {LINK_ALPN!r}")
@@ -239,7 +239,7 @@ class LinkProtocol(Protocol):
     def dataReceived(self, data: "bytes | memoryview") -> None:
         """Handle all messages that one read completed."""
         self.liveness.heard_at = self._clock.seconds()
-        if self._rounds.waiting:  # the reads that were under way when no more was wanted
+        if self._rounds.waiting:  # reads that had begun before this side stopped reading
             self._late += data
         elif not self._over:
             self._handle(data)

@@ -1,4 +1,4 @@
-"""How much of what targets say may wait in a connector's memory, all streams together.
+"""How many bytes of all targets together may wait in a connector's memory.
 
 A stream reads ahead of the link, so that the link never waits for its target.  Clients that never
 read would fill the memory that way: 256 KiB a stream.  When half of the budget is used, streams
@@ -14,7 +14,7 @@ READ_AHEAD = 256 * KIB
 """How many bytes of one target may wait for the link while there is room."""
 
 SHORT_AHEAD = 16 * KIB
-"""How many may when there is little."""
+"""How many may wait when half of the budget is used."""
 
 LARGEST_READ = READ_AHEAD // 2
 SMALLEST_READ = SHORT_AHEAD
@@ -48,7 +48,7 @@ class ReadAhead:
         assert self.held >= 0
 
     def next_read(self, size: int, came: int) -> int:
-        """Tell how large a stream's next read may be.
+        """Return how large a stream's next read may be.
 
         :param size: how large the last one could be.
         :param came: how much it brought.

@@ -2,9 +2,9 @@
 
 Each carries one JSON object.  A side that doesn't know a request answers REQUEST_FAILURE, so a
 newer peer may ask for more than an older one grants.  Replies come in order: a handler answers at
-once, and what takes time comes back as a request of its own.
+once; a result that takes time comes back as a request of its own.
 
-This module knows names and documents; which side asks what is the owners' affair.
+This module knows names and documents; the owners decide which side sends which request.
 """
 
 import json
@@ -92,7 +92,7 @@ def read_hello(document: Document) -> Hello:
     if not isinstance(way, str) or not isinstance(instance, str):
         raise ProtocolError("hello with a way or an instance that is no text")
     shared = frozenset(capabilities)
-    # It reaches logs, the audit, terminals and pages from here.
+    # Logs, the audit, terminals and pages show it.
     return Hello(
         escape(name, 255), escape(software, 64), shared, version, escape(way, 300), instance[:64]
     )

@@ -4,15 +4,16 @@ What holds, in words:
 
 - Bytes of the channel are consumed when the target's socket has taken them, or while it has
   little unsent; so a target that doesn't read holds its client back.
-- No more is read of the target than ``ReadAhead`` allows beyond what the link has taken.
+- Beyond the bytes that the link has taken, no more is read from the target than ``ReadAhead``
+  allows.
 - The target's end of stream is EOF on the channel and the channel's is FIN to the target, each
   after all bytes before it, and the other direction goes on.
-- A clean end is told only when the target's system has acknowledged every byte, and how many it
-  acknowledged is told before every end.
-- When the pod wants no more of what the target says, that is read and dropped.  The channel is over
-  when the target has taken all.  The socket is closed when the target has ended, too, or has had
-  time for it: a target that still speaks then gets a reset.
-- A target that takes nothing for as long as it is given is given up, and gets a reset.
+- The pod hears of a clean end only after the target's system has acknowledged every byte.  Before
+  every end it hears how many bytes were acknowledged.
+- When the pod wants no more of the target's bytes, they are read and dropped.  The channel is over
+  when the target has taken all.  The socket is closed when the target has ended too, or after
+  ``FAREWELL_SECONDS``: a target that still sends then gets a reset.
+- A target that takes nothing until its time is up gets a reset.
 - A target that resets is CLOSE without EOF (or after it, if its stream had ended), with a code that
   says why.  CLOSE from the pod is a reset towards the target, as is a link that is lost before all
   of the client's bytes are here.
@@ -53,10 +54,10 @@ from tunnelcloud.net.sockets import (
 )
 
 FAREWELL_SECONDS = 10.0
-"""How long a target may go on speaking to nobody once it has taken all."""
+"""For how many seconds a target may go on sending, to nobody, after it has taken all."""
 
 FAREWELL_SIZE = 1024 * 1024
-"""How many bytes it may say then."""
+"""How many bytes it may send then."""
 
 _FIRST_LOOK = 0.005
 _SLOWEST_LOOKS = 1.0
@@ -89,7 +90,7 @@ class TargetStream(Protocol):
         self._over = False
         self._lost = False
         self._broken = False
-        self._wanted = True  # what the target says
+        self._wanted = True  # from the target
         self._client_sent_all = False
         self._cut = False
         self._to_target = 0
@@ -202,7 +203,8 @@ class TargetStream(Protocol):
         end_writing(self.transport)
 
     def peer_closed(self) -> None:
-        """Take the pod's CLOSE for a cut: it says otherwise that it wants no more."""
+        """Treat the pod's CLOSE as a cut: for an ordinary end it sends a request that it wants no
+        more."""
         self._cut = True
         self._channel.close("cut by the pod")
 
@@ -252,7 +254,8 @@ class TargetStream(Protocol):
             self._channel.consumed(count)
 
     def _finish(self) -> None:
-        """End the channel if all is done; or look again, for no event tells of what was taken."""
+        """End the channel if all is done; else look again later: no event reports an
+        acknowledgement."""
         ending = not self._wanted or (self._target_ended and self._client_ended)
         if self._over or self._lost or not ending:
             return
@@ -274,7 +277,7 @@ class TargetStream(Protocol):
         self._look_after = min(self._look_after * 2, _SLOWEST_LOOKS, self._patience / 4)
 
     def _count_taken(self) -> None:
-        """Note how much the target's system has acknowledged."""
+        """Note how many bytes the target's system has acknowledged."""
         waiting = unacknowledged(self.transport)
         self._taken = self._to_target if waiting is None else self._to_target - waiting
 
@@ -283,7 +286,7 @@ class TargetStream(Protocol):
         self._channel.send_request(TAKEN_REQUEST, _pack_taken(self._taken))
 
     def _tell_progress(self) -> None:
-        """Let the pod know that the target reads, lest it be given up there."""
+        """Tell the pod that the target reads, so that the pod doesn't give it up."""
         slow = self._look_after >= min(_SLOWEST_LOOKS, self._patience / 4)
         if slow and self._taken > self._taken_told:
             self._tell_taken()

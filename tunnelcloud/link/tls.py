@@ -1,4 +1,4 @@
-"""TLS between connectors and pods: who proves what to whom.
+"""TLS between connectors and pods: which certificates they show, and which they trust.
 
 One listener serves two protocols, told apart by ALPN.  On a link both ends show a certificate of
 the pods' CA, the pod's good for servers and the connector's for clients.  A connector that joins
@@ -53,7 +53,7 @@ _NOT_YET_VALID, _HAS_EXPIRED = 9, 10
 """OpenSSL's numbers of two faults of a certificate (X509_V_ERR_…)."""
 
 _NOT_TAKEN = ("alert certificate expired", "alert bad certificate")
-"""OpenSSL's words for what the other end says of a certificate that isn't of its time."""
+"""OpenSSL's texts when the other end refuses a certificate because of its dates."""
 
 _TOLD_EVERY = timedelta(minutes=1)
 
@@ -93,7 +93,7 @@ class PodTLS:
         context = _context(issued.private_key_pem, issued.pem)
         _trust(context, [one.certificate for one in authorities.all])
         context.set_verify(SSL.VERIFY_PEER, self._note_connector)
-        # Sent along, so that who comes to join can compare its digest with the token's.
+        # Sent along, so that a connector that joins can compare its digest with the token's.
         context.add_extra_chain_cert(authorities.serving.certificate)
         for one in authorities.all:
             context.add_client_ca(one.certificate)
@@ -103,7 +103,8 @@ class PodTLS:
     def _note_connector(
         self, _: SSL.Connection, certificate: X509, error: int, depth: int, trusted: int
     ) -> bool:
-        """Log that a connector is refused for the time, as it is told in TLS's few words only."""
+        """Log that a connector is refused because of its dates: TLS tells the connector only
+        briefly."""
         now = self._now()
         is_told = self._told_at is not None and now - self._told_at < _TOLD_EVERY
         if not trusted and not depth and error in (_NOT_YET_VALID, _HAS_EXPIRED) and not is_told:
@@ -127,7 +128,7 @@ class LinkTLS:
     """A joined connector's end: shows its certificate, trusts the CAs of its pods.
 
     :param ca_pem: one or more certificates.
-    :raise ValueError: a PEM isn't what it should be, or key and certificate don't fit.
+    :raise ValueError: a PEM is invalid, or key and certificate don't belong together.
     """
 
     def __init__(self, ca_pem: bytes, certificate_pem: bytes, private_key_pem: bytes) -> None:
@@ -167,9 +168,9 @@ class JoinTLS:
 def pinned_authority(
     transport: TLSMemoryBIOProtocol, ca_pin: bytes, now: datetime
 ) -> x509.Certificate:
-    """Give the pod's CA, once it is the one a join token names and has signed the pod.
+    """Return the pod's CA, if the join token names it and it has signed the pod's certificate.
 
-    :raise JoinRefused: the peer is no pod of that CA.
+    :raise JoinRefused: the peer isn't a pod of that CA.
     """
     connection: SSL.Connection = transport.getHandle()
     chain = connection.get_peer_cert_chain(as_cryptography=True) or []

@@ -7,9 +7,9 @@ its clear text, decrypted in place into a buffer that is used again.  Measured o
 costs two thirds of the CPU time on both ends.  (It takes contexts whose mode lets SSL_write go on
 to its end, as ``tunnelcloud.link.tls`` makes them.)
 
-It builds on what is private to Twisted's transport and to pyOpenSSL (whose ``recv_into`` copies
-by way of a buffer of its own); the tests talk to Twisted's own transport at the other end, and
-fail when either changes.
+It uses private names of Twisted's transport and of pyOpenSSL (whose own ``recv_into`` copies
+through another buffer); the tests talk to Twisted's transport at the other end, and fail when
+either changes.
 
 This module knows TLS and sockets, and nothing of what they carry.
 """
@@ -103,7 +103,7 @@ class LinkTransport(TLSMemoryBIOProtocol):
                 continue
             count = lib.SSL_read(ssl, pointer + filled, _CLEAR_SIZE - filled)
             filled += max(0, count)
-            # Reading until OpenSSL wants more ends with a call that fails, and an exception.
+            # Reading until OpenSSL has no more ends with a call that fails, and an exception.
             # (To ask what is left makes the BIO move it: not in the midst of bulk data.)
             if 0 < count < _RECORD and not (
                 lib.BIO_get_mem_data(connection._into_ssl, _ignored) or lib.SSL_pending(ssl)

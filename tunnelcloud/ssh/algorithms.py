@@ -2,8 +2,8 @@
 
 Pure: lists and bytes in, names out.  The lists are what ``ssh-audit`` accepts without a fail or a
 warning, but for "not post-quantum" on curve25519, which OpenSSH 9.2 and older need.  They also
-suffice for OpenSSH 7.4, PuTTY 0.70 and paramiko 2.5.  What is old is offered to a client that has
-shown its own lists already, and nothing better in them (docs/adr/0009).
+suffice for OpenSSH 7.4, PuTTY 0.70 and paramiko 2.5.  Old algorithms are offered only to a client
+that has sent its own lists already, with nothing better in them (docs/adr/0009).
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _LONGER_HASHES = {
     b"ecdh-sha2-nistp521": hashlib.sha512,
     b"diffie-hellman-group16-sha512": hashlib.sha512,
 }
-"""Where it isn't SHA-256 (RFC 5656, 6.2.1; RFC 8268)."""
+"""The hashes of key exchanges that don't use SHA-256 (RFC 5656, 6.2.1; RFC 8268)."""
 OLD_MACS = (b"hmac-sha2-256", b"hmac-sha2-512")
 OLD_HOST_KEY_ALGORITHMS = (b"ecdsa-sha2-nistp256",)
 """For clients that show none of the others."""
@@ -45,7 +45,7 @@ HOST_KEY_ALGORITHMS = {
     b"ssh-ed25519": (b"ssh-ed25519",),
     b"ssh-rsa": (b"rsa-sha2-512", b"rsa-sha2-256"),
 }
-"""By the type of the host key; there is no ``ssh-rsa`` (SHA-1) among them, nor what is old."""
+"""By the type of the host key; without ``ssh-rsa`` (SHA-1) and the old ones."""
 
 EXT_INFO_SERVER = b"ext-info-s"
 EXT_INFO_CLIENT = b"ext-info-c"
@@ -177,9 +177,9 @@ def steer(ours: Proposal, client: Proposal) -> Proposal:
 
 
 def add_old(ours: Proposal, client: Proposal, host_key_types: Collection[bytes]) -> Proposal:
-    """Offer what is old, for each purpose for which the client shows nothing better.
+    """Offer old algorithms for each purpose for which the client has nothing better.
 
-    Nothing that a client shares with the usual list is ever replaced by this.
+    Algorithms that a client shares with the usual list are never replaced.
 
     :param host_key_types: the types of the host keys at hand.
     """
@@ -203,7 +203,7 @@ def add_old(ours: Proposal, client: Proposal, host_key_types: Collection[bytes])
 def _with_mac(
     ciphers: NameList, macs: NameList, client_ciphers: NameList, client_macs: NameList
 ) -> tuple[NameList, NameList]:
-    """See to a MAC for one direction: with an AEAD it isn't used, else an old one is a last resort.
+    """Choose the MACs of one direction: with an AEAD none is used, otherwise an old one comes last.
 
     Node's ssh2 0.8 wants one in common all the same.
     """
@@ -222,8 +222,8 @@ def _shared(client: NameList, ours: NameList) -> bool:
 def negotiate(ours: Proposal, client: Proposal) -> Agreement:
     """Agree: for each purpose the first of the client's names that the server has too.
 
-    Conch's faults closed here: a MAC that an AEAD makes irrelevant isn't asked for, and the
-    signals that travel among the key exchanges are never agreed upon.
+    Conch's faults closed here: with an AEAD no MAC has to be agreed on, and extension names in the
+    list of key exchanges (such as ``ext-info-c``) are never agreed on.
 
     :raise NoCommonAlgorithm: there is none.
     """

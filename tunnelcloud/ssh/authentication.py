@@ -1,23 +1,24 @@
 """The login as a state machine (RFC 4252, RFC 4256): events in, actions out.
 
-It knows neither a connection, a key nor a clock, and whoever drives it does what it says, in that
-order.  What holds, in words:
+It knows no connection, no key and no clock.  Its driver carries out the actions in the given order.
+What holds, in words:
 
-- Only what was judged in answer to the request now in flight can let anyone in: each question
-  has a number of its own, and an answer to another one only gets its session discarded.
-- There is one winner: after it, and after the end, nothing is answered.
+- Only the answer to the request now in flight can let anyone in: each question has a number of its
+  own, and a session made for another question is discarded.
+- At most one request succeeds: after it, and after the end, nothing is answered.
 - One request is in flight; a second one ends the connection.
-- A question about a key never leads to a session, only a signed request does.  One that follows
-  its own question, which was answered with yes, isn't asked about a second time.
-- What was typed at the prompt isn't asked for once more by another method's prompt.
-- An empty answer to the prompt asks whether the login was confirmed in a browser, where that was
-  offered.  It is no offence.
-- An empty token is asked about by nobody, and a wrong one once: tools give their one password again
-  and again.  Each counts as a failure, but as no further offence.
+- A question about a key never leads to a session, only a signed request does.  A signed request
+  that follows a question about the same key, answered with yes, isn't checked for registration
+  again.
+- After a token was typed at the prompt, no other method's prompt asks for it again.
+- An empty answer to the prompt asks whether the login was confirmed in a browser, if that was
+  offered.  It brings no penalty.
+- An empty token is never checked, and the same wrong token once: tools give their one password
+  again and again.  Each counts as a failure, but brings no further penalty.
 - A question about a key tells whether the key is registered, and nothing else: what it opens, and
   for which login, is judged after a good signature.
 - The sixth failure and the twenty-first question about a key end the connection.  Keys that open
-  nothing count as questions, asked about or signed with, since agents offer many.
+  nothing count as questions, with or without a signature, since agents offer many.
 """
 
 from enum import Enum, auto
@@ -77,7 +78,8 @@ class SendPrompt:
     """Send USERAUTH_INFO_REQUEST.
 
     :ivar user: the login's name.
-    :ivar keys_refused: that keys were shown before and opened nothing, whoever's they are.
+    :ivar keys_refused: whether the client showed keys before that opened nothing, registered or
+        not.
     """
 
     user: bytes
@@ -95,8 +97,8 @@ class SendBanner:
 class SendFailure:
     """Send USERAUTH_FAILURE with the list of methods.
 
-    :ivar typed: that a token was typed at the prompt.  Clients would ask for it again as a
-        password, and nobody could tell what else that might be.
+    :ivar typed: whether a token was typed at the prompt.  Clients would ask for it again as a
+        password, which would confuse the user.
     """
 
     typed: bool = False
@@ -104,7 +106,7 @@ class SendFailure:
 
 @frozen
 class Penalise:
-    """Count an offence of the source address."""
+    """Add a penalty to the source address."""
 
 
 @frozen
@@ -116,7 +118,7 @@ class Succeed:
 
 @frozen
 class Discard:
-    """Log the session out: nobody is there to use it."""
+    """Log the session out: nobody uses it."""
 
     session: object
 
@@ -211,7 +213,7 @@ class Authentication:
                 return self._failed()
 
     def answered(self, token: str | None) -> Actions:
-        """Take the answer to the prompt; None is one that isn't as it was asked for."""
+        """Take the answer to the prompt; None if the answer isn't a single token."""
         if self.state is State.OVER:
             return ()
         if self.state is not State.TOKEN:
@@ -222,12 +224,12 @@ class Authentication:
             return self._failed()
         if not token and self.offers_browser:
             return self._ask(self._request, LoginByBrowser)
-        # An empty answer is that of a tool which knows passwords only.
+        # Tools that know only passwords give an empty answer.
         self._typed = self._typed or token != ""
         return self._try(TokenRequest(self._request.user, token))
 
     def unjudged(self, question: int, text: str) -> Actions:
-        """Take it that a key can't be judged now, with a line for the user."""
+        """Hear that a key can't be judged now, with a line for the user."""
         if not self._awaits(question):
             return ()
         self.state = State.REQUEST
@@ -262,7 +264,7 @@ class Authentication:
     def refused(self, question: int, text: str = "", offence: bool = True) -> Actions:
         """Take a refusal, with a line for the user or ``""``.
 
-        A key that was signed with rightly and opens nothing is no offence, and no failure.
+        A key with a good signature that opens nothing brings no penalty, and is no failure.
         """
         if not self._awaits(question):
             return ()
@@ -283,7 +285,7 @@ class Authentication:
         self._wrong.clear()
 
     def _try(self, request: TokenRequest) -> Actions:
-        """Ask about a token, unless the answer is known."""
+        """Have a token checked, unless it was refused before."""
         if not request.token or request in self._wrong:
             return self._failed()
         return self._ask(request, LoginWithToken)
@@ -302,7 +304,7 @@ class Authentication:
         return (action(self._question, request),)  # type: ignore[arg-type]
 
     def _tell(self, text: str) -> Actions:
-        """Say a line about a key; an agent may offer many keys, and it is said once."""
+        """Send the user a line about a key, once: an agent may offer many keys."""
         said, self._told = self._told, text
         return (SendBanner(text),) if text and text != said else ()
 

@@ -1,7 +1,7 @@
 """What cred asks before it makes a session: whose credential is this?
 
 The answer to a good one, cred's avatar id, is the id of the session that the same transaction
-wrote.  There is no way to an id but through a verified signature or a spent token.
+wrote.  Only a verified signature, a spent token or a confirmation in a browser leads to an id.
 """
 
 from attrs import field, frozen
@@ -70,7 +70,7 @@ class TokenCredentials:
 
 @implementer(ICredentialsChecker)
 class KeyChecker:
-    """Lets in who can sign with a key that opens something."""
+    """Lets in clients that can sign with a key that opens something."""
 
     credentialInterfaces = (IKeyCredentials,)
 
@@ -89,7 +89,7 @@ class KeyChecker:
 
 @implementer(ICredentialsChecker)
 class TokenChecker:
-    """Lets in who has a one-time token."""
+    """Lets in clients that have a one-time token."""
 
     credentialInterfaces = (ITokenCredentials,)
 
@@ -103,7 +103,7 @@ class TokenChecker:
 
 @implementer(ICredentialsChecker)
 class BrowserChecker:
-    """Lets in whose login somebody confirms in a browser."""
+    """Lets in clients whose login somebody confirms in a browser."""
 
     credentialInterfaces = (IBrowserCredentials,)
 

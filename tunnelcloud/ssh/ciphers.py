@@ -1,9 +1,9 @@
 """Sealing and opening single packets (RFC 4253, 6): one class for each way to do it.
 
-A sealer turns a payload into the bytes of a packet, an opener turns them back; each belongs to
-one direction and one set of keys and counts its packets.  Neither knows a connection.  Conch has
-neither AEADs nor encrypt-then-MAC, takes a packet apart before it is authenticated, and fails at
-the 2^32nd one; these don't.
+A sealer turns a payload into the bytes of a packet, an opener turns them back; each belongs to one
+direction and one set of keys and counts its packets.  Neither knows a connection.  Conch's faults
+closed here: it has neither AEADs nor encrypt-then-MAC, reads a packet before it is authenticated,
+and fails at the 2^32nd one.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ class Sealer(Protocol):
         """Make a packet of the payload ``head + data``; ``data`` is the caller's again after."""
 
     def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
-        """Make a packet where it is to lie, ``LARGEST_OVERHEAD`` longer at most; give its end."""
+        """Write a packet into a buffer, ``LARGEST_OVERHEAD`` longer at most; return its end."""
 
 
 class Opener(Protocol):
@@ -75,7 +75,7 @@ class Opener(Protocol):
     :ivar sequence: the number of packets opened.
     :ivar opened: how many bytes they had.
     :ivar tag_size: how many bytes follow what the packet's length counts.
-    :ivar block_size: what the length must be a multiple of, ``uncounted`` bytes apart.
+    :ivar block_size: the length without ``uncounted`` bytes must be a multiple of this.
     """
 
     sequence: int
@@ -254,7 +254,7 @@ class _ChachaKeys:
         return crypted
 
     def payload(self, sequence: int) -> tuple[bytes, Any]:
-        """Give the packet's Poly1305 key, and what crypts its payload."""
+        """Return the packet's Poly1305 key, and the cipher of its payload."""
         self._payload.reset_nonce(_CHACHA_FIRST_BLOCK + _pack_uint64(sequence))
         return self._payload.update(_CHACHA_BLOCK)[:32], self._payload.update
 
@@ -363,8 +363,8 @@ class OldCtrSealer(CtrSealer):
 class OldCtrOpener(CtrOpener):
     """AES in counter mode, its MAC over what was encrypted beside it.
 
-    The length has to be decrypted before anything is authenticated.  In counter mode that tells a
-    forger nothing but whether a flipped bit made a length that is allowed.
+    The length has to be decrypted before anything is authenticated.  In counter mode a forger
+    learns from that only whether a flipped bit made an allowed length.
     """
 
     uncounted = 4
@@ -393,7 +393,7 @@ def make_sealer(
 ) -> Sealer:
     """Make the sealer of one direction.
 
-    :param mac: the MAC's name; none of the AEADs looks at it.
+    :param mac: the MAC's name; AEADs ignore it.
     :param key: and the other keys: at least as long as the algorithm needs (RFC 4253, 7.2).
     :param sequence: the next packet's sequence number.
     """

@@ -1,7 +1,7 @@
 """The connection service: one session's channels, signs of life and limits.
 
 The channel machine replaces Conch's, which confirms before it connects, loses EOF, and bounds
-neither channels nor buffers.  What a forward leads to is the avatar's; session channels show the
+neither channels nor buffers.  The avatar decides where a forward leads; session channels show the
 greeting; everything else is refused.
 """
 
@@ -153,7 +153,7 @@ class ConnectionService(SSHService):
             self._more_sessions = False
             return b""
         if name == PROVE and not self._has_proven:
-            # Signatures cost time: a client has to learn the keys once.
+            # Signatures cost time, and a client needs to learn the keys only once.
             self._has_proven = True
             return self.transport.prove_host_keys(data)
         return None
@@ -192,10 +192,10 @@ class ConnectionService(SSHService):
     # Time.
 
     def _check_life(self) -> None:
-        """Ask a client that has been silent whether it lives; any byte is an answer.
+        """Ask a silent client whether it lives; any byte is an answer.
 
-        Some never answer, and a stopped or a busy one can't.  They aren't dead as long as their
-        system acknowledges what is asked.
+        Some clients never answer, and a stopped or busy one can't.  They count as alive as long as
+        their system acknowledges the question.
         """
         if self.transport.heard:
             self.transport.heard = False
@@ -230,4 +230,4 @@ class ConnectionService(SSHService):
 
 
 def _heard(reply: bytes | None) -> None:
-    """Take the answer to a keepalive, whose arrival has been noted already."""
+    """Ignore the answer to a keepalive: its arrival has been noted already."""
