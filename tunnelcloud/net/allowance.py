@@ -19,7 +19,7 @@ class Allowance:
         self._at = clock.seconds()
 
     def take(self, amount: float) -> bool:
-        """Take so much, if so much is left: whether it was."""
+        """Take ``amount`` if so much is left; return whether it was."""
         now = self._clock.seconds()
         self._left = min(self._size, self._left + (now - self._at) * self._per_second)
         self._at = now

@@ -1,7 +1,7 @@
-"""Connections to servers elsewhere, on which no server may say more than so many bytes.
+"""Connections to servers elsewhere, with a limit on the bytes that a server may send.
 
-What parses a server's answer has bounds of its own for a line or a body, yet not for the number of
-lines.  So all bytes of a connection are counted, below TLS.
+Parsers of answers limit the length of a line or a body, but not the number of lines.  So all bytes
+of a connection are counted, below TLS.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ CONNECT_SECONDS = 10
 
 
 class SaidTooMuch(Exception):
-    """A server said more than it may."""
+    """A server sent more bytes than it may."""
 
 
 class _Counting(ProtocolWrapper):
-    """Counts what a server says, and hangs up on one that goes on and on."""
+    """Counts the bytes of a server, and closes the connection above the limit."""
 
     factory: _CountingFactory
     _left = 0
@@ -44,7 +44,7 @@ class _Counting(ProtocolWrapper):
         super().connectionMade()  # type: ignore[no-untyped-call]
 
     def dataReceived(self, data: bytes) -> None:
-        """Hand on what is within the bound."""
+        """Pass bytes on up to the limit."""
         self._left -= len(data)
         if self._left >= 0:
             super().dataReceived(data)  # type: ignore[no-untyped-call]
@@ -71,7 +71,7 @@ class _CountingFactory(WrappingFactory):
 @implementer(IStreamClientEndpoint)
 @frozen
 class Bounded:
-    """An endpoint whose servers may say so many bytes a connection.
+    """An endpoint whose servers may send a limited number of bytes on each connection.
 
     :ivar endpoint: connects, by plain TCP.
     """
@@ -90,8 +90,8 @@ class Bounded:
 def bounded_way(reactor: Any, host: str, port: int, most: int, tls: Any = None) -> Any:
     """Make an endpoint for a server.
 
-    :param most: bytes that it may say on a connection.
-    :param tls: what makes connections of TLS; None for those in plain text.
+    :param most: bytes that it may send on a connection.
+    :param tls: makes TLS connections; None for plain text.
     """
     there = Bounded(HostnameEndpoint(reactor, host, port, timeout=CONNECT_SECONDS), most)
     return there if tls is None else wrapClientTLS(tls, there)
@@ -117,10 +117,10 @@ class _Ways:
 def bounded_agent(
     reactor: Any, policy: IPolicyForHTTPS, most: int, pool: HTTPConnectionPool | None = None
 ) -> Agent:
-    """Make what asks by HTTP and HTTPS, and follows no redirect.
+    """Make an HTTP and HTTPS agent that follows no redirects.
 
     :param policy: which certificates are trusted.
-    :param most: bytes that a server may say on a connection.
+    :param most: bytes that a server may send on a connection.
     """
     ways = _Ways(reactor, policy, most)
     return Agent.usingEndpointFactory(reactor, ways, pool)  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
 """Large buffers that connections need for moments, and share.
 
-A buffer of its own for each of thousands of connections would cost more memory than all they
-hold; and one that has just been used is still in the processor's cache.
+A buffer for each of thousands of connections would cost more memory than everything else they hold;
+and a buffer that has just been used is still in the processor's cache.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,10 @@ class BufferPool(Generic[T]):
         self._spare: list[T] = []
 
     def take(self) -> T:
-        """Give a buffer, with whatever it was last used for in it."""
+        """Return a buffer; it still holds the bytes of its last use."""
         return self._spare.pop() if self._spare else self._make()
 
     def give_back(self, buffer: T) -> None:
-        """Take a buffer that nobody looks into any more."""
+        """Take back a buffer that nobody uses any more."""
         if len(self._spare) < _KEPT:
             self._spare.append(buffer)

@@ -29,7 +29,7 @@ def ask_systemd() -> str:
 
 
 def clock_findings() -> Iterator[Finding]:
-    """Look at this machine's clock; nothing is found where nobody can tell."""
+    """Check this machine's clock; without systemd there are no findings."""
     answer = ask_systemd()
     if answer == "no":
         yield warning(

@@ -1,5 +1,6 @@
-"""A room for so many connections.  When it is full, the source that has the most in it makes room
-for another, so that one which opens connections and says nothing keeps nobody else out.
+"""A room for so many connections.  When the room is full, the source with the most connections
+loses one to a new source, so that a source that opens connections and sends nothing keeps nobody
+else out.
 """
 
 from collections import Counter
@@ -19,8 +20,8 @@ class Crowd(Generic[T]):
 
     :param room: how many there may be.
     :param drop: ends one of them.
-    :param is_fair: whether a source makes room only for one that has fewer even then, so that what
-        everybody has one of isn't passed around.
+    :param is_fair: whether a source loses a connection only to a source that then still has fewer,
+        so that sources with one connection each don't take it from one another.
     """
 
     def __init__(self, room: int, drop: Callable[[T], object], *, is_fair: bool = False) -> None:
@@ -33,7 +34,7 @@ class Crowd(Generic[T]):
         return len(self._present)
 
     def has_place(self, address: IAddress | str | None) -> bool:
-        """Say whether one more might come in, if another goes; nothing is done."""
+        """Tell whether one more could come in, perhaps in another's place; changes nothing."""
         return len(self._present) < self._room or self._largest(_source(address)) is not None
 
     def admits(self, address: IAddress | str | None) -> bool:
@@ -63,7 +64,7 @@ class Crowd(Generic[T]):
         self._present[one] = _source(address)
 
     def leave(self, one: T) -> None:
-        """Count one no longer; without effect the second time."""
+        """Stop counting one; without effect the second time."""
         self._present.pop(one, None)
 
 

@@ -1,4 +1,4 @@
-"""What strangers send, made fit for a terminal and a log line."""
+"""Makes text from strangers safe for a terminal and a log line."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -9,12 +9,13 @@ _SHOWN = 256
 
 
 def escape(text: "bytes | str", limit: int = _SHOWN) -> str:
-    r"""Give ``text`` with nothing in it that moves a cursor, ends a line or turns it around.
+    r"""Return ``text`` with control characters escaped: none moves a cursor, ends a line or
+    reverses it.
 
     Printable characters of any language stay; control and format characters (the bidirectional
     ones among them) and bytes that aren't UTF-8 become ``\x..`` or ``\u....``.
 
-    :param limit: the most characters that are given; of a longer text the beginning, and ``…``.
+    :param limit: the most characters to return; a longer text is cut, and ends with ``…``.
     """
     if isinstance(text, bytes):
         text = text[: 4 * limit + 1].decode("utf-8", "backslashreplace")

@@ -33,7 +33,7 @@ class LogLevels:
         self.set(LogPlan())
 
     def set(self, plan: LogPlan) -> None:
-        """Log so much, and in this way, from now on."""
+        """Change the levels and the format from now on."""
         self._plan = plan
         default = LogLevel.levelWithName(plan.level)
         lookup = LogLevelFilterPredicate(defaultLogLevel=default)
@@ -62,7 +62,7 @@ LOG_LEVELS = LogLevels()
 
 
 def filter_all(beginner: LogBeginner = globalLogBeginner) -> None:
-    """Have the log that is about to begin have the lines that ``LOG_LEVELS`` lets pass."""
+    """Filter the log that is about to begin by ``LOG_LEVELS``."""
     begin = beginner.beginLoggingTo
 
     def begin_filtered(observers: Iterable[ILogObserver], *rest: Any, **named: Any) -> None:

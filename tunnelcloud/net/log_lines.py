@@ -16,7 +16,7 @@ from twisted.logger import FileLogObserver, ILogObserver, LogEvent, formatEvent
 from twisted.python import log as legacy
 
 _OLDER = {"isError", "time", "system", "message", "format", "printed", "why", "failure"}
-"""What Twisted's older interface puts into an event beside the values of its line."""
+"""Keys that Twisted's older interface puts into an event, besides the values of its line."""
 
 
 def write_lines(observer: ILogObserver, is_json: Callable[[], bool]) -> None:
@@ -76,5 +76,5 @@ def _plain(value: object) -> object:
         return value
     try:
         return str(value)
-    except Exception as error:  # whatever a value's own method raises: the line is written
+    except Exception as error:  # of a value's own method
         return f"({type(error).__name__})"

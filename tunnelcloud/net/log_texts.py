@@ -1,6 +1,6 @@
-"""Every value that a log line shows, made fit for it: the last door of what peers say.
+"""Escapes every value of a log line: the last defence against control characters of peers.
 
-Whoever logs a peer's words escapes them; this holds where somebody forgot, and for the words that
+Code that logs a peer's text escapes it; this helps where somebody forgot, and for texts that
 libraries log.
 """
 
@@ -12,7 +12,7 @@ from zope.interface import provider
 from tunnelcloud.net.escaping import escape_all
 
 _OWN = ("log_", "isError", "time", "system")
-"""What Twisted puts into an event beside the values of its line."""
+"""Keys that Twisted puts into an event, besides the values of its line."""
 
 _LEGACY = ("log_text", "message")
 

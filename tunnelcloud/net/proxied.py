@@ -1,4 +1,4 @@
-"""Connections that a balancer hands on: the PROXY header first, then whoever the client wants.
+"""Connections that a balancer passes on: they begin with a PROXY header.
 
 The module knows neither TLS nor SSH.
 """
@@ -33,11 +33,11 @@ def is_balancer(address: IAddress | None, balancers: Sequence[Network]) -> bool:
 def hand_over(
     transport: Any, factory: IProtocolFactory, client: Address | None, received: bytes
 ) -> None:
-    """Give a connection to a factory, as if it had been the client's all the time.
+    """Give a connection to a factory, as if the client had connected to it.
 
     :param transport: the TCP transport; no interface says all that is used of it.
-    :param client: whom a balancer speaks for; None for the other end itself.
-    :param received: what has come by now for the factory's protocol.
+    :param client: the client that a balancer names; None if the other end is the client.
+    :param received: bytes that have arrived for the factory's protocol.
     """
     if client is not None:
         kind = IPv6Address if ":" in client.host else IPv4Address
@@ -54,7 +54,7 @@ def hand_over(
 
 
 class BehindBalancers(Factory):
-    """Reads the PROXY header of those who may send one; all others go to the factory at once.
+    """Reads the PROXY headers of balancers; all other connections go to the factory at once.
 
     :param factory: whose connections they are.
     """
@@ -84,7 +84,7 @@ class BehindBalancers(Factory):
 
 
 class _Announced(Protocol):
-    """A connection of a balancer, until it is known whom it speaks for."""
+    """A connection of a balancer, until its client is known."""
 
     transport: Any
     _timer: IDelayedCall

@@ -1,8 +1,8 @@
-"""PROXY protocol, versions 1 and 2: which client a balancer speaks for.
+"""PROXY protocol, versions 1 and 2: a balancer names its client.
 
-Only connections from listed balancers are read this way; whoever else sends such a header has
-sent a bad identification line.  A balancer may also leave the header out (a check of its own), and
-is the client itself then.
+Only connections from listed balancers are read this way; from anybody else such a header is a bad
+identification line.  A balancer may also leave the header out (for a health check); then it is the
+client itself.
 """
 
 import ipaddress
@@ -30,7 +30,7 @@ _BAD = "a bad PROXY header"
 
 
 class BadProxyHeader(Exception):
-    """What came begins like a PROXY header and isn't one."""
+    """The bytes begin like a PROXY header, but aren't a valid one."""
 
 
 @frozen

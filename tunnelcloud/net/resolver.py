@@ -1,9 +1,9 @@
 """Looks names up without delaying anybody else.
 
-Each look-up has a thread of its own, since the system's resolver blocks, for half a minute if
-its servers are gone: in a shared pool a few dead names would hold up all others.  What holds: a
-name is looked up at most once at a time; found addresses are good for 30 s, a failure
-is not kept; and no more than ``MAX_LOOKUPS`` are under way.
+Each look-up has a thread of its own, since the system's resolver blocks, for half a minute if its
+servers are gone: in a shared pool a few dead names would hold up all others.  What holds: a name is
+looked up at most once at a time; found addresses are kept for 30 s, failures aren't kept; and no
+more than ``MAX_LOOKUPS`` run at once.
 """
 
 import socket
@@ -39,7 +39,7 @@ def system_lookup(name: str) -> Sequence[Address]:
     :raise OSError: it doesn't know.
     """
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    # A dict keeps the order and drops what is there twice; a zone can't be connected to anyhow.
+    # A dict keeps the order and drops duplicates; a zone can't be connected to anyhow.
     addresses = {peer_address(str(info[4][0])): None for info in found}
     return tuple(address for address in addresses if address is not None)
 
@@ -58,7 +58,7 @@ class ThreadedResolver:
     :param start: runs a function in another thread.
     :param timeout: after so many seconds a caller is told ``NAME_LOOKUP_FAILED``.
     :param most: how many look-ups, hanging ones included, may be under way at once.
-    :param keep: for how many seconds found addresses are good.
+    :param keep: for how many seconds found addresses are kept.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ThreadedResolver:
         if not isinstance(outcome, DialFailure):
             self._remember(name, outcome)
         for waiter in waiting:
-            # One that is told may cancel another.
+            # A caller that hears the result may cancel another.
             if waiter.called:
                 continue
             if isinstance(outcome, DialFailure):

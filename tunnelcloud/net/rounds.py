@@ -1,7 +1,7 @@
-"""Has a connection that brings many messages at once take turns with all others.
+"""Lets a connection with many messages at once take turns with all others.
 
-What one read of a socket brings may be thousands of small messages.  Who works on so many in one
-turn of the reactor holds up everybody else's bytes.
+One read of a socket may bring thousands of small messages.  Handling all of them in one turn of the
+reactor would hold up everybody else's bytes.
 """
 
 from collections.abc import Callable

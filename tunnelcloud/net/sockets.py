@@ -1,6 +1,7 @@
-"""What connections that carry many channels ask of their TCP sockets.
+"""Settings and operations of TCP sockets that carry many channels.
 
-Knows Twisted's TCP transports; with any other transport, such as a test's, it does what that can.
+Knows Twisted's TCP transports; with any other transport, such as a test's, it does as much as that
+one supports.
 """
 
 import errno
@@ -51,9 +52,9 @@ def tune_socket(transport: Any, read_size: int = READ_SIZE) -> None:
 
 
 def acknowledge_now(transport: Any) -> None:
-    """Acknowledge what was read, rather than with what is sent next, or 40 ms later.
+    """Acknowledge the bytes read now, and not with the next write or 40 ms later.
 
-    For when nothing is to be sent, and the peer (by Nagle's algorithm) keeps the rest meanwhile.
+    For when nothing is to be sent, and the peer (by Nagle's algorithm) waits with its next bytes.
     """
     handle = getattr(transport, "getHandle", lambda: None)()
     if isinstance(handle, socket.socket) and hasattr(socket, "TCP_QUICKACK"):
@@ -80,8 +81,8 @@ def seconds_since_acknowledgement(transport: Any) -> float | None:
 def was_reset(transport: Any) -> bool:
     """Tell whether a socket that seems to be at the end of its stream was reset by its peer.
 
-    The reactor takes a socket that hung up for one that ended, if its reading was resumed in the
-    very turn that brought the news.  (After a FIN the error of a reset is EPIPE, and the end true.)
+    The reactor reports a reset socket as ended, if its reading was resumed in the turn in which the
+    reset arrived. (After a FIN the error of a reset is EPIPE, and the stream really had ended.)
     """
     handle = getattr(transport, "getHandle", lambda: None)()
     if not isinstance(handle, socket.socket) or handle.fileno() < 0:
@@ -122,14 +123,14 @@ def before_close(transport: Any, call: Callable[[], object]) -> None:
 
 
 def write_now(transport: Any, data: "bytes | memoryview") -> bool:
-    """Write, and don't wait for the reactor to say that the socket has room: it mostly has.
+    """Write at once, without waiting for the reactor to report room: there mostly is.
 
     ``transport.write`` alone costs two changes of what the reactor watches and a turn of it for
-    each write.  What the socket doesn't take now, and any error, is left to it; only that is
-    copied, and the caller may use ``data`` again.
+    each write.  The reactor handles the bytes that the socket doesn't take now, and any error.
+    Only these bytes are copied, and the caller may use ``data`` again.
 
-    :return: False if the socket told an error.  It tells each once: what the reactor reads after
-        a reset that was told here looks like an end of stream.
+    :return: False if the socket reported an error.  It reports each once: if this call got the
+        reset, the reactor's next read looks like an end of stream.
     """
     healthy = True
     waiting = getattr(transport, "_tempDataLen", 1) or transport.dataBuffer
@@ -155,7 +156,8 @@ def end_writing(transport: Any) -> None:
     if waiting or not transport.connected or transport.disconnecting:
         transport.loseWriteConnection()
         return
-    # The marks that Twisted's own way leaves: whoever is told may end the whole connection.
+    # Set the marks that Twisted sets itself: the protocol may end the whole connection when it
+    # hears of the end.
     transport._writeDisconnecting = transport._writeDisconnected = True
     transport._closeWriteConnection()
 

@@ -1,4 +1,4 @@
-"""Who may start a connection when many want to: OpenSSH's MaxStartups and penalties, by source.
+"""Limits on new connections by source: OpenSSH's MaxStartups and penalties.
 
 What holds, in words:
 
@@ -8,9 +8,9 @@ What holds, in words:
   to drop others: a flood from one address, or from one site's many, locks out nobody else.
 - From ``start`` connections on, a new one is dropped by chance, ``rate`` percent at first and all
   of them at ``full``.
-- Offences add seconds of penalty to their source and to the networks around it, and time takes them
-  off again, and so does a login.  A source with more than ``threshold`` of them, or a network with
-  as many times more as its share is larger, may not start a connection.
+- Offences add seconds of penalty to their source and to the networks around it.  Penalties decay
+  with time, and a login takes some off.  A source with more than ``threshold`` of them, or a
+  network with as many times more as its share is larger, may not start a connection.
 
 It knows a clock and a source of chance, and no connection.
 """
@@ -34,15 +34,17 @@ LOGIN_TIMEOUT = 10.0
 ABANDONED = 0.5
 """What an offence costs, in seconds of penalty.
 
-The last is for who had the pod compute keys and went without a login, or shares no algorithm with
-it.  It is small: some clients connect anew for every key of an agent, ssh-keyscan for every type.
+The last is for a client that had the pod compute keys and left without a login, or shares no
+algorithm with it.  It is small: some clients connect anew for every key of an agent, ssh-keyscan
+for every type.
 """
 
 LOGIN_REBATE = 10.0
-"""What a login takes off its source's penalty: what a client tried before it, as a rule."""
+"""Seconds that a login takes off its source's penalty: about those of the client's failed attempts
+before it."""
 
 MOST_LOOKED_AT = 2000
-"""So many of those who are shut out are looked at to list them: the latest."""
+"""How many of the sources that are shut out may be listed: the latest ones."""
 
 
 @frozen
@@ -60,11 +62,11 @@ class FloodLimits:
 
 @define
 class _Penalty:
-    """What a source or a network has been given.
+    """The penalty of a source or a network.
 
-    :ivar until: when the last of it will be gone.
+    :ivar until: when it will have decayed.
     :ivar began: when it was given first.
-    :ivar share: how many times as much as one source it may have.
+    :ivar share: how many times as much as one source may have this one may have.
     """
 
     until: float
@@ -107,7 +109,7 @@ class FloodControl:
         self._starting: Counter[str] = Counter()
         self._total = 0
         self._penalties: dict[str, _Penalty] = {}
-        self._shut_out: dict[str, _Penalty] = {}  # of these who were when it was given
+        self._shut_out: dict[str, _Penalty] = {}  # those above the threshold when they came
         self._counts: Counter[str] = Counter()
         self._listeners: list[Callable[[str, float], None]] = []
 

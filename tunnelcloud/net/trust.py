@@ -11,7 +11,7 @@ from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertif
 
 
 def trusted(ca: Path | None) -> Any:
-    """Give what is trusted: a file's authorities, or those of the machine.
+    """Return the trusted authorities: those of a file, or the machine's.
 
     :param ca: the certificates of authorities, in PEM.
     :raise OSError: the file can't be read.

@@ -1,7 +1,7 @@
 """Key exchange: what is agreed on, the keys, and new ones in time.
 
-Conch computes the usual key exchanges; when they happen, what they agree on and from when on keys
-are used is decided here.  The module knows its factory's keys and proposal, and no login.
+Conch computes the usual key exchanges; this module decides when they happen, what they agree on,
+and when new keys come into use.  The module knows its factory's keys and proposal, and no login.
 
 Conch's faults closed here:
 
@@ -62,7 +62,7 @@ class KeyExchange(Wire):
 
     :ivar host_keys: those of the connection from its start to its end.
     :ivar agreement: the algorithms in use, once there are some.
-    :ivar path: the shortest round trip seen: what the client answered at once, it answered then.
+    :ivar path: the shortest round trip seen, measured by answers that the client gives at once.
     :ivar client_version: the client's identification line, escaped, without its ``SSH-2.0-``.
     """
 
@@ -129,15 +129,15 @@ class KeyExchange(Wire):
         self.phase = Phase.FIRST_KEX if first else Phase.REKEY
 
     def _nothing_common(self, lack: NoCommonAlgorithm) -> str:
-        """Say what is missing, and on which side: for the log as for the client."""
+        """Say which algorithms are missing, and on which side, for the log and for the client."""
         theirs, ours = (escape(b",".join(names)) for names in (lack.client, lack.server))
         return f"no common {lack.purpose}: {self.client_version} has {theirs}; this pod has {ours}"
 
     def ssh_KEX_DH_GEX_REQUEST_OLD(self, packet: bytes) -> None:
         """Compute the keys; message 30 is the first of every exchange on offer.
 
-        Conch fails with whatever its parser or the primitive raises: here that ends the
-        connection as the key exchange's failure that it is.
+        Conch lets any exception of its parser or of the primitive through; here it ends the
+        connection as a failed key exchange.
         """
         if self.ignoreNextPacket:
             self.ignoreNextPacket = 0
@@ -223,7 +223,7 @@ class KeyExchange(Wire):
         self.release()
 
     def ssh_NEWKEYS(self, packet: bytes) -> None:
-        """Use the new keys for what comes next, which may be in the same read."""
+        """Use the new keys for the bytes that follow, which may be in the same read."""
         if packet:
             raise WireError("NEWKEYS with a payload")
         self.path.answered()

@@ -37,7 +37,7 @@ class FrontDoorFactory(SSHFactory):
     :param tokens_from: where users get one-time tokens, in words.
     :ivar host_keys: what connections begin with.
     :ivar connections: all that are neither over nor lost.
-    :ivar refused: those that may not start, while they read why.
+    :ivar refused: those that may not start, while they read the reason.
     """
 
     noisy = False
@@ -72,7 +72,7 @@ class FrontDoorFactory(SSHFactory):
         """Have connections from now on begin with these private keys.
 
         :param current: one of each type, the most wanted first.
-        :param beside: what clients may learn as well.
+        :param beside: further keys that clients may learn.
         """
         self.host_keys = HostKeySet.of(current, beside)
         self.privateKeys = dict(self.host_keys.private)

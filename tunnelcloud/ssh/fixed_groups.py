@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import dh
 from cryptography.utils import CryptographyDeprecationWarning
 from twisted.conch.ssh.common import MP
 
-# That it is old is known, and why it is used; a warning in a pod's log helps nobody.
+# It is old on purpose, for old clients; a warning in a pod's log helps nobody.
 warnings.filterwarnings(
     "ignore", "Diffie-Hellman over finite fields", category=CryptographyDeprecationWarning
 )

@@ -62,7 +62,7 @@ CONNECTION = frozenset(
 
 
 class Phase(Enum):
-    """Where a connection stands, named for what it awaits."""
+    """The phase of a connection, named for the message that it waits for."""
 
     IDENTIFICATION = auto()
     FIRST_KEXINIT = auto()
@@ -88,7 +88,7 @@ LISTED: dict[Phase, frozenset[int]] = {
     Phase.REKEY_NEWKEYS: NOISE | CONNECTION | {MSG_NEWKEYS},
     Phase.OVER: frozenset(),
 }
-"""What is taken."""
+"""Messages that are handled."""
 
 _FROM_CONNECTION_ON = frozenset(range(messages.MSG_GLOBAL_REQUEST, 256))
 
@@ -98,7 +98,7 @@ UNIMPLEMENTED: dict[Phase, frozenset[int]] = {
 }
 for _phase in (Phase.LOGIN, Phase.OPEN):
     UNIMPLEMENTED[_phase] |= {MSG_EXT_INFO}
-"""What is answered with UNIMPLEMENTED, and counted."""
+"""Messages that are answered with UNIMPLEMENTED, and counted."""
 
 FIRST_KEX_NUMBER, LAST_KEX_NUMBER = 30, 49
 """The numbers of key exchange methods: one of them is dropped unread after a wrong guess."""

@@ -1,7 +1,7 @@
 """What ``ssh pod`` shows: the user's tunnels, their traffic, and a check of the way to one.
 
-A session channel runs one command, which ``session_commands`` reads.  What is shown is plain text,
-with nothing in it that a terminal would obey unless a terminal was asked for.
+A session channel runs one command, which ``session_commands`` reads.  The output is plain text,
+without control characters unless the client asked for a terminal.
 """
 
 import struct
@@ -46,8 +46,9 @@ class Greeting:
     """One session channel.
 
     :param guarded: calls something, and ends the connection if that fails.
-    :param ended: hears when the channel is over.
-    :param refuses_subsystems: whether the client doesn't see the end of one that was granted.
+    :param ended: called when the channel is over.
+    :param refuses_subsystems: whether the client doesn't notice the end of a subsystem, so that
+        none is granted.
     """
 
     def __init__(
@@ -91,7 +92,8 @@ class Greeting:
         """Never called: the client asked for this channel."""
 
     def data_received(self, data: memoryview) -> None:
-        """Take what was typed: Ctrl-C, Ctrl-D and ``exit`` mean something, ``cat`` repeats it."""
+        """Handle typed input: Ctrl-C, Ctrl-D and ``exit`` end the session, ``cat`` repeats the
+        input."""
         typed = bytes(data)
         if self._copies:
             self._unsent += len(typed)
@@ -107,19 +109,19 @@ class Greeting:
         return _CTRL_D in typed and (self._terminal or not self._copies)
 
     def _has_left(self, typed: bytes) -> bool:
-        """Whether a line was typed that leaves a shell."""
+        """Whether the user typed a line that leaves a shell."""
         *lines, last = (self._typed + typed.replace(b"\r", b"\n")).split(b"\n")
         self._typed = last[-16:]
         return not self._copies and any(line.strip() in _LEAVING for line in lines)
 
     def eof_received(self) -> None:
-        """Stop what lasts until its input ends."""
+        """Stop a command that lasts until its input ends."""
         self._input_ended = True
         if self._ends_with_input:
             self._stop(EXIT_OK)
 
     def request_received(self, request_type: bytes, data: bytes) -> bool:
-        """Take a request; everything but a terminal and the one command is refused."""
+        """Handle a request; refuse all but a terminal and the one command."""
         if request_type == b"pty-req" and not self._started:
             reader = Reader(data)
             reader.string()
@@ -132,7 +134,7 @@ class Greeting:
         if request_type == b"exec":
             return self._start(read_command(Reader(data).string(), self._avatar.jump()))
         if request_type == b"subsystem" and not self._refuses_subsystems:
-            # OpenSSH shows standard error only of what was granted.
+            # OpenSSH shows standard error only after the request was granted.
             return self._start(refused_subsystem(Reader(data).string(), self._avatar.jump()))
         if request_type == b"signal":
             self._stop(EXIT_OK if self._ends_with_input else EXIT_INTERRUPTED)
@@ -169,7 +171,7 @@ class Greeting:
         if self._started:
             return False
         self._started = True
-        # What it sends back may come with the request.
+        # Its input may come together with the request.
         self._copies = self._ends_with_input = command == Hold(None)
         self._refresh = self._clock.callLater(0, self._guarded, self._run_now, command)
         return True
@@ -205,7 +207,7 @@ class Greeting:
         raise AssertionError("there are no others")
 
     async def _hold(self, seconds: float | None) -> int:
-        """Wait, as ``sleep`` does; or send back what comes until no more does, as ``cat`` does."""
+        """Wait, as ``sleep`` does; or send the input back until it ends, as ``cat`` does."""
         if seconds is None:
             return EXIT_OK if self._input_ended else await self._until_stopped()
         if not seconds:
@@ -274,7 +276,7 @@ class Greeting:
         return await self._stopped
 
     def _stop(self, status: int) -> None:
-        """End what waits, but not before the reply to what ended it is out."""
+        """End the command, after the reply to the request that ended it has been sent."""
         if self._stopped is not None:
             if self._refresh is not None and self._refresh.active():
                 self._refresh.cancel()
@@ -288,7 +290,8 @@ class Greeting:
     # Output.
 
     async def _show(self, write: Callable[[str], None], parts: Iterable[str]) -> None:
-        """Write a list a part a turn, and no more than the client takes."""
+        """Write a list, one part in each turn of the reactor, and no faster than the client
+        reads."""
         for number, part in enumerate(parts):
             if number:
                 await deferLater(self._clock, 0)
@@ -298,7 +301,7 @@ class Greeting:
             write(part)
 
     def _print(self, text: str) -> None:
-        """Write lines of which every character is meant to be seen."""
+        """Write lines without control characters."""
         self._write("\n".join(escape(line, _LONGEST_LINE) for line in text.split("\n")))
 
     def _write(self, text: str) -> None:

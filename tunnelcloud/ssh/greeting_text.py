@@ -1,4 +1,4 @@
-"""The words of what ``ssh pod`` shows; pure."""
+"""The texts that ``ssh pod`` shows; pure."""
 
 import json
 from collections.abc import Iterator, Sequence

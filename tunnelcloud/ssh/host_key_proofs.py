@@ -1,8 +1,8 @@
 """Host keys beside the one that a client knows: told, and proven (OpenSSH's PROTOCOL, 2.5).
 
-OpenSSH's client puts keys that are proven into its ``known_hosts`` and takes out those that aren't
-told any more, where UpdateHostKeys lets it.  Other clients are told nothing: none of them knows it,
-and some old ones fail at it.
+If UpdateHostKeys is on, OpenSSH's client adds proven keys to its ``known_hosts`` and removes keys
+that the server no longer lists.  Other clients get no list: none of them supports it, and some old
+ones fail at it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from tunnelcloud.pki import read_unchecked
 
 
 class ServingKey(Key):
-    """Works out once what Conch asks of a host key several times with every exchange."""
+    """Caches the values that Conch computes several times from a host key in every exchange."""
 
     @classmethod
     def read(cls, private_key: bytes) -> ServingKey:

@@ -1,7 +1,7 @@
-"""The seams of the SSH front door: what it asks of the pod, and what it offers it.
+"""The interfaces between the SSH front door and the pod.
 
-The front door knows keys, tokens and channels as bytes on a wire.  Whether a key or a token
-is good, what it opens and where a channel leads is the pod's, behind ``IAccess`` and
+The front door knows keys, tokens and channels as bytes on a wire.  The pod decides whether a key or
+a token is good, which tunnels it opens and where a channel leads, behind ``IAccess`` and
 ``ISessionAvatar``.  Nothing here knows a store, a link or a page.
 """
 
@@ -21,7 +21,7 @@ from tunnelcloud.domain.names import Login, parse_login
 
 @frozen
 class LoginAttempt:
-    """Who knocks, as the wire tells it: nothing here is verified but the source.
+    """A login attempt as the client sent it: only the source is verified.
 
     :ivar login_name: the user name as it was sent, any bytes (the SSH client split off the host).
     :ivar source: the client's IP address in canonical form, unmapped.
@@ -35,7 +35,7 @@ class LoginAttempt:
 
     @cached_property
     def login(self) -> Login | None:
-        """Read what the login name says; None for bytes that no login has."""
+        """Parse the login name; None for bytes that aren't a login name."""
         return parse_login(self.login_name)
 
 
@@ -58,7 +58,7 @@ class BrowserOffer:
     """A connection's chance to log in by a browser.
 
     :ivar url: where somebody who is signed in to the portal confirms the login.
-    :ivar secret_hash: by which the pod knows it again.
+    :ivar secret_hash: identifies the offer to the pod.
     """
 
     url: str
@@ -71,14 +71,14 @@ class IAccess(Interface):
     def offer_browser(
         attempt: LoginAttempt, held: "BrowserOffer | None" = None
     ) -> "BrowserOffer | None":
-        """Offer a login by browser, whoever is named; None where there is no room for one.
+        """Offer a login by browser, for any login name; None if too many are waiting.
 
         :param held: the connection's offer so far.  It is given again if it is for this very login;
             otherwise it is withdrawn.
         """
 
     def withdraw_browser(offer: BrowserOffer) -> None:
-        """Take it that the connection has logged in, or is over."""
+        """Forget the offer: the connection has logged in, or is over."""
 
     def login_by_browser(attempt: LoginAttempt, offer: BrowserOffer) -> "Deferred[str]":
         """Wait a while for the confirmation, and write the session: the session's id.
@@ -87,10 +87,10 @@ class IAccess(Interface):
         """
 
     def is_registered(key_blob: bytes) -> "Deferred[bool]":
-        """Did anybody register this key?  Changes nothing.
+        """Tell whether anybody registered this key; changes nothing.
 
-        Public keys are public: whoever has one may ask this without a signature.  The answer
-        doesn't depend on the login's name, so that nobody learns whose the key is or what it opens.
+        Public keys are public, and anybody may ask this without a signature.  The answer doesn't
+        depend on the login name, so that nobody learns whose the key is or what it opens.
 
         :param key_blob: the public key as RFC 4253, 6.6 encodes it.
         """
@@ -118,7 +118,7 @@ class IAccess(Interface):
 
 
 class ISessionConnection(Interface):
-    """One authenticated SSH connection, as the pod may handle it."""
+    """One authenticated SSH connection, as the pod sees it."""
 
     source = Attribute("The client's IP address, as in ``LoginAttempt``.")
 
@@ -138,7 +138,7 @@ class TunnelRow:
 
     :ivar state: in words, ``"Ready"`` or why not.
     :ivar command: the ``ssh`` line that opens it.
-    :ivar by_key: whether that line logs in by a key, in whatever file it is.
+    :ivar by_key: whether that line logs in by a key.
     :ivar api: gives the API's own object (with ``command``), for ``ls --json``.
     """
 
@@ -163,8 +163,8 @@ class TunnelTraffic:
 class DoctorStep:
     """One checked hop on the way to a target.
 
-    :ivar warning: what will be wrong soon, or ``""``; the text says it, too.
-    :ivar certificate: what a target showed that was checked by TLS.
+    :ivar warning: what will be wrong soon, or ``""``; also in the text.
+    :ivar certificate: the target's certificate, if it was checked by TLS.
     """
 
     name: str
@@ -190,7 +190,7 @@ class ISessionAvatar(Interface):
 
         :param host: as it was sent, any bytes.
         :param port: any unsigned 32-bit number.
-        :param originator: what the client says of its own side, escaped; not to be trusted.
+        :param originator: the origin that the client claims, escaped; not to be trusted.
         """
 
     def tunnels() -> "Deferred[Sequence[TunnelRow]]":
@@ -211,6 +211,5 @@ class ISessionAvatar(Interface):
     def logged_out(reason: str) -> None:
         """The connection is over, for whatever reason.
 
-        Called once, before cred's logout; also for a session whose client had left before it was
-        attached.
+        Called once, before cred's logout; also for a session whose client left before ``attached``.
         """

@@ -1,4 +1,4 @@
-"""How long and how much a stranger, and then a user, may take."""
+"""Limits in time and size, before and after the login."""
 
 from attrs import frozen
 
@@ -18,14 +18,14 @@ class Limits:
         virtual machine that has just started takes more than half a second to send it.
     :ivar rekey_bytes: traffic in one direction after which new keys are agreed.  Every packet is
         longer than a byte, so 1 GiB keeps within 2^30 packets too.
-    :ivar refused_seconds: how long a client that may not start may take to read why, if no more
-        than ``refused_at_once`` do.
+    :ivar refused_seconds: how long a client that may not start may take to read the reason, for at
+        most ``refused_at_once`` clients.
     :ivar keepalive_seconds: silence after which the client is asked whether it lives.
-    :ivar keepalive_count: as many unanswered in a row, and it is dead.
+    :ivar keepalive_count: after so many unanswered questions in a row, the client counts as dead.
     :ivar noise_bytes: how much a session may send at once of messages without a meaning, each of
         them counted with 1 KiB beside its bytes; it fills up with ``noise_bytes_per_second``.
-    :ivar requests: how many requests, and other messages that move nothing and that nobody asked
-        for, a session may send at once; the number fills up with ``requests_per_second``.
+    :ivar requests: how many requests, and other messages without effect that nobody asked for, a
+        session may send at once; the number fills up with ``requests_per_second``.
     """
 
     identification_seconds: float = 10

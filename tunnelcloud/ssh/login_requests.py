@@ -1,6 +1,6 @@
 """What a client asks for at login (RFC 4252, RFC 4256): from payloads to values.
 
-What becomes of a request is the state machine's affair (``tunnelcloud.ssh.authentication``).
+``tunnelcloud.ssh.authentication`` decides about them.
 """
 
 from attrs import field, frozen
@@ -11,7 +11,7 @@ from tunnelcloud.domain.tokens import as_typed
 
 @frozen
 class KeyRequest:
-    """The client offers a key; with ``signature`` None it only asks whether that would do."""
+    """The client offers a key; with ``signature`` None it only asks whether the key is accepted."""
 
     user: bytes
     algorithm: bytes
@@ -89,5 +89,5 @@ _LONGEST_TOKEN = 1024
 
 
 def _token(raw: bytes) -> str:
-    """Give what may be a token, without what surrounds it; no more is looked at."""
+    """Return the text that may be a token, stripped and cut to the longest that is checked."""
     return as_typed(raw[: 2 * _LONGEST_TOKEN].decode("utf-8", "replace"))[:_LONGEST_TOKEN]

@@ -1,9 +1,9 @@
 """From the bytes a socket gives to the payloads of packets (RFC 4253, 6).
 
-What arrives is read from where it lies: a read is copied only if it ends inside a packet, and
-then once, however small the pieces the rest comes in.  The reader knows no message and no state.
-Conch, in its place, copies all that is left for every packet, lets an empty payload stop the
-loop, and subtracts a padding it hasn't checked.
+Packets are read in place: a read is copied only if it ends inside a packet, and then only once,
+however small the pieces of the rest are.  The reader knows no message and no state. Conch's faults
+closed here: it copies all remaining bytes for every packet, stops at an empty payload, and
+subtracts a padding that it hasn't checked.
 """
 
 from twisted.conch.ssh.transport import DISCONNECT_MAC_ERROR, DISCONNECT_PROTOCOL_ERROR
@@ -54,7 +54,7 @@ class PacketReader:
             self._buffer = data
             self._offset = 0
             return
-        # The unfinished packet gets what it lacks of this read, and no more of it is copied.
+        # Copy only the bytes that the unfinished packet lacks.
         if isinstance(buffer, bytes):
             self._buffer = bytearray(memoryview(buffer)[self._offset :])
             self._offset = 0

@@ -1,7 +1,7 @@
 """What a session channel is asked to run, read from what the client sent; pure.
 
-The gateway runs nothing of a system.  Beside its own commands it knows those that people give
-``ssh -f`` to hold a session open while they forward something, as ssh(1) itself shows.
+The gateway runs no programs.  Besides its own commands it knows those that people give ``ssh -f``
+to hold a session open while they forward something, as ssh(1) itself shows.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Whether a user's signature is good (RFC 4252, 7; RFC 8332; OpenSSH's PROTOCOL.u2f).
 
-Conch's faults closed here: it judges a signature by the type written in it, so that RSA with SHA-1
-passes for rsa-sha2-512, and it looks at a security key's flags only to hash them.
+Conch's faults closed here: it verifies a signature by the type written in it, so that RSA with
+SHA-1 passes for rsa-sha2-512, and it doesn't check a security key's flags.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ def signed_data(session_id: bytes, user: bytes, algorithm: bytes, key_blob: byte
 def is_usable(algorithm: bytes, key_blob: bytes) -> bool:
     """Whether the algorithm is one of ours and the key of the type it needs.
 
-    A certificate is of another type than its key, and isn't.
+    A certificate has another type than its key, so it isn't usable.
     """
     key_type = USER_KEY_TYPES.get(algorithm)
     return key_type is not None and key_type == _type_of(key_blob)

@@ -52,7 +52,7 @@ IDENTIFICATION = b"SSH-2.0-TunnelCloud"
 _LONGEST_IDENTIFICATION = 255
 _LARGEST_OVERHEAD = 4 + 2 + 255 + 64
 _NOISE_HEAD = 1024
-"""What a message without a meaning costs of a session's allowance, beside its bytes."""
+"""How many bytes a message without a meaning counts beside its own."""
 _SMALL_NOISE = 64
 _NOT_SSH = b"Invalid SSH identification string.\r\n"
 
@@ -144,9 +144,10 @@ class FrontDoorTransport(KeyExchange):
         self.transport.write(self.ourVersionString + b"\r\n")
 
     def close_socket(self) -> None:
-        """Let a client that is refused send its first words, or it fails at these and shows none.
+        """Let a refused client send its first bytes, or it fails at them and doesn't show the
+        reason.
 
-        Only so many may be waited for.
+        Only a limited number of clients is waited for.
         """
         if not self._refused or len(self.factory.refused) >= self.limits.refused_at_once:
             super().close_socket()
@@ -163,7 +164,7 @@ class FrontDoorTransport(KeyExchange):
     def seconds_since_acknowledgement(self) -> float | None:
         """Tell how long ago the client's system last acknowledged anything.
 
-        A balancer acknowledges for clients that are long gone: of those nothing is known.
+        Unknown behind a balancer, which acknowledges for clients that are long gone.
         """
         if self._proxy.address is not None:
             return None
@@ -232,7 +233,7 @@ class FrontDoorTransport(KeyExchange):
         self._set_deadline(self.limits.login_seconds)
 
     def awaits_browser(self) -> None:
-        """Give the user the time to sign in to the portal; how many may is the pod's affair."""
+        """Give the user time to sign in to the portal; the pod limits how many may wait."""
         self._set_deadline(self.limits.browser_seconds)
 
     # Noise.
@@ -243,15 +244,15 @@ class FrontDoorTransport(KeyExchange):
             raise WireError("EXT_INFO out of place")
 
     def unknown_message(self, payload: memoryview) -> None:
-        """Answer it, within what is borne of messages without a meaning."""
+        """Answer it with UNIMPLEMENTED, as long as its sender keeps within the limits."""
         self._noise(payload)
         super().unknown_message(payload)
 
     def _noise(self, packet: "bytes | memoryview") -> None:
-        """Ignore it unparsed; but nobody may keep the pod busy with it.
+        """Ignore it unparsed, and limit how many a client may send.
 
-        Before the login so many are borne.  A session has an allowance, which fills up with time; a
-        small one beside each message that means something costs nothing, for asyncssh sends them.
+        Before the login the number is limited.  A session has an allowance, which fills up with
+        time; a small one after each meaningful message doesn't count, since asyncssh sends them.
         """
         if self._counted:
             self._ignored += 1

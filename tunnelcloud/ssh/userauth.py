@@ -46,9 +46,9 @@ KEYS_REFUSED = (
     "The keys that were offered open nothing for this login. "
     "Paste a one-time token from {tokens_from}."
 )
-"""Said with the prompt, alike of keys that are known and unknown, to users that exist or don't."""
+"""Shown with the prompt; the same for known and unknown keys, and for any user name."""
 BROWSER = "Open {url} and confirm, then press Return. Or paste a one-time token."
-"""Said with the prompt where a login by browser is offered, to whatever login name."""
+"""Shown with the prompt if a login by browser is offered; the same for any login name."""
 MSG_USERAUTH_INFO_REQUEST = 60
 
 Credentials = KeyCredentials | TokenCredentials | BrowserCredentials
@@ -136,7 +136,7 @@ class LoginService(SSHService):
         self.transport.sendPacket(MSG_USERAUTH_INFO_REQUEST, prompt)
 
     def _instruction(self, user: bytes, keys_refused: bool) -> str:
-        """Say what is to be done at the prompt."""
+        """Return the text above the prompt."""
         offer = self._access.offer_browser(self._attempt(user), self._offer_of_browser)
         self._offer_of_browser = offer
         self._machine.offers_browser = offer is not None
@@ -170,7 +170,7 @@ class LoginService(SSHService):
     def _credentials(
         self, action: auth.LoginWithKey | auth.LoginWithToken | auth.LoginByBrowser
     ) -> Credentials:
-        """Give cred what the client has shown."""
+        """Make cred's credentials of the client's request."""
         attempt = self._attempt(action.request.user)
         if isinstance(action, auth.LoginWithToken):
             return TokenCredentials(attempt, action.request.token)

@@ -9,8 +9,8 @@ Conch's faults closed here:
 - ``loseConnection`` hangs on a peer that doesn't read: here the connection is aborted after 5 s.
 - Messages that wait for the end of a key exchange queue without bound: here the multiplexer is
   paused meanwhile, and bounds what it still sends.
-- An exception leaves the connection as it was: here it ends it, with one log line that names it.
-- Every connection logs several lines: here one that did nothing logs none.
+- An exception leaves the connection open: here it ends the connection, with one log line.
+- Every connection logs several lines: here a connection that did nothing logs none.
 """
 
 import struct
@@ -68,13 +68,13 @@ class Wire(SSHServerTransport):
     :ivar phase: what may arrive now.
     :ivar heard: set whenever a byte arrives; whoever asks for signs of life clears it.
     :ivar carried: set whenever channel data passes, either way.
-    :ivar meant: set whenever a message of the connection protocol arrives.
+    :ivar meant: set whenever a message of the connection protocol arrives, which has a meaning.
     :ivar session_id: of the session, once the user is logged in.
     :ivar end_reason: why the connection ended, once it has.
     :ivar said_goodbye: whether the client ended it in order.
     :ivar source: the client's IP address, once it is known.
     :ivar gathering: tells when to write.
-    :ivar rounds: puts off what is too much for one turn of the reactor.
+    :ivar rounds: puts messages off that are too many for one turn of the reactor.
     :ivar multiplexer: takes the connection protocol's messages, once the user is logged in.
     """
 
@@ -117,7 +117,7 @@ class Wire(SSHServerTransport):
     # Receiving.
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what the socket gave; whatever it provokes is written at once, at the end."""
+        """Handle the bytes of one read; all answers are written together at the end."""
         self.heard = True
         self._handle(self._receive, data)
 
@@ -138,7 +138,7 @@ class Wire(SSHServerTransport):
         """Hear that one read has been worked off."""
 
     def guarded(self, call: Callable[..., object], *arguments: object) -> None:
-        """Call; what it raises ends this connection, and only this one."""
+        """Call a function; an exception ends this connection, and only this one."""
         try:
             call(*arguments)
         except WireError as error:
@@ -156,7 +156,7 @@ class Wire(SSHServerTransport):
             self.sendDisconnect(code, text)
 
     def _receive_packets(self, data: bytes) -> None:
-        if self.rounds.waiting:  # the read that was under way when no more was wanted
+        if self.rounds.waiting:  # a read that had begun before this side stopped reading
             self._late += data
             return
         self.reader.feed(data)
@@ -207,7 +207,7 @@ class Wire(SSHServerTransport):
         self.sendPacket(MSG_UNIMPLEMENTED, struct.pack(">L", sequence))
 
     def _drop(self, data: bytes) -> None:
-        """Take what comes after the end."""
+        """Drop bytes that come after the end."""
 
     # Sending.
 
@@ -226,7 +226,7 @@ class Wire(SSHServerTransport):
         if data:
             self.carried = True
         if not self._corked:
-            # More is likely to come of what some other connection has just read.
+            # Another connection's read, handled now, is likely to send more.
             gathering = self.gathering
             self._corked = gathering.waits(size) if data else gathering.waits_for_event()
         if self._filled + size > _OUT_SIZE:
@@ -246,14 +246,14 @@ class Wire(SSHServerTransport):
         self._update_flow()
 
     def release(self) -> None:
-        """Send what was kept back, since our NEWKEYS is out."""
+        """Send the messages kept back: our NEWKEYS has been sent."""
         held, self._held = self._held or [], None
         for head, data in held:
             self.send_message(head, data)
         self._update_flow()
 
     def _uncork(self) -> None:
-        """Write what has gathered, and let it gather no more."""
+        """Write the gathered bytes, and gather no more."""
         self._write_corked()
         self._corked = False
 
@@ -334,7 +334,7 @@ class Wire(SSHServerTransport):
         self.abort_after(self.limits.close_seconds)
 
     def abort_after(self, seconds: float) -> None:
-        """Give the socket up unless it has closed by then."""
+        """Abort the socket unless it has closed by then."""
         self._abort = self.clock.callLater(seconds, self.transport.abortConnection)
 
     def connectionLost(self, reason: "Failure | None" = None) -> None:
@@ -347,7 +347,7 @@ class Wire(SSHServerTransport):
             self._over(f"the client closed the connection{text}")
 
     def ssh_DISCONNECT(self, packet: bytes) -> None:
-        """Take the client's good-bye, or its complaint."""
+        """End the connection: the client left, or reports an error."""
         self.said_goodbye = packet[:4] == _BY_APPLICATION
         self.close(f"the client disconnected: {escape(packet[8:-4] or b'no reason given')}")
 
