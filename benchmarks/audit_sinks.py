@@ -25,6 +25,7 @@ from twisted.web.server import Site
 
 from tests.pod.certificates import write_certificate
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
+from tunnelcloud.private_files import write_atomically
 from tunnelcloud.settings import AuditSettings
 from tunnelcloud.settings.notify import NotifySettings
 from tunnelcloud.sinks.sinks import make_sinks
@@ -184,7 +185,7 @@ def measure(events: int, rate: int, down: float) -> None:
         directory = Path(name)
         certificate, key, secret = (directory / one for one in ("cert.pem", "key.pem", "secret"))
         write_certificate(certificate, key)
-        secret.write_text("a secret\n")
+        write_atomically(secret, b"a secret\n")
         receivers = Receivers(certificate, key)
         syslog, hook = receivers.ports
         settings = {
@@ -212,6 +213,8 @@ def measure(events: int, rate: int, down: float) -> None:
         finally:
             child.terminate()
             child.wait()
+    if not told:
+        raise SystemExit("the sender ended before it told anything: it says above why")
     took = time.monotonic() - began
     print(f"{events:,} events at {rate:,} a second, both receivers down for {down:.0f} s")
     print(f"all was delivered after {took:.0f} s")
