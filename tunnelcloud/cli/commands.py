@@ -68,6 +68,11 @@ COMMANDS: Mapping[str, Place] = {
         "doctor",
         "Check what a pod or a connector needs, on its machine.",
     ),
+    "setup": Place(
+        "setup",
+        "setup",
+        "Set up a pod: its addresses, HTTPS, a first administrator and a first site.",
+    ),
     "config": Place("machine", "config", "Look at settings files."),
     "admin": Place("machine", "admin", "Get back in when no administrator can."),
     "audit": Place("audit", "audit", "Show what happened last, the latest at the bottom."),

@@ -166,11 +166,11 @@ def recover(name: str, config: Path | None, state: Path | None) -> None:
             store.close()
     except (BadName, StoreError) as error:
         raise click.ClickException(str(error)) from None
-    say(f"{_portal(settings.web)}/invitation/{secret}")
+    say(f"{portal_url(settings.web)}/invitation/{secret}")
     say("Open it within an hour, once the pod runs: it sets the password.")
 
 
-def _portal(web: WebSettings) -> str:
+def portal_url(web: WebSettings) -> str:
     """Name the portal's address as the pod does at its start, as far as the settings tell."""
     if web.public_url is not None:
         return web.public_url

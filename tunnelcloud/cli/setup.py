@@ -1,0 +1,189 @@
+"""``tunnelcloud setup``: from an installed package to a pod that can start, by a few questions.
+
+All is asked before anything is written: Ctrl-C leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tunnelcloud.cli import first_objects
+from tunnelcloud.cli.first_objects import Made, Wanted
+from tunnelcloud.cli.machine import portal_url
+from tunnelcloud.cli.output import one_line, print_json, say, shown_time
+from tunnelcloud.cli.parameters import json_option
+from tunnelcloud.cli.pod_doctor import read_database
+from tunnelcloud.cli.setup_file import SettingsFile
+from tunnelcloud.cli.setup_plan import (
+    SOCKET_UNIT,
+    Tls,
+    address_finding,
+    changes,
+    ports_text,
+)
+from tunnelcloud.cli.setup_questions import Said
+from tunnelcloud.config import CannotStart
+from tunnelcloud.settings import PodSettings
+from tunnelcloud.settings.editing import Value, shown_value
+from tunnelcloud.store.errors import StateUnusable, StoreError
+from tunnelcloud.store.sqlite_files import FILE_NAME
+
+_DEFAULT_FILE = Path("/etc/tunnelcloud/pod.toml")
+
+
+@click.command("setup")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=_DEFAULT_FILE,
+    show_default=True,
+    help="pod.toml; it is made, or changed where your answers differ.",
+)
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The state directory, if it is to be another one.",
+)
+@click.option("--host", help="What users and connectors reach this machine by.")
+@click.option(
+    "--tls",
+    type=click.Choice([one.value for one in Tls]),
+    help="Who has the certificate for HTTPS: a proxy of yours, an authority by ACME, files.",
+)
+@click.option(
+    "--proxy-from",
+    "proxies",
+    multiple=True,
+    metavar="NETWORK",
+    help="Of --tls proxy: where it comes from; this machine by default.",
+)
+@click.option("--certificate", type=click.Path(path_type=Path), help="Of --tls certificate.")
+@click.option("--private-key", type=click.Path(path_type=Path), help="Of --tls certificate.")
+@click.option("--acme-contact", "contact", help="Of --tls acme: a mail address.")
+@click.option("--acme-directory", "directory", help="Of --tls acme; Let's Encrypt by default.")
+@click.option("--admin", help="A first administrator, who gets a link to choose a password.")
+@click.option("--site", help="A first site, with a connector and its join token.")
+@click.option("--connector", help="The connector's name; the site's and -1 by default.")
+@click.option("--yes", is_flag=True, help="Ask nothing: write what these options say.")
+@json_option
+def setup(config: Path, state: Path | None, yes: bool, as_json: bool, **said: Any) -> None:
+    """Set up a pod: its addresses, HTTPS, a first administrator and a first site.
+
+    It asks, shows what it is about to change in pod.toml, writes it and judges it as the start
+    will, and says what to run next. What is there already stays: run it again to change an answer.
+    """
+    try:
+        file = SettingsFile.read(config, state)
+        _set_up(file, Said(asks=not yes, **said), as_json)
+    except click.Abort:
+        say("\nStopped: nothing was written.")
+        raise click.exceptions.Exit(1) from None
+    except (CannotStart, StateUnusable, StoreError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _set_up(file: SettingsFile, said: Said, as_json: bool) -> None:
+    answers = said.answers(file.settings)
+    wanted_values = changes(file.settings, answers)
+    after = file.changed(wanted_values)
+    say(str(address_finding(answers.host, ports_text(after.settings))))
+    runs = _runs(file.settings)
+    if runs:
+        say("The pod runs: make administrators and sites in the portal or by `tunnelcloud`.")
+    wanted = Wanted() if runs else said.wanted()
+    _tell_changes(file, wanted_values, said.asks)
+    # From here on nothing is asked.
+    if file.is_new or wanted_values:
+        _write(after)
+    say(f"{file.path}: a pod can start with it.")
+    first_objects.become_owner(after.settings.state_directory)
+    made = first_objects.make(after.settings, wanted) if wanted.is_any else Made()
+    link = made.link_secret and f"{portal_url(after.settings.web)}/invitation/{made.link_secret}"
+    if as_json:
+        print_json(_as_json(file, made, link))
+    else:
+        _tell(after, runs, wanted, made, link)
+
+
+def _runs(settings: PodSettings) -> bool:
+    """Tell whether a pod with these settings runs now."""
+    if settings.database.url == "sqlite" and not (settings.state_directory / FILE_NAME).exists():
+        return False
+    try:
+        return read_database(settings).runs(settings.name)
+    except StateUnusable:
+        return False  # what is wrong is said by whoever opens it
+
+
+def _tell_changes(file: SettingsFile, values: Mapping[str, Value], asks: bool) -> None:
+    """Say what will be written, and let it be stopped.
+
+    :raise click.Abort: it isn't wanted.
+    """
+    if not values and not file.is_new:
+        say(f"{file.path} says all of this already, and stays as it is.")
+        return
+    say(f"{file.path} {'is made' if file.is_new else 'is there, and changes'}:")
+    for key, value in values.items():
+        say(f"  {key} = {shown_value(value)}")
+    if asks:
+        click.confirm("Write it", default=True, abort=True, err=True)
+
+
+def _write(file: SettingsFile) -> None:
+    try:
+        file.write()
+    except OSError as error:
+        raise CannotStart(f"{file.path} can't be written: {error.strerror}") from None
+
+
+def _tell(file: SettingsFile, runs: bool, wanted: Wanted, made: Made, link: str | None) -> None:
+    for note in made.notes:
+        say(f"{note[0].upper()}{note[1:]}.")
+    click.echo("\nNext, on this machine:\n")
+    for line in _start_lines(file, runs):
+        click.echo(f"    {line}")
+    click.echo(f"    tunnelcloud doctor --config {shlex.quote(str(file.path))}")
+    if link is not None:
+        click.echo(f"\n{wanted.administrator} then opens this link, once, within three days:\n")
+        click.echo(f"    {one_line(link)}")
+    if made.recovery_codes:
+        click.echo(f"\nRecovery codes of {wanted.administrator}, for a lost device, once each:\n")
+        for code in made.recovery_codes:
+            click.echo(f"    {code}")
+    if made.join_token is not None:
+        until = shown_time(made.expires_at and made.expires_at.isoformat())
+        click.echo(f"\nOn a machine in {wanted.site}, with this token, once, until {until}:\n")
+        click.echo("    apt install ./tunnelcloud-connector_*.deb")
+        click.echo("    tunnelcloud-connector join")
+        click.echo(f"\n    {made.join_token}")
+
+
+def _start_lines(file: SettingsFile, runs: bool) -> list[str]:
+    if not SOCKET_UNIT.exists() or file.path != _DEFAULT_FILE:
+        again = "  # again: it runs with the settings of before" if runs else ""
+        path = shlex.quote(str(file.path))
+        return [f"twistd -n --pidfile= tunnelcloud pod --config {path}{again}"]
+    units = ["tunnelcloud-pod"]
+    if any(one.startswith("systemd:") for one in file.settings.front.listen):
+        units.insert(0, "tunnelcloud-pod.socket")
+    lines = [f"systemctl enable --now {' '.join(units)}"]
+    return [*lines, "systemctl restart tunnelcloud-pod"] if runs else lines
+
+
+def _as_json(file: SettingsFile, made: Made, link: str | None) -> dict[str, object]:
+    join = None
+    if made.join_token is not None and made.expires_at is not None:
+        join = {"token": made.join_token, "expires_at": made.expires_at.isoformat()}
+    return {
+        "config": str(file.path),
+        "notes": list(made.notes),
+        "link": link,
+        "recovery_codes": list(made.recovery_codes),
+        "join": join,
+    }
