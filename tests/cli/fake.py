@@ -30,6 +30,8 @@ PREFIXES = {
     "host-keys": "hky",
     "identity-providers": "idp",
     "identities": "idp",
+    "requests": "req",
+    "grants": "gra",
 }
 SIGNING_IN = {
     "device-logins": {
@@ -174,6 +176,8 @@ class FakeApi:
         if path in ("tokens", "me/tokens"):
             secret = {"token": "b" * 26, "expires_at": NOW, "command": "ssh -N tcptunnel@pod"}
             return self.put(path, **body) | secret | {"warnings": self.token_warnings}
+        if path in ("requests", "grants"):
+            body = {"tunnel_name": "db", "status": "pending", "ends_at": NOW, **body}
         made = self.put(path, **body)
         return made | {"join": JOIN} if path == "connectors" else made
 

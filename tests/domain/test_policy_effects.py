@@ -5,7 +5,7 @@ from datetime import timedelta
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.domain.values import NOW, grant, policy, tunnel, view
+from tests.domain.values import NOW, approval, grant, policy, tunnel, view
 from tunnelcloud.domain.entities import Channel, Session, SessionMethod
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.domain.policy_effects import (
@@ -97,6 +97,16 @@ class EffectTests(SynchronousTestCase):
         # Each pod counts its own, as enforcement does.
         apart = [opened(number, pod_id=f"pod_{number}") for number in range(5)]
         self.assertEqual(self.cuts({"max_sessions": 2}, *apart), [])
+
+    def test_an_approval_that_lasts_less(self):
+        asking = evolve(policy(), approval=Approval.OTHERS)
+        given = approval(asking, tunnel(), ends_at=NOW + timedelta(hours=1))
+        narrower = evolve(asking, approval_seconds=60)
+        one = evolve(view(grant(tunnel(), policies=(asking,))), approved=(given,))
+        for seconds, lasts in ((59, True), (60, False)):
+            at = NOW + timedelta(seconds=seconds)
+            cuts = list(cuts_of_user(with_policy(one, narrower), [opened()], at))
+            self.assertEqual(not cuts, lasts, seconds)
 
     def test_approvals(self):
         """What users confirm concerns the opening; what others allow, all of the stream."""

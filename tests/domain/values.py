@@ -1,7 +1,8 @@
 """Entities for tests of the domain."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from tunnelcloud.domain.approvals import TimedGrant
 from tunnelcloud.domain.entities import Grant, Method, Policy, PortRange, Tunnel, User, UserView
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)  # a Friday
@@ -33,3 +34,26 @@ def view(*grants, blocked=False) -> UserView:
 
 def policy(**conditions) -> Policy:
     return Policy(id="pol_1", name="office", title="", created_at=NOW, **conditions)
+
+
+def approval(a_policy, a_tunnel, **others):
+    return TimedGrant(
+        **{
+            "id": "gra_1",
+            "created_at": NOW,
+            "user_id": "usr_alice",
+            "user_name": "alice",
+            "tunnel_id": a_tunnel.id,
+            "tunnel_name": a_tunnel.name,
+            "policy_id": a_policy.id,
+            "approval": a_policy.approval,
+            "source_ip": None,
+            "starts_at": NOW,
+            "ends_at": NOW + timedelta(hours=1),
+            "request_id": "req_1",
+            "allowed_by_id": "usr_bob",
+            "allowed_by": "bob",
+            "reason": "",
+            **others,
+        }
+    )

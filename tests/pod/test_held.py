@@ -5,35 +5,11 @@ from datetime import timedelta
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.domain.values import NOW, grant, policy, tunnel, view
+from tests.domain.values import NOW, approval, grant, policy, tunnel, view
 from tests.pod.fakes import World
-from tunnelcloud.domain.approvals import TimedGrant
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.pod.held import _STDIO_ORIGINATOR
 from tunnelcloud.store.transaction import Change, Resync
-
-
-def approval(a_policy, a_tunnel, **others):
-    return TimedGrant(
-        **{
-            "id": "gra_1",
-            "created_at": NOW,
-            "user_id": "usr_alice",
-            "user_name": "alice",
-            "tunnel_id": a_tunnel.id,
-            "tunnel_name": a_tunnel.name,
-            "policy_id": a_policy.id,
-            "approval": a_policy.approval,
-            "source_ip": None,
-            "starts_at": NOW,
-            "ends_at": NOW + timedelta(hours=1),
-            "request_id": "req_1",
-            "allowed_by_id": "usr_bob",
-            "allowed_by": "bob",
-            "reason": "",
-            **others,
-        }
-    )
 
 
 class HeldCase(SynchronousTestCase):
@@ -109,6 +85,31 @@ class OthersTests(HeldCase):
         self.assertIn("nobody has approved it for 60 s", text)
         self.assertIn("https://portal.example.com/requests/req_1", text)
         self.assertEqual(len(self.world.held), 0)
+
+    def test_unanswered_where_users_may_let_themselves_in(self):
+        self.policy = evolve(self.policy, emergency_seconds=600)
+        self.world.views.view = view(grant(self.db, policies=(self.policy,)))
+        client = self.world.open()
+        self.world.clock.advance(self.policy.approval_wait_seconds)
+        self.world.settle()
+        self.assertIn("in an emergency, open it yourself there", client.failure[1])
+
+    def test_streams_go_on_across_a_renewal(self):
+        client = self.world.open()
+        self.approve(ends_at=NOW + timedelta(seconds=90))
+        self.world.links.links[0].answer()
+        self.world.settle()
+        self.approve(ends_at=NOW + timedelta(seconds=900), renewed_at=NOW)
+        [route] = self.world.live.routes
+        self.world.clock.advance(90)
+        self.world.live.recheck_route(self.world.views.view, route)
+        self.world.settle()
+        self.assertTrue(client.is_open)
+        self.assertFalse(route.over)
+        self.world.clock.advance(900)
+        self.world.live.recheck_route(self.world.views.view, route)
+        self.world.settle()
+        self.assertFalse(self.world.live.routes, "and it ends as the renewal says")
 
     def test_it_ends_with_its_client(self):
         self.world.open()

@@ -229,6 +229,21 @@ class NoticesTests(SQLiteCase):
         self.asks(2, approval="others")
         self.assertEqual(len(self.told.taken()), 1)
 
+    def test_an_emergency_is_told_each_time(self):
+        for number in range(2 * MOST_OF_USER):
+            self.record(
+                "emergency.begun",
+                user_id="usr_alice",
+                user_name="alice",
+                tunnel_name="db",
+                data={"grant_id": f"gra_{number}", "reason": "an outage", "seconds": 600},
+            )
+        self.assertEqual(self.told.notices[-1]["link"], f"https://portal/grants/gra_{number}")
+        told = self.told.taken()
+        self.assertEqual(len(told), 2 * MOST_OF_USER)
+        text = "alice has opened db in an emergency: an outage"
+        self.assertEqual(told[0], ("emergency.begun", text))
+
     def test_one_user_fills_nobodys_mailbox(self):
         for number in range(500):
             self.asks(number)

@@ -8,7 +8,15 @@ from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, make_world
 from tunnelcloud.domain.approvals import REPEAT_SECONDS, REQUEST_SECONDS, RequestStatus
 from tunnelcloud.domain.objects import Approval
-from tunnelcloud.store import access, approvals, assignments, groups, policies, timed_grants
+from tunnelcloud.store import (
+    access,
+    approvals,
+    assignments,
+    emergencies,
+    groups,
+    policies,
+    timed_grants,
+)
 from tunnelcloud.store.errors import Conflict, NotFound
 
 
@@ -155,6 +163,150 @@ class ApprovalContract:
         self.store.write(approvals.approve, self.ask().id, self.world.bob)
         self.clock.advance(self.policy.approval_seconds)
         self.assertEqual(self.store.read(access.load_view, self.world.alice.id).approved, ())
+
+    # Renewal.
+
+    def approved(self, **more):
+        return self.store.write(approvals.approve, self.ask(**more).id, self.world.bob)
+
+    def test_more_time_is_one_grant_and_one_event(self):
+        grant = self.approved()
+        self.clock.advance(500)
+        request = self.ask(reason="not done yet")
+        self.assertEqual(request.renews_id, grant.id)
+        before = self.store.read(events_of)
+        longer = self.store.write(approvals.approve, request.id, self.world.bob)
+        self.assertEqual(self.store.read(events_of), [*before, "request.approved"])
+        self.assertEqual(longer.id, grant.id)
+        self.assertEqual((longer.ends_at - grant.starts_at).total_seconds(), 500 + 600)
+        self.assertEqual(longer.starts_at, grant.starts_at)
+        self.assertEqual(len(self.store.read(timed_grants.list_page).items), 1)
+
+    def test_more_time_is_never_less(self):
+        grant = self.approved()
+        request = self.ask(seconds=60)
+        longer = self.store.write(approvals.approve, request.id, self.world.bob)
+        self.assertEqual(longer.ends_at, grant.ends_at)
+
+    def test_more_time_that_is_refused_leaves_the_end_as_planned(self):
+        grant = self.approved()
+        self.store.write(approvals.refuse, self.ask().id, self.world.bob)
+        self.assertEqual(self.store.read(timed_grants.get, grant.id), grant)
+
+    def test_more_time_that_is_approved_after_the_end_is_a_new_grant(self):
+        grant = self.approved()
+        request = self.ask()
+        self.clock.advance(700)
+        later = self.store.write(approvals.approve, request.id, self.world.bob)
+        self.assertNotEqual(later.id, grant.id)
+
+    # A policy that is narrowed meanwhile.
+
+    def test_a_grant_lasts_no_longer_than_its_policy_says_now(self):
+        grant = self.approved()
+        self.store.write(policies.update, self.policy.id, {"approval_seconds": 120})
+        shorter = self.store.read(timed_grants.get, grant.id)
+        self.assertEqual((shorter.ends_at - grant.starts_at).total_seconds(), 120)
+        self.store.write(policies.update, self.policy.id, {"approval_seconds": 86_400})
+        self.assertEqual(self.store.read(timed_grants.get, grant.id), shorter, "never longer")
+
+    def test_a_request_is_approved_for_what_its_policy_says_now(self):
+        request = self.ask()
+        self.store.write(policies.update, self.policy.id, {"approval_seconds": 120})
+        grant = self.store.write(approvals.approve, request.id, self.world.bob)
+        self.assertEqual((grant.ends_at - grant.starts_at).total_seconds(), 120)
+
+    # Emergencies.
+
+    def allow_emergencies(self, seconds=300):
+        changes = {"emergency_seconds": seconds}
+        self.policy = self.store.write(policies.update, self.policy.id, changes)
+
+    def begin(self, **more):
+        return self.store.write(
+            emergencies.begin,
+            self.world.alice,
+            self.world.tunnel,
+            self.policy,
+            source_ip="192.0.2.1",
+            reason="an outage",
+            **more,
+        )
+
+    def test_no_emergency_where_the_policy_knows_none(self):
+        error = self.assertRaises(Conflict, self.begin)
+        self.assertIn("not even in an emergency", str(error))
+
+    def test_an_emergency_opens_at_once_and_ends_by_itself(self):
+        self.allow_emergencies()
+        self.store.write(
+            assignments.update, self.world.assignment.id, {"policy_id": self.policy.id}
+        )
+        grant = self.begin(seconds=86_400)
+        self.assertEqual((grant.ends_at - grant.starts_at).total_seconds(), 300)
+        self.assertEqual((grant.emergency, grant.reviewed_at), (True, None))
+        self.assertEqual(self.store.read(events_of)[-1], "emergency.begun")
+        view = self.store.read(access.load_view, self.world.alice.id)
+        self.assertEqual([one.id for one in view.approved], [grant.id])
+        self.clock.advance(300)
+        self.assertEqual(self.store.read(access.load_view, self.world.alice.id).approved, ())
+        waiting = self.store.read(timed_grants.list_page, unreviewed=True).items
+        self.assertEqual([one.id for one in waiting], [grant.id], "it still waits for a review")
+
+    def test_an_emergency_that_is_sent_twice_is_one(self):
+        self.allow_emergencies()
+        with ThreadPoolExecutor(4) as pool:
+            self.assertEqual(len({one.id for one in pool.map(lambda _: self.begin(), range(8))}), 1)
+
+    def test_so_many_emergencies_without_a_review(self):
+        self.patch(emergencies, "MOST_EMERGENCIES", 2)
+        self.allow_emergencies()
+        for _ in range(2):
+            last = self.begin()
+            self.clock.advance(REPEAT_SECONDS + 1)
+        error = self.assertRaises(Conflict, self.begin)
+        self.assertIn("have an approver review them first", str(error))
+        self.store.write(emergencies.review, last.id, self.world.bob)
+        self.begin()
+
+    def test_an_emergency_is_reviewed_once(self):
+        self.allow_emergencies()
+        grant = self.begin()
+        self.assertTrue(self.store.read(timed_grants.may_review, grant.id, self.world.bob.id))
+        self.store.write(groups.add_member, self.bosses.id, self.world.alice.id)
+        self.assertFalse(self.store.read(timed_grants.may_review, grant.id, self.world.alice.id))
+        done = self.store.write(emergencies.review, grant.id, self.world.bob, answer="well done")
+        self.assertEqual((done.reviewed_by, done.review), ("bob", "well done"))
+        self.assertEqual(self.store.read(events_of)[-1], "emergency.reviewed")
+        self.assertEqual(self.store.read(timed_grants.list_page, unreviewed=True).items, ())
+        error = self.assertRaises(
+            Conflict, self.store.write, emergencies.review, grant.id, self.world.bob
+        )
+        self.assertIn("bob has reviewed this emergency already", str(error))
+
+    def test_only_an_emergency_is_reviewed(self):
+        grant = self.approved()
+        error = self.assertRaises(
+            Conflict, self.store.write, emergencies.review, grant.id, self.world.bob
+        )
+        self.assertIn("only an emergency", str(error))
+        self.assertFalse(self.store.read(timed_grants.may_review, grant.id, self.world.bob.id))
+
+    def test_approvers_prolong_an_emergency_which_still_waits_for_its_review(self):
+        self.allow_emergencies()
+        grant = self.begin()
+        longer = self.approved()
+        self.assertEqual((longer.id, longer.reviewed_at), (grant.id, None))
+        self.assertEqual((longer.ends_at - grant.starts_at).total_seconds(), 600)
+        self.store.write(policies.update, self.policy.id, {"emergency_seconds": None})
+        self.assertEqual(self.store.read(timed_grants.get, grant.id), longer)
+
+    def test_a_policy_that_knows_no_emergencies_any_more_ends_them(self):
+        self.allow_emergencies()
+        grant = self.begin()
+        self.store.write(policies.update, self.policy.id, {"emergency_seconds": None})
+        self.assertEqual(self.store.read(timed_grants.get, grant.id).ends_at, grant.starts_at)
+        self.assertEqual(self.store.read(timed_grants.list_page, live=True).items, ())
 
     def test_a_group_of_approvers_that_is_deleted_leaves_nobody(self):
         request = self.ask()

@@ -101,6 +101,79 @@ class ApprovalTests(ApiTestCase):
         self.assertEqual(answer.status, 403)
         self.assertIn("in the portal", answer.body.decode())
 
+    def emergency(self, **more):
+        self.api("PATCH", f"/policies/{self.policy['id']}", {"emergency_seconds": 600})
+        body = {"tunnel_id": self.tunnel["id"], "reason": "an <b>outage</b>", **more}
+        return self.as_user(self.alice, "POST", "/grants", body)
+
+    def explained(self, at):
+        question = {"user": "alice", "tunnel": "db", "port": 5432, "method": "key", "at": at}
+        rules = self.api("POST", "/explain", question)["rules"]
+        return next(one for one in rules if one["rule"] == "approval")
+
+    def test_an_emergency_begun_reviewed_and_explained(self):
+        made = self.emergency(seconds=120)
+        self.assertEqual((made.status, made.json["emergency"]), (201, True), made.body)
+        path = f"/grants/{made.json['id']}"
+        rule = self.explained(made.json["starts_at"])
+        self.assertTrue(rule["passed"])
+        self.assertIn("opened by alice in an emergency (not reviewed yet)", rule["text"])
+        for who in (self.bob, None):
+            listing = "/grants?unreviewed=true"
+            seen = self.as_user(who, "GET", listing).json if who else self.api("GET", listing)
+            self.assertEqual([one["id"] for one in seen["items"]], [made.json["id"]])
+        own = self.as_user(self.alice, "POST", f"{path}/review", {})
+        self.assertEqual(own.status, 403)
+        self.assertIn("for somebody else to review", own.body.decode())
+        reviewed = self.as_user(self.bob, "POST", f"{path}/review", {"answer": "well done"}).json
+        self.assertEqual((reviewed["reviewed_by"], reviewed["review"]), ("bob", "well done"))
+        again = self.as_user(self.bob, "POST", f"{path}/review", {})
+        self.assertEqual(again.status, 409)
+        self.assertIn("reviewed by bob", self.explained(made.json["starts_at"])["text"])
+        self.assertEqual(self.api("GET", "/grants?unreviewed=true")["items"], [])
+        events = [one["event"] for one in self.api("GET", "/audit?q=emergency.")["items"]]
+        self.assertEqual(sorted(events), ["emergency.begun", "emergency.reviewed"])
+
+    def test_an_emergency_needs_a_reason(self):
+        for reason in ("", " \t", None):
+            answer = self.emergency(reason=reason)
+            self.assertEqual(answer.status, 422, answer.body)
+
+    def test_no_emergency_where_the_policy_knows_none(self):
+        body = {"tunnel_id": self.tunnel["id"], "reason": "why not"}
+        answer = self.as_user(self.alice, "POST", "/grants", body)
+        self.assertEqual(answer.status, 409)
+        self.assertIn("not even in an emergency", answer.body.decode())
+
+    def test_an_approver_ends_an_emergency(self):
+        grant = self.emergency().json
+        self.assertEqual(self.as_user(self.bob, "DELETE", f"/grants/{grant['id']}").status, 204)
+
+    def test_others_emergencies_look_like_none(self):
+        grant, carol, unknown = self.emergency().json, self.make_user("carol"), f"gra_{'0' * 26}"
+        for method, suffix in (("GET", ""), ("POST", "/review"), ("DELETE", "")):
+            answers = [
+                self.as_user(carol, method, f"/grants/{one}{suffix}", {} if suffix else None)
+                for one in (grant["id"], unknown)
+            ]
+            bodies = {answer.body.decode().replace(grant["id"], unknown) for answer in answers}
+            self.assertEqual(([one.status for one in answers], len(bodies)), ([404, 404], 1))
+        body = {"tunnel_id": self.tunnel["id"], "reason": "why not"}
+        self.assertIn(
+            "there is no tunnel", self.as_user(carol, "POST", "/grants", body).body.decode()
+        )
+
+    def test_more_time_is_asked_for_like_the_first(self):
+        body = {"tunnel_id": self.tunnel["id"], "reason": "not done"}
+        first = self.as_user(self.alice, "POST", "/requests", body).json
+        self.assertIsNone(first["renews_id"])
+        path = f"/requests/{first['id']}/approve"
+        grant = self.as_user(self.bob, "POST", path, {}).json
+        again = self.as_user(self.alice, "POST", "/requests", body).json
+        self.assertEqual(again["renews_id"], grant["id"])
+        path = f"/requests/{again['id']}/approve"
+        self.assertEqual(self.as_user(self.bob, "POST", path, {}).json["id"], grant["id"])
+
     def test_others_requests_look_like_none(self):
         request, carol = self.asked(), self.make_user("carol")
         unknown = f"req_{'0' * 26}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tunnelcloud.cli.client import Failed, Object, is_id
+from tunnelcloud.cli.client import Api, Failed, Object, is_id
 from tunnelcloud.cli.crud import list_objects
 from tunnelcloud.cli.endings import add_ending
 from tunnelcloud.cli.kinds import Column
@@ -36,6 +36,7 @@ _GRANT_COLUMNS = (
     Column("until", "ends_at", shown_time),
     Column("ended", "ended_at", shown_time),
     Column("allowed by", "allowed_by"),
+    Column("emergency", "emergency", lambda one: "yes" if one else ""),
     Column("reason", "reason", spare=True),
 )
 
@@ -54,16 +55,21 @@ def request() -> None:
 def create_request(
     connection: Connection, tunnel: str, seconds: int | None, reason: str, as_json: bool
 ) -> None:
-    """Ask for an approval before it is needed."""
+    """Ask for an approval before it is needed, or for more time before it ends."""
     api = connection.open()
-    body: Object = {"tunnel_id": own_tunnel_id(api, tunnel), "reason": reason}
-    if seconds is not None:
-        body["seconds"] = seconds
-    made = api.send("POST", "requests", body)
+    made = api.send("POST", "requests", _asked(api, tunnel, seconds, reason))
     if as_json:
         print_json(made)
     else:
-        click.echo(one_line(f"asked for {made['tunnel_name']}: {made['status']} ({made['id']})"))
+        what = "more time with " if made.get("renews_id") else ""
+        text = f"asked for {what}{made['tunnel_name']}: {made['status']} ({made['id']})"
+        click.echo(one_line(text))
+
+
+def _asked(api: Api, tunnel: str, seconds: int | None, reason: str) -> Object:
+    """Make the body of what is asked for."""
+    body: Object = {"tunnel_id": own_tunnel_id(api, tunnel), "reason": reason}
+    return body if seconds is None else {**body, "seconds": seconds}
 
 
 @request.command("list")
@@ -105,7 +111,7 @@ _add_decision("refuse", "Refuse a request.")
 
 @click.group("grant")
 def grant() -> None:
-    """Permissions that approvals gave, each for a time."""
+    """Permissions for a time, by an approval or an emergency."""
 
 
 @grant.command("list")
@@ -113,8 +119,46 @@ def grant() -> None:
 @json_option
 @pass_connection
 def list_grants(connection: Connection, limit: int, as_json: bool) -> None:
-    """List grants: yours, or all for administrators."""
+    """List grants: yours and emergencies that you may review, or all for administrators."""
     list_objects(connection.open(), "grants", _GRANT_COLUMNS, as_json, limit)
+
+
+@grant.command("emergency")
+@click.argument("tunnel")
+@click.option("--for", "seconds", type=duration, help="How long, such as 1h.")
+@click.option("--reason", required=True, help="Why; approvers and administrators are told it.")
+@json_option
+@pass_connection
+def open_in_emergency(
+    connection: Connection, tunnel: str, seconds: int | None, reason: str, as_json: bool
+) -> None:
+    """Open a tunnel without an approval, where its policy allows that; it is reviewed later."""
+    api = connection.open()
+    made = api.send("POST", "grants", _asked(api, tunnel, seconds, reason))
+    if as_json:
+        print_json(made)
+    else:
+        until = shown_time(made["ends_at"])
+        text = (
+            f"you may open {made['tunnel_name']} until {until}; approvers are told, and review it"
+        )
+        click.echo(one_line(f"{text} ({made['id']})"))
+
+
+@grant.command("review")
+@click.argument("grant_id", metavar="ID")
+@click.option("--note", "answer", default="", help="What you found, for the audit.")
+@json_option
+@pass_connection
+def review_emergency(connection: Connection, grant_id: str, answer: str, as_json: bool) -> None:
+    """Say that you have reviewed an emergency of another user."""
+    if not is_id("grant", grant_id):
+        raise Failed(f"{grant_id!r} is no id of a grant; `tunnelcloud grant list` shows them")
+    made = connection.open().send("POST", f"grants/{grant_id}/review", {"answer": answer})
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(one_line(f"reviewed what {made['user_name']} did with {made['tunnel_name']}"))
 
 
 add_ending(

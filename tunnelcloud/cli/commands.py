@@ -51,7 +51,7 @@ COMMANDS: Mapping[str, Place] = {
     "apply": Place("documents", "apply", "Make objects as a file describes them."),
     "export": Place("documents", "export", "Write the configuration as a file that apply takes."),
     "request": Place("approvals", "request", "Requests to open tunnels that need an approval."),
-    "grant": Place("approvals", "grant", "Permissions that approvals gave, each for a time."),
+    "grant": Place("approvals", "grant", "Permissions for a time, by an approval or an emergency."),
     "session": Place("sessions", "session", "SSH connections that logged in, open and past."),
     "pod": Place("pods", "pod", "The gateways."),
     "authority": Place(

@@ -7,9 +7,9 @@ Pure values; who decides and how it is kept is for others.
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tunnelcloud.domain.objects import Approval, Policy
 
@@ -55,6 +55,7 @@ class ApprovalRequest(_ForApproval):
     :ivar seconds: how long the grant is to last.
     :ivar expires_at: when the request stops waiting.
     :ivar answer: what whoever decided said.
+    :ivar renews_id: the grant that an approval prolongs; None for a new one.
     """
 
     approvers_id: str | None
@@ -69,14 +70,19 @@ class ApprovalRequest(_ForApproval):
     decided_by_id: str | None = None
     decided_by: str = ""
     answer: str = ""
+    renews_id: str | None = None
 
 
 @frozen
 class TimedGrant(_ForApproval):
-    """A permission that a request led to.
+    """A permission for a time: a request led to it, or its user took it in an emergency.
 
     :ivar source_ip: the one address that it is for; None for any.
+    :ivar request_id: empty for an emergency.
     :ivar ended_at: when somebody ended it before its time.
+    :ivar emergency: its user took it without anybody's approval.
+    :ivar renewed_at: when an approver prolonged it last.
+    :ivar review: what whoever reviewed the emergency said.
     """
 
     source_ip: str | None
@@ -87,6 +93,12 @@ class TimedGrant(_ForApproval):
     allowed_by: str
     reason: str
     ended_at: datetime | None = None
+    emergency: bool = False
+    renewed_at: datetime | None = None
+    reviewed_at: datetime | None = None
+    reviewed_by_id: str | None = None
+    reviewed_by: str = ""
+    review: str = ""
 
     def holds(self, policy: Policy, source_ip: str, at: datetime) -> bool:
         """Tell whether this is the approval that a policy wants, for a client, at a time.
@@ -100,3 +112,11 @@ class TimedGrant(_ForApproval):
             and at < self.ends_at
             and self.ended_at is None
         )
+
+    def narrowed(self, policy: Policy) -> TimedGrant:
+        """Give it as its policy allows it, which may give less time than when it was made."""
+        most = policy.approval_seconds
+        if self.emergency and self.renewed_at is None:
+            most = policy.emergency_seconds or 0
+        last = (self.renewed_at or self.starts_at) + timedelta(seconds=most)
+        return self if self.ends_at <= last else evolve(self, ends_at=last)

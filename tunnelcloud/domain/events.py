@@ -155,12 +155,12 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind(
             "request.created",
             "A user wants to open a tunnel that needs an approval.",
-            ("request_id", "reason", "seconds", "approval"),
+            ("request_id", "reason", "seconds", "approval", "renews"),
         ),
         EventKind(
             "request.approved",
-            "A request was approved, which makes a grant.",
-            ("request_id", "answer", "grant_id"),
+            "A request was approved, which makes a grant, or prolongs the one in `renews`.",
+            ("request_id", "answer", "grant_id", "renews"),
         ),
         EventKind("request.refused", "A request was refused.", ("request_id", "answer")),
         EventKind(
@@ -169,6 +169,16 @@ CATALOGUE: Mapping[str, EventKind] = {
             ("door", "source", "name"),
         ),
         EventKind("grant.ended", "Somebody ended a grant before its time.", ("grant_id",)),
+        EventKind(
+            "emergency.begun",
+            "A user let themselves in without an approval, as the policy allows in an emergency.",
+            ("grant_id", "reason", "seconds"),
+        ),
+        EventKind(
+            "emergency.reviewed",
+            "Somebody reviewed what a user did in an emergency.",
+            ("grant_id", "answer"),
+        ),
         EventKind(
             "authority.created",
             "A new CA was made; connectors move to it.",

@@ -377,12 +377,22 @@ def _approval_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> _Condition:
     given = _approvals(policy, tunnel, ask)
     if given:
         last = max(given, key=lambda one: one.ends_at)
-        text = f"{tunnel.name}: approved by {last.allowed_by} until {_instant(last.ends_at)}"
-        return "approval", True, text
+        return "approval", True, f"{tunnel.name}: {_given(last)} until {_instant(last.ends_at)}"
     whose = "your confirmation in the portal"
     if policy.approval is Approval.OTHERS:
         whose = "an approval, and there is none now"
+        if policy.emergency_seconds is not None:
+            whose += "; in an emergency, open it yourself on the portal's Requests page"
     return "approval", False, f"{tunnel.name}: needs {whose}"
+
+
+def _given(grant: TimedGrant) -> str:
+    """Say who gave a grant."""
+    if not grant.emergency:
+        return f"approved by {grant.allowed_by}"
+    reviewed = f"reviewed by {grant.reviewed_by}" if grant.reviewed_at else "not reviewed yet"
+    text = f"opened by {grant.user_name} in an emergency ({reviewed})"
+    return text if grant.renewed_at is None else f"{text}, prolonged by {grant.allowed_by}"
 
 
 def _source_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> _Condition:

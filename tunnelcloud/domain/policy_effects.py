@@ -47,13 +47,20 @@ class Cut:
 
 
 def with_policy(view: UserView, policy: Policy) -> UserView:
-    """Give a user's view as it would be with another version of a policy."""
+    """Give a user's view as it would be with another version of a policy.
+
+    A grant that was given by this policy lasts no longer than the new version lets it.
+    """
 
     def changed(policies: Iterable[Policy]) -> tuple[Policy, ...]:
         return tuple(policy if one.id == policy.id else one for one in policies)
 
     return evolve(
-        view, grants=tuple(evolve(one, policies=changed(one.policies)) for one in view.grants)
+        view,
+        grants=tuple(evolve(one, policies=changed(one.policies)) for one in view.grants),
+        approved=tuple(
+            one.narrowed(policy) if one.policy_id == policy.id else one for one in view.approved
+        ),
     )
 
 

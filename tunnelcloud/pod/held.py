@@ -187,6 +187,8 @@ class HeldChannels:
             text = f"confirm it in the portal{where} and connect again"
         else:
             text = f"nobody has approved it for {seconds} s; once it is{where}, connect again"
+            if held.policy.emergency_seconds is not None:
+                text += "; in an emergency, open it yourself there"
         held.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, f"{held.tunnel.name}: {text}")
 
 

@@ -135,6 +135,8 @@ class Notices:
         for record in committed.records:
             if record.event.event == "request.created":
                 self._request(record)
+            elif record.event.event == "emergency.begun":
+                self._emergency(record)
             elif record.event.event == "login.succeeded" and record.event.source_ip:
                 self.reactor.callFromThread(self._login, record)
 
@@ -227,6 +229,13 @@ class Notices:
             f"{text}: {reason}" if reason else text,
             f"/requests/{event.data.get('request_id')}",
         )
+
+    def _emergency(self, record: AuditRecord) -> None:
+        """Tell it each time: how many there may be, its user's unreviewed ones say."""
+        event = record.event
+        text = f"{event.user_name} has opened {event.tunnel_name} in an emergency"
+        path = f"/grants/{event.data.get('grant_id')}"
+        self._tell("emergency.begun", f"{text}: {event.data.get('reason')}", path)
 
     def _login(self, record: AuditRecord) -> None:
         looking = Deferred.fromCoroutine(self._look_at_login(record))

@@ -23,6 +23,7 @@ from tunnelcloud.domain.approvals import (
 from tunnelcloud.domain.entities import Policy, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store import policies as policies_of_store
 from tunnelcloud.store import timed_grants
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.filters import equals
@@ -113,7 +114,8 @@ def ask(
 ) -> ApprovalRequest:
     """Ask for an approval, or join the request that waits for the same already.
 
-    A refusal of a moment ago is given again, so that a program that tries again asks nobody.
+    A refusal of a moment ago is given again, so that a program that tries again asks nobody.  While
+    others' approval is in force, this asks to prolong it.
 
     :param seconds: how long the grant is to last; at most, and by default, what the policy says.
     :raise Conflict: the user is blocked, or has as many requests as one may have.
@@ -125,10 +127,11 @@ def ask(
     _expire(transaction, now)
     expires_at = now + timedelta(seconds=REQUEST_SECONDS)
     table = approval_requests
+    renews_id = _renews(transaction, user, tunnel, policy)
     again = transaction.connection.execute(
         update_rows(table)
         .where(table.c.waits_as == waits_as)
-        .values(expires_at=expires_at)
+        .values(expires_at=expires_at, renews_id=renews_id)
         .returning(table.c.id)
     ).scalar()
     if again is None:
@@ -158,13 +161,22 @@ def ask(
             "expires_at": expires_at,
             "decided_by": "",
             "answer": "",
+            "renews_id": renews_id,
             "waits_as": waits_as,
         },
     )
     request = REQUESTS.get(transaction, request_id)
     asked = {"reason": reason, "seconds": request.seconds, "approval": str(policy.approval)}
-    _record(transaction, "request.created", request, asked)
+    renews = {} if renews_id is None else {"renews": renews_id}
+    _record(transaction, "request.created", request, {**asked, **renews})
     return request
+
+
+def _renews(transaction: Transaction, user: User, tunnel: Tunnel, policy: Policy) -> str | None:
+    if policy.approval is not Approval.OTHERS:
+        return None
+    grant = timed_grants.in_force(transaction, user.id, tunnel.id, policy)
+    return None if grant is None else grant.id
 
 
 def _refused_lately(
@@ -187,15 +199,20 @@ def _refused_lately(
 
 
 def approve(transaction: Transaction, request_id: str, by: User, *, answer: str = "") -> TimedGrant:
-    """Allow what a request asks for.
+    """Allow what a request asks for, as long as its policy lets it now.
 
     :param by: one who may, as :func:`may_decide` says.
     :raise Conflict: it doesn't wait any more, or the user it is for is blocked.
     """
     lock_unblocked(transaction, REQUESTS.get(transaction, request_id).user_id)
     request = _decide(transaction, request_id, by, RequestStatus.APPROVED, answer)
-    grant = timed_grants.make(transaction, request, by)
-    _record(transaction, "request.approved", request, {"answer": answer, "grant_id": grant.id})
+    most = policies_of_store.get(transaction, request.policy_id).approval_seconds
+    seconds = min(request.seconds, most)
+    renewed = timed_grants.renew(transaction, request, by, seconds)
+    grant = renewed or timed_grants.make(transaction, request, by, seconds)
+    renews = {} if renewed is None else {"renews": renewed.id}
+    allowed = {"answer": answer, "grant_id": grant.id, **renews}
+    _record(transaction, "request.approved", request, allowed)
     return grant
 
 

@@ -15,6 +15,8 @@ MOST_TOKENS = 1000
 MOST_KEYS = 200
 MOST_REQUESTS = 200
 """Requests for an approval that wait."""
+MOST_EMERGENCIES = 10
+"""Emergencies that nobody has reviewed."""
 
 
 def check_room(

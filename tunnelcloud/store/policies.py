@@ -10,6 +10,7 @@ from attrs import evolve
 from sqlalchemy import select
 
 from tunnelcloud.domain.entities import Policy
+from tunnelcloud.store import timed_grants
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.filters import equals, searches
@@ -18,6 +19,8 @@ from tunnelcloud.store.schema import policies as table
 from tunnelcloud.store.transaction import Transaction
 
 _MAX_NAMED = 5
+_LASTS = frozenset({"approval_seconds", "emergency_seconds"})
+"""What says how long a grant lasts."""
 
 POLICIES = Aggregate(
     "policy",
@@ -50,11 +53,15 @@ def update(
 ) -> Policy:
     """Change some fields of a policy; as ``Aggregate.update``.
 
+    Grants that were given by it last no longer than it lets them from now on.
+
     :raise Conflict: the name is taken, or it would end before it begins.
     """
     policy = POLICIES.update(transaction, policy_id, changes, expected_version=expected_version)
     field = "valid_until" if "valid_until" in changes else "valid_from"
     _check_order(policy.valid_from, policy.valid_until, field)
+    if _LASTS & changes.keys():
+        timed_grants.narrow(transaction, policy)
     return policy
 
 

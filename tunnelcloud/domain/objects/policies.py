@@ -25,6 +25,7 @@ class Approval(enum.StrEnum):
 
 _OF_ONE_USER = "Of one user; empty: no limit"
 _YEAR = 31_622_400
+_DAY = 86_400
 
 
 def _most(label: str, text: str, maximum: int, hint: str = "") -> Setting:
@@ -137,6 +138,16 @@ class Policy:
             minimum=1, maximum=3600, folded=True,
         ),
     ] = 60  # fmt: skip
+    emergency_seconds: Annotated[
+        int | None,
+        Setting(
+            FieldType.SECONDS, "In an emergency, users let themselves in for",
+            "Such as 1h, with a reason, and reviewed later; empty: never without approval",
+            option="--emergency",
+            help="How long users may let themselves in, such as 1h, where others approve.",
+            minimum=60, maximum=_DAY, folded=True,
+        ),
+    ] = None  # fmt: skip
 
     @cached_property
     def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

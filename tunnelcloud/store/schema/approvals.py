@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
 
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.objects import Approval
@@ -44,6 +54,7 @@ approval_requests = Table(
     Column("decided_by_id", Text),
     Column("decided_by", Text, nullable=False),
     Column("answer", Text, nullable=False),
+    Column("renews_id", Text),
     # What makes two requests one: while it waits, the same is never asked twice.
     Column("waits_as", Text),
     UniqueConstraint("waits_as"),
@@ -61,4 +72,10 @@ timed_grants = Table(
     Column("request_id", Text, nullable=False),
     Column("allowed_by_id", Text, nullable=False),
     Column("allowed_by", Text, nullable=False),
+    Column("emergency", Boolean, nullable=False, server_default=false()),
+    Column("renewed_at", Timestamp),
+    Column("reviewed_at", Timestamp),
+    Column("reviewed_by_id", Text),
+    Column("reviewed_by", Text, nullable=False, server_default=""),
+    Column("review", Text, nullable=False, server_default=""),
 )

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.web.models.fields import WHOLE, Body, Id, Instant, PageQuery, Shown, Text
 
 Reason = Annotated[Text, Field(max_length=500)]
+
+
+def _given(value: str) -> str:
+    if not value.strip():
+        raise ValueError("say why: it is reviewed later")
+    return value
+
+
+_GivenReason = Annotated[
+    Reason,
+    AfterValidator(_given),
+    Field(min_length=1, json_schema_extra={"pattern": "^[^\\u0000]*[^\\u0000\\s][^\\u0000]*$"}),
+]
+_Seconds = Annotated[int, Field(ge=60, le=31_622_400), WHOLE]
 
 
 class _ForApproval(Shown):
@@ -40,6 +54,7 @@ class ApprovalRequest(_ForApproval):
     decided_by_id: str | None
     decided_by: str
     answer: str
+    renews_id: str | None = Field(description="The grant that an approval prolongs, if it is one.")
 
 
 class RequestQuery(PageQuery):
@@ -54,11 +69,21 @@ class RequestQuery(PageQuery):
 
 
 class NewRequest(Body):
-    """Asks for an approval before it is needed."""
+    """Asks for an approval before it is needed, or to prolong the grant that is in force."""
 
     tunnel_id: Id
     reason: Reason = ""
-    seconds: Annotated[int, Field(ge=60, le=31_622_400), WHOLE] | None = Field(
+    seconds: _Seconds | None = Field(
+        default=None, description="At most what the policy says; by default just that."
+    )
+
+
+class NewEmergency(Body):
+    """Opens a tunnel without an approval, where its policy allows that in an emergency."""
+
+    tunnel_id: Id
+    reason: _GivenReason
+    seconds: _Seconds | None = Field(
         default=None, description="At most what the policy says; by default just that."
     )
 
@@ -70,16 +95,22 @@ class Answer(Body):
 
 
 class TimedGrant(_ForApproval):
-    """A permission that a request led to; it ends by itself."""
+    """A permission that a request led to, or an emergency; it ends by itself."""
 
     source_ip: str | None
     starts_at: Instant
     ends_at: Instant
     ended_at: Instant | None
-    request_id: str
+    request_id: str = Field(description="Empty for an emergency.")
     allowed_by_id: str
     allowed_by: str
     reason: str
+    emergency: bool = Field(description="Its user took it without an approval.")
+    renewed_at: Instant | None
+    reviewed_at: Instant | None
+    reviewed_by_id: str | None
+    reviewed_by: str
+    review: str
 
 
 class GrantQuery(PageQuery):
@@ -88,3 +119,6 @@ class GrantQuery(PageQuery):
     user_id: Text | None = None
     tunnel_id: Text | None = None
     live: bool | None = Field(default=None, description="Only those in force, or the others.")
+    unreviewed: bool | None = Field(
+        default=None, description="Only emergencies that nobody has reviewed, or the others."
+    )

@@ -9,15 +9,16 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.domain import approvals as domain
-from tunnelcloud.domain.entities import Policy, User, UserView
+from tunnelcloud.domain.entities import Policy, Tunnel, User, UserView
 from tunnelcloud.domain.objects import Approval, Role
-from tunnelcloud.store import access, approvals, timed_grants, users
+from tunnelcloud.store import access, approvals, emergencies, timed_grants, users
 from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.approvals import (
     Answer,
     ApprovalRequest,
     GrantQuery,
+    NewEmergency,
     NewRequest,
     RequestQuery,
     TimedGrant,
@@ -42,7 +43,7 @@ def approval_routes(context: ApiContext) -> list[Route]:
         ),
         Route(
             "POST", "/requests", "create_request",
-            "Ask for an approval before it is needed.",
+            "Ask for an approval before it is needed, or to prolong the one that is in force.",
             EVERYBODY, handlers.create_request,
             body=NewRequest, answer=ApprovalRequest, status=HTTPStatus.CREATED,
         ),
@@ -61,12 +62,28 @@ def approval_routes(context: ApiContext) -> list[Route]:
         ),
         Route(
             "GET", "/grants", "list_grants",
-            "List grants: one's own; all, for administrators.",
+            "List grants: one's own, and emergencies that one may review; all, for administrators.",
             EVERYBODY, handlers.list_grants, query=GrantQuery, answer=Page[TimedGrant],
         ),
         Route(
+            "POST", "/grants", "create_emergency",
+            "Open a tunnel without an approval, where its policy allows that in an emergency.",
+            EVERYBODY, handlers.create_emergency,
+            body=NewEmergency, answer=TimedGrant, status=HTTPStatus.CREATED,
+        ),
+        Route(
+            "GET", "/grants/{grant_id}", "show_grant", "Show a grant.",
+            EVERYBODY, handlers.show_grant, answer=TimedGrant,
+        ),
+        Route(
+            "POST", "/grants/{grant_id}/review", "review_emergency",
+            "Review another user's emergency, as an approver of its policy or an administrator.",
+            EVERYBODY, handlers.review, body=Answer, answer=TimedGrant,
+        ),
+        Route(
             "DELETE", "/grants/{grant_id}", "end_grant",
-            "End a grant: one's own, one that one has allowed, or any as an administrator.",
+            "End a grant: one's own, one that one has allowed or may review, or any as an"
+            " administrator.",
             EVERYBODY, handlers.end_grant,
         ),
     ]  # fmt: skip
@@ -95,12 +112,10 @@ class _Approvals:
 
         def work(transaction: Transaction) -> domain.ApprovalRequest:
             view = access.load_view(transaction, user_id)
-            policy = _asked_of(view, body.tunnel_id)
             return approvals.ask(
                 transaction,
                 view.user,
-                view.by_tunnel[body.tunnel_id][0].tunnel,
-                policy,
+                *_asked_of(view, body.tunnel_id),
                 source_ip=call.source_ip,
                 seconds=body.seconds,
                 reason=body.reason,
@@ -118,7 +133,7 @@ class _Approvals:
     async def list_grants(self, call: Call) -> Listed:
         filters = call.query_as(GrantQuery).filters()
         if call.who().role not in READERS:
-            filters["user_id"] = own_user_id(call)
+            filters["concerning"] = own_user_id(call)
         page = await self.context.store.read(page_reader(timed_grants.list_page, **filters))
         return listed(self.context, page, TimedGrant.model_validate)
 
@@ -126,13 +141,68 @@ class _Approvals:
         grant_id, who = call.params["grant_id"], call.who()
 
         def work(transaction: Transaction) -> None:
-            grant = timed_grants.get(transaction, grant_id)
+            grant = self._grant(transaction, call)
             concerned = who.user_id in (grant.user_id, grant.allowed_by_id)
-            if who.role is not Role.ADMIN and not concerned:
+            if (
+                who.role is not Role.ADMIN
+                and not concerned
+                and not self._reviews(transaction, call)
+            ):
                 raise NotFound("grant", grant_id)
             timed_grants.end(transaction, grant_id)
 
         await self.context.acting(call).write(work)
+
+    async def show_grant(self, call: Call) -> TimedGrant:
+        grant = await self.context.store.read(self._grant, call)
+        return TimedGrant.model_validate(grant)
+
+    async def create_emergency(self, call: Call) -> TimedGrant:
+        body, user_id = call.body_as(NewEmergency), own_user_id(call)
+
+        def work(transaction: Transaction) -> domain.TimedGrant:
+            view = access.load_view(transaction, user_id)
+            return emergencies.begin(
+                transaction,
+                view.user,
+                *_asked_of(view, body.tunnel_id, emergency=True),
+                source_ip=call.source_ip,
+                reason=body.reason.strip(),
+                seconds=body.seconds,
+            )
+
+        return TimedGrant.model_validate(await self.context.acting(call).write(work))
+
+    async def review(self, call: Call) -> TimedGrant:
+        answer = call.body_as(Answer).answer
+
+        def work(transaction: Transaction) -> domain.TimedGrant:
+            grant, user_id = self._grant(transaction, call), own_user_id(call)
+            if user_id == grant.user_id:
+                raise forbidden("your own emergency is for somebody else to review")
+            if call.who().role is not Role.ADMIN and not self._reviews(transaction, call):
+                raise forbidden("only approvers of the policy and administrators review this")
+            by = users.get(transaction, user_id)
+            return emergencies.review(transaction, grant.id, by, answer=answer)
+
+        return TimedGrant.model_validate(await self.context.acting(call).write(work))
+
+    def _grant(self, transaction: Transaction, call: Call) -> domain.TimedGrant:
+        """Read the grant that is asked for.
+
+        :raise NotFound: there is none, as far as the caller may know.
+        """
+        grant, who = timed_grants.get(transaction, call.params["grant_id"]), call.who()
+        known = who.role in READERS or who.user_id in (grant.user_id, grant.allowed_by_id)
+        if not known and not self._reviews(transaction, call):
+            raise NotFound("grant", grant.id)
+        return grant
+
+    def _reviews(self, transaction: Transaction, call: Call) -> bool:
+        user_id = call.who().user_id
+        return user_id is not None and timed_grants.may_review(
+            transaction, call.params["grant_id"], user_id
+        )
 
     async def _decide(self, call: Call, decide: Callable[..., Any]) -> Any:
         request_id, answer = call.params["request_id"], call.body_as(Answer).answer
@@ -166,17 +236,20 @@ class _Approvals:
         )
 
 
-def _asked_of(view: UserView, tunnel_id: str) -> Policy:
-    """Find the policy whose approval a user can ask for beforehand.
+def _asked_of(view: UserView, tunnel_id: str, *, emergency: bool = False) -> tuple[Tunnel, Policy]:
+    """Find a tunnel, and the policy whose approval a user can ask for beforehand.
 
+    :param emergency: prefer a policy by which they can do without it in an emergency.
     :raise InvalidReference: the tunnel isn't the user's; to them it looks like none.
     """
-    policies = [
-        policy
+    found = [
+        (grant.tunnel, policy)
         for grant in view.by_tunnel.get(tunnel_id, ())
         for policy in grant.policies
         if policy.approval is Approval.OTHERS
     ]
-    if not policies:
+    if not found:
         raise InvalidReference("tunnel_id", "tunnel", tunnel_id)
-    return policies[0]
+    if emergency:
+        found.sort(key=lambda one: one[1].emergency_seconds is None)
+    return found[0]
