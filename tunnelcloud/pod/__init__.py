@@ -1,1 +1,1 @@
-"""The gateway: who may, where to, and what is open now."""
+"""The gateway: decides who may open a tunnel, finds the way to it, and knows what is open."""

@@ -1,4 +1,4 @@
-"""Who gets in: asks the store, within a time, and counts the refusals of each source."""
+"""Judges logins: asks the store, within a time, and counts the refusals of each source."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CAME_LATE = "the database answered after the client had been refused"
 
 @implementer(IAccess)
 class Access:
-    """Judges credentials by the store, and by what is known of it already.
+    """Judges credentials by the store and its caches.
 
     :ivar begun: sessions that were written and have no avatar yet, by id.
     """
@@ -58,7 +58,7 @@ class Access:
         browsers: BrowserLogins | None = None,
     ) -> None:
         """
-        :param browsers: offers links; None where nobody logs in by a browser.
+        :param browsers: offers links; None if logins by browser are off.
         :param has_room: tells, in any thread, whether a user may begin one more session here.
         :param refuses: says why the pod takes no logins at all; empty when it does.
         """
@@ -73,7 +73,8 @@ class Access:
         self._ring = ring
 
     def is_registered(self, key_blob: bytes) -> Deferred[bool]:
-        """Did anybody register this key?  What it opens is judged once its owner has signed."""
+        """Tell whether anybody registered this key; its grants are judged after its owner has
+        signed."""
         if reason := self._refuses():
             return fail(LoginRefused(reason, offence=False))
         asked = self._ring.get(key_blob)
@@ -111,11 +112,11 @@ class Access:
     def offer_browser(
         self, attempt: LoginAttempt, held: BrowserOffer | None = None
     ) -> BrowserOffer | None:
-        """Offer a login by browser, where there is room."""
+        """Offer a login by browser, unless too many are waiting."""
         return None if self._browsers is None else self._browsers.offer(attempt, held)
 
     def withdraw_browser(self, offer: BrowserOffer) -> None:
-        """Take it that the connection waits no more."""
+        """Forget the offer: the connection no longer waits."""
         if self._browsers is not None:
             self._browsers.withdraw(offer)
 
@@ -132,7 +133,8 @@ class Access:
         return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
 
     def _write(self, judge: Callable[..., logins.Verdict], *args: Any) -> Deferred[logins.Verdict]:
-        """Judge and write a login, unless the pod takes none by now; waiting may have been long."""
+        """Judge and write a login, unless the pod refuses logins by now: the wait may have been
+        long."""
         if reason := self._refuses():
             return fail(LoginRefused(reason, offence=False))
         return self._store.write(judge, *args)
@@ -155,12 +157,12 @@ class Access:
         return logins.Rules(self._pod_id, self._has_room, records)
 
     def _note(self, attempt: LoginAttempt, rules: logins.Rules) -> None:
-        """Count a refusal: of one source's, beyond a rate, only the number is written."""
+        """Count a refusal; above a rate for each source only the number is written."""
         event = AuditEvent("login.refused", source_ip=attempt.source, pod_id=self._pod_id)
         self._refusals.note(event, source_group(attempt.source), rules.records)
 
     def _unavailable(self, failure: Failure) -> Failure:
-        """A store that fails is no offence of whoever knocks, and no reason to let them in."""
+        """Refuse the login without a penalty: the store has failed."""
         if failure.check(LoginRefused):
             return failure
         OUTAGES.tell(failure, "logins can't be judged")
@@ -168,7 +170,7 @@ class Access:
         return Failure(LoginRefused(text, False))
 
     def _came_late(self, verdict: object) -> None:
-        """End a session whose login nobody waited for any more."""
+        """End a session whose login took so long that nobody waited for it."""
         if isinstance(verdict, Session):
             ended = self._store.write(sessions.end, verdict.id, reason=CAME_LATE)
             ended.addErrback(OUTAGES.tell, "a login that came late isn't ended")
@@ -203,7 +205,7 @@ class Realm:
 
 
 def _too_slow(answer: object, seconds: float) -> object:
-    """Fail when a login was given up; one that was committed nevertheless goes on."""
+    """Fail when a login took too long, unless it was committed."""
     if not isinstance(answer, Failure):
         return answer
     answer.trap(CancelledError)

@@ -1,6 +1,6 @@
 """The API token of the first start, in the state directory, until an administrator has taken over.
 
-It is good for everything and belongs to nobody.  Once an administrator can sign in, and nobody has
+It has all rights and belongs to no user.  Once an administrator can sign in, and nobody has
 used the token for a day, the pod deletes it.
 """
 
@@ -24,7 +24,7 @@ from tunnelcloud.store.transaction import Transaction
 FILE_NAME = "admin.token"
 LOOK_SECONDS = 300.0
 UNUSED = timedelta(days=1)
-"""For so long nobody has used the token, and an administrator could sign in."""
+"""How long nobody has used the token, and an administrator could sign in, before it is deleted."""
 
 _log = Logger()
 
@@ -56,7 +56,7 @@ def ensure(store: Store, directory: Path) -> None:
 
 @frozen
 class Retirement:
-    """Deletes the token of one state directory when nobody needs it any more."""
+    """Deletes the token of one state directory once nobody needs it."""
 
     store: AsyncStore
     directory: Path
@@ -67,7 +67,7 @@ class Retirement:
         try:
             secret = path.read_text("ascii").strip()
         except (OSError, UnicodeDecodeError):
-            return  # there is none, or no longer what this pod has written
+            return  # there is no file, or another one than this pod has written
         if not await self.store.write(_retire, hash_secret(secret)):
             return
         try:
@@ -82,7 +82,7 @@ class Retirement:
 
 
 def _retire(transaction: Transaction, secret_hash: bytes) -> bool:
-    """Delete a token if it is time; tell whether that was so."""
+    """Delete a token if it is time; return whether it was."""
     until = transaction.now() - UNUSED
     token = api_tokens.authenticate(transaction, secret_hash)
     if token is None or (token.last_used_at or token.created_at) > until:

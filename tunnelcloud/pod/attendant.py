@@ -1,7 +1,7 @@
-"""Attends to links as they come: who is it, is it still one of ours, what does it ask for.
+"""Attends to links: identifies their connectors, checks their rights, and answers their requests.
 
-A link is attached once its connector was found to be active, and looked after as long as it is
-there: it ends when the connector is gone, or the last certificate of its key revoked or expired.
+A link is attached once its connector was found to be active, and reviewed as long as it is there:
+it ends when the connector is deleted, or the last certificate of its key revoked or expired.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -48,7 +48,7 @@ CLONED = (
     "make for it with `tunnelcloud connector create`"
 )
 RIVAL_SECONDS = 5.0
-"""A process that holds links has so long to show that it lives, when another comes."""
+"""Seconds in which a process that holds links has to answer, when another process comes."""
 
 _RESTARTED = "the connector was started again"
 
@@ -60,7 +60,7 @@ _log = Logger()
 class Attendant:
     """Owns the pod's ends of links.
 
-    :ivar max_links: so many links a connector may hold to this pod.
+    :ivar max_links: how many links a connector may hold to this pod.
     :ivar pods: gives the addresses of the pods that connectors may dial.
     """
 
@@ -76,13 +76,14 @@ class Attendant:
 
     @property
     def handlers(self) -> Mapping[bytes, Handler]:
-        """What connectors may ask for on a link."""
+        """The requests that connectors may send on a link."""
         return {RENEW: self._renew_requested}
 
     # ILinkOwner.
 
     def link_refusal(self, link: LinkProtocol, certificate: x509.Certificate | None) -> str | None:
-        """Refuse who shows no connector's certificate; whether it is still good comes next."""
+        """Refuse a peer without a connector's certificate; ``link_ready`` checks whether it is
+        still good."""
         try:
             if certificate is None:
                 raise NotAConnectorCertificate("shows no certificate")
@@ -114,20 +115,21 @@ class Attendant:
     # What the pod's service calls.
 
     def announce_pods(self) -> None:
-        """Tell all connectors where the pods are: one has come or gone."""
+        """Tell all connectors the pods' addresses: a pod has come or gone."""
         for link in self.links.attached:
             self._tell_pods(link.protocol)
 
     def authorities_changed(self) -> "Deferred[None]":
-        """Tell all connectors which CAs they are to trust, and let go those of none of them."""
+        """Tell all connectors which CAs to trust, and end links whose certificate is of none of
+        them."""
         for link in self.links.attached:
             self._tell_authorities(link.protocol)
         return self.review()
 
     def review(self, concerned: Collection[str] | None = None) -> "Deferred[None]":
-        """Look again whether links may stay, and note that their connectors are still seen.
+        """Check again whether links may stay, and note that their connectors are still attached.
 
-        Called now and then, when changes may have been missed, and when some were heard of.
+        Called regularly, after changes, and when changes may have been missed.
 
         :param concerned: ids of connectors and sites; None for every link.
         """
@@ -154,7 +156,8 @@ class Attendant:
         rivals = self.links.rivals(connector.id, _instance(link))
         if not rivals:
             return self._attach(connector, link, certificate)
-        # After a crash or a cut the pod may not know yet that the earlier process is gone.
+        # After a crash or a network failure the pod may not know yet that the earlier process is
+        # gone.
         alive = _first_answer(rivals).addTimeout(RIVAL_SECONDS, self.clock)
         return alive.addCallbacks(
             lambda _: self._turn_away(connector, link, certificate, rivals),
@@ -168,7 +171,7 @@ class Attendant:
         certificate: x509.Certificate,
         rivals: Iterable[AttachedLink],
     ) -> "Deferred[None] | None":
-        """Keep the process that started first, and turn the other away."""
+        """Keep the links of the process that started first, and end those of the other."""
         if link not in self._unattached:
             return None
         if all(_instance(link) > rival.instance for rival in rivals):
@@ -189,7 +192,7 @@ class Attendant:
         certificate: x509.Certificate,
         rivals: Iterable[AttachedLink],
     ) -> "Deferred[None] | None":
-        """Give up links whose process is silent: this one took its place."""
+        """End links of a silent process: this one has taken its place."""
         for rival in rivals:
             rival.protocol.disconnect(_RESTARTED)
             self.links.remove(rival.protocol, _RESTARTED)
@@ -259,7 +262,7 @@ class Attendant:
         link.request(AUTHORITIES, {"authorities": texts})
 
     def _renew_requested(self, link: LinkProtocol, document: Document) -> Document | None:
-        """Grant at once; the certificate follows as a request of its own."""
+        """Grant the request at once; the certificate follows in a request of its own."""
         attached = self.links.find(link)
         csr, trusted = document.get("certificate_request"), document.get("trusts", [])
         if attached is None or not isinstance(csr, str) or not isinstance(trusted, list):
@@ -289,7 +292,7 @@ class Attendant:
         return {}
 
     def _may_renew(self, renewal: tuple[str, str]) -> bool:
-        """Tell whether a renewal is due, so that no connector can fill the store with them.
+        """Tell whether a renewal is due, so that no connector can fill the store with renewals.
 
         :param renewal: the connector's id, and the pin of the CA that would sign.
         """
@@ -324,7 +327,7 @@ def _first_answer(links: Iterable[AttachedLink]) -> "Deferred[None]":
     answer: Deferred[None] = Deferred()
 
     def answered(reply: bytes | None) -> None:
-        # A link that is lost answers nothing, too.
+        # A lost link doesn't answer.
         if reply is not None and not answer.called:
             answer.callback(None)
 
@@ -339,5 +342,5 @@ def _certificate(link: LinkProtocol) -> x509.Certificate:
 
 
 def _review_failed(failure: Failure) -> None:
-    # Open streams go on while the store can't be asked; the next review asks again.
+    # Open streams go on while the store is unavailable; the next review asks again.
     OUTAGES.tell(failure, "connectors could not be reviewed")

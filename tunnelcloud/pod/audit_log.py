@@ -1,4 +1,4 @@
-"""The audit as lines of JSON in the pod's log, for whoever collects logs.
+"""The audit as lines of JSON in the pod's log, for programs that collect logs.
 
 The store has the same events; a line is written once its transaction is durable.
 """

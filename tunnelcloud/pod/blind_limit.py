@@ -17,7 +17,7 @@ class BlindLimit:
     """Ends all sessions of a pod that may have missed revocations for too long.
 
     :ivar deaf_for: tells for how many seconds changes may have been missed.
-    :ivar longest: after so many seconds all ends; 0 for never.
+    :ivar longest: after so many seconds all sessions end; 0 for never.
     :ivar end_all: ends all sessions, with a reason.
     """
 
@@ -26,7 +26,7 @@ class BlindLimit:
     end_all: Callable[[str], None] = field(repr=False)
 
     def check(self) -> None:
-        """End all, if it is time; called every ``LIMIT_SECONDS``."""
+        """End all sessions, if it is time; called every ``LIMIT_SECONDS``."""
         if self.longest and self.deaf_for() >= self.longest:
             _log.error("changes weren't heard for {seconds} s: all ends", seconds=self.longest)
             self.end_all(

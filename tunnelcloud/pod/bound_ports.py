@@ -1,4 +1,4 @@
-"""The pod's sockets: bound before anything else is done, served once the pod is built.
+"""The pod's sockets: bound before anything else, and served once the pod is built.
 
 A port that is taken stops the start before the state directory is touched.
 """
@@ -24,16 +24,16 @@ from tunnelcloud.daemon import CannotServe, listen, port_number
 from tunnelcloud.net.shared_ports import PortSharer
 
 WEB_TLS = "web.tls"
-"""The web's listeners that show the pod's own certificate."""
+"""The web's listeners that use the pod's own certificate."""
 
 
 @implementer(IProtocolNegotiationFactory)
 @define(eq=False)
 class _Switchboard(Factory):
-    """Passes connections to a factory that is made later; until then it turns them away.
+    """Passes connections to a factory that is made later; until then it refuses them.
 
-    TLS asks the factory that it wraps which protocols to offer (ALPN): the answer is the inner
-    factory's, too.
+    TLS asks the factory that it wraps which protocols to offer (ALPN); the inner factory answers
+    that too.
     """
 
     inner: IProtocolFactory | None = None
@@ -44,7 +44,8 @@ class _Switchboard(Factory):
         return None if self.inner is None else self.inner.buildProtocol(addr)
 
     def acceptableProtocols(self) -> list[bytes]:
-        """Give what clients of an ``ssl:`` endpoint are offered; nothing where nobody says."""
+        """Return the protocols for clients of an ``ssl:`` endpoint; none if the factory names
+        none."""
         negotiating = IProtocolNegotiationFactory(self.inner, None)
         return [] if negotiating is None else list(negotiating.acceptableProtocols())
 
@@ -58,7 +59,7 @@ class _Switchboard(Factory):
 
 @define(eq=False)
 class Listeners:
-    """Listening sockets by the section of the settings that names them."""
+    """The listening sockets, by the section of the settings that names them."""
 
     _ports: dict[str, list[IListeningPort]] = field(factory=dict, init=False)
     _switchboards: dict[str, _Switchboard] = field(factory=dict, init=False)
@@ -73,7 +74,7 @@ class Listeners:
         """Listen on each section's endpoint descriptions.
 
         :param shared: the sections whose ports other pods of this machine may listen on, too.
-        :raise CannotServe: one can't be had; those that were bound are let go.
+        :raise CannotServe: one can't be bound; the others are closed.
         """
         listeners = cls()
         for section, descriptions in sections.items():
@@ -90,7 +91,7 @@ class Listeners:
         return listeners
 
     def port(self, section: str) -> int:
-        """Give the port that a section's first listener took, or the front's for all."""
+        """Return the port of a section's first listener, or of the front."""
         own = self._ports[section] + (self._ports.get(WEB_TLS, []) if section == "web" else [])
         return port_number((own or self._ports["front"])[0])
 

@@ -1,10 +1,10 @@
-"""SSH logins that somebody may confirm in a browser: who is offered a link, and what comes of it.
+"""SSH logins that somebody may confirm in a browser: the links offered, and their confirmations.
 
-A link costs a stranger's connection next to nothing.  It is written down once the connection has
-waited for a moment, which programs that answer the prompt with a token don't do; so many of a
-source may wait, and so many a minute are offered by the pod.  Where that is too many, whoever has
-the most makes room.  Whoever gets none is asked for a token, as ever.  The link is the same
-whatever the login name is.
+A link for a stranger's connection costs the pod almost nothing.  The store gets it once the
+connection has waited for a moment, which programs that answer the prompt with a token don't do.
+The number of waiting connections is limited for each source, and the number of links a minute for
+the pod.  Above that, the source with the most links loses one.  A connection without a link is
+asked for a token, as usual.  The link doesn't depend on the login name.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ from tunnelcloud.store.browser_logins import Decision
 from tunnelcloud.store.device_logins import Asking
 
 WRITTEN_AFTER = 1.0
-"""Seconds: a person takes longer, a program that has a token doesn't."""
+"""Seconds before a link is written: a person takes longer, a program that has a token doesn't."""
 
 MOST_WAITING = 64
 MOST_OF_A_SOURCE = 6
 MOST_A_MINUTE = 120
-"""What makes room for others was offered, so all sources together may get a few times as many."""
+"""Links that were withdrawn for another source count too, so all together may get a few times as
+many."""
 ASKED_FOR_SECONDS = 20
 """How long an answer to the prompt waits for the decision."""
 
@@ -62,9 +63,9 @@ class _Waiting:
 
 @frozen
 class BrowserLogins:
-    """The links that a pod has offered to connections which still wait.
+    """The links that a pod has offered to waiting connections.
 
-    :param web_url: where the portal is, without a slash at the end; empty where none are offered.
+    :param web_url: the portal's address, without a slash at the end; empty if no links are offered.
     """
 
     store: AsyncStore
@@ -89,21 +90,21 @@ class BrowserLogins:
     def by_settings(
         cls, store: AsyncStore, clock: IReactorTime, settings: PodSettings
     ) -> BrowserLogins:
-        """Offer links as pod.toml says, and none where nobody would know where they lead."""
+        """Offer links as pod.toml says, and none without the portal's address."""
         is_on = settings.ssh.browser_login != "off"
         return cls(store, clock, (settings.web.public_url or "") if is_on else "")
 
     def offer(self, attempt: LoginAttempt, held: BrowserOffer | None = None) -> BrowserOffer | None:
-        """Make a link for a connection; None where there is no room for one more.
+        """Make a link for a connection; None if too many are waiting.
 
-        :param held: the link that it has.  It stays if it is for this very login; for another one,
-            which the page doesn't show, there is another link.
+        :param held: the link that the connection has.  It stays if it is for this very login; for
+            another login, which the page doesn't show, the connection gets another link.
         """
         if held is not None:
             if self._is_for(held, attempt):
                 return held
             self.withdraw(held)
-        # The secret itself is kept by nobody: it only makes the row's name one that none can guess.
+        # Nobody stores the secret itself: it only makes the row's name impossible to guess.
         secret_hash = hash_secret(new_link_secret(self.random))
         source = source_group(attempt.source)
         if not self.web_url or not self._admits(secret_hash, source, attempt):
@@ -115,11 +116,11 @@ class BrowserLogins:
         return BrowserOffer(f"{self.web_url}/l/{code}", secret_hash)
 
     def _admits(self, secret_hash: bytes, source: str, attempt: LoginAttempt) -> bool:
-        """Count one more that waits, unless its source has all that it may have."""
+        """Count one more waiting connection, unless its source has reached its limit."""
         now = self.clock.seconds()
         while self._offered and self._offered[0][0] <= now - 60:
             self._minute.leave(self._offered.popleft()[1])
-        # Who has many networks of IPv6 doesn't count as many.
+        # Many IPv6 networks of one site don't count as many sources.
         site, rooms = source_groups(attempt.source)[-1][0], (self._room, self._minute)
         if self._sources[source] >= MOST_OF_A_SOURCE or not all(
             room.has_place(site) for room in rooms
@@ -132,11 +133,11 @@ class BrowserLogins:
         return True
 
     def withdraw(self, offer: BrowserOffer) -> None:
-        """Take it that the connection has logged in or is over."""
+        """Withdraw the link: the connection has logged in or is over."""
         self._end(offer.secret_hash)
 
     def _end(self, secret_hash: bytes) -> None:
-        """Offer a link no more, and forget what was written of it."""
+        """Withdraw a link, and delete its row."""
         waiting = self._waiting.pop(secret_hash, None)
         if waiting is None:
             return
@@ -173,7 +174,7 @@ class BrowserLogins:
         written.addErrback(OUTAGES.tell, "logins can't wait for a browser")
 
     def _kept(self, secret_hash: bytes, is_there: bool) -> None:
-        """Take it that a login was written down, or that too many of its source are."""
+        """Note that a login was written, or that its source has too many."""
         waiting = self._waiting.get(secret_hash)
         if waiting is not None and is_there:
             waiting.is_written = True
@@ -191,7 +192,7 @@ class BrowserLogins:
         if not self._is_for(offer, attempt):
             return fail(LoginRefused(OVER, offence=False))
         if not self._waiting[offer.secret_hash].is_written:
-            # A tool that knows passwords only answers at once, with nothing.
+            # A tool that only knows passwords answers at once, with an empty text.
             return fail(LoginRefused("", offence=False))
         return Deferred.fromCoroutine(self._wait(offer.secret_hash))
 

@@ -1,4 +1,4 @@
-"""What a session has carried, by tunnel: what is over, and what is open still."""
+"""The bytes that a session has carried, by tunnel, in ended and in open channels."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Carried:
     _over: dict[str, TunnelTraffic] = field(factory=dict, init=False)
 
     def ended(self, route: TunnelRoute) -> None:
-        """Keep what a channel carried that is over now."""
+        """Add the bytes of a channel that has ended."""
         name = route.tunnel.name
         self._over[name] = _with(self._over.get(name, _NOTHING), route, 0)
 
     def by_tunnel(self) -> Mapping[str, TunnelTraffic]:
-        """Count what each tunnel carried, by its name."""
+        """Count the bytes of each tunnel, by its name."""
         counted = dict(self._over)
         for route in self.routes:
             name = route.tunnel.name

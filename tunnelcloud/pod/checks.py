@@ -1,8 +1,8 @@
-"""Tries the way to each tunnel's target every so often, as ``Settings.target_check_seconds`` says.
+"""Checks the path to each tunnel's target every ``Settings.target_check_seconds``.
 
-Gently: a few at a time, and only where this pod has a link to the site.  The published ports of a
-range are tried in turn.  What is new, or may be reached again, is tried within a second.  What was
-found is kept in memory; each pod knows its own ways only.
+A few checks run at a time, and only if this pod has a link to the site.  The ports of a published
+range are checked in turn.  A tunnel that is new, or may be reached again, is checked within a
+second.  Results are kept in memory; each pod knows only its own.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from tunnelcloud.store.transaction import Change, Resync, Transaction
 from tunnelcloud.web.interfaces import LastCheck
 
 LOOK_SECONDS = 1.0
-"""So often it is asked whether something is new, or a round due."""
+"""Seconds between two looks whether something is new, or a round due."""
 
 _SETTINGS_SECONDS = 5.0
-"""So often the settings are read where nothing is."""
+"""Seconds between two reads of the settings if nothing else is to be checked."""
 
 AT_ONCE = 4
 _MOST_PORTS = 256
-"""So many ports of a tunnel are remembered."""
+"""How many ports of a tunnel are remembered."""
 
 _AGAIN = 3
-"""So many ports that failed are tried again in a round, beside the one whose turn it is."""
+"""How many ports that failed are checked again in a round, besides the one whose turn it is."""
 
 _MOST_WANTED = 200
-"""So many changed tunnels are checked before the next round."""
+"""How many changed tunnels are checked before the next round."""
 
 _PAGE = 200
 
@@ -54,7 +54,7 @@ _log = Logger()
 @implementer(ILinksListener)
 @define(eq=False)
 class TargetChecks:
-    """Checks targets on demand and by the clock, and remembers what came of it.
+    """Checks targets on demand and by the clock, and remembers the results.
 
     :ivar now: the time of day.
     """
@@ -74,21 +74,21 @@ class TargetChecks:
     _settings_read: float = field(default=0.0, init=False)
 
     def last(self, tunnel_id: str) -> LastCheck | None:
-        """Give the last check of a tunnel, of a port that failed if one did; None for none."""
+        """Return the last check of a tunnel, preferably of a failed port; None before the first."""
         found = tuple(self._found.get(tunnel_id, {}).values())
         return max(found, key=lambda one: (not one.ok, one.at), default=None)
 
     def faults(self, tunnel_id: str) -> Mapping[int, str]:
-        """Tell what the last check of each port of a tunnel found wrong; empty for nothing."""
+        """Return the faults that the last checks of a tunnel's ports found."""
         found = tuple(self._found.get(tunnel_id, {}).items())
         return {port: "" if one.ok else one.steps[-1].text for port, one in found}
 
     def all(self) -> Iterable[LastCheck]:
-        """Give what came of the last check of each tunnel that had one."""
+        """Return the last check of each tunnel that had one."""
         return tuple(found for one in self._found if (found := self.last(one)) is not None)
 
     def failing(self) -> dict[str, str]:
-        """Say what the last check of a tunnel found wrong, by the ids of those that failed."""
+        """Return the faults of tunnels whose last check failed, by their ids."""
         return {
             tunnel_id: next(fault for fault in faults.values() if fault)
             for tunnel_id in tuple(self._found)
@@ -96,7 +96,7 @@ class TargetChecks:
         }
 
     def certificates(self) -> dict[str, datetime]:
-        """Tell when the certificates end that last checks saw, by the tunnels' ids."""
+        """Return when the targets' certificates end, as last seen, by the tunnels' ids."""
         return {
             tunnel_id: min(ends)
             for tunnel_id, found in self._found.items()
@@ -110,7 +110,7 @@ class TargetChecks:
         }
 
     def changed(self, change: Change | Resync) -> None:
-        """Take a notice from the change feed: what was made or changed is checked soon."""
+        """Hear of a change from the change feed: new and changed tunnels are checked soon."""
         if not isinstance(change, Change) or change.kind != "tunnel":
             return
         if change.decides:
@@ -119,14 +119,14 @@ class TargetChecks:
             self._wanted[change.id] = None
 
     def connector_attached(self, connector: Connector, version: str) -> None:
-        """Check the tunnels of its site soon: there may have been no way to them."""
+        """Check the tunnels of its site soon: they may have been unreachable."""
         self._sites[connector.site_id] = None
 
     def connector_detached(self, connector: Connector, reason: str) -> None:
-        """What was found stays: the site may be reached by others."""
+        """Keep the results: other connectors may reach the site."""
 
     def connector_cloned(self, connector: Connector, reason: str) -> None:
-        """That changes no way."""
+        """Nothing is to be done: the path doesn't change."""
 
     async def check(self, tunnel: Tunnel, port: int) -> Sequence[DoctorStep]:
         """Check every hop to a tunnel's target now."""
@@ -143,7 +143,7 @@ class TargetChecks:
         return steps
 
     def run(self) -> Deferred[None]:
-        """Try what is new, or all if that is due; called every ``LOOK_SECONDS``."""
+        """Check new tunnels, or all if a round is due; called every ``LOOK_SECONDS``."""
         return Deferred.fromCoroutine(self._run())
 
     async def _run(self) -> None:
@@ -164,7 +164,7 @@ class TargetChecks:
             self._under_way = False
 
     def _may_be_due(self) -> bool:
-        """Tell whether there is something to do, by the settings as they were read last."""
+        """Tell whether there may be something to do, by the settings as last read."""
         if self._wanted or self._sites or self._settings is None:
             return True
         is_old = self.clock.seconds() - self._settings_read >= _SETTINGS_SECONDS
@@ -185,7 +185,7 @@ class TargetChecks:
                 del kept[gone]
 
     async def _fresh(self) -> None:
-        """Check what may have another state since it was checked, or was never checked."""
+        """Check tunnels that were never checked, or whose state may have changed since."""
         wanted, sites = tuple(self._wanted), tuple(self._sites)
         self._wanted.clear()
         self._sites.clear()
@@ -233,7 +233,7 @@ def _page(
 
 
 def _those(transaction: Transaction, ids: Iterable[str]) -> list[Tunnel]:
-    """Read the enabled ones of some tunnels; of one that is gone, nothing."""
+    """Read those of some tunnels that exist and are enabled."""
     found = []
     for tunnel_id in ids:
         with suppress(NotFound):

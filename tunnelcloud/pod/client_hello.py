@@ -1,8 +1,8 @@
 """The first message of a TLS client, read only to learn which protocols it offers; bytes in.
 
-Nothing is verified here: whoever gets the connection reads the same bytes again and judges them.
-The reader takes a ClientHello in at most four records (RFC 8446, 5.1), so that reading it again
-after each piece that arrives costs little.
+Nothing is verified here: the factory that gets the connection reads and verifies the same bytes
+again. The reader takes a ClientHello in at most four records (RFC 8446, 5.1), so that reading it
+again after each piece that arrives costs little.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FIXED_FIELDS = 2 + 32  # the version and the random bytes
 
 
 class NoHello(Exception):
-    """The bytes are no ClientHello that this reader takes."""
+    """The bytes aren't a ClientHello that this reader accepts."""
 
 
 class _Fields:
@@ -45,14 +45,14 @@ class _Fields:
         return int.from_bytes(self.take(size), "big")
 
     def vector(self, size: int) -> bytes:
-        """Take a field whose length stands before it, in ``size`` bytes."""
+        """Read a field behind its length of ``size`` bytes."""
         return self.take(self.number(size))
 
 
 def offered_protocols(received: bytes) -> tuple[bytes, ...] | None:
-    """Give the protocols that a TLS client offers by ALPN (RFC 7301), the most wanted first.
+    """Return the protocols that a TLS client offers by ALPN (RFC 7301), the most wanted first.
 
-    :param received: what a client sent first; the first byte is that of a handshake record.
+    :param received: the client's first bytes; the first byte is that of a handshake record.
     :return: None while the message isn't complete.
     :raise NoHello: it is no ClientHello, or a larger one than :data:`MAX_HELLO`.
     """
@@ -82,7 +82,7 @@ def _protocol_names(content: bytes) -> tuple[bytes, ...]:
 
 
 def _handshake_message(received: bytes) -> bytes | None:
-    """Join what the records carry, up to the end of the first handshake message."""
+    """Join the records' contents, up to the end of the first handshake message."""
     joined = b""
     at = 0
     for _ in range(_MAX_RECORDS):

@@ -1,4 +1,4 @@
-"""This pod among the others: its lease, the change feed, what is asked of whichever pod has it."""
+"""This pod among the others: its lease, the change feed, and requests to other pods."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tunnelcloud.store.transaction import Change, Resync, Transaction
 
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 45.0
-"""After so long without a heartbeat a pod counts as dead, and its records are closed."""
+"""Seconds without a heartbeat after which a pod counts as dead, and its records are closed."""
 
 DEAF_SECONDS = 5.0
-"""After so long without the change feed nothing new is let in."""
+"""Seconds without the change feed after which the pod refuses new sessions and channels."""
 
 DRAIN_SECONDS = 2.0
-"""How long a pod that is about to end waits to say so."""
+"""How many seconds a pod that is about to end waits until the others have been told."""
 
 BEAT_DEADLINE = 10.0
 _PROBE_BYTES = 32 * 1024
@@ -49,7 +49,7 @@ OpenHere = tuple[frozenset[str], frozenset[str]]
 class Seat:
     """A pod's place among the others.
 
-    :ivar registration: what the pod says of itself.
+    :ivar registration: the pod's name, addresses and version.
     """
 
     pod_id: str
@@ -58,9 +58,9 @@ class Seat:
 
 @frozen
 class _Beat:
-    """What a heartbeat brings back.
+    """The result of a heartbeat.
 
-    :ivar anew: the registration under which the pod had to take part anew.
+    :ivar anew: the registration under which the pod had to register again.
     """
 
     present: list[Pod]
@@ -70,7 +70,7 @@ class _Beat:
 
 
 class Cluster:
-    """What a pod shares with the others, by way of the store.
+    """The state that pods share, through the store.
 
     :param attached: gives the ids of connectors that have links to this pod.
     :param open_here: gives the ids of the sessions and of the channels that are open here.
@@ -114,7 +114,7 @@ class Cluster:
         self._feed.start()
 
     def stop(self) -> Deferred[None]:
-        """Leave the others, with the books in order."""
+        """Leave the cluster, with all records written."""
         left = self._store.within(BEAT_DEADLINE).write(
             pods.leave, self._seat.pod_id, reason="stopped"
         )
@@ -123,16 +123,17 @@ class Cluster:
 
     @property
     def is_current(self) -> bool:
-        """Whether what was read before can be trusted: changes have been heard all the while."""
+        """Whether cached data can be trusted: no change can have been missed."""
         return self._feed.down_for() < DEAF_SECONDS
 
     def beat(self) -> Deferred[None]:
-        """Renew the lease, close what dead pods left, and look who else is there."""
-        # After the database was away for all, whoever is back first must not bury the others.
+        """Renew the lease, close the records of dead pods, and read which other pods there are."""
+        # After an outage of the database, the first pod that is back must not take the others for
+        # dead.
         reaps = self._feed.up_for() >= SILENT_SECONDS
         probes = self._health.probe_due()
         attached = self._attached()
-        # Random, for a database may compress.
+        # Random, since a database may compress.
         filler = self._random(_PROBE_BYTES) if probes else b""
         beaten = self._store.within(BEAT_DEADLINE).write(
             _beat, self._seat, reaps, filler, None if attached == self._noted else attached
@@ -141,13 +142,13 @@ class Cluster:
         return beaten.addCallback(self._met, probes, attached)
 
     def refusal(self) -> str:
-        """Say why nothing new is let in; empty while it is."""
+        """Return why the pod refuses new sessions and channels; empty while it doesn't."""
         if self.stopping:
             return STOPPING
         return DRAINING if self._drained else ""
 
     def drain(self) -> Deferred[None]:
-        """Let all others know that this pod lets nothing new in; it is about to end."""
+        """Tell all others that this pod refuses new sessions: it is about to end."""
         self.stopping = True
         told = self._store.within(DRAIN_SECONDS).write(pods.drain, self._seat.pod_id, True)
         return told.addCallbacks(
@@ -172,7 +173,7 @@ class Cluster:
         return self._attachments.get(connector_id, 0), max(1, len(self._pods))
 
     def load_views(self, user_ids: Sequence[str]) -> Deferred[Mapping[str, UserView]]:
-        """Read what some users may open; who isn't there is left out."""
+        """Read the views of some users; unknown users are left out."""
         return self._store.read(access.load_views, user_ids)
 
     def end_requests(self) -> Deferred[list[sessions.EndRequest]]:
@@ -180,16 +181,16 @@ class Cluster:
         return self._store.read(sessions.end_requests, self._seat.pod_id)
 
     def request_end(self, kind: str, object_id: str, reason: str) -> Deferred[bool]:
-        """Ask whichever pod has it to end a session or a channel.
+        """Ask the pod that has a session or a channel to end it.
 
         :return: fires with False when it was not open any more.
         """
         return self._store.write(_request_end, kind, object_id, reason)
 
     def reconcile(self) -> Deferred[list[sessions.EndRequest]]:
-        """Open the records of what this pod has open and others took for dead.
+        """Open the records again that other pods closed, taking this pod for dead.
 
-        :return: fires with what is to be ended instead.
+        :return: fires with the sessions and channels to be ended instead.
         """
         live_sessions, _ = self._open()
         return self._store.read(sessions.closed, live_sessions).addCallback(self._reopen)
@@ -219,7 +220,7 @@ class Cluster:
         return self._store.read(keys.good, key_ids)
 
     def _heard(self, change: Change | Resync) -> None:
-        """Look again at the pods, and at the names that clients connect to (for host keys)."""
+        """Read the pods again, and the names that clients connect to (for host keys)."""
         if isinstance(change, Resync) or change.kind == "tunnel":
             self._store.read(tunnels.external_addresses).addCallbacks(self._named, self._missed)
         if isinstance(change, Resync) or change.kind == "pod":
@@ -250,7 +251,7 @@ class Cluster:
         before = self.connectors_addresses()
         self._pods = tuple(present)
         own = next((pod for pod in present if pod.id == self._seat.pod_id), None)
-        # A pod that signed off isn't among them, and takes nothing again.
+        # A pod that has left isn't among them, and doesn't come back.
         if own is not None and own.draining != self._drained:
             self._drained = drained = own.draining
             _log.info("this pod is drained" if drained else "this pod takes new sessions again")

@@ -1,4 +1,5 @@
-"""The pod's side of joining and of renewal: checks, signs, records, and only then hands out.
+"""The pod's side of joining and renewal: it checks, signs, records, and then hands certificates
+out.
 
 Knows the CA and the registry of connectors, no sockets.
 """
@@ -72,7 +73,7 @@ class Joining:
         secret_hash = hash_secret(bytes.fromhex(request.secret))
 
         def issue(connector: Connector) -> "Deferred[JoinAnswer]":
-            # Its token names this CA; another one follows over its first link.
+            # The token names this CA; the connector gets another one over its first link.
             signer = self.authorities().serving
             issuing = self._issue(signer, csr, connector.id, fingerprint, request.source)
             return issuing.addCallback(lambda issued: self._granted(connector, issued))
@@ -95,12 +96,12 @@ class Joining:
         return granted.addErrback(_denied, f"a late renewal of {asked.connector_id}")
 
     def _read_late(self, request: RenewalRequest) -> tuple[CertificateAuthority, LateRenewal]:
-        """Read what is shown, and who signs another one.
+        """Read the certificate, and choose the CA that signs the next one.
 
-        It trusts the CA of its own certificate, whatever else it knows.
+        The connector trusts the CA of its own certificate, whichever others it knows.
 
         :raise NotAConnectorCertificate, BadCertificateRequest: it is nothing that could be renewed.
-            So are what certificates raise that can't be read (:data:`tunnelcloud.pki.UNREADABLE`).
+            Unreadable certificates raise :data:`tunnelcloud.pki.UNREADABLE`.
         """
         certificate = x509.load_pem_x509_certificate(request.certificate.encode("utf-8"))
         signer = self.authorities().issuer_of(certificate)

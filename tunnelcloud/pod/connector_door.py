@@ -1,11 +1,11 @@
-"""The door that connectors come to: TLS first, then by ALPN to joining or to a link.
+"""The listener for connectors: TLS first, then joining or a link, chosen by ALPN.
 
-Whoever offers neither is dropped after the handshake, whoever dawdles after a deadline, and only
-so many may stand in the door at once.  Flood control is the SSH front door's: a source and the
-networks around it may have so many connections in the door, and offences (join tokens that nobody
-made, certificates that are copies or revoked, no certificate of a connector, a handshake that
-fails) add penalties, which keep a source out for a time.  A connector's certificate, or a join
-token that is good, takes some of them off.
+A connection that offers neither is dropped after the handshake, a slow one after a deadline, and
+the number of connections that are no link yet is limited.  Flood control is the SSH front door's:
+the number of waiting connections is limited for a source and the networks around it, and offences
+(unknown join tokens, copied or revoked certificates, no connector's certificate, a failed
+handshake) add penalties, which keep a source out for a time.  A good certificate or join token
+takes some of them off.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ DOOR_TIMEOUT = 20.0
 """Seconds for the handshake, and for joining all in all."""
 
 MAX_IN_DOOR = 256
-"""How many connections may be neither dropped nor a link yet."""
+"""How many connections may wait until they are a link."""
 
 _OFFENCES = JoinProblem.UNKNOWN, JoinProblem.BAD_REQUEST, JoinProblem.REVOKED
 
@@ -54,19 +54,20 @@ def connector_listener(
 ) -> IProtocolFactory:
     """Make the factory to listen with for connectors.
 
-    :param flood: decides who may come in; it isn't told of links.
+    :param flood: decides which connections may start; it doesn't count links.
     :param room: how many connections may be no link yet.
     """
     return _Listener(tls, _Door(make_link, make_join_server, clock, flood, room), clock)
 
 
 def door_limits(room: int) -> FloodLimits:
-    """Give the limits for a door: a quarter of it for one source, and none left to chance."""
+    """Return the flood limits for a room: a quarter of it for one source, none dropped at
+    random."""
     return FloodLimits(start=room, full=room, per_source=max(room // 4, 1))
 
 
 class _Listener(LinkTransportFactory):
-    """Turns away who doesn't find room in the door, before TLS costs anything."""
+    """Refuses connections that find no room, before TLS costs anything."""
 
     def __init__(self, tls: PodTLS, door: "_Door", clock: IReactorTime) -> None:
         super().__init__(tls, False, door, clock)
@@ -129,7 +130,7 @@ class _Visitor(Protocol):
         protocol = self.transport.negotiatedProtocol
         if protocol == LINK_ALPN:
             link = self._door.make_link()
-            # The link takes this one's place: no call in between for every read.
+            # The link takes this protocol's place, which saves a call for every read.
             self.transport.wrappedProtocol = link
             link.makeConnection(self.transport)  # type: ignore[no-untyped-call]
             link.handshakeCompleted()
@@ -144,7 +145,7 @@ class _Visitor(Protocol):
             self.transport.abortConnection()  # type: ignore[no-untyped-call]
 
     def _answered(self, answer: JoinAnswer) -> None:
-        """Hear what came of a join token or of a certificate; what is only too old is no guess."""
+        """Add a penalty for a refused token or certificate, unless it has only expired."""
         if isinstance(answer, JoinGranted):
             self._judge(True)
         elif answer.problem in _OFFENCES:
@@ -173,7 +174,7 @@ class _Visitor(Protocol):
             self._inner.connectionLost(reason)
 
     def leave(self) -> None:
-        """Stand in the door no longer."""
+        """Give the place up: the connection is a link now, or over."""
         self._door.crowd.leave(self)
         if self._counted:
             self._counted = False

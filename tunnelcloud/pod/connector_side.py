@@ -1,4 +1,4 @@
-"""What a pod has for connectors, joined: who may come in, what they may ask, where they come to."""
+"""Builds the parts of a pod that serve connectors: listener, joining, and links."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tunnelcloud.settings import ConnectorsSettings, SSHSettings
 
 
 def spared_networks(section: SSHSettings | ConnectorsSettings) -> tuple[Network, ...]:
-    """Give the networks without penalties: those that are set, and the balancers themselves."""
+    """Return the networks without penalties: those in the settings, and the balancers."""
     return read_networks([*section.exempt_networks, *section.proxy_protocol_from])
 
 
@@ -38,7 +38,7 @@ class ConnectorSide:
 
     :ivar attendant: answers what connectors ask over their links.
     :ivar ending: warns of certificates that end soon.
-    :ivar flood: keeps out who comes too often.
+    :ivar flood: limits how often a source may connect.
     :ivar listener: makes the protocols of connections, whose sources are known.
     :ivar factory: the same, behind the balancers that are set.
     """

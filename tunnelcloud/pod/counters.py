@@ -1,6 +1,6 @@
-"""What monitoring counts over time: told by the store, the clock and whoever waits for them.
+"""Counters for monitoring: of audit events, the store's answers and the reactor's delay.
 
-What is counted from the audit costs a session or a channel nothing beside its audit event.  A label
+Sessions and channels are counted from their audit events, at no further cost.  A label
 has few values: names of events, methods and directions, and nothing that a client chooses.
 """
 
@@ -75,7 +75,7 @@ class Counters:
                 self._logins.labels(method, result)
 
     def register(self, registry: CollectorRegistry) -> None:
-        """Show these in a registry, beside what else it has."""
+        """Add these to a registry."""
         registry.register(self._mine)
 
     def committed(self, committed: Committed) -> None:

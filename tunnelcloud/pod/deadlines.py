@@ -1,4 +1,4 @@
-"""When an open channel's right may end by the clock: a heap, looked at from its near end."""
+"""When the permission of open channels may end by the clock: a heap, the soonest first."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LOOK_AGAIN_SECONDS = 60.0
 """The longest until a right that the time of day ends is looked at: somebody may set the clock."""
 
 IDLE_LOOKS = 8
-"""So often in an idle limit it is asked whether bytes have passed."""
+"""How many times within an idle limit the pod looks whether bytes have passed."""
 
 
 def seconds_left(grant: Grant, ask: Ask, route: TunnelRoute) -> float | None:
-    """Say when to look next at a channel that a path allows; None for never, by the clock."""
+    """Return in how many seconds to look again at a channel that a path allows; None for never."""
     left = holds_for(grant, ask)
     found = [] if left is None else [min(left, LOOK_AGAIN_SECONDS)]
     for policy in grant.policies:
@@ -29,14 +29,14 @@ def seconds_left(grant: Grant, ask: Ask, route: TunnelRoute) -> float | None:
 
 
 class Deadlines:
-    """The channels that are to be looked at again, by when that is."""
+    """The channels to be checked again, by time."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, TunnelRoute]] = []
         self._order = itertools.count()
 
     def set(self, route: TunnelRoute, due: float | None) -> None:
-        """Look at a channel at some time, and not when it was said before.
+        """Set the time to look at a channel, in place of an earlier one.
 
         :param due: in seconds of the reactor's clock; None is never.
         """

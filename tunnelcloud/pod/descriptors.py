@@ -1,6 +1,6 @@
-"""How many connections each of the pod's doors may hold, by how many files a process may open.
+"""How many connections each of the pod's listeners may hold, by the number of files it may open.
 
-A door that is full turns somebody away; a process without descriptors turns everybody away.
+A listener that is full refuses some clients; a process without descriptors refuses all.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from tunnelcloud.pod.shares import SESSIONS
 from tunnelcloud.web.limits import MAX_CONNECTIONS
 
 _ENOUGH = 1_048_576
-"""What is asked for where the system knows no bound."""
+"""The limit that is requested if the system has none."""
 
 _OWN = 64
-"""Files of the pod's own: database, log, listeners, questions to others."""
+"""The pod's own files: database, log, listeners, connections to other servers."""
 
 _log = Logger()
 
 
 @frozen
 class Doors:
-    """The most connections that each door may hold.
+    """The most connections that each listener may hold.
 
     :ivar before_login: SSH connections that haven't logged in.
     :ivar sessions: SSH connections that have.
     :ivar web: connections of browsers and API clients.
     :ivar joining: connections of connectors that are no link yet.
-    :ivar undecided: connections to the one port for all that haven't said what they are.
+    :ivar undecided: connections to the one port for all whose protocol isn't known yet.
     """
 
     before_login: int
@@ -55,7 +55,7 @@ class Doors:
 
 
 def raise_limit() -> int:
-    """Let this process open as many files as it may; say how many that are."""
+    """Let this process open as many files as it may; return their number."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -69,7 +69,7 @@ def raise_limit() -> int:
 def divide(limit: int) -> Doors:
     """Divide descriptors among the doors.
 
-    What is left over is for links; strangers get no more than half of all.
+    The rest is for links; strangers get no more than half of all.
     """
     free = max(limit - _OWN, 40)
     doors = Doors(

@@ -1,4 +1,4 @@
-"""Whether a host name leads clients to a pod: asked of the system's resolver, and not for long."""
+"""Whether a host name leads clients to a pod, by the system's resolver and within a short time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tunnelcloud.net.interfaces import ILookUpReactor, IResolver
 from tunnelcloud.net.resolver import ThreadedResolver
 
 Found = frozenset[str] | None
-"""Addresses, empty when there are none; None when that can't be told now."""
+"""Addresses, empty if there are none; None if the resolver can't tell now."""
 
 
 class DNSCheck:
@@ -36,7 +36,7 @@ class DNSCheck:
     def warning(self, name: str) -> Deferred[str | None]:
         """Say why clients that connect to a name would not reach a pod.
 
-        :return: fires with None when they would, or when that can't be told now.
+        :return: fires with None if they would, or if the resolver can't tell now.
         """
         hosts = list(dict.fromkeys(self._pods()))
         asked = gatherResults([self.addresses(host) for host in (name, *hosts)])

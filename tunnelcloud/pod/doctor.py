@@ -1,8 +1,8 @@
 """Checks every hop on the way to a target: grant, policy, connector, name, connect, TLS.
 
-``ssh pod doctor``, ``/tunnels/{id}/check`` and the portals show what this finds.  The last hop is
-tried for real: a channel to the target is opened through a connector and closed again; where the
-tunnel says so, not before the target has shown its certificate.
+``ssh pod doctor``, ``/tunnels/{id}/check`` and the portals show what this finds.  For the last hop
+the pod opens a channel to the target through a connector and closes it again, with a check by TLS
+after the target has shown its certificate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tunnelcloud.pod.router import OPEN_TIMEOUT
 from tunnelcloud.ssh.interfaces import DoctorStep
 
 AT_ONCE = 4
-"""So many channels may be open, or asked for, to look at one tunnel; who asks for more waits."""
+"""How many channels may be open, or pending, to check one tunnel; further checks wait."""
 
 
 class Doctor:
@@ -42,9 +42,9 @@ class Doctor:
     async def check(
         self, tunnel: Tunnel, port: int, decision: Decision | None = None
     ) -> AsyncIterator[DoctorStep]:
-        """Give a step at a time; ends after the first that failed.
+        """Yield the steps; end after the first that failed.
 
-        :param decision: what the policies say to whoever asks; None leaves these steps out.
+        :param decision: the decision for the user who asks; None leaves these steps out.
         """
         if decision is not None:
             for rule in decision.rules:
@@ -76,8 +76,8 @@ class Doctor:
         if tunnel.target_check is TargetCheck.TLS:
             handshake = Handshake(tunnel.target_address)
         probe = Probe(self._clock, handshake)
-        # It lasts as long as its channel, not as long as somebody waits for what it finds: an
-        # open can't be taken back, and nobody is to ask for thousands by leaving each at once.
+        # The place is taken as long as the channel lasts, even if nobody waits for the result: an
+        # open can't be withdrawn, and nobody may start thousands by leaving each at once.
         probe.over.addCallback(self._turn_over, tunnel.id)
         probe.open(link, tunnel.target_address, port)
         outcome = await probe.opened_or_not

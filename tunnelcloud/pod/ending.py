@@ -1,7 +1,7 @@
 """Warns of certificates that end soon: the CA's, this pod's own, and connectors'.
 
-A pod's and a connector's are renewed by themselves when two thirds of their time are over: one that
-has less left than a quarter of it wasn't.
+Pods' and connectors' certificates are renewed by themselves when two thirds of their time are over:
+if less than a quarter is left, the renewal has failed.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Ending:
     _connectors: list[Warned] = field(factory=list, init=False)
 
     def look(self) -> Deferred[None]:
-        """Look which connectors have certificates that end soon, and log all warnings."""
+        """Find connectors whose certificates end soon, and log all warnings."""
         until = self.now() + min(WARN_BEFORE, self.lifetime / 4)
         return self.store.read(connectors.ending, until).addCallback(self._found)
 
     def warnings(self) -> Sequence[Warned]:
-        """Say what ends soon, and what to do."""
+        """Return warnings that name the certificate, and what to do."""
         now, found = self.now(), []
         authority = self.keys.authorities.all[0].certificate.not_valid_after_utc
         if authority - now < WARN_BEFORE:

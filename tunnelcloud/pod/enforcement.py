@@ -1,7 +1,7 @@
-"""Makes changes take effect: drops old views, and ends what is no longer allowed.
+"""Makes changes take effect: drops old views, and ends sessions and channels no longer allowed.
 
-Two things lead here: the change feed, and the clock (windows end, sessions age, streams idle).
-What is heard within one turn of the reactor is looked at together.
+The causes are the change feed and the clock (windows end, sessions get too old, streams are idle
+too long).  All changes heard in one turn of the reactor are handled together.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tunnelcloud.store.transaction import Change, Resync
 SWEEP_SECONDS = 1.0
 
 _SWEEPS_HEARD = 5
-"""For so long a notice of a key or a session is kept: it may overtake the answer to the transaction
-that began a session, which then isn't here yet to be ended."""
+"""For how many sweeps a notice of a key or a session is kept: it may arrive before the answer to
+the transaction that began the session."""
 
 _KEY_REVOKED = "the key was revoked"
 _OF_VIEWS = frozenset({"user", "tunnel", "group", "assignment", "policy", "site", "grant"})
@@ -39,10 +39,10 @@ _log = Logger()
 
 @define
 class _Heard:
-    """What was heard of in this turn of the reactor.
+    """The changes heard in this turn of the reactor.
 
     :ivar resync: some changes may have been missed.
-    :ivar decides: some views are different.
+    :ivar decides: some users' views have changed.
     :ivar ends: ids of sessions and channels that somebody wants ended.
     :ivar links: ids of connectors and sites whose links may have to end.
     """
@@ -55,7 +55,7 @@ class _Heard:
 
 
 class Enforcement:
-    """Holds what is open on this pod to what is allowed.
+    """Ends sessions and channels of this pod that are no longer allowed.
 
     :param end_requests: lists the sessions and channels of this pod that are to be ended.
     :param good_keys: reads which of some keys (ids) still let their users in.
@@ -90,9 +90,9 @@ class Enforcement:
         self._rechecking: set[str] = set()
 
     def changed(self, change: Change | Resync) -> None:
-        """Take a notice from the change feed; called in the reactor's thread.
+        """Hear of a change from the change feed; called in the reactor's thread.
 
-        A view that is different is not used from here on; what it ends, ends in the next turn.
+        A changed view isn't used from here on; the connections that it ends, end in the next turn.
         """
         if isinstance(change, Resync):
             self._views.drop_all()
@@ -115,7 +115,7 @@ class Enforcement:
                 self._hear().links.add(change.id)
 
     def sweep(self) -> None:
-        """End what the clock no longer allows; called every ``SWEEP_SECONDS``."""
+        """End channels that the clock no longer allows; called every ``SWEEP_SECONDS``."""
         due: dict[str, list[TunnelRoute]] = {}
         for route in self._sessions.deadlines.due(self._clock.seconds()):
             due.setdefault(route.session.user_id, []).append(route)
@@ -135,7 +135,7 @@ class Enforcement:
         return self._heard
 
     def _take(self) -> None:
-        """Look at all that was heard since the last turn, together."""
+        """Handle all changes heard since the last turn."""
         heard, self._heard = self._heard, None
         assert heard is not None
         if heard.resync or heard.decides:
@@ -154,7 +154,7 @@ class Enforcement:
     # Views.
 
     def _recheck_users(self) -> None:
-        """Look again at what those have open whose views are different."""
+        """Check again the sessions of users whose views have changed."""
         for user_id in self._sessions.users():
             if self._views.held(user_id) is None and user_id not in self._rechecking:
                 self._rechecking.add(user_id)
@@ -174,7 +174,7 @@ class Enforcement:
             for _ in live.recheck_in_turns(view):
                 yield
                 if self._views.held(view.user.id) is not view:
-                    return  # another look is under way, by a newer view
+                    return  # another check is under way, with a newer view
 
     def _recheck_routes(self, view: UserView, routes: Iterable[TunnelRoute]) -> None:
         def steps() -> Iterator[None]:
@@ -187,7 +187,7 @@ class Enforcement:
         self._turns.run(steps()).addErrback(_failed)
 
     def _look_later(self, failure: Failure, user_id: str, routes: Iterable[TunnelRoute]) -> None:
-        """Look again when the store can be asked."""
+        """Check again when the store is available."""
         if failure.check(LookupError):
             self._gone(failure, user_id)
             return
@@ -203,7 +203,7 @@ class Enforcement:
     # What somebody asked for.
 
     def _end_what_is_asked(self, ids: set[str]) -> None:
-        """End some sessions and channels, if that was asked for and they are this pod's."""
+        """End sessions and channels of this pod that somebody wants ended."""
         known = any(one in self._sessions or self._sessions.has_channel(one) for one in ids)
         if known:
             self._end_requests().addCallback(self._end_asked).addErrback(_failed)
@@ -221,9 +221,9 @@ class Enforcement:
                     route.end(request.reason)
 
     def _recheck_keys(self, key_ids: Collection[str] | None) -> None:
-        """End the sessions of keys that are good no more.
+        """End the sessions of keys that are no longer good.
 
-        :param key_ids: keys that may be different; None for all.
+        :param key_ids: keys that may have changed; None for all.
         """
         if key_ids is not None and not key_ids:
             return

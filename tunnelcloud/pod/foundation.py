@@ -1,6 +1,6 @@
-"""What a pod stands on before it serves: state directory, store, CA, host keys, first token.
+"""Prepares a pod before it serves: state directory, store, CA, host keys, first token.
 
-Runs before the reactor does, so it may block; whatever is wrong is one line that says what to do.
+Runs before the reactor does, so it may block; each fault is one line that says what to do.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _UNUSABLE = (
 
 @frozen
 class Foundation:
-    """What a pod's services are built upon."""
+    """The parts that a pod's services are built upon."""
 
     settings: PodSettings
     store: Store
@@ -70,12 +70,12 @@ class Foundation:
 
     @property
     def host_keys(self) -> tuple[HostKey, ...]:
-        """The SSH host keys that all pods prove themselves with, as they were at the start."""
+        """The SSH host keys of all pods, as they were at the start."""
         return self.secrets.host_keys.current
 
     @property
     def sealer(self) -> Sealer:
-        """Seals what all pods can open."""
+        """Encrypts secrets that all pods can decrypt."""
         return self.secrets.sealer
 
     @property
@@ -89,7 +89,7 @@ class Foundation:
 def lay_foundation(
     settings: PodSettings, listening: Callable[[str], int], own_host: str
 ) -> Foundation:
-    """Make or open all that a pod needs.
+    """Create or open everything that a pod needs.
 
     :param listening: gives the port that the first listener of a section (``"ssh"``,
         ``"connectors"``) took, for addresses that aren't set.

@@ -3,13 +3,13 @@
 A client that sends a TLS ClientHello goes to the connectors' listener if it offers one of the
 link's protocols by ALPN, and to the web otherwise.  A client that sends an HTTP request in plain
 text is told the portal's address.  An authority that checks a name (ACME) gets its answer while an
-order is under way.  Everybody else is an SSH client, also a client that says
-nothing for :data:`SILENCE_SECONDS` because it waits for the server's identification.
+order is under way.  Every other client is an SSH client, also one that sends nothing for
+:data:`SILENCE_SECONDS` because it waits for the server's identification.
 
 A listener for the web alone is a front, too, without SSH and connectors.
 
-The factory that gets a connection gets it with all its bytes and doesn't know that it came this
-way; afterwards the front isn't involved any more, so that a byte costs what it always costs.
+The factory gets a connection with all its bytes and doesn't notice the front.  Afterwards the front
+isn't involved any more, so a byte costs the same as without it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from tunnelcloud.pod.client_hello import NoHello, offered_protocols
 from tunnelcloud.pod.plain_http import plain_http
 
 SILENCE_SECONDS = 1.0
-"""A client that has said nothing for so long is taken for an SSH client."""
+"""After so many seconds of silence a client counts as an SSH client."""
 
 DECIDE_SECONDS = 10.0
-"""How long a client may take to say enough to be told apart."""
+"""How many seconds a client may take to send enough to recognise its protocol."""
 
 MAX_UNDECIDED = 512
-"""How many connections may wait until they are told apart."""
+"""How many connections may wait until their protocol is known."""
 
 _TLS_HANDSHAKE = b"\x16"
 _HTTP_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ")
@@ -51,14 +51,14 @@ _LONGEST_METHOD = max(map(len, _HTTP_METHODS))
 class Front(Factory):
     """The factory that listens on the one port.
 
-    :ivar ssh: gets SSH clients; None turns them away.
-    :ivar connectors: gets connectors; it speaks TLS itself; None turns them away.
+    :ivar ssh: gets SSH clients; None refuses them.
+    :ivar connectors: gets connectors, and speaks TLS itself; None refuses them.
     :ivar web: gets browsers and API clients, after a wrapper has spoken TLS; None if the pod has
         no certificate for the web.
     :ivar portal: the portal's address, told to clients that speak plain HTTP.
     :ivar balancers: networks whose PROXY headers are believed.
-    :ivar room: how many connections may not be told apart yet, or wait for an answer of the front's
-        own: no other room counts those.
+    :ivar room: how many connections may wait until their protocol is known, or for an answer of the
+        front itself: no other listener counts those.
     :ivar answers: those to an authority's challenges; None where certificates come otherwise.
     """
 
@@ -80,7 +80,7 @@ class Front(Factory):
         self.networks = read_networks(self.balancers)
 
     def doStart(self) -> None:
-        """Start the factories behind it: they may not be told by a port of their own."""
+        """Start the factories behind it: no port of their own may do so."""
         for factory in (self.ssh, self.connectors, self.web):
             if factory is not None:
                 factory.doStart()
@@ -96,9 +96,9 @@ class Front(Factory):
         return _Arrival(self, addr) if self.crowd.admits(addr) else None
 
     def factory_for(self, received: bytes) -> IProtocolFactory | None:
-        """Say who gets a client that sent this first; None while it isn't certain.
+        """Choose the factory for a client by its first bytes; None while that isn't certain.
 
-        :raise NoHello: nobody does.
+        :raise NoHello: none of them takes it.
         """
         if received[:1] == _TLS_HANDSHAKE:
             offered = offered_protocols(received)
@@ -149,12 +149,12 @@ class _Own(ProtocolWrapper):
     factory: _Counted
 
     def makeConnection(self, transport: Any) -> None:
-        """Count it: its place as an arrival was given up just now."""
+        """Count it: its place as an arrival was just given up."""
         self.factory.crowd.enter(self, transport.getPeer())
         super().makeConnection(transport)  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Count it no longer."""
+        """Stop counting it."""
         self.factory.crowd.leave(self)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
@@ -164,7 +164,7 @@ class _Own(ProtocolWrapper):
 
 
 class _Arrival(Protocol):
-    """A connection that isn't told apart yet."""
+    """A connection whose protocol isn't known yet."""
 
     transport: Any  # a TCP transport; no interface says all that is used of it
     _timer: IDelayedCall
@@ -202,7 +202,7 @@ class _Arrival(Protocol):
         self._leave()
 
     def turn_away(self) -> None:
-        """End the connection: it is nobody's, or others need its place."""
+        """End the connection: no factory takes it, or others need its place."""
         self._leave()
         self.transport.abortConnection()
 

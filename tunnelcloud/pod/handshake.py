@@ -1,8 +1,8 @@
 """A client's side of a TLS handshake, done only to look at the certificate; bytes in, bytes out.
 
-Nothing is decided by what is seen, so nothing is verified on the way: old versions and weak keys
-are taken, for a target that has them still has a certificate whose end matters.  What the target
-says is bounded (``MAX_RECEIVED``), and shown escaped.
+Nothing depends on the result, so nothing is verified: old versions and weak keys are accepted,
+since the end of such a target's certificate matters too.  The target may send ``MAX_RECEIVED``
+bytes, which are shown escaped.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.pki import UNREADABLE
 
 MAX_RECEIVED = 128 * 1024
-"""So many bytes a target may send; OpenSSL itself takes no longer chain than 100 KiB."""
+"""How many bytes a target may send; OpenSSL itself accepts chains of up to 100 KiB."""
 
 _MAX_CHAIN = 16
 _NAME_SHOWN = 160
 
 
 class HandshakeFailed(Exception):
-    """There is no certificate to be seen; the message says why, for people."""
+    """The target showed no certificate; the message says why, for people."""
 
 
 class Handshake:
     """One handshake.
 
-    :ivar certificate: what the target showed, once it did.
-    :ivar over: whether there is nothing more to learn.
+    :ivar certificate: the target's certificate, once it has shown it.
+    :ivar over: whether the handshake is over.
     """
 
     def __init__(self, address: str) -> None:
@@ -53,14 +53,14 @@ class Handshake:
             self._connection.set_tlsext_host_name(address.encode("ascii", "replace"))
 
     def begin(self) -> bytes:
-        """Give the hello."""
+        """Return the ClientHello."""
         self._step()
         return self._unsent()
 
     def feed(self, data: bytes | memoryview) -> bytes:
-        """Take what the target sent, and give what it is to be answered.
+        """Take the target's bytes, and return the answer.
 
-        :raise HandshakeFailed: it won't come to a certificate.
+        :raise HandshakeFailed: there will be no certificate.
         """
         self._received += len(data)
         if self._received > MAX_RECEIVED:
@@ -70,7 +70,7 @@ class Handshake:
         return self._unsent()
 
     def end(self, reason: str) -> None:
-        """Take it that nothing more will come.
+        """Hear that the target sends nothing more.
 
         :raise HandshakeFailed: for ``reason``, when no certificate was seen before.
         """
@@ -85,7 +85,7 @@ class Handshake:
         except SSL.WantReadError:
             return
         except SSL.Error as error:
-            # Who wants a certificate of ours sends an alert; its own has been seen by then.
+            # A target that wants a client certificate sends an alert, after it has shown its own.
             self.end(_reason(error))
         else:
             self.end("the target showed no certificate")
@@ -140,9 +140,9 @@ class Handshake:
 
 @cache
 def _context() -> SSL.Context:
-    """Give what all handshakes share; made once, since reading authorities takes a while.
+    """Return the TLS context of all handshakes; made once, since reading authorities takes a while.
 
-    It is kept, too, because the store of authorities that it lends dies with it.
+    It has to be kept, because it owns the store of authorities that others use.
     """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_default_verify_paths()
@@ -154,7 +154,7 @@ def _context() -> SSL.Context:
 
 
 def _reason(error: SSL.Error) -> str:
-    """Give OpenSSL's own words for what went wrong."""
+    """Return OpenSSL's own text for an error."""
     details = error.args[0] if error.args else ()
     words = [entry[-1] for entry in details if isinstance(entry, tuple) and entry[-1]]
     return escape(words[-1] if words else "the target closed the connection", _NAME_SHOWN)

@@ -1,9 +1,9 @@
-"""Channels that wait for an approval: neither confirmed nor refused, and dialled by nobody.
+"""Channels that wait for an approval: neither confirmed nor refused, and not dialled.
 
-A held channel has asked for its tunnel; a request for it waits in the store, where whoever may
-approve sees it.  An approval makes a grant, the grant changes the user's view, and the channel is
-decided on again like any other.  A refusal, or no answer in time, refuses the channel with words.
-It ends with its client.
+A request for a held channel's tunnel waits in the store, where its approvers see it.  An approval
+makes a grant, the grant changes the user's view, and the channel is decided on again like any
+other.  After a refusal, or without an answer in time, the channel is refused with the reason.  It
+ends with its client.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tunnelcloud.store import approvals, users
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 
 _STDIO_ORIGINATOR = ("127.0.0.1", 65535)
-"""What OpenSSH names as the origin of a connection that has none."""
+"""The origin that OpenSSH names for a connection without one."""
 
 _log = Logger()
 
@@ -37,8 +37,8 @@ _log = Logger()
 class HeldChannel(UnconfirmedUser):
     """One channel that waits.
 
-    :ivar originator: what the client said of where the connection comes from.
-    :ivar on_over: told once: it waits no more, whatever came of it.
+    :ivar originator: the origin that the client claims for the connection.
+    :ivar on_over: called once, when the channel no longer waits.
     :ivar on_refused: passes a refusal on to the client, with a reason code and its words.
     """
 
@@ -55,7 +55,7 @@ class HeldChannel(UnconfirmedUser):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What channels have in common that wait for one request."""
+        """Equal for all channels that wait for the same request."""
         confirms = self.policy.approval is Approval.SELF
         source = self.session.source_ip if confirms else ""
         return self.session.user_id, self.tunnel.id, self.policy.id, source
@@ -66,7 +66,7 @@ class HeldChannel(UnconfirmedUser):
         return self.originator == _STDIO_ORIGINATOR
 
     def release(self) -> None:
-        """Wait no more; without effect the second time."""
+        """Stop waiting; without effect the second time."""
         if not self.over:
             self.over = True
             self.on_over(self)
@@ -97,9 +97,9 @@ class _Waiting:
 class HeldChannels:
     """The channels of this pod that wait for approvals.
 
-    :param ask: makes the request of a channel known, or finds the one that waits.
-    :param look: reads what has become of requests, by their ids.
-    :param where: gives the address at which a request is decided, by its id.
+    :param ask: creates the request of a channel, or finds the pending one.
+    :param look: reads the state of requests, by their ids.
+    :param where: returns the address of the page that decides a request, by its id.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class HeldChannels:
             self._tell(waiting, waiting.request)
 
     def let_go(self, held: HeldChannel) -> None:
-        """Forget a channel that waits no more."""
+        """Forget a channel that no longer waits."""
         waiting = self._waiting.get(held.key)
         if waiting is None or held not in waiting.channels:
             return
@@ -144,7 +144,7 @@ class HeldChannels:
             del self._waiting[held.key]
 
     def changed(self, change: Change | Resync) -> None:
-        """Take a notice from the change feed: a request may have been refused."""
+        """Hear of a change from the change feed: a request may have been refused."""
         pending = {one.request.id: one for one in self._waiting.values() if one.request is not None}
         if isinstance(change, Change):
             if change.kind != "request" or change.id not in pending:
@@ -169,7 +169,7 @@ class HeldChannels:
             held.refuse(OPEN_CONNECT_FAILED, text)
 
     def _tell(self, waiting: _Waiting, request: ApprovalRequest) -> None:
-        """Refuse what was refused.  An approval is heard of by way of the user's view."""
+        """Refuse the channels of refused requests.  An approval changes the user's view instead."""
         waiting.request = request
         if request.status is not RequestStatus.REFUSED:
             return
@@ -193,7 +193,7 @@ class HeldChannels:
 
 
 def ask_for_channel(transaction: Transaction, held: HeldChannel) -> ApprovalRequest:
-    """Make the request of a channel known; a function of the store."""
+    """Create the request of a channel; a function of the store."""
     return approvals.ask(
         transaction,
         users.get(transaction, held.session.user_id),

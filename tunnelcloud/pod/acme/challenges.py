@@ -1,6 +1,6 @@
-"""The answers by which an authority sees that a name leads here (RFC 8555, 8.3, and RFC 8737).
+"""Answers that prove to an authority that a name leads to this pod (RFC 8555, 8.3, and RFC 8737).
 
-Which answers there are comes from the store, so that any pod gives them, whichever one ordered.
+The answers are in the store, so that any pod gives them, whichever one ordered.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from tunnelcloud.domain.sameness import folded
 TLS_ALPN = "tls-alpn-01"
 
 ALPN = b"acme-tls/1"
-"""What an authority offers by ALPN when it looks for the answer of TLS-ALPN-01."""
+"""The ALPN protocol with which an authority asks for the answer of TLS-ALPN-01."""
 
 PATH = "/.well-known/acme-challenge/"
-"""Where an authority looks for the answer of HTTP-01; the token is behind it."""
+"""The path under which an authority asks for the answer of HTTP-01; the token follows it."""
 
 _IDENTIFIER = ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 _OCTETS_OF_DIGEST = b"\x04\x20"  # DER: an octet string of 32 bytes
@@ -64,17 +64,17 @@ class Answers:
             self._contexts.clear()
 
     def of(self, token: str) -> str | None:
-        """Give what HTTP-01 answers for a token; None for a token that nobody asked with."""
+        """Return the answer of HTTP-01 for a token; None for an unknown token."""
         return self._of.get(token)
 
     def tls(self, reactor: Any) -> IProtocolFactory:
-        """Make the factory that shakes hands with an authority that checks TLS-ALPN-01."""
+        """Make the factory that answers an authority's check by TLS-ALPN-01."""
         silent: Factory = Factory.forProtocol(lambda: _Silent(reactor))
         silent.noisy = False
         return TLSMemoryBIOFactory(self, False, silent, reactor)
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
-        """Make the TLS end of a check: its certificate depends on the name that is asked for."""
+        """Make the TLS end of a check: its certificate depends on the requested name."""
         context = _context()
         context.set_tlsext_servername_callback(self._choose)
         return SSL.Connection(context, None)
@@ -127,7 +127,7 @@ def challenge_certificate(
 
 
 class _Silent(Protocol):
-    """Waits until the authority has seen the certificate and goes; nothing is said."""
+    """Sends nothing, and waits until the authority has seen the certificate and disconnects."""
 
     transport: Any
     _timer: IDelayedCall

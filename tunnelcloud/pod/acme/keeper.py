@@ -1,9 +1,9 @@
-"""Keeps the web's certificate: shows what is in the store, and orders the next one in time.
+"""Keeps the web's certificate: serves the one in the store, and orders the next one in time.
 
-Every pod looks; the one that gets the lease orders, in a thread of its own, and all of them show
-the certificate that comes of it.  A certificate is renewed after two thirds of its life, and when a
+Every pod looks regularly; the one that gets the lease orders, in a thread of its own, and all of
+them serve the new certificate.  A certificate is renewed after two thirds of its life, and when a
 pod starts for which other names or another authority are set.  Pods whose settings differ don't
-order in turn: who sees another's certificate come says so, and shows it.
+order in turn: a pod that sees another pod's certificate logs it, and serves it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LOOK_SECONDS = 30.0
 """How often a pod looks whether a certificate is due."""
 
 LEASE_SECONDS = 600.0
-"""No other pod orders for so long; an order takes less."""
+"""Seconds in which no other pod orders; an order takes less."""
 
 FIRST_PAUSE = 60.0
 LONGEST_PAUSE = 6 * 3600.0
@@ -118,12 +118,12 @@ class CertificateKeeper:
             self.start(partial(self._order, holder, found.account))
 
     def changed(self, change: Change | Resync) -> None:
-        """Take a notice from the change feed: another pod may have ordered, or orders."""
+        """Hear of a change from the change feed: another pod may order, or have ordered."""
         if isinstance(change, Resync) or change.kind == web_certificates.KIND:
             self.look_soon()
 
     def look_soon(self) -> None:
-        """Look now; what fails is told, and the next look comes anyway."""
+        """Look now; log a failure, since the next look comes anyway."""
         looking = Deferred.fromCoroutine(self.look())
         looking.addErrback(
             lambda failure: _log.warn(
@@ -132,17 +132,17 @@ class CertificateKeeper:
         )
 
     def outline(self) -> str | None:
-        """Say for anybody that something is wrong with the certificate; None for nothing."""
+        """Return a warning without details, which anybody may read; None if all is well."""
         if not self._wrong():
             return None
         return "the web's certificate is in trouble: the log and the Settings page say why"
 
     def is_late(self) -> bool:
-        """Tell whether the certificate should long have been renewed."""
+        """Tell whether the certificate's renewal is overdue."""
         return self._kept is not None and self.now() >= self._kept.late_at()
 
     def state(self) -> CertificateState:
-        """Tell how the certificate fares."""
+        """Return the certificate's state."""
         return CertificateState(
             names=tuple(self.names),
             ends_at=self.shown.ends_at,
@@ -152,7 +152,7 @@ class CertificateKeeper:
         )
 
     def _wrong(self) -> str:
-        """Say for administrators what is wrong with the certificate; empty for nothing."""
+        """Return a warning for administrators; empty if all is well."""
         if self._fault:
             return self._fault
         if self._kept is not None and self._came_meanwhile and not self._is_as_set(self._kept):
@@ -164,7 +164,7 @@ class CertificateKeeper:
         return ""
 
     def _take(self, found: KeptCertificate) -> None:
-        """Show what the store has."""
+        """Serve the certificate in the store."""
         self._fault, self.failures = found.fault, found.failures
         if found.answers is None:
             self.answers.replace({})

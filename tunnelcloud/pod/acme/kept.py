@@ -28,7 +28,7 @@ class Kept:
         self.certificate = x509.load_pem_x509_certificates(self.chain.encode("ascii"))[0]
 
     def names(self) -> set[str]:
-        """Give whom it is for; nobody where it doesn't say so."""
+        """Return the host names in the certificate; none if it names none."""
         try:
             found = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except x509.ExtensionNotFound:
@@ -36,16 +36,16 @@ class Kept:
         return set(found.value.get_values_for_type(x509.DNSName))
 
     def late_at(self) -> datetime:
-        """Tell when half of the time is over in which it should have been renewed."""
+        """Return when half of the time for its renewal is over."""
         return self.renew_at() + (self.certificate.not_valid_after_utc - self.renew_at()) / 2
 
     def renew_at(self) -> datetime:
-        """Tell when two thirds of its life are over."""
+        """Return when two thirds of its lifetime are over."""
         begins, ends = self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc
         return begins + (ends - begins) * 2 / 3
 
     def context(self) -> SSL.Context:
-        """Make what shows it."""
+        """Make the TLS context that serves it."""
         context = web_context()
         first, *rest = x509.load_pem_x509_certificates(self.chain.encode("ascii"))
         context.use_certificate(crypto.X509.from_cryptography(first))

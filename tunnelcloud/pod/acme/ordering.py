@@ -1,8 +1,8 @@
 """One order of a certificate, from the account to the chain.  Blocks: for a thread of its own.
 
-The ``acme`` library does the protocol; requests go out by the pod's own means, for those have
-bounds in time and size.  The whole order has a deadline, too; whatever goes wrong becomes an
-``OrderFailed`` with one line for an administrator.
+The ``acme`` library does the protocol; the pod's own code sends the requests, with limits in time
+and size.  The whole order has a deadline, too; whatever goes wrong becomes an ``OrderFailed`` with
+one line for an administrator.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Ask = Callable[[str, str, Mapping[str, str], bytes | None], Fetched]
 
 
 def asking(reactor: Any, ca: Path | None) -> Ask:
-    """Give what asks an authority, for a thread that isn't the reactor's.
+    """Make a function that sends requests to an authority, for a thread that isn't the reactor's.
 
     :param ca: the authorities of its HTTPS; None for the machine's.
     :raise OrderFailed: the file can't be read.
@@ -68,7 +68,7 @@ def asking(reactor: Any, ca: Path | None) -> Ask:
 class OrderFailed(Exception):
     """No certificate came of an order; the message is one line for an administrator.
 
-    :ivar wait: seconds that the authority wants to be left alone, at least.
+    :ivar wait: seconds in which the authority wants no further request, at least.
     """
 
     def __init__(self, line: str, wait: float = 0.0) -> None:
@@ -78,7 +78,7 @@ class OrderFailed(Exception):
 
 @frozen
 class Issued:
-    """What came of an order: the chain and its private key, in PEM."""
+    """The result of an order: the chain and its private key, in PEM."""
 
     chain: bytes
     private_key: bytes = field(repr=False)
@@ -86,7 +86,7 @@ class Issued:
 
 @frozen
 class Notebook:
-    """Where an order keeps what others have to see, or a later order needs.
+    """Stores an order's challenges for other pods, and its account for later orders.
 
     :ivar publish: shows answers to challenges on all pods: by name for TLS-ALPN-01, by token for
         HTTP-01.
@@ -106,7 +106,7 @@ def order(
 ) -> Issued:
     """Get a certificate for names.
 
-    :param account: what ``keep_account`` was given before; None makes an account.
+    :param account: the account that ``keep_account`` stored before; None makes a new one.
     :raise OrderFailed: no certificate came of it.
     """
     assert settings.directory is not None
@@ -141,7 +141,8 @@ def order(
 
 
 class _Session:
-    """Stands for a session of the library's own HTTP client, which has a bound for a read alone."""
+    """Replaces a session of the library's own HTTP client, which only limits the time of a single
+    read."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
@@ -160,7 +161,7 @@ class _Session:
         data: str | None = None,
         **_: object,
     ) -> requests.Response:
-        """Ask; a redirect is an answer that the protocol doesn't know."""
+        """Send a request; a redirect is an error in this protocol."""
         self._asked += 1
         if self.seconds_left <= 0:
             raise errors.TimeoutError
@@ -210,7 +211,7 @@ class _Order:
         return client.ClientV2(client.ClientV2.get_directory(directory, network), network)
 
     def _known(self, directory: str, account: bytes | None) -> Any:
-        """Take up an account that this authority knows; None if there is none."""
+        """Return the stored account if this authority knows it; otherwise None."""
         if account is None:
             return None
         kept = json.loads(account)
