@@ -3,8 +3,8 @@
 A client that sends a TLS ClientHello goes to the connectors' listener if it offers one of the
 link's protocols by ALPN, and to the web otherwise.  A client that sends an HTTP request in plain
 text is told the portal's address.  An authority that checks a name (ACME) gets its answer while an
-order is under way.  Every other client is an SSH client, also one that sends nothing for
-:data:`SILENCE_SECONDS` because it waits for the server's identification.
+order is under way.  Every other client is an SSH client, also one that waits silently for
+the server's identification, for :data:`SILENCE_SECONDS`.
 
 A listener for the web alone is a front, too, without SSH and connectors.
 

@@ -1,6 +1,6 @@
-"""Forgets what has had its time: old events and sessions, tokens and sign-ins that are over.
+"""Deletes old events and sessions, and tokens and sign-ins that have ended.
 
-A little at a time, so that nobody waits for it; where several pods do it at once, each row is
+It works in small steps, so that nobody waits for it; if several pods do it at once, each row is
 deleted by one of them.
 """
 
@@ -32,7 +32,7 @@ KEEP_HOUSE_SECONDS = 300.0
 BATCH = 500
 PODS_KEPT = timedelta(days=1)
 TOKENS_KEPT = timedelta(days=7)
-"""A token that is over can say for so long when it was used; the audit can for longer."""
+"""How long the row of a used or expired token is kept; the audit keeps it longer."""
 
 _log = Logger()
 
@@ -41,16 +41,16 @@ _Forget = Callable[[Transaction], int]
 
 @frozen
 class Housekeeping:
-    """Forgets, in the background.
+    """Deletes old rows, in the background.
 
-    :ivar batch: how many rows go in one transaction.
+    :ivar batch: how many rows one transaction deletes.
     """
 
     store: AsyncStore
     batch: int = BATCH
 
     def run(self) -> Deferred[None]:
-        """Forget all that is due; fires when it is done, or the store can't be used."""
+        """Delete all rows that are due; fires when it is done, or the store can't be used."""
         return Deferred.fromCoroutine(self._run())
 
     async def _run(self) -> None:
@@ -74,7 +74,7 @@ class Housekeeping:
             _log.warn("{name} that are due weren't forgotten: {why}", name=name, why=error)
 
     async def _make_room(self, name: str) -> None:
-        """Forget so many events that the rest fits: of whoever has too many, then the oldest."""
+        """Delete events until the rest fits: first of users with too many, then the oldest."""
         left = await self.store.read_long(crowding.count_beyond)
         if not left:
             return

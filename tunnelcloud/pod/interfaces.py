@@ -1,4 +1,4 @@
-"""The seams inside the pod: what the switch asks of links, records and views."""
+"""The interfaces inside the pod: links, records and views, as routes and sessions use them."""
 
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ class IAttachedLink(Interface):
     way: str = Attribute("How the connector reaches this pod, for people; escaped.")
 
     def probe() -> None:
-        """Have the connector say something, unless it just did."""
+        """Have the connector answer, unless it just sent something."""
 
 
 class ILinks(Interface):
@@ -36,9 +36,9 @@ class ILinks(Interface):
 
 
 class IRecords(Interface):
-    """Writes down what sessions and channels do.
+    """Records sessions and channels.
 
-    What a Deferred tells of is durable when it fires; what has none is written soon.
+    A record is durable when its Deferred fires; a record without a Deferred is written soon.
     """
 
     def channel_opened(
@@ -65,9 +65,9 @@ class IRecords(Interface):
     ) -> None:
         """Record that a channel is over, or never came to be.
 
-        :param acknowledged: whether the target's system has acknowledged ``bytes_to_target``, which
-            are those that were sent otherwise.
-        :param at_once: somebody wanted it so, and will look.
+        :param acknowledged: whether ``bytes_to_target`` counts bytes that the target's system has
+            acknowledged, and not those that were sent.
+        :param at_once: somebody ended the channel, and will look at its record.
         """
 
     def channel_refused(
@@ -90,7 +90,7 @@ class IViews(Interface):
     """What users may open now, kept in memory and dropped when it changes."""
 
     def get(user_id: str) -> "Deferred[UserView]":
-        """Give a user's view; fails while the store can't be trusted to be current."""
+        """Return a user's view; fails while the view may be out of date."""
 
     def shown(user_id: str) -> "Deferred[UserView]":
-        """Give a user's view with titles and descriptions as they are now; as ``get``."""
+        """Return a user's view with current titles and descriptions; as ``get``."""

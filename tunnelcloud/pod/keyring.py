@@ -1,8 +1,8 @@
-"""Keys that were found before, in memory: an offer needn't go to the store for each.
+"""A cache of registered keys, so that not every offered key costs a query.
 
-Only keys without an end are kept, for the database's clock judges that; and never that a key is
-unknown, for its owner may be about to register it.  What is old here lets nobody in: a login by a
-key is verified in the transaction that writes its session.
+Keys with an expiry aren't cached, since the database's clock judges that, nor are unknown keys,
+since the owner may be about to register one.  An outdated entry lets nobody in: a login by a key is
+verified in the transaction that writes its session.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ KEPT_AT_MOST = 10_000
 
 @frozen
 class Held:
-    """A key that somebody registered, and whether its time is over."""
+    """A key that somebody registered, and whether it has expired."""
 
     key: Key
     expired: bool
 
 
 def find_key(transaction: Transaction, blob: bytes) -> Held | None:
-    """Find the key that is this one to the byte; None when nobody registered it."""
+    """Find the key with exactly these bytes; None if nobody registered it."""
     key = keys.find_by_blob(transaction, blob)
     if key is None:
         return None
@@ -54,7 +54,7 @@ class KeyRing:
         return self._find(blob).addCallback(self._keep, blob, self._generation)
 
     def changed(self, change: Change | Resync) -> None:
-        """Forget the key that may be different; deleting a user deletes their keys."""
+        """Forget a key that may have changed; deleting a user deletes their keys."""
         if isinstance(change, Resync):
             self._held.clear()
         elif change.decides and change.kind in ("key", "user"):
@@ -67,7 +67,7 @@ class KeyRing:
         self._generation += 1
 
     def _keep(self, found: Held | None, blob: bytes, generation: int) -> Held | None:
-        """Keep what was found, unless keys have changed while it was looked up."""
+        """Keep the result, unless keys have changed during the look-up."""
         if found is None or found.key.expires_at is not None or generation != self._generation:
             return found
         self._held[blob] = found

@@ -1,7 +1,7 @@
-"""The links that connectors hold to this pod: which there are, and which to use.
+"""The links that connectors hold to this pod, and the choice of one for a channel.
 
-What holds: a link is here only after its connector was found to be active; whoever is deleted or
-drains is not picked again.  This module knows neither TLS nor the store.
+What holds: a link is here only after its connector was found to be active; a connector that is
+deleted or drains isn't picked again.  This module knows neither TLS nor the store.
 """
 
 from collections.abc import Iterable
@@ -19,13 +19,13 @@ from tunnelcloud.pod.interfaces import IAttachedLink, ILinks
 
 _DOUBTFUL = 1.5
 _WAY_SHOWN = 200
-"""A link that was silent for so many pings isn't picked while there is another."""
+"""After so many pings without an answer a link isn't picked while there is another."""
 
 _log = Logger()
 
 
 class ILinksListener(Interface):
-    """Hears of connectors coming and going, seen from this pod."""
+    """Hears when connectors attach to this pod and leave it."""
 
     def connector_attached(connector: Connector, version: str) -> None:
         """The first link of a connector came up."""
@@ -45,7 +45,7 @@ class AttachedLink:
     protocol: LinkProtocol
     connector: Connector
     key_fingerprint: str
-    """Of the key that the connector has shown a certificate for."""
+    """The fingerprint of the key in the connector's certificate."""
     attached_at: datetime
     picked: int = 0
 
@@ -85,13 +85,13 @@ class AttachedLink:
 
     @property
     def responsive(self) -> bool:
-        """Whether the connector was heard of lately."""
+        """Whether the connector has sent something recently."""
         return self.silence < _DOUBTFUL * self.protocol.liveness.ping_interval
 
 
 @frozen
 class ConnectorHealth:
-    """How a connector that is attached to this pod is doing."""
+    """The state of a connector that is attached to this pod."""
 
     connector: Connector
     version: str
@@ -103,7 +103,7 @@ class ConnectorHealth:
     """Seconds, of the quickest link; None before the first answer."""
     attached_at: datetime
     way: str
-    """How it reaches this pod, by its own word."""
+    """How the connector says it reaches this pod."""
 
 
 @implementer(ILinks)
@@ -152,7 +152,7 @@ class Links:
             listener.connector_detached(link.connector, reason)
 
     def find(self, protocol: LinkProtocol) -> AttachedLink | None:
-        """Give what is known of a link; None unless it is attached."""
+        """Return a link's entry; None unless it is attached."""
         return self._by_protocol.get(protocol)
 
     def pick(self, site_id: str, exclude: frozenset[str] = frozenset()) -> AttachedLink | None:
@@ -191,9 +191,9 @@ class Links:
         return tuple(self._by_connector.get(connector_id, ()))
 
     def rivals(self, connector_id: str, instance: str) -> Iterable[AttachedLink]:
-        """Give the links that other processes hold with the same connector's identity.
+        """Return the links that other processes hold with the same connector's identity.
 
-        One that drains is about to end, and is no rival of the process that takes its place.
+        A link that drains is about to end, and isn't a rival of the process that takes its place.
         """
         return tuple(
             link
@@ -203,7 +203,7 @@ class Links:
         )
 
     def health(self, connector_id: str) -> ConnectorHealth | None:
-        """Say how a connector is doing; None unless it is attached here."""
+        """Return the state of a connector; None unless it is attached here."""
         links = self._by_connector.get(connector_id)
         if not links:
             return None
@@ -221,7 +221,7 @@ class Links:
         )
 
     def cloned(self, connector: Connector, reason: str) -> None:
-        """Tell that a second process with a connector's identity was turned away."""
+        """Tell the listeners that a second process with a connector's identity was turned away."""
         _log.error("connector {name}: {reason}", name=connector.name, reason=reason)
         for listener in self._listeners:
             listener.connector_cloned(connector, reason)

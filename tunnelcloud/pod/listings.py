@@ -1,4 +1,4 @@
-"""Rows that sessions were just shown: who asks again within a second is shown the same.
+"""A cache of the rows that sessions were shown within the last second.
 
 A user may have thousands of tunnels, and a script that lists them many times a second.
 """
@@ -17,7 +17,7 @@ from tunnelcloud.ssh.interfaces import TunnelRow
 
 KEPT_SECONDS = 1.0
 WORTH_KEEPING = 64
-"""Fewer rows are made anew: that takes one turn of the reactor."""
+"""A list with fewer rows isn't cached: making it takes one turn of the reactor."""
 
 _Rows = Sequence[TunnelRow]
 
@@ -30,7 +30,7 @@ class _Listing:
 
 
 class Listings:
-    """Long listings of the last second, and those that are being made."""
+    """Long lists of the last second, and those that are being made."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -41,8 +41,8 @@ class Listings:
     ) -> Deferred[_Rows]:
         """Give the rows of a view.
 
-        :param kind: what else they depend on.
-        :param make: makes them.
+        :param kind: what else the rows depend on.
+        :param make: makes the rows.
         """
         if len(view.grants) < WORTH_KEEPING:
             return make()

@@ -45,11 +45,11 @@ from tunnelcloud.web.interfaces import (
 class LivePod:
     """Answers for one pod.
 
-    :ivar request_end: asks whichever pod has it to end a session or a channel: kind, id, reason.
-    :ivar ssh_addresses: where clients reach the pods, beside ``ssh_public_address``.
+    :ivar request_end: asks the pod that has a session or a channel to end it: kind, id, reason.
+    :ivar ssh_addresses: where clients reach the pods, besides ``ssh_public_address``.
     :ivar ending: says which certificates end soon.
     :ivar names: the names and addresses of tunnels that clients connect to.
-    :ivar certificate: tells how the web's certificate fares, where it comes by ACME.
+    :ivar certificate: returns the state of the web's certificate, if it comes by ACME.
     """
 
     pod_id: str
@@ -108,7 +108,7 @@ class LivePod:
         return self.request_end("channel", channel_id, reason)
 
     def connector_health(self) -> Mapping[str, ConnectorHealth]:
-        """Tell how the connectors fare that are attached to this pod."""
+        """Return the state of the connectors that are attached to this pod."""
         found = {}
         for connector_id in {link.connector_id for link in self.links.attached}:
             health = self.links.health(connector_id)
@@ -138,15 +138,15 @@ class LivePod:
         return Deferred.fromCoroutine(self.checks.check(tunnel, port))
 
     def last_check(self, tunnel_id: str) -> LastCheck | None:
-        """Tell what came of the last check of a tunnel by this pod."""
+        """Return this pod's last check of a tunnel."""
         return self.checks.last(tunnel_id)
 
     def target_faults(self, tunnel_id: str) -> Mapping[int, str]:
-        """Tell what was wrong when this pod last checked a tunnel's ports."""
+        """Return the faults that this pod's last checks of a tunnel's ports found."""
         return self.checks.faults(tunnel_id)
 
     def failing_targets(self) -> Mapping[str, str]:
-        """Say what was wrong with the targets whose last check failed."""
+        """Return the faults of targets whose last check failed."""
         return self.checks.failing()
 
     def target_certificates(self) -> Mapping[str, datetime]:
@@ -158,7 +158,7 @@ class LivePod:
         return self.dns_check.warning(name)
 
     def authorities(self) -> Sequence[Authority]:
-        """Tell which CAs the pods have, the one that they serve by first."""
+        """Return the pods' CAs, the one that signed their certificates first."""
         found = self.shared_keys.authorities
         uses = {KeyUse.CURRENT: found.serving, KeyUse.NEW: found.new}
         return [
@@ -168,7 +168,7 @@ class LivePod:
         ]
 
     def shut_out(self, most: int) -> Sequence[ShutOut]:
-        """List who may not connect by SSH for now."""
+        """List the sources that may not connect by SSH for now."""
         return self.penalties.shut_out(most)
 
     def let_in(self, transaction: Transaction, source: str) -> None:
@@ -176,7 +176,7 @@ class LivePod:
         self.penalties.lift(transaction, source)
 
     def web_certificate(self) -> CertificateState | None:
-        """Tell how the web's certificate fares."""
+        """Return the state of the web's certificate."""
         return self.certificate()
 
     def known_hosts_lines(self) -> Sequence[str]:
@@ -199,7 +199,7 @@ class LivePod:
         ]
 
     def join_token(self, secret: bytes) -> JoinToken:
-        """Put this pod's address for connectors and its CA's digest beside a join secret."""
+        """Make a join token of a secret, this pod's address for connectors, and its CA's digest."""
         return JoinToken(
             self.connectors_public_address, self.shared_keys.authorities.serving.pin, secret
         )

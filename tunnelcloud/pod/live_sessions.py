@@ -1,4 +1,4 @@
-"""The sessions that are open on this pod, and what their users have of it together."""
+"""The sessions that are open on this pod, and their users' shares of it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ TOO_FAST = "you open connections faster than your share of a busy pod; try again
 class LiveSessions:
     """The sessions that are open on this pod.
 
-    :ivar deadlines: when to look which of them the clock ends.
-    :ivar listings: rows that sessions were just shown.
+    :ivar deadlines: when to check which channels the clock ends.
+    :ivar listings: a cache of rows that sessions were shown.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LiveSessions:
         self.listings = Listings(around.clock)
 
     def begin(self, session: Session) -> LiveSession:
-        """Take up a session that was just written; the front door attaches its connection."""
+        """Add a session that was just written; the front door attaches its connection."""
         live = LiveSession(session, self._around, self)
         self._by_id[session.id] = live
         self._by_user.setdefault(session.user_id, set()).add(live)
@@ -107,7 +107,7 @@ class LiveSessions:
         return frozenset(self._by_id), frozenset(one.id for one in channels if one is not None)
 
     def count(self) -> Deferred[Counts]:
-        """Count the bytes to and from the targets of all that is open, a part a turn."""
+        """Count the bytes of all open sessions and channels, in turns of the reactor."""
         counts = Counts()
         return self._around.turns.run(self._count(counts)).addCallback(lambda _: counts)
 
@@ -124,7 +124,7 @@ class LiveSessions:
                 yield
 
     def drained(self, seconds: float) -> Deferred[None]:
-        """Fire when no channel is open any more, or after so many seconds."""
+        """Fire when no channel is open any more, or after a number of seconds."""
         clock, done = self._around.clock, Deferred[None]()
         deadline = clock.seconds() + seconds
 
@@ -149,7 +149,7 @@ class LiveSessions:
         return self._sessions_held.has_room(user_id)
 
     def channel_refusal(self, user_id: str, tunnel: Tunnel) -> str:
-        """Say why a user may have no further channel of a tunnel now; empty when they may."""
+        """Return why a user may have no further channel of a tunnel now; empty if they may."""
         counts = self._channels.get(user_id, Counter())
         if not self._channels_held.has_room(user_id):
             share = self._channels_held.share
@@ -162,7 +162,7 @@ class LiveSessions:
         return "" if self._opens.take(user_id) else TOO_FAST
 
     def settle_pending(self, user_id: str) -> None:
-        """Count one open less that a connector is at."""
+        """Count one pending open less."""
         self._pending.remove(user_id)
 
     def begin_check(self, user_id: str) -> bool:
@@ -173,7 +173,7 @@ class LiveSessions:
         return True
 
     def end_check(self, user_id: str) -> None:
-        """Count one less."""
+        """Count one check less."""
         self._checks.remove(user_id)
 
     def channel_begun(self, live: LiveSession, route: TunnelRoute | HeldChannel) -> None:
@@ -186,7 +186,7 @@ class LiveSessions:
         self._channels.setdefault(user_id, Counter())[route.tunnel.id] += 1
 
     def channel_ended(self, route: TunnelRoute | HeldChannel) -> None:
-        """Count a channel no more."""
+        """Stop counting a channel."""
         self._channels_held.remove(route.session.user_id)
         counts = self._channels[route.session.user_id]
         counts[route.tunnel.id] -= 1

@@ -1,4 +1,5 @@
-"""How a login is judged: by its user's view, a key or a token, in the transaction that begins it.
+"""Judges logins by the user's view and a key or a token, in the transaction that begins the
+session.
 
 Unknown user, wrong token, another user's token and a token without a grant give the same answer to
 the client.  The user reads the reason among their own sessions, and the audit has it.
@@ -36,7 +37,7 @@ from tunnelcloud.store.transaction import Transaction
 
 @frozen
 class Refusal:
-    """Why a login came to nothing: for the user (may be empty), and for the audit."""
+    """Why a login was refused: for the user (may be empty), and for the audit."""
 
     text: str
     reason: str
@@ -45,10 +46,10 @@ class Refusal:
 
 @frozen
 class Rules:
-    """What a login is judged by, beside the store.
+    """The rules for a login, besides the store.
 
     :ivar has_room: tells, in any thread, whether a user may begin one more session here.
-    :ivar records: whether a refusal is written down; if not, it is counted elsewhere.
+    :ivar records: whether a refusal is recorded; if not, it is counted elsewhere.
     """
 
     pod_id: str
@@ -58,7 +59,7 @@ class Rules:
 
 @frozen
 class Offer:
-    """A key that was signed with: which it is and whose, if anybody's, and why it doesn't do."""
+    """A key with a good signature: its id and owner, if it has one, and why it isn't accepted."""
 
     key: Key | None = None
     owner: User | None = None
@@ -79,7 +80,8 @@ _OPENS_NOTHING = (
     "this one-time token opens nothing for this login name: check both, or see why under Sessions "
     "in the portal"
 )
-"""Said alike of a wrong token, an unknown user, another user's token and one without a grant."""
+"""The same text for a wrong token, an unknown user, another user's token and one without a
+grant."""
 
 
 _CONFIRMED_NOTHING = (
@@ -88,7 +90,7 @@ _CONFIRMED_NOTHING = (
 
 
 def judge(view: UserView, held: Held, attempt: LoginAttempt) -> Offer:
-    """Tell what a key that is registered opens for a login."""
+    """Find out what a registered key opens for a login."""
     if held.expired:
         obstacle = f"the key expired at {held.key.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         return Offer(held.key, view.user, obstacle)
@@ -100,7 +102,7 @@ def judge(view: UserView, held: Held, attempt: LoginAttempt) -> Offer:
 
 
 def ownerless(failure: Failure) -> Offer:
-    """A key whose user was deleted is as good as gone, too."""
+    """Judge a key whose user was deleted, like an unknown one."""
     failure.trap(LookupError)
     return Offer(obstacle=KEY_OPENS_NOTHING)
 
@@ -144,7 +146,7 @@ def login_with_token(
     secret_hash = hash_secret(token)
     found = access.find_token(transaction, secret_hash)
     if found is None or not _may_be(attempt.login, found.user):
-        # Grants aren't read, and who is named is: the time that the answer takes is the same.
+        # The named user is read instead of the grants, so that the answer takes the same time.
         named = find_named(transaction, attempt)
         whose = named if found is None else found.user
         record_refusal(transaction, attempt, rules, SessionMethod.TOKEN, refusal.reason, whose)
@@ -203,7 +205,7 @@ def login_by_browser(
 def _unconfirmed(
     transaction: Transaction, attempt: LoginAttempt, rules: Rules, reason: str, user: User | None
 ) -> Refusal:
-    """Refuse a login by browser; who has the link sees no more than that it opened nothing."""
+    """Refuse a login by browser; whoever has the link learns only that it opened nothing."""
     whose = user or find_named(transaction, attempt)
     record_refusal(transaction, attempt, rules, SessionMethod.BROWSER, reason, whose)
     return Refusal(_CONFIRMED_NOTHING, reason, offence=False)
@@ -212,7 +214,8 @@ def _unconfirmed(
 def _unopened(transaction: Transaction, token: Token, obstacle: str) -> Refusal:
     """Refuse a token that opens nothing, and leave it unspent.
 
-    It is no offence, as the token is genuine.  One that ended before says so, as with a grant.
+    There is no penalty, since the token is genuine.  If the token has expired or was used, the text
+    says so, as with a grant.
     """
     outcome = tokens.outcome_of(transaction, token)
     if outcome is not Outcome.UNKNOWN:
@@ -234,12 +237,12 @@ def _spent(spending: Spending) -> Refusal:
 
 
 def _may_be(login: Login | None, user: User) -> bool:
-    """Tell whether a login names this user, or leaves it to the credential to name them."""
+    """Tell whether a login names this user, or no user."""
     return login is not None and login.user in (None, user.name, user.email)
 
 
 def find_named(transaction: Transaction, attempt: LoginAttempt) -> User | None:
-    """Find the user whom a login names, whether or not it is them."""
+    """Find the user whom a login names, whoever logs in."""
     login = attempt.login
     return access.find_login(transaction, (login and login.user) or "")
 
@@ -259,7 +262,7 @@ def _text(login_name: bytes) -> str:
 
 
 def shown_name(attempt: LoginAttempt, user: User | None) -> str:
-    """Show a login name that was refused; a token that was typed in its place is kept from all."""
+    """Return a refused login name for display, with a token typed in its place hidden."""
     names = () if user is None else (user.name, user.email)
     if attempt.login is not None and attempt.login.user in names:
         return _text(attempt.login_name)
@@ -276,7 +279,8 @@ def record_refusal(
 ) -> None:
     """Record a refusal, unless there are too many.
 
-    :param user: who reads of it among their own: whose credential it was, or whom the login names.
+    :param user: the user who sees the refusal: the owner of the credential, or the user whom the
+        login names.
     """
     if not rules.records:
         return

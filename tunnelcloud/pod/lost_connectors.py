@@ -1,4 +1,5 @@
-"""Which connectors this pod lost just now: what the store says of them is of before."""
+"""Connectors whose last link this pod has just lost, while the store still shows them as
+attached."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from tunnelcloud.web.interfaces import NOTED_WITHIN
 @implementer(ILinksListener)
 @define(eq=False)
 class LostConnectors:
-    """Remembers when the last link of a connector went, while the store may not show it.
+    """Remembers when the last link of a connector was lost, while the store may not show it.
 
     :ivar now: the time of day.
     """
@@ -27,7 +28,7 @@ class LostConnectors:
     _lost: dict[str, datetime] = field(factory=dict, init=False)
 
     def connector_attached(self, connector: Connector, version: str) -> None:
-        """It is back."""
+        """Forget it: it is back."""
         self._lost.pop(connector.id, None)
 
     def connector_detached(self, connector: Connector, reason: str) -> None:

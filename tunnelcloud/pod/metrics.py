@@ -1,4 +1,4 @@
-"""What `/metrics` shows: read when it is asked for, so that the hot path counts nothing twice."""
+"""The gauges of ``/metrics``: read on request, so that the hot path counts nothing twice."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.sinks.sinks import Sinks
 
 _MOST_SITES = 200
-"""So many sites have a label of their own; the others share one."""
+"""How many sites have a label of their own; the others share one."""
 
 
 @frozen
 class Measured:
-    """What a pod's gauges are read from.
+    """The sources of a pod's gauges.
 
     :ivar feed_age: gives for how many seconds changes may have been missed.
     :ivar certificates: gives when certificates end, by what they are for.
@@ -193,7 +193,7 @@ class _PodCollector(Collector):
 
 
 def metrics_registry(measured: Measured) -> CollectorRegistry:
-    """Make the registry of one pod, with what Prometheus expects of a process."""
+    """Make the registry of one pod, with Prometheus' usual metrics of a process."""
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)

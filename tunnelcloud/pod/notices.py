@@ -1,8 +1,9 @@
-"""What administrators are told by webhook and mail, wherever they are.
+"""Notices to administrators by webhook and mail.
 
-Some of it happens (a request waits, somebody comes from a new network): the pod that wrote it down
-tells it.  Some of it lasts (a site is down, a target fails, a certificate ends, a disk fills): each
-pod looks, and the store sees to it that one of them tells when it begins, and when it is over.
+Some notices are about events (a request waits, somebody logs in from a new network): the pod that
+recorded the event sends the notice.  Others are about conditions that last (a site is down, a
+target fails, a certificate ends, a disk fills): each pod checks them, and the store makes sure that
+only one pod tells when a condition begins and ends.
 """
 
 from __future__ import annotations
@@ -33,24 +34,25 @@ from tunnelcloud.web.resources.attachments import attachments_at
 
 LOOK_SECONDS = 30.0
 PATIENCE = 120.0
-"""So long a site is down, or a target fails, before anybody is told."""
+"""Seconds that a site has to be down, or a target to fail, before a notice is sent."""
 
 SETTLED = 300.0
-"""A pod that has run for so long knows what is over; before, connectors may still be coming."""
+"""Seconds after its start before a pod tells that a condition is over: connectors may still be
+attaching."""
 
 MOST_OF_USER = 10
-"""So often an hour administrators are told of one kind of what one user does."""
+"""How many notices of one kind an hour one user may cause."""
 
 HOUR = 3600.0
 AUTHORITY_ENDS_SOON = timedelta(days=90)
 FULL = 0.9
-"""A disk with less than the rest of it free is filling."""
+"""The used part of a disk from which on it counts as filling."""
 
 _log = Logger()
 
 
 class Measure:
-    """Counts what administrators are told of each user, each kind by itself; from any thread."""
+    """Counts the notices that each user causes, each kind by itself; from any thread."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -60,7 +62,7 @@ class Measure:
     def take(self, user_id: str, kind: str) -> int:
         """Count one more; give how many are left in this hour, below zero for none.
 
-        :param kind: of the notice: much of one kind keeps nobody from hearing of another.
+        :param kind: of the notice: many of one kind don't suppress another.
         """
         key, now = (user_id, kind), self._clock.seconds()
         with self._lock:
@@ -74,11 +76,11 @@ class Measure:
 
 @frozen
 class Condition:
-    """Something that is not well.
+    """A fault that lasts.
 
     :ivar kind: of the notice, such as ``site.down``.
-    :ivar over: the notice that it is over; empty for no such notice.
-    :ivar patience: seconds for which it lasts before it is told.
+    :ivar over: the kind of notice when it is over; empty for none.
+    :ivar patience: seconds that it has to last before a notice is sent.
     """
 
     kind: str
@@ -90,7 +92,7 @@ class Condition:
 
 @frozen
 class Seen:
-    """What a pod looks at.
+    """The state that a pod checks.
 
     :ivar attachments: tells which connectors are attached.
     :ivar failing: tells what the last checks found wrong, by the tunnels' ids.
@@ -109,10 +111,10 @@ class Seen:
 
 @define(eq=False)
 class Notices:
-    """Tells what administrators should know.
+    """Sends notices to administrators.
 
     :ivar pod: this pod's id and name.
-    :ivar web_url: where links lead, without a slash at the end.
+    :ivar web_url: the portal's address for links, without a slash at the end.
     """
 
     sinks: Sinks
@@ -131,7 +133,7 @@ class Notices:
         self._measure = Measure(self.reactor)
 
     def committed(self, committed: Committed) -> None:
-        """Take what a transaction of this pod recorded; from any thread."""
+        """Send notices of the events that a transaction of this pod recorded; from any thread."""
         for record in committed.records:
             if record.event.event == "request.created":
                 self._request(record)
@@ -141,7 +143,7 @@ class Notices:
                 self.reactor.callFromThread(self._login, record)
 
     async def look(self) -> None:
-        """Tell what is not well, and what is well again."""
+        """Send notices of conditions that have begun or ended."""
         found = await self._conditions()
         clock = self.reactor.seconds()
         self._since = {key: self._since.get(key, clock) for key in found}
@@ -157,7 +159,7 @@ class Notices:
             await self._tell_over(over)
 
     async def _tell_over(self, over: Mapping[str, tuple[datetime, Mapping[str, str]]]) -> None:
-        """Tell what is over, but for what somebody has deleted or muted."""
+        """Tell which conditions are over, except those of deleted and muted objects."""
         ids = frozenset(key.rpartition(" ")[2] for key in over)
         there = await self.store.read(notices.told_sites, ids)
         there |= (await self.store.read(notices.told_tunnels, ids)).keys()
@@ -256,9 +258,9 @@ class Notices:
             self._tell_of_user(record, "login.new_network", text, f"/admin/users/{user}")
 
     def _tell_of_user(self, record: AuditRecord, kind: str, text: str, path: str) -> None:
-        """Tell what a user did, as often as one may do this kind of thing to administrators.
+        """Send a notice of a user's action, within ``MOST_OF_USER``.
 
-        The last notice within that measure says that what follows is not told.
+        The last notice of an hour says that further ones are left out.
         """
         left = self._measure.take(record.event.user_id or "", kind)
         if left > 0:
@@ -298,9 +300,9 @@ def make_notices(
     web_url: str,
     now: Callable[[], datetime],
 ) -> dict[str, tuple[Callable[[], object], float]]:
-    """Begin to tell administrators what happens, and give the work that tells what lasts.
+    """Begin to send notices of events, and return the periodic work that checks conditions.
 
-    Where the settings name nobody to be told, nothing is looked at.
+    If the settings name no receiver, there is no such work.
     """
     if not foundation.sinks.takes_notices:
         return {}

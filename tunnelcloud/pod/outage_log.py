@@ -1,7 +1,7 @@
-"""How the pod tells of work that failed: in one line where the database is away, and not often.
+"""Logs failed work: in one line a minute while the database is away.
 
-While it is away everything fails that needs it, for each user and each link.  Any other failure is
-a fault of the program, which its traceback finds.
+Without the database everything fails that needs it, for each user and each link.  Any other failure
+is a fault of the program, and is logged with its traceback.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _log = Logger()
 
 @define
 class Outages:
-    """Tells each kind of work that an outage keeps from being done once a minute.
+    """Logs each kind of work that fails in an outage once a minute.
 
-    :ivar seconds: tells the time, of any clock that never goes back.
+    :ivar seconds: returns the time of a monotonic clock.
     """
 
     seconds: Callable[[], float] = time.monotonic
@@ -34,7 +34,7 @@ class Outages:
     def tell(self, failure: Failure, what: str) -> None:
         """Log why work failed; an errback.
 
-        :param what: the work that failed: the same words for each user and link.
+        :param what: the work that failed, in the same words for each user and link.
         """
         if failure.check(CancelledError):
             return

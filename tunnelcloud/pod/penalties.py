@@ -1,7 +1,8 @@
-"""Penalties of failed logins, shared with the other pods: who is slowed down at one is at all.
+"""Penalties of failed logins, shared with the other pods, so that they slow a source down
+everywhere.
 
-A second's offences are one notice.  It is a hint: what is lost on the way, or is too much for it,
-counts where it happened.
+One notice has the offences of one second.  If a notice is lost, or is too short for all offences,
+the rest counts only on this pod.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from tunnelcloud.store.transaction import Change, Resync, Transaction
 
 SHARE_SECONDS = 1.0
 MOST_SOURCES = 100
-"""So many sources' offences fit into a notice of PostgreSQL, whatever their addresses."""
+"""The number of sources whose offences fit into a notice of PostgreSQL, whatever their
+addresses."""
 
 _MOST_GATHERED = 10_000
 _KIND = "penalty"
@@ -25,9 +27,9 @@ _LIFTED = "penalty_lifted"
 
 
 class SharedPenalties:
-    """Tells other pods of a flood control's offences, and it of theirs.
+    """Exchanges offences between a flood control and the other pods.
 
-    :param pod_id: whose offences these are; its own notices are passed over.
+    :param pod_id: this pod, whose own notices are ignored.
     """
 
     def __init__(self, flood: FloodControl, store: AsyncStore, pod_id: str) -> None:
@@ -38,7 +40,7 @@ class SharedPenalties:
         flood.listen(self._offended)
 
     def send(self) -> Deferred[None]:
-        """Tell what was gathered; called every ``SHARE_SECONDS``."""
+        """Send the gathered offences; called every ``SHARE_SECONDS``."""
         offences, self._offences = self._offences, {}
         if not offences:
             return succeed(None)
@@ -48,11 +50,11 @@ class SharedPenalties:
         return telling.addErrback(OUTAGES.tell, "penalties aren't shared")
 
     def shut_out(self, most: int) -> list[ShutOut]:
-        """List who may not connect, on this pod and so far on all."""
+        """List the sources that may not connect to this pod, nor to the others."""
         return self._flood.shut_out(most)
 
     def lift(self, transaction: Transaction, group: str) -> None:
-        """Have all pods take a penalty off; this one does when it hears of it."""
+        """Have all pods remove a penalty; this one does so when it hears its own notice."""
         transaction.changed(_LIFTED, self._pod_id, decides=False, concerns=[group])
 
     def changed(self, change: Change | Resync) -> None:

@@ -1,4 +1,4 @@
-"""What a client gets that speaks HTTP in plain text: the portal's address, or an answer."""
+"""Answers clients that speak plain HTTP: with the portal's address, or an ACME challenge."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def plain_http(portal: str, answers: Answers | None, clock: IReactorTime) -> Fac
 
 
 class _PlainHttp(Protocol):
-    """Answers without a look at the request, unless an authority may be asking."""
+    """Answers every request alike, except those of an ACME authority."""
 
     transport: Any
     _timer: IDelayedCall | None = None

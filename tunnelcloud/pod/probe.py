@@ -1,4 +1,4 @@
-"""A channel to a target that is opened to see whether it can be, and what answers there."""
+"""A channel that is opened to check whether a target accepts it, and which certificate it shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Probe:
 
     :ivar opened_or_not: fires with ``""`` when the target accepted, or with a code of
         ``DialFailure``.
-    :ivar looked: fires after that with ``""`` when a certificate was seen, or with why not.
+    :ivar looked: fires after that with ``""`` if a certificate was seen, or with the reason if not.
     :ivar over: fires when the channel is closed again, or never came to be.
     :ivar handshake_seconds: how long that took.
     """
@@ -68,9 +68,9 @@ class Probe:
         self._ended()
 
     def data_received(self, data: memoryview) -> None:
-        """Take what it says in the handshake."""
+        """Take the target's bytes of the handshake."""
         if self._handshake is None or self.looked.called:
-            return  # What it says besides isn't listened to.
+            return  # Ignore the target's other bytes.
         self._consumed(len(data))
         try:
             self._write(self._handshake.feed(data))
@@ -85,7 +85,7 @@ class Probe:
         self._over("the target closed the connection before it showed a certificate")
 
     def peer_closed(self) -> None:
-        """Close as well: it has said all it will."""
+        """Close as well: the target has sent all."""
         if self._channel is not None:
             self._channel.close("closed by the peer")
 
@@ -104,7 +104,7 @@ class Probe:
         self._ended()
 
     def _over(self, reason: str) -> None:
-        """Nothing more comes: make do with what was seen."""
+        """End the handshake with the bytes so far: nothing more comes."""
         if self._handshake is not None and not self.looked.called:
             try:
                 self._handshake.end(reason)

@@ -1,7 +1,7 @@
 """How fast bytes flow now: the average over the last few seconds.
 
-Counts of all that is open are looked at every ``SAMPLE_SECONDS`` and kept for two looks, so that a
-rate is known to whoever asks first, and costs who carries the bytes nothing.
+The counts of all open channels are sampled every ``SAMPLE_SECONDS``, and the last two samples kept,
+so that the first request already gets a rate, and carrying bytes costs nothing more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHORTEST = 0.5
 
 @frozen
 class Counts:
-    """What was carried so far, by the ids of open sessions and of their recorded channels.
+    """The bytes carried so far, by the ids of open sessions and of their recorded channels.
 
     :ivar carriers: the ids of the connectors that carry the channels, by the channels' ids.
     """
@@ -33,7 +33,7 @@ class Counts:
     carriers: dict[str, str] = field(factory=dict)
 
     def get(self, one: str) -> Traffic:
-        """Give the count of a session or a channel; nothing for one that wasn't there."""
+        """Return the count of a session or a channel; zero for an unknown one."""
         return self.of_sessions.get(one) or self.of_channels.get(one, (0, 0))
 
 
@@ -41,7 +41,7 @@ class Counts:
 class Rates:
     """Remembers byte counts by id.
 
-    :ivar counts: gives those of now, once they are counted.
+    :ivar counts: counts the current bytes; fires with them.
     """
 
     clock: IReactorTime
@@ -49,14 +49,14 @@ class Rates:
     _looks: deque[tuple[float, Counts]] = field(factory=lambda: deque(maxlen=_KEPT), init=False)
 
     def sample(self) -> Deferred[None]:
-        """Look; called every ``SAMPLE_SECONDS``."""
+        """Take a sample; called every ``SAMPLE_SECONDS``."""
         began = self.clock.seconds()
         return self.counts().addCallback(lambda counts: self._looks.append((began, counts)))
 
     def of(self, one: str, now: Traffic) -> tuple[float, float]:
-        """Give bytes a second to the target and from it; what is new began with none.
+        """Return bytes a second to the target and from it; a new channel began with none.
 
-        :param now: its counts as of now.
+        :param now: its current counts.
         """
         if not self._looks:
             return 0.0, 0.0

@@ -1,8 +1,8 @@
-"""The switch's books, kept in the store: what it must write before and after it forwards.
+"""Writes the records of sessions and channels to the store.
 
-What begins is written at once, for nothing flows before.  Nobody waits for what ended to be
-written: ends are gathered for a moment, and many share a transaction.  Of a channel that is over
-soon the audit has one event, which tells when it was opened; of others it has two.
+A beginning is written at once, since no byte flows before.  Nobody waits for an end: ends are
+gathered for a moment, and many share a transaction.  The audit has one event for a channel that is
+over soon, with the time it was opened, and two for others.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ from tunnelcloud.store.transaction import Transaction
 GATHER_SECONDS = 0.2
 RETRY_SECONDS = 1.0
 STAYS_SECONDS = 1.0
-"""Of a channel that is open for so long the audit is told before it ends."""
+"""After so many seconds the audit gets an event for a channel that is still open."""
 
 FINISH_SECONDS = 10.0
-"""How long a pod that ends tries to write what was gathered."""
+"""How many seconds a pod that ends tries to write the gathered ends."""
 
 REFUSALS_OF_ALL = 3000
-"""How many refused destinations of a minute are written one by one."""
+"""How many refused destinations a minute are written one by one."""
 
 AT_ONCE = 100
-"""Ends that one transaction may hold up logins for."""
+"""How many ends one transaction writes: logins wait meanwhile."""
 
 ASIDE = 10
-"""So many ends that alone can't be written are passed over; of more, the database is at fault."""
+"""How many ends that can't be written are put aside; if there are more, the database is at
+fault."""
 
 ASIDE_SECONDS = 30.0
-"""After so long they are tried again."""
+"""Seconds after which they are tried again."""
 
 _log = Logger()
 
@@ -56,9 +57,9 @@ _End = Callable[[Transaction], object]
 
 @frozen
 class _Unsaid:
-    """A channel that the audit isn't told of yet.
+    """A channel without an audit event so far.
 
-    :ivar due: when it is to be told, unless the channel is over by then.
+    :ivar due: when the event is to be written, unless the channel is over by then.
     """
 
     due: float
@@ -102,7 +103,8 @@ class Records:
         return channel
 
     def _say_opened(self) -> None:
-        """Tell the audit of the channels that stay; those that wait stand in their order."""
+        """Write the audit events of channels that are still open; they are kept in the order of
+        opening."""
         self._saying = None
         now = self._clock.seconds()
         for channel_id, unsaid in list(self._unsaid.items()):
@@ -115,7 +117,7 @@ class Records:
     def channel_refused(
         self, session: Session, tunnel: Tunnel | None, destination: str, port: int, reason: str
     ) -> Deferred[None]:
-        """Record that a destination was refused; beyond a rate of one user's they are counted."""
+        """Record that a destination was refused; above a rate for each user they are counted."""
         whose = session.user_id
         written = self._refusals.has_room(whose)
         event = channels.session_event("channel.refused", session, tunnel)
@@ -173,7 +175,7 @@ class Records:
         return len(self._ends)
 
     def finish(self) -> Deferred[None]:
-        """Write what was gathered; fires when that is done, or the store was away for too long."""
+        """Write the gathered ends; fires when that is done, or the store was away for too long."""
         return Deferred.fromCoroutine(self._finish())
 
     async def _finish(self) -> None:
@@ -215,7 +217,7 @@ class Records:
             except StoreUnavailable as error:
                 unforeseen = error.trouble is Trouble.OTHER
                 if unforeseen and len(batch) > 1:
-                    # One that can't be written must not keep the others.
+                    # One that can't be written must not hold up the others.
                     alone = len(batch)
                     continue
                 if unforeseen and alone and len(aside) < ASIDE:
@@ -227,7 +229,7 @@ class Records:
                 break
             except Exception:
                 if len(batch) > 1:
-                    # One that can't be written must not take along what others did.
+                    # One that can't be written must not roll the others back.
                     alone = len(batch)
                     continue
                 _log.failure("an end can't be recorded")

@@ -1,4 +1,4 @@
-"""The store as the joining and attending sides of the pod want it."""
+"""The registry of connectors, kept in the store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tunnelcloud.store.transaction import Transaction
 @implementer(IConnectorRegistry, ILinksListener)
 @frozen
 class Registrar:
-    """Keeps connectors in the store, and the audit of their coming and going."""
+    """Reads and writes connectors in the store, with the audit events of their links."""
 
     store: AsyncStore
     pod_id: str
@@ -48,7 +48,7 @@ class Registrar:
     def _refused(
         self, name: str, source: str, **data: object
     ) -> Callable[[Failure], Deferred[Never]]:
-        """Make what records that a connector got no certificate."""
+        """Make an errback that records that a connector got no certificate."""
 
         def record(failure: Failure) -> Deferred[Never]:
             failure.trap(JoinRefused)
@@ -101,7 +101,7 @@ class Registrar:
     def active_connector(
         self, connector_id: str, key_fingerprint: str
     ) -> Deferred[Connector | None]:
-        """Give a connector, unless it is gone or its key has no good certificate any more."""
+        """Return a connector, unless it was deleted or its key has no good certificate any more."""
 
         def same(connector: Connector | None) -> Connector | None:
             return connector if connector is not None and connector.id == connector_id else None
@@ -111,7 +111,7 @@ class Registrar:
     def seen(
         self, connector_id: str, version: str, at: datetime, authority: str | None = None
     ) -> Deferred[None]:
-        """Note that a connector is attached, what it runs, and of which CA its certificate is."""
+        """Note that a connector is attached, its software version, and its certificate's CA."""
         return self.store.write(connectors.record_seen, {connector_id: version}, authority)
 
     def connector_attached(self, connector: Connector, version: str) -> None:
@@ -134,7 +134,7 @@ class Registrar:
             pod_id=self.pod_id,
             data={"connector_id": connector.id, **data},
         )
-        # A store that is closing or unreachable is reported where it matters more.
+        # A store that is closing or unreachable is reported elsewhere.
         self.store.write(_audit, event).addErrback(lambda _: None)
 
 
