@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Text, literal, or_, type_coerce
+from sqlalchemy import Boolean, ColumnElement, Select, Text, literal, or_, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -81,6 +81,11 @@ def equals(column: ColumnElement[Any]) -> Filter:
 def searches(*columns: ColumnElement[str]) -> Filter:
     """Make a filter that wants a text to occur in one of some columns."""
     return lambda text: contains(text, *columns)
+
+
+def has(rows: Select[Any]) -> Filter:
+    """Make a filter that wants a correlated query to find a row, or none."""
+    return lambda wanted: rows.exists() if wanted else ~rows.exists()
 
 
 def since(column: ColumnElement[Any]) -> Filter:

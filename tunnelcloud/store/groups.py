@@ -9,9 +9,9 @@ from tunnelcloud.domain.entities import Group, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate
-from tunnelcloud.store.filters import equals, searches
+from tunnelcloud.store.filters import equals, has, searches
 from tunnelcloud.store.paging import DEFAULT_LIMIT, ListPage
-from tunnelcloud.store.schema import group_members
+from tunnelcloud.store.schema import assignments, group_members
 from tunnelcloud.store.schema import groups as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -22,6 +22,9 @@ def _with_member(user_id: str) -> ColumnElement[bool]:
     )
 
 
+_MEMBERS = select(group_members.c.user_id).where(group_members.c.group_id == table.c.id)
+_ASSIGNED = select(assignments.c.id).where(assignments.c.group_id == table.c.id)
+
 GROUPS = Aggregate(
     "group",
     table,
@@ -30,6 +33,8 @@ GROUPS = Aggregate(
         "name": equals(table.c.name),
         "q": searches(table.c.name, table.c.title),
         "user_id": _with_member,
+        "has_members": has(_MEMBERS),
+        "assigned": has(_ASSIGNED),
     },
     sorts={"name": table.c.name},
 )

@@ -13,7 +13,7 @@ from tunnelcloud.domain.entities import Policy
 from tunnelcloud.store import timed_grants
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
-from tunnelcloud.store.filters import equals, searches
+from tunnelcloud.store.filters import equals, has, searches
 from tunnelcloud.store.schema import assignments, tunnels
 from tunnelcloud.store.schema import policies as table
 from tunnelcloud.store.transaction import Transaction
@@ -22,11 +22,17 @@ _MAX_NAMED = 5
 _LASTS = frozenset({"approval_seconds", "emergency_seconds"})
 """What says how long a grant lasts."""
 
+_USED = select(assignments.c.id).where(assignments.c.policy_id == table.c.id)
+
 POLICIES = Aggregate(
     "policy",
     table,
     Policy,
-    filters={"name": equals(table.c.name), "q": searches(table.c.name, table.c.title)},
+    filters={
+        "name": equals(table.c.name),
+        "q": searches(table.c.name, table.c.title),
+        "used": has(_USED),
+    },
     sorts={"name": table.c.name},
 )
 

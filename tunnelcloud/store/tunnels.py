@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 
-from tunnelcloud.domain.entities import Tunnel
+from tunnelcloud.domain.entities import Method, Tunnel
 from tunnelcloud.store import assignments
 from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.disuse import tunnel_unused_since
 from tunnelcloud.store.errors import BadDocument, Conflict, InvalidReference
-from tunnelcloud.store.filters import equals, searches
+from tunnelcloud.store.filters import contains, equals, has, searches
 from tunnelcloud.store.schema import assignments as assigned
 from tunnelcloud.store.schema import group_members, sites
 from tunnelcloud.store.schema import tunnels as table
@@ -24,6 +25,17 @@ def _assigned_to(user_id: str) -> ColumnElement[bool]:
         or_(assigned.c.user_id == user_id, assigned.c.group_id.in_(groups))
     )
     return table.c.id.in_(reached)
+
+
+def _assigned_to_group(group_id: str) -> ColumnElement[bool]:
+    return table.c.id.in_(select(assigned.c.tunnel_id).where(assigned.c.group_id == group_id))
+
+
+_ASSIGNED = select(assigned.c.id).where(assigned.c.tunnel_id == table.c.id)
+
+
+def _opened_with(method: Method) -> ColumnElement[bool]:
+    return _ASSIGNED.where(contains(f'"{method}"', assigned.c.methods)).exists()
 
 
 TUNNELS = Aggregate(
@@ -43,6 +55,10 @@ TUNNELS = Aggregate(
         "target_address": equals(table.c.target_address),
         "external_address": equals(table.c.external_address),
         "user_id": _assigned_to,
+        "group_id": _assigned_to_group,
+        "method": _opened_with,
+        "assigned": has(_ASSIGNED),
+        "unused_since": tunnel_unused_since,
     },
     sorts={"name": table.c.name, "target_address": table.c.target_address, "site": sites.c.name},
 )

@@ -14,6 +14,7 @@ from sqlalchemy import CTE, ColumnElement, RowMapping, func, or_, select, union
 
 from tunnelcloud.store import crowding, preferences, schema
 from tunnelcloud.store.columns import first_id
+from tunnelcloud.store.disuse import user_unused_since
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.user_columns import of_users
 
@@ -54,18 +55,10 @@ def unused_for(transaction: Transaction, long: timedelta) -> Unused:
 
 
 def _users(transaction: Transaction, since: datetime) -> Sequence[Mapping[str, Any]]:
-    user, login = schema.users.c, schema.sessions.c
-    connected = select(login.id).where(
-        login.user_id == user.id, login.id >= first_id("session", since)
-    )
+    user = schema.users.c
     query = (
         select(user.id, user.name, user.title)
-        .where(
-            user.created_at < since,
-            user.blocked.is_(False),
-            or_(user.last_seen_at.is_(None), user.last_seen_at < since),
-            ~connected.exists(),
-        )
+        .where(user_unused_since(since), user.blocked.is_(False))
         .order_by(user.name)
         .limit(MOST)
     )

@@ -19,11 +19,18 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store import credentials
 from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.disuse import user_unused_since
 from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, InvalidReference
-from tunnelcloud.store.filters import equals, searches
+from tunnelcloud.store.filters import equals, has, searches
 from tunnelcloud.store.prepared import Prepared
-from tunnelcloud.store.schema import group_members, identities, identity_providers, user_names
+from tunnelcloud.store.schema import (
+    group_members,
+    identities,
+    identity_providers,
+    second_factors,
+    user_names,
+)
 from tunnelcloud.store.schema import users as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -40,6 +47,10 @@ def _named(name_or_email: str) -> ColumnElement[bool]:
     return table.c.id.in_(named)
 
 
+_SECOND_FACTOR = select(second_factors.c.user_id).where(
+    second_factors.c.user_id == table.c.id, second_factors.c.confirmed_at.is_not(None)
+)
+
 USERS = Aggregate(
     "user",
     table,
@@ -52,6 +63,8 @@ USERS = Aggregate(
         "service": equals(table.c.service),
         "blocked": equals(table.c.blocked),
         "group_id": _in_group,
+        "second_factor": has(_SECOND_FACTOR),
+        "unused_since": user_unused_since,
     },
     sorts={"name": table.c.name},
 )

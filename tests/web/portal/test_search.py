@@ -19,7 +19,7 @@ class SearchTests(PortalTestCase):
         for _ in range(12):
             self.store.write(Transaction.audit, AuditEvent("login.refused", user_name="hay"))
         page, looks = browser.get("/admin/audit?q=needle").body.decode(), 1
-        while ">needle</td>" not in page:
+        while ">needle</dd>" not in page:
             self.assertNotIn("No event matches", page)
             further = re.search(r'rel="next" href="([^"]+)">Look further back', page)[1]
             page, looks = browser.get(html.unescape(further)).body.decode(), looks + 1

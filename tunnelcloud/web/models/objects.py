@@ -83,6 +83,9 @@ class ConnectorQuery(NamedQuery):
     """Asks for connectors."""
 
     site_id: Text | None = None
+    joined: bool | None = Field(
+        default=None, description="Those that have joined, or that never have."
+    )
 
 
 class JoinTokenShown(Shown):
@@ -143,6 +146,18 @@ class TunnelQuery(NamedQuery):
     target_address: Text | None = None
     external_address: Text | None = None
     user_id: Text | None = Field(default=None, description="Those assigned to a user.")
+    group_id: Text | None = Field(default=None, description="Those assigned to a group.")
+    method: Method | None = Field(
+        default=None, description="Those that somebody may open with this method."
+    )
+    assigned: bool | None = Field(
+        default=None, description="Those assigned to somebody, or to nobody."
+    )
+    unused_since: Instant | None = Field(
+        default=None,
+        description="Those made before this time of which nobody has opened a channel since, as"
+        " far as past channels are kept.",
+    )
 
 
 class NewAssignment(Body):
@@ -195,6 +210,14 @@ class UserQuery(NamedQuery):
     blocked: bool | None = None
     service: bool | None = None
     group_id: Text | None = Field(default=None, description="The members of a group.")
+    second_factor: bool | None = Field(
+        default=None, description="Those who sign in with a second factor, or without."
+    )
+    unused_since: Instant | None = Field(
+        default=None,
+        description="Those made before this time who haven't begun an SSH session or used the"
+        " portal or the API since, as far as past sessions are kept.",
+    )
 
 
 Group = shown_model(GROUP, "Group", "Users that are assigned together.")
@@ -206,11 +229,21 @@ class GroupQuery(NamedQuery):
     """Asks for groups."""
 
     user_id: Text | None = Field(default=None, description="Those a user is in.")
+    has_members: bool | None = Field(default=None, description="Those with members, or without.")
+    assigned: bool | None = Field(
+        default=None, description="Those that tunnels are assigned to, or none is."
+    )
 
 
 Policy = shown_model(POLICY, "Policy", "Conditions that must all hold.")
 NewPolicy = new_model(POLICY, "NewPolicy", "Makes a policy.")
 PolicyChange = change_model(POLICY, "PolicyChange", "Changes a policy.")
+
+
+class PolicyQuery(NamedQuery):
+    """Asks for policies."""
+
+    used: bool | None = Field(default=None, description="Those that narrow an assignment, or none.")
 
 
 class Assignment(Shown):

@@ -28,6 +28,13 @@ const live = (root) => {
   }
 };
 
+// An address that is kept or sent has no empty fields.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (!event.target.matches("form[role=search]")) return;
+  const given = event.detail.parameters;
+  for (const name of Object.keys(given)) if (given[name] === "") delete given[name];
+});
+
 // What somebody unfolded stays so, and what scripts added stays.
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node, change) =>
   !(change === "remove" && ((name === "open" && node.tagName === "DETAILS") || name.startsWith("hx-")));

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 
 from attrs import frozen
@@ -13,12 +12,11 @@ from tunnelcloud.domain.policy_sentences import policy_sentence
 from tunnelcloud.store import access, read_models
 from tunnelcloud.store.site_health import counts_and_healths, site_healths
 from tunnelcloud.store.user_columns import of_users
+from tunnelcloud.web.portal.list_filters import UNUSED
 from tunnelcloud.web.resources.attachments import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
 
 Item = dict[str, Any]
-UNUSED = timedelta(days=90)
-"""Who wasn't seen for so long may be forgotten."""
 
 
 @frozen

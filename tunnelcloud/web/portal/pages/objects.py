@@ -19,6 +19,12 @@ from tunnelcloud.web.portal.forms import (
     shown_of,
     typed_of,
 )
+from tunnelcloud.web.portal.list_filters import (
+    asked_of_api,
+    given_filters,
+    shown_filters,
+    suggested_names,
+)
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.columns import Columns
 from tunnelcloud.web.portal.pages.panels import Panels
@@ -82,16 +88,26 @@ class Objects:
         asked = {name: visit.query[name] for name in ("q", "cursor") if visit.query.get(name)}
         sort = visit.query.get("sort", "")
         sort = sort if sort in _SORTS else _SORTS[0]
-        query = {"sort": sort, "limit": "50", **asked}
-        page = await self.operations(visit, "GET", self._path, query=query)
-        items: list[dict[str, Any]] = page["items"]
+        noun, q, store = self.section.noun, asked.get("q", ""), self.context.store
+        given = given_filters(noun, visit)
+        narrowed, errors = dict[str, str](), dict[str, str]()
+        if given:
+            narrowed, errors = await store.read(asked_of_api, given, self.context.now())
+        query = {"sort": sort, "limit": "50", **asked, **narrowed}
+        page, names = await store.together(
+            self.operations(visit, "GET", self._path, query=query),
+            store.reading(suggested_names, noun),
+        )
+        items: list[dict[str, Any]] = [] if errors else page["items"]
         values = {
             "section": self.section,
-            "items": await Columns(self.context).fill(self.section.noun, items),
+            "items": await Columns(self.context).fill(noun, items),
             "next_cursor": page["next_cursor"],
-            "q": asked.get("q", ""),
+            "q": q,
             "sort": sort,
             "first": "cursor" not in asked,
+            "errors": errors,
+            **shown_filters(noun, q, given, names),
         }
         return Shown("admin_list.html", values)
 
