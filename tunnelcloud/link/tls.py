@@ -26,6 +26,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.net.tls_steps import bounded
 from tunnelcloud.pki import (
     Authorities,
     NotAConnectorCertificate,
@@ -82,7 +83,7 @@ class PodTLS:
         """Make the TLS end of one accepted connection."""
         if self._now() >= self._renew_at or self._authorities() is not self._made_for:
             self._context = self._make_context()
-        return SSL.Connection(self._context, None)
+        return bounded(SSL.Connection(self._context, None))
 
     def _make_context(self) -> SSL.Context:
         now = self._now()
@@ -144,7 +145,7 @@ class LinkTLS:
 
     def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """Make the TLS end of one connection to a pod."""
-        return SSL.Connection(self._context, None)
+        return bounded(SSL.Connection(self._context, None))
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -162,7 +163,7 @@ class JoinTLS:
 
     def clientConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """Make the TLS end of one connection to a pod."""
-        return SSL.Connection(self._context, None)
+        return bounded(SSL.Connection(self._context, None))
 
 
 def pinned_authority(

@@ -25,6 +25,7 @@ from twisted.web.server import Request, Site
 from tunnelcloud.domain.addresses import Network, is_within
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.net.crowds import Crowd
+from tunnelcloud.net.tls_steps import bounded
 from tunnelcloud.web.answering import REQUEST_SECONDS
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import ProxySightings, client_host
@@ -201,6 +202,9 @@ class LimitedChannel(http.HTTPChannel):
     def connectionMade(self) -> None:
         """Count it."""
         self.site.crowd.enter(self, self.getPeer())
+        if self.isSecure():
+            # Twisted makes those of an ``ssl:`` description.
+            bounded(cast(Any, self.transport).getHandle())
         super().connectionMade()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.domain.sameness import folded
+from tunnelcloud.net.tls_steps import bounded
 
 TLS_ALPN = "tls-alpn-01"
 
@@ -77,7 +78,7 @@ class Answers:
         """Make the TLS end of a check: its certificate depends on the requested name."""
         context = _context()
         context.set_tlsext_servername_callback(self._choose)
-        return SSL.Connection(context, None)
+        return bounded(SSL.Connection(context, None))
 
     def _choose(self, connection: SSL.Connection) -> None:
         name = (connection.get_servername() or b"").decode("ascii", "replace")
