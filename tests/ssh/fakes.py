@@ -156,6 +156,7 @@ class Avatar:
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
+        self.user_id = "usr_alice"
         self.connection: ISessionConnection | None = None
         self.echoes: list[Echo] = []
         self.ended: list[str] = []

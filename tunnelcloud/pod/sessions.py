@@ -69,6 +69,7 @@ class LiveSession:
     def __init__(self, session: Session, around: Surroundings, registry: LiveSessions) -> None:
         self.session = session
         self.session_id = session.id
+        self.user_id = session.user_id
         self.routes: set[TunnelRoute] = set()
         self.held: set[HeldChannel] = set()
         self.connection: ISessionConnection | None = None

@@ -86,6 +86,7 @@ class ConnectionService(SSHService):
         """Open the session."""
         self._started = self._clock.seconds()
         self.transport.session_id = self._avatar.session_id
+        self.transport.user_id = self._avatar.user_id
         self._multiplexer = self.transport.multiplexer = Multiplexer(
             self.transport,
             self,

@@ -80,6 +80,7 @@ class KeyExchange(Wire):
         self._strict = False
         self._kexinit_sent = False
         self._wants_extensions = False
+        self._is_computing = False
         self._next_keys: tuple[bytes, bytes, bytes]
 
     def await_kexinit(self) -> None:
@@ -134,14 +135,32 @@ class KeyExchange(Wire):
         return f"no common {lack.purpose}: {self.client_version} has {theirs}; this pod has {ours}"
 
     def ssh_KEX_DH_GEX_REQUEST_OLD(self, packet: bytes) -> None:
-        """Compute the keys; message 30 is the first of every exchange on offer.
+        """Take the client's public value; message 30 is the first of every exchange on offer.
+
+        New keys of an open session are computed when it is its user's turn.
+        """
+        if self.ignoreNextPacket:
+            self.ignoreNextPacket = 0
+        elif self.phase is Phase.FIRST_KEX:
+            self._compute_keys(packet)
+        elif self._is_computing:
+            raise WireError("a second public value")
+        else:
+            self._is_computing = True
+            self.factory.new_keys.ask(self.user_id, lambda: self._take_turn(packet))
+
+    def _take_turn(self, packet: bytes) -> None:
+        """Compute the keys of a rekey, if the connection isn't over."""
+        self._is_computing = False
+        if self.phase is Phase.REKEY:
+            self.guarded(self._compute_keys, packet)
+
+    def _compute_keys(self, packet: bytes) -> None:
+        """Compute the keys.
 
         Conch lets any exception of its parser or of the primitive through; here it ends the
         connection as a failed key exchange.
         """
-        if self.ignoreNextPacket:
-            self.ignoreNextPacket = 0
-            return
         try:
             if self.kexAlg in PRIMES:
                 self._exchange_in_fixed_group(packet)

@@ -22,6 +22,7 @@ from tunnelcloud.ssh.gate import Phase
 from tunnelcloud.ssh.host_keys import HostKeySet
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar
 from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.ssh.new_keys import NewKeys
 from tunnelcloud.ssh.transport import FrontDoorTransport
 from tunnelcloud.ssh.userauth import LoginService
 
@@ -38,6 +39,7 @@ class FrontDoorFactory(SSHFactory):
     :ivar host_keys: what connections begin with.
     :ivar connections: all that are neither over nor lost.
     :ivar refused: those that may not start, while they read the reason.
+    :ivar new_keys: computes the new keys of open sessions.
     """
 
     noisy = False
@@ -62,6 +64,7 @@ class FrontDoorFactory(SSHFactory):
         self.limits = limits or Limits()
         self.connections: set[FrontDoorTransport] = set()
         self.refused: set[FrontDoorTransport] = set()
+        self.new_keys = NewKeys(clock)
         self._budget = budget
         self._tokens_from = tokens_from
         self._balancers = read_networks(balancers)

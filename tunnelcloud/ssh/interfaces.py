@@ -179,6 +179,7 @@ class ISessionAvatar(Interface):
     """An open session: what its user may do.  The realm makes it from the session's id."""
 
     session_id = Attribute("The session's id, which log lines of its connection have.")
+    user_id = Attribute("The id of its user.")
 
     def attached(connection: ISessionConnection) -> None:
         """The connection is up.  Called once, before any channel is asked for."""

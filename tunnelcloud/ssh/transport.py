@@ -46,6 +46,7 @@ from tunnelcloud.ssh.exchange import KeyExchange
 from tunnelcloud.ssh.gate import Phase
 from tunnelcloud.ssh.host_keys import HostKeySet
 from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.ssh.new_keys import NewKeys
 from tunnelcloud.ssh.packets import LARGEST_PACKET, WireError
 
 IDENTIFICATION = b"SSH-2.0-TunnelCloud"
@@ -67,6 +68,7 @@ class Factory(Protocol):
     host_keys: HostKeySet
     connections: "set[FrontDoorTransport]"
     refused: "set[FrontDoorTransport]"
+    new_keys: NewKeys
 
     def is_balancer(self, host: str) -> bool:
         """Whether PROXY headers from ``host`` are believed."""

@@ -70,6 +70,7 @@ class Wire(SSHServerTransport):
     :ivar carried: set whenever channel data passes, either way.
     :ivar meant: set whenever a message of the connection protocol arrives, which has a meaning.
     :ivar session_id: of the session, once the user is logged in.
+    :ivar user_id: of the session's user, likewise.
     :ivar end_reason: why the connection ended, once it has.
     :ivar said_goodbye: whether the client ended it in order.
     :ivar source: the client's IP address, once it is known.
@@ -85,6 +86,7 @@ class Wire(SSHServerTransport):
     source = ""
     source_port = 0
     session_id = ""
+    user_id = ""
     end_reason = ""
     said_goodbye = False
     heard = False

@@ -6,9 +6,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import PortalTestCase
+from tunnelcloud.net.user_turns import UserTurns
 from tunnelcloud.web.portal import live_hub
 from tunnelcloud.web.portal.live_parts import cut_parts, event_of
-from tunnelcloud.web.portal.live_turns import UserTurns
 
 LONGEST_TURN = 0.05
 

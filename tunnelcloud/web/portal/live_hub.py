@@ -20,12 +20,12 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from tunnelcloud.domain.entities import Role
+from tunnelcloud.net.user_turns import UserTurns
 from tunnelcloud.store import web_sessions
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal.live_parts import Parts, cut_parts, event_of
 from tunnelcloud.web.portal.live_streams import Stream
-from tunnelcloud.web.portal.live_turns import UserTurns
 from tunnelcloud.web.portal.page_requests import (
     Followed,
     PageRoute,

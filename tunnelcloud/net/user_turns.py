@@ -1,4 +1,4 @@
-"""Who is served next: users take turns, so that nobody waits for all that another one watches."""
+"""Who is served next: users take turns, so that nobody waits for all that another one asks for."""
 
 from __future__ import annotations
 

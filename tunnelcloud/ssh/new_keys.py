@@ -1,0 +1,60 @@
+"""When the pod computes new keys for its open sessions: one at a time, and by turns of their users.
+
+A client may ask for new keys whenever it likes.  Finite-field groups and RSA make that cost the pod
+ten milliseconds and the client nothing, so whoever has many sessions could hold up everybody else.
+Agreed with one session, the pod leaves its reactor three times as long to all other work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+
+from tunnelcloud.net.user_turns import UserTurns
+
+_PAUSE = 3
+"""How many times as long as the last computation the pod does other things before the next."""
+
+Work = Callable[[], object]
+
+
+class NewKeys:
+    """The computations of new keys of all sessions.
+
+    :param clock: the reactor's.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._turns = UserTurns[Work]()
+        self._waits = False
+        self._free_at = float("-inf")
+
+    def ask(self, user_id: str, work: Work) -> None:
+        """Compute keys: at once while nobody else does, else in the user's turn."""
+        if not self._waits and self._clock.seconds() >= self._free_at:
+            self._compute(work)
+            return
+        self._turns.add(user_id, work)
+        if not self._waits:
+            self._wait()
+
+    def _compute(self, work: Work) -> None:
+        began = self._clock.seconds()
+        work()
+        ended = self._clock.seconds()
+        self._free_at = ended + _PAUSE * (ended - began)
+
+    def _wait(self) -> None:
+        self._waits = True
+        self._clock.callLater(max(0.0, self._free_at - self._clock.seconds()), self._next)
+
+    def _next(self) -> None:
+        self._waits = False
+        work = self._turns.take()
+        if work is None:
+            return
+        self._turns.served(work)
+        self._compute(work)
+        self._wait()
