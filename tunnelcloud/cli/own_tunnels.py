@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,14 @@ from tunnelcloud.cli.client import Api, Failed, Object
 from tunnelcloud.domain.commands import PublicAddress, forwarded_ports
 from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Method, Tunnel, hosts_of
-from tunnelcloud.domain.names import parse_ports
+from tunnelcloud.domain.names import (
+    BadName,
+    parse_ports,
+    read_external_address,
+    read_host,
+    read_name,
+    read_user_name,
+)
 from tunnelcloud.domain.objects import PortRange
 from tunnelcloud.domain.tunnel_standing import Stand
 
@@ -95,9 +102,13 @@ class Tunnels:
     ) -> Way:
         """Make the way to a tunnel.
 
+        What the pod has answered goes into commands, ``~/.ssh/config`` and ``known_hosts`` by this:
+        no name may mean anything else there than a name.
+
         :param method: None for a token where one opens it.
         :param port: a target port that is to be forwarded even where a range has too many for all.
-        :raise Failed: there is no such tunnel or port, or it doesn't open like that.
+        :raise Failed: there is no such tunnel or port, it doesn't open like that, or what should be
+            a name is none.
         """
         self.check_named(name)
         item = self._found[name]
@@ -105,12 +116,17 @@ class Tunnels:
         if method is not None and method not in methods:
             raise Failed(f"{name} opens with a {' or a '.join(methods)}, not with a {method}")
         host, _, ssh_port = str(item["ssh_address"]).rpartition(":")
+        pod = PublicAddress(_checked(read_host, host.strip("[]")), int(ssh_port))
+        _checked(read_name, name)
+        _checked(read_host, item["target_address"])
+        if item["external_address"] is not None:
+            _checked(read_external_address, item["external_address"])
         tunnel = _forwarding(_tunnel(item), port)
         return Way(
             tunnel=tunnel,
-            login=self._user,
+            login=_checked(read_user_name, self._user),
             method=Method(method or ("token" if "token" in methods else methods[0])),
-            pod=PublicAddress(host.strip("[]"), int(ssh_port)),
+            pod=pod,
             others=[
                 other
                 for shared in (tunnel.target_address, tunnel.name)
@@ -134,6 +150,18 @@ def _forwarding(tunnel: Tunnel, port: int | None) -> Tunnel:
         published = ", ".join(map(str, tunnel.target_ports))
         raise Failed(f"{tunnel.name}: port {port} is not published ({published} is)")
     return evolve(tunnel, target_ports=(*tunnel.target_ports, PortRange(port, port)))
+
+
+def _checked(read: Callable[[str], str], said: object) -> str:
+    """Read a name as the pod itself reads it from whoever sets it.
+
+    :raise Failed: it is none.
+    """
+    try:
+        return read(str(said))
+    except BadName as error:
+        text = f"the pod names {str(said)[:60]!r}, which can't be: {error}; check its address"
+        raise Failed(text) from None
 
 
 def _tunnel(item: Object) -> Tunnel:
