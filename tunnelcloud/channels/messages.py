@@ -5,9 +5,10 @@ Nothing here knows which message may come when.
 """
 
 import struct
-from typing import ClassVar, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, get_args
 
-from attrs import frozen
+from attrs import fields, frozen
 
 MSG_GLOBAL_REQUEST = 80
 MSG_REQUEST_SUCCESS = 81
@@ -94,253 +95,194 @@ def pack_string(value: bytes) -> bytes:
     return _UINT32.pack(len(value)) + value
 
 
+_Field = tuple[Callable[[Any], bytes], Callable[[Reader], Any]]
+
+_UINT: _Field = _UINT32.pack, Reader.uint32
+_STRING: _Field = pack_string, Reader.string
+_FLAG: _Field = (lambda value: b"\1" if value else b"\0"), Reader.boolean
+_REST: _Field = bytes, Reader.rest
+
+
+class _Fields:
+    """A value whose attributes are fields on the wire, in their order.
+
+    :ivar number: the message's, which comes first; 0 for a part of a message.
+    :ivar layout: how each attribute is packed, and how it is read.
+    """
+
+    __slots__ = ()
+    layout: ClassVar[tuple[_Field, ...]]
+    number: ClassVar[int] = 0
+    _head: ClassVar[bytes]
+    _packed: ClassVar[list[tuple[str, Callable[[Any], bytes]]]]
+    _read: ClassVar[list[Callable[[Reader], Any]]]
+
+    @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        cls._head = bytes((cls.number,)) if cls.number else b""
+        names = [one.name for one in fields(cls)]  # type: ignore[arg-type]
+        cls._packed = [(name, pack) for name, (pack, _) in zip(names, cls.layout, strict=True)]
+        cls._read = [read for _, read in cls.layout]
+
+    def encode(self) -> bytes:
+        """Return the bytes."""
+        return self._head + b"".join([pack(getattr(self, name)) for name, pack in self._packed])
+
+    @classmethod
+    def decode(cls, data: "bytes | memoryview", offset: int = 0) -> Self:
+        """Read the fields from an offset to the end.
+
+        :raise ProtocolError: a field is cut short, or bytes are left over.
+        """
+        reader = Reader(data, offset)
+        value = cls(*[read(reader) for read in cls._read])
+        reader.end()
+        return value
+
+
 @frozen
-class GlobalRequest:
+class GlobalRequest(_Fields):
     """A request about the connection as a whole (RFC 4254, section 4)."""
 
-    number: ClassVar[int] = MSG_GLOBAL_REQUEST
+    number = MSG_GLOBAL_REQUEST
+    layout = (_STRING, _FLAG, _REST)
     name: bytes
     want_reply: bool
     data: bytes = b""
 
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        return b"P" + pack_string(self.name) + (b"\1" if self.want_reply else b"\0") + self.data
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(reader.string(), reader.boolean(), reader.rest())
-
 
 @frozen
-class RequestSuccess:
+class RequestSuccess(_Fields):
     """A good answer to the oldest unanswered global request."""
 
-    number: ClassVar[int] = MSG_REQUEST_SUCCESS
+    number = MSG_REQUEST_SUCCESS
+    layout = (_REST,)
     data: bytes = b""
 
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        return b"Q" + self.data
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(reader.rest())
-
 
 @frozen
-class RequestFailure:
+class RequestFailure(_Fields):
     """A refusal of the oldest unanswered global request."""
 
-    number: ClassVar[int] = MSG_REQUEST_FAILURE
-
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        return b"R"
-
-    @classmethod
-    def read(cls, _reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls()
+    number = MSG_REQUEST_FAILURE
+    layout = ()
 
 
 @frozen
-class ChannelOpen:
-    """A wish for a channel (RFC 4254, 5.1); ``data`` is what is specific to the type."""
+class ChannelOpen(_Fields):
+    """A wish for a channel (RFC 4254, 5.1); ``data`` is specific to the type."""
 
-    number: ClassVar[int] = MSG_CHANNEL_OPEN
+    number = MSG_CHANNEL_OPEN
+    layout = (_STRING, _UINT, _UINT, _UINT, _REST)
     channel_type: bytes
     sender_channel: int
     window_size: int
     max_packet_size: int
     data: bytes = b""
 
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        numbers = (self.sender_channel, self.window_size, self.max_packet_size)
-        return b"Z" + pack_string(self.channel_type) + struct.pack(">III", *numbers) + self.data
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(
-            reader.string(), reader.uint32(), reader.uint32(), reader.uint32(), reader.rest()
-        )
-
 
 @frozen
-class ChannelOpenConfirmation:
+class ChannelOpenConfirmation(_Fields):
     """The answer that a channel is open (RFC 4254, 5.1)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_OPEN_CONFIRMATION
+    number = MSG_CHANNEL_OPEN_CONFIRMATION
+    layout = (_UINT, _UINT, _UINT, _UINT, _REST)
     recipient_channel: int
     sender_channel: int
     window_size: int
     max_packet_size: int
     data: bytes = b""
 
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        numbers = (
-            self.recipient_channel,
-            self.sender_channel,
-            self.window_size,
-            self.max_packet_size,
-        )
-        return struct.pack(">BIIII", self.number, *numbers) + self.data
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(
-            reader.uint32(), reader.uint32(), reader.uint32(), reader.uint32(), reader.rest()
-        )
-
 
 @frozen
-class ChannelOpenFailure:
-    """The answer that a channel can't be had, and why (RFC 4254, 5.1)."""
+class ChannelOpenFailure(_Fields):
+    """The answer that a channel can't be opened, and why (RFC 4254, 5.1)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_OPEN_FAILURE
+    number = MSG_CHANNEL_OPEN_FAILURE
+    layout = (_UINT, _UINT, _STRING, _STRING)
     recipient_channel: int
     reason_code: int
     description: bytes
     language: bytes = b""
 
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        head = struct.pack(">BII", self.number, self.recipient_channel, self.reason_code)
-        return head + pack_string(self.description) + pack_string(self.language)
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(reader.uint32(), reader.uint32(), reader.string(), reader.string())
-
 
 @frozen
-class ChannelWindowAdjust:
+class ChannelWindowAdjust(_Fields):
     """Credit for more bytes (RFC 4254, 5.2)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_WINDOW_ADJUST
+    number = MSG_CHANNEL_WINDOW_ADJUST
+    layout = (_UINT, _UINT)
     recipient_channel: int
     bytes_to_add: int
 
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        return struct.pack(">BII", self.number, self.recipient_channel, self.bytes_to_add)
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(reader.uint32(), reader.uint32())
-
 
 @frozen
-class ChannelData:
+class ChannelData(_Fields):
     """Bytes of a channel (RFC 4254, 5.2)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_DATA
+    number = MSG_CHANNEL_DATA
+    layout = (_UINT, _STRING)
     recipient_channel: int
     data: bytes
 
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        return struct.pack(">BI", self.number, self.recipient_channel) + pack_string(self.data)
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(reader.uint32(), reader.string())
-
 
 @frozen
-class ChannelExtendedData:
+class ChannelExtendedData(_Fields):
     """Bytes of a channel's second stream, such as stderr (RFC 4254, 5.2)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_EXTENDED_DATA
+    number = MSG_CHANNEL_EXTENDED_DATA
+    layout = (_UINT, _UINT, _STRING)
     recipient_channel: int
     data_type: int
     data: bytes
 
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        head = struct.pack(">BII", self.number, self.recipient_channel, self.data_type)
-        return head + pack_string(self.data)
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(reader.uint32(), reader.uint32(), reader.string())
-
 
 @frozen
-class _ChannelSignal:
-    """A message that names a channel and says no more."""
+class _ChannelSignal(_Fields):
+    """A message that only names a channel."""
 
-    number: ClassVar[int]
+    layout = (_UINT,)
     recipient_channel: int
-
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        return struct.pack(">BI", self.number, self.recipient_channel)
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(reader.uint32())
 
 
 @frozen
 class ChannelEof(_ChannelSignal):
     """The sender will send no more bytes (RFC 4254, 5.3)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_EOF
+    number = MSG_CHANNEL_EOF
 
 
 @frozen
 class ChannelClose(_ChannelSignal):
     """The sender is done with the channel (RFC 4254, 5.3)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_CLOSE
+    number = MSG_CHANNEL_CLOSE
 
 
 @frozen
 class ChannelSuccess(_ChannelSignal):
     """A channel request was granted (RFC 4254, 5.4)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_SUCCESS
+    number = MSG_CHANNEL_SUCCESS
 
 
 @frozen
 class ChannelFailure(_ChannelSignal):
     """A channel request was not granted (RFC 4254, 5.4)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_FAILURE
+    number = MSG_CHANNEL_FAILURE
 
 
 @frozen
-class ChannelRequest:
+class ChannelRequest(_Fields):
     """A request specific to one channel (RFC 4254, 5.4)."""
 
-    number: ClassVar[int] = MSG_CHANNEL_REQUEST
+    number = MSG_CHANNEL_REQUEST
+    layout = (_UINT, _STRING, _FLAG, _REST)
     recipient_channel: int
     request_type: bytes
     want_reply: bool
     data: bytes = b""
-
-    def encode(self) -> bytes:
-        """Return the message's bytes."""
-        head = struct.pack(">BI", self.number, self.recipient_channel)
-        flag = b"\1" if self.want_reply else b"\0"
-        return head + pack_string(self.request_type) + flag + self.data
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        """Read what follows the message number."""
-        return cls(reader.uint32(), reader.string(), reader.boolean(), reader.rest())
 
 
 Message = (
@@ -360,25 +302,7 @@ Message = (
     | ChannelFailure
 )
 
-_TYPES: dict[int, type[Message]] = {
-    message_type.number: message_type
-    for message_type in (
-        GlobalRequest,
-        RequestSuccess,
-        RequestFailure,
-        ChannelOpen,
-        ChannelOpenConfirmation,
-        ChannelOpenFailure,
-        ChannelWindowAdjust,
-        ChannelData,
-        ChannelExtendedData,
-        ChannelEof,
-        ChannelClose,
-        ChannelRequest,
-        ChannelSuccess,
-        ChannelFailure,
-    )
-}
+_TYPES: dict[int, type[Message]] = {kind.number: kind for kind in get_args(Message)}
 
 
 def decode(payload: "bytes | memoryview") -> Message:
@@ -391,37 +315,15 @@ def decode(payload: "bytes | memoryview") -> Message:
     message_type = _TYPES.get(payload[0])
     if message_type is None:
         raise ProtocolError(f"message {payload[0]} is not of the connection protocol")
-    reader = Reader(payload, 1)
-    message = message_type.read(reader)
-    reader.end()
-    return message
+    return message_type.decode(payload, 1)
 
 
 @frozen
-class DirectTcpip:
-    """What a ``direct-tcpip`` channel is wanted for (RFC 4254, 7.2), as the peer wrote it."""
+class DirectTcpip(_Fields):
+    """The destination of a ``direct-tcpip`` channel (RFC 4254, 7.2), as the peer wrote it."""
 
+    layout = (_STRING, _UINT, _STRING, _UINT)
     host: bytes
     port: int
     originator_host: bytes = b""
     originator_port: int = 0
-
-    def encode(self) -> bytes:
-        """Return the bytes that follow a CHANNEL_OPEN's common fields."""
-        return (
-            pack_string(self.host)
-            + _UINT32.pack(self.port)
-            + pack_string(self.originator_host)
-            + _UINT32.pack(self.originator_port)
-        )
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Read the type-specific part of a CHANNEL_OPEN.
-
-        :raise ProtocolError: a field is cut short, or bytes are left over.
-        """
-        reader = Reader(data)
-        request = cls(reader.string(), reader.uint32(), reader.string(), reader.uint32())
-        reader.end()
-        return request
