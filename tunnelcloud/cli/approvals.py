@@ -67,7 +67,7 @@ def create_request(
 
 
 def _asked(api: Api, tunnel: str, seconds: int | None, reason: str) -> Object:
-    """Make the body of what is asked for."""
+    """Make the body of a request."""
     body: Object = {"tunnel_id": own_tunnel_id(api, tunnel), "reason": reason}
     return body if seconds is None else {**body, "seconds": seconds}
 
@@ -151,7 +151,7 @@ def open_in_emergency(
 @json_option
 @pass_connection
 def review_emergency(connection: Connection, grant_id: str, answer: str, as_json: bool) -> None:
-    """Say that you have reviewed an emergency of another user."""
+    """Record that you have reviewed an emergency of another user."""
     if not is_id("grant", grant_id):
         raise Failed(f"{grant_id!r} is no id of a grant; `tunnelcloud grant list` shows them")
     made = connection.open().send("POST", f"grants/{grant_id}/review", {"answer": answer})

@@ -57,7 +57,7 @@ def audit(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show what happened last, the latest at the bottom.
+    """Show the last events, the latest at the bottom.
 
     With --json the API's list, the latest first; with --follow one event a line. With --ecs every
     event in the field names of the Elastic Common Schema. Users and tunnels that are gone are
@@ -95,7 +95,7 @@ def audit(
 
 
 def _meant(api: Api, noun: str, name: str | None) -> Object:
-    """Ask for what concerns an object, by its id; of one that is gone, by the name it had."""
+    """Filter by an object's id; for a deleted one, by the name it had."""
     if name is None:
         return {}
     try:
@@ -109,7 +109,7 @@ def _meant(api: Api, noun: str, name: str | None) -> Object:
 def _following(
     connection: Connection, api: Api, wanted: Object, items: list[Object]
 ) -> Iterator[Object]:
-    """Give what happens from now on, in order; a pod that is away is waited for.
+    """Yield new events in order; wait for a pod that is away.
 
     Events of different pods may be written in another order than their ids have, so each look
     goes back a little and leaves out what it has given.  Their times say nothing of their order:
@@ -142,7 +142,7 @@ def _shortly_before(event_id: str | None) -> str | None:
 
 
 def _details(data: Object) -> str:
-    """Say what an event tells beside who and where: names rather than ids, and what changed."""
+    """Return an event's details as text: names rather than ids, and what changed."""
     words = [shown(data["object_name"])] if data.get("object_name") else []
     words += [
         f"{name}={shown(value)}"

@@ -42,7 +42,7 @@ def show_authority(connection: Connection, as_json: bool) -> None:
 @json_option
 @pass_connection
 def rotate_authority(connection: Connection, as_json: bool) -> None:
-    """Make a new CA, to which connectors move.
+    """Create a new CA, to which connectors move.
 
     Both are trusted until `authority retire`; connectors that are attached move within a minute.
     """

@@ -106,12 +106,13 @@ def connect(
 ) -> None:
     """Open tunnels with this machine's ssh.
 
-    One stays open until Ctrl-C, or until --exec's command ends. The exit status is that of the
-    command, or of ssh. A tunnel that is shut now is not opened: the reason is printed, and the exit
-    status is 1.
+    One tunnel stays open until Ctrl-C, or until --exec's command ends.  The exit status is that of
+    the command, or of ssh.  If the tunnel is shut now, the reason is printed, and the exit status
+    is 1.
 
-    Several, or --all, stay open until Ctrl-C: what ends is opened again, and a table shows where
-    each is on this machine and how it is. So does one with --hosts or --detach.
+    Several tunnels, or --all, stay open until Ctrl-C: a connection that ends is made again, and a
+    table shows each tunnel's address on this machine and its state.  The same goes for one tunnel
+    with --hosts or --detach.
     """
     if all_of_them == bool(names):
         raise click.UsageError("name the tunnels to open, or use --all")
@@ -211,7 +212,7 @@ def _forward_of(way: Way, port: int | None) -> Forward:
 
 
 def _check_listening(way: Way) -> None:
-    """Check that every local port is listened on before anything is told to use it.
+    """Check that ssh listens on every local port before a command uses them.
 
     :raise Failed: one isn't; ssh said why itself.
     """

@@ -67,9 +67,9 @@ def token() -> None:
 def create_token(
     connection: Connection, user: str, tunnel: str | None, sessions: int | None, as_json: bool
 ) -> None:
-    """Make a token and the ssh command that uses it.
+    """Create a token, and print it with the ssh command that uses it.
 
-    It is shown this once.
+    The token isn't shown again.
     """
     api = connection.open()
     body: Object = {"user_id": api.resolve_id("user", user)}

@@ -98,7 +98,7 @@ def _create(noun: Noun) -> click.Command:
             show_join(made["join"])
 
     options = [_click_option(option, for_create=True) for option in noun.options]
-    return _command("create", f"Make {_a(noun)}.", create, [_name_argument("name"), *options])
+    return _command("create", f"Create {_a(noun)}.", create, [_name_argument("name"), *options])
 
 
 def _list(noun: Noun) -> click.Command:
@@ -148,7 +148,7 @@ def _set(noun: Noun) -> click.Command:
     ]
     return _command(
         "set",
-        f"Change {_a(noun)}.\n\nOnly what is given; an empty text ('') takes a value away.",
+        f"Change {_a(noun)}.\n\nOnly the given values; an empty text ('') removes a value.",
         change,
         [_name_argument(noun.name), rename, *options, *_dry_run(noun)],
     )
@@ -170,7 +170,7 @@ def _delete(noun: Noun) -> click.Command:
         report_done(f"deleted {noun.name} {wanted}.{cost}", as_json)
 
     text = (
-        f"Delete {_a(noun)}. It says what that cuts, and asks; without a terminal it needs --yes."
+        f"Delete {_a(noun)}. It lists what that cuts, and asks; without a terminal it needs --yes."
     )
     yes = click.Option(["--yes"], is_flag=True, help="Don't ask.")
     return _command("delete", text, delete, [_name_argument(noun.name), yes])

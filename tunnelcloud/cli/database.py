@@ -33,7 +33,7 @@ _NOT_IN_IT = (
 
 
 def pod_options(command: _Command) -> _Command:
-    """Add the options that say which pod's settings are meant."""
+    """Add the options that name a pod's settings."""
     path = click.Path(dir_okay=False, path_type=Path)
     state = click.Path(file_okay=False, path_type=Path)
     command = click.option("--state", type=state, help="The state directory; alone it is enough.")(
@@ -64,7 +64,7 @@ def database() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @pod_options
 def back_up(file: Path, config: Path | None, state: Path | None) -> None:
-    """Write every row of this moment into FILE, while pods go on.
+    """Write a snapshot of all rows into FILE, while pods go on.
 
     It is a SQLite file, from a SQLite or a PostgreSQL database alike.
     """
@@ -102,7 +102,7 @@ def restore(file: Path, config: Path | None, state: Path | None) -> None:
 def migrate_to(
     url: str | None, url_file: Path | None, config: Path | None, state: Path | None
 ) -> None:
-    """Copy the database of pods that are stopped into an empty one at URL.
+    """Copy the database of stopped pods into an empty one at URL.
 
     URL is what [database] url says: postgresql://user@host/name, or sqlite for a file in the state
     directory. One with a password comes from a file (--url-file): other users of the machine see
@@ -139,7 +139,7 @@ def _new_url(url: str | None, file: Path | None) -> str:
 @database.command("upgrade")
 @pod_options
 def upgrade(config: Path | None, state: Path | None) -> None:
-    """Bring the database to the schema of this version; pods of the version before go on.
+    """Upgrade the database to this version's schema; pods of the version before go on.
 
     A pod's start does the same, unless other pods work with the database.
     """
@@ -154,14 +154,14 @@ def upgrade(config: Path | None, state: Path | None) -> None:
 
 
 class _Progress:
-    """Says now and then how far it is, on standard error."""
+    """Prints the progress on standard error, now and then."""
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
         self._told = time.monotonic()
 
     def __call__(self, table: str, rows: int) -> None:
-        """Hear how many rows of a table are copied."""
+        """Note how many rows of a table are copied."""
         self._rows[table] = rows
         if time.monotonic() - self._told >= _TELL_SECONDS:
             self._told = time.monotonic()
@@ -172,7 +172,7 @@ class _Progress:
 
 
 def _run(function: Callable[..., None], *arguments: Any) -> None:
-    """Run something that copies, until a signal ends it."""
+    """Run a copying function, until a signal ends it."""
     fate = Fate()
     try:
         with _stopped_by_signals(fate):
@@ -192,7 +192,7 @@ def _say_if_stopped(fate: Fate) -> None:
 
 @contextmanager
 def _stopped_by_signals(fate: Fate) -> Iterator[None]:
-    """Have a signal end what runs at once, unless it was decided to keep what is done."""
+    """Have a signal end the work at once, unless its result is already kept."""
 
     def stop(*_: object) -> None:
         if not fate.is_given_up and fate.give_up():

@@ -17,7 +17,7 @@ from tunnelcloud.settings import read_pod_settings
 from tunnelcloud.store.errors import StateUnusable
 
 _MOST = 20
-"""So many connectors, and so many tunnels, that don't work are named."""
+"""How many connectors, and how many tunnels, that don't work are named."""
 
 
 @click.command("doctor")
@@ -53,7 +53,7 @@ def doctor(
 
 
 def _shown(findings: Iterable[Finding], as_json: bool) -> Iterator[Finding]:
-    """Give each finding once it is told: some take seconds."""
+    """Yield each finding once it is known: some take seconds."""
     for one in findings:
         if not as_json:
             say(one_line(str(one)))
@@ -83,7 +83,7 @@ def _examine(
 
 
 def _links_and_targets(connection: Connection) -> Iterator[Finding]:
-    """Ask a running pod what its connectors and its tunnels' targets do."""
+    """Ask a running pod for the state of its connectors and its tunnels' targets."""
     if not connection.override and connection.kept is None:
         yield warning(
             "links and targets",

@@ -16,7 +16,7 @@ from tunnelcloud.cli.output import one_line, print_json, progress, quoted_text, 
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 
 _APPLY_SECONDS = 360
-"""Longer than a pod takes at most."""
+"""Seconds to wait for an answer; a pod takes less."""
 
 _SIGNS = {"create": ("+", "green"), "change": ("~", "yellow"), "delete": ("-", "red")}
 _COUNTED = {"create": "created", "change": "changed", "delete": "deleted"}
@@ -28,7 +28,7 @@ _COUNTED = {"create": "created", "change": "changed", "delete": "deleted"}
 @json_option
 @pass_connection
 def apply(connection: Connection, file: BinaryIO, dry_run: bool, as_json: bool) -> None:
-    """Make objects as a file describes them.
+    """Create and change objects as a file describes them.
 
     All of it is done, or nothing. Objects that it doesn't name are left alone; - is standard
     input. What was done is shown as a plan of additions (+), changes (~) and deletions (-).
@@ -82,7 +82,7 @@ def _read(file: BinaryIO) -> Object:
 
 
 def _sendable(value: object) -> object:
-    """Put what TOML has and JSON hasn't into text; the API says what it thinks of it."""
+    """Convert TOML's dates, which JSON doesn't have, to text; the API checks it."""
     if isinstance(value, Mapping):
         return {name: _sendable(one) for name, one in value.items()}
     if isinstance(value, list):

@@ -98,7 +98,7 @@ def generate_key(
     expires: str | None,
     as_json: bool,
 ) -> None:
-    """Make an ed25519 key here and register it.
+    """Create an ed25519 key on this machine and register it.
 
     Its private part is never sent.
     """

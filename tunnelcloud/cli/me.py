@@ -48,7 +48,7 @@ def me() -> None:
 @json_option
 @pass_connection
 def show_me(connection: Connection, as_json: bool) -> None:
-    """Show who the API token stands for, and its role."""
+    """Show the API token's user and role."""
     found = connection.open().get("me")
     if as_json:
         print_json(found)
@@ -91,7 +91,7 @@ def list_my_sessions(connection: Connection, limit: int, as_json: bool) -> None:
 def make_my_token(
     connection: Connection, tunnel: str | None, sessions: int | None, as_json: bool
 ) -> None:
-    """Make a one-time token for yourself; it is shown this once."""
+    """Create a one-time token for yourself; it isn't shown again."""
     api = connection.open()
     body: Object = {}
     if tunnel is not None:

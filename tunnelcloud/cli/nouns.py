@@ -31,7 +31,7 @@ identity_provider = commands_of(kinds.IDENTITY_PROVIDER)
 @json_option
 @pass_connection
 def join_token(connection: Connection, name: str, as_json: bool) -> None:
-    """Make a new join token.
+    """Create a new join token.
 
     It is for a connector whose first one was not used, or whose key is lost.
     """
@@ -74,9 +74,10 @@ def check(connection: Connection, name: str, port: int | None, as_json: bool) ->
 @json_option
 @pass_connection
 def check_provider(connection: Connection, name: str, as_json: bool) -> None:
-    """Ask a provider for all that a sign-in needs.
+    """Check that a provider gives everything that a sign-in needs.
 
-    The sign-in page offers it once that worked.  The exit status is 1 when it doesn't.
+    The sign-in page offers the provider once a check has succeeded.  The exit status is 1 if it
+    fails.
     """
     api = connection.open()
     provider_id = api.resolve_id("identity-provider", name)
@@ -94,9 +95,9 @@ def check_provider(connection: Connection, name: str, as_json: bool) -> None:
 @json_option
 @pass_connection
 def invite(connection: Connection, name: str, as_json: bool) -> None:
-    """Make a link by which a user sets a password.
+    """Create a link to the portal where a user sets a password.
 
-    It leads to the portal, once.
+    It works once.
     """
     api = connection.open()
     made = api.send("POST", f"users/{api.resolve_id('user', name)}/invitations")
@@ -127,7 +128,7 @@ def identities(connection: Connection, name: str, as_json: bool) -> None:
 @json_option
 @pass_connection
 def link(connection: Connection, name: str, provider: str, subject: str, as_json: bool) -> None:
-    """Let somebody at an identity provider be a user."""
+    """Link somebody's account at an identity provider with a user."""
     api = connection.open()
     user_id = api.resolve_id("user", name)
     provider_id = api.resolve_id("identity-provider", provider)
@@ -142,9 +143,9 @@ def link(connection: Connection, name: str, provider: str, subject: str, as_json
 @json_option
 @pass_connection
 def unlink(connection: Connection, name: str, provider: str, as_json: bool) -> None:
-    """Let nobody at an identity provider be a user any more.
+    """Remove a user's link with an account at an identity provider.
 
-    Whom it signed in is signed out.
+    Sign-ins through it end.
     """
     api = connection.open()
     user_id = api.resolve_id("user", name)

@@ -53,8 +53,8 @@ def _pod_path(api: Api, wanted: str) -> str:
 def drain_pod(connection: Connection, name: str, as_json: bool) -> None:
     """Drain a pod: it takes no new sessions.
 
-    What is open goes on; new sessions and connections are told to come again. It takes effect on
-    whichever pod it is, and ends with `pod resume` or when the pod starts again.
+    Open sessions go on; new sessions and connections are refused, and told to try again.  Any pod
+    can be drained.  It ends with `pod resume`, or when the pod starts again.
     """
     api = connection.open()
     api.send("POST", f"{_pod_path(api, name)}/drain")
@@ -66,7 +66,7 @@ def drain_pod(connection: Connection, name: str, as_json: bool) -> None:
 @json_option
 @pass_connection
 def resume_pod(connection: Connection, name: str, as_json: bool) -> None:
-    """Have a pod that was drained take new sessions again."""
+    """Let a drained pod take new sessions again."""
     api = connection.open()
     api.send("POST", f"{_pod_path(api, name)}/resume")
     report_done(f"pod {name} takes new sessions again", as_json)
@@ -77,7 +77,7 @@ def resume_pod(connection: Connection, name: str, as_json: bool) -> None:
 @json_option
 @pass_connection
 def delete_pod(connection: Connection, name: str, as_json: bool) -> None:
-    """Forget a pod that is gone for good; after a day that happens by itself."""
+    """Delete a pod that is gone for good; after a day the other pods do so themselves."""
     api = connection.open()
     api.send("DELETE", _pod_path(api, name))
     report_done(f"deleted pod {name}", as_json)

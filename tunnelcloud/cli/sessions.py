@@ -109,7 +109,7 @@ def list_channels(connection: Connection, session_id: str, as_json: bool) -> Non
 @json_option
 @pass_connection
 def end_session(connection: Connection, session_id: str, as_json: bool) -> None:
-    """End a session, on whichever pod it is."""
+    """End a session, on any pod."""
     api, path = connection.open(), _path(session_id)
     over = api.get(path)["ended_at"]
     if over is not None:

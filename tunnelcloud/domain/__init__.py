@@ -1,1 +1,1 @@
-"""What TunnelCloud is about, without I/O: entities, names, decisions, events."""
+"""The domain without I/O: entities, names, decisions, events."""

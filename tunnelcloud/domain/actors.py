@@ -1,7 +1,7 @@
-"""Who did something, for the audit: an id of some kind, and words that can't be mistaken.
+"""Who did something, for the audit: an id, and a text that can't be mistaken.
 
-A title of an API token is free text, and a connector may have the name of a user: only the id says
-who did it.  What is shown names the kind wherever it isn't a user.
+The title of an API token is free text, and a connector may have the name of a user: only the id
+says who did it.  The text names the kind of every actor that isn't a user.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tunnelcloud.domain.names import SYSTEM_NAME
 
 
 class ActorKind(StrEnum):
-    """What did something."""
+    """The kinds of actors."""
 
     USER = "user"
     API_TOKEN = "api_token"  # noqa: S105  (a kind)
@@ -31,7 +31,7 @@ _KINDS = {ID_PREFIXES[kind]: kind for kind in ActorKind if kind is not ActorKind
 
 
 def actor_kind(actor_id: str | None) -> ActorKind:
-    """Tell what an actor is, by the kind that its id carries; without an id it is the system."""
+    """Return an actor's kind, which its id carries; without an id it is the system."""
     return _KINDS.get((actor_id or "").partition("_")[0], ActorKind.SYSTEM)
 
 

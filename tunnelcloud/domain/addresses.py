@@ -1,4 +1,4 @@
-"""IP addresses: one form of each, the networks that hold them, and what counts as one source.
+"""IP addresses: their canonical form, their networks, and the sources that they count as.
 
 Every part of the program reads, compares and groups addresses by these functions.
 """
@@ -19,7 +19,7 @@ Network = IPv4Network | IPv6Network
 
 _IPV6_WIDTHS: tuple[tuple[int, int], ...] = ((64, 1), (56, 2), (48, 4))
 _IPV4_WIDTHS: tuple[tuple[int, int], ...] = ((32, 1), (24, 4))
-"""Prefix lengths of what one site may have, and how many times the first one's share each has."""
+"""Prefix lengths of a site's networks, and how many times the first one's share each gets."""
 
 
 def unmapped(address: Address) -> Address:
@@ -48,7 +48,7 @@ def is_loopback(host: str) -> bool:
 
 
 def leads_home(host: str) -> bool:
-    """Tell whether a host is each machine's name or address for itself, so no other's way here."""
+    """Tell whether a host means every machine itself, so that others can't reach this one by it."""
     return is_loopback(host) or host.partition(".")[0] in ("localhost", "ip6-localhost")
 
 
@@ -82,13 +82,13 @@ def is_within(host: str, networks: Iterable[Network]) -> bool:
 
 
 def source_group(source: str) -> str:
-    """Give what counts as one source: an IPv4 address, or an IPv6 network of 64 bits."""
+    """Return the source of an address: the IPv4 address, or its IPv6 network of 64 bits."""
     return source_groups(source)[0][0]
 
 
 @lru_cache(maxsize=4096)
 def source_groups(source: str) -> tuple[tuple[str, int], ...]:
-    """Give a source and the networks around it that one site may have, each with its share.
+    """Return a source and the networks around it that one site may have, each with its share.
 
     :return: texts, the narrowest first, and how many times the share of the first each has.
     """

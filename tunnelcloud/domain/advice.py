@@ -1,4 +1,4 @@
-"""What would help: somebody who was refused, and somebody who is about to make what will be.
+"""Advice: for users who were refused, and for administrators about to create what would be refused.
 
 The reasons are those of ``tunnelcloud.domain.policy``, ``tunnelcloud.domain.dialing`` and of
 logins; tools that show none of them send their users to the page that shows this.
@@ -48,7 +48,7 @@ _ADVICE = (
 
 
 def target_warning(host: str) -> str:
-    """Say why connectors refuse a target as they come; empty when they don't, or by its name."""
+    """Say why connectors refuse a target by default; empty if they don't, or it is a name."""
     address = read_address(canonical_host(host))
     if address is None:
         local = "loopback" if canonical_host(host) == "localhost" else ""
@@ -64,5 +64,5 @@ def target_warning(host: str) -> str:
 
 
 def advice_for(reason: str) -> str:
-    """Say what would help; empty when nothing is known that would."""
+    """Return advice for a reason; empty if there is none."""
     return next((text for part, text in _ADVICE if part in reason), "")

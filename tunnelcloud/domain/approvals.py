@@ -1,7 +1,7 @@
-"""What somebody else, or the user in the portal, has to allow first: requests and grants.
+"""Approvals, by somebody else or by the user in the portal: requests and grants.
 
 A request asks that a user may open a tunnel; a grant is the permission, and it ends by itself.
-Pure values; who decides and how it is kept is for others.
+Pure values; other modules decide and store them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ REQUEST_SECONDS = 900
 """How long a request waits for an answer, counted from when it was last asked for."""
 
 REPEAT_SECONDS = 60
-"""For so long after a refusal the same request is refused without asking anybody again."""
+"""Seconds after a refusal in which the same request is refused without asking anybody."""
 
 
 class RequestStatus(enum.StrEnum):
-    """What has become of a request."""
+    """The state of a request."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -31,7 +31,7 @@ class RequestStatus(enum.StrEnum):
 
 @frozen
 class _ForApproval:
-    """Who is to open what, and the policy that wants an approval.
+    """A user, a tunnel, and the policy that wants an approval.
 
     :ivar approval: who may approve: the user in the portal, or the policy's approvers.
     """
@@ -54,7 +54,7 @@ class ApprovalRequest(_ForApproval):
     :ivar client: the client's version text; empty for a request made beforehand.
     :ivar seconds: how long the grant is to last.
     :ivar expires_at: when the request stops waiting.
-    :ivar answer: what whoever decided said.
+    :ivar answer: the text of the person who decided.
     :ivar renews_id: the grant that an approval prolongs; None for a new one.
     """
 

@@ -1,4 +1,4 @@
-"""What is said of a target's certificate: whom it names, until when, and whether that is soon."""
+"""A target's certificate in words: its names, its end, and whether that is soon."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 ENDS_SOON = timedelta(days=14)
-"""So long before its end a certificate is warned of."""
+"""How long before a certificate's end there is a warning."""
 
 
 @frozen
 class SeenCertificate:
-    """A certificate that a target showed; nothing in it is trusted, only told.
+    """A certificate that a target showed; it is displayed, and nothing in it is trusted.
 
     :ivar subject: its name as text, escaped.
-    :ivar issuer: the name of who signed it, as text, escaped.
+    :ivar issuer: the issuer's name as text, escaped.
     :ivar ends_at: its last moment.
     :ivar fault: why this machine would not trust it, or ``""``; clients may trust other
         authorities.
@@ -41,7 +41,7 @@ class SeenCertificate:
         return f"ends in {_span(left)}" if left < ENDS_SOON else ""
 
     def text(self, now: datetime) -> str:
-        """Say in one line what it is, and what is wrong with it."""
+        """Describe it in one line, with its faults."""
         warning = self.warning(now)
         said = [
             f"certificate of {self.subject or 'nobody'} by {self.issuer or 'nobody'}",

@@ -1,4 +1,4 @@
-"""The ssh command that opens a tunnel, as it is shown to people and pasted by them."""
+"""The ssh command that opens a tunnel, for people to copy."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MAX_PORT = 65535
 _NONE_CHOSEN: Mapping[int, int] = {}
 
 OWN_CONNECTION = ("-o", "ControlPath=none")
-"""Else a ``ControlMaster`` of the user's would hand the command to a connection of its own."""
+"""Without these a ``ControlMaster`` of the user's would run the command on another connection."""
 
 ASKED_FOR_TOKEN = ("-o", "PubkeyAuthentication=no", "-o", "BatchMode=no")
-"""Else ssh would log in with a key, or not ask at all."""
+"""Without these ssh would log in with a key, or not ask for the token."""
 
 
 @frozen
@@ -79,7 +79,7 @@ def forwarded_ports(tunnel: Tunnel) -> list[int]:
 
 
 def local_port(tunnel: Tunnel, port: int) -> int:
-    """Say which local port stands for a target port; out of range the offset is left out."""
+    """Return the local port for a target port; without the offset if it leads out of range."""
     shifted = port + tunnel.local_port_offset
     return shifted if 1 <= shifted <= MAX_PORT else port
 

@@ -1,7 +1,7 @@
-"""How dialling a target can fail: codes on the wire, and the words a user reads.
+"""How dialling a target can fail: codes on the wire, and texts for users.
 
 A connector sends the code alone, as the description of CHANNEL_OPEN_FAILURE, so that no connector
-can put words into the mouth of a pod.
+can make a pod show a text of its own.
 """
 
 import enum
@@ -32,7 +32,7 @@ class DialFailure(enum.StrEnum):
 
     @classmethod
     def read(cls, code: str) -> Self:
-        """Give the failure that a connector's code stands for; what isn't known has just failed."""
+        """Return the failure for a connector's code; an unknown code is a plain failure."""
         try:
             return cls(code)
         except ValueError:

@@ -1,7 +1,6 @@
 """The audit in the field names of the Elastic Common Schema (ECS 8), for log stores that know it.
 
-What ECS has a field for stands there; what it hasn't stands below ``tunnelcloud``, by our own
-names.
+Values without a field in ECS are below ``tunnelcloud``, under our own names.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _CATEGORIES = {
 
 
 def ecs_document(record: AuditRecord, moment: str) -> dict[str, Any]:
-    """Give an event as ECS has it; what doesn't apply is left out.
+    """Return an event as an ECS document, without fields that don't apply.
 
     :param moment: its time, as it is shown.
     """

@@ -1,8 +1,8 @@
 """The nouns of TunnelCloud as frozen values.
 
-Times are aware datetimes in UTC, lengths of time are seconds, ids are strings that
-``new_id`` made.  A value here may be wrong against others (a site that is gone), never in itself:
-what comes from outside is validated before it becomes one.
+Times are aware datetimes in UTC, lengths of time are seconds, ids are strings that ``new_id`` made.
+A value may refer to an object that is gone, but it is valid in itself: input is validated before it
+becomes one.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def new_id(kind: str, milliseconds: int, random: Callable[[int], bytes]) -> str:
 
 
 def place_of(object_id: str) -> tuple[int, int]:
-    """Read the milliseconds and the number of chance in an id: ids sort by them."""
+    """Read the milliseconds and the random number in an id: ids sort by them."""
     raw = base64.b32hexdecode(object_id.rpartition("_")[2] + "======", casefold=True)
     return int.from_bytes(raw[:6]), int.from_bytes(raw[6:])
 
@@ -162,7 +162,7 @@ class ApiToken:
     """A bearer token of the API; the secret itself is not kept.
 
     :ivar user_id: whose it is; None for no user's.
-    :ivar made_by: what made it was called then; empty where that is not known.
+    :ivar made_by: the name of its creator at the time; empty if unknown.
     :ivar made_by_id: the user who made it, or the API token of no user.
     """
 
@@ -181,7 +181,7 @@ class ApiToken:
 class Session:
     """One authenticated SSH connection.
 
-    :ivar user_name: what the user was called when it began.
+    :ivar user_name: the user's name when it began.
     """
 
     id: str
@@ -266,12 +266,12 @@ class Grant:
 
 @frozen
 class UserView:
-    """All that a decision about one user needs.
+    """All data that a decision about one user needs.
 
     A decision looks up the grants that it concerns; it never goes through all of them.
 
     :ivar group_ids: the groups that the user is in.
-    :ivar approved: the user's grants that have neither ended nor been ended.
+    :ivar approved: the user's grants that are in force.
     """
 
     user: User

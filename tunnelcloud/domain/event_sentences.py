@@ -79,7 +79,7 @@ _METHODS = {"token": "a one-time token", "key": "a key", "browser": "the browser
 
 
 def event_sentence(event: KeptEvent, groups: Mapping[str, str] | None = None) -> str:
-    """Say what happened; an event without a sentence by its meaning, an unknown one by its name.
+    """Return an event's sentence; without one its meaning, and for an unknown event its name.
 
     :param groups: names of groups by their ids, for assignments.
     """

@@ -270,7 +270,7 @@ CATALOGUE: Mapping[str, EventKind] = {
 
 
 class UnknownEvent(LookupError):
-    """Code tried to record an event, or a field of one, that the catalogue doesn't have."""
+    """Code tried to record an event, or a field, that isn't in the catalogue."""
 
 
 @frozen
@@ -310,7 +310,7 @@ class AuditEvent(KeptEvent):
 
 
 def event_of(name: str, user_id: str, user_name: str, **more: Any) -> AuditEvent:
-    """Make the event of what a user does themselves, such as all that a session is about."""
+    """Make the event of something that a user did, such as all events of a session."""
     return AuditEvent(
         name, actor=user_name, actor_id=user_id, user_id=user_id, user_name=user_name, **more
     )

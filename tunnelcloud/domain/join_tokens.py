@@ -1,7 +1,7 @@
-"""Join tokens: what an admin carries from the pod to a new connector.
+"""Join tokens, which an administrator carries from the pod to a new connector.
 
-One string without spaces, which holds a pod's address, the digest of the pods' CA and a secret.  A
-checksum tells a token that was cut or mistyped apart from one that is wrong, without asking a pod.
+One string without spaces, which holds a pod's address, the digest of the pods' CA and a secret.  By
+a checksum a connector recognises a token that was cut or mistyped without asking a pod.
 """
 
 import base64
@@ -69,7 +69,7 @@ class JoinRefused(Exception):
 
 @frozen
 class JoinToken:
-    """What a join token says."""
+    """The contents of a join token."""
 
     address: PublicAddress
     """Where a pod listens for connectors."""
@@ -79,7 +79,7 @@ class JoinToken:
 
     @property
     def secret_hash(self) -> str:
-        """What the store keeps in place of the secret."""
+        """The hash that the store keeps instead of the secret."""
         return hash_secret(self.secret)
 
     def encode(self) -> str:
@@ -90,7 +90,7 @@ class JoinToken:
 
 
 def address_warning(token: JoinToken) -> str:
-    """Say that a join token leads nowhere from another machine; empty when it leads to the pod."""
+    """Warn that another machine can't reach the pod by a join token's address; empty if it can."""
     if not leads_home(token.address.host):
         return ""
     return (

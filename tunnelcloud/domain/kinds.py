@@ -1,9 +1,9 @@
-"""The table of kinds: what each kind of object has, said once.
+"""The table of kinds: the fields of each kind of object, described once.
 
-An entity's attribute says with a :class:`Setting` what administrators set there.  What the store,
-the API, the portal's forms, the command line, the configuration document and the reference know of
-a field comes from here: a new field is one attribute of its entity, and a migration.  Rules that
-one kind alone has stand beside that kind's own code.
+A :class:`Setting` at an entity's attribute describes a field that administrators set.  The store,
+the API, the portal's forms, the command line, the configuration document and the reference all read
+it here: a new field is one attribute of its entity, and a migration.  Rules of a single kind are
+beside that kind's own code.
 
 Pure: it knows neither a database nor a page.
 """
@@ -19,7 +19,7 @@ from attrs import frozen
 
 
 class FieldType(enum.Enum):
-    """What a setting's value is; the rules for each stand where values come in."""
+    """The type of a setting's value; the rules for each are where values are read."""
 
     NAME = enum.auto()
     USER_NAME = enum.auto()
@@ -47,30 +47,30 @@ class _Default(enum.Enum):
 
 
 REQUIRED: Any = _Default.REQUIRED
-"""Stands for the default of a field that has none."""
+"""The default of a field without one."""
 
 
 @frozen
 class Setting:
-    """What is to be known of one field that administrators set.
+    """The description of one field that administrators set.
 
-    :ivar label: what forms call it.
-    :ivar hint: what stands below it in a form.
-    :ivar option: the command line's option, ``--yes/--no`` for a flag; by default it is made of
-        the field's name, and None is none.
-    :ivar help: what the command line says of it; by default the label.
+    :ivar label: its label in forms.
+    :ivar hint: the text below it in a form.
+    :ivar option: the command line's option, ``--yes/--no`` for a flag; by default made of the
+        field's name; None for no option.
+    :ivar help: the option's help; by default the label.
     :ivar heading: of its column in the command line's table; empty for no column.
-    :ivar spare: a narrow terminal may do without that column.
+    :ivar spare: whether a narrow terminal leaves that column out.
     :ivar minimum: of a number, or of a text's length.
     :ivar maximum: of a number, of a text's length, or of how many there may be.
-    :ivar choices: the values of a choice, and what a form says for each.
+    :ivar choices: the values of a choice, with their labels in a form.
     :ivar reference: the kind that it refers to, by its noun.
-    :ivar fixed: it never changes after the object was made.
-    :ivar folded: forms show it only when they are asked to.
-    :ivar sample: what an example has; None leaves the field out.
-    :ivar decides: decisions read it: a change concerns who may use what.
+    :ivar fixed: whether it never changes after the object was created.
+    :ivar folded: whether forms show it only when unfolded.
+    :ivar sample: its value in an example; None leaves the field out.
+    :ivar decides: whether decisions read it, so that a change may end connections.
     :ivar in_form: whether the portal's form asks for it.
-    :ivar initial: what a new object has, where its attribute has no default.
+    :ivar initial: the value in a new object, if its attribute has no default.
     """
 
     type: FieldType
@@ -94,9 +94,9 @@ class Setting:
 
 @frozen
 class FieldOfKind:
-    """A setting in its place: as which attribute of which values.
+    """A setting as an attribute of an entity.
 
-    :ivar default: what a new object has; :data:`REQUIRED` if it has to be said.
+    :ivar default: the value in a new object; :data:`REQUIRED` if it has to be given.
     :ivar annotation: the attribute's type, without the setting.
     """
 
@@ -121,17 +121,17 @@ class FieldOfKind:
 
     @property
     def name_in_document(self) -> str:
-        """What a document calls it: there objects are referred to by their names, not by ids."""
+        """Its name in a document, where references are names, not ids."""
         return self.name.removesuffix("_id") if self.setting.reference else self.name
 
     @property
     def required(self) -> bool:
-        """Whether a new object can't do without it."""
+        """Whether a new object needs it."""
         return self.default is REQUIRED
 
     @property
     def optional(self) -> bool:
-        """Whether it may be nothing at all (null)."""
+        """Whether it may be null."""
         return self.default is None
 
     @property
@@ -179,7 +179,7 @@ class Kind:
         return {name: getattr(entity, name) for name in names}
 
     def with_defaults(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Complete what a new object is made of.
+        """Complete a new object's values with defaults.
 
         :raise TypeError: a value is missing, or there is no such field.
         """

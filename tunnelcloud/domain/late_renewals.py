@@ -1,8 +1,7 @@
-"""Whether a connector that shows a certificate which has ended gets another one for the same key.
+"""Whether a connector whose certificate has ended gets a new one for the same key.
 
 A copy of an old state directory has the same key, and a certificate that was good once.  So the
-certificate that is shown decides, not the key's last one: it has to be one that nothing followed
-before it ended.
+shown certificate decides, not the key's last one: no other may have been issued before it ended.
 """
 
 from collections.abc import Sequence
@@ -13,10 +12,10 @@ from attrs import frozen
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 
 BETWEEN = timedelta(seconds=60)
-"""How soon another certificate may follow one that is in place of the same one."""
+"""How soon after a late renewal the same certificate may be renewed again."""
 
 TO_ASK_AGAIN = timedelta(hours=1)
-"""For so long an answer that was lost may be asked for again, from the first one on."""
+"""How long, from the first answer on, a connector may ask again because the answer was lost."""
 
 _A_COPY = (
     "a copy of an old certificate was shown: another one was issued before it ended; a connector "
@@ -34,10 +33,10 @@ _TOO_LATE_AGAIN = (
 
 @frozen
 class LateRenewal:
-    """What a connector asks for, whose certificate has ended.
+    """The request of a connector whose certificate has ended.
 
-    :ivar connector_id: of the certificate that it shows, as are the others.
-    :ivar grace: for how long the certificate may have been over.
+    :ivar connector_id: of the shown certificate, like the other attributes.
+    :ivar grace: how long ago the certificate may have ended.
     """
 
     connector_id: str
@@ -48,7 +47,7 @@ class LateRenewal:
 
 @frozen
 class Issued:
-    """A certificate as it was written down."""
+    """A certificate as the store has it."""
 
     serial: str
     connector_id: str
@@ -87,7 +86,8 @@ def _is_good(certificate: Issued, asked: LateRenewal) -> bool:
 def _check_later(
     shown: Issued, later: Sequence[Issued], now: datetime, seen_at: datetime | None
 ) -> None:
-    """Check that what was issued since was asked for late, and its answer may have been lost."""
+    """Check that certificates issued since were late renewals too, whose answer may have been
+    lost."""
     if not later:
         return
     first, last = later[0], later[-1]

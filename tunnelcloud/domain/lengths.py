@@ -16,7 +16,7 @@ _LENGTH = re.compile(r"([0-9]{1,9})\s*([smhd])")
 
 
 class BadLength(ValueError):
-    """A text that is no length of time; the message says what to write instead."""
+    """A text that isn't a length of time; the message says what to write instead."""
 
 
 def read_length(text: str) -> int:

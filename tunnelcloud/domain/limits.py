@@ -1,4 +1,4 @@
-"""How much one user may have open at once, by the policies of the path that allows it."""
+"""How many sessions and channels one user may have open, by the policies of an allowing path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def channels_text(tunnel_name: str, count: int, most: int) -> str:
 
 @frozen
 class Limits:
-    """The limits of a channel that is to be opened, and what counts against them on its own pod.
+    """The limits for opening a channel, and the counts on its own pod.
 
     :ivar sessions_here: the user's sessions on this pod that used a tunnel before this one did.
     :ivar channels_here: the user's open channels of the tunnel on this pod.
@@ -33,7 +33,7 @@ class Limits:
     channels_here: int
 
     def reached(self, tunnel_name: str, sessions: int, channels: int) -> str:
-        """Say which limit is reached, with what other pods have; empty when none is."""
+        """Say which limit is reached, counting other pods too; empty if none is."""
         sessions += self.sessions_here
         channels += self.channels_here
         if self.max_sessions is not None and sessions >= self.max_sessions:
@@ -44,7 +44,7 @@ class Limits:
 
 
 def limits_of(policies: Iterable[Policy], sessions_here: int, channels_here: int) -> Limits | None:
-    """Give the limits that all of these policies leave; None when they have none."""
+    """Return the limits of these policies together; None if they have none."""
     found = tuple(policies)
     most_sessions = _least(one.max_sessions for one in found)
     most_channels = _least(one.max_channels for one in found)

@@ -1,4 +1,4 @@
-"""What a log's settings may say: how it is written, and how much of each area of the program."""
+"""The settings of a log: its format, and its level for each area of the program."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ a narrower area takes its own from a wider one."""
 
 @frozen
 class LogPlan:
-    """How much is logged, and how.
+    """The levels and the format of a log.
 
     :ivar level: lines of this level and of those above it are logged, and no others.
     :ivar levels: another level for an area.

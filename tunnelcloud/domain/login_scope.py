@@ -1,7 +1,7 @@
-"""What a login may open: all that its user may, or one tunnel; and why it opens nothing.
+"""The tunnels that a login may open: all of its user's, or one; and why it opens none.
 
-A reason is read from what its user was given alone, so that a tunnel they weren't given and one
-that doesn't exist have the same one.
+The reason depends only on the user's own assignments, so that a tunnel of others and one that
+doesn't exist have the same reason.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tunnelcloud.domain.policy import METHOD_TEXT, could_open_any, disabled_text
 
 @frozen
 class Scope:
-    """What a login may open.
+    """The tunnels that a login may open.
 
-    :ivar tunnel: the only tunnel; None for all that its user may.
-    :ivar obstacle: why it opens nothing, for its user; empty when it opens something.
+    :ivar tunnel: the only tunnel; None for all of its user's.
+    :ivar obstacle: why it opens nothing, for its user; empty if it opens something.
     """
 
     tunnel: Tunnel | None = None
@@ -26,7 +26,7 @@ class Scope:
 
 
 def scope_of(view: UserView, method: Method, login: Login | None, tunnel_id: str | None) -> Scope:
-    """Tell what a login may open; this is decided once, and the session keeps the tunnel's id.
+    """Find the scope of a login; this is decided once, and the session keeps the tunnel's id.
 
     :param tunnel_id: the only tunnel that the credential opens; None for all of the user's.
     """

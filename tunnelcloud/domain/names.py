@@ -1,4 +1,4 @@
-"""Names and addresses: what they may look like, the login grammar, destination matching.
+"""Names and addresses: their allowed forms, the login grammar, destination matching.
 
 One parser reads each kind of name, whatever bytes a stranger sends.
 """
@@ -16,7 +16,7 @@ from tunnelcloud.domain.sameness import folded, is_unmistakable
 
 RESERVED_USER_NAME = "tcptunnel"
 SYSTEM_NAME = "system"
-"""Who acts in the audit where nobody asked for it: no user can have this name."""
+"""The actor in the audit if nobody asked for an action: no user can have this name."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _NAME = re.compile(r"[a-z0-9-]{1,63}")
@@ -28,7 +28,7 @@ _MAX_LOGIN_NAME = 320
 
 
 class BadName(ValueError):
-    """A name, address or port that can't be one; the message says what is allowed."""
+    """An invalid name, address or port; the message says what is allowed."""
 
 
 def read_name(text: str) -> str:
@@ -108,7 +108,7 @@ def read_external_address(text: str) -> str:
 
 
 def canonical_host(text: str) -> str:
-    """Bring what stands for a host into the form in which hosts are compared."""
+    """Return the form of a host name or address in which hosts are compared."""
     host = folded(_with_a_labels(text.strip()))
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -169,7 +169,7 @@ def ports_text(ranges: Sequence[PortRange]) -> str:
 
 @frozen
 class Login:
-    """What an SSH login name says before any credential was seen.
+    """The contents of an SSH login name, before any credential was seen.
 
     ``user`` is a user's name or e-mail, or None where the credential names the user;
     ``tunnel`` is the X of ``tcptunnel@X``.
@@ -180,7 +180,7 @@ class Login:
 
 
 _AROUND = " \t\r\n\ufeff\u00a0\u200b\u2060"
-"""What mails and chats put around a name that is copied from them."""
+"""Characters that mails and chats put around a copied name."""
 
 
 def parse_login(raw: bytes) -> Login | None:
@@ -208,8 +208,8 @@ def parse_login(raw: bytes) -> Login | None:
 def named_by(view: UserView, method: Method, name: str, only: str | None = None) -> list[Tunnel]:
     """Find the tunnels that X of ``tcptunnel@X`` means to a user.
 
-    An external address is stronger than a name, and that is stronger than an external address's
-    first label.
+    An external address goes before a name, and a name before the first label of an external
+    address.
 
     :param method: what the tunnel is to be opened with.
     :param only: the id of the one tunnel that the credential opens.
@@ -250,7 +250,7 @@ def usable(view: UserView, method: Method, only: str | None) -> Sequence[Grant]:
 
 @frozen
 class Match:
-    """What a destination meant to one user.
+    """The tunnels that a destination means to one user.
 
     :ivar grants: all paths to the one tunnel that may be opened.
     :ivar near: when there are none, those that the host named, where the port or method didn't fit.
@@ -269,7 +269,7 @@ def match_destination(
 
     :param only: the id of the one tunnel that the session's scope leaves; local names mean it.
     """
-    # What is a key of the index is in canonical form already.
+    # Keys of the index are in canonical form already.
     wanted = host if host in view.by_host else canonical_host(host)
     ranked = _ranked(view, wanted, only)
     fitting = [
@@ -289,7 +289,7 @@ def match_destination(
 
 
 def _ranked(view: UserView, host: str, only: str | None) -> list[tuple[int, Grant]]:
-    """Give the grants that a host names, each with how well it does: 0 is best."""
+    """Return the grants that a host names, each with its rank: 0 is best."""
     if only is None:
         named = view.by_host.get(host, ())
     else:

@@ -1,7 +1,6 @@
 """The audit in the Open Cybersecurity Schema Framework (OCSF 1.5), for log stores that know it.
 
-What an OCSF class has an attribute for stands there; what it hasn't stands in ``unmapped``, by our
-own names.
+Values without an attribute in an OCSF class are in ``unmapped``, under our own names.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ _Document = dict[str, Any]
 
 @frozen
 class _Class:
-    """A class of OCSF: its number, what it is called, and what makes the attributes of its own.
+    """A class of OCSF: its number, its name, and a function for its own attributes.
 
-    :ivar attributes: takes the event and what is left of its data; what it uses it takes out.
+    :ivar attributes: takes the event and the rest of its data, and removes the parts it uses.
     """
 
     uid: int
@@ -187,7 +186,7 @@ def class_of(event: str) -> tuple[_Class, int]:
 
 
 def ocsf_document(record: AuditRecord) -> _Document:
-    """Give an event as OCSF has it; what doesn't apply is left out."""
+    """Return an event as an OCSF document, without attributes that don't apply."""
     event, data = record.event, dict(record.event.data)
     kind, activity = class_of(event.event)
     failed = event.event.endswith(("refused", "denied"))
@@ -220,7 +219,7 @@ def ocsf_document(record: AuditRecord) -> _Document:
         "tunnel_name": event.tunnel_name,
         **data,
     }
-    # A class has no attributes but its own.
+    # A class has only its own attributes.
     (found if kind is not _LIFECYCLE else found["unmapped"])["src_endpoint"] = source
     (found if kind.uid // 1000 == _IAM else found["unmapped"])["actor"] = actor
     return _without_nothing(found)

@@ -54,7 +54,7 @@ def list_of(transaction: Transaction, user_id: str) -> list[Identity]:
 
 
 def link(transaction: Transaction, user_id: str, provider_id: str, subject: str) -> Identity:
-    """Let somebody at a provider be a user.
+    """Link somebody's account at a provider with a user.
 
     :raise NotFound: there is no such user.
     :raise InvalidReference: there is no such provider.
@@ -80,7 +80,7 @@ def link(transaction: Transaction, user_id: str, provider_id: str, subject: str)
 
 
 def unlink(transaction: Transaction, user_id: str, provider_id: str) -> None:
-    """Let nobody at a provider be a user any more; who came through it is signed out.
+    """Remove a user's link with a provider; sign-ins through it end.
 
     The user's command lines are signed out as well: they may have been let in by who came so.
 

@@ -1,8 +1,9 @@
-"""What administrators make, with all that is to be known of each field, and the table of kinds.
+"""The objects that administrators create, with the description of each field, and the table of
+kinds.
 
-Times are aware datetimes in UTC, lengths of time are seconds, ids are strings that ``new_id``
-made.  A value here may be wrong against others (a site that is gone), never in itself: what comes
-from outside is validated before it becomes one.
+Times are aware datetimes in UTC, lengths of time are seconds, ids are strings that ``new_id`` made.
+A value may refer to an object that is gone, but it is valid in itself: input is validated before it
+becomes one.
 """
 
 from __future__ import annotations

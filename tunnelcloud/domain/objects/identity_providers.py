@@ -1,4 +1,4 @@
-"""Identity providers: each field with all that is known of it."""
+"""Identity providers, with the description of each field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tunnelcloud.domain.objects.shared import title_setting
 
 
 class LinkBy(enum.StrEnum):
-    """By what somebody who comes from an identity provider is found to be a user already."""
+    """How somebody who comes from an identity provider is recognised as an existing user."""
 
     NOTHING = "nothing"
     EMAIL = "email"
@@ -25,13 +25,13 @@ class LinkBy(enum.StrEnum):
 class IdentityProvider:
     """An OpenID provider that vouches for people; its client secret is kept apart.
 
-    :ivar issuer: its identifier, an https URL; what it publishes about itself is found below it.
+    :ivar issuer: its identifier, an https URL; its published configuration is below it.
     :ivar name_claim: the claim that names the user; without it the e-mail's local part does.
     :ivar groups_claim: the claim that lists groups; empty for none.
     :ivar group_map: the group here that stands for a value of that claim.
     :ivar create_users: whether somebody unknown becomes a user at their first sign-in.
-    :ivar checked_at: when the provider last answered as it should; None: it never did, and the
-        sign-in page doesn't offer it.
+    :ivar checked_at: when a check last succeeded; None if none has, and the sign-in page doesn't
+        offer it.
     :ivar check_fault: what was wrong at the last check; empty if nothing.
     """
 
@@ -84,9 +84,9 @@ class IdentityProvider:
         Mapping[str, str],
         Setting(
             FieldType.GROUPS_BY_VALUE, "Groups it fills",
-            "One a line, as value = group: who has the value in the claim is in the group",
+            "One a line, as value = group: people with the value in the claim join the group",
             option="--group",
-            help="VALUE=GROUP: who has the value is in the group; repeats.", maximum=200,
+            help="VALUE=GROUP: people with the value join the group; repeats.", maximum=200,
         ),
     ] = field(factory=dict)  # fmt: skip
     create_users: Annotated[

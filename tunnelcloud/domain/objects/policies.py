@@ -1,4 +1,4 @@
-"""Policies: each condition with all that is known of it."""
+"""Policies, with the description of each condition."""
 
 from __future__ import annotations
 

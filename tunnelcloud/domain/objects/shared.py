@@ -14,6 +14,6 @@ def title_setting(
 ) -> Setting:
     """Describe a title, which a kind may call by another name."""
     return Setting(
-        FieldType.TEXT, label, hint, help="A free text for people.",
+        FieldType.TEXT, label, hint, help="A text for people.",
         maximum=200, decides=False, initial="", **more,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Sites, connectors and tunnels: each field with all that is known of it."""
+"""Sites, connectors and tunnels, with the description of each field."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ICONS = ("postgres", "mysql", "redis", "mongodb", "database", "rdp", "ssh", "web
 
 
 class TargetCheck(enum.StrEnum):
-    """How far a target's check goes: whether it accepts, or also which certificate it shows."""
+    """How far a target's check goes: whether it accepts connections, or also its certificate."""
 
     TCP = "tcp"
     TLS = "tls"
@@ -51,7 +51,7 @@ class Site:
         bool,
         Setting(
             FieldType.FLAG, "Muted: no notices of this site and its targets",
-            option="--muted/--told", help="Whether no notices are sent of it and its targets.",
+            option="--muted/--told", help="Whether notices about it and its targets are off.",
             folded=True, decides=False,
         ),
     ] = False  # fmt: skip

@@ -1,4 +1,4 @@
-"""Users and groups: each field with all that is known of it."""
+"""Users and groups, with the description of each field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunnelcloud.domain.objects.shared import Name, title_setting
 
 
 class Role(enum.StrEnum):
-    """What a bearer of a web session or an API token may do."""
+    """The rights of a web session or an API token."""
 
     ADMIN = "admin"
     AUDITOR = "auditor"
