@@ -36,10 +36,13 @@ PACKAGES = {
     "dbclient": "dropbear-bin",
     "dropbearconvert": "dropbear-bin",
     "expect": "expect",
+    "faketime": "faketime",
     "go": "golang-go",
     "ip": "iproute2",
+    "iptables": "iptables",
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
+    "mount": "mount",
     "mvn": "maven",
     "nc.openbsd": "netcat-openbsd",
     "node": "nodejs",
@@ -65,6 +68,7 @@ PACKAGES = {
     "sshd": "openssh-server",
     "systemd-analyze": "systemd",
     "tinyproxy": "tinyproxy",
+    "unshare": "util-linux",
 }
 """The Debian package of each program that a test may ask for."""
 
