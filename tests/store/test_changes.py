@@ -7,12 +7,14 @@ import socket
 import threading
 import urllib.parse
 from pathlib import Path
+from types import SimpleNamespace
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from tests.logs import logged
 from tests.store.databases import PostgresCase, SQLiteCase, postgres_execute, postgres_server
 from tunnelcloud.store import sites
 from tunnelcloud.store.changes import InProcessFeed, ListeningFeed, open_feed
@@ -185,6 +187,30 @@ class ListeningTests(PostgresCase, TestCase):
         thief.steals = False
         self.assertEqual(await self.next(), Resync())
         self.assertEqual(self.feed.down_for(), 0)
+
+
+class OutageTests(SynchronousTestCase):
+    """What the log has of a database that is away for a while."""
+
+    def setUp(self):
+        self.clock = ThreadlessClock()
+        backend = SimpleNamespace(dsn="")
+        self.feed = ListeningFeed(backend, self.clock)
+
+    def said(self, work, *arguments):
+        return logged(lambda: work(*arguments)).splitlines()
+
+    def test_one_line_a_minute_and_one_at_its_end(self):
+        lines = []
+        for _ in range(240):
+            lines += self.said(self.feed._failed, "connection refused")
+            self.clock.advance(0.5)
+        self.assertEqual(len(lines), 2)
+        self.assertIn("tried again: connection refused", lines[0])
+        [line] = self.said(self.feed._heard_echo, True)
+        self.assertIn("Changes are heard again", line)
+        self.assertEqual(self.said(self.feed._heard_echo, True), [])
+        self.assertEqual(len(self.said(self.feed._failed, "connection refused")), 1)
 
 
 class Thief:

@@ -15,6 +15,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.domain.entities import Connector, Settings, Tunnel
@@ -22,6 +23,7 @@ from tunnelcloud.domain.tunnel_standing import port_after
 from tunnelcloud.pod.doctor import Doctor
 from tunnelcloud.pod.interfaces import ILinks
 from tunnelcloud.pod.links import ILinksListener
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import preferences, tunnels
 from tunnelcloud.store.asynchronous import AsyncStore
@@ -158,8 +160,8 @@ class TargetChecks:
                 await self._round()
             elif settings.target_check_seconds is not None:
                 await self._fresh()
-        except StoreUnavailable as error:
-            _log.warn("targets aren't checked: {why}", why=error)
+        except StoreUnavailable:
+            OUTAGES.tell(Failure(), "targets aren't checked")
         finally:
             self._under_way = False
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
@@ -33,8 +32,6 @@ the transaction that began the session."""
 _KEY_REVOKED = "the key was revoked"
 _OF_VIEWS = frozenset({"user", "tunnel", "group", "assignment", "policy", "site", "grant"})
 _OF_LINKS = frozenset({"connector", "site"})
-
-_log = Logger()
 
 
 @define
@@ -193,7 +190,7 @@ class Enforcement:
             return
         for route in routes:
             self._sessions.deadlines.set(route, self._clock.seconds() + SWEEP_SECONDS)
-        _log.warn("what time has ended can't be looked up yet: {why}", why=failure)
+        OUTAGES.tell(failure, "what time has ended can't be looked up yet")
 
     def _gone(self, failure: Failure, user_id: str) -> None:
         failure.trap(LookupError)

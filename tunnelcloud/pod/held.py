@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -23,13 +22,12 @@ from tunnelcloud.channels.unconfirmed import UnconfirmedUser
 from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
 from tunnelcloud.domain.entities import Policy, Session, Tunnel
 from tunnelcloud.domain.objects import Approval
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import approvals, users
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 
 _STDIO_ORIGINATOR = ("127.0.0.1", 65535)
 """The origin that OpenSSH names for a connection without one."""
-
-_log = Logger()
 
 
 @implementer(IChannelUser)
@@ -163,7 +161,7 @@ class HeldChannels:
         self._tell(waiting, request)
 
     def _unasked(self, failure: Failure, waiting: _Waiting) -> None:
-        _log.warn("a request can't be made: {why}", why=failure.getErrorMessage())
+        OUTAGES.tell(failure, "requests for approval can't be made")
         for held in tuple(waiting.channels):
             text = f"{held.tunnel.name}: the pod can't ask for an approval now; try again soon"
             held.refuse(OPEN_CONNECT_FAILED, text)
@@ -206,4 +204,4 @@ def ask_for_channel(transaction: Transaction, held: HeldChannel) -> ApprovalRequ
 
 
 def _failed(failure: Failure) -> None:
-    _log.warn("requests can't be looked up: {why}", why=failure.getErrorMessage())
+    OUTAGES.tell(failure, "requests for approval can't be looked up")

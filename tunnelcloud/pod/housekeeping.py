@@ -13,7 +13,9 @@ from functools import partial
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import (
     audit,
     crowding,
@@ -70,8 +72,8 @@ class Housekeeping:
             await self._make_room(name)
             name = "pages of deleted rows"
             await self._all(partial(free_pages.give_back, limit=self.batch), name)
-        except StoreUnavailable as error:
-            _log.warn("{name} that are due weren't forgotten: {why}", name=name, why=error)
+        except StoreUnavailable:
+            OUTAGES.tell(Failure(), f"{name} that are due weren't forgotten")
 
     async def _make_room(self, name: str) -> None:
         """Delete events until the rest fits: first of users with too many, then the oldest."""

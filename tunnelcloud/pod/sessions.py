@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -53,8 +52,6 @@ USER_DELETED = "the user was deleted"
 _LONGEST_HOST = 255
 TOO_MANY_CHECKS = "too many of your checks run or wait on this pod; try again when one is over"
 SHUTDOWN_REASON = "the pod is shutting down"
-
-_log = Logger()
 
 
 @implementer(ISessionAvatar)
@@ -407,7 +404,7 @@ class LiveSession:
         if failure.check(LookupError):
             self.end(USER_DELETED)
             return
-        _log.warn("session {id}: can't read its limits: {why}", id=self.session.id, why=failure)
+        OUTAGES.tell(failure, "limits of sessions can't be read until changes are heard")
 
     def _route_ended(self, route: TunnelRoute) -> None:
         self.routes.discard(route)

@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.rates import Counts, Traffic
 from tunnelcloud.store import sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
 
 NOTE_SECONDS = 15.0
-
-_log = Logger()
 
 
 @define(eq=False)
@@ -45,8 +44,8 @@ class TrafficNotes:
         if of_sessions or of_channels or moved:
             try:
                 await self.store.write(sessions.sync_traffic, of_sessions, of_channels, moved)
-            except StoreUnavailable as error:
-                _log.warn("traffic can't be written down now: {why}", why=error)
+            except StoreUnavailable:
+                OUTAGES.tell(Failure(), "traffic can't be written down now")
                 return
         self._written = counts
 

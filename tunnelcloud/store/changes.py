@@ -35,6 +35,8 @@ Subscriber = Callable[[Notice], None]
 
 RESYNC_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
+_TOLD_AGAIN_SECONDS = 60.0
+"""It is tried twice a second; the log has a line a minute while it fails."""
 _MAX_CHANGES = 100
 _ECHO_SECONDS = 3.0
 """An echo that is out for longer than this is overdue: one is sent every second."""
@@ -149,6 +151,7 @@ class ListeningFeed(ChangeFeed):
         self._stopping = threading.Event()
         self._stopped: Deferred[None] = Deferred()
         self._started = False
+        self._told_at: float | None = None
 
     def start(self) -> None:
         """Begin to listen, in a thread of its own."""
@@ -180,6 +183,18 @@ class ListeningFeed(ChangeFeed):
         self._cut_from = self._echoed_at + _CUT_SECONDS
         if first:
             self._up()
+            if self._told_at is not None:
+                self._told_at = None
+                self.log.info("Changes are heard again")
+
+    def _failed(self, why: str) -> None:
+        self._down()
+        now = self._reactor.seconds()
+        if self._told_at is None or now - self._told_at >= _TOLD_AGAIN_SECONDS:
+            self._told_at = now
+            self.log.warn(
+                "The database can't be asked for changes, and is tried again: {why}", why=why
+            )
 
     def _connected(self, duplicate: socket.socket) -> None:
         self._socket = duplicate
@@ -212,8 +227,7 @@ class ListeningFeed(ChangeFeed):
             try:
                 self._listen()
             except Error as error:
-                self._reactor.callFromThread(self._down)
-                self.log.warn("The change feed is down: {error}", error=str(error).strip())
+                self._reactor.callFromThread(self._failed, " ".join(str(error).split()))
                 self._stopping.wait(_RETRY_SECONDS)
         self._reactor.callFromThread(self._over)
 
