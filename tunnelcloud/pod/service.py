@@ -336,6 +336,7 @@ class PodService(Service):
         }
         if self.foundation.database_file is None:
             works["penalties"] = (self.ssh.penalties.send, SHARE_SECONDS)
+            works["sign-in failures"] = (self._context.shared_attempts.send, SHARE_SECONDS)
         works |= self._tls.works() | self._notices
         for name, (work, seconds) in works.items():
             self.supervisor.run(name, work, seconds)

@@ -30,7 +30,7 @@ class Lockout(Shown):
 
 
 class Lockouts(Shown):
-    """All of them: of SSH on all pods, of the portal on the pod that answers."""
+    """All of them, as the pod that answers knows: it hears of what others see within 2 s."""
 
     items: list[Lockout]
 

@@ -2,13 +2,15 @@
 
 Failures count for a name as tried from one network, and for that network: a guesser waits, the
 person whose name is guessed signs in from elsewhere as ever.  Who signed in from this browser
-before has a count of their own, which nobody else's failures touch.  Kept in memory, bounded.
+before has a count of their own, which nobody else's failures touch.  Kept in memory, bounded;
+``shared_attempts`` has the other pods count them too.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from collections.abc import Callable
 from itertools import takewhile
 
 from attrs import define, field, frozen
@@ -16,21 +18,34 @@ from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.tokens import hash_secret, without_secrets
 from tunnelcloud.web.portal.page_requests import Visit
 
 FREE_FOR_A_NAME = 5
 FREE_FOR_A_NETWORK = 30
 LONGEST_WAIT = 300.0
+MOST_OWED = 12 * LONGEST_WAIT
+"""Seconds: so much may failures that came too early, at several pods at once, add to a wait."""
+
 _FORGOTTEN_AFTER = 3600.0
 _MAX_KEPT = 10_000
 _CODES = "codes"
 
+Key = tuple[str, ...]
+"""The name of a count."""
+
 
 @define
 class _Failures:
+    """What counts of one name, or of one network.
+
+    :ivar owed: seconds of a wait that another pod's failures fell into: they are waited for too.
+    """
+
     count: int
     latest: float
     began: float
+    owed: float = 0.0
 
 
 @frozen
@@ -72,14 +87,19 @@ class Attempt:
         return source_group(self.source_ip)
 
     @property
-    def own(self) -> tuple[str, ...]:
-        """Name the count of this person."""
-        name = folded(self.name.strip())[:320]
+    def own(self) -> Key:
+        """Name the count of this person.
+
+        Other pods are told it, so a secret that was typed for a name isn't in it.
+        """
+        name = without_secrets(folded(self.name.strip())[:320])
         kind = _CODES if self.codes else "device"
-        return (kind, self.device, name) if self.device else (self.network, name)
+        if not self.device:
+            return self.network, name
+        return kind, hash_secret(self.device).hex()[:32], name
 
     @property
-    def all(self) -> list[tuple[tuple[str, ...], int]]:
+    def all(self) -> list[tuple[Key, int]]:
         """Name each count, and how many failures are free."""
         shared = [] if self.device else [((self.network,), FREE_FOR_A_NETWORK)]
         return [(self.own, FREE_FOR_A_NAME), *shared]
@@ -96,8 +116,18 @@ class SignInAttempts:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._kept: OrderedDict[tuple[str, ...], _Failures] = OrderedDict()
+        self._kept: OrderedDict[Key, _Failures] = OrderedDict()
         self._slowed: set[str] = set()
+        self._told: list[Callable[[Key, int], None]] = []
+        self._forgot: list[Callable[[Key], None]] = []
+
+    def listen(self, told: Callable[[Key, int], None], forgot: Callable[[Key], None]) -> None:
+        """Have each failure told that is counted here, and each count that is forgotten.
+
+        :param told: is given a count's name, and 1, or -1 for what is taken back.
+        """
+        self._told.append(told)
+        self._forgot.append(forgot)
 
     def begin(self, attempt: Attempt) -> float:
         """Count an attempt as failed, unless it is too early for one.
@@ -107,7 +137,7 @@ class SignInAttempts:
         wait = max(self._wait(key, free) for key, free in attempt.all)
         if wait <= 0:
             for key, _ in attempt.all:
-                self._count(key)
+                self._count_here(key)
             return 0.0
         return wait
 
@@ -122,7 +152,7 @@ class SignInAttempts:
         if attempt.device or own_wait > 0 or attempt.network in self._slowed:
             return False
         self._slowed.add(attempt.network)
-        self._count(attempt.own)
+        self._count_here(attempt.own)
         return True
 
     def end_slowed(self, attempt: Attempt) -> None:
@@ -137,15 +167,36 @@ class SignInAttempts:
     def take_back(self, attempt: Attempt) -> None:
         """Count an attempt no longer; those before it still count."""
         for key, _ in attempt.all:
-            failures = self._kept.get(key)
-            if failures is not None:
-                failures.count -= 1
-                if failures.count <= 0:
-                    del self._kept[key]
+            self._uncount(key, 1)
+            for told in self._told:
+                told(key, -1)
 
     def forget(self, attempt: Attempt) -> None:
         """Forget how often a name failed from there."""
-        self._kept.pop(attempt.own, None)
+        if self.drop(attempt.own):
+            for forgot in self._forgot:
+                forgot(attempt.own)
+
+    def drop(self, key: Key) -> bool:
+        """Forget a count, as another pod did.
+
+        :return: whether there was one.
+        """
+        return self._kept.pop(key, None) is not None
+
+    def count_elsewhere(self, key: Key, failures: int) -> None:
+        """Count failures at another pod.
+
+        What came while its source had to wait here is waited for as well: who asks all pods at once
+        gets no more attempts in the long run than who asks one.
+
+        :param failures: below 0 for what is taken back.
+        """
+        if failures < 0:
+            self._uncount(key, -failures)
+        elif failures:
+            owed = min(max(self._wait(key, _free(key)), 0.0), MOST_OWED)
+            self._count(key, failures, owed)
 
     def slowed(self, most: int) -> list[Slowed]:
         """List who has to wait now, the longest wait first.
@@ -154,7 +205,8 @@ class SignInAttempts:
         """
         now = self._clock.seconds()
         latest = takewhile(
-            lambda one: now - one[1].latest <= LONGEST_WAIT, reversed(self._kept.items())
+            lambda one: now - one[1].latest <= LONGEST_WAIT + one[1].owed,
+            reversed(self._kept.items()),
         )
         waits = ((self._wait(key, _free(key)), key, one) for key, one in latest)
         longest = heapq.nlargest(most, (one for one in waits if one[0] > 0), key=lambda one: one[0])
@@ -162,31 +214,47 @@ class SignInAttempts:
 
     def forgive(self, source: str, name: str, *, codes: bool = False) -> None:
         """Forget the failures of one that ``slowed`` lists."""
-        for key in [one for one in self._kept if _shown(one) == (source, name, codes)]:
+        for key in self.keys_of(source, name, codes=codes):
             del self._kept[key]
 
-    def _wait(self, key: tuple[str, ...], free: int) -> float:
+    def keys_of(self, source: str, name: str, *, codes: bool) -> list[Key]:
+        """Name the counts of one that ``slowed`` lists."""
+        return [one for one in self._kept if _shown(one) == (source, name, codes)]
+
+    def _wait(self, key: Key, free: int) -> float:
         failures = self._kept.get(key)
         if failures is None or failures.count < free:
             return 0.0
         pause = min(2.0 ** min(failures.count - free, 16), LONGEST_WAIT)
-        return failures.latest + pause - self._clock.seconds()
+        return failures.latest + failures.owed + pause - self._clock.seconds()
 
-    def _count(self, key: tuple[str, ...]) -> None:
+    def _count_here(self, key: Key) -> None:
+        self._count(key, 1, 0.0)
+        for told in self._told:
+            told(key, 1)
+
+    def _uncount(self, key: Key, count: int) -> None:
+        failures = self._kept.get(key)
+        if failures is not None:
+            failures.count -= count
+            if failures.count <= 0:
+                del self._kept[key]
+
+    def _count(self, key: Key, count: int, owed: float) -> None:
         now = self._clock.seconds()
         failures = self._kept.pop(key, None)
         if failures is None or now - failures.latest > _FORGOTTEN_AFTER:
             failures = _Failures(0, now, now)
-        self._kept[key] = _Failures(failures.count + 1, now, failures.began)
+        self._kept[key] = _Failures(failures.count + count, now, failures.began, owed)
         if len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
 
 
-def _free(key: tuple[str, ...]) -> int:
+def _free(key: Key) -> int:
     return FREE_FOR_A_NETWORK if len(key) == 1 else FREE_FOR_A_NAME
 
 
-def _shown(key: tuple[str, ...]) -> tuple[str, str, bool]:
+def _shown(key: Key) -> tuple[str, str, bool]:
     """Give the source and the name of a count, and whether it is of codes."""
     if len(key) == 1:
         return key[0], "", False

@@ -21,6 +21,7 @@ from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.models.fields import PageQuery
 from tunnelcloud.web.paces import Paces
 from tunnelcloud.web.portal.attempts import SignInAttempts
+from tunnelcloud.web.portal.shared_attempts import SharedAttempts
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.proxies import ProxySightings
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Caller
@@ -44,6 +45,7 @@ class ApiContext:
     :ivar sightings: knows of proxies in front that nobody trusts.
     :ivar listeners: each hears of changes in the store, in the reactor's thread.
     :ivar attempts: knows whose next sign-in has to wait.
+    :ivar shared_attempts: has the other pods know it too.
     :ivar paces: knows who changes too much.
     :ivar worker: does what takes long away from the reactor's thread.
     :ivar planner: finds what applying a document does.
@@ -65,6 +67,7 @@ class ApiContext:
     sightings: ProxySightings = field(factory=ProxySightings)
     listeners: list[Callable[[Change | Resync], object]] = field(factory=list, init=False)
     attempts: SignInAttempts = field(init=False)
+    shared_attempts: SharedAttempts = field(init=False)
     paces: Paces = field(init=False)
     worker: Worker = field(init=False)
     planner: Worker = field(init=False)
@@ -73,6 +76,12 @@ class ApiContext:
     @attempts.default
     def _make_attempts(self) -> SignInAttempts:
         return SignInAttempts(self.clock)
+
+    @shared_attempts.default
+    def _make_shared_attempts(self) -> SharedAttempts:
+        shared = SharedAttempts(self.attempts, self.store)
+        self.listeners.append(shared.changed)
+        return shared
 
     @paces.default
     def _make_paces(self) -> Paces:

@@ -35,7 +35,7 @@ def lockout_routes(context: ApiContext) -> list[Route]:
             "POST",
             "/lockouts/lift",
             "lift_lockout",
-            "Let one of them try again at once; SSH on all pods, the portal on this one.",
+            "Let one of them try again at once, on all pods.",
             ADMINS,
             handlers.lift,
             body=Lift,
@@ -71,14 +71,17 @@ class _Lockouts:
 
     async def lift(self, call: Call) -> None:
         wanted = call.body_as(Lift)
+        codes = wanted.door is Door.CODES
+        lifting = self.context.shared_attempts.lifting(wanted.source, wanted.name, codes=codes)
 
         def work(transaction: Transaction) -> None:
             if wanted.door is Door.SSH:
                 self.context.live.let_in(transaction, wanted.source)
+            else:
+                lifting(transaction)
             data = {"door": wanted.door.value, "source": wanted.source, "name": wanted.name}
             transaction.audit(AuditEvent("lockout.lifted", data=data))
 
         await self.context.acting(call).write(work)
         if wanted.door is not Door.SSH:
-            codes = wanted.door is Door.CODES
             self.context.attempts.forgive(wanted.source, wanted.name, codes=codes)
