@@ -88,11 +88,11 @@ class ShutTests(CommandTestCase):
         self.assertEqual((self.started, self.api.objects("me/tokens")), ([], []))
 
     def test_what_may_work_is_tried(self):
-        for standing in ("ready", "unchecked", "partly", "unreachable"):
+        for standing in ("ready", "unchecked", "partly", "unreachable", "held"):
             self.api.collections.pop("me/tunnels", None)
             self.tunnel(standing, "Connect to 10.0.0.5:5432: refused")
             self.assertRaises(Started, self.run_line, "connect", "db")
-        self.assertEqual(len(self.started), 4)
+        self.assertEqual(len(self.started), 5)
 
 
 class SeveralTests(CommandTestCase):

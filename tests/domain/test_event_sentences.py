@@ -42,6 +42,10 @@ class SentenceTests(SynchronousTestCase):
                        data={"login_name": "bob", "reason": "unknown key", "count": 7}),
              "A login as bob from 192.0.2.1 was refused: unknown key (7 more times)"),
             (KeptEvent("token.eaten"), "token.eaten"),
+            (KeptEvent("channel.closed", user_name="alice", tunnel_name="db", data={"reason": ""}),
+             "A channel of alice to db was closed"),
+            (KeptEvent("request.created", user_name="alice", tunnel_name="db"),
+             "alice asked to open db"),
         ]:  # fmt: skip
             self.assertEqual(event_sentence(event), told)
 

@@ -15,7 +15,7 @@ class StandingTests(SynchronousTestCase):
     def check(self, kind, text, tunnel=TUNNEL, **known):
         found = standing(tunnel, **{"seen": {5432: ""}, **known})
         self.assertEqual((found.kind, found.text), (kind, text))
-        self.assertEqual(found.opens, kind in ("ready", "unchecked", "partly"))
+        self.assertEqual(found.opens, kind in ("ready", "unchecked", "partly", "held"))
 
     def test_ready_is_what_was_reached(self):
         self.check(Stand.READY, "Ready")
@@ -31,6 +31,9 @@ class StandingTests(SynchronousTestCase):
         disabled = "Disabled; an administrator can enable it"
         self.check(Stand.SHUT, disabled, evolve(TUNNEL, enabled=False), seen={})
         self.check(Stand.SHUT, "Opens Mon 09:00 UTC", **known)
+        waits = {"refusal": "db: needs an approval", "awaited": True}
+        self.check(Stand.HELD, "Needs an approval", **waits)
+        self.check(Stand.OFFLINE, "Site paris is offline", **{**known, **waits})
         del known["refusal"]
         self.check(Stand.OFFLINE, "Site paris is offline", **known)
         del known["offline"]

@@ -235,7 +235,7 @@ class World:
                 views=self.views,
                 clock=self.clock,
                 now=lambda: NOW + timedelta(seconds=self.clock.seconds()),
-                describe=lambda view, session, tunnel, refusal: TunnelRow(
+                describe=lambda view, session, tunnel, decision: TunnelRow(
                     tunnel.name, "", "Ready", "", dict
                 ),
                 doctor=None,

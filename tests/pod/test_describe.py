@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain import values
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Session, SessionMethod
+from tunnelcloud.domain.policy import Decision
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.ssh.greeting_text import ls_text
 
@@ -24,7 +25,7 @@ class StateTests(SynchronousTestCase):
             tunnel,
             PublicAddress("pod", 22),
             attached,
-            refusal,
+            Decision(not refusal, refusal),
             {5432: ""} if seen is None else seen,
         )
         self.assertEqual(row.api()["state"], row.state)
@@ -48,5 +49,7 @@ class ListingTests(SynchronousTestCase):
         for method, said in ((SessionMethod.KEY, True), (SessionMethod.TOKEN, False)):
             session = evolve(SESSION, method=method)
             pod = PublicAddress("pod", 22)
-            row = describe(view, session, view.grants[0].tunnel, pod, True, "", {5432: ""})
+            row = describe(
+                view, session, view.grants[0].tunnel, pod, True, Decision(True, ""), {5432: ""}
+            )
             self.assertEqual("add -i FILE" in "".join(ls_text([row])), said)

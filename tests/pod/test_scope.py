@@ -54,8 +54,8 @@ def world_of(one, method, only):
             name: getattr(world.live._around, name)
             for name in ("views", "clock", "now", "records", "links", "turns")
         },
-        describe=lambda view, session, tunnel, refusal: describe(
-            view, session, tunnel, pod, True, refusal, {tunnel.target_ports[0].first: ""}
+        describe=lambda view, session, tunnel, decision: describe(
+            view, session, tunnel, pod, True, decision, {tunnel.target_ports[0].first: ""}
         ),
         doctor=doctor,
     )

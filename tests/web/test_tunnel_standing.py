@@ -3,9 +3,11 @@
 import html
 import re
 
+from tests.domain import values
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Role, Session, SessionMethod
+from tunnelcloud.domain.policy import Decision
 from tunnelcloud.pod.describe import describe
 from tunnelcloud.store import access, tunnels
 from tunnelcloud.web.interfaces import ConnectorHealth
@@ -41,8 +43,9 @@ class DoorsTests(PortalTestCase):
     def own(self):
         return self.api("GET", "/me/tunnels", role=Role.USER)["items"][0]
 
-    def row(self, refusal):
+    def row(self, refusal, awaited=None):
         """Give the tunnel's row in ``ssh pod ls``."""
+        decision = Decision(not refusal, refusal, awaited=awaited)
         tunnel = self.store.read(tunnels.get, self.tunnel["id"])
         view = self.store.read(access.load_view, self.user.id)
         user = self.user
@@ -52,13 +55,14 @@ class DoorsTests(PortalTestCase):
         )  # fmt: skip
         seen = self.live.target_faults(tunnel.id)
         address = PublicAddress("pod", 22)
-        return describe(view, session, tunnel, address, bool(self.live.health), refusal, seen)
+        return describe(view, session, tunnel, address, bool(self.live.health), decision, seen)
 
     def check(self, standing, state, *, for_admin=None, in_ssh=None):
         """Look through every door."""
         own = self.own()
         self.assertEqual((own["standing"], own["state"]), (standing, state))
-        row = self.row(f"db: {state}" if standing == "shut" else "")
+        refusal = f"db: {state}" if standing in ("shut", "held") else ""
+        row = self.row(refusal, values.policy() if standing == "held" else None)
         self.assertEqual((row.api()["standing"], row.state), (standing, in_ssh or state))
         for path in ("/", f"/applications/{self.tunnel['id']}"):
             page = self.text(self.mine, path)
@@ -111,3 +115,13 @@ class DoorsTests(PortalTestCase):
         state = self.own()["state"]
         self.assertNotEqual(state, "Ready")
         self.check("shut", state, for_admin="ready")
+
+    def test_an_approval_that_is_missing(self):
+        """A connection waits for it, and nobody could give it before somebody connects."""
+        ask = self.api("POST", "/policies", {"name": "ask", "approval": "self"})
+        path = f"/tunnels/{self.tunnel['id']}/assignments/{self.assigned['id']}"
+        self.api("PATCH", path, {"policy_id": ask["id"]})
+        self.check("held", "Needs your confirmation in the portal", for_admin="ready")
+        page = self.text(self.mine, f"/applications/{self.tunnel['id']}")
+        self.assertIn("Follow the steps below: your connection then waits", page)
+        self.assertNotIn("It doesn't open now", page)

@@ -88,6 +88,8 @@ class Tunnels:
         reason = f"{name}: {state}"
         if standing in (Stand.SHUT, Stand.OFFLINE):
             raise Failed(reason)
+        if standing == Stand.HELD:
+            return f"{reason}: connections wait until then, see Requests in the portal"
         return reason if standing in (Stand.UNREACHABLE, Stand.PARTLY) else ""
 
     def way(

@@ -63,7 +63,10 @@ class Row:
         state, why = self.link
         if self.standing[0] in _TROUBLES and state is not State.REFUSED:
             return self.standing
-        return state, why or "; ".join(self.notes)
+        notes = self.notes
+        if self.standing[0] == Stand.HELD:
+            notes = [self.standing[1], *notes]
+        return state, why or "; ".join(notes)
 
     @property
     def is_open(self) -> bool:

@@ -88,6 +88,8 @@ def event_sentence(event: KeptEvent, groups: Mapping[str, str] | None = None) ->
     if pattern is None:
         known = CATALOGUE.get(event.event)
         return event.event if known is None else known.meaning.rstrip(".")
+    if not event.data.get("reason"):  # as where a stream ended in the usual way
+        pattern = pattern.removesuffix(": {reason}")
     values = _values(event, kind, groups or {})
     text = " ".join(_FIELD.sub(lambda match: values.get(match[1], ""), pattern).split())
     count = event.data.get("count")
@@ -124,5 +126,4 @@ def _values(event: KeptEvent, kind: str, groups: Mapping[str, str]) -> dict[str,
         "object": data.get("object_name") or data.get("object_id", ""),
         "changed": f": {named}" if named else "",
         "method": _METHODS.get(data.get("method", ""), "a credential"),
-        "reason": data.get("reason") or "no reason is known",
     }

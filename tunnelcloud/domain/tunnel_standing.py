@@ -26,6 +26,7 @@ class Stand(enum.StrEnum):
     UNREACHABLE = "unreachable"
     OFFLINE = "offline"
     SHUT = "shut"
+    HELD = "held"
 
 
 @frozen
@@ -41,23 +42,32 @@ class Standing:
     @property
     def opens(self) -> bool:
         """Whether it is worth trying: nothing is known that keeps all of it shut."""
-        return self.kind in (Stand.READY, Stand.UNCHECKED, Stand.PARTLY)
+        return self.kind in (Stand.READY, Stand.UNCHECKED, Stand.PARTLY, Stand.HELD)
 
 
 def standing(
-    tunnel: Tunnel, *, refusal: str = "", offline: str = "", seen: Mapping[int, str]
+    tunnel: Tunnel,
+    *,
+    refusal: str = "",
+    awaited: bool = False,
+    offline: str = "",
+    seen: Mapping[int, str],
 ) -> Standing:
     """Tell how a tunnel stands.
 
     :param refusal: why it doesn't open for whoever asks; empty when it does, or nobody asks.
+    :param awaited: whether an approval alone is missing: a connection waits until it is given.
     :param offline: why its site can't be reached; empty when it can.
     :param seen: what was wrong when its ports were last checked, empty for nothing, by port.
     """
     refusal = refusal or ("" if tunnel.enabled else disabled_text(tunnel))
-    if refusal:
-        return Standing(Stand.SHUT, _sentence(refusal.removeprefix(f"{tunnel.name}: ")))
+    reason = _sentence(refusal.removeprefix(f"{tunnel.name}: "))
+    if refusal and not awaited:
+        return Standing(Stand.SHUT, reason)
     if offline:
         return Standing(Stand.OFFLINE, _sentence(offline))
+    if refusal:
+        return Standing(Stand.HELD, reason)
     known = {port: fault for port, fault in seen.items() if tunnel.publishes(port)}
     faulty = sorted(port for port, fault in known.items() if fault)
     if not known:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tunnelcloud.domain.commands import PublicAddress, own_host, ssh_command
 from tunnelcloud.domain.entities import Method, Session, Tunnel, UserView
+from tunnelcloud.domain.policy import Decision
 from tunnelcloud.domain.tunnel_standing import Standing, standing
 from tunnelcloud.ssh.interfaces import TunnelRow
 
@@ -17,20 +18,21 @@ def describe(
     tunnel: Tunnel,
     ssh_address: PublicAddress,
     attached: bool,
-    refusal: str,
+    decision: Decision,
     seen: Mapping[int, str],
 ) -> TunnelRow:
     """Make the row of one tunnel.
 
     :param attached: whether a connector of its site is attached to this pod.
-    :param refusal: why it doesn't open for the session now, or ``""``.
+    :param decision: whether it opens for the session now, or why not.
     :param seen: what its last checks found, as ``standing`` takes it.
     """
     command = ssh_command(
         tunnel, session.login_name, session.method.opens, ssh_address, target=own_host(view, tunnel)
     )
     offline = "" if attached else f"site {tunnel.site_name} is offline"
-    stands = standing(tunnel, refusal=refusal, offline=offline, seen=seen)
+    awaited = decision.awaited is not None
+    stands = standing(tunnel, refusal=decision.reason, awaited=awaited, offline=offline, seen=seen)
     return TunnelRow(
         name=tunnel.name,
         title=tunnel.title,

@@ -16,6 +16,7 @@ from tunnelcloud import __version__, daemon
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
+from tunnelcloud.domain.policy import Decision
 from tunnelcloud.net.fetching import HttpFetch
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
 from tunnelcloud.pod.admin_token import Retirement
@@ -398,11 +399,12 @@ class PodService(Service):
         self._context.tell(change)
 
     def _describe(
-        self, view: UserView, session: Session, tunnel: Tunnel, refusal: str
+        self, view: UserView, session: Session, tunnel: Tunnel, decision: Decision
     ) -> TunnelRow:
         attached = self.links.pick(tunnel.site_id) is not None
         seen = self.checks.faults(tunnel.id)
-        return describe(view, session, tunnel, self.foundation.ssh_address, attached, refusal, seen)
+        address = self.foundation.ssh_address
+        return describe(view, session, tunnel, address, attached, decision, seen)
 
     async def _examine(self, live: LiveSession, tunnel: Tunnel) -> AsyncIterator[DoctorStep]:
         view = await self.views.get(live.session.user_id)

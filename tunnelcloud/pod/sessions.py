@@ -243,7 +243,7 @@ class LiveSession:
 
         def row(tunnel: Tunnel) -> TunnelRow:
             decision = self.decide_tunnel(view, tunnel, tunnel.target_ports[0].first)
-            return self._around.describe(view, self.session, tunnel, decision.reason)
+            return self._around.describe(view, self.session, tunnel, decision)
 
         return self._around.turns.map(row, tunnels)
 

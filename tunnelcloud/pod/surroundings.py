@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from tunnelcloud.channels.splice import PATIENCE
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
+from tunnelcloud.domain.policy import Decision
 from tunnelcloud.pod.held import HeldChannels
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
 from tunnelcloud.pod.turns import Turns
@@ -25,9 +26,9 @@ class Describe(Protocol):
     """Makes the row that the greeting shows of a tunnel."""
 
     def __call__(
-        self, view: UserView, session: Session, tunnel: Tunnel, refusal: str, /
+        self, view: UserView, session: Session, tunnel: Tunnel, decision: Decision, /
     ) -> TunnelRow:
-        """Describe ``tunnel`` to the user of ``session``, with why it doesn't open now."""
+        """Describe ``tunnel`` to the user of ``session``, with whether it opens now, or why not."""
 
 
 class Doctor(Protocol):

@@ -354,6 +354,8 @@ class AdminTests(PortalTestCase):
         self.assertIn("audit.ndjson", answer.headers["content-disposition"])
         (line,) = answer.body.decode().splitlines()
         self.assertEqual(json.loads(line)["event"]["action"], "site.created")
+        as_csv = html.unescape(re.search('href="([^"]*)" download>as CSV', page)[1])
+        self.assertEqual(as_csv, "/admin/audit/export?q=paris&event=site.&format=csv")
         self.browser.get("/admin/audit/export?since=nonsense", 422)
         self.assertIn("created site paris</summary>", rows)
         self.assertIn('href="/admin/audit?q=paris&amp;event=">Event: site.', page)

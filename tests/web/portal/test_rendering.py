@@ -52,6 +52,12 @@ class RenderingTests(SynchronousTestCase):
         self.assertIn(b"<h1>&lt;b&gt;</h1>", page)
         self.assertIn(b"&#34;&#39;&amp;&lt;", page)
 
+    def test_no_expression_has_an_entity(self):
+        """It would be escaped a second time: ``&amp;amp;`` in a link is another parameter."""
+        for template in (Path(tunnelcloud.__file__).parent / "web" / "templates").iterdir():
+            for expression in re.findall(r"{{.*?}}", template.read_text(), re.DOTALL):
+                self.assertNotRegex(expression, r"&\w+;", template.name)
+
     def test_what_shows_nothing_or_turns_text_around_is_made_visible(self):
         for raw, text in [
             ("a\u202eb", "a[U+202E]b"),

@@ -46,31 +46,35 @@ def reader_of_connection(
 
 
 def standing_of(
-    context: ApiContext, tunnel: Tunnel, offline: Offline, refusal: str = ""
+    context: ApiContext, tunnel: Tunnel, offline: Offline, refused: Decision | None = None
 ) -> Standing:
     """Tell how a tunnel stands.
 
-    :param refusal: why it doesn't open for whoever asks; empty for an administrator who looks.
+    :param refused: why it doesn't open for whoever asks; None for an administrator who looks.
     """
     away = ""
     if tunnel.site_id in offline:
         away = offline_text(tunnel, offline[tunnel.site_id], context.now())
     faults = context.live.target_faults(tunnel.id)
-    return standing(tunnel, refusal=refusal, offline=away, seen=faults)
+    if refused is None:
+        return standing(tunnel, offline=away, seen=faults)
+    awaited = refused.awaited is not None
+    return standing(tunnel, refusal=refused.reason, awaited=awaited, offline=away, seen=faults)
 
 
 def own_standing(
     context: ApiContext, view: UserView, tunnel: Tunnel, source_ip: str, offline: Offline
 ) -> Standing:
     """Tell how a tunnel stands for one of its users: one method that opens it is enough."""
-    refusals = []
+    refusals: list[Decision] = []
     for method in methods_of(view, tunnel):
         port = tunnel.target_ports[0].first
         decision = decision_of(context, view, tunnel, method, source_ip, port)
         if decision.allowed:
             return standing_of(context, tunnel, offline)
-        refusals.append(decision.reason)
-    return standing_of(context, tunnel, offline, refusals[0])
+        refusals.append(decision)
+    held = [decision for decision in refusals if decision.awaited is not None]
+    return standing_of(context, tunnel, offline, (held or refusals)[0])
 
 
 def methods_of(view: UserView, tunnel: Tunnel) -> list[Method]:
