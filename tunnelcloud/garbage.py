@@ -19,7 +19,7 @@ from attrs import define, field
 from twisted.internet.task import LoopingCall
 
 NEW_OBJECTS = 2_000
-"""So many new ones are looked at together."""
+"""How many new ones are looked at together."""
 
 LOOKS = 5
 """What has stayed after so many looks is looked at once more; then it is old."""

@@ -31,7 +31,7 @@ PAUSE_SECONDS = 0.00005
 """Longer than a thread takes to wake up."""
 
 PATIENCE_SECONDS = 0.02
-"""So long a thread waits for its turn."""
+"""How many seconds a thread waits for its turn."""
 
 STEPS = 50
 """Small steps of a loop that are taken between two looks at the clock."""

@@ -74,7 +74,7 @@ class Refused(Failed):
 
 
 class Unreachable(Failed):
-    """No answer came: the next try may fare better."""
+    """No answer came: the next try may succeed."""
 
 
 class Api:

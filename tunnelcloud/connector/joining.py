@@ -43,7 +43,7 @@ def join(
 
     def granted(answer: tuple[JoinGranted, bytes]) -> Membership:
         grant, ca_pem = answer
-        # The token's address is known to work from here; the others are hearsay.
+        # The token's address is known to work from here; the others may not.
         pods = dict.fromkeys((token.address, *map(read_pod_address, grant.pods)))
         return state.join(
             token, grant.connector_id, grant.certificate.encode("ascii"), ca_pem, tuple(pods)

@@ -1,4 +1,4 @@
-"""Work that strangers can cause, so many pieces at a time, and by turns of whoever causes it."""
+"""Work that strangers can cause: few pieces at a time, and its causers take turns."""
 
 from __future__ import annotations
 

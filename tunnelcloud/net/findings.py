@@ -17,7 +17,7 @@ from tunnelcloud.net.proxy_reach import reach
 from tunnelcloud.pki import UNREADABLE
 
 ANSWER_SECONDS = 5.0
-"""So long an address has to answer."""
+"""How long an address has to answer."""
 
 _BANNER_BYTES = 255
 """What an SSH server may say first, by RFC 4253, section 4.2."""

@@ -16,7 +16,7 @@ from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync
 
 SHARED_KEYS_SECONDS = 60.0
-"""So often the keys are read in any case: a notice, or what it asked for, may have been lost."""
+"""Seconds between two reads of the keys: a notice, or the read after it, may have been lost."""
 
 _log = Logger()
 

@@ -27,7 +27,7 @@ _log = Logger()
 
 @frozen
 class TaskReport:
-    """How a task fares.
+    """The state of a task.
 
     :ivar failures: how often it has failed since the start.
     :ivar since_success: seconds since it last came to a good end, or since the start.
@@ -84,7 +84,7 @@ class Supervisor:
                 task.running.cancel()
 
     def reports(self) -> Iterator[TaskReport]:
-        """Tell how each task fares."""
+        """Return the state of each task."""
         now = self._clock.seconds()
         for task in self._tasks:
             yield TaskReport(task.name, task.failures, now - task.good_at)

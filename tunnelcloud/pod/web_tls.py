@@ -122,5 +122,5 @@ class WebTLS:
         return None if self._keeper is None else self._keeper.outline()
 
     def state(self) -> CertificateState | None:
-        """Tell how a certificate by ACME fares."""
+        """Return the state of a certificate by ACME."""
         return None if self._keeper is None else self._keeper.state()

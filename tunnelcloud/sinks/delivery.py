@@ -27,7 +27,7 @@ _log = Logger()
 
 @frozen
 class SinkReport:
-    """How a sink fares.
+    """The state of a sink.
 
     :ivar waiting_bytes: what is on disk and nobody has taken yet.
     :ivar delivered: events since the start.
@@ -87,7 +87,7 @@ class Delivery:
             self.reactor.callFromThread(self._wake)
 
     def report(self) -> SinkReport:
-        """Tell how this sink fares."""
+        """Return the state of this sink."""
         spool = self.spool
         return SinkReport(
             self.name, spool.size, spool.limit, self._delivered, spool.dropped, self._failures

@@ -109,7 +109,7 @@ class Sinks:
                 delivery.outlet.reopen()
 
     def reports(self) -> Iterator[SinkReport]:
-        """Tell how each sink fares."""
+        """Return the state of each sink."""
         for delivery in self._deliveries.values():
             yield delivery.report()
 

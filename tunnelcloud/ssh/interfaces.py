@@ -100,7 +100,7 @@ class IAccess(Interface):
 
         The key's signature has been verified before.
 
-        :raise LoginRefused: when the key opens nothing for this login, which is no offence.
+        :raise LoginRefused: when the key opens nothing for this login, which brings no penalty.
         """
 
     def login_with_token(attempt: LoginAttempt, token: str) -> "Deferred[str]":

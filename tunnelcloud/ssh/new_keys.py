@@ -1,4 +1,4 @@
-"""When the pod computes new keys for its open sessions: one at a time, and by turns of their users.
+"""When the pod computes new keys for its open sessions: one at a time, and their users take turns.
 
 A client may ask for new keys whenever it likes.  Finite-field groups and RSA make that cost the pod
 ten milliseconds and the client nothing, so whoever has many sessions could hold up everybody else.

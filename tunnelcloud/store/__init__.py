@@ -1,1 +1,1 @@
-"""What is kept: SQLAlchemy Core on SQLite or PostgreSQL."""
+"""The database: SQLAlchemy Core on SQLite or PostgreSQL."""

@@ -1,4 +1,4 @@
-"""What a decision about a user needs, read at once."""
+"""Reads all data that a decision about a user needs, at once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What all kinds that are made, changed and deleted have in common.
+"""Creating, changing and deleting objects, in the same way for every kind.
 
-Each kind's module describes its table to an ``Aggregate`` and adds what is special to it.  Every
-change is audited in its own transaction and told to the pods.
+Each kind's module describes its table to an ``Aggregate`` and adds its own rules.  Every change is
+audited in its own transaction and announced to the pods.
 """
 
 from __future__ import annotations

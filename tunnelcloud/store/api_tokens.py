@@ -55,7 +55,7 @@ def create(
     :param user_id: whose it is; ``/me`` is theirs.  Without one it is no user's, and ends with the
         access of the user who made it.
     :raise InvalidReference: there is no such user.
-    :raise Conflict: they are blocked, or who makes it for nobody is; or they have too many.
+    :raise Conflict: the user, or the creator of a token of no user, is blocked or has too many.
     """
     made_by, made_by_id = _maker(transaction)
     ends_with = made_by_id if user_id is None else user_id

@@ -16,7 +16,7 @@ from tunnelcloud.store.schema import connectors, join_tokens
 from tunnelcloud.store.transaction import Transaction
 
 _NAMED = 20
-"""So many connectors are named that haven't moved."""
+"""How many connectors that haven't moved are named."""
 
 Rename = Callable[[bytes, str, str], bytes]
 """Gives what is kept under a name as it is kept under another: content, name, other name."""

@@ -1,4 +1,4 @@
-"""What pods share to be one service: the CA and the SSH host keys, as named blobs."""
+"""The secrets that all pods share: the CA and the SSH host keys, as named blobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL have in common as places to run store functions in."""
+"""The interface that SQLite and PostgreSQL share for running store functions."""
 
 from __future__ import annotations
 

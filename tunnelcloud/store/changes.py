@@ -41,7 +41,7 @@ _MAX_CHANGES = 100
 _ECHO_SECONDS = 3.0
 """An echo that is out for longer than this is overdue: one is sent every second."""
 _CUT_SECONDS = 8.0
-"""After so long without an echo the connection is given up, and another is made."""
+"""Seconds without an echo after which the connection is given up, and another is made."""
 
 
 class Reactor(IReactorTime, IReactorFromThreads):

@@ -221,7 +221,7 @@ def _audit_closed(
 
 
 def request_end(transaction: Transaction, channel_id: str, reason: str) -> Channel:
-    """Ask the pod that serves a channel to end it; no offence when it is over.
+    """Ask the pod that serves a channel to end it; without effect if it is over.
 
     :param reason: for the user and the audit.
     :raise NotFound: there never was such a channel.

@@ -20,7 +20,7 @@ from tunnelcloud.store.schema import connectors as table
 from tunnelcloud.store.transaction import Transaction
 
 _NAMED = 10
-"""So many connectors are named at once."""
+"""How many connectors are named at once."""
 
 CONNECTORS = Aggregate(
     "connector",

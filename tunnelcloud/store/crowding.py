@@ -21,7 +21,7 @@ from tunnelcloud.store.transaction import Transaction
 
 MOST_CHANNELS = 250_000
 MOST_SESSIONS = 50_000
-"""So many past ones of one user are kept, whatever their age."""
+"""How many past ones of one user are kept, whatever their age."""
 
 YOUNG = timedelta(days=7)
 MOST_YOUNG = 4

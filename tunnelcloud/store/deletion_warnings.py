@@ -1,4 +1,4 @@
-"""What deleting an object would take with it: said before somebody does."""
+"""The objects and connections that deleting an object would end, for a warning before it."""
 
 from __future__ import annotations
 

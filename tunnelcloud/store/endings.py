@@ -1,8 +1,9 @@
-"""What ends of a user's access, and for which cause: one table, one function.
+"""Which parts of a user's access end for which cause: one table, one function.
 
-Everything by which somebody acts as a user is a :class:`Hold`.  A cause ends some of them; what it
-ends stays ended, also when the cause is gone.  What hangs on a deleted user goes with the user.
-Keys stay registered: pods let no key of a blocked user in.  Channels end with their SSH session.
+Everything by which somebody acts as a user is a :class:`Hold`.  A cause ends some of them; they
+stay ended, also when the cause is gone.  Rows that refer to a deleted user are deleted with the
+user. Keys stay registered: pods let no key of a blocked user in.  Channels end with their SSH
+session.
 """
 
 from __future__ import annotations

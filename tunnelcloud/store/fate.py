@@ -1,7 +1,8 @@
-"""Whether a transaction is committed or given up: one decision, made once, by whoever is first.
+"""Whether a transaction is committed or given up: decided once, by whichever side is first.
 
-Whoever waits for a transaction may give it up; the thread that runs it decides to commit.  The two
-exclude each other, so that "nothing was changed" is never said of what is committed afterwards.
+The caller that waits for a transaction may give it up; the thread that runs it decides to commit.
+The two exclude each other, so that nobody is told "nothing was changed" by a transaction that is
+committed afterwards.
 """
 
 from __future__ import annotations

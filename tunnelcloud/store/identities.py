@@ -1,4 +1,4 @@
-"""Who somebody is here whom an identity provider vouches for: found, linked, or made a user."""
+"""Finds, links or creates the user for a person whom an identity provider vouches for."""
 
 from __future__ import annotations
 

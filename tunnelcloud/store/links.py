@@ -1,4 +1,4 @@
-"""Who users are at identity providers, as administrators see and set it."""
+"""Users' links with accounts at identity providers, as administrators see and set them."""
 
 from __future__ import annotations
 

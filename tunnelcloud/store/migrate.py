@@ -31,7 +31,7 @@ _ASK_POSTGRES = "SELECT obj_description('alembic_version'::regclass, 'pg_class')
 _KEEP_POSTGRES = "COMMENT ON TABLE alembic_version IS '{}'"
 REVISION = text("SELECT version_num FROM alembic_version")
 LEASE_SECONDS = 30
-"""So long a pod counts as at work after it was last heard of."""
+"""Seconds for which a pod counts as working after it was last heard of."""
 
 _AT_WORK = text(
     "SELECT name FROM pods WHERE stopped_at IS NULL AND name <> :name "

@@ -16,7 +16,7 @@ from tunnelcloud.store.site_health import Attachments
 from tunnelcloud.store.transaction import Transaction
 
 _MOST_SESSIONS = 200
-"""So many of a user's last sessions are looked at for where they came from."""
+"""How many of a user's last sessions are searched for a network."""
 
 
 Over = Mapping[str, str]

@@ -1,4 +1,4 @@
-"""What administrators see first: what needs attention, what is open, and what was done."""
+"""Reads the administrators' overview: what needs attention, what is open, and recent activity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users see of their own: their account; refusals, and where their open channels lead."""
+"""Reads users' own pages: their account, their refusals, and the tunnels of their open channels."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ E = TypeVar("E")
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 MAX_SEARCHED = 20_000
-"""So many rows of a history are looked through for a text at once, which takes about 25 ms."""
+"""How many rows of a history are searched for a text at once, which takes about 25 ms."""
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""Applies a document without keeping others from writing: planned first, then done at once.
+"""Applies a document without holding up other writers: planned first, then done at once.
 
 A plan is made on a copy of the configuration in memory, by the functions that change the database
 itself.  What the copy then has, and had not, are a few statements with many rows each, converted

@@ -1,4 +1,4 @@
-"""Pods: each registers itself, and renews a lease again and again to say that it is there.
+"""Pods: each registers itself, and keeps a lease by renewing it regularly.
 
 A pod's id stands for one process from its start to its end, and for the next one from the same
 state directory.  Its incarnation is that process alone; who finds another one in its row has lost

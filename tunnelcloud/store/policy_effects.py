@@ -1,4 +1,4 @@
-"""Whom a policy concerns now, and what a change of it would cut: said before it is saved.
+"""The users whom a policy concerns, and the sessions that a change would cut, for a preview.
 
 All pods' sessions are in the store, so all pods' are counted.
 """

@@ -1,4 +1,4 @@
-"""What lists of objects show beside their settings: counts, for the objects of one page."""
+"""Reads the counts that lists of objects show, for the objects of one page."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def open_channels_with_names(
 
 @frozen
 class Names:
-    """What those are called who are in a session or a channel; None for nobody, or who is gone."""
+    """The names of the objects in a session or a channel; None if there is none, or it is gone."""
 
     user: str
     tunnel: str | None
@@ -186,7 +186,7 @@ class Expiring:
     """Something that ends soon.
 
     :ivar kind: ``connector``, ``key``, ``api_token``, ``policy`` or ``tunnel``.
-    :ivar owner_id: of the user whose it is; None for nobody's.
+    :ivar owner_id: of its user; None without one.
     """
 
     kind: str

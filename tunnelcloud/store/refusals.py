@@ -17,7 +17,7 @@ from tunnelcloud.store.transaction import Transaction
 
 EACH_OF_A_SOURCE = 20
 EACH_OF_ALL = 300
-"""So many of a minute are written one by one; the rest of the minute is one event."""
+"""How many refusals a minute are written one by one; the rest of the minute is one event."""
 
 SUMMED_UP = "more within a minute than are written"
 

@@ -24,7 +24,7 @@ from tunnelcloud.store.transaction import Transaction
 FREE_FAILURES = 10
 LONGEST_PAUSE = timedelta(hours=1)
 ENROLMENT = timedelta(minutes=15)
-"""So long a second factor waits to be confirmed."""
+"""How long a second factor waits to be confirmed."""
 
 
 @frozen

@@ -272,7 +272,7 @@ class EndRequest:
 
 
 def request_end(transaction: Transaction, session_id: str, reason: str) -> Session:
-    """Ask the pod that serves a session to end it; no offence when it is over.
+    """Ask the pod that serves a session to end it; without effect if it is over.
 
     :param reason: for the user and the audit.
     :raise NotFound: there never was such a session.

@@ -1,4 +1,4 @@
-"""Whether connectors are attached to pods, and so which sites can be reached: decided here."""
+"""Decides whether connectors are attached to pods, and so which sites can be reached."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def offline_sites(
 def site_healths(
     transaction: Transaction, ids: Collection[str], attachments: Attachments
 ) -> dict[str, SiteHealth]:
-    """Tell how some sites fare, by id."""
+    """Return the state of some sites, by id."""
     names = access.names_of(transaction, "site", ids)
     found = read_models.connectors_of(transaction, names)
     published = read_models.tunnels_of_sites(transaction, names)
@@ -120,6 +120,6 @@ def counts_and_healths(
     site_ids: Collection[str],
     attachments: Attachments,
 ) -> tuple[read_models.TunnelCounts, dict[str, SiteHealth]]:
-    """Give what lists of tunnels show: each one's counts, and how the sites fare."""
+    """Read the columns of lists of tunnels: each one's counts, and the sites' state."""
     counts = read_models.of_tunnels(transaction, tunnel_ids)
     return counts, site_healths(transaction, site_ids, attachments)

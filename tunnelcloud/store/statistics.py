@@ -1,4 +1,4 @@
-"""What went on hour by hour, or by other slots of time, counted by the database.
+"""Activity by the hour, or by other slots of time, counted by the database.
 
 Ids sort by the time they were made, so that a day's rows are a range of the primary key.
 """

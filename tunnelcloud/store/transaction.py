@@ -1,4 +1,4 @@
-"""What a store function works with: one transaction, its clock, its ids, its audit.
+"""The transaction that a store function gets: with its clock, its ids and its audit.
 
 Everything written through it is durable together or not at all; whoever listens hears of it
 after the commit only.

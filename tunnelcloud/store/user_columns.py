@@ -1,4 +1,4 @@
-"""What a list of users shows of each beside their settings, read for all of them at once."""
+"""Reads the columns of a list of users besides their settings, for all of them at once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What every request has: a time within which it is answered, a client that may go, and failures.
+"""Answers requests: within a time, while the client is there, and with its failures.
 
 A request that is out of time, or whose client is gone, is cancelled: what it has not committed is
-rolled back.  What it has committed, its answer doesn't deny.
+rolled back.  If it has committed, its answer says so.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Who asks: a bearer token into a ``Caller``.
+"""Turns a bearer token into a ``Caller``.
 
-Only hashes are kept, and looked up by the whole hash of a secret that nobody can guess.  What a
-token may do is never more than what its user may do now.
+Only hashes are kept, and looked up by the whole hash of a secret that nobody can guess.  A token
+never has more rights than its user has now.
 """
 
 from __future__ import annotations

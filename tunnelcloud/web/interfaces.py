@@ -1,4 +1,4 @@
-"""What the API and the pages ask of the running pod; the rest they ask of the store.
+"""The interface of the running pod to the API and the pages; the rest they read from the store.
 
 The pod provides this.  Nothing here knows a request, a page or a query.
 """
@@ -50,7 +50,7 @@ class LiveSession:
 
 @frozen
 class ConnectorHealth:
-    """How a connector that is attached to this pod fares.
+    """The state of a connector that is attached to this pod.
 
     :ivar round_trip_ms: of the last ping; None before the first came back.
     :ivar load: channels open through it, from this pod.
@@ -77,7 +77,7 @@ class Authority:
 
 @frozen
 class CertificateState:
-    """How the certificate that browsers see fares, where it comes by ACME.
+    """The state of the certificate that browsers see, if it comes by ACME.
 
     :ivar ends_at: None while there is none.
     :ivar directory: of the authority.
@@ -169,7 +169,7 @@ class ILivePod(Interface):
         """Tell when this pod last turned away a second process with a connector's identity."""
 
     def connector_health() -> "Mapping[str, ConnectorHealth]":
-        """Tell how the connectors fare that are attached to this pod, by their ids."""
+        """Return the state of the connectors that are attached to this pod, by their ids."""
 
     def pods_of(connector_id: str) -> "tuple[int, int]":
         """Tell to how many pods a connector has links, and how many pods there are."""
@@ -205,7 +205,7 @@ class ILivePod(Interface):
         """Have all pods let a source connect again, once the transaction is done."""
 
     def web_certificate() -> "CertificateState | None":
-        """Tell how the web's certificate fares; None where it doesn't come by ACME."""
+        """Return the state of the web's certificate; None if it doesn't come by ACME."""
 
     def known_hosts_lines() -> "Sequence[str]":
         """Give the lines for ``known_hosts``, of every name and address clients connect to."""
@@ -214,4 +214,4 @@ class ILivePod(Interface):
         """Give the host keys that clients are told, the current ones first."""
 
     def join_token(secret: bytes) -> JoinToken:
-        """Put this pod's address for connectors and its CA's digest beside a join secret."""
+        """Make a join token of a secret, this pod's address for connectors, and its CA's digest."""

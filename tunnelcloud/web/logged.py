@@ -1,4 +1,4 @@
-"""What a log line may say of a request: nothing that lets anybody in."""
+"""Requests in log lines, without anything that lets anybody in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What machines ask for outside ``/api``: health, readiness, metrics, known hosts."""
+"""Pages for machines outside ``/api``: health, readiness, metrics, known hosts."""
 
 from __future__ import annotations
 

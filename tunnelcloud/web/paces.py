@@ -1,4 +1,4 @@
-"""How fast users may change things: each change is written to the audit, for good.
+"""Limits how fast users may change things, since the audit keeps every change.
 
 Whoever has a credential of their own could otherwise fill the disk, or push what others did out of
 an audit that is bounded.  Administrators are trusted not to: they could do that anyway.

@@ -37,7 +37,7 @@ class Caller:
     """Who asks: the bearer of an API token, or a person signed in to the portal.
 
     :ivar id: of the API token or the user; with ``name`` it is the actor of audit events.
-    :ivar user_id: the user this is, or None for a token that stands for nobody.
+    :ivar user_id: the user this is, or None for a token of no user.
     :ivar api_token_id: the token that was shown; None for somebody in the portal.
     :ivar web_session_id: the sign-in of somebody in the portal.
     """

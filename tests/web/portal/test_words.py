@@ -19,6 +19,25 @@ FIRST = "method"
 """The first row whose banned words no text has: those above are words of English."""
 
 
+COUNTS = re.compile(r'"""(So (many|long|often)|(For|After) so long)\b')
+"""A docstring of a number that doesn't say what it counts."""
+
+
+def written():
+    """Give all code, pages and documents, but for the glossary, each on one line."""
+    documents = [GLOSSARY.parents[1] / "README.md", *GLOSSARY.parent.rglob("*.md")]
+    for path in [*PACKAGE.rglob("*.py"), *TEMPLATES.rglob("*.html"), *documents]:
+        if path != GLOSSARY:
+            yield path, re.sub(r"\s+(#\s+)?", " ", path.read_text("utf-8"))
+
+
+def never():
+    """Give the phrases that the glossary's second table bans, as one pattern."""
+    rows = GLOSSARY.read_text("utf-8").partition("| never | but |")[2]
+    phrases = re.findall(r"^\| (\w[^|]*) \|", rows, re.MULTILINE)
+    return re.compile(rf"\b({'|'.join(map(re.escape, phrases))})\b", re.IGNORECASE)
+
+
 def shown(text):
     """Give what a template shows: without its tags, blocks and comments."""
     return re.sub(r"<[^>]*>|\{%.*?%\}|\{#.*?#\}", " ", text, flags=re.DOTALL)
@@ -68,6 +87,14 @@ class WordsTests(SynchronousTestCase):
                     found = [one.pattern for one in patterns if one.search(text)]
                     self.assertEqual(found, [], f"{path.name}: {text}")
 
+    def test_nothing_is_said_in_a_clever_way(self):
+        phrases = never()
+        for path, text in written():
+            self.assertEqual([one[0] for one in phrases.finditer(text)], [], path.name)
+            self.assertIsNone(COUNTS.search(text), path.name)
+
     def test_the_check_finds_what_it_is_for(self):
         self.assertIn("Take away", list(texts_of('x = f"Take away"\ndef f():\n    """Lately."""')))
         self.assertTrue(any(one.search("Lately") for one in banned()))
+        self.assertTrue(never().search("Take it that the door is open."))
+        self.assertTrue(COUNTS.search('"""So many connections wait."""'))

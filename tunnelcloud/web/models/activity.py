@@ -1,4 +1,4 @@
-"""What went on and goes on: sessions, channels, pods, the audit, and the numbers of it."""
+"""Models of activity: sessions, channels, pods, the audit, and statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people and programs prove themselves with, and whom it makes them."""
+"""Models of credentials, and of the identities that they prove."""
 
 from __future__ import annotations
 

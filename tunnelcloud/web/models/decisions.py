@@ -90,7 +90,7 @@ class Step(Shown):
 
 
 class Check(Shown):
-    """How the way to a tunnel's target fares; it ends with the first step that failed."""
+    """The steps of a check of the path to a tunnel's target, up to the first that failed."""
 
     ok: bool
     steps: list[Step]

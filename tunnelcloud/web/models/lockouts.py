@@ -1,4 +1,4 @@
-"""Who has to wait before they may try to sign in again."""
+"""Models of sources and users that have to wait before they may try to sign in again."""
 
 from __future__ import annotations
 

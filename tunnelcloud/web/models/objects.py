@@ -1,4 +1,4 @@
-"""What administrators make: sites, connectors, tunnels, users, groups, policies, assignments."""
+"""Models of objects: sites, connectors, tunnels, users, groups, policies, assignments."""
 
 from __future__ import annotations
 

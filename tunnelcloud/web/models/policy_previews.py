@@ -1,4 +1,4 @@
-"""What a policy says, and what a change of it would cut."""
+"""Models of a policy's preview: the policy in words, and the sessions that a change would cut."""
 
 from __future__ import annotations
 

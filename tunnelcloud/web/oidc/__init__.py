@@ -1,5 +1,5 @@
-"""OpenID Connect, as a relying party: what a provider says of itself, and whom it vouches for.
+"""OpenID Connect, as a relying party: a provider's configuration, and the people it vouches for.
 
-Knows neither pages nor the store; what is asked of the provider goes through one function, which
-takes the place of the network in tests.
+Knows neither pages nor the store; all requests to the provider go through one function, which tests
+replace.
 """

@@ -1,7 +1,8 @@
-"""What a provider's claims say of somebody: who they are, and in which groups.
+"""Reads a provider's claims about a person: the name, the e-mail, and the groups.
 
 Providers differ: a name may be an e-mail address, ``email_verified`` a text, groups an object, a
-nested claim, or elsewhere because there are too many.  What isn't said is not taken for "none".
+nested claim, or elsewhere because there are too many.  A missing claim doesn't count as an empty
+one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What providers publish about themselves, kept for a while: endpoints, and keys as they rotate.
+"""A cache of providers' published configuration: endpoints, and keys as they rotate.
 
 OpenID Connect Discovery 1.0; RFC 8414; RFC 7517.
 """

@@ -1,4 +1,4 @@
-"""What goes wrong with a provider, in words for whoever is to mend it."""
+"""Faults of a provider, in words for the administrator who has to fix them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Guessing passwords made slow, without locking anybody out.
 
 Failures count for a name as tried from one network, and for that network: a guesser waits, the
-person whose name is guessed signs in from elsewhere as ever.  Who signed in from this browser
+person whose name is guessed can still sign in from elsewhere.  Who signed in from this browser
 before has a count of their own, which nobody else's failures touch.  Kept in memory, bounded;
 ``shared_attempts`` has the other pods count them too.
 """

@@ -1,7 +1,7 @@
 """Weekly hours and networks in a form: rows with day buttons and chips, beside the plain text.
 
 A form's value is always the text, a line each; rows and chips are only another way to show and to
-type it.  What can't be shown so stays in the text area.
+type it.  Other values stay in the text area.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which tools somebody used last from this browser: it keeps that, for a tool is on a machine."""
+"""The tools used last in this browser, which keeps them, since tools are on one machine."""
 
 from __future__ import annotations
 

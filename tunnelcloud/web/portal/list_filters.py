@@ -1,4 +1,4 @@
-"""What the lists of the administration can be narrowed by, beside the search.
+"""The filters of the administration's lists, besides the search.
 
 A filter stands in a list's address as the API's query has it, so that an address can be kept and
 sent; but a site or a group stands there by its name, and "not used for so long" in days.
@@ -22,7 +22,7 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.page_requests import Visit
 
 UNUSED = timedelta(days=90)
-"""What wasn't used for so long may be taken away."""
+"""The filter for objects that weren't used for a long time."""
 
 _NAMES: Mapping[str, Listing[Any]] = {"site": sites.SITES, "group": GROUPS}
 _SUGGESTED = 100

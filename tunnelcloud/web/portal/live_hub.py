@@ -57,7 +57,7 @@ _SOONEST = 0.5
 """Seconds between two looks at the same address, whatever is heard."""
 
 _TOLD_AGAIN_SECONDS = 30
-"""After so long it is sent that only the time has passed."""
+"""Seconds after which a page is told that only the time has passed."""
 
 AT_ONCE = 64
 """Streams that are written to in one turn of the reactor."""

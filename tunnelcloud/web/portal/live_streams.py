@@ -17,7 +17,7 @@ from tunnelcloud.web.portal.page_requests import SignedIn
 RETRY = b"retry: 2000\n\n"
 _KEEP_ALIVE = b": still here\n\n"
 UNREAD_SECONDS = 20
-"""For so long a browser may read nothing while something waits for it."""
+"""How many seconds a browser may read nothing while something waits for it."""
 
 
 @implementer(IPushProducer)

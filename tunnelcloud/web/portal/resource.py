@@ -53,7 +53,7 @@ from tunnelcloud.web.streams import Streaming
 SIGN_IN = "/sign-in"
 _MAX_FIELDS = 500
 LIVE = "/live"
-"""Where pages ask for what keeps them fresh: nobody acts then, and a sign-in ends as ever."""
+"""Addresses by which pages update themselves: such a request doesn't prolong a sign-in."""
 _FORM_TYPE = "application/x-www-form-urlencoded"
 
 

@@ -1,4 +1,4 @@
-"""What a browser keeps for the pod, sealed: nobody else can read it, change it or push it out.
+"""Sealed cookies that a browser keeps for the pod: nobody else can read, change or displace them.
 
 A store that keeps such things for whoever asks is full one day, of one stranger's.
 """

@@ -1,4 +1,4 @@
-"""What codes of a second factor do: the secret is unsealed for as long as that takes."""
+"""Judges codes of a second factor: the secret is unsealed only meanwhile."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def unsealed(sealer: Sealer, factor: SecondFactor) -> bytes:
 def judge(transaction: Transaction, sealer: Sealer, user_id: str, typed: str) -> Judged:
     """Use up a code of a user's confirmed second factor, or a recovery code.
 
-    Many wrong codes make the next ones wait, on all pods; recovery codes are beyond guessing and
-    don't, so that whoever is guessed against still gets in.
+    Many wrong codes make the next ones wait, on all pods.  Recovery codes can't be guessed and
+    don't wait, so that the real user can still sign in.
     """
     factor = second_factors.find(transaction, user_id, lock=True)
     if factor is None or factor.confirmed_at is None:

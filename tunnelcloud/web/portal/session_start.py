@@ -227,7 +227,7 @@ def enter_through(
 def refusal(user: User | None, name: str, source_ip: str, reason: str) -> AuditEvent:
     """Say for the audit that somebody wasn't let in.
 
-    :param user: None for nobody who is known.
+    :param user: None if unknown.
     :param name: what was typed.
     """
     shown = name if user is not None else without_secrets(name)

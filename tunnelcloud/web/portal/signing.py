@@ -182,7 +182,7 @@ class SignIns:
     context: ApiContext
 
     async def find(self, secret: str, *, somebody_acts: bool = True) -> SignedIn | None:
-        """Tell who is signed in with a secret, and let the sign-in last on; None for nobody.
+        """Return who is signed in with a secret, and prolong the sign-in; None if nobody is.
 
         :param somebody_acts: not so when a page keeps itself fresh: then it doesn't last longer.
         """

@@ -1,4 +1,4 @@
-"""What a form does, as the command line and the API say it: for the foot of pages."""
+"""The command and the API call for a form, shown at the foot of pages."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What each operation of the API does: rows of the route table and their handlers."""
+"""The API's operations: rows of the route table and their handlers."""

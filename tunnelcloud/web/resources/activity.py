@@ -1,4 +1,4 @@
-"""What goes on and went on: sessions and their channels, the audit."""
+"""Operations on activity: sessions and their channels, the audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may open what: a tunnel's assignments, a group's members."""
+"""Operations on a tunnel's assignments and a group's members."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which connectors are attached as this pod sees it now, and how a site that has none is told."""
+"""The attached connectors, as this pod sees them now, and the text for a site without any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connectors: what they are in the store, how they fare now, and what lets a new one in."""
+"""Connectors: their objects in the store, their state now, and their join tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What handlers work with, given by the pod."""
+"""The context that the pod gives to handlers."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class ApiContext:
 def own_user_id(call: Call) -> str:
     """Give the user that the caller is.
 
-    :raise Problem: 403 for an API token that stands for nobody.
+    :raise Problem: 403 for an API token of no user.
     """
     user_id = call.who().user_id
     if user_id is None:

@@ -22,7 +22,7 @@ SECONDS = 300.0
 """How long applying a document may take; most of that is planning, which keeps nobody waiting."""
 
 _TRIES = 3
-"""So often it is planned while others change the configuration; then they wait."""
+"""How often it is planned again while others change the configuration; then they wait."""
 
 
 def document_routes(context: ApiContext) -> list[Route]:

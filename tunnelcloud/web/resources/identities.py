@@ -1,4 +1,4 @@
-"""Who users are at identity providers: listed, linked and unlinked by administrators."""
+"""Operations on users' links with identity providers, for administrators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the database keeps sealed of the keys that pods share, for those who change it."""
+"""Reads and seals the pods' shared keys in the database, for operations that change them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is kept out for failed logins, and a way for administrators to let them in again."""
+"""Operations on lockouts after failed logins: listing them, and ending one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is set for all pods while they run."""
+"""Operations on the settings of all pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What charts show, and what a deletion would cost."""
+"""Operations for charts, and for the cost of a deletion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may open what: assignments, members of groups, keys, and links that let people in."""
+"""Pages of access: assignments, members of groups, keys, and links that let people in."""
 
 from __future__ import annotations
 

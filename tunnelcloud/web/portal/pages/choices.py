@@ -1,4 +1,4 @@
-"""What somebody chose on a tunnel's page: how to sign in, and what stands for it locally."""
+"""A user's choices on a tunnel's page: how to sign in, and the local address and ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lists show beside an object's settings."""
+"""The columns of lists besides an object's settings."""
 
 from __future__ import annotations
 

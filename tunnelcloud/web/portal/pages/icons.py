@@ -1,4 +1,4 @@
-"""Which picture stands for a tunnel; the pictures themselves are in ``icons.html``."""
+"""Chooses a tunnel's picture; the pictures themselves are in ``icons.html``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page of one object shows beside its settings."""
+"""The panels of one object's page besides its settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a tunnel is assigned to: typed as a name, suggested while one types."""
+"""The fields for users and groups in an assignment: typed as a name, with suggestions."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from tunnelcloud.web.routes import ADMINS, ANONYMOUS
 
 _THERE_AND_BACK_SECONDS = 10 * 60
 _MOST_ASKED = 32
-"""So many sign-ins may wait for providers at a time."""
+"""How many sign-ins may wait for providers at a time."""
 
 _LONGEST_LOGGED = 500
 _LONGEST_CLAIM = 300

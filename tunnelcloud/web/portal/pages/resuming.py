@@ -1,4 +1,4 @@
-"""What was typed before a sign-in ended: shown after the next one, to be sent or left."""
+"""A form that was typed before a sign-in ended: shown after the next one, to be sent or dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is set once, and what this installation is: pods, the CA, API tokens."""
+"""The settings' pages: retention and checks, pods, the CA, API tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is taken away by the pages, each asked for once: deleted, revoked, ended, blocked."""
+"""Pages that delete, revoke, end or block something, each after one question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nobody has used for long, with what takes it away."""
+"""The page of keys, assignments and users that nobody has used for long."""
 
 from __future__ import annotations
 
