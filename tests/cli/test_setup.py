@@ -135,6 +135,18 @@ class OptionsTests(SetupCase):
         store = self.open()
         self.assertEqual((store.read(users.count), store.read(connectors.count)), (1, 1))
 
+    def test_each_answer_is_proposed_again(self):
+        certificate, key = self.directory / "c.pem", self.directory / "k.pem"
+        write_certificate(certificate, key, "pod.example.com")
+        for options in (
+            ("--tls", "none"),
+            ("--tls", "proxy", "--proxy-from", "10.0.0.0/8"),
+            ("--tls", "certificate", "--certificate", certificate, "--private-key", key),
+            ("--tls", "acme", "--acme-directory", "https://acme.example.com/d"),
+        ):
+            self.setup("--host", "pod.example.com", *options)
+            self.assertIn("stays as it is", self.setup(), options)
+
     def test_a_file_that_is_there_keeps_all_else(self):
         self.file.write_text(EXAMPLE.read_text().replace('drain = "30s"', 'drain = "7s"'))
         self.file.chmod(0o644)

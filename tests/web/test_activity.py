@@ -105,6 +105,12 @@ class AuditTests(ApiTestCase):
         self.assertEqual(first["event"]["reason"], "it is wrong")
         self.assertEqual(first["source"], {"ip": "192.0.2.1"})
         self.assertEqual(first["tunnelcloud"], {"data": {"method": "key"}})
+        for dates, count in [
+            ("since=2020-01-01T00:00:00Z", 1200),
+            ("until=2020-01-01T00:00:00Z", 0),
+        ]:
+            path = f"/api/v1/audit/export?event=login.refused&{dates}"
+            self.assertEqual(len(self.ask("GET", path).body.splitlines()), count, dates)
         self.assertEqual(self.ask("GET", "/api/v1/audit/export?limit=1").status, 422)
         self.assertEqual(self.ask("GET", "/api/v1/audit/export?event=nothing.").status, 422)
 

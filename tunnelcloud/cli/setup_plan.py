@@ -62,7 +62,8 @@ def tls_of(settings: PodSettings) -> Tls:
         return Tls.ACME
     if settings.web.certificate is not None:
         return Tls.CERTIFICATE
-    return Tls.PROXY
+    was_answered = settings.ssh.public_address is not None and settings.web.public_url is None
+    return Tls.NONE if was_answered else Tls.PROXY
 
 
 def host_of(settings: PodSettings) -> str:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tunnelcloud.domain.actors import ActorKind
 from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.domain.events import CATALOGUE
-from tunnelcloud.web.models.fields import Instant, PageQuery, Shown, Text, Words
+from tunnelcloud.web.models.fields import Instant, PageQuery, Shown, StoreQuery, Text, Words
 
 _RATE = Field(
     description="Bytes a second, the average over the last few; null when it isn't open on the pod"
@@ -145,10 +145,8 @@ def _event_name(name: str) -> str:
     return name
 
 
-class AuditFilter(BaseModel):
+class AuditFilter(StoreQuery):
     """Asks the audit."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     event: Annotated[str, AfterValidator(_event_name)] | None = Field(
         default=None,

@@ -256,15 +256,10 @@ WeeklyWindow = Annotated[
 ]
 
 
-class PageQuery(BaseModel):
-    """What every collection may be asked."""
+class StoreQuery(BaseModel):
+    """What is asked of the store."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    limit: int = Field(default=50, ge=1, le=MAX_PAGE, description="How many at most.")
-    cursor: Text | None = Field(
-        default=None, max_length=512, description="Where the page before ended: its next_cursor."
-    )
 
     def filters(self) -> dict[str, Any]:
         """Give what this asks of the store, without what it leaves open."""
@@ -275,3 +270,12 @@ class PageQuery(BaseModel):
             for name, value in given.items()
             if value is not None
         }
+
+
+class PageQuery(StoreQuery):
+    """What every collection may be asked."""
+
+    limit: int = Field(default=50, ge=1, le=MAX_PAGE, description="How many at most.")
+    cursor: Text | None = Field(
+        default=None, max_length=512, description="Where the page before ended: its next_cursor."
+    )

@@ -245,11 +245,7 @@ class _History:
         return listed(self.context, page, _event)
 
     async def export_events(self, call: Call) -> Lines:
-        filters = {
-            name: value
-            for name, value in call.query_as(AuditExportQuery).model_dump().items()
-            if value is not None
-        }
+        filters = call.query_as(AuditExportQuery).filters()
         page = await self._read_exported(call.who(), filters, None)
         return Lines(self._exported(call.who(), filters, page))
 
