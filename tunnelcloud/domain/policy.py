@@ -249,10 +249,15 @@ def holds_for(grant: Grant, ask: Ask) -> float | None:
             ends.append((max(closing, default=ask.at) - ask.at).total_seconds())
         if policy.max_session_seconds is not None:
             ends.append(policy.max_session_seconds - ask.session_seconds)
-        if policy.approval is Approval.OTHERS:
+        if _asks_others(policy):
             until = [one.ends_at for one in _approvals(policy, grant.tunnel, ask)]
             ends.append((max(until, default=ask.at) - ask.at).total_seconds())
     return min(ends, default=None)
+
+
+def _asks_others(policy: Policy) -> bool:
+    """Tell whether somebody else has to allow it; so it is for what a newer version asks."""
+    return policy.approval not in (Approval.NONE, Approval.SELF)
 
 
 def _approvals(policy: Policy, tunnel: Tunnel, ask: Ask) -> list[TimedGrant]:
@@ -369,7 +374,7 @@ def _conditions(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[_Condition
         text = channels_text(tunnel.name, count, policy.max_channels)
         yield "max_channels", count < policy.max_channels, text
     # What the user confirmed concerns the opening; what others allowed, all of the stream.
-    if policy.approval is Approval.OTHERS or (policy.approval is Approval.SELF and not ask.is_open):
+    if _asks_others(policy) or (policy.approval is Approval.SELF and not ask.is_open):
         yield _approval_rule(policy, tunnel, ask)
 
 
@@ -379,7 +384,7 @@ def _approval_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> _Condition:
         last = max(given, key=lambda one: one.ends_at)
         return "approval", True, f"{tunnel.name}: {_given(last)} until {_instant(last.ends_at)}"
     whose = "your confirmation in the portal"
-    if policy.approval is Approval.OTHERS:
+    if _asks_others(policy):
         whose = "an approval, and there is none now"
         if policy.emergency_seconds is not None:
             whose += "; in an emergency, open it yourself on the portal's Requests page"

@@ -9,7 +9,7 @@ import enum
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Dialect, Text
 from sqlalchemy.types import TypeDecorator
@@ -43,6 +43,8 @@ def first_id(kind: str, moment: datetime) -> str:
     return new_id(kind, min(max(to_milliseconds(moment), 0), _LAST_MILLISECOND), bytes)
 
 
+E = TypeVar("E", bound=enum.StrEnum)
+
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -61,6 +63,21 @@ class Timestamp(TypeDecorator[datetime]):
         return None if value is None else from_milliseconds(value)
 
 
+def member_of(members: type[E], value: str) -> E:
+    """Give a member of an enumeration by its value.
+
+    A pod of a newer version may have written a value that this one doesn't know.  It is read as a
+    member that equals none of the others: what is listed is shown as it is, and what decides has to
+    name the members that it lets through.
+    """
+    try:
+        return members(value)
+    except ValueError:
+        newer = str.__new__(members, value)
+        newer._name_ = newer._value_ = value
+        return newer
+
+
 class Choice(TypeDecorator[enum.StrEnum]):
     """A member of an enumeration, kept as its value."""
 
@@ -77,7 +94,7 @@ class Choice(TypeDecorator[enum.StrEnum]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> enum.StrEnum | None:
         """Give what the program reads."""
-        return None if value is None else self.members(value)
+        return None if value is None else member_of(self.members, value)
 
 
 class Encoded(TypeDecorator[Any]):
@@ -123,7 +140,7 @@ def _decode_windows(encoded: list[str]) -> tuple[Window, ...]:
 
 
 def _decode_methods(encoded: list[str]) -> frozenset[Method]:
-    return frozenset(Method(name) for name in encoded)
+    return frozenset(member_of(Method, name) for name in encoded)
 
 
 def plain(value: object) -> Any:

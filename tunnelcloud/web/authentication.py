@@ -16,7 +16,7 @@ from tunnelcloud.domain.entities import ApiToken, User
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.callers import RANKS
+from tunnelcloud.web.callers import rank
 from tunnelcloud.web.problems import unauthorized
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import Caller
@@ -66,5 +66,5 @@ class BearerAuthenticator:
             )
         if user is None:
             return Caller(token.id, token.title or "API token", token.role, None, token.id)
-        role = min(token.role, user.role, key=RANKS.__getitem__)
+        role = min(token.role, user.role, key=rank)
         return Caller(user.id, user.name, role, user.id, token.id)

@@ -10,8 +10,13 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.problems import Problem, forbidden, unauthorized
 from tunnelcloud.web.routes import Caller
 
-RANKS = {Role.USER: 0, Role.AUDITOR: 1, Role.ADMIN: 2}
+_RANKS = {Role.USER: 0, Role.AUDITOR: 1, Role.ADMIN: 2}
 """Each role may do what those below it may."""
+
+
+def rank(role: Role) -> int:
+    """Rank a role by what it may do; one of a newer version may do nothing here."""
+    return _RANKS.get(role, -1)
 
 
 def check_caller(transaction: Transaction, caller: Caller, *, writes: bool) -> None:
@@ -25,7 +30,7 @@ def check_caller(transaction: Transaction, caller: Caller, *, writes: bool) -> N
         raise unauthorized("the API token is unknown or has expired")
     if role is None:
         raise Problem(HTTPStatus.FORBIDDEN, "you are signed out: sign in, then do it again")
-    if RANKS[role] < RANKS[caller.role]:
+    if rank(role) < rank(caller.role):
         raise forbidden(f"the role {role} may not do this: your role was lowered")
 
 

@@ -14,7 +14,7 @@ from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.callers import RANKS
+from tunnelcloud.web.callers import rank
 from tunnelcloud.web.models.credentials import (
     ApiToken,
     ApiTokenChange,
@@ -174,5 +174,5 @@ def _check_role(transaction: Transaction, body: NewApiToken) -> None:
         user = users.get(transaction, body.user_id)
     except NotFound as error:
         raise conflict("user_id", str(error)) from None
-    if RANKS[body.role] > RANKS[user.role]:
+    if rank(body.role) > rank(user.role):
         raise conflict("role", f"{user.name} has the role {user.role}, which is less")
