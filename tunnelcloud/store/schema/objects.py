@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
-from tunnelcloud.store.columns import Methods, Ordered, Timestamp
+from tunnelcloud.store.columns import Document, Methods, Ordered, Timestamp
 from tunnelcloud.store.schema.kinds import columns_of
 from tunnelcloud.store.schema.parts import identity, metadata, owner
 
@@ -158,4 +158,13 @@ pins = Table(
     Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("tunnel_id", Text, ForeignKey("tunnels.id", ondelete="CASCADE"), primary_key=True),
     Index(None, "tunnel_id"),
+)
+
+# Searches of the audit that a user keeps under a name.
+saved_searches = Table(
+    "saved_searches",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Ordered, primary_key=True),
+    Column("filters", Document, nullable=False),
 )

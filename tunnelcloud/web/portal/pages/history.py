@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tunnelcloud.domain.actors import ActorKind, actor_text
 from tunnelcloud.domain.event_sentences import event_sentence, groups_in
 from tunnelcloud.domain.events import CATALOGUE
-from tunnelcloud.store import read_models
+from tunnelcloud.store import read_models, saved_searches
+from tunnelcloud.store.errors import Conflict
 from tunnelcloud.web.portal.api_calls import Operations, faults
-from tunnelcloud.web.portal.page_requests import Download, PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.page_requests import Download, Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.audit_csv import as_csv
 from tunnelcloud.web.portal.sentences import kept_event
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import LINES_TYPE, READERS
+from tunnelcloud.web.routes import ADMINS, LINES_TYPE, READERS
 
 FILTERS = {
     "q": "Search",
@@ -41,6 +43,8 @@ def history_pages(context: ApiContext, operations: Operations) -> list[PageRoute
     return [
         PageRoute("GET", "/admin/audit", READERS, handlers.audit),
         PageRoute("GET", "/admin/audit/export", READERS, handlers.export),
+        PageRoute("POST", "/admin/audit/searches", ADMINS, handlers.save),
+        PageRoute("POST", "/admin/audit/searches/remove", ADMINS, handlers.remove),
     ]
 
 
@@ -58,10 +62,15 @@ class _History:
     operations: Operations
 
     async def audit(self, visit: Visit) -> Reply:
+        return await self._shown(visit)
+
+    async def _shown(self, visit: Visit) -> Shown:
         given = {name: visit.query.get(name, "").strip() for name in FILTERS}
         store = self.context.store
-        (page, methods, groups, errors), facets = await store.together(
-            self._searched(visit), store.reading(read_models.latest_events)
+        (page, methods, groups, errors), facets, searches = await store.together(
+            self._searched(visit),
+            store.reading(read_models.latest_events),
+            store.reading(saved_searches.of_user, visit.who().user.id),
         )
         kept = {name: value for name, value in given.items() if value}
         values = {
@@ -88,6 +97,8 @@ class _History:
                 for name, count in facets
             ],
             "ways": methods,
+            "typed_name": visit.typed("name"),
+            "searches": [(one.name, urlencode(one.filters)) for one in searches],
         }
         return Shown("admin_audit.html", values)
 
@@ -105,6 +116,34 @@ class _History:
         named = groups_in(map(kept_event, page["items"]))
         beside = await self.context.store.read(read_models.beside_events, refused, named)
         return page, *beside, {}
+
+    async def save(self, visit: Visit) -> Reply:
+        """Keep a search under the name that was typed, once it is one that finds something."""
+        filters = {name: visit.typed(name).strip() for name in FILTERS}
+        filters = {name: value for name, value in filters.items() if value}
+        shown = await self._shown(evolve(visit, query=filters))
+        name = " ".join(visit.typed("name").split())
+        errors = dict(shown.values["errors"])
+        if not filters:
+            errors["name"] = "set a filter first"
+        elif not name.isprintable() or not 1 <= len(name) <= saved_searches.MAX_NAME:
+            errors["name"] = f"type 1 to {saved_searches.MAX_NAME} characters that can be seen"
+        if not errors:
+            writer = self.context.acting_as(visit.who().caller)
+            try:
+                user_id = visit.who().user.id
+                await writer.write(saved_searches.keep, user_id, name, filters)
+                return Moved(f"/admin/audit?{urlencode(filters)}", note=f"Saved as {name}.")
+            except Conflict as conflict:
+                errors["name"] = str(conflict)
+        values = {**shown.values, "errors": errors}
+        return evolve(shown, values=values, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    async def remove(self, visit: Visit) -> Reply:
+        """Forget a search."""
+        writer, name = self.context.acting_as(visit.who().caller), visit.typed("name")
+        await writer.write(saved_searches.forget, visit.who().user.id, name)
+        return Moved("/admin/audit", note=f"Removed the saved search {name}.")
 
     async def export(self, visit: Visit) -> Reply:
         lines = await self.operations.lines(visit, "/audit/export", _asked(visit))
