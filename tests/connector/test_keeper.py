@@ -10,7 +10,10 @@ from tunnelcloud.connector.keeper import (
     STABLE_AFTER,
     LinkKeeper,
 )
+from tunnelcloud.connector.links import LONGEST_REASON
 from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.net.escaping import escape
+from tunnelcloud.pod.attendant import CLONED
 
 
 class KeeperTests(SynchronousTestCase):
@@ -63,6 +66,9 @@ class KeeperTests(SynchronousTestCase):
         self.succeed()
         self.keeper.lost("Connection was closed cleanly.")
         self.assertLess(self.delay(), LONGEST_DELAY)
+
+    def test_what_to_do_about_a_second_process_is_told_whole(self):
+        self.assertEqual(escape(CLONED, LONGEST_REASON), CLONED)
 
     def test_it_rests_until_it_is_to_go_on(self):
         self.keeper.start()

@@ -281,6 +281,16 @@ class InspectionTests(SynchronousTestCase):
         TLSWire(Inspector(), Protocol(), tls, client).run()
         self.assert_told(client.why)
 
+    def test_of_a_pod_that_is_trusted_nothing_is_told(self):
+        """What Twisted keeps at the same place, the transport, is no reason."""
+        client = Lost()
+        authority = pki.CertificateAuthority.create(now())
+        wire = TLSWire(PodTLS(only(authority), now), Protocol(), link_tls(authority), client)
+        wire.run()
+        client.transport.loseConnection()
+        wire.run()
+        self.assertEqual(client.why, "")
+
     def test_another_cluster_is_told_apart(self):
         client = Lost()
         one, other = (pki.CertificateAuthority.create(now()) for _ in range(2))

@@ -77,8 +77,8 @@ class LinkKeeper:
         """The pod says why it ends the link."""
         self._dismissed = True
         self._log.error(
-            "pod {pod} turns this connector away: {reason}; if it is to be let in again, start it "
-            "once with --join and a new token from `tunnelcloud connector join-token NAME`",
+            "pod {pod} turns this connector away: {reason}. To let it in again, start it once with "
+            "--join-file and a new token from `tunnelcloud connector join-token NAME`",
             pod=self.address,
             reason=reason,
         )

@@ -42,7 +42,8 @@ from tunnelcloud.pki import UntrustedPod, check_pod_of_any
 
 MAX_PODS = 64
 MAX_AUTHORITIES = 4
-_LONGEST_REASON = 255
+LONGEST_REASON = 500
+"""Characters that are shown of what a pod says when it turns a connector away."""
 
 _log = Logger()
 
@@ -148,7 +149,7 @@ class PodLinks:
         hello = evolve(self._hello, way=self._outgoing.way_to(keeper.address))
 
         def dismissed(_: LinkProtocol, document: Document) -> Document:
-            keeper.dismissed(escape(str(document.get("reason", "")), _LONGEST_REASON))
+            keeper.dismissed(escape(str(document.get("reason", "")), LONGEST_REASON))
             return {}
 
         def make_link() -> LinkProtocol:

@@ -149,8 +149,8 @@ class ConnectorService(Service):
             return membership is None or membership.token_hash != self._token.secret_hash
         if membership is None:
             raise BadState(
-                f"{self._state.directory} has not joined a pod: start once with --join TOKEN; "
-                "`tunnelcloud connector create NAME --site SITE` gives one"
+                f"{self._state.directory} has not joined a pod: start it once with "
+                "--join-file and the token of `tunnelcloud connector create NAME --site SITE`"
             )
         return False
 

@@ -52,10 +52,10 @@ _TEXTS = {
     "check that both run versions that fit each other",
     JoinProblem.UNAVAILABLE: "the pod can't take connectors at the moment: try again later",
     JoinProblem.ENDED: "the certificate ended too long ago to be renewed by itself "
-    f"(connectors.renewal_grace in pod.toml): {_NEW_TOKEN}, and start once with --join",
+    f"(connectors.renewal_grace in pod.toml): {_NEW_TOKEN}, and start it once with --join-file",
     JoinProblem.REVOKED: "the connector was deleted, has joined with another key since, or was "
     "given another certificate which isn't here (this one is a copy, or the other was lost). It "
-    f"needs a join token: {_NEW_TOKEN}, and start once with --join",
+    f"needs a join token: {_NEW_TOKEN}, and start it once with --join-file",
 }
 
 

@@ -192,7 +192,8 @@ def pinned_authority(
 def distrust(transport: TLSMemoryBIOProtocol) -> str:
     """Say in one line why a pod's certificate was not trusted; empty if it was, or none came."""
     handle = transport.getHandle()
-    return (None if handle is None else handle.get_app_data()) or ""
+    noted = None if handle is None else handle.get_app_data()
+    return noted if isinstance(noted, str) else ""  # Twisted keeps the transport there
 
 
 def not_taken(certificate: x509.Certificate, reason: str, now: datetime) -> str:
@@ -204,8 +205,8 @@ def not_taken(certificate: x509.Certificate, reason: str, now: datetime) -> str:
         return ""
     return (
         f"the pod doesn't take this connector's certificate, which is "
-        f"{clock_text(certificate, now)}, as the pod's may be; else start once with --join and a "
-        "new token"
+        f"{clock_text(certificate, now)}, as the pod's may be; else start it once with "
+        "--join-file and a new token"
     )
 
 

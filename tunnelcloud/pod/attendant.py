@@ -42,10 +42,10 @@ _RETIRED = (
 )
 
 CLONED = (
-    "two machines are live with this connector's identity, as after its state directory or its "
-    "machine was copied: the one that started later is turned away; give it an identity of its "
-    "own: empty its state directory, and start it with the join token of a connector that you "
-    "make for it with `tunnelcloud connector create`"
+    "two processes are live with this connector's identity: it was started twice, or its state "
+    "directory or its machine was copied. The one that started later is turned away. Stop it, or "
+    "give it an identity of its own: empty its state directory, and start it with the join token "
+    "of a connector that you make for it with `tunnelcloud connector create`"
 )
 RIVAL_SECONDS = 5.0
 """Seconds in which a process that holds links has to answer, when another process comes."""
