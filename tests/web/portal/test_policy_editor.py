@@ -41,9 +41,9 @@ class HoursTests(SynchronousTestCase):
             self.assertEqual(again, row)
 
     def test_what_isnt_a_row_stays_text(self):
-        found = hours_of("Mon 9-5 UTC\nMon 09:00-10:00 UTC\n\nMon 09:00-10:00 Nowhere/Land")
+        found = hours_of("Mon 9-5 UTC\nMon 09:00-10:00 UTC\n\nMon 29:00-10:00 UTC")
         self.assertEqual(len(found.rows), 2)
-        self.assertEqual(found.text, "Mon 9-5 UTC\nMon 09:00-10:00 Nowhere/Land")
+        self.assertEqual(found.text, "Mon 9-5 UTC\nMon 29:00-10:00 UTC")
 
     def test_many(self):
         lines = [f"Mon {hour:02}:00-{hour:02}:30 UTC" for hour in range(20)]
@@ -129,6 +129,17 @@ class PolicyEditorTests(PortalTestCase):
         self.assertIn("hours 1: choose when it ends", page)
         self.assertIn('value="Mon" checked', page)
         self.assertIn('value="22:00"', page)
+
+    def test_a_zone_that_is_none_stays_in_its_row(self):
+        """Whoever mends the row has nothing else to mend."""
+        new = "/admin/policies/new"
+        form = {"name": "days", "windows_days_0": ["Mon", "Fri"], "windows_start_0": "09:00",
+                "windows_end_0": "18:00", "windows_zone_0": "Paris"}  # fmt: skip
+        page = self.browser.send(new, form, action=new, status=422).body.decode()
+        self.assertIn("&#39;Paris&#39; is not a time zone", page)
+        self.assertIn('name="windows_zone_0" value="Paris"', page)
+        self.assertIn('value="09:00"', page)
+        self.assertRegex(page, r'<textarea id="windows"[^>]*>\s*</textarea>')
 
     def test_a_preview_without_scripts(self):
         """The button leads to an address that can be loaded again, and saves nothing."""

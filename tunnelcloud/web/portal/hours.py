@@ -19,7 +19,8 @@ from tunnelcloud.web.portal.page_requests import Visit
 MOST_ROWS = 12
 MOST_CHIPS = 200
 _MISSING = "?"
-_ROW = re.compile(r"(?P<days>\S+) (?P<start>\d\d:\d\d|\?)-(?P<end>\d\d:\d\d|\?) (?P<zone>\S+)")
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_ROW = re.compile(rf"(?P<days>\S+) (?P<start>{_CLOCK}|\?)-(?P<end>{_CLOCK}|\?) (?P<zone>\S+)")
 _TIME = re.compile(r"\d\d:\d\d")
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,60}")
 _AREAS = frozenset(
@@ -141,18 +142,23 @@ def _row(line: str) -> HourRow | None:
     try:
         window = parse_window(line)
     except BadWindow:
-        return _incomplete(line)
+        return _as_typed(line)
     days = tuple(DAYS[day] for day in window.days)
     return HourRow(days, f"{window.start:%H:%M}", f"{window.end:%H:%M}", window.zone)
 
 
-def _incomplete(line: str) -> HourRow | None:
-    """Read a line that ``_line`` made of a row in which something is missing."""
+def _as_typed(line: str) -> HourRow | None:
+    """Read a line that ``_line`` made of a row in which something is missing or wrong.
+
+    It stays in its row: in the text it would be a second, wrong line beside the mended row.
+    """
     match = _ROW.fullmatch(line)
-    if match is None or _MISSING not in match.groups():
+    if match is None:
         return None
     given = {name: "" if text == _MISSING else text for name, text in match.groupdict().items()}
-    days = tuple(one for one in DAYS if one in given["days"].split(","))
+    days = tuple(given["days"].split(",")) if given["days"] else ()
+    if not set(days) <= set(DAYS):
+        return None
     return HourRow(days, given["start"], given["end"], given["zone"])
 
 
