@@ -107,20 +107,28 @@ class DoorsTests(PortalTestCase):
         self.api("PATCH", f"/tunnels/{self.tunnel['id']}", {"enabled": False})
         self.check("shut", "Disabled; an administrator can enable it")
 
-    def test_a_policy(self):
-        past = {"name": "past", "valid_until": "2020-01-01T00:00:00Z"}
-        policy = self.api("POST", "/policies", past)
+    def assigned_by(self, **policy):
+        made = self.api("POST", "/policies", {"name": "one", **policy})
         path = f"/tunnels/{self.tunnel['id']}/assignments/{self.assigned['id']}"
-        self.api("PATCH", path, {"policy_id": policy["id"]})
+        self.api("PATCH", path, {"policy_id": made["id"]})
+
+    def test_an_approval(self):
+        self.assigned_by(approval="others", emergency_seconds=600)
+        state = self.own()["state"]
+        self.assertIn("Needs an approval, and there is none now", state)
+        self.check("held", state, for_admin="ready")
+        page = self.mine.get(f"/applications/{self.tunnel['id']}").body.decode()
+        self.assertIn(f"/requests/new?tunnel={self.tunnel['id']}", page)
+
+    def test_a_policy(self):
+        self.assigned_by(valid_until="2020-01-01T00:00:00Z")
         state = self.own()["state"]
         self.assertNotEqual(state, "Ready")
         self.check("shut", state, for_admin="ready")
 
     def test_an_approval_that_is_missing(self):
         """A connection waits for it, and nobody could give it before somebody connects."""
-        ask = self.api("POST", "/policies", {"name": "ask", "approval": "self"})
-        path = f"/tunnels/{self.tunnel['id']}/assignments/{self.assigned['id']}"
-        self.api("PATCH", path, {"policy_id": ask["id"]})
+        self.assigned_by(approval="self")
         self.check("held", "Needs your confirmation in the portal", for_admin="ready")
         page = self.text(self.mine, f"/applications/{self.tunnel['id']}")
         self.assertIn("Follow the steps below: your connection then waits", page)

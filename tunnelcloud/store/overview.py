@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from tunnelcloud.domain.approvals import RequestStatus
+from tunnelcloud.domain.approvals import RequestStatus, TimedGrant
 from tunnelcloud.domain.event_sentences import groups_in
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import (
@@ -21,6 +21,7 @@ from tunnelcloud.store import (
     sessions,
     sites,
     statistics,
+    timed_grants,
     tunnels,
     users,
 )
@@ -53,6 +54,7 @@ class Overview:
 
     :ivar failing: tunnels whose target fails: their ids, names, and why.
     :ivar waiting: how many requests wait for an answer.
+    :ivar unreviewed: emergencies that nobody has reviewed.
     :ivar recent: the latest events, without those of every connection.
     :ivar groups: names of the groups in them, by their ids.
     :ivar steps: of the first day, and whether each is done; empty once a tunnel carried data.
@@ -65,6 +67,7 @@ class Overview:
     failing: list[tuple[str, str, str]]
     expiring: list[read_models.Expiring]
     waiting: int
+    unreviewed: Sequence[TimedGrant]
     recent: list[AuditRecord]
     groups: Mapping[str, str]
     steps: Mapping[str, bool]
@@ -93,6 +96,7 @@ def read_overview(
         [(one, name, live.failing[one]) for one, name in sorted(names.items(), key=_by_name)],
         read_models.expiring(transaction, transaction.now() + soon, live.certificates),
         _waiting(transaction),
+        timed_grants.list_page(transaction, unreviewed=True, limit=_MOST_FAILING).items,
         recent,
         access.names_of(transaction, "group", groups_in(one.event for one in recent)),
         {} if read_models.has_carried(transaction) else _first_steps(transaction),

@@ -15,6 +15,7 @@ from tunnelcloud.store import (
     browser_logins,
     channels,
     connectors,
+    emergencies,
     groups,
     pods,
     policies,
@@ -110,12 +111,23 @@ class EveryPageTests(PortalTestCase):
             client=CANARY,
             reason=CANARY,
         )
+        alone = self.store.write(
+            policies.create, name="alone", approval=Approval.OTHERS, emergency_seconds=600, **title
+        )
+        emergency = self.store.write(
+            emergencies.begin,
+            user,
+            self.store.read(tunnels.get, self.tunnel["id"]),
+            alone,
+            source_ip="192.0.2.7",
+            reason=CANARY,
+        )
         asking = Asking(b"x", "WDJB-MJHT", CANARY, "192.0.2.7", "192.0.2.7", CANARY)
         self.store.write(browser_logins.begin, asking)
         self.ids = {
             "code": asking.user_code,
             "request_id": request.id,
-            "grant_id": "gra_" + "0" * 26,
+            "grant_id": emergency.id,
             "channel_id": channel.id,
             "api_token_id": token["id"],
             "tunnel_id": self.tunnel["id"],

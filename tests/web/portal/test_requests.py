@@ -33,9 +33,9 @@ class RequestPagesTests(PortalTestCase):
             target_ports=(PortRange(5432, 5432),),
         )
 
-    def asked(self, approval=Approval.OTHERS, reason=CANARY):
+    def assigned(self, approval=Approval.OTHERS, **more):
         policy = self.store.write(
-            policies.create, name="ask", approval=approval, approvers_id=self.bosses.id
+            policies.create, name="ask", approval=approval, approvers_id=self.bosses.id, **more
         )
         self.store.write(
             assignments.create,
@@ -44,11 +44,14 @@ class RequestPagesTests(PortalTestCase):
             methods={Method.KEY},
             policy_id=policy.id,
         )
+        return policy
+
+    def asked(self, approval=Approval.OTHERS, reason=CANARY, **more):
         return self.store.write(
             approvals.ask,
             self.user,
             self.tunnel,
-            policy,
+            self.assigned(approval, **more),
             source_ip="192.0.2.1",
             client=CANARY,
             reason=reason,
@@ -110,3 +113,57 @@ class RequestPagesTests(PortalTestCase):
         stranger = self.signed_in(Role.AUDITOR)
         for one in (request.id, f"req_{'0' * 26}"):
             self.assertEqual(stranger.ask("GET", f"/requests/{one}").status, 404)
+
+    # Asking beforehand, more time, and emergencies.
+
+    def test_asked_beforehand_approved_and_prolonged(self):
+        self.assertNotIn("/requests/new", self.page(self.signed_in(Role.USER), "/requests"))
+        self.assigned(approval_seconds=7200)
+        browser = self.signed_in(Role.USER)
+        self.assertIn("/requests/new", self.page(browser, "/requests"))
+        path = f"/requests/new?tunnel={self.tunnel.id}"
+        self.assertIn("At most 2 hours", self.page(browser, path))
+        form = {"reason": CANARY, "lasts": "1h", "do": "ask"}
+        wrong = browser.send(path, {**form, "lasts": "1"}, action="/requests/new", status=422)
+        self.assertIn("use a number and a unit", wrong.body.decode())
+        answer = browser.send(path, form, action="/requests/new")
+        self.assertEqual(answer.headers["location"], "/requests")
+        [request] = self.store.read(approvals.list_requests).items
+        self.assertEqual((request.reason, request.seconds), (CANARY, 3600))
+        grant = self.store.write(approvals.approve, request.id, self.approver)
+        self.assertIn(path, self.page(browser, "/requests"))
+        self.assertIn("You may open it until", self.page(browser, path))
+        browser.send(path, form, action="/requests/new")
+        [again] = self.store.read(approvals.list_requests, status="pending").items
+        self.assertEqual(again.renews_id, grant.id)
+        question = self.page(self.signed_in(Role.AUDITOR), f"/requests/{again.id}")
+        self.assertIn("More time for", question)
+
+    def test_an_emergency_is_reviewed_by_somebody_else(self):
+        request = self.asked(emergency_seconds=600)
+        browser = self.signed_in(Role.USER)
+        path = f"/requests/new?tunnel={self.tunnel.id}"
+        self.assertIn(f"{path}#emergency", self.page(browser, f"/requests/{request.id}"))
+        self.assertIn("10 minutes at most", self.page(browser, path))
+        form = {"reason": " ", "do": "emergency"}
+        wrong = browser.send(path, form, action="/requests/new", status=422)
+        self.assertIn("say why: it is reviewed later", wrong.body.decode())
+        self.assertIn('<details id="emergency" open>', wrong.body.decode())
+        browser.send(path, {**form, "reason": CANARY}, action="/requests/new")
+        [grant] = self.store.read(timed_grants.list_page).items
+        one = f"/grants/{grant.id}"
+        self.assertIn("in an emergency", self.page(browser, "/requests"))
+        self.assertNotIn(f"{one}/review", self.page(browser, one))
+        reviewer = self.signed_in(Role.AUDITOR)
+        self.assertIn("(2) Requests", self.page(reviewer, "/requests"))
+        for page in ("/requests", "/admin"):
+            self.assertIn(f'href="{one}"', self.page(reviewer, page))
+        self.assertIn(SHOWN, self.page(reviewer, one))
+        reviewer.send(one, {"answer": "well done"}, action=f"{one}/review")
+        self.assertNotIn(f'href="{one}"', self.page(reviewer, "/admin"))
+        self.assertIn("well done", self.page(reviewer, one))
+        self.assertIn(f"{one}/end", self.page(browser, one))
+
+    def test_nothing_to_ask_for(self):
+        page = self.page(self.signed_in(Role.USER), "/requests/new")
+        self.assertIn("None of your tunnels needs an approval", page)

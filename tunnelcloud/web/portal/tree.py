@@ -15,6 +15,7 @@ from tunnelcloud.web.portal.pages.applications import application_pages
 from tunnelcloud.web.portal.pages.browser_login import browser_login_pages
 from tunnelcloud.web.portal.pages.device import device_pages
 from tunnelcloud.web.portal.pages.explain import explain_pages
+from tunnelcloud.web.portal.pages.grants import grant_pages
 from tunnelcloud.web.portal.pages.history import history_pages
 from tunnelcloud.web.portal.pages.invitations import invitation_pages
 from tunnelcloud.web.portal.pages.making_keys import key_making_pages
@@ -68,6 +69,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *own_session_pages(context, operations),
         *device_pages(context, attempts),
         *browser_login_pages(context, attempts),
+        *grant_pages(context, operations),
         *request_pages(context, operations),
         *resuming_pages(context),
         *account_pages(context, operations, passwords, attempts),

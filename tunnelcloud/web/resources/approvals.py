@@ -239,17 +239,47 @@ class _Approvals:
 def _asked_of(view: UserView, tunnel_id: str, *, emergency: bool = False) -> tuple[Tunnel, Policy]:
     """Find a tunnel, and the policy whose approval a user can ask for beforehand.
 
-    :param emergency: prefer a policy by which they can do without it in an emergency.
+    :param emergency: find the policy by which they can do without it in an emergency.
     :raise InvalidReference: the tunnel isn't the user's; to them it looks like none.
     """
-    found = [
-        (grant.tunnel, policy)
-        for grant in view.by_tunnel.get(tunnel_id, ())
-        for policy in grant.policies
-        if policy.approval is Approval.OTHERS
-    ]
-    if not found:
+    found = askable(view).get(tunnel_id)
+    if found is None:
         raise InvalidReference("tunnel_id", "tunnel", tunnel_id)
-    if emergency:
-        found.sort(key=lambda one: one[1].emergency_seconds is None)
-    return found[0]
+    return found.tunnel, (found.opens_alone or found.policy) if emergency else found.policy
+
+
+@frozen
+class Askable:
+    """A tunnel that a user may ask for.
+
+    :ivar policy: whose approval they ask for.
+    :ivar opens_alone: by which they can do without one in an emergency; None if none lets them.
+    """
+
+    tunnel: Tunnel
+    policy: Policy
+    opens_alone: Policy | None
+
+    @property
+    def emergency_seconds(self) -> int | None:
+        """For how long they can let themselves in."""
+        return None if self.opens_alone is None else self.opens_alone.emergency_seconds
+
+
+def askable(view: UserView) -> dict[str, Askable]:
+    """List the tunnels, by their ids, that a user may ask others for."""
+    found: dict[str, list[Policy]] = {}
+    tunnels: dict[str, Tunnel] = {}
+    for grant in view.grants:
+        for policy in grant.policies:
+            if policy.approval is Approval.OTHERS:
+                tunnels[grant.tunnel.id] = grant.tunnel
+                found.setdefault(grant.tunnel.id, []).append(policy)
+    return {
+        tunnel_id: Askable(
+            tunnels[tunnel_id],
+            policies[0],
+            next((one for one in policies if one.emergency_seconds is not None), None),
+        )
+        for tunnel_id, policies in found.items()
+    }

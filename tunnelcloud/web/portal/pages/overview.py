@@ -139,6 +139,7 @@ def _words(facts: Overview) -> Mapping[str, Any]:
         "failing": facts.failing,
         "expiring": facts.expiring,
         "waiting": facts.waiting,
+        "unreviewed": facts.unreviewed,
         "recent": [
             (record.at.isoformat(), event_sentence(record.event, facts.groups))
             for record in facts.recent

@@ -23,6 +23,7 @@ from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown,
 from tunnelcloud.web.portal.pages.choices import Choices, read_choices
 from tunnelcloud.web.portal.pages.icons import icon_of
 from tunnelcloud.web.problems import not_found
+from tunnelcloud.web.resources.approvals import askable
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.resources.tunnel_standing import (
@@ -153,6 +154,7 @@ class _Panel:
             "icon_name": icon_of(tunnel),
             "pinned": opened.pinned,
             "stands": own_standing(self.context, opened.view, tunnel, visit.source_ip, offline),
+            "asks": tunnel.id in askable(opened.view),
             "is_open": bool(live.usage(opened.view.user.id).channels.get(tunnel.id)),
             "choices": choices,
             "way": way,

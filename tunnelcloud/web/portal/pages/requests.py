@@ -8,10 +8,11 @@ from attrs import frozen
 
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.policy_sentences import length_of_time
-from tunnelcloud.store import approvals
+from tunnelcloud.store import access, approvals
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.resources.approvals import Askable, askable
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
@@ -27,7 +28,6 @@ def request_pages(context: ApiContext, operations: Operations) -> list[PageRoute
         PageRoute("GET", "/requests", EVERYBODY, handlers.list_all, wakes=_WAKES),
         PageRoute("GET", _ONE, EVERYBODY, handlers.question),
         PageRoute("POST", _ONE, EVERYBODY, handlers.decide),
-        PageRoute("POST", "/grants/{grant_id}/end", EVERYBODY, handlers.end_grant),
     ]
 
 
@@ -38,16 +38,20 @@ class _Requests:
 
     async def list_all(self, visit: Visit) -> Reply:
         """Show what waits for an answer, one's own requests, and the grants in force."""
-        asked = {"status": "pending", "decidable": "true"}
-        waiting, own, grants = await self.context.store.together(
+        asked, user_id = {"status": "pending", "decidable": "true"}, visit.who().user.id
+        waiting, unreviewed, own, grants, found = await self.context.store.together(
             self.operations.every(visit, "/requests", asked, _SHOWN),
+            self.operations.every(visit, "/grants", {"unreviewed": "true"}, _SHOWN),
             self._list(visit, "/requests"),
             self._list(visit, "/grants", live="true"),
+            self._askable(visit),
         )
         values = {
             "waiting": [one for one in waiting if one["status"] == "pending"],
+            "unreviewed": [one for one in unreviewed if one["user_id"] != user_id],
             "own": own,
             "grants": grants,
+            "asks": bool(found),
         }
         return Shown("requests.html", values)
 
@@ -70,11 +74,6 @@ class _Requests:
         done = "may open" if verb == "approve" else "was refused"
         return Moved("/requests", note=f"{request['user_name']} {done} {request['tunnel_name']}")
 
-    async def end_grant(self, visit: Visit) -> Reply:
-        """End one's own grant before its time."""
-        await self.operations(visit, "DELETE", f"/grants/{visit.params['grant_id']}")
-        return Moved("/requests", note="The grant has ended.")
-
     async def _asked(
         self, visit: Visit, request: dict[str, Any], problem: Problem | None = None
     ) -> Shown:
@@ -87,9 +86,18 @@ class _Requests:
             "open": request["status"] == "pending" and decides,
             "elsewhere": source_group(request["source_ip"]) != source_group(visit.source_ip),
             "own_ip": visit.source_ip,
+            "emergency": request["user_id"] == user_id and await self._opens_alone(visit, request),
             "error": "" if problem is None else _words(problem),
         }
         return Shown("request.html", values, 200 if problem is None else problem.status)
+
+    async def _opens_alone(self, visit: Visit, request: dict[str, Any]) -> bool:
+        """Tell whether the visitor may open in an emergency what they wait for."""
+        found = (await self._askable(visit)).get(request["tunnel_id"])
+        return found is not None and found.emergency_seconds is not None
+
+    async def _askable(self, visit: Visit) -> dict[str, Askable]:
+        return askable(await self.context.store.read(access.load_view, visit.who().user.id))
 
     async def _list(self, visit: Visit, path: str, **more: str) -> list[dict[str, Any]]:
         query = {"limit": str(_SHOWN), "user_id": visit.who().user.id, **more}
