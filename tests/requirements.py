@@ -55,6 +55,7 @@ PACKAGES = {
     "promtool": "prometheus",
     "psql": "postgresql-client",
     "puttygen": "putty-tools",
+    "redis-cli": "redis-tools",
     "ruby": "ruby-net-ssh",
     "security_file_certgen": "squid-openssl",
     "squid": "squid-openssl",

@@ -107,6 +107,48 @@ class EchoTarget:
         self.listener.close()
 
 
+class SpeakingTarget(EchoTarget):
+    """A server that answers each message as it comes.
+
+    :param answer: gives the answer to what was heard.
+    """
+
+    def _talk(self, connection):
+        with connection, contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            while data := connection.recv(1 << 18):
+                connection.sendall(self._answer(data))
+
+
+def as_postgresql(value):
+    """Speak as a PostgreSQL whose every query has one row with one value."""
+
+    def message(kind, body):
+        return kind + (len(body) + 4).to_bytes(4) + body
+
+    ready = message(b"Z", b"I")
+    column = b"value\0" + bytes(6) + (25).to_bytes(4) + b"\xff" * 6 + bytes(2)
+    row = (1).to_bytes(2) + len(value).to_bytes(4) + value
+    answers = {
+        0: message(b"R", bytes(4)) + ready,  # the start has no kind, and a length of few bytes
+        ord("Q"): message(b"T", (1).to_bytes(2) + column)
+        + message(b"D", row)
+        + message(b"C", b"SELECT 1\0")
+        + ready,
+    }
+    return lambda heard: answers.get(heard[0], b"")
+
+
+def as_redis(value):
+    """Speak as a Redis whose every key has one value."""
+    return lambda _: b"$%d\r\n%s\r\n" % (len(value), value)
+
+
+def as_web_server(value):
+    """Speak as a web server with one page."""
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    return lambda _: head % len(value) + value
+
+
 class TLSTarget(EchoTarget):
     """A TLS server that does handshakes and nothing else.
 

@@ -1,34 +1,48 @@
-"""Several tunnels at once with the system's ssh: three with the same port, each at its address."""
+"""Several tunnels at once with the system's ssh: three with the same port, each at its address.
+
+A database's, a cache's and a web server's own programs use them.
+"""
 
 import atexit
 import contextlib
 import json
 import os
 import signal
-import socket
+import subprocess
 from pathlib import Path
 
-from tests.integration.processes import PATIENCE, Process, free_port
-from tests.integration.targets import EchoTarget
+from tests.integration.processes import ENVIRONMENT, PATIENCE, Process, free_port
+from tests.integration.targets import (
+    SpeakingTarget,
+    as_postgresql,
+    as_redis,
+    as_web_server,
+)
 from tests.integration.test_end_to_end import WorldCase
 from tests.integration.test_terminal import COMMAND
+from tests.requirements import require_executable
 
 NAMES = ("cache", "db", "web")
-
-
-def named(name):
-    """Make what a target of this name answers."""
-    return lambda heard: name.encode() + b" heard " + heard
+SPEAKING = {"cache": as_redis, "db": as_postgresql, "web": as_web_server}
+PROGRAMS = {
+    "cache": "redis-cli -h {host} -p {port} GET key",
+    "db": "psql -X -A -t -c query postgresql://nobody@{host}:{port}/any?sslmode=disable",
+    "web": "curl -sS --noproxy * http://{host}:{port}/",
+}
+"""What uses each tunnel; it prints the tunnel's name, as its target says it."""
 
 
 class TogetherTests(WorldCase):
     @classmethod
     def furnish(cls, world):
+        for words in PROGRAMS.values():
+            require_executable(words.split()[0])
         world.same = free_port()
         for last, name in enumerate(NAMES, 2):
             host = f"127.0.1.{last}"
             # Before there is a tunnel, as the pod looks at a new one's target.
-            atexit.register(EchoTarget(named(name), host=host, port=world.same).close)
+            answer = SPEAKING[name](name.encode())
+            atexit.register(SpeakingTarget(answer, host=host, port=world.same).close)
             world.tunnel(name, host, world.same)
         words = ("--title", "alice", "--role", "user", "--user", "alice")
         world.own = world.do("api-token", "create", *words)["token"]
@@ -62,13 +76,17 @@ class TogetherTests(WorldCase):
                 return forwards[0]["local_address"], forwards[0]["local_port"]
 
     def assert_all_answer(self, places):
-        for name, place in places.items():
-            with socket.create_connection(place, PATIENCE) as stream:
-                stream.settimeout(PATIENCE)
-                stream.sendall(b"hello")
-                stream.shutdown(socket.SHUT_WR)
-                with stream.makefile("rb") as answer:
-                    self.assertEqual(answer.read(), f"{name} heard hello".encode())
+        for name, (host, port) in places.items():
+            done = subprocess.run(
+                [word.format(host=host, port=port) for word in PROGRAMS[name].split()],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                env={**ENVIRONMENT, "HOME": str(self.directory), "PGGSSENCMODE": "disable"},
+                timeout=PATIENCE,
+                check=False,
+            )
+            self.assertEqual((done.stdout.strip(), done.stderr), (name, ""))
 
     def ssh_of_ours(self):
         """Give the processes of ssh that go to this pod."""
@@ -96,6 +114,7 @@ class TogetherTests(WorldCase):
         self.assert_all_answer(places)
 
         process.process.send_signal(signal.SIGSTOP)
+        self.assert_all_answer(places)
         process.process.send_signal(signal.SIGCONT)
         self.assert_all_answer(places)
 
