@@ -49,7 +49,8 @@ PACKAGES = {"twisted": "Twisted[conch,tls]", "OpenSSL": "pyOpenSSL"}
 
 
 def is_private(name):
-    return re.fullmatch(r"_[a-zA-Z]\w*", name) is not None
+    """Tell whether a name is private; ``_name_`` is one that Python's enumerations document."""
+    return re.fullmatch(r"_[a-zA-Z]\w*", name) is not None and not name.endswith("_")
 
 
 def modules():

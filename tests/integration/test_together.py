@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 from tests.integration.processes import ENVIRONMENT, PATIENCE, Process, free_port
@@ -75,6 +76,14 @@ class TogetherTests(WorldCase):
                 forwards = row["forwards"] or [{"local_address": "", "local_port": 0}]
                 return forwards[0]["local_address"], forwards[0]["local_port"]
 
+    def await_connector(self):
+        """Wait until the pod has a connector again: the client may be back before it."""
+        for _ in range(PATIENCE * 10):
+            if any(one["status"] == "attached" for one in self.world.ask("connectors")):
+                return
+            threading.Event().wait(0.1)
+        raise AssertionError("no connector came back")
+
     def assert_all_answer(self, places):
         for name, (host, port) in places.items():
             done = subprocess.run(
@@ -111,6 +120,7 @@ class TogetherTests(WorldCase):
         self.world.gateway.start()
         for name in NAMES:
             self.assertEqual(self.await_row(process, name), places[name])
+        self.await_connector()
         self.assert_all_answer(places)
 
         process.process.send_signal(signal.SIGSTOP)

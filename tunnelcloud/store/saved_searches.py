@@ -13,10 +13,10 @@ from tunnelcloud.store.schema import saved_searches as table
 from tunnelcloud.store.transaction import Transaction
 
 MOST = 20
-"""So many searches a user may keep."""
+"""How many searches a user may keep."""
 
 MAX_NAME = 60
-"""So many characters a name may have."""
+"""How many characters a name may have."""
 
 
 @frozen
