@@ -10,11 +10,10 @@ from __future__ import annotations
 import enum
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, select
 
 from tunnelcloud.domain.entities import Session, SessionMethod, Tunnel, User
-from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.store import users
+from tunnelcloud.store import device_logins, users
 from tunnelcloud.store.device_logins import Asking, DeviceLogin, Kind, begin_waiting, find_waiting
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import device_logins as table
@@ -60,35 +59,8 @@ def find(transaction: Transaction, user_code: str) -> DeviceLogin | None:
 
 
 def decide(transaction: Transaction, user_code: str, user_id: str, *, allowed: bool) -> bool:
-    """Let an SSH login in as a user, or keep it out; the first decision counts.
-
-    :return: False when it is over, or somebody decided before.
-    :raise Conflict: the user is blocked.
-    """
-    user = users.lock_unblocked(transaction, user_id)
-    decided = transaction.connection.execute(
-        update(table)
-        .where(
-            table.c.user_code == user_code,
-            table.c.login_name.is_not(None),
-            table.c.expires_at > transaction.now(),
-            table.c.user_id.is_(None),
-        )
-        .values(user_id=user_id, denied=not allowed)
-        .returning(table.c.client, table.c.source_ip, table.c.login_name)
-    ).first()
-    if decided is None:
-        return False
-    client, source_ip, login_name = decided
-    transaction.audit(
-        AuditEvent(
-            f"browser_login.{'allowed' if allowed else 'denied'}",
-            user_id=user.id,
-            user_name=user.name,
-            data={"client": client, "from": source_ip, "login_name": login_name},
-        )
-    )
-    return True
+    """Let an SSH login in as a user, or keep it out; as ``device_logins.decide``."""
+    return device_logins.decide(transaction, user_code, user_id, allowed=allowed, kind=Kind.SSH)
 
 
 def decision(transaction: Transaction, secret_hash: bytes) -> Decision:

@@ -62,10 +62,10 @@ class Polled:
 
 
 class Kind(Enum):
-    """What waits; each kind has room of its own."""
+    """The two kinds of waiting logins, named as in the audit; each has room of its own."""
 
-    COMMAND_LINE = auto()
-    SSH = auto()
+    COMMAND_LINE = "device_login"
+    SSH = "browser_login"
 
     @property
     def rows(self) -> ColumnElement[bool]:
@@ -202,8 +202,15 @@ def find_waiting(transaction: Transaction, user_code: str, kind: Kind) -> Device
     return None if row is None else DeviceLogin(*row)
 
 
-def decide(transaction: Transaction, user_code: str, user_id: str, *, allowed: bool) -> bool:
-    """Let a command line in as a user, or keep it out; the first decision counts.
+def decide(
+    transaction: Transaction,
+    user_code: str,
+    user_id: str,
+    *,
+    allowed: bool,
+    kind: Kind = Kind.COMMAND_LINE,
+) -> bool:
+    """Let a waiting login in as a user, or keep it out; the first decision counts.
 
     :return: False when it is over, or somebody decided before.
     :raise Conflict: the user is blocked.
@@ -215,20 +222,21 @@ def decide(transaction: Transaction, user_code: str, user_id: str, *, allowed: b
             table.c.user_code == user_code,
             table.c.expires_at > transaction.now(),
             table.c.user_id.is_(None),
-            Kind.COMMAND_LINE.rows,
+            kind.rows,
         )
         .values(user_id=user_id, denied=not allowed)
-        .returning(table.c.client, table.c.source_ip)
+        .returning(table.c.client, table.c.source_ip, table.c.login_name)
     ).first()
     if decided is None:
         return False
-    client, source_ip = decided
+    client, source_ip, login_name = decided
+    data = {"client": client, "from": source_ip}
     transaction.audit(
         AuditEvent(
-            f"device_login.{'allowed' if allowed else 'denied'}",
+            f"{kind.value}.{'allowed' if allowed else 'denied'}",
             user_id=user.id,
             user_name=user.name,
-            data={"client": client, "from": source_ip},
+            data=data if login_name is None else {**data, "login_name": login_name},
         )
     )
     return True
