@@ -1,4 +1,4 @@
-"""Who may open what: assignments, and why or why not."""
+"""Commands for assignments, and ``explain``."""
 
 from __future__ import annotations
 

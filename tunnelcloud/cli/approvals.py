@@ -1,4 +1,4 @@
-"""Asking for an approval, answering, and the grants that come of it."""
+"""Commands to ask for an approval, to decide about requests, and for grants."""
 
 from __future__ import annotations
 

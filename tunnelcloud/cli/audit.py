@@ -1,4 +1,4 @@
-"""The audit: what happened last, and what happens from now on."""
+"""Commands that show the audit's last events, and new ones as they happen."""
 
 from __future__ import annotations
 

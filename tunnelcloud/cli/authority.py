@@ -1,4 +1,4 @@
-"""The CA of pods and connectors, and how another takes its place."""
+"""Commands for the CA of pods and connectors, and its replacement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Going on without the terminal that a command was started from."""
+"""Lets a command go on without its terminal."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Object = dict[str, Any]
 """One object of the API, as JSON has it."""
 
 COLLECTIONS = {kind.noun.replace("_", "-"): kind.plural for kind in KINDS.values()}
-"""Where the things live that have a name."""
+"""The paths of collections of objects with a name."""
 
 OPTIONS = {
     **{one.name: one.option for kind in KINDS.values() for one in kind.fields if one.option},
@@ -49,7 +49,7 @@ _SAME = frozenset({
 })  # fmt: skip
 PAGE = 200
 TOKEN_OF_NOBODY = "this API token stands for no user"  # noqa: S105 - a sentence
-"""How the API begins the refusal of what only a user can do."""
+"""The beginning of the API's refusal if an operation needs a user."""
 
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60

@@ -1,4 +1,4 @@
-"""What a shell completes beside commands and options: the names of one's own tunnels."""
+"""Shell completion of the names of one's own tunnels."""
 
 from __future__ import annotations
 

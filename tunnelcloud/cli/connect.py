@@ -1,4 +1,4 @@
-"""Opening a tunnel from a terminal, and writing what other programs open it with."""
+"""Commands that open tunnels from a terminal, and that write blocks for ``~/.ssh/config``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What opens a session or the API: one-time tokens and API tokens."""
+"""Commands for one-time tokens and API tokens."""
 
 from __future__ import annotations
 

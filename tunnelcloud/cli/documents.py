@@ -1,4 +1,4 @@
-"""The whole configuration in a file: `apply` makes it so, `export` writes it."""
+"""Commands for the configuration in a file: ``apply`` and ``export``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command that failed says: one line."""
+"""The one line that a failed command prints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tunnelcloud.domain.connecting.quoting import UnquotableWord
 
 
 def line_for(error: Exception) -> str | None:
-    """Give the line for what a command could not do; None for a fault of the program itself."""
+    """Return the line for an exception; None for a fault of the program itself."""
     if isinstance(error, Failed | UnquotableWord):
         return one_line(str(error))
     if isinstance(error, KeyError):

@@ -1,4 +1,4 @@
-"""Names for local addresses in the machine's hosts file, in a block that is taken out again.
+"""Names for local addresses in the machine's hosts file, in a block that is removed at the end.
 
 The block names the process that wrote it, so that the next run takes out what a killed one left.
 What others write into the file meanwhile stays.

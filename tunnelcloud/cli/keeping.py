@@ -1,4 +1,4 @@
-"""``connect`` with several tunnels: what is shown where, and how it ends."""
+"""``connect`` with several tunnels: its output, and its end."""
 
 from __future__ import annotations
 

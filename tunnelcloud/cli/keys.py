@@ -1,4 +1,4 @@
-"""SSH keys of users: register, make, list, revoke."""
+"""Commands for users' SSH keys: register, generate, list, revoke."""
 
 from __future__ import annotations
 

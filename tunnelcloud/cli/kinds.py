@@ -1,4 +1,4 @@
-"""The things that have a name, as data: their options, their columns, what refers to what.
+"""Named objects as data for commands: their options, columns and references.
 
 They come from the table of kinds; `crud` makes `create list show set delete` of them.
 """

@@ -1,4 +1,4 @@
-"""Ports of this machine: which of them ssh can listen on."""
+"""Finds ports of this machine that ssh can listen on."""
 
 from __future__ import annotations
 

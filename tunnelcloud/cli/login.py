@@ -1,4 +1,4 @@
-"""Signing in from a terminal: a person lets it in at a browser, wherever that is."""
+"""Commands that sign a terminal in and out; a person confirms it in a browser on any machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What any user may do with an API token that stands for them: their tunnels, tokens and keys."""
+"""Commands for users with an API token of their own: their tunnels, tokens and keys."""
 
 from __future__ import annotations
 

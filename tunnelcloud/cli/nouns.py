@@ -1,4 +1,4 @@
-"""The groups of commands on things that have a name, and the verbs only some of them have."""
+"""The groups of commands on named objects, and the verbs that only some of them have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print: tables and fields for people, the API's own objects for programs.
+"""The commands' output: tables and fields for people, the API's own objects for programs.
 
 Whatever comes from the API is shown as text: a client's version or login name may hold anything,
 and must not move the cursor of the administrator who lists it.

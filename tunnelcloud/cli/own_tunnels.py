@@ -1,4 +1,4 @@
-"""One's own tunnels as the API lists them, made into the model that every command comes from."""
+"""Converts the API's list of one's own tunnels into the model that ssh commands are made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands share of the command line: kinds of values, ``--json``, and whom they talk to."""
+"""Shared parameters of commands: types of values, ``--json``, and the API to connect to."""
 
 from __future__ import annotations
 

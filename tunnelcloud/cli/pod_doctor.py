@@ -1,4 +1,4 @@
-"""What ``tunnelcloud doctor`` looks at on a pod's machine, whether the pod runs or not."""
+"""The checks of ``tunnelcloud doctor`` on a pod's machine, whether the pod runs or not."""
 
 from __future__ import annotations
 

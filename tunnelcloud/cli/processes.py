@@ -1,4 +1,4 @@
-"""Which process a number stands for: it is given to another one after the first has ended."""
+"""Identifies a process by its start time, since its number may be used again after its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def start_of(process: int) -> int:
-    """Say when a process started, in the system's own measure; 0 where it can't be told."""
+    """Return when a process started, in the system's own unit; 0 if that is unknown."""
     try:
         text = Path(f"/proc/{process}/stat").read_text("ascii", "replace")
         return int(text.rpartition(")")[2].split()[19])

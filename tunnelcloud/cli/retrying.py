@@ -1,4 +1,4 @@
-"""When a connection that ended is tried again, and when it isn't any more; knows no ssh."""
+"""Decides when a lost connection is tried again, and when no longer; knows no ssh."""
 
 from __future__ import annotations
 

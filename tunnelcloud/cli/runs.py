@@ -1,4 +1,4 @@
-"""What runs of ``connect`` keep for ``status`` and ``stop``: a file each, locked while it runs.
+"""The files that runs of ``connect`` keep for ``status`` and ``stop``, locked while they run.
 
 The lock ends with the process, whatever ended it, so that nobody takes a killed run for a live one.
 The files are in a directory that is the user's own: what another user put there is neither

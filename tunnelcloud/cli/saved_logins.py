@@ -1,4 +1,4 @@
-"""Where the command line keeps what it is signed in with: one file, for its owner only.
+"""The command line's saved sign-ins: one file, readable to its owner only.
 
 Knows files and JSON, and nothing of the API.
 """

@@ -1,4 +1,4 @@
-"""Sessions and their channels, open and past."""
+"""Commands for sessions and their channels, open and past."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several tunnels kept open: the API's list is followed, each login method has one connection."""
+"""Keeps several tunnels open, by the API's list, with one connection for each login method."""
 
 from __future__ import annotations
 

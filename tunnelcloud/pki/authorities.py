@@ -1,4 +1,4 @@
-"""The CA of the pods, and the one that takes its place: which signs what, and who is trusted.
+"""The pods' CA and its successor: which of them signs, and which are trusted.
 
 While one takes the other's place both are trusted.  Pods go on to show certificates of the first,
 since connectors that weren't there for a while know no other; connectors are given certificates of

@@ -1,4 +1,4 @@
-"""The pods' own certificate authority, and what others check of its certificates.
+"""The pods' own certificate authority, and the checks of its certificates.
 
 One CA serves all pods of an installation.  It signs two kinds of certificates: the pods' (named
 after the CA itself, since a connector trusts any pod of its CA wherever it listens) and the
@@ -39,7 +39,7 @@ enough; who renews by the share of its life that is over counts this in."""
 
 
 class BadAuthority(Exception):
-    """What should be the CA's certificate and key isn't."""
+    """The CA's certificate or key is invalid."""
 
 
 UNREADABLE = (
@@ -50,7 +50,7 @@ UNREADABLE = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
-"""What is raised for certificates and requests that others made up."""
+"""The exceptions for malformed certificates and requests from others."""
 
 
 class BadCertificateRequest(Exception):

@@ -35,7 +35,7 @@ _FILES = {
 
 
 class BadHostKey(Exception):
-    """What should be an SSH host key isn't."""
+    """An SSH host key is invalid."""
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""SSH public keys as people paste them, into the one form in which they are kept."""
+"""Converts SSH public keys as people paste them into the form in which they are stored."""
 
 from __future__ import annotations
 

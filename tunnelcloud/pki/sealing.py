@@ -1,4 +1,4 @@
-"""Secrets that have to be read again, sealed before they go into the database.
+"""Seals (encrypts) secrets that have to be read again before they go into the database.
 
 The key is a file of the state directory: a copy of the database alone opens nothing.  What is
 sealed is bound to what it is for, so that no row's secret serves in another's place.

@@ -163,7 +163,7 @@ class TokensSettings(Table):
 
 
 class SharesSettings(Table):
-    """What one user may take of a pod: an eighth of each pool by default."""
+    """One user's share of a pod: an eighth of each pool by default."""
 
     sessions: Count = 625
     channels: Count = 625

@@ -1,4 +1,4 @@
-"""The settings of who is told what an administrator should know of."""
+"""The settings of notices to administrators."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class NotifySmtpSettings(Table):
 
 
 class NotifySettings(Table):
-    """Who is told."""
+    """The receivers of notices."""
 
     webhook: NotifyWebhookSettings = NotifyWebhookSettings()
     smtp: NotifySmtpSettings = NotifySmtpSettings()

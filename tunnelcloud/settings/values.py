@@ -36,28 +36,36 @@ def parse_size(text: object) -> int:
     return int(match[1]) << _SHIFTS[match[2]]
 
 
-def _rekey_bytes(size: int) -> int:
-    if not 1 << 16 <= size <= 1 << 30:
-        raise ValueError('use "64KiB" to "1GiB"')
-    return size
+def _within(least: int, most: int, allowed: str) -> AfterValidator:
+    """Bound a number.
+
+    :param allowed: the bounds as people write them.
+    """
+
+    def check(number: int) -> int:
+        if not least <= number <= most:
+            raise ValueError(f"use {allowed}")
+        return number
+
+    return AfterValidator(check)
 
 
-def _rekey_after(seconds: int) -> int:
-    if not 10 <= seconds <= 86400:
-        raise ValueError('use "10s" to "1d"')
-    return seconds
+def _matching(pattern: str, allowed: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"use {allowed}")
+        return text
+
+    return AfterValidator(check)
 
 
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]{1,63}", text):
-        raise ValueError("use 1 to 63 of a-z, 0-9 and -")
-    return text
+def _address(default_port: int) -> BeforeValidator:
+    def read(value: object) -> PublicAddress:
+        if isinstance(value, PublicAddress):
+            return value
+        return parse_public_address(value, default_port)
 
-
-def _silence(seconds: int) -> int:
-    if not 5 <= seconds <= 45:
-        raise ValueError('use "5s" to "45s"')
-    return seconds
+    return BeforeValidator(read)
 
 
 def _duration_or_never(value: object) -> int:
@@ -90,12 +98,6 @@ def _web_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _spool_bytes(size: int) -> int:
-    if not 1 << 20 <= size <= 64 << 30:
-        raise ValueError('use "1MiB" to "64GiB"')
-    return size
-
-
 def _webhook_url(text: str) -> str:
     if not re.fullmatch(r"https://[!-~]+|http://(127\.0\.0\.1|\[::1\])[:/][!-~]*", text):
         raise ValueError('use an address such as "https://siem.example.com/tunnelcloud"')
@@ -116,12 +118,6 @@ def _acme_directory(text: str) -> str:
     return _without_user(text)
 
 
-def _contact(text: str) -> str:
-    if not re.fullmatch(r"[^@\s,?]+@[^@\s,?]+", text):
-        raise ValueError('use an e-mail address such as "admin@example.com"')
-    return text
-
-
 def read_certificate_name(text: str) -> str:
     """Read a host name that a certificate by ACME may be for.
 
@@ -136,40 +132,27 @@ def read_certificate_name(text: str) -> str:
     return name
 
 
-def _syslog_address(value: object) -> PublicAddress:
-    return value if isinstance(value, PublicAddress) else parse_public_address(value, 6514)
-
-
-def _smtp_address(value: object) -> PublicAddress:
-    return value if isinstance(value, PublicAddress) else parse_public_address(value, 587)
-
-
-def _ssh_address(value: object) -> PublicAddress:
-    return value if isinstance(value, PublicAddress) else parse_public_address(value, 2222)
-
-
-def _link_address(value: object) -> PublicAddress:
-    return value if isinstance(value, PublicAddress) else parse_public_address(value, 8443)
-
-
 SecretFile = Annotated[Path, Field(strict=False), AfterValidator(_secret_path)]
 Network = Annotated[str, AfterValidator(_network)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 DurationOrNever = Annotated[int, BeforeValidator(_duration_or_never)]
-Silence = Annotated[Duration, AfterValidator(_silence)]
-RekeyBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_rekey_bytes)]
-RekeyAfter = Annotated[Duration, AfterValidator(_rekey_after)]
-SpoolBytes = Annotated[int, BeforeValidator(parse_size), AfterValidator(_spool_bytes)]
+Silence = Annotated[Duration, _within(5, 45, '"5s" to "45s"')]
+Size = Annotated[int, BeforeValidator(parse_size)]
+RekeyBytes = Annotated[Size, _within(1 << 16, 1 << 30, '"64KiB" to "1GiB"')]
+RekeyAfter = Annotated[Duration, _within(10, 86400, '"10s" to "1d"')]
+SpoolBytes = Annotated[Size, _within(1 << 20, 64 << 30, '"1MiB" to "64GiB"')]
 DatabaseUrl = Annotated[str, AfterValidator(read_database_url)]
-SSHAddress = Annotated[PublicAddress, BeforeValidator(_ssh_address)]
-LinkAddress = Annotated[PublicAddress, BeforeValidator(_link_address)]
-SyslogAddress = Annotated[PublicAddress, BeforeValidator(_syslog_address)]
-SmtpAddress = Annotated[PublicAddress, BeforeValidator(_smtp_address)]
-PodName = Annotated[str, AfterValidator(_name)]
+SSHAddress = Annotated[PublicAddress, _address(2222)]
+LinkAddress = Annotated[PublicAddress, _address(8443)]
+SyslogAddress = Annotated[PublicAddress, _address(6514)]
+SmtpAddress = Annotated[PublicAddress, _address(587)]
+PodName = Annotated[str, _matching(r"[a-z0-9-]{1,63}", "1 to 63 of a-z, 0-9 and -")]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 AcmeDirectory = Annotated[str, AfterValidator(_acme_directory)]
-Contact = Annotated[str, AfterValidator(_contact)]
+Contact = Annotated[
+    str, _matching(r"[^@\s,?]+@[^@\s,?]+", 'an e-mail address such as "admin@example.com"')
+]
 CertificateName = Annotated[str, AfterValidator(read_certificate_name)]
 File = Annotated[Path, Field(strict=False)]
 AuditFormat = Literal["json", "ecs", "ocsf"]

@@ -1,1 +1,1 @@
-"""Where the audit goes beside the store, by way of spools: a file, a syslog server, a webhook."""
+"""Sends the audit to a file, a syslog server or a webhook, through spools on disk."""

@@ -1,4 +1,4 @@
-"""Carries a spool's lines to an outlet: one batch at a time, again and again until it was taken."""
+"""Delivers a spool's lines to an outlet: one batch at a time, repeated until it is accepted."""
 
 from __future__ import annotations
 

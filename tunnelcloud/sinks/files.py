@@ -1,4 +1,4 @@
-"""The audit in a file, for what collects files; ``logrotate`` may move it away."""
+"""The audit in a file, for log collectors; ``logrotate`` may move it away."""
 
 from __future__ import annotations
 

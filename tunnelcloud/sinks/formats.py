@@ -1,4 +1,4 @@
-"""How an audit event is written for whoever collects it: JSON, ECS, OCSF; RFC 5424 around them."""
+"""The formats of audit events for collectors: JSON, ECS, OCSF, and RFC 5424 around them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seam of this room: where a batch of lines goes."""
+"""The interface of an outlet, which takes batches of lines."""
 
 from __future__ import annotations
 

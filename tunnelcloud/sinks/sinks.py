@@ -1,4 +1,4 @@
-"""The sinks of one pod, made of its settings: what each event becomes, its spool, where it goes.
+"""The sinks of one pod, made of its settings: each has a format, a spool and an outlet.
 
 Notices for administrators go the same way, each sink with a spool of its own.
 """
@@ -35,10 +35,10 @@ DIRECTORY = "spool"
 """Where spools are, in the state directory."""
 
 _MOST_SAID = 256 * 1024
-"""Bytes that a server may say on a connection."""
+"""How many bytes a server may send on a connection."""
 
 _NOTICES_BYTES = 4 << 20
-"""So much may wait for each who is told; the oldest go first."""
+"""How many bytes of notices may wait for each receiver; the oldest are dropped first."""
 
 
 @frozen

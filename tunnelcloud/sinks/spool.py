@@ -1,4 +1,4 @@
-"""Lines that wait on disk until somebody has taken them: in order, bounded, kept over a restart.
+"""Lines that wait on disk until an outlet has taken them: in order, bounded, kept over a restart.
 
 A spool is a directory of segments, files of whole lines.  Lines are added to the last one, by any
 thread, and taken from the first one, which is deleted when all of it was taken.  A spool that is
@@ -18,7 +18,7 @@ from attrs import define, field
 from twisted.logger import Logger
 
 SEGMENTS = 16
-"""A full spool has so many segments: one is forgotten at a time."""
+"""The number of segments of a full spool, which drops one at a time."""
 
 _POSITION = "position"
 _CHUNK = 1 << 20
