@@ -125,10 +125,10 @@ class HeldChannels:
         if first:
             asked = self._ask(held)
             asked.addCallbacks(
-                self._asked, self._unasked, callbackArgs=(waiting,), errbackArgs=(waiting,)
+                self._tell, self._unasked, callbackArgs=(waiting,), errbackArgs=(waiting,)
             )
         elif waiting.request is not None:
-            self._tell(waiting, waiting.request)
+            self._tell(waiting.request, waiting)
 
     def let_go(self, held: HeldChannel) -> None:
         """Forget a channel that no longer waits."""
@@ -155,10 +155,7 @@ class HeldChannels:
         found = {request.id: request for request in requests}
         for waiting in tuple(self._waiting.values()):
             if waiting.request is not None and waiting.request.id in found:
-                self._tell(waiting, found[waiting.request.id])
-
-    def _asked(self, request: ApprovalRequest, waiting: _Waiting) -> None:
-        self._tell(waiting, request)
+                self._tell(found[waiting.request.id], waiting)
 
     def _unasked(self, failure: Failure, waiting: _Waiting) -> None:
         OUTAGES.tell(failure, "requests for approval can't be made")
@@ -166,7 +163,7 @@ class HeldChannels:
             text = f"{held.tunnel.name}: the pod can't ask for an approval now; try again soon"
             held.refuse(OPEN_CONNECT_FAILED, text)
 
-    def _tell(self, waiting: _Waiting, request: ApprovalRequest) -> None:
+    def _tell(self, request: ApprovalRequest, waiting: _Waiting) -> None:
         """Refuse the channels of refused requests.  An approval changes the user's view instead."""
         waiting.request = request
         if request.status is not RequestStatus.REFUSED:

@@ -203,7 +203,7 @@ POLICY = Section(
     form_fields(kinds.POLICY),
     "A policy narrows an assignment: from where, when, for how long. All of it must hold.",
     "tunnelcloud policy create office --source 10.0.0.0/8",
-    form="admin_policy_new.html",
+    form="admin_policy.html",
 )
 
 
