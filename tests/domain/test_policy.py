@@ -1,9 +1,11 @@
 from datetime import timedelta
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.domain.values import NOW, grant, policy, tunnel, view
+from tests.domain.values import NOW, approval, grant, policy, tunnel, view
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects import Approval
 from tunnelcloud.domain.policy import Ask, decide, no_destination_text
 from tunnelcloud.domain.schedule import BadWindow, parse_window
 
@@ -36,6 +38,16 @@ class DecisionTests(SynchronousTestCase):
         self.assertEqual(
             self.reason(grant(db, policies=(office,))), "db-prod: opens Mon 09:00 Europe/Paris"
         )
+
+    def test_an_approval_as_a_pod_sees_it_whose_clock_is_off(self):
+        """One that is behind doesn't wait for the beginning; one that is ahead ends it early."""
+        asking, db = policy(approval=Approval.OTHERS), tunnel("db-prod")
+        hour = timedelta(hours=1)
+        given = approval(asking, db, starts_at=NOW + hour, ends_at=NOW + 2 * hour)
+        one = evolve(view(grant(db, policies=(asking,))), approved=(given,))
+        for late, allowed in ((0, True), (1, True), (2, False), (9, False)):
+            decision = decide(one, ask(at=NOW + late * hour))
+            self.assertEqual(decision.allowed, allowed, late)
 
     def test_no_grant_and_no_tunnel_read_the_same(self):
         self.assertEqual(self.reason(), self.reason(grant(tunnel("other", "10.9.9.9"))))

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy import insert
+
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, make_world
 from tunnelcloud.domain.approvals import REPEAT_SECONDS, REQUEST_SECONDS, RequestStatus
+from tunnelcloud.domain.event_sentences import event_sentence
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store import (
     access,
     approvals,
     assignments,
+    audit,
     emergencies,
     groups,
+    identity_providers,
     policies,
+    schema,
     timed_grants,
 )
 from tunnelcloud.store.errors import Conflict, NotFound
@@ -94,6 +100,50 @@ class ApprovalContract:
         policy = self.make_policy("confirm", Approval.SELF)
         grant = self.store.write(approvals.approve, self.ask(policy).id, self.world.alice)
         self.assertEqual(grant.source_ip, "192.0.2.1")
+
+    def test_an_approver_who_is_the_same_person_elsewhere_is_shown(self):
+        for name, user in (("corp", self.world.alice), ("corp-2", self.world.bob)):
+            provider = self.store.write(
+                identity_providers.create, name=name, issuer="https://idp.example", client_id="x"
+            )
+            self.store.write(self.link, provider, user, "sub-1")
+        self.approved()
+        [event] = [
+            one.event
+            for one in self.store.read(audit.list_page).items
+            if one.event.event == "request.approved"
+        ]
+        self.assertEqual(event.data["same_person_at"], "corp-2")
+        self.assertIn("as the same person at corp-2", event_sentence(event))
+
+    def link(self, transaction, provider, user, subject):
+        now = transaction.now()
+        row = {"provider_id": provider.id, "subject": subject, "user_id": user.id,
+               "created_at": now, "last_used_at": now}  # fmt: skip
+        transaction.connection.execute(insert(schema.identities), row)
+
+    def test_the_pod_that_held_the_channel_may_be_gone(self):
+        """What another pod reads is all in the store."""
+        self.store.write(
+            assignments.update, self.world.assignment.id, {"policy_id": self.policy.id}
+        )
+        request = self.ask(session_id="ses_of_a_pod_that_died")
+        self.store.write(approvals.approve, request.id, self.world.bob)
+        view = self.store.read(access.load_view, self.world.alice.id)
+        self.assertEqual([one.request_id for one in view.approved], [request.id])
+
+    def test_a_clock_that_jumps(self):
+        request = self.ask()
+        self.clock.advance(-3600)
+        self.assertIs(self.store.read(approvals.get, request.id).status, RequestStatus.PENDING)
+        grant = self.store.write(approvals.approve, request.id, self.world.bob)
+        self.assertEqual((grant.ends_at - grant.starts_at).total_seconds(), 600)
+        self.clock.advance(7200)
+        self.assertEqual(self.store.read(timed_grants.list_page, live=True).items, ())
+        error = self.assertRaises(
+            Conflict, self.store.write, approvals.refuse, request.id, self.world.bob
+        )
+        self.assertIn("bob has approved this request already", str(error))
 
     def test_of_two_approvers_at_once_one_wins_and_the_other_is_told(self):
         request = self.ask()

@@ -50,7 +50,7 @@ _SENTENCES: Mapping[str, str] = {
     "group.member_added": "{who} added {user} to group {object}",
     "group.member_removed": "{who} removed {user} from group {object}",
     "request.created": "{user} asked to {open} {tunnel}: {reason}",
-    "request.approved": "{who} approved the request of {user} to {open} {tunnel}",
+    "request.approved": "{who} approved the request of {user} to {open} {tunnel}{same_person}",
     "request.refused": "{who} refused the request of {user} for {tunnel}",
     "lockout.lifted": "{who} let {source} {name} try again ({door})",
     "grant.ended": "{who} ended the permission of {user} for {tunnel}",
@@ -109,7 +109,7 @@ def _values(event: KeptEvent, kind: str, groups: Mapping[str, str]) -> dict[str,
     data = {name: str(value) for name, value in event.data.items() if isinstance(value, str | int)}
     changes = event.data.get("changes")
     changed = sorted(changes) if isinstance(changes, Mapping) else []
-    group = data.get("group_name")
+    group, same = data.get("group_name"), data.get("same_person_at")
     if group is None and isinstance(changes, Mapping):  # of a version that didn't name it
         group = groups.get(str(changes.get("group_id")))
     named = ", ".join(name.removesuffix("_id").replace("_", " ") for name in changed)
@@ -117,6 +117,7 @@ def _values(event: KeptEvent, kind: str, groups: Mapping[str, str]) -> dict[str,
         **data,
         "who": actor_text(actor_kind(event.actor_id), event.actor),
         "actor": event.actor,
+        "same_person": f", as the same person at {same}" if same else "",
         "open": "go on with" if data.get("renews") else "open",
         "user": event.user_name or "somebody",
         "holder": event.user_name or (f"group {group}" if group else "a group"),

@@ -159,8 +159,9 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "request.approved",
-            "A request was approved, which makes a grant, or prolongs the one in `renews`.",
-            ("request_id", "answer", "grant_id", "renews"),
+            "A request was approved, which makes a grant, or prolongs the one in `renews`; for the"
+            " provider in `same_person_at` whoever approved and whoever asked are one person.",
+            ("request_id", "answer", "grant_id", "renews", "same_person_at"),
         ),
         EventKind("request.refused", "A request was refused.", ("request_id", "answer")),
         EventKind(

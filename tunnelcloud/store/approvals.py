@@ -23,8 +23,8 @@ from tunnelcloud.domain.approvals import (
 from tunnelcloud.domain.entities import Policy, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects import Approval
+from tunnelcloud.store import identities, timed_grants
 from tunnelcloud.store import policies as policies_of_store
-from tunnelcloud.store import timed_grants
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.filters import equals
 from tunnelcloud.store.holdings import MOST_REQUESTS, check_room
@@ -211,7 +211,9 @@ def approve(transaction: Transaction, request_id: str, by: User, *, answer: str 
     renewed = timed_grants.renew(transaction, request, by, seconds)
     grant = renewed or timed_grants.make(transaction, request, by, seconds)
     renews = {} if renewed is None else {"renews": renewed.id}
-    allowed = {"answer": answer, "grant_id": grant.id, **renews}
+    same = identities.shared_provider(transaction, by.id, request.user_id)
+    shown = {"same_person_at": same} if same else {}
+    allowed = {"answer": answer, "grant_id": grant.id, **renews, **shown}
     _record(transaction, "request.approved", request, allowed)
     return grant
 

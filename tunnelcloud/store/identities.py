@@ -6,7 +6,7 @@ from collections.abc import Set
 from typing import NoReturn
 
 from attrs import frozen
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, insert, select, update
 
 from tunnelcloud.domain.entities import IdentityProvider, LinkBy, User
 from tunnelcloud.domain.events import AuditEvent
@@ -15,6 +15,7 @@ from tunnelcloud.domain.slugs import is_reserved, numbered
 from tunnelcloud.store import groups, users
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.schema import identities as table
+from tunnelcloud.store.schema import identity_providers as providers
 from tunnelcloud.store.transaction import Transaction
 
 _MOST_ENDINGS = 100
@@ -225,3 +226,26 @@ def _sync_groups(
             groups.add_member(transaction, group.id, user.id)
         else:
             groups.remove_member(transaction, group.id, user.id)
+
+
+def shared_provider(transaction: Transaction, user_id: str, other_id: str) -> str:
+    """Name the provider for which two users are one person: it gave both the same subject.
+
+    Within one provider a subject is one user; two providers may have the same issuer.
+
+    :return: empty when there is none.
+    """
+    own, their = table.alias(), table.alias()
+    at, there = providers.alias(), providers.alias()
+    query = (
+        select(at.c.name)
+        .select_from(
+            own.join(at, at.c.id == own.c.provider_id)
+            .join(their, and_(their.c.subject == own.c.subject, their.c.user_id == other_id))
+            .join(there, and_(there.c.id == their.c.provider_id, there.c.issuer == at.c.issuer))
+        )
+        .where(own.c.user_id == user_id)
+        .limit(1)
+    )
+    found = None if user_id == other_id else transaction.connection.execute(query).scalar()
+    return str(found or "")

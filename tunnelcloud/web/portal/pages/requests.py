@@ -8,7 +8,7 @@ from attrs import frozen
 
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.policy_sentences import length_of_time
-from tunnelcloud.store import access, approvals
+from tunnelcloud.store import access, approvals, identities
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
@@ -71,20 +71,28 @@ class _Requests:
         except Problem as problem:
             request = await self.operations(visit, "GET", path)
             return await self._asked(visit, request, problem)
-        done = "may open" if verb == "approve" else "was refused"
-        return Moved("/requests", note=f"{request['user_name']} {done} {request['tunnel_name']}")
+        who, what = request["user_name"], request["tunnel_name"]
+        note = f"{who} was refused {what}."
+        if verb == "approve":
+            lasts = length_of_time(request["seconds"])
+            note = f"{who} may open {what} for {lasts}; a client that gave up can try again."
+        return Moved("/requests", note=note)
 
     async def _asked(
         self, visit: Visit, request: dict[str, Any], problem: Problem | None = None
     ) -> Shown:
         user_id = visit.who().user.id
         decides = await self.context.store.read(approvals.may_decide, request["id"], user_id)
+        same = await self.context.store.read(
+            identities.shared_provider, user_id, request["user_id"]
+        )
         values = {
             "request": request,
             "lasts": length_of_time(request["seconds"]),
             "own": request["user_id"] == user_id,
             "open": request["status"] == "pending" and decides,
             "elsewhere": source_group(request["source_ip"]) != source_group(visit.source_ip),
+            "same": same,
             "own_ip": visit.source_ip,
             "emergency": request["user_id"] == user_id and await self._opens_alone(visit, request),
             "error": "" if problem is None else _words(problem),
