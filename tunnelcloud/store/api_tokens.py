@@ -52,8 +52,8 @@ def create(
     """Keep a new token.
 
     :param secret_hash: of ``tunnelcloud.domain.tokens.hash_secret``.
-    :param user_id: whose it is; ``/me`` is theirs.  Without one it is no user's, and ends with the
-        access of the user who made it.
+    :param user_id: its user, whose ``/me`` it opens.  Without one it belongs to no user, and ends
+        with the access of the user who created it.
     :raise InvalidReference: there is no such user.
     :raise Conflict: the user, or the creator of a token of no user, is blocked or has too many.
     """

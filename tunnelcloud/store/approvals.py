@@ -43,7 +43,7 @@ from tunnelcloud.store.users import lock_unblocked
 
 
 def _decidable_by(user_id: str) -> ColumnElement[bool]:
-    """What a user may decide: for others as one of the approvers, for themselves in the portal."""
+    """The requests that a user may decide: others' as an approver, their own in the portal."""
     groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
     return or_(
         and_(

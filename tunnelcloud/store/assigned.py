@@ -1,4 +1,4 @@
-"""What is assigned to a group or under a policy, with the names that pages show."""
+"""Assignments to a group or under a policy, with the names that pages show."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NAMED = ("user", "group", "policy")
 
 @frozen
 class Assigned:
-    """Assignments, and the names of what they are about, by id.
+    """Assignments, and the names of their objects, by id.
 
-    :ivar holders: the names of users and groups, beside those of policies.
+    :ivar holders: the names of users, groups and policies.
     """
 
     assignments: Sequence[Assignment]

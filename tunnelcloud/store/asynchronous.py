@@ -29,7 +29,7 @@ OUTCOME_SECONDS = 10.0
 
 
 class Reactor(IReactorTime, IReactorFromThreads):
-    """What the store needs of a reactor."""
+    """The store's interface of a reactor."""
 
 
 @define
@@ -61,8 +61,8 @@ class AsyncStore:
     """Runs store functions in the store's threads and answers in the reactor's.
 
     Every answer has a deadline.  After it, and after a cancellation, a function is never committed:
-    it doesn't begin any more, or it is rolled back.  Only when the commit has begun already, the
-    answer waits for its outcome, as long as ``OUTCOME_SECONDS``, and tells it.
+    it doesn't begin, or it is rolled back.  Only if the commit has begun already, the answer waits
+    for its outcome, for at most ``OUTCOME_SECONDS``.
 
     :ivar deadline: seconds after which an answer fails with ``StoreUnavailable``.
     :ivar late: called in the reactor's thread with the result of a function whose outcome was told

@@ -1,4 +1,4 @@
-"""Which connectors have links to which pods, as each pod notes it with its heartbeats."""
+"""The connectors attached to each pod, as each pod records them with its heartbeats."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _LONGEST_STEP_BACK = timedelta(hours=25)
 
 
 def _since(moment: datetime) -> ColumnElement[bool]:
-    # By the order in which they were recorded, so that whoever follows misses none.
+    # In the order in which they were recorded, so that a follower misses none.
     return table.c.id >= first_id("event", moment)
 
 
@@ -78,7 +78,7 @@ def list_page(
     descending = sort.startswith("-")
     after = None if cursor is None else read_cursor(cursor, sort, 1)[0]
     query = _filtered(select(*_COLUMNS), filters)
-    # One look a kind, each by its index: a rare kind costs no more than a common one.
+    # One query for each kind, by its index: a rare kind costs no more than a common one.
     kinds = [query] if event is None else [query.where(one) for one in _events(event)]
     parts = (
         fetch_part(
@@ -141,7 +141,7 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
 _WINDOWS = 20
 _WINDOW = 50
 _ROW_OVERHEAD = 400
-"""What an event takes beside its texts: ids, the time, and its place in the table's indexes."""
+"""The bytes of an event besides its texts: ids, the time, and its place in the table's indexes."""
 
 
 @attrs.frozen
@@ -158,16 +158,16 @@ class Measured:
     taken: int
 
     def fitting(self, most_bytes: int) -> int:
-        """Estimate how many events take so many bytes."""
+        """Estimate how many events fit into a number of bytes."""
         return max(1, most_bytes * self.looked_at // max(self.taken, 1))
 
 
 def measure(transaction: Transaction) -> Measured:
     """Count the events, and look at some from all over the table.
 
-    Neither database tells quickly what its rows take, and PostgreSQL's files don't shrink.  As many
-    events lie between one look and the next, whatever time went by: whoever writes many long ones
-    at once weighs no more than their part of the table, and no less.
+    Neither database tells quickly what its rows take, and PostgreSQL's files don't shrink.  The
+    samples are the same number of events apart, however much time is between them: many long events
+    written at once count as much as their part of the table.
     """
     run = transaction.connection.execute
     count = run(select(func.count()).select_from(table)).scalar_one()
@@ -183,7 +183,7 @@ def measure(transaction: Transaction) -> Measured:
 
 
 def _window(transaction: Transaction, last: str, skipped: int) -> list[Row[Any]]:
-    """Read some events, so many after one: an index alone tells those that are skipped."""
+    """Read some events at a distance from one; an index alone counts those that are skipped."""
     run = transaction.connection.execute
     found = run(
         select(table.c.id).where(table.c.id > last).order_by(table.c.id).offset(skipped).limit(1)

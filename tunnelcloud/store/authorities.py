@@ -19,17 +19,17 @@ _NAMED = 20
 """How many connectors that haven't moved are named."""
 
 Rename = Callable[[bytes, str, str], bytes]
-"""Gives what is kept under a name as it is kept under another: content, name, other name."""
+"""Seals a stored secret again for another name: content, name, other name."""
 
 
 @frozen
 class Progress:
     """How far connectors have moved to the newest CA.
 
-    :ivar moved: connectors whose certificates are of it.
-    :ivar left: connectors that have certificates, and none of it.
+    :ivar moved: the number of connectors with a certificate of it.
+    :ivar left: the number of connectors with certificates, but none of it.
     :ivar names: of some of these.
-    :ivar join_tokens: tokens that name the CA before, and can still be used.
+    :ivar join_tokens: unspent join tokens that name the CA before.
     """
 
     moved: int
@@ -58,11 +58,11 @@ def progress(transaction: Transaction, newest: str) -> Progress:
 
 
 def add(transaction: Transaction, content: bytes, pin: str, *, version: str) -> None:
-    """Keep a new CA beside the one that is there; connectors move to it.
+    """Store a new CA beside the current one; connectors move to it.
 
     :param content: the CA, sealed.
     :param version: the program's.
-    :raise Conflict: one is on its way already, or a pod runs another version.
+    :raise Conflict: there is a new one already, or a pod runs another version.
     """
     pods.refuse_other_versions(transaction, version)
     if authority.keep_first(transaction, NEW_AUTHORITY, content) != content:
@@ -73,11 +73,11 @@ def add(transaction: Transaction, content: bytes, pin: str, *, version: str) -> 
 def retire(
     transaction: Transaction, rename: Rename, pin_of: Callable[[bytes, str], str], *, force: bool
 ) -> None:
-    """Have the new CA take the place of the other one, which nobody trusts any more.
+    """Replace the old CA by the new one; nobody trusts the old one any more.
 
-    :param pin_of: gives the pin of what is kept under a name.
-    :param force: also while connectors are under the other one: they have to join anew.
-    :raise Conflict: there is no new one, or somebody is under the other one.
+    :param pin_of: returns the pin of the CA stored under a name.
+    :param force: also while connectors have certificates of the old one: they have to join again.
+    :raise Conflict: there is no new one, or a connector still has a certificate of the old one.
     """
     query = select(table.c.name, table.c.content).order_by(table.c.name).with_for_update()
     kept = {row.name: row.content for row in transaction.connection.execute(query)}

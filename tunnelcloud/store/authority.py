@@ -13,7 +13,7 @@ SHARED_KEYS = "shared_key"
 
 
 def load(transaction: Transaction, name: str) -> bytes | None:
-    """Give what is kept under a name; None when nothing is."""
+    """Return the content stored under a name; None if there is none."""
     query = select(table.c.content).where(table.c.name == name)
     found: bytes | None = transaction.connection.execute(query).scalar()
     return found
@@ -26,9 +26,9 @@ def load_all(transaction: Transaction) -> dict[str, bytes]:
 
 
 def keep_first(transaction: Transaction, name: str, content: bytes) -> bytes:
-    """Keep a blob unless the name has one; of pods that start together the first one's counts.
+    """Store a blob unless the name has one: if pods start together, the first one's counts.
 
-    :return: what is kept now.
+    :return: the stored blob.
     """
     row = {"name": name, "content": content, "created_at": transaction.now()}
     insert_unless_there(transaction.connection, table, row)

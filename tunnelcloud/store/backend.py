@@ -51,7 +51,7 @@ class Backend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Finish what was begun, refuse the rest and let go of the database."""
+        """Finish running functions, refuse further ones and close the database."""
 
     def check(self) -> None:
         """Look whether the database serves a pod for as long as it runs.  Blocks.

@@ -1,8 +1,8 @@
 """SSH logins that wait for somebody to confirm them in a browser.
 
 They are rows of ``device_logins`` with a login name, and end as those do: with a block, a new
-password, a provider that vouches no more.  The pod that has the connection keeps the secret, and
-whoever is signed in to any pod's portal decides.
+password, a provider that no longer vouches for the user.  The pod that has the connection keeps the
+secret, and a user who is signed in to any pod's portal decides.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def begin(transaction: Transaction, asking: Asking) -> bool:
 
 
 def withdraw(transaction: Transaction, secret_hash: bytes) -> None:
-    """Forget an SSH login whose connection waits no more."""
+    """Delete an SSH login whose connection no longer waits."""
     transaction.connection.execute(delete(table).where(table.c.secret_hash == secret_hash))
 
 
@@ -64,7 +64,7 @@ def decide(transaction: Transaction, user_code: str, user_id: str, *, allowed: b
 
 
 def decision(transaction: Transaction, secret_hash: bytes) -> Decision:
-    """Tell what was decided; one that is gone counts as denied."""
+    """Return the decision; a login that is gone counts as denied."""
     row = transaction.connection.execute(
         select(table.c.user_id, table.c.denied).where(
             table.c.secret_hash == secret_hash, table.c.expires_at > transaction.now()
@@ -76,7 +76,7 @@ def decision(transaction: Transaction, secret_hash: bytes) -> Decision:
 
 
 def peek(transaction: Transaction, secret_hash: bytes) -> User | None:
-    """Give who confirmed a login, if they are not blocked now."""
+    """Return the user who confirmed a login, unless they are blocked now."""
     user_id = transaction.connection.execute(
         select(table.c.user_id).where(
             table.c.secret_hash == secret_hash,

@@ -1,4 +1,4 @@
-"""The change feed: tells a pod what is different, whoever changed it.
+"""The change feed: tells a pod of all changes, by any pod.
 
 With SQLite all changes are this process's own.  With PostgreSQL they arrive by LISTEN in a thread
 (a descriptor that the server may drop doesn't belong into the reactor), and whenever some may have
@@ -80,13 +80,13 @@ class ChangeFeed:
         return lambda: self._subscribers.remove(subscriber)
 
     def down_for(self) -> float:
-        """Say for how many seconds changes may have been missed; 0 while the feed is healthy."""
+        """Return for how many seconds changes may have been missed; 0 while the feed is healthy."""
         if self.healthy_since is not None:
             return 0.0
         return self._reactor.seconds() - self._down_since
 
     def up_for(self) -> float:
-        """Say for how many seconds no change was missed; 0 while some may be."""
+        """Return for how many seconds no change can have been missed; 0 while some may be."""
         if self.healthy_since is None or self.down_for():
             return 0.0
         return self._reactor.seconds() - self.healthy_since

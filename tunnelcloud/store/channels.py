@@ -74,9 +74,9 @@ def open(  # noqa: A001  (what one does to a channel)
     destination: str,
     port: int,
 ) -> Channel:
-    """Write down that a session was allowed to reach a target, which is about to be dialled.
+    """Record that a session was allowed to reach a target, which is about to be dialled.
 
-    The audit has it at the latest when it is closed, whoever closes it.
+    The audit has it at the latest when the channel is closed, by any pod.
     """
     channel = Channel(
         id=transaction.new_id("channel"),

@@ -30,12 +30,12 @@ def to_milliseconds(moment: datetime) -> int:
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
-    """Give the time in UTC that is so many milliseconds after the epoch."""
+    """Return the time in UTC for milliseconds since the epoch."""
     return EPOCH + milliseconds * _MILLISECOND
 
 
 _LAST_MILLISECOND = 2**48 - 1
-"""What an id has room for; times before the epoch have none."""
+"""The largest time in an id; times before the epoch have none."""
 
 
 def first_id(kind: str, moment: datetime) -> str:

@@ -1,8 +1,8 @@
-"""Whether a credential that somebody was let in by is still good.
+"""Checks again, in a transaction that writes, whether the request's credential is still good.
 
-Who asks is told before their request is looked at; what they ask for is written later.  The
-transaction that writes asks once more, and holds the credential: whoever ends it, blocks its user
-or demotes them meanwhile waits for the commit, and finds what was written.
+A request is authenticated before it is handled, and writes later.  So the transaction that writes
+checks the credential once more, and locks it: another transaction that ends it, or blocks or
+demotes its user, waits for the commit, and then sees the written rows.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tunnelcloud.store.transaction import Transaction
 def role_by_api_token(
     transaction: Transaction, token_id: str, user_id: str | None, *, hold: bool
 ) -> Role | None:
-    """Tell what role an API token gives now.
+    """Return the current role of an API token.
 
-    :param user_id: whose it is; None for a token that is no user's.
-    :param hold: hold it until the commit.
-    :return: the role of its user, or of the token itself; None when it is good no more.
+    :param user_id: its user; None for a token of no user.
+    :param hold: lock it until the commit.
+    :return: the role of its user, or of the token itself; None if it is no longer good.
     """
     now = transaction.now()
     lasts = or_(api_tokens.c.expires_at.is_(None), api_tokens.c.expires_at > now)
@@ -33,7 +33,7 @@ def role_by_api_token(
 def role_by_web_session(
     transaction: Transaction, session_id: str, user_id: str, *, hold: bool
 ) -> Role | None:
-    """Tell what role a sign-in to the portal gives now; as :func:`role_by_api_token`."""
+    """Return the current role of a sign-in to the portal; as :func:`role_by_api_token`."""
     table = web_sessions
     good = table.c.expires_at > transaction.now(), table.c.user_id == user_id
     found = _find(transaction, table, table.c.id, hold, session_id, *good)

@@ -1,7 +1,7 @@
-"""What one user may take of what is kept: of more, their own oldest goes, and nobody else's.
+"""Limits one user's share of the history: beyond it, that user's oldest rows are deleted first.
 
 A user whose client opens channels all day long writes more than all others together; without a
-share of their own they would push the others' history out of a size that is bounded.
+share they would push the others' history out of the bounded size.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ MOST_SESSIONS = 50_000
 
 YOUNG = timedelta(days=7)
 MOST_YOUNG = 4
-"""Those that began since then are kept too, up to so many times as many."""
+"""Those that began within this time are kept too, up to a multiple of the number."""
 
 PART_OF_AUDIT = 8
 """One user's use may take such a part of the audit's size, and so may all that nobody proved."""
 
 UNPROVEN = ("connector.join_refused", "login.refused", "web_login.refused")
-"""Events of strangers: the user in them is whom they named, and answers for none of them."""
+"""Events of strangers: the user in them is only named, and isn't responsible for them."""
 
 _OFTEN = ("channel.", "login.", "session.", "web_login.")
 ROUTINE = tuple(
     sorted(name for name in CATALOGUE if name.startswith(_OFTEN) and name not in UNPROVEN)
 )
-"""Events of the use of tunnels, as often as a client likes; none of a change."""
+"""Events of the use of tunnels, of which a client can cause any number; none of changes."""
 
 _MIB = 1 << 20
 _TENTH = 10
@@ -49,7 +49,7 @@ _UNPROVEN_BEYOND = "refusals took more than their share"
 _ALL_BEYOND = "all together took more than they may"
 
 Forget = Callable[[Transaction, int], int]
-"""Deletes so many rows at most, and says how many there were."""
+"""Deletes at most a number of rows, and returns how many it deleted."""
 
 
 @frozen
@@ -125,7 +125,7 @@ def leaving_for_share(transaction: Transaction, count: int) -> list[Leaving]:
 
 
 def leaving_for_size(transaction: Transaction, count: int) -> list[Leaving]:
-    """Find the oldest events, so many."""
+    """Find a number of the oldest events."""
     return _leaving(transaction, true(), count, _ALL_BEYOND)
 
 
@@ -181,7 +181,7 @@ def _crowds(
 def _last_beyond(
     transaction: Transaction, table: Table, which: ColumnElement[bool], most: int
 ) -> str | None:
-    """Find the last row before the latest so many; None where there are no more than these."""
+    """Find the last row before a number of the latest; None if there are no more than these."""
     query = select(table.c.id).where(which).order_by(table.c.id.desc()).offset(most).limit(1)
     return transaction.connection.execute(query).scalar()
 

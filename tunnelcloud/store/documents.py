@@ -242,7 +242,7 @@ class _Applying:
     def _try(
         self, path: str, section: str, work: Callable[..., Any], *args: Any, **values: Any
     ) -> Any:
-        """Do something; None, and a fault noted, when what is there is in the way."""
+        """Call a function; return None and note a fault if existing objects conflict with it."""
         try:
             return work(*args, **values)
         except (Conflict, InvalidReference) as error:

@@ -1,4 +1,4 @@
-"""What can go wrong with the store, each named where it is born.
+"""The store's errors.
 
 Callers map these once: to an HTTP status, an exit status or a line in the log.  Every text says
 what to do; none holds a secret or a database's address.
@@ -27,9 +27,9 @@ class NotFound(StoreError):
 
 
 class Conflict(StoreError):
-    """The change contradicts what is there: a name is taken, an object is in use.
+    """The change conflicts with existing objects: a name is taken, an object is in use.
 
-    :ivar field: the field to change, ``""`` when it is the object itself.
+    :ivar field: the field to change, ``""`` for the object itself.
     """
 
     def __init__(self, field: str, message: str) -> None:

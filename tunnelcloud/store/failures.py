@@ -1,7 +1,7 @@
-"""Turns what a database and its driver raise into the store's errors: the one place that does.
+"""Turns exceptions of the database and its driver into the store's errors.
 
-An error that nobody foresaw means that the database can't be used now.  So whoever writes tries
-again later, and nothing that was to be written is lost for a word of the driver's.
+An unknown error means that the database can't be used now.  So writers try again later, and no
+write is lost because of an unknown error code of the driver.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CODES = {5: Trouble.SLOW, 6: Trouble.SLOW, 8: Trouble.READ_ONLY, 13: Trouble.FU
 
 
 def trouble_of(error: BaseException) -> Trouble:
-    """Tell what kind of trouble an error of SQLAlchemy is."""
+    """Classify an error of SQLAlchemy."""
     if isinstance(error, PoolTimeout):
         return Trouble.SLOW
     cause = getattr(error, "orig", None)

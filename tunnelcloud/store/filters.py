@@ -1,4 +1,4 @@
-"""What lists can be narrowed by: conditions made of a filter's value."""
+"""The filters of lists: conditions made of a filter's value."""
 
 from __future__ import annotations
 

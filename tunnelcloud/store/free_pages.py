@@ -12,7 +12,7 @@ from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.transaction import Transaction
 
 SHRINKING = "auto_vacuum=INCREMENTAL"
-"""What a SQLite file has to be told before its first table is made."""
+"""The settings of a SQLite file that have to be made before its first table."""
 
 _INCREMENTAL = 2
 _KEPT_PART = 10
@@ -23,7 +23,7 @@ _GIVE_ONE_BACK = Prepared(text("PRAGMA incremental_vacuum(1)"))
 
 
 def give_back(transaction: Transaction, *, limit: int = 500) -> int:
-    """Give back pages that no row needs, where more than a tenth of the file are such.
+    """Release free pages if they are more than a tenth of the file.
 
     :param limit: how many at most, since a long transaction would hold up the others.
     :return: how many there were; fewer than ``limit`` means that no more are to be given back.

@@ -22,9 +22,9 @@ MOST_EMERGENCIES = 10
 def check_room(
     transaction: Transaction, table: Table, most: int, *theirs: ColumnElement[bool], what: str
 ) -> None:
-    """Refuse one more of a kind to who has the most.
+    """Refuse one more object to a user who has the most allowed.
 
-    Exact for who holds the user's lock; else a few more may be made at the same moment.
+    Exact if the caller holds the user's lock; else a few more may be created at the same moment.
 
     :param theirs: the conditions for what counts.
     :param what: for the text: what there are so many of, and what to do.

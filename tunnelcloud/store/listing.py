@@ -1,4 +1,4 @@
-"""What can be read of a kind of objects: one of them, a page of a list, how many there are.
+"""Reads a kind of objects: one of them, a page of a list, or their number.
 
 Kinds that administrators make and change are ``Aggregate``s (``tunnelcloud.store.aggregate``).
 """
@@ -29,7 +29,7 @@ from tunnelcloud.store.transaction import Transaction
 
 
 class Entity(Protocol):
-    """What every object has."""
+    """The attribute that every object has."""
 
     @property
     def id(self) -> str:
@@ -91,8 +91,8 @@ class Listing(Generic[E]):
     def get(self, transaction: Transaction, /, object_id: str, **owners: str | None) -> E:
         """Read an object.
 
-        :param owners: whose it has to be, such as ``user_id``; None stands for anybody's.
-        :raise NotFound: there is none with this id, or it is somebody else's.
+        :param owners: its required owner, such as ``user_id``; None for anybody's.
+        :raise NotFound: there is none with this id, or it has another owner.
         """
         # A NUL is what PostgreSQL can't hold, so nothing has it.
         found = "\x00" not in object_id and self._by_id(

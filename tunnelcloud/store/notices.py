@@ -20,7 +20,7 @@ _MOST_SESSIONS = 200
 
 
 Over = Mapping[str, str]
-"""What is told when something is over."""
+"""The notice that something is over."""
 
 
 @frozen
