@@ -41,7 +41,7 @@ class NotLetIn(Exception):
 class Person:
     """Somebody whom a provider vouches for.
 
-    :ivar name: a user's name, or empty if what the provider says can't be one.
+    :ivar name: a user's name, or empty if the provider's value can't be one.
     :ivar email: verified by the provider.
     :ivar groups: None when it isn't known which.
     :ivar made: the name was made of something that can't be one: whoever has it is somebody else.
@@ -58,9 +58,9 @@ class Person:
 
 
 class Rehearsed(Exception):
-    """Who somebody would be here: it is raised, so that nothing of it stays.
+    """The user whom somebody would be here: raised as an exception, so that nothing is committed.
 
-    :ivar by: what finds them, as in the audit; empty for who was linked before.
+    :ivar by: how they were found, as in the audit; empty if they were linked before.
     :ivar groups: the groups that they would be in.
     """
 

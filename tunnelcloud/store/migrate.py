@@ -67,9 +67,9 @@ def present_revision(connection: Connection) -> str | None:
 
 
 def migrate(connection: Connection, where: str, beside: str | None = None) -> None:
-    """Run what migrations are missing.
+    """Run the missing migrations.
 
-    :param where: what the database is, for a person.
+    :param where: the database's name for people.
     :param beside: the name of the pod that starts; no other pod may work with the database (of a
         PostgreSQL server) then.  None for somebody who says that it is to be migrated.
     :raise StateIsNewer: the database has migrations that this program doesn't know.

@@ -68,7 +68,7 @@ def sync(
 
 
 def sites_down(transaction: Transaction, attachments: Attachments) -> dict[str, str]:
-    """Give the names of sites, by id, whose connectors are all gone; none of those muted."""
+    """Return the names of sites, by id, whose connectors are all gone, without muted ones."""
     query = select(sites.c.id, sites.c.name).where(sites.c.muted.is_(False))
     names = {row.id: row.name for row in transaction.connection.execute(query)}
     joined: set[str] = set()

@@ -60,10 +60,10 @@ def read_own_account(transaction: Transaction, user_id: str) -> OwnAccount:
 
 @frozen
 class OwnActivity:
-    """What the store has of a user beside their sessions.
+    """A user's activity besides their sessions.
 
     :ivar refusals: the latest logins and channels that were refused, the latest first.
-    :ivar clients: what the clients of their sessions call themselves, by the sessions' ids.
+    :ivar clients: the version texts of their sessions' clients, by the sessions' ids.
     :ivar open_in: the names of the tunnels that a session has channels to, by its id.
     """
 

@@ -1,4 +1,4 @@
-"""Which tunnels a user wants to see first: those they pinned, then those they used last."""
+"""The order of a user's tunnels: those they pinned, then those they used last."""
 
 from __future__ import annotations
 

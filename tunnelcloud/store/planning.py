@@ -59,7 +59,7 @@ _TABLES = (
     schema.assignments,
     schema.keys,
 )
-"""What documents describe; what is referred to comes first."""
+"""The tables that documents describe; a table comes after those it refers to."""
 
 _VERBS = ("created", "changed", "deleted", "member_added", "member_removed")
 _KINDS = {section.aggregate.kind for section in SECTIONS.values()} | {"assignment", "key"}

@@ -34,9 +34,9 @@ list_page = PODS.list_page
 
 @frozen
 class Registration:
-    """What a process says of itself.
+    """A process's registration.
 
-    :ivar incarnation: made anew at each start.
+    :ivar incarnation: new at each start.
     :ivar home: of its state directory; a copy of the directory has another one.
     """
 
@@ -111,7 +111,7 @@ def renew(transaction: Transaction, pod_id: str, incarnation: str) -> bool:
 
 
 def rejoin(transaction: Transaction, pod_id: str, registration: Registration) -> Pod:
-    """Take part anew, after the lease was taken or the row deleted.
+    """Register again, after the lease was taken or the row deleted.
 
     :param registration: with a new incarnation.
     :return: the pod, under another name where somebody else has its own.
@@ -222,7 +222,7 @@ def remove(transaction: Transaction, pod_id: str) -> None:
 
 
 def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> int:
-    """Delete pods that were last heard of before a time; say how many there were."""
+    """Delete pods that were last heard of before a time; return their number."""
     query = select(table.c.id).where(table.c.last_seen_at < until).limit(limit)
     gone = transaction.connection.execute(query).scalars().all()
     transaction.connection.execute(delete(probes).where(probes.c.pod_id.in_(gone)))
@@ -236,7 +236,7 @@ SERVED_IT_STOPPED = "the pod that served it stopped"
 
 
 def reap(transaction: Transaction, *, silent_seconds: float) -> int:
-    """Close what pods left open that were not heard of for so long (or are gone altogether).
+    """Close the open records of pods that were silent for too long (or were deleted).
 
     Several pods may do this at once: each record is closed by one of them.
 

@@ -51,7 +51,7 @@ COPYING = "-c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_ses
 """For one who reads or writes all of a database, with pauses while another one is worked on."""
 MIGRATION_LOCK = 0x74756E6E656C  # "tunnel"
 MOVE_LOCK = 0x6D6F7665  # "move"
-"""Held while a database is moved away, and shared by whoever opens it."""
+"""Locked exclusively while a database is moved, and shared by every process that opens it."""
 
 
 _NOW = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"

@@ -18,7 +18,7 @@ from tunnelcloud.store.schema import authority as table
 from tunnelcloud.store.transaction import Transaction
 
 Rename = Callable[[bytes, str, str], bytes]
-"""Gives what is kept under a name as it is kept under another: content, name, other name."""
+"""Seals a stored secret again for another name: content, name, other name."""
 
 
 def add_host_keys(
@@ -49,7 +49,7 @@ def add_host_keys(
 def promote_host_keys(
     transaction: Transaction, rename: Rename, shown: Callable[[bytes, str], str], *, version: str
 ) -> None:
-    """Have pods prove themselves with the new host keys; the ones before are told beside them.
+    """Have pods use the new host keys; clients still hear of the old ones too.
 
     :param shown: gives the fingerprint of what is kept under a name.
     :raise Conflict: there are no new ones, or a pod runs another version.
@@ -91,7 +91,7 @@ def remove_host_keys(transaction: Transaction, shown: Callable[[bytes, str], str
 
 
 def _held(transaction: Transaction) -> dict[str, bytes]:
-    """Give all that is kept of host keys; whoever else changes them waits."""
+    """Return all stored host keys, locked against other changes."""
     query = select(table.c.name, table.c.content).order_by(table.c.name).with_for_update()
     rows = transaction.connection.execute(query)
     return {row.name: row.content for row in rows if row.name.startswith(HOST_KEYS)}

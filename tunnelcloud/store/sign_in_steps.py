@@ -22,7 +22,7 @@ MAX_OF_A_USER = 5
 
 
 class Awaited(StrEnum):
-    """What a sign-in waits for."""
+    """The step that a sign-in waits for."""
 
     CODE = "code"
 

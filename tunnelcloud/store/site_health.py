@@ -12,7 +12,7 @@ from tunnelcloud.store import access, read_models
 from tunnelcloud.store.transaction import Transaction
 
 _STILL_WRITING = timedelta(seconds=2)
-"""A note of this pod's own may reach the store so long after the link went."""
+"""Seconds after the loss of a link in which this pod's own note may reach the store."""
 _MOST_UNWELL = 20
 
 

@@ -79,7 +79,7 @@ def _spans(
     wanted: _Range,
     total: ColumnElement[Any],
 ) -> list[tuple[int, int, int]]:
-    """Give what began in a slot and ended in another: both, and how much there was of it."""
+    """Count rows by the slot in which they began and the slot in which they ended."""
     start, end = table.c[names[0]], table.c[names[1]]
     first, last = first_id(kind, wanted.begin), wanted.count - 1
     slots = wanted.slot(start), wanted.slot(end)

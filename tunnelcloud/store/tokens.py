@@ -27,7 +27,7 @@ MAX_SESSIONS = 8
 
 
 class Outcome(enum.Enum):
-    """What became of an attempt to spend a token."""
+    """The result of an attempt to spend a token."""
 
     SPENT = enum.auto()
     UNKNOWN = enum.auto()
@@ -137,12 +137,12 @@ def spend(
     tunnel: Tunnel | None = None,
     at_most: int = MAX_SESSIONS,
 ) -> Spending:
-    """Spend a token and begin a session, in this one transaction.
+    """Spend a token and begin a session, in one transaction.
 
     One conditional UPDATE decides, so that of any number who try at once, on any number of pods,
     as many succeed as the token allows.
 
-    :param user: whose token it must be; another user's looks like none, and stays unspent.
+    :param user: the required owner; another user's token counts as unknown, and stays unspent.
     :param tunnel: what the session is narrowed to beside what the token says.
     :param at_most: how many sessions policies let it open by now; the first one always counts.
     """
@@ -195,7 +195,7 @@ def _refusal(transaction: Transaction, theirs: list[ColumnElement[bool]]) -> Spe
 
 
 def outcome_of(transaction: Transaction, token: Token) -> Outcome:
-    """Tell what became of a token before; ``UNKNOWN`` of one that is good and was never used."""
+    """Return what happened to a token before; ``UNKNOWN`` if it is good and was never used."""
     if token.revoked_at is not None:
         return Outcome.REVOKED
     if token.sessions_used:

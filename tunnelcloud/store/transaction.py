@@ -1,7 +1,7 @@
 """The transaction that a store function gets: with its clock, its ids and its audit.
 
-Everything written through it is durable together or not at all; whoever listens hears of it
-after the commit only.
+Everything written through it is durable together or not at all; listeners hear of it only after the
+commit.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class Transaction:
         return Transaction(connection, self.actor, self._clock, self._ids, [self._milliseconds()])
 
     def batched(self, dialect: Dialect) -> Batched:
-        """Give what was recorded and what changed here, for another transaction to take over."""
+        """Return the events and changes recorded here, for another transaction to take over."""
         rows = list(map(audit_rows.row_of, self._records))
         audit = audit_rows.INSERT.batch(dialect, rows) if rows else None
         return Batched(audit, tuple(self._records), tuple(self._changes.values()))

@@ -75,7 +75,7 @@ delete = TUNNELS.delete
 def create_assigned(
     transaction: Transaction, given: Iterable[Mapping[str, Any]], **values: Any
 ) -> Tunnel:
-    """Make a tunnel that is assigned from its first moment; as ``create`` beyond that.
+    """Create a tunnel together with its assignments; otherwise as ``create``.
 
     :param given: what ``assignments.create`` takes beside the tunnel, of each.
     :raise BadDocument: some of them can't be made; ``assignments.0.user_id`` is a field of one.

@@ -42,7 +42,7 @@ class Unused:
 
 
 def unused_for(transaction: Transaction, long: timedelta) -> Unused:
-    """Find what wasn't used for so long, and was there before; to find it takes long, too."""
+    """Find objects that existed and weren't used within a time; this takes long, too."""
     now = transaction.now()
     days = preferences.settings(transaction).session_retention_days
     kept = long if days is None else min(long, timedelta(days=days))

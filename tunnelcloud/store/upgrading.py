@@ -17,7 +17,7 @@ from tunnelcloud.store.sqlite_files import FILE_NAME
 
 
 def upgrade_apart(url: str, state_directory: Path) -> None:
-    """Have a child process run what migrations a SQLite database lacks, and wait for it.
+    """Have a child process run the missing migrations of a SQLite database, and wait for it.
 
     Whatever keeps the child from it is told by whoever opens the database next.
     """

@@ -193,7 +193,7 @@ def can_administer_since(transaction: Transaction, moment: datetime) -> bool:
 
 def _check_administrators(transaction: Transaction, field: str) -> None:
     """See that somebody is left who can sign in and administer."""
-    # Locked, so that of two administrators who demote each other at once one is told so.
+    # Locked, so that if two administrators demote each other at once, one of them is refused.
     left = USERS.filtered(
         select(table.c.id), {"role": Role.ADMIN, "blocked": False, "service": False}
     )

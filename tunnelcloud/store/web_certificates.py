@@ -46,7 +46,7 @@ _COLUMNS = [table.c[name] for name in KeptCertificate.__annotations__]
 
 
 def load(transaction: Transaction) -> KeptCertificate:
-    """Give what is kept; nothing in it before the first order."""
+    """Return the stored state, which is empty before the first order."""
     query = select(*_COLUMNS).where(table.c.name == _NAME)
     row = transaction.connection.execute(query).first()
     return KeptCertificate() if row is None else KeptCertificate(*row)

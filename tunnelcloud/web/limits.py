@@ -217,7 +217,8 @@ class LimitedChannel(http.HTTPChannel):
         super().connectionLost(reason)
 
     def keep_place(self) -> None:
-        """Stay, whoever else comes: this is an administrator's, as far as there is a reserve."""
+        """Reserve the connection's place for an administrator, as long as there are reserved
+        places."""
         if self not in self.site.reserved and len(self.site.reserved) < self.site.reserve:
             self.site.crowd.leave(self)
             self.site.reserved.add(self)

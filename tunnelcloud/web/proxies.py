@@ -26,7 +26,7 @@ def client_host(
     trusted: Iterable[Network],
     forwarded: Sequence[str] = (),
 ) -> str:
-    """Give the address of whoever made a request.
+    """Return the address of a request's client.
 
     A proxy writes one of the headers and passes the other on as the client sent it: when both are
     there and name different clients, neither is believed.

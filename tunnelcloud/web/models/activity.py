@@ -185,7 +185,7 @@ class StatisticsQuery(BaseModel):
 
 
 class Statistics(Shown):
-    """What went on hour by hour, the oldest first; the last hour isn't over."""
+    """Activity by the hour, the oldest first; the last hour isn't over."""
 
     begin: Instant
     bucket_seconds: int
@@ -196,7 +196,7 @@ class Statistics(Shown):
 
 
 class Deletion(Shown):
-    """What deleting an object would cut, and take with it."""
+    """The connections and objects that deleting an object would end."""
 
     users: int = Field(description="Who have something open through it now.")
     channels: int = Field(description="What they have open.")

@@ -51,7 +51,7 @@ class RuleShown(Shown):
 
 
 class Explanation(Shown):
-    """What would be decided, and each rule that leads to it."""
+    """The decision, and each rule that leads to it."""
 
     allowed: bool
     reason: str
@@ -97,7 +97,7 @@ class Check(Shown):
 
 
 class LastCheck(Shown):
-    """What this pod's last check of a tunnel found; nothing when there was none yet."""
+    """This pod's last check of a tunnel; empty before the first."""
 
     checked_at: Instant | None
     ok: bool | None

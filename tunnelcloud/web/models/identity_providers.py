@@ -60,7 +60,7 @@ IdentityProviderChange = change_model(
 
 
 class Identity(Shown):
-    """Who a user is at an identity provider."""
+    """A user's account at an identity provider."""
 
     identity_provider_id: str
     provider_name: str

@@ -106,7 +106,7 @@ ConnectorMade = shown_model(
 
 
 class LastSeen(Shown):
-    """What this pod's last check of a tunnel's target found."""
+    """The result of this pod's last check of a tunnel's target."""
 
     checked_at: Instant
     ok: bool

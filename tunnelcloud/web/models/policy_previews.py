@@ -8,7 +8,7 @@ from tunnelcloud.web.models.fields import Instant, Shown
 
 
 class PolicyCut(Shown):
-    """What one open session would lose."""
+    """The channels that one open session would lose."""
 
     session_id: str
     user_id: str

@@ -24,7 +24,7 @@ from tunnelcloud.web.routes import Call, Encoded, Handled, Item, Lines, Listed, 
 
 @frozen
 class Operations:
-    """The API, for whoever visits a page."""
+    """The API's operations, for the visitor of a page."""
 
     table: RouteTable
 

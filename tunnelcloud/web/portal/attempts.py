@@ -83,7 +83,7 @@ class Attempt:
 
     @property
     def network(self) -> str:
-        """Give what one party holds of addresses."""
+        """Return the network of an address that counts as one party."""
         return source_group(self.source_ip)
 
     @property

@@ -143,7 +143,7 @@ def chips_of(noun: str, q: str, given: Mapping[str, str]) -> list[tuple[str, str
 def shown_filters(
     noun: str, q: str, given: Mapping[str, str], names: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """Give what a list's page shows of its filters.
+    """Return the filters that a list's page shows.
 
     :param names: as ``suggested_names`` lists them.
     """

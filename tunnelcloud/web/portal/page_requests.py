@@ -64,12 +64,12 @@ class Visit:
         return self.address.partition("?")[0]
 
     def who(self) -> SignedIn:
-        """Give who visits a page that isn't for anonymous visitors."""
+        """Return the visitor of a page that isn't for anonymous visitors."""
         assert self.signed_in is not None, "the page is for anybody"
         return self.signed_in
 
     def typed(self, name: str) -> str:
-        """Give what was typed into a field of the form; nothing is an empty text."""
+        """Return the text typed into a field of the form, or an empty text."""
         values = self.form.get(name, ())
         return values[0] if values else ""
 
