@@ -71,7 +71,10 @@ class NewcomerTests(BrowserCase):
         self.connect_site()
         self.publish(target)
         invitation = self.invite()
+        before = self.done
         self.open_it(invitation, target)
+        # From the link to data: the colleague's part.
+        self.assertLess((self.done - before) * SECONDS_EACH, 2 * 60)
         self.assertLess(self.done * SECONDS_EACH, 5 * 60)
         shown = re.findall(r"!\[[^\]]+\]\(images/([a-z-]+)\.png\)", GUIDE.read_text())
         self.assertEqual(shown, self.pictures)

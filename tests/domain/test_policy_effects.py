@@ -5,6 +5,7 @@ from datetime import timedelta
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.costs import LINEAR, growth
 from tests.domain.values import NOW, approval, grant, policy, tunnel, view
 from tunnelcloud.domain.entities import Channel, Session, SessionMethod
 from tunnelcloud.domain.objects import Approval
@@ -113,3 +114,14 @@ class EffectTests(SynchronousTestCase):
         self.assertEqual(self.cuts({"approval": Approval.SELF}, opened()), [])
         [cut] = self.cuts({"approval": Approval.OTHERS}, opened())
         self.assertIn("needs an approval", cut.reason)
+
+    def test_many_sessions_of_one_user(self):
+        """Four times as many sessions of one user take about four times as long."""
+
+        def judge(sessions):
+            self.cuts({"max_sessions": 1}, *sessions)
+
+        def make(size):
+            return [opened(number) for number in range(size)]
+
+        self.assertLess(growth(judge, make, 600), LINEAR)

@@ -7,7 +7,9 @@ from attrs import evolve
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, START, login, make_world
 from tests.store.plans import statements_of
+from tunnelcloud import interpreter
 from tunnelcloud.domain.entities import SessionMethod
+from tunnelcloud.interpreter import STEPS
 from tunnelcloud.store import assignments, channels, policies, policy_effects, sessions, users
 from tunnelcloud.store.errors import Conflict, NotFound
 
@@ -98,6 +100,16 @@ class PolicyEffectsContract:
         self.assertEqual(statements(), few)
         found = self.effects()
         self.assertEqual((found.cut_sessions, len(found.cuts)), (61, policy_effects.MOST_SHOWN))
+
+    def test_it_lets_the_reactor_in(self):
+        """It works in a thread of the store, and gives way again and again on its way."""
+        for _ in range(3 * STEPS):
+            self.begin(self.world.alice)
+        looks = []
+        self.patch(interpreter, "let_others_in", lambda: looks.append(1))
+        self.assertEqual(self.effects().cut_sessions, 3 * STEPS)
+        # For each so many channels that are read, and for each so many sessions.
+        self.assertGreaterEqual(len(looks), 6)
 
     def test_more_than_are_looked_at(self):
         self.patch(policy_effects, "MOST_SESSIONS", 1)

@@ -5,6 +5,7 @@ Pure: what is open, and what time it is, come in as arguments.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -81,12 +82,18 @@ class _OnePod:
     """A user's sessions on one pod.
 
     :ivar left: how many channels of each tunnel are left.
+    :ivar first_uses: the ids of the sessions' first channels, in order.
     """
 
     view: UserView
     at: datetime
     sessions: list[OpenSession]
     left: Counter[str] = field(factory=Counter)
+    first_uses: list[str] = field(init=False)
+
+    @first_uses.default
+    def _ordered(self) -> list[str]:
+        return sorted(one.first_use for one in self.sessions if one.first_use)
 
     def cuts(self) -> Iterator[Cut]:
         self.left.update(one.tunnel_id for each in self.sessions for one in each.channels)
@@ -129,7 +136,4 @@ class _OnePod:
         return "" if decision.allowed else decision.reason
 
     def _older(self, one: OpenSession) -> int:
-        return sum(
-            bool(other.first_use) and other is not one and other.first_use < one.first_use
-            for other in self.sessions
-        )
+        return bisect_left(self.first_uses, one.first_use)

@@ -1,0 +1,119 @@
+"""An administrator publishes a server under a policy in under two minutes, by the pages' scripts.
+
+What is counted are fields, presses and loads of pages, which no busy machine changes; what a person
+takes for each stands beside it.
+"""
+
+import json
+import urllib.request
+
+from tests.browser.case import BrowserCase
+from tests.integration.processes import PATIENCE
+
+SECONDS_EACH = 5
+"""What a person who reads the page takes for a field or a button, about."""
+
+SECONDS_A_DAY = 1
+"""What they take for one more button of a row, such as the next day."""
+
+MOST_LOADS = 10
+
+
+class AdministratorTests(BrowserCase):
+    def setUp(self):
+        super().setUp()
+        self.sign_in_first()
+        self.site = self.api("POST", "/sites", name="paris")
+        self.done = self.days = self.loads = 0
+        self.page.on("domcontentloaded", self._loaded)
+
+    def _loaded(self, _):
+        self.loads += 1
+
+    def api(self, method, path, **body):
+        """Ask the API as somebody else would meanwhile."""
+        secret = (self.gateway.state / "admin.token").read_text().strip()
+        request = urllib.request.Request(
+            f"{self.chromium.origin}/api/v1{path}",
+            method=method,
+            data=json.dumps(body).encode() if body else None,
+            headers={"Authorization": f"Bearer {secret}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return json.loads(answer.read())
+
+    def fill(self, **fields):
+        super().fill(**fields)
+        self.done += len(fields)
+
+    def press(self, name):
+        super().press(name)
+        self.done += 1
+
+    def follow(self, name):
+        super().follow(name)
+        self.done += 1
+
+    def test_from_nothing_to_a_tunnel_under_a_policy(self):
+        self.follow("Groups")
+        self.follow("New group")
+        self.fill(name="dba")
+        self.press("Create the group")
+        self.see("Created dba.")
+        self.follow("Policies")
+        self.follow("New policy")
+        self._policy()
+        self.follow("Tunnels")
+        self.follow("New tunnel")
+        self.fill(name="db", target_address="10.0.0.5", target_ports="5432", who_0="group:dba")
+        self.page.locator("#policy_0").select_option(label="office")
+        self.done += 1
+        self.press("Create the tunnel")
+        self.see("Created db.")
+        self.assertLessEqual(self.loads, MOST_LOADS)
+        self.assertLess(self.done * SECONDS_EACH + self.days * SECONDS_A_DAY, 120)
+        tunnel_id = self.page.url.rpartition("/")[2]
+        [given] = self.api("GET", f"/tunnels/{tunnel_id}/assignments")["items"]
+        self.assertEqual(
+            (sorted(given["methods"]), bool(given["policy_id"])), (["key", "token"], True)
+        )
+        self._comes_by_itself()
+
+    def _policy(self):
+        """Day buttons, times, zones, chips: the sentence beside them is what is saved."""
+        page, preview = self.page, self.page.locator("#preview")
+        self.fill(name="office")
+        row = page.get_by_role("group", name="Hours 1")
+        zone = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
+        self.assertEqual(row.locator("[name^=windows_zone]").input_value(), zone)
+        self.assertGreater(page.locator("#windows-zones option").count(), 300)
+        for day in ("Mon", "Tue", "Wed", "Thu", "Fri"):
+            row.get_by_label(day).check()
+            self.days += 1
+        self.fill(windows_start_0="09:00", windows_end_0="18:00", windows_zone_0="Europe/Paris")
+        preview.get_by_text("weekdays 09:00\u201318:00 Europe/Paris", exact=False).first.wait_for()
+        networks = page.locator("[data-to-chips=source_networks]")
+        networks.press_sequentially("10.0.0.0/8 ")
+        self.done += 1
+        page.locator("[data-chips=source_networks] .chip", has_text="10.0.0.0/8").wait_for()
+        self.assertEqual(networks.input_value(), "")
+        preview.get_by_text("from 10.0.0.0/8", exact=False).first.wait_for()
+        # One more row, which stays empty, is no condition.
+        page.get_by_role("button", name="+ More hours").click()
+        page.get_by_role("group", name="Hours 2").wait_for()
+        self.chromium.check("policy-new")
+        self.press("Create the policy")
+        self.see("Created office.")
+        self.see("weekdays 09:00\u201318:00 Europe/Paris, from 10.0.0.0/8")
+
+    def _comes_by_itself(self):
+        """What somebody else adds appears on a page that is open, which isn't loaded again."""
+        page = self.chromium.visit(f"/admin/sites/{self.site['id']}")
+        # Whoever watches has a table: a site without a connector has none to add to.
+        self.api("POST", "/connectors", name="paris-1", site_id=self.site["id"])
+        page.reload()
+        self.loads = 0
+        page.get_by_role("row", name="paris-1").wait_for()
+        self.api("POST", "/connectors", name="paris-2", site_id=self.site["id"])
+        page.get_by_role("row", name="paris-2").wait_for()
+        self.assertEqual(self.loads, 0)
