@@ -18,11 +18,11 @@ from datetime import datetime
 
 import click
 
+from tunnelcloud.domain.counting import bytes_text
 from tunnelcloud.domain.lengths import length_text
 from tunnelcloud.net.escaping import escape_whole
 
 _SECOND = 1.0
-_BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def one_line(text: str) -> str:
@@ -131,16 +131,7 @@ def shown_time(value: object) -> str:
 
 def shown_bytes(value: object) -> str:
     """Show a number of bytes in the unit that fits it."""
-    if not isinstance(value, int):
-        return shown(value)
-    if value < 1024:
-        return f"{value} B"
-    scaled = float(value)
-    for unit in _BYTE_UNITS:
-        scaled /= 1024
-        if scaled < 1024 or unit == _BYTE_UNITS[-1]:
-            break
-    return f"{scaled:.1f} {unit}"
+    return bytes_text(value) if isinstance(value, int) else shown(value)
 
 
 def shown_rate(value: object) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from tunnelcloud.domain.counting import bytes_text
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow, TunnelTraffic
 
@@ -47,20 +48,8 @@ def _parts(rows: Sequence[TunnelRow]) -> Iterator[Sequence[TunnelRow]]:
 
 def traffic_line(name: str, traffic: TunnelTraffic) -> str:
     """Show what one tunnel carries."""
-    sent, received = _bytes(traffic.bytes_to_target), _bytes(traffic.bytes_from_target)
+    sent, received = bytes_text(traffic.bytes_to_target), bytes_text(traffic.bytes_from_target)
     return f"{escape(name)}: {traffic.open_channels} open, {sent} sent, {received} received"
-
-
-def _bytes(count: int) -> str:
-    """Give a number of bytes in binary units."""
-    if count < 1024:
-        return f"{count} B"
-    size = float(count)
-    for unit in ("KiB", "MiB", "GiB"):
-        size /= 1024
-        if size < 1024:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1024:.1f} TiB"
 
 
 def step_line(step: DoctorStep) -> str:

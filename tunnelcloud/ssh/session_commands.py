@@ -11,6 +11,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from tunnelcloud.domain.lengths import SECONDS
 from tunnelcloud.net.escaping import escape
 
 USAGE = """usage: ssh POD                          your tunnels, and their traffic until Ctrl-C
@@ -22,7 +23,7 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_UNKNOWN, EXIT_INTERRUPTED = 0, 1, 2, 127,
 _LONGEST_COMMAND = 1024
 _LONGEST_SLEEP = 10 * 365 * 86400.0
 _PERIOD = re.compile(r"(\d{1,12}(?:\.\d{0,9})?|\.\d{1,9})([smhd]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"": 1, **SECONDS}
 _USAGES = {
     "ls": "usage: ls [--json]",
     "doctor": "usage: doctor TUNNEL [--json]",

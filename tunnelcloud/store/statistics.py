@@ -79,7 +79,7 @@ def _spans(
     wanted: _Range,
     total: ColumnElement[Any],
 ) -> list[tuple[int, int, int]]:
-    """Count rows by the slot in which they began and the slot in which they ended."""
+    """Return the total of rows for each slot in which they began and slot in which they ended."""
     start, end = table.c[names[0]], table.c[names[1]]
     first, last = first_id(kind, wanted.begin), wanted.count - 1
     slots = wanted.slot(start), wanted.slot(end)

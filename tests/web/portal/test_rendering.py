@@ -9,7 +9,7 @@ from jinja2 import UndefinedError
 from twisted.trial.unittest import SynchronousTestCase
 
 import tunnelcloud
-from tunnelcloud.web.portal.rendering import Renderer, exact, relative, size, visible
+from tunnelcloud.web.portal.rendering import Renderer, exact, relative, visible
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COMMON = {"user": None, "path": "/", "note": ""}
@@ -21,16 +21,6 @@ VENDORED = {
 
 
 class RenderingTests(SynchronousTestCase):
-    def test_sizes(self):
-        for count, text in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (5 * 2**30, "5.0 GiB"),
-            (3 * 2**50, "3072.0 TiB"),
-        ]:
-            self.assertEqual(size(count), text)
-
     def test_relative_times(self):
         for seconds, text in [
             (0, "0 s ago"),

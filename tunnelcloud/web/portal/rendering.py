@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tunnelcloud.domain.commands import bracketed
+from tunnelcloud.domain.counting import bytes_text
 from tunnelcloud.web.portal.hours import chips_of, hours_of, zone_names
 
 _TYPES = {
@@ -59,16 +60,6 @@ def static_files() -> dict[str, StaticFile]:
                 content, gzip.compress(content, mtime=0), _TYPES[extension], version
             )
     return found
-
-
-def size(count: int) -> str:
-    """Write a number of bytes in binary units."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"
 
 
 def relative(moment: datetime, now: datetime) -> str:
@@ -135,7 +126,7 @@ class Renderer:
             finalize=visible,
         )
         self._environment.filters.update(
-            bracketed=bracketed, size=size, lines=lines, exact=exact, shell=shell,
+            bracketed=bracketed, size=bytes_text, lines=lines, exact=exact, shell=shell,
             sentence=sentence, hours=hours_of, chips=chips_of,
         )  # fmt: skip
         self._environment.globals.update(static=self._static_address, zone_names=zone_names)
