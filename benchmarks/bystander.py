@@ -43,6 +43,10 @@ TUNNELS = 5000
 CHANNELS = 4900
 """A pod has 5,000; the bystander needs one as well."""
 
+TABLES = ("users", "tunnels", "audit", "policies")
+PAGES = ("/", "/sessions", "/admin/users", "/admin/tunnels")
+"""What is read of the API, 200 rows at a time, and of the portal."""
+
 Call = Callable[[http.client.HTTPConnection, int], None]
 
 
@@ -87,15 +91,13 @@ class Pod:
 def reads_and_writes(pod: Pod) -> None:
     """40 lists of 200 rows, 20 portal pages and 50 writes a second."""
     [one, *_] = json.loads(pod.ask("GET", "/users?limit=5"))["items"]
-    pages = ["/", "/sessions", "/admin/users", "/admin/tunnels"]
     chance = random.Random(1)
 
     def read(number: int) -> None:
-        kind = ("users", "tunnels", "audit", "policies")[number % 4]
-        pod.ask("GET", f"/{kind}?limit=200")
+        pod.ask("GET", f"/{TABLES[number % len(TABLES)]}?limit=200")
 
     def page(number: int) -> None:
-        pod.ask("GET", pages[number % len(pages)], cookie=True)
+        pod.ask("GET", PAGES[number % len(PAGES)], cookie=True)
 
     def write(number: int) -> None:
         pod.ask("PATCH", f"/users/{one['id']}", {"title": f"title {chance.random()}"})

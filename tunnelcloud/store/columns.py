@@ -143,12 +143,23 @@ def _decode_methods(encoded: list[str]) -> frozenset[Method]:
     return frozenset(member_of(Method, name) for name in encoded)
 
 
+def instant_text(moment: datetime) -> str:
+    """Write a time as it is shown: in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+_PLAIN = frozenset({str, bool, int, float, type(None)})
+"""The types of most values: they stay as they are."""
+
+
 def plain(value: object) -> Any:
     """Put a field's value into what JSON can say, as the API and the audit show it."""
-    if value is None or isinstance(value, bool | int | float):
+    if type(value) in _PLAIN or isinstance(value, int | float):
         return value
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return instant_text(value)
+    if isinstance(value, enum.StrEnum):
+        return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, set | frozenset):

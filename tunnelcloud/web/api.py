@@ -26,6 +26,7 @@ from tunnelcloud.web.bodies import READ_AT_ONCE, read_body
 from tunnelcloud.web.encoding import encode_json
 from tunnelcloud.web.limits import keep_place
 from tunnelcloud.web.logged import logged_path
+from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.routes import (
     LINES_TYPE,
@@ -210,7 +211,7 @@ def _shown(request: IRequest, route: Route, handled: Handled) -> _Answer:
             return _Answer(HTTPStatus.NOT_MODIFIED, headers, b"")
         handled = handled.shown
     assert not isinstance(handled, Listed), "its rows were shown before"
-    shown = handled.model_dump(mode="json") if isinstance(handled, BaseModel) else handled
+    shown = plain_values(handled)
     if route.status == HTTPStatus.CREATED and "id" in shown:
         headers["Location"] = f"{request.path.decode('ascii', 'replace').rstrip('/')}/{shown['id']}"
     return _Answer(route.status, headers, encode_json(shown))

@@ -7,13 +7,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
+from pydantic_core import PydanticSerializationError, to_json
 
 from tunnelcloud.interpreter import politely
 
 
 def encode_json(shown: Any) -> bytes:
     """Write an answer; half a character that somebody sent is written as an escape."""
-    return _text(shown).encode("utf-8", "backslashreplace") + b"\n"
+    try:
+        return to_json(shown, inf_nan_mode="constants") + b"\n"
+    except PydanticSerializationError:
+        # It writes long answers three times as fast, and knows no half characters.
+        return _text(shown).encode("utf-8", "backslashreplace") + b"\n"
 
 
 @frozen

@@ -15,6 +15,7 @@ from attrs import frozen
 from pydantic import BaseModel
 
 from tunnelcloud.domain.entities import ID_PREFIXES, Role
+from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.sizes import MAX_ANONYMOUS_BODY, MAX_BODY, MAX_FORM
 
@@ -82,7 +83,7 @@ class Call:
 class Item:
     """One object as it is shown, and its version: that is its ``ETag``."""
 
-    shown: BaseModel
+    shown: BaseModel | Mapping[str, Any]
     version: str
 
 
@@ -115,13 +116,13 @@ SHOWN_AT_ONCE = 25
 class Listed:
     """A page of a list, whose rows are still to be shown.
 
-    :ivar show: makes the model of a row; called in any thread.
+    :ivar show: gives the plain values of a row, or a model of it; called in any thread.
     :ivar apart: does what takes longer away from the reactor's thread.
     """
 
     rows: Sequence[Any]
     next_cursor: str | None
-    show: Callable[[Any], BaseModel]
+    show: Callable[[Any], BaseModel | Mapping[str, Any]]
     apart: Callable[[Callable[[], Any]], Awaitable[Any]]
 
     async def make(self, make: Callable[[dict[str, Any]], _Made]) -> _Made:
@@ -136,7 +137,7 @@ class Listed:
 
     def _shown(self) -> dict[str, Any]:
         return {
-            "items": [self.show(row).model_dump(mode="json") for row in self.rows],
+            "items": [plain_values(self.show(row)) for row in self.rows],
             "next_cursor": self.next_cursor,
         }
 

@@ -34,6 +34,7 @@ from tunnelcloud.domain.names import (
 )
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.domain.schedule import Window, parse_window
+from tunnelcloud.store.columns import instant_text
 
 MAX_PAGE = 200
 
@@ -126,12 +127,6 @@ def _instant(value: object) -> datetime:
         raise ValueError("use a time with its zone, such as 2026-01-31T09:00:00Z")
     # Kept to the millisecond: what is shown is what was kept.
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def instant_text(moment: datetime) -> str:
-    """Write a time as it is shown: in UTC, to the millisecond."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def _network(value: str) -> str:

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from tunnelcloud.store.asynchronous import DEEDS, Deeds
 from tunnelcloud.store.errors import StoreError
 from tunnelcloud.web.answering import as_problem
+from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.problems import Problem, forbidden, from_validation
 from tunnelcloud.web.routes import Call, Encoded, Handled, Item, Lines, Listed, RouteTable
@@ -46,7 +47,7 @@ class Operations:
         """
         handled = await self._handle(visit, method, path, body, query, version)
         if isinstance(handled, Item):
-            return {**handled.shown.model_dump(mode="json"), "etag": handled.version}
+            return {**plain_values(handled.shown), "etag": handled.version}
         if isinstance(handled, BaseModel):
             return handled.model_dump(mode="json")
         if isinstance(handled, Listed):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-import attrs
 from attrs import frozen
 
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.actors import actor_kind
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import Role
-from tunnelcloud.domain.events import AuditRecord
+from tunnelcloud.domain.events import AuditRecord, KeptEvent
 from tunnelcloud.store import audit, channels, read_models, sessions
+from tunnelcloud.store.columns import instant_text
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.callers import check_caller
@@ -29,13 +29,17 @@ from tunnelcloud.web.models.activity import (
     Session,
     SessionQuery,
 )
-from tunnelcloud.web.models.fields import Page, instant_text
+from tunnelcloud.web.models.fields import Page
+from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.resources.collection import listed, page_reader
 from tunnelcloud.web.resources.context import ANYBODYS, OWN, ApiContext, Whose
 from tunnelcloud.web.resources.pods import pod_routes
 from tunnelcloud.web.routes import READERS, Call, Caller, Lines, Listed, Route
 
 _EXPORTED_AT_ONCE = 500
+_SESSION = values_as(Session, entities.Session)
+_CHANNEL = values_as(Channel, entities.Channel)
+_EVENT = values_as(Event, KeptEvent)
 _Names = Mapping[str, read_models.Names]
 
 
@@ -127,18 +131,19 @@ class _Sessions:
 
     def _shower(
         self, found: Iterable[entities.Session], names: _Names
-    ) -> Callable[[entities.Session], Session]:
+    ) -> Callable[[entities.Session], dict[str, Any]]:
         """Make what shows some sessions, with the bytes of those that are open here."""
         opened = (one.id for one in found if one.ended_at is None)
         live = {one: self.context.live.live_session(one) for one in opened}
 
-        def shown(session: entities.Session) -> Session:
+        def shown(session: entities.Session) -> dict[str, Any]:
             called = names[session.id]
-            return _with_traffic(
-                Session,
-                {**attrs.asdict(session), "user_name": called.user, "tunnel_name": called.tunnel},
-                live.get(session.id),
-            )
+            return {
+                **_SESSION(session),
+                "user_name": called.user,
+                "tunnel_name": called.tunnel,
+                **_traffic(live.get(session.id)),
+            }
 
         return shown
 
@@ -152,7 +157,7 @@ class _Sessions:
         page, names = await self.context.store.read(work)
         return listed(self.context, page, self._shower(page.items, names))
 
-    async def show(self, call: Call) -> Session:
+    async def show(self, call: Call) -> dict[str, Any]:
         def work(transaction: Transaction) -> tuple[entities.Session, _Names]:
             session = self._get(transaction, call)
             return session, read_models.names_of_sessions(transaction, [session.id])
@@ -184,19 +189,18 @@ class _Sessions:
 
         session, page, names = await self.context.store.read(work)
 
-        def shown(channel: entities.Channel) -> Channel:
+        def shown(channel: entities.Channel) -> dict[str, Any]:
             now = live.get(channel.id) if channel.closed_at is None else None
             called = names[channel.id]
             values = {
-                **attrs.asdict(channel),
+                **_CHANNEL(channel),
                 "source_ip": session.source_ip,
                 "user_name": called.user,
                 "tunnel_name": called.tunnel,
                 "connector_name": called.connector,
+                **_traffic(now),
             }
-            if now is not None:
-                values["connector_id"] = now.connector_id
-            return _with_traffic(Channel, values, now)
+            return values if now is None else {**values, "connector_id": now.connector_id}
 
         return listed(self.context, page, shown)
 
@@ -210,23 +214,16 @@ class _Sessions:
             await self.context.live.end_channel(channel.id, _reason(call))
 
 
-_Counted = TypeVar("_Counted", Session, Channel)
-
-
-def _with_traffic(
-    model: type[_Counted], values: Mapping[str, Any], now: LiveSession | LiveChannel | None
-) -> _Counted:
-    """Show a session or a channel, with what has passed so far if it is open here."""
-    traffic: dict[str, Any] = {"rate_to_target": None, "rate_from_target": None}
-    if now is not None:
-        traffic = {
-            "bytes_to_target": now.bytes_to_target,
-            "bytes_from_target": now.bytes_from_target,
-            "rate_to_target": round(now.rate_to_target, 1),
-            "rate_from_target": round(now.rate_from_target, 1),
-        }
-    given = {name: value for name, value in values.items() if name in model.model_fields}
-    return model.model_validate({**given, **traffic})
+def _traffic(now: LiveSession | LiveChannel | None) -> dict[str, Any]:
+    """Show what has passed so far through a session or a channel that is open here."""
+    if now is None:
+        return {"rate_to_target": None, "rate_from_target": None}
+    return {
+        "bytes_to_target": now.bytes_to_target,
+        "bytes_from_target": now.bytes_from_target,
+        "rate_to_target": round(now.rate_to_target, 1),
+        "rate_from_target": round(now.rate_from_target, 1),
+    }
 
 
 def _reason(call: Call) -> str:
@@ -281,21 +278,11 @@ def _ecs_line(record: AuditRecord) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def _event(record: AuditRecord) -> Event:
+def _event(record: AuditRecord) -> dict[str, Any]:
     event = record.event
-    return Event(
-        id=record.id,
-        at=record.at,
-        event=event.event,
-        actor=event.actor,
-        actor_id=event.actor_id,
-        actor_kind=actor_kind(event.actor_id),
-        user_id=event.user_id,
-        user_name=event.user_name,
-        tunnel_id=event.tunnel_id,
-        tunnel_name=event.tunnel_name,
-        session_id=event.session_id,
-        source_ip=event.source_ip,
-        pod_id=event.pod_id,
-        data=dict(event.data),
-    )
+    return {
+        "id": record.id,
+        "at": instant_text(record.at),
+        **_EVENT(event),
+        "actor_kind": str(actor_kind(event.actor_id)),
+    }

@@ -24,6 +24,7 @@ from tunnelcloud.web.models.credentials import (
     NewApiToken,
 )
 from tunnelcloud.web.models.fields import PageQuery
+from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.problems import conflict, not_found
 from tunnelcloud.web.resources.collection import TEXTS, Kind, collection_routes
 from tunnelcloud.web.resources.context import OWN, ApiContext
@@ -57,7 +58,7 @@ API_TOKEN = Kind(
     create=api_tokens.create,
     update=_update,
     delete=api_tokens.delete,
-    show=ApiToken.model_validate,
+    show=values_as(ApiToken),
     made=ApiTokenMade,
     texts={**TEXTS, "create": "Make an API token; its secret is shown this once."},
 )

@@ -24,6 +24,7 @@ from tunnelcloud.web.models.approvals import (
     TimedGrant,
 )
 from tunnelcloud.web.models.fields import Page
+from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.resources.collection import listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
@@ -100,7 +101,7 @@ class _Approvals:
         if call.who().role not in READERS:
             filters["concerning"] = own_user_id(call)
         page = await self.context.store.read(page_reader(approvals.list_requests, **filters))
-        return listed(self.context, page, ApprovalRequest.model_validate)
+        return listed(self.context, page, values_as(ApprovalRequest))
 
     async def show_request(self, call: Call) -> ApprovalRequest:
         request_id = call.params["request_id"]
@@ -135,7 +136,7 @@ class _Approvals:
         if call.who().role not in READERS:
             filters["concerning"] = own_user_id(call)
         page = await self.context.store.read(page_reader(timed_grants.list_page, **filters))
-        return listed(self.context, page, TimedGrant.model_validate)
+        return listed(self.context, page, values_as(TimedGrant))
 
     async def end_grant(self, call: Call) -> None:
         grant_id, who = call.params["grant_id"], call.who()

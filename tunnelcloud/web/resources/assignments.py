@@ -19,6 +19,7 @@ from tunnelcloud.web.models.objects import (
     NewAssignment,
     User,
 )
+from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.resources.collection import Kind, collection_routes, listed
 from tunnelcloud.web.resources.context import ApiContext, owned_by
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Listed, Route
@@ -62,7 +63,7 @@ ASSIGNMENT = Kind(
     create=_create,
     update=_update,
     delete=assignments.delete,
-    show=Assignment.model_validate,
+    show=values_as(Assignment),
     texts={
         "list": "List who may open a tunnel.",
         "create": "Let a user or a group open a tunnel.",
@@ -108,7 +109,7 @@ class _Members:
         filters = call.query_as(PageQuery).filters()
         group_id = call.params["group_id"]
         page = await self.context.store.read(groups.list_members, group_id, **filters)
-        return listed(self.context, page, User.model_validate)
+        return listed(self.context, page, values_as(User))
 
     async def add(self, call: Call) -> None:
         group_id, user_id = call.params["group_id"], call.params["user_id"]

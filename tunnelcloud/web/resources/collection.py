@@ -15,13 +15,14 @@ from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.fields import Body, Page, PageQuery, Shown
+from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.resources.context import ANYBODYS, ApiContext, Whose
 from tunnelcloud.web.routes import Call, Handler, Item, Listed, Route
 
 Read = Callable[..., Any]
-Show = Callable[[Any], BaseModel]
+Show = Callable[[Any], BaseModel | Mapping[str, Any]]
 Shower = Callable[[Transaction, Sequence[Any]], Show]
-"""Reads what the models of some entities need beside them, and gives what makes those."""
+"""Reads what is shown of some entities beside their settings, and gives what shows them."""
 
 Afterwards = Callable[[ApiContext, AsyncStore, Any], Awaitable[Any]]
 Warn = Callable[[ApiContext, Any, Collection[str]], Awaitable[list[str]]]
@@ -43,13 +44,13 @@ class Kind:
     :ivar noun: as in the audit, such as ``api_token``.
     :ivar plural: as in the path, such as ``api-tokens``.
     :ivar change: the model of a change; None when an object never changes.
-    :ivar show: makes the model of an entity.
+    :ivar show: gives the plain values of an entity, or a model of it.
     :ivar made: what is shown this once of a new object, with its secret.
     :ivar answered: what is shown of an object that was just made or changed, with ``warnings``.
     :ivar warn: gives those, of an object and the names of the fields that were given.
     :ivar afterwards: what is done once an object was made or changed, by whoever did that; gives
         the object as it is then.
-    :ivar shower: for a kind whose models say more than its entities do.
+    :ivar shower: for a kind of which more is shown than its entities have.
     :ivar texts: what its operations say of themselves, where that isn't the same as for others.
     """
 
@@ -64,7 +65,7 @@ class Kind:
     create: Read
     update: Read | None
     delete: Read
-    show: Callable[[Any], BaseModel]
+    show: Show
     article: str = field(default="a")
     made: type[Shown] | None = None
     answered: type[Shown] | None = None
@@ -74,7 +75,7 @@ class Kind:
     texts: Mapping[str, str] = field(default=TEXTS)
 
     def shower(self, context: ApiContext) -> Shower:
-        """Give what makes the models of entities; to be asked for in the reactor's thread."""
+        """Give what shows entities; to be asked for in the reactor's thread."""
         return (lambda *_: self.show) if self._shower is None else self._shower(context)
 
     @property
@@ -103,7 +104,7 @@ def page_reader(list_page: Read, **arguments: Any) -> Callable[[Transaction], Li
     return lambda transaction: list_page(transaction, **arguments)
 
 
-def listed(context: ApiContext, page: ListPage[Any], show: Callable[[Any], BaseModel]) -> Listed:
+def listed(context: ApiContext, page: ListPage[Any], show: Show) -> Listed:
     """Show a page of a list.
 
     :param show: may be called in any thread.
@@ -111,7 +112,7 @@ def listed(context: ApiContext, page: ListPage[Any], show: Callable[[Any], BaseM
     return Listed(page.items, page.next_cursor, show, context.showing.run)
 
 
-def item_of(entity: Any, show: Callable[[Any], BaseModel]) -> Item:
+def item_of(entity: Any, show: Show) -> Item:
     """Show one object, with its version."""
     return Item(show(entity), version_of(entity))
 
@@ -123,14 +124,13 @@ async def answer_of(
     if kind.answered is None or kind.warn is None:
         return item_of(entity, show)
     warnings = await kind.warn(context, entity, given)
-    shown = kind.answered.model_validate({**show(entity).model_dump(), "warnings": warnings})
-    return Item(shown, version_of(entity))
+    return Item({**plain_values(show(entity)), "warnings": warnings}, version_of(entity))
 
 
 def with_show(
     work: Callable[[Transaction], Any], shower: Shower
 ) -> Callable[[Transaction], tuple[Any, Show]]:
-    """Make a store function that also gives what makes the model of its entity."""
+    """Make a store function that also gives what shows its entity."""
 
     def both(transaction: Transaction) -> tuple[Any, Show]:
         entity = work(transaction)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import frozen
 
 from tunnelcloud.domain.commands import own_host, ssh_command
@@ -9,6 +11,7 @@ from tunnelcloud.domain.entities import Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, decide_tunnel, to_an_administrator
 from tunnelcloud.domain.tunnel_standing import Standing
 from tunnelcloud.store import access, tunnels, users
+from tunnelcloud.store.columns import plain
 from tunnelcloud.store.errors import BadCursor, NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.credentials import Me, MyTunnel
@@ -22,7 +25,8 @@ from tunnelcloud.web.models.decisions import (
     Step,
 )
 from tunnelcloud.web.models.fields import PageQuery, Shown, page_model
-from tunnelcloud.web.models.objects import Published, User
+from tunnelcloud.web.models.objects import User
+from tunnelcloud.web.models.plain_values import PUBLISHED
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.resources.tokens import tunnels_of
@@ -77,7 +81,9 @@ def decision_routes(context: ApiContext) -> list[Route]:
     ]
 
 
-def own_tunnel(tunnel: Tunnel, view: UserView, stands: Standing, context: ApiContext) -> Shown:
+def own_tunnel(
+    tunnel: Tunnel, view: UserView, stands: Standing, context: ApiContext
+) -> dict[str, Any]:
     """Show a tunnel to the user it is for."""
     paths = view.by_tunnel.get(tunnel.id, ())
     methods = sorted({method for grant in paths for method in grant.methods})
@@ -89,17 +95,14 @@ def own_tunnel(tunnel: Tunnel, view: UserView, stands: Standing, context: ApiCon
         context.live.ssh_public_address,
         target=own_host(view, tunnel),
     )
-    shown = Published.model_validate(tunnel)
-    return MyTunnel.model_validate(
-        {
-            **shown.model_dump(),
-            "standing": stands.kind,
-            "state": stands.text,
-            "methods": methods,
-            "command": command,
-            "ssh_address": str(context.live.ssh_public_address),
-        }
-    )
+    return {
+        **PUBLISHED(tunnel),
+        "standing": str(stands.kind),
+        "state": stands.text,
+        "methods": plain(methods),
+        "command": command,
+        "ssh_address": str(context.live.ssh_public_address),
+    }
 
 
 @frozen
@@ -182,7 +185,7 @@ class _Decisions:
         more = start + query.limit < len(found)
         offline = await self.context.store.read(reader_of_sites(self.context), page)
 
-        def show(tunnel: Tunnel) -> Shown:
+        def show(tunnel: Tunnel) -> dict[str, Any]:
             stands = own_standing(self.context, view, tunnel, call.source_ip, offline)
             return own_tunnel(tunnel, view, stands, self.context)
 

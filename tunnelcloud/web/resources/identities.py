@@ -9,6 +9,7 @@ from attrs import frozen
 from tunnelcloud.store import links
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.models.identity_providers import Identity, NewIdentity
+from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Listed, Route
 
@@ -55,7 +56,7 @@ class _Identities:
 
     async def list_all(self, call: Call) -> Listed:
         found = await self.context.store.read(links.list_of, call.params["user_id"])
-        return Listed(found, None, Identity.model_validate, self.context.showing.run)
+        return Listed(found, None, values_as(Identity), self.context.showing.run)
 
     async def link(self, call: Call) -> Identity:
         body = call.body_as(NewIdentity)

@@ -11,6 +11,7 @@ from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.credentials import Key, KeyChange, NewKey
 from tunnelcloud.web.models.fields import PageQuery
+from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.collection import Kind, collection_routes
 from tunnelcloud.web.resources.context import OWN, ApiContext, owned_by
@@ -62,7 +63,7 @@ KEY = Kind(
     create=_create,
     update=_update,
     delete=keys.delete,
-    show=Key.model_validate,
+    show=values_as(Key),
     texts={
         "list": "List {whose} SSH keys.",
         "create": "Register one of {whose} SSH public keys.",

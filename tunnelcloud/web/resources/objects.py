@@ -8,10 +8,11 @@ from typing import Any
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.store import groups, policies, sites, tunnels, users
+from tunnelcloud.store.columns import plain
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LastCheck
 from tunnelcloud.web.models import objects as models
-from tunnelcloud.web.models.fields import Shown
+from tunnelcloud.web.models.plain_values import PUBLISHED, values_as
 from tunnelcloud.web.resources.collection import Kind, Show, Shower, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tunnel_standing import reader_of_sites, standing_of
@@ -29,7 +30,7 @@ SITE = Kind(
     create=sites.create,
     update=sites.update,
     delete=sites.delete,
-    show=models.Site.model_validate,
+    show=values_as(models.Site),
 )
 
 
@@ -56,16 +57,14 @@ def _tunnel_shower(context: ApiContext) -> Shower:
     def shower(transaction: Transaction, found: Sequence[entities.Tunnel]) -> Show:
         sites = reads(transaction, found)
 
-        def show(tunnel: entities.Tunnel) -> Shown:
+        def show(tunnel: entities.Tunnel) -> dict[str, Any]:
             stands = standing_of(context, tunnel, sites)
-            return models.Tunnel.model_validate(
-                {
-                    **models.Published.model_validate(tunnel).model_dump(),
-                    "last_check": _last_seen(context.live.last_check(tunnel.id)),
-                    "standing": stands.kind,
-                    "state": stands.text,
-                }
-            )
+            return {
+                **PUBLISHED(tunnel),
+                "last_check": _last_seen(context.live.last_check(tunnel.id)),
+                "standing": str(stands.kind),
+                "state": stands.text,
+            }
 
         return show
 
@@ -84,24 +83,24 @@ TUNNEL = Kind(
     create=_create_tunnel,
     update=tunnels.update,
     delete=tunnels.delete,
-    show=models.Published.model_validate,
+    show=PUBLISHED,
     answered=models.TunnelAnswered,
     warn=_tunnel_warnings,
     shower=_tunnel_shower,
 )
 
 
-def _last_seen(found: LastCheck | None) -> models.LastSeen | None:
+def _last_seen(found: LastCheck | None) -> dict[str, Any] | None:
     if found is None or not found.steps:
         return None
     last = found.steps[-1]
-    return models.LastSeen(
-        checked_at=found.at,
-        ok=found.ok,
-        text=last.text,
-        warning=last.warning,
-        certificate_ends_at=None if last.certificate is None else last.certificate.ends_at,
-    )
+    return {
+        "checked_at": plain(found.at),
+        "ok": found.ok,
+        "text": last.text,
+        "warning": last.warning,
+        "certificate_ends_at": plain(last.certificate and last.certificate.ends_at),
+    }
 
 
 USER = Kind(
@@ -116,7 +115,7 @@ USER = Kind(
     create=users.create,
     update=users.update,
     delete=users.delete,
-    show=models.User.model_validate,
+    show=values_as(models.User),
 )
 
 GROUP = Kind(
@@ -131,7 +130,7 @@ GROUP = Kind(
     create=groups.create,
     update=groups.update,
     delete=groups.delete,
-    show=models.Group.model_validate,
+    show=values_as(models.Group),
 )
 
 
@@ -147,7 +146,7 @@ POLICY = Kind(
     create=policies.create,
     update=policies.update,
     delete=policies.delete,
-    show=models.Policy.model_validate,
+    show=values_as(models.Policy),
 )
 
 

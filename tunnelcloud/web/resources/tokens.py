@@ -26,6 +26,7 @@ from tunnelcloud.store.site_health import offline_sites
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.credentials import NewOwnToken, NewToken, Token, TokenMade, TokenQuery
 from tunnelcloud.web.models.fields import Page, PageQuery
+from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.attachments import attachments_now, offline_text
 from tunnelcloud.web.resources.collection import listed, page_reader
@@ -142,7 +143,7 @@ class _Tokens:
         page = await self.context.store.read(
             page_reader(tokens.list_page, sort="-created_at", **filters)
         )
-        return listed(self.context, page, Token.model_validate)
+        return listed(self.context, page, values_as(Token))
 
     async def show(self, call: Call) -> Token:
         found = await self.context.store.read(tokens.get, call.params["token_id"])
