@@ -176,6 +176,39 @@ class CheckTests(SQLiteCase):
         self.clock.advance(5)
         self.assertEqual(self.look(), [("db", 5432)])
 
+    def test_a_round_is_spread_over_half_of_its_time(self):
+        """A round of thousands at once made everybody's bytes wait for seconds."""
+        self.set(10)
+        for number in range(199):
+            self.store.write(make_tunnel, self.world.site.id, f"t{number}")
+        self.assertEqual(len(self.look()), 200, "nothing is known of them yet")
+        self.clock.advance(10)
+        looked = [self.look()]
+        new = self.store.write(make_tunnel, self.world.site.id, "new")
+        self.checks.changed(Change("tunnel", new.id))
+        for _ in range(4):
+            self.clock.advance(LOOK_SECONDS)
+            looked.append(self.look())
+        # One tunnel of the first part has no way, and the new one is tried twice.
+        self.assertEqual([len(one) for one in looked], [40, 42, 41, 41, 38])
+        self.assertEqual(looked[1][0], ("new", 5432), "it isn't behind the round")
+        self.assertEqual(len({name for part in looked for name, _ in part}), 201)
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(self.look(), [])
+
+    def test_a_round_ends_where_it_is_switched_off(self):
+        self.set(10)
+        for number in range(99):
+            self.store.write(make_tunnel, self.world.site.id, f"t{number}")
+        self.look()
+        self.clock.advance(10)
+        self.assertEqual(len(self.look()), 24)
+        self.set(None)
+        self.assertEqual(self.look(), [])
+        self.set(10)
+        self.clock.advance(5)
+        self.assertEqual(self.look(), [])
+
     def test_a_site_that_is_back_is_tried_soon(self):
         self.look()
         self.checks.connector_attached(ToldConnector(self.world.site.id), "1")

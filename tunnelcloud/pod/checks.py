@@ -1,8 +1,9 @@
 """Checks the path to each tunnel's target every ``Settings.target_check_seconds``.
 
-A few checks run at a time, and only if this pod has a link to the site.  The ports of a published
-range are checked in turn.  A tunnel that is new, or may be reached again, is checked within a
-second.  Results are kept in memory; each pod knows only its own.
+A few checks run at a time, and only if this pod has a link to the site.  The checks of a round are
+spread over half of the time until the next one, except for the first round.  The ports of a
+published range are checked in turn.  A tunnel that is new, or may be reached again, is checked
+within a second.  Results are kept in memory; each pod knows only its own.
 """
 
 from __future__ import annotations
@@ -50,7 +51,25 @@ _MOST_WANTED = 200
 
 _PAGE = 200
 
+_PART_OF_TIME = 0.5
+"""A round takes that part of the time until the next one is due."""
+
+_LEAST = 25
+"""So many tunnels at least are tried in each part of a round."""
+
 _log = Logger()
+
+
+@define
+class _Round:
+    """A round that has begun.
+
+    :ivar cursor: where it goes on.
+    :ivar there: the ids of the tunnels that it has come by.
+    """
+
+    cursor: str | None = None
+    there: set[str] = field(factory=set)
 
 
 @implementer(ILinksListener)
@@ -71,6 +90,8 @@ class TargetChecks:
     _wanted: dict[str, None] = field(factory=dict, init=False)
     _sites: dict[str, None] = field(factory=dict, init=False)
     _began: float | None = field(default=None, init=False)
+    _round: _Round | None = field(default=None, init=False)
+    _known: int = field(default=0, init=False)
     _under_way: bool = field(default=False, init=False)
     _settings: Settings | None = field(default=None, init=False)
     _settings_read: float = field(default=0.0, init=False)
@@ -155,11 +176,15 @@ class TargetChecks:
         try:
             settings = await self.store.read(preferences.settings)
             self._settings, self._settings_read = settings, self.clock.seconds()
-            if self._due(settings):
-                self._began = self.clock.seconds()
-                await self._round()
-            elif settings.target_check_seconds is not None:
-                await self._fresh()
+            every = settings.target_check_seconds
+            if every is None:
+                self._round = None
+                return
+            if self._round is None and self._due(settings):
+                self._began, self._round = self.clock.seconds(), _Round()
+            await self._fresh()
+            if self._round is not None:
+                await self._go_on(self._round, every)
         except StoreUnavailable:
             OUTAGES.tell(Failure(), "targets aren't checked")
         finally:
@@ -167,7 +192,7 @@ class TargetChecks:
 
     def _may_be_due(self) -> bool:
         """Tell whether there may be something to do, by the settings as last read."""
-        if self._wanted or self._sites or self._settings is None:
+        if self._wanted or self._sites or self._round or self._settings is None:
             return True
         is_old = self.clock.seconds() - self._settings_read >= _SETTINGS_SECONDS
         return is_old or self._due(self._settings)
@@ -178,12 +203,24 @@ class TargetChecks:
             return False
         return self._began is None or self.clock.seconds() - self._began >= every
 
-    async def _round(self) -> None:
-        self._wanted.clear()
-        self._sites.clear()
-        there = await self._try_all({})
+    async def _go_on(self, this: _Round, every: int) -> None:
+        """Check as many tunnels of a round as the time since the last look allows."""
+        parts = max(1, int(every * _PART_OF_TIME / LOOK_SECONDS))
+        left = max(_LEAST, -(-self._known // parts)) if self._known else None
+        while left is None or left > 0:
+            page = await self.store.read(_page, this.cursor, {}, min(_PAGE, left or _PAGE))
+            this.there |= {tunnel.id for tunnel in page.items}
+            await self._try_those(page.items)
+            left = None if left is None else left - len(page.items)
+            this.cursor = page.next_cursor
+            if this.cursor is None:
+                self._end(this)
+                return
+
+    def _end(self, this: _Round) -> None:
+        self._round, self._known = None, len(this.there)
         for kept in (self._found, self._places):
-            for gone in kept.keys() - there:
+            for gone in kept.keys() - this.there:
                 del kept[gone]
 
     async def _fresh(self) -> None:
@@ -194,19 +231,13 @@ class TargetChecks:
         if wanted:
             await self._try_those(await self.store.read(_those, wanted))
         for site_id in sites:
-            await self._try_all({"site_id": site_id})
-
-    async def _try_all(self, filters: Mapping[str, str]) -> set[str]:
-        """Check all tunnels, or those of a site; give their ids."""
-        cursor: str | None = None
-        there: set[str] = set()
-        while True:
-            page = await self.store.read(_page, cursor, filters)
-            there |= {tunnel.id for tunnel in page.items}
-            await self._try_those(page.items)
-            cursor = page.next_cursor
-            if cursor is None:
-                return there
+            cursor: str | None = None
+            while True:
+                page = await self.store.read(_page, cursor, {"site_id": site_id}, _PAGE)
+                await self._try_those(page.items)
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
 
     async def _try_those(self, found: Iterable[Tunnel]) -> None:
         few = DeferredSemaphore(AT_ONCE)
@@ -229,9 +260,9 @@ class TargetChecks:
 
 
 def _page(
-    transaction: Transaction, cursor: str | None, filters: Mapping[str, str]
+    transaction: Transaction, cursor: str | None, filters: Mapping[str, str], limit: int
 ) -> ListPage[Tunnel]:
-    return tunnels.list_page(transaction, limit=_PAGE, cursor=cursor, enabled=True, **filters)
+    return tunnels.list_page(transaction, limit=limit, cursor=cursor, enabled=True, **filters)
 
 
 def _those(transaction: Transaction, ids: Iterable[str]) -> list[Tunnel]:

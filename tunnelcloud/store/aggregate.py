@@ -13,11 +13,7 @@ from typing import Any, cast
 
 import attrs
 from attrs import field, frozen
-from sqlalchemy import (
-    Table,
-    delete,
-    update,
-)
+from sqlalchemy import Table, bindparam, delete
 
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects import KINDS
@@ -25,7 +21,8 @@ from tunnelcloud.store import schema
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.errors import Conflict, InvalidReference, Stale, words
 from tunnelcloud.store.listing import E, Listing
-from tunnelcloud.store.statements import exists, insert_row, is_taken, name_of
+from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.statements import exists, insert_row, is_taken, name_of, update_row
 from tunnelcloud.store.transaction import Transaction
 
 OBSERVED = frozenset(
@@ -71,6 +68,11 @@ class Aggregate(Listing[E]):
     references: Mapping[str, tuple[str, Table]] = field(factory=dict)
     fixed: frozenset[str] = frozenset({"id", "created_at"})
     concerns: Callable[[E], tuple[str, ...]] = field(default=lambda entity: (entity.id,))
+
+    @cached_property
+    def _locked(self) -> Prepared:
+        wanted = self.select().where(self.table.c.id == bindparam("wanted"))
+        return Prepared(wanted.with_for_update(of=self.table))
 
     @cached_property
     def _never_changed(self) -> frozenset[str]:
@@ -150,9 +152,7 @@ class Aggregate(Listing[E]):
         if not different:
             return before
         self._check(transaction, object_id, different)
-        transaction.connection.execute(
-            update(self.table).where(self.table.c.id == object_id), different
-        )
+        update_row(transaction.connection, self.table, object_id, different)
         after = self.get(transaction, object_id)
         self.record(
             transaction,
@@ -188,8 +188,7 @@ class Aggregate(Listing[E]):
         :raise NotFound: there is no such object.
         :raise Stale: it isn't of the expected version any more.
         """
-        query = self.select().where(self.table.c.id == object_id).with_for_update(of=self.table)
-        entity = self._one(transaction, query, object_id)
+        entity = self._found(transaction, self._locked, object_id)
         if expected_version is not None and version_of(entity) != expected_version:
             raise Stale(self.kind, object_id)
         return entity
@@ -238,15 +237,18 @@ class Aggregate(Listing[E]):
                 )
 
 
-def subjects_of(transaction: Transaction, kind: str, entity: object) -> dict[str, Any]:
+def subjects_of(transaction: Transaction, kind: str, entity: Any) -> dict[str, Any]:
     """Name the user and the tunnel that an object is, or belongs to, for its audit event."""
     found: dict[str, Any] = {}
     for subject, table in (("user", schema.users), ("tunnel", schema.tunnels)):
-        subject_id = getattr(entity, "id" if kind == subject else f"{subject}_id", None)
-        if subject_id is None:
+        if kind == subject:
+            found[f"{subject}_id"] = entity.id
+            found[f"{subject}_name"] = entity.name
             continue
-        found[f"{subject}_id"] = subject_id
-        found[f"{subject}_name"] = name_of(transaction.connection, table, subject_id)
+        subject_id = getattr(entity, f"{subject}_id", None)
+        if subject_id is not None:
+            found[f"{subject}_id"] = subject_id
+            found[f"{subject}_name"] = name_of(transaction.connection, table, subject_id)
     return found
 
 

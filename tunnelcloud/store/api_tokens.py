@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.actors import ActorKind, actor_kind
@@ -13,6 +13,7 @@ from tunnelcloud.store import users as people
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.filters import equals, searches
+from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import api_tokens as table
 from tunnelcloud.store.schema import users
 from tunnelcloud.store.transaction import Transaction
@@ -33,6 +34,16 @@ MOST_OF_A_USER = 100
 """As many that haven't expired; terminal logins are among them."""
 
 _USE_RECORDED_EVERY = timedelta(seconds=60)
+
+_BY_SECRET = Prepared(
+    API_TOKENS.select()
+    .outerjoin(users, users.c.id == table.c.user_id)
+    .where(
+        table.c.secret_hash == bindparam("secret_hash"),
+        or_(table.c.expires_at.is_(None), table.c.expires_at > bindparam("now")),
+        or_(users.c.id.is_(None), users.c.blocked.is_(False)),
+    )
+)
 
 get = API_TOKENS.get
 list_page = API_TOKENS.list_page
@@ -105,17 +116,9 @@ def authenticate(transaction: Transaction, secret_hash: bytes) -> ApiToken | Non
     """Find the token with this secret; None when there is none, or it expired, or its user is
     blocked.
     """
-    query = (
-        API_TOKENS.select()
-        .outerjoin(users, users.c.id == table.c.user_id)
-        .where(
-            table.c.secret_hash == secret_hash,
-            or_(table.c.expires_at.is_(None), table.c.expires_at > transaction.now()),
-            or_(users.c.id.is_(None), users.c.blocked.is_(False)),
-        )
-    )
-    row = transaction.connection.execute(query).first()
-    return None if row is None else API_TOKENS.make(row)
+    given = {"secret_hash": secret_hash, "now": transaction.now()}
+    found = _BY_SECRET(transaction.connection, given)
+    return API_TOKENS.make(found[0]) if found else None
 
 
 def needs_recording(token: ApiToken, now: datetime) -> bool:

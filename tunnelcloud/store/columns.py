@@ -9,6 +9,7 @@ import enum
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Dialect, Text
@@ -58,9 +59,9 @@ class Timestamp(TypeDecorator[datetime]):
         """Give what the database keeps."""
         return None if value is None else to_milliseconds(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Give what the program reads."""
-        return None if value is None else from_milliseconds(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Give what makes of a kept value what the program reads: nothing is called around it."""
+        return lambda value: None if value is None else from_milliseconds(value)
 
 
 def member_of(members: type[E], value: str) -> E:
@@ -92,9 +93,16 @@ class Choice(TypeDecorator[enum.StrEnum]):
         """Give what the database keeps."""
         return None if value is None else str(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> enum.StrEnum | None:
-        """Give what the program reads."""
-        return None if value is None else member_of(self.members, value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Give what makes of a kept value what the program reads: nothing is called around it."""
+        known = {one.value: one for one in self.members}
+        return lambda value: (
+            None if value is None else known.get(value) or member_of(self.members, value)
+        )
+
+
+_SHARED = 256
+"""So many different values of a column are kept to be shared."""
 
 
 class Encoded(TypeDecorator[Any]):
@@ -102,15 +110,19 @@ class Encoded(TypeDecorator[Any]):
 
     :param encode: gives something that JSON can say.
     :param decode: undoes it.
+    :param shared: whether what is read never changes: rows that say the same share it.
     """
 
     impl = Text
     cache_ok = True
 
-    def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, encode: Callable[[Any], Any], decode: Callable[[Any], Any], shared: bool = True
+    ) -> None:
         super().__init__()
         self.encode = encode
         self.decode = decode
+        self.shared = shared
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """Give what the database keeps."""
@@ -118,9 +130,13 @@ class Encoded(TypeDecorator[Any]):
             return None
         return _to_json(self.encode(value))
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """Give what the program reads."""
-        return None if value is None else self.decode(json.loads(value))
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Give what makes of a kept value what the program reads: nothing is called around it."""
+
+        def read(value: Any) -> Any:
+            return None if value is None else self.decode(json.loads(value))
+
+        return lru_cache(_SHARED)(read) if self.shared else read
 
 
 def _encode_ports(ports: tuple[PortRange, ...]) -> list[list[int]]:
@@ -173,4 +189,4 @@ Ports = Encoded(_encode_ports, _decode_ports)
 Windows = Encoded(_encode_windows, _decode_windows)
 Methods = Encoded(plain, _decode_methods)
 Texts = Encoded(list, tuple)
-Document = Encoded(plain, dict)
+Document = Encoded(plain, dict, shared=False)

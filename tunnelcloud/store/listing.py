@@ -61,6 +61,7 @@ class Listing(Generic[E]):
     sorts: Mapping[str, ColumnElement[Any]] = field(factory=dict)
     identified_by_time: str = "created_at"
     searched_at_once: int = 0
+    _first_pages: dict[str, Prepared] = field(factory=dict, init=False, eq=False, repr=False)
 
     # Putting a statement together takes longer than running it: the frequent ones are kept.
 
@@ -94,16 +95,17 @@ class Listing(Generic[E]):
         :param owners: its required owner, such as ``user_id``; None for anybody's.
         :raise NotFound: there is none with this id, or it has another owner.
         """
-        # A NUL is what PostgreSQL can't hold, so nothing has it.
-        found = "\x00" not in object_id and self._by_id(
-            transaction.connection, {"wanted": object_id}
-        )
-        entity = self.make(found[0]) if found else None
-        if entity is None or any(
-            owner not in (None, getattr(entity, name)) for name, owner in owners.items()
-        ):
+        entity = self._found(transaction, self._by_id, object_id)
+        if any(owner not in (None, getattr(entity, name)) for name, owner in owners.items()):
             raise NotFound(self.kind, object_id)
         return entity
+
+    def _found(self, transaction: Transaction, by_id: Prepared, object_id: str) -> E:
+        # A NUL is what PostgreSQL can't hold, so nothing has it.
+        found = "\x00" not in object_id and by_id(transaction.connection, {"wanted": object_id})
+        if not found:
+            raise NotFound(self.kind, object_id)
+        return self.make(found[0])
 
     def find(self, transaction: Transaction, name_or_id: str) -> E:
         """Read an object by its name or its id.
@@ -150,6 +152,7 @@ class Listing(Generic[E]):
             sort=sort,
             limit=limit,
             cursor=cursor,
+            kept=self._first_pages if all(one is None for one in filters.values()) else None,
         )
 
     def _search_page(

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Integer,
     Select,
     and_,
+    bindparam,
     literal,
+    literal_column,
     or_,
     type_coerce,
 )
 
 from tunnelcloud.store.columns import Timestamp
 from tunnelcloud.store.errors import BadCursor
+from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.transaction import Transaction
 
 E_co = TypeVar("E_co", covariant=True)
@@ -52,6 +56,7 @@ def fetch_page(
     sort: str,
     limit: int,
     cursor: str | None,
+    kept: MutableMapping[str, Prepared] | None = None,
 ) -> ListPage[E]:
     """Run a query for one page.
 
@@ -60,21 +65,35 @@ def fetch_page(
     :param identity: unique, and decides between rows that are equal by ``column``.
     :param column: what to sort by; its values are text or whole numbers (or times).
     :param sort: the name of this order, ``-`` in front for descending; cursors remember it.
+    :param kept: the statements of first pages by their order, of a query that is always the same:
+        putting one together takes as long as running it.
     :raise BadCursor: the cursor isn't one of this order's.
     """
     limit = max(1, min(limit, MAX_LIMIT))
     descending = sort.startswith("-")
     raw = _raw(column)
     key = [identity] if column is identity else [raw, identity]
-    if cursor is not None:
-        query = query.where(_beyond(key, read_cursor(cursor, sort, len(key)), descending))
-    query = query.add_columns(*(part.label(f"key_{index}") for index, part in enumerate(key)))
-    query = query.order_by(*(part.desc() if descending else part.asc() for part in key))
-    rows = transaction.connection.execute(query.limit(limit + 1)).all()
+    if kept is not None and cursor is None:
+        if sort not in kept:
+            # SQLAlchemy gives SQLite an offset in any case: as a parameter, unless it is spelt out.
+            first = _in_order(query, key, descending).offset(literal_column("0", Integer))
+            kept[sort] = Prepared(first.limit(bindparam("most", type_=Integer)))
+        rows = kept[sort](transaction.connection, {"most": limit + 1})
+    else:
+        if cursor is not None:
+            query = query.where(_beyond(key, read_cursor(cursor, sort, len(key)), descending))
+        query = _in_order(query, key, descending).limit(limit + 1)
+        rows = list(transaction.connection.execute(query).all())
     items = tuple(make(row[: -len(key)]) for row in rows[:limit])
     if len(rows) <= limit:
         return ListPage(items)
     return ListPage(items, write_cursor(sort, list(rows[limit - 1][-len(key) :])))
+
+
+def _in_order(query: Select[Any], key: list[ColumnElement[Any]], descending: bool) -> Select[Any]:
+    """Sort a query by a key, and have it give the key behind all else."""
+    query = query.add_columns(*(part.label(f"key_{index}") for index, part in enumerate(key)))
+    return query.order_by(*(part.desc() if descending else part.asc() for part in key))
 
 
 @frozen

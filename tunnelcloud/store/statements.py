@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, select
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from tunnelcloud.store.prepared import Prepared
 
@@ -25,6 +25,13 @@ def _other_with(table: Table, column: str) -> Prepared:
 @cache
 def _insert(table: Table, _columns: tuple[str, ...]) -> Prepared:
     return Prepared(insert(table))
+
+
+@cache
+def _update(table: Table, columns: tuple[str, ...]) -> Prepared:
+    # A column's own name would stand for the value that SQLAlchemy gives it by itself.
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
+    return Prepared(update(table).where(table.c.id == bindparam("wanted")).values(values))
 
 
 @cache
@@ -51,6 +58,14 @@ def is_taken(connection: Connection, table: Table, column: str, value: object, o
 def insert_row(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
     """Insert a row."""
     _insert(table, tuple(row))(connection, row)
+
+
+def update_row(
+    connection: Connection, table: Table, object_id: str, values: Mapping[str, object]
+) -> None:
+    """Set some columns of a row."""
+    given = {f"new_{name}": value for name, value in values.items()}
+    _update(table, tuple(values))(connection, {**given, "wanted": object_id})
 
 
 def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, object]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from attrs import frozen
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.domain.events import AuditEvent, event_of
@@ -14,6 +14,7 @@ from tunnelcloud.store import users
 from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.filters import equals
+from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import users as users_table
 from tunnelcloud.store.schema import web_sessions as table
 from tunnelcloud.store.transaction import Transaction
@@ -39,6 +40,16 @@ WEB_SESSIONS = Aggregate(
     table,
     WebSession,
     filters={"user_id": equals(table.c.user_id)},
+)
+
+_BY_SECRET = Prepared(
+    WEB_SESSIONS.select()
+    .join(users_table)
+    .where(
+        table.c.secret_hash == bindparam("secret_hash"),
+        table.c.expires_at > bindparam("now"),
+        users_table.c.blocked.is_(False),
+    )
 )
 
 MOST_OF_A_USER = 100
@@ -100,19 +111,11 @@ def _end_crowd(transaction: Transaction, user_id: str) -> None:
 
 def authenticate(transaction: Transaction, secret_hash: bytes) -> tuple[WebSession, User] | None:
     """Find the sign-in with this secret and its user; None when it ended or they are blocked."""
-    query = (
-        WEB_SESSIONS.select()
-        .join(users_table)
-        .where(
-            table.c.secret_hash == secret_hash,
-            table.c.expires_at > transaction.now(),
-            users_table.c.blocked.is_(False),
-        )
-    )
-    row = transaction.connection.execute(query).first()
-    if row is None:
+    given = {"secret_hash": secret_hash, "now": transaction.now()}
+    found = _BY_SECRET(transaction.connection, given)
+    if not found:
         return None
-    session = WEB_SESSIONS.make(row)
+    session = WEB_SESSIONS.make(found[0])
     return session, users.get(transaction, session.user_id)
 
 

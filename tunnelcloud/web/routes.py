@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 from pydantic import BaseModel
 
 from tunnelcloud.domain.entities import ID_PREFIXES, Role
@@ -27,7 +27,6 @@ ANONYMOUS: frozenset[Role] = frozenset()
 
 _ID = re.compile(r"[a-z]{3}_[0-9a-v]{26}")
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
-_MAX_SEGMENTS = 8
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Made = TypeVar("_Made")
@@ -194,8 +193,16 @@ class RouteTable:
     """All routes, and how a path finds its rows."""
 
     routes: tuple[Route, ...]
+    _by_beginning: dict[tuple[int, str], list[tuple[tuple[str, ...], Route]]] = field(
+        factory=dict, init=False
+    )
+    """Routes and the parts of their paths, by how many parts there are and the first."""
 
     def __attrs_post_init__(self) -> None:
+        for route in self.routes:
+            parts = tuple(route.path.strip("/").split("/"))
+            assert not parts[0].startswith("{"), "the first part of a path is a literal"
+            self._by_beginning.setdefault((len(parts), parts[0]), []).append((parts, route))
         keys = [(route.method, route.path) for route in self.routes]
         names = [route.name for route in self.routes]
         assert len(set(keys)) == len(keys), "a route is there twice"
@@ -208,8 +215,9 @@ class RouteTable:
         """
         wanted = tuple(segments)
         best: tuple[dict[str, Route], dict[str, str]] | None = None
-        for route in self.routes if len(wanted) <= _MAX_SEGMENTS else ():
-            values = _match(route.path, wanted)
+        beginning = (len(wanted), wanted[0] if wanted else "")
+        for parts, route in self._by_beginning.get(beginning, ()):
+            values = _match(parts, wanted)
             if values is None:
                 continue
             # A literal segment is meant before a parameter that could be anything.
@@ -222,12 +230,10 @@ class RouteTable:
         return best
 
 
-def _match(path: str, segments: tuple[str, ...]) -> dict[str, str] | None:
-    template = path.strip("/").split("/")
-    if len(template) != len(segments):
-        return None
+def _match(parts: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str] | None:
+    """Give the parameters of a path that is this route's; None for another's."""
     values: dict[str, str] = {}
-    for expected, given in zip(template, segments, strict=True):
+    for expected, given in zip(parts, segments, strict=True):
         if expected.startswith("{"):
             name = expected[1:-1]
             prefix = ID_PREFIXES.get(name.removesuffix("_id"), "")

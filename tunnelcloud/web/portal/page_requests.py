@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cache
 from typing import Any
 
 from attrs import field, frozen
@@ -158,9 +159,13 @@ class PageRoute:
 
     def match(self, path: str) -> dict[str, str] | None:
         """Give the parameters of a path that is this page's; None for another's."""
-        pattern = _PARAMETER.sub(r"(?P<\1>[A-Za-z0-9_-]{1,64})", self.path)
-        found = re.fullmatch(pattern, path)
+        found = _pattern(self.path).fullmatch(path)
         return None if found is None else found.groupdict()
+
+
+@cache
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(_PARAMETER.sub(r"(?P<\1>[A-Za-z0-9_-]{1,64})", path))
 
 
 def values_of(visit: Visit, reply: Shown, note: str) -> dict[str, Any]:

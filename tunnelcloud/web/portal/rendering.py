@@ -124,6 +124,8 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             finalize=visible,
+            # The files of a program that runs don't change.
+            auto_reload=False,
         )
         self._environment.filters.update(
             bracketed=bracketed, size=bytes_text, lines=lines, exact=exact, shell=shell,
@@ -138,10 +140,11 @@ class Renderer:
             if value is None:
                 return otherwise
             when = datetime.fromisoformat(value).astimezone(UTC)
-            exact = when.strftime("%Y-%m-%d %H:%M:%S UTC")
-            return Markup('<time datetime="{}" title="{}">{}</time>').format(
-                value, exact, relative(when, now)
+            exact = when.isoformat(" ", "seconds").removesuffix("+00:00")
+            text = (
+                f'<time datetime="{escape(value)}" title="{exact} UTC">{relative(when, now)}</time>'
             )
+            return Markup(text)  # noqa: S704  (what was read as a time holds no markup)
 
         page = self._environment.get_template(template).render(**values, moment=moment)
         return page.encode("utf-8", "backslashreplace")
