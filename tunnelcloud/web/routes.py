@@ -194,7 +194,7 @@ class RouteTable:
 
     routes: tuple[Route, ...]
     _by_beginning: dict[tuple[int, str], list[tuple[tuple[str, ...], Route]]] = field(
-        factory=dict, init=False
+        factory=dict, init=False, eq=False, repr=False
     )
     """Routes and the parts of their paths, by how many parts there are and the first."""
 
