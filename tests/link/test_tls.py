@@ -1,8 +1,8 @@
 from datetime import timedelta
 
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import (
     IHandshakeListener,
     IOpenSSLClientConnectionCreator,
@@ -22,12 +22,14 @@ from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.tls import (
     JOIN_ALPN,
     LINK_ALPN,
+    UNREADABLE_TEXT,
     JoinTLS,
     LinkTLS,
     PodTLS,
     distrust,
     not_taken,
     pinned_authority,
+    shown_certificate,
 )
 
 
@@ -261,6 +263,19 @@ class Inspector:
         return SSL.Connection(server_context(*certificate), None)
 
 
+@implementer(IOpenSSLServerConnectionCreator)
+class Odd:
+    """A server whose certificate says that it is of a version that there isn't."""
+
+    def serverConnectionForTLS(self, protocol):
+        certificate, key = make_certificate("pod")
+        third, eighth = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07"
+        shown = certificate.public_bytes(Encoding.DER).replace(third, eighth, 1)
+        odd = crypto.load_certificate(crypto.FILETYPE_ASN1, shown)
+        context = server_context(certificate, key, lambda made: made.use_certificate(odd))
+        return SSL.Connection(context, None)
+
+
 class Lost(Protocol):
     why = None
 
@@ -303,6 +318,22 @@ class InspectionTests(SynchronousTestCase):
         pod = PodTLS(only(authority), lambda: now() - 1000 * DAY)
         TLSWire(pod, Protocol(), link_tls(authority), client).run()
         self.assertIn(f"this machine's clock says {now():%Y-%m-%d}", client.why)
+
+    def test_a_certificate_that_cant_be_read_is_told_in_a_line(self):
+        client = Lost()
+        tls = link_tls(pki.CertificateAuthority.create(now()))
+        TLSWire(Odd(), Protocol(), tls, client).run()
+        self.assertEqual(client.why, UNREADABLE_TEXT)
+        client = JoinClient(bytes(32), JoinRequest("00" * 20, "CSR"), now)
+        TLSWire(Odd(), Protocol(), JoinTLS(), client).run()
+        failure = self.failureResultOf(client.answered, JoinRefused)
+        self.assertIn(UNREADABLE_TEXT, str(failure.value))
+
+    def test_a_certificate_that_cant_be_read_is_none(self):
+        end = End()
+        TLSWire(Odd(), Protocol(), AnyClient(), end).run()
+        self.assertTrue(end.completed)
+        self.assertIsNone(shown_certificate(end.transport.getHandle()))
 
     def test_joining_tells_the_issuer_and_keeps_the_secret(self):
         client = JoinClient(bytes(32), JoinRequest("00" * 20, "CSR"), now)

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from json import JSONDecodeError
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from tunnelcloud.domain.entities import ID_PREFIXES
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.domain.proxies import BadProxy, Proxy, proxy_from
 from tunnelcloud.domain.sameness import folded
+from tunnelcloud.net.foreign_json import read_foreign_json
 
 if TYPE_CHECKING:
     import httpx
@@ -294,8 +294,8 @@ class Api:
         if answer.status_code == 204:
             return {}
         try:
-            content = answer.json()
-        except (JSONDecodeError, UnicodeDecodeError):
+            content = read_foreign_json(answer.content)
+        except ValueError:
             content = None
         if answer.status_code in (502, 503, 504):
             detail = _refusal(content if isinstance(content, dict) else {})

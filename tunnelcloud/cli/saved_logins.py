@@ -13,6 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from tunnelcloud.cli.client import Failed
+from tunnelcloud.net.foreign_json import read_foreign_json
 
 
 @frozen
@@ -46,7 +47,7 @@ def load_logins() -> list[SavedLogin]:
     if not path.exists():
         return []
     try:
-        found: Any = json.loads(read_private(path))
+        found: Any = read_foreign_json(read_private(path))
         return [SavedLogin(one["url"], one["token"], one["user"]) for one in found["logins"]]
     except (ExposedPrivateFile, UnreadablePrivateFile) as error:
         raise Failed(str(error)) from None

@@ -15,7 +15,9 @@ from cryptography import x509
 from tunnelcloud.config import CannotStart
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
+from tunnelcloud.net.foreign_json import read_foreign_json
 from tunnelcloud.pki import (
+    UNREADABLE,
     ExposedPrivateFile,
     NotAConnectorCertificate,
     UnreadablePrivateFile,
@@ -121,14 +123,14 @@ class ConnectorState:
             certificate_pem = self._certificate.read_bytes()
             certificate = x509.load_pem_x509_certificate(certificate_pem)
             ca_pem = self._ca.read_bytes()
-            pods = tuple(map(read_pod_address, json.loads(self._pods.read_text("utf-8"))))
+            pods = tuple(map(read_pod_address, read_foreign_json(self._pods.read_bytes())))
             if not pods:
                 raise ValueError(f"{self._pods.name} names no pod")
             private_key = self.private_key()
             _check(certificate, ca_pem, private_key, record.connector_id)
         except OSError as error:
             raise self._unusable(f"{error.filename}: {error.strerror}") from error
-        except (ValueError, TypeError, NotAConnectorCertificate) as error:
+        except (*UNREADABLE, NotAConnectorCertificate) as error:
             raise self._unusable(str(error)) from error
         return Membership(
             record.connector_id,
@@ -155,7 +157,7 @@ class ConnectorState:
         try:
             certificate = x509.load_pem_x509_certificate(certificate_pem)
             _check(certificate, ca_pem, self.private_key(), connector_id)
-        except (ValueError, TypeError, NotAConnectorCertificate) as error:
+        except (*UNREADABLE, NotAConnectorCertificate) as error:
             raise BadState(f"the pod sent a certificate that can't be used: {error}") from error
         self._write(self._ca, ca_pem, 0o644)
         self._write(self._certificate, certificate_pem, 0o644)
@@ -185,7 +187,7 @@ class ConnectorState:
                 membership.private_key_pem,
                 membership.connector_id,
             )
-        except (ValueError, TypeError, NotAConnectorCertificate) as error:
+        except (*UNREADABLE, NotAConnectorCertificate) as error:
             raise BadState(f"the pod sent a certificate that can't be used: {error}") from error
         self._write(self._certificate, certificate_pem, 0o644)
         renewed = self.load()
@@ -207,7 +209,7 @@ class ConnectorState:
                 membership.private_key_pem,
                 membership.connector_id,
             )
-        except (ValueError, TypeError, NotAConnectorCertificate) as error:
+        except (*UNREADABLE, NotAConnectorCertificate) as error:
             raise BadState(f"the pod sent CAs that can't be used: {error}") from error
         self._write(self._ca, ca_pem, 0o644)
         return evolve(membership, ca_pem=ca_pem)
@@ -227,7 +229,7 @@ class ConnectorState:
         except OSError as error:
             raise BadState(f"{self._record} can't be read: {error.strerror}") from error
         try:
-            document = json.loads(text)
+            document = read_foreign_json(text)
         except ValueError:
             document = None
         match document:
@@ -258,7 +260,8 @@ def _check(
 ) -> None:
     """Check that a certificate is this connector's, by this CA.
 
-    :raise ValueError, TypeError, NotAConnectorCertificate: it isn't.
+    :raise ValueError, NotAConnectorCertificate: it isn't.  Unreadable certificates raise
+        :data:`tunnelcloud.pki.UNREADABLE`.
     """
     authorities = x509.load_pem_x509_certificates(ca_pem)
     if not any(is_issued_by(certificate, one) for one in authorities):

@@ -14,6 +14,7 @@ from typing import Any
 from attrs import field, frozen
 
 from tunnelcloud.domain.join_tokens import SECRET_LENGTH, JoinProblem, read_pod_address
+from tunnelcloud.net.foreign_json import read_foreign_json
 
 _SECRET = re.compile(rf"[0-9a-f]{{{2 * SECRET_LENGTH}}}")
 _LONGEST_REQUEST = 4096
@@ -168,8 +169,8 @@ def _text(document: Mapping[str, Any], name: str, longest: int | None = None) ->
 
 def _decode(data: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+        document = read_foreign_json(data)
+    except ValueError:
         document = None
     if not isinstance(document, dict):
         raise BadMessage("a JSON object")

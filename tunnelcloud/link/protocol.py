@@ -56,7 +56,7 @@ from tunnelcloud.link.requests import (
     read_hello,
     unpack,
 )
-from tunnelcloud.link.tls import LINK_ALPN
+from tunnelcloud.link.tls import LINK_ALPN, shown_certificate
 from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.gathering import TURN, Gathering
 from tunnelcloud.net.rounds import MESSAGES_A_ROUND, Rounds
@@ -225,9 +225,7 @@ class LinkProtocol(Protocol):
         if protocol != LINK_ALPN:
             self.disconnect(f"the peer speaks {protocol!r}, not {LINK_ALPN!r}")
             return
-        self.peer_certificate = self.transport.getHandle().get_peer_certificate(
-            as_cryptography=True
-        )
+        self.peer_certificate = shown_certificate(self.transport.getHandle())
         refusal = self.owner.link_refusal(self, self.peer_certificate)
         if refusal is not None:
             self.disconnect(refusal)

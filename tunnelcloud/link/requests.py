@@ -15,6 +15,7 @@ from attrs import frozen
 
 from tunnelcloud.channels.messages import ProtocolError
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.foreign_json import read_foreign_json
 
 HELLO = b"hello@tunnelcloud"
 """Both ways, first: version, software, name, capabilities."""
@@ -111,8 +112,8 @@ def unpack(data: bytes) -> Document:
     if len(data) > MAX_DOCUMENT:
         raise ProtocolError(f"a document of {len(data)} bytes")
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+        document = read_foreign_json(data)
+    except ValueError:
         document = None
     if not isinstance(document, dict):
         raise ProtocolError("a document that is no JSON object")

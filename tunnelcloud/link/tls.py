@@ -28,6 +28,7 @@ from zope.interface import implementer
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.net.tls_steps import bounded
 from tunnelcloud.pki import (
+    UNREADABLE,
     Authorities,
     NotAConnectorCertificate,
     UntrustedPod,
@@ -50,6 +51,9 @@ _TLS12_CIPHERS = b":".join(
 )
 _TLS13_CIPHERS = b"TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 _ISSUER_SHOWN = 160
+UNREADABLE_TEXT = (
+    "what answers shows a certificate that can't be read, so it is no pod: check the address"
+)
 _NOT_YET_VALID, _HAS_EXPIRED = 9, 10
 """OpenSSL's numbers of two faults of a certificate (X509_V_ERR_…)."""
 
@@ -110,10 +114,10 @@ class PodTLS:
         is_told = self._told_at is not None and now - self._told_at < _TOLD_EVERY
         if not trusted and not depth and error in (_NOT_YET_VALID, _HAS_EXPIRED) and not is_told:
             self._told_at = now
-            found = certificate.to_cryptography()
             try:
+                found = certificate.to_cryptography()
                 name = connector_id_of(found)
-            except NotAConnectorCertificate:
+            except (*UNREADABLE, NotAConnectorCertificate):
                 return False
             _log.warn(
                 "connector {name} is refused: its certificate is {text}; else it needs a new "
@@ -173,7 +177,21 @@ def pinned_authority(
 
     :raise JoinRefused: the peer isn't a pod of that CA.
     """
-    connection: SSL.Connection = transport.getHandle()
+    try:
+        return _pinned(transport.getHandle(), ca_pin, now)
+    except UNREADABLE as error:
+        raise JoinRefused(JoinProblem.OTHER_POD, UNREADABLE_TEXT) from error
+
+
+def shown_certificate(connection: SSL.Connection) -> x509.Certificate | None:
+    """Give the certificate that a peer showed; None for none, or for one that can't be read."""
+    try:
+        return connection.get_peer_certificate(as_cryptography=True)
+    except UNREADABLE:
+        return None
+
+
+def _pinned(connection: SSL.Connection, ca_pin: bytes, now: datetime) -> x509.Certificate:
     chain = connection.get_peer_cert_chain(as_cryptography=True) or []
     for certificate in chain[1:]:
         if certificate_pin(certificate) == ca_pin:
@@ -225,15 +243,24 @@ def _note_distrust(
     connection: SSL.Connection, certificate: X509, error: int, _depth: int, trusted: int
 ) -> bool:
     if not trusted:
-        found = certificate.to_cryptography()
-        if is_of_some_cluster(found):
-            text = "the certificate is another cluster's: check the pod's address"
-            if error in (_NOT_YET_VALID, _HAS_EXPIRED):
-                text = f"the pod's certificate is {clock_text(found, datetime.now(UTC))}"
-        else:
-            text = stranger_text(found)
+        try:
+            text = _distrust_text(certificate.to_cryptography(), error)
+        except UNREADABLE:
+            text = UNREADABLE_TEXT
         connection.set_app_data(text)
     return bool(trusted)
+
+
+def _distrust_text(found: x509.Certificate, error: int) -> str:
+    """Say what to do about a certificate that isn't trusted.
+
+    Unreadable certificates raise :data:`tunnelcloud.pki.UNREADABLE`.
+    """
+    if not is_of_some_cluster(found):
+        return stranger_text(found)
+    if error in (_NOT_YET_VALID, _HAS_EXPIRED):
+        return f"the pod's certificate is {clock_text(found, datetime.now(UTC))}"
+    return "the certificate is another cluster's: check the pod's address"
 
 
 def _context(private_key_pem: bytes = b"", certificate_pem: bytes = b"") -> SSL.Context:

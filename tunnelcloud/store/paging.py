@@ -24,6 +24,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from tunnelcloud.net.foreign_json import read_foreign_json
 from tunnelcloud.store.columns import Timestamp
 from tunnelcloud.store.errors import BadCursor
 from tunnelcloud.store.prepared import Prepared
@@ -192,8 +193,8 @@ def read_cursor(cursor: str, sort: str, length: int) -> list[Any]:
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        found = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (ValueError, RecursionError):
+        found = read_foreign_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except ValueError:
         raise BadCursor from None
     if not isinstance(found, list) or len(found) != length + 1 or found[0] != sort:
         raise BadCursor

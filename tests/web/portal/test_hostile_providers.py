@@ -1,8 +1,9 @@
 """Signing in through identity providers that lie, and through what others make of their answers."""
 
+from base64 import urlsafe_b64encode
 from urllib.parse import parse_qsl, urlsplit
 
-from joserfc import jwt
+from joserfc import jws, jwt
 
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import ProviderCase
@@ -13,6 +14,14 @@ from tests.web.portal.providers import (
     unsigned,
 )
 from tunnelcloud.net.fair_work import FairWork, TooMuchWork
+
+DEEP = b"[" * 100_000
+DEEP_PART = urlsafe_b64encode(DEEP).decode("ascii").rstrip("=")
+
+
+def deep_token(key, more):
+    """Sign brackets that are nested without end."""
+    return jws.serialize_compact({"alg": "RS256", "kid": key.kid, **more}, DEEP, key)
 
 
 class HostileProviderTests(ProviderCase):
@@ -136,6 +145,8 @@ class HostileProviderTests(ProviderCase):
             lambda claims: "a.b.c",
             lambda claims: "",
             lambda claims: "\u00e9",
+            lambda claims: deep_token(self.provider.signer, {}),
+            lambda claims: f"{DEEP_PART}.e30.AAAA",
         ]:
             self.provider.id_token = made
             self.assertEqual(self.fails("not signed by a key"), "signature")

@@ -133,6 +133,7 @@ def order(
         LookupError,
         TypeError,
         AttributeError,
+        RecursionError,
     ) as error:
         raise OrderFailed(
             f"{settings.directory} isn't an ACME authority's directory, or answers otherwise than "

@@ -5,7 +5,6 @@ OpenID Connect Discovery 1.0; RFC 8414; RFC 7517.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ from joserfc.jwk import JWKRegistry, Key
 from tunnelcloud.domain.addresses import is_loopback, read_address
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.net.fetching import Fetch, Fetched
+from tunnelcloud.net.foreign_json import read_foreign_json
 from tunnelcloud.web.oidc.asking import ask
 from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.oidc.once import Once
@@ -188,8 +188,8 @@ def read_object(fetched: Fetched, address: str) -> dict[str, Any]:
             "unreachable", f"The provider answered {fetched.status} at {address} instead of 200."
         )
     try:
-        found = json.loads(fetched.body)
-    except (ValueError, RecursionError):
+        found = read_foreign_json(fetched.body)
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise ProviderFault("metadata", f"What {address} answered is not a JSON object.")

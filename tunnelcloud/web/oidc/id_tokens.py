@@ -16,6 +16,8 @@ from tunnelcloud.web.oidc.faults import IF_AGAIN, START_AGAIN, ProviderFault
 
 _LEEWAY = 60
 _OLDEST = 15 * 60
+_UNREADABLE = (JoseError, ValueError, RecursionError)
+"""What the library raises for tokens that others made up; it has no limit to how deep they nest."""
 
 
 @frozen
@@ -53,7 +55,7 @@ async def _verified(text: str, directory: Directory, issuer: str) -> dict[str, A
     )
     try:
         key_id = jws.extract_compact(text.encode("utf-8", "replace")).headers().get("kid")
-    except (JoseError, ValueError):
+    except _UNREADABLE:
         raise untrusted from None
     keys = await directory.keys(issuer)
     claims = _decoded(text, keys, key_id)
@@ -73,7 +75,7 @@ def _decoded(text: str, keys: Iterable[Key], key_id: object) -> dict[str, Any] |
             continue
         try:
             return jwt.decode(text, key, algorithms=ALGORITHMS).claims
-        except (JoseError, ValueError):
+        except _UNREADABLE:
             continue
     return None
 
