@@ -74,8 +74,9 @@ The others:
 - ``net/proxy_reach.py``: a proxy has 20 s and 16 KiB for its answer, then carries ssh's bytes
 - ``net/findings.py``: what ``tunnelcloud doctor`` tries has 5 s for each of its answers, of which
   one line or the certificate is read
-- ``cli/client.py``: to the pod whose administrator or user runs the command; a read has its time
-  (an export may be long), no redirect is followed, and Ctrl-C ends it
+- ``cli/client.py``: to the pod whose administrator or user runs the command; an answer has 70 s
+  (``apply`` more) and 64 MiB (``cli/patience.py``), but for exports and the audit's lines, of which
+  each read has 60 s; no redirect is followed, and Ctrl-C ends it
 """
 
 

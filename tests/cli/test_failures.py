@@ -153,7 +153,7 @@ class RefusalTests(CommandTestCase):
             (httpx.ConnectTimeout("x"), False),
             (httpx.ConnectError("x"), False),
         ):
-            self.patch(httpx.Client, "request", raising(error))
+            self.patch(httpx.Client, "stream", raising(error))
             line = self.fail_line("site", "create", "paris")
             self.assertEqual(unknown in line, is_unknown, line)
             self.assertNotIn(unknown, self.fail_line("site", "list"))

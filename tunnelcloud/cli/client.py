@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tunnelcloud.cli.output import one_line
+from tunnelcloud.cli.patience import MOST_BYTES, Patience, TooLong, read_whole
 from tunnelcloud.domain.entities import ID_PREFIXES
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.domain.proxies import BadProxy, Proxy, proxy_from
@@ -53,6 +54,8 @@ TOKEN_OF_NOBODY = "this API token stands for no user"  # noqa: S105 - a sentence
 
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
+_LONG = frozenset({"export"})
+"""Answers without a bound: a configuration is as long as it is.  So are ``lines``, of the audit."""
 _NOT_KNOWN = "; whether it was done is not known: look before you try again"
 _NOTHING_TYPED: Mapping[str, str] = MappingProxyType({})
 _ID = re.compile(r"([a-z]{3})_[0-9a-v]{26}")
@@ -90,6 +93,7 @@ class Api:
         self._token = token
         self._source = source
         self._http: httpx.Client | None = None
+        self._patience = Patience()
         self._names: dict[str, str] = {}
         self._typed: dict[str, str] = {}
 
@@ -112,21 +116,50 @@ class Api:
     ) -> Object:
         """Send a request and give the object of the answer, an empty one if there is none.
 
-        :param seconds: how long to wait for the answer.
+        :param seconds: how long to wait for the answer; one of ``_LONG`` may take any time, as long
+            as it goes on.
         :raise Failed: when the API refuses, or what answers isn't the API.
         :raise Unreachable: when nothing answers.
         """
-        with self._failures(changes=method != "GET"):
-            answer = self._client().request(
-                method,
-                f"{self._url}/api/v1/{path}",
-                params=_given(query or {}),
-                json=dict(body) if body is not None else None,
-                timeout=_patience(seconds),
-            )
+        is_long = path in _LONG
+        answer, content = self._asked(
+            method,
+            f"/api/v1/{path}",
+            None if is_long else seconds,
+            changes=method != "GET",
+            params=_given(query or {}),
+            json=dict(body) if body is not None else None,
+            timeout=_patience(seconds),
+        )
         if answer.status_code in (502, 504) and method != "GET":
             raise Unreachable(f"{self._url} can't serve now ({answer.status_code}){_NOT_KNOWN}")
-        return self._read(answer, body or {})
+        return self._read(answer, content, body or {})
+
+    def _asked(
+        self, method: str, path: str, seconds: float | None, *, changes: bool = False, **more: Any
+    ) -> tuple[httpx.Response, bytes]:
+        """Send a request, and read all of its answer.
+
+        :param seconds: how long that may take; None for any time, and any number of bytes.
+        """
+        most = None if seconds is None else MOST_BYTES
+        allowed = None if seconds is None else seconds + _CONNECT_SECONDS
+        where, traced = f"{self._url}{path}", {"trace": self._patience.note}
+        with (
+            self._failures(changes),
+            self._patience.within(allowed),
+            self._client().stream(method, where, extensions=traced, **more) as answer,
+        ):
+            content = read_whole(answer, most)
+            self._check_time(answer)
+        return answer, content
+
+    def _check_time(self, answer: httpx.Response) -> None:
+        """See that an answer without a length wasn't cut short, which looks like its end."""
+        import httpx
+
+        if self._patience.is_over:
+            raise httpx.ReadTimeout("it took too long", request=answer.request)
 
     def lines(self, path: str, **query: object) -> Iterator[str]:
         """GET an answer that is lines, and give each as it comes.
@@ -139,8 +172,7 @@ class Api:
             self._client().stream("GET", where, params=_given(query)) as answer,
         ):
             if not answer.is_success:
-                answer.read()
-                self._read(answer)
+                self._read(answer, read_whole(answer, MOST_BYTES))
             yield from answer.iter_lines()
 
     @contextmanager
@@ -153,13 +185,16 @@ class Api:
 
         try:
             yield
+        except TooLong:
+            raise Failed(self._stranger_text(f"more than {MOST_BYTES >> 20} MiB")) from None
         except (httpx.ConnectTimeout, httpx.PoolTimeout):
             raise Unreachable(self._silence_text()) from None
         except httpx.TimeoutException:
             text = self._silence_text()
             raise Unreachable(f"{text}{_NOT_KNOWN}" if changes else text) from None
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
-            text = self._connection_text(error)
+            is_over = self._patience.is_over
+            text = self._silence_text() if is_over else self._connection_text(error)
             raise Unreachable(f"{text}{_NOT_KNOWN}" if changes else text) from None
         except UnicodeError:
             raise Failed("the command line holds bytes that are not UTF-8 text") from None
@@ -171,15 +206,10 @@ class Api:
 
         :raise Failed: as ``send``.
         """
-        import httpx
-
-        try:
-            answer = self._client().get(f"{self._url}{path}")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise Unreachable(self._connection_text(error)) from None
+        answer, content = self._asked("GET", path, _ANSWER_SECONDS)
         if not answer.is_success:
             raise Failed(self._stranger_text(f"{answer.status_code} for {path}"))
-        return answer.text
+        return content.decode("utf-8", "replace")
 
     def pages(
         self, path: str, limit: int | None = None, **query: object
@@ -287,24 +317,26 @@ class Api:
         except BadProxy as error:
             raise Failed(str(error)) from None
 
-    def _read(self, answer: httpx.Response, body: Mapping[str, object] | None = None) -> Object:
+    def _read(
+        self, answer: httpx.Response, content: bytes, body: Mapping[str, object] | None = None
+    ) -> Object:
         if answer.is_redirect:
             target = one_line(answer.headers.get("location", "elsewhere"))
             raise Failed(f"{self._url} redirects to {target}; set the URL to where the pod answers")
         if answer.status_code == 204:
             return {}
         try:
-            content = read_foreign_json(answer.content)
+            found = read_foreign_json(content)
         except ValueError:
-            content = None
+            found = None
         if answer.status_code in (502, 503, 504):
-            detail = _refusal(content if isinstance(content, dict) else {})
+            detail = _refusal(found if isinstance(found, dict) else {})
             raise Unreachable(f"{self._url} can't serve now ({answer.status_code}): {detail}")
-        if not isinstance(content, dict):
+        if not isinstance(found, dict):
             raise Failed(self._stranger_text(f"{answer.status_code} without JSON"))
         if answer.is_success:
-            return content
-        told = _refusal(content, self._as_typed(body or {}))
+            return found
+        told = _refusal(found, self._as_typed(body or {}))
         advice = self._token_advice(answer.status_code, told)
         raise Refused(f"{told}{advice}", answer.status_code)
 
