@@ -283,6 +283,26 @@ class SQLiteHousekeepingTests(HousekeepingContract, SQLiteCase):
             lambda transaction: transaction.connection.exec_driver_sql(f"PRAGMA {which}").scalar()
         )
 
+    def test_what_comes_fast_outgrows_the_room_by_so_much_and_no_more(self):
+        """A tenth goes every five minutes: all together are at most what comes in eleven such."""
+        event = AuditEvent("pod.started", data={"version": "x" * 1600})
+        comes = 60
+
+        def write(transaction):
+            for _ in range(comes):
+                transaction.audit(event)
+
+        self.set(audit_max_mib=1)  # of these, some 520
+        most = 0
+        for _ in range(16):
+            self.store.write(write)
+            most = max(most, self.store.read(number_of_events))
+            self.clock.advance(300)
+            self.keep_house(batch=100)
+        self.assertTrue(560 < most < 11 * comes + 20, most)
+        self.keep_house_for_an_hour()
+        self.assertLess(self.store.read(number_of_events), 560, "it shrinks to its room again")
+
     def test_what_is_forgotten_leaves_the_file(self):
         """Some pages are kept for what comes, so that not each hour moves pages about."""
         self.set(audit_retention_days=30)
