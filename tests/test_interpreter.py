@@ -1,5 +1,6 @@
 """Threads that work let the reactor's thread have Python's lock."""
 
+import itertools
 import sqlite3
 import sys
 import threading
@@ -26,10 +27,16 @@ class CourtesyTests(SynchronousTestCase):
     def setUp(self):
         self.worked = 100.0
         self.pauses = []
-        self.courtesy = Courtesy(lambda: self.worked, self.pauses.append)
+        self.now, self.looks = 0.0, 0
+        self.courtesy = Courtesy(self.look, self.pauses.append, lambda: self.now)
 
-    def work(self, seconds):
+    def look(self):
+        self.looks += 1
+        return self.worked
+
+    def work(self, seconds, waited=0.0):
         self.worked += seconds
+        self.now += seconds + waited
         self.courtesy.let_others_in()
 
     def test_a_thread_pauses_once_it_has_worked_for_a_while(self):
@@ -42,6 +49,19 @@ class CourtesyTests(SynchronousTestCase):
         self.work(WORK_SECONDS / 2)
         self.work(0)
         self.assertEqual(self.pauses, [])
+
+    def test_a_thread_is_looked_at_only_once_it_can_have_worked_so_long(self):
+        """To ask for a thread's time takes longer than most pieces of its work."""
+        for _ in range(100):
+            self.work(WORK_SECONDS / 100)
+        self.assertLessEqual(self.looks, 4)
+
+    def test_a_thread_that_waits_does_not_pause(self):
+        for _ in range(9):
+            self.work(WORK_SECONDS / 10, waited=1.0)
+        self.assertEqual(self.pauses, [])
+        self.work(WORK_SECONDS / 5)
+        self.assertEqual(len(self.pauses), 1)
 
 
 class Counted(SynchronousTestCase):
@@ -150,8 +170,10 @@ class TurnTests(SynchronousTestCase):
             with interpreter.in_turn():
                 taken.append(1)
 
-        worked = iter(range(9))
-        courtesy = Courtesy(lambda: next(worked), lambda _: in_a_thread(lambda: sleep(0)))
+        worked, clock = itertools.count(), itertools.count()
+        courtesy = Courtesy(
+            lambda: next(worked), lambda _: in_a_thread(lambda: sleep(0)), lambda: next(clock)
+        )
         with interpreter.in_turn():
             courtesy.let_others_in()
         self.assertEqual(taken, [1])

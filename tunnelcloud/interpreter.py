@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, MutableSequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 SWITCH_SECONDS = 0.0005
@@ -42,25 +42,34 @@ T = TypeVar("T")
 class Courtesy(threading.local):
     """What each thread remembers of when it let others in.
 
-    :param worked: tells the seconds for which this thread has had a processor.
+    :param worked: tells the seconds for which this thread has had a processor.  Asking takes a
+        system call, so it is asked only once so much time has passed.
+    :param clock: tells the time, without one.
     """
 
     def __init__(
         self,
         worked: Callable[[], float] = time.thread_time,
         sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._worked = worked
         self._sleep = sleep
+        self._clock = clock
         self._last = worked()
+        self._due = clock() + WORK_SECONDS
 
     def let_others_in(self) -> None:
         """Give the threads that wait for the lock time to take it, now and then."""
+        if self._clock() < self._due:
+            return
         now = self._worked()
-        if now - self._last >= WORK_SECONDS:
-            self._last = now
+        left = WORK_SECONDS - (now - self._last)
+        if left <= 0:
+            self._last, left = now, WORK_SECONDS
             with without_turn():
                 self._sleep(PAUSE_SECONDS)
+        self._due = self._clock() + left
 
 
 class _Turn(threading.local):
@@ -91,15 +100,20 @@ def in_turn() -> Iterator[None]:
         _leave_turn()
 
 
-@contextmanager
-def without_turn() -> Iterator[None]:
-    """Leave the turn to another thread meanwhile, where this one has it."""
-    left = _leave_turn()
-    try:
-        yield
-    finally:
-        if left:
+class _WithoutTurn:
+    """Leaves the turn for as long as it is entered; a class, for each statement enters two."""
+
+    def __enter__(self) -> None:
+        self._left = _leave_turn()
+
+    def __exit__(self, *_: object) -> None:
+        if self._left:
             _take_turn()
+
+
+def without_turn() -> AbstractContextManager[None]:
+    """Leave the turn to another thread meanwhile, where this one has it."""
+    return _WithoutTurn()
 
 
 def _take_turn() -> None:

@@ -34,10 +34,10 @@ class PoliteCursor(sqlite3.Cursor):
         while True:
             with without_turn():
                 some = self.fetchmany(STEPS)
-            if not some:
+            found += some
+            if len(some) < STEPS:
                 return found
             let_others_in()
-            found += some
 
 
 class PoliteConnection(sqlite3.Connection):
