@@ -18,7 +18,9 @@ from tunnelcloud.store.paging import (
     MAX_SEARCHED,
     ListPage,
     fetch_part,
+    first_rows,
     join_parts,
+    part_of,
     read_cursor,
 )
 from tunnelcloud.store.schema import audit as table
@@ -27,6 +29,7 @@ from tunnelcloud.store.transaction import Transaction
 _COLUMNS = [table.c.id, table.c.at, *(table.c[one.name] for one in attrs.fields(AuditEvent))]
 
 
+_LATEST = first_rows(select(*_COLUMNS).order_by(table.c.id.desc()))
 _LONGEST_STEP_BACK = timedelta(hours=25)
 """Events of the time after a clock went back so far are still found by their own time."""
 
@@ -77,6 +80,9 @@ def list_page(
     limit = max(1, min(limit, MAX_LIMIT))
     descending = sort.startswith("-")
     after = None if cursor is None else read_cursor(cursor, sort, 1)[0]
+    if after is None and descending and all(one is None for one in [event, q, *filters.values()]):
+        latest = part_of(_LATEST(transaction.connection, {"most": limit + 1}), limit)
+        return join_parts([latest], _make, sort=sort, descending=True, limit=limit)
     query = _filtered(select(*_COLUMNS), filters)
     # One query for each kind, by its index: a rare kind costs no more than a common one.
     kinds = [query] if event is None else [query.where(one) for one in _events(event)]

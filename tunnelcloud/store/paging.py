@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
@@ -76,9 +76,7 @@ def fetch_page(
     key = [identity] if column is identity else [raw, identity]
     if kept is not None and cursor is None:
         if sort not in kept:
-            # SQLAlchemy gives SQLite an offset in any case: as a parameter, unless it is spelt out.
-            first = _in_order(query, key, descending).offset(literal_column("0", Integer))
-            kept[sort] = Prepared(first.limit(bindparam("most", type_=Integer)))
+            kept[sort] = first_rows(_in_order(query, key, descending))
         rows = kept[sort](transaction.connection, {"most": limit + 1})
     else:
         if cursor is not None:
@@ -89,6 +87,13 @@ def fetch_page(
     if len(rows) <= limit:
         return ListPage(items)
     return ListPage(items, write_cursor(sort, list(rows[limit - 1][-len(key) :])))
+
+
+def first_rows(query: Select[Any]) -> Prepared:
+    """Make the statement that gives the first rows of a query, as many as ``most`` says."""
+    # SQLAlchemy gives SQLite an offset in any case: as a parameter, unless it is spelt out.
+    query = query.offset(literal_column("0", Integer))
+    return Prepared(query.limit(bindparam("most", type_=Integer)))
 
 
 def _in_order(query: Select[Any], key: list[ColumnElement[Any]], descending: bool) -> Select[Any]:
@@ -135,10 +140,17 @@ def fetch_part(
         if last is not None:
             query = query.where(identity >= last if descending else identity <= last)
         query = query.where(sought)
-    rows = transaction.connection.execute(query.limit(limit + 1)).all()
+    return part_of(transaction.connection.execute(query.limit(limit + 1)).all(), limit, last)
+
+
+def part_of(rows: Sequence[Any], limit: int, edge: str | None = None) -> Part:
+    """Make a part of rows of which one more was asked for than the part may have.
+
+    :param edge: as the part has it, where it has all of the rows.
+    """
     if len(rows) > limit:
         return Part(tuple(rows[:limit]), rows[limit - 1][0])
-    return Part(tuple(rows), last)
+    return Part(tuple(rows), edge)
 
 
 def join_parts(

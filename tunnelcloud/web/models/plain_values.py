@@ -7,7 +7,7 @@ under the names that their models have; ``tests/web/test_plain_values.py`` compa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -20,13 +20,14 @@ from tunnelcloud.web.models.objects import Published
 
 
 def values_as(
-    model: type[Shown], entity: type[Any] | None = None
+    model: type[Shown], entity: type[Any] | None = None, but: Collection[str] = ()
 ) -> Callable[[Any], dict[str, Any]]:
     """Make what gives an entity's values as a model of it would show them.
 
     :param entity: the entity's class, where it has only some of the model's fields.
+    :param but: fields that are shown otherwise; for those of a class that is given.
     """
-    had = None if entity is None else {one.name for one in attrs.fields(entity)}
+    had = None if entity is None else {one.name for one in attrs.fields(entity)} - {*but}
     names = tuple(name for name in model.model_fields if had is None or name in had)
     read = attrgetter(*names)
 

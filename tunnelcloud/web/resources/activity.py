@@ -39,7 +39,7 @@ from tunnelcloud.web.routes import READERS, Call, Caller, Lines, Listed, Route
 _EXPORTED_AT_ONCE = 500
 _SESSION = values_as(Session, entities.Session)
 _CHANNEL = values_as(Channel, entities.Channel)
-_EVENT = values_as(Event, KeptEvent)
+_EVENT = values_as(Event, KeptEvent, but=["data"])
 _Names = Mapping[str, read_models.Names]
 
 
@@ -285,4 +285,5 @@ def _event(record: AuditRecord) -> dict[str, Any]:
         "at": instant_text(record.at),
         **_EVENT(event),
         "actor_kind": str(actor_kind(event.actor_id)),
+        "data": event.data,  # as it was read from JSON
     }
