@@ -48,6 +48,7 @@ MODULES = {"ftplib", "http.client", "httpx", "requests", "smtplib", "treq", "url
 
 PLACES = {
     "cli/client.py": {"httpx"},
+    "cli/patience.py": {"httpx"},
     "connector/outgoing.py": {"HostnameEndpoint", "wrapClientTLS"},
     "connector/race.py": {"connectTCP"},
     "net/findings.py": {"create_connection"},

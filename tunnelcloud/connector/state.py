@@ -260,8 +260,8 @@ def _check(
 ) -> None:
     """Check that a certificate is this connector's, by this CA.
 
-    :raise ValueError, NotAConnectorCertificate: it isn't.  Unreadable certificates raise
-        :data:`tunnelcloud.pki.UNREADABLE`.
+    :raise ValueError, NotAConnectorCertificate: it isn't; for an unreadable certificate there is
+        ``UNREADABLE``.
     """
     authorities = x509.load_pem_x509_certificates(ca_pem)
     if not any(is_issued_by(certificate, one) for one in authorities):

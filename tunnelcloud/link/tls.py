@@ -254,7 +254,7 @@ def _note_distrust(
 def _distrust_text(found: x509.Certificate, error: int) -> str:
     """Say what to do about a certificate that isn't trusted.
 
-    Unreadable certificates raise :data:`tunnelcloud.pki.UNREADABLE`.
+    For an unreadable certificate one of ``UNREADABLE`` is raised.
     """
     if not is_of_some_cluster(found):
         return stranger_text(found)

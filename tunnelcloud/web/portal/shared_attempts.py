@@ -16,6 +16,7 @@ from attrs import define
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from tunnelcloud.net.foreign_json import read_foreign_json
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Change, Resync, Transaction
@@ -130,7 +131,7 @@ def _read(word: str) -> tuple[Key, _Told] | None:
     failures, _, name = word.partition("=")
     try:
         text = urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode("utf-8")
-        parts = json.loads(text)
+        parts = read_foreign_json(text)
         told = _Told(failures.startswith(_FORGOTTEN), int(failures.lstrip(_FORGOTTEN)))
     except (ValueError, binascii.Error):
         return None
