@@ -37,6 +37,41 @@ class LookTests(PortalCase):
         self.look("/keys", "keys")
         self.look("/sessions", "sessions")
 
+    def test_asking_and_an_emergency(self):
+        """One user asks, and opens it in an emergency; the other is asked, and reviews it."""
+        api, alice = self.portal.api, self.portal.alice
+        bob = api("POST", "/users", name="asker")["id"]
+        group = api("POST", "/groups", name="bosses")["id"]
+        api("PUT", f"/groups/{group}/members/{alice}")
+        policy = api("POST", "/policies", name="asked", approval="others", approvers_id=group,
+                     emergency_seconds=600)["id"]  # fmt: skip
+        tunnel = self.portal.tunnels["db"]
+        api("POST", f"/tunnels/{tunnel}/assignments", user_id=bob, methods=["key"],
+            policy_id=policy)  # fmt: skip
+        asker = Visitor(self.portal, bob)
+        self.addCleanup(asker.close)
+        page = asker.chromium.page
+        asker.chromium.visit("/requests")
+        page.get_by_role("link", name="Ask for access").click()
+        page.get_by_label("Why").fill("a restore")
+        page.get_by_role("button", name="Ask", exact=True).click()
+        page.get_by_text("You have asked to open db").wait_for()
+        asker.chromium.visit(f"/requests/new?tunnel={tunnel}")
+        page.get_by_label("Why").fill("an outage")
+        page.get_by_text("It is an emergency, and nobody").click()
+        asker.chromium.check("ask-for")
+        page.get_by_role("button", name="Open it now").click()
+        page.get_by_text("You may open db now").wait_for()
+        self.visitor.chromium.visit("/requests")
+        self.page.get_by_role("link", name="asker wants").click()
+        self.page.get_by_role("button", name="Approve").wait_for()
+        self.visitor.chromium.check("request")
+        self.page.goto(f"{self.page.url.partition('/requests')[0]}/requests")
+        self.page.get_by_role("link", name="asker opened db").click()
+        self.page.get_by_role("button", name="I have reviewed it").wait_for()
+        self.page.get_by_role("button", name="I have reviewed it").click()
+        self.page.get_by_text("You have reviewed what asker did with db").wait_for()
+
     def test_nobody_has_assigned_anything_yet(self):
         bob = Visitor(self.portal, self.portal.api("POST", "/users", name="bob")["id"])
         self.addCleanup(bob.close)
