@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
+from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.store import api_tokens, audit, device_logins, users
 from tunnelcloud.store.device_logins import LIFETIME_SECONDS, MAX_OF_A_SOURCE, Progress
@@ -28,8 +29,8 @@ class DeviceLoginContract:
             secret_hash=secret,
             user_code=code,
             client="laptop",
-            source_ip="192.0.2.1",
-            source=source,
+            source_ip=source,
+            source=source_group(source),
         )
 
     def decide(self, user=None, allowed=True):
@@ -99,15 +100,36 @@ class DeviceLoginContract:
         self.patch(device_logins, "MAX_WAITING", 3)
         for number in range(2):
             self.clock.advance(0.01)
-            self.assertTrue(self.begin(bytes([number]), f"code-{number}", "crowd"))
+            self.assertTrue(self.begin(bytes([number]), f"code-{number}", "198.51.100.7"))
         self.assertTrue(self.begin(b"a", "code-a", "192.0.2.1"))
-        self.assertFalse(self.begin(b"c", "code-c", "crowd"))
-        self.assertTrue(self.begin(b"b", "code-b", "192.0.2.2"))
+        self.assertFalse(self.begin(b"c", "code-c", "198.51.100.7"))
+        self.assertTrue(self.begin(b"b", "code-b", "203.0.113.2"))
         found = [
             self.store.read(device_logins.find, code) is not None
             for code in ("code-0", "code-1", "code-a", "code-b")
         ]
         self.assertEqual(found, [False, True, True, True])
+
+    def test_many_networks_of_one_site_push_nobody_out(self):
+        """Whoever rents a machine has 65,536 networks of IPv6."""
+        self.patch(device_logins, "MAX_WAITING", 6)
+        self.assertTrue(self.begin(b"a", "code-a", "192.0.2.1"))
+        for number in range(30):
+            self.clock.advance(0.01)
+            self.begin(bytes([number]), f"code-{number}", f"2001:db8:0:{number:x}::1")
+        self.assertIsNotNone(self.store.read(device_logins.find, "code-a"))
+        self.assertTrue(self.begin(b"b", "code-b", "203.0.113.2"))
+
+    def test_a_site_has_a_share(self):
+        """Beyond it nothing is written for it, as a question before the write tells."""
+        self.patch(device_logins, "MAX_OF_A_SOURCE", 2)
+        begun = [
+            self.store.read(device_logins.has_room, f"2001:db8:0:{number * 256:x}::1")
+            and self.begin(bytes([number]), f"code-{number}", f"2001:db8:0:{number * 256:x}::1")
+            for number in range(20)
+        ]
+        self.assertEqual(sum(begun), 8)
+        self.assertTrue(self.store.read(device_logins.has_room, "2001:db9::1"))
 
 
 class SQLiteDeviceLoginTests(DeviceLoginContract, SQLiteCase):

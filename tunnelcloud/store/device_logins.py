@@ -6,12 +6,15 @@ is worth something only to who is signed in and says yes.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from attrs import asdict, evolve, frozen
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
+from tunnelcloud.domain.addresses import source_groups
 from tunnelcloud.domain.entities import ApiToken, Role, User
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import api_tokens, users
@@ -103,7 +106,7 @@ def begin(
 
     :param source: the network of its address.
     :return: False when too many of its source wait already; when too many of all do, the oldest of
-        the source with the most makes room.
+        the site with the most makes room, unless that is no more than this one's.
     """
     return begin_waiting(
         transaction,
@@ -124,9 +127,7 @@ def begin_waiting(
     """
     now = transaction.now()
     transaction.connection.execute(delete(table).where(table.c.expires_at <= now))
-    if _waiting(transaction, asking.source, kind) >= most or not _make_room(
-        transaction, asking.source, kind
-    ):
+    if not _make_room(transaction, asking.source_ip, kind, most):
         return False
     transaction.connection.execute(
         insert(table),
@@ -135,35 +136,63 @@ def begin_waiting(
     return True
 
 
-def has_room(transaction: Transaction, source: str) -> bool:
-    """Tell whether another command line of a source may wait, as far as the source goes."""
-    return _waiting(transaction, source, Kind.COMMAND_LINE) < MAX_OF_A_SOURCE
+def has_room(transaction: Transaction, source_ip: str) -> bool:
+    """Tell whether another command line may wait, as far as where it comes from goes."""
+    waiting = _waiting(transaction, Kind.COMMAND_LINE)
+    return not _has_most(waiting, source_ip, MAX_OF_A_SOURCE)
 
 
-def _waiting(transaction: Transaction, source: str, kind: Kind) -> int:
-    """Count what waits of a source."""
-    waiting = table.c.expires_at > transaction.now()
-    count = select(func.count()).select_from(table)
-    theirs = count.where(waiting, table.c.source == source, kind.rows)
-    return transaction.connection.execute(theirs).scalar_one()
+@frozen
+class _Waiting:
+    """One that waits, and where it comes from."""
+
+    secret_hash: bytes
+    source_ip: str
+
+    @property
+    def site(self) -> str:
+        """Name the widest network that one site may have."""
+        return source_groups(self.source_ip)[-1][0]
 
 
-def _make_room(transaction: Transaction, source: str, kind: Kind) -> bool:
-    """End what the source with the most has waited for longest, if all together are too many.
+def _waiting(transaction: Transaction, kind: Kind) -> list[_Waiting]:
+    """Give what waits, the oldest first; ``MAX_WAITING`` at most."""
+    query = (
+        select(table.c.secret_hash, table.c.source_ip)
+        .where(table.c.expires_at > transaction.now(), kind.rows)
+        .order_by(table.c.created_at)
+    )
+    return [_Waiting(*row) for row in transaction.connection.execute(query)]
 
-    :return: False when that is the source that asks.
+
+def _has_most(waiting: Sequence[_Waiting], source_ip: str, most: int) -> bool:
+    """Tell whether a source, or a network around it, has as many as it may.
+
+    :param most: of a source; a network may have as many times more as its share is larger.
     """
-    count = select(func.count()).select_from(table).where(kind.rows)
-    if transaction.connection.execute(count).scalar_one() < MAX_WAITING:
-        return True
-    by_source = select(table.c.source).where(kind.rows).group_by(table.c.source)
-    by_source = by_source.order_by(func.count().desc())
-    largest = transaction.connection.execute(by_source.limit(1)).scalar_one()
-    if largest == source:
+    counts = Counter(group for one in waiting for group, _ in source_groups(one.source_ip))
+    return any(counts[group] >= most * share for group, share in source_groups(source_ip))
+
+
+def _make_room(transaction: Transaction, source_ip: str, kind: Kind, most: int) -> bool:
+    """End what the site with the most has waited for longest, if all together are too many.
+
+    A site is the widest network that may be one's own: who has many networks of IPv6 is one.
+
+    :param most: of a source.
+    :return: False when the source has the most, or its site has no fewer than every other.
+    """
+    waiting = _waiting(transaction, kind)
+    if _has_most(waiting, source_ip, most):
         return False
-    theirs = select(table.c.secret_hash).where(table.c.source == largest, kind.rows)
-    oldest = transaction.connection.execute(theirs.order_by(table.c.created_at).limit(1))
-    ended = delete(table).where(table.c.secret_hash == oldest.scalar_one())
+    if len(waiting) < MAX_WAITING:
+        return True
+    sites = Counter(one.site for one in waiting)
+    [(largest, count)] = sites.most_common(1)
+    if count <= sites[_Waiting(b"", source_ip).site] + 1:
+        return False
+    oldest = next(one for one in waiting if one.site == largest)
+    ended = delete(table).where(table.c.secret_hash == oldest.secret_hash)
     transaction.connection.execute(ended)
     return True
 

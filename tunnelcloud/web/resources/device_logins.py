@@ -65,18 +65,17 @@ class _DeviceLogins:
     context: ApiContext
 
     async def begin(self, call: Call) -> DeviceLogin:
-        source = source_group(call.source_ip)
         secret = new_link_secret(self.context.random)
         code = new_user_code(self.context.random)
         begun = await self.context.store.read(
-            device_logins.has_room, source
+            device_logins.has_room, call.source_ip
         ) and await self.context.store.write(
             device_logins.begin,
             secret_hash=hash_secret(secret),
             user_code=code,
             client=escape(call.body_as(NewDeviceLogin).client),
             source_ip=call.source_ip,
-            source=source,
+            source=source_group(call.source_ip),
         )
         if not begun:
             raise Problem(
