@@ -39,3 +39,22 @@ class CrowdTests(SynchronousTestCase):
                 self.assertEqual(self.dropped, [], "asking changes nothing")
                 self.assertEqual(self.enter(crowd, "new", source), bool(dropped))
                 self.assertEqual(self.dropped, dropped)
+
+    def test_many_networks_of_one_site_keep_nobody_out(self):
+        """Whoever rents a machine has 65,536 networks of IPv6, each of which is a source."""
+        flood = [f"2001:db8:0:{number:x}::1" for number in range(6)]
+        crowd = self.filled(["192.0.2.1", "198.51.100.1", *flood])
+        for number in range(6, 12):
+            self.assertTrue(self.enter(crowd, f"more {number}", f"2001:db8:0:{number:x}::1"))
+        self.assertNotIn(0, self.dropped)
+        self.assertNotIn(1, self.dropped)
+        self.assertTrue(self.enter(crowd, "new", "203.0.113.1"))
+        self.assertEqual(len(self.dropped), 7)
+
+    def test_neighbours_answer_for_none_of_it(self):
+        """A network of IPv4 may be a provider's: of that, too, whoever has the most makes room."""
+        crowd = self.filled(["192.0.2.1", "192.0.2.7", "192.0.2.7", "198.51.100.1"])
+        self.assertTrue(self.enter(crowd, "new", "203.0.113.1"))
+        self.assertEqual(self.dropped, [1])
+        self.assertTrue(self.enter(crowd, "neighbour", "192.0.2.9"))
+        self.assertEqual(len(self.dropped), 2)

@@ -1,18 +1,26 @@
-"""A room for so many connections.  When the room is full, the source with the most connections
-loses one to a new source, so that a source that opens connections and sends nothing keeps nobody
-else out.
+"""A room for so many connections.  When it is full, the site that has the most in it makes room
+for another, so that one which opens connections and says nothing keeps nobody else out.
+
+A site is the widest network that may be one's own: whoever has many networks of IPv6 is one.
+Within it the source with the most makes room, for a network of IPv4 may be that of many.
 """
 
 from collections import Counter
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 
-from tunnelcloud.domain.addresses import source_group
+from tunnelcloud.domain.addresses import source_groups
 
 T = TypeVar("T")
+
+_Origin = tuple[str, str]
+"""A source, and its site."""
+
+_SITE = itemgetter(1)
 
 
 class Crowd(Generic[T]):
@@ -28,14 +36,14 @@ class Crowd(Generic[T]):
         self._room = room
         self._drop = drop
         self._is_fair = is_fair
-        self._present: dict[T, str] = {}  # the oldest first
+        self._present: dict[T, _Origin] = {}  # the oldest first
 
     def __len__(self) -> int:
         return len(self._present)
 
     def has_place(self, address: IAddress | str | None) -> bool:
         """Tell whether one more could come in, perhaps in another's place; changes nothing."""
-        return len(self._present) < self._room or self._largest(_source(address)) is not None
+        return len(self._present) < self._room or self._largest(_origin(address)) is not None
 
     def admits(self, address: IAddress | str | None) -> bool:
         """Say whether one more may come in; when there is no room, another may have to go.
@@ -44,31 +52,38 @@ class Crowd(Generic[T]):
         """
         if len(self._present) < self._room:
             return True
-        largest = self._largest(_source(address))
+        largest = self._largest(_origin(address))
         if largest is None:
             return False
-        oldest = next(one for one, source in self._present.items() if source == largest)
+        oldest = next(one for one, origin in self._present.items() if origin == largest)
         self.leave(oldest)
         self._drop(oldest)
         return True
 
-    def _largest(self, source: str) -> str | None:
+    def _largest(self, origin: _Origin) -> _Origin | None:
         """Find the source that makes room for another; None where none does."""
-        counts = Counter(self._present.values())
-        [(largest, most)] = counts.most_common(1)
-        is_spared = largest == source or (self._is_fair and most <= counts[source] + 1)
-        return None if is_spared else largest
+        source, site = origin
+        sites = Counter(map(_SITE, self._present.values()))
+        [(crowded, most)] = sites.most_common(1)
+        if crowded != site and self._is_fair and most <= sites[site] + 1:
+            return None
+        sources = Counter(one for one, at in self._present.values() if at == crowded)
+        [(largest, count)] = sources.most_common(1)
+        is_spared = largest == source or (
+            self._is_fair and crowded == site and count <= sources[source] + 1
+        )
+        return None if is_spared else (largest, crowded)
 
     def enter(self, one: T, address: IAddress | str | None) -> None:
         """Count one that came in."""
-        self._present[one] = _source(address)
+        self._present[one] = _origin(address)
 
     def leave(self, one: T) -> None:
         """Stop counting one; without effect the second time."""
         self._present.pop(one, None)
 
 
-def _source(address: IAddress | str | None) -> str:
-    if isinstance(address, str):
-        return source_group(address)
-    return source_group(address.host) if isinstance(address, IPv4Address | IPv6Address) else ""
+def _origin(address: IAddress | str | None) -> _Origin:
+    host = address.host if isinstance(address, IPv4Address | IPv6Address) else address
+    groups = source_groups(host) if isinstance(host, str) else (("", 1),)
+    return groups[0][0], groups[-1][0]
