@@ -71,6 +71,13 @@ class OthersTests(HeldCase):
             [("refused", "db", 5432, "db: refused by bob: not on a Friday")],
         )
 
+    def test_an_answer_moves_no_cursor(self):
+        """An approver may type what a terminal obeys; not every client shows it as text."""
+        client = self.world.open()
+        self.refuse("no\r\n\x1b[2J\u202eyes")
+        said = "no\\r\\n\\x1b[2J\\u202eyes"
+        self.assertEqual(client.failure[1], f"db: refused by bob: {said}")
+
     def test_the_reason_for_a_stdio_forward_ends_its_session(self):
         client = self.world.open(originator=_STDIO_ORIGINATOR)
         self.refuse()

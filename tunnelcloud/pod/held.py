@@ -22,12 +22,15 @@ from tunnelcloud.channels.unconfirmed import UnconfirmedUser
 from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
 from tunnelcloud.domain.entities import Policy, Session, Tunnel
 from tunnelcloud.domain.objects import Approval
+from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import approvals, users
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 
 _STDIO_ORIGINATOR = ("127.0.0.1", 65535)
 """The origin that OpenSSH names for a connection without one."""
+
+_LONGEST_ANSWER = 500
 
 
 @implementer(IChannelUser)
@@ -170,7 +173,8 @@ class HeldChannels:
             return
         for held in tuple(waiting.channels):
             text = f"{held.tunnel.name}: refused by {request.decided_by}"
-            words = f"{text}: {request.answer}" if request.answer else text
+            # Somebody else typed it, and a client may show it to a terminal as it is.
+            words = f"{text}: {escape(request.answer, _LONGEST_ANSWER)}" if request.answer else text
             held.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, words)
 
     def _unanswered(self, held: HeldChannel) -> None:
