@@ -88,6 +88,31 @@ class LimitsTests(SynchronousTestCase):
         self.post(17 * MAX_BODY, promised=1 << 40)
         self.assertTrue(self.transport.disconnecting)
 
+    def send_chunks(self, size, count):
+        """Send a body in chunks of a size."""
+        chunk = b"%x\r\n%s\r\n" % (size, b"a" * size)
+        self.send(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for start in range(0, count, 1000):
+            if not self.transport.disconnecting:
+                self.send(chunk * min(1000, count - start))
+
+    def test_chunks_of_next_to_nothing(self):
+        """64 KiB of them kept the pod busy for 44 ms: it looks at the first thousand."""
+        self.send_chunks(1, 1000)
+        self.assertFalse(self.transport.disconnecting)
+        self.setUp()
+        self.send(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.send(b"1\r\na\r\n" * 10_000)
+        self.assertTrue(self.transport.disconnecting)
+        self.assertLess(self.channel.requests[0].content.tell(), 1100)
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_small_chunks_are_borne(self):
+        self.send_chunks(64, 2000)
+        self.send(b"0\r\n\r\n")
+        self.assertTrue(self.transport.value().endswith(b"\r\n\r\n128000"))
+
     def drip(self, data):
         """Send a byte every second until the channel hangs up; give how many went through."""
         for count in range(len(data)):

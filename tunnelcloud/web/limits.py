@@ -33,7 +33,15 @@ from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 MAX_CONNECTIONS = 4096
 _MAX_DISCARDED = 16 * MAX_BODY
+MOST_SMALL_CHUNKS = 1024
+_SMALL_CHUNK = 64
+"""A chunk costs about 4 µs, however short it is: one more is borne for so many bytes."""
+
 _STAY_WITH_TLS = "max-age=31536000"
+
+
+class TooManyChunks(Exception):
+    """A body comes in pieces that are hardly longer than what says so."""
 
 
 class LimitedRequest(Request):
@@ -42,6 +50,7 @@ class LimitedRequest(Request):
     body_too_big = False
     content: BytesIO
     _received = 0
+    _chunks: int | None = None  # of a body that comes in chunks
     _limit = MAX_FORM
 
     def gotLength(self, length: int | None) -> None:
@@ -50,6 +59,7 @@ class LimitedRequest(Request):
         A big body is kept only where one is of use, and of whoever shows a credential.
         """
         self.content = BytesIO()
+        self._chunks = 0 if length is None else None
         channel = cast(LimitedChannel, self.channel)
         if channel.asked_path in channel.site.big_bodies and self.getHeader(b"authorization"):
             self._limit = MAX_BODY
@@ -94,7 +104,14 @@ class LimitedRequest(Request):
             site.sightings.note(host)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Keep what fits; hang up on a client that goes on sending far beyond."""
+        """Keep what fits; hang up on a client that goes on sending far beyond.
+
+        :raise TooManyChunks: it sends next to nothing in each.
+        """
+        if self._chunks is not None:
+            self._chunks += 1
+            if self._chunks > MOST_SMALL_CHUNKS + self._received // _SMALL_CHUNK:
+                raise TooManyChunks
         before = self._received
         self._received += len(data)
         if self._received <= self._limit:
@@ -152,6 +169,8 @@ class LimitedChannel(http.HTTPChannel):
         self._receiving = True
         try:
             super().dataReceived(data)
+        except TooManyChunks:
+            self.turn_away()
         finally:
             self._receiving = False
 
@@ -224,7 +243,7 @@ class LimitedChannel(http.HTTPChannel):
             self.site.reserved.add(self)
 
     def turn_away(self) -> None:
-        """Make room for another."""
+        """Hang up: others need the room, or the time."""
         assert self.transport is not None, "it was counted once there was one"
         self.transport.abortConnection()  # type: ignore[attr-defined]  # it is a TCP or TLS one
 
