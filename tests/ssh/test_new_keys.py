@@ -53,6 +53,14 @@ class TurnTests(SynchronousTestCase):
             self.clock.advance(0.001)
         self.assertLessEqual(len(self.done), 3)
 
+    def test_nothing_is_left_when_all_is_done(self) -> None:
+        for _ in range(3):
+            self.ask("alice")
+        for _ in range(3):
+            self.clock.advance(3 * COST)
+        self.assertEqual(len(self.done), 3)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_what_costs_nothing_delays_nobody(self) -> None:
         """As that of a connection that is over."""
         self.ask("alice")
@@ -101,5 +109,6 @@ class SessionTests(SynchronousTestCase):
         """Nothing is computed for it."""
         client = self.begin()
         client.server.sendDisconnect(11, "it is over")
-        client.clock.advance(3)
         self.assertEqual(client.disconnected(), "it is over")
+        client.server.connectionLost()
+        self.assertEqual(client.clock.getDelayedCalls(), [])

@@ -15,6 +15,10 @@ class UserTurns(Generic[T]):
         self._owners: dict[T, str] = {}
         self._served: dict[T, str] = {}
 
+    def __bool__(self) -> bool:
+        """Tell whether anything waits for a turn."""
+        return bool(self._waiting)
+
     def load_of(self, user_id: str) -> int:
         """Count what waits for a user's turns, and what is being served in them."""
         served = sum(one == user_id for one in self._served.values())

@@ -15,6 +15,7 @@ Conch's faults closed here:
 import os
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -80,7 +81,7 @@ class KeyExchange(Wire):
         self._strict = False
         self._kexinit_sent = False
         self._wants_extensions = False
-        self._is_computing = False
+        self._turn: Callable[[], None] | None = None
         self._next_keys: tuple[bytes, bytes, bytes]
 
     def await_kexinit(self) -> None:
@@ -143,17 +144,16 @@ class KeyExchange(Wire):
             self.ignoreNextPacket = 0
         elif self.phase is Phase.FIRST_KEX:
             self._compute_keys(packet)
-        elif self._is_computing:
+        elif self._turn is not None:
             raise WireError("a second public value")
         else:
-            self._is_computing = True
-            self.factory.new_keys.ask(self.user_id, lambda: self._take_turn(packet))
+            self._turn = partial(self._take_turn, packet)
+            self.factory.new_keys.ask(self.user_id, self._turn)
 
     def _take_turn(self, packet: bytes) -> None:
-        """Compute the keys of a rekey, if the connection isn't over."""
-        self._is_computing = False
-        if self.phase is Phase.REKEY:
-            self.guarded(self._compute_keys, packet)
+        """Compute the keys of a rekey."""
+        self._turn = None
+        self.guarded(self._compute_keys, packet)
 
     def _compute_keys(self, packet: bytes) -> None:
         """Compute the keys.
@@ -296,6 +296,9 @@ class KeyExchange(Wire):
         self._timer = self.clock.callLater(seconds, self.guarded, call, *arguments)
 
     def stop_timer(self) -> None:
-        """Ask for nothing any more."""
+        """Ask for nothing any more, and wait for no turn."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        if self._turn is not None:
+            self.factory.new_keys.forget(self._turn)
+            self._turn = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from tunnelcloud.net.user_turns import UserTurns
 
@@ -28,17 +28,24 @@ class NewKeys:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._turns = UserTurns[Work]()
-        self._waits = False
+        self._call: IDelayedCall | None = None
         self._free_at = float("-inf")
 
     def ask(self, user_id: str, work: Work) -> None:
         """Compute keys: at once while nobody else does, else in the user's turn."""
-        if not self._waits and self._clock.seconds() >= self._free_at:
+        if self._call is None and self._clock.seconds() >= self._free_at:
             self._compute(work)
             return
         self._turns.add(user_id, work)
-        if not self._waits:
+        if self._call is None:
             self._wait()
+
+    def forget(self, work: Work) -> None:
+        """Compute nothing for a connection that is over; without effect if that was done."""
+        self._turns.drop(work)
+        if self._call is not None and not self._turns:
+            self._call.cancel()
+            self._call = None
 
     def _compute(self, work: Work) -> None:
         began = self._clock.seconds()
@@ -47,14 +54,14 @@ class NewKeys:
         self._free_at = ended + _PAUSE * (ended - began)
 
     def _wait(self) -> None:
-        self._waits = True
-        self._clock.callLater(max(0.0, self._free_at - self._clock.seconds()), self._next)
+        left = self._free_at - self._clock.seconds()
+        self._call = self._clock.callLater(max(0.0, left), self._next)
 
     def _next(self) -> None:
-        self._waits = False
+        self._call = None
         work = self._turns.take()
-        if work is None:
-            return
-        self._turns.served(work)
-        self._compute(work)
-        self._wait()
+        if work is not None:
+            self._turns.served(work)
+            self._compute(work)
+        if self._turns:
+            self._wait()
