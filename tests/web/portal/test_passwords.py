@@ -94,6 +94,44 @@ class AttemptsTests(SynchronousTestCase):
         self.assertGreater(self.attempts.begin(Attempt("another", "2001:db8::ffff")), 0)
         self.assertEqual(self.attempts.begin(Attempt("another", "2001:db8:0:1::1")), 0)
 
+    def guesses(self, sources, name="ada"):
+        """Count the guesses at once, each from another source, until one has to wait."""
+        for number, source in enumerate(sources):
+            if self.attempts.begin(Attempt(name.format(number), source)):
+                return number
+        return None
+
+    def test_a_name_is_guessed_by_many_networks_of_one_site(self):
+        """Whoever rents a machine has 65,536 networks of IPv6."""
+        self.assertEqual(self.guesses(f"2001:db8:0:{one:x}::1" for one in range(30)), 10)
+        far = [f"2001:db8:0:{one * 256:x}::1" for one in range(1, 60)]
+        self.assertEqual(self.guesses(far), 10, "with those before as many as a site may")
+        self.assertEqual(self.attempts.begin(Attempt("ada", "2001:db9::1")), 0)
+
+    def test_many_names_from_one_site_wait_too(self):
+        """Later than from one network: a site may have many people."""
+        sources = (f"2001:db8:0:{one % 256:x}::1" for one in range(2000))
+        self.assertEqual(self.guesses(sources, "name-{}"), 600)
+
+    def test_neighbours_in_a_network_of_ipv4_are_strangers(self):
+        self.assertIsNone(self.guesses(f"192.0.2.{one}" for one in range(256)))
+
+    def test_a_site_that_waits_tries_one_after_the_other(self):
+        for number in range(700):
+            self.attempts.begin(Attempt(f"name-{number}", f"2001:db8:0:{number % 200:x}::1"))
+        ada, bob = Attempt("ada", "2001:db8:0:a::1"), Attempt("bob", "2001:db8:0:b::1")
+        self.assertGreater(self.attempts.begin(ada), 0)
+        self.assertTrue(self.attempts.begin_slowed(ada))
+        self.assertFalse(self.attempts.begin_slowed(bob))
+        self.attempts.end_slowed(ada)
+        self.assertTrue(self.attempts.begin_slowed(bob))
+
+    def test_success_forgets_the_name_in_the_whole_site(self):
+        for number in range(9):
+            self.attempts.begin(Attempt("ada", f"2001:db8:0:{number:x}::1"))
+        self.attempts.succeeded(Attempt("ada", "2001:db8:0:f::1"))
+        self.assertEqual(self.guesses(f"2001:db8:0:{one:x}::1" for one in range(30)), 10)
+
     def test_success_is_no_failure(self):
         for _ in range(100):
             self.assertEqual(self.attempts.begin(Attempt("ada", "192.0.2.1")), 0)

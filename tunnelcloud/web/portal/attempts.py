@@ -1,9 +1,10 @@
 """Guessing passwords made slow, without locking anybody out.
 
 Failures count for a name as tried from one network, and for that network: a guesser waits, the
-person whose name is guessed can still sign in from elsewhere.  Who signed in from this browser
-before has a count of their own, which nobody else's failures touch.  Kept in memory, bounded;
-``shared_attempts`` has the other pods count them too.
+person whose name is guessed can still sign in from elsewhere.  Of IPv6 the networks around it count
+too, for a guesser may have 65,536; of IPv4 they don't, for neighbours there may be anybody.  Who
+signed in from this browser before has a count of their own, which nobody else's failures touch.
+Kept in memory, bounded; ``shared_attempts`` has the other pods count them too.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from itertools import takewhile
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
-from tunnelcloud.domain.addresses import source_group
+from tunnelcloud.domain.addresses import source_groups
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.domain.tokens import hash_secret, without_secrets
 from tunnelcloud.web.portal.page_requests import Visit
 
 FREE_FOR_A_NAME = 5
 FREE_FOR_A_NETWORK = 30
+_PEOPLE = 10
+"""How many times as many different people may mistype in a whole site as in one network."""
+
 LONGEST_WAIT = 300.0
 MOST_OWED = 12 * LONGEST_WAIT
 """Seconds: so much may failures that came too early, at several pods at once, add to a wait."""
@@ -30,6 +34,8 @@ MOST_OWED = 12 * LONGEST_WAIT
 _FORGOTTEN_AFTER = 3600.0
 _MAX_KEPT = 10_000
 _CODES = "codes"
+_SHARES = {group.rpartition("/")[2]: share for group, share in source_groups("2001:db8::")}
+"""How many times as many failures are free, by the length of a network's prefix."""
 
 Key = tuple[str, ...]
 """The name of a count."""
@@ -84,25 +90,36 @@ class Attempt:
     @property
     def network(self) -> str:
         """Return the network of an address that counts as one party."""
-        return source_group(self.source_ip)
+        return self.networks[0]
+
+    @property
+    def networks(self) -> list[str]:
+        """Return that network, and those around it that are the same party's."""
+        groups = [group for group, _ in source_groups(self.source_ip)]
+        return groups if ":" in groups[0] else groups[:1]
 
     @property
     def own(self) -> Key:
-        """Name the count of this person.
+        """Name the count of this person."""
+        return self.names[0]
 
-        Other pods are told it, so a secret that was typed for a name isn't in it.
+    @property
+    def names(self) -> list[Key]:
+        """Name each count of this name, ``own`` first.
+
+        Other pods are told them, so a secret that was typed for a name isn't in them.
         """
         name = without_secrets(folded(self.name.strip())[:320])
         kind = _CODES if self.codes else "device"
         if not self.device:
-            return self.network, name
-        return kind, hash_secret(self.device).hex()[:32], name
+            return [(network, name) for network in self.networks]
+        return [(kind, hash_secret(self.device).hex()[:32], name)]
 
     @property
-    def all(self) -> list[tuple[Key, int]]:
-        """Name each count, and how many failures are free."""
-        shared = [] if self.device else [((self.network,), FREE_FOR_A_NETWORK)]
-        return [(self.own, FREE_FOR_A_NAME), *shared]
+    def all(self) -> list[Key]:
+        """Name each count."""
+        shared = [] if self.device else [(network,) for network in self.networks]
+        return [*self.names, *shared]
 
 
 def guess_at_code(visit: Visit) -> Attempt:
@@ -134,9 +151,9 @@ class SignInAttempts:
 
         :return: seconds to wait; 0 when the attempt may be made now.
         """
-        wait = max(self._wait(key, free) for key, free in attempt.all)
+        wait = max(self._wait(key, _free(key)) for key in attempt.all)
         if wait <= 0:
-            for key, _ in attempt.all:
+            for key in attempt.all:
                 self._count_here(key)
             return 0.0
         return wait
@@ -148,16 +165,18 @@ class SignInAttempts:
 
         :return: whether it may be made.
         """
-        own_wait = self._wait(attempt.own, FREE_FOR_A_NAME)
-        if attempt.device or own_wait > 0 or attempt.network in self._slowed:
+        wait = max(self._wait(key, _free(key)) for key in attempt.names)
+        site = attempt.networks[-1]
+        if attempt.device or wait > 0 or site in self._slowed:
             return False
-        self._slowed.add(attempt.network)
-        self._count_here(attempt.own)
+        self._slowed.add(site)
+        for key in attempt.names:
+            self._count_here(key)
         return True
 
     def end_slowed(self, attempt: Attempt) -> None:
         """Let the next one of the network be made."""
-        self._slowed.discard(attempt.network)
+        self._slowed.discard(attempt.networks[-1])
 
     def succeeded(self, attempt: Attempt) -> None:
         """Take back an attempt, and forget how often this name failed from there."""
@@ -166,16 +185,17 @@ class SignInAttempts:
 
     def take_back(self, attempt: Attempt) -> None:
         """Count an attempt no longer; those before it still count."""
-        for key, _ in attempt.all:
+        for key in attempt.all:
             self._uncount(key, 1)
             for told in self._told:
                 told(key, -1)
 
     def forget(self, attempt: Attempt) -> None:
         """Forget how often a name failed from there."""
-        if self.drop(attempt.own):
-            for forgot in self._forgot:
-                forgot(attempt.own)
+        for key in attempt.names:
+            if self.drop(key):
+                for forgot in self._forgot:
+                    forgot(key)
 
     def drop(self, key: Key) -> bool:
         """Forget a count, as another pod did.
@@ -251,7 +271,13 @@ class SignInAttempts:
 
 
 def _free(key: Key) -> int:
-    return FREE_FOR_A_NETWORK if len(key) == 1 else FREE_FOR_A_NAME
+    """Tell how many failures are free: more for a network around that of an address."""
+    if len(key) == 3:
+        return FREE_FOR_A_NAME
+    share = _SHARES.get(key[0].rpartition("/")[2], 1)
+    if len(key) == 2:
+        return FREE_FOR_A_NAME * share
+    return FREE_FOR_A_NETWORK * share * (_PEOPLE if share > 1 else 1)
 
 
 def _shown(key: Key) -> tuple[str, str, bool]:
