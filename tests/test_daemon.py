@@ -1,7 +1,9 @@
 """What a service tells systemd: that it is ready, and that its reactor turns."""
 
+import io
 import os
 import socket
+import sys
 
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
@@ -9,7 +11,7 @@ from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud import daemon
-from tunnelcloud.daemon import endpoint_of, tell_ready
+from tunnelcloud.daemon import CannotServe, endpoint_of, tell_ready
 
 
 class ReadyTests(SynchronousTestCase):
@@ -56,6 +58,23 @@ class ReadyTests(SynchronousTestCase):
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
 
+class HeardTests(SynchronousTestCase):
+    def heard(self, output):
+        self.patch(sys, "__stdout__", output)
+        return daemon.is_heard()
+
+    def test_output_that_goes_nowhere(self):
+        """As a daemon that twistd made."""
+        self.assertFalse(self.heard(None))
+        with open(os.devnull, "w") as nowhere:
+            self.assertFalse(self.heard(nowhere))
+
+    def test_output_that_somebody_may_read(self):
+        self.assertTrue(self.heard(io.StringIO()))
+        with open(self.mktemp(), "w") as log:
+            self.assertTrue(self.heard(log))
+
+
 class ListeningTests(SynchronousTestCase):
     def interfaces(self, description):
         reactor = MemoryReactor()
@@ -68,6 +87,10 @@ class ListeningTests(SynchronousTestCase):
         self.assertEqual(self.interfaces("tcp:port=2222:backlog=9"), ["::"])
         self.patch(daemon, "has_both_families", lambda: False)
         self.assertEqual(self.interfaces("tcp:2222"), [""])
+
+    def test_what_a_parser_calls_its_arguments_is_not_told(self):
+        error = self.assertRaises(CannotServe, self.interfaces, "tcp:2222:inter")
+        self.assertIn("'tcp:2222:inter' is not an endpoint: use", str(error))
 
     def test_a_chosen_interface_is_the_only_one(self):
         self.patch(daemon, "has_both_families", lambda: True)

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -43,8 +44,10 @@ def endpoint_of(reactor: IReactorCore, setting: str, description: str) -> IStrea
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, _with_ipv6(description))
     except Exception as error:  # each endpoint's parser has errors of its own
+        # A TypeError speaks of the parser's own arguments, such as _parseTCP()'s.
+        why = "" if isinstance(error, TypeError) else f" ({error})"
         raise CannotServe(
-            f'{setting}: {description!r} is not an endpoint ({error}): use "tcp:2222", '
+            f'{setting}: {description!r} is not an endpoint{why}: use "tcp:2222", '
             '"tcp:2222:interface=127.0.0.1" or "systemd:domain=INET:index=0"'
         ) from None
     return endpoint
@@ -168,6 +171,17 @@ def say(text: str) -> None:
     if sys.__stdout__ is not None:
         sys.__stdout__.write(f"{text}\n")
         sys.__stdout__.flush()
+
+
+def is_heard() -> bool:
+    """Tell whether ``say`` reaches anybody: without -n, twistd lets its output go nowhere."""
+    if sys.__stdout__ is None:
+        return False
+    try:
+        output = os.fstat(sys.__stdout__.fileno())
+    except (OSError, ValueError):  # no file of the system's
+        return True
+    return not os.path.samestat(output, Path(os.devnull).stat())
 
 
 def give_up(reactor: IReactorCore, line: str) -> None:

@@ -39,6 +39,9 @@ class AuditTests(AuditTestCase):
         said = self.succeed("audit").rstrip()
         self.assertTrue(said.endswith("root  db port=7 target_ports=1->1, 2 enabled=no"), said)
 
+    def test_nothing_is_said_to_be_nothing(self):
+        self.assertEqual(self.run_line("audit", "--user", "alcie")[::2], (0, "no event matches\n"))
+
     def test_json_is_the_list_of_the_api(self):
         first, second = self.put_event(1), self.put_event(2)
         self.assertEqual(

@@ -32,6 +32,14 @@ class ShutTests(CommandTestCase):
         for path, why in (('a"b', "no way to write a double quote"), ("a\nb", "control character")):
             self.assertIn(why, self.fail_line("ssh-config", "db", "--key-file", path))
 
+    def test_a_key_file_means_a_key(self):
+        self.tunnel("ready", "Ready")
+        self.api.collections["me/tunnels"][0]["methods"] = ["key", "token"]
+        self.assertRaises(Started, self.run_line, "connect", "db", "--key-file", "/keys/mine")
+        words, _, token = self.started[-1]
+        self.assertIn("/keys/mine", words)
+        self.assertIsNone(token)
+
     def test_a_target_on_this_machine_keeps_its_port(self):
         """A tunnel that listened there, while its target is down, would lead to itself."""
         for address, pod, at in (
@@ -99,7 +107,8 @@ class SeveralTests(CommandTestCase):
     def test_what_goes_with_one_tunnel_alone(self):
         for words, why in (
             ((), "name the tunnels to open, or use --all"),
-            (("db", "--all"), "name the tunnels to open, or use --all"),
+            (("db", "--all"), "name the tunnels to open, or use --all, and not both"),
+            (("db", "--method", "token", "--key-file", "k"), "--key-file is for --method key"),
             (("db", "web", "--exec", "true"), "--exec is for one tunnel"),
             (("--all", "--local", "15432"), "--local is for one tunnel"),
             (("--all", "--port", "15432"), "--port is for one tunnel"),

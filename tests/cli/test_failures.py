@@ -170,9 +170,10 @@ class TokenTests(CommandTestCase):
         self.assertEqual((status, output), (1, ""))
         self.assertEqual(
             errors,
-            f"Error: no API token for {self.api.url}: run `tunnelcloud login`, or set "
-            "TUNNELCLOUD_API_TOKEN, or pass --api-token-file FILE before the command (a pod's "
-            "first start writes one for administrators, admin.token in its state directory)\n",
+            f"Error: you are not signed in to {self.api.url}: run `tunnelcloud --url URL login` "
+            "with your portal's address. Or use an API token: set TUNNELCLOUD_API_TOKEN, or pass "
+            "--api-token-file FILE before the command (a pod's first start writes one for "
+            "administrators, admin.token in its state directory)\n",
         )
 
     def test_wrong(self):

@@ -118,6 +118,13 @@ class SecretFilesTests(SQLiteCase):
         settings = PodSettings.model_validate({"state_directory": self.directory})
         return lay_foundation(settings, lambda _: 2222, "127.0.0.1")
 
+    def test_a_directory_that_is_none(self):
+        self.directory = Path(self.mktemp())
+        self.directory.write_text("")
+        said = str(self.assertRaises(CannotServe, self.lay))
+        self.assertIn("can't be used as state_directory: File exists; name a directory", said)
+        self.assertNotIn("Errno", said)
+
     def test_every_file(self):
         foundation = self.lay()
         files = sorted(one for one in self.directory.rglob("*") if one.is_file())

@@ -86,6 +86,8 @@ def audit(
     for item in reversed(items):
         _print_event(item, as_json)
     if not follow:
+        if not items:
+            say("no event matches")
         return
     try:
         for item in _following(connection, api, wanted, items):

@@ -115,7 +115,10 @@ def connect(
     with --hosts or --detach.
     """
     if all_of_them == bool(names):
-        raise click.UsageError("name the tunnels to open, or use --all")
+        both = ", and not both" if names else ""
+        raise click.UsageError(f"name the tunnels to open, or use --all{both}")
+    if key_file and method == Method.TOKEN:
+        raise click.UsageError("--key-file is for --method key: a token needs no key")
     manner = Manner(as_json, hosts_file or (HOSTS if names_hosts else None), detach)
     if all_of_them or len(names) > 1 or manner.hosts is not None or detach or writes_unit:
         _refuse_for_several(chosen=chosen, port=port, command=command)
@@ -126,7 +129,8 @@ def connect(
         _end_on_signals()
         keep_open(connection.open(), connection.address, wanted, manner)
         return
-    one = One(names[0], chosen, port, method, key_file)
+    way = method or (Method.KEY if key_file else None)
+    one = One(names[0], chosen, port, way, key_file)
     click.get_current_context().exit(_open_one(connection.open(), one, command, as_json))
 
 

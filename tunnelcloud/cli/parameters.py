@@ -112,10 +112,10 @@ class Connection:
         token = (token or "").strip()
         if not token:
             raise Failed(
-                f"no API token for {self.address}: run `tunnelcloud login`, or set"
-                " TUNNELCLOUD_API_TOKEN, or pass --api-token-file FILE before the command"
-                " (a pod's first start writes one for administrators, admin.token in its state"
-                " directory)"
+                f"you are not signed in to {self.address}: run `tunnelcloud --url URL login` with"
+                " your portal's address. Or use an API token: set TUNNELCLOUD_API_TOKEN, or pass"
+                " --api-token-file FILE before the command (a pod's first start writes one for"
+                " administrators, admin.token in its state directory)"
             )
         if not re.fullmatch(r"[!-~]+", token):
             raise Failed("the API token has characters that no token has")

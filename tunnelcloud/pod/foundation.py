@@ -103,7 +103,11 @@ def lay_foundation(
         home = take_home(directory)
         sinks = make_sinks(settings.audit, settings.notify, directory)
     except OSError as error:
-        raise CannotServe(f"{directory}: can't be used as state_directory: {error}") from None
+        why = error.strerror or str(error)
+        raise CannotServe(
+            f"{directory}: can't be used as state_directory: {why}; name a directory that the "
+            "pod's user may make or write, with state_directory in pod.toml or --state"
+        ) from None
     except (BadSettings, ExposedPrivateFile, UnreadablePrivateFile) as error:
         raise CannotServe(str(error)) from None
     ssh_address = settings.ssh.public_address or PublicAddress(own_host, listening("ssh"))

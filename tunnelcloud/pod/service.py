@@ -73,6 +73,10 @@ from tunnelcloud.web.tree import make_site, metrics_site
 REVIEW_SECONDS = 30.0
 
 _log = Logger()
+_UNHEARD = (
+    "there is no administrator yet, and the link for the first one was printed where nobody sees "
+    "it: stop the pod and start it with `twistd -n`, which prints a new one"
+)
 
 
 def _now() -> datetime:
@@ -346,6 +350,8 @@ class PodService(Service):
         daemon.tell_ready(self._reactor)
         if self.first_administrator_link is not None:
             self._say(f"First administrator: {self.first_administrator_link}")
+            if not daemon.is_heard():
+                _log.warn(_UNHEARD)
         _log.info("{name} is ready", name=self.foundation.settings.name)
 
     @inlineCallbacks
