@@ -165,7 +165,7 @@ class ReasonTests(PolicyCase):
             self.assertEqual(self.page_reason(name), words)
         # A session that another tunnel keeps open grows too old for this one.
         self.make_tunnel("long", "--max-session", "1s")
-        words = "long: sessions may last 1 s"
+        words = "long: sessions may last 1 second"
         self.assertEqual(self.reason_of_age("long"), words)
         self.assertEqual(self.explained("long", "--session-age", "2s"), words)
         self.assertEqual(self.page_reason("long", session_seconds="2s"), words)

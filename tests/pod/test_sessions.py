@@ -379,7 +379,7 @@ class RevocationTests(SynchronousTestCase):
         old = evolve(self.a, policies=(policy(max_session_seconds=100),))
         self.world.views.view = view(old, self.b)
         self.world.clock.advance(100)
-        self.assertEqual(self.world.open("a").failure, (1, "a: sessions may last 100 s"))
+        self.assertEqual(self.world.open("a").failure, (1, "a: sessions may last 100 seconds"))
         self.assertIsNone(self.world.open("b").failure)
 
     def test_what_limits_the_whole_session(self):

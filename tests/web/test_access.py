@@ -366,7 +366,9 @@ class DecisionTests(ApiTestCase):
         policy = self.api("POST", "/policies", {"name": "day", "max_session_seconds": 60})
         self.assign(self.tunnel, self.user, policy_id=policy["id"])
         self.assertTrue(self.explain(session_seconds=59)["allowed"])
-        self.assertEqual(self.explain(session_seconds=60)["reason"], "db: sessions may last 60 s")
+        self.assertEqual(
+            self.explain(session_seconds=60)["reason"], "db: sessions may last 1 minute"
+        )
 
     def test_nobody_and_nothing(self):
         for question, fault in [({"user": "bob"}, "user"), ({"tunnel": "nope"}, "tunnel")]:

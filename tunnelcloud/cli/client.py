@@ -364,7 +364,10 @@ class Api:
         }
 
     def _silence_text(self) -> str:
-        return f"{self._url} did not answer in time; check that the pod is up and not overloaded"
+        checks = "check that the pod is up and not overloaded"
+        if self._url.startswith("https:"):
+            checks += ", and that it speaks https there and not only http"
+        return f"{self._url} did not answer in time; {checks}"
 
     def _connection_text(self, error: Exception) -> str:
         reason = one_line(str(error)).rstrip(".") or type(error).__name__

@@ -17,6 +17,7 @@ from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
 from tunnelcloud.domain.limits import channels_text, sessions_text
 from tunnelcloud.domain.names import match_destination, ports_text, usable
 from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.policy_sentences import length_of_time
 from tunnelcloud.domain.schedule import DAYS
 
 METHOD_TEXT = {Method.TOKEN: "one-time token", Method.KEY: "key"}
@@ -363,7 +364,7 @@ def _conditions(policy: Policy, tunnel: Tunnel, ask: Ask) -> Iterator[_Condition
     if policy.windows:
         yield _window_rule(policy, tunnel, ask)
     if policy.max_session_seconds is not None:
-        text = f"{tunnel.name}: sessions may last {policy.max_session_seconds} s"
+        text = f"{tunnel.name}: sessions may last {length_of_time(policy.max_session_seconds)}"
         yield "max_session", ask.session_seconds < policy.max_session_seconds, text
     if policy.max_sessions is not None:
         count = ask.open_sessions()

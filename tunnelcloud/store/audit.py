@@ -28,6 +28,8 @@ from tunnelcloud.store.transaction import Transaction
 
 _COLUMNS = [table.c.id, table.c.at, *(table.c[one.name] for one in attrs.fields(AuditEvent))]
 
+_MOST_WORDS = 8
+"""Words of a search that are looked for each by itself; the last one has the rest."""
 
 _LATEST = first_rows(select(*_COLUMNS).order_by(table.c.id.desc()))
 _LONGEST_STEP_BACK = timedelta(hours=25)
@@ -73,7 +75,7 @@ def list_page(
     looked for among ``MAX_SEARCHED`` events at once.
 
     :param event: one kind, or with ``login.`` all that begin so.
-    :param q: a text that the event, a name or the data has.
+    :param q: words, each of which the event, a name or the data has.
     :param filters: keys of ``FILTERS``; one whose value is None doesn't narrow.
     :raise BadCursor: the cursor is not from this list.
     """
@@ -109,9 +111,12 @@ def _events(name: str) -> list[ColumnElement[bool]]:
 
 
 def _holds(text: str) -> ColumnElement[bool]:
-    return contains(
-        text, table.c.event, table.c.actor, table.c.user_name, table.c.tunnel_name, table.c.data
-    )
+    """Look for each word by itself, wherever it is: who looks for “bob approved” knows no order."""
+    searched = (
+        table.c.event, table.c.actor, table.c.user_name, table.c.tunnel_name, table.c.data
+    )  # fmt: skip
+    words = text.split(maxsplit=_MOST_WORDS - 1) or [text]
+    return and_(*(contains(word, *searched) for word in words))
 
 
 def latest_about(
