@@ -47,6 +47,20 @@ class ApplyTests(SlowDatabase, Client, ApiTestCase):
         self.go.set()
         self.assertEqual(self.names(), [])
 
+    def test_a_misspelled_field_is_told_with_what_may_be_meant(self):
+        no = "there is no such field"
+        for document, told in (
+            ({"site": {}}, f"site: {no}: did you mean sites?"),
+            (
+                {"groups": {"dba": {"member": []}}},
+                f"groups.dba.member: {no}: did you mean members?",
+            ),
+            ({"groups": {"dba": {"x": 1}}}, f"groups.dba.x: {no}; allowed here: title, members"),
+            ({f"site{number}": {} for number in range(9)}, "; and 6 more"),
+        ):
+            detail = self.ask("POST", "/api/v1/apply", document).json["detail"]
+            self.assertTrue(detail.endswith(told), detail)
+
     def test_where_others_never_stop_they_wait(self):
         done = []
 

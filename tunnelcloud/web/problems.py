@@ -6,7 +6,8 @@ Whatever goes wrong ends as a ``Problem``: a status, what happened, and which fi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 
 from attrs import define, field, frozen
@@ -19,6 +20,11 @@ MAX_LISTED = 100
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer that says what is wrong."""
 _LONGEST_TEXT = 500
+_MOST_TOLD = 3
+"""Faults that the text of an answer has; its list has more."""
+
+Place = tuple[int | str, ...]
+"""Where a field is: the keys of objects and the numbers in lists that lead to it."""
 
 
 @frozen
@@ -86,6 +92,13 @@ def _cut(text: str, longest: int = _LONGEST_TEXT) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
+def _meant(typed: str, allowed: Sequence[str]) -> str:
+    """Say which field somebody may have meant, or which there are; nothing if none is known."""
+    if near := get_close_matches(typed, allowed, n=1):
+        return f": did you mean {near[0]}?"
+    return f"; allowed here: {', '.join(allowed)}" if allowed else ""
+
+
 def invalid(errors: Iterable[FieldError], further: int = 0) -> Problem:
     """Make the answer to a body or a query whose fields can't be used.
 
@@ -96,8 +109,10 @@ def invalid(errors: Iterable[FieldError], further: int = 0) -> Problem:
 
 def _listing(status: HTTPStatus, errors: Iterable[FieldError], further: int = 0) -> Problem:
     found = tuple(errors)
-    listed = "; ".join(f"{_cut(error.field)}: {_cut(error.message)}" for error in found[:3])
-    unsaid = len(found[3:]) + further
+    listed = "; ".join(
+        f"{_cut(error.field)}: {_cut(error.message)}" for error in found[:_MOST_TOLD]
+    )
+    unsaid = len(found[_MOST_TOLD:]) + further
     more = f"; and {unsaid} more" if unsaid else ""
     return Problem(status, listed + more, found, further=further)
 
@@ -119,8 +134,13 @@ class Faults:
     _further: int = 0
     _no_json: bool = False
 
-    def add(self, error: ValidationError) -> None:
-        """Note what one part was refused for."""
+    def add(
+        self, error: ValidationError, allowed: Callable[[Place], Iterable[str]] | None = None
+    ) -> None:
+        """Note what one part was refused for.
+
+        :param allowed: gives the fields that there are where one isn't.
+        """
         self.is_empty = False
         if len(self._listed) >= MAX_LISTED:
             self._further += error.error_count()
@@ -128,7 +148,15 @@ class Faults:
         for fault in error.errors(include_url=False, include_input=False):
             self._no_json |= fault["type"] == "json_invalid"
             place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-            self._listed.append(FieldError(place or "body", wording(fault)))
+            text = wording(fault)
+            if allowed is not None and fault["type"] == "extra_forbidden" and self._is_told:
+                text += _meant(str(fault["loc"][-1]), list(allowed(fault["loc"])))
+            self._listed.append(FieldError(place or "body", text))
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether the next fault is one of the few that people read."""
+        return len(self._listed) < _MOST_TOLD
 
     def problem(self) -> Problem:
         """Make the answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -45,7 +45,7 @@ from tunnelcloud.web.models.fields import (
 )
 from tunnelcloud.web.models.kinds import entry_model
 from tunnelcloud.web.models.objects import Methods
-from tunnelcloud.web.problems import Faults, invalid_field
+from tunnelcloud.web.problems import Faults, Place, invalid_field
 
 SiteEntry = entry_model(SITE, "SiteEntry", "A site of a document.")
 ConnectorEntry = entry_model(CONNECTOR, "ConnectorEntry", "A connector of a document.")
@@ -170,7 +170,7 @@ def read_document(value: Any) -> Document:
         try:
             read = WholeDocument.model_validate_json(json.dumps(part))
         except ValidationError as error:
-            faults.add(error)
+            faults.add(error, _allowed)
             continue
         for name in read.model_fields_set:
             found[name] |= getattr(read, name)
@@ -181,6 +181,14 @@ def read_document(value: Any) -> Document:
     except ValueError as error:
         raise invalid_field("users", str(error)) from None
     return WholeDocument.model_construct(set(value), **found)
+
+
+def _allowed(place: Place) -> Iterable[str]:
+    """List the fields that there are where a document has one that isn't."""
+    if len(place) == 1:
+        return _SECTIONS
+    section = _SECTIONS.get(str(place[0]))
+    return section.model_fields if section is not None and len(place) == 3 else ()
 
 
 def _parts(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
