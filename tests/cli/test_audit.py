@@ -34,7 +34,8 @@ class AuditTests(AuditTestCase):
     def test_what_changed_reads_as_one_would_say_it(self):
         changes = {"target_ports": {"from": [1], "to": [1, 2]}, "title": {"to": ""},
                    "enabled": {"to": False}}  # fmt: skip
-        data = {"object_id": "tun_x", "object_name": "db", "changes": changes, "port": 7}
+        data = {"object_id": "tun_x", "object_name": "db", "changes": changes, "port": 7,
+                "reason": "", "connector_id": None}  # fmt: skip
         self.put_event(1, event="tunnel.changed", actor="root", data=data)
         said = self.succeed("audit").rstrip()
         self.assertTrue(said.endswith("root  db port=7 target_ports=1->1, 2 enabled=no"), said)

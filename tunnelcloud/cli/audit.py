@@ -149,7 +149,7 @@ def _details(data: Object) -> str:
     words += [
         f"{name}={shown(value)}"
         for name, value in data.items()
-        if name not in ("object_id", "object_name", "changes")
+        if name not in ("object_id", "object_name", "changes") and value not in ("", None)
     ]
     for name, change in (data.get("changes") or {}).items():
         before, after = shown(change.get("from")), shown(change.get("to"))
