@@ -66,6 +66,7 @@ class AskedTests(SetupCase):
         self.assertIn("a pod can start with it", said)
         self.assertIn("https://pod.example.com/invitation/tcl_", said)
         self.assertIn(f"tunnelcloud pod --config {self.file.resolve()}", said)
+        self.assertIn("tunnelcloud connector --state connector --join-file join-token", said)
         token = parse_join_token(said.split()[-1])
         self.assertEqual(str(token.address), "pod.example.com:8443")
         store = self.open()
@@ -165,6 +166,7 @@ class OptionsTests(SetupCase):
         self.setup("--host", "pod.example.com", *own)
         values = self.values()
         self.assertEqual(values["front"]["listen"], ["tcp:443"])
+        self.assertEqual(values["metrics"]["listen"], ["tcp:9464:interface=127.0.0.1"])
         self.assertEqual(values["ssh"], {"listen": [], "public_address": "pod.example.com:443"})
         self.setup("--tls", "acme", "--acme-contact", "a@example.com")
         values = self.values()
@@ -183,7 +185,8 @@ class OptionsTests(SetupCase):
         self.patch(setup_plan, "SOCKET_UNIT", there)
         self.patch(setup, "SOCKET_UNIT", there)
         self.patch(setup, "_DEFAULT_FILE", self.file.resolve())
-        said = self.setup("--host", "pod.example.com", "--tls", "acme")
+        said = self.setup("--host", "pod.example.com", "--tls", "acme", "--site", "paris")
+        self.assertIn("tunnelcloud-connector join\n", said)
         self.assertIn("systemctl enable --now tunnelcloud-pod.socket tunnelcloud-pod", said)
         self.assertTrue(self.values()["front"]["listen"][0].startswith("systemd:"))
 
@@ -210,7 +213,9 @@ class OptionsTests(SetupCase):
         store.close()
         said = self.setup("--host", "pod.example.com", "--site", "lyon")
         self.assertIn("The pod runs: make administrators and sites in the portal", said)
-        self.assertIn("again: it runs with the settings of before", said)
+        self.assertNotIn("twistd", said)
+        said = self.setup("--host", "other.example.com")
+        self.assertIn("end the one that runs before", said)
         self.assertEqual(self.open().read(connectors.count), 1)
 
     def test_a_directory_in_use(self):

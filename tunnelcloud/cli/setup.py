@@ -6,7 +6,7 @@ All is asked before anything is written: Ctrl-C leaves everything as it was.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,11 @@ from tunnelcloud.store.errors import StateUnusable, StoreError
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
 _DEFAULT_FILE = Path("/etc/tunnelcloud/pod.toml")
+_JOIN_BY_PACKAGE = ("apt install ./tunnelcloud-connector_*.deb", "tunnelcloud-connector join")
+_JOIN_BY_HAND = (
+    "(umask 077; cat > join-token)  # paste it, then Ctrl-D",
+    "twistd -n --pidfile= tunnelcloud connector --state connector --join-file join-token",
+)
 
 
 @click.command("setup")
@@ -107,7 +112,8 @@ def _set_up(file: SettingsFile, said: Said, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(file, made, link))
     else:
-        _tell(after, runs, wanted, made, link)
+        starts = _start_lines(after, runs) if wanted_values or not runs else []
+        _tell(after, starts, wanted, made, link)
 
 
 def _runs(settings: PodSettings) -> bool:
@@ -142,13 +148,14 @@ def _write(file: SettingsFile) -> None:
         raise CannotStart(f"{file.path} can't be written: {error.strerror}") from None
 
 
-def _tell(file: SettingsFile, runs: bool, wanted: Wanted, made: Made, link: str | None) -> None:
+def _tell(
+    file: SettingsFile, starts: Sequence[str], wanted: Wanted, made: Made, link: str | None
+) -> None:
     for note in made.notes:
         say(f"{note[0].upper()}{note[1:]}.")
     click.echo("\nNext, on this machine:\n")
-    for line in _start_lines(file, runs):
+    for line in (*starts, f"tunnelcloud doctor --config {shlex.quote(str(file.path))}"):
         click.echo(f"    {line}")
-    click.echo(f"    tunnelcloud doctor --config {shlex.quote(str(file.path))}")
     if link is not None:
         click.echo(f"\n{wanted.administrator} then opens this link, once, within three days:\n")
         click.echo(f"    {one_line(link)}")
@@ -159,14 +166,14 @@ def _tell(file: SettingsFile, runs: bool, wanted: Wanted, made: Made, link: str 
     if made.join_token is not None:
         until = shown_time(made.expires_at and made.expires_at.isoformat())
         click.echo(f"\nOn a machine in {wanted.site}, with this token, once, until {until}:\n")
-        click.echo("    apt install ./tunnelcloud-connector_*.deb")
-        click.echo("    tunnelcloud-connector join")
+        for line in _JOIN_BY_PACKAGE if SOCKET_UNIT.exists() else _JOIN_BY_HAND:
+            click.echo(f"    {line}")
         click.echo(f"\n    {made.join_token}")
 
 
 def _start_lines(file: SettingsFile, runs: bool) -> list[str]:
     if not SOCKET_UNIT.exists() or file.path != _DEFAULT_FILE:
-        again = "  # again: it runs with the settings of before" if runs else ""
+        again = "  # end the one that runs before" if runs else ""
         path = shlex.quote(str(file.path))
         return [f"twistd -n --pidfile= tunnelcloud pod --config {path}{again}"]
     units = ["tunnelcloud-pod"]

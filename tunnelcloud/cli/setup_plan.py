@@ -21,6 +21,7 @@ SOCKET_UNIT = Path("/lib/systemd/system/tunnelcloud-pod.socket")
 """Where the Debian package has the unit that opens port 443 for a pod that may not itself."""
 
 _ONE_PORT = 443
+_METRICS = "tcp:9464:interface=127.0.0.1"
 _OF_SYSTEMD = "systemd:domain=INET6:index=0"
 _OUTSIDE = ("192.0.2.1", 9)
 """An address of nobody (RFC 5737): the way there is the way out, and nothing is sent."""
@@ -108,8 +109,12 @@ def _wanted(settings: PodSettings, answers: Answers) -> dict[str, Value]:
     wanted["web.acme.contact"] = answers.contact if by_acme else None
     if not answers.tls.takes_one_port:
         wanted["front.listen"] = []
-    elif not settings.front.listen:
+        return wanted
+    if not settings.front.listen:
         wanted["front.listen"] = [_OF_SYSTEMD if SOCKET_UNIT.exists() else f"tcp:{_ONE_PORT}"]
+    if not settings.metrics.listen:
+        # With a front they are nowhere else.
+        wanted["metrics.listen"] = [_METRICS]
     return wanted
 
 
