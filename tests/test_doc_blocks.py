@@ -27,6 +27,8 @@ from tunnelcloud.web.models.document import WholeDocument
 RUN_BY = {
     "apt": "release/check, in a Debian that has nothing else",
     "tunnelcloud-connector": "release/check",
+    "dpkg-deb": "release/check, before it upgrades",
+    "bin/python": "release/check, of the package that it has unpacked",
     "python": "tox runs the tests that it names",
     "python3": ".ci/fresh and release/check",
     "pip": ".ci/fresh",

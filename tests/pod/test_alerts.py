@@ -5,6 +5,7 @@ numbers are what the parts of a pod say of themselves.
 """
 
 import os
+import re
 import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -303,3 +304,8 @@ class CompletenessTests(SynchronousTestCase):
             if name.startswith("test_")
         }
         self.assertEqual(set(alerts()), tested)
+
+    def test_the_page_says_of_each_what_to_do(self):
+        page = Path(__file__).parents[2] / "docs" / "monitoring.md"
+        told = re.findall(r"(?m)^\| `(TunnelCloud\w+)` \| \S", page.read_text())
+        self.assertEqual(told, list(alerts()))
