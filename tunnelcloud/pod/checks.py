@@ -55,7 +55,7 @@ _PART_OF_TIME = 0.5
 """A round takes that part of the time until the next one is due."""
 
 _LEAST = 25
-"""So many tunnels at least are tried in each part of a round."""
+"""How many tunnels at least are tried in each part of a round."""
 
 _log = Logger()
 

@@ -102,7 +102,7 @@ class Choice(TypeDecorator[enum.StrEnum]):
 
 
 _SHARED = 256
-"""So many different values of a column are kept to be shared."""
+"""How many different values of a column are kept to be shared."""
 
 
 class Encoded(TypeDecorator[Any]):
