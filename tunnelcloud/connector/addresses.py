@@ -1,4 +1,4 @@
-"""The site owner's veto: which addresses a connector may connect to.
+"""The site owner's lists: the addresses that a connector may connect to.
 
 Knows addresses, names and ports; resolves nothing and connects to nothing.  What holds:
 
@@ -76,7 +76,7 @@ class Rule:
     ports: PortRange | None = None
 
     def is_for(self, name: str | None, address: Address, port: int) -> bool:
-        """Tell whether this rule speaks of a connection."""
+        """Tell whether this rule matches a connection."""
         if self.ports is not None and port not in self.ports:
             return False
         if isinstance(self.where, str):
@@ -84,7 +84,7 @@ class Rule:
         return address in self.where
 
     def means(self, network: Network) -> bool:
-        """Tell whether this rule speaks of (a part of) a special network and nothing else."""
+        """Tell whether this rule is for (a part of) a special network only."""
         if isinstance(self.where, str):
             return self.where == "localhost" and network in _LOOPBACK
         if isinstance(self.where, IPv4Network):
@@ -94,7 +94,8 @@ class Rule:
 
 @frozen
 class AccessList:
-    """What the site owner allows: ``allow`` if it isn't empty, less what ``deny`` says."""
+    """The connections that the site owner allows: those of ``allow`` if it isn't empty, without
+    ``deny``."""
 
     allow: tuple[Rule, ...] = ()
     deny: tuple[Rule, ...] = ()
@@ -113,7 +114,7 @@ class AccessList:
 
         :param name: the name that was resolved, as ``read_target`` gives it; None if an address
             was asked for.
-        :param address: what would be connected to, as :func:`read_target` gives it.
+        :param address: the address to connect to, as :func:`read_target` gives it.
         """
         faces = (address, *_behind(address), *_disguised(address))
         if any(rule.is_for(name, face, port) for rule in self.deny for face in faces):
@@ -185,7 +186,7 @@ def _parse_where(host: str) -> Network | str:
 
 
 def read_target(host: str) -> Address | str:
-    """Read what a pod asks to connect to: an address in any notation, or a DNS name.
+    """Read a pod's target: an address in any notation, or a DNS name.
 
     :return: the address, unmapped, or the name in lower case without a trailing dot.
     :raise BadName: it is neither.

@@ -1,7 +1,7 @@
-"""Connects to targets: within the site owner's lists, to the very address that was checked.
+"""Connects to targets, within the site owner's lists, and only to an address that was checked.
 
-Knows names, addresses and limits, and nothing of channels or pods: how a failure reads on the wire
-is in ``tunnelcloud.domain.dialing``.
+Knows names, addresses and limits, and nothing of channels or pods; ``tunnelcloud.domain.dialing``
+has the codes of failures.
 """
 
 from collections import Counter
@@ -106,7 +106,7 @@ class Dialer:
         def again(failure: Failure) -> "Failure | Deferred[Protocol]":
             if not tried or not isinstance(target, str) or not failure.check(DialError):
                 return failure
-            # None of what is known of the name answers: it may have moved since.
+            # None of the known addresses answers: the name may have moved since.
             if not self._resolver.forget(target):
                 return failure
             looked_up = self._permitted_addresses(target, port)

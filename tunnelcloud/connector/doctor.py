@@ -1,4 +1,4 @@
-"""What works of a connector, seen from its own machine, whether it runs or not.
+"""Checks a connector on its own machine, whether it runs or not.
 
     python -m tunnelcloud.connector.doctor /etc/tunnelcloud/connector.toml
 
@@ -36,7 +36,7 @@ _DAY = "%Y-%m-%d"
 
 
 def examine_connector(plan: Plan) -> Iterator[Finding]:
-    """Look at one thing after the other that a connector with these settings needs."""
+    """Check, one after the other, what a connector with these settings needs."""
     directory = plan.state_directory
     membership = None
     try:
@@ -109,7 +109,7 @@ def _pod(plan: Plan, membership: Membership, pod: PublicAddress) -> Finding:
 
 
 def main(arguments: list[str]) -> int:
-    """Look, and say what is found; give the exit status."""
+    """Check, print the findings, and return the exit status."""
     from twisted.internet import reactor
 
     try:

@@ -1,4 +1,4 @@
-"""The seams of a connector."""
+"""The interfaces inside a connector."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ from tunnelcloud.net.interfaces import ILookUpReactor
 
 
 class IConnectorReactor(IReactorTCP, ILookUpReactor):
-    """What a connector needs of a reactor."""
+    """The reactor's interfaces that a connector uses."""
 
 
 class ILinksUser(Interface):
-    """Hears what pods tell beside channels."""
+    """Hears pods' messages besides channels."""
 
     def pods_known(pods: Sequence[PublicAddress]) -> None:
-        """These are the pods from now on."""
+        """Hear the pods' addresses, which replace the earlier ones."""
 
     def certificate_renewed(certificate_pem: bytes) -> bool:
-        """A pod sent a new certificate; tell whether it is used from now on."""
+        """Take a new certificate from a pod; return whether it is used from now on."""
 
     def authorities_known(ca_pem: bytes) -> bool:
-        """These CAs, the newest first, are to be trusted; tell whether they are from now on."""
+        """Take the CAs to trust, the newest first; return whether they are trusted from now on."""

@@ -28,9 +28,9 @@ def join(
     version: str,
     now: Callable[[], datetime],
 ) -> "Deferred[Membership]":
-    """Redeem a join token, and keep what comes of it.
+    """Redeem a join token, and store the result.
 
-    After a crash at any point it may be done again with the same token: the key is the same, and
+    After a crash at any point this may be repeated with the same token: the key is the same, and
     the token is bound to the key.
 
     :return: fails with ``JoinRefused``, ``BadState``, or with what kept the pod from being reached.

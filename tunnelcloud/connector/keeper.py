@@ -17,17 +17,16 @@ LONGEST_DELAY = 15.0
 """Seconds between two attempts, before jitter."""
 
 DISMISSED_DELAY = 300.0
-"""Seconds before jitter, when the pod has said that it wants no link: nothing here changes that."""
+"""Seconds before jitter after the pod has refused the link, which a retry doesn't change."""
 
 STABLE_AFTER = 30.0
-"""Seconds after which a link counts as one that works, so that its loss is no failure."""
+"""Seconds after which a link counts as working, so that its loss isn't a failure."""
 
 
 class LinkKeeper:
-    """One link that is to be there.
+    """Keeps one link up.
 
-    :param dial: connects once; fires when there is a connection, whose end is to be told to
-        ``lost``.
+    :param dial: connects once; fires with a connection, whose end must be reported to ``lost``.
     :param random: gives a number from 0 to 1.
     """
 

@@ -1,8 +1,8 @@
-"""The connector's links to every pod it knows: dialled, kept, and told about more pods.
+"""The connector's links to all pods it knows: dials them, keeps them, and hears of more pods.
 
-What holds: an address that a pod announces is dialled; one that none of the pods announces that are
-linked now is given up once its own links are lost, but never the last that works from here.  Each
-pod's word counts while it is linked, so that it doesn't matter in which order they speak.
+What holds: the connector dials every address that a pod announces.  An address that no linked pod
+announces is given up once its own links are lost, except the last one that works from here.  Each
+pod's announcement counts while it is linked, so that their order doesn't matter.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ class PodLinks:
     """Holds links to pods.
 
     :param links_per_pod: how many to each, so that one loss doesn't stall all.
-    :ivar tls: what new links use; replaced when the certificate is.
+    :ivar tls: the TLS settings of new links; replaced with the certificate.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class PodLinks:
 
     @property
     def announced(self) -> frozenset[PublicAddress]:
-        """Where the pods are, by what those say that are linked now."""
+        """The pods' addresses, as announced by the linked pods."""
         return frozenset().union(*self._announced.values())
 
     def dial(self, pods: Sequence[PublicAddress]) -> None:
@@ -105,7 +105,7 @@ class PodLinks:
                     keeper.start()
 
     def request(self, name: bytes, document: Document) -> bool:
-        """Ask any pod that is there; tell whether there is one."""
+        """Send a request to any linked pod; return whether there is one."""
         for link in self.links:
             if link.ready:
                 link.request(name, document)
@@ -113,12 +113,12 @@ class PodLinks:
         return False
 
     def rest(self) -> None:
-        """Dial nobody until :meth:`resume`; links that are there stay."""
+        """Stop dialling until :meth:`resume`; existing links stay."""
         for keeper in self._all_keepers():
             keeper.stop()
 
     def resume(self) -> None:
-        """Dial again whomever there is no link to."""
+        """Dial pods without a link again."""
         if self._stopping is None:
             for keeper in self._all_keepers():
                 keeper.resume()
@@ -182,11 +182,11 @@ class PodLinks:
         return None
 
     def not_taken(self, reason: str) -> str:
-        """Say what to do when pods don't take our certificate; empty for another reason."""
+        """Say what to do if pods don't accept our certificate; empty for another reason."""
         return not_taken(self.tls.certificate, reason, self._now())
 
     def lost(self, link: LinkProtocol, keeper: LinkKeeper, reason: str) -> None:
-        """Forget a link; have it dialled again, unless nobody announces its pod any more."""
+        """Forget a link; dial again, unless no pod announces its address any more."""
         self._links.discard(link)
         self._announced.pop(link, None)
         keeper.lost(reason)

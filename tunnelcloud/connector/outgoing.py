@@ -1,6 +1,6 @@
 """The way out of the site: straight to a pod, or through the company's proxy.
 
-Knows endpoints and proxies; what the connection is for is the affair of whoever asks.
+Knows endpoints and proxies, and not what a connection is for.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Outgoing:
     environment: Mapping[str, str] = field(factory=dict, repr=False)
 
     def check(self) -> None:
-        """Look whether the environment's variables can be used, before anything starts.
+        """Check the environment's variables, before anything starts.
 
         :raise BadProxy: one can't.
         """
@@ -55,7 +55,7 @@ class Outgoing:
         return self.proxy or proxy_from(self.environment, pod.host, pod.port)
 
     def way_to(self, pod: PublicAddress) -> str:
-        """Say for people how a pod is reached."""
+        """Describe for people how a pod is reached."""
         proxy = self.proxy_for(pod)
         return DIRECTLY if proxy is None else f"through the proxy {proxy}"
 
@@ -92,7 +92,7 @@ def _spoken_to_by_tls(endpoint: Any, proxy: Proxy) -> Any:
 
 @frozen
 class _Through:
-    """What a talk with a proxy is for."""
+    """The purpose of a dialogue with a proxy."""
 
     proxy: Proxy
     pod: PublicAddress
@@ -143,7 +143,7 @@ class _Talking(Protocol):
             self._fail(ProxyRefused(hung_up(self._through.proxy, pod.host, pod.port)))
 
     def _hand_over(self) -> None:
-        """Put the protocol that is wanted into this one's place: it never knows of a proxy."""
+        """Put the wanted protocol into this one's place; it doesn't notice the proxy."""
         self._timer.cancel()
         address: IAddress = self.transport.getPeer()
         inner = self._through.factory.buildProtocol(address)

@@ -49,7 +49,7 @@ _MOST_TELLING = (
 
 
 class Race:
-    """One connection, wanted to the first of several addresses that answers.
+    """One connection to the first of several addresses that answers.
 
     :ivar finished: fires with the winner's protocol when it is about to be connected, or fails
         with ``DialError``.  Cancelling it gives up.
@@ -180,7 +180,7 @@ def interleaved(addresses: Sequence[Address]) -> Sequence[Address]:
 
 
 def dial_failure_of(reason: Failure) -> DialFailure:
-    """Name what kept a connection from being made."""
+    """Return the failure for a connection that couldn't be made."""
     if reason.check(error.TimeoutError):
         return DialFailure.TIMED_OUT
     number = reason.value.osError if isinstance(reason.value, error.ConnectError) else None

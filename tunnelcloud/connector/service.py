@@ -1,6 +1,6 @@
-"""The connector as a service: joins if it must, holds its links, renews its certificate, drains.
+"""The connector as a service: joins if necessary, holds its links, renews its certificate, drains.
 
-Only here do the connector's parts meet; each knows its own business.
+Only this module puts the connector's parts together.
 """
 
 import os
@@ -41,10 +41,10 @@ HOPELESS_RENEWAL_DELAY = 3600.0
 """Seconds at least between two, when the pod has said that it takes a new join token."""
 
 CHANGE_SPREAD = 20.0
-"""Seconds over which connectors ask for certificates of a CA that takes another's place."""
+"""Seconds over which connectors spread their requests for certificates of a new CA."""
 
 RENEWAL_RETRY = 60.0
-"""Seconds at most after which a renewal that brought nothing is asked for again."""
+"""Seconds at most after which an unsuccessful renewal is repeated."""
 
 
 @implementer(ILinksUser)
@@ -94,7 +94,7 @@ class ConnectorService(Service):
         self._timer: IDelayedCall | None = None
 
     def check(self) -> None:
-        """Look whether this can start at all, before anything does.
+        """Check whether this can start, before anything starts.
 
         :raise BadState: the state directory can't be used, or there is neither a membership in
             it nor a token.
@@ -268,7 +268,7 @@ class ConnectorService(Service):
         membership = self.membership
         left = (membership.certificate.not_valid_after_utc - self._now()).total_seconds()
         if left <= 0:
-            # No pod takes links with it: each attempt would be held against this address.
+            # No pod accepts links with it: each attempt would add a penalty to this address.
             self.links.rest()
             self._renew_late()
             return
@@ -340,7 +340,7 @@ class ConnectorService(Service):
 
 
 def _is_hopeless(failure: Failure) -> bool:
-    """Whether asking again brings nothing until somebody does something about it."""
+    """Whether another attempt is useless until somebody fixes the cause."""
     refused = failure.value
     return isinstance(refused, JoinRefused) and refused.problem in (
         JoinProblem.ENDED,

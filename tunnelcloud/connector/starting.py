@@ -1,4 +1,4 @@
-"""Makes a connector of its command line and settings.  Wiring only.
+"""Makes a connector of its command line and settings; it only wires parts together.
 
 This is all of the product that ``twistd tunnelcloud connector`` loads: nothing of a pod.
 """
@@ -65,7 +65,7 @@ def make_connector(
 
 @frozen
 class Plan:
-    """What a connector's settings and the environment come to."""
+    """A connector's settings, completed from the environment."""
 
     state_directory: Path
     access_list: AccessList

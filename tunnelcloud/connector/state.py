@@ -1,4 +1,4 @@
-"""What a connector keeps between starts: its key, its certificate, the CAs, where the pods are.
+"""A connector's state between starts: its key, its certificate, the CAs, the pods' addresses.
 
 Each file is replaced as a whole; ``connector.json`` is written last when joining, so that a
 connector has joined when it is there.  Knows files and certificates, no network.
@@ -39,7 +39,7 @@ class BadState(CannotStart):
 
 @frozen
 class Membership:
-    """What makes a process the connector it is."""
+    """The credentials that identify a connector."""
 
     connector_id: str
     ca_pem: bytes
@@ -48,7 +48,7 @@ class Membership:
     private_key_pem: bytes = field(repr=False)
     pods: tuple[PublicAddress, ...]
     token_hash: str
-    """Of the join token that was redeemed, to know it again."""
+    """Identifies the join token that was redeemed."""
 
     @property
     def renew_at(self) -> datetime:
@@ -63,7 +63,7 @@ class Membership:
 
     @property
     def is_of_newest(self) -> bool:
-        """Whether the certificate is of the CA that is to stay."""
+        """Whether the certificate is of the newest CA."""
         return is_issued_by(self.certificate, self.authorities[0])
 
 
@@ -112,9 +112,9 @@ class ConnectorState:
             raise BadState(f"{self._key} is no private key of a connector") from error
 
     def load(self) -> Membership | None:
-        """Give what was kept; None if the connector hasn't joined.
+        """Return the stored membership; None if the connector hasn't joined.
 
-        :raise BadState: what is there can't be used.
+        :raise BadState: the files can't be used.
         """
         record = self._read_record()
         if record is None:
@@ -150,7 +150,7 @@ class ConnectorState:
         ca_pem: bytes,
         pods: Sequence[PublicAddress],
     ) -> Membership:
-        """Keep what a pod granted.
+        """Store what a pod granted.
 
         :raise BadState: it can't be written, or isn't what this connector asked for.
         """
@@ -215,7 +215,7 @@ class ConnectorState:
         return evolve(membership, ca_pem=ca_pem)
 
     def keep_pods(self, pods: Sequence[PublicAddress]) -> None:
-        """Keep where the pods are.
+        """Store the pods' addresses.
 
         :raise BadState: it can't be written.
         """

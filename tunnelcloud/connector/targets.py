@@ -1,4 +1,4 @@
-"""Answers a pod's wish for a channel: dials the target, and joins the two."""
+"""Answers a pod's request for a channel: dials the target, and joins the two."""
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
