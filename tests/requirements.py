@@ -38,6 +38,7 @@ PACKAGES = {
     "expect": "expect",
     "faketime": "faketime",
     "go": "golang-go",
+    "haproxy": "haproxy",
     "ip": "iproute2",
     "iptables": "iptables",
     "java": "default-jdk-headless",

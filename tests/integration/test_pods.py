@@ -25,8 +25,8 @@ from tunnelcloud.net.proxy_protocol import SIGNATURE
 
 _FEED = "application_name = 'tunnelcloud change feed'"
 AT_ONCE = 12
-_BALANCER = "127.0.0.200"
-_BALANCERS = f'["{_BALANCER}/32"]'
+BALANCER = "127.0.0.200"
+_BALANCERS = f'["{BALANCER}/32"]'
 _STRANGER = "192.0.2.77"
 
 
@@ -39,7 +39,7 @@ class Pods:
         self.database = f"pods_{os.getpid()}"
         postgres_execute(f"CREATE DATABASE {self.database}")
         self.url = postgres_server().get_uri(self.database)
-        settings = f'[database]\nurl = "{self.url}"'
+        settings = f'public_url = "http://portal.example.com"\n[database]\nurl = "{self.url}"'
         key = f'\nsealing_key_file = "{directory}/pod-1/sealing.key"'
         self.gateways = [
             Gateway(directory, settings, name="pod-1", balancers=_BALANCERS),
@@ -238,7 +238,7 @@ class PenaltyTests(PodsCase):
 
     def is_refused(self, pod):
         port = self.pods.gateways[pod].ssh_port
-        with socket.create_connection(("127.0.0.1", port), PATIENCE, (_BALANCER, 0)) as stranger:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE, (BALANCER, 0)) as stranger:
             stranger.sendall(self.header(pod) + b"SSH-2.0-stranger\r\n")
             said = b""
             while more := stranger.recv(1000):
@@ -260,7 +260,7 @@ class PenaltyTests(PodsCase):
 
     def test_after_failed_logins_at_the_one(self):
         self.assertFalse(self.is_refused(1))
-        client = PatientClient(self.pods.gateways[0].ssh_port, source=_BALANCER)
+        client = PatientClient(self.pods.gateways[0].ssh_port, source=BALANCER)
         self.addCleanup(client.lose)
         client.write(self.header(0))
         client.secure()

@@ -44,8 +44,12 @@ class PortalVisitor:
         self._origin = f"http://127.0.0.1:{gateway.web_port}"
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
 
+    def open(self, path):
+        """Give the answer to a request, to be read and closed."""
+        return self._opener.open(self._origin + path, timeout=PATIENCE)
+
     def get(self, path):
-        with self._opener.open(self._origin + path, timeout=PATIENCE) as answer:
+        with self.open(path) as answer:
             return answer.read().decode()
 
     def send(self, page, path, **form):
