@@ -12,7 +12,7 @@ from tests.store.databases import SQLiteCase
 from tests.store.material import MovingClock, make_world
 from tests.web.support import QueuedReactor
 from tunnelcloud.domain.entities import Pod, SessionMethod
-from tunnelcloud.pod.cluster import DEAF_SECONDS, DRAINING, Cluster, Seat
+from tunnelcloud.pod.cluster import DEAF_SECONDS, DRAINING, SILENT_SECONDS, Cluster, Seat
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.seat import take_seat
 from tunnelcloud.store import connectors, pods, sessions, sites
@@ -224,3 +224,19 @@ class BeatTests(SQLiteCase):
             self.reactor.run_one()
         self.assertEqual(self.successResultOf(done), [])
         self.assertEqual(self.store.read(sessions.closed, [one.id, two.id]), [two.id])
+
+    def test_nobody_closes_what_was_opened_again_before_the_next_heartbeat(self):
+        self.successResultOf(self.beat())
+        world = self.store.write(make_world)
+        login = sessions.LoginRecord("alice", "192.0.2.1", "x", self.pod_id)
+        session = self.store.write(sessions.start, world.alice, SessionMethod.KEY, login)
+        self.clock.advance(SILENT_SECONDS + 10)
+        self.store.write(pods.reap, silent_seconds=SILENT_SECONDS)
+        self.assertEqual(self.store.read(sessions.closed, [session.id]), [session.id])
+        self.cluster._open = lambda: (frozenset({session.id}), frozenset())
+        done = self.cluster.reconcile()
+        for _ in range(2):
+            self.reactor.run_one()
+        self.assertEqual(self.successResultOf(done), [])
+        self.store.write(pods.reap, silent_seconds=SILENT_SECONDS)
+        self.assertEqual(self.store.read(sessions.closed, [session.id]), [])

@@ -193,7 +193,7 @@ class Cluster:
         :return: fires with the sessions and channels to be ended instead.
         """
         live_sessions, _ = self._open()
-        return self._store.read(sessions.closed, live_sessions).addCallback(self._reopen)
+        return self._store.write(_come_back, self._seat, live_sessions).addCallback(self._reopen)
 
     def _reopen(self, closed: list[str]) -> Deferred[list[sessions.EndRequest]]:
         before, channel_ids = self._open()
@@ -286,6 +286,15 @@ def _beat(
         attachments.counts(transaction),
         anew,
     )
+
+
+def _come_back(transaction: Transaction, seat: Seat, session_ids: Collection[str]) -> list[str]:
+    """Tell which of a pod's sessions have closed records, once the others know that it is there.
+
+    They would close the records again until its next heartbeat, which may come seconds later.
+    """
+    pods.renew(transaction, seat.pod_id, seat.registration.incarnation)
+    return sessions.closed(transaction, session_ids)
 
 
 def _request_end(transaction: Transaction, kind: str, object_id: str, reason: str) -> bool:
