@@ -213,11 +213,11 @@ class Faults:
     async def do_kill_dns(self):
         """A name that can't be looked up is refused in time, and harms nobody else."""
         name = f"dead-{time.monotonic_ns()}"
-        tunnel = await in_thread(self.site.tunnel, name, f"{name}.{DOMAIN}", self.site.port)
         user = self.site.users[0]
-        await in_thread(self.site.assign, 0, tunnel, user[1])
         self.site.resolver.is_dead = True
         try:
+            tunnel = await in_thread(self.site.tunnel, name, f"{name}.{DOMAIN}", self.site.port)
+            await in_thread(self.site.assign, 0, tunnel, user[1])
             await self.opens_fail(user, name, self.site.port, 25)
         finally:
             self.site.resolver.is_dead = False

@@ -5,9 +5,8 @@ that a rule of the packet filter parts two of them without a word to either.
 """
 
 import asyncio
+import contextlib
 import json
-import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -32,6 +31,7 @@ RESOLVER = "127.0.9.9"
 DOMAIN = "campaign.test"
 USERS = 7
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+_BLOCK = bytes(1 << 20)
 PREPARATION = "from tests.campaigns.fault_points import install; install()\n"
 
 
@@ -231,9 +231,9 @@ class Site:
     def fill(self):
         """Leave no room on the disk; give the file that takes it."""
         filler = self.directory / "filler"
-        free = shutil.disk_usage(self.directory).free
-        with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(4096, free - 8192))
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(_BLOCK):
+                pass
         return filler
 
     def logs(self):

@@ -31,9 +31,9 @@ _STRANGER = "192.0.2.77"
 
 
 class Pods:
-    """Two pods, a site whose connector has links to both, and an echo server."""
+    """Some pods, a site whose connector has links to all, and an echo server."""
 
-    def __init__(self):
+    def __init__(self, count=2):
         self._scratch = tempfile.TemporaryDirectory(prefix="tunnelcloud-pods-")
         directory = self.directory = Path(self._scratch.name)
         self.database = f"pods_{os.getpid()}"
@@ -42,11 +42,16 @@ class Pods:
         settings = f'public_url = "http://portal.example.com"\n[database]\nurl = "{self.url}"'
         key = f'\nsealing_key_file = "{directory}/pod-1/sealing.key"'
         self.gateways = [
-            Gateway(directory, settings, name="pod-1", balancers=_BALANCERS),
-            Gateway(directory, settings + key, name="pod-2", balancers=_BALANCERS),
+            Gateway(
+                directory,
+                settings + (key if number else ""),
+                name=f"pod-{number + 1}",
+                balancers=_BALANCERS,
+            )
+            for number in range(count)
         ]
-        # The second knows of both from the beginning, and tells the connector.
-        self.do = self.gateways[1].do
+        # The last knows of all from the beginning, and tells the connector.
+        self.do = self.gateways[-1].do
         self.do("site", "create", "paris")
         created = self.do("connector", "create", "paris-1", "--site", "paris")
         self.connector = SiteConnector(directory, "paris-1", created["join"]["token"])
