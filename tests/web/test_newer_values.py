@@ -27,14 +27,15 @@ class NewerValueTests(ApiTestCase):
         ]
         self.assertGreater(len(choices), 5)
         for kind in choices:
-            found = kind.process_result_value(NEWER, None)
+            read = kind.result_processor(None, None)
+            found = read(NEWER)
             self.assertEqual(found, NEWER)
             self.assertIsInstance(found, kind.members)
             self.assertNotIn(found, list(kind.members))
             self.assertEqual(kind.process_bind_param(found, None), NEWER)
             for known in kind.members:
-                self.assertIs(kind.process_result_value(known.value, None), known)
-        self.assertEqual(Methods.process_result_value('["hologram"]', None), {NEWER})
+                self.assertIs(read(known.value), known)
+        self.assertEqual(Methods.result_processor(None, None)('["hologram"]'), {NEWER})
 
     def test_a_session_of_a_newer_method_is_listed(self):
         person = self.people[Role.USER]
