@@ -133,6 +133,12 @@ SECTIONS: dict[str, tuple[Tried, ...]] = {
         Tried("psql, through a tunnel", "15",
               "integration/test_database.py DatabaseTests.test_query_and_copy"),
     ),
+    "Browsers, each as Debian updates it": (
+        Tried("Chromium", "",
+              "browser/test_first_day.py FirstDayTests;browser/test_portal.py LookTests"),
+        Tried("Firefox ESR", "", "browser/test_engines.py FirefoxTests"),
+        Tried("WebKitGTK, with the engine of Safari", "", "browser/test_engines.py WebKitTests"),
+    ),
     "Proxies between a user and the pod": (
         Tried("squid, by `tunnelcloud connect`", "5.7",
               f"{_PROXIES} UserTests.test_the_command_line",

@@ -28,6 +28,8 @@ NODE_PATH = "TUNNELCLOUD_TESTS_NODE_PATH"
 PGADMIN_PYTHON = "TUNNELCLOUD_TESTS_PGADMIN_PYTHON"
 
 PACKAGES = {
+    "WebKitWebDriver": "webkit2gtk-driver",
+    "Xvfb": "xvfb",
     "autossh": "autossh",
     "cargo": "cargo",
     "chromium": "chromium",
@@ -37,6 +39,7 @@ PACKAGES = {
     "dropbearconvert": "dropbear-bin",
     "expect": "expect",
     "faketime": "faketime",
+    "firefox-esr": "firefox-esr",
     "go": "golang-go",
     "haproxy": "haproxy",
     "ip": "iproute2",
