@@ -113,6 +113,36 @@ class LimitsTests(SynchronousTestCase):
         self.send(b"0\r\n\r\n")
         self.assertTrue(self.transport.value().endswith(b"\r\n\r\n128000"))
 
+    def test_a_head_in_pieces_of_next_to_nothing(self):
+        """A read of TLS may have thousands, and each costs as much as there is of the line."""
+        self.send(b"GET / HTTP/1.1\r\nX-A: " + b"a" * 1000)
+        taken = 0
+        while not self.transport.disconnecting:
+            self.send(b"a")
+            taken += 1
+            self.assertLess(taken, 300)
+        self.assertGreater(taken, 250)
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_each_head_may_come_in_some_pieces(self):
+        """As of a program that writes each header by itself."""
+        for _ in range(10):
+            self.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            for number in range(150):
+                self.send(b"X-%d: a\r\n" % number)
+            self.send(b"\r\n")
+            self.clock.advance(0)
+            self.assertTrue(self.transport.value().endswith(b"hello"))
+            self.transport.clear()
+        self.assertFalse(self.transport.disconnecting)
+
+    def test_a_body_may_come_in_many_pieces(self):
+        self.send(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n")
+        for _ in range(3000):
+            self.send(b"a")
+        self.assertTrue(self.transport.value().endswith(b"\r\n\r\n3000"))
+
     def drip(self, data):
         """Send a byte every second until the channel hangs up; give how many went through."""
         for count in range(len(data)):

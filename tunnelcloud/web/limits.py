@@ -37,6 +37,10 @@ MOST_SMALL_CHUNKS = 1024
 _SMALL_CHUNK = 64
 """A chunk costs about 4 µs, however short it is: one more is borne for so many bytes."""
 
+MOST_SMALL_PIECES = 256
+"""One read of TLS may have 2,800 records of a byte each.  While a request's head is read, each of
+them costs as much as there is of its last line: up to 20 µs."""
+
 _STAY_WITH_TLS = "max-age=31536000"
 
 
@@ -155,6 +159,8 @@ class LimitedChannel(http.HTTPChannel):
     site: LimitedSite
     _begun = False
     _receiving = False
+    _pieces = 0  # in which this request's head has come so far
+    _head_size = 0
     _answered: Request | None = None  # the next one is not looked at yet
     _next_turn: IDelayedCall | None = None
 
@@ -165,7 +171,13 @@ class LimitedChannel(http.HTTPChannel):
         return path.partition(b"?")[0]
 
     def dataReceived(self, data: bytes) -> None:
-        """Read on."""
+        """Read on, but no head that comes in pieces of next to nothing."""
+        if self.line_mode:
+            self._pieces += 1
+            self._head_size += len(data)
+            if self._pieces > MOST_SMALL_PIECES + self._head_size // _SMALL_CHUNK:
+                self.turn_away()
+                return
         self._receiving = True
         try:
             super().dataReceived(data)
@@ -186,6 +198,7 @@ class LimitedChannel(http.HTTPChannel):
         If it may be here already, it waits until the reactor has turned and this answer is sent.
         """
         self._begun = False
+        self._pieces = self._head_size = 0
         if not self.persistent or not (self._receiving or self._dataBuffer):
             super().requestDone(request)
             return
