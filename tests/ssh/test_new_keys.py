@@ -72,13 +72,16 @@ class TurnTests(SynchronousTestCase):
 
 
 class SessionTests(SynchronousTestCase):
-    def begin(self) -> Client:
-        """Log in, and ask for new keys while the pod is busy with those of others."""
+    def begin(self, others: float = 1) -> Client:
+        """Log in, and ask for new keys while the pod is busy with those of others.
+
+        :param others: seconds that those take; the next come after three times as many.
+        """
         client = Client().login()
         open_echo(client)
 
         def of_others() -> None:
-            client.clock.rightNow += 1
+            client.clock.rightNow += others
 
         client.server.factory.new_keys.ask("usr_bob", of_others)
         client.send_kexinit()
@@ -98,6 +101,27 @@ class SessionTests(SynchronousTestCase):
         client.write(client.newkeys())
         client.send(data(b"and after"))
         self.assertIn(data(b"and after"), client.read())
+
+    def wait_for_turn(self, client: Client, seconds: int) -> None:
+        for _ in range(seconds):
+            client.clock.advance(1)
+            client.send(b"\2\0\0\0\0")  # a sign of life
+
+    def test_the_wait_for_others_is_not_the_clients_time(self) -> None:
+        """After a pod's start all come back at once, and want new keys an hour later."""
+        client = self.begin(others=12)
+        self.wait_for_turn(client, 36)
+        client.expect(21)
+        client.write(client.newkeys())
+        client.send(data(b"and after"))
+        self.assertIn(data(b"and after"), client.read())
+
+    def test_the_clients_time_goes_on_after_its_turn(self) -> None:
+        client = self.begin(others=12)
+        self.wait_for_turn(client, 36)
+        client.expect(21)
+        client.clock.advance(30)
+        self.assertEqual(client.disconnected(), "the new keys took too long")
 
     def test_one_question_each(self) -> None:
         """A second public value would cost as much again."""

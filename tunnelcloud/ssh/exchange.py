@@ -147,12 +147,15 @@ class KeyExchange(Wire):
         elif self._turn is not None:
             raise WireError("a second public value")
         else:
+            # The client has done its part: the time that it waits for others isn't its own.
+            self._stop_time()
             self._turn = partial(self._take_turn, packet)
             self.factory.new_keys.ask(self.user_id, self._turn)
 
     def _take_turn(self, packet: bytes) -> None:
         """Compute the keys of a rekey."""
         self._turn = None
+        self._expect_rekey()
         self.guarded(self._compute_keys, packet)
 
     def _compute_keys(self, packet: bytes) -> None:
@@ -291,14 +294,16 @@ class KeyExchange(Wire):
         )
 
     def _set_timer(self, seconds: float, call: Callable[..., None], *arguments: object) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._stop_time()
         self._timer = self.clock.callLater(seconds, self.guarded, call, *arguments)
 
     def stop_timer(self) -> None:
         """Ask for nothing any more, and wait for no turn."""
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._stop_time()
         if self._turn is not None:
             self.factory.new_keys.forget(self._turn)
             self._turn = None
+
+    def _stop_time(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
