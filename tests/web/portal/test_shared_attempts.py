@@ -171,6 +171,24 @@ class SharedAttemptsTests(SynchronousTestCase):
             self.assertLess(len(notice(change)), NOTICE_BYTES + 100)
         self.assertEqual(sum(len(change.concerns) for change in self.store.changes), 600)
 
+    def test_many_names_of_one_site_delay_nobody_elses_failures(self):
+        """One network of IPv6 filled notices for more than twenty minutes, with long names."""
+        for number in range(1200):
+            source = f"2001:db8:1:{number // 15:x}::1"
+            self.pods[0].begin(Attempt(f"{number}" + "\0" * 300, source))
+        self.pass_time(SHARED_WITHIN)
+        self.fail_at(0, FREE_FOR_A_NAME)
+        self.pass_time(SHARED_WITHIN)
+        self.assertTrue(self.pods[1].keys_of("192.0.2.1", "ada", codes=False))
+
+    def test_what_is_gathered_is_bounded_and_the_latest_is_in_it(self):
+        for number in range(1200 * 3):
+            source = f"2001:db8:{number // 1200 + 1:x}:{number // 15 % 80:x}::1"
+            self.pods[0].begin(Attempt(f"{number}" + "\0" * 300, source))
+        self.fail_at(0, FREE_FOR_A_NAME)
+        self.pass_time(SHARED_WITHIN)
+        self.assertTrue(self.pods[1].keys_of("192.0.2.1", "ada", codes=False))
+
     def test_odd_names_arrive_and_other_versions_words_are_passed_over(self):
         odd = Attempt("\ud800 \x00 = ! «ada»", "2001:db8::1")
         self.guess_at(0, odd)

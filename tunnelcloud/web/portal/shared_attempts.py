@@ -1,7 +1,8 @@
 """Failures to sign in, shared with the other pods: more pods give a guesser no more attempts.
 
-A second's failures are one notice, or as many as fit; the rest goes with the next.  A notice is a
-hint: what is lost on the way counts where it happened.
+A second's failures are one notice, or as many as fit; the rest goes with the next.  Who failed most
+often goes first, so that nobody delays that by failing once each under thousands of names.  A
+notice is a hint: what is lost on the way counts where it happened.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ class _Told:
     is_forgotten: bool = False
     failures: int = 0
 
+    @property
+    def weight(self) -> tuple[bool, int]:
+        """Tell how much it matters to other pods."""
+        return self.is_forgotten, abs(self.failures)
+
 
 class SharedAttempts:
     """Tells other pods of failures to sign in here, and this one of theirs.
@@ -59,14 +65,13 @@ class SharedAttempts:
         """Tell what was gathered; called every second."""
         words: list[str] = []
         size = 0
-        for key, told in list(self._gathered.items()):
+        for key, told in sorted(self._gathered.items(), key=_weight, reverse=True):
             word = _written(key, told)
             size += len(word) + 1
             if size > NOTICE_BYTES:
                 break
             del self._gathered[key]
-            if told.is_forgotten or told.failures:
-                words.append(word)
+            words.append(word)
         if not words:
             return succeed(None)
         telling = self._store.aside().write(_tell, self._own, words)
@@ -96,18 +101,23 @@ class SharedAttempts:
 
     def _counted(self, key: Key, failures: int) -> None:
         told = self._of(key)
-        if told is not None:
-            told.failures += failures
+        told.failures += failures
+        if not any(told.weight):
+            del self._gathered[key]
 
     def _forgotten(self, key: Key) -> None:
         told = self._of(key)
-        if told is not None:
-            told.is_forgotten, told.failures = True, 0
+        told.is_forgotten, told.failures = True, 0
 
-    def _of(self, key: Key) -> _Told | None:
+    def _of(self, key: Key) -> _Told:
         if key not in self._gathered and len(self._gathered) >= _MOST_GATHERED:
-            return None
+            # What matters was sent before it grew old here.
+            del self._gathered[next(iter(self._gathered))]
         return self._gathered.setdefault(key, _Told())
+
+
+def _weight(gathered: tuple[Key, _Told]) -> tuple[bool, int]:
+    return gathered[1].weight
 
 
 def _untold(failure: Failure) -> None:
