@@ -101,20 +101,30 @@ class ApprovalContract:
         grant = self.store.write(approvals.approve, self.ask(policy).id, self.world.alice)
         self.assertEqual(grant.source_ip, "192.0.2.1")
 
-    def test_an_approver_who_is_the_same_person_elsewhere_is_shown(self):
+    def make_one_person_of_two(self):
         for name, user in (("corp", self.world.alice), ("corp-2", self.world.bob)):
             provider = self.store.write(
                 identity_providers.create, name=name, issuer="https://idp.example", client_id="x"
             )
             self.store.write(self.link, provider, user, "sub-1")
-        self.approved()
+
+    def assert_shown_as_same(self, name):
         [event] = [
-            one.event
-            for one in self.store.read(audit.list_page).items
-            if one.event.event == "request.approved"
+            one.event for one in self.store.read(audit.list_page).items if one.event.event == name
         ]
         self.assertEqual(event.data["same_person_at"], "corp-2")
         self.assertIn("as the same person at corp-2", event_sentence(event))
+
+    def test_an_approver_who_is_the_same_person_elsewhere_is_shown(self):
+        self.make_one_person_of_two()
+        self.approved()
+        self.assert_shown_as_same("request.approved")
+
+    def test_so_is_a_reviewer(self):
+        self.make_one_person_of_two()
+        self.allow_emergencies()
+        self.store.write(emergencies.review, self.begin().id, self.world.bob)
+        self.assert_shown_as_same("emergency.reviewed")
 
     def link(self, transaction, provider, user, subject):
         now = transaction.now()

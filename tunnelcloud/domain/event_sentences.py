@@ -55,7 +55,7 @@ _SENTENCES: Mapping[str, str] = {
     "lockout.lifted": "{who} let {source} {name} try again ({door})",
     "grant.ended": "{who} ended the permission of {user} for {tunnel}",
     "emergency.begun": "{user} opened {tunnel} in an emergency: {reason}",
-    "emergency.reviewed": "{who} reviewed the emergency of {user} with {tunnel}",
+    "emergency.reviewed": "{who} reviewed the emergency of {user} with {tunnel}{same_person}",
     "database.restored": "{who} restored a backup",
     "audit.forgotten": "Events until {until} were forgotten, {events} of them: {reason}",
     "settings.changed": "{who} changed the settings{changed}",

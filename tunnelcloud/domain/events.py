@@ -177,8 +177,9 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "emergency.reviewed",
-            "Somebody reviewed what a user did in an emergency.",
-            ("grant_id", "answer"),
+            "Somebody reviewed what a user did in an emergency; for the provider in"
+            " `same_person_at` they and the user are one person.",
+            ("grant_id", "answer", "same_person_at"),
         ),
         EventKind(
             "authority.created",

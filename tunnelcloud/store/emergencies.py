@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from tunnelcloud.domain.approvals import REPEAT_SECONDS, TimedGrant
 from tunnelcloud.domain.entities import Policy, Tunnel, User
-from tunnelcloud.store import timed_grants
+from tunnelcloud.store import identities, timed_grants
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.holdings import MOST_EMERGENCIES, check_room
 from tunnelcloud.store.schema import timed_grants as table
@@ -94,5 +94,7 @@ def review(transaction: Transaction, grant_id: str, by: User, *, answer: str = "
         text = f"{grant.reviewed_by} has reviewed this emergency already"
         raise Conflict("", text if grant.emergency else "only an emergency is reviewed")
     transaction.changed("grant", grant_id, concerns=(grant.user_id,))
-    timed_grants.record(transaction, "emergency.reviewed", grant, answer=answer)
+    same = identities.shared_provider(transaction, by.id, grant.user_id)
+    shown = {"same_person_at": same} if same else {}
+    timed_grants.record(transaction, "emergency.reviewed", grant, answer=answer, **shown)
     return grant

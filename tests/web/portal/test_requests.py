@@ -7,6 +7,7 @@ from tunnelcloud.store import (
     approvals,
     assignments,
     groups,
+    identities,
     policies,
     sites,
     timed_grants,
@@ -158,7 +159,11 @@ class RequestPagesTests(PortalTestCase):
         self.assertIn("(2) Requests", self.page(reviewer, "/requests"))
         for page in ("/requests", "/admin"):
             self.assertIn(f'href="{one}"', self.page(reviewer, page))
-        self.assertIn(SHOWN, self.page(reviewer, one))
+        page = self.page(reviewer, one)
+        self.assertIn(SHOWN, page)
+        self.assertNotIn("same person", page)
+        self.patch(identities, "shared_provider", lambda *_: "corp")
+        self.assertIn("and you are the same person", self.page(reviewer, one))
         reviewer.send(one, {"answer": "well done"}, action=f"{one}/review")
         self.assertNotIn(f'href="{one}"', self.page(reviewer, "/admin"))
         self.assertIn("well done", self.page(reviewer, one))

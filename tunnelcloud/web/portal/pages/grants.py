@@ -9,7 +9,7 @@ from attrs import frozen
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.lengths import BadLength, read_length
 from tunnelcloud.domain.policy_sentences import length_of_time
-from tunnelcloud.store import access, timed_grants
+from tunnelcloud.store import access, identities, timed_grants
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
@@ -97,8 +97,10 @@ class _Grants:
         live = any(one["id"] == grant["id"] for one in in_force)
         waits = grant["emergency"] and grant["reviewed_at"] is None
         concerned = user.id in (grant["user_id"], grant["allowed_by_id"])
+        same = await self.context.store.read(identities.shared_provider, user.id, grant["user_id"])
         values = {
             "grant": grant,
+            "same": same,
             "live": live,
             "ends": live and (is_admin or approves or concerned),
             "waits": waits and (is_admin or approves) and grant["user_id"] != user.id,
