@@ -98,6 +98,19 @@ class FloodTests(SynchronousTestCase):
         self.assertIn("failed logins", self.flood.connection_made("2001:db8:1:ff::1"))
         self.assertEqual(self.start("192.0.3.1", "2001:db8:2::1"), [True, True])
 
+    def test_one_address_shuts_out_no_neighbour(self) -> None:
+        """Not even by connections that it had begun before it was shut out, again and again."""
+        for hostile, neighbour in (
+            ("192.0.2.1", "192.0.2.77"),
+            ("2001:db8:1:1::1", "2001:db8:1:2::1"),
+        ):
+            for _ in range(100):
+                for _ in range(24 * 6):
+                    self.flood.offended(hostile, REFUSED_LOGIN)
+                self.assertEqual(self.start(hostile, neighbour), [False, True])
+                self.flood.connection_lost(neighbour)
+                self.clock.advance(7)
+
     def test_start_rate_full(self) -> None:
         """From ten on by chance, 30 % at first, all at twenty."""
         many = [f"192.0.{number}.1" for number in range(100)]

@@ -8,8 +8,9 @@ What holds, in words:
   to drop others: a flood from one address, or from one site's many, locks out nobody else.
 - From ``start`` connections on, a new one is dropped by chance, ``rate`` percent at first and all
   of them at ``full``.
-- Offences add seconds of penalty to their source and to the networks around it.  Penalties decay
-  with time, and a login takes some off.  A source with more than ``threshold`` of them, or a
+- Offences add seconds of penalty to their source, and to the networks around it for as long as the
+  source isn't shut out itself: one address alone shuts out no neighbour.  Penalties decay with
+  time, and a login takes some off.  A source with more than ``threshold`` of them, or a
   network with as many times more as its share is larger, may not start a connection.
 
 It knows a clock and a source of chance, and no connection.
@@ -155,7 +156,10 @@ class FloodControl:
         if is_within(source, self._exempt):
             return
         for group, share in source_groups(source):
+            was_shut_out = self._penalty(group) > share * self._limits.threshold
             self._penalise(group, share, weight)
+            if was_shut_out:
+                break  # many connections that it had begun before are no fault of its neighbours
 
     def shut_out(self, most: int) -> list[ShutOut]:
         """List who may not start a connection, those with the longest wait first.
