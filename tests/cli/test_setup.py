@@ -14,6 +14,7 @@ from tests.cli.test_machine import MachineCase
 from tests.pod.certificates import write_certificate
 from tunnelcloud.cli import first_objects, setup, setup_plan, setup_questions
 from tunnelcloud.cli.command import main
+from tunnelcloud.cli.setup_file import SettingsFile
 from tunnelcloud.cli.setup_plan import address_finding
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.join_tokens import parse_join_token
@@ -47,6 +48,13 @@ class SetupCase(MachineCase):
 
 
 class AskedTests(SetupCase):
+    def test_a_state_directory_of_any_name(self):
+        for name in ('of "b"', "a\\nb", 'x"\n[web]\npublic_url = "http://evil.example'):
+            state = self.directory / name
+            found = SettingsFile.read(self.file, state).settings
+            self.assertEqual(found.state_directory, state.resolve())
+            self.assertIsNone(found.web.public_url)
+
     def test_a_new_pod(self):
         said = self.run_setup(typed=ANSWERS)
         self.assertEqual(

@@ -18,7 +18,7 @@ from tunnelcloud.settings import PodSettings, read_pod_settings
 from tunnelcloud.settings.editing import CannotEdit, Value, edited, shown_value
 
 _MODE = 0o640
-_NEW = '# A pod\'s settings, begun by `tunnelcloud setup`.\n\nstate_directory = "{}"\n'
+_NEW = "# A pod's settings, begun by `tunnelcloud setup`.\n\nstate_directory = {}\n"
 _DEFAULT_STATE = Path("/var/lib/tunnelcloud")
 
 
@@ -46,7 +46,8 @@ class SettingsFile:
         try:
             text, is_new = path.read_text("utf-8"), False
         except FileNotFoundError:
-            text, is_new = _NEW.format((state or _DEFAULT_STATE).resolve()), True
+            directory = str((state or _DEFAULT_STATE).resolve())
+            text, is_new = _NEW.format(shown_value(directory)), True
         except (OSError, UnicodeDecodeError) as error:
             raise BadSettings(f"{path}: can't be read: {error}") from None
         if state is not None and not is_new:
