@@ -1,12 +1,23 @@
 """Connections that wait for an approval, with stock clients and real processes."""
 
+import atexit
 import contextlib
 import json
 import socket
+import sys
 import threading
+from pathlib import Path
 
+from tests.integration import library_clients
 from tests.integration.processes import PATIENCE, Process
+from tests.integration.targets import SpeakingTarget, as_postgresql
 from tests.integration.test_end_to_end import WorldCase
+from tests.requirements import (
+    require_executable,
+    require_module,
+    require_node_modules,
+    require_pgadmin_python,
+)
 
 
 class ApprovalTests(WorldCase):
@@ -19,11 +30,15 @@ class ApprovalTests(WorldCase):
         world.do("assign", "echo", "--user", "alice", "--method", "key", "--policy", "ask")
         made = world.do("api-token", "create", "--title", "bob", "--role", "user", "--user", "bob")
         cls.bob = made["token"]
+        cls.database = SpeakingTarget(as_postgresql(b"a row"))
+        atexit.register(cls.database.close)
+        world.tunnel("db", "127.0.0.1", cls.database.port, assign=False)
+        world.do("assign", "db", "--user", "alice", "--method", "key", "--policy", "ask")
 
     def tearDown(self):
         for grant in self.world.ask("grants"):
             if not grant["ended_at"]:
-                self.world.do("grant", "end", grant["id"])
+                self.world.delete(f"grants/{grant['id']}")
 
     @property
     def target(self):
@@ -105,3 +120,79 @@ class ApprovalTests(WorldCase):
         )
         [rule] = [one for one in explained["rules"] if one["rule"] == "approval"]
         self.assertIn("approved by bob until", rule["text"])
+
+    def approve(self):
+        """Approve what is asked without a command's start: some clients wait 10 s and no more."""
+        [request] = self.pending()
+        self.world.post(f"requests/{request['id']}/approve", {}, self.bob)
+
+    def waits(self, words, expected, **environment):
+        """Run a client whose channel is held: it asks once, and works once it is approved."""
+        before = len(self.world.ask("requests"))
+        environment = {**self.world.client.environment(), **environment}
+        client = Process(words, environment)
+        self.addCleanup(client.stop)
+        self.approve()
+        client.wait_for(f"^{expected}$")
+        self.assertEqual(client.process.wait(PATIENCE), 0, client.rest())
+        self.assertEqual(len(self.world.ask("requests")), before + 1)
+
+    def library(self, *words, **environment):
+        arguments = ("alice", "key", self.world.key.path, self.target, 100_000)
+        self.waits([*words, self.world.gateway.ssh_port, *arguments], "whole", **environment)
+
+    def test_paramiko_waits(self):
+        require_module("paramiko")
+        self.library(sys.executable, "-E", library_clients.__file__, "paramiko")
+
+    def test_libssh2_waits(self):
+        require_module("ssh2")
+        self.library(sys.executable, "-E", library_clients.__file__, "libssh2")
+
+    def test_sshtunnel_waits(self):
+        """As pgAdmin calls it."""
+        self.library(require_pgadmin_python(), "-E", library_clients.__file__, "sshtunnel")
+
+    def test_node_waits(self):
+        modules = require_node_modules("ssh2")
+        script = Path(library_clients.__file__).with_name("node_client.js")
+        self.library(require_executable("node"), script, NODE_PATH=str(modules))
+
+    def psql(self):
+        """Give the words of psql through a new ``ssh -L``."""
+        port = self.through("alice", f"127.0.0.1:{self.database.port}", key=self.world.key)
+        place = f"postgresql://nobody@127.0.0.1:{port}/any?sslmode=disable&gssencmode=disable"
+        return [require_executable("psql"), "-X", "-A", "-t", "-c", "query", place]
+
+    def test_psql_waits(self):
+        self.waits(self.psql(), "a row")
+
+    def test_psql_that_gives_up_gets_its_rows_at_its_next_attempt(self):
+        words = self.psql()
+        first = Process([*words[:-1], words[-1] + "&connect_timeout=2"])
+        self.addCleanup(first.stop)
+        first.wait_for("timeout expired")
+        self.approve()
+        second = Process(words)
+        self.addCleanup(second.stop)
+        second.wait_for("^a row$")
+        self.assertEqual(self.world.ask("requests", status="pending"), [])
+
+    def test_a_library_that_gives_up_opens_its_next_channel_on_the_same_connection(self):
+        paramiko = require_module("paramiko")
+        client = paramiko.SSHClient()
+        self.addCleanup(client.close)
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        client.connect(
+            "127.0.0.1", self.world.gateway.ssh_port, "alice", timeout=PATIENCE,
+            key_filename=str(self.world.key.path), look_for_keys=False, allow_agent=False,
+        )  # fmt: skip
+        there = ("direct-tcpip", ("127.0.0.1", self.world.echo.port), ("127.0.0.1", 1))
+        transport = client.get_transport()
+        with self.assertRaisesRegex(paramiko.SSHException, "Timeout opening channel"):
+            transport.open_channel(*there, timeout=1)
+        self.approve()
+        channel = transport.open_channel(*there, timeout=PATIENCE)
+        channel.settimeout(PATIENCE)
+        channel.sendall(b"again")
+        self.assertEqual(channel.recv(10), b"again")

@@ -62,19 +62,28 @@ class World:
             if not cursor:
                 return found
 
-    def post(self, path):
-        """Have the API do something, as the administrator."""
-        return self._call(path, method="POST")
+    def post(self, path, body=None, token=None):
+        """Have the API do something.
 
-    def _call(self, path, **options):
-        token = (self.gateway.state / "admin.token").read_text().strip()
+        :param body: what is sent as JSON, if anything is.
+        :param token: an API token; the first administrator's by default.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        return self._call(path, token, method="POST", data=data)
+
+    def delete(self, path):
+        """Have the API end something, as the administrator."""
+        self._call(path, method="DELETE")
+
+    def _call(self, path, token=None, **options):
+        token = token or (self.gateway.state / "admin.token").read_text().strip()
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.gateway.web_port}/api/v1/{path}",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
             **options,
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            return json.load(response)
+            return json.loads(response.read() or "null")
 
     def closed_channels(self, count):
         """Give the records of all channels that are over, once there are so many.
