@@ -19,6 +19,8 @@ from tests.requirements import (
     require_pgadmin_python,
 )
 
+_HERE = Path(library_clients.__file__).parent
+
 
 class ApprovalTests(WorldCase):
     @classmethod
@@ -126,12 +128,17 @@ class ApprovalTests(WorldCase):
         [request] = self.pending()
         self.world.post(f"requests/{request['id']}/approve", {}, self.bob)
 
-    def waits(self, words, expected, **environment):
-        """Run a client whose channel is held: it asks once, and works once it is approved."""
+    def waits(self, words, expected, ready="", **environment):
+        """Run a client whose channel is held: it asks once, and works once it is approved.
+
+        :param ready: what a client that takes long to start says when it has.
+        """
         before = len(self.world.ask("requests"))
         environment = {**self.world.client.environment(), **environment}
         client = Process(words, environment)
         self.addCleanup(client.stop)
+        if ready:
+            client.wait_for(f"^{ready}$", 2 * PATIENCE)
         self.approve()
         client.wait_for(f"^{expected}$")
         self.assertEqual(client.process.wait(PATIENCE), 0, client.rest())
@@ -153,9 +160,24 @@ class ApprovalTests(WorldCase):
         """As pgAdmin calls it."""
         self.library(require_pgadmin_python(), "-E", library_clients.__file__, "sshtunnel")
 
+    def test_pgadmin_waits(self):
+        """What its own loader has read, opened by its own code."""
+        file = self.world.directory / "servers.json"
+        server = {
+            "Name": "echo", "Group": "Servers", "Host": "127.0.0.1", "Port": self.world.echo.port,
+            "MaintenanceDB": "postgres", "Username": "postgres", "UseSSHTunnel": 1,
+            "TunnelHost": "127.0.0.1", "TunnelPort": str(self.world.gateway.ssh_port),
+            "TunnelUsername": "alice", "TunnelAuthentication": 1,
+            "TunnelIdentityFile": str(self.world.key.path),
+        }  # fmt: skip
+        file.write_text(json.dumps({"Servers": {"1": server}}))
+        programs = (_HERE / "pgadmin_tunnel.py", _HERE.parent / "browser" / "pgadmin_loader.py")
+        words = [require_pgadmin_python(), "-E", "-W", "ignore", *programs, file]
+        self.waits(words, "whole", ready="open")
+
     def test_node_waits(self):
         modules = require_node_modules("ssh2")
-        script = Path(library_clients.__file__).with_name("node_client.js")
+        script = _HERE / "node_client.js"
         self.library(require_executable("node"), script, NODE_PATH=str(modules))
 
     def psql(self):
