@@ -180,7 +180,7 @@ class BrowserTests(TerminalCase):
 
 class TerminalTests(TerminalCase):
     def test_from_signing_in_to_signing_out(self):
-        self.assertIn("tunnelcloud login", self.run_line("ls").stderr)
+        self.assertIn("run `tunnelcloud --url URL login`", self.run_line("ls").stderr)
         visitor = self.sign_in()
         kept = self.config / "tunnelcloud" / "logins.json"
         self.assertEqual(stat.S_IMODE(kept.stat().st_mode), 0o600)

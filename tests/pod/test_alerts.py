@@ -4,6 +4,7 @@
 numbers are what the parts of a pod say of themselves.
 """
 
+import gc
 import os
 import re
 import resource
@@ -131,7 +132,8 @@ class ProcessTests(Fires, SynchronousTestCase):
         self.fires(watch, 12)
 
     def test_TunnelCloudFilesShort(self):
-        held = [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]
+        gc.collect()  # what earlier tests have left doesn't close its files meanwhile
+        held = [os.open(os.devnull, os.O_RDONLY) for _ in range(400)]
         self.addCleanup(lambda: [os.close(one) for one in held])
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
