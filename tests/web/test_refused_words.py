@@ -9,7 +9,7 @@ from tests.web.words import BAD, words_of_the_code
 from tunnelcloud.web.models.document import WholeDocument, read_document
 from tunnelcloud.web.problems import Problem, from_validation
 
-SENT = (*BAD, None, True, -1, 0, 1.5, 10**400, [], [None], ["", ""], [7], {}, {"": ""}, {"a": 7})
+SENT = (*BAD, None, True, -1, 0, 1.5, 10**400, [], [None], ["", ""], [7], {}, {"": ""}, {"odd": 7})
 _LISTS = (["x"] * 300, ["A b"], ["10.0.0.1/8"], [{}], {f"a{number}": "b" for number in range(300)})
 
 
