@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.paths import Path as Way
-from benchmarks.processes import HOST, Bench, free_port
+from benchmarks.processes import HOST, PYTHON, Bench, free_port
 from tests.integration.processes import Gateway, SiteConnector
 
 DIRECT = Way()
@@ -47,6 +47,15 @@ def make_keys(bench: Bench) -> None:
     for name in ("user", "host"):
         path = bench.directory / name
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+
+
+def start_target(bench: Bench) -> int:
+    """Make the keys, and start the target that chains lead to; give its port."""
+    make_keys(bench)
+    target = free_port()
+    bench.start(PYTHON, "-m", "benchmarks.load", str(target), name="target")
+    bench.wait_for_port(target)
+    return target
 
 
 def ssh_client(

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, make_keys
+from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, start_target
 from benchmarks.clients import Crowd, Login, by_libssh2, by_ssh, log_in_many, percentile
-from benchmarks.processes import HOST, PYTHON, Bench, free_port, measured, resident_kib
+from benchmarks.processes import HOST, Bench, measured, resident_kib
 
 FLOODER, BYSTANDER = "127.0.0.2", "127.0.0.3"
 _BLOCK = 20
@@ -167,10 +167,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=200)
     options = parser.parse_args()
     with Bench() as bench:
-        make_keys(bench)
-        target = free_port()
-        bench.start(PYTHON, "-m", "benchmarks.load", str(target), name="target")
-        bench.wait_for_port(target)
+        target = start_target(bench)
         chains: list[Chain] = [
             TunnelCloudChain(bench, target, AES),
             OpenSSHChain(bench, target, AES),

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from benchmarks import load
-from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, make_keys
-from benchmarks.processes import PYTHON, Bench, free_port, measured
+from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, start_target
+from benchmarks.processes import Bench, measured
 
 MIB = 1 << 20
 
@@ -83,10 +83,7 @@ def main() -> None:
     parser.add_argument("--figures", nargs="*", default=list(FIGURES), choices=list(FIGURES))
     options = parser.parse_args()
     with Bench() as bench:
-        make_keys(bench)
-        target = free_port()
-        bench.start(PYTHON, "-m", "benchmarks.load", str(target), name="target")
-        bench.wait_for_port(target)
+        target = start_target(bench)
         chains = [TunnelCloudChain(bench, target, AES), OpenSSHChain(bench, target, AES)]
         for name in options.figures:
             text, measure = FIGURES[name]

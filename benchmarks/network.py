@@ -10,9 +10,9 @@ import threading
 import time
 
 from benchmarks import load
-from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, make_keys
+from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, start_target
 from benchmarks.paths import Path
-from benchmarks.processes import PYTHON, Bench, free_port
+from benchmarks.processes import Bench
 
 MIB = 1 << 20
 FAR = Path(delay=0.025)
@@ -97,10 +97,7 @@ def main() -> None:
     paths = {"far": FAR, "fair": Path(), "narrow": NARROW}
     for name in options.figures:
         with Bench() as bench:
-            make_keys(bench)
-            target = free_port()
-            bench.start(PYTHON, "-m", "benchmarks.load", str(target), name="target")
-            bench.wait_for_port(target)
+            target = start_target(bench)
             chains: list[Chain] = [
                 kind(bench, target, AES, paths[name]) for kind in (TunnelCloudChain, OpenSSHChain)
             ]

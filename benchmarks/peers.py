@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import bulk, interactive
-from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, make_keys
-from benchmarks.processes import HOST, PYTHON, Bench, free_port, resident_kib
+from benchmarks.chains import AES, Chain, OpenSSHChain, TunnelCloudChain, start_target
+from benchmarks.processes import HOST, Bench, free_port, resident_kib
 
 MIB = 1 << 20
 
@@ -129,10 +129,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     with Bench() as bench:
-        make_keys(bench)
-        target = free_port()
-        bench.start(PYTHON, "-m", "benchmarks.load", str(target), name="target")
-        bench.wait_for_port(target)
+        target = start_target(bench)
         chains: list[Chain] = [
             TunnelCloudChain(bench, target, AES),
             OpenSSHChain(bench, target, AES),

@@ -56,7 +56,7 @@ def measure(stack: ExitStack, kinds: "list[str]", count: int, rounds: int) -> No
     furnish(world)
     pid = world.gateway.process.process.pid
     pod = Pod(world.gateway.web_port, (world.gateway.state / "admin.token").read_text().strip())
-    # Checks of the tunnels' targets go on in the background otherwise.
+    # Checks of the tunnels' targets would go on meanwhile; those that are under way take a while.
     pod.ask("PATCH", "/settings", {"target_check_seconds": None})
     time.sleep(8)
     user_id, chance = world.ask("users")[0]["id"], random.Random(1)
