@@ -58,3 +58,24 @@ class BrowserCase(SynchronousTestCase):
     def see(self, text):
         """Wait until the page says something."""
         self.page.get_by_text(text).first.wait_for()
+
+
+class CountedCase(BrowserCase):
+    """Counts what a person does: the fields that are filled, the buttons and links.
+
+    :ivar done: how many there were.
+    """
+
+    done = 0
+
+    def fill(self, **fields):
+        super().fill(**fields)
+        self.done += len(fields)
+
+    def press(self, name):
+        super().press(name)
+        self.done += 1
+
+    def follow(self, name):
+        super().follow(name)
+        self.done += 1

@@ -7,7 +7,7 @@ takes for each stands beside it.
 import json
 import urllib.request
 
-from tests.browser.case import BrowserCase
+from tests.browser.case import CountedCase
 from tests.integration.processes import PATIENCE
 
 SECONDS_EACH = 5
@@ -19,7 +19,7 @@ SECONDS_A_DAY = 1
 MOST_LOADS = 10
 
 
-class AdministratorTests(BrowserCase):
+class AdministratorTests(CountedCase):
     def setUp(self):
         super().setUp()
         self.sign_in_first()
@@ -41,18 +41,6 @@ class AdministratorTests(BrowserCase):
         )
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.loads(answer.read())
-
-    def fill(self, **fields):
-        super().fill(**fields)
-        self.done += len(fields)
-
-    def press(self, name):
-        super().press(name)
-        self.done += 1
-
-    def follow(self, name):
-        super().follow(name)
-        self.done += 1
 
     def test_from_nothing_to_a_tunnel_under_a_policy(self):
         self.follow("Groups")

@@ -8,7 +8,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tests.browser.case import NAME, PASSWORD, BrowserCase
+from tests.browser.case import NAME, PASSWORD, CountedCase
 from tests.browser.chromium import Chromium
 from tests.browser.portal import Machine, moves_data
 from tests.integration.processes import PYTHON, Process, free_port
@@ -19,24 +19,12 @@ SECONDS_EACH = 5
 """What a person who reads the page takes for a field or a button, about."""
 
 
-class NewcomerTests(BrowserCase):
+class NewcomerTests(CountedCase):
     def setUp(self):
         super().setUp()
         self.done = 0
         self.pictures = []
         self.page.set_viewport_size({"width": 960, "height": 640})
-
-    def fill(self, **fields):
-        super().fill(**fields)
-        self.done += len(fields)
-
-    def press(self, name):
-        super().press(name)
-        self.done += 1
-
-    def follow(self, name):
-        super().follow(name)
-        self.done += 1
 
     def picture(self, name):
         """Keep a picture for the guide, if that is asked for."""
