@@ -38,9 +38,10 @@ PINNED = {
         "_shutdownTLS", "_tlsConnection", "_tlsShutdownFinished", "_write",
     },
     "twisted.web.http.HTTPChannel": {
-        "_dataBuffer", "_networkProducer", "_optimisticEagerReadSize", "_path", "_savedTimeOut",
-        "_waitingForTransport",
+        "_dataBuffer", "_handlingRequest", "_networkProducer", "_optimisticEagerReadSize", "_path",
+        "_savedTimeOut", "_transferDecoder", "_waitingForTransport",
     },
+    "twisted.web.http._ChunkedTransferDecoder": {"_maxTrailerHeadersSize"},
 }  # fmt: skip
 """The private names, by the class or module that has them."""
 

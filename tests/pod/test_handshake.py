@@ -8,7 +8,7 @@ from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pod.certificates import DAY, MemoryServer, make_certificate
-from tunnelcloud.pod.handshake import MAX_RECEIVED, Handshake, HandshakeFailed
+from tunnelcloud.pod.handshake import MAX_RECEIVED, Handshake, HandshakeFailed, _context
 
 
 def require_client_certificate(context):
@@ -71,6 +71,16 @@ class SeenTests(SynchronousTestCase):
     def test_old_versions_are_looked_at(self):
         for version in (SSL.TLS1_VERSION, SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION):
             self.assertEqual(self.seen(only(version)).subject, "db.internal")
+
+    def test_the_target_chooses_no_prime(self):
+        """With DHE it could be one of 10,000 bits, which kept the pod for 1.2 s."""
+        ciphers = SSL.Connection(_context(), None).get_cipher_list()
+        chosen = [one for one in ciphers if one.startswith("DHE-") and "PSK" not in one]
+        self.assertEqual(chosen, [])
+        self.assertIn("AES128-SHA", ciphers)
+        dhe = only(SSL.TLS1_2_VERSION, b"DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0")
+        with self.assertRaises(HandshakeFailed):
+            self.seen(dhe)
 
     def test_who_wants_a_certificate_of_ours_shows_its_own(self):
         for version in (SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION):

@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 
 from tests.costs import LINEAR, cpu_seconds, growth
 from tunnelcloud.domain.addresses import read_networks
@@ -61,6 +62,22 @@ def tried(read):
             read(given)
 
     return work
+
+
+class Later(Resource):
+    isLeaf = True
+
+    def render_GET(self, request):
+        return NOT_DONE_YET
+
+
+def received_meanwhile(data):
+    """Have a web listener read bytes, each by itself, while a request is in work."""
+    channel = LimitedSite(Later(), Clock()).buildProtocol(None)
+    channel.makeConnection(StringTransport())
+    channel.dataReceived(request())
+    for _ in data:
+        channel.dataReceived(b"a")
 
 
 class Nothing(Resource):
@@ -147,6 +164,9 @@ class CostTests(SynchronousTestCase):
             "pipelined": lambda n: request() * (n // 30),
         }.items():
             self.check(received, make, 200_000, name)
+
+    def test_bytes_that_come_while_a_request_is_in_work(self):
+        self.check(received_meanwhile, bytes, 3000, "bytes")
 
     def test_before_a_protocol_is_known(self):
         hello = b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc"

@@ -23,6 +23,10 @@ UNSENT_SIZE = 128 * 1024
 SEND_SIZE = 256 * 1024
 """How much is given to a socket at once, in bytes."""
 
+SMALL_READ = 16 * 1024
+"""How much is read at once of a peer that sends little, in bytes.  Each byte may cost microseconds: a
+record of TLS or a chunk of HTTP may have a single one."""
+
 _UNSENT_IN_KERNEL = 128 * 1024
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """A peer that vanished is noticed in two minutes; the system's own defaults take two hours."""
@@ -49,6 +53,14 @@ def tune_socket(transport: Any, read_size: int = READ_SIZE) -> None:
             if hasattr(socket, name):
                 handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         handle.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
+
+
+def read_in_small_parts(transport: Any) -> None:
+    """Read at most ``SMALL_READ`` bytes in a turn of the reactor.
+
+    :param transport: a TCP transport, or one of TLS on it.
+    """
+    getattr(transport, "transport", transport).bufferSize = SMALL_READ
 
 
 def acknowledge_now(transport: Any) -> None:

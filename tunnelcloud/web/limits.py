@@ -3,8 +3,9 @@
 Twisted restarts its timer at every byte and keeps any body; here a request has 30 s from its first
 byte to its last, and a body beyond its limit is not kept.  Twisted answers pipelined requests in
 one go, whether anybody reads the answers or not; here a connection has one request in work or
-unsent, and others get their turn before the next.  And Twisted takes connections until there are
-no descriptors left, which SSH needs, too.
+unsent, and others get their turn before the next.  Twisted's parser costs more than linear time for
+lines, pieces and trailers that are next to nothing; here their number is limited.  And Twisted
+takes connections until there are no descriptors left, which SSH needs, too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from twisted.web.server import Request, Site
 from tunnelcloud.domain.addresses import Network, is_within
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.net.crowds import Crowd
+from tunnelcloud.net.sockets import read_in_small_parts
 from tunnelcloud.net.tls_steps import bounded
 from tunnelcloud.web.answering import REQUEST_SECONDS
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
@@ -41,11 +43,23 @@ MOST_SMALL_PIECES = 256
 """One read of TLS may have 2,800 records of a byte each.  While a request's head is read, each of
 them costs as much as there is of its last line: up to 20 µs."""
 
+MOST_LINES = 600
+"""How many lines a head may have; Twisted takes 500 headers.  It copies all that it has read for
+each line, so thousands of lines that continue one header would cost a tenth of a second."""
+
+LONGEST_TRAILERS = 1024
+"""How many bytes may come behind the last chunk of a body.  Twisted searches all of them anew for
+each piece that comes."""
+
+CLOSING_SECONDS = 120
+"""How long a client may take to read the rest of its last answer, and to agree, with TLS, that the
+connection is over."""
+
 _STAY_WITH_TLS = "max-age=31536000"
 
 
-class TooManyChunks(Exception):
-    """A body comes in pieces that are hardly longer than what says so."""
+class HangUp(Exception):
+    """Raised within Twisted's parser: nobody sends such bytes to be answered."""
 
 
 class LimitedRequest(Request):
@@ -65,6 +79,8 @@ class LimitedRequest(Request):
         self.content = BytesIO()
         self._chunks = 0 if length is None else None
         channel = cast(LimitedChannel, self.channel)
+        if length is None:
+            channel._transferDecoder._maxTrailerHeadersSize = LONGEST_TRAILERS
         if channel.asked_path in channel.site.big_bodies and self.getHeader(b"authorization"):
             self._limit = MAX_BODY
 
@@ -110,12 +126,12 @@ class LimitedRequest(Request):
     def handleContentChunk(self, data: bytes) -> None:
         """Keep what fits; hang up on a client that goes on sending far beyond.
 
-        :raise TooManyChunks: it sends next to nothing in each.
+        :raise HangUp: it sends next to nothing in each.
         """
         if self._chunks is not None:
             self._chunks += 1
             if self._chunks > MOST_SMALL_CHUNKS + self._received // _SMALL_CHUNK:
-                raise TooManyChunks
+                raise HangUp
         before = self._received
         self._received += len(data)
         if self._received <= self._limit:
@@ -161,6 +177,8 @@ class LimitedChannel(http.HTTPChannel):
     _receiving = False
     _pieces = 0  # in which this request's head has come so far
     _head_size = 0
+    _lines = 0
+    _is_closing = False
     _answered: Request | None = None  # the next one is not looked at yet
     _next_turn: IDelayedCall | None = None
 
@@ -171,7 +189,9 @@ class LimitedChannel(http.HTTPChannel):
         return path.partition(b"?")[0]
 
     def dataReceived(self, data: bytes) -> None:
-        """Read on, but no head that comes in pieces of next to nothing."""
+        """Read on, but no head in pieces of next to nothing, and nothing after the end."""
+        if self._is_closing:
+            return  # TLS goes on reading until the client agrees
         if self.line_mode:
             self._pieces += 1
             self._head_size += len(data)
@@ -181,10 +201,42 @@ class LimitedChannel(http.HTTPChannel):
         self._receiving = True
         try:
             super().dataReceived(data)
-        except TooManyChunks:
+        except HangUp:
             self.turn_away()
         finally:
             self._receiving = False
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line of a head.
+
+        :raise HangUp: there are too many.
+        """
+        self._lines += 1
+        if self._lines > MOST_LINES:
+            raise HangUp
+        super().lineReceived(line)
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Take a header.
+
+        :raise HangUp: it has a length of more digits than Python reads.
+        """
+        try:
+            taken: bool = super().headerReceived(line)
+        except ValueError:
+            raise HangUp from None
+        return taken
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Keep what comes while a request is in work; Twisted counts all pieces anew at each."""
+        if not self._handlingRequest:
+            super().rawDataReceived(data)
+            return
+        if not self._dataBuffer:
+            self._dataBuffer.append(bytearray())
+        self._dataBuffer[0] += data
+        if len(self._dataBuffer[0]) > self._optimisticEagerReadSize:
+            self._networkProducer.pauseProducing()
 
     def resetTimeout(self) -> None:
         """Start the timer at a request's first byte, and leave it alone at the others."""
@@ -192,13 +244,28 @@ class LimitedChannel(http.HTTPChannel):
             self._begun = True
             super().resetTimeout()
 
+    def loseConnection(self) -> None:
+        """Close once all is sent, or after a time."""
+        super().loseConnection()
+        if not self._is_closing:
+            self._is_closing = True
+            self.setTimeout(CLOSING_SECONDS)
+
+    def timeoutConnection(self) -> None:
+        """Close, or hang up on a client that still doesn't; nothing is logged of it."""
+        if self._is_closing:
+            self.turn_away()
+        else:
+            self.loseConnection()
+            self.setTimeout(self.abortTimeout)
+
     def requestDone(self, request: Request) -> None:
         """Wait for the next request, and be as patient with that one.
 
         If it may be here already, it waits until the reactor has turned and this answer is sent.
         """
         self._begun = False
-        self._pieces = self._head_size = 0
+        self._pieces = self._head_size = self._lines = 0
         if not self.persistent or not (self._receiving or self._dataBuffer):
             super().requestDone(request)
             return
@@ -234,6 +301,7 @@ class LimitedChannel(http.HTTPChannel):
     def connectionMade(self) -> None:
         """Count it."""
         self.site.crowd.enter(self, self.getPeer())
+        read_in_small_parts(self.transport)
         if self.isSecure():
             # Twisted makes those of an ``ssl:`` description.
             bounded(cast(Any, self.transport).getHandle())
