@@ -16,6 +16,7 @@ ROOT = Path(tunnelcloud.__file__).parent
 CONNECTS = {
     "Agent",
     "AsyncClient",
+    "BrowserLikePolicyForHTTPS",
     "ClientNetwork",
     "ESMTPSenderFactory",
     "HTTPAdapter",
@@ -29,12 +30,14 @@ CONNECTS = {
     "TCP4ClientEndpoint",
     "TCP6ClientEndpoint",
     "UNIXClientEndpoint",
+    "CertificateOptions",
     "clientFromString",
     "connectSSL",
     "connectTCP",
     "connectUDP",
     "connectUNIX",
     "create_connection",
+    "optionsForClientTLS",
     "sendmail",
     "urlopen",
     "urlretrieve",
@@ -54,11 +57,13 @@ PLACES = {
     "net/findings.py": {"create_connection"},
     "net/proxy_reach.py": {"create_connection"},
     "net/bounded.py": {"HostnameEndpoint", "usingEndpointFactory", "wrapClientTLS"},
+    "net/tls_out.py": {"optionsForClientTLS"},
     "pod/acme/ordering.py": {"ClientNetwork", "requests"},
     "sinks/mail.py": {"ESMTPSenderFactory"},
 }
 """What each place uses.
 
+``net/tls_out.py`` makes TLS: it counts steps of handshakes, and lets no server choose a prime.
 ``net/bounded.py`` counts all bytes of a connection and follows no redirect.  By it go
 
 - providers of sign-in and their keys, and the authority of ACME: ``net/fetching.py``, 10 s for a

@@ -17,6 +17,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 from tests.web.words import words_of_the_code
 from tunnelcloud.net import bounded
 from tunnelcloud.net.fetching import FetchFailed, HttpFetch
+from tunnelcloud.net.sockets import SMALL_READ
 
 
 class FailingClient:
@@ -157,6 +158,10 @@ class WireTests(SynchronousTestCase):
         Server.last.says(b"HTTP/1.1 201 Made\r\nX-A: 1\r\nX-a: 2\r\nContent-Length: 2\r\n\r\nhi")
         answer = self.successResultOf(asking)
         self.assertEqual((answer.status, answer.body, answer.headers["x-a"]), (201, b"hi", "1, 2"))
+
+    def test_a_turn_reads_little(self):
+        self.ask()
+        self.assertEqual(Server.last.transport.bufferSize, SMALL_READ)
 
     def test_a_redirect_is_an_answer(self):
         asking = self.ask()

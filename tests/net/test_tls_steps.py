@@ -5,6 +5,8 @@ from pathlib import Path
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import trustRootFromCertificates
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -18,6 +20,8 @@ from tests.net.key_updates import Client
 from tests.pod.certificates import make_certificate, server_context
 from tunnelcloud import pki
 from tunnelcloud.link.tls import JOIN_ALPN, PodTLS
+from tunnelcloud.net import tls_steps
+from tunnelcloud.net.tls_out import HttpsPolicy
 from tunnelcloud.net.tls_steps import MOST_STEPS
 from tunnelcloud.pod.acme.challenges import ALPN, Answers
 from tunnelcloud.web.limits import LimitedSite
@@ -90,6 +94,27 @@ class KeyUpdateTests(SynchronousTestCase):
                 transport.clear()
         server.dataReceived(client.updates(FLOOD))
         self.assertTrue(transport.disconnecting)
+
+
+class OutTests(SynchronousTestCase):
+    """Connections to servers elsewhere."""
+
+    def connection(self):
+        policy = HttpsPolicy(trustRootFromCertificates([]))
+        creator = policy.creatorForNetloc(b"example.com", 443)
+        asking = Factory.forProtocol(Protocol)
+        protocol = TLSMemoryBIOFactory(creator, True, asking, Clock()).buildProtocol(None)
+        protocol.makeConnection(Transport())
+        return protocol.getHandle()
+
+    def test_steps_are_counted(self):
+        self.patch(tls_steps, "MOST_STEPS", 1)
+        self.assertEqual(self.connection().get_shutdown(), SSL.RECEIVED_SHUTDOWN)
+
+    def test_no_server_chooses_a_prime(self):
+        ciphers = self.connection().get_cipher_list()
+        self.assertIn("ECDHE-RSA-AES128-GCM-SHA256", ciphers)
+        self.assertEqual([one for one in ciphers if one.startswith("DHE-")], [])
 
 
 class EveryConnectionTests(SynchronousTestCase):

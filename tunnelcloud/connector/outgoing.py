@@ -85,9 +85,10 @@ def _unreachable(failure: Failure, proxy: Proxy) -> Failure:
 
 def _spoken_to_by_tls(endpoint: Any, proxy: Proxy) -> Any:
     from twisted.internet.endpoints import wrapClientTLS
-    from twisted.internet.ssl import optionsForClientTLS
 
-    return wrapClientTLS(optionsForClientTLS(proxy.host), endpoint)
+    from tunnelcloud.net.tls_out import tls_to
+
+    return wrapClientTLS(tls_to(proxy.host), endpoint)
 
 
 @frozen

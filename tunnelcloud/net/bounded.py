@@ -23,6 +23,8 @@ from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
+from tunnelcloud.net.sockets import read_in_small_parts
+
 CONNECT_SECONDS = 10
 """How long a server may take until a connection is there."""
 
@@ -40,6 +42,7 @@ class _Counting(ProtocolWrapper):
 
     def connectionMade(self) -> None:
         """Begin to count."""
+        read_in_small_parts(self.transport)
         self._left = self.factory.most
         super().connectionMade()  # type: ignore[no-untyped-call]
 

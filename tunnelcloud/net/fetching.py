@@ -16,7 +16,6 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Cooperator
 from twisted.python.failure import Failure
 from twisted.web.client import (
-    BrowserLikePolicyForHTTPS,
     FileBodyProducer,
     ResponseDone,
     ResponseFailed,
@@ -27,6 +26,7 @@ from twisted.web.http_headers import Headers
 
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.net.bounded import CONNECT_SECONDS, SaidTooMuch, bounded_agent
+from tunnelcloud.net.tls_out import HttpsPolicy
 
 _SECONDS = 10
 _MAX_BODY = 512 * 1024
@@ -110,7 +110,7 @@ class HttpFetch:
     """
 
     def __init__(self, reactor: Any, trust: Any = None) -> None:
-        self._agent = bounded_agent(reactor, BrowserLikePolicyForHTTPS(trust), _MAX_SAID)
+        self._agent = bounded_agent(reactor, HttpsPolicy(trust), _MAX_SAID)
         self._cooperator = Cooperator(scheduler=partial(reactor.callLater, 0))
         self._reactor = reactor
 

@@ -24,8 +24,8 @@ SEND_SIZE = 256 * 1024
 """How much is given to a socket at once, in bytes."""
 
 SMALL_READ = 16 * 1024
-"""How much is read at once of a peer that sends little, in bytes.  Each byte may cost microseconds: a
-record of TLS or a chunk of HTTP may have a single one."""
+"""How much is read at once of a peer that sends little, in bytes.  Each byte may cost microseconds:
+a record of TLS or a chunk of HTTP may have a single one."""
 
 _UNSENT_IN_KERNEL = 128 * 1024
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}

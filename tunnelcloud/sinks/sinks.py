@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.ssl import optionsForClientTLS
-from twisted.web.client import BrowserLikePolicyForHTTPS
 
 from tunnelcloud.config import BadSettings, read_secret
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.net.bounded import bounded_agent, bounded_way
+from tunnelcloud.net.tls_out import HttpsPolicy, tls_to
 from tunnelcloud.net.trust import trusted
 from tunnelcloud.settings import AuditSettings
 from tunnelcloud.settings.notify import NotifySettings, NotifySmtpSettings
@@ -170,7 +169,7 @@ def _syslog(settings: AuditSettings) -> Callable[[Any], Outlet]:
     trust = _trusted("audit.syslog.ca", settings.syslog.ca)
 
     def make(reactor: Any) -> Outlet:
-        options = optionsForClientTLS(address.host, trustRoot=trust)
+        options = tls_to(address.host, trust)
         # The server says nothing but what TLS needs, however long the connection is open.
         there = bounded_way(reactor, address.host, address.port, _MOST_SAID, options)
         return SyslogOutlet(str(address), there, reactor)
@@ -203,7 +202,7 @@ def _mail(settings: NotifySmtpSettings) -> Callable[[Any], Outlet]:
     from tunnelcloud.sinks.mail import MailOutlet
 
     def make(reactor: Any) -> Outlet:
-        options = optionsForClientTLS(server.host, trustRoot=trust)
+        options = tls_to(server.host, trust)
         tls = options if settings.security == "tls" else None
         return MailOutlet(
             name=str(server),
@@ -235,8 +234,7 @@ def _trusted(setting: str, ca: Path | None) -> Any:
 def _webhook(url: str, secret: str) -> Callable[[Any], Outlet]:
     def make(reactor: Any) -> Outlet:
         pool = OneConnection(reactor)
-        policy = BrowserLikePolicyForHTTPS()
-        agent = bounded_agent(reactor, policy, _MOST_SAID, pool)
+        agent = bounded_agent(reactor, HttpsPolicy(), _MOST_SAID, pool)
         return WebhookOutlet(url, secret.encode("utf-8"), agent, time.time, pool.hang_up)
 
     return make

@@ -80,7 +80,7 @@ class LimitedRequest(Request):
         self._chunks = 0 if length is None else None
         channel = cast(LimitedChannel, self.channel)
         if length is None:
-            channel._transferDecoder._maxTrailerHeadersSize = LONGEST_TRAILERS
+            cast(Any, channel._transferDecoder)._maxTrailerHeadersSize = LONGEST_TRAILERS
         if channel.asked_path in channel.site.big_bodies and self.getHeader(b"authorization"):
             self._limit = MAX_BODY
 
