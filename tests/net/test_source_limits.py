@@ -6,6 +6,7 @@ from twisted.conch.ssh.keys import Key
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.costs import LINEAR, growth
 from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
 from tunnelcloud.domain.addresses import is_within, read_networks
@@ -171,6 +172,29 @@ class FloodTests(SynchronousTestCase):
         self.assertLessEqual(len(flood._shut_out), 100)
         flood.offended("192.0.2.1", 100)
         self.assertIn("from your address", flood.connection_made("192.0.2.1"))
+
+    def test_no_offence_looks_at_all_others(self) -> None:
+        """When there is no room for its penalty, and none is over: that took four milliseconds."""
+
+        def full(size: int) -> FloodControl:
+            flood = FloodControl(self.clock, lambda: 0.5, FloodLimits(remembered=size))
+            for number in range(size // 2):
+                flood.offended(f"10.{number >> 8}.{number & 255}.1", 100)
+            return flood
+
+        def offend(flood: FloodControl) -> None:
+            for number in range(500):
+                flood.offended(f"192.0.{number}.1", 100)
+
+        self.assertLess(growth(offend, full, 1000), LINEAR / 3)
+
+    def test_penalties_that_are_over_go_first(self) -> None:
+        flood = FloodControl(self.clock, lambda: 0.5, FloodLimits(remembered=100))
+        for number in range(50):
+            flood.offended(f"192.0.{number}.1", 1)
+        self.clock.advance(2)
+        flood.offended("198.51.100.1", 100)
+        self.assertLess(flood.counters()["penalised"], 50)
 
     def test_networks(self) -> None:
         """Addresses are found in networks, and what is no address in none."""

@@ -230,6 +230,20 @@ class GateTests(SynchronousTestCase):
         self.assertEqual(taken, [94] * 1000 + [96])
         self.assertEqual(client.socket.producerState, "producing")
 
+    def test_messages_that_cost_more_fill_a_turn_sooner(self) -> None:
+        """Eight opens of destinations with idna's letters take as long as 256 messages of data."""
+        for number, share, payload in (
+            (90, 32, b"\x5a" + pack_string(b"x") + struct.pack(">III", 7, 1 << 20, 1 << 15)),
+            (98, 16, b"\x62\0\0\0\0" + pack_string(b"x") + b"\0"),
+            (80, 4, b"\x50" + pack_string(b"x") + b"\0"),
+        ):
+            client = opened()
+            taken = watch(client)
+            client.write(b"".join(client.seal(payload) for _ in range(100)))
+            self.assertEqual(taken, [number] * (MESSAGES_A_ROUND // share))
+            client.clock.advance(0)
+            self.assertEqual(taken, [number] * 100)
+
     def test_nothing_waits_beyond_the_end(self) -> None:
         client = opened()
         client.write(b"".join(client.seal(b"\x50" + pack_string(b"x") + b"\0") for _ in range(600)))

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred, fail
 
 from tests.ssh.test_connection import SessionCase
 from tunnelcloud.channels.messages import Reader, pack_string
+from tunnelcloud.ssh import greeting
 from tunnelcloud.ssh.greeting import Greeting
 from tunnelcloud.ssh.interfaces import TunnelRow, TunnelTraffic
 from tunnelcloud.ssh.session_commands import USAGE, Hold, Refused, read_command
@@ -215,6 +216,15 @@ class CommandTests(GreetingCase):
         self.open(b"session")
         self.client.expect(91)
 
+    def test_a_second_command_is_not_read(self) -> None:
+        """To read one takes half a millisecond."""
+        read: list[bytes] = []
+        self.patch(greeting, "read_command", lambda *given: read.append(given[0]) or Hold(None))
+        self.request(b"exec", pack_string(b"cat"))
+        for _ in range(3):
+            self.request(b"exec", pack_string(b"a " * 500), granted=False)
+        self.assertEqual(read, [b"cat"])
+
     def test_refused_requests(self) -> None:
         """No environment, no agent, no X11."""
         for name in (b"env", b"auth-agent-req@openssh.com", b"x11-req"):
@@ -370,7 +380,7 @@ class LiveTests(GreetingCase):
 
     def test_leaving(self) -> None:
         """So do the words that leave a shell, and the end of what is typed."""
-        for typed in (b"exit\n", b"log", b"\x04"):
+        for typed in (b"exit\n", b"no\r\n\t exit \r", b"log", b"\x04"):
             self.shell()
             self.shown()
             self.type(typed)
@@ -379,6 +389,15 @@ class LiveTests(GreetingCase):
                 self.type(b"out\r")
             self.ended(0)
             self.setUp()
+
+    def test_what_is_no_word_that_leaves(self) -> None:
+        self.shell()
+        self.shown()
+        for typed in (b"\r" * 30, b"exits\n", b"an exit\n", b"exi\nt\n"):
+            self.type(typed)
+        self.assertEqual([one for one in self.client.read() if one[0] != 93], [])
+        self.type(b"quit\n")
+        self.ended(0)
 
     def test_nothing_to_show(self) -> None:
         """A shell is held open also while there is no tunnel: one may come, or its hours begin."""

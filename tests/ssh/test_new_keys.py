@@ -1,10 +1,12 @@
 """Whoever asks for new keys all the time, in many sessions, holds up nobody."""
 
+from attrs import evolve
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.ssh.client import Client
+from tests.ssh.client import PROPOSAL, Client
 from tests.ssh.transport_case import data, open_echo
+from tunnelcloud.ssh.algorithms import Proposal
 from tunnelcloud.ssh.new_keys import NewKeys
 
 COST = 0.01
@@ -69,6 +71,50 @@ class TurnTests(SynchronousTestCase):
         for _ in range(8):
             self.clock.advance(3 * COST)
         self.assertEqual(len(self.done), 6)
+
+
+class FirstKeysTests(SynchronousTestCase):
+    """Slow ones, before the login."""
+
+    def begin(self, proposal: Proposal) -> Client:
+        """Send a public value while the pod is busy with those of others."""
+        client = Client()
+
+        def of_others() -> None:
+            client.clock.rightNow += 1
+
+        client.server.factory.first_keys.ask("192.0.2.0/24", of_others)
+        client.identify().send_kexinit(proposal)
+        client.take_kexinit()
+        return client.send_kex()
+
+    def test_a_signature_by_rsa_waits(self) -> None:
+        client = self.begin(evolve(PROPOSAL, host_keys=(b"rsa-sha2-512",)))
+        self.assertEqual(client.read(), [])
+        client.clock.advance(3)
+        client.expect(21)
+        client.write(client.newkeys())
+        client.request_login().send_token()
+        client.expect(52)
+        client.server.sendDisconnect(11, "it is over")
+        client.lose()
+        self.assertEqual(client.clock.getDelayedCalls(), [])
+
+    def test_what_is_quick_does_not(self) -> None:
+        self.begin(PROPOSAL).expect(21)
+
+    def test_the_time_for_the_exchange_goes_on(self) -> None:
+        client = self.begin(evolve(PROPOSAL, host_keys=(b"rsa-sha2-512",)))
+        client.clock.rightNow += 20
+        client.server.factory.first_keys.ask("192.0.2.0/24", lambda: None)
+        client.server._too_late()
+        self.assertEqual(client.disconnected(), "this took too long")
+        client.lose()
+
+    def test_one_question_each(self) -> None:
+        client = self.begin(evolve(PROPOSAL, host_keys=(b"rsa-sha2-512",)))
+        client.send_kex()
+        self.assertEqual(client.disconnected(), "a second public value")
 
 
 class SessionTests(SynchronousTestCase):

@@ -2,11 +2,13 @@
 
 import os
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import ALL_CIPHERS, Client
 from tests.ssh.transport_case import data, open_echo
 from tunnelcloud.channels.messages import pack_string
+from tunnelcloud.ssh.exchange import LONGEST_PROPOSAL
 from tunnelcloud.ssh.limits import Limits
 
 
@@ -46,6 +48,15 @@ class RekeyTests(SynchronousTestCase):
             self.assertIn(data(b"in flight"), client.read())
             client.write(client.newkeys())
             self.roundtrip(client)
+
+    def test_a_proposal_as_long_as_a_packet(self) -> None:
+        """Each of its names is looked for: 256 KiB of them took 44 ms."""
+        for size, ends in ((LONGEST_PROPOSAL // 2, False), (LONGEST_PROPOSAL, True)):
+            client = Client().login()
+            lists = client.keys.proposal()
+            client.send_kexinit(evolve(lists, key_exchanges=(b"," * size, *lists.key_exchanges)))
+            self.assertEqual(client.socket.disconnecting, ends)
+        self.assertIn("a KEXINIT of ", client.disconnected())
 
     def test_one_gibibyte_is_the_default(self) -> None:
         """The limits are those of security.md."""

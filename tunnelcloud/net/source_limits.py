@@ -47,6 +47,10 @@ before it."""
 MOST_LOOKED_AT = 2000
 """How many of the sources that are shut out may be listed: the latest ones."""
 
+_LOOKED_AT_FOR_ROOM = 64
+"""How many penalties are looked at when there is no room for another: to look at all of them took
+milliseconds an offence."""
+
 
 @frozen
 class FloodLimits:
@@ -199,7 +203,7 @@ class FloodControl:
 
     def _penalise(self, group: str, share: int, weight: float) -> None:
         if group not in self._penalties and len(self._penalties) >= self._limits.remembered:
-            self._drop_expired()
+            self._make_room()
         # A penalty is kept as the time when the last of it will be gone.
         now = self._clock.seconds()
         one = self._remove(group)
@@ -266,9 +270,10 @@ class FloodControl:
             if not self._starting[group]:
                 del self._starting[group]
 
-    def _drop_expired(self) -> None:
-        """Make room: all penalties that are over, or else the one that was given longest ago."""
+    def _make_room(self) -> None:
+        """Forget the penalties that are over of those given longest ago, or else the first."""
         now = self._clock.seconds()
-        expired = [group for group, one in self._penalties.items() if one.until <= now]
-        for group in expired or [next(iter(self._penalties))]:
+        oldest = list(islice(self._penalties.items(), _LOOKED_AT_FOR_ROOM))
+        over = [group for group, one in oldest if one.until <= now]
+        for group in over or [oldest[0][0]]:
             self._remove(group)

@@ -32,6 +32,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from tunnelcloud.channels.messages import Reader, pack_string
 from tunnelcloud.channels.windows import Path
+from tunnelcloud.domain.addresses import source_groups
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pki.public_keys import USER_KEY_TYPES
 from tunnelcloud.ssh.algorithms import (
@@ -52,8 +53,13 @@ from tunnelcloud.ssh.fixed_groups import PRIMES, exchange
 from tunnelcloud.ssh.gate import Phase
 from tunnelcloud.ssh.host_key_proofs import prove
 from tunnelcloud.ssh.host_keys import HostKeySet
+from tunnelcloud.ssh.new_keys import NewKeys
 from tunnelcloud.ssh.packets import WireError
 from tunnelcloud.ssh.wire import Wire
+
+LONGEST_PROPOSAL = 16 * 1024
+"""How many bytes a KEXINIT may have; those of clients have 3 KiB at most.  Each name in it is
+looked for in our lists."""
 
 _SIGNATURE_ALGORITHMS = b",".join(USER_KEY_TYPES)
 
@@ -82,6 +88,7 @@ class KeyExchange(Wire):
         self._kexinit_sent = False
         self._wants_extensions = False
         self._turn: Callable[[], None] | None = None
+        self._forget_turn: Callable[[], None]
         self._next_keys: tuple[bytes, bytes, bytes]
 
     def await_kexinit(self) -> None:
@@ -110,6 +117,8 @@ class KeyExchange(Wire):
 
     def ssh_KEXINIT(self, packet: bytes) -> None:
         """Agree on the algorithms, and answer with our own KEXINIT if that wasn't sent yet."""
+        if len(packet) > LONGEST_PROPOSAL:
+            raise WireError(f"a KEXINIT of {len(packet)} bytes", DISCONNECT_KEY_EXCHANGE_FAILED)
         client = read_proposal(packet)
         first = self.phase is Phase.FIRST_KEXINIT
         self.otherKexInitPayload = bytes((MSG_KEXINIT,)) + packet
@@ -138,24 +147,33 @@ class KeyExchange(Wire):
     def ssh_KEX_DH_GEX_REQUEST_OLD(self, packet: bytes) -> None:
         """Take the client's public value; message 30 is the first of every exchange on offer.
 
-        New keys of an open session are computed when it is its user's turn.
+        New keys of an open session are computed when it is its user's turn, slow first ones when it
+        is the turn of where the client comes from.
         """
         if self.ignoreNextPacket:
             self.ignoreNextPacket = 0
-        elif self.phase is Phase.FIRST_KEX:
-            self._compute_keys(packet)
         elif self._turn is not None:
             raise WireError("a second public value")
-        else:
+        elif self.phase is not Phase.FIRST_KEX:
             # The client has done its part: the time that it waits for others isn't its own.
             self._stop_time()
-            self._turn = partial(self._take_turn, packet)
-            self.factory.new_keys.ask(self.user_id, self._turn)
+            self._wait_for_turn(self.factory.new_keys, self.user_id, packet)
+        elif self.kexAlg in PRIMES or self.keyAlg.startswith(b"rsa-"):
+            site, _ = source_groups(self.source)[-1]
+            self._wait_for_turn(self.factory.first_keys, site, packet)
+        else:
+            self._compute_keys(packet)
+
+    def _wait_for_turn(self, keys: NewKeys, whose: str, packet: bytes) -> None:
+        self._turn = partial(self._take_turn, packet)
+        self._forget_turn = partial(keys.forget, self._turn)
+        keys.ask(whose, self._turn)
 
     def _take_turn(self, packet: bytes) -> None:
-        """Compute the keys of a rekey."""
+        """Compute the keys."""
         self._turn = None
-        self._expect_rekey()
+        if self.phase is not Phase.FIRST_KEX:
+            self._expect_rekey()
         self.guarded(self._compute_keys, packet)
 
     def _compute_keys(self, packet: bytes) -> None:
@@ -301,7 +319,7 @@ class KeyExchange(Wire):
         """Ask for nothing any more, and wait for no turn."""
         self._stop_time()
         if self._turn is not None:
-            self.factory.new_keys.forget(self._turn)
+            self._forget_turn()
             self._turn = None
 
     def _stop_time(self) -> None:

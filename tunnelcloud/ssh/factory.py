@@ -40,6 +40,7 @@ class FrontDoorFactory(SSHFactory):
     :ivar connections: all that are neither over nor lost.
     :ivar refused: those that may not start, while they read the reason.
     :ivar new_keys: computes the new keys of open sessions.
+    :ivar first_keys: computes the first keys where that takes long.
     """
 
     noisy = False
@@ -65,6 +66,7 @@ class FrontDoorFactory(SSHFactory):
         self.connections: set[FrontDoorTransport] = set()
         self.refused: set[FrontDoorTransport] = set()
         self.new_keys = NewKeys(clock)
+        self.first_keys = NewKeys(clock)
         self._budget = budget
         self._tokens_from = tokens_from
         self._balancers = read_networks(balancers)

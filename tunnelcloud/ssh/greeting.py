@@ -4,6 +4,7 @@ A session channel runs one command, which ``session_commands`` reads.  The outpu
 without control characters unless the client asked for a terminal.
 """
 
+import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ from tunnelcloud.ssh.session_commands import (
 _CTRL_C, _CTRL_D = 3, 4
 _REFRESH_SECONDS = 1
 _NO_TRAFFIC = TunnelTraffic(0, 0, 0)
-_LEAVING = (b"exit", b"logout", b"quit")
+_LEAVING = re.compile(rb"(?:\A|\n)[ \t\v\f]*(?:exit|logout|quit)[ \t\v\f]*\n")
 _LONGEST_LINE = 8192
 _MOST_UNSENT = 128 * 1024
 
@@ -110,9 +111,9 @@ class Greeting:
 
     def _has_left(self, typed: bytes) -> bool:
         """Whether the user typed a line that leaves a shell."""
-        *lines, last = (self._typed + typed.replace(b"\r", b"\n")).split(b"\n")
-        self._typed = last[-16:]
-        return not self._copies and any(line.strip() in _LEAVING for line in lines)
+        text = self._typed + typed.replace(b"\r", b"\n")
+        self._typed = text.rpartition(b"\n")[2][-16:]
+        return not self._copies and _LEAVING.search(text) is not None
 
     def eof_received(self) -> None:
         """Stop a command that lasts until its input ends."""
@@ -129,6 +130,8 @@ class Greeting:
             self._height = reader.uint32()
             self._terminal = True
             return True
+        if self._started and request_type in (b"shell", b"exec", b"subsystem"):
+            return False
         if request_type == b"shell":
             return self._start(Show("live"))
         if request_type == b"exec":
@@ -168,8 +171,6 @@ class Greeting:
 
     def _start(self, command: Command) -> bool:
         """Run the one command, but not before the reply to its request is out."""
-        if self._started:
-            return False
         self._started = True
         # Its input may come together with the request.
         self._copies = self._ends_with_input = command == Hold(None)

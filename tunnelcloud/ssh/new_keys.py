@@ -1,8 +1,9 @@
-"""When the pod computes new keys for its open sessions: one at a time, and their users take turns.
+"""When the pod computes keys that clients ask for: one client's at a time, and users take turns.
 
 A client may ask for new keys whenever it likes.  Finite-field groups and RSA make that cost the pod
 ten milliseconds and the client nothing, so whoever has many sessions could hold up everybody else.
-Agreed with one session, the pod leaves its reactor three times as long to all other work.
+Agreed with one session, the pod leaves its reactor three times as long to all other work.  Before
+the login the networks take turns that clients come from.
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ class Factory(Protocol):
     connections: "set[FrontDoorTransport]"
     refused: "set[FrontDoorTransport]"
     new_keys: NewKeys
+    first_keys: NewKeys
 
     def is_balancer(self, host: str) -> bool:
         """Whether PROXY headers from ``host`` are believed."""

@@ -46,6 +46,7 @@ from tunnelcloud.ssh.gate import (
     FIRST_KEX_NUMBER,
     GATES,
     LAST_KEX_NUMBER,
+    SHARES,
     TAKEN,
     Phase,
 )
@@ -170,8 +171,8 @@ class Wire(SSHServerTransport):
         gate = GATES[phase]
         left = MESSAGES_A_ROUND
         while (payload := reader.next()) is not None:
-            left -= 1
             number = payload[0]
+            left -= SHARES[number]
             if self.phase is not phase:
                 phase = self.phase
                 gate = GATES[phase]
@@ -188,7 +189,7 @@ class Wire(SSHServerTransport):
                 self.dispatchMessage(number, bytes(payload[1:]))  # type: ignore[no-untyped-call]
             if self.phase is _OVER:
                 return
-            if not left:
+            if left <= 0:
                 self.rounds.wait(self.transport)
                 return
         if self._late:
