@@ -1,5 +1,7 @@
 """A room for so many connections, in which nobody keeps everybody else out."""
 
+from collections import Counter
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.net.crowds import Crowd
@@ -50,6 +52,29 @@ class CrowdTests(SynchronousTestCase):
         self.assertNotIn(1, self.dropped)
         self.assertTrue(self.enter(crowd, "new", "203.0.113.1"))
         self.assertEqual(len(self.dropped), 7)
+
+    def test_counts_are_those_of_who_is_present(self):
+        dropped = []
+        crowd = Crowd(20, dropped.append)
+        for number in range(300):
+            source = f"10.{number % 3}.{number % 7}.{number % 2}"
+            if number % 5 == 0:
+                crowd.leave(number // 2)
+            if crowd.admits(source):
+                crowd.enter(number, source)
+            origins = Counter(crowd._present.values())
+            self.assertEqual(
+                {
+                    (one, site): n
+                    for site, found in crowd._sites.items()
+                    for one, n in found.items()
+                },
+                origins,
+            )
+            self.assertEqual(crowd._sizes, Counter(site for _, site in crowd._present.values()))
+        for number in range(300):
+            crowd.leave(number)
+        self.assertEqual((crowd._present, crowd._sites, crowd._sizes), ({}, {}, {}))
 
     def test_neighbours_answer_for_none_of_it(self):
         """A network of IPv4 may be a provider's: of that, too, whoever has the most makes room."""

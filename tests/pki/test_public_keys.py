@@ -58,6 +58,10 @@ class PublicKeyTests(SynchronousTestCase):
         self.refused(good.replace("ssh-ed25519 ", "ssh-ed25519 !"), "cut")
         self.refused(good.replace("ssh-ed25519 ", "ssh-ed25519 \u00e9"), "cut")
         self.refused(line_of(rsa.generate_private_key(65537, 1024)), "1024 bits")
+        modulus = rsa.generate_private_key(65537, 2048).public_key().public_numbers().n
+        odd = rsa.RSAPublicNumbers((1 << 2000) + 1, modulus).public_key()
+        line = odd.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+        self.refused(line, "unusual exponent")
         self.refused("ssh-dss AAAAB3NzaC1kc3M=", "type")
         certificate = (
             "ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29t"

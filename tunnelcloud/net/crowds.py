@@ -7,7 +7,6 @@ Within it the source with the most makes room, for a network of IPv4 may be that
 
 from collections import Counter
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Generic, TypeVar
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -19,8 +18,6 @@ T = TypeVar("T")
 
 _Origin = tuple[str, str]
 """A source, and its site."""
-
-_SITE = itemgetter(1)
 
 
 class Crowd(Generic[T]):
@@ -37,6 +34,8 @@ class Crowd(Generic[T]):
         self._drop = drop
         self._is_fair = is_fair
         self._present: dict[T, _Origin] = {}  # the oldest first
+        self._sites: dict[str, Counter[str]] = {}  # how many each source has
+        self._sizes: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._present)
@@ -63,11 +62,10 @@ class Crowd(Generic[T]):
     def _largest(self, origin: _Origin) -> _Origin | None:
         """Find the source that makes room for another; None where none does."""
         source, site = origin
-        sites = Counter(map(_SITE, self._present.values()))
-        [(crowded, most)] = sites.most_common(1)
-        if crowded != site and self._is_fair and most <= sites[site] + 1:
+        [(crowded, most)] = self._sizes.most_common(1)
+        if crowded != site and self._is_fair and most <= self._sizes[site] + 1:
             return None
-        sources = Counter(one for one, at in self._present.values() if at == crowded)
+        sources = self._sites[crowded]
         [(largest, count)] = sources.most_common(1)
         is_spared = largest == source or (
             self._is_fair and crowded == site and count <= sources[source] + 1
@@ -76,11 +74,23 @@ class Crowd(Generic[T]):
 
     def enter(self, one: T, address: IAddress | str | None) -> None:
         """Count one that came in."""
-        self._present[one] = _origin(address)
+        self.leave(one)
+        self._present[one] = source, site = _origin(address)
+        self._sizes[site] += 1
+        self._sites.setdefault(site, Counter())[source] += 1
 
     def leave(self, one: T) -> None:
         """Stop counting one; without effect the second time."""
-        self._present.pop(one, None)
+        origin = self._present.pop(one, None)
+        if origin is None:
+            return
+        source, site = origin
+        for counts, name in ((self._sites[site], source), (self._sizes, site)):
+            counts[name] -= 1
+            if not counts[name]:
+                del counts[name]
+        if not self._sites[site]:
+            del self._sites[site]
 
 
 def _origin(address: IAddress | str | None) -> _Origin:

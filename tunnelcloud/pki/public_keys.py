@@ -22,12 +22,21 @@ USER_KEY_TYPES = {
 """The type of a user's key, by the signature algorithm it may be used with (server-sig-algs)."""
 
 _MIN_RSA_BITS = 2048
+_MOST_EXPONENT_BITS = 32
 _MAX_LENGTH = 16_384
 _RFC_4716 = re.compile(
     r"---- BEGIN SSH2 PUBLIC KEY ----\n(?P<lines>.*?)---- END SSH2 PUBLIC KEY ----", re.DOTALL
 )
 _TYPES = frozenset(key_type.decode("ascii") for key_type in USER_KEY_TYPES.values())
 _USABLE = "use an ed25519, ECDSA or RSA key of 2048 bits or more, or a security key's"
+
+
+def is_costly(key: object) -> bool:
+    """Tell whether a public key takes long to verify a signature with: an RSA key whose exponent is
+    as long as its modulus takes 8 ms, a hundred times as long as any that programs make."""
+    return (
+        isinstance(key, RSAPublicKey) and key.public_numbers().e.bit_length() > _MOST_EXPONENT_BITS
+    )
 
 
 class BadPublicKey(ValueError):
@@ -63,6 +72,8 @@ def read_public_key(text: str) -> str:
         ) from (None)
     if isinstance(key, RSAPublicKey) and key.key_size < _MIN_RSA_BITS:
         raise BadPublicKey(f"this RSA key has {key.key_size} bits only: {_USABLE}")
+    if is_costly(key):
+        raise BadPublicKey(f"this RSA key has an unusual exponent: {_USABLE}")
     return line
 
 

@@ -4,6 +4,7 @@ from base64 import urlsafe_b64encode
 from urllib.parse import parse_qsl, urlsplit
 
 from joserfc import jws, jwt
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import ProviderCase
@@ -14,6 +15,7 @@ from tests.web.portal.providers import (
     unsigned,
 )
 from tunnelcloud.net.fair_work import FairWork, TooMuchWork
+from tunnelcloud.web.oidc.directory import _usable_key
 
 DEEP = b"[" * 100_000
 DEEP_PART = urlsafe_b64encode(DEEP).decode("ascii").rstrip("=")
@@ -240,3 +242,19 @@ class HostileProviderTests(ProviderCase):
         answer = other.authorize(self.go(browser, "other"))
         page = self.come_back(browser, answer, 403, "/sign-in/with/other/callback")
         self.refused(page, "There is a user alice here already")
+
+
+class PublishedKeyTests(SynchronousTestCase):
+    def key(self, exponent):
+        """Publish a key of 2,048 bits."""
+        numbers = {"n": (1 << 2048) - 1, "e": exponent}
+        texts = {
+            name: urlsafe_b64encode(value.to_bytes(256, "big")).decode().rstrip("=")
+            for name, value in numbers.items()
+        }
+        return _usable_key({"kty": "RSA", **texts})
+
+    def test_an_exponent_that_makes_each_signature_cost_much(self):
+        """A hundred such keys, tried twice, would keep the pod for more than a second."""
+        self.assertIsNotNone(self.key(65537))
+        self.assertIsNone(self.key((1 << 2040) + 1))

@@ -18,6 +18,7 @@ from tunnelcloud.domain.addresses import is_loopback, read_address
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.net.fetching import Fetch, Fetched
 from tunnelcloud.net.foreign_json import read_foreign_json
+from tunnelcloud.pki.public_keys import is_costly
 from tunnelcloud.web.oidc.asking import ask
 from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.oidc.once import Once
@@ -173,7 +174,8 @@ def _usable_key(found: object) -> Key | None:
     if found.get("alg", ALGORITHMS[0]) not in ALGORITHMS:
         return None
     try:
-        return JWKRegistry.import_key(found)
+        key = JWKRegistry.import_key(found)
+        return None if is_costly(key.get_op_key("verify")) else key
     except (JoseError, ValueError, KeyError, TypeError):
         return None
 
