@@ -18,6 +18,9 @@ MOST = 20
 MAX_NAME = 60
 """How many characters a name may have."""
 
+MAX_VALUE = 320
+"""How many characters each filter may have; no name or address is longer."""
+
 
 @frozen
 class SavedSearch:

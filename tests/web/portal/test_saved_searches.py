@@ -56,6 +56,11 @@ class SavedSearchTests(PortalTestCase):
         self.assertIn("remove one first", page)
         self.assertEqual(list(self.saved(self.audit())), ["one"])
 
+    def test_how_long_a_filter_may_be(self):
+        for size, status in ((320, 303), (321, 422)):
+            answer = self.save("long", f"actor={'a' * size}", status=status)
+        self.assertIn("type 320 characters at most", answer.body.decode())
+
     def test_no_search_is_saved_that_the_audit_refuses(self):
         page = self.audit("event=no.such")
         self.assertIn("there is no such event", page)

@@ -56,6 +56,13 @@ def _asked(visit: Visit) -> dict[str, str]:
     }
 
 
+def _too_long(filters: Mapping[str, str]) -> dict[str, str]:
+    """Say which filters are too long to be kept."""
+    most = saved_searches.MAX_VALUE
+    fault = f"type {most} characters at most"
+    return {name: fault for name, value in filters.items() if len(value) > most}
+
+
 @frozen
 class _History:
     context: ApiContext
@@ -123,7 +130,11 @@ class _History:
         filters = {name: value for name, value in filters.items() if value}
         shown = await self._shown(evolve(visit, query=filters))
         name = " ".join(visit.typed("name").split())
-        errors = dict(shown.values["errors"])
+        most = saved_searches.MAX_VALUE
+        long = {
+            one: f"type {most} characters at most" for one in filters if len(filters[one]) > most
+        }
+        errors = {**shown.values["errors"], **long}
         if not filters:
             errors["name"] = "set a filter first"
         elif not name.isprintable() or not 1 <= len(name) <= saved_searches.MAX_NAME:
