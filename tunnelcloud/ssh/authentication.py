@@ -181,7 +181,7 @@ class Authentication:
         self._keys_refused = False
         self._told = ""
         self._typed = False
-        self._wrong: set[TokenRequest] = set()
+        self._wrong: set[int] = set()  # hashes: a login name may have 35,000 bytes
 
     def requested(self, request: Request) -> Actions:
         """Take a request of the client."""
@@ -273,7 +273,7 @@ class Authentication:
             self._keys_refused = True
             return (*self._tell(text), *self._queried())
         if offence and isinstance(self._request, TokenRequest):
-            self._wrong.add(self._request)
+            self._wrong.add(hash(self._request))
         banner: Actions = (SendBanner(text),) if text else ()
         penalty: Actions = (Penalise(),) if offence else ()
         return (*banner, *penalty, *self._failed())
@@ -286,7 +286,7 @@ class Authentication:
 
     def _try(self, request: TokenRequest) -> Actions:
         """Have a token checked, unless it was refused before."""
-        if not request.token or request in self._wrong:
+        if not request.token or hash(request) in self._wrong:
             return self._failed()
         return self._ask(request, LoginWithToken)
 
