@@ -52,6 +52,17 @@ class HostileProviderTests(ProviderCase):
         self.refused(answer, "Too many sign-ins from your network", "Try again in a while")
         self.assertNotIn(("POST", "/token"), self.provider.asked)
 
+    def test_codes_that_the_provider_never_gave(self):
+        """Each would be a connection to the provider, hundreds a second by one stranger."""
+        for number in range(12):
+            browser = Browser(self)
+            answer = {**self.provider.authorize(self.go(browser)), "code": f"made up {number}"}
+            page = self.come_back(browser, answer, 403)
+        self.refused(page, "Too many sign-ins from your network", "Try again in a while")
+        self.assertLessEqual(self.provider.asked.count(("POST", "/token")), 4)
+        self.clock.advance(30)
+        self.sign_in()
+
     def test_the_state_of_another_browser(self):
         mine, theirs = Browser(self), Browser(self)
         self.go(mine)

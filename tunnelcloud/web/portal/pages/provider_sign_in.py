@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from random import random
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -13,6 +14,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.slugs import name_of
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.fair_work import FairWork, TooMuchWork
+from tunnelcloud.net.source_limits import REFUSED_LOGIN, FloodControl, FloodLimits
 from tunnelcloud.store import identities, identity_providers
 from tunnelcloud.store.identities import NotLetIn, Person, Rehearsed
 from tunnelcloud.store.refusals import Refusals
@@ -50,6 +52,7 @@ def provider_pages(
         SignIns(context),
         ProviderSteps(context),
         FairWork(_MOST_ASKED),
+        FloodControl(context.clock, random, FloodLimits(per_source=_MOST_ASKED)),
     )
     there = "/sign-in/with/{provider}"
     one = "/admin/settings/providers/{identity_provider_id}"
@@ -67,6 +70,14 @@ def _stranger() -> ProviderFault:
         "This answer doesn't belong to a sign-in that was begun in this browser, or it was "
         "used before.",
         f"{START_AGAIN} If you followed a link that somebody sent you, don't.",
+    )
+
+
+def _busy() -> ProviderFault:
+    return ProviderFault(
+        "busy",
+        "Too many sign-ins from your network wait for this provider.",
+        "Try again in a while.",
     )
 
 
@@ -112,6 +123,7 @@ class _ProviderSignIn:
     sign_ins: SignIns
     steps: ProviderSteps
     asking: FairWork
+    flood: FloodControl
     _log = Logger()
 
     async def go(self, visit: Visit) -> Reply:
@@ -177,7 +189,24 @@ class _ProviderSignIn:
     async def _redeemed(
         self, visit: Visit, provider: IdentityProvider, step: ProviderStep
     ) -> Claims:
-        """Ask the provider who came back, while there is room: each question is a connection."""
+        """Ask the provider who came back, while there is room: each question is a connection.
+
+        Whoever comes with codes that the provider never gave waits after a few: the provider might
+        else take this service for the attacker.
+        """
+        source, is_test = visit.source_ip, step.tester_id != ""
+        if self.flood.connection_made(source):
+            raise _busy()
+        try:
+            return await self._asked(visit, provider, step)
+        except ProviderFault as fault:
+            if fault.code == "code" and not is_test:
+                self.flood.offended(source, REFUSED_LOGIN)
+            raise
+        finally:
+            self.flood.connection_lost(source)
+
+    async def _asked(self, visit: Visit, provider: IdentityProvider, step: ProviderStep) -> Claims:
         redeeming = self.client.redeem(
             provider,
             await client_secret(self.context, provider),
@@ -188,11 +217,7 @@ class _ProviderSignIn:
         try:
             return await self.asking.run(visit.source_ip, redeeming)
         except TooMuchWork:
-            raise ProviderFault(
-                "busy",
-                "Too many sign-ins from your network wait for this provider.",
-                "Try again in a while.",
-            ) from None
+            raise _busy() from None
 
     def _begun(self, visit: Visit, provider: IdentityProvider) -> ProviderStep | None:
         """Give what was begun in this browser, with this provider, and is answered now; once."""
