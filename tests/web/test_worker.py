@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.web.support import QueuedReactor
 from tunnelcloud.web import worker as module
 from tunnelcloud.web.problems import Problem
-from tunnelcloud.web.worker import MOST_OF_ONE, Worker
+from tunnelcloud.web.worker import MAX_WAITING, MOST_OF_ONE, Worker
 
 
 class WorkerTests(SynchronousTestCase):
@@ -57,6 +57,37 @@ class WorkerTests(SynchronousTestCase):
         self.assertTrue(self.successResultOf(busy))
         self.assertEqual(self.successResultOf(waiting), "waits")
         self.assertEqual(self.done, ["waits"])
+
+    def test_sources_take_turns(self) -> None:
+        self.keep_busy()
+        flood = [self.worker.run(self.job("flood"), source="a") for _ in range(50)]
+        one = self.worker.run(self.job("one"), source="b")
+        self.go_on.set()
+        for _ in range(52):
+            self.reactor.run_one()
+        self.assertEqual(self.successResultOf(one), "one")
+        self.assertEqual([self.successResultOf(each) for each in flood], ["flood"] * 50)
+        self.assertEqual(self.done[:3], ["flood", "one", "flood"])
+
+    def test_the_source_with_the_most_makes_room(self) -> None:
+        """One with a hundred connections keeps nobody else from a page."""
+        busy = self.keep_busy()
+        flood = [self.worker.run(self.job("flood"), source="a") for _ in range(MAX_WAITING)]
+        self.failureResultOf(flood.pop(), Problem)
+        others = [self.worker.run(self.job("other"), source="b") for _ in range(2)]
+        for _ in others:
+            self.reactor.run_one()
+        for one in flood[: len(others)]:
+            problem = self.failureResultOf(one, Problem).value
+            self.assertEqual((problem.status, str(problem)), (503, "too many"))
+        self.go_on.set()
+        for _ in range(MAX_WAITING):
+            self.reactor.run_one()
+        self.assertTrue(self.successResultOf(busy))
+        self.assertEqual([self.successResultOf(one) for one in others], ["other"] * 2)
+        left = flood[len(others) :]
+        self.assertEqual([self.successResultOf(one) for one in left], ["flood"] * len(left))
+        self.assertEqual((self.worker._waiting, self.worker._running), ({}, 0))
 
     def test_one_user_has_few_places(self) -> None:
         busy = self.keep_busy()

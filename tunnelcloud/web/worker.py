@@ -1,4 +1,4 @@
-"""Work that takes long, away from the reactor's thread."""
+"""Work that takes long, away from the reactor's thread; whoever causes it takes turns."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
+from attrs import define, field
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 
 from tunnelcloud.interpreter import in_turn
+from tunnelcloud.net.user_turns import UserTurns
 from tunnelcloud.web.problems import Problem
 
 MAX_WAITING = 100
@@ -32,8 +35,34 @@ def _at_once(work: Callable[[], _Answer]) -> _Answer:
     return work()
 
 
+@define(eq=False)
+class _Job:
+    """A piece of work.
+
+    :ivar source: who causes it.
+    :ivar future: its answer; fails with ``Problem`` when it made room for another's.
+    """
+
+    work: Callable[[], Any]
+    source: str
+    future: Future[Any] = field(factory=Future)
+
+
+def _do(job: _Job, do: Callable[[Callable[[], Any]], Any]) -> None:
+    try:
+        answer = do(job.work)
+    except BaseException as error:  # whoever waits for it is to know
+        job.future.set_exception(error)
+        del job  # the error holds this frame
+    else:
+        job.future.set_result(answer)
+
+
 class Worker:
     """One thread, so that a crowd costs one core and one job's memory, not the machine.
+
+    Sources take turns.  When ``MAX_WAITING`` pieces wait, the source with the most of them makes
+    room for another: a stranger with a hundred connections keeps nobody else from a page.
 
     :param name: of the thread.
     :param too_many: what those are told who would wait behind ``MAX_WAITING`` others.
@@ -53,28 +82,36 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, name)
         self._too_many = too_many
         self._takes_turns = takes_turns
-        self._waiting = 0
         self._of: Counter[str] = Counter()
+        self._lock = Lock()  # guards what follows: both threads use it
+        self._turns = UserTurns[_Job]()
+        self._waiting: dict[str, dict[_Job, None]] = {}
+        self._running = 0
 
-    def run(self, work: Callable[[], _Answer], whose: str = "") -> Deferred[_Answer]:
-        """Do it, after what waits already; fails with 503 when too much does.
+    def run(
+        self, work: Callable[[], _Answer], whose: str = "", source: str = ""
+    ) -> Deferred[_Answer]:
+        """Do it, in the turn of its source; fails with 503 when too much waits.
 
         A Deferred that is cancelled is forgotten; its work isn't done unless it has begun.
 
+        :param source: who takes turns with others: a network, or a user.
         :param whose: the user who causes it: fails with 429 when ``MOST_OF_ONE`` pieces of theirs
             wait or are done; empty where nobody is counted.
         """
-        if self._waiting >= MAX_WAITING:
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-            return fail(Problem(status, self._too_many, headers=_COME_BACK))
         if whose and self._of[whose] >= MOST_OF_ONE:
             text = f"{MOST_OF_ONE} such things are being done for you: wait until they are done"
             return fail(Problem(HTTPStatus.TOO_MANY_REQUESTS, text, headers=_COME_BACK))
+        job = _Job(work, source)
+        if not self._enter(job):
+            return fail(self._crowded())
         self._count(whose, 1)
-        future = self._thread.submit(_in_turn if self._takes_turns else _at_once, work)
+        future = job.future
+        self._thread.submit(self._next)
 
         def give_up(_: object) -> None:
             future.cancel()
+            self._leave(job)
 
         answer: Deferred[_Answer] = Deferred(give_up)
 
@@ -91,8 +128,55 @@ class Worker:
         future.add_done_callback(lambda done: self._reactor.callFromThread(fire, done))
         return answer
 
+    def _crowded(self) -> Problem:
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, self._too_many, headers=_COME_BACK)
+
+    def _enter(self, job: _Job) -> bool:
+        """Have a job wait, perhaps in the place of the oldest of the source with the most."""
+        dropped = None
+        with self._lock:
+            mine = len(self._waiting.get(job.source, ()))
+            if self._running + sum(map(len, self._waiting.values())) >= MAX_WAITING:
+                most = max(self._waiting, key=lambda one: len(self._waiting[one]), default="")
+                if len(self._waiting.get(most, ())) <= mine + 1:
+                    return False
+                dropped = next(iter(self._waiting[most]))
+                self._drop(dropped)
+            self._turns.add(job.source, job)
+            self._waiting.setdefault(job.source, {})[job] = None
+        if dropped is not None:
+            dropped.future.set_exception(self._crowded())
+        return True
+
+    def _leave(self, job: _Job) -> None:
+        with self._lock:
+            self._drop(job)
+
+    def _drop(self, job: _Job) -> None:
+        """Let a job wait no more, if it does."""
+        self._turns.drop(job)
+        waiting = self._waiting.get(job.source, {})
+        waiting.pop(job, None)
+        if not waiting:
+            self._waiting.pop(job.source, None)
+
+    def _next(self) -> None:
+        """Do what is to be done next; called in the thread."""
+        with self._lock:
+            job = self._turns.take()
+            if job is None:
+                return  # another was dropped, or cancelled
+            self._turns.served(job)
+            self._drop(job)
+            self._running += 1
+        try:
+            if job.future.set_running_or_notify_cancel():
+                _do(job, _in_turn if self._takes_turns else _at_once)
+        finally:
+            with self._lock:
+                self._running -= 1
+
     def _count(self, whose: str, change: int) -> None:
-        self._waiting += change
         self._of[whose] += change
         if not self._of[whose]:
             del self._of[whose]

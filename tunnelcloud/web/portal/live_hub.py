@@ -265,7 +265,7 @@ class Hub:
         def make() -> Parts:
             return cut_parts(self._renderer.render(reply.template, values, now))
 
-        return await self._context.showing.run(make)
+        return await self._context.showing.run(make, source=LIVE)
 
     def _looked(self, parts: Parts, watched: _Watched) -> None:
         now = self._clock.seconds()

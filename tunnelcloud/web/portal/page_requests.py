@@ -10,6 +10,7 @@ from typing import Any
 from attrs import field, frozen
 from twisted.web.server import Request
 
+from tunnelcloud.domain.addresses import source_groups
 from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.web.routes import ANONYMOUS, Caller
 
@@ -63,6 +64,13 @@ class Visit:
     def path(self) -> str:
         """Give the address without its query."""
         return self.address.partition("?")[0]
+
+    @property
+    def party(self) -> str:
+        """Give who takes turns with others: a user, or the network of whoever isn't signed in."""
+        if self.signed_in is not None:
+            return self.signed_in.user.id
+        return source_groups(self.source_ip)[-1][0]
 
     def who(self) -> SignedIn:
         """Return the visitor of a page that isn't for anonymous visitors."""

@@ -7,6 +7,7 @@ sign-ins costs one core and one hash's memory, not the machine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -75,12 +76,14 @@ class Passwords:
         """Give the hash of a new password."""
         return self._worker.run(lambda: hash_password(password, self._random(_SALT_LENGTH)))
 
-    def verify(self, password: str, hashed: str | None) -> Deferred[bool]:
+    def verify(self, password: str, hashed: str | None, source: str = "") -> Deferred[bool]:
         """Tell whether a password is the one of a hash.
 
         :param hashed: None for who has none: never right, and it takes the same time.
+        :param source: who takes turns with others.
         """
-        return self._worker.run(lambda: self._compare(password[: MAX_LENGTH + 1], hashed))
+        compare = partial(self._compare, password[: MAX_LENGTH + 1], hashed)
+        return self._worker.run(compare, source=source)
 
     def _compare(self, password: str, hashed: str | None) -> bool:
         if self._nobodys is None:

@@ -199,7 +199,7 @@ class PortalResource(Resource):
     ) -> bytes:
         """Answer with a page, which is made away from the reactor's thread."""
         page = self._prepare(request, cookies, visit, reply)
-        return b"" if page is None else await self._context.showing.run(page)
+        return b"" if page is None else await self._context.showing.run(page, source=visit.party)
 
     def _prepare(
         self, request: IRequest, cookies: Cookies, visit: Visit, reply: Shown | Moved

@@ -111,7 +111,7 @@ class _SignIn:
                 return await entry.reply(visit, self.sign_ins)
             text = f"Too many attempts: try again in {wait} s."
             return await self._form(visit, next_page, text, HTTPStatus.TOO_MANY_REQUESTS, wait)
-        right = await self.passwords.verify(password, None if found is None else found[1])
+        right = await self._is_right(password, found, visit)
         if found is None or not right:
             whose = await self.context.store.read(users.find_login, name)
             event = refusal(whose, name, visit.source_ip, "wrong name or password")
@@ -122,6 +122,10 @@ class _SignIn:
             return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
         self.attempts.succeeded(attempt)
         return await entry.reply(visit, self.sign_ins)
+
+    async def _is_right(self, password: str, found: tuple[User, str] | None, visit: Visit) -> bool:
+        hashed = None if found is None else found[1]
+        return await self.passwords.verify(password, hashed, visit.party)
 
     async def _entered(
         self,
@@ -156,7 +160,7 @@ class _SignIn:
         if not self.attempts.begin_slowed(attempt):
             return None
         try:
-            right = await self.passwords.verify(password, None if found is None else found[1])
+            right = await self._is_right(password, found, visit)
             if found is None or not right:
                 return None
             return await self._entered(attempt.name, found, visit, next_page, with_code_only=True)
