@@ -130,11 +130,7 @@ class _History:
         filters = {name: value for name, value in filters.items() if value}
         shown = await self._shown(evolve(visit, query=filters))
         name = " ".join(visit.typed("name").split())
-        most = saved_searches.MAX_VALUE
-        long = {
-            one: f"type {most} characters at most" for one in filters if len(filters[one]) > most
-        }
-        errors = {**shown.values["errors"], **long}
+        errors = {**shown.values["errors"], **_too_long(filters)}
         if not filters:
             errors["name"] = "set a filter first"
         elif not name.isprintable() or not 1 <= len(name) <= saved_searches.MAX_NAME:
