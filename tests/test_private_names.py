@@ -12,7 +12,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-import textwrap
+import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -96,11 +96,43 @@ def inherited():
 @functools.cache
 def names_of(place):
     """Give the private names that the source of a class or module itself has."""
+    if inspect.ismodule(place):
+        trees = [source_of(place.__name__)]
+    else:
+        trees = classes_of(place.__module__).get(place.__qualname__, [])
+    return {name for tree in trees for name, _ in named(tree)}
+
+
+@functools.cache
+def source_of(module):
+    """Give the syntax tree of a module, empty for an extension module."""
     try:
-        source = inspect.getsource(place)
-    except OSError:  # an extension module has none, nor a class that pydantic made (Python 3.13)
-        return set()
-    return {name for name, _ in named(ast.parse(textwrap.dedent(source)))}
+        return ast.parse(inspect.getsource(sys.modules[module]))
+    except (OSError, TypeError):
+        return ast.Module([], [])
+
+
+@functools.cache
+def classes_of(module):
+    """Give the syntax trees of a module's classes by their qualified names.
+
+    ``inspect.getsource`` would parse the whole module for each of them.  A class that was made by
+    a function of a library has no tree.
+    """
+    found = {}
+
+    def look(node, prefix):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                found.setdefault(f"{prefix}{child.name}", []).append(child)
+                look(child, f"{prefix}{child.name}.")
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                look(child, f"{prefix}{child.name}.<locals>.")
+            else:
+                look(child, prefix)
+
+    look(source_of(module), "")
+    return found
 
 
 def own_names(tree):
@@ -118,19 +150,24 @@ def own_names(tree):
 
 
 @functools.cache
+def trees():
+    """Give the syntax tree of every file of this program."""
+    return [ast.parse(path.read_text()) for path in sorted(ROOT.rglob("*.py"))]
+
+
+@functools.cache
 def reached():
     """Give each private name of an object that a module neither made nor is."""
-    trees = [ast.parse(path.read_text()) for path in sorted(ROOT.rglob("*.py"))]
-    own = set().union(*map(own_names, trees))
-    return {name for tree in trees for name, of_self in named(tree) if not of_self} - own
+    own = set().union(*map(own_names, trees()))
+    return {name for tree in trees() for name, of_self in named(tree) if not of_self} - own
 
 
 @functools.cache
 def imported():
     """Give each private module or name that is imported from elsewhere."""
     found = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for tree in trees():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith(
                 "tunnelcloud"
             ):
