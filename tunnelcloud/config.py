@@ -49,7 +49,10 @@ def secret_path(path: Path, environment: Mapping[str, str] = os.environ) -> Path
         return path
     directory = environment.get("CREDENTIALS_DIRECTORY", "")
     if not directory:
-        raise ValueError(f'no credentials come from systemd: use a path such as "/etc/{path}"')
+        raise ValueError(
+            f'no credentials come from systemd: use a path such as "/etc/{path}", or, in a shell, '
+            f"set CREDENTIALS_DIRECTORY to the directory that has {path}"
+        )
     return Path(directory) / path
 
 

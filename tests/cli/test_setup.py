@@ -12,13 +12,11 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from tests.cli.test_machine import MachineCase
 from tests.pod.certificates import write_certificate
-from tunnelcloud.cli import first_objects, setup, setup_plan, setup_questions
+from tunnelcloud.cli import first_objects, setup, setup_plan, setup_questions, setup_reach
 from tunnelcloud.cli.command import main
 from tunnelcloud.cli.setup_file import SettingsFile
-from tunnelcloud.cli.setup_plan import address_finding
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.join_tokens import parse_join_token
-from tunnelcloud.net.findings import Mark, NoAnswer
 from tunnelcloud.store import connectors, pods, second_factors, users
 from tunnelcloud.store.pods import Registration
 from tunnelcloud.web.portal.passwords import is_password
@@ -33,7 +31,8 @@ class SetupCase(MachineCase):
         self.file = self.directory / "pod.toml"
         self.patch(setup_plan, "SOCKET_UNIT", self.directory / "none")
         self.patch(setup, "SOCKET_UNIT", self.directory / "none")
-        self.patch(setup_plan, "resolve", lambda host: ["127.0.0.2"])
+        self.patch(setup_reach, "doors", lambda settings: ())
+        self.patch(setup_reach, "resolve", lambda host: ["127.0.0.2"])
         self.patch(setup_plan.socket, "getfqdn", lambda: "guessed.example.com")
 
     def run_setup(self, *options, typed=None, status=0):
@@ -258,26 +257,15 @@ class OwnerTests(SetupCase):
         first_objects.become_owner(self.state)
         self.assertEqual(done[1:], [("setgid", 991), ("setuid", 990)])
 
+    def test_a_sealing_key_of_root_s_is_read_by_root(self):
+        key = self.directory / "sealing.key"
+        key.write_bytes(b"k" * 32)
+        key.chmod(0o600)
+        self.file.write_text(f'[database]\nsealing_key_file = "{key.resolve()}"\n')
 
-class AddressTests(SetupCase):
-    def test_what_can_be_told_from_here(self):
-        for addresses, mark, text in (
-            (["127.0.0.2"], Mark.WARNING, "leads to each machine itself"),
-            (["192.0.2.99"], Mark.WARNING, "no address of this machine"),
-        ):
-            self.patch(setup_plan, "resolve", lambda host, addresses=addresses: addresses)
-            found = address_finding("pod.example.com", "port 443")
-            self.assertEqual(found.mark, mark)
-            self.assertIn(text, found.text)
-        self.patch(setup_plan, "_is_ours", lambda address: True)
-        self.patch(setup_plan, "resolve", lambda host: ["10.1.2.3"])
-        found = address_finding("10.1.2.3", "port 443")
-        self.assertEqual(found.mark, Mark.GOOD)
-        self.assertIn("10.1.2.3 is this machine, which only your own networks reach", found.text)
+        def become(directory):
+            raise AssertionError("the key couldn't be read any more")
 
-    def test_a_name_without_an_address(self):
-        def resolve(host):
-            raise NoAnswer("this machine finds no address of it")
-
-        self.patch(setup_plan, "resolve", resolve)
-        self.assertIn("give it an address in DNS", address_finding("x", "port 1").text)
+        self.patch(first_objects, "become_owner", become)
+        self.run_setup("--yes", "--admin", "boss")
+        self.assertEqual(list(self.state.glob("sealing.key")), [])

@@ -99,14 +99,15 @@ def make(settings: PodSettings, wanted: Wanted) -> Made:
     """Make what isn't there.
 
     :param settings: with a public address for connectors.
+    :raise UNUSABLE: the state directory or the database can't be used, as SQLite's while a pod
+        runs, or a name means something else.
     :raise CannotServe: the keys of this database can't be used.
-    :raise StoreError: the database can't be used, as SQLite's while a pod runs, or a name means
-        something else.
-    :raise OSError: the state directory can't be written.
     """
     directory = settings.state_directory
+    if settings.database.sealing_key_file is None:
+        become_owner(directory)  # It makes that key. Another one may be for root's eyes alone.
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = open_store(settings.database.url, directory)
+    store = open_store(settings.database.url, directory, beside=settings.name)
     try:
         secrets = take_shared_secrets(store, directory, settings.database.sealing_key_file)
         if secrets.fault:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +15,7 @@ from tunnelcloud.cli.output import say
 from tunnelcloud.config import CannotStart, read_toml
 from tunnelcloud.connector.settings import ConnectorSettings
 from tunnelcloud.connector.starting import read_plan
-from tunnelcloud.daemon import endpoint_of
+from tunnelcloud.daemon import endpoint_of, tcp_port_of
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.names import BadName, read_user_name
 from tunnelcloud.domain.tokens import hash_secret, new_link_secret
@@ -174,9 +173,9 @@ def portal_url(web: WebSettings) -> str:
     """Name the portal's address as the pod does at its start, as far as the settings tell."""
     if web.public_url is not None:
         return web.public_url
-    found = (re.match(r"(tcp|ssl):(?:port=)?(\d+)", one) for one in web.listen)
-    scheme, port = next((one.groups() for one in found if one), ("tcp", "8080"))
-    return f"{'https' if scheme == 'ssl' else 'http'}://127.0.0.1:{port}"
+    found = ((one, at[0]) for one in web.listen if (at := tcp_port_of(one)))
+    description, port = next(found, ("tcp", 8080))
+    return f"{'https' if description.startswith('ssl:') else 'http'}://127.0.0.1:{port}"
 
 
 def _recover(transaction: Transaction, name: str, secret_hash: bytes) -> None:

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import field, frozen
 from sqlalchemy import Connection, func, select
 
-from tunnelcloud.cli.client import Api, Failed
-from tunnelcloud.cli.output import one_line
+from tunnelcloud.cli.public_addresses import address_findings
 from tunnelcloud.config import CannotStart
-from tunnelcloud.domain.addresses import is_loopback
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.link.tls import JOIN_ALPN
 from tunnelcloud.net.clocks import clock_findings
-from tunnelcloud.net.findings import (
-    Finding,
-    NoAnswer,
-    bad,
-    good,
-    resolve,
-    shown_certificate,
-    ssh_greeting,
-    warning,
-)
+from tunnelcloud.net.findings import Finding, bad, good, warning
 from tunnelcloud.pki import (
     SEALING_KEY_FILE,
     Authorities,
@@ -95,14 +80,13 @@ def examine_pod(settings: PodSettings) -> Iterator[Finding]:
         else:
             yield from _database(settings, kept)
     yield from clock_findings()
-    authorities = None
+    found: list[Authorities] = []
     if kept is not None and kept.blobs:
-        found: list[Authorities] = []
-        yield from _keys(settings, kept, found.append)
-        authorities = found[0] if found else None
+        yield from key_findings(settings, kept, found.append)
+    authorities = found[0] if found else None
     yield from _web_certificate(settings)
     runs = kept is not None and kept.runs(settings.name)
-    yield from _public(settings, authorities, runs)
+    yield from address_findings(settings, authorities, runs)
 
 
 def read_database(settings: PodSettings) -> Kept:
@@ -119,6 +103,14 @@ def read_database(settings: PodSettings) -> Kept:
         blobs = {row.name: row.content for row in rows}
         answered = time.monotonic() - began
         return Kept(seen, blobs, answered, _ahead(connection))
+
+
+def authorities_in(settings: PodSettings, kept: Kept) -> Authorities | None:
+    """Give the CA of the pods that share a database; None where it can't be read, or isn't yet."""
+    found: list[Authorities] = []
+    for _ in key_findings(settings, kept, found.append):
+        pass
+    return found[0] if found else None
 
 
 def _ahead(connection: Connection) -> float:
@@ -169,9 +161,13 @@ def _database(settings: PodSettings, kept: Kept) -> Iterator[Finding]:
         yield warning("pod", f"{settings.name} doesn't run now{beside}")
 
 
-def _keys(
+def key_findings(
     settings: PodSettings, kept: Kept, found: Callable[[Authorities], object]
 ) -> Iterator[Finding]:
+    """Look whether this pod can read the keys that all pods share.
+
+    :param found: called with the CA if it can.
+    """
     path = settings.database.sealing_key_file or settings.state_directory / SEALING_KEY_FILE
     try:
         authorities = read_authorities(load_sealer(path), kept.blobs)
@@ -215,70 +211,3 @@ def _web_certificate(settings: PodSettings) -> Iterator[Finding]:
         yield warning("web.certificate", f"{text}: renew it, then reload the pod")
     else:
         yield good("web.certificate", text)
-
-
-def _public(
-    settings: PodSettings, authorities: Authorities | None, runs: bool
-) -> Iterator[Finding]:
-    def tried(what: str, look: Callable[[], str]) -> Finding:
-        try:
-            return good(what, look())
-        except NoAnswer as why:
-            if not runs:
-                return warning(what, f"{why}; try again while the pod runs")
-            return bad(
-                what,
-                f"{why}. If it works from elsewhere, only this machine's own way out and in again "
-                "is closed; else look at DNS, firewall and port forwarding",
-            )
-
-    name = "ssh.public_address"
-    if settings.ssh.public_address is None:
-        yield _unset(name)
-    else:
-        ssh_address = settings.ssh.public_address
-        yield tried(name, lambda: _reached(ssh_address, ssh_greeting(ssh_address)))
-    name = "connectors.public_address"
-    if settings.connectors.public_address is None:
-        yield _unset(name)
-    else:
-        address = settings.connectors.public_address
-        yield tried(name, lambda: _reached(address, _own(address, authorities)))
-    url = settings.web.public_url
-    if url is None:
-        yield warning("web.public_url", "isn't set: links in mails and commands name this machine")
-        return
-    host = urlsplit(url).hostname or ""
-    if not url.startswith("https:") and not is_loopback(host):
-        yield warning("web.public_url", f"{url} has no TLS: passwords can be read on the way")
-    yield tried("web.public_url", lambda: _ready(url))
-
-
-def _unset(name: str) -> Finding:
-    host = socket.getfqdn()
-    return warning(name, f"isn't set: others are told {host}, this machine's own name")
-
-
-def _reached(address: PublicAddress, said: str) -> str:
-    return f"{address} ({', '.join(resolve(address.host))}) answers: {said}"
-
-
-def _own(address: PublicAddress, authorities: Authorities | None) -> str:
-    shown = shown_certificate(address, JOIN_ALPN)
-    if authorities is not None and authorities.issuer_of(shown) is None:
-        raise NoAnswer(
-            f"{address} shows a certificate that isn't of this database's CA (issued by "
-            f"{shown.issuer.rfc4514_string()}): another server answers there, or something "
-            "between opens TLS"
-        )
-    return "a pod of this database" if authorities is not None else "TLS"
-
-
-def _ready(url: str) -> str:
-    api = Api(url, None)
-    try:
-        return f"{url} answers: {one_line(api.text('/readyz'))}"
-    except Failed as error:
-        raise NoAnswer(str(error)) from None
-    finally:
-        api.close()

@@ -17,21 +17,20 @@ from tunnelcloud.cli.first_objects import Made, Wanted
 from tunnelcloud.cli.machine import portal_url
 from tunnelcloud.cli.output import one_line, print_json, say, shown_time
 from tunnelcloud.cli.parameters import json_option
-from tunnelcloud.cli.pod_doctor import read_database
+from tunnelcloud.cli.pod_doctor import Kept, key_findings, read_database
+from tunnelcloud.cli.public_addresses import lines_elsewhere
 from tunnelcloud.cli.setup_file import SettingsFile
-from tunnelcloud.cli.setup_plan import (
-    SOCKET_UNIT,
-    Tls,
-    address_finding,
-    changes,
-    ports_text,
-)
+from tunnelcloud.cli.setup_plan import SOCKET_UNIT, Tls, changes
 from tunnelcloud.cli.setup_questions import Said
+from tunnelcloud.cli.setup_reach import reach_findings
 from tunnelcloud.config import CannotStart
+from tunnelcloud.net.findings import Mark
+from tunnelcloud.pod.seat import HOME_FILE
+from tunnelcloud.pod.shared_secrets import UNUSABLE
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.settings.editing import Value, shown_value
 from tunnelcloud.store.errors import StateUnusable, StoreError
-from tunnelcloud.store.sqlite_files import FILE_NAME
+from tunnelcloud.store.snapshots import check_usable
 
 _DEFAULT_FILE = Path("/etc/tunnelcloud/pod.toml")
 _JOIN_BY_PACKAGE = ("apt install ./tunnelcloud-connector_*.deb", "tunnelcloud-connector join")
@@ -93,37 +92,70 @@ def setup(config: Path, state: Path | None, yes: bool, as_json: bool, **said: An
 
 
 def _set_up(file: SettingsFile, said: Said, as_json: bool) -> None:
+    file.check_access()
+    running = _running(file.settings)
     answers = said.answers(file.settings)
     wanted_values = changes(file.settings, answers)
     after = file.changed(wanted_values)
-    say(str(address_finding(answers.host, ports_text(after.settings))))
-    runs = _runs(file.settings)
-    if runs:
+    for finding in reach_findings(after.settings, running):
+        say(str(finding))
+    if running is not None:
         say("The pod runs: make administrators and sites in the portal or by `tunnelcloud`.")
-    wanted = Wanted() if runs else said.wanted()
+    wanted = Wanted() if running else said.wanted()
     _tell_changes(file, wanted_values, said.asks)
     # From here on nothing is asked.
     if file.is_new or wanted_values:
         _write(after)
     say(f"{file.path}: a pod can start with it.")
-    first_objects.become_owner(after.settings.state_directory)
-    made = first_objects.make(after.settings, wanted) if wanted.is_any else Made()
+    made = _make(after, wanted) if wanted.is_any else Made()
     link = made.link_secret and f"{portal_url(after.settings.web)}/invitation/{made.link_secret}"
     if as_json:
-        print_json(_as_json(file, made, link))
+        print_json(_as_json(after, made, link))
     else:
-        starts = _start_lines(after, runs) if wanted_values or not runs else []
+        is_started = running is not None and not wanted_values
+        starts = [] if is_started else _start_lines(after, running is not None)
         _tell(after, starts, wanted, made, link)
 
 
-def _runs(settings: PodSettings) -> bool:
-    """Tell whether a pod with these settings runs now."""
-    if settings.database.url == "sqlite" and not (settings.state_directory / FILE_NAME).exists():
-        return False
+def _running(settings: PodSettings) -> Kept | None:
+    """Look whether a pod could start with the database, and tell what it says if one runs now.
+
+    :raise CannotStart: the keys in it, or the pod's name, are another's.
+    :raise StateUnusable: the database can't be used.
+    """
+    check_usable(settings.database.url, settings.state_directory, settings.name)
     try:
-        return read_database(settings).runs(settings.name)
+        kept = read_database(settings)
     except StateUnusable:
-        return False  # what is wrong is said by whoever opens it
+        return None  # There is none yet, or one that the start brings up to date.
+    for finding in key_findings(settings, kept, lambda _: None) if kept.blobs else ():
+        if finding.mark is Mark.BAD:
+            raise CannotStart(finding.text)
+    if not kept.runs(settings.name):
+        return None
+    if settings.database.url != "sqlite" and not (settings.state_directory / HOME_FILE).exists():
+        raise CannotStart(
+            f"a pod named {settings.name} runs elsewhere with this database: set another `name` in "
+            "pod.toml, then run setup again"
+        )
+    return kept
+
+
+def _make(file: SettingsFile, wanted: Wanted) -> Made:
+    """Make what is wanted, beside a file that is written.
+
+    :raise click.ClickException: it can't be made.
+    """
+    try:
+        return first_objects.make(file.settings, wanted)
+    except (CannotStart, *UNUSABLE) as error:
+        why = str(error)
+    except KeyboardInterrupt:
+        why = "stopped"
+    raise click.ClickException(
+        f"{why}\n{file.path} is written; neither the administrator nor the site was made. "
+        "Run setup again for them."
+    )
 
 
 def _tell_changes(file: SettingsFile, values: Mapping[str, Value], asks: bool) -> None:
@@ -155,6 +187,13 @@ def _tell(
         say(f"{note[0].upper()}{note[1:]}.")
     click.echo("\nNext, on this machine:\n")
     for line in (*starts, f"tunnelcloud doctor --config {shlex.quote(str(file.path))}"):
+        click.echo(f"    {line}")
+    elsewhere = lines_elsewhere(file.settings)
+    if elsewhere:
+        click.echo(
+            "\nThen, where people connect from, since this machine can't tell whether that works:\n"
+        )
+    for line in elsewhere:
         click.echo(f"    {line}")
     if link is not None:
         click.echo(f"\n{wanted.administrator} then opens this link, once, within three days:\n")
@@ -193,4 +232,5 @@ def _as_json(file: SettingsFile, made: Made, link: str | None) -> dict[str, obje
         "link": link,
         "recovery_codes": list(made.recovery_codes),
         "join": join,
+        "try_elsewhere": lines_elsewhere(file.settings),
     }

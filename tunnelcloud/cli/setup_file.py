@@ -12,13 +12,14 @@ from pathlib import Path
 from attrs import field, frozen
 
 from tunnelcloud.cli.machine import check_pod
-from tunnelcloud.config import BadSettings
+from tunnelcloud.config import BadSettings, CannotStart
 from tunnelcloud.private_files import write_atomically
 from tunnelcloud.settings import PodSettings, read_pod_settings
 from tunnelcloud.settings.editing import CannotEdit, Value, edited, shown_value
 
 _MODE = 0o640
 _NEW = "# A pod's settings, begun by `tunnelcloud setup`.\n\nstate_directory = {}\n"
+_AS_ROOT = "run setup as root, or as the pod's user with --config and --state of your own"
 _DEFAULT_STATE = Path("/var/lib/tunnelcloud")
 
 
@@ -48,11 +49,24 @@ class SettingsFile:
         except FileNotFoundError:
             directory = str((state or _DEFAULT_STATE).resolve())
             text, is_new = _NEW.format(shown_value(directory)), True
+        except PermissionError:
+            raise BadSettings(f"{path} can't be read by this user: {_AS_ROOT}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise BadSettings(f"{path}: can't be read: {error}") from None
         if state is not None and not is_new:
             text = _edited(path, text, {"state_directory": str(state.resolve())})
         return cls(path, text, _settings(path, text), is_new)
+
+    def check_access(self) -> None:
+        """Look whether this user may write the file and use the state directory, if it is there.
+
+        :raise CannotStart: they may not.
+        """
+        directory = next(one for one in self.path.parents if one.exists())
+        state = self.settings.state_directory
+        for one in (directory, state):
+            if one.exists() and not os.access(one, os.W_OK | os.X_OK):
+                raise CannotStart(f"{one} can't be written by this user: {_AS_ROOT}")
 
     def changed(self, changes: Mapping[str, Value]) -> SettingsFile:
         """Give the file with other values, of which a pod could start.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from enum import StrEnum
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.domain.addresses import leads_home, read_address
+from tunnelcloud.daemon import tcp_port_of
+from tunnelcloud.domain.addresses import leads_home
 from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.net.findings import Finding, NoAnswer, good, resolve, warning
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.settings.editing import Value
 
@@ -132,8 +131,8 @@ def _port(settings: PodSettings, section: str, default: int) -> int:
     listen = getattr(settings, section).listen
     if known is not None and listen:
         return known.port
-    found = re.match(r"tcp:(?:port=)?(\d+)", listen[0]) if listen else None
-    return int(found[1]) if found else default
+    found = tcp_port_of(listen[0]) if listen else None
+    return found[0] if found else default
 
 
 def _now(settings: PodSettings, key: str) -> Value:
@@ -144,39 +143,6 @@ def _now(settings: PodSettings, key: str) -> Value:
     if isinstance(value, list | tuple):
         return [str(one) for one in value]
     return None if value is None else str(value)
-
-
-def address_finding(host: str, ports: str) -> Finding:
-    """Tell whether a host leads to this machine, as far as that can be told from here.
-
-    :param ports: those that others come to.
-    """
-    try:
-        addresses = resolve(host)
-    except NoAnswer as why:
-        return warning("address", f"{why}: give it an address in DNS before people come")
-    shown = host if [host] == list(addresses) else f"{host} ({', '.join(addresses)})"
-    if leads_home(host) or all(map(leads_home, addresses)):
-        return warning("address", f"{shown} leads to each machine itself: others don't get here")
-    if not any(map(_is_ours, addresses)):
-        return warning(
-            "address",
-            f"{shown} is no address of this machine: have what is there (a router, a balancer) "
-            f"hand {ports} on to this one",
-        )
-    private = all((one := read_address(each)) is None or one.is_private for each in addresses)
-    known = "which only your own networks reach" if private else "which has to let others in"
-    return good("address", f"{shown} is this machine, {known} to {ports}")
-
-
-def _is_ours(address: str) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as trial:
-        try:
-            trial.bind((address, 0))
-        except OSError:
-            return False
-        return True
 
 
 def ports_text(settings: PodSettings) -> str:

@@ -16,9 +16,6 @@ from tunnelcloud.config import BadSettings
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.pki import (
-    BadAuthority,
-    BadHostKey,
-    BadSealingKey,
     CertificateAuthority,
     ExposedPrivateFile,
     HostKey,
@@ -30,7 +27,7 @@ from tunnelcloud.pod import admin_token
 from tunnelcloud.pod.audit_log import write_audit_lines
 from tunnelcloud.pod.cluster import Seat
 from tunnelcloud.pod.seat import take_home, take_seat
-from tunnelcloud.pod.shared_secrets import SharedSecrets, take_shared_secrets
+from tunnelcloud.pod.shared_secrets import UNUSABLE, SharedSecrets, take_shared_secrets
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.sinks.sinks import Sinks, make_sinks
 from tunnelcloud.store.engine import Store, open_store
@@ -40,15 +37,6 @@ from tunnelcloud.store.sqlite_files import FILE_NAME
 from tunnelcloud.store.upgrading import upgrade_apart
 
 _log = Logger()
-_UNUSABLE = (
-    StoreError,
-    OSError,
-    BadAuthority,
-    BadHostKey,
-    BadSealingKey,
-    ExposedPrivateFile,
-    UnreadablePrivateFile,
-)
 
 
 @frozen
@@ -139,7 +127,7 @@ def lay_foundation(
         )
         seat = take_seat(store, registration, shared=settings.database.url != "sqlite")
         admin_token.ensure(store, directory)
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         store.close()
         raise CannotServe(str(error)) from None
     except CannotServe:

@@ -20,11 +20,16 @@ from tunnelcloud.pki import (
     ALGORITHMS,
     SEALING_KEY_FILE,
     Authorities,
+    BadAuthority,
+    BadHostKey,
+    BadSealingKey,
     CannotUnseal,
     CertificateAuthority,
+    ExposedPrivateFile,
     HostKey,
     HostKeys,
     Sealer,
+    UnreadablePrivateFile,
     is_sealed,
     load_or_make_authority,
     load_or_make_host_key,
@@ -33,7 +38,19 @@ from tunnelcloud.pki import (
 )
 from tunnelcloud.store import authority, pods
 from tunnelcloud.store.engine import Store
+from tunnelcloud.store.errors import StoreError
 from tunnelcloud.store.transaction import Transaction
+
+UNUSABLE = (
+    StoreError,
+    OSError,
+    BadAuthority,
+    BadHostKey,
+    BadSealingKey,
+    ExposedPrivateFile,
+    UnreadablePrivateFile,
+)
+"""What is raised, beside ``CannotServe``, where the secrets can't be had."""
 
 _MARK = "sealing key mark"
 _COPY = "copy sealing.key of another pod of this database to {file}, or restore it, and start again"
@@ -62,9 +79,7 @@ def take_shared_secrets(store: Store, directory: Path, key_file: Path | None) ->
     :param directory: the state directory.
     :param key_file: the sealing key's file, where it isn't in the state directory.
     :raise CannotServe: the sealing key is missing, or doesn't open them.
-    :raise OSError, BadSealingKey, BadAuthority, BadHostKey, ExposedPrivateFile, \
-        UnreadablePrivateFile: a file can't be used.
-    :raise StoreError: the database can't.
+    :raise UNUSABLE: a file can't be used, or the database.
     """
     path = key_file or directory / SEALING_KEY_FILE
     sealer = _sealer(store, path, is_ours=key_file is None)

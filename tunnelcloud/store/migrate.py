@@ -75,18 +75,28 @@ def migrate(connection: Connection, where: str, beside: str | None = None) -> No
     :raise StateIsNewer: the database has migrations that this program doesn't know.
     :raise OthersAtWork: other pods work with it, and migrations are missing.
     """
-    present = present_revision(connection)
-    if present is not None and present not in known_revisions():
-        if known_revisions()[-1] < _works_since(connection, present):
-            raise StateIsNewer(where, present)
-        return
-    if present != known_revisions()[-1]:
-        if present is not None and beside is not None:
-            _refuse_beside_others(connection, where, present, beside)
+    if lacks_migrations(connection, where, beside):
         from alembic import command
 
         command.upgrade(alembic_config(connection), "head")
         _keep_works_since(connection)
+
+
+def lacks_migrations(connection: Connection, where: str, beside: str | None = None) -> bool:
+    """Tell whether ``migrate`` would have something to do, and may.
+
+    :raise StateIsNewer, OthersAtWork: as ``migrate``.
+    """
+    present = present_revision(connection)
+    if present is not None and present not in known_revisions():
+        if known_revisions()[-1] < _works_since(connection, present):
+            raise StateIsNewer(where, present)
+        return False
+    if present == known_revisions()[-1]:
+        return False
+    if present is not None and beside is not None:
+        _refuse_beside_others(connection, where, present, beside)
+    return True
 
 
 def _refuse_beside_others(connection: Connection, where: str, present: str, beside: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from tunnelcloud.store.errors import StateIsNewer, StateUnusable
-from tunnelcloud.store.migrate import known_revisions, present_revision
+from tunnelcloud.store.migrate import known_revisions, lacks_migrations, present_revision
 from tunnelcloud.store.postgres import COPYING, postgres_engine
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
@@ -45,6 +45,33 @@ def snapshot_of_file(path: Path) -> Iterator[Connection]:
     """
     with _reading(file_engine(path, "ro"), str(path)) as connection:
         yield connection
+
+
+def check_usable(url: str, state_directory: Path, beside: str) -> None:
+    """Look whether a pod could start with a database, and change nothing.
+
+    One that isn't there, is empty or lacks migrations is good: the start makes it.
+
+    :param beside: the pod's name, as for ``open_store``.
+    :raise StateUnusable: with what to do.
+    """
+    if url != "sqlite":
+        engine = postgres_engine(url).execution_options(postgresql_readonly=True)
+        _check(engine, "the database", beside)
+        return
+    path = state_directory / FILE_NAME
+    with usable(path):
+        is_empty = not path.exists() or not path.stat().st_size
+    if not is_empty:
+        _check(file_engine(path, "ro"), str(path), None)
+
+
+def _check(engine: Engine, where: str, beside: str | None) -> None:
+    try:
+        with usable(where), engine.begin() as connection:
+            lacks_migrations(connection, where, beside)
+    finally:
+        engine.dispose()
 
 
 def is_current(path: Path) -> bool:
