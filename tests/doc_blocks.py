@@ -93,8 +93,11 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def program(words: list[str]) -> list[str]:
-    """Give a command without what it sets in the environment."""
-    while words and _SETS.match(words[0]):
+    """Give a command without what it sets in the environment, and without sudo."""
+    while words and (_SETS.match(words[0]) or words[0] == "sudo"):
+        if words[0] == "sudo":
+            while words[1].startswith("-"):
+                words = words[2:] if words[1] == "-u" else words[1:]
         words = words[1:]
     return words
 
@@ -116,6 +119,6 @@ def own_words(words: list[str]) -> tuple[str, list[str]] | None:
     if "tunnelcloud" not in rest:
         return None
     rest = rest[rest.index("tunnelcloud") + 1 :]
-    # The image's entrance tells services from the command line by the first word.
-    is_service = started == "run" and bool(rest) and rest[0] in _SERVICES
+    # The image's entrance tells services from the command line: they have options only.
+    is_service = started == "run" and rest[0] in _SERVICES and rest[1].startswith("-")
     return ("twistd" if is_service else "tunnelcloud"), rest
