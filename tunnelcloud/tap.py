@@ -5,6 +5,7 @@ Each subcommand loads what it needs itself and no more: a connector nothing of a
 
 from __future__ import annotations
 
+import platform
 import time
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from tunnelcloud.connector.service import ConnectorService
     from tunnelcloud.demo import DemoService
     from tunnelcloud.pod.service import PodService
+
+
+_NOT_ON_WINDOWS = (
+    "TunnelCloud's services don't run on Windows: run the connector on any Linux machine that "
+    "reaches the servers (a virtual machine or a container is enough). The servers themselves may "
+    "run Windows"
+)
 
 
 class PodOptions(usage.Options):
@@ -90,6 +98,8 @@ def makeService(options: Options) -> IService:
 
     :raise SystemExit: with a line that says what is wrong and what to do.
     """
+    if platform.system() == "Windows":
+        raise SystemExit(_NOT_ON_WINDOWS)
     from twisted.internet import reactor
 
     tame_all()

@@ -94,4 +94,5 @@ class ShownOnceTests(PortalTestCase):
             if "--join-file" in command:
                 words = shlex.split(command)
                 Options().parseOptions(words[words.index("connector") :])
+        self.assertIn("<summary>Windows</summary>\n<p>The connector doesn't run on Windows.", page)
         self.assertNotIn(token, admin.get(path).body.decode())
