@@ -165,6 +165,30 @@ class SettingsTests(SynchronousTestCase):
         error = self.assertRaises(BadSettings, self.read, "[database]\nurl_file = '/nowhere/url'")
         self.assertIn("/nowhere/url can't be read", str(error))
 
+    def test_a_webhook_s_url_from_a_file_of_its_own(self):
+        secret = Path(self.mktemp()).absolute()
+        for section in ("audit.webhook", "notify.webhook"):
+            secret.write_text("https://hooks.example.com/hidden\n")
+            secret.chmod(0o600)
+            text = f"[{section}]\nurl_file = '{secret}'\n"
+            part = getattr(self.read(f"{text}secret_file = '/s'"), section.partition(".")[0])
+            self.assertEqual(part.webhook.url, "https://hooks.example.com/hidden")
+            self.assertNotIn("hidden", repr(part))
+            error = self.assertRaises(BadSettings, self.read, text)
+            self.assertIn(f"{section}: a webhook is signed: set secret_file", str(error))
+            error = self.assertRaises(BadSettings, self.read, f"{text}url = 'https://a/hidden'")
+            self.assertIn("set url or url_file, not both", str(error))
+            self.assertNotIn("hidden", str(error))
+            secret.write_text("http://hooks.example.com/hidden")
+            error = self.assertRaises(BadSettings, self.read, text)
+            self.assertIn(f'{section}: use an address such as "https://', str(error))
+            self.assertNotIn("hidden", str(error))
+            error = self.assertRaises(
+                BadSettings, self.read, f"[{section}]\nurl_file = 'https://a/hidden'"
+            )
+            self.assertIn("the URL itself goes into url", str(error))
+            self.assertNotIn("hidden", str(error))
+
 
 class SecretTests(SynchronousTestCase):
     def test_a_wrong_address_is_shown_without_its_password(self):

@@ -96,6 +96,8 @@ class ConfigCheckTests(MachineCase):
             'url = "https://s"\nsecret_file = "/no/file"',
             "notify.smtp.password_file": f"{SMTP}user = 'u'\npassword_file = '/no/file'",
             "notify.smtp.ca": f"{SMTP}ca = '/no/file'",
+            "notify.webhook.url_file": '[notify.webhook]\nurl_file = "/no/file"',
+            "audit.webhook.url_file": '[audit.webhook]\nurl_file = "/no/file"',
             "audit.webhook.secret_file": "[audit.webhook]\n"
             'url = "https://s"\nsecret_file = "/no/file"',
         }

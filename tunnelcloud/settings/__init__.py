@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tunnelcloud.config import BadSettings, read_secret, read_toml, told
+from tunnelcloud.config import BadSettings, read_toml, told
 from tunnelcloud.domain.log_areas import Area, Format, Level, LogPlan
 from tunnelcloud.settings.notify import NotifySettings
+from tunnelcloud.settings.url_files import WebhookSettings, with_url
 from tunnelcloud.settings.values import (
     AuditFormat,
     Count,
@@ -33,7 +34,6 @@ from tunnelcloud.settings.values import (
     SSHAddress,
     SyslogAddress,
     Table,
-    WebhookUrl,
     read_certificate_name,
     read_database_url,
 )
@@ -52,16 +52,7 @@ class DatabaseSettings(Table):
     @model_validator(mode="wrap")
     @classmethod
     def _url_of_file(cls, raw: Any, read: Callable[[Any], DatabaseSettings]) -> DatabaseSettings:
-        settings = read(raw)
-        if settings.url_file is None:
-            return settings
-        if ":/" in str(settings.url_file):
-            # What is said of a file that can't be read names it.
-            raise ValueError("url_file names a file that has the URL: the URL itself goes into url")
-        if "url" in settings.model_fields_set:
-            raise ValueError("set url or url_file, not both")
-        url = read_database_url(read_secret(settings.url_file))
-        return settings.model_copy(update={"url": url})
+        return with_url(read(raw), read_database_url)
 
 
 class SSHSettings(Table):
@@ -133,18 +124,10 @@ class AuditSyslogSettings(Table):
     format: AuditFormat = "json"
 
 
-class AuditWebhookSettings(Table):
+class AuditWebhookSettings(WebhookSettings):
     """The audit to a web address."""
 
-    url: WebhookUrl | None = Field(default=None, repr=False)
-    secret_file: File | None = None
     format: AuditFormat = "json"
-
-    @model_validator(mode="after")
-    def _is_signed(self) -> AuditWebhookSettings:
-        if self.url is not None and self.secret_file is None:
-            raise ValueError("a webhook is signed: set secret_file")
-        return self
 
 
 class AuditSettings(Table):

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tunnelcloud.domain.addresses import is_loopback
-from tunnelcloud.settings.values import Contact, File, SecretFile, SmtpAddress, Table, WebhookUrl
+from tunnelcloud.settings.url_files import WebhookSettings
+from tunnelcloud.settings.values import Contact, File, SecretFile, SmtpAddress, Table
 
 
-class NotifyWebhookSettings(Table):
+class NotifyWebhookSettings(WebhookSettings):
     """Notices to a web address."""
-
-    url: WebhookUrl | None = Field(default=None, repr=False)
-    secret_file: SecretFile | None = None
-
-    @model_validator(mode="after")
-    def _is_signed(self) -> NotifyWebhookSettings:
-        if self.url is not None and self.secret_file is None:
-            raise ValueError("a webhook is signed: set secret_file")
-        return self
 
 
 class NotifySmtpSettings(Table):

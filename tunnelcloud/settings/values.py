@@ -98,7 +98,11 @@ def _web_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _webhook_url(text: str) -> str:
+def read_webhook_url(text: str) -> str:
+    """Check the address of a webhook.
+
+    :raise ValueError: with what is allowed.
+    """
     if not re.fullmatch(r"https://[!-~]+|http://(127\.0\.0\.1|\[::1\])[:/][!-~]*", text):
         raise ValueError('use an address such as "https://siem.example.com/tunnelcloud"')
     return _without_user(text)
@@ -148,7 +152,7 @@ SyslogAddress = Annotated[PublicAddress, _address(6514)]
 SmtpAddress = Annotated[PublicAddress, _address(587)]
 PodName = Annotated[str, _matching(r"[a-z0-9-]{1,63}", "1 to 63 of a-z, 0-9 and -")]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
-WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+WebhookUrl = Annotated[str, AfterValidator(read_webhook_url)]
 AcmeDirectory = Annotated[str, AfterValidator(_acme_directory)]
 Contact = Annotated[
     str, _matching(r"[^@\s,?]+@[^@\s,?]+", 'an e-mail address such as "admin@example.com"')
