@@ -12,6 +12,7 @@ from tests.domain.values import NOW
 from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Channel, Session, SessionMethod
+from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.held import HeldChannels
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
 from tunnelcloud.pod.live_sessions import LiveSessions
@@ -219,6 +220,7 @@ class World:
     ):
         self.clock = Clock()
         self.records = Records()
+        self.counters = Counters()
         self.views = Views(view)
         self.links = Links(*map(Link, connector_ids))
         self.approvals = Approvals()
@@ -242,6 +244,7 @@ class World:
                 turns=Turns(self.clock),
                 address=lambda: PublicAddress("pod.example.com", 2222),
                 held=self.held,
+                counters=self.counters,
             ),
             shares,
             max_channels,

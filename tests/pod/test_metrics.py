@@ -14,6 +14,7 @@ from tests.domain.values import NOW, view
 from tests.pod.fakes import World
 from tests.requirements import require_executable
 from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.domain.dialing import DialFailure
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.links import Links
@@ -21,6 +22,7 @@ from tunnelcloud.pod.metrics import Measured, metrics_registry
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.sinks.delivery import SinkReport
+from tunnelcloud.store.measures import Measures
 from tunnelcloud.store.transaction import Committed
 
 ROOT = Path(__file__).parents[2]
@@ -53,12 +55,15 @@ class MetricsTests(SynchronousTestCase):
         world = World(view())
         self.counters = Counters()
         self.ready = True
+        self.measures = Measures()
+        self.world = world
+        self.links = Links()
         self.supervisor = Supervisor(Clock())
         self.registry = metrics_registry(
             Measured(
                 sessions=world.sessions,
                 held=world.held,
-                links=Links(),
+                links=self.links,
                 flood=Flood(),
                 link_flood=Flood(),
                 budget=CreditBudget(),
@@ -69,6 +74,7 @@ class MetricsTests(SynchronousTestCase):
                 feed_age=lambda: 1.5,
                 certificates=lambda: {"web": NOW + timedelta(days=2)},
                 refused_certificates=lambda: 3,
+                measures=lambda: self.measures,
                 database=None,
                 ready=lambda: self.ready,
                 now=lambda: NOW,
@@ -113,6 +119,43 @@ class MetricsTests(SynchronousTestCase):
         ]:
             self.assertEqual(self.value(name), value, name)
         self.assertNotIn("what a client sent", self.shown())
+
+    def test_bytes_of_all_sessions_never_become_less(self):
+        carried = type(self.world.live.carried)
+        counts = [(5, 7), (9, 8), (6, 8), (6, 20)]
+        self.patch(carried, "totals", lambda _: counts[0])
+        for expected in ((5, 7), (9, 8), (9, 8), (9, 20)):
+            found = (
+                self.value('tunnelcloud_bytes_total{direction="to_target"}'),
+                self.value('tunnelcloud_bytes_total{direction="from_target"}'),
+            )
+            self.assertEqual(found, expected)
+            if len(counts) > 1:
+                counts.pop(0)
+        self.world.sessions.session_ended(self.world.live)
+        self.assertEqual(self.value('tunnelcloud_bytes_total{direction="from_target"}'), 20)
+
+    def test_what_the_store_has(self):
+        self.measures = Measures({"sit_1": "paris", "sit_2": "lyon"}, {"sit_1": 3}, 4096)
+        for name, value in (
+            ('tunnelcloud_connectors_attached{site="paris"}', 0),
+            ('tunnelcloud_connectors_away{site="paris"}', 3),
+            ('tunnelcloud_connectors_away{site="lyon"}', 0),
+            ("tunnelcloud_database_bytes", 4096),
+        ):
+            self.assertEqual(self.value(name), value, name)
+
+    def test_refusals_and_dials(self):
+        self.counters.refused("port")
+        self.counters.dialled(0.3)
+        self.counters.not_dialled(DialFailure.TIMED_OUT)
+        for name, value in (
+            ('tunnelcloud_channel_refusals_total{reason="port"}', 1),
+            ("tunnelcloud_dial_seconds_sum", 0.3),
+            ('tunnelcloud_dial_failures_total{reason="timed-out"}', 1),
+            ('tunnelcloud_dial_failures_total{reason="refused"}', 0),
+        ):
+            self.assertEqual(self.value(name), value, name)
 
     def test_periodic_work(self):
         self.supervisor.run("heartbeat", lambda: 1 / 0, 5.0)

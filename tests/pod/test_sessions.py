@@ -1,6 +1,7 @@
 import struct
 
 from attrs import evolve
+from prometheus_client import CollectorRegistry
 from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -248,6 +249,28 @@ class RoutingTests(SynchronousTestCase):
         world.settle()
         self.assertIsNotNone(first.failure)
         self.assertIsNone(world.open().failure)
+
+    def test_monitoring_is_told(self):
+        world = World(view(grant(tunnel())), "con_1")
+        registry = CollectorRegistry()
+        world.counters.register(registry)
+        world.open(port=5433)
+        world.open("nothing")
+        world.open()
+        world.clock.advance(0.25)
+        world.links.links[0].answer()
+        world.settle()
+        world.open()
+        world.links.links[0].refuse("timed-out")
+        world.settle()
+        for name, labels, value in (
+            ("tunnelcloud_channel_refusals_total", {"reason": "port"}, 1),
+            ("tunnelcloud_channel_refusals_total", {"reason": "destination"}, 1),
+            ("tunnelcloud_dial_seconds_sum", {}, 0.25),
+            ("tunnelcloud_dial_seconds_count", {}, 1),
+            ("tunnelcloud_dial_failures_total", {"reason": "timed-out"}, 1),
+        ):
+            self.assertEqual(registry.get_sample_value(name, labels), value, (name, labels))
 
     def test_refusals_are_recorded(self):
         world = World(view(grant(tunnel("db-prod"), [Method.TOKEN])), "con_1")

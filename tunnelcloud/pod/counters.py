@@ -11,6 +11,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from twisted.internet.interfaces import IReactorTime
 
+from tunnelcloud.domain.dialing import DialFailure
 from tunnelcloud.domain.events import CATALOGUE, KeptEvent
 from tunnelcloud.store.transaction import Committed
 
@@ -43,6 +44,24 @@ class Counters:
             ["direction"],
             registry=registry,
         )
+        self._refusals = Counter(
+            "tunnelcloud_channel_refusals",
+            "Channels that were refused, by the rule or the limit that did so.",
+            ["reason"],
+            registry=registry,
+        )
+        self._dials = Histogram(
+            "tunnelcloud_dial_seconds",
+            "From the decision that a channel is allowed until its target accepts it.",
+            buckets=_WAITS,
+            registry=registry,
+        )
+        self._dial_failures = Counter(
+            "tunnelcloud_dial_failures",
+            "Channels that were allowed and whose target could not be reached.",
+            ["reason"],
+            registry=registry,
+        )
         self._session_seconds = Histogram(
             "tunnelcloud_session_seconds",
             "How long sessions lasted.",
@@ -70,6 +89,8 @@ class Counters:
         )
         for event in CATALOGUE:
             self._events.labels(event)
+        for failure in DialFailure:
+            self._dial_failures.labels(failure.value)
         for method in _METHODS:
             for result in ("succeeded", "refused"):
                 self._logins.labels(method, result)
@@ -95,6 +116,21 @@ class Counters:
             self._bytes.labels("from_target").inc(_number(event, "bytes_from_target"))
         elif event.event == "session.ended":
             self._session_seconds.observe(_number(event, "seconds"))
+
+    def refused(self, reason: str) -> None:
+        """Count a channel that was refused.
+
+        :param reason: a rule's name, or a limit's; one of a few that the program has.
+        """
+        self._refusals.labels(reason).inc()
+
+    def dialled(self, seconds: float) -> None:
+        """Count a channel whose target accepted it."""
+        self._dials.observe(seconds)
+
+    def not_dialled(self, failure: DialFailure) -> None:
+        """Count a channel whose target no connector could reach."""
+        self._dial_failures.labels(failure.value).inc()
 
     def answered(self, work: str, seconds: float, failed: bool) -> None:
         """Count an answer of the store.

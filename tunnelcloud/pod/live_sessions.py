@@ -12,7 +12,7 @@ from tunnelcloud.domain.entities import Session, Tunnel
 from tunnelcloud.pod.deadlines import Deadlines
 from tunnelcloud.pod.held import HeldChannel
 from tunnelcloud.pod.listings import Listings
-from tunnelcloud.pod.rates import Counts
+from tunnelcloud.pod.rates import Counts, Traffic
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.sessions import LiveSession
 from tunnelcloud.pod.shares import CHANNELS, SESSIONS, Opens, Shares, Tally
@@ -52,6 +52,8 @@ class LiveSessions:
         self._by_user: dict[str, set[LiveSession]] = {}
         self._channels: dict[str, Counter[str]] = {}
         self._places = itertools.count()
+        self._ended_traffic: Traffic = (0, 0)
+        self._shown_traffic: Traffic = (0, 0)
         self.deadlines = Deadlines()
         self.listings = Listings(around.clock)
 
@@ -67,10 +69,23 @@ class LiveSessions:
         """Forget a session."""
         if self._by_id.pop(live.session.id, None) is not None:
             self._sessions_held.remove(live.session.user_id)
+            self._ended_traffic = _sum(self._ended_traffic, live.carried.totals())
         of_user = self._by_user.get(live.session.user_id, set())
         of_user.discard(live)
         if not of_user:
             self._by_user.pop(live.session.user_id, None)
+
+    def traffic(self) -> Traffic:
+        """Count the bytes of all sessions since the start; it never becomes less.
+
+        At its end a channel counts what its target took, which may be less than the client sent.
+        """
+        now = self._ended_traffic
+        for live in self._by_id.values():
+            now = _sum(now, live.carried.totals())
+        shown = self._shown_traffic
+        self._shown_traffic = max(shown[0], now[0]), max(shown[1], now[1])
+        return self._shown_traffic
 
     def get(self, session_id: str) -> LiveSession | None:
         """Find a session by its id."""
@@ -221,3 +236,7 @@ class LiveSessions:
         """End every session."""
         for live in tuple(self._by_id.values()):
             live.end(reason)
+
+
+def _sum(one: Traffic, other: Traffic) -> Traffic:
+    return one[0] + other[0], one[1] + other[1]

@@ -24,9 +24,13 @@ from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.sinks.sinks import Sinks
+from tunnelcloud.store.measures import Measures
 
-_MOST_SITES = 200
+MOST_SITES = 200
 """How many sites have a label of their own; the others share one."""
+
+MEASURE_SECONDS = 60.0
+"""How often the store is looked at for what only it knows."""
 
 
 @frozen
@@ -36,6 +40,7 @@ class Measured:
     :ivar feed_age: gives for how many seconds changes may have been missed.
     :ivar certificates: gives when certificates end, by what they are for.
     :ivar refused_certificates: counts orders by ACME that failed since the last good one.
+    :ivar measures: gives what the store was found to have.
     :ivar database: SQLite's file; None for a server.
     :ivar ready: tells whether the pod is ready.
     """
@@ -53,6 +58,7 @@ class Measured:
     feed_age: Callable[[], float]
     certificates: Callable[[], dict[str, datetime]]
     refused_certificates: Callable[[], int]
+    measures: Callable[[], Measures]
     database: Path | None
     ready: Callable[[], bool]
     now: Callable[[], datetime]
@@ -86,9 +92,8 @@ class _PodCollector(Collector):
         yield from self._connectors()
         yield self._targets()
         yield self._certificates()
-        if of.database is not None:
-            size = of.database.stat().st_size if of.database.exists() else 0
-            yield GaugeMetricFamily("tunnelcloud_database_bytes", "SQLite's file.", value=size)
+        yield self._bytes()
+        yield from self._database()
         yield from self._connections()
         yield from self._sinks()
 
@@ -99,22 +104,49 @@ class _PodCollector(Collector):
         trips = GaugeMetricFamily(
             "tunnelcloud_link_round_trip_seconds", "The slowest link's ping.", labels=["site"]
         )
-        connectors: dict[str, set[str]] = {}
+        away = GaugeMetricFamily(
+            "tunnelcloud_connectors_away",
+            "Connectors that have joined, and have no link here.",
+            labels=["site"],
+        )
+        known = self._of.measures()
+        connectors: dict[str, set[str]] = {one: set() for one in known.sites}
         slowest: dict[str, float] = {}
         for link in self._of.links.attached:
             site = link.connector.site_id
-            if site not in connectors and len(connectors) >= _MOST_SITES:
+            if site not in connectors and len(connectors) >= MOST_SITES:
                 site = "other"
             connectors.setdefault(site, set()).add(link.connector_id)
             trip = link.protocol.liveness.round_trip
             if trip is not None:
                 slowest[site] = max(trip, slowest.get(site, 0.0))
         for site, ids in connectors.items():
-            attached.add_metric([site], len(ids))
+            name = known.sites.get(site, site)
+            attached.add_metric([name], len(ids))
+            if site in known.sites:
+                away.add_metric([name], max(0, known.joined.get(site, 0) - len(ids)))
         for site, seconds in slowest.items():
-            trips.add_metric([site], seconds)
-        yield attached
-        yield trips
+            trips.add_metric([known.sites.get(site, site)], seconds)
+        yield from (attached, away, trips)
+
+    def _bytes(self) -> Metric:
+        carried = CounterMetricFamily(
+            "tunnelcloud_bytes", "Bytes that channels have carried.", labels=["direction"]
+        )
+        for direction, count in zip(
+            ("to_target", "from_target"), self._of.sessions.traffic(), strict=True
+        ):
+            carried.add_metric([direction], count)
+        return carried
+
+    def _database(self) -> Iterator[Metric]:
+        size, file = self._of.measures().size, self._of.database
+        if file is not None:
+            size = file.stat().st_size if file.exists() else 0
+        if size is not None:
+            yield GaugeMetricFamily(
+                "tunnelcloud_database_bytes", "SQLite's file, or PostgreSQL's database.", value=size
+            )
 
     def _targets(self) -> Metric:
         targets = GaugeMetricFamily(

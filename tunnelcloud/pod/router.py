@@ -19,6 +19,7 @@ from tunnelcloud.channels.splice import PATIENCE, ISpliceOwner, Splice
 from tunnelcloud.domain.dialing import DialFailure, failure_text
 from tunnelcloud.domain.entities import Channel, Session, Tunnel
 from tunnelcloud.domain.limits import Limits
+from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store.errors import LimitReached
@@ -55,6 +56,7 @@ class TunnelRoute:
 
     :param patience: the seconds without progress after which a target that doesn't read what the
         client wrote before it closed is given up.
+    :param counters: counts for monitoring.
     :param limits: what the user may have on all pods together.
     :param on_settled: told once, with the user's id, when no connector is at it any more: the
         target is connected or refused, or as long after the client left as it may take.
@@ -75,6 +77,7 @@ class TunnelRoute:
         clock: IReactorTime,
         on_settled: Callable[[str], None],
         on_end: Callable[[TunnelRoute], None],
+        counters: Counters,
         patience: int = PATIENCE,
         limits: Limits | None = None,
     ) -> None:
@@ -96,6 +99,8 @@ class TunnelRoute:
         self._on_end = on_end
         self._patience = patience
         self._limits = limits
+        self._counters = counters
+        self._dialled_at = 0.0
         self._progress_seen: int | None = None
         self._link: IAttachedLink | None = None
         self._links_tried = 0
@@ -162,6 +167,7 @@ class TunnelRoute:
         if self._over:
             self._write_end(self._over_reason)
         else:
+            self._dialled_at = self._clock.seconds()
             self._dial(DialFailure.NO_CONNECTOR)
 
     def _unrecorded(self, failure: Failure) -> None:
@@ -174,6 +180,7 @@ class TunnelRoute:
 
     def _beyond_limit(self, reason: str) -> None:
         """Refuse, once that is on record: together with other pods the user has too much."""
+        self._counters.refused("limit")
         recorded = self._records.channel_refused(
             self.session, self.tunnel, self.destination, self.port, reason
         )
@@ -185,6 +192,7 @@ class TunnelRoute:
         if self._links_tried < MAX_LINKS_TRIED:
             link = self._links.pick(self.tunnel.site_id, self._unable)
         if link is None:
+            self._counters.not_dialled(last)
             text = failure_text(last, self.tunnel.target_address, self.port, self.tunnel.site_name)
             self._refuse(last.reason_code, text)
             return
@@ -211,6 +219,7 @@ class TunnelRoute:
 
     def splice_connected(self, splice: Splice) -> None:
         """The target is connected."""
+        self._counters.dialled(self._clock.seconds() - self._dialled_at)
         self._stop_timeouts()
         self._on_settled(self.session.user_id)
 

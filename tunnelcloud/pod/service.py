@@ -41,7 +41,7 @@ from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live import LivePod
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.lost_connectors import LostConnectors
-from tunnelcloud.pod.metrics import Measured, metrics_registry
+from tunnelcloud.pod.metrics import MEASURE_SECONDS, MOST_SITES, Measured, metrics_registry
 from tunnelcloud.pod.notices import make_notices
 from tunnelcloud.pod.penalties import SHARE_SECONDS
 from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
@@ -63,6 +63,7 @@ from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 from tunnelcloud.store import approvals
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
+from tunnelcloud.store.measures import Measures, measure
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.limits import LimitedSite
@@ -104,6 +105,7 @@ class PodService(Service):
         self._doors = divide(raise_limit())
         settings = foundation.settings
         self._counters = Counters()
+        self._measures = Measures()
         foundation.store.listen(self._counters.committed)
         self._feed = feed = open_feed(foundation.store, reactor)
         self.health = Health(reactor, feed.down_for, DEAF_SECONDS)
@@ -213,6 +215,7 @@ class PodService(Service):
                 address=lambda: self.foundation.ssh_address,
                 held=self.held,
                 patience=settings.connectors.unread_timeout,
+                counters=self._counters,
             ),
             Shares(**settings.shares.model_dump()),
             max_sessions=self._doors.sessions,
@@ -248,6 +251,7 @@ class PodService(Service):
                 feed_age=self._feed.down_for,
                 certificates=self._certificate_ends,
                 refused_certificates=self._tls.failures,
+                measures=lambda: self._measures,
                 database=self.foundation.database_file,
                 ready=self._is_ready,
                 now=_now,
@@ -337,6 +341,7 @@ class PodService(Service):
             "rates": (self.rates.sample, SAMPLE_SECONDS),
             "traffic": (self.traffic.write, NOTE_SECONDS),
             "endings": (self.connectors.ending.look, ENDING_SECONDS),
+            "measures": (self._measure, MEASURE_SECONDS),
             "clock": (self._counters.clock_watch(self._reactor), DELAY_SECONDS),
         }
         if self.foundation.database_file is None:
@@ -385,6 +390,12 @@ class PodService(Service):
     def _ssh_hosts(self) -> list[str]:
         others = (address.host for address in self.cluster.ssh_addresses())
         return [self.foundation.ssh_address.host, *others]
+
+    def _measure(self) -> Deferred[None]:
+        def keep(found: Measures) -> None:
+            self._measures = found
+
+        return self.store.read(measure, MOST_SITES).addCallback(keep)
 
     def _certificate_ends(self) -> dict[str, datetime]:
         return self.connectors.certificate_ends() | self._tls.ends()

@@ -97,6 +97,7 @@ class LiveSession:
     ) -> None:
         """Decide on a forward; the channel hears of it later."""
         if reason := self._around.refuses():
+            self._around.counters.refused("pod")
             channel.refuse(OPEN_RESOURCE_SHORTAGE, reason)
             return
         # A web page chooses it for who browses by way of a SOCKS forward; a terminal shows it.
@@ -118,6 +119,8 @@ class LiveSession:
             self._hold(decision, channel, host, port, originator)
             return
         if not decision.allowed:
+            failed = (one.rule for one in decision.rules if not one.passed)
+            self._around.counters.refused(next(failed, "other"))
             # Only a client that waits for the record can't have more written than the store can.
             recorded = self._around.records.channel_refused(
                 self.session, decision.tunnel, host, port, decision.reason
@@ -131,6 +134,7 @@ class LiveSession:
         assert decision.grant is not None
         shortage = self._registry.channel_refusal(self.session.user_id, decision.tunnel)
         if shortage:
+            self._around.counters.refused("share")
             channel.refuse(OPEN_RESOURCE_SHORTAGE, shortage)
             return
         limits = limits_of(
@@ -150,6 +154,7 @@ class LiveSession:
             clock=self._around.clock,
             on_settled=self._registry.settle_pending,
             on_end=self._route_ended,
+            counters=self._around.counters,
             patience=self._around.patience,
             limits=limits,
         )
@@ -171,6 +176,7 @@ class LiveSession:
         assert decision.awaited is not None
         shortage = self._registry.channel_refusal(self.session.user_id, decision.tunnel)
         if shortage:
+            self._around.counters.refused("share")
             channel.refuse(OPEN_RESOURCE_SHORTAGE, shortage)
             return
         held = HeldChannel(
@@ -196,6 +202,8 @@ class LiveSession:
 
     def _held_refused(self, held: HeldChannel, reason_code: int, text: str) -> None:
         """Tell the client why, once that is on record."""
+
+        self._around.counters.refused("approval")
 
         def refuse(_: object) -> None:
             # OpenSSH's -W shows a channel's reason only if LogLevel allows, and ends anyway; the

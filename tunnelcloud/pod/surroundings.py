@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.channels.splice import PATIENCE
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Session, Tunnel, UserView
 from tunnelcloud.domain.policy import Decision
+from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.held import HeldChannels
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
 from tunnelcloud.pod.turns import Turns
@@ -45,6 +46,7 @@ class Surroundings:
     :ivar now: the time of day, aware.
     :ivar address: gives where SSH clients reach this pod.
     :ivar patience: see ``TunnelRoute``.
+    :ivar counters: counts for monitoring.
     :ivar refuses: says why the pod opens no channels at all now; empty when it does.
     """
 
@@ -60,3 +62,4 @@ class Surroundings:
     held: HeldChannels
     patience: int = PATIENCE
     refuses: Callable[[], str] = str
+    counters: Counters = field(factory=Counters)
