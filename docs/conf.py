@@ -24,4 +24,11 @@ linkcheck_ignore = [r"https?://(127\.0\.0\.1|localhost|[^/]*example\.(com|org))"
 man_pages = [
     ("reference/commands", "tunnelcloud", "people's and administrators' command line", [], 1),
     ("reference/settings", "tunnelcloud-pod.toml", "settings of a TunnelCloud pod", [], 5),
+    (
+        "reference/connector-settings",
+        "tunnelcloud-connector.toml",
+        "settings of a TunnelCloud connector",
+        [],
+        5,
+    ),
 ]

@@ -21,7 +21,9 @@ from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.metrics import Measured, metrics_registry
 from tunnelcloud.settings import LISTENING, PodSettings
 from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.store.measures import Measures
 from tunnelcloud.store.transaction import Committed
+from tunnelcloud.web.tree import route_table
 
 ETC = Path(__file__).resolve().parent.parent / "etc"
 WIDTH = 96
@@ -122,12 +124,14 @@ def metrics() -> list[Metric]:
     nothing = {name: MagicMock() for name in (one.name for one in Measured.__attrs_attrs__)}
     for name in ("flood", "link_flood"):
         nothing[name].counters.return_value = {"starting": 0, "penalised": 0}
-    database = nothing["database"]
-    database.exists.return_value = False
+    nothing["database"].exists.return_value = False
+    nothing["sessions"].traffic.return_value = (0, 0)
+    nothing["measures"].return_value = Measures()
     registry = metrics_registry(Measured(**nothing))
     counters = Counters()
     counters.register(registry)
     counters.answered("read", 0.0, failed=True)
+    counters.refused("port")
     closed = AuditEvent("channel.closed")
     counters.committed(Committed((), (AuditRecord("", datetime.now(UTC), closed),)))
     return [one for one in registry.collect() if one.name.startswith("tunnelcloud_")]
@@ -258,6 +262,32 @@ def refusals_page() -> str:
     )
 
 
+def api_page() -> str:
+    """Write the page of the API: every operation, and who may do it."""
+    sections: dict[str, list[str]] = {}
+    for route in route_table(MagicMock(), "").routes:
+        who = ", ".join(sorted(role.value for role in route.roles)) or "anybody"
+        row = f"| `{route.method}` | `{route.path}` | {route.summary} | {who} |"
+        sections.setdefault(route.path.strip("/").partition("/")[0], []).append(row)
+    head = "| | below `/api/v1` | | roles |\n|---|---|---|---|"
+    about = (
+        "`GET /api/v1/openapi.json` of a pod describes it in full, for programs: every field, "
+        "filter and answer. The portal's page API shows that with examples. Errors are "
+        "`application/problem+json` (RFC 9457)."
+    )
+    parts = [f"# The API\n\n{about}\n"]
+    for name, rows in sorted(sections.items()):
+        parts.append("\n".join([f"## {name}\n", head, *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def connector_settings_page() -> str:
+    """Write the page of connector.toml: the commented file."""
+    about = "Settings of a connector. A line behind a `#` is an example; without it nothing is set."
+    text = (ETC / "connector.toml").read_text()
+    return f"# connector.toml\n\n{about}\n\n```toml\n{text}```\n"
+
+
 PAGES: dict[str, typing.Callable[[], str]] = {
     "settings": settings_page,
     "commands": commands_page,
@@ -265,6 +295,8 @@ PAGES: dict[str, typing.Callable[[], str]] = {
     "ports": ports_page,
     "limits": limits_page,
     "refusals": refusals_page,
+    "api": api_page,
+    "connector-settings": connector_settings_page,
 }
 
 

@@ -4,10 +4,12 @@ import re
 import tomllib
 from pathlib import Path
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from release import reference
 from tunnelcloud.cli.commands import COMMANDS
+from tunnelcloud.connector.settings import ConnectorSettings
 from tunnelcloud.domain import policy
 from tunnelcloud.settings import LISTENING, PodSettings
 
@@ -67,3 +69,24 @@ class PageTests(SynchronousTestCase):
         source = Path(policy.__file__).read_text()
         said = re.findall(r'(?:Rule\(|yield |return )"([a-z_]+)", ', source)
         self.assertEqual(set(reference.RULE_NAMES), set(said))
+
+    def test_the_api(self):
+        page = reference.api_page()
+        self.assertIn("\n## sites\n", page)
+        self.assertIn("| `POST` | `/sites` | Make a site. | admin |", page)
+        self.assertIn(
+            "| `GET` | `/openapi.json` | Describe this API, in OpenAPI 3.1. | anybody |", page
+        )
+
+    def test_connector_settings(self):
+        page = reference.connector_settings_page()
+        for one in attrs.fields(ConnectorSettings):
+            self.assertRegex(page, rf"(?m)^#?(\[{one.name}\]|{one.name} = )")
+
+    def test_the_index_and_the_manual_have_each_page(self):
+        docs = reference.ETC.parent / "docs"
+        index, settings = (docs / "index.md").read_text(), (docs / "conf.py").read_text()
+        for name in reference.PAGES:
+            self.assertIn(f"\nreference/{name}\n", index)
+        for name in ("commands", "settings", "connector-settings"):
+            self.assertIn(f'"reference/{name}"', settings)
