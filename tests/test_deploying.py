@@ -174,13 +174,15 @@ class KubernetesTests(DeployingTests):
             self.assertEqual(mounts["state"], STATE)
 
     def test_settings_of_pods(self):
-        (first, template), (pod, _) = deploying.containers(self.overlays["pods"])
+        (first, template), (upgrade, _), (pod, _) = deploying.containers(self.overlays["pods"])
         text = (deploying.KUBERNETES / "pods" / "pod.toml").read_text()
         script = first["command"][-1]
         for path in re.findall(r'_file = "(\S+)"', text):
             self.assertTrue(self.is_under(path, self.mounts(pod).values()), path)
         made = re.findall(r"> (\S+)", script)
         options = self.options_of(pod["args"], PodOptions, self.mounts(pod).values())
+        self.assertEqual(upgrade["args"], ["db", "upgrade", "--config", *made])
+        self.assertEqual(upgrade["volumeMounts"], pod["volumeMounts"])
         settings = self.read_pod(text, **{"@POD@": "tunnelcloud-pod-0"})
         self.assertEqual(made, [str(options["config"])])
         self.assertEqual(settings.name, "tunnelcloud-pod-0")
