@@ -186,6 +186,21 @@ class OptionsTests(SetupCase):
         self.assertEqual(values["connectors"]["public_address"], "pod.example.com:8443")
         self.assertNotIn("directory", values["web"]["acme"])
 
+    def test_an_authority_of_one_s_own_goes_whole(self):
+        own = self.directory / "ca.pem"
+        write_certificate(own, None)
+        acme = f'ca = "{own.resolve()}"\nnames = ["a.example"]\nchallenge = "http-01"\n'
+        self.file.write_text(
+            f'[front]\nlisten = ["tcp:443"]\n[web.acme]\ndirectory = "https://ca/dir"\n{acme}'
+        )
+        host = ("--host", "pod.example.com")
+        self.setup(*host, "--tls", "acme", "--acme-contact", "a@example.com")
+        acme = self.values()["web"]["acme"]
+        self.assertEqual((acme["directory"], acme["names"]), ("https://ca/dir", ["a.example"]))
+        self.setup("--tls", "proxy")
+        self.assertEqual(self.values()["web"]["acme"], {})
+        self.assertIn("stays as it is", self.setup())
+
     def test_with_the_package_s_units(self):
         there = self.directory / "unit"
         there.touch()

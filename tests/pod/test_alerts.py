@@ -51,6 +51,7 @@ from tunnelcloud.sinks.sinks import Sink, Sinks
 from tunnelcloud.sinks.spool import Spool
 from tunnelcloud.store.changes import InProcessFeed
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
+from tunnelcloud.store.measures import Measures
 
 WELL = 5
 """So many minutes pass before the fault."""
@@ -79,6 +80,7 @@ def measured(clock, **parts):
         feed_age=lambda: 0.0,
         certificates=dict,
         refused_certificates=lambda: 0,
+        measures=Measures,
         database=None,
         ready=lambda: True,
         now=lambda: NOW,

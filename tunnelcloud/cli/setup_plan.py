@@ -103,9 +103,12 @@ def _wanted(settings: PodSettings, answers: Answers) -> dict[str, Value]:
         wanted["web.trusted_proxies"] = list(answers.proxies)
     own = {"certificate": answers.certificate, "private_key": answers.private_key}
     wanted |= {f"web.{name}": None if path is None else str(path) for name, path in own.items()}
-    by_acme = answers.tls is Tls.ACME
-    wanted["web.acme.directory"] = answers.directory if by_acme else None
-    wanted["web.acme.contact"] = answers.contact if by_acme else None
+    if answers.tls is Tls.ACME:
+        wanted["web.acme.directory"] = answers.directory
+        wanted["web.acme.contact"] = answers.contact
+    else:
+        # What is left of it would be a setting without a directory.
+        wanted |= {f"web.acme.{name}": None for name in settings.web.acme.model_fields_set}
     if not answers.tls.takes_one_port:
         wanted["front.listen"] = []
         return wanted
