@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -145,7 +146,11 @@ def _proof(name: str) -> Proof:
     :raise click.ClickException: no code was right.
     """
     password = click.prompt(
-        "Password", hide_input=True, confirmation_prompt=True, value_proc=_new_password, err=True
+        "Password",
+        hide_input=True,
+        confirmation_prompt=True,
+        value_proc=partial(_new_password, name),
+        err=True,
     )
     secret = os.urandom(SECRET_BYTES)
     say("Second factor: give this to an authenticator program, as a secret or as an address:")
@@ -159,9 +164,9 @@ def _proof(name: str) -> Proof:
     raise click.ClickException("no code was right: nothing was written")
 
 
-def _new_password(text: str) -> str:
+def _new_password(name: str, text: str) -> str:
     try:
-        check_new_password(text)
+        check_new_password(text, [name])
     except UnusablePassword as error:
         raise click.BadParameter(str(error)) from None
     return text

@@ -58,10 +58,13 @@ class PasswordTests(SynchronousTestCase):
         self.assertEqual(len(found), 2)
 
     def test_what_can_be_set(self):
-        check_new_password("x" * 12)
-        check_new_password("x" * 1024)
-        for unusable in ["", "x" * 11, "x" * 1025]:
+        words = "a heron eats"
+        check_new_password(words)
+        check_new_password(words + "x" * 1012)
+        for unusable in ["", words[:11], words + "x" * 1013, "password1234"]:
             self.assertRaises(UnusablePassword, check_new_password, unusable)
+        check_new_password("ada-hopper77")
+        self.assertRaises(UnusablePassword, check_new_password, "ada-hopper77", ["ada.hopper"])
 
 
 class AttemptsTests(SynchronousTestCase):

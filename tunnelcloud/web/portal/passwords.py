@@ -6,7 +6,7 @@ sign-ins costs one core and one hash's memory, not the machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from cryptography.exceptions import InvalidKey
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
+from tunnelcloud.domain.guessable import is_guessable
 from tunnelcloud.web.worker import Worker
 
 MIN_LENGTH = 12
@@ -25,15 +26,21 @@ class UnusablePassword(ValueError):
     """A password that can't be set; the text says what to do."""
 
 
-def check_new_password(password: str) -> None:
-    """Refuse a new password that is too short to be a secret, or too long to be typed.
+def check_new_password(password: str, names: Iterable[str] = ()) -> None:
+    """Refuse a new password that is no secret, or too long to be typed.
 
+    :param names: of its user, which are guessed first.
     :raise UnusablePassword: with a text for the person who chose it.
     """
     if len(password) < MIN_LENGTH:
         raise UnusablePassword(f"use at least {MIN_LENGTH} characters; several words do well")
     if len(password) > MAX_LENGTH:
         raise UnusablePassword(f"use at most {MAX_LENGTH} characters")
+    if is_guessable(password, names):
+        raise UnusablePassword(
+            "this would be guessed soon: names, years, words that many people take, and rows as in "
+            "1234 or qwerty hardly count; add words that nobody expects"
+        )
 
 
 def hash_password(password: str, salt: bytes) -> str:

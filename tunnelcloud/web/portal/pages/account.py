@@ -28,7 +28,7 @@ from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.asking import asked
-from tunnelcloud.web.portal.pages.invitations import faults_of_password
+from tunnelcloud.web.portal.pages.invitations import faults_of_password, names_of
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.second_factor import (
     Judged,
@@ -123,7 +123,7 @@ class _Account:
     async def change_password(self, visit: Visit) -> Reply:
         who = visit.who()
         new = visit.typed("password")
-        errors = faults_of_password(None, new, visit.typed("again"))
+        errors = faults_of_password(None, new, visit.typed("again"), names_of(who.user))
         if errors:
             return await self._account(visit, errors)
         wrong, compared = await self._compare(visit, who.user, visit.typed("current"))

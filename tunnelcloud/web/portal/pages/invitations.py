@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from attrs import frozen
@@ -58,9 +59,8 @@ class _Invitations:
         except invitations.LinkIsOver:
             return _over()
         name, password = visit.typed("name").strip(), visit.typed("password")
-        errors = faults_of_password(
-            None if user is not None else name, password, visit.typed("again")
-        )
+        chosen, names = (name, [name]) if user is None else (None, names_of(user))
+        errors = faults_of_password(chosen, password, visit.typed("again"), names)
         if errors:
             return self._choose(visit, user, **errors)
         hashed = await self.passwords.hash(password)
@@ -76,8 +76,18 @@ class _Invitations:
         return Moved("/sign-in") if entry is None else await entry.reply(visit, self.sign_ins)
 
 
-def faults_of_password(name: str | None, password: str, again: str) -> dict[str, str]:
-    """Say what is wrong with a password that was chosen, and a name beside it, by the field."""
+def names_of(user: User) -> list[str]:
+    """Give the names by which somebody who guesses a user's password may know them."""
+    return list(filter(None, (user.name, user.email, user.title)))
+
+
+def faults_of_password(
+    name: str | None, password: str, again: str, names: Sequence[str]
+) -> dict[str, str]:
+    """Say what is wrong with a password that was chosen, and a name beside it, by the field.
+
+    :param names: of its user.
+    """
     errors = {}
     if name is not None:
         try:
@@ -85,7 +95,7 @@ def faults_of_password(name: str | None, password: str, again: str) -> dict[str,
         except ValueError as error:
             errors["name"] = str(error)
     try:
-        check_new_password(password)
+        check_new_password(password, names)
     except UnusablePassword as error:
         errors["password"] = str(error)
     if not errors and password != again:
