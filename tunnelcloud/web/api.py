@@ -41,7 +41,7 @@ from tunnelcloud.web.routes import (
     RouteTable,
 )
 from tunnelcloud.web.streams import Streaming
-from tunnelcloud.web.worker import Worker
+from tunnelcloud.web.worker import CAUSER, Worker
 
 JSON_TYPE = "application/json"
 _BODY_TYPES = {JSON_TYPE, "application/merge-patch+json"}
@@ -97,6 +97,7 @@ class ApiResource(Resource):
         caller = None if public else await self._authenticate(request)
         if caller is not None:
             keep_place(request, caller.role)
+            CAUSER.set(caller.id)
         routes, params = self._table.find(path)
         method = request.method.decode("ascii", "replace")
         route = routes.get("GET" if method == "HEAD" else method)

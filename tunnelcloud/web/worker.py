@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, TypeVar
@@ -22,6 +23,9 @@ MOST_OF_ONE = 2
 """Pieces of work of one user that may wait at a time, where it is told whose they are."""
 
 _COME_BACK = {"Retry-After": "5"}
+
+CAUSER: ContextVar[str] = ContextVar("CAUSER", default="")
+"""Who causes what the running coroutine has done, where it is known: a user, or an API token."""
 
 _Answer = TypeVar("_Answer")
 
@@ -95,14 +99,14 @@ class Worker:
 
         A Deferred that is cancelled is forgotten; its work isn't done unless it has begun.
 
-        :param source: who takes turns with others: a network, or a user.
+        :param source: who takes turns with others: a network, or a user; ``CAUSER`` if empty.
         :param whose: the user who causes it: fails with 429 when ``MOST_OF_ONE`` pieces of theirs
             wait or are done; empty where nobody is counted.
         """
         if whose and self._of[whose] >= MOST_OF_ONE:
             text = f"{MOST_OF_ONE} such things are being done for you: wait until they are done"
             return fail(Problem(HTTPStatus.TOO_MANY_REQUESTS, text, headers=_COME_BACK))
-        job = _Job(work, source)
+        job = _Job(work, source or CAUSER.get())
         if not self._enter(job):
             return fail(self._crowded())
         self._count(whose, 1)

@@ -49,6 +49,7 @@ from tunnelcloud.web.portal.unfinished import set_aside
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.streams import Streaming
+from tunnelcloud.web.worker import CAUSER
 
 SIGN_IN = "/sign-in"
 _MAX_FIELDS = 500
@@ -116,6 +117,7 @@ class PortalResource(Resource):
             csrf = csrf_of(cookies.session())
             known.append(Visit(address, "", csrf, signed_in=signed_in))
             keep_place(request, signed_in.user.role)
+            CAUSER.set(signed_in.user.id)
         page, params = self._find(method, path)
         visit = _visit(request, cannot_work(request, self._context.web_url))
         if signed_in is None and not page.anonymous:
