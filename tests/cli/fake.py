@@ -45,7 +45,11 @@ SIGNING_IN = {
     "me/api-token": {},
 }
 """What is answered to signing in and out, without a look at the bearer token."""
-JOIN = {"token": "tcj_x", "expires_at": NOW, "command": "twistd tunnelcloud connector --join tcj_x"}
+JOIN = {
+    "token": "tcj_x",
+    "expires_at": NOW,
+    "command": "twistd tunnelcloud connector --join-file paris-1.token",
+}
 EXPLAINED = {
     "allowed": False,
     "reason": "db: port 5433 is not published (5432 is)",

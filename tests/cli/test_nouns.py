@@ -23,7 +23,9 @@ class MakingTests(CommandTestCase):
         )
         output = self.succeed("connector", "create", "paris-2", "--site", "paris")
         self.assertIn(JOIN["command"], output)
-        self.assertIn(JOIN["command"], self.succeed("connector", "join-token", "paris-1"))
+        output = self.succeed("connector", "join-token", "paris-1")
+        self.assertIn(JOIN["command"], output)
+        self.assertIn("(umask 077; cat > paris-1.token)", output)
         self.assertEqual(self.succeed_json("connector", "join-token", "paris-1"), JOIN)
 
     def test_a_join_token_that_leads_nowhere_from_elsewhere(self):

@@ -1,5 +1,7 @@
 """What administrators make, read, change and delete through the API."""
 
+import shlex
+
 from tests.store.material import count_events
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.entities import Role
@@ -282,7 +284,9 @@ class ConnectorTests(ApiTestCase):
         made = self.make_connector()
         token = parse_join_token(made["join"]["token"])
         self.assertEqual(str(token.address), "pod.example.com:8443")
-        self.assertIn(f"--join {made['join']['token']}", made["join"]["command"])
+        # On a command line other users of the machine could read the token.
+        command = shlex.split(made["join"]["command"])
+        self.assertEqual(command[-2:], ["--join-file", "paris-1.token"])
         self.assertEqual(made["status"], "new")
         redeemed = self.store.write(
             connectors.redeem_join_token, token.secret_hash, key_fingerprint="x"

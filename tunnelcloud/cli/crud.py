@@ -22,7 +22,12 @@ from tunnelcloud.cli.output import (
 )
 from tunnelcloud.cli.parameters import Connection, count, json_flag, or_nothing, pass_connection
 from tunnelcloud.domain.counting import counted
-from tunnelcloud.domain.join_tokens import JoinRefused, address_warning, parse_join_token
+from tunnelcloud.domain.join_tokens import (
+    JoinRefused,
+    address_warning,
+    keep_command,
+    parse_join_token,
+)
 
 
 def commands_of(noun: Noun) -> click.Group:
@@ -95,7 +100,7 @@ def _create(noun: Noun) -> click.Command:
         click.echo(one_line(f"created {noun.name} {made['name']} ({made['id']})"))
         warn_of(made)
         if isinstance(made.get("join"), dict):
-            show_join(made["join"])
+            show_join(made["name"], made["join"])
 
     options = [_click_option(option, for_create=True) for option in noun.options]
     return _command("create", f"Create {_a(noun)}.", create, [_name_argument("name"), *options])
@@ -263,12 +268,16 @@ def report_done(text: str, as_json: bool, made: object = None) -> None:
         click.echo(one_line(text))
 
 
-def show_join(join: Object) -> None:
-    """Print what introduces a connector to its pod."""
+def show_join(name: str, join: Object) -> None:
+    """Print what introduces a connector to its pod.
+
+    :param name: the connector's.
+    """
     print_fields(
         {
             "join token": shown(join.get("token")),
             "good until": shown_time(join.get("expires_at")),
+            "keep it with": f"{shown(keep_command(name))}  # paste it, then Return and Ctrl-D",
             "start it with": shown(join.get("command")),
             "or, by its package": "tunnelcloud-connector join, as root; it asks for the token",
         }

@@ -36,11 +36,12 @@ def join_token(connection: Connection, name: str, as_json: bool) -> None:
     It is for a connector whose first one was not used, or whose key is lost.
     """
     api = connection.open()
-    made = api.send("POST", f"connectors/{api.resolve_id('connector', name)}/join-token")
+    connector_id = api.resolve_id("connector", name)
+    made = api.send("POST", f"connectors/{connector_id}/join-token")
     if as_json:
         print_json(made)
     else:
-        show_join(made)
+        show_join(api.name_of("connector", connector_id), made)
 
 
 @tunnel.command("check")

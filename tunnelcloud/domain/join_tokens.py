@@ -8,6 +8,7 @@ import base64
 import binascii
 import enum
 import hashlib
+import shlex
 
 from attrs import field, frozen
 
@@ -87,6 +88,28 @@ class JoinToken:
         body = self.ca_pin + self.secret + str(self.address).encode("ascii")
         encoded = base64.urlsafe_b64encode(_checksum(body) + body)
         return PREFIX + encoded.decode("ascii").rstrip("=")
+
+
+def join_file(name: str) -> str:
+    """Name the file that a new connector is to find its join token in.
+
+    The token stands on no command line: other users of the machine could read it there.
+    """
+    return f"{name}.token"
+
+
+def keep_command(name: str) -> str:
+    """Give the command that reads a join token into that file, where its user alone can read it."""
+    return f"(umask 077; cat > {shlex.quote(join_file(name))})"
+
+
+def join_command(name: str) -> str:
+    """Give the command that starts a new connector with the join token in that file."""
+    # Without --pidfile= a second twistd in one directory wouldn't start.
+    return shlex.join(
+        ["twistd", "-n", "--pidfile=", "tunnelcloud", "connector", "--state", f"./{name}",
+         "--join-file", join_file(name)]
+    )  # fmt: skip
 
 
 def address_warning(token: JoinToken) -> str:

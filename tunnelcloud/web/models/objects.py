@@ -89,7 +89,11 @@ class ConnectorQuery(NamedQuery):
 
 
 class JoinTokenShown(Shown):
-    """What makes a new connector one of ours, and the command that uses it; shown once."""
+    """What makes a new connector one of ours; shown once.
+
+    The command starts the connector.  It finds the token in a file, which its user alone can read:
+    what stands on a command line can be read by other users of the machine.
+    """
 
     token: str = Field(repr=False)
     expires_at: Instant

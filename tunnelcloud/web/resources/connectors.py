@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from http import HTTPStatus
 
 from attrs import frozen
 
 from tunnelcloud.domain import entities
-from tunnelcloud.domain.join_tokens import SECRET_LENGTH, hash_secret
+from tunnelcloud.domain.join_tokens import SECRET_LENGTH, hash_secret, join_command
 from tunnelcloud.domain.objects import CONNECTOR
 from tunnelcloud.store import connectors
 from tunnelcloud.store.aggregate import version_of
@@ -129,9 +128,4 @@ class _Connectors:
 
     def _join(self, name: str, secret: bytes, kept: connectors.JoinToken) -> JoinTokenShown:
         token = self.context.live.join_token(secret).encode()
-        # Without --pidfile= a second twistd in one directory wouldn't start.
-        command = shlex.join(
-            ["twistd", "-n", "--pidfile=", "tunnelcloud", "connector", "--state", f"./{name}",
-             "--join", token]
-        )  # fmt: skip
-        return JoinTokenShown(token=token, expires_at=kept.expires_at, command=command)
+        return JoinTokenShown(token=token, expires_at=kept.expires_at, command=join_command(name))

@@ -7,7 +7,12 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.domain.join_tokens import address_warning, parse_join_token
+from tunnelcloud.domain.join_tokens import (
+    address_warning,
+    join_command,
+    keep_command,
+    parse_join_token,
+)
 from tunnelcloud.store import users
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.web.portal.api_calls import Operations, faults
@@ -146,7 +151,14 @@ class _Access:
             return Moved(f"/admin{path}")
         connector = await self.operations(visit, "GET", path)
         warning = address_warning(parse_join_token(visit.once["join"]["token"]))
-        values = {"connector": connector, "warning": warning, **visit.once}
+        name = connector["name"]
+        values = {
+            "connector": connector,
+            "warning": warning,
+            "keep": keep_command(name),
+            "start": join_command(name),
+            **visit.once,
+        }
         return Shown("admin_join.html", values)
 
     async def state(self, visit: Visit) -> Reply:

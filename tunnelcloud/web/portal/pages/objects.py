@@ -272,5 +272,5 @@ async def choices_of(
 
 def joining(path: str, join: Mapping[str, Any]) -> Moved:
     """Go to the page that shows one time how a connector joins."""
-    shown_once = {name: join[name] for name in ("command", "token", "expires_at")}
+    shown_once = {name: join[name] for name in ("token", "expires_at")}
     return Moved(f"/admin{path}/join", once={"join": shown_once})
