@@ -3,6 +3,7 @@
 Knows nothing of what the files hold.
 """
 
+import fcntl
 import os
 import stat
 import tempfile
@@ -87,6 +88,26 @@ def check_private(path: Path) -> None:
         return
     except OSError as error:
         raise UnreadablePrivateFile(path, error.strerror or str(error)) from error
+
+
+def hold_file(path: Path) -> int | None:
+    """Open a file, and keep other processes from doing the same while this one lives.
+
+    It stays open: the system lets go of the lock when the process ends, however that comes.
+
+    :return: None if another process holds it.
+    :raise OSError: it can't be made, opened or locked.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _is_given(path: Path, environment: Mapping[str, str]) -> bool:

@@ -6,7 +6,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud import pki
-from tunnelcloud.connector.state import BadState, ConnectorState
+from tunnelcloud.connector.state import LOCK_FILE, BadState, ConnectorState
 from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken
 
@@ -50,6 +50,13 @@ class StateTests(SynchronousTestCase):
         self.assertEqual((self.directory / "key.pem").stat().st_mode & 0o777, 0o600)
         self.assertEqual(self.directory.stat().st_mode & 0o777, 0o700)
         self.assertIsNone(self.state.load())
+
+    def test_one_process_has_the_directory(self):
+        self.state.take()
+        self.assert_bad(ConnectorState(self.directory).take, self.directory, "another connector")
+        (self.directory / "other").mkdir()
+        ConnectorState(self.directory / "other").take()
+        self.assertEqual((self.directory / LOCK_FILE).stat().st_mode & 0o777, 0o600)
 
     def test_what_was_joined_is_there_after_a_restart(self):
         joined = self.join()

@@ -44,6 +44,7 @@ def make_connector(
     plan = read_plan(reactor, config, state_directory)
     LOG_LEVELS.set(plan.log)
     state = ConnectorState(plan.state_directory)
+    state.take()
     try:
         joining = _join_token(token, token_file, state)
     except JoinRefused as error:

@@ -29,8 +29,10 @@ from tunnelcloud.pki import (
     read_private,
     write_atomically,
 )
+from tunnelcloud.private_files import hold_file
 
 FORMAT = 1
+LOCK_FILE = "connector.lock"
 
 
 class BadState(CannotStart):
@@ -92,6 +94,22 @@ class ConnectorState:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise BadState(f"{directory} can't be made: {error.strerror}") from error
+
+    def take(self) -> None:
+        """Keep other connectors out of the directory, as long as this process lives.
+
+        :raise BadState: another process has it, or it can't be used.
+        """
+        path = self.directory / LOCK_FILE
+        try:
+            held = hold_file(path)
+        except OSError as error:
+            raise BadState(f"{path} can't be locked: {error.strerror}") from error
+        if held is None:
+            raise BadState(
+                f"{self.directory} is in use by another connector: end that one, or give this one "
+                "a state directory and a join token of its own"
+            )
 
     def private_key(self) -> bytes:
         """Give the connector's key, which is made the first time and stays where it is.

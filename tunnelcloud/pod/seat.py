@@ -7,7 +7,6 @@ who is alive renews the lease, and keeps the name.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import time
@@ -18,6 +17,7 @@ from attrs import evolve
 
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.pod.cluster import BEAT_SECONDS, Seat
+from tunnelcloud.private_files import hold_file
 from tunnelcloud.store import pods
 from tunnelcloud.store.engine import Store
 from tunnelcloud.store.errors import NotFound
@@ -36,15 +36,11 @@ def take_home(directory: Path) -> str:
     :raise CannotServe: another process has it.
     :raise OSError: it can't be used.
     """
-    # Stays open until the process ends: the system lets go of the lock then, however that comes.
-    lock = os.open(directory / HOME_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
+    lock = hold_file(directory / HOME_FILE)
+    if lock is None:
         raise CannotServe(
             f"{directory} is in use by another pod: give each its own state_directory"
-        ) from None
+        )
     token = os.read(lock, _BYTES)
     if len(token) != _BYTES:
         token = os.urandom(_BYTES)
