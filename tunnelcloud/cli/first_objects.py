@@ -123,7 +123,7 @@ def _make(
     notes: list[str] = []
     link, codes = None, []
     if wanted.administrator is not None:
-        if users.can_administer_since(transaction, transaction.now()):
+        if users.can_administer_now(transaction):
             notes.append("an administrator can sign in already: no other one was made")
         else:
             user = _administrator(transaction, wanted.administrator)

@@ -191,6 +191,11 @@ def can_administer_since(transaction: Transaction, moment: datetime) -> bool:
     return transaction.connection.execute(query.limit(1)).first() is not None
 
 
+def can_administer_now(transaction: Transaction) -> bool:
+    """Tell whether some administrator can sign in to the portal."""
+    return can_administer_since(transaction, transaction.now())
+
+
 def _check_administrators(transaction: Transaction, field: str) -> None:
     """See that somebody is left who can sign in and administer."""
     # Locked, so that if two administrators demote each other at once, one of them is refused.

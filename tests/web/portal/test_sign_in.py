@@ -201,6 +201,17 @@ class FirstAdministratorTests(ApiTestCase):
         Browser(self).get(link, 410)
         Browser(self).sign_in("ada")
 
+    def test_the_sign_in_page_says_where_it_is(self):
+        link, browser = self.link(), Browser(self)
+        page = browser.get("/sign-in").body.decode()
+        self.assertIn("No administrator can sign in yet", page)
+        self.assertNotIn("Ask an administrator", page)
+        form = {"name": "ada", "password": PASSWORD, "again": PASSWORD}
+        Browser(self).send(link, form)
+        page = browser.get("/sign-in").body.decode()
+        self.assertNotIn("No administrator", page)
+        self.assertIn("Ask an administrator", page)
+
     def test_there_is_none_with_an_administrator(self):
         link = self.link()
         self.store.write(users.create, name="other", role=Role.ADMIN)

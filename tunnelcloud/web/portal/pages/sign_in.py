@@ -86,12 +86,17 @@ class _SignIn:
         status: int = 200,
         wait: int | None = None,
     ) -> Shown:
+        store = self.context.store
+        providers, administered = await store.together(
+            store.reading(identity_providers.offered), store.reading(users.can_administer_now)
+        )
         values = {
             "next": next_page,
             "name": visit.typed("name"),
             "error": error,
             "web_url": self.context.web_url,
-            "providers": await self.context.store.read(identity_providers.offered),
+            "providers": providers,
+            "administered": administered,
         }
         headers = {} if wait is None else {"Retry-After": str(wait)}
         return Shown("sign_in.html", values, status, headers)
