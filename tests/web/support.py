@@ -61,6 +61,7 @@ class ToldPod:
     certificate: CertificateState | None = None
     endings: list = field(factory=list)
     kept_out: list = field(factory=list)
+    checked_for: str = ""
     started_at: datetime = datetime(2020, 1, 1, tzinfo=UTC)
 
     def shut_out(self, most):
@@ -101,7 +102,8 @@ class ToldPod:
     def connector_health(self):
         return self.health
 
-    def check_tunnel(self, tunnel, port):
+    def check_tunnel(self, tunnel, port, whose):
+        self.checked_for = whose
         ok = all(step.ok for step in self.steps)
         at = datetime.fromtimestamp(NOW, UTC)
         self.checked[tunnel.id] = LastCheck(at, ok, tuple(self.steps))

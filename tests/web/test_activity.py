@@ -2,18 +2,24 @@
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 from sqlalchemy import update
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.support import NOW, ApiTestCase, Role
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.store import audit, channels, schema, sessions, tunnels, users
+from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.sessions import LoginRecord
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.web.models.activity import AuditExportQuery
 from tunnelcloud.web.resources import activity
+from tunnelcloud.web.routes import Call, Caller
 
 LOGIN = LoginRecord("x", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
 
@@ -187,3 +193,36 @@ class SummaryTests(ApiTestCase):
         self.assertEqual((found["sessions"], found["channels"]), ([0, 0, 1], [0, 0, 1]))
         self.assertEqual(found["refused_logins"], [0, 0, 0])
         self.assertEqual(self.ask("GET", "/api/v1/statistics?hours=169").faults, ["hours"])
+
+
+class ExportsAtOnceTests(SynchronousTestCase):
+    """Many exports at once keep the store from nobody else."""
+
+    def setUp(self):
+        self.reads = []
+        context = SimpleNamespace(store=SimpleNamespace(read=self.read))
+        table = {one.name: one for one in activity.activity_routes(context)}
+        self.export = table["export_events"].handler
+
+    def read(self, work):
+        self.reads.append(Deferred())
+        return self.reads[-1]
+
+    def begin(self):
+        call = Call({}, "192.0.2.1", Caller("usr_1", "eve", Role.AUDITOR), query=AuditExportQuery())
+        return Deferred.fromCoroutine(self.export(call))
+
+    def test_few_pages_are_read_at_a_time(self):
+        exports = [self.begin() for _ in range(20)]
+        self.assertEqual(len(self.reads), 2)
+        self.reads[0].callback(ListPage(()))
+        self.successResultOf(exports[0])
+        self.assertEqual(len(self.reads), 3)
+        for one in exports[3:]:
+            one.cancel()
+            self.failureResultOf(one)
+        self.reads[1].errback(ValueError())
+        self.failureResultOf(exports[1], ValueError)
+        self.assertEqual(len(self.reads), 3)
+        self.begin()
+        self.assertEqual(len(self.reads), 4)

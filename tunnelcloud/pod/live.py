@@ -23,6 +23,7 @@ from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.penalties import SharedPenalties
 from tunnelcloud.pod.rates import Rates
 from tunnelcloud.pod.router import TunnelRoute
+from tunnelcloud.pod.sessions import TOO_MANY_CHECKS
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store.transaction import Transaction
@@ -133,9 +134,17 @@ class LivePod:
         """Tell when this pod lost the last link of connectors."""
         return self.lost.recent()
 
-    def check_tunnel(self, tunnel: Tunnel, port: int) -> Deferred[Sequence[DoctorStep]]:
-        """Check every hop from this pod to a tunnel's target."""
-        return Deferred.fromCoroutine(self.checks.check(tunnel, port))
+    def check_tunnel(self, tunnel: Tunnel, port: int, whose: str) -> Deferred[Sequence[DoctorStep]]:
+        """Check every hop from this pod to a tunnel's target, within a share of the checks."""
+        return Deferred.fromCoroutine(self._check(tunnel, port, whose))
+
+    async def _check(self, tunnel: Tunnel, port: int, whose: str) -> Sequence[DoctorStep]:
+        if not self.sessions.begin_check(whose):
+            return [DoctorStep("turn", False, 0.0, TOO_MANY_CHECKS)]
+        try:
+            return await self.checks.check(tunnel, port)
+        finally:
+            self.sessions.end_check(whose)
 
     def last_check(self, tunnel_id: str) -> LastCheck | None:
         """Return this pod's last check of a tunnel."""

@@ -177,8 +177,11 @@ class ILivePod(Interface):
     def lost_connectors() -> "Mapping[str, datetime]":
         """Tell when this pod lost the last link of connectors, by their ids; of the last minute."""
 
-    def check_tunnel(tunnel: Tunnel, port: int) -> "Deferred[Sequence[DoctorStep]]":
-        """Check every hop from this pod to a tunnel's target; ends after the first that failed."""
+    def check_tunnel(tunnel: Tunnel, port: int, whose: str) -> "Deferred[Sequence[DoctorStep]]":
+        """Check every hop from this pod to a tunnel's target; ends after the first that failed.
+
+        :param whose: the user, or the API token, in whose share of the checks it is.
+        """
 
     def target_faults(tunnel_id: str) -> "Mapping[int, str]":
         """Tell what was wrong, empty for nothing, when this pod last checked a tunnel's ports."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
+from twisted.internet.defer import DeferredSemaphore
 
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.actors import actor_kind
@@ -37,6 +39,8 @@ from tunnelcloud.web.resources.pods import pod_routes
 from tunnelcloud.web.routes import READERS, Call, Caller, Lines, Listed, Route
 
 _EXPORTED_AT_ONCE = 500
+_READ_AT_A_TIME = 2
+"""Pages of all exports: however many there are, other reads wait for these alone."""
 _SESSION = values_as(Session, entities.Session)
 _CHANNEL = values_as(Channel, entities.Channel)
 _EVENT = values_as(Event, KeptEvent, but=["data"])
@@ -234,6 +238,7 @@ def _reason(call: Call) -> str:
 @frozen
 class _History:
     context: ApiContext
+    _reading: DeferredSemaphore = field(factory=partial(DeferredSemaphore, _READ_AT_A_TIME))
 
     async def list_events(self, call: Call) -> Listed:
         filters = call.query_as(AuditQuery).filters()
@@ -270,7 +275,7 @@ class _History:
             check_caller(transaction, caller, writes=False)
             return reader(transaction)
 
-        return await self.context.store.read(work)
+        return await self._reading.run(self.context.store.read, work)
 
 
 def _ecs_line(record: AuditRecord) -> bytes:

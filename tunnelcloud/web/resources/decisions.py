@@ -151,7 +151,7 @@ class _Decisions:
         port = call.query_as(CheckQuery).port or tunnel.target_ports[0].first
         if not tunnel.publishes(port):
             raise conflict("port", f"{tunnel.name} doesn't publish port {port}")
-        steps = await self.context.live.check_tunnel(tunnel, port)
+        steps = await self.context.live.check_tunnel(tunnel, port, call.who().id)
         return Check(
             ok=all(step.ok for step in steps), steps=[Step.model_validate(step) for step in steps]
         )

@@ -109,7 +109,8 @@ class _Panel:
         )
         steps = [DoctorStep(rule.rule, rule.passed, 0.0, rule.text) for rule in decision.rules]
         if decision.allowed:
-            steps += await self.context.live.check_tunnel(tunnel, port)
+            whose = visit.who().user.id
+            steps += await self.context.live.check_tunnel(tunnel, port, whose)
         return steps
 
     async def _open(self, visit: Visit) -> _Opened:
