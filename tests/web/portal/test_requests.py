@@ -1,25 +1,32 @@
 """Requests in the portal: what waits, one question, and two buttons."""
 
-from tests.web.portal.browser import Forms, PortalTestCase
+import os
+
+from tests.web.portal.browser import Browser, Forms, PortalTestCase
 from tunnelcloud.domain.entities import Method, PortRange, Role
 from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.domain.totp import new_recovery_codes, read_recovery_code
 from tunnelcloud.store import (
     approvals,
     assignments,
     groups,
     identities,
     policies,
+    second_factors,
     sites,
     timed_grants,
     tunnels,
     users,
+    web_sessions,
 )
+from tunnelcloud.web.portal.second_factor import purpose
 
 CANARY = "<b>&\u202e"
 SHOWN = "&lt;b&gt;&amp;[U+202E]"
 
 
-class RequestPagesTests(PortalTestCase):
+class RequestCase(PortalTestCase):
     def setUp(self):
         super().setUp()
         self.user, self.approver = self.people[Role.USER], self.people[Role.AUDITOR]
@@ -61,6 +68,8 @@ class RequestPagesTests(PortalTestCase):
     def page(self, browser, path):
         return browser.get(path).body.decode()
 
+
+class RequestPagesTests(RequestCase):
     def test_seen_by_whoever_may_approve_and_approved(self):
         request = self.asked()
         browser = self.signed_in(Role.AUDITOR)
@@ -172,3 +181,66 @@ class RequestPagesTests(PortalTestCase):
     def test_nothing_to_ask_for(self):
         page = self.page(self.signed_in(Role.USER), "/requests/new")
         self.assertIn("None of your tunnels needs an approval", page)
+
+
+class ConfirmedByCodeTests(RequestCase):
+    """Who took over a user's browser has not taken their second factor."""
+
+    def setUp(self):
+        super().setUp()
+        [self.code] = new_recovery_codes(os.urandom)[:1]
+        sealed = self.context.sealer.seal_for_all(os.urandom(20), purpose(self.user.id))
+        self.store.write(second_factors.begin, self.user.id, sealed)
+        hashes = [hash_secret(read_recovery_code(self.code))]
+        self.store.write(second_factors.confirm, self.user.id, 0, hashes)
+        self.browser = self.signed_in_anyhow(self.user)
+
+    def signed_in_anyhow(self, user):
+        """Give a browser with a sign-in of before the second factor."""
+        browser, secret = Browser(self), "x" * 43
+        self.store.write(
+            web_sessions.create,
+            user_id=user.id,
+            secret_hash=hash_secret(secret),
+            lifetime_seconds=3600,
+            method="password",
+            source_ip="192.0.2.1",
+            user_agent="",
+        )
+        browser.cookies["__Host-tunnelcloud"] = secret
+        return browser
+
+    def grants(self):
+        return self.store.read(timed_grants.list_page).items
+
+    def test_a_wrong_code_confirms_nothing_and_counts(self):
+        path = f"/requests/{self.asked(Approval.SELF).id}"
+        self.assertIn('name="code"', self.page(self.browser, path))
+        for typed in ("", "12345x"):
+            form = {"decision": "approve", "code": typed}
+            answer = self.browser.send(path, form, status=422)
+            self.assertIn(b"The code is wrong", answer.body)
+        self.assertEqual(self.grants(), ())
+        self.assertEqual(self.store.read(second_factors.find, self.user.id).failures, 2)
+        for _ in range(second_factors.FREE_FAILURES):
+            self.store.write(second_factors.failed, self.user.id)
+        answer = self.browser.send(path, form, status=422)
+        self.assertIn(b"Too many wrong codes", answer.body)
+
+    def test_a_good_code_confirms_once(self):
+        request = self.asked(Approval.SELF)
+        form = {"decision": "approve", "code": self.code}
+        self.browser.send(f"/requests/{request.id}", form)
+        self.assertEqual(len(self.grants()), 1)
+        self.assertEqual(self.store.read(second_factors.recovery_codes_left, self.user.id), 0)
+
+    def test_a_refusal_takes_no_code(self):
+        request = self.asked(Approval.SELF)
+        self.browser.send(f"/requests/{request.id}", {"decision": "refuse", "code": ""})
+        self.assertEqual(self.store.read(approvals.get, request.id).status, "refused")
+
+    def test_who_approves_others_is_not_asked(self):
+        path = f"/requests/{self.asked().id}"
+        boss = self.signed_in(Role.AUDITOR)
+        self.assertNotIn('name="code"', self.page(boss, path))
+        self.assertNotIn('name="code"', self.page(self.browser, path))

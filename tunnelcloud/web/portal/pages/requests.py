@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from attrs import frozen
 
 from tunnelcloud.domain.addresses import source_group
+from tunnelcloud.domain.approvals import RequestStatus
+from tunnelcloud.domain.objects import Approval
 from tunnelcloud.domain.policy_sentences import length_of_time
-from tunnelcloud.store import access, approvals, identities
+from tunnelcloud.store import access, approvals, identities, second_factors
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.second_factor import Judged, fault, judge
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.approvals import Askable, askable
 from tunnelcloud.web.resources.context import ApiContext
@@ -65,6 +69,10 @@ class _Requests:
         path = f"/requests/{visit.params['request_id']}"
         verb = "approve" if visit.typed("decision") == "approve" else "refuse"
         request = await self.operations(visit, "GET", path)
+        if verb == "approve" and await self._asks_code(visit, request):
+            judged = await self._judged(visit)
+            if not judged.good:
+                return await self._asked(visit, request, code_fault=judged)
         try:
             body = {"answer": visit.typed("answer").strip()}
             await self.operations(visit, "POST", f"{path}/{verb}", body)
@@ -78,8 +86,31 @@ class _Requests:
             note = f"{who} may open {what} for {lasts}; a client that gave up can try again."
         return Moved("/requests", note=note)
 
+    async def _asks_code(self, visit: Visit, request: dict[str, Any]) -> bool:
+        """Tell whether the visitor has to show their second factor.
+
+        They confirm that a connection is theirs: whoever took over their browser must not be able
+        to.
+        """
+        user_id = visit.who().user.id
+        own = request["approval"] == Approval.SELF and request["user_id"] == user_id
+        if not own or request["status"] != RequestStatus.PENDING:
+            return False
+        return await self.context.store.read(second_factors.is_confirmed, user_id)
+
+    async def _judged(self, visit: Visit) -> Judged:
+        """Use up the code that was typed; wrong ones are counted as at the sign-in."""
+        who = visit.who()
+        return await self.context.acting_as(who.caller).write(
+            judge, self.context.sealer, who.user.id, visit.typed("code")
+        )
+
     async def _asked(
-        self, visit: Visit, request: dict[str, Any], problem: Problem | None = None
+        self,
+        visit: Visit,
+        request: dict[str, Any],
+        problem: Problem | None = None,
+        code_fault: Judged | None = None,
     ) -> Shown:
         user_id = visit.who().user.id
         decides = await self.context.store.read(approvals.may_decide, request["id"], user_id)
@@ -95,9 +126,12 @@ class _Requests:
             "same": same,
             "own_ip": visit.source_ip,
             "emergency": request["user_id"] == user_id and await self._opens_alone(visit, request),
+            "asks_code": await self._asks_code(visit, request),
+            "code_fault": "" if code_fault is None else fault(code_fault),
             "error": "" if problem is None else _words(problem),
         }
-        return Shown("request.html", values, 200 if problem is None else problem.status)
+        status = HTTPStatus.OK if code_fault is None else HTTPStatus.UNPROCESSABLE_ENTITY
+        return Shown("request.html", values, status if problem is None else problem.status)
 
     async def _opens_alone(self, visit: Visit, request: dict[str, Any]) -> bool:
         """Tell whether the visitor may open in an emergency what they wait for."""
