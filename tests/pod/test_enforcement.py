@@ -1,5 +1,6 @@
 """What is no longer allowed ends, also when the notice of it comes before the session."""
 
+import sys
 from datetime import timedelta
 
 from attrs import evolve
@@ -8,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tests.pod.fakes import Connection, Link, World
+from tunnelcloud.domain.objects import Approval
 from tunnelcloud.pod.enforcement import Enforcement
 from tunnelcloud.pod.turns import STEPS, Turns
 from tunnelcloud.pod.views import Views
@@ -198,6 +200,22 @@ class SweepTests(EnforcementCase):
         counted = self.decisions()
         self.wait(200)
         self.assertEqual(counted, [])
+
+    def test_channels_that_wait_for_an_approval_are_never_looked_at(self):
+        asked = policy(approval=Approval.OTHERS, approvers_id="grp_bosses")
+        self.world.views.view = view(grant(tunnel("db"), policies=(asked,)))
+        calls = []
+        for count in (10, 20):
+            while len(self.world.held) < count:
+                self.world.open()
+            self.loads.clear()
+            profiled = []
+            sys.setprofile(lambda frame, event, arg, profiled=profiled: profiled.append(event))
+            self.enforcement.sweep()
+            sys.setprofile(None)
+            calls.append(len(profiled))
+            self.assertEqual(self.loads, [])
+        self.assertEqual(calls[0], calls[1])
 
     def test_a_right_that_ends(self):
         client = self.look((policy(valid_until=NOW + timedelta(seconds=90)),))

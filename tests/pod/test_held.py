@@ -3,12 +3,16 @@
 from datetime import timedelta
 
 from attrs import evolve
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, approval, grant, policy, tunnel, view
 from tests.pod.fakes import World
 from tunnelcloud.domain.objects import Approval
-from tunnelcloud.pod.held import _STDIO_ORIGINATOR
+from tunnelcloud.pod import held as held_module
+from tunnelcloud.pod.held import _STDIO_ORIGINATOR, HeldChannels
+from tunnelcloud.pod.live_sessions import POD_HOLDS_TOO_MANY
+from tunnelcloud.pod.shares import HELD, Shares
 from tunnelcloud.store.transaction import Change, Resync
 
 
@@ -211,3 +215,119 @@ class SelfTests(HeldCase):
         self.world.live.recheck(self.world.views.view)
         self.world.settle()
         self.assertTrue(client.is_open)
+
+
+class PoolTests(SynchronousTestCase):
+    """A channel that waits is neither open nor being made: there is a pool for those that wait."""
+
+    def world(self, policies=None, **shares):
+        self.policy = policy(approval=Approval.OTHERS, approvers_id="grp_bosses")
+        grants = grant(tunnel(), policies=policies or (self.policy,))
+        world = World(view(grants), "con_1", shares=Shares(**shares))
+        for pair in (world.client, world.links.links[0].pair):
+            pair.a.max_channels = pair.b.max_channels = 5000
+        return world
+
+    def failures(self, world, count):
+        return [world.open().failure for _ in range(count)]
+
+    def test_what_waits_takes_no_share_of_what_is_open_or_being_made(self):
+        world = self.world(channels=1, pending=1)
+        self.assertEqual(self.failures(world, 5), [None] * 5)
+        self.assertEqual((len(world.held), world.sessions.open_channels), (5, 0))
+        self.successResultOf(world.sessions.drained(30))
+
+    def test_a_users_share(self):
+        world = self.world(held=2)
+        self.assertEqual(self.failures(world, 2), [None] * 2)
+        code, text = world.open().failure
+        self.assertEqual(code, 4)
+        self.assertIn("2 of your connections wait for approvals", text)
+        world.clock.advance(self.policy.approval_wait_seconds)
+        world.settle()
+        self.assertEqual(self.failures(world, 2), [None] * 2, "there is room again")
+
+    def test_no_more_wait_for_a_tunnel_than_one_approval_may_open(self):
+        world = self.world(per_target=3)
+        self.assertEqual(self.failures(world, 3), [None] * 3)
+        self.assertIn("db: you have 3 connections", world.open().failure[1])
+        world.views.view = evolve(world.views.view, approved=(approval(self.policy, tunnel()),))
+        world.live.recheck(world.views.view)
+        world.settle()
+        self.assertEqual(len(world.links.links[0].asked), 3)
+
+    def test_the_pods_share(self):
+        world = self.world(held=HELD)
+        world.sessions._waiting.total = HELD
+        self.assertEqual(world.open().failure, (4, POD_HOLDS_TOO_MANY))
+
+    def test_ten_users_hold_ten_thousand(self):
+        tally = self.world().sessions._waiting
+        for number in range(10_000):
+            user_id = f"usr_{number % 10}"
+            self.assertTrue(tally.has_room(user_id))
+            tally.add(user_id)
+
+
+class CostTests(SynchronousTestCase):
+    """What many that wait cost a pod: nothing, but for what concerns them."""
+
+    def wait(self, requests, channels=1):
+        """Give what looks up requests, and channels that wait for so many of them."""
+        asked = policy(approval=Approval.OTHERS, approvers_id="grp_bosses")
+        tunnels = [tunnel(f"db{number}", f"10.0.0.{number}") for number in range(requests)]
+        self.world = World(view(*(grant(one, policies=(asked,)) for one in tunnels)))
+        self.looked = []
+        self.world.held._look = lambda ids: self.looked.append(len(ids)) or succeed([])
+        for one in tunnels:
+            for _ in range(channels):
+                self.world.open(one.name)
+        self.assertEqual(len(self.world.held), requests * channels)
+
+    def test_others_changes_look_at_nothing(self):
+        self.wait(3)
+        self.patch(HeldChannels, "_look_at_some", self.fail)
+        for kind in ("user", "tunnel", "grant", "session", "request"):
+            self.world.held.changed(Change(kind, "of_others"))
+
+    def test_ones_own_change_is_looked_up_alone(self):
+        for requests in (3, 6):
+            self.wait(requests)
+            self.world.held.changed(Change("request", "req_2"))
+            self.assertEqual(self.looked, [1])
+
+    def test_where_changes_were_missed_so_many_are_looked_up_at_once(self):
+        self.patch(held_module, "_LOOKED_AT_ONCE", 2)
+        self.wait(5)
+        self.world.held.changed(Resync())
+        self.assertEqual(self.looked, [2, 2, 1])
+
+    def test_what_is_over_is_not_looked_up(self):
+        self.wait(2)
+        self.world.client.lose("gone")
+        self.world.held.changed(Resync())
+        self.assertEqual(self.looked, [])
+
+    def test_all_that_wait_for_the_same_are_decided_on_once(self):
+        decisions = []
+        for channels in (10, 20):
+            self.wait(2, channels)
+            live, decide = self.world.live, self.world.live.decide
+            del decisions[:]
+            live.decide = lambda *args, decide=decide, **how: (
+                decisions.append(args) or decide(*args, **how)
+            )
+            live.recheck(self.world.views.view)
+            self.assertEqual(len(decisions), 2)
+            self.assertEqual(len(self.world.held), 2 * channels)
+
+    def test_what_leads_to_another_tunnel_now_waits_for_that_one(self):
+        self.wait(1)
+        [held] = self.world.live.held
+        asked = held.policy
+        elsewhere = evolve(tunnel("db0", "10.0.0.9"), id="tun_new")
+        self.world.views.view = view(grant(elsewhere, policies=(asked,)))
+        self.world.live.recheck(self.world.views.view)
+        [held] = self.world.live.held
+        self.assertEqual(held.tunnel.id, "tun_new")
+        self.assertEqual(len(self.world.approvals.asked), 2)

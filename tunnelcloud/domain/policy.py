@@ -81,6 +81,12 @@ class Decision:
     tunnel: Tunnel | None = None
     awaited: Policy | None = None
 
+    def awaits(self, tunnel: Tunnel, policy: Policy) -> bool:
+        """Tell whether all that is missing is an approval of this tunnel that this policy wants."""
+        if self.awaited is None or self.tunnel is None:
+            return False
+        return (self.tunnel.id, self.awaited.id) == (tunnel.id, policy.id)
+
 
 def could_open_any(view: UserView, method: Method, only: str | None) -> bool:
     """Tell whether a session of this method leads to at least one tunnel.

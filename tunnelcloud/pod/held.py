@@ -8,7 +8,8 @@ ends with its client.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -31,6 +32,9 @@ _STDIO_ORIGINATOR = ("127.0.0.1", 65535)
 """The origin that OpenSSH names for a connection without one."""
 
 _LONGEST_ANSWER = 500
+
+_LOOKED_AT_ONCE = 200
+"""How many requests are looked up together when changes may have been missed."""
 
 
 @implementer(IChannelUser)
@@ -111,6 +115,7 @@ class HeldChannels:
         self._clock = clock
         self._where = where
         self._waiting: dict[tuple[str, ...], _Waiting] = {}
+        self._by_request: dict[str, _Waiting] = {}
 
     def __len__(self) -> int:
         return sum(len(one.channels) for one in self._waiting.values())
@@ -143,22 +148,28 @@ class HeldChannels:
             timer.cancel()
         if not waiting.channels:
             del self._waiting[held.key]
+            if waiting.request is not None:
+                self._by_request.pop(waiting.request.id, None)
 
     def changed(self, change: Change | Resync) -> None:
         """Hear of a change from the change feed: a request may have been refused."""
-        pending = {one.request.id: one for one in self._waiting.values() if one.request is not None}
-        if isinstance(change, Change):
-            if change.kind != "request" or change.id not in pending:
-                return
-            pending = {change.id: pending[change.id]}
-        if pending:
-            self._look(pending.keys()).addCallbacks(self._looked, _failed)
+        if isinstance(change, Resync):
+            self._look_at_some(iter(tuple(self._by_request)))
+        elif change.kind == "request" and change.id in self._by_request:
+            self._look_at_some(iter((change.id,)))
+
+    def _look_at_some(self, ids: Iterator[str]) -> None:
+        """Look up the requests with these ids, so many at a time."""
+        some = tuple(islice(ids, _LOOKED_AT_ONCE))
+        if some:
+            looked = self._look(some).addCallback(self._looked)
+            looked.addCallback(lambda _: self._look_at_some(ids)).addErrback(_failed)
 
     def _looked(self, requests: Iterable[ApprovalRequest]) -> None:
-        found = {request.id: request for request in requests}
-        for waiting in tuple(self._waiting.values()):
-            if waiting.request is not None and waiting.request.id in found:
-                self._tell(found[waiting.request.id], waiting)
+        for request in requests:
+            waiting = self._by_request.get(request.id)
+            if waiting is not None:
+                self._tell(request, waiting)
 
     def _unasked(self, failure: Failure, waiting: _Waiting) -> None:
         OUTAGES.tell(failure, "requests for approval can't be made")
@@ -169,6 +180,8 @@ class HeldChannels:
     def _tell(self, request: ApprovalRequest, waiting: _Waiting) -> None:
         """Refuse the channels of refused requests.  An approval changes the user's view instead."""
         waiting.request = request
+        if waiting.channels:
+            self._by_request[request.id] = waiting
         if request.status is not RequestStatus.REFUSED:
             return
         for held in tuple(waiting.channels):

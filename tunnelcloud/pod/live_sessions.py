@@ -15,12 +15,16 @@ from tunnelcloud.pod.listings import Listings
 from tunnelcloud.pod.rates import Counts, Traffic
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.sessions import LiveSession
-from tunnelcloud.pod.shares import CHANNELS, SESSIONS, Opens, Shares, Tally
+from tunnelcloud.pod.shares import CHANNELS, HELD, SESSIONS, Opens, Shares, Tally
 from tunnelcloud.pod.surroundings import Surroundings
 
 _DRAIN_POLL_SECONDS = 0.1
 POD_FULL = "this pod has too many connections open; try again later, or another pod"
 TOO_MANY_CHANNELS = "you have {share} connections open on this pod, which is your share; close some"
+POD_HOLDS_TOO_MANY = "too many connections wait for approvals on this pod; try again later"
+TOO_MANY_HELD = (
+    "{share} of your connections wait for approvals on this pod, which is your share; close some"
+)
 TOO_MANY_PENDING = "too many of your connections are still being made; try again in a moment"
 TOO_FAST = "you open connections faster than your share of a busy pod; try again in a moment"
 
@@ -44,7 +48,8 @@ class LiveSessions:
         self._shares = shares
         share = max(1, shares.sessions * max_sessions // SESSIONS)  # a small pod's are small, too
         self._sessions_held = Tally(share, max_sessions)
-        self._channels_held = Tally(shares.channels, max_channels)
+        self._open = Tally(shares.channels, max_channels)
+        self._waiting = Tally(shares.held, HELD)
         self._pending = Tally(shares.pending)
         self._checks = Tally(shares.checks)
         self._opens = Opens(around.clock, shares.opens_per_second)
@@ -154,8 +159,8 @@ class LiveSessions:
 
     @property
     def open_channels(self) -> int:
-        """How many channels all sessions have."""
-        return self._channels_held.total
+        """How many channels all sessions have open, or are making."""
+        return self._open.total
 
     # Shares.
 
@@ -165,15 +170,31 @@ class LiveSessions:
 
     def channel_refusal(self, user_id: str, tunnel: Tunnel) -> str:
         """Return why a user may have no further channel of a tunnel now; empty if they may."""
-        counts = self._channels.get(user_id, Counter())
-        if not self._channels_held.has_room(user_id):
-            share = self._channels_held.share
-            full = self._channels_held.counts[user_id] < share
+        if not self._open.has_room(user_id):
+            share = self._open.share
+            full = self._open.counts[user_id] < share
             return POD_FULL if full else TOO_MANY_CHANNELS.format(share=share)
-        if counts.get(tunnel.id, 0) >= self._shares.per_target:
-            return f"{tunnel.name}: " + TOO_MANY_CHANNELS.format(share=self._shares.per_target)
-        if not self._pending.has_room(user_id):
-            return TOO_MANY_PENDING
+        pending = "" if self._pending.has_room(user_id) else TOO_MANY_PENDING
+        return self._target_refusal(user_id, tunnel) or pending or self._speed_refusal(user_id)
+
+    def hold_refusal(self, user_id: str, tunnel: Tunnel) -> str:
+        """Return why no further channel of a user may wait for an approval now; empty if one may.
+
+        A user has no more that wait for one tunnel than may be open to it: one approval opens all.
+        """
+        if not self._waiting.has_room(user_id):
+            share = self._waiting.share
+            full = self._waiting.counts[user_id] < share
+            return POD_HOLDS_TOO_MANY if full else TOO_MANY_HELD.format(share=share)
+        return self._target_refusal(user_id, tunnel) or self._speed_refusal(user_id)
+
+    def _target_refusal(self, user_id: str, tunnel: Tunnel) -> str:
+        share = self._shares.per_target
+        if self._channels.get(user_id, {}).get(tunnel.id, 0) < share:
+            return ""
+        return f"{tunnel.name}: " + TOO_MANY_CHANNELS.format(share=share)
+
+    def _speed_refusal(self, user_id: str) -> str:
         return "" if self._opens.take(user_id) else TOO_FAST
 
     def settle_pending(self, user_id: str) -> None:
@@ -191,24 +212,40 @@ class LiveSessions:
         """Count one check less."""
         self._checks.remove(user_id)
 
-    def channel_begun(self, live: LiveSession, route: TunnelRoute | HeldChannel) -> None:
-        """Count a channel; with its first a session begins to use a tunnel."""
+    def channel_begun(self, live: LiveSession, route: TunnelRoute) -> None:
+        """Count a channel that is being made."""
+        self._open.add(live.user_id)
+        self._pending.add(live.user_id)
+        self._begin_use(live, route.tunnel)
+
+    def channel_ended(self, route: TunnelRoute) -> None:
+        """Stop counting a channel."""
+        self._open.remove(route.session.user_id)
+        self._end_use(route.session.user_id, route.tunnel)
+
+    def hold_begun(self, live: LiveSession, held: HeldChannel) -> None:
+        """Count a channel that waits for an approval."""
+        self._waiting.add(live.user_id)
+        self._begin_use(live, held.tunnel)
+
+    def hold_ended(self, held: HeldChannel) -> None:
+        """Stop counting a channel that no longer waits."""
+        self._waiting.remove(held.session.user_id)
+        self._end_use(held.session.user_id, held.tunnel)
+
+    def _begin_use(self, live: LiveSession, tunnel: Tunnel) -> None:
+        """Count a channel of a tunnel; with its first a session begins to use one."""
         if live.place is None:
             live.place = next(self._places)
-        user_id = route.session.user_id
-        self._channels_held.add(user_id)
-        self._pending.add(user_id)
-        self._channels.setdefault(user_id, Counter())[route.tunnel.id] += 1
+        self._channels.setdefault(live.user_id, Counter())[tunnel.id] += 1
 
-    def channel_ended(self, route: TunnelRoute | HeldChannel) -> None:
-        """Stop counting a channel."""
-        self._channels_held.remove(route.session.user_id)
-        counts = self._channels[route.session.user_id]
-        counts[route.tunnel.id] -= 1
-        if not counts[route.tunnel.id]:
-            del counts[route.tunnel.id]
+    def _end_use(self, user_id: str, tunnel: Tunnel) -> None:
+        counts = self._channels[user_id]
+        counts[tunnel.id] -= 1
+        if not counts[tunnel.id]:
+            del counts[tunnel.id]
         if not counts:
-            del self._channels[route.session.user_id]
+            del self._channels[user_id]
 
     def count_older(self, one: LiveSession) -> int:
         """Count the sessions of the same user that used a tunnel before this one did."""

@@ -174,7 +174,7 @@ class LiveSession:
         """Let a channel wait for the approval that alone is missing."""
         assert decision.tunnel is not None
         assert decision.awaited is not None
-        shortage = self._registry.channel_refusal(self.session.user_id, decision.tunnel)
+        shortage = self._registry.hold_refusal(self.session.user_id, decision.tunnel)
         if shortage:
             self._around.counters.refused("share")
             channel.refuse(OPEN_RESOURCE_SHORTAGE, shortage)
@@ -191,13 +191,12 @@ class LiveSession:
             self._held_refused,
         )
         self.held.add(held)
-        self._registry.channel_begun(self, held)
+        self._registry.hold_begun(self, held)
         self._around.held.hold(held)
 
     def _held_over(self, held: HeldChannel) -> None:
         self.held.discard(held)
-        self._registry.channel_ended(held)
-        self._registry.settle_pending(self.session.user_id)
+        self._registry.hold_ended(held)
         self._around.held.let_go(held)
 
     def _held_refused(self, held: HeldChannel, reason_code: int, text: str) -> None:
@@ -219,13 +218,23 @@ class LiveSession:
         recorded.addErrback(OUTAGES.tell, "refusals aren't recorded")
         recorded.addCallback(refuse)
 
-    def _recheck_held(self, view: UserView, held: HeldChannel) -> None:
-        """Decide again on a channel that waits: it goes on waiting, or is decided."""
-        decision = self.decide(view, held.destination, held.port, leaving_out=held)
-        if held.over or (decision.awaited is not None and decision.awaited.id == held.policy.id):
-            return
-        held.release()
-        self._decided(view, held.channel, held.destination, held.port, held.originator)
+    def _recheck_held(self, view: UserView) -> Iterator[None]:
+        """Decide again on the channels that wait: they go on waiting, or are decided.
+
+        Those that ask for the same and go on waiting for the same are decided on once.
+        """
+        waiting = set()
+        for held in tuple(self.held):
+            same = held.destination, held.port, held.tunnel.id, held.policy.id
+            if held.over or same in waiting:
+                continue
+            decision = self.decide(view, held.destination, held.port, leaving_out=held)
+            if decision.awaits(held.tunnel, held.policy):
+                waiting.add(same)
+            else:
+                held.release()
+                self._decided(view, held.channel, held.destination, held.port, held.originator)
+            yield
 
     def _undecided(self, failure: Failure, channel: IChannel) -> None:
         OUTAGES.tell(failure, "opens of channels can't be decided")
@@ -355,9 +364,7 @@ class LiveSession:
     def recheck_in_turns(self, view: UserView) -> Iterator[None]:
         """End what is no longer allowed, a channel at a time."""
         self._limit(view)
-        for held in tuple(self.held):
-            self._recheck_held(view, held)
-            yield
+        yield from self._recheck_held(view)
         for route in tuple(self.routes):
             self.recheck_route(view, route)
             yield

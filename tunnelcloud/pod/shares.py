@@ -15,6 +15,9 @@ from twisted.internet.interfaces import IReactorTime
 SESSIONS, CHANNELS, PER_TARGET, PENDING, CHECKS = 5000, 5000, 1024, 1024, 64
 """Sizes of the pools; connectors have as many connections to a target, and as many pending."""
 
+HELD = 12_000
+"""Size of the pool of held channels.  One takes less than 4 KiB, and no connector's connection."""
+
 OPENS_PER_SECOND = 2000
 
 
@@ -24,8 +27,9 @@ class Shares:
 
     :ivar sessions: SSH sessions.
     :ivar channels: open connections.
-    :ivar per_target: connections to one tunnel's target.
+    :ivar per_target: connections to one tunnel's target, and channels that are held for it.
     :ivar pending: connections that are being made.
+    :ivar held: channels that wait for an approval.
     :ivar opens_per_second: how many may be asked for in a second while others ask as well.
     :ivar checks: checks by ``doctor`` that run or wait.
     """
@@ -34,6 +38,7 @@ class Shares:
     channels: int = CHANNELS // 8
     per_target: int = PER_TARGET // 8
     pending: int = PENDING // 8
+    held: int = HELD // 8
     opens_per_second: int = OPENS_PER_SECOND // 8
     checks: int = CHECKS // 8
 

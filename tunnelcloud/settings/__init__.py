@@ -152,6 +152,7 @@ class SharesSettings(Table):
     channels: Count = 625
     per_target: Count = 128
     pending: Count = 128
+    held: Count = 1500
     opens_per_second: Count = 250
     checks: Count = 8
 
