@@ -100,6 +100,11 @@ class ExplainTests(CommandTestCase):
         self.api.explained = {"allowed": True, "reason": "", "rules": []}
         self.assertEqual(self.succeed(*self.LINE).splitlines()[0], "allowed")
 
+    def test_held(self):
+        reason = "db: a connection waits"
+        self.api.explained = {"allowed": False, "held": True, "reason": reason, "rules": []}
+        self.assertEqual(self.succeed(*self.LINE).splitlines()[0], f"held: {reason}")
+
 
 class RoleTests(CommandTestCase):
     def test_a_token_of_a_user_names_the_user(self):

@@ -98,6 +98,25 @@ class ApprovalTests(ApiTestCase):
         self.assertEqual(answer.status, 403)
         self.assertIn("your own request", answer.body.decode())
 
+    def test_explained_before_anybody_asks(self):
+        question = {"user": "alice", "tunnel": "db", "method": "key"}
+
+        def explained(**changes):
+            self.api("PATCH", f"/policies/{self.policy['id']}", changes)
+            answer = self.api("POST", "/explain", question)
+            return answer["allowed"], answer["held"], answer["reason"]
+
+        waits = "db: a connection waits, for 1 minute at most"
+        by = "until a member of group bosses other than alice approves it"
+        self.assertEqual(explained(approval="others"), (False, True, f"{waits}, {by}"))
+        at_once = "in an emergency, alice may open it at once"
+        self.assertEqual(explained(emergency_seconds=600)[2], f"{waits}, {by}; {at_once}")
+        oneself = f"{waits}, until alice confirms it in the portal"
+        self.assertEqual(explained(approval="self", emergency_seconds=None), (False, True, oneself))
+        self.assertEqual(explained(approval="none"), (True, False, ""))
+        question["port"] = 1
+        self.assertIs(explained(approval="others")[1], False, "an approval alone doesn't help")
+
     def test_an_api_token_confirms_nothing(self):
         path = f"/requests/{self.asked(Approval.SELF).id}/approve"
         answer = self.as_user(self.alice, "POST", path, {})

@@ -161,6 +161,8 @@ def explain(
         print_json(answer)
         return
     verdict = "allowed" if answer["allowed"] else f"refused: {answer['reason']}"
+    if answer.get("held"):  # pods of older versions don't say it
+        verdict = f"held: {answer['reason']}"
     click.echo(one_line(verdict) + "\n")
     print_table(
         ("rule", "passed", "because"),

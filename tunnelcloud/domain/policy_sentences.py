@@ -8,7 +8,7 @@ from typing import Any
 
 from tunnelcloud.domain.counting import counted
 from tunnelcloud.domain.lengths import length_text
-from tunnelcloud.domain.objects import Policy
+from tunnelcloud.domain.objects import Approval, Policy
 from tunnelcloud.domain.schedule import DAYS, parse_window
 
 _EN_DASH = "\N{EN DASH}"
@@ -20,6 +20,24 @@ def length_of_time(seconds: int) -> str:
     """Give a length of time in its largest whole unit: ``8 hours``."""
     text = length_text(seconds)
     return counted(int(text[:-1]), _UNITS[text[-1]])
+
+
+def waiting_text(tunnel_name: str, user_name: str, policy: Policy, approvers: str) -> str:
+    """Say for whom a connection waits, where an approval is all that is missing.
+
+    :param approvers: the name of the policy's group of approvers; empty when it has none left.
+    """
+    wait = length_of_time(policy.approval_wait_seconds)
+    waits = f"{tunnel_name}: a connection waits, for {wait} at most"
+    if policy.approval is Approval.SELF:
+        text = f"{waits}, until {user_name} confirms it in the portal"
+    elif approvers:
+        text = f"{waits}, until a member of group {approvers} other than {user_name} approves it"
+    else:
+        text = f"{waits}; nobody can approve it, as its policy has no group of approvers any more"
+    if policy.emergency_seconds is not None:
+        text += f"; in an emergency, {user_name} may open it at once"
+    return text
 
 
 def _window(text: str) -> str:

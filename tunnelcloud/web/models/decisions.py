@@ -54,6 +54,10 @@ class Explanation(Shown):
     """The decision, and each rule that leads to it."""
 
     allowed: bool
+    held: bool = Field(
+        description="Whether a connection would wait, as an approval is all that is missing; the "
+        "reason says for whose."
+    )
     reason: str
     rules: list[RuleShown]
 

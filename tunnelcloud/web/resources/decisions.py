@@ -9,8 +9,9 @@ from attrs import frozen
 from tunnelcloud.domain.commands import own_host, ssh_command
 from tunnelcloud.domain.entities import Method, Tunnel, UserView
 from tunnelcloud.domain.policy import Ask, decide_tunnel, to_an_administrator
+from tunnelcloud.domain.policy_sentences import waiting_text
 from tunnelcloud.domain.tunnel_standing import Standing
-from tunnelcloud.store import access, tunnels, users
+from tunnelcloud.store import access, groups, tunnels, users
 from tunnelcloud.store.columns import plain
 from tunnelcloud.store.errors import BadCursor, NotFound
 from tunnelcloud.store.transaction import Transaction
@@ -140,9 +141,14 @@ class _Decisions:
             tunnel,
         )
         decision = to_an_administrator(decided, view, tunnel)
+        reason, awaited = decision.reason, decision.awaited
+        if awaited is not None:
+            approvers = await self.context.store.read(_group_name, awaited.approvers_id)
+            reason = waiting_text(tunnel.name, view.user.name, awaited, approvers)
         return Explanation(
             allowed=decision.allowed,
-            reason=decision.reason,
+            held=awaited is not None,
+            reason=reason,
             rules=[RuleShown.model_validate(rule) for rule in decision.rules],
         )
 
@@ -190,3 +196,11 @@ class _Decisions:
             return own_tunnel(tunnel, view, stands, self.context)
 
         return Listed(page, page[-1].id if more else None, show, self.context.showing.run)
+
+
+def _group_name(transaction: Transaction, group_id: str | None) -> str:
+    """Give the name of a group; empty where there is none."""
+    try:
+        return "" if group_id is None else groups.get(transaction, group_id).name
+    except NotFound:
+        return ""
