@@ -228,7 +228,7 @@ class World:
             self.approvals.ask,
             self.approvals.look,
             self.clock,
-            lambda request_id: f"https://portal.example.com/requests/{request_id}",
+            lambda: "https://portal.example.com/requests",
         )
         self.sessions = LiveSessions(
             Surroundings(

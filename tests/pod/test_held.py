@@ -97,6 +97,17 @@ class OthersTests(HeldCase):
         self.assertIn("https://portal.example.com/requests/req_1", text)
         self.assertEqual(len(self.world.held), 0)
 
+    def test_an_approval_opens_no_channel_that_a_client_gave_up_when_the_pod_did(self):
+        self.policy = evolve(self.policy, approval_wait_seconds=10)
+        self.world.views.view = view(grant(self.db, policies=(self.policy,)))
+        self.world.open()
+        self.world.clock.advance(10)
+        self.world.settle()
+        self.approve()
+        self.assertEqual(self.world.links.links[0].asked, [])
+        self.world.open()
+        self.assertEqual(len(self.world.links.links[0].asked), 1)
+
     def test_unanswered_where_users_may_let_themselves_in(self):
         self.policy = evolve(self.policy, emergency_seconds=600)
         self.world.views.view = view(grant(self.db, policies=(self.policy,)))
@@ -215,6 +226,33 @@ class SelfTests(HeldCase):
         self.world.live.recheck(self.world.views.view)
         self.world.settle()
         self.assertTrue(client.is_open)
+
+
+class LineTests(SynchronousTestCase):
+    """What ``ssh POD`` says of the channels that a user has waiting."""
+
+    def test_a_line_for_each_request(self):
+        asked, oneself = (
+            policy(approval=Approval.OTHERS),
+            policy(approval=Approval.SELF),
+        )
+        web = tunnel("web", "10.0.0.2")
+        one, other = grant(tunnel(), policies=(asked,)), grant(web, policies=(oneself,))
+        world = World(view(one, other))
+        self.assertEqual(world.live.waiting(), [])
+        for host in ("db", "db", "web"):
+            world.open(host)
+        page = "https://portal.example.com/requests"
+        lines = [
+            f"db: a connection waits until it is approved at {page}/req_1",
+            f"web: a connection waits until you confirm it at {page}/req_2",
+        ]
+        self.assertEqual(world.live.waiting(), lines)
+        self.assertEqual(world.held.lines("usr_bob", None), [])
+        self.assertEqual(world.held.lines("usr_alice", web.id), lines[1:])
+        world.client.lose("gone")
+        self.assertEqual(world.live.waiting(), [])
+        self.assertEqual(world.held._of_user, {})
 
 
 class PoolTests(SynchronousTestCase):

@@ -154,9 +154,12 @@ class Echo:
 class Avatar:
     """A session that echoes every forward to ``echo:7`` and refuses the others."""
 
+    notice = ""
+
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
         self.user_id = "usr_alice"
+        self.waits: Sequence[str] = ()
         self.connection: ISessionConnection | None = None
         self.echoes: list[Echo] = []
         self.ended: list[str] = []
@@ -195,6 +198,9 @@ class Avatar:
 
     def jump(self) -> str:
         return "alice@pod.example.com:2222"
+
+    def waiting(self) -> Sequence[str]:
+        return self.waits
 
     def traffic(self) -> Mapping[str, TunnelTraffic]:
         return self.counts

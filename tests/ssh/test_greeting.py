@@ -365,6 +365,33 @@ class LiveTests(GreetingCase):
         self.client.send(b"\x60\0\0\0\0")
         self.ended(0)
 
+    def test_what_waits(self) -> None:
+        """What the user's channels wait for is said once, above the counters."""
+        self.terminal()
+        self.avatar.waits = ["db: waits at 1"]
+        self.shell()
+        self.assertIn("db: waits at 1\r\n\r\nTraffic", self.shown())
+        self.clock.advance(1)
+        self.assertEqual(self.shown(), "")
+        self.avatar.waits = ["db: waits at 1", "web: waits\x1b at 2"]
+        self.clock.advance(1)
+        lines = ["web: waits\\x1b at 2", *IDLE.splitlines()]
+        self.assertEqual(self.shown(), "\x1b[2A" + "".join(f"\x1b[K{line}\r\n" for line in lines))
+        self.avatar.waits = []
+        self.clock.advance(1)
+        self.assertEqual(self.shown(), "")
+        self.avatar.waits = ["db: waits at 3"]
+        self.clock.advance(1)
+        self.assertIn("db: waits at 3", self.shown())
+
+    def test_what_waits_without_terminal(self) -> None:
+        """Without a terminal as well."""
+        self.shell()
+        self.shown()
+        self.avatar.waits = ["db: waits at 1"]
+        self.clock.advance(1)
+        self.assertEqual(self.shown(), "db: waits at 1\n")
+
     def test_low_terminal(self) -> None:
         """A terminal with too few lines isn't drawn over."""
         self.terminal(height=2)

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import Client
-from tests.ssh.fakes import TOKEN, USER_KEY, Pod
+from tests.ssh.fakes import TOKEN, USER_KEY, Avatar, Pod
 from tunnelcloud.channels.messages import pack_string
 from tunnelcloud.net.source_limits import FloodLimits
 from tunnelcloud.ssh.interfaces import BrowserOffer, LoginAttempt
@@ -44,6 +44,14 @@ class MethodTests(SynchronousTestCase):
         self.assertIn(b"this token was used at 12:00\r\n", again.expect(53))
         self.assertEqual(again.expect(51), METHODS)
         self.assertEqual(self.client.pod.flood.counters()["offences"], 0)
+
+    def test_a_notice_comes_before_the_login_is_over(self) -> None:
+        """A client shows it to its user."""
+        self.patch(Avatar, "notice", "db: a connection waits")
+        self.client.send_token()
+        shown = pack_string(b"db: a connection waits\r\n") + pack_string(b"")
+        self.assertEqual(self.client.expect(53), shown)
+        self.assertEqual(self.client.expect(52), b"")
 
     def test_keyboard_interactive(self) -> None:
         """The prompt is as product.md has it, without echo; spaces around the token don't count."""

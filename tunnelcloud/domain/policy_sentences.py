@@ -22,6 +22,13 @@ def length_of_time(seconds: int) -> str:
     return counted(int(text[:-1]), _UNITS[text[-1]])
 
 
+def waits_at(tunnel_name: str, policy: Policy, place: str) -> str:
+    """Say in one line, to whoever opens a tunnel, what it waits for and where that is decided."""
+    if policy.approval is Approval.SELF:
+        return f"{tunnel_name}: a connection waits until you confirm it at {place}"
+    return f"{tunnel_name}: a connection waits until it is approved at {place}"
+
+
 def waiting_text(tunnel_name: str, user_name: str, policy: Policy, approvers: str) -> str:
     """Say for whom a connection waits, where an approval is all that is missing.
 

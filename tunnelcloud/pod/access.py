@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.cred.portal import IRealm
@@ -195,13 +196,14 @@ class Realm:
 
     def requestAvatar(
         self, avatarId: bytes | str | tuple[()], mind: object, *interfaces: type[Interface]
-    ) -> tuple[type[Interface], object, Callable[[], None]]:
+    ) -> Deferred[tuple[type[Interface], object, Callable[[], None]]]:
         """Make the avatar of a session."""
         assert isinstance(avatarId, str), "the checkers' answers are sessions' ids"
         if ISessionAvatar not in interfaces:
             raise NotImplementedError("the realm has sessions only")
         avatar = self._live.begin(self._access.begun.pop(avatarId))
-        return ISessionAvatar, avatar, lambda: avatar.logged_out("the connection ended")
+        logout = partial(avatar.logged_out, "the connection ended")
+        return avatar.prepared().addCallback(lambda _: (ISessionAvatar, avatar, logout))
 
 
 def _too_slow(answer: object, seconds: float) -> object:

@@ -23,6 +23,7 @@ from tunnelcloud.channels.unconfirmed import UnconfirmedUser
 from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
 from tunnelcloud.domain.entities import Policy, Session, Tunnel
 from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.policy_sentences import waits_at
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import approvals, users
@@ -104,18 +105,17 @@ class HeldChannels:
 
     :param ask: creates the request of a channel, or finds the pending one.
     :param look: reads the state of requests, by their ids.
-    :param where: returns the address of the page that decides a request, by its id.
+    :ivar page: gives the address of the page that lists requests; each has its own below it.
     """
 
-    def __init__(
-        self, ask: Ask, look: Look, clock: IReactorTime, where: Callable[[str], str]
-    ) -> None:
+    def __init__(self, ask: Ask, look: Look, clock: IReactorTime, page: Callable[[], str]) -> None:
         self._ask = ask
         self._look = look
         self._clock = clock
-        self._where = where
+        self.page = page
         self._waiting: dict[tuple[str, ...], _Waiting] = {}
         self._by_request: dict[str, _Waiting] = {}
+        self._of_user: dict[str, dict[tuple[str, ...], _Waiting]] = {}
 
     def __len__(self) -> int:
         return sum(len(one.channels) for one in self._waiting.values())
@@ -127,6 +127,7 @@ class HeldChannels:
         first = waiting is None
         if waiting is None:
             waiting = self._waiting[held.key] = _Waiting()
+            self._of_user.setdefault(held.session.user_id, {})[held.key] = waiting
         waiting.channels[held] = self._clock.callLater(
             held.policy.approval_wait_seconds, self._unanswered, held
         )
@@ -148,8 +149,28 @@ class HeldChannels:
             timer.cancel()
         if not waiting.channels:
             del self._waiting[held.key]
+            of_user = self._of_user[held.session.user_id]
+            del of_user[held.key]
+            if not of_user:
+                del self._of_user[held.session.user_id]
             if waiting.request is not None:
                 self._by_request.pop(waiting.request.id, None)
+
+    def lines(self, user_id: str, tunnel_id: str | None) -> list[str]:
+        """Say what a user's channels wait for, a line for each request.
+
+        :param tunnel_id: the only tunnel that matters; None for all.
+        """
+        found = []
+        for waiting in self._of_user.get(user_id, {}).values():
+            first = next(iter(waiting.channels))
+            if waiting.request is not None and tunnel_id in (None, first.tunnel.id):
+                place = self._where(waiting.request)
+                found.append(waits_at(first.tunnel.name, first.policy, place))
+        return found
+
+    def _where(self, request: ApprovalRequest) -> str:
+        return f"{self.page()}/{request.id}"
 
     def changed(self, change: Change | Resync) -> None:
         """Hear of a change from the change feed: a request may have been refused."""
@@ -193,7 +214,7 @@ class HeldChannels:
     def _unanswered(self, held: HeldChannel) -> None:
         waiting = self._waiting.get(held.key)
         request = None if waiting is None else waiting.request
-        where = "" if request is None else f" at {self._where(request.id)}"
+        where = "" if request is None else f" at {self._where(request)}"
         seconds = held.policy.approval_wait_seconds
         if held.policy.approval is Approval.SELF:
             text = f"confirm it in the portal{where} and connect again"

@@ -189,8 +189,8 @@ class LiveSessions:
         return self._target_refusal(user_id, tunnel) or self._speed_refusal(user_id)
 
     def _target_refusal(self, user_id: str, tunnel: Tunnel) -> str:
-        share = self._shares.per_target
-        if self._channels.get(user_id, {}).get(tunnel.id, 0) < share:
+        share, counts = self._shares.per_target, self._channels.get(user_id)
+        if counts is None or counts[tunnel.id] < share:
             return ""
         return f"{tunnel.name}: " + TOO_MANY_CHANNELS.format(share=share)
 

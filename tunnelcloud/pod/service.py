@@ -199,7 +199,7 @@ class PodService(Service):
             lambda held: self.store.write(ask_for_channel, held),
             lambda ids: self.store.read(approvals.answers, ids),
             self._reactor,
-            lambda request_id: f"{self.web_url}/requests/{request_id}",
+            lambda: f"{self.web_url}/requests",
         )
         self.sessions = LiveSessions(
             Surroundings(

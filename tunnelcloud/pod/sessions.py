@@ -33,6 +33,7 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.carried import Carried
 from tunnelcloud.pod.deadlines import seconds_left
 from tunnelcloud.pod.held import HeldChannel
+from tunnelcloud.pod.login_notice import login_notice
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.surroundings import Surroundings
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 NOTHING_LEFT = "nothing is left that this session may open"
 USER_DELETED = "the user was deleted"
 _LONGEST_HOST = 255
+_NOTICE_SECONDS = 1.0
 TOO_MANY_CHECKS = "too many of your checks run or wait on this pod; try again when one is over"
 SHUTDOWN_REASON = "the pod is shutting down"
 
@@ -59,6 +61,7 @@ class LiveSession:
     """One authenticated SSH connection and its channels.
 
     :ivar carried: what its channels have carried.
+    :ivar notice: what the client is to show at the login; empty for nothing.
     :ivar place: its place among the sessions that use a tunnel, in their order; None before the
         first forward.
     """
@@ -72,6 +75,7 @@ class LiveSession:
         self.connection: ISessionConnection | None = None
         self.began = around.clock.seconds()
         self.place: int | None = None
+        self.notice = ""
         self._around = around
         self._registry = registry
         self.carried = Carried(self.routes)
@@ -81,6 +85,19 @@ class LiveSession:
         self._left_for = ""
 
     # What the front door calls.
+
+    def prepared(self) -> Deferred[None]:
+        """Learn what the client is to show at the login, unless that takes too long."""
+        asked = self._around.views.get(self.session.user_id).addCallback(self._foresee)
+        asked.addTimeout(_NOTICE_SECONDS, self._around.clock, lambda *_: None)
+        return asked.addErrback(OUTAGES.tell, "what waits for approvals isn't told at logins")
+
+    def _foresee(self, view: UserView) -> None:
+        self.notice = login_notice(
+            self.usable(view),
+            lambda tunnel, port: self.decide_tunnel(view, tunnel, port),
+            self._around.held.page(),
+        )
 
     def attached(self, connection: ISessionConnection) -> None:
         """Take the handle by which this session can be ended."""
@@ -267,6 +284,10 @@ class LiveSession:
     def jump(self) -> str:
         """Give what ``ssh -J`` takes to come through this pod as this session did."""
         return f"{self.session.login_name}@{self._around.address()}"
+
+    def waiting(self) -> Sequence[str]:
+        """Say what the user's channels on this pod wait for, a line for each request."""
+        return self._around.held.lines(self.session.user_id, self.session.tunnel_id)
 
     def traffic(self) -> Mapping[str, TunnelTraffic]:
         """Count what each tunnel carried in this session, by its name."""

@@ -78,6 +78,7 @@ class Greeting:
         self._stopped: Deferred[int] | None = None
         self._refresh: IDelayedCall | None = None
         self._shown: Mapping[str, TunnelTraffic] = {}
+        self._told: Sequence[str] = ()
         self._input_ended = False
         self._unsent = 0
         self._room: Deferred[None] | None = None
@@ -222,6 +223,7 @@ class Greeting:
         await self._show(self._print, ls_text(rows))
         if self._input_ended:
             return EXIT_OK
+        self._print("".join(f"{line}\n" for line in self._news()))
         self._print("\nTraffic of this session, until Ctrl-C:\n")
         self._ends_with_input = True
         names = [row.name for row in rows]
@@ -235,19 +237,28 @@ class Greeting:
         if not self._unsent:
             self._guarded(self._show_traffic, names)
 
+    def _news(self) -> Sequence[str]:
+        """Give the lines about what waits that weren't there a moment ago."""
+        told, self._told = self._told, self._avatar.waiting()
+        return [line for line in self._told if line not in told]
+
     def _show_traffic(self, names: Sequence[str], first: bool = False) -> None:
-        """Write the counters: over the last ones on a terminal, else those that changed."""
+        """Write the counters, below what waits since the last time: over the last ones on a
+        terminal, else those that changed."""
+        news = self._news()
         carried = self._avatar.traffic()
         traffic = {name: carried.get(name, _NO_TRAFFIC) for name in names}
-        if traffic == self._shown:
+        if traffic == self._shown and not news:
             return
         if self._in_place:
             up = "" if first else f"\x1b[{len(names)}A"
-            lines = "".join(f"\x1b[K{traffic_line(*item)}\n" for item in traffic.items())
-            self._write(up + lines)
+            lines = [escape(line, _LONGEST_LINE) for line in news]
+            lines += [traffic_line(*item) for item in traffic.items()]
+            self._write(up + "".join(f"\x1b[K{line}\n" for line in lines))
         else:
             changed = [item for item in traffic.items() if item[1] != self._shown.get(item[0])]
-            self._print("".join(f"{traffic_line(*item)}\n" for item in changed))
+            lines = [*news, *(traffic_line(*item) for item in changed)]
+            self._print("".join(f"{line}\n" for line in lines))
         self._shown = traffic
 
     async def _list(self, as_json: bool) -> int:

@@ -180,6 +180,7 @@ class ISessionAvatar(Interface):
 
     session_id = Attribute("The session's id, which log lines of its connection have.")
     user_id = Attribute("The id of its user.")
+    notice = Attribute("A line that the client is to show at the login; empty for none.")
 
     def attached(connection: ISessionConnection) -> None:
         """The connection is up.  Called once, before any channel is asked for."""
@@ -199,6 +200,9 @@ class ISessionAvatar(Interface):
 
     def jump() -> str:
         """Give what ``ssh -J`` takes to come through this pod as this session did."""
+
+    def waiting() -> "Sequence[str]":
+        """Say what the user's channels wait for, and where that is decided, a line for each."""
 
     def traffic() -> "Mapping[str, TunnelTraffic]":
         """Count what each tunnel carries now, by its name."""

@@ -112,8 +112,7 @@ class LoginService(SSHService):
             case auth.SendPrompt():
                 self._prompt(action)
             case auth.SendBanner(text=text):
-                line = pack_string(f"{text}\r\n".encode()) + pack_string(b"")
-                send(MSG_USERAUTH_BANNER, line)
+                self._show(text)
             case auth.SendFailure(typed=typed):
                 methods = METHODS_AFTER_PROMPT if typed else METHODS
                 send(MSG_USERAUTH_FAILURE, pack_string(methods) + b"\0")
@@ -121,6 +120,8 @@ class LoginService(SSHService):
                 self.transport.factory.flood.offended(self.transport.source, REFUSED_LOGIN)
             case auth.Succeed(session=session):
                 _, avatar, logout = _session(session)
+                if avatar.notice:
+                    self._show(avatar.notice)
                 self.transport.logged_in(self._start(avatar, logout))
             case auth.Discard(session=session):
                 _, avatar, logout = _session(session)
@@ -128,6 +129,11 @@ class LoginService(SSHService):
                 logout()
             case auth.End(text=text):
                 self.transport.broken(DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE, text)
+
+    def _show(self, text: str) -> None:
+        """Have the client show a line to its user."""
+        line = pack_string(f"{text}\r\n".encode()) + pack_string(b"")
+        self.transport.sendPacket(MSG_USERAUTH_BANNER, line)
 
     def _prompt(self, action: auth.SendPrompt) -> None:
         text = self._instruction(action.user, action.keys_refused)

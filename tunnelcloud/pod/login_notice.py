@@ -1,0 +1,36 @@
+"""What a client shows its user at the login: that a connection will wait for an approval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from tunnelcloud.domain.entities import Grant, Tunnel
+from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.policy import Decision
+from tunnelcloud.domain.policy_sentences import waits_at
+
+_LOOKED_AT = 20
+"""How many tunnels are decided on, so that a login costs no more with thousands of them."""
+
+
+def login_notice(
+    grants: Iterable[Grant], decide: Callable[[Tunnel, int], Decision], page: str
+) -> str:
+    """Word it for the first tunnel that an approval alone keeps shut; empty when there is none.
+
+    :param grants: the paths that are open to the session.
+    :param decide: decides on a tunnel and its port, as of now.
+    :param page: the address of the page that lists requests.
+    """
+    asking = (
+        grant
+        for grant in grants
+        if any(policy.approval is not Approval.NONE for policy in grant.policies)
+    )
+    for grant in islice(asking, _LOOKED_AT):
+        tunnel = grant.tunnel
+        awaited = decide(tunnel, tunnel.target_ports[0].first).awaited
+        if awaited is not None:
+            return waits_at(tunnel.name, awaited, page)
+    return ""
