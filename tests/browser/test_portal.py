@@ -2,7 +2,9 @@
 
 from tests.browser.portal import Visitor
 from tests.browser.test_connecting import PortalCase
-from tests.integration.processes import free_port
+from tests.integration.processes import Process, free_port, wait_for_port
+from tests.integration.targets import SpeakingTarget, as_postgresql
+from tests.requirements import require_executable
 from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES
 
 FIRST_VIEW = 100 * 1024
@@ -83,6 +85,61 @@ class LookTests(PortalCase):
         ]:
             bob.chromium.visit(path)
             bob.chromium.check(name)
+
+
+class PhoneTests(PortalCase):
+    """A person's own confirmation, on a phone beside the machine whose connection waits."""
+
+    def setUp(self):
+        super().setUp()
+        api = self.portal.api
+        database = SpeakingTarget(as_postgresql(b"a row"))
+        self.addCleanup(database.close)
+        policy = api("POST", "/policies", name="confirmed", approval="self")["id"]
+        self.addCleanup(api, "DELETE", f"/policies/{policy}")
+        ports = [str(database.port)]
+        self.tunnel = api("POST", "/tunnels", name="rows", site_id=self.portal.site,
+                          target_address="127.0.0.1", target_ports=ports)["id"]  # fmt: skip
+        self.addCleanup(api, "DELETE", f"/tunnels/{self.tunnel}")
+        api("POST", f"/tunnels/{self.tunnel}/assignments", user_id=self.portal.alice,
+            methods=["key"], policy_id=policy)  # fmt: skip
+        self.local, gateway = free_port(), self.portal.gateway
+        self.ssh = self.portal.run(
+            f"ssh -N -i '{self.portal.key.path}' -L {self.local}:rows:{database.port} "
+            f"-p {gateway.ssh_port} alice@127.0.0.1"
+        )
+        self.addCleanup(self.ssh.stop)
+        wait_for_port(self.local)
+        self.page.set_viewport_size({"width": 360, "height": 740})
+        self.addCleanup(self.page.set_viewport_size, {"width": 1280, "height": 800})
+
+    def psql(self):
+        place = f"postgresql://nobody@127.0.0.1:{self.local}/any?sslmode=disable"
+        words = [require_executable("psql"), "-X", "-A", "-t", "-c", "query", place]
+        process = Process(words, {"PGGSSENCMODE": "disable"})
+        self.addCleanup(process.stop)
+        return process
+
+    def answer(self, button):
+        """Follow the request that shows up by itself, and press a button of its question."""
+        self.page.get_by_role("link", name="alice wants to open rows").click()
+        self.page.get_by_role("heading", name="Is this you?").wait_for()
+        self.page.get_by_role("button", name=button).click()
+        self.page.wait_for_url("**/requests")
+
+    def test_psql_gets_its_rows_once_it_is_confirmed(self):
+        said = self.ssh.wait_for("rows: a connection waits until you confirm it at (http.+)$")
+        self.page.goto(said[1])
+        psql = self.psql()
+        self.answer("Yes, it is me")
+        psql.wait_for("^a row$")
+
+        self.page.get_by_role("button", name="End the grant for rows").click()
+        self.page.get_by_text("No approval is in force.").wait_for()
+        refused = self.psql()
+        self.answer("No, refuse it")
+        self.ssh.wait_for("rows: refused by alice")
+        refused.wait_for("server closed the connection unexpectedly")
 
 
 class SizeTests(PortalCase):
