@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -138,6 +139,26 @@ class TogetherTests(WorldCase):
         self.assertEqual(process.process.wait(PATIENCE), 143)
         self.assertEqual(self.ssh_of_ours(), [])
         self.assertEqual(list((self.directory / "tmp").iterdir()), [])
+
+    def test_by_the_systems_ssh_alone(self):
+        """What ``ssh-config`` writes, and nothing else of ours."""
+        key = ("--method", "key", "--key-file", str(self.world.key.path))
+        blocks = self.start("ssh-config", *key).rest()
+        known = self.start("ssh-config", "--known-hosts").rest()
+        known_hosts, config = self.directory / "known_hosts", self.directory / "config"
+        known_hosts.write_text("\n".join([*known, ""]))
+        config.write_text("\n".join([f"UserKnownHostsFile {known_hosts}", *blocks, ""]))
+        all_of_them = "\n".join(blocks).partition("Host all.tunnel\n")[2]
+        found = re.findall(r"LocalForward (\S+):\d+ 127\.0\.1\.(\d)", all_of_them)
+        places = {NAMES[int(last) - 2]: (host, self.world.same) for host, last in found}
+        self.assertEqual(places.keys(), set(NAMES))
+
+        ssh = Process(["ssh", "-F", config, "-v", "-N", "all.tunnel"], self.environment)
+        self.addCleanup(ssh.kill)
+        ssh.wait_for("Entering interactive session")
+        self.assert_all_answer(places)
+        ssh.stop()
+        self.assertEqual(self.ssh_of_ours(), [])
 
     def test_without_the_terminal(self):
         hosts = self.directory / "hosts"
