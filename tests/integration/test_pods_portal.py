@@ -1,6 +1,7 @@
 """Two pods on one PostgreSQL: what people do at the portal of the one holds at the other."""
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.parse
@@ -47,6 +48,30 @@ class BrowserLoginTests(PortalsCase):
             f"SELECT method FROM sessions WHERE user_name = '{name}'"
         )]  # fmt: skip
         self.assertEqual(methods, ["browser"])
+
+
+class ApprovalTests(PortalsCase):
+    def test_asked_at_one_pod_and_approved_at_the_other(self):
+        approver, visitor = self.member()
+        self.do("group", "create", f"of-{approver}")
+        self.do("group", "add", f"of-{approver}", approver)
+        name, key = self.pods.user("--approval", "others", "--approvers", f"of-{approver}")
+        target = f"{name}:{self.pods.echo.port}"
+        process, port = self.pods.clients[0].forward(name, target, key=key)
+        self.addCleanup(process.stop)
+        connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        connection.sendall(b"hello")
+        query = (
+            "SELECT approval_requests.id FROM approval_requests JOIN users "
+            f"ON users.id = user_id WHERE users.name = '{name}'"
+        )
+        self.eventually(lambda: self.pods.execute(query), "the request waits")
+        [[request_id]] = self.pods.execute(query)
+        path = f"/requests/{request_id}"
+        self.assertIn(f"May {name} open {name}?", visitor.get(path))
+        visitor.send(path, path, decision="approve")
+        self.assertEqual(connection.recv(5), b"hello")
 
 
 class LivePageTests(PortalsCase):
