@@ -130,6 +130,11 @@ SECTIONS: dict[str, tuple[Tried, ...]] = {
               "", "autossh"),
         Tried("pgAdmin", "9.18", "browser/test_tools.py ToolTests.test_pgadmin_takes_the_file",
               "Import the file that the tunnel's page gives."),
+        Tried("HikariCP, with PostgreSQL's driver, through JSch", _maven("pool"),
+              "integration/test_approvals.py "
+              "ApprovalTests.test_pools_of_database_connections_wait",
+              "It opens one connection after the other. A JSch without a time limit for its "
+              "tunnels gives a connection that waits for an approval up after 20 s."),
         Tried("psql, through a tunnel", "15",
               "integration/test_database.py DatabaseTests.test_query_and_copy"),
     ),

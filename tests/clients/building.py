@@ -105,6 +105,7 @@ _BUILDERS: dict[str, Callable[[str], list[str]]] = {
     "sshlib": _java("TrileadClient"),
     "trilead": _java("TrileadClient"),
     "mina": _java("MinaClient"),
+    "pool": _java("PoolClient"),
     "net_ssh": _ruby,
     "go": _go,
     "russh": _rust,

@@ -119,6 +119,32 @@ class SpeakingTarget(EchoTarget):
                 connection.sendall(self._answer(data))
 
 
+class SocketTarget(EchoTarget):
+    """Passes each connection on to a server that listens at a path.
+
+    :param path: of the server's socket.
+    """
+
+    def __init__(self, path):
+        self._path = str(path)
+        super().__init__()
+
+    def _talk(self, connection):
+        with connection, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._path)
+            back = threading.Thread(target=_pass_on, args=(server, connection), daemon=True)
+            back.start()
+            _pass_on(connection, server)
+            back.join()
+
+
+def _pass_on(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 18):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
 def as_postgresql(value):
     """Speak as a PostgreSQL whose every query has one row with one value."""
 

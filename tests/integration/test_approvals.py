@@ -8,9 +8,12 @@ import sys
 import threading
 from pathlib import Path
 
+from sqlalchemy import make_url
+
+from tests.clients.building import build
 from tests.integration import library_clients
 from tests.integration.processes import PATIENCE, Process
-from tests.integration.targets import SpeakingTarget, as_postgresql
+from tests.integration.targets import SocketTarget, SpeakingTarget, as_postgresql
 from tests.integration.test_end_to_end import WorldCase
 from tests.requirements import (
     require_executable,
@@ -18,6 +21,7 @@ from tests.requirements import (
     require_node_modules,
     require_pgadmin_python,
 )
+from tests.store.databases import postgres_server
 
 _HERE = Path(library_clients.__file__).parent
 
@@ -88,6 +92,7 @@ class ApprovalTests(WorldCase):
         words = self.world.client.arguments("alice", "-W", self.target, key=self.world.key)
         client = Process(words, self.world.client.environment())
         self.addCleanup(client.stop)
+        client.wait_for("^echo: a connection waits until it is approved at http://127.0.0.1:")
         self.decide("refuse", "--reason", "not today")
         client.wait_for("echo: refused by bob: not today")
 
@@ -179,6 +184,32 @@ class ApprovalTests(WorldCase):
         modules = require_node_modules("ssh2")
         script = _HERE / "node_client.js"
         self.library(require_executable("node"), script, NODE_PATH=str(modules))
+
+    def test_pools_of_database_connections_wait(self):
+        """HikariCP and Tomcat's, ten connections each, through one tunnel of JSch."""
+        program = build("pool")
+        database = make_url(postgres_server().get_uri())
+        target = SocketTarget(Path(database.query["host"]) / ".s.PGSQL.5432")
+        self.addCleanup(target.close)
+        self.world.tunnel("pooled", "127.0.0.1", target.port, assign=False)
+        self.world.do("assign", "pooled", "--user", "alice", "--method", "key", "--policy", "ask")
+        before = len(self.world.ask("requests"))
+        arguments = ("alice", self.world.key.path, f"127.0.0.1:{target.port}")
+        client = Process([*program, self.world.gateway.ssh_port, *arguments])
+        self.addCleanup(client.stop)
+        self.await_held(11)  # HikariCP asks for one after the other, Tomcat's pool for all at once
+        self.approve()
+        client.wait_for("^20 connections$", 2 * PATIENCE)
+        self.assertEqual(len(self.world.ask("requests")), before + 1)
+
+    def await_held(self, count):
+        """Wait until the pod holds so many channels."""
+        said = f"tunnelcloud_held_channels {count}.0"
+        for _ in range(PATIENCE * 10):
+            if said in self.world.gateway.get("/metrics"):
+                return
+            threading.Event().wait(0.1)
+        raise AssertionError(f"the pod doesn't hold {count} channels")
 
     def psql(self):
         """Give the words of psql through a new ``ssh -L``."""
