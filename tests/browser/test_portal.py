@@ -1,8 +1,10 @@
 """The applications portal as it looks and feels: whole, small, and for the keyboard alone."""
 
+import shlex
+
 from tests.browser.portal import Visitor
 from tests.browser.test_connecting import PortalCase
-from tests.integration.processes import Process, free_port, wait_for_port
+from tests.integration.processes import Process, free_port
 from tests.integration.targets import SpeakingTarget, as_postgresql
 from tests.requirements import require_executable
 from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES
@@ -104,12 +106,15 @@ class PhoneTests(PortalCase):
         api("POST", f"/tunnels/{self.tunnel}/assignments", user_id=self.portal.alice,
             methods=["key"], policy_id=policy)  # fmt: skip
         self.local, gateway = free_port(), self.portal.gateway
+        key = shlex.quote(str(self.portal.key.path))
         self.ssh = self.portal.run(
-            f"ssh -N -i '{self.portal.key.path}' -L {self.local}:rows:{database.port} "
+            f"ssh -v -N -i {key} -L {self.local}:rows:{database.port} "
             f"-p {gateway.ssh_port} alice@127.0.0.1"
         )
         self.addCleanup(self.ssh.stop)
-        wait_for_port(self.local)
+        pattern = "^rows: a connection waits until you confirm it at (http.+)$"
+        self.place = self.ssh.wait_for(pattern)[1]
+        self.ssh.wait_for("Entering interactive session")
         self.page.set_viewport_size({"width": 360, "height": 740})
         self.addCleanup(self.page.set_viewport_size, {"width": 1280, "height": 800})
 
@@ -128,8 +133,7 @@ class PhoneTests(PortalCase):
         self.page.wait_for_url("**/requests")
 
     def test_psql_gets_its_rows_once_it_is_confirmed(self):
-        said = self.ssh.wait_for("rows: a connection waits until you confirm it at (http.+)$")
-        self.page.goto(said[1])
+        self.page.goto(self.place)
         psql = self.psql()
         self.answer("Yes, it is me")
         psql.wait_for("^a row$")

@@ -92,7 +92,9 @@ class ApprovalTests(WorldCase):
         words = self.world.client.arguments("alice", "-W", self.target, key=self.world.key)
         client = Process(words, self.world.client.environment())
         self.addCleanup(client.stop)
-        client.wait_for("^echo: a connection waits until it is approved at http://127.0.0.1:")
+        client.wait_for(
+            "^db and others: a connection waits until it is approved at http://127.0.0.1:"
+        )
         self.decide("refuse", "--reason", "not today")
         client.wait_for("echo: refused by bob: not today")
 

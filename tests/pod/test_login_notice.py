@@ -31,6 +31,14 @@ class NoticeTests(SynchronousTestCase):
         text = f"db: a connection waits until you confirm it at {PAGE}"
         self.assertEqual(self.said(policy(approval=Approval.SELF)), text)
 
+    def test_several(self):
+        asked = policy(approval=Approval.OTHERS)
+        tunnels = tunnel("web", "10.0.0.2"), tunnel(), tunnel("mail", "10.0.0.3")
+        self.world = World(view(*(grant(one, policies=(asked,)) for one in tunnels)))
+        self.successResultOf(self.world.live.prepared())
+        text = f"db and others: a connection waits until it is approved at {PAGE}"
+        self.assertEqual(self.world.live.notice, text)
+
     def test_nothing_waits(self):
         asked = policy(approval=Approval.OTHERS)
         self.assertEqual(self.said(), "")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from tunnelcloud.domain.entities import Grant, Tunnel
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects import Approval, Policy
 from tunnelcloud.domain.policy import Decision
 from tunnelcloud.domain.policy_sentences import waits_at
 
@@ -17,7 +17,7 @@ _LOOKED_AT = 20
 def login_notice(
     grants: Iterable[Grant], decide: Callable[[Tunnel, int], Decision], page: str
 ) -> str:
-    """Word it for the first tunnel that an approval alone keeps shut; empty when there is none.
+    """Word it for the tunnels that an approval alone keeps shut; empty when there are none.
 
     :param grants: the paths that are open to the session.
     :param decide: decides on a tunnel and its port, as of now.
@@ -28,9 +28,14 @@ def login_notice(
         for grant in grants
         if any(policy.approval is not Approval.NONE for policy in grant.policies)
     )
+    waiting: dict[str, Policy] = {}
     for grant in islice(asking, _LOOKED_AT):
         tunnel = grant.tunnel
         awaited = decide(tunnel, tunnel.target_ports[0].first).awaited
         if awaited is not None:
-            return waits_at(tunnel.name, awaited, page)
-    return ""
+            waiting[tunnel.name] = awaited
+    if not waiting:
+        return ""
+    first = min(waiting)
+    others = " and others" if len(waiting) > 1 else ""
+    return waits_at(f"{first}{others}", waiting[first], page)
