@@ -101,9 +101,12 @@ class Work:
 
     async def stop(self):
         self.is_over = True
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        pending = set(self.tasks)
+        while pending:
+            # Before Python 3.12 ``wait_for`` forgets a cancellation that comes as it is done.
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=1)
 
     def failed(self):
         """Give the first error of a loop that has ended, which none should."""

@@ -15,9 +15,20 @@ from tests.campaigns.fault_oracle import (
 )
 from tests.campaigns.fault_points import FUNCTIONS, Armed, label_of
 from tests.campaigns.fault_work import Books, End, Login
+from tests.campaigns.processes import run_campaign
+from tests.requirements import require_executable, require_root
 from tunnelcloud.store import groups
 
 NOW = 1000.0
+
+
+class ShortTests(SynchronousTestCase):
+    def test_a_pod_is_killed(self):
+        require_executable("ip")
+        require_root()
+        words = ["--engine", "sqlite", "--rounds", 1, "--only", "kill_a_pod", "--no-last-look"]
+        # How soon a pod is ready is the long form's to judge, on a machine of its own.
+        self.assertIn('"failed": 0', run_campaign("faults", *words, "--ready", 100))
 
 
 class OracleTests(SynchronousTestCase):
