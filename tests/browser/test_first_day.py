@@ -87,7 +87,7 @@ class FirstDayTests(BrowserCase):
         self.press("Add the key")
         self.see("The key is added.")
         self.press("Create a link to set a password")
-        self.see("It is shown this once")
+        self.see("It is shown only once")
         self.chromium.check("user-link")
 
     def _group_and_policy(self):

@@ -115,7 +115,7 @@ class NewcomerTests(CountedCase):
         self.page.goto(user)
         self.done += 3
         self.press("Create a link to set a password")
-        self.see("It is shown this once")
+        self.see("It is shown only once")
         self.picture("invite")
         return next(
             text

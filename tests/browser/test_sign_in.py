@@ -40,7 +40,7 @@ class Signing:
         self.go_to("/account")
         self.page.get_by_label("Your password", exact=True).fill(PASSWORD)
         self.button("Add a second factor")
-        self.page.get_by_text("It can't scan?").click()
+        self.page.get_by_text("Can't scan it?").click()
         secret = self.page.locator("#secret").inner_text()
         check("second-factor")
         # The code of the step before: the one of now is still to be used.
@@ -48,7 +48,7 @@ class Signing:
         self.button("Confirm")
         codes = self.page.locator("#codes").inner_text().split()
         check("recovery-codes")
-        self.page.get_by_role("link", name="I have kept them").click()
+        self.page.get_by_role("link", name="I have saved them").click()
         self.page.wait_for_url("**/account")
         return secret, codes
 
@@ -220,7 +220,7 @@ class SecondFactorTests(SignInCase):
         self.see("Is this your command line?")
         self.chromium.check("device-confirm")
         self.press("Yes, sign it in")
-        self.see("You let the command line in")
+        self.see("You allowed it")
         self.chromium.check("account-command-line")
 
 
@@ -255,7 +255,7 @@ class ProviderTests(SignInCase):
         )
         self.page.get_by_label("Newcomers become users").check()
         self.press("Add the provider")
-        self.see("What to tell the provider")
+        self.see("Settings at the provider")
         shown = self.page.locator("#redirect").inner_text()
         self.assertEqual(shown, f"{self.origin}/sign-in/with/corp/callback")
         self.see("Its button is on the sign-in page.")
@@ -264,7 +264,7 @@ class ProviderTests(SignInCase):
         self.page.get_by_label("Who are you?").fill("alice")
         self.button("That is me")
         self.come_back(self.chromium)
-        self.see("alice, who would be made")
+        self.see("alice, who would be created")
         self.chromium.check("provider-tested")
         self.shot("/admin/settings", "settings-providers")
         self.press("Sign out")

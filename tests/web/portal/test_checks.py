@@ -36,7 +36,7 @@ class CheckPageTests(PortalTestCase):
                 for path in (self.path, "/admin/tunnels", self.site_path)]  # fmt: skip
 
     def test_before_and_after(self):
-        self.assertIn("hasn't checked it yet", self.text(self.path))
+        self.assertIn("hasn't checked the path yet", self.text(self.path))
         self.live.steps = self.found(90)
         for page in self.check():
             self.assertIn("● Ready", page)

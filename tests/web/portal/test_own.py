@@ -104,7 +104,7 @@ class SessionsTests(PortalTestCase):
         self.store.write(sessions.end, session.id, reason=CANARY)
         page = self.browser.get("/sessions").body.decode()
         self.assertNotIn(f"/sessions/{session.id}/end", page)
-        self.assertIn(f'<td data-label="Ended because">{SHOWN}</td>', page)
+        self.assertIn(f'<td data-label="Why it ended">{SHOWN}</td>', page)
 
     def test_what_was_refused_and_why(self):
         for role in (Role.USER, Role.AUDITOR):

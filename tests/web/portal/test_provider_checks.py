@@ -126,7 +126,8 @@ class PageTests(ProviderCase):
         group = self.store.write(groups.create, name="dba")
         self.api("PATCH", f"/identity-providers/{self.made['id']}", {"group_map": {"db": "dba"}})
         page = self.try_it(roles=["db"], evil="<script>alert(1)</script>\x1b[31m")
-        for words in ("It works.", "alice, who would be made", "alice@example.com", "<dd>dba</dd>",
+        for words in ("It works.", "alice, who would be created", "alice@example.com",
+                      "<dd>dba</dd>",
                       "preferred_username"):  # fmt: skip
             self.assertIn(words, page)
         self.assertNotIn("\x1b", page)

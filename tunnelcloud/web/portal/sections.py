@@ -118,7 +118,7 @@ TUNNEL = Section(
         Column("health", "State", "health"),
     ),
     form_fields(kinds.TUNNEL),
-    "A tunnel publishes the ports of one server in a site to whom you assign it.",
+    "A tunnel publishes the ports of one server in a site to the users and groups you choose.",
     "tunnelcloud tunnel create db --site paris --address 10.0.0.5 --port 5432",
     assignable=True,
     explains=True,
@@ -134,7 +134,7 @@ SITE = Section(
         Column("health", "State", "health"),
     ),
     form_fields(kinds.SITE),
-    "A site is a private network; connectors in it open the way to its servers.",
+    "A site is a private network; its connectors reach its servers.",
     "tunnelcloud site create paris",
     related=Related("connectors", "All connectors"),
     tabs=(ACTIVITY, SETTINGS),
@@ -190,7 +190,7 @@ GROUP = Section(
         Column("tunnels", "Tunnels", "count"),
     ),
     form_fields(kinds.GROUP),
-    "A group is assigned tunnels as one; its members may open them.",
+    "You assign tunnels to a group; all of its members may open them.",
     "tunnelcloud group create dba",
     tabs=_ALL_TABS,
 )
@@ -199,9 +199,9 @@ POLICY = Section(
     "policy",
     "policies",
     "Policies",
-    (Column("sentence", "Holds"), Column("used", "Assignments", "count")),
+    (Column("sentence", "Conditions"), Column("used", "Assignments", "count")),
     form_fields(kinds.POLICY),
-    "A policy narrows an assignment: from where, when, for how long. All of it must hold.",
+    "A policy limits an assignment: from where, when, for how long. All conditions must hold.",
     "tunnelcloud policy create office --source 10.0.0.0/8",
     form="admin_policy.html",
 )
@@ -211,7 +211,7 @@ def _with_secret(fields: Sequence[Field]) -> tuple[Field, ...]:
     """Put the client's secret, which is kept apart from the kind's fields, behind its id."""
     secret = Field(
         "client_secret", "Client secret", FieldKind.SECRET,
-        "It is never shown again; a public client, by PKCE alone, has none",
+        "It is never shown again. A public client (PKCE only) has none",
     )  # fmt: skip
     behind = [one.name for one in fields].index("client_id") + 1
     return (*fields[:behind], secret, *fields[behind:])
@@ -223,7 +223,7 @@ IDENTITY_PROVIDER = Section(
     "Settings",
     (),
     _with_secret(form_fields(kinds.IDENTITY_PROVIDER)),
-    "People press its button on the sign-in page, prove who they are there, and come back.",
+    "People press its button on the sign-in page, sign in there, and come back.",
     "tunnelcloud identity-provider create corp --issuer https://login.example.com"
     " --client-id tunnelcloud --client-secret-file FILE",
     adding="Add a sign-in provider",

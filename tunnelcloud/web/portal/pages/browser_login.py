@@ -23,7 +23,7 @@ from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown,
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
-_GONE = "No SSH login waits with this code. It is over, or somebody decided already: connect again."
+_GONE = "No SSH login waits with this code. It has expired or was decided already: connect again."
 _UNTICKED = "Tick the box if the code is the one that your own terminal shows."
 _NOT_FROM_HERE = (
     "This pod lets nobody confirm an SSH login from another network than the one it comes from. "

@@ -19,7 +19,7 @@ from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown,
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
-_WRONG = "No command line waits with this code. Look at it again, or run the command again."
+_WRONG = "No command line waits with this code. Check the code, or run the command again."
 
 
 def device_pages(context: ApiContext, attempts: SignInAttempts) -> list[PageRoute]:
@@ -62,7 +62,7 @@ class _Device:
             return _form(visit, _WRONG)
         self.attempts.forget(guess_at_code(visit))
         if allowed:
-            note = "You let the command line in: it is signed in as you in a moment. Go back to it"
+            note = "You allowed it: the command line is signed in as you in a moment. Go back to it"
             return Moved("/account#command-lines", note=note)
         return Moved("/account#command-lines", note="The command line was refused.")
 

@@ -165,7 +165,7 @@ class _KeyMaking:
                 "kind",
                 "an RSA key is made in your browser, and without a passphrase: leave it empty"
                 if kind == RSA
-                else "choose whose file it is to be",
+                else "choose for which program the file is",
             )
         self.context.paces.take(who.caller)
         random = self.context.random

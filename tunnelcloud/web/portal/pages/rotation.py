@@ -44,52 +44,52 @@ class _Step:
 _STEPS = (
     _Step(
         path="/authority/rotate",
-        question="Make a new certificate authority?",
-        text="Connectors that are attached move to it within a minute; both are trusted until you "
-        "give the present one up.",
-        verb="Make a new one",
+        question="Create a new certificate authority?",
+        text="Attached connectors move to it within a minute. Pods and connectors trust both "
+        "authorities until you retire the old one.",
+        verb="Create a new authority",
         note="Connectors move to the new certificate authority.",
     ),
     _Step(
         path="/authority/retire",
-        question="Give the certificate authority before up?",
-        text="It is given up only when every connector has moved and no join token of before is "
-        "unspent.",
-        verb="Give it up",
-        note="There is only the new certificate authority.",
+        question="Retire the old certificate authority?",
+        text="This works only when every connector has moved, and no unused join token names the "
+        "old authority.",
+        verb="Retire it",
+        note="Only the new certificate authority is left.",
     ),
     _Step(
         path="/authority/retire",
         page="/authority/force/retire",
         body={"force": True},
-        question="Give the certificate authority before up at once?",
-        text="Connectors that haven't moved are turned away and have to join anew; join tokens of "
-        "before are void.",
-        verb="Give it up at once",
-        note="There is only the new certificate authority.",
+        question="Retire the old certificate authority at once?",
+        text="Connectors that haven't moved are refused, and have to join again. Join tokens that "
+        "name the old authority no longer work.",
+        verb="Retire it at once",
+        note="Only the new certificate authority is left.",
     ),
     _Step(
         path="/host-keys/rotate",
-        question="Make new SSH host keys?",
-        text="Pods go on with the current ones. OpenSSH learns the new ones at each user's next "
-        "connection; everybody else takes them from the lines for known_hosts.",
-        verb="Make new keys",
-        note="New host keys are told to clients beside the current ones.",
+        question="Create new SSH host keys?",
+        text="Pods keep using the current keys. OpenSSH learns the new keys at each user's next "
+        "connection; other clients need the lines for known_hosts.",
+        verb="Create new keys",
+        note="Pods now tell clients the new host keys, beside the current ones.",
     ),
     _Step(
         path="/host-keys/promote",
-        question="Have pods use the new SSH host keys?",
-        text="Whoever has not learnt them is warned of a changed host key and can't connect. "
-        "Sessions that are open go on.",
+        question="Use the new SSH host keys?",
+        text="A client that hasn't learnt the new keys warns of a changed host key, and doesn't "
+        "connect. Open sessions go on.",
         verb="Use the new keys",
         note="Pods use the new host keys.",
     ),
     _Step(
         path="/host-keys/retire",
-        question="Forget the SSH host keys that are not used?",
-        text="OpenSSH takes them out of known_hosts at each user's next connection.",
+        question="Forget the SSH host keys that pods don't use?",
+        text="OpenSSH removes them from known_hosts at each user's next connection.",
         verb="Forget them",
-        note="There are only the current host keys.",
+        note="Only the current host keys are left.",
     ),
 )
 
