@@ -17,11 +17,11 @@ _READ_BYTES = 4096
 
 
 def go_on_in_background() -> Callable[[], None]:
-    """Go on in a process of its own; the one that was started shows what that says, and waits.
+    """Continue in a new process; the first process shows its output, and waits.
 
-    The one that was started ends with the other's exit status, or once the other leaves.
+    The first process ends with the new one's exit status, or when the new one detaches.
 
-    :return: leaves: what is said from then on goes nowhere.
+    :return: detaches from the first process; later output is dropped.
     """
     pipes = {output: os.pipe() for output in _OUTPUTS}
     process = os.fork()
@@ -49,7 +49,7 @@ def go_on_in_background() -> Callable[[], None]:
 
 
 def _status_of(process: int, reading: Mapping[int, int]) -> int:
-    """Show what the process says until it leaves or ends; give the exit status.
+    """Show the process's output until it detaches or ends; return the exit status.
 
     :param reading: the pipes to read from, and which output each is to be shown on.
     """

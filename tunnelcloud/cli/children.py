@@ -49,7 +49,7 @@ class Guard:
         self._tell(str(process))
 
     def dismiss(self) -> None:
-        """Let it go: everything has ended."""
+        """Dismiss the guard: there is nothing left to end."""
         self._tell(_OVER)
         os.close(self._writing)
         self._process.wait()

@@ -66,7 +66,7 @@ class Failed(Exception):
 
 
 class Refused(Failed):
-    """The API gave a reason why not.
+    """The API refused, with a reason.
 
     :ivar status: the HTTP status of its answer; 0 where that doesn't matter any more.
     """
@@ -155,7 +155,7 @@ class Api:
         return answer, content
 
     def _check_time(self, answer: httpx.Response) -> None:
-        """See that an answer without a length wasn't cut short, which looks like its end."""
+        """Check that an answer without a length wasn't cut short, which looks like its end."""
         import httpx
 
         if self._patience.is_over:
@@ -341,7 +341,7 @@ class Api:
         raise Refused(f"{told}{advice}", answer.status_code)
 
     def _token_advice(self, status: int, told: str) -> str:
-        """Say where the token is from and what would do, when it doesn't."""
+        """Say where a refused token is from, and which token would work."""
         if status == 401:
             where = f"; the token is from {self._source}" if self._source else ""
             return (
@@ -413,7 +413,7 @@ def _refusal(problem: Object, typed: Mapping[str, str] = _NOTHING_TYPED) -> str:
 
 
 def _option(field: str, typed: Mapping[str, str] = _NOTHING_TYPED) -> str:
-    """Name what somebody typed for a field; a path into a document stays one."""
+    """Return the option that fills a field; a path into a document stays as it is."""
     name, dot, rest = field.partition(".")
     if dot and not rest.isdigit():
         return field

@@ -12,7 +12,7 @@ from tunnelcloud.cli.commands import COMMANDS, DEFAULT_URL
 
 
 class _Commands(click.Group):
-    """Loads a command when it is asked for, and none for the list of them."""
+    """Loads a command when it is needed; the list of commands loads none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Give the names, in the order of the help text."""
@@ -29,7 +29,7 @@ class _Commands(click.Group):
             formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; whatever it can't do becomes one line and exit status 1."""
+        """Run a command; a failure becomes one line and exit status 1."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

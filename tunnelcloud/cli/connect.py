@@ -56,8 +56,8 @@ def local(text: str) -> tuple[str, int]:
 class One:
     """One tunnel that is to be open.
 
-    :ivar local: where it is to be on this machine; None for what is free.
-    :ivar port: the target's port that is meant; None for the first one.
+    :ivar local: the local address and port; None for a free port.
+    :ivar port: the target's port; None for the first one.
     """
 
     tunnel: str

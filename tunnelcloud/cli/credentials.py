@@ -35,7 +35,7 @@ _TOKEN_COLUMNS = (
 
 
 def _owner(value: object) -> str:
-    """Show whose an API token is where it is no user's."""
+    """Show the owner of an API token that belongs to no user."""
     return "no user" if value is None else shown(value)
 
 

@@ -71,7 +71,7 @@ def print_list(
 
 
 def show_object(api: Api, columns: Iterable[Column], found: Object) -> None:
-    """Print all fields of an object: first what the columns know, then the rest by its name."""
+    """Print all fields of an object: first those with a column, then the others by name."""
     fields = {column.heading: cell(api, column, found) for column in columns}
     known = {column.field for column in columns}
     for name, value in found.items():
@@ -83,7 +83,7 @@ def show_object(api: Api, columns: Iterable[Column], found: Object) -> None:
 
 
 def cell(api: Api, column: Column, item: Mapping[str, Any]) -> str:
-    """Show one field of an object; an id of something else as the name that one has."""
+    """Show one field of an object; an id of another object is shown as its name."""
     value = item.get(column.field)
     if column.refers is not None and isinstance(value, str):
         return api.name_of(column.refers, value)
@@ -186,7 +186,7 @@ def _a(noun: Noun) -> str:
 
 
 def confirm(question: str) -> None:
-    """Ask whether something is to be destroyed.
+    """Ask whether to delete something.
 
     :raise Failed: where there is nobody to ask.
     :raise click.Abort: when the answer is no.
@@ -202,7 +202,7 @@ def at_terminal() -> bool:
 
 
 def cost_text(cost: Object) -> str:
-    """Say what a deletion would cut, and take with it."""
+    """Say what a deletion would cut, and what else it would delete."""
     told = []
     if cost["channels"]:
         connections = counted(cost["channels"], "open connection")
@@ -219,7 +219,7 @@ def cost_text(cost: Object) -> str:
 
 
 def show_preview(preview: Object, as_json: bool) -> None:
-    """Print what a change would cut that wasn't made."""
+    """Print what a change would cut; the change isn't made."""
     if as_json:
         print_json(preview)
         return
@@ -250,7 +250,7 @@ def show_preview(preview: Object, as_json: bool) -> None:
 
 
 def warn_of(answer: Object) -> None:
-    """Say what may not be as it was meant, of what was just made or changed."""
+    """Print the warnings about an object that was just created or changed."""
     if answer.get("check_fault") and answer.get("enabled"):
         say(f"warning: the check failed: {answer['check_fault']}")
     for warning in answer.get("warnings", ()):
@@ -260,7 +260,7 @@ def warn_of(answer: Object) -> None:
 def report_done(text: str, as_json: bool, made: object = None) -> None:
     """Say what was done.
 
-    :param made: what the API shows for it; None for nothing.
+    :param made: the API's object for it; None for nothing.
     """
     if as_json:
         print_json({} if made is None else made)

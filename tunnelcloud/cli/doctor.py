@@ -1,4 +1,4 @@
-"""``tunnelcloud doctor``: what works of a pod or a connector, seen from its own machine."""
+"""``tunnelcloud doctor``: checks a pod or a connector from its own machine."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ def add_ending(group: click.Group, verb: str, noun: str, plural: str, done: str,
     """Add the command to a group.
 
     :param noun: as ids are known by it.
-    :param done: the verb's past, for what is printed.
+    :param done: the verb's past form, for the output.
     :param text: the command's help.
     """
 

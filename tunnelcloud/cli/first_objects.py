@@ -46,7 +46,7 @@ class Proof:
 
 @frozen
 class Wanted:
-    """What is to be there.
+    """The objects to create.
 
     :ivar proof: how the administrator signs in; None for a link that lets them choose.
     """
@@ -58,16 +58,16 @@ class Wanted:
 
     @property
     def is_any(self) -> bool:
-        """Whether anything is to be there."""
+        """Whether there is anything to create."""
         return self.administrator is not None or self.site is not None
 
 
 @frozen
 class Made:
-    """What came of it.
+    """The result.
 
     :ivar notes: what was there already.
-    :ivar link_secret: of a link by which the administrator chooses a password.
+    :ivar link_secret: the secret of the link with which the administrator chooses a password.
     :ivar join_token: for a connector that hasn't joined.
     :ivar expires_at: when that one ends.
     """
@@ -80,7 +80,7 @@ class Made:
 
 
 def become_owner(directory: Path) -> None:
-    """Go on as the user whose directory it is, if root runs this: the pod couldn't read root's."""
+    """If root runs this, continue as the directory's owner: the pod couldn't read root's files."""
     try:
         found = directory.stat()
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def become_owner(directory: Path) -> None:
 
 
 def make(settings: PodSettings, wanted: Wanted) -> Made:
-    """Make what isn't there.
+    """Create the objects that don't exist yet.
 
     :param settings: with a public address for connectors.
     :raise UNUSABLE: the state directory or the database can't be used, as SQLite's while a pod
@@ -179,7 +179,7 @@ def _prove(transaction: Transaction, sealer: Sealer, user: User, proof: Proof) -
 def _connector(
     transaction: Transaction, site_name: str, name: str, secret: bytes
 ) -> datetime | None:
-    """Have a connector in a site, and tell until when its join token is good.
+    """Create a connector in a site if it isn't there, and return when its join token expires.
 
     :return: None for one that has joined.
     """

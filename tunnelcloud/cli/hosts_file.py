@@ -39,7 +39,7 @@ class HostsFile:
         self._is_held = False
 
     def write(self, addresses: Mapping[str, str]) -> None:
-        """Have names mean addresses, and no others than these.
+        """Write these names with their addresses, in place of what this process wrote before.
 
         :param addresses: by the tunnels' names.
         :raise Failed: the file can't be changed, with what would help.
@@ -57,7 +57,7 @@ class HostsFile:
         self._names = names
 
     def clear(self) -> None:
-        """Take this process's block out.
+        """Remove this process's block.
 
         :raise Failed: the file can't be changed.
         """
@@ -118,7 +118,7 @@ def _is_locked_now(file: IO[bytes], path: Path) -> bool:
 
 
 def _without_ended(content: bytes) -> bytes:
-    """Leave out the blocks of this process, and of those that run no more."""
+    """Leave out the blocks of this process, and of processes that have ended."""
     kept: list[bytes] = []
     block: list[bytes] = []
     for line in content.splitlines(keepends=True):
@@ -138,7 +138,7 @@ def _without_ended(content: bytes) -> bytes:
 
 
 def _writes_elsewhere(process: int, start: int) -> bool:
-    """Tell whether it is another process that still runs."""
+    """Tell whether a block belongs to another process that still runs."""
     return process != os.getpid() and _runs(process) and start_of(process) == start
 
 

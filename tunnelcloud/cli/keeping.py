@@ -99,7 +99,7 @@ class _Everywhere:
         self._board.show(rows)
 
     def tell(self, text: str) -> None:
-        """Show something that belongs to no row."""
+        """Show a message that belongs to no row."""
         self._board.tell(text)
 
 

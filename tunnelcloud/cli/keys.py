@@ -130,7 +130,7 @@ def _new_key_pair() -> tuple[bytes, bytes]:
 
 @contextmanager
 def _written(path: Path, content: bytes, mode: int) -> Iterator[None]:
-    """Write a file that wasn't there, and take it away again if what follows fails."""
+    """Write a new file, and remove it again if the block fails."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:

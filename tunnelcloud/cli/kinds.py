@@ -23,10 +23,10 @@ class Option:
 
     :ivar kind: reads the text; None for a switch such as ``--service/--no-service``.
     :ivar refers: the noun whose name or id is expected.
-    :ivar required: that ``create`` can't do without it.
-    :ivar fixed: that ``set`` doesn't have it.
-    :ivar pairs: that it may be repeated, each time as ``VALUE=NAME``.
-    :ivar clears: that ``set`` may be given an empty text, to take the value away.
+    :ivar required: whether ``create`` needs it.
+    :ivar fixed: whether ``set`` lacks it.
+    :ivar pairs: whether it may be repeated, each time as ``VALUE=NAME``.
+    :ivar clears: whether ``set`` takes an empty text, which removes the value.
     """
 
     flag: str
@@ -45,7 +45,7 @@ class Option:
 class Column:
     """A column of a table: its heading, the API's field, and how a value is shown.
 
-    :ivar spare: that a narrow terminal may do without it.
+    :ivar spare: whether it is left out on a narrow terminal.
     """
 
     heading: str
@@ -57,7 +57,7 @@ class Column:
 
 @frozen
 class Noun:
-    """A kind of thing that has a name: how it is said, where it lives, what it has.
+    """A kind of named object: its words, its path in the API and its fields.
 
     :ivar has_cost: whether the API says what a deletion cuts.
     :ivar has_preview: whether it says what a change would cut, without making it.

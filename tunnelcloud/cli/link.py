@@ -37,10 +37,10 @@ class Link:
     """The connection of one method.
 
     :param token: makes a one-time token.
-    :param tell: is told what belongs to no row.
+    :param tell: takes messages that belong to no row.
     :param start: starts ssh; ``SshProcess``, or what tests have instead.
     :ivar rows: the tunnels that it carries.
-    :ivar refusal: why it is not tried any more; empty while it is.
+    :ivar refusal: why it isn't tried any more; empty while it is tried.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Link:
         return [row for row in self.rows if row.way is not None and not row.is_gone]
 
     def step(self, now: float) -> None:
-        """Do what is to be done now; nothing waits."""
+        """Do what is due now, without waiting."""
         if self.refusal:
             return
         if self._ssh is not None and not self._usable:
@@ -129,7 +129,7 @@ class Link:
                 self._tell(line.partition("open failed: ")[2] or line)
 
     def _check_listening(self, row: Row) -> None:
-        """Tell which ports somebody else took in the moment before."""
+        """Note which ports another program took meanwhile."""
         assert row.way is not None
         free = [one.local for one in row.way.forwards if is_free(row.way.local_address, one.local)]
         if free:
@@ -150,7 +150,7 @@ class Link:
             row.link = (State.REFUSED, why)
 
     def follow(self) -> None:
-        """Listen for tunnels that came, and no more for those that went."""
+        """Listen for tunnels that were added, and stop for those that were removed."""
         if self._ssh is None or not self._is_up:
             return
         wanted = {
@@ -174,7 +174,7 @@ class Link:
         return ""
 
     def restart(self, why: str, now: float) -> None:
-        """Connect anew, whatever becomes of the streams."""
+        """Connect again; open streams are cut."""
         if self._ssh is not None:
             self._end_ssh()
             self._lose(why, now)

@@ -17,7 +17,7 @@ _TRIED_PORTS = 100
 def check_free(address: str, port: int) -> None:
     """Check that a port which a user chose can be listened on.
 
-    :raise Failed: it can't, with why.
+    :raise Failed: it can't; the text says why.
     """
     fault = _fault(address, port)
     if fault:
@@ -31,8 +31,8 @@ def free_port(
 
     Where ``wanted`` needs an administrator's rights it is one above 1024, and the user is told.
 
-    :param taken: ports that are spoken for.
-    :param tell: is told why another port is used; None for the user at once.
+    :param taken: ports that other tunnels are going to use.
+    :param tell: takes the reason why another port is used; None prints it at once.
     :raise Failed: there is none near.
     """
     first = wanted
@@ -68,7 +68,7 @@ _WHY = {
 
 
 def _fault(address: str, port: int) -> int:
-    """Give the number of the system's reason why nobody can listen there; 0 if somebody can."""
+    """Return the system's error number if nobody can listen there; 0 if somebody can."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

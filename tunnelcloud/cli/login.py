@@ -43,7 +43,7 @@ def login(connection: Connection, as_json: bool) -> None:
 
 
 def _warn_of_overrides(connection: Connection, why: str) -> None:
-    """Say what the environment has that goes before what is kept here."""
+    """Warn about variables that override the sign-in that is kept here."""
     if connection.token_file is None and connection.override:
         say(f"warning: {TOKEN_VARIABLE} is set, and goes before this sign-in: unset it {why}")
     url = os.environ.get(URL_VARIABLE, "").rstrip("/")

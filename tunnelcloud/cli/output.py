@@ -31,7 +31,7 @@ def one_line(text: str) -> str:
 
 
 def show_all_characters() -> None:
-    """Have characters that the locale's encoding lacks written as escapes: titles have any."""
+    """Write characters that the locale's encoding lacks as escapes, since titles may have any."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -43,7 +43,7 @@ def print_json(value: object, indent: int | None = 2) -> None:
 
 
 def quoted_text(text: str, long_escapes: bool = False) -> str:
-    """Write what a terminal would obey in JSON or TOML as these do, which leaves it the same.
+    """Escape control characters as JSON and TOML do, so that the value stays the same.
 
     :param long_escapes: beyond U+FFFF TOML has ``\\U0001F600``, where JSON has two halves.
     """
@@ -65,8 +65,8 @@ def print_table(
 ) -> None:
     """Print rows below headings, each column as wide as its widest cell.
 
-    :param spare: headings of columns that are left out, the last ones first, where the terminal
-        is too narrow for all; which they were is said.
+    :param spare: headings of columns that are left out, the last ones first, where the terminal is
+        too narrow for all; a line names them.
     """
     lines = [[heading.upper() for heading in headings]]
     lines += [[one_line(cell) for cell in row] for row in rows]
@@ -102,12 +102,12 @@ def print_fields(fields: Mapping[str, str]) -> None:
 
 
 def say(text: str) -> None:
-    """Tell a person something that is not the answer itself."""
+    """Print a message for a person that isn't part of the answer."""
     click.echo(one_line(text), err=True)
 
 
 def shown(value: object) -> str:
-    """Put any value of the API into a cell: lists with commas, nothing as nothing."""
+    """Write any value of the API for a cell: lists with commas, None as an empty text."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -135,7 +135,7 @@ def shown_bytes(value: object) -> str:
 
 
 def shown_rate(value: object) -> str:
-    """Show bytes a second; nothing where no pod tells them."""
+    """Show bytes per second; an empty text where no pod reports them."""
     return f"{shown_bytes(round(value))}/s" if isinstance(value, int | float) else shown(value)
 
 

@@ -40,7 +40,7 @@ def _no_such(wanted: str) -> Failed:
 
 
 class Tunnels:
-    """The tunnels of whoever the API token stands for."""
+    """The tunnels of the API token's user."""
 
     def __init__(self, api: Api) -> None:
         self._found = {item["name"]: item for item in api.each("me/tunnels")}
@@ -55,7 +55,7 @@ class Tunnels:
 
     @property
     def names(self) -> list[str]:
-        """Name them all."""
+        """List all of their names."""
         return list(self._found)
 
     @property
@@ -72,7 +72,7 @@ class Tunnels:
             raise _no_such(name)
 
     def standing(self, name: str) -> tuple[str, str]:
-        """Say how a tunnel stands, in one word and for people."""
+        """Return a tunnel's state: one word, and a text for people."""
         item = self._found[name]
         state = str(item.get("state"))
         return str(item.get("standing")), f"{state[:1].lower()}{state[1:]}"
@@ -104,8 +104,8 @@ class Tunnels:
     ) -> Way:
         """Make the way to a tunnel.
 
-        What the pod has answered goes into commands, ``~/.ssh/config`` and ``known_hosts`` by this:
-        no name may mean anything else there than a name.
+        What the pod has answered becomes part of commands, ``~/.ssh/config`` and ``known_hosts``.
+        So each name is checked to be a name there, and nothing else.
 
         :param method: None for a token where one opens it.
         :param port: a target port that is to be forwarded even where a range has too many for all.
@@ -155,7 +155,7 @@ def _forwarding(tunnel: Tunnel, port: int | None) -> Tunnel:
 
 
 def _checked(read: Callable[[str], str], said: object) -> str:
-    """Read a name as the pod itself reads it from whoever sets it.
+    """Check a name by the pod's own rules for names.
 
     :raise Failed: it is none.
     """

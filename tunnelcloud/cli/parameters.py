@@ -29,7 +29,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 @frozen
 class Connection:
-    """Where the API is and how to come by the token; nothing is opened before it is needed.
+    """Where the API is and how to get the token; nothing is opened before it is needed.
 
     :ivar url: None for where the latest sign-in was, else this machine.
     :ivar wait: waits that many seconds, between two looks at the audit.
@@ -42,7 +42,7 @@ class Connection:
 
     @property
     def kept(self) -> SavedLogin | None:
-        """The sign-in that is kept for the pod that is meant."""
+        """The saved sign-in for the chosen pod."""
         logins = load_logins()
         if self.url is None:
             return logins[0] if logins else None
@@ -50,7 +50,7 @@ class Connection:
 
     @property
     def address(self) -> str:
-        """Where the pod that is meant is, without a slash at the end."""
+        """The chosen pod's address, without a slash at the end."""
         if self.url is not None:
             return self.url.rstrip("/")
         kept = self.kept
@@ -58,7 +58,7 @@ class Connection:
 
     @property
     def override(self) -> str:
-        """What goes before a sign-in: the option or the variable; empty for neither."""
+        """What overrides a sign-in: the option or the variable; empty for neither."""
         if self.token_file is not None:
             return "--api-token-file"
         return TOKEN_VARIABLE if (self.token or "").strip() else ""
@@ -67,7 +67,7 @@ class Connection:
         """Make a client, which hangs up when the command ends.
 
         :raise click.UsageError: when the URL can't be used.
-        :raise Failed: when there is no token that can be.
+        :raise Failed: when there is no usable token.
         """
         source = self.override or "`tunnelcloud login`"
         return self._open(self._checked_address(), self._read_token(), source)
@@ -123,7 +123,7 @@ class Connection:
 
 
 def _read_token_file(path: Path) -> bytes:
-    """Read a user's own file: one that others can read, too, is told of and used."""
+    """Read a user's own file; if others can read it, too, warn of that and use it."""
     try:
         return read_private(path)
     except ExposedPrivateFile as error:
@@ -218,7 +218,7 @@ def whole(text: str) -> int:
 
 
 def or_nothing(read: Callable[[str], object]) -> Callable[[str], object]:
-    """Let an empty text stand for "none any more" beside what ``read`` reads."""
+    """Read as ``read`` does; an empty text removes the value."""
 
     def reading(text: str) -> object:
         return read(text) if text else ""

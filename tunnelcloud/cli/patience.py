@@ -43,7 +43,7 @@ class Patience:
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:
-        """Bound what is done within; None is for what may take any time."""
+        """Limit the time of what the block does; None for any time."""
         self.is_over = False
         if seconds is None:
             yield

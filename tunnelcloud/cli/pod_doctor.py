@@ -61,13 +61,13 @@ class Kept:
     ahead: float
 
     def runs(self, name: str) -> bool:
-        """Tell whether a pod was heard of lately."""
+        """Tell whether a pod was heard of recently."""
         now = datetime.now(UTC) + timedelta(seconds=self.ahead)
         return name in self.seen and now - self.seen[name] < timedelta(seconds=LEASE_SECONDS)
 
 
 def examine_pod(settings: PodSettings) -> Iterator[Finding]:
-    """Look at one thing after the other that a pod with these settings needs."""
+    """Check what a pod with these settings needs, one thing after the other."""
     yield from _directory(settings.state_directory)
     kept = None
     if settings.database.url == "sqlite" and not (settings.state_directory / FILE_NAME).exists():

@@ -55,7 +55,7 @@ class Pace:
 
 
 def lasts(error: Failed) -> bool:
-    """Tell whether what the API said will be the same at the next try."""
+    """Tell whether the API would say the same at the next try."""
     return isinstance(error, Refused) and error.status in _LASTING
 
 

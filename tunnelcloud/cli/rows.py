@@ -24,7 +24,7 @@ _LINES_BELOW = 3
 
 
 class State(StrEnum):
-    """What can be said of a row beside how the tunnel itself stands."""
+    """The states of a row, beside the state of its tunnel."""
 
     CONNECTING = "connecting"
     READY = "ready"
@@ -42,7 +42,7 @@ class Row:
     :ivar fault: why it can't be opened from here; empty where it can.
     :ivar notes: what differs from what its user may expect.
     :ivar standing: how the tunnel stands, as the API says it, and the same for people.
-    :ivar link: how its connection is, and why it is so.
+    :ivar link: the state of its connection, and the reason for it.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Row:
         return f"{bracketed(self.address)}:{', '.join(_runs(ports))}"
 
     def as_json(self) -> dict[str, object]:
-        """Give it for a program, in the form of ``connect`` with one tunnel and more."""
+        """Return it for a program: the fields of ``connect`` with one tunnel, and more."""
         state, why = self.state
         forwards = [] if self.way is None or not self.address else self.way.forwards
         return {
@@ -168,7 +168,7 @@ class Table:
         self._shown = lines
 
     def tell(self, text: str) -> None:
-        """Show something that belongs to no row below the table, from the next time on."""
+        """Show a message that belongs to no row below the table, from the next time on."""
         self._told = one_line(text)
 
     def _lines(self, rows: Sequence[Row], height: int) -> list[str]:

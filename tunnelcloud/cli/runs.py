@@ -101,7 +101,7 @@ class OwnRun:
         self.write({})
 
     def write(self, told: Object) -> None:
-        """Keep what ``status`` is to say."""
+        """Write what ``status`` shows."""
         process = os.getpid()
         text = json.dumps({_START: start_of(process), **told})
         if text == self._written:
@@ -137,7 +137,7 @@ def _locked_file(path: Path) -> IO[str]:
 class Run:
     """A run that goes on.
 
-    :ivar told: what it says of itself; empty while it begins.
+    :ivar told: what it has written about itself; empty while it begins.
     """
 
     path: Path
@@ -189,7 +189,7 @@ def live_runs() -> Iterator[Run]:
 
 
 def _kept(path: Path) -> Object | None:
-    """Give what a run keeps that goes on; None for one that has ended.
+    """Return what a run that goes on has written; None for a run that has ended.
 
     :raise OSError: it is another user's.
     """

@@ -56,7 +56,7 @@ def load_logins() -> list[SavedLogin]:
 
 
 def keep_login(login: SavedLogin) -> None:
-    """Keep a sign-in; it is the one that counts from now on."""
+    """Save a sign-in, which is the default from now on."""
     _save([login, *(one for one in load_logins() if one.url != login.url)])
 
 

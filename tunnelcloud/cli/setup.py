@@ -159,9 +159,9 @@ def _make(file: SettingsFile, wanted: Wanted) -> Made:
 
 
 def _tell_changes(file: SettingsFile, values: Mapping[str, Value], asks: bool) -> None:
-    """Say what will be written, and let it be stopped.
+    """Show what will be written, and ask whether to write it.
 
-    :raise click.Abort: it isn't wanted.
+    :raise click.Abort: the answer is no.
     """
     if not values and not file.is_new:
         say(f"{file.path} says all of this already, and stays as it is.")

@@ -27,7 +27,7 @@ _DEFAULT_STATE = Path("/var/lib/tunnelcloud")
 class SettingsFile:
     """The file, and what is said in it.
 
-    :ivar text: as it is, or as it would begin.
+    :ivar text: its text, or the text that a new file begins with.
     :ivar is_new: whether there is none yet.
     """
 
@@ -69,9 +69,9 @@ class SettingsFile:
                 raise CannotStart(f"{one} can't be written by this user: {_AS_ROOT}")
 
     def changed(self, changes: Mapping[str, Value]) -> SettingsFile:
-        """Give the file with other values, of which a pod could start.
+        """Return the file with other values, from which a pod can start.
 
-        :raise CannotStart: none could.
+        :raise CannotStart: no pod can start from it.
         :raise StateUnusable: the database's address can't be used.
         """
         from twisted.internet import reactor

@@ -36,15 +36,15 @@ class Tls(StrEnum):
 
     @property
     def takes_one_port(self) -> bool:
-        """Whether the pod speaks HTTPS itself: then it has port 443, for all that comes."""
+        """Whether the pod speaks HTTPS itself: then its port 443 takes SSH, links and HTTPS."""
         return self in (Tls.ACME, Tls.CERTIFICATE)
 
 
 @frozen
 class Answers:
-    """What was said of a pod.
+    """The answers about a pod.
 
-    :ivar proxies: whose word on clients' addresses is believed.
+    :ivar proxies: which proxies are believed about clients' addresses.
     """
 
     host: str
@@ -67,7 +67,7 @@ def tls_of(settings: PodSettings) -> Tls:
 
 
 def host_of(settings: PodSettings) -> str:
-    """Guess what others reach this machine by: as it is set, or by its name, or by its address."""
+    """Guess how others reach this machine: as it is set, by its name, or by its address."""
     if settings.ssh.public_address is not None:
         return settings.ssh.public_address.host
     name = socket.getfqdn()
@@ -82,7 +82,7 @@ def host_of(settings: PodSettings) -> str:
 
 
 def changes(settings: PodSettings, answers: Answers) -> dict[str, Value]:
-    """Give the settings that are to have other values than they have."""
+    """Return the settings whose values change, with the new values."""
     wanted = _wanted(settings, answers)
     return {key: value for key, value in wanted.items() if value != _now(settings, key)}
 
@@ -149,7 +149,7 @@ def _now(settings: PodSettings, key: str) -> Value:
 
 
 def ports_text(settings: PodSettings) -> str:
-    """Name the ports that others come to."""
+    """Name the ports that others connect to."""
     addresses = (settings.ssh.public_address, settings.connectors.public_address)
     ports = {one.port for one in addresses if one is not None} | {_ONE_PORT}
     if settings.web.public_url is None:

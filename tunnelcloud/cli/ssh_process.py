@@ -168,7 +168,7 @@ class SshProcess:
         return bool(select.select([self._ready], [], [], seconds)[0])
 
     def has_ended(self) -> bool:
-        """Tell whether it runs no more."""
+        """Tell whether it has ended."""
         return self._process is None or self._process.poll() is not None
 
     def said(self) -> list[str]:
@@ -190,7 +190,7 @@ class SshProcess:
         self._control_by("forward", forward)
 
     def cancel(self, forward: str) -> None:
-        """Listen on a port no more, if it is shared.
+        """Stop listening on a port, if it is shared.
 
         :raise Failed: ssh can't, with its words.
         """
@@ -238,9 +238,9 @@ def _new_directory() -> Path:
 
 
 def _run(words: Sequence[str], what: str) -> subprocess.CompletedProcess[bytes]:
-    """Run ssh for something that takes no time.
+    """Run ssh for a short task.
 
-    :param what: what it is to do, for people.
+    :param what: the task, for messages.
     :raise Failed: it doesn't end in time.
     """
     try:
@@ -256,7 +256,7 @@ def _run(words: Sequence[str], what: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def _against_own_settings(command: Sequence[str]) -> list[str]:
-    """Give options against what the user's own configuration has in the way of a connection."""
+    """Return options that override what would prevent a connection in the user's configuration."""
     program, *words = command
     shown = _run([program, "-G", *words], "show its settings").stdout.splitlines()
     options = []
@@ -269,7 +269,7 @@ def _against_own_settings(command: Sequence[str]) -> list[str]:
 
 
 def _through_proxy(shown: Sequence[bytes]) -> list[str]:
-    """Give the option for the proxy of the environment, where the user's own has no other way.
+    """Return the option for the environment's proxy, unless the user's configuration has a way.
 
     :param shown: what ``ssh -G`` says of the connection.
     :raise Failed: a variable names a proxy that can't be used.

@@ -37,7 +37,7 @@ class Board(Protocol):
         """Show what is new in the rows."""
 
     def tell(self, text: str) -> None:
-        """Show something that belongs to no row."""
+        """Show a message that belongs to no row."""
 
 
 @frozen
@@ -79,7 +79,7 @@ class Places:
         return cls(sys.platform == "linux" and can_have("127.64.0.1"))
 
     def put(self, row: Row, way: Way, address: str) -> None:
-        """Find a local port for each of a tunnel's, and note what differs from them."""
+        """Find a local port for each of a tunnel's ports, and note the differences."""
         address = address if self.own else LOCAL_ADDRESS
         taken = self._taken.setdefault(address, set())
         kept = {} if row.way is None else {one.port: one.local for one in row.way.forwards}
@@ -142,7 +142,7 @@ class Together:
         return list(self._rows.values())
 
     def begin(self) -> None:
-        """Ask what there is, and make the rows.
+        """Ask the API for the tunnels, and make the rows.
 
         :raise Failed: there is nothing that could be opened, with the reason.
         """
@@ -157,7 +157,7 @@ class Together:
         self._next_look = self._clock() + _REFRESH_SECONDS
 
     def step(self) -> float:
-        """Do what is to be done now.
+        """Do what is due now.
 
         :return: how many seconds may pass until the next step.
         :raise Failed: nothing is tried any more, with the reason.
@@ -234,7 +234,7 @@ class Together:
         row.link = (State.CONNECTING, "")
 
     def run_until_settled(self, wait: Callable[[float], None] = time.sleep) -> None:
-        """Keep them open until each is, or it is known why it isn't; half a minute at most.
+        """Keep them open until each is open or its fault is known; half a minute at most.
 
         :raise Failed: nothing is tried any more, with the reason.
         """

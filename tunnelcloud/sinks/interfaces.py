@@ -22,4 +22,4 @@ class Outlet(Protocol):
         """
 
     def reopen(self) -> None:
-        """Let go of a file or a connection, and make a new one for the next lines."""
+        """Close the file or connection; the next lines get a new one."""

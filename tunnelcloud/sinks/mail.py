@@ -26,7 +26,7 @@ _SUBJECT = 120
 class MailOutlet:
     """Sends lines, each a notice as JSON, to recipients.
 
-    :ivar name: of the server, for what is said of it.
+    :ivar name: the server's name, for messages.
     :ivar endpoint: connects to it, with TLS where that comes first.
     :ivar start_tls: begins TLS on a connection in plain text; None where that isn't wanted.
     """

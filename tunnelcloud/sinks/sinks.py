@@ -45,7 +45,7 @@ class Sink:
     """One place that the audit goes to, or notices.
 
     :ivar write: gives an event as a line; None where notices go.
-    :ivar make_outlet: makes, of the reactor, what takes lines there.
+    :ivar make_outlet: makes the outlet that takes lines there, for a reactor.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Sinks:
 
     @property
     def takes_notices(self) -> bool:
-        """Whether anybody is to be told anything."""
+        """Whether any sink takes notices."""
         return any(sink.write is None for sink in self._sinks)
 
     def tell(self, notice: Mapping[str, object]) -> None:
@@ -97,12 +97,12 @@ class Sinks:
             delivery.start()
 
     def stop(self) -> None:
-        """Deliver no more, and let go of files and connections."""
+        """Stop delivering, and close files and connections."""
         for delivery in self._deliveries.values():
             delivery.stop()
 
     def reopen(self) -> None:
-        """Open files again, which something may have moved away."""
+        """Open files again that another program may have moved away."""
         for delivery in self._deliveries.values():
             if delivery.name == "file":
                 delivery.outlet.reopen()
@@ -178,7 +178,7 @@ def _syslog(settings: AuditSettings) -> Callable[[Any], Outlet]:
 
 
 def notifying(settings: NotifySettings) -> dict[str, Callable[[Any], Outlet]]:
-    """Give, by name, what makes the outlets of those who are told.
+    """Return the functions that make the outlets for notices, by the sinks' names.
 
     :raise BadSettings: a secret or a certificate can't be read.
     """

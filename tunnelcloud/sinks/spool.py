@@ -47,7 +47,7 @@ class Spool:
     """A queue of lines.
 
     :ivar limit: bytes that it may take on disk.
-    :ivar dropped: how many lines nobody has taken and nobody will: the spool was full, or the disk.
+    :ivar dropped: how many lines are lost, because the spool or the disk was full.
     """
 
     directory: Path
@@ -61,7 +61,7 @@ class Spool:
 
     @classmethod
     def open(cls, directory: Path, limit: int) -> Spool:
-        """Take up what an earlier process left.
+        """Continue with what an earlier process left.
 
         :raise OSError: the directory can't be used.
         """
@@ -81,7 +81,7 @@ class Spool:
             return sum(one.size - one.taken_bytes for one in self._segments)
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Add lines without their ends; from any thread.  Lines without room are counted."""
+        """Add lines without their ends, from any thread; lines without room count as dropped."""
         data = b"".join(line + b"\n" for line in lines)
         with self._lock:
             while self._on_disk() + len(data) > self.limit and len(self._segments) > 1:
@@ -124,7 +124,7 @@ class Spool:
             self._offered = (0, 0, 0)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         with self._lock:
             for file in (self._out, self._in):
                 if file is not None:
@@ -205,7 +205,7 @@ class Spool:
 
 
 def _measured(path: Path, number: int) -> _Segment:
-    """Count a segment's lines, and cut a line off whose end was never written."""
+    """Count a segment's lines, and cut off a last line that wasn't written to its end."""
     segment = _Segment(path, number)
     at = 0
     with path.open("r+b") as file:

@@ -34,13 +34,13 @@ def frame(message: bytes) -> bytes:
 
 
 def _unsent(transport: Any) -> int:
-    """Count what the other system hasn't acknowledged of what a TLS connection was given."""
+    """Count the bytes of a TLS connection that the other system hasn't acknowledged."""
     return unacknowledged(getattr(transport, "transport", transport)) or 0
 
 
 @implementer(IHandshakeListener)
 class _Connection(Protocol):
-    """One connection: ready after its handshake, and over once."""
+    """One connection: it is ready after its handshake, and reports its end once."""
 
     def __init__(self, clock: IReactorTime, unsent: Callable[[Any], int]) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""The audit to a web address: signed batches of JSON lines, until an answer says they came."""
+"""The audit to a web address: signed batches of JSON lines, sent until an answer confirms them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_ANSWER = 64 * 1024
 
 
 def signature(secret: bytes, seconds: int, body: bytes) -> str:
-    """Sign a body and the time at which it was sent, so that neither can be changed or sent again.
+    """Sign a body and the time at which it was sent, so that nobody can change it or send it again.
 
     :param seconds: the time since 1970.
     """
@@ -35,16 +35,16 @@ def signature(secret: bytes, seconds: int, body: bytes) -> str:
 
 
 def _without_secrets(url: str) -> str:
-    """Name the server alone: what is behind it may be all that a stranger needs to send there."""
+    """Return an address's server alone: the rest may be a secret that lets anybody send there."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 class OneConnection(HTTPConnectionPool):
-    """Makes a connection for each request, and has the one before it ended by then.
+    """Makes a connection for each request, after it has ended the one before.
 
-    A server may leave its answer without an end, and TLS waits for a server to agree that a
-    connection is over: without this they would use up the pod's descriptors.
+    A server may never end its answer, and TLS waits until the server agrees to close. Without this,
+    such connections would use up the pod's descriptors.
     """
 
     _last: Any = None
@@ -69,7 +69,7 @@ class OneConnection(HTTPConnectionPool):
 
 
 class _Ignored(Protocol):
-    """Reads an answer's body, and hangs up on one that goes on and on."""
+    """Ignores an answer's body, and ends the connection when the body is too long."""
 
     _size = 0
 
@@ -77,7 +77,7 @@ class _Ignored(Protocol):
         self._hang_up = hang_up
 
     def dataReceived(self, data: bytes) -> None:
-        """Count, and take no notice otherwise."""
+        """Count the bytes, and ignore them."""
         self._size += len(data)
         if self._size > _MOST_ANSWER:
             self._hang_up()
