@@ -1,4 +1,4 @@
-"""Answers requests: within a time, while the client is there, and with its failures.
+"""Answers requests: within a time, while the client is there, and with an answer for failures.
 
 A request that is out of time, or whose client is gone, is cancelled: what it has not committed is
 rolled back.  If it has committed, its answer says so.
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 def too_late(deeds: Deeds) -> Problem:
-    """Make the answer to a request that can't be answered now, true to what it has done."""
+    """Make the answer to a request that ran out of time; it says what was done already."""
     if deeds.is_unsure:
         text = "the database doesn't tell whether the change was made: look before you try again"
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)
@@ -42,7 +42,7 @@ def too_late(deeds: Deeds) -> Problem:
 
 
 def as_problem(failure: Failure, deeds: Deeds) -> Problem | None:
-    """Translate what a handler may fail with; None for a fault of the program's own.
+    """Translate a handler's failure; None for a fault of the program's own.
 
     :param deeds: what was done before it failed, as ``too_late`` takes it.
     """
@@ -109,7 +109,7 @@ class Answering:
         failed: Callable[[Failure], _T],
         send: Callable[[_T], None],
     ) -> None:
-        """Do the work, and send what comes of it unless the client is gone.
+        """Do the work, and send its result unless the client is gone.
 
         :param failed: makes an answer of what went wrong.
         """
@@ -122,7 +122,7 @@ class Answering:
         answering.addErrback(lambda failure: _log.failure("An answer went lost", failure))
 
     def allow(self, seconds: float) -> None:
-        """Let the work take another time from now on, because of what is asked for."""
+        """Give the work another time limit from now on, because of what is asked for."""
         self._timer.reset(seconds)
 
     def _gone(self, _: Failure) -> None:

@@ -170,7 +170,7 @@ class _Answer:
         request.finish()
 
     def send_head(self, request: Request) -> None:
-        """Say what comes."""
+        """Send the status and the headers."""
         request.setResponseCode(self.status)
         request.setHeader("Cache-Control", "no-store")
         request.setHeader("X-Content-Type-Options", "nosniff")

@@ -47,7 +47,7 @@ class BearerAuthenticator:
     async def authenticate(self, request: IRequest) -> Caller:
         """Tell who asks.
 
-        :raise Problem: 401 when that isn't told by a good token.
+        :raise Problem: 401 without a good token.
         """
         header = request.getHeader("authorization")
         if header is None:

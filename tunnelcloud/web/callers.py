@@ -1,4 +1,4 @@
-"""Whether a caller may still do what they were let in for."""
+"""Checks that a caller still has the rights with which the request began."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RANKS = {Role.USER: 0, Role.AUDITOR: 1, Role.ADMIN: 2}
 
 
 def rank(role: Role) -> int:
-    """Rank a role by what it may do; one of a newer version may do nothing here."""
+    """Rank a role by its rights; a role of a newer version has none here."""
     return _RANKS.get(role, -1)
 
 

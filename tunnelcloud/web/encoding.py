@@ -23,7 +23,7 @@ def encode_json(shown: Any) -> bytes:
 
 @frozen
 class Members:
-    """An object of many members, each of which is made when it is written."""
+    """An object of many members; each member is made when it is written."""
 
     pairs: Iterator[tuple[str, Any]]
 

@@ -106,10 +106,10 @@ class PublicHostKey:
 
 @frozen
 class Warned:
-    """What is wrong and in nobody's way.
+    """A fault that stops nobody from working.
 
     :ivar text: for administrators.
-    :ivar outline: for anybody: it names nothing that is kept here.
+    :ivar outline: for anybody: it names no object of this service.
     """
 
     text: str
@@ -118,7 +118,7 @@ class Warned:
 
 @frozen
 class LastCheck:
-    """What came of a check of a tunnel, and when that was."""
+    """The result of a check of a tunnel, and its time."""
 
     at: datetime
     ok: bool
@@ -127,7 +127,7 @@ class LastCheck:
 
 @frozen
 class Usage:
-    """What one user has open on this pod: what limits are held against.
+    """What one user has open on this pod; limits are compared with it.
 
     :ivar sessions: those that have used a tunnel; a list or a check alone doesn't count.
     """
@@ -196,13 +196,13 @@ class ILivePod(Interface):
         """Tell when targets' certificates end, by the ids of tunnels whose last check saw one."""
 
     def external_address_warning(name: str) -> "Deferred[str | None]":
-        """Say why clients that connect to a host name wouldn't reach a pod; soon, if at all."""
+        """Say why clients that connect to a host name wouldn't reach a pod; it answers soon."""
 
     def authorities() -> Sequence[Authority]:
         """Tell which CAs the pods have, the one that they serve by first."""
 
     def shut_out(most: int) -> "Sequence[ShutOut]":
-        """List who may not connect by SSH for now, those with the longest wait first."""
+        """List who can't connect by SSH for now, those with the longest wait first."""
 
     def let_in(transaction: Transaction, source: str) -> None:
         """Have all pods let a source connect again, once the transaction is done."""

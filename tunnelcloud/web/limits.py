@@ -63,7 +63,7 @@ class HangUp(Exception):
 
 
 class LimitedRequest(Request):
-    """A request that says when its body was too big, and doesn't keep that one."""
+    """A request that notes that its body is too big, and doesn't keep such a body."""
 
     body_too_big = False
     content: BytesIO
@@ -103,7 +103,7 @@ class LimitedRequest(Request):
         self.finish()
 
     def getClientAddress(self) -> IAddress:
-        """Give where the request comes from, by the word of trusted proxies."""
+        """Return the client's address, as trusted proxies tell it."""
         address: IAddress = super().getClientAddress()
         site = cast(LimitedChannel, self.channel).site
         told = [
@@ -308,7 +308,7 @@ class LimitedChannel(http.HTTPChannel):
         super().connectionMade()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Count it no longer."""
+        """Count it as gone."""
         self.site.crowd.leave(self)
         self.site.reserved.discard(self)
         if self._next_turn is not None:
@@ -345,10 +345,10 @@ class LimitedSite(Site):
         sightings: ProxySightings | None = None,
     ) -> None:
         """
-        :param proxies: whose word on a client's address is believed.
+        :param proxies: which proxies are believed about clients' addresses.
         :param big_bodies: the paths that take a body of up to ``MAX_BODY``.
         :param room: how many connections there may be; an eighth is kept for administrators.
-        :param sightings: gets to know of proxies that nobody trusts.
+        :param sightings: notes proxies that aren't trusted.
         """
         self.proxies = proxies
         self.sightings = sightings or ProxySightings()
@@ -367,7 +367,7 @@ class LimitedSite(Site):
         self.displayTracebacks = False
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Turn away whom there is no room for."""
+        """Refuse a connection for which there is no room."""
         if not self.crowd.admits(addr):
             return None
         return super().buildProtocol(addr)

@@ -45,11 +45,11 @@ def health() -> TextResource:
 
 
 def readiness(checks: Mapping[str, ReadyCheck], warnings: Sequence[ReadyCheck]) -> TextResource:
-    """Say whether the pod should be sent clients, and what is in the way if not.
+    """Say whether clients should be sent to the pod, and if not, why.
 
-    Anybody may ask, so no text names anything that is kept here.
+    Anybody may ask, so no text names an object of this service.
 
-    :param warnings: each gives what is wrong and in nobody's way, or None.
+    :param warnings: each gives a fault that stops nobody from working, or None.
     """
 
     def text() -> tuple[int, bytes]:
@@ -74,7 +74,7 @@ def known_hosts(lines: Callable[[], Iterable[str]]) -> TextResource:
 
 
 class Challenges(Resource):
-    """What an authority asks for to see that a name leads here (ACME, HTTP-01).
+    """The pages by which an authority checks that a name leads here (ACME, HTTP-01).
 
     :param answer: gives the answer for a token, or None.
     """

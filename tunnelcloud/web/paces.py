@@ -34,7 +34,7 @@ class Paces:
     def take(self, caller: Caller) -> None:
         """Count a change.
 
-        :raise Problem: 429 for who has made too many and is no administrator.
+        :raise Problem: 429 for a user who has made too many and is no administrator.
         """
         if caller.role is Role.ADMIN:
             return

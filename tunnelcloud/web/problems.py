@@ -178,22 +178,22 @@ def not_found(what: str = "there is nothing at this address") -> Problem:
 
 
 def no_such_page(message: str) -> Problem:
-    """Make the answer to a cursor that leads nowhere."""
+    """Make the answer to a cursor that isn't valid."""
     return _listing(HTTPStatus.NOT_FOUND, [FieldError("cursor", message)])
 
 
 def forbidden(detail: str) -> Problem:
-    """Make the answer to a caller whose role doesn't reach that far."""
+    """Make the answer to a caller whose role doesn't allow it."""
     return Problem(HTTPStatus.FORBIDDEN, detail)
 
 
 def conflict(name: str, message: str) -> Problem:
-    """Make the answer to a change that what is there doesn't allow."""
+    """Make the answer to a change that conflicts with the present state."""
     return conflicts([(name, message)])
 
 
 def conflicts(faults: Iterable[tuple[str, str]]) -> Problem:
-    """Make the answer to a change that what is there doesn't allow in several places."""
+    """Make the answer to a change that conflicts with the present state in several places."""
     return _listing(HTTPStatus.CONFLICT, (FieldError(name, text) for name, text in faults))
 
 

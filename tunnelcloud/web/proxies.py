@@ -1,4 +1,4 @@
-"""Whose request it is when a proxy stands in front: what proxies that are trusted say of it.
+"""Finds the client of a request that comes through proxies, as trusted proxies tell it.
 
 Each proxy appends the address that it saw, to X-Forwarded-For or to Forwarded (RFC 7239); what
 came before the last one that isn't trusted may be anybody's invention.
@@ -78,7 +78,7 @@ _MOST_SIGHTED = 20
 
 @define
 class ProxySightings:
-    """Addresses that sent word of others' addresses and aren't trusted: proxies, as a rule.
+    """Addresses that sent clients' addresses without being trusted: usually proxies.
 
     Whatever client is behind such a proxy counts as the proxy: all of them share one source.
     """
@@ -94,7 +94,7 @@ class ProxySightings:
             _log.warn("{text}", text=_advice(host))
 
     def forget(self) -> None:
-        """Begin anew, once other proxies are trusted."""
+        """Start again, after the list of trusted proxies has changed."""
         self._counts.clear()
 
     def warning(self) -> str | None:

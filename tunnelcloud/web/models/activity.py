@@ -90,7 +90,7 @@ class ChannelQuery(PageQuery):
 
 
 class PodState(enum.StrEnum):
-    """How a pod is: whether it is there, and whether it lets anything new in."""
+    """The state of a pod: whether it runs, and whether it takes new sessions."""
 
     SERVING = "serving"
     DRAINING = "draining"

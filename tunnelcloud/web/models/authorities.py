@@ -27,7 +27,7 @@ class Authorities(Shown):
 
 
 class Retirement(Body):
-    """Whether to give the CA before up though somebody is under it."""
+    """Whether to retire the old CA although some connectors still use it."""
 
     force: bool = Field(
         default=False, description="Connectors that haven't moved have to join anew then."

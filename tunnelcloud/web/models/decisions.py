@@ -41,7 +41,7 @@ class Question(Body):
 
 
 class RuleShown(Shown):
-    """One rule that was looked at."""
+    """One rule that was checked."""
 
     rule: str
     passed: bool
@@ -71,7 +71,7 @@ class CheckQuery(BaseModel):
 
 
 class Certificate(Shown):
-    """The certificate that a target showed; what it says is told, not trusted."""
+    """The certificate that a target showed; its contents are shown, but not trusted."""
 
     subject: str
     issuer: str

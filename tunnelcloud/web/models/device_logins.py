@@ -10,7 +10,7 @@ from tunnelcloud.web.models.fields import Body, Instant, Shown, Text
 
 
 class NewDeviceLogin(Body):
-    """Asks to be let in."""
+    """Asks to sign a command line in."""
 
     client: Annotated[Text, Field(min_length=1, max_length=100)]
 
@@ -26,13 +26,13 @@ class DeviceLogin(Shown):
 
 
 class DeviceTokenRequest(Body):
-    """Asks whether one was let in."""
+    """Asks whether somebody has allowed it."""
 
     device_code: Annotated[Text, Field(min_length=1, max_length=256, repr=False)]
 
 
 class DeviceToken(Shown):
-    """How it stands; with ``allowed`` there is a token, this once."""
+    """The state of a sign-in; with ``allowed`` it has a token, once."""
 
     status: str = Field(description="pending, too_soon, denied, over or allowed.")
     token: str | None = Field(default=None, repr=False)

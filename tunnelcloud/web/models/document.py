@@ -184,7 +184,7 @@ def read_document(value: Any) -> Document:
 
 
 def _allowed(place: Place) -> Iterable[str]:
-    """List the fields that there are where a document has one that isn't."""
+    """List the known fields of a part in which a document has an unknown field."""
     if len(place) == 1:
         return _SECTIONS
     section = _SECTIONS.get(str(place[0]))
@@ -206,7 +206,7 @@ def _parts(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _cut(section: Any) -> Any:
-    """Give what stands in a section's place; of a list nothing, for it is refused anyhow."""
+    """Return a section's content; nothing for a list, which is refused anyway."""
     return [] if isinstance(section, list) else section
 
 
@@ -247,7 +247,7 @@ class Step(Shown):
 
 
 class Applied(Shown):
-    """What was done, or would be; nothing when all was so already."""
+    """What was done, or would be; empty when nothing had to change."""
 
     dry_run: bool
     steps: list[Step]
@@ -271,7 +271,7 @@ def _shown(step: StoredStep) -> dict[str, Any]:
 
 
 def written(found: StoredDocument) -> dict[str, Any]:
-    """Write a document as it is sent, without what goes without saying: empty parts, defaults.
+    """Write a document as it is sent, without empty parts and defaults.
 
     An object is written once it is asked for.
     """

@@ -257,7 +257,7 @@ class StoreQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def filters(self) -> dict[str, Any]:
-        """Give what this asks of the store, without what it leaves open."""
+        """Return the filters that are set."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
         return {
             # What matches a name needs its case as little as the name does.

@@ -11,7 +11,7 @@ from tunnelcloud.web.models.fields import Body, Instant, Shown, Text
 
 
 class Door(enum.StrEnum):
-    """Where somebody is kept out."""
+    """The way in that is closed to somebody."""
 
     SSH = "ssh"
     PORTAL = "portal"

@@ -43,7 +43,7 @@ SiteChange = change_model(SITE, "SiteChange", "Changes a site.")
 
 
 class ConnectorStatus(enum.StrEnum):
-    """How a connector is: whether it has joined, and whether a pod has a link to it."""
+    """The state of a connector: whether it has joined, and whether a pod has a link to it."""
 
     NEW = "new"
     ATTACHED = "attached"

@@ -22,7 +22,7 @@ from tunnelcloud.web.models.objects import Published
 def values_as(
     model: type[Shown], entity: type[Any] | None = None, but: Collection[str] = ()
 ) -> Callable[[Any], dict[str, Any]]:
-    """Make what gives an entity's values as a model of it would show them.
+    """Make a function that returns an entity's values as its model would show them.
 
     :param entity: the entity's class, where it has only some of the model's fields.
     :param but: fields that are shown otherwise; for those of a class that is given.

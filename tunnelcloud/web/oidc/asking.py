@@ -1,4 +1,4 @@
-"""Questions to a provider, whose silence is a fault that people read of."""
+"""Requests to a provider; without an answer people read what is wrong."""
 
 from __future__ import annotations
 

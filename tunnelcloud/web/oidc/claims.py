@@ -20,12 +20,12 @@ MAX_GROUPS = 1000
 
 @frozen
 class Claims:
-    """Who somebody is, by the word of a provider.
+    """Who somebody is, as a provider says.
 
     :ivar names: what may name the user, the best first.
     :ivar email: set only if the provider verified it.
-    :ivar groups: the values of the provider's groups claim; None when it isn't known which.
-    :ivar groups_unknown: why it isn't known; empty where no claim is asked for.
+    :ivar groups: the values of the provider's groups claim; None when they aren't known.
+    :ivar groups_unknown: why they aren't known; empty where no claim is asked for.
     :ivar said: all that the provider said.
     """
 
@@ -72,7 +72,7 @@ def value_at(claims: Mapping[str, Any], path: str) -> Any:
 
 
 def _groups(claims: Mapping[str, Any], claim: str) -> tuple[frozenset[str] | None, str]:
-    """Give the groups; or none, and why it isn't known which."""
+    """Return the groups; or None, and why they aren't known."""
     if not claim:
         return None, ""
     elsewhere = claims.get("_claim_names")

@@ -1,4 +1,4 @@
-"""The authorization code flow, from sending somebody to their provider to who they are there.
+"""The authorization code flow: sends somebody to their provider, and reads who came back.
 
 OpenID Connect Core 1.0, 3.1; RFC 6749; RFC 7636 (PKCE); RFC 9207 (who answers).  What binds an
 answer to the question is derived from one secret that only the browser keeps.
@@ -83,7 +83,7 @@ class Client:
 
         :param secret: the same as for ``address``; ``state`` was compared with it.
         :param answer: the query that the provider sent the browser back with.
-        :raise ProviderFault: nobody whom this provider vouches for.
+        :raise ProviderFault: the provider doesn't confirm who it is.
         """
         metadata = await self.directory.metadata(provider.issuer)
         _check_answer(metadata, answer)

@@ -38,7 +38,7 @@ _WELL_KNOWN = "/.well-known/openid-configuration"
 
 @frozen
 class Metadata:
-    """What a provider says of itself, as far as it is needed here.
+    """A provider's published configuration, as far as it is needed here.
 
     :ivar answers_with_issuer: whether every answer of its names it (RFC 9207).
     """
@@ -100,7 +100,7 @@ class Directory:
         self._reading_keys: Once[Keys] = Once()
 
     async def metadata(self, issuer: str) -> Metadata:
-        """Give what a provider says of itself, an hour old at most.
+        """Return a provider's published configuration, an hour old at most.
 
         :raise ProviderFault: it can't be reached, or says what can't be used.
         """

@@ -8,7 +8,7 @@ IF_AGAIN = "If it happens again, tell an administrator of TunnelCloud."
 
 
 class ProviderFault(Exception):
-    """A provider that can't be reached, or an answer of its that can't be believed.
+    """A provider can't be reached, or its answer can't be believed.
 
     :ivar code: a word for the audit, such as ``nonce``.
     :ivar what: what happened.

@@ -1,4 +1,4 @@
-"""One question for all who want to know the same at the same time."""
+"""Asks a question once for all callers that ask the same at the same time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Once(Generic[_Answer]):
-    """Asks once for all who wait.  Whoever waits no longer ends nothing for the others."""
+    """Asks once for all callers that wait; one that stops waiting doesn't end it for the others."""
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, list[Deferred[_Answer]]] = {}

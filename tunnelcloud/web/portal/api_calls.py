@@ -1,7 +1,7 @@
 """Pages use the API's own operations: the same roles, the same checks, the same audit.
 
-What is known here is only how a form becomes a call and an answer plain values; what operations
-there are, the route table says.
+This module knows how a form becomes a call, and an answer plain values. The route table says which
+operations there are.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ Key = tuple[str, ...]
 
 @define
 class _Failures:
-    """What counts of one name, or of one network.
+    """The failures that count for one name, or for one network.
 
     :ivar owed: seconds of a wait that another pod's failures fell into: they are waited for too.
     """
@@ -123,7 +123,7 @@ class Attempt:
 
 
 def guess_at_code(visit: Visit) -> Attempt:
-    """Give what somebody who is signed in tries when they look a code up."""
+    """Return the attempt of a signed-in user who looks a code up."""
     who = visit.who()
     return Attempt(who.user.name, visit.source_ip, who.web_session_id, codes=True)
 
@@ -139,7 +139,7 @@ class SignInAttempts:
         self._forgot: list[Callable[[Key], None]] = []
 
     def listen(self, told: Callable[[Key, int], None], forgot: Callable[[Key], None]) -> None:
-        """Have each failure told that is counted here, and each count that is forgotten.
+        """Report each failure that is counted here, and each count that is forgotten.
 
         :param told: is given a count's name, and 1, or -1 for what is taken back.
         """
@@ -175,7 +175,7 @@ class SignInAttempts:
         return True
 
     def end_slowed(self, attempt: Attempt) -> None:
-        """Let the next one of the network be made."""
+        """Let the network's next attempt begin."""
         self._slowed.discard(attempt.networks[-1])
 
     def succeeded(self, attempt: Attempt) -> None:
@@ -184,7 +184,7 @@ class SignInAttempts:
         self.forget(attempt)
 
     def take_back(self, attempt: Attempt) -> None:
-        """Count an attempt no longer; those before it still count."""
+        """Take an attempt back; earlier ones still count."""
         for key in attempt.all:
             self._uncount(key, 1)
             for told in self._told:

@@ -20,7 +20,7 @@ from tunnelcloud.web.portal.page_requests import Visit
 
 
 class FieldKind(StrEnum):
-    """How a field is shown, and what becomes of what is typed."""
+    """How a field is shown, and how typed text becomes its value."""
 
     TEXT = "text"
     AREA = "area"
@@ -119,7 +119,7 @@ def _form_default(one: FieldOfKind) -> Any:
 
 
 def shown_of(fields: Sequence[Field], item: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an object of the API's as its form has it; of a secret, whether there is one."""
+    """Return an API object as its form shows it; of a secret, whether there is one."""
     return {
         one.name: item[f"has_{one.name}"]
         if one.kind is FieldKind.SECRET
@@ -129,7 +129,7 @@ def shown_of(fields: Sequence[Field], item: Mapping[str, Any]) -> dict[str, Any]
 
 
 def typed_of(fields: Sequence[Field], visit: Visit) -> dict[str, Any]:
-    """Give what was typed into a form, as it is shown again; a secret isn't."""
+    """Return the typed values of a form, to show them again; without secrets."""
     return {one.name: typed(one, visit) for one in fields if one.kind is not FieldKind.SECRET}
 
 
@@ -153,7 +153,7 @@ def shown(one: Field, value: Any) -> Any:
 
 
 def typed(one: Field, visit: Visit) -> Any:
-    """Give what was typed, as the form shows it again."""
+    """Return the typed value, as the form shows it again."""
     if one.kind is FieldKind.CHECK:
         return one.name in visit.form
     if one.kind is FieldKind.SEVERAL:
@@ -166,7 +166,7 @@ def typed(one: Field, visit: Visit) -> Any:
 
 
 def wanted(one: Field, visit: Visit) -> Any:
-    """Give what was typed, in the API's shape."""
+    """Return the typed value, as the API takes it."""
     value = typed(one, visit)
     if not isinstance(value, str):
         return value
@@ -198,12 +198,12 @@ def _pair(line: str) -> tuple[str, str]:
 
 
 def _no_pair(value: str) -> str:
-    """Find a line that isn't ``value = name``; empty when there is none."""
+    """Return the first line that isn't ``value = name``; empty when there is none."""
     return next((line for line in _lines(value) if not _pair(line)[0]), "")
 
 
 def in_units(one: Field, value: str) -> int | str:
-    """Give a length of time as the API counts it; one that it can't count as it was typed."""
+    """Return a length of time in the API's unit, or the typed text if that is impossible."""
     try:
         count, rest = divmod(read_length(value), one.unit)
     except BadLength:
@@ -214,7 +214,7 @@ def in_units(one: Field, value: str) -> int | str:
 def body_of(fields: Sequence[Field], visit: Visit) -> Mapping[str, Any]:
     """Give the body of an operation for a form that was sent.
 
-    Nothing typed leaves a secret that is kept; a tick takes it away.
+    An empty secret field keeps the secret; a tick removes it.
     """
     body = {one.name: wanted(one, visit) for one in fields}
     for one in fields:
@@ -227,7 +227,7 @@ def body_of(fields: Sequence[Field], visit: Visit) -> Mapping[str, Any]:
 
 
 def fault_of(one: Field, value: Any, fault: str) -> str:
-    """Give what to say of a field: what the API says, but for what it never sees as typed."""
+    """Return the text for a field's fault: the API's, or our own where it sees another text."""
     if one.kind is FieldKind.PAIRS and _no_pair(value):
         return f"{_no_pair(value)[:60]!r}: use value = group, such as db-admins = dba"
     if one.kind is FieldKind.HOURS:
@@ -250,7 +250,7 @@ def fault_of(one: Field, value: Any, fault: str) -> str:
 def faults_of(
     fields: Sequence[Field], given: Mapping[str, Any], errors: Mapping[str, str]
 ) -> dict[str, str]:
-    """Give what to say of a form's fields, by their names; what is no field's stays.
+    """Return the faults of a form's fields, by their names; other faults stay as they are.
 
     :param given: what was typed.
     """

@@ -94,7 +94,7 @@ def typed_networks(name: str, visit: Visit) -> str:
 
 
 def fault_of_hours(value: str, fault: str) -> str:
-    """Give what to say of windows: of a row that isn't complete, what is missing."""
+    """Return the fault of the typed windows; for an incomplete row, what is missing."""
     for number, row in enumerate(hours_of(value).rows[:-1], 1):
         missing = [
             text

@@ -46,7 +46,7 @@ def first_administrator_link(
 def invited(transaction: Transaction, secret: str) -> tuple[Invitation, User | None]:
     """Tell whom a link is for; None for the first administrator, who has no name yet.
 
-    :raise LinkIsOver: it leads nowhere any more.
+    :raise LinkIsOver: the link was used, has expired, or is unknown.
     """
     invitation = invitations.peek(transaction, hash_secret(secret))
     if invitation is None:
@@ -66,7 +66,7 @@ def accept(transaction: Transaction, secret: str, name: str, hashed: str) -> Use
 
     :param name: the one that the first administrator chose.
     :param hashed: the password, in PHC form.
-    :raise LinkIsOver: it leads nowhere any more.
+    :raise LinkIsOver: the link was used, has expired, or is unknown.
     :raise Conflict: the chosen name is somebody else's.
     """
     _, user = invited(transaction, secret)

@@ -42,7 +42,7 @@ class ListFilter:
     choices: Sequence[tuple[str, str]] = ()
 
     def said(self, value: str) -> str:
-        """Give what a value is called."""
+        """Return the words for a value."""
         return dict(self.choices).get(value, value)
 
 
@@ -80,7 +80,7 @@ FILTERS: Mapping[str, Sequence[ListFilter]] = {
 
 
 def given_filters(noun: str, visit: Visit) -> dict[str, str]:
-    """Read the filters in the address of a list; a value that is no choice is none."""
+    """Read the filters in the address of a list; a value that is no choice is ignored."""
     given = {}
     for one in FILTERS.get(noun, ()):
         value = visit.query.get(one.name, "").strip()[:_LONGEST]
@@ -92,7 +92,7 @@ def given_filters(noun: str, visit: Visit) -> dict[str, str]:
 def asked_of_api(
     transaction: Transaction, given: Mapping[str, str], now: datetime
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Give filters as the API has them, and what is wrong with some.
+    """Return the filters as the API has them, and the faults of some.
 
     :param given: as ``given_filters`` reads them.
     """

@@ -125,7 +125,7 @@ class Hub:
         return Followed(lambda request: self._begin(request, visit, found.values()))
 
     def heard(self, change: Change | Resync) -> None:
-        """Look soon at what waits for such a change; what is heard in a turn is one."""
+        """Look soon at pages that wait for such a change; the changes of one turn count as one."""
         kind = "" if isinstance(change, Resync) else change.kind
         if self._heard is None:
             self._heard = set()
@@ -232,7 +232,9 @@ class Hub:
         self._look()
 
     def _whose(self, watched: _Watched) -> str:
-        """Name the user in whose turn to look: of all who watch, the one with the least to do."""
+        """Choose the user in whose turn to look: of all who watch, the one with the fewest pages
+        due.
+        """
         users = dict.fromkeys(one.signed_in.user.id for one in watched.streams)
         return min(users, key=self._turns.load_of)
 
@@ -284,7 +286,7 @@ class Hub:
             self._in_turns(tuple(watched.streams), lambda one: one.send(address, event))
 
     def _failed(self, failure: Failure, watched: _Watched) -> None:
-        """Try again later; where the page is no page any more, the browser loads it anew."""
+        """Try again later; where the page is gone, have the browser load it again."""
         if failure.check(StoreUnavailable) or _is_passing(failure):
             watched.due = self._clock.seconds() + _AGAIN_SECONDS
             return
@@ -320,7 +322,7 @@ class Hub:
         self._in_turns(streams, lambda one: _end_unless_in(one, roles))
 
     def _unchecked(self, failure: Failure) -> None:
-        """Look again soon: what can't be looked up is not ended."""
+        """Check again soon: a failed lookup ends no stream."""
         failure.trap(StoreUnavailable)
 
     def _in_turns(self, streams: Sequence[Stream], work: Callable[[Stream], object]) -> None:
@@ -363,6 +365,6 @@ def _first_values(query: str) -> dict[str, str]:
 
 
 def _is_passing(failure: Failure) -> bool:
-    """Tell whether a page can't be shown now only."""
+    """Tell whether a page can't be shown for the moment only."""
     error = failure.value
     return isinstance(error, Problem) and error.status == HTTPStatus.SERVICE_UNAVAILABLE

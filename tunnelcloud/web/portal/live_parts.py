@@ -22,7 +22,7 @@ class Parts:
 
     :ivar html: of all of them; empty for a page that has none.
     :ivar seconds: how old they may be; None when they don't change any more.
-    :ivar digest: of what they say, but for how long ago things were.
+    :ivar digest: of their content without relative times.
     """
 
     html: bytes

@@ -1,4 +1,4 @@
-"""One browser's stream of server-sent events: as fast as it reads, and no longer than it may.
+"""One browser's stream of server-sent events: as fast as it reads, and as long as it may.
 
 A browser that doesn't read holds the newest of each address only, and is dropped in a while.
 """
@@ -56,7 +56,7 @@ class Stream:
         self._write(RETRY)
 
     def send(self, address: str, event: bytes) -> None:
-        """Bring what the parts of an address are now."""
+        """Send the present parts of an address."""
         if self._paused_at is None:
             self._write(event)
         else:
@@ -88,12 +88,12 @@ class Stream:
         self._request.finish()
 
     def pauseProducing(self) -> None:
-        """Keep what comes."""
+        """Hold the parts that come from now on."""
         if self._paused_at is None:
             self._paused_at = self._clock.seconds()
 
     def resumeProducing(self) -> None:
-        """Go on, with the newest."""
+        """Go on with the newest parts."""
         self._paused_at = None
         waiting, self._waiting = self._waiting, {}
         for address, event in waiting.items():

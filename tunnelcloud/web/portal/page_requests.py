@@ -1,4 +1,4 @@
-"""One request for a page, and what it is answered with; no page and no query is known here."""
+"""One request for a page, and its answers; this module knows no page and no query."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
 @frozen
 class SignedIn:
-    """Who visits, and by which sign-in."""
+    """The visitor, and the sign-in they use."""
 
     user: User
     web_session_id: str
 
     @property
     def caller(self) -> Caller:
-        """The same person, as the operations of the API know callers."""
+        """The same person, as a caller of the API's operations."""
         user = self.user
         return Caller(user.id, user.name, user.role, user.id, web_session_id=self.web_session_id)
 
 
 @frozen
 class Visit:
-    """One request for a page, checked: whoever it is may come here and, with a POST, meant to.
+    """One checked request for a page: the visitor may open it, and a POST is a form of ours.
 
     :ivar address: as it was asked for, with its query.
     :ivar csrf: what forms on the page are to send back.
@@ -162,7 +162,7 @@ class PageRoute:
 
     @property
     def anonymous(self) -> bool:
-        """Whether nobody needs to be signed in."""
+        """Whether visitors need no sign-in."""
         return self.roles == ANONYMOUS
 
     def match(self, path: str) -> dict[str, str] | None:
@@ -177,7 +177,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def values_of(visit: Visit, reply: Shown, note: str) -> dict[str, Any]:
-    """Give all that a page's template may use.
+    """Return the values that a page's template may use.
 
     :param note: what was done just before; empty for nothing.
     """

@@ -75,7 +75,7 @@ def relative(moment: datetime, now: datetime) -> str:
 
 
 def visible(value: object) -> object:
-    """Write characters that show nothing, or turn a text around, as what they are.
+    """Write invisible characters, and those that turn a text around, as their code points.
 
     Every value that a template shows goes through this; ``|exact`` keeps one as it is, for the
     fields of forms and for what is copied.

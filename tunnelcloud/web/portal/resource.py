@@ -1,7 +1,7 @@
 """From a request to a page of the page table, and its answer back.
 
-Who visits is told first, then whether they may, then whether a form is ours; only then does a
-page's handler run.  Which pages there are is not known here.
+First the visitor is identified, then their right to the page is checked, then that a form is ours;
+only then does a page's handler run. This module doesn't know which pages there are.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class PortalResource(Resource):
     ) -> bytes | Download | Followed:
         """Answer.
 
-        :param known: gets the visit as soon as it is known whose it is: a page that says what went
-            wrong then keeps their menu.
+        :param known: gets the visit as soon as the visitor is known, so that an error page has
+            their menu.
         """
         path = request.path.decode("utf-8", "replace")
         method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
@@ -261,7 +261,7 @@ class PortalResource(Resource):
 
 
 def _place(path: str, csrf: str) -> str:
-    """Name a page for what it alone may show, in the sign-in that a form's proof stands for."""
+    """Name a page and a sign-in: what is sealed for this name only that page can show."""
     return f"{csrf} {path}"
 
 

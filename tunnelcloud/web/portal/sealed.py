@@ -1,6 +1,6 @@
 """Sealed cookies that a browser keeps for the pod: nobody else can read, change or displace them.
 
-A store that keeps such things for whoever asks is full one day, of one stranger's.
+They aren't in the store, because a stranger could fill it with them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _seal(context: ApiContext, value: Any, purpose: str) -> str:
 
 
 def _open(context: ApiContext, text: str, purpose: str) -> Any:
-    """Give what was sealed; None for anything else."""
+    """Return the sealed content; None for anything else."""
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         return json.loads(context.sealer.open(raw, purpose))
@@ -53,7 +53,7 @@ def _open(context: ApiContext, text: str, purpose: str) -> Any:
 class ProviderStep:
     """A browser that went to an identity provider and has not come back.
 
-    :ivar secret: what its answer is bound to.
+    :ivar secret: the secret to which the provider's answer is bound.
     :ivar next_page: where to go once signed in.
     :ivar expires_at: in seconds since the epoch.
     :ivar tester_id: of the administrator who tries the provider; empty for a sign-in.
@@ -81,7 +81,7 @@ class ProviderSteps:
         return [one for one in steps if one.expires_at > now and one.secret not in self._spent]
 
     def write(self, steps: Sequence[ProviderStep]) -> str:
-        """Give what the browser is to keep; of many steps the last."""
+        """Return the cookie to keep; of many steps the last ones."""
         rows = [
             (one.secret, one.provider_id, _short(one.next_page), one.expires_at, one.tester_id)
             for one in steps[-_MOST_STEPS:]
@@ -89,7 +89,7 @@ class ProviderSteps:
         return _seal(self.context, rows, _STEPS) if rows else ""
 
     def take(self, step: ProviderStep) -> None:
-        """Let a step serve no second time here; elsewhere its code doesn't."""
+        """Mark a step as used on this pod; on other pods its code no longer works."""
         self._spent[step.secret] = step.expires_at
         if len(self._spent) > _MOST_SPENT:
             self._spent.popitem(last=False)
@@ -124,7 +124,7 @@ def read_device(context: ApiContext, kept: str) -> Device:
 
 
 def write_device(context: ApiContext, device: Device, user_id: str) -> str:
-    """Give what a browser is to keep once somebody has signed in."""
+    """Return the cookie to keep once somebody has signed in."""
     others = [one for one in device.user_ids if one != user_id]
     kept = [*others, user_id][-_MOST_USERS:]
     until = context.now().timestamp() + DEVICE_SECONDS
@@ -132,7 +132,7 @@ def write_device(context: ApiContext, device: Device, user_id: str) -> str:
 
 
 def write_once(context: ApiContext, place: str, values: Mapping[str, Any]) -> str:
-    """Give what a browser carries to a page that shows it one time.
+    """Return the cookie that carries content to a page which shows it once.
 
     :param place: the page and the sign-in that it is for: nothing else can read it.
     """
@@ -141,7 +141,7 @@ def write_once(context: ApiContext, place: str, values: Mapping[str, Any]) -> st
 
 
 def read_once(context: ApiContext, place: str, kept: str) -> dict[str, Any]:
-    """Give what a page shows this one time; empty for nothing, another's, or too late."""
+    """Return what a page shows once; empty if there is none, or it is another page's or late."""
     found = _open(context, kept, _ONCE) if kept else None
     if found is None or found[0] != place or found[1] <= context.now().timestamp():
         return {}

@@ -18,7 +18,7 @@ from tunnelcloud.store.transaction import Transaction
 
 
 class Judgement(Enum):
-    """What a code turned out to be."""
+    """The result of checking a code."""
 
     CODE = auto()
     RECOVERY_CODE = auto()
@@ -44,7 +44,7 @@ class Judged:
 
 
 def purpose(user_id: str) -> str:
-    """Name what a user's secret is sealed for."""
+    """Return the purpose for which a user's secret is sealed."""
     return f"second factor of {user_id}"
 
 
@@ -84,7 +84,7 @@ def judge(transaction: Transaction, sealer: Sealer, user_id: str, typed: str) ->
 def confirm(
     transaction: Transaction, sealer: Sealer, user_id: str, typed: str, code_hashes: list[bytes]
 ) -> bool:
-    """Let a second factor count from now on, if a code proves that its user has it.
+    """Turn a second factor on, if a code proves that its user has it.
 
     :param code_hashes: of the recovery codes that come with it.
     """

@@ -1,4 +1,4 @@
-"""Consequences in words, as people would say them."""
+"""Sentences about consequences, as people would say them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How those get in who proved who they are: a sign-in begins, or a second factor is asked for."""
+"""What follows a proof of identity: a sign-in begins, or a second factor is asked for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CODE_SECONDS = 5 * 60
 class Entry:
     """What a transaction did for somebody who proved who they are.
 
-    :ivar secret: of the sign-in, or of the step that is still to come.
+    :ivar secret: of the sign-in, or of the second step.
     """
 
     secret: str = field(repr=False)
@@ -47,7 +47,7 @@ class Entry:
     code_awaited: bool = False
 
     async def reply(self, visit: Visit, sign_ins: SignIns) -> Moved:
-        """Lead on, and end the sign-in that this browser had: it keeps one."""
+        """Send the browser on, and end the sign-in that it had before: a browser has only one."""
         if self.code_awaited:
             return Moved(CODE_PAGE, step=self.secret)
         if visit.signed_in is not None:
@@ -141,7 +141,7 @@ def enter_compared(
 
 @frozen
 class CodeRefused:
-    """A code that was no good.
+    """A code that was refused.
 
     :ivar event: for the audit, which sums many of them up.
     """
@@ -174,7 +174,7 @@ def enter_by_code(
 
 
 def _lock_awaited(transaction: Transaction, secret: str) -> User | None:
-    """Lock whose code is awaited: what ends their step has done so, or waits for this sign-in."""
+    """Lock the user whose code is awaited: what ends this step is done, or waits for this."""
     step = sign_in_steps.find_awaited(transaction, secret)
     if step is None:
         return None

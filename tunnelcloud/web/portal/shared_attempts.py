@@ -78,7 +78,8 @@ class SharedAttempts:
         return telling.addErrback(_untold)
 
     def lifting(self, source: str, name: str, *, codes: bool) -> Callable[[Transaction], None]:
-        """Give what has the other pods forget the failures of one that is listed as slowed.
+        """Return the notice by which other pods forget the failures of one that is listed as
+        slowed.
 
         This one forgets them by ``SignInAttempts.forgive``, once that is durable.
         """
@@ -121,7 +122,7 @@ def _weight(gathered: tuple[Key, _Told]) -> tuple[bool, int]:
 
 
 def _untold(failure: Failure) -> None:
-    """Leave it: a store that is away compares no passwords either."""
+    """Ignore the failure: without the store no password is compared either."""
     failure.trap(StoreUnavailable)
 
 

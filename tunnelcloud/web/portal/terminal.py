@@ -17,7 +17,7 @@ _BASE = "/api/v1"
 
 @frozen
 class SaidElsewhere:
-    """One doing: a command line, and a call of the API with its body."""
+    """One action: as a command line, and as a call of the API with its body."""
 
     command: str
     call: str
@@ -57,7 +57,7 @@ def changed_elsewhere(
 
 
 def _option(one: Field, value: Any, names: Mapping[str, str]) -> list[str]:
-    """Give the words that set a field; none for what is as it would be without them."""
+    """Return the words that set a field; none for a default value."""
     if not one.flag or value in (one.default, "", [], {}, None):
         return []
     if one.kind is FieldKind.CHECK:

@@ -91,7 +91,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
 
 
 def portal_resource(context: ApiContext, table: RouteTable) -> PortalResource:
-    """Make what answers wherever nothing else of the listener does."""
+    """Make the resource for all addresses that nothing else of the listener answers."""
     pages, renderer = page_table(context, table), Renderer()
     hub = Hub(context, pages, renderer)
     return PortalResource(context, [*pages, hub.route()], renderer)

@@ -26,7 +26,7 @@ def set_aside(context: ApiContext, cookies: Cookies, visit: Visit, asks: bool) -
 
     Whoever signed in last from this browser gets it back: the sign-in itself is gone.
 
-    :param asks: whether the form's path has a page, which asks before something is done.
+    :param asks: whether the form's path also has a page, which asks for confirmation.
     :return: where to go after the sign-in; empty if the form is lost.
     """
     if not is_csrf(cookies.session(), visit.typed(PROOF)):

@@ -166,7 +166,7 @@ class _Secrets:
 
 
 def _check_role(transaction: Transaction, body: NewApiToken) -> None:
-    """A user's token is for what that user may do; one of nobody's is for more than ``/me``."""
+    """A user's token has at most the user's role; a token of no user needs more than ``/me``."""
     if body.user_id is None:
         if body.role is entities.Role.USER:
             raise conflict("user_id", "is required for the role user, which has only /me")

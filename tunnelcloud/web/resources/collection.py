@@ -45,7 +45,7 @@ class Kind:
     :ivar plural: as in the path, such as ``api-tokens``.
     :ivar change: the model of a change; None when an object never changes.
     :ivar show: gives the plain values of an entity, or a model of it.
-    :ivar made: what is shown this once of a new object, with its secret.
+    :ivar made: the model that shows a new object and its secret, once.
     :ivar answered: what is shown of an object that was just made or changed, with ``warnings``.
     :ivar warn: gives those, of an object and the names of the fields that were given.
     :ivar afterwards: what is done once an object was made or changed, by whoever did that; gives
@@ -92,7 +92,7 @@ class Kind:
 def expected_version(
     transaction: Transaction, get: Read, object_id: str, versions: tuple[str, ...]
 ) -> str | None:
-    """Choose, of the versions in ``If-Match``, the one the store is to insist on."""
+    """Choose the version in ``If-Match`` that the object must have."""
     if not versions:
         return None
     current = version_of(get(transaction, object_id))

@@ -32,7 +32,7 @@ DAY = 24 * 60 * 60
 
 @frozen
 class ApiContext:
-    """The store, the running pod, and what is settable.
+    """The store, the running pod, and the settings.
 
     :ivar join_token_lifetime: in seconds.
     :ivar invitation_lifetime: of links to set a password, in seconds.
@@ -42,7 +42,7 @@ class ApiContext:
     :ivar fetch: asks identity providers.
     :ivar random: gives that many random bytes.
     :ivar tell_time: gives the time of day.
-    :ivar sightings: knows of proxies in front that nobody trusts.
+    :ivar sightings: notes proxies that aren't trusted.
     :ivar listeners: each hears of changes in the store, in the reactor's thread.
     :ivar attempts: knows whose next sign-in has to wait.
     :ivar shared_attempts: has the other pods know it too.
@@ -171,7 +171,7 @@ class Whose:
     owners: Callable[[Call], Mapping[str, str]]
 
     def filters(self, call: Call, query: type[PageQuery]) -> dict[str, Any]:
-        """Give what a list is narrowed by."""
+        """Return a list's filters."""
         return {**call.query_as(query).filters(), **self.owners(call)}
 
 

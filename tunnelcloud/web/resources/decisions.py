@@ -1,4 +1,4 @@
-"""Why something may be opened or not, whether the way there works, and what is one's own."""
+"""Operations that explain a decision, check a path, and answer ``/me``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command lines that sign in: they ask here, somebody in the portal lets them in (RFC 8628)."""
+"""Command lines that sign in: they ask here, and somebody allows them in the portal (RFC 8628)."""
 
 from __future__ import annotations
 

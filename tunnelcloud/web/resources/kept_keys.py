@@ -14,7 +14,7 @@ class KeptKeys:
     sealer: Sealer
 
     def rename(self, content: bytes, name: str, other: str) -> bytes:
-        """Give what is kept under a name as it is kept under another."""
+        """Return a kept key, sealed for another name."""
         return self.sealer.keep(self.sealer.take(content, name), other)
 
     def fingerprint(self, content: bytes, name: str) -> str:

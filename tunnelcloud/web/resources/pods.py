@@ -1,4 +1,4 @@
-"""Pods: which there are, and what an administrator does with one from any other."""
+"""Pods: their list, and what an administrator can do with one from any other pod."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def token_command(view: UserView, tunnel: Tunnel | None, address: PublicAddress)
 
 
 def _bound_tunnel(view: UserView, body: NewOwnToken) -> Tunnel | None:
-    """Find the tunnel a token is to be bound to, and hold ``sessions`` against its policies."""
+    """Find the tunnel for a token, and compare ``sessions`` with the tunnel's policies."""
     if body.tunnel_id is None:
         if body.sessions > 1:
             raise conflict("sessions", "more than one needs a token that is bound to a tunnel")

@@ -1,4 +1,4 @@
-"""How tunnels stand, as the API and the pages say: by the one function, of what this pod knows."""
+"""The state of tunnels, for the API and the pages: by one function, from this pod's data."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def reader_of_connection(
 def standing_of(
     context: ApiContext, tunnel: Tunnel, offline: Offline, refused: Decision | None = None
 ) -> Standing:
-    """Tell how a tunnel stands.
+    """Return the state of a tunnel.
 
-    :param refused: why it doesn't open for whoever asks; None for an administrator who looks.
+    :param refused: why it doesn't open for the caller; None when an administrator looks.
     """
     away = ""
     if tunnel.site_id in offline:
@@ -65,7 +65,7 @@ def standing_of(
 def own_standing(
     context: ApiContext, view: UserView, tunnel: Tunnel, source_ip: str, offline: Offline
 ) -> Standing:
-    """Tell how a tunnel stands for one of its users: one method that opens it is enough."""
+    """Return a tunnel's state for one of its users: one method that opens it is enough."""
     refusals: list[Decision] = []
     for method in methods_of(view, tunnel):
         port = tunnel.target_ports[0].first

@@ -1,4 +1,4 @@
-"""Pages of access: assignments, members of groups, keys, and links that let people in."""
+"""Pages of access: assignments, members of groups, keys, and links to set a password."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class _Account:
         return Shown("recovery_codes.html", visit.once) if visit.once else Moved("/account")
 
     async def _judged(self, visit: Visit, judged: Judged) -> Reply | None:
-        """Give the page for a code that wasn't good; None for a good one."""
+        """Return the page for a refused code; None for a good one."""
         if judged.good:
             return None
         if judged.judgement is Judgement.NOT_ASKED:

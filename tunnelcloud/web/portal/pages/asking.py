@@ -1,4 +1,4 @@
-"""How a page asks before something is taken away, says what that cuts off, and does it."""
+"""Pages that ask before they remove something, say what that cuts off, and remove it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Found = Mapping[str, Any]
 class _Question:
     """What a page asks.
 
-    :ivar words: what the question and the verb are put together with.
+    :ivar words: the words that the question and the verb are formed with.
     :ivar possible: whether it can be done at all.
     """
 
@@ -37,14 +37,14 @@ Look = Callable[["Handlers", Visit], Awaitable[_Question]]
 
 
 async def look_up_name(handlers: Handlers, visit: Visit) -> _Question:
-    """Name the object; what it cuts is the same for all."""
+    """Name the object; the consequences are the same for all."""
     taking = handlers.taking
     name = _name(await handlers.find(visit)) if taking.named else ""
     return _Question({"name": name}, [taking.text])
 
 
 def weigh_deletion(noun: str) -> Look:
-    """Name the object, and say what its deletion takes with it."""
+    """Name the object, and say what else its deletion deletes and cuts off."""
 
     async def look(handlers: Handlers, visit: Visit) -> _Question:
         found = await handlers.find(visit)
@@ -62,7 +62,7 @@ async def weigh_blocking(handlers: Handlers, visit: Visit) -> _Question:
 
 
 async def weigh_assignment(handlers: Handlers, visit: Visit) -> _Question:
-    """Name a tunnel and whom it is taken away from, and say what that cuts off."""
+    """Name a tunnel and the user or group that loses it, and say what that cuts off."""
     params = visit.params
     one = await handlers.context.store.read(
         deletion_warnings.of_taking_away, params["tunnel_id"], params["assignment_id"]
@@ -90,7 +90,7 @@ async def look_up_channel(handlers: Handlers, visit: Visit) -> _Question:
 
 @frozen(kw_only=True)
 class Taking:
-    """One kind of thing that is taken away.  Addresses have the page's parameters.
+    """One kind of object that a page removes. Addresses have the page's parameters.
 
     :ivar page: the address that asks, and that does it when it is sent a form.
     :ivar back: the page it is on.
@@ -135,7 +135,7 @@ def asked(question: str, texts: list[str], verb: str, back: str, *, possible: bo
 
 @frozen
 class Handlers:
-    """Answers the requests for one kind of thing that is taken away."""
+    """Answers the requests to remove one kind of object."""
 
     context: ApiContext
     operations: Operations

@@ -51,7 +51,7 @@ def _value(document: Mapping[str, Any], place: str) -> str:
 def _is_formula(text: str) -> bool:
     """Tell whether a spreadsheet may run a text, such as somebody's login name.
 
-    Some pass over what is blank before it, and some take wide characters for the usual ones.
+    Some ignore blanks before it, and some treat full-width characters like the usual ones.
     """
     first = next((one for one in text if one.isprintable() and not one.isspace()), "")
     wide = unicodedata.normalize("NFKC", first)[:1]

@@ -1,4 +1,4 @@
-"""Confirming an SSH login, by somebody who sees what asks, as whom and from where.
+"""Confirming an SSH login: the page shows which client asks, as whom and from where.
 
 The link has the code, which the terminal shows as well: whoever confirms compares the two.  A link
 that somebody was sent leads here, too, so the page says what comes of it; from another network than
@@ -46,7 +46,7 @@ class _BrowserLogins:
     attempts: SignInAttempts
 
     async def show(self, visit: Visit) -> Reply:
-        """Show what waits; nothing is decided by this."""
+        """Show the login that waits, without deciding anything."""
         found = await self._find(visit)
         return found if isinstance(found, Shown) else self._page(visit, found)
 
@@ -100,7 +100,7 @@ class _BrowserLogins:
         )
 
     async def _find(self, visit: Visit) -> DeviceLogin | Shown:
-        """Find what waits with the code; guessing is slowed."""
+        """Find the login with the code; guessing is slowed."""
         guess = guess_at_code(visit)
         wait = ceil(self.attempts.begin(guess))
         if wait:

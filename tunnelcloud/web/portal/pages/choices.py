@@ -28,7 +28,7 @@ _PORT = re.compile(r"[0-9]{1,5}")
 
 @frozen
 class Typed:
-    """A text field: what was typed, what is used, and what is wrong with the former."""
+    """A text field: the typed text, the text in use, and what is wrong with the typed one."""
 
     typed: str
     used: str
@@ -52,7 +52,7 @@ class ChosenForward:
 
 @frozen
 class Choices:
-    """All choices of a tunnel's page; what wasn't chosen has its default.
+    """All choices of a tunnel's page; the others have their defaults.
 
     :ivar client: what opens the tunnel; empty for the command.
     :ivar tool: what connects through it.
@@ -72,7 +72,7 @@ class Choices:
 
     @property
     def faulty(self) -> bool:
-        """Whether something can't be as it was typed."""
+        """Whether a typed value can't be used."""
         errors = (self.local.error, self.key_file.error, *(one.error for one in self.forwards))
         return any(errors)
 
@@ -95,7 +95,7 @@ class Choices:
         return urlencode(self.fields)
 
     def but(self, **others: str) -> str:
-        """Give the query of the same choices but for others."""
+        """Return the query of these choices with some changed."""
         return urlencode({**self.fields, **others})
 
 

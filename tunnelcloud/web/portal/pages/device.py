@@ -1,4 +1,4 @@
-"""Letting a command line in, by somebody who sees what asks and from where.
+"""Signing a command line in: the page shows which client asks, and from where.
 
 The code is typed, never taken from the address: whoever sends a link can't have it filled in.
 """
@@ -44,7 +44,7 @@ class _Device:
         return _form(visit, _WRONG) if found is None else _confirm(visit, found)
 
     async def look(self, visit: Visit) -> Reply:
-        """Show what waits with a code; nothing is decided by this."""
+        """Show the command line with a code, without deciding anything."""
         found = await self._find(visit)
         if isinstance(found, Shown):
             return found
@@ -67,7 +67,7 @@ class _Device:
         return Moved("/account#command-lines", note="The command line was refused.")
 
     async def _find(self, visit: Visit) -> device_logins.DeviceLogin | Shown:
-        """Find what waits with the typed code; guessing is slowed."""
+        """Find the command line with the typed code; guessing is slowed."""
         guess = guess_at_code(visit)
         wait = ceil(self.attempts.begin(guess))
         if wait:

@@ -1,4 +1,4 @@
-"""Why somebody can, or can't, reach a tunnel: each rule, linked to what it rests on."""
+"""Why somebody can, or can't, reach a tunnel: each rule, with a link to its object."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def explain_pages(context: ApiContext, operations: Operations) -> list[PageRoute
 
 
 def _command(given: Mapping[str, str]) -> str:
-    """Ask the same on the command line: nothing that the page wasn't asked."""
+    """Return the command line that asks the same as the page."""
     words = ["tunnelcloud", "explain", given["user"] or "alice", given["tunnel"] or "db"]
     for name, option in _OPTIONS.items():
         if given[name]:

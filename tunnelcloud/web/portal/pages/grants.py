@@ -1,4 +1,4 @@
-"""Asking for a permission beforehand, letting oneself in in an emergency, and its review."""
+"""Asking for a permission beforehand, opening a tunnel in an emergency, and the review of that."""
 
 from __future__ import annotations
 

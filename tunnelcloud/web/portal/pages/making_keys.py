@@ -1,4 +1,4 @@
-"""A key that is made, registered and handed over in one step.
+"""Makes a key, registers it and hands it over, in one step.
 
 Where scripts run, the browser makes it and sends the public part alone.  Elsewhere, and for a file
 with a passphrase, the pod makes it: the page after the form holds the file, one time, and the pod
@@ -87,7 +87,7 @@ def expiry(day: str) -> str | None:
 
 @frozen
 class _KeyMaking:
-    """Makes keys for whoever a page is about."""
+    """Makes keys for the user of a page."""
 
     context: ApiContext
     operations: Operations
@@ -174,7 +174,7 @@ class _KeyMaking:
         )
 
     async def made(self, visit: Visit) -> Reply:
-        """Hand a key over, one time, with what to do with it."""
+        """Hand a key over, once, and say what to do with it."""
         place = _place(visit)
         if not visit.once:
             return Moved(place.back)

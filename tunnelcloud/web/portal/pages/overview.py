@@ -1,4 +1,4 @@
-"""The first page of administrators: what needs attention, how it goes, and what was done."""
+"""Administrators' first page: what needs attention, charts of traffic, and recent activity."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _USUAL = RANGES[1]
 
 @frozen
 class Tile:
-    """One number, and how it came to be."""
+    """One number, with a line of its values over time."""
 
     label: str
     value: int

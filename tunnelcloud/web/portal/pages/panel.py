@@ -49,7 +49,7 @@ def panel_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
 
 @frozen
 class _Opened:
-    """What a visitor has before them."""
+    """The tunnel and the choices that a visitor sees."""
 
     view: UserView
     tunnel: Tunnel
@@ -182,7 +182,7 @@ def _connection(tunnel_id: str, connected: Sequence[Connected]) -> dict[str, Any
 
 
 def _remembered(visit: Visit, opened: _Opened) -> str:
-    """Give what the browser is to keep of the tools: empty unless one of them was chosen here."""
+    """Return the cookie of the tools used last; empty unless one of them was chosen here."""
     last, choices = read_last_tools(visit.tools), opened.choices
     kept = last
     if "client" in visit.query or choices.client:

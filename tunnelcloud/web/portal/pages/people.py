@@ -88,7 +88,7 @@ class People:
         }
 
     async def choices(self, visit: Visit) -> dict[str, Any]:
-        """Give what rows offer."""
+        """Return the choices of a row."""
         store = self.context.store
         found, names = await store.together(
             self.operations.every(visit, "/policies", {"sort": "name"}),

@@ -54,7 +54,7 @@ class _Previews:
         return Moved(f"{visit.path}?{query}#preview")
 
     async def show(self, visit: Visit) -> Reply:
-        """Show the form with what it would mean, or the latter alone."""
+        """Show the form with its preview, or the preview alone."""
         fields = read_fields(visit.address.partition("?")[2].encode("ascii", "replace"))
         alone = fields.pop("alone", None)
         visit = evolve(visit, form={name: tuple(values) for name, values in fields.items()})
@@ -70,7 +70,7 @@ class _Previews:
         return await self.policies.tried(visit, errors, values)
 
     async def _ask(self, visit: Visit) -> tuple[dict[str, Any] | None, dict[str, str]]:
-        """Ask what the form would mean.
+        """Ask for the preview of the form.
 
         :return: that, or else what is wrong with the form.
         """

@@ -220,7 +220,9 @@ class _ProviderSignIn:
             raise _busy() from None
 
     def _begun(self, visit: Visit, provider: IdentityProvider) -> ProviderStep | None:
-        """Give what was begun in this browser, with this provider, and is answered now; once."""
+        """Return the step that this browser began with this provider and that is answered now;
+        once.
+        """
         state = visit.query.get("state", "")
         for step in self.steps.read(visit.step):
             if step.provider_id == provider.id and is_state(step.secret, state):
@@ -238,7 +240,7 @@ class _ProviderSignIn:
         )
 
     async def _rehearse(self, visit: Visit, provider: IdentityProvider, claims: Claims) -> Reply:
-        """Show an administrator what a provider said of them, and whom that would make them."""
+        """Show an administrator what a provider said of them, and which user they would be here."""
         outcome: Rehearsed | NotLetIn | None = None
         try:
             await self.context.store.write(identities.rehearse, provider, _person(claims))

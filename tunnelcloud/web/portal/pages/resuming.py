@@ -36,5 +36,5 @@ class _Resuming:
         return Shown("unfinished.html", {"form": form, "shown": shown})
 
     async def discard(self, visit: Visit) -> Reply:
-        """Every form that is sent makes the browser forget the one that waits; so does this."""
+        """Discard the form that waits: any form that is sent makes the browser forget it."""
         return Moved("/", note="What you typed is discarded.")

@@ -1,4 +1,4 @@
-"""How the keys that pods share are changed by the pages, each step asked for once."""
+"""Pages that change the keys which pods share; each asks once before it takes a step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tunnelcloud.web.routes import ADMINS
 class _Step:
     """One step.
 
-    :ivar path: what of the API is asked for, with a body if it has one.
+    :ivar path: the API's path for the step, with a body if it has one.
     :ivar page: the page's address below ``/admin/settings``; the same as ``path`` when empty.
     """
 
@@ -32,7 +32,7 @@ class _Step:
 
     @property
     def address(self) -> str:
-        """The page's."""
+        """The page's address."""
         return f"/admin/settings{self.page or self.path}"
 
     @property
@@ -110,12 +110,12 @@ class _Handlers:
     step: _Step
 
     async def ask(self, visit: Visit) -> Reply:
-        """Ask, and say what follows."""
+        """Ask whether to take the step, and say what follows from it."""
         one = self.step
         return asked(one.question, [one.text], one.verb, one.back)
 
     async def take(self, visit: Visit) -> Reply:
-        """Do it, and go back."""
+        """Take the step, and go back."""
         one = self.step
         try:
             await self.operations(visit, "POST", one.path, one.body)

@@ -73,7 +73,7 @@ def _sessions(items: list[dict[str, Any]]) -> list[Found]:
 
 
 def _actions(wanted: str, visit: Visit) -> list[Found]:
-    """Find what one can do by the words of its button."""
+    """Find actions by the words of their buttons."""
     if visit.who().user.role != "admin":
         return []
     actions = [Found(f"/admin/{one.place}/new", one.adding) for one in SECTIONS]

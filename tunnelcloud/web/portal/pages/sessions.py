@@ -66,7 +66,7 @@ class _Sessions:
         return Shown("admin_sessions.html", values)
 
     async def _beside(self, items: list[dict[str, Any]]) -> dict[str, Any]:
-        """Gather the open channels of sessions, and what their ends are called."""
+        """Gather the open channels of sessions, and the names of their tunnels and connectors."""
         live = {
             channel.id: channel
             for one in items

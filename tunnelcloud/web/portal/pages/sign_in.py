@@ -53,7 +53,7 @@ def sign_in_pages(
 
 
 def local_path(address: str) -> str:
-    """Give where to go after signing in: a page of ours, whatever was asked for."""
+    """Return the page to go to after signing in: always one of ours."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -140,7 +140,7 @@ class _SignIn:
         next_page: str,
         with_code_only: bool = False,
     ) -> Entry | None:
-        """Let somebody in whose password was right, or on to their code."""
+        """Sign in a user whose password was right, or ask for their code."""
         return await self.context.store.write(
             enter_compared,
             name,

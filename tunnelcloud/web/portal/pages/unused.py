@@ -16,7 +16,7 @@ from tunnelcloud.web.routes import READERS
 
 
 def unused_pages(context: ApiContext) -> list[PageRoute]:
-    """Make the row of the page table for what may be taken away."""
+    """Make the row of the page table for unused objects."""
     return [PageRoute("GET", "/admin/unused", READERS, _Unused(context).show)]
 
 
