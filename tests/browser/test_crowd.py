@@ -73,6 +73,11 @@ class CrowdTests(BrowserCase):
         page.wait_for_url("**/admin/policies")
         page.keyboard.press("n")
         page.wait_for_url("**/admin/policies/new")
+        # A page that has no search leads to the one for everything.
+        page.keyboard.press("Escape")
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("/")
+        page.wait_for_url("**/admin/search")
         page = self.chromium.visit("/admin")
         page.keyboard.press("Tab")
         self.assertEqual(page.evaluate("document.activeElement.className"), "skip")

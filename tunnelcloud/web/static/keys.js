@@ -13,7 +13,7 @@
       keys.forEach((key, index) => dt.append(index ? " " : "", element("kbd", key)));
       table.append(dt, element("dd", text));
     };
-    if (document.querySelector("input[type=search]")) add(["/"], "Search");
+    if (found("/")) add(["/"], "Search");
     if (document.querySelector("a[data-new]")) add(["n"], document.querySelector("a[data-new]").textContent);
     for (const link of pages()) add(["g", link.dataset.key], link.textContent.trim());
     if (document.querySelector("a[href='/admin/search']")) add(["Ctrl", "k"], "Search everything");
@@ -31,7 +31,9 @@
   };
 
   const found = (key) => {
-    if (key === "/") return document.querySelector("input[type=search]");
+    // A page without a search of its own leads to the one for everything.
+    const everything = document.querySelector("a[href='/admin/search']");
+    if (key === "/") return document.querySelector("input[type=search]") ?? everything;
     if (key === "n") return document.querySelector("a[data-new]");
     return null;
   };
