@@ -7,17 +7,27 @@ from sqlalchemy import select
 from tunnelcloud.domain.entities import Site
 from tunnelcloud.store import connectors, tunnels
 from tunnelcloud.store.aggregate import Aggregate
-from tunnelcloud.store.filters import equals, searches
+from tunnelcloud.store.filters import as_referred, equals, has, searches
 from tunnelcloud.store.schema import connectors as connectors_table
 from tunnelcloud.store.schema import sites as table
 from tunnelcloud.store.schema import tunnels as tunnels_table
 from tunnelcloud.store.transaction import Transaction
 
+_CONNECTORS = select(connectors_table.c.id).where(
+    connectors_table.c.site_id == as_referred(table.c.id)
+)
+_TUNNELS = select(tunnels_table.c.id).where(tunnels_table.c.site_id == as_referred(table.c.id))
+
 SITES = Aggregate(
     "site",
     table,
     Site,
-    filters={"name": equals(table.c.name), "q": searches(table.c.name, table.c.title)},
+    filters={
+        "name": equals(table.c.name),
+        "q": searches(table.c.name, table.c.title),
+        "has_connectors": has(_CONNECTORS),
+        "has_tunnels": has(_TUNNELS),
+    },
     sorts={"name": table.c.name},
 )
 

@@ -46,6 +46,7 @@ class ListFilterTests(PortalTestCase):
 
     def test_what_each_finds(self):
         self.api("POST", "/connectors", {"name": "c-1", "site_id": self.db["site_id"]})
+        self.api("POST", "/sites", {"name": "spare-site"})
         everybody = ["the-admin", "the-auditor", "the-user"]
         site = self.api("GET", f"/sites/{self.db['site_id']}")["name"]
         for plural, query, found in [
@@ -73,6 +74,10 @@ class ListFilterTests(PortalTestCase):
             ("groups", "assigned=false", ["none"]),
             ("policies", "used=true", ["office"]),
             ("policies", "used=false", ["spare"]),
+            ("sites", "has_connectors=true", [site]),
+            ("sites", "has_connectors=false", ["spare-site"]),
+            ("sites", "has_tunnels=true", [site]),
+            ("sites", "has_tunnels=false&q=spare", ["spare-site"]),
             ("connectors", "joined=false", ["c-1"]),
             ("connectors", "joined=true", []),
             ("connectors", f"site={site}", ["c-1"]),

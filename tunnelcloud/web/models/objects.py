@@ -37,6 +37,15 @@ class NamedQuery(PageQuery):
     sort: Literal["name", "-name", "created_at", "-created_at"] = "created_at"
 
 
+class SiteQuery(NamedQuery):
+    """Asks for sites."""
+
+    has_connectors: bool | None = Field(
+        default=None, description="Those with connectors, or without."
+    )
+    has_tunnels: bool | None = Field(default=None, description="Those with tunnels, or without.")
+
+
 Site = shown_model(SITE, "Site", "A private network.")
 NewSite = new_model(SITE, "NewSite", "Makes a site.")
 SiteChange = change_model(SITE, "SiteChange", "Changes a site.")

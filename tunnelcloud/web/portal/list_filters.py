@@ -58,6 +58,10 @@ FILTERS: Mapping[str, Sequence[ListFilter]] = {
         ListFilter("method", "Method", (("token", "one-time token"), ("key", "SSH key"))),
         _UNUSED,
     ),
+    "site": (
+        ListFilter("has_connectors", "Connectors", (("true", "some"), ("false", "none"))),
+        ListFilter("has_tunnels", "Tunnels", (("true", "some"), ("false", "none"))),
+    ),
     "connector": (
         _SITE,
         ListFilter("joined", "State", (("true", "has joined"), ("false", "waiting to join"))),
