@@ -9,6 +9,7 @@ from sqlalchemy import insert
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, make_world
 from tunnelcloud.domain.approvals import REPEAT_SECONDS, REQUEST_SECONDS, RequestStatus
+from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.event_sentences import event_sentence
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.store import (
@@ -22,6 +23,8 @@ from tunnelcloud.store import (
     policies,
     schema,
     timed_grants,
+    users,
+    waiting,
 )
 from tunnelcloud.store.errors import Conflict, NotFound
 
@@ -54,6 +57,30 @@ class ApprovalContract:
             source_ip=source_ip,
             **more,
         )
+
+    def waits_for(self, user):
+        found = self.store.read(waiting.waiting_for, user)
+        return found.count, found.is_approver
+
+    def test_what_waits_for_whom(self):
+        alice, bob = self.world.alice, self.world.bob
+        self.assertEqual(self.waits_for(bob), (0, True))
+        self.ask()
+        self.assertEqual((self.waits_for(alice), self.waits_for(bob)), ((0, False), (1, True)))
+        # One's own, which nobody else confirms.
+        self.ask(self.make_policy("self", Approval.SELF))
+        self.assertEqual((self.waits_for(alice), self.waits_for(bob)), ((1, False), (1, True)))
+        self.clock.advance(REQUEST_SECONDS)
+        self.assertEqual((self.waits_for(alice), self.waits_for(bob)), ((0, False), (0, True)))
+
+    def test_an_emergency_waits_for_approvers_and_administrators(self):
+        alice, bob = self.world.alice, self.world.bob
+        admin = self.store.write(users.create, name="boss", role=Role.ADMIN)
+        self.allow_emergencies()
+        begun = self.begin()
+        self.assertEqual([self.waits_for(one)[0] for one in (alice, bob, admin)], [0, 1, 1])
+        self.store.write(emergencies.review, begun.id, bob, answer="")
+        self.assertEqual([self.waits_for(one)[0] for one in (alice, bob, admin)], [0, 0, 0])
 
     def test_the_same_is_asked_once(self):
         first = self.ask(reason="an outage", client="OpenSSH_9.2", session_id="ses_1")

@@ -42,7 +42,7 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.users import lock_unblocked
 
 
-def _decidable_by(user_id: str) -> ColumnElement[bool]:
+def decidable_by(user_id: str) -> ColumnElement[bool]:
     """The requests that a user may decide: others' as an approver, their own in the portal."""
     groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
     return or_(
@@ -59,7 +59,7 @@ def _decidable_by(user_id: str) -> ColumnElement[bool]:
 
 
 def _concerning(user_id: str) -> ColumnElement[bool]:
-    return or_(approval_requests.c.user_id == user_id, _decidable_by(user_id))
+    return or_(approval_requests.c.user_id == user_id, decidable_by(user_id))
 
 
 REQUESTS = Listing(
@@ -73,7 +73,7 @@ REQUESTS = Listing(
         "tunnel_id": equals(approval_requests.c.tunnel_id),
         "status": equals(approval_requests.c.status),
         "concerning": _concerning,
-        "decidable_by": _decidable_by,
+        "decidable_by": decidable_by,
     },
 )
 
@@ -232,7 +232,7 @@ def may_decide(transaction: Transaction, request_id: str, user_id: str) -> bool:
     query = (
         select(approval_requests.c.id)
         .select_from(approval_requests.join(policies))
-        .where(approval_requests.c.id == request_id, _decidable_by(user_id))
+        .where(approval_requests.c.id == request_id, decidable_by(user_id))
     )
     return transaction.connection.execute(query).first() is not None
 

@@ -23,7 +23,7 @@ from tunnelcloud.store.transaction import Transaction
 NAMES = {"user_name": users.c.name, "tunnel_name": tunnels.c.name}
 
 
-def _reviewable_by(user_id: str) -> ColumnElement[bool]:
+def reviewable_by(user_id: str) -> ColumnElement[bool]:
     """Which emergencies a user may review as one of the approvers; never their own."""
     groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
     theirs = select(policies.c.id).where(policies.c.approvers_id.in_(groups))
@@ -33,10 +33,11 @@ def _reviewable_by(user_id: str) -> ColumnElement[bool]:
 
 
 def _concerning(user_id: str) -> ColumnElement[bool]:
-    return or_(table.c.user_id == user_id, _reviewable_by(user_id))
+    return or_(table.c.user_id == user_id, reviewable_by(user_id))
 
 
-def _unreviewed(wanted: object) -> ColumnElement[bool]:
+def unreviewed(wanted: object) -> ColumnElement[bool]:
+    """Make a condition for emergencies that nobody has reviewed, or for all other grants."""
     waits = and_(table.c.emergency.is_(True), table.c.reviewed_at.is_(None))
     return waits if wanted else ~waits
 
@@ -51,7 +52,7 @@ GRANTS = Listing(
         "user_id": equals(table.c.user_id),
         "tunnel_id": equals(table.c.tunnel_id),
         "concerning": _concerning,
-        "unreviewed": _unreviewed,
+        "unreviewed": unreviewed,
     },
 )
 
@@ -167,7 +168,7 @@ def narrow(transaction: Transaction, policy: Policy) -> None:
 
 def may_review(transaction: Transaction, grant_id: str, user_id: str) -> bool:
     """Tell whether a user may review an emergency as one of the approvers."""
-    query = select(table.c.id).where(table.c.id == grant_id, _reviewable_by(user_id))
+    query = select(table.c.id).where(table.c.id == grant_id, reviewable_by(user_id))
     return transaction.connection.execute(query).first() is not None
 
 

@@ -87,6 +87,22 @@ class RequestPagesTests(RequestCase):
         self.assertEqual(grant.allowed_by, self.approver.name)
         self.assertNotIn("Approve</button>", self.page(browser, path))
 
+    def test_every_page_says_that_something_waits(self):
+        words = '1<span class="live"> waiting for you</span>'
+        browser, asker = self.signed_in(Role.AUDITOR), self.signed_in(Role.USER)
+        self.assertNotIn(words, self.page(browser, "/keys"))
+        request = self.asked()
+        for path in ("/keys", "/account", "/admin/tunnels", "/requests/waiting"):
+            self.assertIn(words, self.page(browser, path), path)
+            # It keeps itself fresh, by an address that shows this alone.
+            self.assertIn('data-from="/requests/waiting"', self.page(browser, path), path)
+        self.assertIn(words, browser.get("/no-such-page", 404).body.decode())
+        # Who asks, and approves nothing, has neither.
+        self.assertNotIn("waiting for you", self.page(asker, "/keys"))
+        self.assertNotIn("data-fresh", self.page(asker, "/keys"))
+        self.store.write(approvals.refuse, request.id, self.approver)
+        self.assertNotIn(words, self.page(browser, "/keys"))
+
     def test_confirmed_by_the_user_in_the_portal(self):
         request = self.asked(Approval.SELF)
         browser = self.signed_in(Role.USER)

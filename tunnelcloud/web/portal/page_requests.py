@@ -12,6 +12,7 @@ from twisted.web.server import Request
 
 from tunnelcloud.domain.addresses import source_groups
 from tunnelcloud.domain.entities import Role, User
+from tunnelcloud.store.waiting import NOTHING, Waiting
 from tunnelcloud.web.routes import ANONYMOUS, Caller
 
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
@@ -19,10 +20,14 @@ _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
 @frozen
 class SignedIn:
-    """The visitor, and the sign-in they use."""
+    """The visitor, and the sign-in they use.
+
+    :ivar waiting: what waited for their answer when they came.
+    """
 
     user: User
     web_session_id: str
+    waiting: Waiting = NOTHING
 
     @property
     def caller(self) -> Caller:
@@ -187,5 +192,6 @@ def values_of(visit: Visit, reply: Shown, note: str) -> dict[str, Any]:
         "cannot_work": visit.cannot_work,
         "path": visit.path,
         "note": note,
+        "waits_for_visitor": NOTHING if visit.signed_in is None else visit.signed_in.waiting,
     }
     return {**common, **reply.values}

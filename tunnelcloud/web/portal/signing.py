@@ -18,7 +18,7 @@ from twisted.web.iweb import IRequest
 from tunnelcloud.domain.addresses import is_loopback
 from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.tokens import hash_secret
-from tunnelcloud.store import web_sessions
+from tunnelcloud.store import waiting, web_sessions
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.web_sessions import WebSession
 from tunnelcloud.web.portal.page_requests import SignedIn
@@ -191,12 +191,12 @@ class SignIns:
         found = await self.context.store.read(_find, hash_secret(secret))
         if found is None:
             return None
-        session, user, unseen = found
+        session, user, unseen, waits = found
         if somebody_acts and unseen > _TOUCHED_EVERY:
             await self.context.store.aside().write(
                 web_sessions.touch, session.id, lifetime_seconds=IDLE_SECONDS
             )
-        return SignedIn(user, session.id)
+        return SignedIn(user, session.id, waits)
 
     async def end(self, signed_in: SignedIn) -> None:
         """Sign out."""
@@ -207,8 +207,11 @@ class SignIns:
 
 def _find(
     transaction: Transaction, secret_hash: bytes
-) -> tuple[WebSession, User, timedelta] | None:
-    """Find a sign-in that is neither idle for too long nor too old, and when it was last seen."""
+) -> tuple[WebSession, User, timedelta, waiting.Waiting] | None:
+    """Find a sign-in that is neither idle for too long nor too old.
+
+    :return: with its user, the time since it was last seen, and what waits for the user.
+    """
     found = web_sessions.authenticate(transaction, secret_hash)
     if found is None:
         return None
@@ -216,4 +219,5 @@ def _find(
     now = transaction.now()
     if now - session.created_at > LONGEST:
         return None
-    return session, user, now - session.last_seen_at
+    unseen = now - session.last_seen_at
+    return session, user, unseen, waiting.waiting_for(transaction, user)

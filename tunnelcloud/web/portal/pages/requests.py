@@ -11,7 +11,7 @@ from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.objects import Approval
 from tunnelcloud.domain.policy_sentences import length_of_time
-from tunnelcloud.store import access, approvals, identities, second_factors
+from tunnelcloud.store import access, approvals, identities, second_factors, waiting
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.second_factor import Judged, fault, judge
@@ -30,6 +30,7 @@ def request_pages(context: ApiContext, operations: Operations) -> list[PageRoute
     handlers = _Requests(context, operations)
     return [
         PageRoute("GET", "/requests", EVERYBODY, handlers.list_all, wakes=_WAKES),
+        PageRoute("GET", "/requests/waiting", EVERYBODY, handlers.count, wakes=_WAKES),
         PageRoute("GET", _ONE, EVERYBODY, handlers.question),
         PageRoute("POST", _ONE, EVERYBODY, handlers.decide),
     ]
@@ -58,6 +59,11 @@ class _Requests:
             "asks": bool(found),
         }
         return Shown("requests.html", values)
+
+    async def count(self, visit: Visit) -> Reply:
+        """Show how much waits for an answer, for the head of every page."""
+        found = await self.context.store.read(waiting.waiting_for, visit.who().user)
+        return Shown("requests_waiting.html", {"waiting": found})
 
     async def question(self, visit: Visit) -> Reply:
         """Ask one question about one request."""
