@@ -17,11 +17,15 @@ class BrowserCase(SynchronousTestCase):
         directory = Path(self.mktemp()).absolute()
         directory.mkdir()
         self.directory = directory
+        self.furnish(directory / "pod-1")
         self.gateway = Gateway(directory)
         self.addCleanup(lambda: self.gateway.process.stop())
         self.chromium = Chromium(f"http://127.0.0.1:{self.gateway.web_port}")
         self.addCleanup(self.chromium.close)
         self.page = self.chromium.page
+
+    def furnish(self, state):
+        """Put something into the pod's state directory before its first start."""
 
     def sign_in_first(self):
         """Sign in as the first administrator, by the link that the pod printed."""

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import insert
+from sqlalchemy import func, insert, literal, select, true
 
 from tunnelcloud.domain.entities import Method, PortRange, Role, SessionMethod
 from tunnelcloud.domain.events import AuditEvent
@@ -85,17 +85,22 @@ def make_crowd(transaction):
 
 
 def _rows(transaction, table, noun, values):
-    now = transaction.now()
-    transaction.connection.execute(
-        insert(table),
-        [
-            {
-                "id": transaction.new_id(noun),
-                "created_at": now,
-                "name": f"{noun}-{number:05}",
-                "title": "",
-                **values,
-            }
-            for number in range(MANY)
-        ],
+    """Write one row, and have the database copy it: ten thousand are made faster than sent."""
+    first_id = transaction.new_id(noun)
+    row = {"id": first_id, "created_at": transaction.now(), "title": "", **values}
+    transaction.connection.execute(insert(table), {"name": f"{noun}-00000", **row})
+    first = table.alias()
+    numbers = select(literal(1).label("number")).cte(recursive=True)
+    numbers = numbers.union_all(select(numbers.c.number + 1).where(numbers.c.number < MANY - 1))
+    prefix = first_id.partition("_")[0]
+    new = {
+        "id": func.printf(f"{prefix}_%026d", numbers.c.number),
+        "name": func.printf(f"{noun}-%05d", numbers.c.number),
+    }
+    copies = (
+        select(*(new.get(column.name, column) for column in first.c))
+        .select_from(first.join(numbers, true()))
+        .where(first.c.id == first_id)
     )
+    names = [column.name for column in table.c]
+    transaction.connection.execute(insert(table).from_select(names, copies))
