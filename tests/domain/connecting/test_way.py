@@ -255,6 +255,12 @@ class ToolTests(SynchronousTestCase):
             for manner in tool_settings(slug, way(), BOTH).manners:
                 self.assertIn("is no longer developed", manner.note)
 
+    def test_fields_are_those_of_a_release_that_is_named(self):
+        for slug in CONNECTING_NAMES:
+            tool = tool_settings(slug, way(), BOTH)
+            if slug != "other" and any(manner.rows for manner in tool.manners):
+                self.assertRegex(tool.version, r"^\d", slug)
+
     def test_tools_of_windows_have_its_paths(self):
         for slug in ("heidisql", "winscp", "putty"):
             values = [row.value for row in tool_settings(slug, way(), BOTH).manners[0].rows]

@@ -28,6 +28,7 @@ class Program:
     :ivar scheme: of links that it opens, where the system knows the program; empty without.
     :ivar rows: gives the fields of its dialog, likewise: place, label, value.
     :ivar file: gives a file that opens the connection, likewise: its ending, its text.
+    :ivar version: the release whose field names the rows are; empty without rows.
     """
 
     slug: str
@@ -38,6 +39,7 @@ class Program:
     scheme: str = ""
     rows: Callable[[str, int], Sequence[tuple[str, str, str]]] | None = None
     file: Callable[[str, int], tuple[str, str]] | None = None
+    version: str = ""
 
 
 def _rdp_file(host: str, port: int) -> tuple[str, str]:
@@ -65,7 +67,8 @@ PROGRAMS = (
                 ("Connect to Server, Login", "Server name", f"{host},{port}"),
                 ("Connect to Server, Login", "Authentication", "SQL Server Authentication"),
                 ("Connect to Server, Login", "Encrypt", "Mandatory"),
-                ("Connect to Server, Login", "Trust server certificate", "ticked"))),
+                ("Connect to Server, Login", "Trust server certificate", "ticked")),
+            version="21"),
     Program("redis-cli", "redis-cli", (6379,),
             lambda host, port: ("redis-cli", "-h", host, "-p", str(port)), scheme="redis"),
     Program("mongosh", "mongosh", (27017,),
@@ -117,4 +120,4 @@ def program_tool(program: Program, way: Way) -> Tool:
     manner = Manner(
         Kind.COMMAND, TITLES[Kind.COMMAND], program.note, rows, texts, links=tuple(links)
     )
-    return Tool(program.slug, program.name, "", "While the command runs", [manner])
+    return Tool(program.slug, program.name, program.version, "While the command runs", [manner])
