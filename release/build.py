@@ -26,6 +26,7 @@ from release.running import run
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / "release" / "requirements.txt"
+MANUAL_BY = ("linkify-it-py", "myst-parser", "sphinx")
 VERSION = re.compile(r'^__version__ = "([^"]+)"$', re.MULTILINE)
 
 
@@ -65,6 +66,16 @@ def news(tree: Path, tools: Path, version: str) -> str:
     return draft + ("\n" + earlier.read_text() if earlier.exists() else "")
 
 
+def make_manual(tree: Path, wheel: Path, scratch: Path) -> Path:
+    """Make the pages of the manual, as ``tox -e docs`` does, and give their directory."""
+    venv.create(scratch / "docs", with_pip=True)
+    programs, pages = scratch / "docs" / "bin", scratch / "manual"
+    constraints = tree / ".ci" / "constraints.txt"
+    run(programs / "pip", "install", "--quiet", "-c", constraints, wheel, *MANUAL_BY)
+    run(programs / "sphinx-build", "-q", "-b", "man", tree / "docs", pages)
+    return pages
+
+
 def checksums(directory: Path) -> str:
     """Give the SHA-256 of each file, as ``sha256sum --check`` reads it."""
     return "".join(
@@ -97,8 +108,10 @@ def main() -> None:
         (output / "NEWS.md").write_text(news(tree, tools, version))
         wheel = distributions.build_twice(tree, export(scratch / "again"), tools, output)
         if not options.skip_debian:
+            manual = make_manual(tree, wheel, scratch)
             for package in debian.PACKAGES:
-                debian.build(package, version, tree, wheel, tools, scratch / package.name, output)
+                place = scratch / package.name
+                debian.build(package, version, tree, wheel, tools, manual, place, output)
     sums = checksums(output)
     (output / "SHA256SUMS").write_text(sums)
     print(sums, end="")

@@ -35,6 +35,7 @@ class Package(NamedTuple):
     :ivar conffiles: files of ``etc/`` that the administrator edits, and where they are installed.
     :ivar programs: what is kept of the programs that libraries and the project install.
     :ivar commands: which of them stand in /usr/bin as well.
+    :ivar manuals: pages of the manual, of those that ``docs/conf.py`` has.
     :ivar examples: files of ``etc/`` that are installed as documents.
     """
 
@@ -47,6 +48,7 @@ class Package(NamedTuple):
     conffiles: dict[str, str]
     programs: tuple[str, ...]
     commands: tuple[str, ...] = ()
+    manuals: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
     @property
@@ -79,6 +81,7 @@ PACKAGES = (
             "grafana/tunnelcloud.json",
         ),
         commands=("tunnelcloud",),
+        manuals=("tunnelcloud.1", "tunnelcloud-pod.toml.5"),
     ),
     Package(
         part="connector",
@@ -89,6 +92,7 @@ PACKAGES = (
         units=("tunnelcloud-connector.service",),
         conffiles={"connector.toml": "/etc/tunnelcloud/connector.toml"},
         programs=("twistd",),
+        manuals=("tunnelcloud-connector.toml.5",),
     ),
 )
 
@@ -136,6 +140,7 @@ def build(
     tree: Path,
     wheel: Path,
     tools: Path,
+    manual: Path,
     scratch: Path,
     output: Path,
 ) -> None:
@@ -149,6 +154,7 @@ def build(
     )  # fmt: skip
     _settle(package, root)
     _files(package, version, tree, root, (output / "NEWS.md").read_text())
+    _manual(package, manual, root)
     _control(package, version, root)
     run("dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, output)
 
@@ -230,6 +236,15 @@ def _files(package: Package, version: str, tree: Path, root: Path, changes: str)
         root / "usr" / "share" / "lintian" / "overrides" / package.name,
         (HERE / "lintian-overrides").read_text().replace("@PACKAGE@", package.name),
     )
+
+
+def _manual(package: Package, manual: Path, root: Path) -> None:
+    """Lay the pages of the manual where ``man`` looks for them."""
+    for name in package.manuals:
+        pages = root / "usr" / "share" / "man" / f"man{name[-1]}"
+        pages.mkdir(parents=True, exist_ok=True)
+        page = gzip.compress((manual / name).read_bytes(), mtime=0)
+        pages.joinpath(f"{name}.gz").write_bytes(page)
 
 
 def _control(package: Package, version: str, root: Path) -> None:

@@ -38,7 +38,7 @@ RUN_BY = {
     "docker": "no engine runs in tests: test_doc_engines, test_deploying",
     "kubectl": "no cluster runs in tests: test_doc_engines, test_deploying",
     "systemctl": "no systemd runs in tests: test_doc_engines, test_starts; release/check",
-    "systemd-sysusers": "needs root: test_doc_engines reads what it would make",
+    "systemd-sysusers": "needs root: tests/test_release.py reads what it would make",
     "cp": "needs root where it writes to /etc: test_doc_engines looks for what is copied",
     "install": "needs root where it writes to /etc: test_doc_engines looks for what is copied",
     "editor": "a person works with it",

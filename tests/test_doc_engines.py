@@ -87,11 +87,6 @@ class SystemdTests(SynchronousTestCase):
             self.assertEqual("--user" in words, bool(set(names) & OF_USER), where)
         self.assertGreater(count, 12)
 
-    def test_the_packages_have_them(self):
-        shipped = {unit for one in debian.PACKAGES for unit in one.units}
-        there = {one.name for one in (*ETC.glob("*.service"), *ETC.glob("*.socket"))}
-        self.assertEqual(shipped, there)
-
     def test_files_that_are_copied_from_the_checkout(self):
         count = 0
         for where, words in said("cp", "install"):
@@ -101,21 +96,12 @@ class SystemdTests(SynchronousTestCase):
                     count += 1
         self.assertGreater(count, 2)
 
-    def test_the_users_of_units_are_made(self):
-        for path in ETC.glob("*.service"):
-            (user,) = re.findall(r"^User=(\S+)$", path.read_text(), re.MULTILINE)
-            self.assertIn(f"u {user} ", (ETC / "sysusers.d" / f"{_package(user)}.conf").read_text())
-
     def test_packages_that_apt_is_given(self):
         names = {one.name for one in debian.PACKAGES}
         for where, (verb, *words) in said("apt"):
             self.assertIn(verb, {"install", "purge", "remove"}, where)
             for word in words:
                 self.assertIn(word.removeprefix("./").partition("_")[0], names, where)
-
-
-def _package(user):
-    return "tunnelcloud-pod" if user == "tunnelcloud" else user
 
 
 class EngineTests(SynchronousTestCase):

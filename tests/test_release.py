@@ -73,6 +73,13 @@ class PackageTests(SynchronousTestCase):
             for path in package.examples:
                 self.assertTrue((ROOT / "etc" / path).is_file(), path)
 
+    def test_each_page_of_the_manual_is_packed(self):
+        text = (ROOT / "docs" / "conf.py").read_text()
+        pages = text[text.index("man_pages") :]
+        made = re.findall(r'"(tunnelcloud[\w.-]*)".*?\[\],\s*(\d)', pages, re.DOTALL)
+        packed = [name for package in debian.PACKAGES for name in package.manuals]
+        self.assertEqual(sorted(f"{name}.{section}" for name, section in made), sorted(packed))
+
     def test_what_runs_is_restarted_and_stopped(self):
         pod, connector = debian.PACKAGES
         restart = "try-restart 'tunnelcloud-pod.service' 'tunnelcloud-pod@*.service' ||"
