@@ -1,7 +1,9 @@
 """Commands on the machine of a pod or connector, which no pod answers."""
 
+import io
 import os
 import signal
+import sys
 from pathlib import Path
 
 from attrs import fields
@@ -10,6 +12,7 @@ from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pod.certificates import write_certificate
+from tunnelcloud.cli import database
 from tunnelcloud.cli.command import main
 from tunnelcloud.connector.settings import ConnectorSettings
 from tunnelcloud.domain.entities import Role
@@ -169,6 +172,22 @@ class DatabaseTests(MachineCase):
             self.assertEqual(ended, [one])
             self.assertEqual(list(self.directory.glob("backup*")), [])
         self.assertEqual(signal.getsignal(signal.SIGTERM), before)
+
+    def test_progress_is_a_line_of_a_terminal_or_lines(self):
+        for is_terminal, text in (
+            (False, "audit: 5 rows, 5 rows of 1 tables so far\nusers: 7 rows, 12 rows of 2 tables"),
+            (True, "\raudit: 5 rows, 5 rows of 1 tables so far\x1b[K\rusers: 7 rows, 12 rows of 2"),
+        ):
+            said = io.StringIO()
+            said.isatty = lambda is_terminal=is_terminal: is_terminal
+            self.patch(sys, "stderr", said)
+            self.patch(database, "_TELL_SECONDS", 0.0)
+            progress = database._Progress()
+            progress("audit", 5)
+            progress("users", 7)
+            progress.end()
+            self.assertTrue(said.getvalue().startswith(text), said.getvalue())
+            self.assertEqual(said.getvalue().endswith("\r\x1b[K"), is_terminal)
 
     def test_a_signal_that_is_ignored_stays_so(self):
         self.open().close()

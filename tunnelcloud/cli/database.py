@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def back_up(file: Path, config: Path | None, state: Path | None) -> None:
     """
     settings = pod_settings(config, state)
     told = _Progress()
-    _run(copying.back_up, settings.database.url, settings.state_directory, file, told)
+    _run(told, copying.back_up, settings.database.url, settings.state_directory, file)
     say(f"Wrote {file}: {told}, compared with the database.")
     say(_NOT_IN_IT)
 
@@ -86,7 +87,7 @@ def restore(file: Path, config: Path | None, state: Path | None) -> None:
     """
     settings = pod_settings(config, state)
     told = _Progress()
-    _run(copying.restore, file, settings.database.url, settings.state_directory, told)
+    _run(told, copying.restore, file, settings.database.url, settings.state_directory)
     say(f"Restored {told}. One-time tokens and links are void, and nobody is signed in.")
     say("What was blocked, revoked or deleted after the backup was made is in force again: look.")
 
@@ -113,7 +114,7 @@ def migrate_to(
     if url == settings.database.url:
         raise click.UsageError("URL is the database that is used already: name another one")
     told = _Progress()
-    _run(copying.move, settings.database.url, settings.state_directory, url, told)
+    _run(told, copying.move, settings.database.url, settings.state_directory, url)
     say(f"Copied {told}, compared with the old database, which is left as it was.")
     say(
         "Set [database] url (or url_file) in pod.toml, then start the pod. A second pod needs "
@@ -154,35 +155,49 @@ def upgrade(config: Path | None, state: Path | None) -> None:
 
 
 class _Progress:
-    """Prints the progress on standard error, now and then."""
+    """Tells the progress on standard error: in one line of a terminal, or in lines now and then."""
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
         self._told = time.monotonic()
+        self._in_place = sys.stderr.isatty()
+        self._shows = False
 
     def __call__(self, table: str, rows: int) -> None:
         """Note how many rows of a table are copied."""
         self._rows[table] = rows
         if time.monotonic() - self._told >= _TELL_SECONDS:
             self._told = time.monotonic()
-            click.echo(f"{table}: {rows:,} rows", err=True)
+            text = f"{table}: {rows:,} rows, {self} so far"
+            if self._in_place:
+                self._shows = True
+                click.echo(f"\r{text}\x1b[K", nl=False, err=True)
+            else:
+                click.echo(text, err=True)
+
+    def end(self) -> None:
+        """Clear the line of a terminal."""
+        if self._shows:
+            click.echo("\r\x1b[K", nl=False, err=True)
 
     def __str__(self) -> str:
         return f"{sum(self._rows.values()):,} rows of {len(self._rows)} tables"
 
 
-def _run(function: Callable[..., None], *arguments: Any) -> None:
+def _run(told: _Progress, function: Callable[..., None], *arguments: Any) -> None:
     """Run a copying function, until a signal ends it."""
     fate = Fate()
     try:
         with _stopped_by_signals(fate):
-            function(*arguments, fate)
+            function(*arguments, told, fate)
     except StoreError as error:
         _say_if_stopped(fate)
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         _say_if_stopped(fate)
         raise
+    finally:
+        told.end()
 
 
 def _say_if_stopped(fate: Fate) -> None:
