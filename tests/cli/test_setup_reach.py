@@ -11,7 +11,7 @@ from tunnelcloud.cli import setup_reach
 from tunnelcloud.cli.pod_doctor import Kept
 from tunnelcloud.cli.public_addresses import lines_elsewhere
 from tunnelcloud.cli.setup_reach import doors, reach_findings
-from tunnelcloud.net import way_back
+from tunnelcloud.net import findings, way_back
 from tunnelcloud.net.findings import Mark, NoAnswer
 from tunnelcloud.net.way_back import Reply
 from tunnelcloud.settings import read_pod_settings
@@ -22,6 +22,8 @@ RUNS = Kept({}, {}, 0.0, 0.0)
 class ReachCase(MachineCase):
     def setUp(self):
         super().setUp()
+        for module in (way_back, findings):
+            self.patch(module, "ANSWER_SECONDS", 60.0)
         self.addresses = ["127.0.0.1"]
         self.free, listener = {}, way_back.listener
         self.patch(

@@ -11,6 +11,9 @@ from tunnelcloud.net.way_back import Reply, call, listener
 
 
 class WayBackTests(SynchronousTestCase):
+    def setUp(self):
+        self.patch(way_back, "ANSWER_SECONDS", 60.0)
+
     def listening(self, interface=""):
         listening = listener(0, interface)
         self.addCleanup(listening.close)
@@ -69,7 +72,7 @@ class WayBackTests(SynchronousTestCase):
             listening, _ = self.listening()
 
     def test_a_server_that_says_nothing(self):
-        self.patch(way_back, "ANSWER_SECONDS", 0.05)
+        self.patch(way_back, "ANSWER_SECONDS", 0.5)
         listening, _ = self.listening()
         port = self.serve(None)
         self.assertEqual(call(listening, ["127.0.0.1"], port), {"127.0.0.1": Reply()})
