@@ -55,7 +55,7 @@ def judge_writes(books, names):
 
     :param names: of all groups there, by id.
     """
-    lost = [name for key, name in books.groups.items() if key not in names]
+    lost = [name for key, name in tuple(books.groups.items()) if key not in names]
     there = set(names.values())
     made = [name for name in books.denied if name in there]
     found = [f"acknowledged writes are lost: {lost[:5]}"] if lost else []
@@ -68,7 +68,7 @@ def judge_tokens(books, spent):
     :param spent: the number of sessions by a token's id.
     """
     found = [f"token {key} gave {count} sessions" for key, count in spent.items() if count > 1]
-    for key, won in books.tokens.items():
+    for key, won in tuple(books.tokens.items()):
         if won > spent.get(key, 0):
             found.append(f"token {key}: {won} logins, {spent.get(key, 0)} sessions")
     return found
@@ -81,7 +81,7 @@ def judge_records(books, rows, now):
     """
     by_client = {client: (is_open, reason) for client, is_open, reason in rows}
     found = []
-    for login in books.logins.values():
+    for login in tuple(books.logins.values()):
         if login.name not in by_client:
             found.append(f"the login {login.name} has no session")
             continue
