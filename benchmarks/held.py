@@ -86,9 +86,14 @@ class Stage:
         return Asker(made["name"], made["id"], key)
 
     def request_of(self, asker: Asker) -> str:
-        """Give the id of the one request of a user that waits."""
-        [found] = self.call("GET", f"requests?status=pending&user_id={asker.user_id}")["items"]
-        return str(found["id"])
+        """Give the id of the one request of a user that waits, once it is written."""
+        path = f"requests?status=pending&user_id={asker.user_id}"
+        until = time.monotonic() + PATIENCE
+        while not (found := self.call("GET", path)["items"]):
+            assert time.monotonic() < until, "the request is written"
+            time.sleep(0.05)
+        [request] = found
+        return str(request["id"])
 
     def approve(self, request_id: str, pod: int) -> None:
         """Approve a request as bob."""
