@@ -99,6 +99,13 @@ def source_groups(source: str) -> tuple[tuple[str, int], ...]:
     return tuple((_network_around(address, length), share) for length, share in widths)
 
 
+def party_of(source: str) -> str:
+    """Return the widest network that is surely one party's: of IPv6 a site's 48 bits, of IPv4 the
+    address itself, for its neighbours may be anybody."""
+    groups = [group for group, _ in source_groups(source)]
+    return groups[-1] if ":" in groups[0] else groups[0]
+
+
 def _network_around(address: Address, length: int) -> str:
     whole = length == address.max_prefixlen
     return str(address if whole else ip_network((int(address), length), strict=False))

@@ -32,7 +32,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from tunnelcloud.channels.messages import Reader, pack_string
 from tunnelcloud.channels.windows import Path
-from tunnelcloud.domain.addresses import source_groups
+from tunnelcloud.domain.addresses import party_of
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pki.public_keys import USER_KEY_TYPES
 from tunnelcloud.ssh.algorithms import (
@@ -159,8 +159,7 @@ class KeyExchange(Wire):
             self._stop_time()
             self._wait_for_turn(self.factory.new_keys, self.user_id, packet)
         elif self.kexAlg in PRIMES or self.keyAlg.startswith(b"rsa-"):
-            site, _ = source_groups(self.source)[-1]
-            self._wait_for_turn(self.factory.first_keys, site, packet)
+            self._wait_for_turn(self.factory.first_keys, party_of(self.source), packet)
         else:
             self._compute_keys(packet)
 

@@ -23,12 +23,13 @@ from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
-from tunnelcloud.domain.addresses import Network, is_within
+from tunnelcloud.domain.addresses import Network, is_within, party_of
 from tunnelcloud.domain.entities import Role
 from tunnelcloud.net.crowds import Crowd
 from tunnelcloud.net.sockets import read_in_small_parts
 from tunnelcloud.net.tls_steps import bounded
 from tunnelcloud.web.answering import REQUEST_SECONDS
+from tunnelcloud.web.parties import Parties
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import ProxySightings, client_host
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
@@ -70,6 +71,8 @@ class LimitedRequest(Request):
     _received = 0
     _chunks: int | None = None  # of a body that comes in chunks
     _limit = MAX_FORM
+    _party = ""
+    _parties: Parties | None = None
 
     def gotLength(self, length: int | None) -> None:
         """Keep the body in memory: its limit is small, and a file would take a descriptor.
@@ -91,7 +94,9 @@ class LimitedRequest(Request):
         name = _unreadable_header(self)
         if name is None:
             self._note_proxy()
-            super().process()
+            self._party = party_of(getattr(self.getClientAddress(), "host", ""))
+            self._parties = cast(LimitedChannel, self.channel).site.parties
+            self._parties.begin(self, self._party)
             return
         problem = Problem(HTTPStatus.BAD_REQUEST, f"the header {name} is not UTF-8")
         body = problem.encode()
@@ -101,6 +106,29 @@ class LimitedRequest(Request):
         if self.method != b"HEAD":
             self.write(body)
         self.finish()
+
+    def go_on(self) -> None:
+        """Answer: few enough requests of the same party are in work."""
+        super().process()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Send an answer that goes on for as long as it is read: others of the party don't wait."""
+        self._is_over()
+        super().registerProducer(producer, streaming)
+
+    def finish(self) -> None:
+        """End the answer."""
+        self._is_over()
+        super().finish()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Forget the request: nobody waits for its answer."""
+        self._is_over()
+        super().connectionLost(reason)
+
+    def _is_over(self) -> None:
+        if self._parties is not None:
+            self._parties.over(self, self._party)
 
     def getClientAddress(self) -> IAddress:
         """Return the client's address, as trusted proxies tell it."""
@@ -357,6 +385,7 @@ class LimitedSite(Site):
         self.reserved: set[LimitedChannel] = set()
         room -= self.reserve
         self.crowd: Crowd[LimitedChannel] = Crowd(room, LimitedChannel.turn_away)
+        self.parties = Parties(clock)
         super().__init__(
             root,
             requestFactory=LimitedRequest,

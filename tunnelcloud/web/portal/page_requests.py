@@ -10,7 +10,7 @@ from typing import Any
 from attrs import field, frozen
 from twisted.web.server import Request
 
-from tunnelcloud.domain.addresses import source_groups
+from tunnelcloud.domain.addresses import party_of
 from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.store.waiting import NOTHING, Waiting
 from tunnelcloud.web.routes import ANONYMOUS, Caller
@@ -75,7 +75,7 @@ class Visit:
         """Give who takes turns with others: a user, or the network of whoever isn't signed in."""
         if self.signed_in is not None:
             return self.signed_in.user.id
-        return source_groups(self.source_ip)[-1][0]
+        return party_of(self.source_ip)
 
     def who(self) -> SignedIn:
         """Return the visitor of a page that isn't for anonymous visitors."""
