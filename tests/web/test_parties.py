@@ -9,10 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from tests.web.test_limits import TurningClock
 from tunnelcloud.domain.addresses import party_of
 from tunnelcloud.web.limits import LimitedSite
-from tunnelcloud.web.parties import MOST_A_TURN, MOST_IN_WORK
+from tunnelcloud.web.parties import MOST_IN_WORK
 
 
 class Later(Resource):
@@ -51,18 +50,12 @@ class PartyTests(SynchronousTestCase):
         self.addCleanup(channel.setTimeout, None)
         return channel
 
-    def turn(self):
-        """Let the reactor turn as often as it needs."""
-        for _ in range(MOST_IN_WORK // MOST_A_TURN):
-            self.clock.advance(0)
-
     def begun(self):
         self.clock.advance(0)
         return len(self.root.begun)
 
     def test_one_party_waits_for_its_own(self):
         mine = [self.ask("192.0.2.1") for _ in range(MOST_IN_WORK + 3)]
-        self.turn()
         self.assertEqual(self.begun(), MOST_IN_WORK)
         for neighbour in ("192.0.2.2", "198.51.100.1"):
             self.ask(neighbour)
@@ -74,23 +67,62 @@ class PartyTests(SynchronousTestCase):
             one.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.site.parties._counts, {"192.0.2.2": 1, "198.51.100.1": 1})
 
-    def test_so_many_begin_in_a_turn(self):
-        """Also of those that are answered at once: 200 of ``/metrics`` took a second."""
-        self.patch(Later, "render_GET", lambda one, request: one.begun.append(request) or b"")
-        self.clock = TurningClock()
-        self.site = LimitedSite(self.root, self.clock)
-        for _ in range(3 * MOST_A_TURN):
+    def test_a_party_leaves_as_much_time_as_it_takes(self):
+        """Also of requests that are answered at once: 200 of ``/metrics`` took a second."""
+
+        def answer(one, request):
+            one.begun.append(request.getClientAddress().host)
+            self.clock.rightNow += 0.005
+            return b""
+
+        self.patch(Later, "render_GET", answer)
+        for _ in range(100):
             self.ask("192.0.2.1")
+        self.assertEqual(self.begun(), 1)
         self.ask("192.0.2.2")
-        for turn in range(3):
-            self.assertEqual(len(self.root.begun), (turn + 1) * MOST_A_TURN + 1)
-            self.clock.turn()
+        self.assertEqual(self.root.begun, ["192.0.2.1", "192.0.2.2"])
+        began = self.clock.seconds()
+        for _ in range(500):
+            self.clock.advance(0.001)
+        taken = 0.005 * len(self.root.begun)
+        self.assertLessEqual(taken, 0.55 * (self.clock.seconds() - began))
+        self.assertGreaterEqual(taken, 0.4 * (self.clock.seconds() - began))
+        self.assertEqual(self.root.begun.count("192.0.2.2"), 1)
+
+    def test_a_long_rest_of_one_holds_up_no_other(self):
+        def answer(one, request):
+            one.begun.append(request)
+            self.clock.rightNow += 10 if request.getClientAddress().host == "192.0.2.1" else 0
+            return NOT_DONE_YET
+
+        self.patch(Later, "render_GET", answer)
+        for _ in range(2):
+            self.ask("192.0.2.1")
+        for _ in range(MOST_IN_WORK + 1):
+            self.ask("192.0.2.2")
+        self.assertEqual(self.begun(), MOST_IN_WORK + 1)
+        self.root.begun[-1].finish()
+        self.assertEqual(self.begun(), MOST_IN_WORK + 2)
+        self.clock.advance(10)
+        self.assertEqual(self.begun(), MOST_IN_WORK + 3)
+
+    def test_nothing_is_kept_of_who_has_rested(self):
+        class Quick:
+            def go_on(self):
+                pass
+
+        parties = self.site.parties
+        for number in range(3000):
+            request = Quick()
+            parties.begin(request, str(number))
+            parties.over(request, str(number))
+        self.assertLess(len(parties._rests_until), 1001)
+        self.assertEqual((parties._in_work, parties._counts, parties._waiting), ({}, {}, {}))
 
     def test_one_that_is_lost_while_it_waits(self):
         """It is forgotten, and another goes on."""
         for _ in range(MOST_IN_WORK):
             self.ask("192.0.2.1")
-        self.turn()
         lost, last = self.ask("192.0.2.1"), self.ask("192.0.2.1")
         lost.connectionLost(Failure(ConnectionDone()))
         self.root.begun[0].finish()

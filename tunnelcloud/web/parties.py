@@ -1,4 +1,4 @@
-"""How many requests of one party are in work at a time, and begin in a turn of the reactor.
+"""How many requests of one party are in work at a time, and how much time they may take.
 
 Each request costs everybody else milliseconds.  Whoever opens hundreds of connections would have
 hundreds of them before each of others'; here the others of the same party wait.
@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Protocol
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 MOST_IN_WORK = 32
-MOST_A_TURN = 8
-"""Some are answered at once, so that none of them is ever in work beside another."""
+_MOST_RESTING = 1000
 
 
 class Waiting(Protocol):
@@ -26,6 +25,10 @@ class Waiting(Protocol):
 class Parties:
     """The requests of one listener, by whose they are.
 
+    Some are answered at once, so that none is ever in work beside another.  So whatever time of the
+    reactor's a party's request takes until it waits for something, the party leaves as much to
+    others before its next.
+
     :param clock: the reactor's.
     """
 
@@ -33,25 +36,22 @@ class Parties:
         self._clock = clock
         self._in_work: dict[Waiting, str] = {}
         self._counts: Counter[str] = Counter()
-        self._begun: Counter[str] = Counter()
+        self._rests_until: dict[str, float] = {}
         self._waiting: dict[str, dict[Waiting, None]] = {}
-        self._turns = False
+        self._call: IDelayedCall | None = None
 
     def begin(self, request: Waiting, party: str) -> None:
         """Answer a request now, or when others of its party are over."""
-        if self._has_room(party):
+        if party not in self._waiting and self._has_room(party):
             self._go_on(request, party)
         else:
             self._waiting.setdefault(party, {})[request] = None
+            self._turn_soon()
 
     def over(self, request: Waiting, party: str) -> None:
         """Count a request no longer: it is answered, lost, or goes on for as long as its reader
         stays; without effect the second time."""
-        waiting = self._waiting.get(party)
-        if waiting is not None:
-            waiting.pop(request, None)
-            if not waiting:
-                del self._waiting[party]
+        self._wait_no_more(request, party)
         if self._in_work.pop(request, None) is None:
             return
         self._counts[party] -= 1
@@ -61,28 +61,47 @@ class Parties:
             self._turn_soon()
 
     def _has_room(self, party: str) -> bool:
-        return self._counts[party] < MOST_IN_WORK and self._begun[party] < MOST_A_TURN
+        rests_until = self._rests_until.get(party, 0.0)
+        return self._counts[party] < MOST_IN_WORK and self._clock.seconds() >= rests_until
 
     def _go_on(self, request: Waiting, party: str) -> None:
         self._counts[party] += 1
-        self._begun[party] += 1
         self._in_work[request] = party
-        self._turn_soon()
+        began = self._clock.seconds()
         request.go_on()
+        ended = self._clock.seconds()
+        self._rests_until[party] = ended + (ended - began)
+        if len(self._rests_until) > _MOST_RESTING:
+            self._rests_until = {
+                one: until for one, until in self._rests_until.items() if until > ended
+            }
+
+    def _wait_no_more(self, request: Waiting, party: str) -> None:
+        waiting = self._waiting.get(party)
+        if waiting is not None:
+            waiting.pop(request, None)
+            if not waiting:
+                del self._waiting[party]
 
     def _turn_soon(self) -> None:
-        if not self._turns:
-            self._turns = True
-            self._clock.callLater(0, self._turn)
+        """Look in the reactor's next turn, or when the first party that waits has rested."""
+        ready = [one for one in self._waiting if self._counts[one] < MOST_IN_WORK]
+        if not ready:
+            return
+        now = self._clock.seconds()
+        left = max(0.0, min(self._rests_until.get(one, now) for one in ready) - now)
+        if self._call is None:
+            self._call = self._clock.callLater(left, self._turn)
+        elif self._call.getTime() > now + left:
+            self._call.reset(left)
 
     def _turn(self) -> None:
-        """Begin what waits and has room now."""
-        self._turns = False
-        self._begun.clear()
+        """Begin one request of each party that has room now."""
+        self._call = None
         for party in tuple(self._waiting):
-            while self._has_room(party) and (waiting := self._waiting.get(party)):
+            waiting = self._waiting.get(party)
+            if waiting and self._has_room(party):
                 request = next(iter(waiting))
-                del waiting[request]
-                if not waiting:
-                    del self._waiting[party]
+                self._wait_no_more(request, party)
                 self._go_on(request, party)
+        self._turn_soon()
