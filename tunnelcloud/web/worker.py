@@ -103,12 +103,14 @@ class Worker:
         :param whose: the user who causes it: fails with 429 when ``MOST_OF_ONE`` pieces of theirs
             wait or are done; empty where nobody is counted.
         """
+        source = source or CAUSER.get()
+        if not self._has_place(source):
+            return fail(self._crowded())
         if whose and self._of[whose] >= MOST_OF_ONE:
             text = f"{MOST_OF_ONE} such things are being done for you: wait until they are done"
             return fail(Problem(HTTPStatus.TOO_MANY_REQUESTS, text, headers=_COME_BACK))
-        job = _Job(work, source or CAUSER.get())
-        if not self._enter(job):
-            return fail(self._crowded())
+        job = _Job(work, source)
+        self._enter(job)
         self._count(whose, 1)
         future = job.future
         self._thread.submit(self._next)
@@ -135,22 +137,31 @@ class Worker:
     def _crowded(self) -> Problem:
         return Problem(HTTPStatus.SERVICE_UNAVAILABLE, self._too_many, headers=_COME_BACK)
 
-    def _enter(self, job: _Job) -> bool:
+    def _has_place(self, source: str) -> bool:
+        with self._lock:
+            return not self._is_full() or self._has_more(source) is not None
+
+    def _is_full(self) -> bool:
+        return self._running + sum(map(len, self._waiting.values())) >= MAX_WAITING
+
+    def _has_more(self, source: str) -> str | None:
+        """Name the source that makes room for another; None where none has more."""
+        most = max(self._waiting, key=lambda one: len(self._waiting[one]), default=source)
+        mine = len(self._waiting.get(source, ()))
+        return most if len(self._waiting.get(most, ())) > mine + 1 else None
+
+    def _enter(self, job: _Job) -> None:
         """Have a job wait, perhaps in the place of the oldest of the source with the most."""
         dropped = None
         with self._lock:
-            mine = len(self._waiting.get(job.source, ()))
-            if self._running + sum(map(len, self._waiting.values())) >= MAX_WAITING:
-                most = max(self._waiting, key=lambda one: len(self._waiting[one]), default="")
-                if len(self._waiting.get(most, ())) <= mine + 1:
-                    return False
-                dropped = next(iter(self._waiting[most]))
+            crowded = self._has_more(job.source) if self._is_full() else None
+            if crowded is not None:
+                dropped = next(iter(self._waiting[crowded]))
                 self._drop(dropped)
             self._turns.add(job.source, job)
             self._waiting.setdefault(job.source, {})[job] = None
         if dropped is not None:
             dropped.future.set_exception(self._crowded())
-        return True
 
     def _leave(self, job: _Job) -> None:
         with self._lock:
