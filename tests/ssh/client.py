@@ -27,9 +27,10 @@ from tunnelcloud.ssh.algorithms import (
     negotiate,
     read_proposal,
 )
-from tunnelcloud.ssh.ciphers import PlainSealer, Sealer, make_opener, make_sealer
+from tunnelcloud.ssh.ciphers import make_opener, make_sealer
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.packets import LARGEST_PACKET, PacketReader
+from tunnelcloud.ssh.sealers import PlainSealer, Sealer
 from tunnelcloud.ssh.signatures import signed_data
 from tunnelcloud.ssh.transport import FrontDoorTransport
 

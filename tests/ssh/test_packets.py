@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import ALL_CIPHERS, Keys
-from tunnelcloud.ssh.ciphers import (
-    LARGEST_OVERHEAD,
-    Opener,
-    PlainOpener,
-    PlainSealer,
-    Sealer,
-    make_opener,
-    make_sealer,
-)
+from tunnelcloud.ssh.ciphers import make_opener, make_sealer
 from tunnelcloud.ssh.packets import LARGEST_PACKET, PacketReader, WireError
+from tunnelcloud.ssh.sealers import LARGEST_OVERHEAD, Opener, PlainOpener, PlainSealer, Sealer
 
 Pair = tuple[Sealer, Opener]
 

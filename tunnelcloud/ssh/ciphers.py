@@ -1,32 +1,31 @@
-"""Sealing and opening single packets (RFC 4253, 6): one class for each way to do it.
+"""The ciphers and MACs of packets: a sealer and an opener for each, made by the agreed names.
 
-A sealer turns a payload into the bytes of a packet, an opener turns them back; each belongs to one
-direction and one set of keys and counts its packets.  Neither knows a connection.  Conch's faults
-closed here: it has neither AEADs nor encrypt-then-MAC, reads a packet before it is authenticated,
-and fails at the 2^32nd one.
+Conch's faults closed here: it has neither AEADs nor encrypt-then-MAC, and reads a packet before it
+is authenticated.
 """
 
 import hashlib
 import hmac
-import os
 import struct
-from typing import Any, Protocol
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-Buffer = bytes | bytearray | memoryview
-Pieces = tuple[bytes, ...]
-
-LARGEST_OVERHEAD = 4 + 1 + 32 + 64
-"""How much longer than its payload a packet is at most: length, padding, MAC."""
+from tunnelcloud.ssh.sealers import (
+    BadPacket,
+    Buffer,
+    Opener,
+    OpenerBase,
+    Pieces,
+    Sealer,
+    SealerBase,
+)
 
 _pack_uint32 = struct.Struct(">I").pack
 _pack_uint64 = struct.Struct(">Q").pack
-_PADDING_BYTE = tuple(bytes((size,)) for size in range(256))
-_UINT32 = 0xFFFFFFFF
 _UINT64 = 0xFFFFFFFFFFFFFFFF
 _GCM_TAG = 16
 _CHACHA_FIRST_BLOCK = bytes(8)
@@ -48,135 +47,6 @@ _HASHES = {
 _ENCRYPT_THEN_MAC = b"-etm@openssh.com"
 
 
-class BadPacket(Exception):
-    """A packet isn't authentic."""
-
-
-class Sealer(Protocol):
-    """Makes packets.
-
-    :ivar sequence: the number of packets sealed, from which RFC 4253, 6.4 counts.
-    :ivar sealed: how many bytes they had.
-    """
-
-    sequence: int
-    sealed: int
-
-    def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """Make a packet of the payload ``head + data``; ``data`` is the caller's again after."""
-
-    def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
-        """Write a packet into a buffer, ``LARGEST_OVERHEAD`` longer at most; return its end."""
-
-
-class Opener(Protocol):
-    """Opens packets.
-
-    :ivar sequence: the number of packets opened.
-    :ivar opened: how many bytes they had.
-    :ivar tag_size: how many bytes follow what the packet's length counts.
-    :ivar block_size: the length without ``uncounted`` bytes must be a multiple of this.
-    """
-
-    sequence: int
-    opened: int
-    tag_size: int
-    block_size: int
-    uncounted: int
-
-    def length(self, buffer: Buffer, offset: int) -> int:
-        """Read the packet's length from the four bytes at ``offset``; called once a packet."""
-
-    def open(self, packet: memoryview) -> bytes:
-        """Authenticate and decrypt all of a packet: its padding's size, payload and padding.
-
-        :raise BadPacket: it isn't authentic.
-        """
-
-
-class _SealerBase:
-    """What all sealers share: counting, and the padding."""
-
-    block_size = 16
-    uncounted = 0
-
-    def __init__(self, sequence: int) -> None:
-        self.sequence = sequence
-        self.sealed = 0
-        # Random bytes as RFC 4253 asks, but the same in every packet: what is encrypted and
-        # authenticated gains nothing from fresh ones.
-        self._padding = os.urandom(32)
-
-    def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """See ``Sealer``."""
-        raise NotImplementedError
-
-    def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
-        """See ``Sealer``."""
-        for piece in self.seal(head, data):
-            end = offset + len(piece)
-            out[offset:end] = piece
-            offset = end
-        return offset
-
-    def _plain(self, head: bytes, data: Buffer) -> tuple[bytes, bytes]:
-        """Give the packet's length as four bytes, and what they count."""
-        size = 1 + len(head) + len(data)
-        padding = -(size + self.uncounted) % self.block_size
-        if padding < 4:
-            padding += self.block_size
-        size += padding
-        self.sequence = (self.sequence + 1) & _UINT32
-        self.sealed += size
-        return _pack_uint32(size), b"".join(
-            (_PADDING_BYTE[padding], head, data, self._padding[:padding])
-        )
-
-
-class _OpenerBase:
-    """What all openers share: counting, and a length in the clear."""
-
-    tag_size = 16
-    block_size = 16
-    uncounted = 0
-
-    def __init__(self, sequence: int) -> None:
-        self.sequence = sequence
-        self.opened = 0
-
-    def length(self, buffer: Buffer, offset: int) -> int:
-        """Read the length, which only chacha20-poly1305 encrypts."""
-        return int.from_bytes(buffer[offset : offset + 4], "big")
-
-    def _count(self, packet: memoryview) -> None:
-        self.sequence = (self.sequence + 1) & _UINT32
-        self.opened += len(packet)
-
-
-class PlainSealer(_SealerBase):
-    """Before the first NEWKEYS: nothing is encrypted."""
-
-    block_size = 8
-    uncounted = 4
-
-    def seal(self, head: bytes, data: Buffer) -> Pieces:
-        """See ``Sealer``."""
-        return self._plain(head, data)
-
-
-class PlainOpener(_OpenerBase):
-    """Before the first NEWKEYS: nothing is encrypted."""
-
-    tag_size = 0
-    block_size = 8
-    uncounted = 4
-
-    def open(self, packet: memoryview) -> bytes:
-        """See ``Opener``."""
-        self._count(packet)
-        return bytes(packet[4:])
-
-
 class _GcmNonce:
     """The invocation counter of RFC 5647, 7.1."""
 
@@ -192,7 +62,7 @@ class _GcmNonce:
         return nonce
 
 
-class GcmSealer(_SealerBase):
+class GcmSealer(SealerBase):
     """aes128-gcm and aes256-gcm of OpenSSH: RFC 5647, with the length as associated data."""
 
     def __init__(self, key: bytes, iv: bytes, sequence: int) -> None:
@@ -204,12 +74,12 @@ class GcmSealer(_SealerBase):
 
     def seal(self, head: bytes, data: Buffer) -> Pieces:
         """See ``Sealer``."""
-        length, plain = self._plain(head, data)
+        length, plain = self.framed(head, data)
         return length, self._encrypt(self._nonce.next(), plain, length)
 
     def seal_into(self, out: memoryview, offset: int, head: bytes, data: Buffer) -> int:
         """See ``Sealer``; most of the bytes a front door sends pass here."""
-        length, plain = self._plain(head, data)
+        length, plain = self.framed(head, data)
         body = offset + 4
         end = body + len(plain) + _GCM_TAG
         out[offset:body] = length
@@ -217,7 +87,7 @@ class GcmSealer(_SealerBase):
         return end
 
 
-class GcmOpener(_OpenerBase):
+class GcmOpener(OpenerBase):
     """aes128-gcm and aes256-gcm of OpenSSH."""
 
     def __init__(self, key: bytes, iv: bytes, sequence: int) -> None:
@@ -227,7 +97,7 @@ class GcmOpener(_OpenerBase):
 
     def open(self, packet: memoryview) -> bytes:
         """See ``Opener``."""
-        self._count(packet)
+        self.count(packet)
         try:
             return self._decrypt(self._nonce.next(), packet[4:], packet[:4])
         except InvalidTag:
@@ -259,7 +129,7 @@ class _ChachaKeys:
         return self._payload.update(_CHACHA_BLOCK)[:32], self._payload.update
 
 
-class ChachaSealer(_SealerBase):
+class ChachaSealer(SealerBase):
     """chacha20-poly1305@openssh.com."""
 
     block_size = 8
@@ -271,7 +141,7 @@ class ChachaSealer(_SealerBase):
     def seal(self, head: bytes, data: Buffer) -> Pieces:
         """See ``Sealer``."""
         sequence = self.sequence
-        length, plain = self._plain(head, data)
+        length, plain = self.framed(head, data)
         header = self._keys.header(sequence, length)
         tag_key, crypt = self._keys.payload(sequence)
         sealed = crypt(plain)
@@ -281,7 +151,7 @@ class ChachaSealer(_SealerBase):
         return header, sealed, tag.finalize()
 
 
-class ChachaOpener(_OpenerBase):
+class ChachaOpener(OpenerBase):
     """chacha20-poly1305@openssh.com."""
 
     block_size = 8
@@ -302,12 +172,12 @@ class ChachaOpener(_OpenerBase):
             Poly1305.verify_tag(tag_key, packet[:-16], bytes(packet[-16:]))
         except InvalidSignature:
             raise BadPacket from None
-        self._count(packet)
+        self.count(packet)
         plain: bytes = crypt(packet[4:-16])
         return plain
 
 
-class CtrSealer(_SealerBase):
+class CtrSealer(SealerBase):
     """AES in counter mode (RFC 4344), its MAC over what was encrypted (OpenSSH's -etm)."""
 
     def __init__(self, key: bytes, iv: bytes, mac: Any, sequence: int) -> None:
@@ -319,14 +189,14 @@ class CtrSealer(_SealerBase):
         """See ``Sealer``."""
         mac = self._mac.copy()
         mac.update(_pack_uint32(self.sequence))
-        length, plain = self._plain(head, data)
+        length, plain = self.framed(head, data)
         sealed = self._crypt(plain)
         mac.update(length)
         mac.update(sealed)
         return length, sealed, mac.digest()
 
 
-class CtrOpener(_OpenerBase):
+class CtrOpener(OpenerBase):
     """AES in counter mode, its MAC over what was encrypted."""
 
     def __init__(self, key: bytes, iv: bytes, mac: Any, sequence: int) -> None:
@@ -342,7 +212,7 @@ class CtrOpener(_OpenerBase):
         mac.update(packet[: -self.tag_size])
         if not hmac.compare_digest(mac.digest(), packet[-self.tag_size :]):
             raise BadPacket
-        self._count(packet)
+        self.count(packet)
         return self._crypt(packet[4 : -self.tag_size])
 
 
@@ -355,7 +225,7 @@ class OldCtrSealer(CtrSealer):
         """See ``Sealer``."""
         mac = self._mac.copy()
         mac.update(_pack_uint32(self.sequence))
-        packet = b"".join(self._plain(head, data))
+        packet = b"".join(self.framed(head, data))
         mac.update(packet)
         return self._crypt(packet), mac.digest()
 
@@ -384,7 +254,7 @@ class OldCtrOpener(CtrOpener):
         mac.update(plain)
         if not hmac.compare_digest(mac.digest(), packet[-self.tag_size :]):
             raise BadPacket
-        self._count(packet)
+        self.count(packet)
         return plain
 
 

@@ -48,13 +48,14 @@ from tunnelcloud.ssh.algorithms import (
     read_proposal,
     steer,
 )
-from tunnelcloud.ssh.ciphers import Buffer, make_opener, make_sealer
+from tunnelcloud.ssh.ciphers import make_opener, make_sealer
 from tunnelcloud.ssh.fixed_groups import PRIMES, exchange
 from tunnelcloud.ssh.gate import Phase
 from tunnelcloud.ssh.host_key_proofs import prove
 from tunnelcloud.ssh.host_keys import HostKeySet
 from tunnelcloud.ssh.new_keys import NewKeys
 from tunnelcloud.ssh.packets import WireError
+from tunnelcloud.ssh.sealers import Buffer
 from tunnelcloud.ssh.wire import Wire
 
 LONGEST_PROPOSAL = 16 * 1024

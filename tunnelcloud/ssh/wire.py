@@ -40,7 +40,6 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.gathering import TURN, Gathering
 from tunnelcloud.net.rounds import MESSAGES_A_ROUND, Rounds
 from tunnelcloud.net.sockets import write_now
-from tunnelcloud.ssh.ciphers import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
 from tunnelcloud.ssh.gate import (
     ANSWERED,
     FIRST_KEX_NUMBER,
@@ -52,6 +51,7 @@ from tunnelcloud.ssh.gate import (
 )
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.packets import PacketReader, WireError
+from tunnelcloud.ssh.sealers import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
 
 _FIRST_KEX_RELATED = 20
 _LAST_NOISE = 4
