@@ -232,16 +232,17 @@ class LiveTests(PortalTestCase):
 
     def slow_checks(self):
         """Have the checks of sign-ins wait until they are let go."""
-        [self.hub] = [one.__self__ for one in self.context.listeners if one.__name__ == "heard"]
-        store = SlowStore(self.hub._context.store)
-        self.patch(self.hub, "_context", evolve(self.hub._context, store=store))
+        [hub] = [one.__self__ for one in self.context.listeners if one.__name__ == "heard"]
+        rights = self.rights = hub._rights
+        store = SlowStore(rights._context.store)
+        self.patch(rights, "_context", evolve(rights._context, store=store))
         return store.waiting
 
     def let_go(self, checks):
         """Let the check that waits end, and take what it says."""
         self.until(lambda: checks)
         checks.pop()()
-        self.until(lambda: not self.hub._checking or checks)
+        self.until(lambda: not self.rights._checking or checks)
 
     def test_a_stream_that_is_opened_during_a_check_stays(self):
         checks = self.slow_checks()

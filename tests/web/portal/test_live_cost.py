@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.net.user_turns import UserTurns
-from tunnelcloud.web.portal import live_hub
+from tunnelcloud.web.portal import live_streams
 from tunnelcloud.web.portal.live_parts import cut_parts, event_of
 
 LONGEST_TURN = 0.05
@@ -108,16 +108,15 @@ class CrowdTests(PortalTestCase):
 
     def longest_turn(self):
         clock = _TimedClock()
-        stream_of = live_hub.Stream
         sent = event_of(cut_parts(b"<!--fresh-->" + b"<p>x</p>" * 5000 + b"<!--/fresh-->"))
-        hub = live_hub.Hub.__new__(live_hub.Hub)
-        hub._clock = clock
         requests = [_Request() for _ in range(1000)]
-        streams = [stream_of(one, None, ("/",), clock, lambda _: None) for one in requests]
+        streams = [
+            live_streams.Stream(one, None, ("/",), clock, lambda _: None) for one in requests
+        ]
         began = time.thread_time()
-        hub._in_turns(streams, lambda one: one.send("/", sent))
+        live_streams.in_turns(clock, streams, lambda one: one.send("/", sent))
         first = time.thread_time() - began
-        self.assertLessEqual(sum(bool(one.sent) for one in requests), live_hub.AT_ONCE)
+        self.assertLessEqual(sum(bool(one.sent) for one in requests), live_streams.AT_ONCE)
         while not requests[-1].sent:
             clock.advance(0)
         self.assertEqual([len(one.sent) for one in requests], [1] * 1000)

@@ -8,9 +8,8 @@ that its page waits for, on whichever pod that was.  Users take turns with what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from itertools import islice
 from urllib.parse import urlencode
 
 from attrs import define, evolve, field
@@ -19,13 +18,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.net.user_turns import UserTurns
-from tunnelcloud.store import web_sessions
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal.live_parts import Parts, cut_parts, event_of
-from tunnelcloud.web.portal.live_streams import Stream
+from tunnelcloud.web.portal.live_rights import WatchRights
+from tunnelcloud.web.portal.live_streams import Stream, in_turns
 from tunnelcloud.web.portal.page_requests import (
     Followed,
     PageRoute,
@@ -36,7 +34,6 @@ from tunnelcloud.web.portal.page_requests import (
 )
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.resource import LIVE, read_fields
-from tunnelcloud.web.portal.signing import LONGEST
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
@@ -46,9 +43,6 @@ MOST_STREAMS = 2000
 MOST_ADDRESSES = 4
 _LONGEST_ADDRESS = 2000
 _TICK = 0.5
-_CHECK_SECONDS = 0.5
-"""Seconds between two checks of who may still watch: with their answers, a second."""
-
 _AGAIN_SECONDS = 3
 """When to look again at a page that can't be shown now."""
 
@@ -59,14 +53,8 @@ _SOONEST = 0.5
 _TOLD_AGAIN_SECONDS = 30
 """Seconds after which a page is told that only the time has passed."""
 
-AT_ONCE = 64
-"""Streams that are written to in one turn of the reactor."""
-
 _LOOKS = 2
 """Pages that are made at the same time."""
-
-_ENDS_ACCESS = frozenset({"", "user"})
-"""Kinds of changes after which a sign-in may be over, or its role another; "" for any."""
 
 _Key = tuple[str, str]
 
@@ -107,8 +95,8 @@ class Hub:
         self._looking = 0
         self._heard: set[str] | None = None
         self._ticking = False
-        self._checking = False
-        self._check_due = self._kept_alive_at = 0.0
+        self._rights = WatchRights(context, self._streams)
+        self._kept_alive_at = 0.0
         context.listeners.append(self.heard)
 
     def route(self) -> PageRoute:
@@ -178,7 +166,7 @@ class Hub:
         if not self._ticking:
             self._ticking = True
             self._kept_alive_at = self._clock.seconds()
-            self._check_due = self._kept_alive_at + _CHECK_SECONDS
+            self._rights.check_later()
             self._clock.callLater(0, self._tick)
 
     def _watch(self, new: _Watched, stream: Stream, seen: str | None) -> _Watched:
@@ -205,9 +193,7 @@ class Hub:
                 watched.due = soon if watched.due is None else min(soon, watched.due)
         if kinds:
             self._look_at_due()
-        if not _ENDS_ACCESS.isdisjoint(kinds):
-            self._check_due = self._clock.seconds()
-            self._check_if_due()
+        self._rights.heard(kinds)
 
     def _tick(self) -> None:
         if not self._streams:
@@ -218,10 +204,10 @@ class Hub:
         now = self._clock.seconds()
         for stream in tuple(self._streams):
             stream.drop_unread()
-        self._check_if_due()
+        self._rights.check_if_due()
         if now - self._kept_alive_at >= _KEEP_ALIVE_SECONDS:
             self._kept_alive_at = now
-            self._in_turns(tuple(self._streams), Stream.keep_alive)
+            in_turns(self._clock, tuple(self._streams), Stream.keep_alive)
 
     def _look_at_due(self) -> None:
         now = self._clock.seconds()
@@ -283,7 +269,7 @@ class Hub:
             watched.sent_at = now
             watched.event = event = event_of(parts)
             address = watched.key[0]
-            self._in_turns(tuple(watched.streams), lambda one: one.send(address, event))
+            in_turns(self._clock, tuple(watched.streams), lambda one: one.send(address, event))
 
     def _failed(self, failure: Failure, watched: _Watched) -> None:
         """Try again later; where the page is gone, have the browser load it again."""
@@ -294,54 +280,6 @@ class Hub:
             self._log.failure("The live page {path} failed", failure, path=watched.visit.path)
         for stream in tuple(watched.streams):
             stream.end("reload")
-
-    # Rights.
-
-    def _check_if_due(self) -> None:
-        """Begin a check, one at a time; what is heard meanwhile is for the next."""
-        now = self._clock.seconds()
-        if self._checking or not self._streams or now < self._check_due:
-            return
-        self._checking = True
-        self._check_due = now + _CHECK_SECONDS
-        checked = Deferred.fromCoroutine(self._check(tuple(self._streams)))
-        checked.addErrback(self._unchecked)
-        checked.addErrback(lambda failure: self._log.failure("A check of streams failed", failure))
-        checked.addBoth(self._checked)
-
-    def _checked(self, _: object) -> None:
-        self._checking = False
-
-    async def _check(self, streams: Sequence[Stream]) -> None:
-        """End the streams of sign-ins that are over, and of people with another role now.
-
-        One statement is for all of them.  A stream that is opened meanwhile waits for the next.
-        """
-        ids = {one.signed_in.web_session_id for one in streams}
-        roles = await self._context.store.read(web_sessions.roles_of, ids, LONGEST)
-        self._in_turns(streams, lambda one: _end_unless_in(one, roles))
-
-    def _unchecked(self, failure: Failure) -> None:
-        """Check again soon: a failed lookup ends no stream."""
-        failure.trap(StoreUnavailable)
-
-    def _in_turns(self, streams: Sequence[Stream], work: Callable[[Stream], object]) -> None:
-        """Do something for each stream, some in each turn of the reactor."""
-        left = iter(streams)
-
-        def some() -> None:
-            done = 0
-            for done, stream in enumerate(islice(left, AT_ONCE), 1):  # noqa: B007
-                work(stream)
-            if done == AT_ONCE:
-                self._clock.callLater(0, some)
-
-        some()
-
-
-def _end_unless_in(stream: Stream, roles: Mapping[str, Role]) -> None:
-    if roles.get(stream.signed_in.web_session_id) is not stream.signed_in.user.role:
-        stream.end("reload")
 
 
 def _addresses(visit: Visit) -> list[str]:

@@ -6,6 +6,7 @@ A browser that doesn't read holds the newest of each address only, and is droppe
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from itertools import islice
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.python.failure import Failure
@@ -16,6 +17,9 @@ from tunnelcloud.web.portal.page_requests import SignedIn
 
 RETRY = b"retry: 2000\n\n"
 _KEEP_ALIVE = b": still here\n\n"
+AT_ONCE = 64
+"""Streams that are written to in one turn of the reactor."""
+
 UNREAD_SECONDS = 20
 """How many seconds a browser may read nothing while something waits for it."""
 
@@ -115,3 +119,19 @@ class Stream:
             self._over = True
             self._waiting.clear()
             self._gone(self)
+
+
+def in_turns(
+    clock: IReactorTime, streams: Collection[Stream], work: Callable[[Stream], object]
+) -> None:
+    """Do something for each stream, some in each turn of the reactor."""
+    left = iter(streams)
+
+    def some() -> None:
+        done = 0
+        for done, stream in enumerate(islice(left, AT_ONCE), 1):  # noqa: B007
+            work(stream)
+        if done == AT_ONCE:
+            clock.callLater(0, some)
+
+    some()
