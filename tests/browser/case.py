@@ -1,6 +1,7 @@
 """A real pod, and its first administrator at a real browser."""
 
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,7 +11,54 @@ from tests.integration.processes import Gateway
 NAME, PASSWORD = "root", "correct horse battery"
 
 
-class BrowserCase(SynchronousTestCase):
+class Acts:
+    """What a test does with the page that it shows, by what a person sees of it.
+
+    :ivar page: the page shown.
+    """
+
+    page: Any
+
+    def press(self, name):
+        """Press the button with a name."""
+        self.page.get_by_role("button", name=name, exact=True).first.click()
+
+    def follow(self, name):
+        """Follow the link with a name."""
+        self.page.get_by_role("link", name=name, exact=True).first.click()
+
+    def fill(self, **fields):
+        """Type into fields, by their names."""
+        for name, value in fields.items():
+            self.page.locator(f"main [name={name}]").first.fill(value)
+
+    def see(self, text):
+        """Wait until the page says something."""
+        self.page.get_by_text(text).first.wait_for()
+
+
+class Counts(Acts):
+    """Counts what a person does: the fields that are filled, the buttons and links.
+
+    :ivar done: how many there were.
+    """
+
+    done = 0
+
+    def fill(self, **fields):
+        super().fill(**fields)
+        self.done += len(fields)
+
+    def press(self, name):
+        super().press(name)
+        self.done += 1
+
+    def follow(self, name):
+        super().follow(name)
+        self.done += 1
+
+
+class BrowserCase(Acts, SynchronousTestCase):
     """A pod, and a browser that hasn't been there yet."""
 
     def setUp(self):
@@ -42,44 +90,10 @@ class BrowserCase(SynchronousTestCase):
         self.chromium.visit(path)
         self.chromium.check(name)
 
-    def press(self, name):
-        """Press the button with a name."""
-        self.page.get_by_role("button", name=name, exact=True).first.click()
-
-    def follow(self, name):
-        """Follow the link with a name."""
-        self.page.get_by_role("link", name=name, exact=True).first.click()
-
-    def fill(self, **fields):
-        """Type into fields, by their names."""
-        for name, value in fields.items():
-            self.page.locator(f"main [name={name}]").first.fill(value)
-
     def has_focus(self, name):
         """Wait until the cursor is in a field; the browser puts it there some time after a load."""
         self.page.wait_for_function("name => document.activeElement?.name === name", arg=name)
 
-    def see(self, text):
-        """Wait until the page says something."""
-        self.page.get_by_text(text).first.wait_for()
 
-
-class CountedCase(BrowserCase):
-    """Counts what a person does: the fields that are filled, the buttons and links.
-
-    :ivar done: how many there were.
-    """
-
-    done = 0
-
-    def fill(self, **fields):
-        super().fill(**fields)
-        self.done += len(fields)
-
-    def press(self, name):
-        super().press(name)
-        self.done += 1
-
-    def follow(self, name):
-        super().follow(name)
-        self.done += 1
+class CountedCase(Counts, BrowserCase):
+    """A pod and a browser, whose person's steps are counted."""
