@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import shlex
 import signal
@@ -17,7 +18,6 @@ from attrs import frozen
 from tunnelcloud.cli.access import METHODS
 from tunnelcloud.cli.children import Command
 from tunnelcloud.cli.client import Api, Failed
-from tunnelcloud.cli.completion import own_tunnels
 from tunnelcloud.cli.hosts_file import HOSTS
 from tunnelcloud.cli.keeping import Manner, keep_open, on_own_addresses, own_token, unit_words
 from tunnelcloud.cli.local_ports import check_free, free_port, is_free
@@ -67,8 +67,21 @@ class One:
     key_file: str
 
 
+def _own_tunnels(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a tunnel of one's own; nothing when the pod can't be asked."""
+    root = ctx.find_root().params
+    token = os.environ.get("TUNNELCLOUD_API_TOKEN")
+    connection = Connection(root.get("url"), token, root.get("api_token_file"))
+    try:
+        with ctx.scope():
+            names = [str(item["name"]) for item in connection.open().each("me/tunnels")]
+    except (Failed, click.UsageError, KeyError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
 @click.command("connect")
-@click.argument("names", metavar="TUNNEL...", nargs=-1, shell_complete=own_tunnels)
+@click.argument("names", metavar="TUNNEL...", nargs=-1, shell_complete=_own_tunnels)
 @click.option("--all", "all_of_them", is_flag=True, help="Open all tunnels, those included that "
               "are assigned later.")  # fmt: skip
 @click.option("--local", "chosen", type=local, metavar="[ADDRESS:]PORT",
@@ -246,7 +259,7 @@ def _end_on_signals() -> None:
 
 
 @click.command("ssh-config")
-@click.argument("tunnels", nargs=-1, shell_complete=own_tunnels)
+@click.argument("tunnels", nargs=-1, shell_complete=_own_tunnels)
 @click.option("--method", type=METHODS, help="A token, if not given and one opens it.")
 @_KEY_FILE
 @click.option("--known-hosts", is_flag=True, help="The lines for ~/.ssh/known_hosts instead.")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Select, Text, literal, or_, type_coerce
+from sqlalchemy import Boolean, ColumnElement, Select, Text, and_, literal, or_, select, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+
+from tunnelcloud.store import schema
+from tunnelcloud.store.columns import first_id
 
 Filter = Callable[[Any], ColumnElement[bool]]
 """Makes a condition of a filter's value."""
@@ -101,3 +105,25 @@ def before(column: ColumnElement[Any]) -> Filter:
 def is_set(column: ColumnElement[Any]) -> Filter:
     """Make a filter that wants a column to be set, or not."""
     return lambda wanted: column.is_not(None) if wanted else column.is_(None)
+
+
+def user_unused_since(since: datetime) -> ColumnElement[bool]:
+    """Match users who neither began an SSH session nor used the portal or the API.
+
+    Whoever is younger than that doesn't count: they had no time to use it.
+    """
+    user, login = schema.users.c, schema.sessions.c
+    connected = select(login.id).where(
+        login.user_id == user.id, login.id >= first_id("session", since)
+    )
+    seen_before = or_(user.last_seen_at.is_(None), user.last_seen_at < since)
+    return and_(user.created_at < since, seen_before, ~connected.exists())
+
+
+def tunnel_unused_since(since: datetime) -> ColumnElement[bool]:
+    """Match tunnels of which nobody opened a channel."""
+    tunnel, channel = schema.tunnels.c, schema.channels.c
+    opened = select(channel.id).where(
+        channel.tunnel_id == tunnel.id, channel.id >= first_id("channel", since)
+    )
+    return and_(tunnel.created_at < since, ~opened.exists())

@@ -10,9 +10,8 @@ from sqlalchemy import ColumnElement, or_, select
 from tunnelcloud.domain.entities import Method, Tunnel
 from tunnelcloud.store import assignments
 from tunnelcloud.store.aggregate import Aggregate
-from tunnelcloud.store.disuse import tunnel_unused_since
 from tunnelcloud.store.errors import BadDocument, Conflict, InvalidReference
-from tunnelcloud.store.filters import contains, equals, has, searches
+from tunnelcloud.store.filters import contains, equals, has, searches, tunnel_unused_since
 from tunnelcloud.store.schema import assignments as assigned
 from tunnelcloud.store.schema import group_members, sites
 from tunnelcloud.store.schema import tunnels as table

@@ -14,7 +14,7 @@ from sqlalchemy import CTE, ColumnElement, RowMapping, func, or_, select, union
 
 from tunnelcloud.store import crowding, preferences, schema
 from tunnelcloud.store.columns import first_id
-from tunnelcloud.store.disuse import user_unused_since
+from tunnelcloud.store.filters import user_unused_since
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.user_columns import of_users
 

@@ -19,10 +19,9 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.sameness import folded
 from tunnelcloud.store import credentials
 from tunnelcloud.store.aggregate import Aggregate
-from tunnelcloud.store.disuse import user_unused_since
 from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, InvalidReference
-from tunnelcloud.store.filters import equals, has, searches
+from tunnelcloud.store.filters import equals, has, searches, user_unused_since
 from tunnelcloud.store.prepared import Prepared
 from tunnelcloud.store.schema import (
     group_members,

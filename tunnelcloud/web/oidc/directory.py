@@ -19,9 +19,8 @@ from tunnelcloud.domain.sameness import folded
 from tunnelcloud.net.fetching import Fetch, Fetched
 from tunnelcloud.net.foreign_json import read_foreign_json
 from tunnelcloud.pki.public_keys import is_costly
-from tunnelcloud.web.oidc.asking import ask
+from tunnelcloud.web.oidc.asking import Once, ask
 from tunnelcloud.web.oidc.faults import ProviderFault
-from tunnelcloud.web.oidc.once import Once
 
 _KEPT_SECONDS = 3600.0
 _KEYS_NOT_SOONER = 30.0
