@@ -58,6 +58,7 @@ PLACES = {
     "net/proxy_reach.py": {"create_connection"},
     "net/bounded.py": {"HostnameEndpoint", "usingEndpointFactory", "wrapClientTLS"},
     "net/tls_out.py": {"optionsForClientTLS"},
+    "net/way_back.py": {"create_connection"},
     "pod/acme/ordering.py": {"ClientNetwork", "requests"},
     "sinks/mail.py": {"ESMTPSenderFactory"},
 }
@@ -80,6 +81,8 @@ The others:
 - ``net/proxy_reach.py``: a proxy has 20 s and 16 KiB for its answer, then carries ssh's bytes
 - ``net/findings.py``: what ``tunnelcloud doctor`` tries has 5 s for each of its answers, of which
   one line or the certificate is read
+- ``net/way_back.py``: each address that ``tunnelcloud setup`` tries, eight at most, has 3 s to
+  connect, and as long to say a word
 - ``cli/client.py``: to the pod whose administrator or user runs the command; an answer has 70 s
   (``apply`` more) and 64 MiB (``cli/patience.py``), but for exports and the audit's lines, of which
   each read has 60 s; no redirect is followed, and Ctrl-C ends it
