@@ -33,6 +33,10 @@ class CatalogueTests(SynchronousTestCase):
             verb = name.partition(".")[2]  # of what all kinds have, the name is put together
             self.assertTrue(f'"{name}"' in source or f'"{verb}"' in source, name)
 
+    def test_meanings_are_shown_on_a_page_as_they_are(self):
+        for kind in CATALOGUE.values():
+            self.assertNotIn("`", kind.meaning, kind.name)
+
     def test_the_document_lists_each_event_with_its_fields(self):
         rows = _ROW.findall(DOCUMENT.read_text("utf-8"))
         documented = {

@@ -25,6 +25,9 @@ _CHANGE = ("object_id", "object_name", "changes")
 _HOLDER = ("group_id", "group_name")
 """Of an assignment that is a group's; a user's has the fields of the event itself."""
 
+_COUNT = " Its count, if there is one, says how many more there were."
+"""Of a refusal: one event stands for many."""
+
 CATALOGUE: Mapping[str, EventKind] = {
     kind.name: kind
     for kind in [
@@ -35,7 +38,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "login.refused",
-            "A login was refused; with `count`, as many beyond those written.",
+            "A login was refused." + _COUNT,
             ("login_name", "method", "client_version", "reason", "count"),
         ),
         EventKind(
@@ -54,7 +57,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "channel.refused",
-            "A destination was refused; with `count`, as many beyond those written.",
+            "A destination was refused." + _COUNT,
             ("destination", "port", "reason", "count"),
         ),
         EventKind(
@@ -77,7 +80,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "web_login.refused",
-            "A sign-in to the portal was refused; with `count`, as many beyond those written.",
+            "A sign-in to the portal was refused." + _COUNT,
             ("login_name", "reason", "provider", "count"),
         ),
         EventKind("web_login.ended", "A portal sign-in was ended.", ("reason",)),
@@ -88,12 +91,12 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "connector.renewed",
-            "A connector's certificate was renewed; with `ended_at`, after it had ended.",
+            "A connector's certificate was renewed; ended_at says when it had ended before that.",
             ("connector_id", "serial", "ended_at"),
         ),
         EventKind(
             "connector.join_refused",
-            "A join token was refused; with `count`, as many beyond those written.",
+            "A join token was refused." + _COUNT,
             ("reason", "count"),
         ),
         EventKind(
@@ -159,8 +162,8 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "request.approved",
-            "A request was approved, which makes a grant, or prolongs the one in `renews`; for the"
-            " provider in `same_person_at` whoever approved and whoever asked are one person.",
+            "A request was approved, which makes a grant or prolongs one (renews). If a provider"
+            " knows whoever asked and whoever approved as one person, same_person_at names it.",
             ("request_id", "answer", "grant_id", "renews", "same_person_at"),
         ),
         EventKind("request.refused", "A request was refused.", ("request_id", "answer")),
@@ -177,8 +180,8 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "emergency.reviewed",
-            "Somebody reviewed what a user did in an emergency; for the provider in"
-            " `same_person_at` they and the user are one person.",
+            "Somebody reviewed what a user did in an emergency. If a provider knows both as one"
+            " person, same_person_at names it.",
             ("grant_id", "answer", "same_person_at"),
         ),
         EventKind(
@@ -188,7 +191,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "authority.deleted",
-            "The CA before was given up; `left` connectors were still under it.",
+            "The previous CA was given up; left says how many connectors were still under it.",
             ("fingerprint", "left"),
         ),
         EventKind(

@@ -122,6 +122,13 @@ class PolicyEditorTests(PortalTestCase):
         self.assertEqual(policy["windows"], ["Sat 08:00-09:00 UTC"])
         self.assertEqual(policy["source_networks"], ["10.0.0.0/8"])
 
+    def test_a_moment_is_shown_as_people_write_it(self):
+        policy = self.api(
+            "POST", "/policies", {"name": "office", "valid_until": "2126-01-02T03:04:05Z"}
+        )
+        page = self.browser.get(f"/admin/policies/{policy['id']}").body.decode()
+        self.assertIn("<dd>2126-01-02 03:04:05</dd>", page)
+
     def test_a_row_that_is_not_complete(self):
         new = "/admin/policies/new"
         form = {"name": "nights", "windows_days_0": ["Mon"], "windows_start_0": "22:00"}
