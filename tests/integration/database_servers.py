@@ -18,6 +18,9 @@ shared_buffers = 16MB
 wal_level = replica
 hot_standby = on
 fsync = off
+wal_sender_timeout = 5s
+wal_receiver_timeout = 5s
+wal_retrieve_retry_interval = 1s
 """
 _NAMES = ("db1", "db2")  # FIRST is a word of synchronous_standby_names
 
@@ -87,7 +90,7 @@ class Servers:
         shutil.rmtree(self.data[number], ignore_errors=True)
         name = _NAMES[number]
         source = f"host={self._source} port={self.ports[self.primary]} user=postgres"
-        source += f" application_name={name}"
+        source += f" application_name={name} connect_timeout=2"
         self._run(
             "pg_basebackup", "-D", self.data[number], "-R", "-c", "fast", "-d", source
         )  # fmt: skip

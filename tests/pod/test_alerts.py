@@ -138,7 +138,7 @@ class ProcessTests(Fires, SynchronousTestCase):
         # A process of its own, whose files nothing else opens, closes or counts.
         holds = (
             "import os, sys; held = [os.open(os.devnull, os.O_RDONLY) for _ in range(400)];"
-            "print(); sys.stdin.read()"
+            "print(flush=True); sys.stdin.read()"
         )
         child = subprocess.Popen(
             [sys.executable, "-c", holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE

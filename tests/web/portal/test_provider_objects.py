@@ -81,7 +81,7 @@ class ProviderPageTests(ProviderCase):
         return self.browser.send(self.NEW, form, status=status)
 
     def test_it_is_added_used_changed_and_deleted(self):
-        self.assertIn(b"None: people sign in", self.browser.get("/admin/settings").body)
+        self.assertIn(b"There is none: people sign in", self.browser.get("/admin/settings").body)
         path = self.add().headers["location"]
         (made,) = self.api("GET", "/identity-providers")["items"]
         self.assertEqual(made["group_map"], {"db=admins": "dba"})
