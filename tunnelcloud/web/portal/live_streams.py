@@ -128,10 +128,10 @@ def in_turns(
     left = iter(streams)
 
     def some() -> None:
-        done = 0
-        for done, stream in enumerate(islice(left, AT_ONCE), 1):  # noqa: B007
+        several = tuple(islice(left, AT_ONCE))
+        for stream in several:
             work(stream)
-        if done == AT_ONCE:
+        if len(several) == AT_ONCE:
             clock.callLater(0, some)
 
     some()
