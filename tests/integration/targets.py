@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 from tests.integration.processes import PATIENCE, Keys, Process, free_port
@@ -117,6 +118,31 @@ class SpeakingTarget(EchoTarget):
         with connection, contextlib.suppress(ConnectionResetError, BrokenPipeError):
             while data := connection.recv(1 << 18):
                 connection.sendall(self._answer(data))
+
+
+class GreetingTarget(EchoTarget):
+    """A server that greets a moment after the connection, as a mail or database server does.
+
+    :param told: hears "ended" or "reset" of each connection.
+    """
+
+    def __init__(self, told):
+        self._told = told
+        super().__init__()
+
+    def _talk(self, connection):
+        end = "ended"
+        with connection:
+            try:
+                time.sleep(0.05)
+                connection.sendall(b"220 ready\r\n")
+                while connection.recv(1 << 10):
+                    pass
+                time.sleep(0.05)
+                connection.sendall(b"221 closing\r\n")
+            except (ConnectionResetError, BrokenPipeError):
+                end = "reset"
+        self._told(end)
 
 
 class SocketTarget(EchoTarget):

@@ -4,6 +4,7 @@ import atexit
 import hashlib
 import json
 import os
+import queue
 import socket
 import time
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import PATIENCE, Keys, Process, SiteConnector, free_port
-from tests.integration.targets import EchoTarget, SSHServer, TLSTarget, exchange
+from tests.integration.targets import EchoTarget, GreetingTarget, SSHServer, TLSTarget, exchange
 from tests.integration.worlds import World
 
 MEGABYTE = 1_000_000
@@ -222,6 +223,19 @@ class LoginTests(WorldCase):
             self.assertEqual(found["certificate"]["subject"], "localhost")
             ends = datetime.fromisoformat(found["certificate"]["ends_at"])
             self.assertEqual(ends, target.ends)
+
+    def test_a_target_that_speaks_first_sees_a_check_end_in_order(self):
+        """One that greets a moment after the connection gets no reset."""
+        ends = queue.Queue()
+        target = GreetingTarget(ends.put)
+        self.addCleanup(target.close)
+        tunnel = self.world.do("tunnel", "create", "greets", "--site", "paris",
+                               "--address", "127.0.0.1", "--port", target.port)  # fmt: skip
+        self.addCleanup(self.world.do, "tunnel", "delete", "greets", "--yes")
+        for _ in range(3):
+            found = self.world.post(f"tunnels/{tunnel['id']}/check")
+            self.assertTrue(found["steps"][-1]["ok"])
+            self.assertEqual(ends.get(timeout=PATIENCE), "ended")
 
     def test_a_target_that_has_no_certificate(self):
         silent = socket.create_server(("127.0.0.1", 0))

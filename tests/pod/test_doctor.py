@@ -12,9 +12,10 @@ from tests.domain.values import tunnel as make_tunnel
 from tests.pod.certificates import DAY, MemoryServer, make_certificate
 from tests.pod.connectors import Door
 from tunnelcloud.channels.interfaces import IChannelUser
+from tunnelcloud.channels.splice import NO_MORE_REQUEST
 from tunnelcloud.domain.entities import TargetCheck
 from tunnelcloud.pod.doctor import AT_ONCE, Doctor
-from tunnelcloud.pod.probe import HANDSHAKE_TIMEOUT
+from tunnelcloud.pod.probe import ENDING_TIMEOUT, HANDSHAKE_TIMEOUT
 from tunnelcloud.pod.router import OPEN_TIMEOUT
 
 NOW = datetime.now(UTC)
@@ -22,12 +23,13 @@ NOW = datetime.now(UTC)
 
 @implementer(IChannelUser)
 class Target(End):
-    """What a connector's channel leads to: answers bytes with bytes."""
+    """What a connector's channel leads to: answers bytes with bytes, and ends as it is told."""
 
-    def __init__(self, channel, answer):
+    def __init__(self, channel, answer, closes=True):
         super().__init__()
-        self.channel, self.answer = channel, answer
+        self.channel, self.answer, self.closes = channel, answer, closes
         self.is_closed = False
+        self.ends = []
 
     def data_received(self, data):
         self.channel.consumed(len(data))
@@ -37,6 +39,19 @@ class Target(End):
 
     def drained(self, count):
         pass
+
+    def eof_received(self):
+        self.ends.append("eof")
+
+    def request_received(self, request_type, data):
+        self.ends.append(request_type)
+        if self.closes:
+            self.channel.send_eof()
+            self.channel.close()
+        return True
+
+    def peer_closed(self):
+        self.ends.append("close")
 
     def closed(self, clean, reason):
         self.is_closed = True
@@ -53,9 +68,9 @@ class DoctorTests(SynchronousTestCase):
             make_tunnel("db", "db.internal"), site_id="sit_1", target_check=TargetCheck.TLS
         )
 
-    def leads_to(self, answer):
+    def leads_to(self, answer, closes=True):
         def channel_requested(link, channel, channel_type, data):
-            channel.user = Target(channel, answer)
+            channel.user = Target(channel, answer, closes)
             self.targets.append(channel.user)
             channel.confirm()
 
@@ -86,6 +101,44 @@ class DoctorTests(SynchronousTestCase):
         self.assertEqual([step.name for step in self.check()], ["connector", "connect"])
         self.assertEqual(said, [])
         self.closes()
+
+    def test_the_end_is_in_order(self):
+        """CLOSE alone is a cut: a target that is about to speak would get a reset."""
+        for check in (TargetCheck.TCP, TargetCheck.TLS):
+            self.tunnel = attrs.evolve(self.tunnel, target_check=check)
+            self.server()
+            self.check()
+            self.closes()
+            self.assertEqual(self.targets[-1].ends, ["eof", NO_MORE_REQUEST])
+            self.assertEqual(self.door.clock.getDelayedCalls(), [])
+
+    def test_a_greeting_on_its_way_does_not_keep_the_channel(self):
+        def channel_requested(link, channel, channel_type, data):
+            channel.user = Target(channel, None)
+            self.targets.append(channel.user)
+            channel.confirm()
+            channel.write(b"220 hello\r\n" * 100)
+
+        self.tunnel = attrs.evolve(self.tunnel, target_check=TargetCheck.TCP)
+        self.connector.channel_requested = channel_requested
+        self.check()
+        self.closes()
+        [link] = self.door.links.attached
+        self.assertEqual(link.multiplexer.channel_count, 0)
+
+    def test_a_connector_that_never_closes(self):
+        """Its channel is cut after a time, and has its place until then."""
+        self.tunnel = attrs.evolve(self.tunnel, target_check=TargetCheck.TCP)
+        self.leads_to(lambda data: b"", closes=False)
+        for _ in range(AT_ONCE):
+            self.check()
+        waits = self.start()
+        self.assertNoResult(waits)
+        self.assertFalse(any(target.is_closed for target in self.targets))
+        self.door.clock.advance(ENDING_TIMEOUT)
+        self.door.run()
+        self.successResultOf(waits)
+        self.assertTrue(all(target.is_closed for target in self.targets[:AT_ONCE]))
 
     def test_a_certificate(self):
         self.server(ends=NOW + 90 * DAY)

@@ -51,6 +51,18 @@ _taken = struct.Struct(">Q")
 _END_REASON = re.compile(rb"[a-z][a-z-]{0,31}")
 
 
+def want_no_more(far: IChannel, patience: int) -> None:
+    """End the stream to a target in order: EOF after all that was written, and no more is wanted.
+
+    The far side closes the channel when the target has taken all.  CLOSE from here would be a cut:
+    a target that is about to speak would get a reset.
+
+    :param patience: see ``PATIENCE``.
+    """
+    far.send_eof()
+    far.send_request(NO_MORE_REQUEST, _pack_patience(patience))
+
+
 class ISpliceOwner(Interface):
     """Whoever decided that two channels may be joined, and keeps the record of it."""
 
@@ -162,8 +174,7 @@ class Splice:
         self.left = True
         assert self._far is not None
         far.user = self._far = _LeftFarSide(self, self._far)
-        far.send_eof()
-        far.send_request(NO_MORE_REQUEST, _pack_patience(self._patience))
+        want_no_more(far, self._patience)
         self._owner.splice_left(self)
 
     def far_failed(self, reason_code: int, description: str) -> None:

@@ -7,6 +7,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
+from tunnelcloud.channels.splice import want_no_more
 from tunnelcloud.domain.dialing import DialFailure
 from tunnelcloud.pod.handshake import Handshake, HandshakeFailed
 from tunnelcloud.pod.interfaces import IAttachedLink
@@ -15,10 +16,15 @@ from tunnelcloud.pod.router import OPEN_TIMEOUT, direct_tcpip
 HANDSHAKE_TIMEOUT = 5.0
 """Seconds from the connection to the certificate."""
 
+ENDING_TIMEOUT = 10
+"""Seconds from the end of a check until its channel is cut, if the connector hasn't closed it."""
+
 
 @implementer(IChannelUser)
 class Probe:
-    """One channel: opened, listened to if there is a handshake to be done, and closed again.
+    """One channel: opened, listened to if there is a handshake to be done, and ended in order.
+
+    The target sees the end of a stream, and not a reset, also when it is just about to speak.
 
     :ivar opened_or_not: fires with ``""`` when the target accepted, or with a code of
         ``DialFailure``.
@@ -40,9 +46,7 @@ class Probe:
 
     def open(self, link: IAttachedLink, host: str, port: int) -> None:
         """Ask a connector for the target."""
-        self._timeout = self._clock.callLater(
-            OPEN_TIMEOUT, self._close, DialFailure.TIMED_OUT.value
-        )
+        self._timeout = self._clock.callLater(OPEN_TIMEOUT, self._cut, DialFailure.TIMED_OUT.value)
         data = direct_tcpip(host, port, ("127.0.0.1", 0))
         self._channel = link.multiplexer.open_channel(b"direct-tcpip", data, self)
 
@@ -52,7 +56,7 @@ class Probe:
         self._began = self._clock.seconds()
         self._tell(self.opened_or_not, "")
         if self._handshake is None:
-            self._close("")
+            self._end()
         else:
             self._timeout = self._clock.callLater(
                 HANDSHAKE_TIMEOUT,
@@ -68,10 +72,10 @@ class Probe:
         self._ended()
 
     def data_received(self, data: memoryview) -> None:
-        """Take the target's bytes of the handshake."""
-        if self._handshake is None or self.looked.called:
-            return  # Ignore the target's other bytes.
+        """Take the target's bytes of the handshake, and drop all others."""
         self._consumed(len(data))
+        if self._handshake is None or self.looked.called:
+            return
         try:
             self._write(self._handshake.feed(data))
         except HandshakeFailed as error:
@@ -99,6 +103,7 @@ class Probe:
     def closed(self, clean: bool, reason: str) -> None:
         """The channel is over, whoever ended it."""
         self._channel = None
+        self._stop_waiting()
         self._tell(self.opened_or_not, reason)
         self._over("the connection ended before the target showed a certificate")
         self._ended()
@@ -117,7 +122,7 @@ class Probe:
         self._stop_waiting()
         self.handshake_seconds = self._clock.seconds() - self._began
         self._tell(self.looked, outcome)
-        self._close("")
+        self._end()
 
     def _stop_waiting(self) -> None:
         if self._timeout is not None and self._timeout.active():
@@ -131,7 +136,15 @@ class Probe:
         if data and self._channel is not None:
             self._channel.write(data)
 
-    def _close(self, reason: str) -> None:
+    def _end(self) -> None:
+        """Want no more of the target; ``closed`` follows when the connector has closed."""
+        if self._channel is not None:
+            self._timeout = self._clock.callLater(
+                ENDING_TIMEOUT, self._cut, "the connector didn't close the channel"
+            )
+            want_no_more(self._channel, ENDING_TIMEOUT)
+
+    def _cut(self, reason: str) -> None:
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close(reason)
