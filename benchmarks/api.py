@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import HOST, PYTHON, Bench, free_port
-from tunnelcloud.domain.entities import Method, PortRange, Role, new_id
+from tunnelcloud.domain.entities import Method, new_id
+from tunnelcloud.domain.objects.sites import PortRange
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, schema, users, web_sessions
 from tunnelcloud.store.engine import Store, open_store

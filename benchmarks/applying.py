@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tunnelcloud.store import documents, planning, sites
+from tunnelcloud.store import document_planning, documents, sites
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.web.models.document import WholeDocument
 
@@ -30,8 +30,8 @@ def timed(work: Callable[..., Any]) -> Callable[..., Any]:
 
 def planned(store: Store, document: documents.Document) -> None:
     """Apply a document as the pod does."""
-    plan = planning.plan(store.read(planning.take_snapshot), document)
-    store.write(timed(planning.carry_out), plan)
+    plan = document_planning.plan(store.read(document_planning.take_snapshot), document)
+    store.write(timed(document_planning.carry_out), plan)
 
 
 def at_once(store: Store, document: documents.Document) -> None:

@@ -31,7 +31,7 @@ from benchmarks.scale import PORTS, fill, open_echo
 from tests.campaigns.ssh_streams import log_in
 from tests.integration.processes import Client, Keys, Process, free_port
 from tests.integration.worlds import World
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import policies, schema, users, web_sessions
 from tunnelcloud.store.engine import open_store

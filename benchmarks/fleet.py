@@ -23,12 +23,12 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogBeginner
 
 from tests.pod.connectors import Door
-from tunnelcloud.connector.keeper import LinkKeeper
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.connector.link_keeper import LinkKeeper
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
 from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.pod.cluster import BEAT_SECONDS
-from tunnelcloud.pod.connector_door import MAX_IN_DOOR, door_limits
+from tunnelcloud.pod.connector_listener import MAX_IN_DOOR, door_limits
 from tunnelcloud.pod.service import REVIEW_SECONDS
 
 KIB, MIB = 1 << 10, 1 << 20

@@ -23,8 +23,10 @@ from benchmarks.processes import HOST, PYTHON, cpu_seconds, resident_kib
 from tests.campaigns.ssh_streams import log_in, open_stream
 from tests.integration.processes import Process, free_port
 from tests.integration.worlds import World
-from tunnelcloud.domain.entities import Method, PortRange, Role, new_id
-from tunnelcloud.pod.shares import CHANNELS
+from tunnelcloud.domain.entities import Method, new_id
+from tunnelcloud.domain.objects.sites import PortRange
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.pod.user_shares import CHANNELS
 from tunnelcloud.store import schema, sites
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.transaction import Transaction

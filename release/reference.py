@@ -15,13 +15,13 @@ from prometheus_client.core import Metric
 from pydantic import BaseModel
 
 from tunnelcloud.cli.command import main
-from tunnelcloud.domain.dialing import DialFailure, failure_text
+from tunnelcloud.domain.dial_failures import DialFailure, failure_text
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.metrics import Measured, metrics_registry
 from tunnelcloud.settings import LISTENING, PodSettings
 from tunnelcloud.ssh.limits import Limits
-from tunnelcloud.store.measures import Measures
+from tunnelcloud.store.database_metrics import Measures
 from tunnelcloud.store.transaction import Committed
 from tunnelcloud.web.tree import route_table
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import deploying
 from tunnelcloud.connector.settings import read_connector_settings
 from tunnelcloud.daemon import endpoint_of
-from tunnelcloud.domain.lengths import read_length
+from tunnelcloud.domain.durations import read_length
 from tunnelcloud.settings import read_pod_settings
 from tunnelcloud.tap import ConnectorOptions, PodOptions
 

@@ -18,9 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import doc_blocks
 from tunnelcloud.cli.command import main
-from tunnelcloud.config import BadSettings
 from tunnelcloud.connector.settings import read_connector_settings
 from tunnelcloud.settings import read_pod_settings
+from tunnelcloud.settings_files import BadSettings
 from tunnelcloud.tap import Options
 from tunnelcloud.web.models.document import WholeDocument
 

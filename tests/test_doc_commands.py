@@ -15,7 +15,7 @@ from tests import doc_blocks
 from tests.store.databases import migrated_sqlite
 from tests.web.support import ApiTestCase
 from tunnelcloud.cli.command import main
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import pods
 from tunnelcloud.store.pods import Registration
 from tunnelcloud.store.sqlite_files import FILE_NAME
@@ -27,7 +27,7 @@ RUN_ELSEWHERE = {
     "status": "tells of ssh that runs: tests.integration.test_together",
     "stop": "ends ssh that runs: tests.integration.test_together",
     "doctor": "tries the addresses of a pod that runs: release/check",
-    "db migrate-to": "goes to PostgreSQL: tests.store.test_copying",
+    "db migrate-to": "goes to PostgreSQL: tests.store.test_database_copying",
     "authority retire": "needs a pod that has another CA by now: tests.web.test_authorities",
     "grant emergency": "is for who may open a tunnel in an emergency: tests.web.test_approvals",
     "host-key promote": "needs a pod that has new keys by now: tests.integration.test_fingerprints",

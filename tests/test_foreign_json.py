@@ -16,10 +16,10 @@ OWN = {
     "pod/acme/keeper.py": "what the pod sealed itself",
     "pod/acme/ordering.py": "what the pod sealed itself",
     "sinks/mail.py": "lines that the pod wrote to its own spool",
-    "store/columns.py": "what the pod wrote to its database",
+    "store/column_types.py": "what the pod wrote to its database",
     "web/portal/api_calls.py": "an answer that the pod has just made",
     "web/portal/pages/audit_csv.py": "lines that the pod has just made",
-    "web/portal/sealed.py": "what the pod sealed itself",
+    "web/portal/sealed_cookies.py": "what the pod sealed itself",
 }
 """Where JSON is read by other means, and whose it is."""
 

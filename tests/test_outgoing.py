@@ -51,21 +51,21 @@ MODULES = {"ftplib", "http.client", "httpx", "requests", "smtplib", "treq", "url
 
 PLACES = {
     "cli/client.py": {"httpx"},
-    "cli/patience.py": {"httpx"},
+    "cli/answer_limits.py": {"httpx"},
     "connector/outgoing.py": {"HostnameEndpoint", "wrapClientTLS"},
-    "connector/race.py": {"connectTCP"},
-    "net/findings.py": {"create_connection"},
-    "net/proxy_reach.py": {"create_connection"},
-    "net/bounded.py": {"HostnameEndpoint", "usingEndpointFactory", "wrapClientTLS"},
-    "net/tls_out.py": {"optionsForClientTLS"},
-    "net/way_back.py": {"create_connection"},
+    "connector/happy_eyeballs.py": {"connectTCP"},
+    "net/doctor_findings.py": {"create_connection"},
+    "net/proxy_connection.py": {"create_connection"},
+    "net/bounded_connections.py": {"HostnameEndpoint", "usingEndpointFactory", "wrapClientTLS"},
+    "net/outgoing_tls.py": {"optionsForClientTLS"},
+    "net/own_address_check.py": {"create_connection"},
     "pod/acme/ordering.py": {"ClientNetwork", "requests"},
     "sinks/mail.py": {"ESMTPSenderFactory"},
 }
 """What each place uses.
 
-``net/tls_out.py`` makes TLS: it counts steps of handshakes, and lets no server choose a prime.
-``net/bounded.py`` counts all bytes of a connection and follows no redirect.  By it go
+``net/outgoing_tls.py`` makes TLS: it counts steps of handshakes, and lets no server choose a prime.
+``net/bounded_connections.py`` counts all bytes of a connection and follows no redirect.  By it go
 
 - providers of sign-in and their keys, and the authority of ACME: ``net/fetching.py``, 10 s for a
   whole answer; an order has 180 s and 1,000 requests (``pod/acme/ordering.py``, whose library gets
@@ -77,15 +77,15 @@ The others:
 
 - ``connector/outgoing.py``: to pods.  A proxy's answer is bounded in time and size
   (``domain/proxy_dialogue.py``), joining has 30 s and 16 KiB, a link is ``link/``'s
-- ``connector/race.py``: to targets, whose bytes are a channel's
-- ``net/proxy_reach.py``: a proxy has 20 s and 16 KiB for its answer, then carries ssh's bytes
-- ``net/findings.py``: what ``tunnelcloud doctor`` tries has 5 s for each of its answers, of which
-  one line or the certificate is read
-- ``net/way_back.py``: each address that ``tunnelcloud setup`` tries, eight at most, has 3 s to
-  connect, and as long to say a word
+- ``connector/happy_eyeballs.py``: to targets, whose bytes are a channel's
+- ``net/proxy_connection.py``: a proxy has 20 s and 16 KiB for its answer, then carries ssh's bytes
+- ``net/doctor_findings.py``: what ``tunnelcloud doctor`` tries has 5 s for each of its answers, of
+  which one line or the certificate is read
+- ``net/own_address_check.py``: each address that ``tunnelcloud setup`` tries, eight at most, has
+  3 s to connect, and as long to say a word
 - ``cli/client.py``: to the pod whose administrator or user runs the command; an answer has 70 s
-  (``apply`` more) and 64 MiB (``cli/patience.py``), but for exports and the audit's lines, of which
-  each read has 60 s; no redirect is followed, and Ctrl-C ends it
+  (``apply`` more) and 64 MiB (``cli/answer_limits.py``), but for exports and the audit's lines, of
+  which each read has 60 s; no redirect is followed, and Ctrl-C ends it
 """
 
 

@@ -12,13 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.support import CommandTestCase
 from tunnelcloud.cli import main
-from tunnelcloud.config import CannotStart
 from tunnelcloud.connector.settings import ConnectorSettings, read_connector_settings
 from tunnelcloud.connector.starting import _join_token
 from tunnelcloud.connector.state import ConnectorState
-from tunnelcloud.pki import ExposedPrivateFile, load_sealer
-from tunnelcloud.private_files import read_private
+from tunnelcloud.pki.sealing import load_sealer
+from tunnelcloud.private_files import ExposedPrivateFile, read_private
 from tunnelcloud.settings import PodSettings, read_pod_settings
+from tunnelcloud.settings_files import CannotStart
 from tunnelcloud.sinks.sinks import check_sinks
 from tunnelcloud.tap import ConnectorOptions, PodOptions
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from pydantic import BaseModel
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.config import BadSettings, read_secret
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.settings import PodSettings, read_pod_settings
+from tunnelcloud.settings_files import BadSettings, read_secret
 
 POD = """
 name = "pod-1"

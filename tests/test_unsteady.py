@@ -28,7 +28,7 @@ class UnsteadyTests(SynchronousTestCase):
         self.assertEqual(may_run_again(twice), [CLIENT])
 
     def test_whatever_the_room(self):
-        unit = "tests.ssh.test_gate.GateTests.test_it"
+        unit = "tests.ssh.test_message_gate.GateTests.test_it"
         self.assertEqual(may_run_again(run(CLIENT, unit)), [CLIENT, unit])
 
     def test_many_failures_stand(self):

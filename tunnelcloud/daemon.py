@@ -28,7 +28,7 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tunnelcloud.config import CannotStart
+from tunnelcloud.settings_files import CannotStart
 
 _log = Logger()
 _TCP = re.compile(r"(?:tcp|ssl):(?:port=)?(\d+)(?=:|$)")

@@ -36,16 +36,17 @@ from twisted.web.static import Data
 from zope.interface import implementer
 
 from tunnelcloud import __version__, daemon
-from tunnelcloud.connector.addresses import parse_access_list
+from tunnelcloud.connector.allowed_targets import parse_access_list
 from tunnelcloud.connector.service import ConnectorService
 from tunnelcloud.connector.state import ConnectorState
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.domain.commands import local_port, ssh_arguments
-from tunnelcloud.domain.entities import Connector, Method, PortRange, Tunnel
+from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.domain.join_tokens import SECRET_LENGTH, JoinToken
+from tunnelcloud.domain.objects.sites import Connector, PortRange, Tunnel
+from tunnelcloud.domain.ssh_command import local_port, ssh_arguments
 from tunnelcloud.domain.tokens import hash_secret, new_token
-from tunnelcloud.pki import known_hosts_line
+from tunnelcloud.pki.host_keys import known_hosts_line
 from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.pod.service import PodService
 from tunnelcloud.pod.starting import make_pod

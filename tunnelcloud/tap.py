@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import IService
 from twisted.python import usage
 
-from tunnelcloud.config import CannotStart
-from tunnelcloud.garbage import look_seldom
-from tunnelcloud.interpreter import switch_often
+from tunnelcloud.garbage_collection import look_seldom
+from tunnelcloud.interpreter_lock import switch_often
 from tunnelcloud.net.log_levels import LOG_LEVELS, filter_all
 from tunnelcloud.net.log_texts import tame_all
+from tunnelcloud.settings_files import CannotStart
 
 if TYPE_CHECKING:
     from tunnelcloud.connector.service import ConnectorService

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 from sqlalchemy import func, insert, literal, select, true
 
-from tunnelcloud.domain.entities import Method, PortRange, Role, SessionMethod
+from tunnelcloud.domain.entities import Method, SessionMethod
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.sites import PortRange
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.schedule import parse_window
 from tunnelcloud.store import (
     assignments,

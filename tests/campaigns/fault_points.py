@@ -19,7 +19,7 @@ FUNCTIONS = (
     "tunnelcloud.pod.logins.login_with_key",
     "tunnelcloud.pod.records._write_all",
     "tunnelcloud.pod.cluster._beat",
-    "tunnelcloud.store.limits.open_channel",
+    "tunnelcloud.store.user_limits.open_channel",
     "tunnelcloud.store.sessions.sync_traffic",
 )
 """What is written while the campaign's work goes on; ``test_faults`` holds them to the program."""

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.cli import link as link_module
 from tunnelcloud.cli import local_ports
+from tunnelcloud.cli import ssh_connection as link_module
 from tunnelcloud.cli.client import Failed
-from tunnelcloud.cli.link import Link
+from tunnelcloud.cli.open_tunnels import Places, Together, Wanted
 from tunnelcloud.cli.own_tunnels import Tunnels
 from tunnelcloud.cli.retrying import Pace
-from tunnelcloud.cli.together import Places, Together, Wanted
+from tunnelcloud.cli.ssh_connection import Link
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC).isoformat()
 

@@ -12,19 +12,20 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from tests.cli.fake import TOKEN, FakeApi
-from tests.cli.test_machine import MachineCase
+from tests.cli.test_local_commands import MachineCase
 from tests.pod.certificates import write_certificate
 from tunnelcloud.cli import doctor, pod_doctor
 from tunnelcloud.cli.parameters import Connection
 from tunnelcloud.connector.doctor import examine_connector, main
 from tunnelcloud.connector.starting import read_plan
 from tunnelcloud.connector.state import ConnectorState
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
-from tunnelcloud.net import clocks, findings
-from tunnelcloud.net.clocks import clock_findings
-from tunnelcloud.net.findings import Mark, NoAnswer, shown_certificate
-from tunnelcloud.pki import CertificateAuthority, make_request
+from tunnelcloud.domain.ssh_command import PublicAddress
+from tunnelcloud.net import clock_check, doctor_findings
+from tunnelcloud.net.clock_check import clock_findings
+from tunnelcloud.net.doctor_findings import Mark, NoAnswer, shown_certificate
+from tunnelcloud.pki.authority import CertificateAuthority
+from tunnelcloud.pki.signing_requests import make_request
 from tunnelcloud.pod.shared_secrets import take_shared_secrets
 from tunnelcloud.settings import read_pod_settings
 from tunnelcloud.store import pods
@@ -71,7 +72,7 @@ def showing(certificate_file, key_file):
 class DoctorCase(MachineCase):
     def setUp(self):
         super().setUp()
-        self.patch(clocks, "ask_systemd", lambda: "yes")
+        self.patch(clock_check, "ask_systemd", lambda: "yes")
         self.state.mkdir(mode=0o700)
 
     def settings_file(self, text):
@@ -192,7 +193,7 @@ class PodTests(DoctorCase):
         def odd(_):
             raise ValueError("unknown version")
 
-        self.patch(findings.x509, "load_der_x509_certificate", odd)
+        self.patch(doctor_findings.x509, "load_der_x509_certificate", odd)
         error = self.assertRaises(NoAnswer, shown_certificate, address, b"x")
         self.assertIn("can't be read", str(error))
 
@@ -348,5 +349,5 @@ class CommandTests(DoctorCase):
 class ClockTests(DoctorCase):
     def test_what_systemd_tells(self):
         for answer, marks in (("yes", [Mark.GOOD]), ("no", [Mark.WARNING]), ("", [])):
-            self.patch(clocks, "ask_systemd", lambda answer=answer: answer)
+            self.patch(clock_check, "ask_systemd", lambda answer=answer: answer)
             self.assertEqual([one.mark for one in clock_findings()], marks)

@@ -9,9 +9,9 @@ from tests.domain.values import tunnel
 from tunnelcloud.cli import connect, local_ports
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.own_tunnels import _forwarding
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.ssh_command import PublicAddress
 
 
 class LocalPortTests(SynchronousTestCase):

@@ -10,13 +10,13 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
-from tests.cli.test_machine import MachineCase
+from tests.cli.test_local_commands import MachineCase
 from tests.pod.certificates import write_certificate
-from tunnelcloud.cli import first_objects, setup, setup_plan, setup_questions, setup_reach
+from tunnelcloud.cli import setup, setup_address_checks, setup_database, setup_plan, setup_questions
 from tunnelcloud.cli.command import main
 from tunnelcloud.cli.setup_file import SettingsFile
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.join_tokens import parse_join_token
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import connectors, pods, second_factors, users
 from tunnelcloud.store.pods import Registration
 from tunnelcloud.web.portal.passwords import is_password
@@ -31,8 +31,8 @@ class SetupCase(MachineCase):
         self.file = self.directory / "pod.toml"
         self.patch(setup_plan, "SOCKET_UNIT", self.directory / "none")
         self.patch(setup, "SOCKET_UNIT", self.directory / "none")
-        self.patch(setup_reach, "doors", lambda settings: ())
-        self.patch(setup_reach, "resolve", lambda host: ["127.0.0.2"])
+        self.patch(setup_address_checks, "doors", lambda settings: ())
+        self.patch(setup_address_checks, "resolve", lambda host: ["127.0.0.2"])
         self.patch(setup_plan.socket, "getfqdn", lambda: "guessed.example.com")
 
     def run_setup(self, *options, typed=None, status=0):
@@ -269,7 +269,7 @@ class OwnerTests(SetupCase):
             (0o40700, 0, 0, 1, 990, 991, 0, 0, 0, 0)))  # fmt: skip
         for name in ("setgroups", "initgroups", "setgid", "setuid"):
             self.patch(os, name, lambda *args, name=name: done.append((name, *args)))
-        first_objects.become_owner(self.state)
+        setup_database.become_owner(self.state)
         self.assertEqual(done[1:], [("setgid", 991), ("setuid", 990)])
 
     def test_a_sealing_key_of_root_s_is_read_by_root(self):
@@ -281,6 +281,6 @@ class OwnerTests(SetupCase):
         def become(directory):
             raise AssertionError("the key couldn't be read any more")
 
-        self.patch(first_objects, "become_owner", become)
+        self.patch(setup_database, "become_owner", become)
         self.run_setup("--yes", "--admin", "boss")
         self.assertEqual(list(self.state.glob("sealing.key")), [])

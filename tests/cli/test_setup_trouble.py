@@ -10,9 +10,10 @@ from sqlalchemy import text
 
 from tests.cli.test_setup import SetupCase
 from tests.store.databases import PostgresCase
-from tunnelcloud.cli import first_objects, setup_file
-from tunnelcloud.pki import SEALING_KEY_FILE, ExposedPrivateFile
-from tunnelcloud.pod.seat import HOME_FILE
+from tunnelcloud.cli import setup_database, setup_file
+from tunnelcloud.pki.sealing import SEALING_KEY_FILE
+from tunnelcloud.pod.name_claim import HOME_FILE
+from tunnelcloud.private_files import ExposedPrivateFile
 from tunnelcloud.store import connectors, pods, users
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.pods import Registration
@@ -84,16 +85,16 @@ class StartedWronglyTests(SetupCase):
 class StoppedTests(SetupCase):
     def stopped(self, error):
         """Stop setup when the file is written, and nothing else."""
-        make = first_objects.make
+        make = setup_database.make
 
         def fail(*_):
             raise error
 
-        self.patch(first_objects, "make", fail)
+        self.patch(setup_database, "make", fail)
         said = self.run_setup(*WANTED, status=1)
         self.assertIn("is written; neither the administrator nor the site was made", said)
         self.assertIn("Run setup again", said)
-        self.patch(first_objects, "make", make)
+        self.patch(setup_database, "make", make)
         said = self.run_setup(*WANTED, "--json")
         self.assertIn("stays as it is", said)
         self.assertIn("/invitation/", json.loads(said[said.index("{") :])["link"])

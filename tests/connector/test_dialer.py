@@ -11,10 +11,10 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.connector.reactors import NetworkReactor
-from tunnelcloud.connector.addresses import parse_access_list
+from tunnelcloud.connector.allowed_targets import parse_access_list
 from tunnelcloud.connector.dialer import CONNECT_TIMEOUT, Dialer, DialLimits
-from tunnelcloud.connector.race import ATTEMPT_DELAY, interleaved
-from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.connector.happy_eyeballs import ATTEMPT_DELAY, interleaved
+from tunnelcloud.domain.dial_failures import DialError, DialFailure
 from tunnelcloud.net.interfaces import IResolver
 from tunnelcloud.net.resolver import ThreadedResolver
 

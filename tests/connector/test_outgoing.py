@@ -6,9 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.connector.reactors import NetworkReactor
 from tunnelcloud.connector.outgoing import DIRECTLY, Outgoing
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.proxies import BadProxy, Proxy
+from tunnelcloud.domain.proxy_choice import BadProxy, Proxy
 from tunnelcloud.domain.proxy_dialogue import ANSWER_SECONDS, ProxyRefused
+from tunnelcloud.domain.ssh_command import PublicAddress
 
 POD = PublicAddress("192.0.2.1", 8443)
 PROXY = Proxy("http", "198.51.100.7", 3128, "ann", "p@ss")

@@ -7,9 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.connector.reactors import NetworkReactor
 from tests.logs import logged
-from tunnelcloud import daemon, pki
+from tunnelcloud import daemon
 from tunnelcloud.connector import service as services
-from tunnelcloud.connector.addresses import parse_access_list
+from tunnelcloud.connector.allowed_targets import parse_access_list
 from tunnelcloud.connector.service import (
     CHANGE_SPREAD,
     HOPELESS_RENEWAL_DELAY,
@@ -17,9 +17,11 @@ from tunnelcloud.connector.service import (
     ConnectorService,
 )
 from tunnelcloud.connector.state import ConnectorState
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.requests import RENEW
+from tunnelcloud.pki.authority import CertificateAuthority
+from tunnelcloud.pki.signing_requests import make_request
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -44,7 +46,7 @@ class MovingTests(SynchronousTestCase):
 
     def setUp(self):
         self.reactor = NetworkReactor()
-        self.first = pki.CertificateAuthority.create(NOW)
+        self.first = CertificateAuthority.create(NOW)
         self.state = ConnectorState(Path(self.mktemp()))
         token = JoinToken(PublicAddress("192.0.2.1", 8443), self.first.pin, bytes(20))
         self.state.join(
@@ -65,13 +67,13 @@ class MovingTests(SynchronousTestCase):
         self.service._renew_in_time(self.service.membership)
 
     def issue(self, authority):
-        request = pki.make_request(self.state.private_key())
+        request = make_request(self.state.private_key())
         return authority.sign_request(request, "con_1", NOW, timedelta(days=90)).pem
 
     def test_it_asks_soon_and_says_what_it_trusts(self):
         self.reactor.advance(60)
         self.assertEqual(self.links.asked, [])
-        new = pki.CertificateAuthority.create(NOW)
+        new = CertificateAuthority.create(NOW)
         both = new.certificate_pem + self.first.certificate_pem
         self.assertTrue(self.service.authorities_known(both))
         self.assertEqual(len(self.links.tls.authorities), 2)
@@ -85,7 +87,7 @@ class MovingTests(SynchronousTestCase):
         self.assertEqual(len(self.links.tls.authorities), 1)
 
     def test_what_would_end_its_own_certificate_is_refused(self):
-        stranger = pki.CertificateAuthority.create(NOW)
+        stranger = CertificateAuthority.create(NOW)
         self.assertFalse(self.service.authorities_known(stranger.certificate_pem))
         self.assertFalse(self.service.certificate_renewed(self.issue(stranger)))
         self.assertEqual(self.service.membership, self.state.load())
@@ -126,9 +128,9 @@ class ComingLateTests(SynchronousTestCase):
         self.asked, self.authorities = [], []
         self.reactor = NetworkReactor()
         self.began = datetime.now(UTC)
-        self.authority = pki.CertificateAuthority.create(self.began - 3 * self.LIFETIME)
+        self.authority = CertificateAuthority.create(self.began - 3 * self.LIFETIME)
         self.state = ConnectorState(Path(self.mktemp()))
-        self.csr = pki.make_request(self.state.private_key())
+        self.csr = make_request(self.state.private_key())
 
     def certificate(self, begin):
         return self.authority.sign_request(self.csr, "con_1", begin, self.LIFETIME).pem
@@ -160,7 +162,7 @@ class ComingLateTests(SynchronousTestCase):
 
     def test_while_it_knows_two_cas_it_asks_pods_of_each(self):
         """It was away when one took the other's place: which one pods show it can't know."""
-        new = pki.CertificateAuthority.create(self.began)
+        new = CertificateAuthority.create(self.began)
         service = self.start(self.began - 2 * self.LIFETIME)
         both = new.certificate_pem + self.authority.certificate_pem
         self.assertTrue(service._state.keep_authorities(both))

@@ -2,8 +2,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.config import BadSettings
 from tunnelcloud.connector.settings import read_connector_settings
+from tunnelcloud.settings_files import BadSettings
 
 
 class ConnectorSettingsTests(SynchronousTestCase):

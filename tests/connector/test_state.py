@@ -5,10 +5,12 @@ from pathlib import Path
 from cryptography.x509 import load_pem_x509_certificate
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud import pki
 from tunnelcloud.connector.state import LOCK_FILE, BadState, ConnectorState
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.domain.ssh_command import PublicAddress
+from tunnelcloud.pki.authority import CertificateAuthority
+from tunnelcloud.pki.signing_requests import make_request, new_private_key
+from tunnelcloud.private_files import write_atomically
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
@@ -18,12 +20,12 @@ SECRET = bytes(range(20))
 
 class StateTests(SynchronousTestCase):
     def setUp(self):
-        self.authority = pki.CertificateAuthority.create(NOW)
+        self.authority = CertificateAuthority.create(NOW)
         self.directory = Path(self.mktemp()) / "state"
         self.state = ConnectorState(self.directory)
 
     def certificate(self, key=None, connector_id="con_1", authority=None, when=NOW):
-        request = pki.make_request(key or self.state.private_key())
+        request = make_request(key or self.state.private_key())
         authority = authority or self.authority
         return authority.sign_request(request, connector_id, when, MONTH).pem
 
@@ -77,9 +79,9 @@ class StateTests(SynchronousTestCase):
         self.join()
 
     def test_what_a_pod_grants_must_be_what_was_asked_for(self):
-        other = pki.CertificateAuthority.create(NOW)
+        other = CertificateAuthority.create(NOW)
         for certificate in (
-            self.certificate(pki.new_private_key()),
+            self.certificate(new_private_key()),
             self.certificate(connector_id="con_2"),
             self.certificate(authority=other),
             self.authority.issue_pod_certificate(NOW).pem,
@@ -106,7 +108,7 @@ class StateTests(SynchronousTestCase):
     def test_another_ca_takes_the_place_of_the_first(self):
         joined = self.join()
         self.assertTrue(joined.is_of_newest)
-        new = pki.CertificateAuthority.create(NOW)
+        new = CertificateAuthority.create(NOW)
         both = new.certificate_pem + self.authority.certificate_pem
         self.assert_bad(lambda: self.state.keep_authorities(new.certificate_pem), "can't be used")
         self.assert_bad(lambda: self.state.keep_authorities(b"nonsense"), "can't be used")
@@ -144,7 +146,7 @@ class StateTests(SynchronousTestCase):
             path.write_bytes(b"nonsense")
             self.assert_bad(self.state.load, self.directory)
             self.assertEqual(path.read_bytes(), b"nonsense")
-            pki.write_atomically(path, content, mode)
+            write_atomically(path, content, mode)
         (self.directory / "ca.pem").unlink()
         self.assert_bad(self.state.load, self.directory / "ca.pem", "join again")
 

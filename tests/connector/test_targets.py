@@ -5,7 +5,7 @@ from tests.channels.wires import End, Pair
 from tests.connector.reactors import NetworkReactor
 from tests.logs import logged
 from tunnelcloud.channels.messages import DirectTcpip
-from tunnelcloud.connector.addresses import AccessList
+from tunnelcloud.connector.allowed_targets import AccessList
 from tunnelcloud.connector.dialer import CONNECT_TIMEOUT, Dialer
 from tunnelcloud.connector.targets import Targets
 from tunnelcloud.net.resolver import ThreadedResolver

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tunnelcloud.domain.advice import advice_for
-from tunnelcloud.domain.dialing import DialFailure, failure_text
+from tunnelcloud.domain.dial_failures import DialFailure, failure_text
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.policy import Ask, decide
 from tunnelcloud.domain.schedule import parse_window

@@ -4,9 +4,9 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
-from tunnelcloud.domain.commands import own_host
 from tunnelcloud.domain.entities import Grant, Method
 from tunnelcloud.domain.policy import Ask, could_open_any, decide, decide_tunnel
+from tunnelcloud.domain.ssh_command import own_host
 
 
 class Counted(Grant):

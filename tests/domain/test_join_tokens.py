@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import (
     JoinProblem,
     JoinRefused,
@@ -12,6 +11,7 @@ from tunnelcloud.domain.join_tokens import (
     parse_join_token,
     read_pod_address,
 )
+from tunnelcloud.domain.ssh_command import PublicAddress
 
 hosts = st.text(string.ascii_lowercase + "-.", min_size=1, max_size=60) | st.ip_addresses().map(str)
 tokens = st.builds(

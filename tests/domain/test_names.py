@@ -4,8 +4,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import grant, tunnel, view
 from tunnelcloud.domain import names
-from tunnelcloud.domain.entities import Method, PortRange
+from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.names import BadName, Login, match_destination, named_by, parse_login
+from tunnelcloud.domain.objects.sites import PortRange
 
 
 class LoginTests(SynchronousTestCase):

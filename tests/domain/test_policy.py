@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, approval, grant, policy, tunnel, view
 from tunnelcloud.domain.entities import Method
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.policy import Ask, decide, no_destination_text
 from tunnelcloud.domain.schedule import BadWindow, parse_window
 

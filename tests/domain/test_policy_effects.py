@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.costs import LINEAR, growth
 from tests.domain.values import NOW, approval, grant, policy, tunnel, view
 from tunnelcloud.domain.entities import Channel, Session, SessionMethod
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.policy_effects import (
     SESSION_TOO_OLD,
     OpenSession,

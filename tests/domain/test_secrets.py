@@ -4,8 +4,8 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.domain.tokens import (
     hide_secrets,
     new_api_token,

@@ -4,7 +4,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain import values
-from tunnelcloud.domain.entities import PortRange
+from tunnelcloud.domain.objects.sites import PortRange
 from tunnelcloud.domain.tunnel_standing import Stand, port_after, standing
 
 TUNNEL = evolve(values.tunnel("db"), target_ports=(PortRange(5432, 5432),))

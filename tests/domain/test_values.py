@@ -5,8 +5,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import tunnel
 from tunnelcloud.domain import tokens
-from tunnelcloud.domain.commands import PublicAddress, ssh_arguments, ssh_command
 from tunnelcloud.domain.entities import Method, new_id
+from tunnelcloud.domain.ssh_command import PublicAddress, ssh_arguments, ssh_command
 
 
 class CommandTests(SynchronousTestCase):

@@ -3,7 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 from tunnelcloud.domain.approvals import TimedGrant
-from tunnelcloud.domain.entities import Grant, Method, Policy, PortRange, Tunnel, User, UserView
+from tunnelcloud.domain.entities import Grant, Method, UserView
+from tunnelcloud.domain.objects.policies import Policy
+from tunnelcloud.domain.objects.sites import PortRange, Tunnel
+from tunnelcloud.domain.objects.users import User
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)  # a Friday
 BOTH = frozenset(Method)

@@ -13,23 +13,23 @@ from zope.interface import implementer
 
 from tests.link.tls_wires import only
 from tests.pod.registries import MemoryRegistry, make_connector
-from tunnelcloud import pki
 from tunnelcloud.channels.interfaces import IChannelUser
 from tunnelcloud.channels.messages import DirectTcpip
 from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.connector.addresses import parse_access_list
+from tunnelcloud.connector.allowed_targets import parse_access_list
 from tunnelcloud.connector.service import ConnectorService
 from tunnelcloud.connector.state import ConnectorState
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
 from tunnelcloud.net.source_limits import FloodControl
-from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pki.authority import CertificateAuthority
 from tunnelcloud.pod.connector_certificates import Joining
-from tunnelcloud.pod.connector_door import connector_listener
+from tunnelcloud.pod.connector_listener import connector_listener
+from tunnelcloud.pod.link_owner import Attendant
 from tunnelcloud.pod.links import ILinksListener, Links
 
 HOST = "127.0.0.1"
@@ -161,7 +161,7 @@ class LinksCase(TestCase):
     timeout = 30
 
     def setUp(self):
-        self.authority = pki.CertificateAuthority.create(now())
+        self.authority = CertificateAuthority.create(now())
         self.registry = MemoryRegistry(now)
         self.fatal = []
         self.services = []

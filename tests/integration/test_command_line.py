@@ -13,8 +13,8 @@ from twisted.trial.unittest import TestCase
 
 from tests.web.support import KEY, ToldPod
 from tunnelcloud.cli import main
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.join_tokens import parse_join_token
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, tokens
 from tunnelcloud.store.asynchronous import AsyncStore

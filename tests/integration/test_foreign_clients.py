@@ -17,7 +17,7 @@ from tests.clients.building import build
 from tests.integration.front_door import Counted, FrontDoorCase, Knocker
 from tests.ssh.fakes import TOKEN, Avatar, Echo
 from tunnelcloud.ssh.limits import Limits
-from tunnelcloud.ssh.sealers import BadPacket, Opener
+from tunnelcloud.ssh.packet_sealing import BadPacket, Opener
 
 KIB = 1024
 NOT_AUTHENTIC = "a packet is not authentic"

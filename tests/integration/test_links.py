@@ -7,10 +7,11 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory
 
 from tests.integration.links import HOST, SITE, LinksCase, now, until
-from tunnelcloud import pki
-from tunnelcloud.connector.keeper import DISMISSED_DELAY
+from tunnelcloud.connector.link_keeper import DISMISSED_DELAY
 from tunnelcloud.connector.state import ConnectorState
 from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.pki.authority import CertificateAuthority, public_key_fingerprint
+from tunnelcloud.pki.signing_requests import make_request
 
 
 class LinksTests(LinksCase):
@@ -139,12 +140,12 @@ class LinksTests(LinksCase):
     async def test_a_connector_whose_certificate_ended_while_it_was_off_comes_back(self):
         token, directory = self.token(), self.mktemp()
         state = ConnectorState(Path(directory))
-        csr = pki.make_request(state.private_key())
+        csr = make_request(state.private_key())
         ended = self.authority.sign_request(
             csr, "con_1", now() - timedelta(days=40), timedelta(days=30)
         )
         state.join(token, "con_1", ended.pem, self.authority.certificate_pem, [self.pod.address])
-        key = pki.public_key_fingerprint(csr)
+        key = public_key_fingerprint(csr)
         await self.registry.record_certificate("con_1", ended.serial, key, ended.not_after)
         self.connector(None, directory)
         await self.attached()
@@ -211,7 +212,7 @@ class LinksTests(LinksCase):
         await self.assert_echoes(stream)
 
     async def test_what_can_not_join_says_so_and_changes_nothing(self):
-        other = pki.CertificateAuthority.create(now())
+        other = CertificateAuthority.create(now())
         used, expired = self.token(1), self.token(2)
         self.registry.redeem_join_token(used.secret_hash, "somebody else's key")
         self.registry.create_join_token("con_2", expired.secret, timedelta(0))
@@ -233,7 +234,7 @@ class LinksTests(LinksCase):
         await self.attached()
         port = self.pod.address.port
         await self.pod.stop()
-        impostor = self.start_pod(port, authority=pki.CertificateAuthority.create(now()))
+        impostor = self.start_pod(port, authority=CertificateAuthority.create(now()))
         visits = []
         factory = impostor.port.factory
         build_protocol = factory.buildProtocol

@@ -20,7 +20,6 @@ from tests.integration.targets import exchange
 from tests.integration.test_end_to_end import WorldCase
 from tests.integration.test_terminal import TerminalCase
 from tests.requirements import require_executable
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.connecting.files import (
     autossh_arguments,
     config_alias,
@@ -29,6 +28,7 @@ from tunnelcloud.domain.connecting.files import (
 )
 from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.ssh_command import PublicAddress
 
 OWN = """
 Host *

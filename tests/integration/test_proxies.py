@@ -29,9 +29,9 @@ from tests.integration.proxies import (
 from tests.integration.targets import EchoTarget, exchange
 from tests.integration.worlds import World
 from tests.requirements import require_executable
-from tunnelcloud.cli.proxied import proxy_command
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.cli.ssh_proxy import proxy_command
 from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.domain.ssh_command import PublicAddress
 
 
 def join_token(host="192.0.2.1", port=8443):

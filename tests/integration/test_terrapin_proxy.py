@@ -17,7 +17,7 @@ from tunnelcloud.channels.messages import pack_string
 from tunnelcloud.ssh import exchange
 from tunnelcloud.ssh.algorithms import CIPHERS
 from tunnelcloud.ssh.limits import Limits
-from tunnelcloud.ssh.sealers import PlainSealer
+from tunnelcloud.ssh.packet_sealing import PlainSealer
 
 INSERTED = b"".join(PlainSealer(0).seal(b"\x02" + pack_string(b"inserted"), b""))
 NEWKEYS = 21

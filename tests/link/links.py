@@ -8,15 +8,15 @@ from zope.interface import implementer
 
 from tests.channels.wires import End as StreamEnd
 from tests.link.tls_wires import link_tls, now, only
-from tunnelcloud import pki
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
 from tunnelcloud.link.transport import LinkTransportFactory
+from tunnelcloud.pki.authority import CertificateAuthority
 
-AUTHORITY = pki.CertificateAuthority.create(now())
+AUTHORITY = CertificateAuthority.create(now())
 
 
 class _TwistedTransport(TLSMemoryBIOProtocol):

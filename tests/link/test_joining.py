@@ -6,11 +6,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from tests.link.tls_wires import TLSWire, now, only
-from tunnelcloud import pki
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.link.join_messages import JoinDenied, JoinGranted, JoinRequest, RenewalRequest
 from tunnelcloud.link.joining import JoinClient, JoinServer
 from tunnelcloud.link.tls import JoinTLS, PodTLS
+from tunnelcloud.pki.authority import CertificateAuthority
 
 SECRET = bytes(range(20))
 GRANTED = JoinGranted(connector_id="con_1", certificate="PEM", pods=("pod.example:8443",))
@@ -38,7 +38,7 @@ class RawClient(Protocol):
 
 class JoiningTests(SynchronousTestCase):
     def setUp(self):
-        self.authority = pki.CertificateAuthority.create(now())
+        self.authority = CertificateAuthority.create(now())
         self.requests = []
         self.answer = succeed(GRANTED)
         self.pin = self.authority.pin

@@ -17,7 +17,7 @@ from tunnelcloud.link.protocol import End
 from tunnelcloud.link.requests import DISMISS, Hello, read_hello, unpack
 from tunnelcloud.link.tls import LINK_ALPN, JoinTLS
 from tunnelcloud.link.transport import LinkTransportFactory
-from tunnelcloud.pki import connector_id_of
+from tunnelcloud.pki.authority import connector_id_of
 
 KIB = 1024
 

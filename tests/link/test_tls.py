@@ -15,7 +15,6 @@ from zope.interface import implementer
 
 from tests.link.tls_wires import DAY, TLSWire, link_tls, now, only
 from tests.pod.certificates import make_certificate, server_context
-from tunnelcloud import pki
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.link.join_messages import JoinRequest
 from tunnelcloud.link.joining import JoinClient
@@ -31,6 +30,9 @@ from tunnelcloud.link.tls import (
     pinned_authority,
     shown_certificate,
 )
+from tunnelcloud.pki.authority import CertificateAuthority, check_pod_certificate, connector_id_of
+from tunnelcloud.pki.authority_rotation import Authorities, is_issued_by
+from tunnelcloud.pki.signing_requests import make_request, new_private_key
 
 
 @implementer(IHandshakeListener)
@@ -69,7 +71,7 @@ class AnyClient:
 
 class LinkTLSTests(SynchronousTestCase):
     def setUp(self):
-        self.authority = pki.CertificateAuthority.create(now())
+        self.authority = CertificateAuthority.create(now())
         self.pod = PodTLS(only(self.authority), now)
 
     def connect(self, client_tls, server_tls=None):
@@ -84,9 +86,9 @@ class LinkTLSTests(SynchronousTestCase):
     def test_both_ends_know_each_other(self):
         self.connect(link_tls(self.authority, "con_7"))
         certificate = peer_certificate(self.server.transport)
-        self.assertEqual(pki.connector_id_of(certificate), "con_7")
+        self.assertEqual(connector_id_of(certificate), "con_7")
         self.assertEqual(self.server.transport.negotiatedProtocol, LINK_ALPN)
-        pki.check_pod_certificate(
+        check_pod_certificate(
             peer_certificate(self.client.transport), self.authority.certificate, now()
         )
         self.client.transport.write(b"hello")
@@ -95,8 +97,8 @@ class LinkTLSTests(SynchronousTestCase):
 
     def test_two_cas_while_one_takes_the_other_s_place(self):
         """Pods show the first until it goes; who has a certificate of either comes in."""
-        new = pki.CertificateAuthority.create(now())
-        known = [pki.Authorities(self.authority, new)]
+        new = CertificateAuthority.create(now())
+        known = [Authorities(self.authority, new)]
         self.pod = PodTLS(lambda: known[-1], now)
         bundle = new.certificate_pem + self.authority.certificate_pem
         moved = link_tls(new, trusted=bundle)
@@ -104,12 +106,12 @@ class LinkTLSTests(SynchronousTestCase):
             self.connect(tls)
             self.assertTrue(self.server.completed)
             shown = peer_certificate(self.client.transport)
-            self.assertTrue(pki.is_issued_by(shown, self.authority.certificate))
-        known.append(pki.Authorities(new))
+            self.assertTrue(is_issued_by(shown, self.authority.certificate))
+        known.append(Authorities(new))
         self.connect(moved)
         self.assertTrue(self.server.completed)
         shown = peer_certificate(self.client.transport)
-        self.assertTrue(pki.is_issued_by(shown, new.certificate))
+        self.assertTrue(is_issued_by(shown, new.certificate))
         self.connect(link_tls(self.authority, trusted=bundle))
         self.assert_refused()
 
@@ -135,7 +137,7 @@ class LinkTLSTests(SynchronousTestCase):
         self.assert_refused()
 
     def test_a_certificate_of_another_ca_is_refused(self):
-        other = pki.CertificateAuthority.create(now())
+        other = CertificateAuthority.create(now())
         tls = link_tls(other)
         tls._context.get_cert_store()
         tls._context.set_verify(SSL.VERIFY_NONE)
@@ -174,7 +176,7 @@ class LinkTLSTests(SynchronousTestCase):
         self.assert_refused()
 
     def test_a_connector_takes_no_other_ca(self):
-        other = pki.CertificateAuthority.create(now())
+        other = CertificateAuthority.create(now())
         self.connect(link_tls(self.authority), PodTLS(only(other), now))
         self.assertFalse(self.client.completed)
         self.assertIsNotNone(self.client.lost)
@@ -211,16 +213,14 @@ class LinkTLSTests(SynchronousTestCase):
         self.assertNotEqual(shown(), first)
 
     def test_key_and_certificate_must_fit(self):
-        issued = self.authority.sign_request(
-            pki.make_request(pki.new_private_key()), "con_1", now(), DAY
-        )
+        issued = self.authority.sign_request(make_request(new_private_key()), "con_1", now(), DAY)
         with self.assertRaises(ValueError):
-            LinkTLS(self.authority.certificate_pem, issued.pem, pki.new_private_key())
+            LinkTLS(self.authority.certificate_pem, issued.pem, new_private_key())
 
 
 class JoinTLSTests(SynchronousTestCase):
     def setUp(self):
-        self.authority = pki.CertificateAuthority.create(now())
+        self.authority = CertificateAuthority.create(now())
         self.server, self.client = End(), End()
 
     def connect(self, server_tls):
@@ -246,8 +246,8 @@ class JoinTLSTests(SynchronousTestCase):
         self.assertEqual(caught.exception.problem, JoinProblem.OTHER_POD)
 
     def test_showing_the_ca_without_its_signature_is_not_enough(self):
-        other = pki.CertificateAuthority.create(now())
-        liar = pki.CertificateAuthority(self.authority.certificate, other.key)
+        other = CertificateAuthority.create(now())
+        liar = CertificateAuthority(self.authority.certificate, other.key)
         self.connect(PodTLS(only(liar), now))
         with self.assertRaises(JoinRefused) as caught:
             pinned_authority(self.client.transport, self.authority.pin, now())
@@ -292,14 +292,14 @@ class InspectionTests(SynchronousTestCase):
 
     def test_a_link_tells_the_issuer(self):
         client = Lost()
-        tls = link_tls(pki.CertificateAuthority.create(now()))
+        tls = link_tls(CertificateAuthority.create(now()))
         TLSWire(Inspector(), Protocol(), tls, client).run()
         self.assert_told(client.why)
 
     def test_of_a_pod_that_is_trusted_nothing_is_told(self):
         """What Twisted keeps at the same place, the transport, is no reason."""
         client = Lost()
-        authority = pki.CertificateAuthority.create(now())
+        authority = CertificateAuthority.create(now())
         wire = TLSWire(PodTLS(only(authority), now), Protocol(), link_tls(authority), client)
         wire.run()
         client.transport.loseConnection()
@@ -308,20 +308,20 @@ class InspectionTests(SynchronousTestCase):
 
     def test_another_cluster_is_told_apart(self):
         client = Lost()
-        one, other = (pki.CertificateAuthority.create(now()) for _ in range(2))
+        one, other = (CertificateAuthority.create(now()) for _ in range(2))
         TLSWire(PodTLS(only(one), now), Protocol(), link_tls(other), client).run()
         self.assertIn("another cluster's", client.why)
 
     def test_a_wrong_clock_is_told_with_the_pods_days(self):
         client = Lost()
-        authority = pki.CertificateAuthority.create(now() - 1000 * DAY)
+        authority = CertificateAuthority.create(now() - 1000 * DAY)
         pod = PodTLS(only(authority), lambda: now() - 1000 * DAY)
         TLSWire(pod, Protocol(), link_tls(authority), client).run()
         self.assertIn(f"this machine's clock says {now():%Y-%m-%d}", client.why)
 
     def test_a_certificate_that_cant_be_read_is_told_in_a_line(self):
         client = Lost()
-        tls = link_tls(pki.CertificateAuthority.create(now()))
+        tls = link_tls(CertificateAuthority.create(now()))
         TLSWire(Odd(), Protocol(), tls, client).run()
         self.assertEqual(client.why, UNREADABLE_TEXT)
         client = JoinClient(bytes(32), JoinRequest("00" * 20, "CSR"), now)

@@ -7,8 +7,9 @@ from twisted.internet.task import Clock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.test import iosim
 
-from tunnelcloud import pki
 from tunnelcloud.link.tls import LinkTLS
+from tunnelcloud.pki.authority_rotation import Authorities
+from tunnelcloud.pki.signing_requests import make_request, new_private_key
 
 DAY = timedelta(days=1)
 
@@ -19,14 +20,14 @@ def now():
 
 def only(authority):
     """What gives pods their one CA."""
-    found = pki.Authorities(authority)
+    found = Authorities(authority)
     return lambda: found
 
 
 def link_tls(authority, connector_id="con_1", lifetime=DAY, when=None, trusted=b""):
     """What a joined connector has: made by the CA given, which it trusts, or others."""
-    key = pki.new_private_key()
-    issued = authority.sign_request(pki.make_request(key), connector_id, when or now(), lifetime)
+    key = new_private_key()
+    issued = authority.sign_request(make_request(key), connector_id, when or now(), lifetime)
     return LinkTLS(trusted or authority.certificate_pem, issued.pem, key)
 
 

@@ -15,7 +15,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from tests.web.words import words_of_the_code
-from tunnelcloud.net import bounded
+from tunnelcloud.net import bounded_connections
 from tunnelcloud.net.fetching import FetchFailed, HttpFetch
 from tunnelcloud.net.sockets import SMALL_READ
 
@@ -140,7 +140,7 @@ class Server:
 
 class WireTests(SynchronousTestCase):
     def ask(self, method="GET", headers=None, body=None):
-        self.patch(bounded, "HostnameEndpoint", Server)
+        self.patch(bounded_connections, "HostnameEndpoint", Server)
         clock = Clock()
         fetch = HttpFetch(clock)
         asking = fetch(method, "http://ca.example.com/a?b#c", headers or {}, body)

@@ -7,7 +7,7 @@ from twisted.internet.defer import CancelledError, gatherResults
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.connector.reactors import NetworkReactor
-from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.domain.dial_failures import DialError, DialFailure
 from tunnelcloud.net.resolver import (
     CACHE_SECONDS,
     LOOKUP_TIMEOUT,

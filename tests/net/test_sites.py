@@ -8,11 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 import tunnelcloud
 
 NETWORKS_ALONE = {
-    "pod/access.py": "refusals in the audit have a sum for all, beyond 300 a minute",
+    "pod/login_attempts.py": "refusals in the audit have a sum for all, beyond 300 a minute",
     "pod/browser_logins.py": "its rooms count sites",
-    "store/refusals.py": "as pod/access.py",
+    "store/refusals.py": "as pod/login_attempts.py",
     "web/portal/pages/browser_login.py": "two addresses are compared",
-    "web/portal/pages/device.py": "two addresses are compared",
+    "web/portal/pages/device_login.py": "two addresses are compared",
     "web/portal/pages/requests.py": "two addresses are compared",
     "web/portal/session_start.py": "it is written down and counts nothing",
     "web/resources/device_logins.py": "it is written down for pods of the version before",

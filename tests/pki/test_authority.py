@@ -10,7 +10,25 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import PolicyBuilder, Store
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud import pki
+from tunnelcloud.pki.authority import (
+    BadAuthority,
+    BadCertificateRequest,
+    CertificateAuthority,
+    NotAConnectorCertificate,
+    UntrustedPod,
+    check_pod_certificate,
+    connector_id_of,
+    load_or_make_authority,
+    public_key_fingerprint,
+)
+from tunnelcloud.pki.host_keys import HostKey
+from tunnelcloud.pki.signing_requests import make_request, new_private_key
+from tunnelcloud.private_files import (
+    ExposedPrivateFile,
+    UnreadablePrivateFile,
+    read_private,
+    write_atomically,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -18,11 +36,11 @@ DAY = timedelta(days=1)
 
 class IssuingTests(SynchronousTestCase):
     def setUp(self):
-        self.authority = pki.CertificateAuthority.create(NOW)
-        self.request = pki.make_request(pki.new_private_key())
+        self.authority = CertificateAuthority.create(NOW)
+        self.request = make_request(new_private_key())
 
     def test_survives_being_kept_as_bytes(self):
-        again = pki.CertificateAuthority.from_pem(self.authority.to_pem())
+        again = CertificateAuthority.from_pem(self.authority.to_pem())
         self.assertEqual(again.pin, self.authority.pin)
         issued = again.sign_request(self.request, "con_1", NOW, DAY)
         x509.load_pem_x509_certificate(issued.pem).verify_directly_issued_by(
@@ -32,38 +50,36 @@ class IssuingTests(SynchronousTestCase):
     def test_a_connector_certificate_names_its_connector_for_its_lifetime(self):
         issued = self.authority.sign_request(self.request, "con_1", NOW, DAY)
         certificate = x509.load_pem_x509_certificate(issued.pem)
-        self.assertEqual(pki.connector_id_of(certificate), "con_1")
+        self.assertEqual(connector_id_of(certificate), "con_1")
         self.assertEqual(issued.not_after, NOW + DAY)
         self.assertEqual(int(issued.serial, 16), certificate.serial_number)
-        self.assertEqual(
-            pki.public_key_fingerprint(certificate), pki.public_key_fingerprint(self.request)
-        )
+        self.assertEqual(public_key_fingerprint(certificate), public_key_fingerprint(self.request))
 
     def test_a_connector_certificate_is_good_for_clients_only(self):
         issued = self.authority.sign_request(self.request, "con_1", NOW, DAY)
         certificate = x509.load_pem_x509_certificate(issued.pem)
         policy = PolicyBuilder().store(Store([self.authority.certificate])).time(NOW)
         policy.build_client_verifier().verify(certificate, [])
-        with self.assertRaises(pki.UntrustedPod):
-            pki.check_pod_certificate(certificate, self.authority.certificate, NOW)
+        with self.assertRaises(UntrustedPod):
+            check_pod_certificate(certificate, self.authority.certificate, NOW)
 
     def test_a_pod_certificate_is_good_for_servers_of_this_ca_only(self):
         issued = self.authority.issue_pod_certificate(NOW, DAY)
         certificate = x509.load_pem_x509_certificate(issued.pem)
-        pki.check_pod_certificate(certificate, self.authority.certificate, NOW)
-        other = pki.CertificateAuthority.create(NOW)
+        check_pod_certificate(certificate, self.authority.certificate, NOW)
+        other = CertificateAuthority.create(NOW)
         for authority, when in (
             (other.certificate, NOW),
             (self.authority.certificate, NOW + 2 * DAY),
         ):
-            with self.assertRaises(pki.UntrustedPod):
-                pki.check_pod_certificate(certificate, authority, when)
-        with self.assertRaises(pki.NotAConnectorCertificate):
-            pki.connector_id_of(certificate)
+            with self.assertRaises(UntrustedPod):
+                check_pod_certificate(certificate, authority, when)
+        with self.assertRaises(NotAConnectorCertificate):
+            connector_id_of(certificate)
 
     def test_a_ca_is_no_connector(self):
-        with self.assertRaises(pki.NotAConnectorCertificate):
-            pki.connector_id_of(self.authority.certificate)
+        with self.assertRaises(NotAConnectorCertificate):
+            connector_id_of(self.authority.certificate)
 
     def test_names_in_a_request_count_for_nothing(self):
         wanted = x509.SubjectAlternativeName(
@@ -77,7 +93,7 @@ class IssuingTests(SynchronousTestCase):
             .public_bytes(Encoding.PEM)
         )
         issued = self.authority.sign_request(request, "con_1", NOW, DAY)
-        self.assertEqual(pki.connector_id_of(x509.load_pem_x509_certificate(issued.pem)), "con_1")
+        self.assertEqual(connector_id_of(x509.load_pem_x509_certificate(issued.pem)), "con_1")
 
     def test_bad_requests(self):
         builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
@@ -91,7 +107,7 @@ class IssuingTests(SynchronousTestCase):
             self.request[:-60],
             *(each.public_bytes(Encoding.PEM) for each in (edwards, large, forged)),
         ):
-            with self.assertRaises(pki.BadCertificateRequest):
+            with self.assertRaises(BadCertificateRequest):
                 self.authority.sign_request(request, "con_1", NOW, DAY)
 
     def test_whatever_a_stranger_sends_is_told_in_one_way(self):
@@ -102,14 +118,14 @@ class IssuingTests(SynchronousTestCase):
             body = encodebytes(der[:at] + bytes([value]) + der[at + 1 :])
             words = b"CERTIFICATE REQUEST-----\n"
             try:
-                pki.public_key_fingerprint(b"-----BEGIN " + words + body + b"-----END " + words)
-            except pki.BadCertificateRequest:
+                public_key_fingerprint(b"-----BEGIN " + words + body + b"-----END " + words)
+            except BadCertificateRequest:
                 refused += 1
         self.assertGreater(refused, 3 * len(der))
 
     def test_a_request_needs_the_right_kind_of_key(self):
         with self.assertRaises(ValueError):
-            pki.make_request(pki.HostKey.create("ssh-ed25519").private_key)
+            make_request(HostKey.create("ssh-ed25519").private_key)
 
     def test_secrets_stay_out_of_repr(self):
         self.assertNotIn("key=", repr(self.authority))
@@ -123,41 +139,41 @@ class KeepingTests(SynchronousTestCase):
         self.path = self.directory / "authority.pem"
 
     def test_one_that_is_there_is_taken(self):
-        first = pki.CertificateAuthority.create(NOW)
-        pki.write_atomically(self.path, first.to_pem())
-        self.assertEqual(pki.load_or_make_authority(self.directory, NOW).pin, first.pin)
+        first = CertificateAuthority.create(NOW)
+        write_atomically(self.path, first.to_pem())
+        self.assertEqual(load_or_make_authority(self.directory, NOW).pin, first.pin)
 
     def test_a_new_one_leaves_no_file(self):
-        first = pki.load_or_make_authority(self.directory, NOW)
-        self.assertNotEqual(pki.load_or_make_authority(self.directory, NOW).pin, first.pin)
+        first = load_or_make_authority(self.directory, NOW)
+        self.assertNotEqual(load_or_make_authority(self.directory, NOW).pin, first.pin)
         self.assertEqual(list(self.directory.iterdir()), [])
 
     def test_a_key_that_others_can_read_is_refused(self):
-        pki.write_atomically(self.path, pki.CertificateAuthority.create(NOW).to_pem())
+        write_atomically(self.path, CertificateAuthority.create(NOW).to_pem())
         self.path.chmod(0o644)
-        with self.assertRaises(pki.ExposedPrivateFile) as caught:
-            pki.load_or_make_authority(self.directory, NOW)
+        with self.assertRaises(ExposedPrivateFile) as caught:
+            load_or_make_authority(self.directory, NOW)
         self.assertIn(f"chmod 600 {self.path}", str(caught.exception))
 
     def test_something_else_is_refused_and_left_alone(self):
-        mine, theirs = (pki.CertificateAuthority.create(NOW) for _ in range(2))
+        mine, theirs = (CertificateAuthority.create(NOW) for _ in range(2))
         mixed = mine.certificate_pem + theirs.to_pem()[len(theirs.certificate_pem) :]
         for content in (b"", b"nonsense", mine.certificate_pem, mixed):
-            pki.write_atomically(self.path, content)
-            with self.assertRaises(pki.BadAuthority) as caught:
-                pki.load_or_make_authority(self.directory, NOW)
+            write_atomically(self.path, content)
+            with self.assertRaises(BadAuthority) as caught:
+                load_or_make_authority(self.directory, NOW)
             self.assertIn(str(self.path), str(caught.exception))
             self.assertEqual(self.path.read_bytes(), content)
 
     def test_unreadable(self):
         self.path.mkdir()
-        with self.assertRaises(pki.UnreadablePrivateFile) as caught:
-            pki.read_private(self.path)
+        with self.assertRaises(UnreadablePrivateFile) as caught:
+            read_private(self.path)
         self.assertIn(str(self.path), str(caught.exception))
 
     def test_a_failed_write_leaves_the_old_content_and_no_litter(self):
-        pki.write_atomically(self.path, b"old")
+        write_atomically(self.path, b"old")
         with self.assertRaises(TypeError):
-            pki.write_atomically(self.path, object())
+            write_atomically(self.path, object())
         self.assertEqual(self.path.read_bytes(), b"old")
         self.assertEqual(list(self.directory.iterdir()), [self.path])

@@ -5,7 +5,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from twisted.conch.ssh.keys import Key
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud import pki
+from tunnelcloud.pki.host_keys import (
+    ALGORITHMS,
+    BadHostKey,
+    HostKey,
+    known_hosts_line,
+    load_or_make_host_key,
+)
+from tunnelcloud.private_files import write_atomically
 
 KEY = b"""-----BEGIN OPENSSH PRIVATE KEY-----
 b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
@@ -24,7 +31,7 @@ class HostKeyTests(SynchronousTestCase):
         self.directory.mkdir()
 
     def load(self):
-        return tuple(pki.load_or_make_host_key(self.directory, name) for name in pki.ALGORITHMS)
+        return tuple(load_or_make_host_key(self.directory, name) for name in ALGORITHMS)
 
     def test_conch_takes_them(self):
         keys = self.load()
@@ -39,24 +46,24 @@ class HostKeyTests(SynchronousTestCase):
         self.assertEqual(list(self.directory.iterdir()), [])
         for key in keys:
             name = key.algorithm.removeprefix("ssh-").split("-")[0]
-            pki.write_atomically(self.directory / f"ssh_host_{name}_key", key.private_key)
+            write_atomically(self.directory / f"ssh_host_{name}_key", key.private_key)
         self.assertEqual(self.load(), keys)
 
     def test_fingerprint_is_what_openssh_prints(self):
-        key = pki.HostKey.from_openssh(KEY)
+        key = HostKey.from_openssh(KEY)
         self.assertEqual(key.fingerprint, "SHA256:" + FINGERPRINT)
         self.assertNotIn("PRIVATE", repr(key))
 
     def test_known_hosts_lines(self):
-        self.assertEqual(pki.known_hosts_line("pod.example", 22, "ssh-x K"), "pod.example ssh-x K")
+        self.assertEqual(known_hosts_line("pod.example", 22, "ssh-x K"), "pod.example ssh-x K")
         self.assertEqual(
-            pki.known_hosts_line("pod.example", 2222, "ssh-x K"), "[pod.example]:2222 ssh-x K"
+            known_hosts_line("pod.example", 2222, "ssh-x K"), "[pod.example]:2222 ssh-x K"
         )
 
     def test_what_is_no_host_key_is_refused_by_its_path(self):
         path = self.directory / "ssh_host_ed25519_key"
-        pki.write_atomically(path, b"nonsense")
-        with self.assertRaises(pki.BadHostKey) as caught:
+        write_atomically(path, b"nonsense")
+        with self.assertRaises(BadHostKey) as caught:
             self.load()
         self.assertIn(str(path), str(caught.exception))
 
@@ -64,7 +71,7 @@ class HostKeyTests(SynchronousTestCase):
         ecdsa = ec.generate_private_key(ec.SECP384R1()).private_bytes(
             Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
         )
-        with self.assertRaises(pki.BadHostKey):
-            pki.HostKey.from_openssh(ecdsa)
+        with self.assertRaises(BadHostKey):
+            HostKey.from_openssh(ecdsa)
         with self.assertRaises(ValueError):
-            pki.HostKey.create("ssh-dss")
+            HostKey.create("ssh-dss")

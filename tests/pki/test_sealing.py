@@ -5,15 +5,15 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.pki import (
+from tunnelcloud.pki.sealing import (
     SEALING_KEY_FILE,
     BadSealingKey,
     CannotUnseal,
-    ExposedPrivateFile,
     load_sealer,
     make_sealer_file,
     passing_sealer,
 )
+from tunnelcloud.private_files import ExposedPrivateFile
 
 
 class SealingTests(SynchronousTestCase):

@@ -11,9 +11,8 @@ from zope.interface import implementer
 from tests.channels.wires import End
 from tests.link.tls_wires import now
 from tests.pod.registries import MemoryRegistry, make_connector
-from tunnelcloud import pki
 from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link import protocol
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.joining import JoinServer
@@ -21,12 +20,15 @@ from tunnelcloud.link.requests import DISMISS, PODS, RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS, PodTLS
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.net.source_limits import FloodControl, FloodLimits
-from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pki.authority import CertificateAuthority, public_key_fingerprint
+from tunnelcloud.pki.authority_rotation import Authorities
+from tunnelcloud.pki.signing_requests import make_request, new_private_key
 from tunnelcloud.pod.connector_certificates import Joining
-from tunnelcloud.pod.connector_door import connector_listener
+from tunnelcloud.pod.connector_listener import connector_listener
+from tunnelcloud.pod.link_owner import Attendant
 from tunnelcloud.pod.links import ILinksListener, Links
 
-AUTHORITY = pki.CertificateAuthority.create(now())
+AUTHORITY = CertificateAuthority.create(now())
 LIFETIME = timedelta(days=30)
 GRACE = timedelta(days=10)
 _NO_LIMITS = FloodLimits(start=1000, full=1000, per_source=1000, threshold=10**6)
@@ -91,7 +93,7 @@ class Door:
         self.clock = Clock()
         self.pod_addresses = [PublicAddress("pod.example", 8443)]
         self.registry = MemoryRegistry(lambda: self.time)
-        self.authorities = pki.Authorities(AUTHORITY)
+        self.authorities = Authorities(AUTHORITY)
         self.links = Links()
         self.hearer = Hearer()
         self.links.listen(self.hearer)
@@ -139,11 +141,11 @@ class Door:
         """Make a connector with a certificate; give its key and its TLS end."""
         connector = make_connector(number, site_id)
         self.registry.create(connector)
-        key = key or pki.new_private_key()
-        request = pki.make_request(key)
+        key = key or new_private_key()
+        request = make_request(key)
         issued = AUTHORITY.sign_request(request, connector.id, self.time, LIFETIME)
         self.registry.record_certificate(
-            connector.id, issued.serial, pki.public_key_fingerprint(request), issued.not_after
+            connector.id, issued.serial, public_key_fingerprint(request), issued.not_after
         )
         return key, LinkTLS(AUTHORITY.certificate_pem, issued.pem, key)
 

@@ -10,14 +10,14 @@ from zope.interface import implementer
 from tests.channels.wires import End, Pair
 from tests.domain.values import NOW
 from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Channel, Session, SessionMethod
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.pod.counters import Counters
-from tunnelcloud.pod.held import HeldChannels
+from tunnelcloud.pod.held_channels import HeldChannels
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.surroundings import Surroundings
-from tunnelcloud.pod.turns import Turns
+from tunnelcloud.pod.long_work import Turns
+from tunnelcloud.pod.session_dependencies import Surroundings
 from tunnelcloud.ssh.interfaces import ISessionConnection, TunnelRow
 from tunnelcloud.store.errors import LimitReached
 

@@ -10,10 +10,10 @@ from twisted.internet.defer import execute, fail, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
 from tunnelcloud.domain.late_renewals import Issued, LateRenewal, end_of_shown
-from tunnelcloud.pod.registry import IConnectorRegistry
+from tunnelcloud.domain.objects.sites import Connector
+from tunnelcloud.pod.connector_registry import IConnectorRegistry
 
 SECRET = bytes(range(20))
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)

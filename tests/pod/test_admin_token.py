@@ -9,7 +9,7 @@ from tests.logs import logged
 from tests.pod.acme.test_keeper import StoreAtOnce
 from tests.store.databases import SQLiteCase
 from tests.store.material import MovingClock
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod.admin_token import FILE_NAME, UNUSED, Retirement, ensure
 from tunnelcloud.store import api_tokens, audit, identities, identity_providers, users

@@ -23,35 +23,35 @@ from tests.pod.alerts import Watch, alerts
 from tests.pod.certificates import write_certificate
 from tests.pod.connectors import DoorCase
 from tests.pod.fakes import World
-from tests.pod.test_checks import ToldDoctor, ToldLinks
+from tests.pod.test_target_checks import ToldDoctor, ToldLinks
 from tests.sinks.test_delivery import Reactor
 from tests.store.databases import SQLiteCase
 from tests.store.material import MovingClock, make_world
-from tunnelcloud import pki
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.net.source_limits import FloodControl, FloodLimits
+from tunnelcloud.pki.sealing import passing_sealer
 from tunnelcloud.pod.acme import ordering
 from tunnelcloud.pod.acme.challenges import Answers
 from tunnelcloud.pod.acme.keeper import CertificateKeeper
 from tunnelcloud.pod.acme.ordering import OrderFailed
-from tunnelcloud.pod.checks import TargetChecks
 from tunnelcloud.pod.cluster import DEAF_SECONDS
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.metrics import Measured, metrics_registry
+from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
-from tunnelcloud.pod.shares import Shares
-from tunnelcloud.pod.supervision import Supervisor
+from tunnelcloud.pod.target_checks import TargetChecks
+from tunnelcloud.pod.user_shares import Shares
 from tunnelcloud.pod.web_certificate import ShownCertificate, WebCertificate
 from tunnelcloud.settings.web import AcmeSettings, WebSettings
 from tunnelcloud.sinks.interfaces import DeliveryFailed
 from tunnelcloud.sinks.sinks import Sink, Sinks
 from tunnelcloud.sinks.spool import Spool
 from tunnelcloud.store.changes import InProcessFeed
+from tunnelcloud.store.database_metrics import Measures
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
-from tunnelcloud.store.measures import Measures
 
 WELL = 5
 """So many minutes pass before the fault."""
@@ -211,7 +211,7 @@ class DatabaseTests(Fires, SQLiteCase):
             names=("pod.example.com",),
             pod_id="pod_1",
             store=StoreAtOnce(self.open(clock)),
-            sealer=pki.sealing.passing_sealer(),
+            sealer=passing_sealer(),
             shown=ShownCertificate(),
             answers=Answers(),
             reactor=ReactorAtOnce(),

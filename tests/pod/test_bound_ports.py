@@ -15,7 +15,7 @@ from twisted.web.static import Data
 
 from tests.pod.certificates import make_certificate
 from tunnelcloud.pod.bound_ports import Listeners
-from tunnelcloud.web.limits import LimitedSite
+from tunnelcloud.web.http_limits import LimitedSite
 
 REQUEST = b"GET /page HTTP/1.1\r\nHost: pod.example.com\r\nConnection: close\r\n\r\n"
 

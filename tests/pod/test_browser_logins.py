@@ -3,13 +3,13 @@
 from attrs import evolve
 from twisted.internet.task import Clock
 
-from tests.pod.test_access import SEAT, LoginWorld
+from tests.pod.test_login_attempts import SEAT, LoginWorld
 from tests.store.databases import SQLiteCase
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.pod import browser_logins as module
 from tunnelcloud.pod import logins
-from tunnelcloud.pod.access import Access
 from tunnelcloud.pod.browser_logins import BrowserLogins
+from tunnelcloud.pod.login_attempts import Access
 from tunnelcloud.ssh.interfaces import BrowserOffer, LoginAttempt, LoginRefused
 from tunnelcloud.store import assignments, audit, browser_logins, device_logins, sessions, users
 from tunnelcloud.store.asynchronous import AsyncStore

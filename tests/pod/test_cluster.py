@@ -14,7 +14,7 @@ from tests.web.support import QueuedReactor
 from tunnelcloud.domain.entities import Pod, SessionMethod
 from tunnelcloud.pod.cluster import DEAF_SECONDS, DRAINING, SILENT_SECONDS, Cluster, Seat
 from tunnelcloud.pod.health import Health
-from tunnelcloud.pod.seat import take_seat
+from tunnelcloud.pod.name_claim import take_seat
 from tunnelcloud.store import connectors, pods, sessions, sites
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble

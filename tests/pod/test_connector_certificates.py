@@ -9,12 +9,14 @@ from cryptography.x509 import load_pem_x509_certificate
 from tests.link.tls_wires import now
 from tests.pod.connectors import AUTHORITY, GRACE, LIFETIME, DoorCase
 from tests.pod.registries import SECRET, make_connector
-from tunnelcloud import pki
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.link.join_messages import JoinRequest, RenewalRequest
 from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.requests import AUTHORITIES, PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS
+from tunnelcloud.pki.authority import CertificateAuthority, connector_id_of, public_key_fingerprint
+from tunnelcloud.pki.authority_rotation import Authorities, is_issued_by
+from tunnelcloud.pki.signing_requests import make_request, new_private_key
 
 REVOKED = "the connector was deleted, or its certificate revoked or expired"
 
@@ -36,11 +38,11 @@ class RenewingTests(DoorCase):
         return answers == [b"{}"]
 
     def test_a_new_certificate_for_the_same_key_keeps_all_links(self):
-        self.assertTrue(self.renew(pki.make_request(self.key)))
+        self.assertTrue(self.renew(make_request(self.key)))
         name, document = self.owner.requests[-1]
         self.assertEqual(name, RENEW)
         certificate = load_pem_x509_certificate(document["certificate"].encode())
-        self.assertEqual(pki.connector_id_of(certificate), "con_1")
+        self.assertEqual(connector_id_of(certificate), "con_1")
         self.assertGreater(certificate.not_valid_after_utc, self.door.time + LIFETIME / 2)
         self.door.time += LIFETIME / 2
         self.successResultOf(self.door.attendant.review())
@@ -52,24 +54,24 @@ class RenewingTests(DoorCase):
         )
 
     def test_another_key_or_nonsense_is_refused(self):
-        self.assertFalse(self.renew(pki.make_request(pki.new_private_key())))
+        self.assertFalse(self.renew(make_request(new_private_key())))
         self.assertFalse(self.renew(b"nonsense"))
         self.assertEqual([name for name, _ in self.owner.requests], [PODS])
 
     def test_a_certificate_that_can_not_be_recorded_is_not_handed_out(self):
         self.door.registry.down = RuntimeError("no database")
-        self.assertTrue(self.renew(pki.make_request(self.key)))
+        self.assertTrue(self.renew(make_request(self.key)))
         self.assertEqual([name for name, _ in self.owner.requests], [PODS])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.door.registry.down = None
-        self.assertTrue(self.renew(pki.make_request(self.key)))
+        self.assertTrue(self.renew(make_request(self.key)))
         self.assertEqual([name for name, _ in self.owner.requests], [PODS, RENEW])
 
     def test_renewals_are_granted_only_so_often(self):
-        self.assertTrue(self.renew(pki.make_request(self.key)))
-        self.assertFalse(self.renew(pki.make_request(self.key)))
+        self.assertTrue(self.renew(make_request(self.key)))
+        self.assertFalse(self.renew(make_request(self.key)))
         self.door.time += LIFETIME / 10
-        self.assertTrue(self.renew(pki.make_request(self.key)))
+        self.assertTrue(self.renew(make_request(self.key)))
 
 
 class MovingTests(DoorCase):
@@ -78,7 +80,7 @@ class MovingTests(DoorCase):
     def setUp(self):
         super().setUp()
         self.door.handled.add(AUTHORITIES)
-        self.new = pki.CertificateAuthority.create(self.door.time)
+        self.new = CertificateAuthority.create(self.door.time)
         self.key, tls = self.door.enrol()
         self.protocol, self.owner = self.door.link(tls)
         self.pins = [one.pin.hex() for one in (self.new, AUTHORITY)]
@@ -89,12 +91,12 @@ class MovingTests(DoorCase):
         return document["authorities"]
 
     def begin(self):
-        self.door.authorities = pki.Authorities(AUTHORITY, self.new)
+        self.door.authorities = Authorities(AUTHORITY, self.new)
         self.successResultOf(self.door.attendant.authorities_changed())
         self.door.run()
 
     def renew(self, trusted):
-        csr = pki.make_request(self.key).decode()
+        csr = make_request(self.key).decode()
         document = {"certificate_request": csr, "trusts": trusted}
         self.protocol.request(RENEW, document)
         self.door.run()
@@ -113,7 +115,7 @@ class MovingTests(DoorCase):
             self.told(), [one.certificate_pem.decode() for one in (self.new, AUTHORITY)]
         )
         certificate = self.renew(self.pins)
-        self.assertTrue(pki.is_issued_by(certificate, self.new.certificate))
+        self.assertTrue(is_issued_by(certificate, self.new.certificate))
         self.assertEqual(self.authority(), self.new.pin.hex())
         self.successResultOf(self.door.attendant.review())
         self.assertEqual(self.authority(), self.new.pin.hex(), "the link shows the one before")
@@ -121,7 +123,7 @@ class MovingTests(DoorCase):
     def test_a_connector_that_doesn_t_say_what_it_trusts_stays(self):
         self.begin()
         certificate = self.renew([])
-        self.assertTrue(pki.is_issued_by(certificate, AUTHORITY.certificate))
+        self.assertTrue(is_issued_by(certificate, AUTHORITY.certificate))
         self.assertEqual(self.authority(), AUTHORITY.pin.hex())
 
     def test_what_the_connector_does_not_use_is_not_noted(self):
@@ -135,7 +137,7 @@ class MovingTests(DoorCase):
         left, owner = self.door.link(tls)
         self.begin()
         self.renew(self.pins)
-        self.door.authorities = pki.Authorities(self.new)
+        self.door.authorities = Authorities(self.new)
         self.successResultOf(self.door.attendant.authorities_changed())
         self.door.run()
         self.assertEqual(self.told(), [self.new.certificate_pem.decode()])
@@ -160,26 +162,24 @@ class JoiningTests(DoorCase):
         return self.failureResultOf(joining, JoinRefused).value.problem
 
     def test_gives_a_certificate_that_a_link_takes(self):
-        key = pki.new_private_key()
-        granted, ca = self.successResultOf(self.join(pki.make_request(key)))
+        key = new_private_key()
+        granted, ca = self.successResultOf(self.join(make_request(key)))
         self.assertEqual((granted.connector_id, granted.pods), ("con_1", ("pod.example:8443",)))
         self.assertEqual(ca, AUTHORITY.certificate_pem)
         self.door.link(LinkTLS(ca, granted.certificate.encode(), key))
         self.assertEqual(self.picked(), "con_1")
 
     def test_again_with_the_same_key_is_the_same_connector(self):
-        csr = pki.make_request(pki.new_private_key())
+        csr = make_request(new_private_key())
         answers = [self.successResultOf(self.join(csr))[0] for _ in range(2)]
         self.assertEqual([answer.connector_id for answer in answers], ["con_1", "con_1"])
 
     def test_again_with_another_key_is_refused(self):
-        self.successResultOf(self.join(pki.make_request(pki.new_private_key())))
-        self.assertEqual(
-            self.problem(self.join(pki.make_request(pki.new_private_key()))), JoinProblem.USED
-        )
+        self.successResultOf(self.join(make_request(new_private_key())))
+        self.assertEqual(self.problem(self.join(make_request(new_private_key()))), JoinProblem.USED)
 
     def test_unknown_expired_and_bad(self):
-        csr = pki.make_request(pki.new_private_key())
+        csr = make_request(new_private_key())
         self.assertEqual(self.problem(self.join(csr, bytes(20))), JoinProblem.UNKNOWN)
         self.assertEqual(self.problem(self.join(b"nonsense")), JoinProblem.BAD_REQUEST)
         self.door.time += timedelta(hours=25)
@@ -187,7 +187,7 @@ class JoiningTests(DoorCase):
 
     def test_while_the_store_is_away(self):
         self.door.registry.down = RuntimeError("no database")
-        joining = self.join(pki.make_request(pki.new_private_key()))
+        joining = self.join(make_request(new_private_key()))
         self.assertEqual(self.problem(joining), JoinProblem.UNAVAILABLE)
         self.flushLoggedErrors(RuntimeError)
 
@@ -205,9 +205,7 @@ class ComingLateTests(DoorCase):
         self.door.time = today
 
     def renew(self, certificate=None, key=None):
-        request = RenewalRequest(
-            pki.make_request(key or self.key).decode(), certificate or self.ended
-        )
+        request = RenewalRequest(make_request(key or self.key).decode(), certificate or self.ended)
         client = JoinClient(AUTHORITY.pin, request, now)
         self.door.connect(JoinTLS(), client)
         return client.answered
@@ -229,30 +227,30 @@ class ComingLateTests(DoorCase):
         self.assertIn("tunnelcloud connector join-token", failure.getErrorMessage())
 
     def test_a_copy_of_one_that_was_renewed_in_time_is_refused_unsigned_and_an_offence(self):
-        today, csr = self.door.time, pki.make_request(self.key)
+        today, csr = self.door.time, make_request(self.key)
         self.door.time = today - GRACE - timedelta(days=5)
-        fingerprint = pki.public_key_fingerprint(csr)
+        fingerprint = public_key_fingerprint(csr)
         self.successResultOf(
             self.door.joining.renew(AUTHORITY, csr, "con_1", fingerprint, "192.0.2.1")
         )
         self.door.time = today
         signed = []
-        self.patch(pki.CertificateAuthority, "sign_request", lambda *given: signed.append(given))
+        self.patch(CertificateAuthority, "sign_request", lambda *given: signed.append(given))
         before = self.door.flood.counters()["offences"]
         self.assertEqual(self.problem(self.renew()), JoinProblem.REVOKED)
         self.assertEqual(self.door.flood.counters()["offences"] - before, 1)
         self.assertEqual(signed, [])
 
     def test_another_key_another_ca_or_nonsense_is_refused_and_counts_as_an_offence(self):
-        stranger = pki.CertificateAuthority.create(now())
-        forged = stranger.sign_request(pki.make_request(self.key), "con_1", now(), LIFETIME)
+        stranger = CertificateAuthority.create(now())
+        forged = stranger.sign_request(make_request(self.key), "con_1", now(), LIFETIME)
         pod = AUTHORITY.issue_pod_certificate(now())
         # The certificate's version, which is 3 (2, as it is written).
         der = self.tls.certificate.public_bytes(Encoding.DER)
         unheard_of = der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1)
         before = self.door.flood.counters()["offences"]
         for certificate, key in (
-            (None, pki.new_private_key()),
+            (None, new_private_key()),
             (forged.pem.decode(), None),
             (pod.pem.decode(), None),
             ("nonsense", None),

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tests.pod.fakes import Connection, Link, World
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.pod.enforcement import Enforcement
-from tunnelcloud.pod.turns import STEPS, Turns
-from tunnelcloud.pod.views import Views
+from tunnelcloud.pod.long_work import STEPS, Turns
+from tunnelcloud.pod.user_views import Views
 from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Change, Resync
 

@@ -8,12 +8,12 @@ from sqlalchemy import select
 from tests.store.databases import PostgresCase, SQLiteCase
 from tunnelcloud import __version__
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.pki import SEALING_KEY_FILE, CannotUnseal, make_sealer_file
+from tunnelcloud.pki.sealing import SEALING_KEY_FILE, CannotUnseal, make_sealer_file
 from tunnelcloud.pod import foundation as foundation_module
 from tunnelcloud.pod import shared_secrets
 from tunnelcloud.pod.foundation import lay_foundation
 from tunnelcloud.settings import PodSettings
-from tunnelcloud.store import authority
+from tunnelcloud.store import stored_secrets
 from tunnelcloud.store.schema import authority as table
 
 
@@ -43,7 +43,7 @@ class SealingKeyTests(PostgresCase):
         for key in foundation.host_keys:
             clear[f"host key {key.algorithm}"] = key.private_key
         for name, content in clear.items():
-            foundation.store.write(authority.replace, name, content)
+            foundation.store.write(stored_secrets.replace, name, content)
 
     def test_the_database_has_no_secret_in_clear(self):
         foundation, _ = self.start("pod-1")

@@ -13,7 +13,7 @@ from tunnelcloud.pod.housekeeping import Housekeeping
 from tunnelcloud.store import (
     audit,
     channels,
-    crowding,
+    history_shares,
     preferences,
     schema,
     sessions,
@@ -232,8 +232,8 @@ class HousekeepingContract(RecordCase):
         return ended.count(True), ended.count(False), closed.count(True), closed.count(False)
 
     def test_a_user_has_so_many_past_channels_and_sessions(self):
-        self.patch(crowding, "MOST_CHANNELS", 3)
-        self.patch(crowding, "MOST_SESSIONS", 4)
+        self.patch(history_shares, "MOST_CHANNELS", 3)
+        self.patch(history_shares, "MOST_SESSIONS", 4)
         alice, bob = self.world.alice, self.world.bob
         self.past_and_open(alice, 9)
         self.past_and_open(bob, 2)
@@ -247,8 +247,8 @@ class HousekeepingContract(RecordCase):
 
     def test_nobody_wipes_out_their_own_last_week(self):
         """What is younger stays beyond a user's share, up to four times as much."""
-        self.patch(crowding, "MOST_CHANNELS", 3)
-        self.patch(crowding, "MOST_SESSIONS", 4)
+        self.patch(history_shares, "MOST_CHANNELS", 3)
+        self.patch(history_shares, "MOST_SESSIONS", 4)
         alice = self.world.alice
         self.past_and_open(alice, 1)
         self.clock.advance(6 * DAY)

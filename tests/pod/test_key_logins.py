@@ -3,7 +3,7 @@
 from collections import Counter
 from datetime import timedelta
 
-from tests.pod.test_access import LoginCase
+from tests.pod.test_login_attempts import LoginCase
 from tests.store.material import public_key
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.ssh.interfaces import LoginAttempt, LoginRefused

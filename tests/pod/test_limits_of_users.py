@@ -8,7 +8,7 @@ from tests.domain.values import grant, policy, tunnel, view
 from tests.pod.fakes import World
 from tunnelcloud.pod.live_sessions import TOO_FAST
 from tunnelcloud.pod.sessions import TOO_MANY_CHECKS
-from tunnelcloud.pod.shares import Shares, has_room
+from tunnelcloud.pod.user_shares import Shares, has_room
 
 MAX_PENDING = Shares().pending
 

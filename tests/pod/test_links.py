@@ -5,10 +5,10 @@ from twisted.internet.defer import Deferred
 from tests.channels.wires import End
 from tests.pod.connectors import LIFETIME, SITE, DoorCase
 from tests.pod.registries import SECRET, make_connector
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.requests import DISMISS, PODS
-from tunnelcloud.pod.attendant import CLONED, RIVAL_SECONDS
+from tunnelcloud.pod.link_owner import CLONED, RIVAL_SECONDS
 from tunnelcloud.pod.lost_connectors import LostConnectors
 
 REVOKED = "the connector was deleted, or its certificate revoked or expired"

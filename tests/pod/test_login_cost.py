@@ -2,12 +2,12 @@
 
 from sqlalchemy import Engine, event
 
-from tests.pod.test_access import SECRET, LoginWorld
+from tests.pod.test_login_attempts import SECRET, LoginWorld
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import public_key
 from tunnelcloud.ssh.interfaces import LoginAttempt
-from tunnelcloud.store import access, groups, keys, sessions, users
-from tunnelcloud.store.prepared import _Compiled
+from tunnelcloud.store import groups, keys, sessions, user_views, users
+from tunnelcloud.store.prepared_statements import _Compiled
 
 
 class CostContract(LoginWorld):
@@ -77,7 +77,7 @@ class CostContract(LoginWorld):
         for one in many:
             self.store.write(groups.add_member, self.world.dba.id, one.id)
         said = self.count()
-        views = self.store.read(access.load_views, [one.id for one in many])
+        views = self.store.read(user_views.load_views, [one.id for one in many])
         self.assertEqual(len(views), 30)
         self.assertEqual(len(said), 2, said)
 

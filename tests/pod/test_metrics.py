@@ -14,15 +14,15 @@ from tests.domain.values import NOW, view
 from tests.pod.fakes import World
 from tests.requirements import require_executable
 from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.domain.dialing import DialFailure
+from tunnelcloud.domain.dial_failures import DialFailure
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.metrics import Measured, metrics_registry
+from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
-from tunnelcloud.pod.supervision import Supervisor
 from tunnelcloud.sinks.delivery import SinkReport
-from tunnelcloud.store.measures import Measures
+from tunnelcloud.store.database_metrics import Measures
 from tunnelcloud.store.transaction import Committed
 
 ROOT = Path(__file__).parents[2]

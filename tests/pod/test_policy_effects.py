@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tests.pod.fakes import Connection, World
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.policy_effects import OpenSession, cuts_of_user, with_policy
 from tunnelcloud.domain.schedule import parse_window
 

@@ -3,11 +3,11 @@
 from twisted.logger import LogLevel, PredicateResult, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.config import BadSettings
 from tunnelcloud.net.log_levels import LogLevels
 from tunnelcloud.pod import reloading
 from tunnelcloud.pod.reloading import Reloading
 from tunnelcloud.settings import PodSettings
+from tunnelcloud.settings_files import BadSettings
 
 
 class ReloadingTests(SynchronousTestCase):

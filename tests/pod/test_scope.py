@@ -9,11 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import grant, tunnel, view
 from tests.pod.fakes import World
-from tunnelcloud.domain.commands import destination_host, own_host
 from tunnelcloud.domain.entities import Method, SessionMethod
 from tunnelcloud.domain.names import named_by
 from tunnelcloud.domain.policy import decide
-from tunnelcloud.pod.describe import describe
+from tunnelcloud.domain.ssh_command import destination_host, own_host
+from tunnelcloud.pod.tunnel_descriptions import describe
 from tunnelcloud.web.interfaces import Usage
 from tunnelcloud.web.resources.tunnel_standing import decision_of
 

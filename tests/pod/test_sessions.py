@@ -13,7 +13,7 @@ from tunnelcloud.domain.entities import Method, SessionMethod
 from tunnelcloud.pod.live_sessions import POD_FULL, TOO_MANY_PENDING
 from tunnelcloud.pod.router import GIVEN_UP, OPEN_TIMEOUT, UNTOLD_PATIENCE
 from tunnelcloud.pod.sessions import NOTHING_LEFT, USER_DELETED
-from tunnelcloud.pod.shares import Shares
+from tunnelcloud.pod.user_shares import Shares
 
 MAX_PENDING = Shares().pending
 

@@ -5,12 +5,13 @@ from unittest.mock import patch
 from twisted.internet.defer import Deferred, succeed
 
 from tests.store.databases import SQLiteCase
-from tunnelcloud.domain.rotation import KeyUse, host_key_name
-from tunnelcloud.pki import ALGORITHMS, CannotUnseal, HostKey
+from tunnelcloud.domain.key_rotation import KeyUse, host_key_name
+from tunnelcloud.pki.host_keys import ALGORITHMS, HostKey
+from tunnelcloud.pki.sealing import CannotUnseal
 from tunnelcloud.pod import shared_keys
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.shared_secrets import take_shared_secrets
-from tunnelcloud.store import authority, rotation
+from tunnelcloud.store import host_key_rotation, stored_secrets
 from tunnelcloud.store.transaction import Change, Resync
 
 
@@ -41,7 +42,7 @@ class SharedKeyTests(SQLiteCase):
         made = HostKey.create("ssh-ed25519")
         name = host_key_name(made.algorithm, KeyUse.NEW)
         kept = {made.algorithm: self.secrets.sealer.keep(made.private_key, name)}
-        self.store.write(rotation.add_host_keys, kept, [made.fingerprint], version="")
+        self.store.write(host_key_rotation.add_host_keys, kept, [made.fingerprint], version="")
         return made
 
     def test_a_new_key_is_read_when_it_is_heard_of(self):
@@ -91,12 +92,12 @@ class SharedKeyTests(SQLiteCase):
         answers = []
         self.reading.read = lambda function: answers.append(Deferred()) or answers[-1]
         self.keys.look()
-        before = self.store.read(authority.load_all)
+        before = self.store.read(stored_secrets.load_all)
         made = self.add()
         self.keys.look()
         self.assertEqual(len(answers), 1)
         answers[0].callback(before)
-        answers[1].callback(self.store.read(authority.load_all))
+        answers[1].callback(self.store.read(stored_secrets.load_all))
         self.assertEqual(self.keys.host_keys.new, (made,))
 
     def test_a_start_between_two_steps(self):
@@ -106,5 +107,5 @@ class SharedKeyTests(SQLiteCase):
 
     def test_what_the_database_keeps_is_sealed(self):
         self.add()
-        for content in self.store.read(authority.load_all).values():
+        for content in self.store.read(stored_secrets.load_all).values():
             self.assertNotIn(b"PRIVATE", content)

@@ -6,7 +6,7 @@ from tests.pod.test_records import FailingStore
 from tests.store.databases import SQLiteCase
 from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
-from tunnelcloud.pod.rates import Counts
+from tunnelcloud.pod.byte_rates import Counts
 from tunnelcloud.pod.traffic import TrafficNotes
 from tunnelcloud.store import channels, deletion_warnings, sessions
 from tunnelcloud.store.errors import StoreUnavailable

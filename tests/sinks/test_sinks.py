@@ -11,10 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.domain.values import NOW
 from tests.pod.certificates import write_certificate
-from tunnelcloud.config import BadSettings
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.settings import AuditSettings
 from tunnelcloud.settings.notify import NotifySettings
+from tunnelcloud.settings_files import BadSettings
 from tunnelcloud.sinks.sinks import make_sinks
 
 RECORDS = [

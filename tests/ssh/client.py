@@ -29,8 +29,8 @@ from tunnelcloud.ssh.algorithms import (
 )
 from tunnelcloud.ssh.ciphers import make_opener, make_sealer
 from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.ssh.packet_sealing import PlainSealer, Sealer
 from tunnelcloud.ssh.packets import LARGEST_PACKET, PacketReader
-from tunnelcloud.ssh.sealers import PlainSealer, Sealer
 from tunnelcloud.ssh.signatures import signed_data
 from tunnelcloud.ssh.transport import FrontDoorTransport
 

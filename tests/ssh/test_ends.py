@@ -10,7 +10,7 @@ from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
 from tests.ssh.transport_case import LogCase, open_echo
 from tunnelcloud.channels.messages import DirectTcpip, pack_string
-from tunnelcloud.ssh.gate import Phase
+from tunnelcloud.ssh.message_gate import Phase
 
 
 class EndTests(LogCase):

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ssh.client import Client
 from tests.ssh.fakes import ECDSA_HOST_KEY, HOST_KEY, RSA_HOST_KEY, Pod
 from tunnelcloud.channels.messages import Reader, pack_string
-from tunnelcloud.pki import HostKey
+from tunnelcloud.pki.host_keys import HostKey
 from tunnelcloud.ssh.host_key_proofs import prove
 from tunnelcloud.ssh.host_keys import HostKeySet, ServingKey
 from tunnelcloud.ssh.limits import Limits

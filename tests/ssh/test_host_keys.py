@@ -8,7 +8,7 @@ from twisted.conch.ssh.keys import Key
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.fakes import HOST_KEY, RSA_HOST_KEY
-from tunnelcloud.pki import HostKey
+from tunnelcloud.pki.host_keys import HostKey
 from tunnelcloud.ssh.host_keys import ServingKey
 
 

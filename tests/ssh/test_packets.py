@@ -10,8 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import ALL_CIPHERS, Keys
 from tunnelcloud.ssh.ciphers import make_opener, make_sealer
+from tunnelcloud.ssh.packet_sealing import (
+    LARGEST_OVERHEAD,
+    Opener,
+    PlainOpener,
+    PlainSealer,
+    Sealer,
+)
 from tunnelcloud.ssh.packets import LARGEST_PACKET, PacketReader, WireError
-from tunnelcloud.ssh.sealers import LARGEST_OVERHEAD, Opener, PlainOpener, PlainSealer, Sealer
 
 Pair = tuple[Sealer, Opener]
 

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import ALL_CIPHERS, Client
 from tunnelcloud.channels.messages import pack_string
-from tunnelcloud.ssh.sealers import PlainSealer
+from tunnelcloud.ssh.packet_sealing import PlainSealer
 
 IGNORE = b"\x02" + pack_string(b"inserted")
 

@@ -7,7 +7,7 @@ import hashlib
 from sqlalchemy import func, select
 
 from tests.store.material import login, make_world
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.store import (
     approvals,
     groups,

@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from attrs import define, frozen
 from sqlalchemy import Connection, func, select
 
-from tunnelcloud.domain.entities import Assignment, Group, Method, PortRange, Site, Tunnel, User
+from tunnelcloud.domain.entities import Assignment, Method
+from tunnelcloud.domain.objects.sites import PortRange, Site, Tunnel
+from tunnelcloud.domain.objects.users import Group, User
 from tunnelcloud.store import assignments, audit, groups, schema, sites, tunnels, users
-from tunnelcloud.store.columns import to_milliseconds
+from tunnelcloud.store.column_types import to_milliseconds
 from tunnelcloud.store.sessions import LoginRecord
 from tunnelcloud.store.transaction import Transaction
 

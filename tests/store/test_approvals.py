@@ -9,22 +9,22 @@ from sqlalchemy import insert
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, make_world
 from tunnelcloud.domain.approvals import REPEAT_SECONDS, REQUEST_SECONDS, RequestStatus
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.event_sentences import event_sentence
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import (
-    access,
     approvals,
     assignments,
     audit,
     emergencies,
     groups,
     identity_providers,
+    pending_counts,
     policies,
     schema,
     timed_grants,
+    user_views,
     users,
-    waiting,
 )
 from tunnelcloud.store.errors import Conflict, NotFound
 
@@ -59,7 +59,7 @@ class ApprovalContract:
         )
 
     def waits_for(self, user):
-        found = self.store.read(waiting.waiting_for, user)
+        found = self.store.read(pending_counts.waiting_for, user)
         return found.count, found.is_approver
 
     def test_what_waits_for_whom(self):
@@ -166,7 +166,7 @@ class ApprovalContract:
         )
         request = self.ask(session_id="ses_of_a_pod_that_died")
         self.store.write(approvals.approve, request.id, self.world.bob)
-        view = self.store.read(access.load_view, self.world.alice.id)
+        view = self.store.read(user_views.load_view, self.world.alice.id)
         self.assertEqual([one.request_id for one in view.approved], [request.id])
 
     def test_a_clock_that_jumps(self):
@@ -234,10 +234,10 @@ class ApprovalContract:
             assignments.update, self.world.assignment.id, {"policy_id": self.policy.id}
         )
         grant = self.store.write(approvals.approve, self.ask().id, self.world.bob)
-        view = self.store.read(access.load_view, self.world.alice.id)
+        view = self.store.read(user_views.load_view, self.world.alice.id)
         self.assertEqual([one.id for one in view.approved], [grant.id])
         self.store.write(timed_grants.end, grant.id)
-        self.assertEqual(self.store.read(access.load_view, self.world.alice.id).approved, ())
+        self.assertEqual(self.store.read(user_views.load_view, self.world.alice.id).approved, ())
         self.assertEqual(self.store.read(events_of)[-1], "grant.ended")
         count = len(self.store.read(events_of))
         self.store.write(timed_grants.end, grant.id)
@@ -249,7 +249,7 @@ class ApprovalContract:
         )
         self.store.write(approvals.approve, self.ask().id, self.world.bob)
         self.clock.advance(self.policy.approval_seconds)
-        self.assertEqual(self.store.read(access.load_view, self.world.alice.id).approved, ())
+        self.assertEqual(self.store.read(user_views.load_view, self.world.alice.id).approved, ())
 
     # Renewal.
 
@@ -333,10 +333,10 @@ class ApprovalContract:
         self.assertEqual((grant.ends_at - grant.starts_at).total_seconds(), 300)
         self.assertEqual((grant.emergency, grant.reviewed_at), (True, None))
         self.assertEqual(self.store.read(events_of)[-1], "emergency.begun")
-        view = self.store.read(access.load_view, self.world.alice.id)
+        view = self.store.read(user_views.load_view, self.world.alice.id)
         self.assertEqual([one.id for one in view.approved], [grant.id])
         self.clock.advance(300)
-        self.assertEqual(self.store.read(access.load_view, self.world.alice.id).approved, ())
+        self.assertEqual(self.store.read(user_views.load_view, self.world.alice.id).approved, ())
         waiting = self.store.read(timed_grants.list_page, unreviewed=True).items
         self.assertEqual([one.id for one in waiting], [grant.id], "it still waits for a review")
 

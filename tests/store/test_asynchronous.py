@@ -12,8 +12,8 @@ from twisted.trial.unittest import TestCase
 from tests.store.databases import PostgresCase, SQLiteCase
 from tunnelcloud.store import asynchronous, audit, sites
 from tunnelcloud.store.asynchronous import DEEDS, AsyncStore, Deeds
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import Conflict, GivenUp, NotFound, OutcomeUnknown, StoreUnavailable
-from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.transaction import Actor
 
 

@@ -7,7 +7,7 @@ from tests.store.material import MovingClock
 from tunnelcloud.domain.entities import new_id, place_of
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import audit
-from tunnelcloud.store.columns import to_milliseconds
+from tunnelcloud.store.column_types import to_milliseconds
 from tunnelcloud.store.transaction import IdSource, Transaction
 
 HOUR = timedelta(hours=1)

@@ -9,9 +9,9 @@ from attrs import evolve
 
 from tests.store.databases import PostgresCase
 from tests.store.material import login
-from tests.store.test_endings import EveryHold, secret
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.domain.objects import Approval
+from tests.store.test_revocations import EveryHold, secret
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import (
     api_tokens,
     approvals,
@@ -24,9 +24,9 @@ from tunnelcloud.store import (
     users,
     web_sessions,
 )
-from tunnelcloud.store.endings import Hold
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.identities import NotLetIn, Person
+from tunnelcloud.store.revocations import Hold
 from tunnelcloud.store.transaction import Actor
 
 

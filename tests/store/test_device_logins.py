@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
 from tunnelcloud.domain.addresses import source_group
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import api_tokens, audit, device_logins, users
 from tunnelcloud.store.device_logins import LIFETIME_SECONDS, MAX_OF_A_SOURCE, Progress
 

@@ -6,7 +6,9 @@ from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, MovingClock, events_of, make_world, public_key
 from tests.store.plans import statements_of
 from tunnelcloud.domain import objects
-from tunnelcloud.domain.entities import Method, PortRange, Role
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects.sites import PortRange
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.schedule import parse_window
 from tunnelcloud.store import documents, groups, keys, sites, tunnels, users
 from tunnelcloud.store.errors import BadDocument

@@ -9,7 +9,7 @@ from pathlib import Path
 import tunnelcloud
 from tests.store.databases import SQLiteCase
 from tests.store.material import count_events, login, make_world
-from tunnelcloud.store import access, sessions, tokens
+from tunnelcloud.store import sessions, tokens, user_views
 from tunnelcloud.store.tokens import Outcome
 
 ROOT = Path(tunnelcloud.__file__).parent.parent
@@ -37,7 +37,7 @@ class KillTests(SQLiteCase):
         self.assertEqual(len(acknowledged), len(set(acknowledged)))
 
         store = self.open()
-        found = {one: store.read(access.find_token, one.encode()).token for one in secrets}
+        found = {one: store.read(user_views.find_token, one.encode()).token for one in secrets}
         spent = {one for one in secrets if found[one].sessions_used}
         self.assertLessEqual(set(acknowledged), spent)
         self.assertEqual(store.read(sessions.count), len(spent))

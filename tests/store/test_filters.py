@@ -7,7 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import tunnelcloud
-from tunnelcloud.store.listing import Listing
+from tunnelcloud.store.object_reads import Listing
 
 ROOT = Path(tunnelcloud.__file__).parent
 

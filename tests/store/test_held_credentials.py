@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.store import api_tokens, credentials, users, web_sessions
-from tunnelcloud.store.endings import Cause, end_access
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.store import api_tokens, credential_checks, users, web_sessions
 from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.revocations import Cause, end_access
 
 
 class HeldContract:
@@ -35,8 +35,10 @@ class HeldContract:
         """Give the roles that her token and her sign-in have."""
         alice = self.alice.id
         return (
-            self.store.write(credentials.role_by_api_token, self.token.id, alice, hold=True),
-            self.store.write(credentials.role_by_web_session, self.sign_in.id, alice, hold=True),
+            self.store.write(credential_checks.role_by_api_token, self.token.id, alice, hold=True),
+            self.store.write(
+                credential_checks.role_by_web_session, self.sign_in.id, alice, hold=True
+            ),
         )
 
     def test_they_have_the_users_role(self):
@@ -47,14 +49,15 @@ class HeldContract:
     def test_a_token_of_nobody_has_its_own(self):
         token = self.make(b"nobodys", expires_at=self.clock.moment.replace(hour=23))
         self.assertIs(
-            self.store.write(credentials.role_by_api_token, token.id, None, hold=True), Role.AUDITOR
+            self.store.write(credential_checks.role_by_api_token, token.id, None, hold=True),
+            Role.AUDITOR,
         )
         self.assertIsNone(
-            self.store.write(credentials.role_by_api_token, self.token.id, None, hold=True)
+            self.store.write(credential_checks.role_by_api_token, self.token.id, None, hold=True)
         )
         self.clock.advance(86_400)
         self.assertIsNone(
-            self.store.write(credentials.role_by_api_token, token.id, None, hold=True)
+            self.store.write(credential_checks.role_by_api_token, token.id, None, hold=True)
         )
 
     def test_nothing_is_held_of_what_has_ended(self):
@@ -67,8 +70,8 @@ class HeldContract:
 
     def test_anothers_is_none(self):
         for hold, held in (
-            (credentials.role_by_api_token, self.token),
-            (credentials.role_by_web_session, self.sign_in),
+            (credential_checks.role_by_api_token, self.token),
+            (credential_checks.role_by_web_session, self.sign_in),
         ):
             self.assertIsNone(self.store.write(hold, held.id, "usr_other", hold=True))
 
@@ -99,7 +102,7 @@ class PostgresHeldTests(HeldContract, PostgresCase):
         )
 
         def work(transaction):
-            credentials.role_by_web_session(transaction, self.sign_in.id, alice, hold=True)
+            credential_checks.role_by_web_session(transaction, self.sign_in.id, alice, hold=True)
             for do in doings:
                 self.assertRaises(StoreUnavailable, do)
 
@@ -112,7 +115,7 @@ class PostgresHeldTests(HeldContract, PostgresCase):
         alice = self.alice.id
 
         def work(transaction):
-            credentials.role_by_web_session(transaction, self.sign_in.id, alice, hold=True)
+            credential_checks.role_by_web_session(transaction, self.sign_in.id, alice, hold=True)
             self.impatient(users.update, alice, {"title": "Alice"})
 
         self.store.write(work)
@@ -121,10 +124,12 @@ class PostgresHeldTests(HeldContract, PostgresCase):
         alice = self.alice.id
 
         def work(transaction):
-            credentials.role_by_web_session(transaction, self.sign_in.id, alice, hold=True)
-            self.store.write(credentials.role_by_web_session, self.sign_in.id, alice, hold=True)
+            credential_checks.role_by_web_session(transaction, self.sign_in.id, alice, hold=True)
+            self.store.write(
+                credential_checks.role_by_web_session, self.sign_in.id, alice, hold=True
+            )
             self.store.write(web_sessions.touch, self.sign_in.id, lifetime_seconds=60)
-            credentials.role_by_api_token(transaction, self.token.id, alice, hold=True)
+            credential_checks.role_by_api_token(transaction, self.token.id, alice, hold=True)
             self.store.write(api_tokens.record_use, self.token.id)
             return True
 

@@ -7,14 +7,15 @@ from sqlalchemy import select
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
-from tunnelcloud.domain.entities import LinkBy, Role
+from tunnelcloud.domain.objects.identity_providers import LinkBy
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import (
     api_tokens,
     audit,
     groups,
     identities,
+    identity_links,
     identity_providers,
-    links,
     users,
     web_sessions,
 )
@@ -144,7 +145,7 @@ class IdentityContract:
         provider = self.make(create_users=True)
         carol = self.enter(provider, groups=None)
         self.let_a_command_line_in(carol)
-        self.store.write(links.unlink, carol.id, provider.id)
+        self.store.write(identity_links.unlink, carol.id, provider.id)
         self.assertEqual(self.command_lines(), [])
 
 

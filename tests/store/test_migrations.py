@@ -21,9 +21,9 @@ from tests.integration.processes import ENVIRONMENT, PATIENCE
 from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store import sites
+from tunnelcloud.store.constraint_errors import explain_integrity_error
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import OthersAtWork, StateIsNewer, StateUnusable
-from tunnelcloud.store.integrity import explain_integrity_error
 from tunnelcloud.store.migrate import MIGRATIONS, WORKS_SINCE, alembic_config, known_revisions
 from tunnelcloud.store.schema import metadata
 from tunnelcloud.store.sqlite_files import FILE_NAME

@@ -13,14 +13,14 @@ from tests.store.databases import (
 )
 from tests.store.material import login
 from tunnelcloud.store import (
-    copying,
+    database_copying,
     pods,
     sites,
     tokens,
 )
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import GivenUp, StateUnusable
-from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.postgres import postgres_engine
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
@@ -35,7 +35,7 @@ class MovedAwayTests(PostgresCase):
         self.state.mkdir(mode=0o700)
 
     def move(self, told, url="sqlite", fate=None):
-        copying.move(self.url, self.state, url, told, fate or Fate())
+        database_copying.move(self.url, self.state, url, told, fate or Fate())
 
     def test_a_pod_that_starts_meanwhile_is_told(self):
         refused = []
@@ -82,7 +82,7 @@ class GivenUpMoveTests(EmptyPostgresCase):
         def give_up(*_):
             fate.give_up()
 
-        self.assertRaises(GivenUp, copying.move, "sqlite", state, self.url, give_up, fate)
+        self.assertRaises(GivenUp, database_copying.move, "sqlite", state, self.url, give_up, fate)
         engine = postgres_engine(self.url)
         self.addCleanup(engine.dispose)
         self.assertEqual(inspect(engine).get_table_names(), [])
@@ -99,18 +99,18 @@ class MoveTests(EmptyPostgresCase):
         store.write(fill)
         before = store.read(rows_of)
         store.close()
-        copying.move("sqlite", away, self.url, lambda *one: told.append(one), Fate())
+        database_copying.move("sqlite", away, self.url, lambda *one: told.append(one), Fate())
         self.assertEqual(dict(told), before)
         moved = self.open()
         self.assertEqual(moved.read(rows_of), before)
         self.assertIsNotNone(moved.write(tokens.spend, secret("fresh"), login()).session)
         again = self.assertRaises(
-            StateUnusable, copying.move, "sqlite", away, self.url, lambda *_: None, Fate()
+            StateUnusable, database_copying.move, "sqlite", away, self.url, lambda *_: None, Fate()
         )
         self.assertIn("isn't empty", str(again))
         moved.close()
         (away / FILE_NAME).unlink()
-        copying.move(self.url, away, "sqlite", lambda *_: None, Fate())
+        database_copying.move(self.url, away, "sqlite", lambda *_: None, Fate())
         back = open_store("sqlite", away)
         self.addCleanup(back.close)
         self.assertEqual(back.read(rows_of)["tokens"], before["tokens"])

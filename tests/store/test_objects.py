@@ -8,7 +8,9 @@ from sqlalchemy import func, select
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, MovingClock, events_of, make_tunnel, make_world, public_key
-from tunnelcloud.domain.entities import Method, PortRange, Role
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects.sites import PortRange
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.schedule import parse_window
 from tunnelcloud.store import (
     assignments,
@@ -23,8 +25,8 @@ from tunnelcloud.store import (
     tunnels,
     users,
 )
-from tunnelcloud.store.aggregate import version_of
 from tunnelcloud.store.errors import Conflict, InvalidReference, NotFound, Stale
+from tunnelcloud.store.object_writes import version_of
 from tunnelcloud.store.transaction import Change
 
 

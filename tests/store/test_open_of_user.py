@@ -5,9 +5,9 @@ from sqlalchemy import text
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.plans import plans_of
 from tests.store.records import RecordCase
-from tunnelcloud.domain.limits import Limits
+from tunnelcloud.domain.user_limits import Limits
 from tunnelcloud.store import channels, own_pages, sessions
-from tunnelcloud.store.limits import open_channel
+from tunnelcloud.store.user_limits import open_channel
 
 OVER = 2000
 """Of one user, as many sessions and channels as they have had in some weeks."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import events_of
 from tests.store.records import RecordCase
-from tunnelcloud.store import access, attachments, channels, connectors, pods, sessions
+from tunnelcloud.store import attached_connectors, channels, connectors, pods, sessions, user_views
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.pods import NameInUse, Registration
 
@@ -99,13 +99,13 @@ class PodContract(RecordCase):
             for name in ("one", "two")
         )
         for pod, ids in ((first, {one, two}), (second, {one, "con_deleted"})):
-            self.store.write(attachments.note, pod.id, ids)
-        self.assertEqual(self.store.read(attachments.counts), {one: 2, two: 1})
-        self.store.write(attachments.note, first.id, {two})
-        self.assertEqual(self.store.read(attachments.counts), {one: 1, two: 1})
+            self.store.write(attached_connectors.note, pod.id, ids)
+        self.assertEqual(self.store.read(attached_connectors.counts), {one: 2, two: 1})
+        self.store.write(attached_connectors.note, first.id, {two})
+        self.assertEqual(self.store.read(attached_connectors.counts), {one: 1, two: 1})
         self.clock.advance(31)
         self.renew(second)
-        self.assertEqual(self.store.read(attachments.counts), {one: 1})
+        self.assertEqual(self.store.read(attached_connectors.counts), {one: 1})
 
     def test_a_pod_keeps_its_id_with_its_name(self):
         first, second = self.register(), self.register("pod-2")
@@ -172,7 +172,7 @@ class PodContract(RecordCase):
         self.assertIsNotNone(self.store.read(sessions.get, lost.id).ended_at)
         self.assertIsNone(self.store.read(sessions.get, kept.id).ended_at)
         self.assertEqual(self.store.read(channels.get, channel.id).bytes_from_target, 6)
-        self.assertEqual(self.store.read(access.names_of, "pod", [dead.id]), {dead.id: "pod-1"})
+        self.assertEqual(self.store.read(user_views.names_of, "pod", [dead.id]), {dead.id: "pod-1"})
 
 
 class SQLitePodTests(PodContract, SQLiteCase):

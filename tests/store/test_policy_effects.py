@@ -7,9 +7,9 @@ from attrs import evolve
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, START, login, make_world
 from tests.store.plans import statements_of
-from tunnelcloud import interpreter
+from tunnelcloud import interpreter_lock
 from tunnelcloud.domain.entities import SessionMethod
-from tunnelcloud.interpreter import STEPS
+from tunnelcloud.interpreter_lock import STEPS
 from tunnelcloud.store import assignments, channels, policies, policy_effects, sessions, users
 from tunnelcloud.store.errors import Conflict, NotFound
 
@@ -106,7 +106,7 @@ class PolicyEffectsContract:
         for _ in range(3 * STEPS):
             self.begin(self.world.alice)
         looks = []
-        self.patch(interpreter, "let_others_in", lambda: looks.append(1))
+        self.patch(interpreter_lock, "let_others_in", lambda: looks.append(1))
         self.assertEqual(self.effects().cut_sessions, 3 * STEPS)
         # For each so many channels that are read, and for each so many sessions.
         self.assertGreaterEqual(len(looks), 6)

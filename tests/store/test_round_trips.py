@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.store.databases import PostgresCase, SQLiteCase
-from tunnelcloud.domain.entities import PortRange, TargetCheck
+from tunnelcloud.domain.objects.sites import PortRange, TargetCheck
 from tunnelcloud.domain.schedule import Window
 from tunnelcloud.store import policies, sites, tunnels
-from tunnelcloud.store.aggregate import version_of
-from tunnelcloud.store.columns import from_milliseconds, to_milliseconds
+from tunnelcloud.store.column_types import from_milliseconds, to_milliseconds
+from tunnelcloud.store.object_writes import version_of
 
 # NUL is the one character that PostgreSQL's text can't hold; validation keeps it out.
 texts = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"))

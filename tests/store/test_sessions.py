@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.records import RecordCase
-from tunnelcloud.store import channels, reopening, sessions, tunnels, users
-from tunnelcloud.store.columns import plain
+from tunnelcloud.store import channels, session_reopening, sessions, tunnels, users
+from tunnelcloud.store.column_types import plain
 from tunnelcloud.store.errors import NotFound
 
 
@@ -99,7 +99,7 @@ class SessionContract(RecordCase):
 
     def reopen(self, session, *opened, pod_id="pod_1"):
         ids = {one.id for one in opened}
-        return self.store.write(reopening.reopen, pod_id, {session.id}, ids)
+        return self.store.write(session_reopening.reopen, pod_id, {session.id}, ids)
 
     def test_what_lives_is_opened_again(self):
         session = self.start()

@@ -10,8 +10,8 @@ from tunnelcloud.store import (
     connectors,
     deletion_warnings,
     groups,
+    list_counts,
     policies,
-    read_models,
     statistics,
     tunnels,
 )
@@ -63,13 +63,13 @@ class SummaryContract(RecordCase):
         session = self.start()
         channel = self.open_channel(session)
         self.close(self.open_channel(session), 0, 0)
-        found = self.store.read(read_models.of_tunnels, [world.tunnel.id, other.id])
+        found = self.store.read(list_counts.of_tunnels, [world.tunnel.id, other.id])
         self.assertEqual(found.users, {world.tunnel.id: 1})
         self.assertEqual(found.groups, {world.tunnel.id: 1})
         self.assertEqual(found.open, {world.tunnel.id: 1})
-        self.assertEqual(self.store.read(read_models.open_channels, [session.id]), [channel])
+        self.assertEqual(self.store.read(list_counts.open_channels, [session.id]), [channel])
         connector = self.store.write(connectors.create, name="c", site_id=world.site.id)
-        self.assertEqual(self.store.read(read_models.connectors_of, [world.site.id]), [connector])
+        self.assertEqual(self.store.read(list_counts.connectors_of, [world.site.id]), [connector])
 
     def cost(self, kind, one):
         return self.store.read(deletion_warnings.of_deleting, kind, one.id)

@@ -17,9 +17,9 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.join_tokens import JoinToken
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.net.fetching import FetchFailed
 from tunnelcloud.ssh.interfaces import DoctorStep

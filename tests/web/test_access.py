@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import update
 
 from tests.web.support import KEY, NOW, ApiTestCase
-from tunnelcloud.domain.certificates import SeenCertificate
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.domain.target_certificates import SeenCertificate
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import channels, connectors, schema, sessions, tokens, tunnels, users

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import ApiTestCase, ToldPod, read_answer
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import sites
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.answering import REQUEST_SECONDS

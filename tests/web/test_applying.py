@@ -4,7 +4,7 @@ import json
 
 from tests.web.support import ApiTestCase
 from tests.web.test_answering import Client, SlowDatabase
-from tunnelcloud.store import planning, sites
+from tunnelcloud.store import document_planning, sites
 from tunnelcloud.web.answering import REQUEST_SECONDS
 from tunnelcloud.web.resources.documents import SECONDS
 
@@ -13,13 +13,13 @@ DOCUMENT = {"sites": {"paris": {"title": "Paris"}}, "users": {"alice": {}, "bob"
 
 class ApplyTests(SlowDatabase, Client, ApiTestCase):
     def slow_plan(self):
-        apply = planning.apply
+        apply = document_planning.apply
 
         def slow(*args):
             self.wait()
             return apply(*args)
 
-        self.patch(planning, "apply", slow)
+        self.patch(document_planning, "apply", slow)
 
     def names(self):
         return [site["name"] for site in self.api("GET", "/sites")["items"]]
@@ -66,9 +66,9 @@ class ApplyTests(SlowDatabase, Client, ApiTestCase):
 
         def outdated(*_):
             done.append(1)
-            raise planning.Outdated
+            raise document_planning.Outdated
 
-        self.patch(planning, "carry_out", outdated)
+        self.patch(document_planning, "carry_out", outdated)
         self.assertEqual(self.ask("POST", "/api/v1/apply", DOCUMENT).status, 200)
         self.assertEqual((self.names(), len(done)), (["paris"], 3))
 

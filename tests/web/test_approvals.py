@@ -4,8 +4,8 @@ from sqlalchemy import Engine
 
 from tests.store.plans import statements_of
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import approvals, policies, tunnels, users
 
 

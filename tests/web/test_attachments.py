@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import NOW
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import schema
 from tunnelcloud.web.interfaces import ConnectorHealth
 

@@ -2,10 +2,10 @@
 
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.domain.rotation import AUTHORITY, NEW_AUTHORITY
-from tunnelcloud.pki import CertificateAuthority
-from tunnelcloud.store import authority
+from tunnelcloud.domain.key_rotation import AUTHORITY, NEW_AUTHORITY
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.pki.authority import CertificateAuthority
+from tunnelcloud.store import stored_secrets
 from tunnelcloud.web.interfaces import Warned
 
 
@@ -15,10 +15,10 @@ class AuthorityMixin:
         self.sealer = self.context.sealer
         self.first = CertificateAuthority.create(self.context.now())
         kept = self.sealer.keep(self.first.to_pem(), AUTHORITY)
-        self.store.write(authority.keep_first, AUTHORITY, kept)
+        self.store.write(stored_secrets.keep_first, AUTHORITY, kept)
 
     def pin(self, name):
-        kept = self.store.read(authority.load, name)
+        kept = self.store.read(stored_secrets.load, name)
         return kept and CertificateAuthority.from_pem(self.sealer.take(kept, name)).pin
 
 

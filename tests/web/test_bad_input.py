@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.web.sizes import MAX_BODY
 
 NOBODY = "0" * 26

@@ -1,7 +1,7 @@
 """Who asks the API takes turns with others, as who asks for pages does."""
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import groups
 from tunnelcloud.web import worker
 

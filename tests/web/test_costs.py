@@ -23,7 +23,7 @@ from tunnelcloud.pod.client_hello import NoHello, offered_protocols
 from tunnelcloud.web import problems
 from tunnelcloud.web.api import read_tags
 from tunnelcloud.web.authentication import read_bearer
-from tunnelcloud.web.limits import LimitedSite
+from tunnelcloud.web.http_limits import LimitedSite
 from tunnelcloud.web.models.device_logins import NewDeviceLogin
 from tunnelcloud.web.models.document import read_document
 from tunnelcloud.web.portal.pages.sign_in import local_path

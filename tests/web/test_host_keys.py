@@ -1,10 +1,10 @@
 """Host keys are changed by the API: only by administrators, step by step."""
 
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.domain.rotation import KeyUse, host_key_name
-from tunnelcloud.pki import ALGORITHMS, HostKey
-from tunnelcloud.store import authority
+from tunnelcloud.domain.key_rotation import KeyUse, host_key_name
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.pki.host_keys import ALGORITHMS, HostKey
+from tunnelcloud.store import stored_secrets
 
 _STEPS = ("rotate", "promote", "retire")
 
@@ -16,11 +16,13 @@ class HostKeyTests(ApiTestCase):
         key = HostKey.create("ssh-ed25519")
         for algorithm in ALGORITHMS:
             name = host_key_name(algorithm, KeyUse.CURRENT)
-            self.store.write(authority.keep_first, name, self.sealer.keep(key.private_key, name))
+            self.store.write(
+                stored_secrets.keep_first, name, self.sealer.keep(key.private_key, name)
+            )
 
     def fingerprint(self, use):
         name = host_key_name("ssh-ed25519", use)
-        kept = self.store.read(authority.load, name)
+        kept = self.store.read(stored_secrets.load, name)
         return kept and HostKey.from_openssh(self.sealer.take(kept, name)).fingerprint
 
     def test_the_steps(self):

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, event
 from tests.store.databases import SQLiteCase
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, audit, policies, users, web_sessions
-from tunnelcloud.store.credentials import role_by_api_token, role_by_web_session
+from tunnelcloud.store.credential_checks import role_by_api_token, role_by_web_session
 from tunnelcloud.web.encoding import encode_json
 from tunnelcloud.web.models import objects as models
 from tunnelcloud.web.models.plain_values import values_as

@@ -1,7 +1,7 @@
 from prometheus_client import Counter
 
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 
 
 class OperationsTests(ApiTestCase):

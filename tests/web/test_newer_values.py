@@ -5,11 +5,12 @@ from sqlalchemy import text
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Method, Role, SessionMethod
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.entities import Method, SessionMethod
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.policy import Ask, decide
 from tunnelcloud.store import sessions
-from tunnelcloud.store.columns import Choice, Methods, member_of
+from tunnelcloud.store.column_types import Choice, Methods, member_of
 from tunnelcloud.store.schema import metadata
 from tunnelcloud.store.sessions import LoginRecord
 

@@ -4,8 +4,8 @@ import shlex
 
 from tests.store.material import count_events
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.join_tokens import JoinRefused, parse_join_token
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import connectors
 from tunnelcloud.web.interfaces import ConnectorHealth
 

@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.store.databases import SQLiteCase
 from tests.store.material import make_world
-from tunnelcloud.domain.entities import Method, PortRange
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects.sites import PortRange
 from tunnelcloud.domain.schedule import parse_window
 from tunnelcloud.store import policies, users
 from tunnelcloud.store.assignments import ASSIGNMENTS

@@ -1,7 +1,7 @@
 """Pods by the API: what state each is in, and what may be done with it."""
 
 from tests.web.support import NOW, ApiTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import pods
 from tunnelcloud.store.pods import LEASE_SECONDS, Registration
 

@@ -2,7 +2,8 @@
 
 from tests.store.material import count_events
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role, SessionMethod
+from tunnelcloud.domain.entities import SessionMethod
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import channels, pods, sessions, tunnels
 
 

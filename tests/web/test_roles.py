@@ -4,7 +4,8 @@ import re
 
 from tests.store.material import count_events
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import ID_PREFIXES, Role
+from tunnelcloud.domain.entities import ID_PREFIXES
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import users
 
 NOBODY_ELSE = re.compile(r"\{([a-z_]+)_id\}")

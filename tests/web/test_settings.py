@@ -1,5 +1,5 @@
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 
 
 class SettingsTests(ApiTestCase):

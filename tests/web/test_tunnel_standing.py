@@ -5,11 +5,12 @@ import re
 
 from tests.domain import values
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.entities import Role, Session, SessionMethod
+from tunnelcloud.domain.entities import Session, SessionMethod
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.policy import Decision
-from tunnelcloud.pod.describe import describe
-from tunnelcloud.store import access, tunnels
+from tunnelcloud.domain.ssh_command import PublicAddress
+from tunnelcloud.pod.tunnel_descriptions import describe
+from tunnelcloud.store import tunnels, user_views
 from tunnelcloud.web.interfaces import ConnectorHealth
 
 REFUSED = "connect to 10.0.0.5:5432: refused"
@@ -47,7 +48,7 @@ class DoorsTests(PortalTestCase):
         """Give the tunnel's row in ``ssh pod ls``."""
         decision = Decision(not refusal, refusal, awaited=awaited)
         tunnel = self.store.read(tunnels.get, self.tunnel["id"])
-        view = self.store.read(access.load_view, self.user.id)
+        view = self.store.read(user_views.load_view, self.user.id)
         user = self.user
         session = Session(
             "ses_1", user.id, user.name, SessionMethod.TOKEN, user.name, "127.0.0.1", "OpenSSH",

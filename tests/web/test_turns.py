@@ -12,7 +12,7 @@ from typing import get_type_hints
 from pydantic import BaseModel
 
 from tests.web.support import ApiTestCase, QueuedReactor
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.web import api
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.routes import SHOWN_AT_ONCE, Listed

@@ -5,7 +5,7 @@ import io
 from twisted.logger import globalLogPublisher, textFileLogObserver
 
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.web.portal.tree import page_table
 

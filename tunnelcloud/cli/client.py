@@ -13,12 +13,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tunnelcloud.cli.answer_limits import MOST_BYTES, Patience, TooLong, read_whole
 from tunnelcloud.cli.output import one_line
-from tunnelcloud.cli.patience import MOST_BYTES, Patience, TooLong, read_whole
 from tunnelcloud.domain.entities import ID_PREFIXES
+from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.objects import KINDS
-from tunnelcloud.domain.proxies import BadProxy, Proxy, proxy_from
-from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.proxy_choice import BadProxy, Proxy, proxy_from
 from tunnelcloud.net.foreign_json import read_foreign_json
 
 if TYPE_CHECKING:

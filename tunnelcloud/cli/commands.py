@@ -32,14 +32,16 @@ class Place(NamedTuple):
 
 
 COMMANDS: Mapping[str, Place] = {
-    "site": Place("nouns", "site", "Private networks with connectors and tunnels."),
-    "connector": Place("nouns", "connector", "Processes in a site that dial out to the pods."),
-    "tunnel": Place("nouns", "tunnel", "Published TCP services."),
-    "user": Place("nouns", "user", "People and service accounts."),
-    "group": Place("nouns", "group", "Users that are assigned together."),
-    "policy": Place("nouns", "policy", "Conditions that must all hold."),
+    "site": Place("object_commands", "site", "Private networks with connectors and tunnels."),
+    "connector": Place(
+        "object_commands", "connector", "Processes in a site that dial out to the pods."
+    ),
+    "tunnel": Place("object_commands", "tunnel", "Published TCP services."),
+    "user": Place("object_commands", "user", "People and service accounts."),
+    "group": Place("object_commands", "group", "Users that are assigned together."),
+    "policy": Place("object_commands", "policy", "Conditions that must all hold."),
     "identity-provider": Place(
-        "nouns", "identity_provider", "OpenID providers through which people sign in."
+        "object_commands", "identity_provider", "OpenID providers through which people sign in."
     ),
     "key": Place("keys", "key", "SSH public keys of users, for heavy or unattended use."),
     "token": Place("credentials", "token", "One-time tokens, each good for one SSH session."),
@@ -73,16 +75,16 @@ COMMANDS: Mapping[str, Place] = {
         "setup",
         "Set up a pod: its addresses, HTTPS, a first administrator and a first site.",
     ),
-    "config": Place("machine", "config", "Look at settings files."),
-    "admin": Place("machine", "admin", "Get back in when no administrator can."),
+    "config": Place("local_commands", "config", "Look at settings files."),
+    "admin": Place("local_commands", "admin", "Get back in when no administrator can."),
     "audit": Place("audit", "audit", "Show the last events, the latest at the bottom."),
     "login": Place("login", "login", "Sign in with a code that you type at the portal."),
     "logout": Place("login", "logout", "Sign out; the token that `login` got stops working."),
     "connect": Place("connect", "connect", "Open tunnels with this machine's ssh."),
     "status": Place(
-        "running", "status", "Show the tunnels that `connect` keeps open on this machine."
+        "run_commands", "status", "Show the tunnels that `connect` keeps open on this machine."
     ),
-    "stop": Place("running", "stop", "End what `connect` keeps open on this machine."),
+    "stop": Place("run_commands", "stop", "End what `connect` keeps open on this machine."),
     "ssh-config": Place("connect", "ssh_config", "Print blocks for ~/.ssh/config."),
     "me": Place(
         "me", "me", "Your own tunnels, keys, tokens and sessions; for API tokens of a user."

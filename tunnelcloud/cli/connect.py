@@ -16,20 +16,20 @@ import click
 from attrs import frozen
 
 from tunnelcloud.cli.access import METHODS
-from tunnelcloud.cli.children import Command
+from tunnelcloud.cli.child_processes import Command
 from tunnelcloud.cli.client import Api, Failed
+from tunnelcloud.cli.connect_many import Manner, keep_open, on_own_addresses, own_token, unit_words
 from tunnelcloud.cli.hosts_file import HOSTS
-from tunnelcloud.cli.keeping import Manner, keep_open, on_own_addresses, own_token, unit_words
 from tunnelcloud.cli.local_ports import check_free, free_port, is_free
+from tunnelcloud.cli.open_tunnels import Wanted, targets_here
 from tunnelcloud.cli.output import print_json, say
 from tunnelcloud.cli.own_tunnels import Tunnels
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.cli.ssh_process import SshProcess
-from tunnelcloud.cli.together import Wanted, targets_here
-from tunnelcloud.domain.commands import MAX_FORWARDS_OF_A_RANGE, bracketed
 from tunnelcloud.domain.connecting.files import all_blocks, config_block, unit_of_connect
 from tunnelcloud.domain.connecting.way import Forward, Way
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.ssh_command import MAX_FORWARDS_OF_A_RANGE, bracketed
 
 _KEY_FILE = click.option(
     "--key-file", default="", help="The private key, if ssh is not to look for it by itself."

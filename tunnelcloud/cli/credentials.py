@@ -6,7 +6,7 @@ import click
 
 from tunnelcloud.cli.client import Object
 from tunnelcloud.cli.crud import list_objects, warn_of
-from tunnelcloud.cli.endings import add_ending
+from tunnelcloud.cli.delete_by_id import add_ending
 from tunnelcloud.cli.kinds import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
 from tunnelcloud.cli.parameters import (
@@ -17,7 +17,7 @@ from tunnelcloud.cli.parameters import (
     pass_connection,
     time,
 )
-from tunnelcloud.domain.objects import Role
+from tunnelcloud.domain.objects.users import Role
 
 _USER = Column("user", "user_id", refers="user")
 _CREATED = Column("created", "created_at", shown_time)

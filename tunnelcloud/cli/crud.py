@@ -21,13 +21,13 @@ from tunnelcloud.cli.output import (
     shown_time,
 )
 from tunnelcloud.cli.parameters import Connection, count, json_flag, or_nothing, pass_connection
-from tunnelcloud.domain.counting import counted
 from tunnelcloud.domain.join_tokens import (
     JoinRefused,
     address_warning,
     keep_command,
     parse_join_token,
 )
+from tunnelcloud.domain.quantities import counted
 
 
 def commands_of(noun: Noun) -> click.Group:

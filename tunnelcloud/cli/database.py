@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import click
 
 from tunnelcloud.cli.output import say
-from tunnelcloud.config import CannotStart, read_secret
 from tunnelcloud.settings import PodSettings, read_pod_settings
 from tunnelcloud.settings.values import has_password, read_database_url
-from tunnelcloud.store import copying
+from tunnelcloud.settings_files import CannotStart, read_secret
+from tunnelcloud.store import database_copying
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import StoreError
-from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -71,7 +71,7 @@ def back_up(file: Path, config: Path | None, state: Path | None) -> None:
     """
     settings = pod_settings(config, state)
     told = _Progress()
-    _run(told, copying.back_up, settings.database.url, settings.state_directory, file)
+    _run(told, database_copying.back_up, settings.database.url, settings.state_directory, file)
     say(f"Wrote {file}: {told}, compared with the database.")
     say(_NOT_IN_IT)
 
@@ -87,7 +87,7 @@ def restore(file: Path, config: Path | None, state: Path | None) -> None:
     """
     settings = pod_settings(config, state)
     told = _Progress()
-    _run(told, copying.restore, file, settings.database.url, settings.state_directory)
+    _run(told, database_copying.restore, file, settings.database.url, settings.state_directory)
     say(f"Restored {told}. One-time tokens and links are void, and nobody is signed in.")
     say("What was blocked, revoked or deleted after the backup was made is in force again: look.")
 
@@ -114,7 +114,7 @@ def migrate_to(
     if url == settings.database.url:
         raise click.UsageError("URL is the database that is used already: name another one")
     told = _Progress()
-    _run(told, copying.move, settings.database.url, settings.state_directory, url)
+    _run(told, database_copying.move, settings.database.url, settings.state_directory, url)
     say(f"Copied {told}, compared with the old database, which is left as it was.")
     say(
         "Set [database] url (or url_file) in pod.toml, then start the pod. A second pod needs "

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from tunnelcloud.cli.client import Failed, Object, Unreachable
-from tunnelcloud.cli.machine import check_pod, program_of, program_options
+from tunnelcloud.cli.local_commands import check_pod, program_of, program_options
 from tunnelcloud.cli.output import one_line, print_json, say
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
-from tunnelcloud.config import CannotStart
-from tunnelcloud.net.findings import Finding, Mark, bad, good, warning
+from tunnelcloud.net.doctor_findings import Finding, Mark, bad, good, warning
 from tunnelcloud.settings import read_pod_settings
+from tunnelcloud.settings_files import CannotStart
 from tunnelcloud.store.errors import StateUnusable
 
 _MOST = 20

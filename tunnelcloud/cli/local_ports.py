@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.output import say
-from tunnelcloud.domain.commands import FIRST_UNPRIVILEGED_PORT, MAX_PORT, bracketed
+from tunnelcloud.domain.ssh_command import FIRST_UNPRIVILEGED_PORT, MAX_PORT, bracketed
 
 _TRIED_PORTS = 100
 

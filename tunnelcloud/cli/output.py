@@ -18,8 +18,8 @@ from datetime import datetime
 
 import click
 
-from tunnelcloud.domain.counting import bytes_text
-from tunnelcloud.domain.lengths import length_text
+from tunnelcloud.domain.durations import length_text
+from tunnelcloud.domain.quantities import bytes_text
 from tunnelcloud.net.escaping import escape_whole
 
 _SECOND = 1.0

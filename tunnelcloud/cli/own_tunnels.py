@@ -9,9 +9,8 @@ from typing import Any
 from attrs import evolve
 
 from tunnelcloud.cli.client import Api, Failed, Object
-from tunnelcloud.domain.commands import PublicAddress, forwarded_ports
 from tunnelcloud.domain.connecting.way import Way
-from tunnelcloud.domain.entities import Method, Tunnel, hosts_of
+from tunnelcloud.domain.entities import Method, hosts_of
 from tunnelcloud.domain.names import (
     BadName,
     parse_ports,
@@ -20,7 +19,8 @@ from tunnelcloud.domain.names import (
     read_name,
     read_user_name,
 )
-from tunnelcloud.domain.objects import PortRange
+from tunnelcloud.domain.objects.sites import PortRange, Tunnel
+from tunnelcloud.domain.ssh_command import PublicAddress, forwarded_ports
 from tunnelcloud.domain.tunnel_standing import Stand
 
 

@@ -18,7 +18,7 @@ from tunnelcloud.cli.commands import DEFAULT_URL
 from tunnelcloud.cli.output import say
 from tunnelcloud.cli.saved_logins import SavedLogin, load_logins
 from tunnelcloud.domain.addresses import is_loopback
-from tunnelcloud.domain.lengths import HOW, BadLength, read_length
+from tunnelcloud.domain.durations import HOW, BadLength, read_length
 from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 
 TOKEN_VARIABLE = "TUNNELCLOUD_API_TOKEN"  # noqa: S105 - a variable's name

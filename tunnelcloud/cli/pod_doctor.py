@@ -14,23 +14,17 @@ from attrs import field, frozen
 from sqlalchemy import Connection, func, select
 
 from tunnelcloud.cli.public_addresses import address_findings
-from tunnelcloud.config import CannotStart
-from tunnelcloud.net.clocks import clock_findings
-from tunnelcloud.net.findings import Finding, bad, good, warning
-from tunnelcloud.pki import (
-    SEALING_KEY_FILE,
-    Authorities,
-    BadAuthority,
-    BadSealingKey,
-    CannotUnseal,
-    ExposedPrivateFile,
-    UnreadablePrivateFile,
-    load_sealer,
-)
-from tunnelcloud.pod.ending import WARN_BEFORE
+from tunnelcloud.net.clock_check import clock_findings
+from tunnelcloud.net.doctor_findings import Finding, bad, good, warning
+from tunnelcloud.pki.authority import BadAuthority
+from tunnelcloud.pki.authority_rotation import Authorities
+from tunnelcloud.pki.sealing import SEALING_KEY_FILE, BadSealingKey, CannotUnseal, load_sealer
+from tunnelcloud.pod.certificate_expiry import WARN_BEFORE
 from tunnelcloud.pod.shared_secrets import read_authorities
 from tunnelcloud.pod.web_certificate import WebCertificate
+from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile
 from tunnelcloud.settings import PodSettings
+from tunnelcloud.settings_files import CannotStart
 from tunnelcloud.store import schema
 from tunnelcloud.store.errors import StateUnusable
 from tunnelcloud.store.migrate import LEASE_SECONDS

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.output import one_line
 from tunnelcloud.domain.addresses import is_loopback
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.tls import JOIN_ALPN
-from tunnelcloud.net.findings import (
+from tunnelcloud.net.doctor_findings import (
     Finding,
     NoAnswer,
     bad,
@@ -21,7 +21,7 @@ from tunnelcloud.net.findings import (
     ssh_greeting,
     warning,
 )
-from tunnelcloud.pki import Authorities
+from tunnelcloud.pki.authority_rotation import Authorities
 from tunnelcloud.settings import PodSettings
 
 

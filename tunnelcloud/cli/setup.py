@@ -12,23 +12,23 @@ from typing import Any
 
 import click
 
-from tunnelcloud.cli import first_objects
-from tunnelcloud.cli.first_objects import Made, Wanted
-from tunnelcloud.cli.machine import portal_url
+from tunnelcloud.cli import setup_database
+from tunnelcloud.cli.local_commands import portal_url
 from tunnelcloud.cli.output import one_line, print_json, say, shown_time
 from tunnelcloud.cli.parameters import json_option
 from tunnelcloud.cli.pod_doctor import Kept, key_findings, read_database
 from tunnelcloud.cli.public_addresses import lines_elsewhere
+from tunnelcloud.cli.setup_address_checks import reach_findings
+from tunnelcloud.cli.setup_database import Made, Wanted
 from tunnelcloud.cli.setup_file import SettingsFile
 from tunnelcloud.cli.setup_plan import SOCKET_UNIT, Tls, changes
 from tunnelcloud.cli.setup_questions import Said
-from tunnelcloud.cli.setup_reach import reach_findings
-from tunnelcloud.config import CannotStart
-from tunnelcloud.net.findings import Mark
-from tunnelcloud.pod.seat import HOME_FILE
+from tunnelcloud.net.doctor_findings import Mark
+from tunnelcloud.pod.name_claim import HOME_FILE
 from tunnelcloud.pod.shared_secrets import UNUSABLE
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.settings.editing import Value, shown_value
+from tunnelcloud.settings_files import CannotStart
 from tunnelcloud.store.errors import StateUnusable, StoreError
 from tunnelcloud.store.snapshots import check_usable
 
@@ -147,7 +147,7 @@ def _make(file: SettingsFile, wanted: Wanted) -> Made:
     :raise click.ClickException: it can't be made.
     """
     try:
-        return first_objects.make(file.settings, wanted)
+        return setup_database.make(file.settings, wanted)
     except (CannotStart, *UNUSABLE) as error:
         why = str(error)
     except KeyboardInterrupt:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from tunnelcloud.cli.machine import check_pod
-from tunnelcloud.config import BadSettings, CannotStart
+from tunnelcloud.cli.local_commands import check_pod
 from tunnelcloud.private_files import write_atomically
 from tunnelcloud.settings import PodSettings, read_pod_settings
 from tunnelcloud.settings.editing import CannotEdit, Value, edited, shown_value
+from tunnelcloud.settings_files import BadSettings, CannotStart
 
 _MODE = 0o640
 _NEW = "# A pod's settings, begun by `tunnelcloud setup`.\n\nstate_directory = {}\n"

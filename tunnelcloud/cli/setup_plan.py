@@ -11,7 +11,7 @@ from attrs import frozen
 
 from tunnelcloud.daemon import tcp_port_of
 from tunnelcloud.domain.addresses import leads_home
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.settings.editing import Value
 

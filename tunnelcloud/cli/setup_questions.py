@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 from attrs import frozen
 
-from tunnelcloud.cli.first_objects import Proof, Wanted
 from tunnelcloud.cli.output import say
+from tunnelcloud.cli.setup_database import Proof, Wanted
 from tunnelcloud.cli.setup_plan import LETS_ENCRYPT, Answers, Tls, host_of, tls_of
 from tunnelcloud.domain.names import read_host, read_name, read_user_name
 from tunnelcloud.domain.totp import SECRET_BYTES, matching_step, provisioning_uri, secret_text

@@ -16,11 +16,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunnelcloud.cli.children import Guard
+from tunnelcloud.cli.child_processes import Guard
 from tunnelcloud.cli.client import Failed
-from tunnelcloud.cli.proxied import proxy_command
+from tunnelcloud.cli.ssh_proxy import proxy_command
 from tunnelcloud.domain.entities import Method
-from tunnelcloud.domain.proxies import BadProxy
+from tunnelcloud.domain.proxy_choice import BadProxy
 
 _CONNECT_SECONDS = 30
 _POLL_SECONDS = 0.1

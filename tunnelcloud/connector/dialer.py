@@ -1,7 +1,7 @@
 """Connects to targets, within the site owner's lists, and only to an address that was checked.
 
-Knows names, addresses and limits, and nothing of channels or pods; ``tunnelcloud.domain.dialing``
-has the codes of failures.
+Knows names, addresses and limits, and nothing of channels or pods.  The codes of failures are in
+``tunnelcloud.domain.dial_failures``.
 """
 
 from collections import Counter
@@ -12,11 +12,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
-from tunnelcloud.connector.addresses import AccessList, read_target
+from tunnelcloud.connector.allowed_targets import AccessList, read_target
+from tunnelcloud.connector.happy_eyeballs import Race
 from tunnelcloud.connector.interfaces import IConnectorReactor
-from tunnelcloud.connector.race import Race
 from tunnelcloud.domain.addresses import Address
-from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.domain.dial_failures import DialError, DialFailure
 from tunnelcloud.domain.names import BadName
 from tunnelcloud.net.interfaces import IResolver
 

@@ -13,14 +13,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tunnelcloud.config import CannotStart
 from tunnelcloud.connector.starting import Plan, read_plan
 from tunnelcloud.connector.state import BadState, ConnectorState, Membership
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.tls import JOIN_ALPN
-from tunnelcloud.net.clocks import clock_findings
-from tunnelcloud.net.escaping import escape_whole
-from tunnelcloud.net.findings import (
+from tunnelcloud.net.clock_check import clock_findings
+from tunnelcloud.net.doctor_findings import (
     Finding,
     Mark,
     NoAnswer,
@@ -30,7 +28,9 @@ from tunnelcloud.net.findings import (
     shown_certificate,
     warning,
 )
-from tunnelcloud.pki import is_issued_by
+from tunnelcloud.net.escaping import escape_whole
+from tunnelcloud.pki.authority_rotation import is_issued_by
+from tunnelcloud.settings_files import CannotStart
 
 _DAY = "%Y-%m-%d"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from twisted.internet.interfaces import IReactorTCP
 from zope.interface import Interface
 
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.net.interfaces import ILookUpReactor
 
 

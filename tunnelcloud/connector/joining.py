@@ -9,13 +9,14 @@ from twisted.internet.protocol import Factory
 
 from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.state import ConnectorState, Membership
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.join_messages import JoinGranted, JoinRequest, RenewalRequest
 from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.tls import JoinTLS
 from tunnelcloud.link.transport import LinkTransportFactory
-from tunnelcloud.pki import certificate_pin, make_request
+from tunnelcloud.pki.authority import certificate_pin
+from tunnelcloud.pki.signing_requests import make_request
 
 JOIN_TIMEOUT = 30.0
 """Seconds until an attempt to join is given up."""

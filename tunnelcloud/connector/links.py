@@ -19,11 +19,11 @@ from zope.interface import implementer
 from tunnelcloud.channels.interfaces import IChannel
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.connector.interfaces import IConnectorReactor, ILinksUser
-from tunnelcloud.connector.keeper import LinkKeeper
+from tunnelcloud.connector.link_keeper import LinkKeeper
 from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.targets import Targets
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import read_pod_address
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import (
@@ -38,7 +38,8 @@ from tunnelcloud.link.requests import (
 from tunnelcloud.link.tls import LinkTLS, distrust, not_taken
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.pki import UntrustedPod, check_pod_of_any
+from tunnelcloud.pki.authority import UntrustedPod
+from tunnelcloud.pki.authority_rotation import check_pod_of_any
 
 MAX_PODS = 64
 MAX_AUTHORITIES = 4

@@ -16,8 +16,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from tunnelcloud.connector.interfaces import IConnectorReactor
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.proxies import Proxy, proxy_from
+from tunnelcloud.domain.proxy_choice import Proxy, proxy_from
 from tunnelcloud.domain.proxy_dialogue import (
     ANSWER_SECONDS,
     ProxyRefused,
@@ -25,6 +24,7 @@ from tunnelcloud.domain.proxy_dialogue import (
     hung_up,
     no_answer,
 )
+from tunnelcloud.domain.ssh_command import PublicAddress
 
 DIRECTLY = "directly"
 
@@ -86,7 +86,7 @@ def _unreachable(failure: Failure, proxy: Proxy) -> Failure:
 def _spoken_to_by_tls(endpoint: Any, proxy: Proxy) -> Any:
     from twisted.internet.endpoints import wrapClientTLS
 
-    from tunnelcloud.net.tls_out import tls_to
+    from tunnelcloud.net.outgoing_tls import tls_to
 
     return wrapClientTLS(tls_to(proxy.host), endpoint)
 

@@ -15,21 +15,22 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud import daemon
-from tunnelcloud.connector.addresses import AccessList
+from tunnelcloud.connector.allowed_targets import AccessList
 from tunnelcloud.connector.dialer import Dialer
 from tunnelcloud.connector.interfaces import IConnectorReactor, ILinksUser
 from tunnelcloud.connector.joining import join, renew_late
-from tunnelcloud.connector.keeper import LONGEST_DELAY, SHORTEST_DELAY
+from tunnelcloud.connector.link_keeper import LONGEST_DELAY, SHORTEST_DELAY
 from tunnelcloud.connector.links import PodLinks
 from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.state import BadState, ConnectorState, Membership
 from tunnelcloud.connector.targets import Targets
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.requests import RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS
 from tunnelcloud.net.resolver import ThreadedResolver
-from tunnelcloud.pki import certificate_pin, clock_text, make_request
+from tunnelcloud.pki.authority import certificate_pin, clock_text
+from tunnelcloud.pki.signing_requests import make_request
 
 DRAIN_TIMEOUT = 30.0
 """Seconds that open channels have to end in when the connector stops."""

@@ -12,9 +12,9 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from tunnelcloud.config import BadSettings, read_secret, read_toml, told
 from tunnelcloud.domain.log_areas import LogPlan, read_log_plan
-from tunnelcloud.domain.proxies import Proxy, read_proxy
+from tunnelcloud.domain.proxy_choice import Proxy, read_proxy
+from tunnelcloud.settings_files import BadSettings, read_secret, read_toml, told
 
 
 @frozen

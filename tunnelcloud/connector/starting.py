@@ -15,17 +15,17 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud import __version__, daemon
-from tunnelcloud.config import BadSettings, CannotStart
-from tunnelcloud.connector.addresses import AccessList, BadRule, parse_access_list
+from tunnelcloud.connector.allowed_targets import AccessList, BadRule, parse_access_list
 from tunnelcloud.connector.outgoing import Outgoing
 from tunnelcloud.connector.service import ConnectorService
 from tunnelcloud.connector.settings import read_connector_settings
 from tunnelcloud.connector.state import ConnectorState
 from tunnelcloud.domain.join_tokens import JoinRefused, JoinToken, parse_join_token
 from tunnelcloud.domain.log_areas import LogPlan
-from tunnelcloud.domain.proxies import BadProxy
+from tunnelcloud.domain.proxy_choice import BadProxy
 from tunnelcloud.net.log_levels import LOG_LEVELS
 from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
+from tunnelcloud.settings_files import BadSettings, CannotStart
 
 
 def make_connector(

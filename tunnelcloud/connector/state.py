@@ -12,24 +12,25 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 from cryptography import x509
 
-from tunnelcloud.config import CannotStart
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.join_tokens import JoinToken, read_pod_address
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.net.foreign_json import read_foreign_json
-from tunnelcloud.pki import (
+from tunnelcloud.pki.authority import (
     UNREADABLE,
-    ExposedPrivateFile,
     NotAConnectorCertificate,
-    UnreadablePrivateFile,
     connector_id_of,
-    is_issued_by,
-    make_request,
-    new_private_key,
     public_key_fingerprint,
+)
+from tunnelcloud.pki.authority_rotation import is_issued_by
+from tunnelcloud.pki.signing_requests import make_request, new_private_key
+from tunnelcloud.private_files import (
+    ExposedPrivateFile,
+    UnreadablePrivateFile,
+    hold_file,
     read_private,
     write_atomically,
 )
-from tunnelcloud.private_files import hold_file
+from tunnelcloud.settings_files import CannotStart
 
 FORMAT = 1
 LOCK_FILE = "connector.lock"

@@ -11,7 +11,7 @@ from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import OPEN_UNKNOWN_CHANNEL_TYPE, DirectTcpip
 from tunnelcloud.channels.unconfirmed import UnconfirmedUser
 from tunnelcloud.connector.dialer import Dialer
-from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.domain.dial_failures import DialError, DialFailure
 from tunnelcloud.link.read_ahead import DEFAULT_TOTAL, ReadAhead
 from tunnelcloud.link.tcp import TargetStream
 

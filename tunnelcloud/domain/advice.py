@@ -1,6 +1,6 @@
 """Advice: for users who were refused, and for administrators about to create what would be refused.
 
-The reasons are those of ``tunnelcloud.domain.policy``, ``tunnelcloud.domain.dialing`` and of
+The reasons are those of ``tunnelcloud.domain.policy``, ``tunnelcloud.domain.dial_failures`` and of
 logins; tools that show none of them send their users to the page that shows this.
 """
 

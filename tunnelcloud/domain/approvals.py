@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
-from tunnelcloud.domain.objects import Approval, Policy
+from tunnelcloud.domain.objects.policies import Approval, Policy
 
 REQUEST_SECONDS = 900
 """How long a request waits for an answer, counted from when it was last asked for."""

@@ -13,7 +13,7 @@ import shlex
 from attrs import field, frozen
 
 from tunnelcloud.domain.addresses import leads_home
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.ssh_command import PublicAddress
 
 PREFIX = "tcj1."
 SECRET_LENGTH = 20

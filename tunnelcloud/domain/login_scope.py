@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Method, Tunnel, UserView
+from tunnelcloud.domain.entities import Method, UserView
 from tunnelcloud.domain.names import Login, is_called, named_by
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import METHOD_TEXT, could_open_any, disabled_text
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from attrs import frozen
 
 from tunnelcloud.domain.addresses import is_address, read_address
-from tunnelcloud.domain.entities import Grant, Method, PortRange, Tunnel, UserView
-from tunnelcloud.domain.sameness import folded, is_unmistakable
+from tunnelcloud.domain.entities import Grant, Method, UserView
+from tunnelcloud.domain.name_comparison import folded, is_unmistakable
+from tunnelcloud.domain.objects.sites import PortRange, Tunnel
 
 RESERVED_USER_NAME = "tcptunnel"
 SYSTEM_NAME = "system"

@@ -12,13 +12,14 @@ from attrs import evolve, field, frozen
 
 from tunnelcloud.domain.addresses import is_within
 from tunnelcloud.domain.approvals import TimedGrant
-from tunnelcloud.domain.commands import bracketed
-from tunnelcloud.domain.entities import Grant, Method, Policy, Tunnel, UserView
-from tunnelcloud.domain.limits import channels_text, sessions_text
+from tunnelcloud.domain.entities import Grant, Method, UserView
 from tunnelcloud.domain.names import match_destination, ports_text, usable
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval, Policy
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy_sentences import length_of_time
 from tunnelcloud.domain.schedule import DAYS
+from tunnelcloud.domain.ssh_command import bracketed
+from tunnelcloud.domain.user_limits import channels_text, sessions_text
 
 METHOD_TEXT = {Method.TOKEN: "one-time token", Method.KEY: "key"}
 

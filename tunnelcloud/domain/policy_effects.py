@@ -14,7 +14,7 @@ from attrs import define, evolve, field, frozen
 
 from tunnelcloud.domain.entities import Channel, Session, UserView
 from tunnelcloud.domain.names import usable
-from tunnelcloud.domain.objects import Policy
+from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.domain.policy import Ask, decide, session_limits
 
 SESSION_TOO_OLD = "the longest time for a session is over"

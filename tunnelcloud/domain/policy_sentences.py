@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tunnelcloud.domain.counting import counted
-from tunnelcloud.domain.lengths import length_text
-from tunnelcloud.domain.objects import Approval, Policy
+from tunnelcloud.domain.durations import length_text
+from tunnelcloud.domain.objects.policies import Approval, Policy
+from tunnelcloud.domain.quantities import counted
 from tunnelcloud.domain.schedule import DAYS, parse_window
 
 _EN_DASH = "\N{EN DASH}"

@@ -11,8 +11,8 @@ import ipaddress
 import re
 from typing import Protocol
 
-from tunnelcloud.domain.commands import bracketed
-from tunnelcloud.domain.proxies import Proxy
+from tunnelcloud.domain.proxy_choice import Proxy
+from tunnelcloud.domain.ssh_command import bracketed
 
 MAX_ANSWER = 16 * 1024
 """A proxy's answer may be so long, in bytes."""

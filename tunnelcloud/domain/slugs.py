@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.names import RESERVED_USER_NAME, BadName, read_user_name
-from tunnelcloud.domain.sameness import folded
 
 _LONGEST = 64
 _NOT_TAKEN_APART = str.maketrans(

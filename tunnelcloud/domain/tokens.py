@@ -12,7 +12,7 @@ import re
 import string
 from collections.abc import Callable
 
-from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.name_comparison import folded
 
 TOKEN_LENGTH = 26
 _TOKEN = re.compile(r"[a-z2-7]{26}")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import PortRange, Tunnel
+from tunnelcloud.domain.objects.sites import PortRange, Tunnel
 from tunnelcloud.domain.policy import disabled_text
 
 _MOST_NAMED = 5

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from tunnelcloud.channels.messages import ProtocolError
-from tunnelcloud.net.buffers import BufferPool
+from tunnelcloud.net.shared_buffers import BufferPool
 
 MAX_FRAME = 256 * 1024
 """The longest message a frame may hold, in bytes."""

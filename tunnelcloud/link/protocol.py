@@ -58,8 +58,8 @@ from tunnelcloud.link.requests import (
 )
 from tunnelcloud.link.tls import LINK_ALPN, shown_certificate
 from tunnelcloud.net.allowance import Allowance
-from tunnelcloud.net.gathering import TURN, Gathering
-from tunnelcloud.net.rounds import MESSAGES_A_ROUND, Rounds
+from tunnelcloud.net.message_turns import MESSAGES_A_ROUND, Rounds
+from tunnelcloud.net.write_coalescing import TURN, Gathering
 
 HANDSHAKE_TIMEOUT = 20.0
 """Seconds from the connection to the peer's hello."""

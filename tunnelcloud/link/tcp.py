@@ -43,7 +43,6 @@ from tunnelcloud.channels.splice import (
     TAKEN_REQUEST,
 )
 from tunnelcloud.link.read_ahead import SMALLEST_READ, ReadAhead
-from tunnelcloud.net.gathering import TURN
 from tunnelcloud.net.sockets import (
     before_close,
     end_writing,
@@ -52,6 +51,7 @@ from tunnelcloud.net.sockets import (
     was_reset,
     write_now,
 )
+from tunnelcloud.net.write_coalescing import TURN
 
 FAREWELL_SECONDS = 10.0
 """For how many seconds a target may go on sending, to nobody, after it has taken all."""

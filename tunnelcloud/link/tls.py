@@ -26,10 +26,9 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
-from tunnelcloud.net.tls_steps import bounded
-from tunnelcloud.pki import (
+from tunnelcloud.net.handshake_limits import bounded
+from tunnelcloud.pki.authority import (
     UNREADABLE,
-    Authorities,
     NotAConnectorCertificate,
     UntrustedPod,
     WrongClock,
@@ -39,6 +38,7 @@ from tunnelcloud.pki import (
     connector_id_of,
     is_of_some_cluster,
 )
+from tunnelcloud.pki.authority_rotation import Authorities
 
 _log = Logger()
 

@@ -23,7 +23,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
-from tunnelcloud.net.buffers import BufferPool
+from tunnelcloud.net.shared_buffers import BufferPool
 from tunnelcloud.net.sockets import READ_SIZE, tune_socket, write_now
 
 _RECORD = 16 * 1024

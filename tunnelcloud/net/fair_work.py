@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from tunnelcloud.net.crowds import Crowd
+from tunnelcloud.net.connection_capacity import Crowd
 
 T = TypeVar("T")
 

@@ -24,9 +24,9 @@ from twisted.web.client import (
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
-from tunnelcloud.domain.sameness import folded
-from tunnelcloud.net.bounded import CONNECT_SECONDS, SaidTooMuch, bounded_agent
-from tunnelcloud.net.tls_out import HttpsPolicy
+from tunnelcloud.domain.name_comparison import folded
+from tunnelcloud.net.bounded_connections import CONNECT_SECONDS, SaidTooMuch, bounded_agent
+from tunnelcloud.net.outgoing_tls import HttpsPolicy
 
 _SECONDS = 10
 _MAX_BODY = 512 * 1024

@@ -44,7 +44,7 @@ class IResolver(Interface):
     def resolve(name: str) -> Deferred[Sequence[Address]]:
         """Give the addresses of a name, the preferred first (RFC 6724), at least one.
 
-        Fails with :class:`tunnelcloud.domain.dialing.DialError`.  Cancelling affects nobody
+        Fails with :class:`tunnelcloud.domain.dial_failures.DialError`.  Cancelling affects nobody
         else who asked.
         """
 

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.domain.addresses import Address, peer_address
-from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.domain.dial_failures import DialError, DialFailure
 from tunnelcloud.net.interfaces import ILookUpReactor, IResolver
 
 CACHE_SECONDS = 30.0

@@ -5,7 +5,6 @@ Everything works on bytes, since several pods share one CA through their databas
 neither sockets nor the store, and takes the time as an argument.
 """
 
-from tunnelcloud.pki.authorities import Authorities, check_pod_of_any, is_issued_by
 from tunnelcloud.pki.authority import (
     POD_CERTIFICATE_LIFETIME,
     UNREADABLE,
@@ -25,6 +24,7 @@ from tunnelcloud.pki.authority import (
     load_or_make_authority,
     public_key_fingerprint,
 )
+from tunnelcloud.pki.authority_rotation import Authorities, check_pod_of_any, is_issued_by
 from tunnelcloud.pki.host_keys import (
     ALGORITHMS,
     BadHostKey,
@@ -34,7 +34,6 @@ from tunnelcloud.pki.host_keys import (
     load_or_make_host_key,
     read_unchecked,
 )
-from tunnelcloud.pki.requests import make_request, new_private_key
 from tunnelcloud.pki.sealing import (
     SEALING_KEY_FILE,
     BadSealingKey,
@@ -45,6 +44,7 @@ from tunnelcloud.pki.sealing import (
     make_sealer_file,
     passing_sealer,
 )
+from tunnelcloud.pki.signing_requests import make_request, new_private_key
 from tunnelcloud.private_files import (
     ExposedPrivateFile,
     UnreadablePrivateFile,

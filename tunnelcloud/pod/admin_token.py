@@ -13,9 +13,9 @@ from pathlib import Path
 from attrs import frozen
 from twisted.logger import Logger
 
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret, new_api_token
-from tunnelcloud.pki import write_atomically
+from tunnelcloud.private_files import write_atomically
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.engine import Store

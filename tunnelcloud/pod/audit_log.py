@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from tunnelcloud.interpreter import politely
+from tunnelcloud.interpreter_lock import politely
 from tunnelcloud.sinks.formats import json_line
 from tunnelcloud.store.transaction import Committed
 

@@ -21,7 +21,7 @@ from twisted.internet.task import deferLater
 
 from tunnelcloud.domain.addresses import source_group, source_groups
 from tunnelcloud.domain.tokens import hash_secret, new_link_secret, new_user_code
-from tunnelcloud.net.crowds import Crowd
+from tunnelcloud.net.connection_capacity import Crowd
 from tunnelcloud.pod import logins
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.settings import PodSettings

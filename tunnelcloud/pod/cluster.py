@@ -10,16 +10,24 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.entities import Pod, UserView
 from tunnelcloud.domain.join_tokens import read_pod_address
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.outage_log import OUTAGES
-from tunnelcloud.store import access, attachments, channels, keys, pods, sessions, tunnels
+from tunnelcloud.store import (
+    attached_connectors,
+    channels,
+    keys,
+    pods,
+    sessions,
+    tunnels,
+    user_views,
+)
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import ChangeFeed
 from tunnelcloud.store.pods import Registration
-from tunnelcloud.store.reopening import reopen
+from tunnelcloud.store.session_reopening import reopen
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 
 BEAT_SECONDS = 5.0
@@ -174,7 +182,7 @@ class Cluster:
 
     def load_views(self, user_ids: Sequence[str]) -> Deferred[Mapping[str, UserView]]:
         """Read the views of some users; unknown users are left out."""
-        return self._store.read(access.load_views, user_ids)
+        return self._store.read(user_views.load_views, user_ids)
 
     def end_requests(self) -> Deferred[list[sessions.EndRequest]]:
         """List the sessions and channels of this pod that are to be ended."""
@@ -277,13 +285,13 @@ def _beat(
     if filler:
         pods.probe(transaction, seat.pod_id, filler)
     if attached is not None:
-        attachments.note(transaction, seat.pod_id, attached)
+        attached_connectors.note(transaction, seat.pod_id, attached)
     if reaps:
         pods.reap(transaction, silent_seconds=SILENT_SECONDS)
     return _Beat(
         pods.alive(transaction),
         tunnels.external_addresses(transaction),
-        attachments.counts(transaction),
+        attached_connectors.counts(transaction),
         anew,
     )
 

@@ -13,10 +13,10 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
 from tunnelcloud.domain.late_renewals import LateRenewal
+from tunnelcloud.domain.objects.sites import Connector
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.join_messages import (
     JoinAnswer,
     JoinDenied,
@@ -25,9 +25,8 @@ from tunnelcloud.link.join_messages import (
     RenewalRequest,
     Request,
 )
-from tunnelcloud.pki import (
+from tunnelcloud.pki.authority import (
     UNREADABLE,
-    Authorities,
     BadCertificateRequest,
     CertificateAuthority,
     IssuedCertificate,
@@ -35,7 +34,8 @@ from tunnelcloud.pki import (
     connector_id_of,
     public_key_fingerprint,
 )
-from tunnelcloud.pod.registry import IConnectorRegistry
+from tunnelcloud.pki.authority_rotation import Authorities
+from tunnelcloud.pod.connector_registry import IConnectorRegistry
 
 _log = Logger()
 

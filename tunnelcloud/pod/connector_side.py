@@ -10,21 +10,21 @@ from typing import Any
 from tunnelcloud import __version__
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import Network, read_networks
-from tunnelcloud.domain.commands import PublicAddress
+from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.joining import JoinServer
 from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
-from tunnelcloud.net.proxied import BehindBalancers
+from tunnelcloud.net.behind_balancer import BehindBalancers
 from tunnelcloud.net.source_limits import FloodControl
-from tunnelcloud.pod.attendant import Attendant
+from tunnelcloud.pod.certificate_expiry import Ending
 from tunnelcloud.pod.connector_certificates import Joining
-from tunnelcloud.pod.connector_door import connector_listener, door_limits
-from tunnelcloud.pod.ending import Ending
+from tunnelcloud.pod.connector_listener import connector_listener, door_limits
 from tunnelcloud.pod.foundation import Foundation
+from tunnelcloud.pod.link_owner import Attendant
 from tunnelcloud.pod.links import Links
-from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.shared_keys import SharedKeys
+from tunnelcloud.pod.stored_connectors import Registrar
 from tunnelcloud.settings import ConnectorsSettings, SSHSettings
 
 

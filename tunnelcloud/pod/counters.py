@@ -11,7 +11,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from twisted.internet.interfaces import IReactorTime
 
-from tunnelcloud.domain.dialing import DialFailure
+from tunnelcloud.domain.dial_failures import DialFailure
 from tunnelcloud.domain.events import CATALOGUE, KeptEvent
 from tunnelcloud.store.transaction import Committed
 

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.addresses import Address, is_address
-from tunnelcloud.domain.dialing import DialError, DialFailure
+from tunnelcloud.domain.dial_failures import DialError, DialFailure
 from tunnelcloud.domain.names import canonical_host
 from tunnelcloud.net.interfaces import ILookUpReactor, IResolver
 from tunnelcloud.net.resolver import ThreadedResolver

@@ -15,11 +15,11 @@ from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
 from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.sessions import USER_DELETED, LiveSession
-from tunnelcloud.pod.turns import Turns
-from tunnelcloud.pod.views import Views
+from tunnelcloud.pod.user_views import Views
 from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Change, Resync
 

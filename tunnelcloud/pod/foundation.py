@@ -12,23 +12,19 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from tunnelcloud import __version__
-from tunnelcloud.config import BadSettings
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.domain.commands import PublicAddress
-from tunnelcloud.pki import (
-    CertificateAuthority,
-    ExposedPrivateFile,
-    HostKey,
-    Sealer,
-    UnreadablePrivateFile,
-    check_private,
-)
+from tunnelcloud.domain.ssh_command import PublicAddress
+from tunnelcloud.pki.authority import CertificateAuthority
+from tunnelcloud.pki.host_keys import HostKey
+from tunnelcloud.pki.sealing import Sealer
 from tunnelcloud.pod import admin_token
 from tunnelcloud.pod.audit_log import write_audit_lines
 from tunnelcloud.pod.cluster import Seat
-from tunnelcloud.pod.seat import take_home, take_seat
+from tunnelcloud.pod.name_claim import take_home, take_seat
 from tunnelcloud.pod.shared_secrets import UNUSABLE, SharedSecrets, take_shared_secrets
+from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, check_private
 from tunnelcloud.settings import PodSettings
+from tunnelcloud.settings_files import BadSettings
 from tunnelcloud.sinks.sinks import Sinks, make_sinks
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError

@@ -18,11 +18,11 @@ from twisted.python.failure import Failure
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import (
     audit,
-    crowding,
-    free_pages,
+    history_shares,
     pods,
     preferences,
     sessions,
+    sqlite_shrinking,
     tokens,
     web_sessions,
 )
@@ -58,7 +58,7 @@ class Housekeeping:
     async def _run(self) -> None:
         name = "rows of users with more than their share"
         try:
-            for crowd in await self.store.read_long(crowding.crowding):
+            for crowd in await self.store.read_long(history_shares.crowding):
                 await self._all(partial(_at_most, crowd, self.batch), name)
             for name, forget in (
                 ("events", self._events),
@@ -71,16 +71,16 @@ class Housekeeping:
             name = "events beyond their size"
             await self._make_room(name)
             name = "pages of deleted rows"
-            await self._all(partial(free_pages.give_back, limit=self.batch), name)
+            await self._all(partial(sqlite_shrinking.give_back, limit=self.batch), name)
         except StoreUnavailable:
             OUTAGES.tell(Failure(), f"{name} that are due weren't forgotten")
 
     async def _make_room(self, name: str) -> None:
         """Delete events until the rest fits: first of users with too many, then the oldest."""
-        left = await self.store.read_long(crowding.count_beyond)
+        left = await self.store.read_long(history_shares.count_beyond)
         if not left:
             return
-        for find in (crowding.leaving_for_share, crowding.leaving_for_size):
+        for find in (history_shares.leaving_for_share, history_shares.leaving_for_size):
             for leaving in await self.store.read_long(find, left):
                 await self.store.write(leaving.record)
                 await self._all(partial(_at_most, leaving.forget, self.batch), name)
@@ -114,5 +114,5 @@ class Housekeeping:
         return tokens.forget(transaction, transaction.now() - TOKENS_KEPT, limit=self.batch)
 
 
-def _at_most(forget: crowding.Forget, limit: int, transaction: Transaction) -> int:
+def _at_most(forget: history_shares.Forget, limit: int, transaction: Transaction) -> int:
     return forget(transaction, limit)

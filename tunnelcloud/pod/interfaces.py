@@ -6,11 +6,12 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from tunnelcloud.channels.multiplexer import Multiplexer
-from tunnelcloud.domain.entities import Session, Tunnel, UserView
+from tunnelcloud.domain.entities import Session, UserView
+from tunnelcloud.domain.objects.sites import Tunnel
 
 if TYPE_CHECKING:
     from tunnelcloud.domain.entities import Channel
-    from tunnelcloud.domain.limits import Limits
+    from tunnelcloud.domain.user_limits import Limits
 
 
 class IAttachedLink(Interface):

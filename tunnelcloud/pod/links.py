@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
 from tunnelcloud.channels.multiplexer import Multiplexer
-from tunnelcloud.domain.entities import Connector
+from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from twisted.internet.defer import Deferred
 
-from tunnelcloud.domain.entities import Session, Tunnel
-from tunnelcloud.pod.deadlines import Deadlines
-from tunnelcloud.pod.held import HeldChannel
-from tunnelcloud.pod.listings import Listings
-from tunnelcloud.pod.rates import Counts, Traffic
+from tunnelcloud.domain.entities import Session
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.pod.byte_rates import Counts, Traffic
+from tunnelcloud.pod.channel_deadlines import Deadlines
+from tunnelcloud.pod.held_channels import HeldChannel
+from tunnelcloud.pod.list_cache import Listings
 from tunnelcloud.pod.router import TunnelRoute
+from tunnelcloud.pod.session_dependencies import Surroundings
 from tunnelcloud.pod.sessions import LiveSession
-from tunnelcloud.pod.shares import CHANNELS, HELD, SESSIONS, Opens, Shares, Tally
-from tunnelcloud.pod.surroundings import Surroundings
+from tunnelcloud.pod.user_shares import CHANNELS, HELD, SESSIONS, Opens, Shares, Tally
 
 _DRAIN_POLL_SECONDS = 0.1
 POD_FULL = "this pod has too many connections open; try again later, or another pod"

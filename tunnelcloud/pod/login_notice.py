@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from tunnelcloud.domain.entities import Grant, Tunnel
-from tunnelcloud.domain.objects import Approval, Policy
+from tunnelcloud.domain.entities import Grant
+from tunnelcloud.domain.objects.policies import Approval, Policy
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import Decision
 from tunnelcloud.domain.policy_sentences import waits_at
 

@@ -12,25 +12,18 @@ from collections.abc import Callable
 from attrs import frozen
 from twisted.python.failure import Failure
 
-from tunnelcloud.domain.entities import (
-    Key,
-    Method,
-    Session,
-    SessionMethod,
-    Token,
-    Tunnel,
-    User,
-    UserView,
-)
+from tunnelcloud.domain.entities import Key, Method, Session, SessionMethod, Token, UserView
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.login_scope import scope_of
 from tunnelcloud.domain.names import Login
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.domain.policy import allowed_token_sessions
 from tunnelcloud.domain.tokens import hash_secret, hide_secrets
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.pod.keyring import Held
+from tunnelcloud.pod.key_cache import Held
 from tunnelcloud.ssh.interfaces import LoginAttempt
-from tunnelcloud.store import access, browser_logins, keys, sessions, tokens
+from tunnelcloud.store import browser_logins, keys, sessions, tokens, user_views
 from tunnelcloud.store.tokens import Outcome, Spending
 from tunnelcloud.store.transaction import Transaction
 
@@ -144,14 +137,14 @@ def login_with_token(
     """Spend a token and begin a session, if it opens anything for this login."""
     refusal = Refusal(_OPENS_NOTHING, "no such token for this login")
     secret_hash = hash_secret(token)
-    found = access.find_token(transaction, secret_hash)
+    found = user_views.find_token(transaction, secret_hash)
     if found is None or not _may_be(attempt.login, found.user):
         # The named user is read instead of the grants, so that the answer takes the same time.
         named = find_named(transaction, attempt)
         whose = named if found is None else found.user
         record_refusal(transaction, attempt, rules, SessionMethod.TOKEN, refusal.reason, whose)
         return refusal
-    view, bound = access.view_of(transaction, found), found.token.tunnel_id
+    view, bound = user_views.view_of(transaction, found), found.token.tunnel_id
     scope = scope_of(view, Method.TOKEN, attempt.login, bound)
     if scope.obstacle:
         refusal = _unopened(transaction, found.token, scope.obstacle)
@@ -188,7 +181,7 @@ def login_by_browser(
     if not browser_logins.is_for(transaction, secret_hash, login):
         reason = "it is another login than was confirmed"
         return _unconfirmed(transaction, attempt, rules, reason, user)
-    view = access.load_view(transaction, user.id)
+    view = user_views.load_view(transaction, user.id)
     scope = scope_of(view, Method.TOKEN, attempt.login, None)
     if scope.obstacle:
         reason = f"it was confirmed, but {scope.obstacle}"
@@ -244,7 +237,7 @@ def _may_be(login: Login | None, user: User) -> bool:
 def find_named(transaction: Transaction, attempt: LoginAttempt) -> User | None:
     """Find the user whom a login names, whoever logs in."""
     login = attempt.login
-    return access.find_login(transaction, (login and login.user) or "")
+    return user_views.find_login(transaction, (login and login.user) or "")
 
 
 def _login(attempt: LoginAttempt, pod_id: str) -> sessions.LoginRecord:

@@ -9,7 +9,7 @@ from datetime import datetime
 from attrs import define, field
 from zope.interface import implementer
 
-from tunnelcloud.domain.entities import Connector
+from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.web.interfaces import NOTED_WITHIN
 

@@ -17,14 +17,14 @@ from prometheus_client.registry import Collector
 from tunnelcloud import __version__
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.net.interfaces import IFloodControl
-from tunnelcloud.pod.checks import TargetChecks
-from tunnelcloud.pod.held import HeldChannels
+from tunnelcloud.pod.held_channels import HeldChannels
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
-from tunnelcloud.pod.supervision import Supervisor
+from tunnelcloud.pod.target_checks import TargetChecks
 from tunnelcloud.sinks.sinks import Sinks
-from tunnelcloud.store.measures import Measures
+from tunnelcloud.store.database_metrics import Measures
 
 MOST_SITES = 200
 """How many sites have a label of their own; the others share one."""

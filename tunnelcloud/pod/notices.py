@@ -20,17 +20,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from tunnelcloud.domain.certificates import ENDS_SOON
 from tunnelcloud.domain.events import AuditRecord
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.target_certificates import ENDS_SOON
 from tunnelcloud.pod.foundation import Foundation
-from tunnelcloud.pod.live import LivePod
+from tunnelcloud.pod.live_pod import LivePod
 from tunnelcloud.sinks.sinks import Sinks
 from tunnelcloud.store import notices
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.site_health import Attachments
 from tunnelcloud.store.transaction import Committed
-from tunnelcloud.web.resources.attachments import attachments_at
+from tunnelcloud.web.resources.attached_connectors import attachments_at
 
 LOOK_SECONDS = 30.0
 PATIENCE = 120.0

@@ -18,16 +18,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tunnelcloud.domain.entities import Channel, Session, Tunnel
-from tunnelcloud.domain.limits import Limits
+from tunnelcloud.domain.entities import Channel, Session
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.user_limits import Limits
 from tunnelcloud.pod.interfaces import IRecords
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import channels, sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable, Trouble
-from tunnelcloud.store.limits import open_channel
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.user_limits import open_channel
 
 GATHER_SECONDS = 0.2
 RETRY_SECONDS = 1.0

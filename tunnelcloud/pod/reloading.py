@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import BaseModel
 from twisted.logger import Logger
 
-from tunnelcloud.config import BadSettings
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.net.log_levels import LOG_LEVELS
 from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.settings import PodSettings
-from tunnelcloud.web.limits import LimitedSite
+from tunnelcloud.settings_files import BadSettings
+from tunnelcloud.web.http_limits import LimitedSite
 
 _log = Logger()
 

@@ -16,9 +16,10 @@ from zope.interface import implementer
 from tunnelcloud.channels.interfaces import IChannel
 from tunnelcloud.channels.messages import OPEN_ADMINISTRATIVELY_PROHIBITED, OPEN_CONNECT_FAILED
 from tunnelcloud.channels.splice import PATIENCE, ISpliceOwner, Splice
-from tunnelcloud.domain.dialing import DialFailure, failure_text
-from tunnelcloud.domain.entities import Channel, Session, Tunnel
-from tunnelcloud.domain.limits import Limits
+from tunnelcloud.domain.dial_failures import DialFailure, failure_text
+from tunnelcloud.domain.entities import Channel, Session
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.user_limits import Limits
 from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords
 from tunnelcloud.pod.outage_log import OUTAGES

@@ -15,58 +15,59 @@ from twisted.logger import Logger
 from tunnelcloud import __version__, daemon
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import read_networks
-from tunnelcloud.domain.entities import Session, Tunnel, UserView
+from tunnelcloud.domain.entities import Session, UserView
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import Decision
 from tunnelcloud.net.fetching import HttpFetch
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
 from tunnelcloud.pod.admin_token import Retirement
-from tunnelcloud.pod.blind_limit import LIMIT_SECONDS, BlindLimit
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
-from tunnelcloud.pod.checks import LOOK_SECONDS, TargetChecks
+from tunnelcloud.pod.byte_rates import SAMPLE_SECONDS, Rates
+from tunnelcloud.pod.certificate_expiry import ENDING_SECONDS
+from tunnelcloud.pod.change_feed_outage import LIMIT_SECONDS, BlindLimit
 from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
 from tunnelcloud.pod.connector_side import ConnectorSide
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
-from tunnelcloud.pod.describe import describe
-from tunnelcloud.pod.descriptors import divide, raise_limit
 from tunnelcloud.pod.dns_check import DNSCheck
-from tunnelcloud.pod.doctor import Doctor
-from tunnelcloud.pod.ending import ENDING_SECONDS
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
+from tunnelcloud.pod.file_descriptors import divide, raise_limit
 from tunnelcloud.pod.foundation import Foundation
-from tunnelcloud.pod.front import Front
 from tunnelcloud.pod.health import Health
-from tunnelcloud.pod.held import HeldChannels, ask_for_channel
+from tunnelcloud.pod.held_channels import HeldChannels, ask_for_channel
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.links import Links
-from tunnelcloud.pod.live import LivePod
+from tunnelcloud.pod.live_pod import LivePod
 from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.metrics import MEASURE_SECONDS, MOST_SITES, Measured, metrics_registry
 from tunnelcloud.pod.notices import make_notices
+from tunnelcloud.pod.one_port import Front
+from tunnelcloud.pod.path_check import Doctor
 from tunnelcloud.pod.penalties import SHARE_SECONDS
-from tunnelcloud.pod.rates import SAMPLE_SECONDS, Rates
+from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
-from tunnelcloud.pod.registrar import Registrar
 from tunnelcloud.pod.reloading import Reloading, takers
+from tunnelcloud.pod.session_dependencies import Surroundings
 from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession
 from tunnelcloud.pod.shared_keys import SHARED_KEYS_SECONDS, SharedKeys
-from tunnelcloud.pod.shares import Shares
 from tunnelcloud.pod.ssh_side import SshSide
-from tunnelcloud.pod.supervision import Supervisor
-from tunnelcloud.pod.surroundings import Surroundings
+from tunnelcloud.pod.stored_connectors import Registrar
+from tunnelcloud.pod.target_checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
-from tunnelcloud.pod.turns import Turns
-from tunnelcloud.pod.views import Views
+from tunnelcloud.pod.tunnel_descriptions import describe
+from tunnelcloud.pod.user_shares import Shares
+from tunnelcloud.pod.user_views import Views
 from tunnelcloud.pod.web_tls import WebTLS
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 from tunnelcloud.store import approvals
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
-from tunnelcloud.store.measures import Measures, measure
+from tunnelcloud.store.database_metrics import Measures, measure
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Change, Resync
-from tunnelcloud.web.limits import LimitedSite
+from tunnelcloud.web.http_limits import LimitedSite
 from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, metrics_site

@@ -16,10 +16,9 @@ from tunnelcloud.channels.messages import (
     OPEN_CONNECT_FAILED,
     OPEN_RESOURCE_SHORTAGE,
 )
-from tunnelcloud.domain.commands import own_host
-from tunnelcloud.domain.entities import Grant, Session, Tunnel, UserView
-from tunnelcloud.domain.limits import limits_of
+from tunnelcloud.domain.entities import Grant, Session, UserView
 from tunnelcloud.domain.names import named_by, usable
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import (
     Ask,
     Decision,
@@ -29,14 +28,16 @@ from tunnelcloud.domain.policy import (
     decide_tunnel,
     session_limits,
 )
+from tunnelcloud.domain.ssh_command import own_host
+from tunnelcloud.domain.user_limits import limits_of
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.pod.carried import Carried
-from tunnelcloud.pod.deadlines import seconds_left
-from tunnelcloud.pod.held import HeldChannel
+from tunnelcloud.pod.channel_deadlines import seconds_left
+from tunnelcloud.pod.held_channels import HeldChannel
 from tunnelcloud.pod.login_notice import login_notice
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
-from tunnelcloud.pod.surroundings import Surroundings
+from tunnelcloud.pod.session_bytes import Carried
+from tunnelcloud.pod.session_dependencies import Surroundings
 from tunnelcloud.ssh.interfaces import (
     DoctorStep,
     ISessionAvatar,

@@ -8,10 +8,11 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tunnelcloud.pki import Authorities, HostKeys
+from tunnelcloud.pki.authority_rotation import Authorities
+from tunnelcloud.pki.host_keys import HostKeys
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.shared_secrets import SharedSecrets, read_authorities, read_host_keys
-from tunnelcloud.store import authority
+from tunnelcloud.store import stored_secrets
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync
 
@@ -43,7 +44,7 @@ class SharedKeys:
 
     def changed(self, change: Change | Resync) -> Deferred[None] | None:
         """Take a notice from the change feed."""
-        if isinstance(change, Change) and change.kind != authority.SHARED_KEYS:
+        if isinstance(change, Change) and change.kind != stored_secrets.SHARED_KEYS:
             return None
         return self.look()
 
@@ -53,7 +54,7 @@ class SharedKeys:
         return reading.addErrback(_failed)
 
     def _read(self) -> Deferred[None]:
-        return self._store.read(authority.load_all).addCallback(self._take)
+        return self._store.read(stored_secrets.load_all).addCallback(self._take)
 
     def _take(self, kept: Mapping[str, bytes]) -> None:
         if kept == self._kept:

@@ -15,28 +15,27 @@ from attrs import evolve, frozen
 
 from tunnelcloud import __version__
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.domain.rotation import AUTHORITY, NEW_AUTHORITY, KeyUse, host_key_name
-from tunnelcloud.pki import (
+from tunnelcloud.domain.key_rotation import AUTHORITY, NEW_AUTHORITY, KeyUse, host_key_name
+from tunnelcloud.pki.authority import BadAuthority, CertificateAuthority, load_or_make_authority
+from tunnelcloud.pki.authority_rotation import Authorities
+from tunnelcloud.pki.host_keys import (
     ALGORITHMS,
-    SEALING_KEY_FILE,
-    Authorities,
-    BadAuthority,
     BadHostKey,
-    BadSealingKey,
-    CannotUnseal,
-    CertificateAuthority,
-    ExposedPrivateFile,
     HostKey,
     HostKeys,
-    Sealer,
-    UnreadablePrivateFile,
-    is_sealed,
-    load_or_make_authority,
     load_or_make_host_key,
+)
+from tunnelcloud.pki.sealing import (
+    SEALING_KEY_FILE,
+    BadSealingKey,
+    CannotUnseal,
+    Sealer,
+    is_sealed,
     load_sealer,
     make_sealer_file,
 )
-from tunnelcloud.store import authority, pods
+from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile
+from tunnelcloud.store import pods, stored_secrets
 from tunnelcloud.store.engine import Store
 from tunnelcloud.store.errors import StoreError
 from tunnelcloud.store.transaction import Transaction
@@ -98,7 +97,7 @@ def take_shared_secrets(store: Store, directory: Path, key_file: Path | None) ->
     for name in ALGORITHMS:
         host_key(name)
     fault = "" if sealer.is_shared else f"another sealing key: {_COPY.format(file=path)}"
-    kept = store.read(authority.load_all)
+    kept = store.read(stored_secrets.load_all)
     return SharedSecrets(
         sealer, read_authorities(sealer, kept), read_host_keys(sealer, kept), fault
     )
@@ -135,7 +134,7 @@ def read_host_keys(sealer: Sealer, kept: Mapping[str, bytes]) -> HostKeys:
 
 def _sealer(store: Store, path: Path, *, is_ours: bool) -> Sealer:
     """Take the sealing key, and make it for a database that has none yet."""
-    kept = store.read(authority.load, _MARK)
+    kept = store.read(stored_secrets.load, _MARK)
     is_new = False
     try:
         sealer = load_sealer(path)
@@ -150,7 +149,7 @@ def _sealer(store: Store, path: Path, *, is_ours: bool) -> Sealer:
         make_sealer_file(path)
         is_new = True
         sealer = load_sealer(path)
-    if store.write(authority.keep_first, _MARK, sealer.mark) == sealer.mark:
+    if store.write(stored_secrets.keep_first, _MARK, sealer.mark) == sealer.mark:
         return sealer
     if is_new:
         # Another pod was first, a moment ago: this key seals nothing.
@@ -162,11 +161,11 @@ def _sealer(store: Store, path: Path, *, is_ours: bool) -> Sealer:
 def _shared(
     store: Store, sealer: Sealer, path: Path, name: str, make: Callable[[], bytes]
 ) -> bytes:
-    kept = store.read(authority.load, name)
+    kept = store.read(stored_secrets.load, name)
     if kept is None:
         if not sealer.is_shared:
             raise CannotServe(f"{path} is another database's: {_COPY.format(file=path)}")
-        kept = store.write(authority.keep_first, name, sealer.keep(make(), name))
+        kept = store.write(stored_secrets.keep_first, name, sealer.keep(make(), name))
     if sealer.is_shared and not is_sealed(kept):
         store.write(_seal_now, name, sealer.keep(kept, name))
     try:
@@ -180,4 +179,4 @@ def _shared(
 def _seal_now(transaction: Transaction, name: str, sealed: bytes) -> None:
     """Replace what is kept unsealed, once no pod lives that can't read it sealed."""
     if all(one.version == __version__ for one in pods.alive(transaction)):
-        authority.replace(transaction, name, sealed)
+        stored_secrets.replace(transaction, name, sealed)

@@ -12,8 +12,8 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from tunnelcloud.pod.byte_rates import Counts, Traffic
 from tunnelcloud.pod.outage_log import OUTAGES
-from tunnelcloud.pod.rates import Counts, Traffic
 from tunnelcloud.store import sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable

@@ -20,7 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, read_private
+from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 from tunnelcloud.settings.web import AcmeSettings, WebSettings
 
 CHECK_SECONDS = 10.0

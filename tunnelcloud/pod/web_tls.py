@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.internet.interfaces import IProtocolFactory
 
-from tunnelcloud.domain.certificates import ENDS_SOON
+from tunnelcloud.domain.target_certificates import ENDS_SOON
 from tunnelcloud.pod.acme.challenges import Answers
 from tunnelcloud.pod.acme.keeper import LOOK_SECONDS, CertificateKeeper
 from tunnelcloud.pod.foundation import Foundation
-from tunnelcloud.pod.front import Front
+from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.web_certificate import (
     CHECK_SECONDS,
     ShownCertificate,

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from tunnelcloud.config import BadSettings, read_toml, told
 from tunnelcloud.domain.log_areas import Area, Format, Level, LogPlan
 from tunnelcloud.settings.notify import NotifySettings
 from tunnelcloud.settings.url_files import WebhookSettings, with_url
+from tunnelcloud.settings.validation_messages import wording
 from tunnelcloud.settings.values import (
     AuditFormat,
     Count,
@@ -38,7 +38,7 @@ from tunnelcloud.settings.values import (
     read_database_url,
 )
 from tunnelcloud.settings.web import AcmeSettings, WebSettings
-from tunnelcloud.settings.wordings import wording
+from tunnelcloud.settings_files import BadSettings, read_toml, told
 
 
 class DatabaseSettings(Table):

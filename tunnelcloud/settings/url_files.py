@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import Field, model_validator
 
-from tunnelcloud.config import read_secret
 from tunnelcloud.settings.values import File, SecretFile, Table, WebhookUrl, read_webhook_url
+from tunnelcloud.settings_files import read_secret
 
 _Settings = TypeVar("_Settings", bound=Table)
 

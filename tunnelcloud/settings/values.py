@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from tunnelcloud.config import parse_duration, parse_public_address, secret_path
-from tunnelcloud.domain.commands import PublicAddress
 from tunnelcloud.domain.names import BadName, read_host
+from tunnelcloud.domain.ssh_command import PublicAddress
+from tunnelcloud.settings_files import parse_duration, parse_public_address, secret_path
 
 _SIZE = re.compile(r"(\d{1,9})\s*([KMG]iB)")
 _SHIFTS = {"KiB": 10, "MiB": 20, "GiB": 30}

@@ -15,13 +15,13 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from tunnelcloud.config import BadSettings, read_secret
 from tunnelcloud.domain.events import AuditRecord
-from tunnelcloud.net.bounded import bounded_agent, bounded_way
-from tunnelcloud.net.tls_out import HttpsPolicy, tls_to
-from tunnelcloud.net.trust import trusted
+from tunnelcloud.net.bounded_connections import bounded_agent, bounded_way
+from tunnelcloud.net.outgoing_tls import HttpsPolicy, tls_to
+from tunnelcloud.net.trusted_authorities import trusted
 from tunnelcloud.settings import AuditSettings
 from tunnelcloud.settings.notify import NotifySettings, NotifySmtpSettings
+from tunnelcloud.settings_files import BadSettings, read_secret
 from tunnelcloud.sinks.delivery import Delivery, SinkReport
 from tunnelcloud.sinks.files import FileOutlet
 from tunnelcloud.sinks.formats import FORMATS, syslog_message

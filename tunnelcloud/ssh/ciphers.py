@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from tunnelcloud.ssh.sealers import (
+from tunnelcloud.ssh.packet_sealing import (
     BadPacket,
     Buffer,
     Opener,

@@ -50,12 +50,12 @@ from tunnelcloud.ssh.algorithms import (
 )
 from tunnelcloud.ssh.ciphers import make_opener, make_sealer
 from tunnelcloud.ssh.fixed_groups import PRIMES, exchange
-from tunnelcloud.ssh.gate import Phase
 from tunnelcloud.ssh.host_key_proofs import prove
 from tunnelcloud.ssh.host_keys import HostKeySet
-from tunnelcloud.ssh.new_keys import NewKeys
+from tunnelcloud.ssh.key_exchange_turns import NewKeys
+from tunnelcloud.ssh.message_gate import Phase
+from tunnelcloud.ssh.packet_sealing import Buffer
 from tunnelcloud.ssh.packets import WireError
-from tunnelcloud.ssh.sealers import Buffer
 from tunnelcloud.ssh.wire import Wire
 
 LONGEST_PROPOSAL = 16 * 1024

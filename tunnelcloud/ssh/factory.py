@@ -18,11 +18,11 @@ from tunnelcloud.domain.addresses import is_within, read_networks
 from tunnelcloud.net.interfaces import IFloodControl
 from tunnelcloud.ssh.algorithms import KEY_EXCHANGES, our_proposal
 from tunnelcloud.ssh.connection import ConnectionService
-from tunnelcloud.ssh.gate import Phase
 from tunnelcloud.ssh.host_keys import HostKeySet
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar
+from tunnelcloud.ssh.key_exchange_turns import NewKeys
 from tunnelcloud.ssh.limits import Limits
-from tunnelcloud.ssh.new_keys import NewKeys
+from tunnelcloud.ssh.message_gate import Phase
 from tunnelcloud.ssh.transport import FrontDoorTransport
 from tunnelcloud.ssh.userauth import LoginService
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from tunnelcloud.domain.counting import bytes_text
+from tunnelcloud.domain.quantities import bytes_text
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow, TunnelTraffic
 

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 from twisted.conch.ssh.keys import Key
 
-from tunnelcloud.pki import read_unchecked
+from tunnelcloud.pki.host_keys import read_unchecked
 
 
 class ServingKey(Key):

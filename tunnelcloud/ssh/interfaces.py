@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from tunnelcloud.channels.interfaces import IChannel
-from tunnelcloud.domain.certificates import SeenCertificate
 from tunnelcloud.domain.names import Login, parse_login
+from tunnelcloud.domain.target_certificates import SeenCertificate
 
 
 @frozen

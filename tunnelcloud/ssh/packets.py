@@ -8,7 +8,7 @@ subtracts a padding that it hasn't checked.
 
 from twisted.conch.ssh.transport import DISCONNECT_MAC_ERROR, DISCONNECT_PROTOCOL_ERROR
 
-from tunnelcloud.ssh.sealers import BadPacket, Opener, PlainOpener
+from tunnelcloud.ssh.packet_sealing import BadPacket, Opener, PlainOpener
 
 LARGEST_BEFORE_LOGIN = 35_000
 LARGEST_PACKET = 256 * 1024

@@ -11,7 +11,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from tunnelcloud.domain.lengths import SECONDS
+from tunnelcloud.domain.durations import SECONDS
 from tunnelcloud.net.escaping import escape
 
 USAGE = """usage: ssh POD                          your tunnels, and their traffic until Ctrl-C

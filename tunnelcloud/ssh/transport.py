@@ -32,21 +32,21 @@ from tunnelcloud.domain.addresses import canonical_address
 from tunnelcloud.net import source_limits
 from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.gathering import Gathering
 from tunnelcloud.net.interfaces import IFloodControl
+from tunnelcloud.net.message_turns import Rounds
 from tunnelcloud.net.proxy_protocol import BadProxyHeader, ProxyHeader
-from tunnelcloud.net.rounds import Rounds
 from tunnelcloud.net.sockets import (
     acknowledge_now,
     seconds_since_acknowledgement,
     tune_socket,
 )
+from tunnelcloud.net.write_coalescing import Gathering
 from tunnelcloud.ssh.algorithms import Proposal
 from tunnelcloud.ssh.exchange import KeyExchange
-from tunnelcloud.ssh.gate import Phase
 from tunnelcloud.ssh.host_keys import HostKeySet
+from tunnelcloud.ssh.key_exchange_turns import NewKeys
 from tunnelcloud.ssh.limits import Limits
-from tunnelcloud.ssh.new_keys import NewKeys
+from tunnelcloud.ssh.message_gate import Phase
 from tunnelcloud.ssh.packets import LARGEST_PACKET, WireError
 
 IDENTIFICATION = b"SSH-2.0-TunnelCloud"

@@ -35,12 +35,13 @@ from zope.interface import implementer
 from tunnelcloud.channels.interfaces import IMessageTransport
 from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, ProtocolError
 from tunnelcloud.channels.multiplexer import Multiplexer
-from tunnelcloud.net.buffers import BufferPool
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.gathering import TURN, Gathering
-from tunnelcloud.net.rounds import MESSAGES_A_ROUND, Rounds
+from tunnelcloud.net.message_turns import MESSAGES_A_ROUND, Rounds
+from tunnelcloud.net.shared_buffers import BufferPool
 from tunnelcloud.net.sockets import write_now
-from tunnelcloud.ssh.gate import (
+from tunnelcloud.net.write_coalescing import TURN, Gathering
+from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.ssh.message_gate import (
     ANSWERED,
     FIRST_KEX_NUMBER,
     GATES,
@@ -49,9 +50,8 @@ from tunnelcloud.ssh.gate import (
     TAKEN,
     Phase,
 )
-from tunnelcloud.ssh.limits import Limits
+from tunnelcloud.ssh.packet_sealing import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
 from tunnelcloud.ssh.packets import PacketReader, WireError
-from tunnelcloud.ssh.sealers import LARGEST_OVERHEAD, Buffer, PlainSealer, Sealer
 
 _FIRST_KEX_RELATED = 20
 _LAST_NOISE = 4

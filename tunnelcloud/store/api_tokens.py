@@ -8,12 +8,13 @@ from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.actors import ActorKind, actor_kind
-from tunnelcloud.domain.entities import ApiToken, Role
+from tunnelcloud.domain.entities import ApiToken
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import users as people
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.filters import equals, searches
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.prepared_statements import Prepared
 from tunnelcloud.store.schema import api_tokens as table
 from tunnelcloud.store.schema import users
 from tunnelcloud.store.transaction import Transaction

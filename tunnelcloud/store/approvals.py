@@ -20,15 +20,16 @@ from tunnelcloud.domain.approvals import (
     RequestStatus,
     TimedGrant,
 )
-from tunnelcloud.domain.entities import Policy, Tunnel, User
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval, Policy
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import identities, timed_grants
 from tunnelcloud.store import policies as policies_of_store
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.filters import equals
-from tunnelcloud.store.holdings import MOST_REQUESTS, check_room
-from tunnelcloud.store.listing import Listing
+from tunnelcloud.store.object_limits import MOST_REQUESTS, check_room
+from tunnelcloud.store.object_reads import Listing
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.schema import (
     approval_requests,

@@ -7,9 +7,9 @@ from collections.abc import Set
 from sqlalchemy import ColumnElement, or_, select
 
 from tunnelcloud.domain.entities import Assignment, Method
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.filters import equals
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import assignments as table
 from tunnelcloud.store.schema import group_members, groups, policies, tunnels, users
 from tunnelcloud.store.transaction import Transaction

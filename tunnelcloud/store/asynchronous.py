@@ -12,10 +12,10 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.engine import Store
 from tunnelcloud.store.errors import OutcomeUnknown, StoreUnavailable, Trouble
-from tunnelcloud.store.fate import Fate
-from tunnelcloud.store.side_by_side import Doing, SideBySide, read_all
+from tunnelcloud.store.shared_reads import Doing, SideBySide, read_all
 from tunnelcloud.store.transaction import Actor, Transaction
 
 P = ParamSpec("P")

@@ -10,7 +10,7 @@ import attrs
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select, union_all
 
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord, KeptEvent
-from tunnelcloud.store.columns import first_id
+from tunnelcloud.store.column_types import first_id
 from tunnelcloud.store.filters import Filter, contains, equals
 from tunnelcloud.store.paging import (
     DEFAULT_LIMIT,

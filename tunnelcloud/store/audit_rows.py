@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.net.escaping import escape_all
 from tunnelcloud.store import schema
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.prepared_statements import Prepared
 
 INSERT = Prepared(insert(schema.audit))
 LAST_ID = select(func.max(schema.audit.c.id))

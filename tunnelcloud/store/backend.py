@@ -10,10 +10,10 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from twisted.logger import Logger
 
-from tunnelcloud.interpreter import in_turn
+from tunnelcloud.interpreter_lock import in_turn
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.failures import database_errors
-from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.transaction import Actor, Clock, Committed, IdSource, Transaction
 
 T = TypeVar("T")

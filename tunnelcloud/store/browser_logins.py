@@ -12,7 +12,9 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, delete, select
 
-from tunnelcloud.domain.entities import Session, SessionMethod, Tunnel, User
+from tunnelcloud.domain.entities import Session, SessionMethod
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import device_logins, users
 from tunnelcloud.store.device_logins import Asking, DeviceLogin, Kind, begin_waiting, find_waiting
 from tunnelcloud.store.errors import Conflict

@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, insert, update
 
-from tunnelcloud.domain.entities import Channel, Session, Tunnel
+from tunnelcloud.domain.entities import Channel, Session
 from tunnelcloud.domain.events import AuditEvent, event_of
-from tunnelcloud.store.columns import plain
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.store.column_types import plain
 from tunnelcloud.store.filters import before, equals, searches, since
-from tunnelcloud.store.listing import Listing
+from tunnelcloud.store.object_reads import Listing
 from tunnelcloud.store.paging import MAX_SEARCHED
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.prepared_statements import Prepared
 from tunnelcloud.store.schema import channels as table
 from tunnelcloud.store.transaction import Transaction
 

@@ -8,13 +8,13 @@ from attrs import frozen
 from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy import update as update_rows
 
-from tunnelcloud.domain.entities import Connector
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.domain.late_renewals import Issued, LateRenewal, end_of_shown
-from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.filters import equals, is_set, searches
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import connector_certificates, join_tokens, sites
 from tunnelcloud.store.schema import connectors as table
 from tunnelcloud.store.transaction import Transaction

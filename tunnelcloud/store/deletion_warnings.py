@@ -6,8 +6,8 @@ from attrs import frozen
 from sqlalchemy import Column, ColumnElement, Table, func, select
 
 from tunnelcloud.store import assignments, schema, sessions
-from tunnelcloud.store.access import names_of
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.user_views import names_of
 
 _assigned, _open, _members = schema.assignments, schema.channels, schema.group_members
 

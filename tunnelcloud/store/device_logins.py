@@ -15,8 +15,9 @@ from attrs import asdict, evolve, frozen
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from tunnelcloud.domain.addresses import source_groups
-from tunnelcloud.domain.entities import ApiToken, Role, User
+from tunnelcloud.domain.entities import ApiToken
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.users import Role, User
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import device_logins as table

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, select
 from tunnelcloud.domain.kinds import Kind
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store import assignments, connectors, groups, keys, policies, sites, tunnels, users
-from tunnelcloud.store.aggregate import Aggregate
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import group_members
 from tunnelcloud.store.transaction import Transaction
 

@@ -11,10 +11,12 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from tunnelcloud.domain.approvals import REPEAT_SECONDS, TimedGrant
-from tunnelcloud.domain.entities import Policy, Tunnel, User
+from tunnelcloud.domain.objects.policies import Policy
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import identities, timed_grants
 from tunnelcloud.store.errors import Conflict
-from tunnelcloud.store.holdings import MOST_EMERGENCIES, check_room
+from tunnelcloud.store.object_limits import MOST_EMERGENCIES, check_room
 from tunnelcloud.store.schema import timed_grants as table
 from tunnelcloud.store.timed_grants import GRANTS
 from tunnelcloud.store.transaction import Transaction

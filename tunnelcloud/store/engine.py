@@ -14,8 +14,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 from attrs import evolve, field, frozen
 
 from tunnelcloud.store.backend import Backend, Listener
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import StateUnusable
-from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.postgres import open_postgres
 from tunnelcloud.store.sqlite import open_sqlite
 from tunnelcloud.store.transaction import SYSTEM, Actor, Clock, Transaction

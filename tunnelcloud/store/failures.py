@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from tunnelcloud.store.constraint_errors import explain_integrity_error
 from tunnelcloud.store.errors import BadValue, StoreError, StoreUnavailable, Trouble
-from tunnelcloud.store.integrity import explain_integrity_error
 
 # By PostgreSQL's SQLSTATE, or the two characters of its class.
 _STATES = {

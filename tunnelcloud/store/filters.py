@@ -12,7 +12,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from tunnelcloud.store import schema
-from tunnelcloud.store.columns import first_id
+from tunnelcloud.store.column_types import first_id
 
 Filter = Callable[[Any], ColumnElement[bool]]
 """Makes a condition of a filter's value."""

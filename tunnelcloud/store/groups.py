@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy import delete as delete_rows
 
-from tunnelcloud.domain.entities import Group, User
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.users import Group, User
 from tunnelcloud.store import users
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.filters import equals, has, searches
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.paging import DEFAULT_LIMIT, ListPage
 from tunnelcloud.store.schema import assignments, group_members
 from tunnelcloud.store.schema import groups as table

@@ -8,9 +8,10 @@ from typing import NoReturn
 from attrs import frozen
 from sqlalchemy import and_, insert, select, update
 
-from tunnelcloud.domain.entities import IdentityProvider, LinkBy, User
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.name_comparison import folded
+from tunnelcloud.domain.objects.identity_providers import IdentityProvider, LinkBy
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.domain.slugs import is_reserved, numbered
 from tunnelcloud.store import groups, users
 from tunnelcloud.store.errors import Conflict, NotFound

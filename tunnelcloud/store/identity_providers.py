@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import select, union
 from sqlalchemy import update as update_rows
 
-from tunnelcloud.domain.entities import IdentityProvider
+from tunnelcloud.domain.objects.identity_providers import IdentityProvider
 from tunnelcloud.store import groups, users, web_sessions
-from tunnelcloud.store.aggregate import Aggregate
-from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.filters import equals, searches
+from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.revocations import Cause, end_access
 from tunnelcloud.store.schema import api_tokens, device_logins, identities
 from tunnelcloud.store.schema import identity_providers as table
 from tunnelcloud.store.transaction import Actor, Transaction

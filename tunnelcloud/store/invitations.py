@@ -8,8 +8,8 @@ from attrs import frozen
 from sqlalchemy import update
 
 from tunnelcloud.store import users
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import invitations as table
 from tunnelcloud.store.transaction import Transaction
 

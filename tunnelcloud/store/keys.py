@@ -10,13 +10,15 @@ from datetime import datetime
 from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy import update as update_rows
 
-from tunnelcloud.domain.entities import Key, Session, SessionMethod, Tunnel, User
+from tunnelcloud.domain.entities import Key, Session, SessionMethod
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import users
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.filters import equals, searches
-from tunnelcloud.store.holdings import MOST_KEYS, check_room
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.object_limits import MOST_KEYS, check_room
+from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.prepared_statements import Prepared
 from tunnelcloud.store.schema import keys as table
 from tunnelcloud.store.schema import users as users_table
 from tunnelcloud.store.sessions import LoginRecord, start

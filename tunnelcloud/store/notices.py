@@ -9,7 +9,7 @@ from attrs import frozen
 from sqlalchemy import delete, insert, select
 
 from tunnelcloud.domain.addresses import source_groups
-from tunnelcloud.store import pods, read_models
+from tunnelcloud.store import list_counts, pods
 from tunnelcloud.store.schema import notices as table
 from tunnelcloud.store.schema import sessions, sites, tunnels
 from tunnelcloud.store.site_health import Attachments
@@ -73,7 +73,7 @@ def sites_down(transaction: Transaction, attachments: Attachments) -> dict[str, 
     names = {row.id: row.name for row in transaction.connection.execute(query)}
     joined: set[str] = set()
     attached: set[str] = set()
-    for one in read_models.connectors_of(transaction, list(names)):
+    for one in list_counts.connectors_of(transaction, list(names)):
         if one.joined_at is not None:
             joined.add(one.site_id)
         if attachments.have(one):

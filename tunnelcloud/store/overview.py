@@ -11,18 +11,18 @@ from tunnelcloud.domain.approvals import RequestStatus, TimedGrant
 from tunnelcloud.domain.event_sentences import groups_in
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import (
-    access,
     approvals,
     assignments,
     audit,
     channels,
     connectors,
-    read_models,
+    list_counts,
     sessions,
     sites,
     statistics,
     timed_grants,
     tunnels,
+    user_views,
     users,
 )
 from tunnelcloud.store.site_health import Attachments, SiteHealth, unwell_sites
@@ -65,7 +65,7 @@ class Overview:
     slots: statistics.Slots
     unwell: list[SiteHealth]
     failing: list[tuple[str, str, str]]
-    expiring: list[read_models.Expiring]
+    expiring: list[list_counts.Expiring]
     waiting: int
     unreviewed: Sequence[TimedGrant]
     recent: list[AuditRecord]
@@ -82,7 +82,7 @@ def read_overview(
     :param count: of the slots of time to show.
     :param seconds: the length of each.
     """
-    names = access.names_of(transaction, "tunnel", list(live.failing)[:_MOST_FAILING])
+    names = user_views.names_of(transaction, "tunnel", list(live.failing)[:_MOST_FAILING])
     recent = [
         record
         for record in audit.list_page(transaction, limit=_LOOKED_AT).items
@@ -94,12 +94,12 @@ def read_overview(
         statistics.last_slots(transaction, count, seconds),
         unwell_sites(transaction, live.attachments),
         [(one, name, live.failing[one]) for one, name in sorted(names.items(), key=_by_name)],
-        read_models.expiring(transaction, transaction.now() + soon, live.certificates),
+        list_counts.expiring(transaction, transaction.now() + soon, live.certificates),
         _waiting(transaction),
         timed_grants.list_page(transaction, unreviewed=True, limit=_MOST_FAILING).items,
         recent,
-        access.names_of(transaction, "group", groups_in(one.event for one in recent)),
-        {} if read_models.has_carried(transaction) else _first_steps(transaction),
+        user_views.names_of(transaction, "group", groups_in(one.event for one in recent)),
+        {} if list_counts.has_carried(transaction) else _first_steps(transaction),
     )
 
 

@@ -11,11 +11,11 @@ from attrs import frozen
 from tunnelcloud.domain.entities import Channel
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.store import (
-    access,
     audit,
     channels,
     second_factors,
     sessions,
+    user_views,
     users,
     web_sessions,
 )
@@ -115,7 +115,7 @@ def read_connected(transaction: Transaction, user_id: str, tunnel_id: str) -> li
 
 
 def _open_in(transaction: Transaction, live: Iterable[Channel]) -> dict[str, list[str]]:
-    names = access.names_of(transaction, "tunnel", {one.tunnel_id for one in live})
+    names = user_views.names_of(transaction, "tunnel", {one.tunnel_id for one in live})
     found: dict[str, set[str]] = defaultdict(set)
     for channel in live:
         found[channel.session_id].add(names.get(channel.tunnel_id, channel.destination))

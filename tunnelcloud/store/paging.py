@@ -25,9 +25,9 @@ from sqlalchemy import (
 )
 
 from tunnelcloud.net.foreign_json import read_foreign_json
-from tunnelcloud.store.columns import Timestamp
+from tunnelcloud.store.column_types import Timestamp
 from tunnelcloud.store.errors import BadCursor
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.prepared_statements import Prepared
 from tunnelcloud.store.transaction import Transaction
 
 E_co = TypeVar("E_co", covariant=True)

@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 from tunnelcloud.domain.entities import Pod
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import sessions
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.migrate import LEASE_SECONDS
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import pods as table
 from tunnelcloud.store.schema import probes
 from tunnelcloud.store.schema import sessions as sessions_table

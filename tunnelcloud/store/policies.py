@@ -9,11 +9,11 @@ from typing import Any
 from attrs import evolve
 from sqlalchemy import select
 
-from tunnelcloud.domain.entities import Policy
+from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.store import timed_grants
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.filters import equals, has, searches
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import assignments, tunnels
 from tunnelcloud.store.schema import policies as table
 from tunnelcloud.store.transaction import Transaction

@@ -12,10 +12,11 @@ from typing import Any
 from attrs import define, field, frozen
 from sqlalchemy import CompoundSelect, Select, func, select, union
 
-from tunnelcloud.domain.entities import Channel, Policy
+from tunnelcloud.domain.entities import Channel
+from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.domain.policy_effects import Cut, OpenSession, cuts_of_user, with_policy
-from tunnelcloud.interpreter import politely
-from tunnelcloud.store import access, policies, schema
+from tunnelcloud.interpreter_lock import politely
+from tunnelcloud.store import policies, schema, user_views
 from tunnelcloud.store.channels import CHANNELS
 from tunnelcloud.store.sessions import SESSIONS
 from tunnelcloud.store.transaction import Transaction
@@ -86,7 +87,7 @@ def of_changing(transaction: Transaction, policy: Policy, at: datetime) -> Effec
         if found.sessions >= MOST_SESSIONS:
             found.is_complete = False
             break
-        views = access.load_views(transaction, user_ids)
+        views = user_views.load_views(transaction, user_ids)
         opened = _opened(transaction, user_ids)
         for user_id in politely(user_ids):
             sessions = opened.get(user_id, ())

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tunnelcloud.store import audit_rows
 from tunnelcloud.store.backend import Backend, Work, failed
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import (
     GivenUp,
     OutcomeUnknown,
@@ -20,7 +21,6 @@ from tunnelcloud.store.errors import (
     Trouble,
 )
 from tunnelcloud.store.failures import database_errors
-from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.migrate import migrate
 from tunnelcloud.store.transaction import Actor, Change, Clock, Transaction
 

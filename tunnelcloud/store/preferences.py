@@ -10,9 +10,9 @@ from sqlalchemy import delete, insert, select
 
 from tunnelcloud.domain.entities import Settings
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.store.aggregate import version_of
-from tunnelcloud.store.columns import plain
+from tunnelcloud.store.column_types import plain
 from tunnelcloud.store.errors import Stale
+from tunnelcloud.store.object_writes import version_of
 from tunnelcloud.store.schema import settings as table
 from tunnelcloud.store.transaction import Transaction
 

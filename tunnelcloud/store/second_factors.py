@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from attrs import field, frozen
 from sqlalchemy import delete, func, insert, select, update
 
-from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import users
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import recovery_codes, sign_in_steps

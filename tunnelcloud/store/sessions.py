@@ -12,14 +12,16 @@ from types import MappingProxyType
 from attrs import asdict, frozen
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
-from tunnelcloud.domain.entities import Session, SessionMethod, Tunnel, User
+from tunnelcloud.domain.entities import Session, SessionMethod
 from tunnelcloud.domain.events import event_of
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import channels
-from tunnelcloud.store.columns import first_id
+from tunnelcloud.store.column_types import first_id
 from tunnelcloud.store.filters import before, equals, searches, since
-from tunnelcloud.store.listing import Listing
+from tunnelcloud.store.object_reads import Listing
 from tunnelcloud.store.paging import MAX_SEARCHED
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.prepared_statements import Prepared
 from tunnelcloud.store.schema import channels as channels_table
 from tunnelcloud.store.schema import sessions as table
 from tunnelcloud.store.schema import tunnels

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Connector
-from tunnelcloud.store import access, read_models
+from tunnelcloud.domain.objects.sites import Connector
+from tunnelcloud.store import list_counts, user_views
 from tunnelcloud.store.transaction import Transaction
 
 _STILL_WRITING = timedelta(seconds=2)
@@ -63,7 +63,7 @@ def offline_sites(
     transaction: Transaction, site_ids: Collection[str], attachments: Attachments
 ) -> dict[str, datetime | None]:
     """Tell which of some sites have no connector attached, and when each last had one."""
-    known = read_models.connectors_of(transaction, site_ids)
+    known = list_counts.connectors_of(transaction, site_ids)
     attached = {one.site_id for one in known if attachments.have(one)}
     found: dict[str, datetime | None] = {one: None for one in site_ids if one not in attached}
     for one in known:
@@ -76,9 +76,9 @@ def site_healths(
     transaction: Transaction, ids: Collection[str], attachments: Attachments
 ) -> dict[str, SiteHealth]:
     """Return the state of some sites, by id."""
-    names = access.names_of(transaction, "site", ids)
-    found = read_models.connectors_of(transaction, names)
-    published = read_models.tunnels_of_sites(transaction, names)
+    names = user_views.names_of(transaction, "site", ids)
+    found = list_counts.connectors_of(transaction, names)
+    published = list_counts.tunnels_of_sites(transaction, names)
     return {
         site_id: _health(
             site_id,
@@ -108,7 +108,7 @@ def _health(
 def unwell_sites(transaction: Transaction, attachments: Attachments) -> list[SiteHealth]:
     """List sites that have not all of their connectors attached, the worst first."""
     one = attachments
-    ids = read_models.sites_without(transaction, one.here, one.lost, one.seen_since, _MOST_UNWELL)
+    ids = list_counts.sites_without(transaction, one.here, one.lost, one.seen_since, _MOST_UNWELL)
     healths = site_healths(transaction, ids, one).values()
     unwell = [health for health in healths if not health.well]
     return sorted(unwell, key=lambda one: (one.attached > 0, -one.tunnels, one.name))
@@ -119,7 +119,7 @@ def counts_and_healths(
     tunnel_ids: Collection[str],
     site_ids: Collection[str],
     attachments: Attachments,
-) -> tuple[read_models.TunnelCounts, dict[str, SiteHealth]]:
+) -> tuple[list_counts.TunnelCounts, dict[str, SiteHealth]]:
     """Read the columns of lists of tunnels: each one's counts, and the sites' state."""
-    counts = read_models.of_tunnels(transaction, tunnel_ids)
+    counts = list_counts.of_tunnels(transaction, tunnel_ids)
     return counts, site_healths(transaction, site_ids, attachments)

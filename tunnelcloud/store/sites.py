@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from tunnelcloud.domain.entities import Site
+from tunnelcloud.domain.objects.sites import Site
 from tunnelcloud.store import connectors, tunnels
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.filters import as_referred, equals, has, searches
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import connectors as connectors_table
 from tunnelcloud.store.schema import sites as table
 from tunnelcloud.store.schema import tunnels as tunnels_table

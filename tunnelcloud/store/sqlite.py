@@ -26,17 +26,17 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from tunnelcloud.interpreter import in_turn
+from tunnelcloud.interpreter_lock import in_turn
 from tunnelcloud.store import audit_rows
 from tunnelcloud.store.backend import Backend, Work, failed
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import StateUnusable, StoreError, StoreUnavailable
 from tunnelcloud.store.failures import database_errors, unavailable
-from tunnelcloud.store.fate import Fate
-from tunnelcloud.store.free_pages import SHRINKING
 from tunnelcloud.store.migrate import migrate
-from tunnelcloud.store.polite import PoliteConnection
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.prepared_statements import Prepared
+from tunnelcloud.store.sqlite_connections import PoliteConnection
 from tunnelcloud.store.sqlite_files import FILE_NAME, make_private, take
+from tunnelcloud.store.sqlite_shrinking import SHRINKING
 from tunnelcloud.store.transaction import Actor, Clock, Transaction
 
 T = TypeVar("T")

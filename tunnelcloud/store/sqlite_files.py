@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tunnelcloud.pki import ExposedPrivateFile, UnreadablePrivateFile, check_private
+from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, check_private
 from tunnelcloud.store.errors import StateUnusable
 
 FILE_NAME = "tunnelcloud.sqlite3"

@@ -12,7 +12,7 @@ from attrs import frozen
 from sqlalchemy import BigInteger, ColumnElement, Table, func, or_, select, type_coerce
 
 from tunnelcloud.store import schema
-from tunnelcloud.store.columns import first_id, to_milliseconds
+from tunnelcloud.store.column_types import first_id, to_milliseconds
 from tunnelcloud.store.transaction import Transaction
 
 HOUR = 3600

@@ -10,11 +10,11 @@ from attrs import evolve
 from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 
 from tunnelcloud.domain.approvals import ApprovalRequest, TimedGrant
-from tunnelcloud.domain.entities import Policy, User
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval, Policy
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store.filters import equals
-from tunnelcloud.store.listing import Listing
+from tunnelcloud.store.object_reads import Listing
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.schema import group_members, policies, tunnels, users
 from tunnelcloud.store.schema import timed_grants as table

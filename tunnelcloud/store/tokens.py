@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 from attrs import frozen
 from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
 
-from tunnelcloud.domain.entities import Session, SessionMethod, Token, Tunnel, User
+from tunnelcloud.domain.entities import Session, SessionMethod, Token
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import users as people
-from tunnelcloud.store.aggregate import Aggregate, subjects_of
-from tunnelcloud.store.columns import Timestamp
+from tunnelcloud.store.column_types import Timestamp
 from tunnelcloud.store.filters import equals
-from tunnelcloud.store.holdings import MOST_TOKENS, check_room
+from tunnelcloud.store.object_limits import MOST_TOKENS, check_room
+from tunnelcloud.store.object_writes import Aggregate, subjects_of
 from tunnelcloud.store.schema import tokens as table
 from tunnelcloud.store.schema import tunnels, users
 from tunnelcloud.store.sessions import LoginRecord, start

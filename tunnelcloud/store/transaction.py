@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Dialect
 from tunnelcloud.domain.entities import new_id, place_of
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.store import audit_rows
-from tunnelcloud.store.columns import from_milliseconds
-from tunnelcloud.store.prepared import Batch
+from tunnelcloud.store.column_types import from_milliseconds
+from tunnelcloud.store.prepared_statements import Batch
 
 Clock = Callable[[Connection], int]
 """Tells the database's time in milliseconds since the epoch."""

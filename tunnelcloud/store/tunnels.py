@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 
-from tunnelcloud.domain.entities import Method, Tunnel
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.store import assignments
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import BadDocument, Conflict, InvalidReference
 from tunnelcloud.store.filters import contains, equals, has, searches, tunnel_unused_since
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import assignments as assigned
 from tunnelcloud.store.schema import group_members, sites
 from tunnelcloud.store.schema import tunnels as table

@@ -14,15 +14,15 @@ from sqlalchemy import ColumnElement, Select, bindparam, insert, or_, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import update as update_rows
 
-from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.sameness import folded
-from tunnelcloud.store import credentials
-from tunnelcloud.store.aggregate import Aggregate
-from tunnelcloud.store.endings import Cause, end_access
+from tunnelcloud.domain.name_comparison import folded
+from tunnelcloud.domain.objects.users import Role, User
+from tunnelcloud.store import credential_checks
 from tunnelcloud.store.errors import Conflict, InvalidReference
 from tunnelcloud.store.filters import equals, has, searches, user_unused_since
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.prepared_statements import Prepared
+from tunnelcloud.store.revocations import Cause, end_access
 from tunnelcloud.store.schema import (
     group_members,
     identities,
@@ -148,7 +148,7 @@ def update(
     for cause in causes(before, user):
         if cause is Cause.ROLE_LOWERED:
             # What other causes end, its writers are waited for by that.
-            credentials.wait_for_writers(transaction, user_id)
+            credential_checks.wait_for_writers(transaction, user_id)
         end_access(transaction, user, cause)
     return user
 

@@ -12,9 +12,9 @@ from attrs import frozen
 from sqlalchemy import and_, or_, select, update
 
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.store.bulk_statements import insert_unless_there
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import web_certificates as table
-from tunnelcloud.store.statements import insert_unless_there
 from tunnelcloud.store.transaction import Transaction
 
 KIND = "web_certificate"

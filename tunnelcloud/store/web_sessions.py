@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from attrs import frozen
 from sqlalchemy import bindparam, delete, select, update
 
-from tunnelcloud.domain.entities import Role, User
 from tunnelcloud.domain.events import AuditEvent, event_of
+from tunnelcloud.domain.objects.users import Role, User
 from tunnelcloud.store import users
-from tunnelcloud.store.aggregate import Aggregate
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.filters import equals
-from tunnelcloud.store.prepared import Prepared
+from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.prepared_statements import Prepared
 from tunnelcloud.store.schema import users as users_table
 from tunnelcloud.store.schema import web_sessions as table
 from tunnelcloud.store.transaction import Transaction

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from tunnelcloud.pki import CannotUnseal
+from tunnelcloud.pki.sealing import CannotUnseal
 from tunnelcloud.store import errors
 from tunnelcloud.store.asynchronous import DEEDS, Deeds
 from tunnelcloud.web import problems

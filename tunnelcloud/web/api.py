@@ -18,14 +18,14 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store.asynchronous import Deeds
 from tunnelcloud.web import problems
 from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.bodies import READ_AT_ONCE, read_body
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.limits import keep_place
-from tunnelcloud.web.logged import logged_path
+from tunnelcloud.web.http_limits import keep_place
+from tunnelcloud.web.log_redaction import logged_path
 from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.routes import (
@@ -40,7 +40,7 @@ from tunnelcloud.web.routes import (
     Route,
     RouteTable,
 )
-from tunnelcloud.web.streams import Streaming
+from tunnelcloud.web.streamed_answers import Streaming
 from tunnelcloud.web.worker import CAUSER, Worker
 
 JSON_TYPE = "application/json"

@@ -12,11 +12,12 @@ from attrs import field, frozen
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
-from tunnelcloud.domain.entities import ApiToken, User
+from tunnelcloud.domain.entities import ApiToken
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.callers import rank
+from tunnelcloud.web.caller_rights import rank
 from tunnelcloud.web.problems import unauthorized
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import Caller

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 from pydantic_core import PydanticSerializationError, to_json
 
-from tunnelcloud.interpreter import politely
+from tunnelcloud.interpreter_lock import politely
 
 
 def encode_json(shown: Any) -> bytes:

@@ -10,9 +10,9 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from tunnelcloud.domain.entities import Tunnel
 from tunnelcloud.domain.join_tokens import JoinToken
-from tunnelcloud.domain.rotation import KeyUse
+from tunnelcloud.domain.key_rotation import KeyUse
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.net.source_limits import ShutOut
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store.transaction import Transaction
@@ -144,7 +144,7 @@ class ILivePod(Interface):
     ending = Attribute("Gives ``Warned`` of certificates that end soon; called without anything.")
     started_at = Attribute("The time of day at which it started.")
     ssh_public_address = Attribute(
-        "Where SSH clients reach the pods: a ``tunnelcloud.domain.commands.PublicAddress``."
+        "Where SSH clients reach the pods: a ``tunnelcloud.domain.ssh_command.PublicAddress``."
     )
 
     def live_session(session_id: str) -> "LiveSession | None":

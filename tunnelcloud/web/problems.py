@@ -13,7 +13,7 @@ from http import HTTPStatus
 from attrs import define, field, frozen
 from pydantic import ValidationError
 
-from tunnelcloud.web.wordings import wording
+from tunnelcloud.web.validation_messages import wording
 
 CONTENT_TYPE = "application/problem+json"
 MAX_LISTED = 100

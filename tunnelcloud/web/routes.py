@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 from pydantic import BaseModel
 
-from tunnelcloud.domain.entities import ID_PREFIXES, Role
+from tunnelcloud.domain.entities import ID_PREFIXES
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.sizes import MAX_ANONYMOUS_BODY, MAX_BODY, MAX_FORM

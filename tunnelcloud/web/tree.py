@@ -15,7 +15,7 @@ from tunnelcloud.web import machine_pages
 from tunnelcloud.web.api import ApiResource
 from tunnelcloud.web.authentication import BearerAuthenticator
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.limits import MAX_CONNECTIONS, LimitedSite
+from tunnelcloud.web.http_limits import MAX_CONNECTIONS, LimitedSite
 from tunnelcloud.web.openapi import Described, openapi_document
 from tunnelcloud.web.portal.tree import portal_resource
 from tunnelcloud.web.resources.activity import activity_routes

@@ -14,7 +14,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 
-from tunnelcloud.interpreter import in_turn
+from tunnelcloud.interpreter_lock import in_turn
 from tunnelcloud.net.user_turns import UserTurns
 from tunnelcloud.web.problems import Problem
 

@@ -7,7 +7,6 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, tunnel
-from tunnelcloud.domain.commands import PublicAddress, suggested_ports
 from tunnelcloud.domain.connecting import files
 from tunnelcloud.domain.connecting.programs import PROGRAMS
 from tunnelcloud.domain.connecting.settings import Kind
@@ -18,7 +17,9 @@ from tunnelcloud.domain.connecting.tools import (
     tool_settings,
 )
 from tunnelcloud.domain.connecting.way import Way, logins_of
-from tunnelcloud.domain.entities import Method, User
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects.users import User
+from tunnelcloud.domain.ssh_command import PublicAddress, suggested_ports
 
 BOTH = (Method.TOKEN, Method.KEY)
 TOOL_NAMES = {**CLIENT_NAMES, **CONNECTING_NAMES}

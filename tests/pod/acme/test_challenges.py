@@ -12,9 +12,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pod.test_client_hello import hello
-from tests.pod.test_front import Room, Wire
+from tests.pod.test_one_port import Room, Wire
 from tunnelcloud.pod.acme.challenges import ALPN, Answers
-from tunnelcloud.pod.front import DECIDE_SECONDS, SILENCE_SECONDS, Front
+from tunnelcloud.pod.one_port import DECIDE_SECONDS, SILENCE_SECONDS, Front
 
 AUTHORIZATION = "token.thumbprint"
 

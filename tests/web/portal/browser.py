@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from attrs import define, field
 
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import users
 from tunnelcloud.web.portal.passwords import hash_password
 

@@ -3,7 +3,7 @@
 import re
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 
 
 class ActivityTabTests(PortalTestCase):

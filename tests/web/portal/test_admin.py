@@ -11,7 +11,8 @@ from sqlalchemy import update
 from tests.store.material import count_events
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import KEY
-from tunnelcloud.domain.entities import Method, Role, SessionMethod
+from tunnelcloud.domain.entities import Method, SessionMethod
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import (
     assignments,
     channels,
@@ -25,7 +26,7 @@ from tunnelcloud.store import (
     users,
 )
 from tunnelcloud.web.interfaces import CertificateState, ConnectorHealth
-from tunnelcloud.web.portal.sections import SECTIONS
+from tunnelcloud.web.portal.admin_kinds import SECTIONS
 
 CANARY = "<script>alert(1)</script>\"'&\u202e"
 

@@ -12,17 +12,18 @@ from sqlalchemy import update
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import NOW
 from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES
-from tunnelcloud.domain.entities import Role, SessionMethod
+from tunnelcloud.domain.entities import SessionMethod
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import (
-    access,
     channels,
-    pins,
+    pinned_tunnels,
     pods,
     schema,
     sessions,
     tokens,
     tunnels,
+    user_views,
 )
 from tunnelcloud.web.interfaces import ConnectorHealth, Usage
 from tunnelcloud.web.portal.pages import applications
@@ -110,7 +111,7 @@ class ApplicationsTests(PortalTestCase):
         for later, text in [(timedelta(hours=1), "10:42 UTC"), (timedelta(2), "2026-03-02 10:42")]:
             context = evolve(self.context, tell_time=lambda later=later: long_ago + later)
             tunnel = self.store.read(tunnels.get, self.tunnel["id"])
-            view = self.store.read(access.load_view, self.people[Role.USER].id)
+            view = self.store.read(user_views.load_view, self.people[Role.USER].id)
             offline = {tunnel.site_id: long_ago}
             standing = own_standing(context, view, tunnel, "192.0.2.1", offline)
             self.assertIn(f"Site offline since {text}", standing.text)
@@ -163,7 +164,9 @@ class ApplicationsTests(PortalTestCase):
         proof = self.browser.get("/").body.decode().split('name="csrf" value="')[1][:64]
         answer = self.browser.ask("POST", f"/applications/{other['id']}/pin", {"csrf": proof})
         self.assertEqual(answer.status, 404)
-        self.assertEqual(self.store.read(pins.pinned, self.people[Role.USER].id), frozenset())
+        self.assertEqual(
+            self.store.read(pinned_tunnels.pinned, self.people[Role.USER].id), frozenset()
+        )
 
     def test_what_is_open_has_a_dot(self):
         self.assertNotIn(b"Open now", self.browser.get("/").body)

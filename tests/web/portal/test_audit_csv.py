@@ -4,8 +4,8 @@ import csv
 import io
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.pages.audit_csv import COLUMNS, _value
 

@@ -1,7 +1,7 @@
 """Confirming an SSH login: what is shown, and what can't be done to somebody."""
 
 from tests.web.portal.browser import Browser, PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import browser_logins, device_logins
 from tunnelcloud.store.browser_logins import Decision
 from tunnelcloud.store.device_logins import Asking

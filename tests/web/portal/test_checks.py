@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import NOW
-from tunnelcloud.domain.certificates import SeenCertificate
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.domain.target_certificates import SeenCertificate
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import connectors, sites, tunnels
 from tunnelcloud.web.interfaces import ConnectorHealth

@@ -7,8 +7,9 @@ from tests.store.material import count_events
 from tests.web.portal.browser import Browser, PortalTestCase
 from tests.web.portal.structure import faults_of
 from tests.web.support import KEY
-from tunnelcloud.domain.entities import Method, Role, SessionMethod
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.entities import Method, SessionMethod
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import (
     approvals,
     assignments,

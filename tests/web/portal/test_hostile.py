@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from tests.store.material import count_events
 from tests.web.portal.browser import Forms, PortalTestCase
-from tunnelcloud.domain.entities import Method, Role, SessionMethod
+from tunnelcloud.domain.entities import Method, SessionMethod
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import assignments, channels, pods, policies, sessions, tunnels
 from tunnelcloud.store.engine import Store
 from tunnelcloud.store.errors import StoreUnavailable

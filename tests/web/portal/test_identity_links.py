@@ -4,7 +4,7 @@ import html
 
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import ProviderCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 
 
 class LinkTests(ProviderCase):

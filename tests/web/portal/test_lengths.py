@@ -3,8 +3,8 @@
 import html
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.domain.lengths import HOW
+from tunnelcloud.domain.durations import HOW
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import preferences
 
 SETTINGS = "/admin/settings"

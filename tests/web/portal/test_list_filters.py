@@ -7,7 +7,8 @@ from sqlalchemy import update
 
 from tests.store.material import BOTH
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import assignments, groups, policies, preferences, schema, users
 from tunnelcloud.web.portal.list_filters import FILTERS
 

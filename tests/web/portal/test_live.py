@@ -9,7 +9,8 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import pods, sessions, users, web_sessions
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal import live_hub

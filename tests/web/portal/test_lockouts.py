@@ -1,11 +1,11 @@
 """Who is kept out is on the overview, and can be let in again."""
 
 from tests.web.portal.browser import PASSWORD, Browser, PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.net.source_limits import ShutOut
 from tunnelcloud.store import audit
-from tunnelcloud.web.portal import attempts
-from tunnelcloud.web.portal.attempts import (
+from tunnelcloud.web.portal import password_attempts
+from tunnelcloud.web.portal.password_attempts import (
     FREE_FOR_A_NAME,
     FREE_FOR_A_NETWORK,
     Attempt,
@@ -97,7 +97,7 @@ class LockoutTests(PortalTestCase):
     def test_no_more_is_looked_at_than_can_wait(self):
         """Who failed before the longest wait waits no more: they come first, and aren't walked."""
         self.fail_to_sign_in(FREE_FOR_A_NAME)
-        self.clock.advance(attempts.LONGEST_WAIT + 1)
+        self.clock.advance(password_attempts.LONGEST_WAIT + 1)
         self.fail_to_sign_in(FREE_FOR_A_NAME, name="the-admin")
         waits, asked = SignInAttempts._wait, []
 

@@ -2,9 +2,9 @@
 
 from tests.web.portal.browser import PASSWORD, Browser
 from tests.web.portal.provider_case import ProviderCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import second_factors
-from tunnelcloud.web.portal.attempts import FREE_FOR_A_NETWORK
+from tunnelcloud.web.portal.password_attempts import FREE_FOR_A_NETWORK
 from tunnelcloud.web.portal.second_factor import purpose
 
 DEVICE = "__Host-tunnelcloud-device"

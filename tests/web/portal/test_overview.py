@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.web.interfaces import LastCheck
 from tunnelcloud.web.portal.charts import bars

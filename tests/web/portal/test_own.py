@@ -4,8 +4,9 @@ import html
 
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import KEY
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import keys, pods, sessions
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.pages.own_sessions import duration

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.support import QueuedReactor
 from tunnelcloud.domain.addresses import source_group
-from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
+from tunnelcloud.web.portal.password_attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.passwords import (
     Passwords,
     UnusablePassword,

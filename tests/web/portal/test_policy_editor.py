@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.web.portal.hours import (
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.web.portal.page_requests import Visit
+from tunnelcloud.web.portal.schedule_fields import (
     MOST_ROWS,
     HourRow,
     chips_of,
@@ -18,7 +19,6 @@ from tunnelcloud.web.portal.hours import (
     typed_networks,
     zone_names,
 )
-from tunnelcloud.web.portal.page_requests import Visit
 
 
 def typed(**form):

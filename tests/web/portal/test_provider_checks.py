@@ -5,7 +5,7 @@ import json
 
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import ProviderCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.net.fetching import Fetched
 from tunnelcloud.store import groups, identity_providers, users
 

@@ -3,8 +3,8 @@
 import html
 
 from tests.web.portal.provider_case import CALLBACK, ProviderCase
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.pki import passing_sealer
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.pki.sealing import passing_sealer
 from tunnelcloud.store import groups
 
 

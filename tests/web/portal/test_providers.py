@@ -8,7 +8,7 @@ from tests.web.portal.providers import (
     STRANGERS_KEY,
     Provider,
 )
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import groups, users
 
 

@@ -7,9 +7,9 @@ from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import CALLBACK, ProviderCase
 from tunnelcloud.net.fetching import FetchFailed
 from tunnelcloud.store.refusals import EACH_OF_A_SOURCE, SECONDS
-from tunnelcloud.web.oidc.asking import Once
 from tunnelcloud.web.oidc.directory import Directory
 from tunnelcloud.web.oidc.faults import ProviderFault
+from tunnelcloud.web.oidc.provider_requests import Once
 
 
 class RefusalTests(ProviderCase):

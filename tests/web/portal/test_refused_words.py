@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from tests.web.portal.browser import Browser, Forms
 from tests.web.portal.provider_case import ProviderCase
 from tests.web.words import BAD, words_of_the_code
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 
 _SAID = re.compile(
     r'<(p|div)[^>]*(?:class="[^"]*(?:fault|bad|warn|sentence)[^"]*"|role="alert")[^>]*>(.*?)</\1>',

@@ -3,8 +3,10 @@
 import os
 
 from tests.web.portal.browser import Browser, Forms, PortalTestCase
-from tunnelcloud.domain.entities import Method, PortRange, Role
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.objects.sites import PortRange
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.domain.totp import new_recovery_codes, read_recovery_code
 from tunnelcloud.store import (

@@ -4,7 +4,7 @@ import html
 import re
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import saved_searches
 
 SAVE, REMOVE = "/admin/audit/searches", "/admin/audit/searches/remove"

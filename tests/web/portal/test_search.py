@@ -4,8 +4,8 @@ import html
 import re
 
 from tests.web.portal.browser import Browser, PortalTestCase
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import audit
 from tunnelcloud.store.transaction import Transaction
 

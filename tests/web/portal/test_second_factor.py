@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from tests.web.portal.browser import PASSWORD, Browser, PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import audit, second_factors, users, web_sessions
 from tunnelcloud.store.refusals import EACH_OF_A_SOURCE
 from tunnelcloud.web.portal import passwords

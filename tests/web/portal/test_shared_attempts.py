@@ -6,11 +6,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.net.source_limits import REFUSED_LOGIN, FloodControl
 from tunnelcloud.pod.penalties import SHARE_SECONDS, SharedPenalties
-from tunnelcloud.pod.supervision import Supervisor
+from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.postgres import notice
 from tunnelcloud.store.transaction import Change, Resync
-from tunnelcloud.web.portal.attempts import FREE_FOR_A_NAME, LONGEST_WAIT, Attempt, SignInAttempts
+from tunnelcloud.web.portal.password_attempts import (
+    FREE_FOR_A_NAME,
+    LONGEST_WAIT,
+    Attempt,
+    SignInAttempts,
+)
 from tunnelcloud.web.portal.shared_attempts import NOTICE_BYTES, SharedAttempts
 
 ADA = Attempt("ada", "192.0.2.1")

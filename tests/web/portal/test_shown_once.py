@@ -6,10 +6,10 @@ import shlex
 from datetime import timedelta
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import tokens
 from tunnelcloud.tap import Options
-from tunnelcloud.web.portal.sealed import ONCE_SECONDS
+from tunnelcloud.web.portal.sealed_cookies import ONCE_SECONDS
 
 
 class ShownOnceTests(PortalTestCase):

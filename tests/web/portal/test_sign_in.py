@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from tests.web.portal.browser import PASSWORD, Browser, Forms, PortalTestCase
 from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import audit, schema, users, web_sessions
 from tunnelcloud.web.portal.invitations import first_administrator_link

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import KEY
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.web.portal.tree import page_table
 
 MOST = 3

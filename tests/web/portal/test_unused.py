@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import update
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import preferences, schema
 from tunnelcloud.store.asynchronous import AsyncStore
 

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from tests.logs import logged
 from tests.web.portal.browser import Browser, PortalTestCase
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import audit, schema
 
 TOKEN = "abcdefghijklmnopqrstuvwxyz"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from attrs import evolve
 
-from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.connecting.files import (
     MASTER_MINUTES,
     autossh_arguments,
@@ -32,6 +31,7 @@ from tunnelcloud.domain.connecting.settings import (
 )
 from tunnelcloud.domain.connecting.way import KEEP_ALIVE_SECONDS, Way
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.ssh_command import bracketed
 
 _SHELLS = {
     "Linux and macOS": posix,

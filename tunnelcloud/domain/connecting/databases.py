@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.connecting.dialogs import Dialog
 from tunnelcloud.domain.connecting.files import pgadmin_servers
 from tunnelcloud.domain.connecting.settings import (
@@ -24,6 +23,7 @@ from tunnelcloud.domain.connecting.settings import (
 )
 from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.ssh_command import bracketed
 
 
 def _ssh_rows(dialog: Dialog, way: Way) -> list[Row]:

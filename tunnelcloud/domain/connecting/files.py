@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.connecting.quoting import ssh_config, systemd
 from tunnelcloud.domain.connecting.way import KEEP_ALIVE_SECONDS, Way
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.ssh_command import bracketed
 
 DEFAULT_KEY_FILE = "~/.ssh/id_ed25519"
 MASTER_MINUTES = 10

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from tunnelcloud.domain.commands import bracketed
 from tunnelcloud.domain.connecting.quoting import posix
 from tunnelcloud.domain.connecting.settings import TITLES, Kind, Manner, Row, Text, Tool
 from tunnelcloud.domain.connecting.way import Forward, Way
+from tunnelcloud.domain.ssh_command import bracketed
 
 _MOST_PORTS = 3
 _NAMES = "USER and DATABASE are the server's own names: TunnelCloud doesn't know them."

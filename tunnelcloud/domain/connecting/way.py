@@ -8,7 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import field, frozen
 
 from tunnelcloud.domain.addresses import is_address
-from tunnelcloud.domain.commands import (
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.names import RESERVED_USER_NAME
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import User
+from tunnelcloud.domain.ssh_command import (
     LOCAL_ADDRESS,
     PublicAddress,
     bracketed,
@@ -17,8 +21,6 @@ from tunnelcloud.domain.commands import (
     local_port,
     ssh_arguments,
 )
-from tunnelcloud.domain.entities import Method, Tunnel, User
-from tunnelcloud.domain.names import RESERVED_USER_NAME
 
 KEEP_ALIVE_SECONDS = 30
 # OpenSSH itself refuses a user name with most of what shells take for special.

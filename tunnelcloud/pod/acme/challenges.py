@@ -27,8 +27,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tunnelcloud.domain.sameness import folded
-from tunnelcloud.net.tls_steps import bounded
+from tunnelcloud.domain.name_comparison import folded
+from tunnelcloud.net.handshake_limits import bounded
 
 TLS_ALPN = "tls-alpn-01"
 

@@ -21,9 +21,9 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
-from tunnelcloud.pki import CannotUnseal, Sealer
+from tunnelcloud.pki.sealing import CannotUnseal, Sealer
 from tunnelcloud.pod.acme.challenges import Answers
-from tunnelcloud.pod.acme.kept import Kept
+from tunnelcloud.pod.acme.stored_certificate import Kept
 from tunnelcloud.pod.web_certificate import ShownCertificate
 from tunnelcloud.settings.web import AcmeSettings
 from tunnelcloud.store import web_certificates

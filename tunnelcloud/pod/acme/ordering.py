@@ -27,7 +27,7 @@ from twisted.internet.threads import blockingCallFromThread
 
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.fetching import Fetched, FetchFailed, HttpFetch
-from tunnelcloud.net.trust import trusted
+from tunnelcloud.net.trusted_authorities import trusted
 from tunnelcloud.pod.acme.challenges import TLS_ALPN
 from tunnelcloud.settings.web import AcmeSettings
 

@@ -17,8 +17,8 @@ from sqlalchemy import (
 )
 
 from tunnelcloud.domain.approvals import RequestStatus
-from tunnelcloud.domain.objects import Approval
-from tunnelcloud.store.columns import Choice, Timestamp
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.store.column_types import Choice, Timestamp
 from tunnelcloud.store.schema.parts import identity, metadata, owner
 
 

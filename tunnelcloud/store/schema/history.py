@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 
 from tunnelcloud.domain.entities import SessionMethod
-from tunnelcloud.store.columns import (
+from tunnelcloud.store.column_types import (
     Choice,
     Document,
     Ordered,

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
-from tunnelcloud.store.columns import Document, Methods, Ordered, Timestamp
+from tunnelcloud.store.column_types import Document, Methods, Ordered, Timestamp
 from tunnelcloud.store.schema.kinds import columns_of
 from tunnelcloud.store.schema.parts import identity, metadata, owner
 

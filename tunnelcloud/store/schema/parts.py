@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Column, ForeignKey, MetaData, Text
 
-from tunnelcloud.store.columns import Ordered, Timestamp
+from tunnelcloud.store.column_types import Ordered, Timestamp
 
 metadata = MetaData(
     naming_convention={

@@ -11,7 +11,7 @@ from sqlalchemy import (
     Text,
 )
 
-from tunnelcloud.store.columns import (
+from tunnelcloud.store.column_types import (
     Document,
     Ordered,
     Timestamp,

@@ -13,9 +13,9 @@ from sqlalchemy import (
     Text,
 )
 
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.objects import IDENTITY_PROVIDER
-from tunnelcloud.store.columns import (
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.store.column_types import (
     Choice,
     Document,
     Ordered,

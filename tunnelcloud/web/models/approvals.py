@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from tunnelcloud.domain.approvals import RequestStatus
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.web.models.fields import WHOLE, Body, Id, Instant, PageQuery, Shown, Text
 
 Reason = Annotated[Text, Field(max_length=500)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tunnelcloud.domain.rotation import KeyUse
+from tunnelcloud.domain.key_rotation import KeyUse
 from tunnelcloud.web.models.fields import Body, Instant, Shown
 
 

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.key_rotation import KeyUse
 from tunnelcloud.domain.objects import TUNNEL
-from tunnelcloud.domain.rotation import KeyUse
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.pki.public_keys import read_public_key
 from tunnelcloud.web.models.fields import (
     WHOLE,

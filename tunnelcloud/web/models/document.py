@@ -18,18 +18,11 @@ from pydantic import (
     model_validator,
 )
 
-from tunnelcloud.domain.objects import (
-    CONNECTOR,
-    GROUP,
-    POLICY,
-    SITE,
-    TUNNEL,
-    USER,
-    PortRange,
-)
-from tunnelcloud.domain.sameness import folded
-from tunnelcloud.interpreter import let_others_in, politely, take_apart
-from tunnelcloud.store.columns import plain
+from tunnelcloud.domain.name_comparison import folded
+from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
+from tunnelcloud.domain.objects.sites import PortRange
+from tunnelcloud.interpreter_lock import let_others_in, politely, take_apart
+from tunnelcloud.store.column_types import plain
 from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
 from tunnelcloud.web.encoding import Members

@@ -22,7 +22,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from tunnelcloud.domain.entities import PortRange
+from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.names import (
     merge_ports,
     parse_ports,
@@ -32,9 +32,9 @@ from tunnelcloud.domain.names import (
     read_name,
     read_user_name,
 )
-from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.objects.sites import PortRange
 from tunnelcloud.domain.schedule import Window, parse_window
-from tunnelcloud.store.columns import instant_text
+from tunnelcloud.store.column_types import instant_text
 
 MAX_PAGE = 200
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from tunnelcloud.domain.entities import Method, Role
+from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tunnel_standing import Stand
 from tunnelcloud.web.models.fields import (
     WHOLE,

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 from pydantic import BaseModel
 
-from tunnelcloud.store.columns import plain
+from tunnelcloud.store.column_types import plain
 from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.models.objects import Published
 

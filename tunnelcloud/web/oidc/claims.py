@@ -12,8 +12,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from tunnelcloud.domain.entities import IdentityProvider
 from tunnelcloud.domain.names import BadName, read_email
+from tunnelcloud.domain.objects.identity_providers import IdentityProvider
 
 MAX_GROUPS = 1000
 

@@ -15,13 +15,13 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import IdentityProvider
+from tunnelcloud.domain.objects.identity_providers import IdentityProvider
 from tunnelcloud.net.fetching import Fetch
-from tunnelcloud.web.oidc.asking import ask
 from tunnelcloud.web.oidc.claims import Claims, read_claims, value_at
 from tunnelcloud.web.oidc.directory import Directory, Metadata, read_object
 from tunnelcloud.web.oidc.faults import IF_AGAIN, START_AGAIN, ProviderFault
 from tunnelcloud.web.oidc.id_tokens import Expected, read_id_token
+from tunnelcloud.web.oidc.provider_requests import ask
 
 
 def derived(secret: str, purpose: str) -> str:

@@ -15,12 +15,12 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 
 from tunnelcloud.domain.addresses import is_loopback, read_address
-from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.net.fetching import Fetch, Fetched
 from tunnelcloud.net.foreign_json import read_foreign_json
 from tunnelcloud.pki.public_keys import is_costly
-from tunnelcloud.web.oidc.asking import Once, ask
 from tunnelcloud.web.oidc.faults import ProviderFault
+from tunnelcloud.web.oidc.provider_requests import Once, ask
 
 _KEPT_SECONDS = 3600.0
 _KEYS_NOT_SOONER = 30.0

@@ -12,11 +12,11 @@ from typing import Any
 
 from attrs import field, frozen
 
+from tunnelcloud.domain.durations import BadLength, length_text, read_length
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
-from tunnelcloud.domain.lengths import BadLength, length_text, read_length
 from tunnelcloud.domain.objects import KINDS
-from tunnelcloud.web.portal.hours import fault_of_hours, typed_hours, typed_networks
 from tunnelcloud.web.portal.page_requests import Visit
+from tunnelcloud.web.portal.schedule_fields import fault_of_hours, typed_hours, typed_networks
 
 
 class FieldKind(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from tunnelcloud.domain.entities import Role, User
+from tunnelcloud.domain.objects.users import Role, User
 from tunnelcloud.domain.tokens import hash_secret, new_link_secret
 from tunnelcloud.store import invitations, users
 from tunnelcloud.store.engine import Store

@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.store import preferences, sites
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.groups import GROUPS
-from tunnelcloud.store.listing import Listing
+from tunnelcloud.store.object_reads import Listing
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.page_requests import Visit
 

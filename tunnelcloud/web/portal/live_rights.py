@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import web_sessions
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.web.portal.live_streams import Stream, in_turns
-from tunnelcloud.web.portal.signing import LONGEST
+from tunnelcloud.web.portal.sign_in_cookies import LONGEST
 from tunnelcloud.web.resources.context import ApiContext
 
 _CHECK_SECONDS = 0.5

@@ -11,8 +11,8 @@ from attrs import field, frozen
 from twisted.web.server import Request
 
 from tunnelcloud.domain.addresses import party_of
-from tunnelcloud.domain.entities import Role, User
-from tunnelcloud.store.waiting import NOTHING, Waiting
+from tunnelcloud.domain.objects.users import Role, User
+from tunnelcloud.store.pending_counts import NOTHING, Waiting
 from tunnelcloud.web.routes import ANONYMOUS, Caller
 
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")

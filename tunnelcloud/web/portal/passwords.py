@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
-from tunnelcloud.domain.guessable import is_guessable
+from tunnelcloud.domain.guessable_passwords import is_guessable
 from tunnelcloud.web.worker import Worker
 
 MIN_LENGTH = 12

@@ -15,9 +15,9 @@ from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from tunnelcloud.domain.commands import bracketed
-from tunnelcloud.domain.counting import bytes_text
-from tunnelcloud.web.portal.hours import chips_of, hours_of, zone_names
+from tunnelcloud.domain.quantities import bytes_text
+from tunnelcloud.domain.ssh_command import bracketed
+from tunnelcloud.web.portal.schedule_fields import chips_of, hours_of, zone_names
 
 _TYPES = {
     "css": "text/css; charset=utf-8",

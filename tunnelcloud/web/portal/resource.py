@@ -22,8 +22,8 @@ from twisted.web.server import NOT_DONE_YET, Request
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.store.asynchronous import Deeds
 from tunnelcloud.web.answering import Answering, as_problem
-from tunnelcloud.web.limits import keep_place
-from tunnelcloud.web.logged import logged_path
+from tunnelcloud.web.http_limits import keep_place
+from tunnelcloud.web.log_redaction import logged_path
 from tunnelcloud.web.portal.page_headers import PAGE_HEADERS
 from tunnelcloud.web.portal.page_requests import (
     Download,
@@ -35,8 +35,8 @@ from tunnelcloud.web.portal.page_requests import (
     values_of,
 )
 from tunnelcloud.web.portal.rendering import Renderer
-from tunnelcloud.web.portal.sealed import read_once, write_once
-from tunnelcloud.web.portal.signing import (
+from tunnelcloud.web.portal.sealed_cookies import read_once, write_once
+from tunnelcloud.web.portal.sign_in_cookies import (
     Cookies,
     SignIns,
     cannot_work,
@@ -45,10 +45,10 @@ from tunnelcloud.web.portal.signing import (
     new_secret,
     wants_secure,
 )
-from tunnelcloud.web.portal.unfinished import set_aside
+from tunnelcloud.web.portal.unfinished_forms import set_aside
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.streams import Streaming
+from tunnelcloud.web.streamed_answers import Streaming
 from tunnelcloud.web.worker import CAUSER
 
 SIGN_IN = "/sign-in"

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.domain.totp import matching_step, read_recovery_code
-from tunnelcloud.pki import Sealer
+from tunnelcloud.pki.sealing import Sealer
 from tunnelcloud.store import second_factors
 from tunnelcloud.store.second_factors import SecondFactor
 from tunnelcloud.store.transaction import Transaction

@@ -5,11 +5,12 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from tunnelcloud.domain.addresses import source_group
-from tunnelcloud.domain.entities import IdentityProvider, User
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.identity_providers import IdentityProvider
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.domain.tokens import hash_secret, without_secrets
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.pki import Sealer
+from tunnelcloud.pki.sealing import Sealer
 from tunnelcloud.store import (
     identities,
     identity_providers,
@@ -24,9 +25,9 @@ from tunnelcloud.store.sign_in_steps import Awaited
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal import invitations
 from tunnelcloud.web.portal.page_requests import Moved, Visit
-from tunnelcloud.web.portal.sealed import read_device, write_device
+from tunnelcloud.web.portal.sealed_cookies import read_device, write_device
 from tunnelcloud.web.portal.second_factor import Judged, Judgement, judge
-from tunnelcloud.web.portal.signing import IDLE_SECONDS, SignIns
+from tunnelcloud.web.portal.sign_in_cookies import IDLE_SECONDS, SignIns
 from tunnelcloud.web.routes import READERS
 
 CODE_PAGE = "/sign-in/code"

@@ -21,7 +21,7 @@ from tunnelcloud.net.foreign_json import read_foreign_json
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Change, Resync, Transaction
-from tunnelcloud.web.portal.attempts import Key, SignInAttempts
+from tunnelcloud.web.portal.password_attempts import Key, SignInAttempts
 
 NOTICE_BYTES = 7000
 """Of a notice's words; PostgreSQL takes 8,000 bytes in all."""

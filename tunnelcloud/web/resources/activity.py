@@ -13,13 +13,13 @@ from twisted.internet.defer import DeferredSemaphore
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.actors import actor_kind
 from tunnelcloud.domain.ecs import ecs_document
-from tunnelcloud.domain.entities import Role
 from tunnelcloud.domain.events import AuditRecord, KeptEvent
-from tunnelcloud.store import audit, channels, read_models, sessions
-from tunnelcloud.store.columns import instant_text
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.store import audit, channels, list_counts, sessions
+from tunnelcloud.store.column_types import instant_text
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.callers import check_caller
+from tunnelcloud.web.caller_rights import check_caller
 from tunnelcloud.web.interfaces import LiveChannel, LiveSession
 from tunnelcloud.web.models.activity import (
     AuditExportQuery,
@@ -44,7 +44,7 @@ _READ_AT_A_TIME = 2
 _SESSION = values_as(Session, entities.Session)
 _CHANNEL = values_as(Channel, entities.Channel)
 _EVENT = values_as(Event, KeptEvent, but=["data"])
-_Names = Mapping[str, read_models.Names]
+_Names = Mapping[str, list_counts.Names]
 
 
 def activity_routes(context: ApiContext) -> list[Route]:
@@ -156,7 +156,7 @@ class _Sessions:
 
         def work(transaction: Transaction) -> tuple[ListPage[entities.Session], _Names]:
             page = sessions.list_page(transaction, sort="-started_at", **filters)
-            return page, read_models.names_of_sessions(transaction, [one.id for one in page.items])
+            return page, list_counts.names_of_sessions(transaction, [one.id for one in page.items])
 
         page, names = await self.context.store.read(work)
         return listed(self.context, page, self._shower(page.items, names))
@@ -164,7 +164,7 @@ class _Sessions:
     async def show(self, call: Call) -> dict[str, Any]:
         def work(transaction: Transaction) -> tuple[entities.Session, _Names]:
             session = self._get(transaction, call)
-            return session, read_models.names_of_sessions(transaction, [session.id])
+            return session, list_counts.names_of_sessions(transaction, [session.id])
 
         session, names = await self.context.store.read(work)
         return self._shower([session], names)(session)
@@ -189,7 +189,7 @@ class _Sessions:
                 transaction, session_id=session.id, sort="-opened_at", **filters
             )
             ids = [one.id for one in page.items]
-            return session, page, read_models.names_of_channels(transaction, ids, through)
+            return session, page, list_counts.names_of_channels(transaction, ids, through)
 
         session, page, names = await self.context.store.read(work)
 

@@ -10,11 +10,11 @@ from attrs import evolve, frozen
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret
 from tunnelcloud.store import api_tokens, invitations, second_factors, users
-from tunnelcloud.store.aggregate import version_of
-from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.object_writes import version_of
+from tunnelcloud.store.revocations import Cause, end_access
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.callers import rank
+from tunnelcloud.web.caller_rights import rank
 from tunnelcloud.web.models.credentials import (
     ApiToken,
     ApiTokenChange,

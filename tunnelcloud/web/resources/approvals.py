@@ -9,9 +9,11 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.domain import approvals as domain
-from tunnelcloud.domain.entities import Policy, Tunnel, User, UserView
-from tunnelcloud.domain.objects import Approval, Role
-from tunnelcloud.store import access, approvals, emergencies, timed_grants, users
+from tunnelcloud.domain.entities import UserView
+from tunnelcloud.domain.objects.policies import Approval, Policy
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import Role, User
+from tunnelcloud.store import approvals, emergencies, timed_grants, user_views, users
 from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.approvals import (
@@ -112,7 +114,7 @@ class _Approvals:
         body, user_id = call.body_as(NewRequest), own_user_id(call)
 
         def work(transaction: Transaction) -> domain.ApprovalRequest:
-            view = access.load_view(transaction, user_id)
+            view = user_views.load_view(transaction, user_id)
             return approvals.ask(
                 transaction,
                 view.user,
@@ -162,7 +164,7 @@ class _Approvals:
         body, user_id = call.body_as(NewEmergency), own_user_id(call)
 
         def work(transaction: Transaction) -> domain.TimedGrant:
-            view = access.load_view(transaction, user_id)
+            view = user_views.load_view(transaction, user_id)
             return emergencies.begin(
                 transaction,
                 view.user,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from attrs import frozen
 
 from tunnelcloud import __version__
-from tunnelcloud.domain.rotation import NEW_AUTHORITY
-from tunnelcloud.pki import CertificateAuthority
-from tunnelcloud.store import authorities
+from tunnelcloud.domain.key_rotation import NEW_AUTHORITY
+from tunnelcloud.pki.authority import CertificateAuthority
+from tunnelcloud.store import authority_rotation
 from tunnelcloud.web.models.authorities import Authorities, Authority, Retirement
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.resources.kept_keys import KeptKeys
+from tunnelcloud.web.resources.shared_keys import KeptKeys
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
 
 
@@ -53,7 +53,7 @@ class _Authorities:
 
     async def show(self, call: Call) -> Authorities:
         found = self.context.live.authorities()
-        progress = await self.context.store.read(authorities.progress, found[-1].fingerprint)
+        progress = await self.context.store.read(authority_rotation.progress, found[-1].fingerprint)
         return Authorities(
             authorities=[
                 Authority(fingerprint=one.fingerprint, use=one.use, expires_at=one.expires_at)
@@ -69,11 +69,11 @@ class _Authorities:
         made = CertificateAuthority.create(self.context.now())
         content = self.context.sealer.keep(made.to_pem(), NEW_AUTHORITY)
         await self.context.acting(call).write(
-            authorities.add, content, made.pin.hex(), version=__version__
+            authority_rotation.add, content, made.pin.hex(), version=__version__
         )
 
     async def retire(self, call: Call) -> None:
         kept = KeptKeys(self.context.sealer)
         await self.context.acting(call).write(
-            authorities.retire, kept.rename, kept.pin, force=call.body_as(Retirement).force
+            authority_rotation.retire, kept.rename, kept.pin, force=call.body_as(Retirement).force
         )

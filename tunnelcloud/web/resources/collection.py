@@ -9,9 +9,9 @@ from typing import Any
 from attrs import field, frozen
 from pydantic import BaseModel
 
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.store.aggregate import version_of
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.object_writes import version_of
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.fields import Body, Page, PageQuery, Shown

@@ -10,7 +10,7 @@ from tunnelcloud.domain import entities
 from tunnelcloud.domain.join_tokens import SECRET_LENGTH, hash_secret, join_command
 from tunnelcloud.domain.objects import CONNECTOR
 from tunnelcloud.store import connectors
-from tunnelcloud.store.aggregate import version_of
+from tunnelcloud.store.object_writes import version_of
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.models.objects import (
@@ -23,7 +23,7 @@ from tunnelcloud.web.models.objects import (
     JoinTokenShown,
     NewConnector,
 )
-from tunnelcloud.web.resources.attachments import attachments_now
+from tunnelcloud.web.resources.attached_connectors import attachments_now
 from tunnelcloud.web.resources.collection import TEXTS, Kind, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, Call, Item, Route

@@ -11,16 +11,16 @@ from typing import Any
 from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 
-from tunnelcloud.domain.entities import Role
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.net.fetching import Fetch, no_way_out
-from tunnelcloud.pki import Sealer, passing_sealer
+from tunnelcloud.pki.sealing import Sealer, passing_sealer
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Actor, Change, Resync
-from tunnelcloud.web.callers import check_caller
+from tunnelcloud.web.caller_rights import check_caller
+from tunnelcloud.web.change_rates import Paces
 from tunnelcloud.web.interfaces import ILivePod
 from tunnelcloud.web.models.fields import PageQuery
-from tunnelcloud.web.paces import Paces
-from tunnelcloud.web.portal.attempts import SignInAttempts
+from tunnelcloud.web.portal.password_attempts import SignInAttempts
 from tunnelcloud.web.portal.shared_attempts import SharedAttempts
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.proxies import ProxySightings

@@ -6,13 +6,14 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.domain.commands import own_host, ssh_command
-from tunnelcloud.domain.entities import Method, Tunnel, UserView
+from tunnelcloud.domain.entities import Method, UserView
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import Ask, decide_tunnel, to_an_administrator
 from tunnelcloud.domain.policy_sentences import waiting_text
+from tunnelcloud.domain.ssh_command import own_host, ssh_command
 from tunnelcloud.domain.tunnel_standing import Standing
-from tunnelcloud.store import access, groups, tunnels, users
-from tunnelcloud.store.columns import plain
+from tunnelcloud.store import groups, tunnels, user_views, users
+from tunnelcloud.store.column_types import plain
 from tunnelcloud.store.errors import BadCursor, NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.credentials import Me, MyTunnel
@@ -122,7 +123,7 @@ class _Decisions:
                 tunnel = tunnels.find(transaction, question.tunnel)
             except NotFound as error:
                 raise conflict("tunnel", str(error)) from None
-            return access.load_view(transaction, user.id), tunnel
+            return user_views.load_view(transaction, user.id), tunnel
 
         view, tunnel = await self.context.store.read(work)
         usage = self.context.live.usage(view.user.id)
@@ -179,7 +180,7 @@ class _Decisions:
 
     async def own_tunnels(self, call: Call) -> Listed:
         query = call.query_as(PageQuery)
-        view = await self.context.store.read(access.load_view, own_user_id(call))
+        view = await self.context.store.read(user_views.load_view, own_user_id(call))
         found = tunnels_of(view.grants)
         start = 0
         if query.cursor is not None:

@@ -8,10 +8,10 @@ from typing import Any
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError
 
-from tunnelcloud.interpreter import take_apart
-from tunnelcloud.store import documents, planning
+from tunnelcloud.interpreter_lock import take_apart
+from tunnelcloud.store import document_planning, documents
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import Conflict
-from tunnelcloud.store.fate import Fate
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.encoding import encode_long_json
 from tunnelcloud.web.models.document import Applied, ApplyQuery, WholeDocument, applied, written
@@ -62,24 +62,24 @@ class _Applying:
     """
 
     entries: dict[str, dict[str, dict[str, Any]]] = field(factory=dict)
-    snapshot: planning.Snapshot | None = None
-    plan: planning.Plan | None = None
+    snapshot: document_planning.Snapshot | None = None
+    plan: document_planning.Plan | None = None
     steps: list[documents.Step] = field(factory=list)
 
     def read(self, transaction: Transaction) -> None:
-        self.snapshot = planning.take_snapshot(transaction)
+        self.snapshot = document_planning.take_snapshot(transaction)
 
     def make_plan(self, go_on: Callable[[], object]) -> None:
         assert self.snapshot is not None, "it was read"
         try:
-            self.plan = planning.plan(self.snapshot, self.entries, go_on)
+            self.plan = document_planning.plan(self.snapshot, self.entries, go_on)
             self.steps = self.plan.steps
         finally:
             self.snapshot = None
 
     def carry_out(self, transaction: Transaction) -> None:
         assert self.plan is not None, "it was made"
-        planning.carry_out(transaction, self.plan)
+        document_planning.carry_out(transaction, self.plan)
 
     def do_at_once(self, transaction: Transaction) -> None:
         self.steps = documents.apply(transaction, self.entries)
@@ -107,7 +107,7 @@ class _Documents:
             try:
                 await self.context.acting(call).write(work.carry_out)
                 break
-            except (planning.Outdated, Conflict):
+            except (document_planning.Outdated, Conflict):
                 # Somebody was faster, or the order of the rows matters: a new plan tells.
                 continue
         else:

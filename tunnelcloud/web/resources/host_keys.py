@@ -5,14 +5,14 @@ from __future__ import annotations
 from attrs import frozen
 
 from tunnelcloud import __version__
-from tunnelcloud.domain.rotation import KeyUse, host_key_name
-from tunnelcloud.interpreter import without_turn
-from tunnelcloud.pki import ALGORITHMS, HostKey
-from tunnelcloud.store import rotation
+from tunnelcloud.domain.key_rotation import KeyUse, host_key_name
+from tunnelcloud.interpreter_lock import without_turn
+from tunnelcloud.pki.host_keys import ALGORITHMS, HostKey
+from tunnelcloud.store import host_key_rotation
 from tunnelcloud.web.models import credentials
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.resources.kept_keys import KeptKeys
+from tunnelcloud.web.resources.shared_keys import KeptKeys
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
 
 
@@ -87,14 +87,14 @@ class _HostKeys:
             return {key.algorithm: kept(key) for key in keys}, [key.fingerprint for key in keys]
 
         made, shown = await self.context.worker.run(make)
-        await store.write(rotation.add_host_keys, made, shown, version=__version__)
+        await store.write(host_key_rotation.add_host_keys, made, shown, version=__version__)
 
     async def promote(self, call: Call) -> None:
         kept = KeptKeys(self.context.sealer)
         await self.context.acting(call).write(
-            rotation.promote_host_keys, kept.rename, kept.fingerprint, version=__version__
+            host_key_rotation.promote_host_keys, kept.rename, kept.fingerprint, version=__version__
         )
 
     async def retire(self, call: Call) -> None:
         kept = KeptKeys(self.context.sealer)
-        await self.context.acting(call).write(rotation.remove_host_keys, kept.fingerprint)
+        await self.context.acting(call).write(host_key_rotation.remove_host_keys, kept.fingerprint)

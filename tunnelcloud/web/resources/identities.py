@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from attrs import frozen
 
-from tunnelcloud.store import links
+from tunnelcloud.store import identity_links
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.models.identity_providers import Identity, NewIdentity
 from tunnelcloud.web.models.plain_values import values_as
@@ -55,18 +55,18 @@ class _Identities:
     context: ApiContext
 
     async def list_all(self, call: Call) -> Listed:
-        found = await self.context.store.read(links.list_of, call.params["user_id"])
+        found = await self.context.store.read(identity_links.list_of, call.params["user_id"])
         return Listed(found, None, values_as(Identity), self.context.showing.run)
 
     async def link(self, call: Call) -> Identity:
         body = call.body_as(NewIdentity)
         made = await self.context.acting(call).write(
-            links.link, call.params["user_id"], body.identity_provider_id, body.subject
+            identity_links.link, call.params["user_id"], body.identity_provider_id, body.subject
         )
         return Identity.model_validate(made)
 
     async def unlink(self, call: Call) -> None:
         params = call.params
         await self.context.acting(call).write(
-            links.unlink, params["user_id"], params["identity_provider_id"]
+            identity_links.unlink, params["user_id"], params["identity_provider_id"]
         )

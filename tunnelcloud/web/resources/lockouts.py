@@ -10,7 +10,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.net.source_limits import ShutOut
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.lockouts import Door, Lift, Lockout, Lockouts
-from tunnelcloud.web.portal.attempts import Slowed
+from tunnelcloud.web.portal.password_attempts import Slowed
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
 

@@ -8,7 +8,7 @@ from typing import Any
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.store import groups, policies, sites, tunnels, users
-from tunnelcloud.store.columns import plain
+from tunnelcloud.store.column_types import plain
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LastCheck
 from tunnelcloud.web.models import objects as models

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Channel, Policy
+from tunnelcloud.domain.entities import Channel
 from tunnelcloud.domain.objects import POLICY
+from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.domain.policy_effects import Cut
 from tunnelcloud.domain.policy_sentences import policy_sentence, standing_sentence
 from tunnelcloud.store import policies, policy_effects

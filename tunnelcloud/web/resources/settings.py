@@ -6,7 +6,7 @@ from attrs import frozen
 
 from tunnelcloud.domain import entities
 from tunnelcloud.store import preferences
-from tunnelcloud.store.aggregate import version_of
+from tunnelcloud.store.object_writes import version_of
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.objects import Settings, SettingsChange
 from tunnelcloud.web.resources.collection import item_of

@@ -9,18 +9,19 @@ from http import HTTPStatus
 from attrs import frozen
 
 from tunnelcloud.domain import entities
-from tunnelcloud.domain.commands import (
+from tunnelcloud.domain.entities import Grant, Method, UserView
+from tunnelcloud.domain.names import usable
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.policy import Ask, allowed_token_sessions, shut_for_tokens, token_paths
+from tunnelcloud.domain.ssh_command import (
     ASKED_FOR_TOKEN,
     OWN_CONNECTION,
     PublicAddress,
     own_host,
     ssh_command,
 )
-from tunnelcloud.domain.entities import Grant, Method, Tunnel, UserView
-from tunnelcloud.domain.names import usable
-from tunnelcloud.domain.policy import Ask, allowed_token_sessions, shut_for_tokens, token_paths
 from tunnelcloud.domain.tokens import hash_secret, new_token
-from tunnelcloud.store import access, tokens
+from tunnelcloud.store import tokens, user_views
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.site_health import offline_sites
 from tunnelcloud.store.transaction import Transaction
@@ -28,7 +29,7 @@ from tunnelcloud.web.models.credentials import NewOwnToken, NewToken, Token, Tok
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.problems import conflict
-from tunnelcloud.web.resources.attachments import attachments_now, offline_text
+from tunnelcloud.web.resources.attached_connectors import attachments_now, offline_text
 from tunnelcloud.web.resources.collection import listed, page_reader
 from tunnelcloud.web.resources.context import ANYBODYS, OWN, ApiContext, Whose, own_user_id
 from tunnelcloud.web.routes import READERS, Call, Listed, Route
@@ -158,7 +159,7 @@ class _Tokens:
 
         def work(transaction: Transaction) -> tuple[entities.Token, Tunnel | None, str, UserView]:
             try:
-                view = access.load_view(transaction, user_id)
+                view = user_views.load_view(transaction, user_id)
             except NotFound as error:
                 raise conflict("user_id", str(error)) from None
             if view.user.blocked:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from tunnelcloud.domain.commands import own_host
-from tunnelcloud.domain.entities import Method, Tunnel, UserView
+from tunnelcloud.domain.entities import Method, UserView
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import Ask, Decision, decide_tunnel
+from tunnelcloud.domain.ssh_command import own_host
 from tunnelcloud.domain.tunnel_standing import Standing, standing
 from tunnelcloud.store.own_pages import Connected, read_connected
 from tunnelcloud.store.site_health import offline_sites
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.resources.attachments import attachments_now, offline_text
+from tunnelcloud.web.resources.attached_connectors import attachments_now, offline_text
 from tunnelcloud.web.resources.context import ApiContext
 
 Offline = Mapping[str, datetime | None]

@@ -7,7 +7,7 @@ from collections import defaultdict
 import sqlalchemy as sa
 from alembic import op
 
-from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.store.errors import StateUnusable
 
 revision = "0011"

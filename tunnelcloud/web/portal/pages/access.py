@@ -17,8 +17,8 @@ from tunnelcloud.store import users
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.pages.assignee_fields import People
 from tunnelcloud.web.portal.pages.objects import Objects, joining
-from tunnelcloud.web.portal.pages.people import People
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS

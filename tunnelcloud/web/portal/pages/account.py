@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.domain.totp import (
     SECRET_BYTES,
@@ -20,15 +20,15 @@ from tunnelcloud.domain.totp import (
 )
 from tunnelcloud.store import second_factors, users, web_sessions
 from tunnelcloud.store.asynchronous import AsyncStore
-from tunnelcloud.store.endings import Cause, end_access
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.own_pages import read_own_account
+from tunnelcloud.store.revocations import Cause, end_access
 from tunnelcloud.web.portal import second_factor
 from tunnelcloud.web.portal.api_calls import Operations
-from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
-from tunnelcloud.web.portal.pages.asking import asked
+from tunnelcloud.web.portal.pages.confirmation import asked
 from tunnelcloud.web.portal.pages.invitations import faults_of_password, names_of
+from tunnelcloud.web.portal.password_attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.passwords import Passwords
 from tunnelcloud.web.portal.second_factor import (
     Judged,

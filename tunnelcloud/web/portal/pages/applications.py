@@ -5,9 +5,9 @@ from __future__ import annotations
 from attrs import frozen
 
 from tunnelcloud.domain.connecting.quoting import posix
-from tunnelcloud.domain.entities import Tunnel
+from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.tunnel_standing import Standing
-from tunnelcloud.store import pins
+from tunnelcloud.store import pinned_tunnels
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.icons import icon_of
@@ -52,7 +52,7 @@ class _Applications:
         wanted = visit.query.get("q", "")[:200]
         user_id = visit.who().user.id
 
-        view, pinned, recent = await self.context.store.read(pins.in_order, user_id)
+        view, pinned, recent = await self.context.store.read(pinned_tunnels.in_order, user_id)
         order = {tunnel_id: place for place, tunnel_id in enumerate(recent)}
         found = [one for one in tunnels_of(view.grants) if _matches(one, wanted.lower())]
         # Of those that were never used the names' order stays.
@@ -94,7 +94,7 @@ class _Applications:
 
         try:
             await self.context.acting_as(visit.who().caller).write(
-                pins.set_pinned, user_id, tunnel_id, wanted
+                pinned_tunnels.set_pinned, user_id, tunnel_id, wanted
             )
         except NotFound:
             raise not_found("there is no such tunnel, or it isn't yours") from None

@@ -13,13 +13,13 @@ from math import ceil
 from attrs import frozen
 
 from tunnelcloud.domain.addresses import source_group
-from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.names import parse_login
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.domain.tokens import read_user_code
 from tunnelcloud.store import browser_logins
 from tunnelcloud.store.device_logins import DeviceLogin
-from tunnelcloud.web.portal.attempts import SignInAttempts, guess_at_code
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.password_attempts import SignInAttempts, guess_at_code
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 

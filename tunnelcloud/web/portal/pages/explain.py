@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.domain.lengths import SECONDS
+from tunnelcloud.domain.durations import SECONDS
 from tunnelcloud.store import tunnels, users
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import Field, FieldKind, faults_of, in_units

@@ -6,10 +6,10 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.domain.lengths import BadLength, read_length
+from tunnelcloud.domain.durations import BadLength, read_length
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.policy_sentences import length_of_time
-from tunnelcloud.store import access, identities, timed_grants
+from tunnelcloud.store import identities, timed_grants, user_views
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
@@ -118,7 +118,7 @@ class _Grants:
         emergency: bool = False,
     ) -> Shown:
         user_id = visit.who().user.id
-        found = askable(await self.context.store.read(access.load_view, user_id))
+        found = askable(await self.context.store.read(user_views.load_view, user_id))
         chosen = typed["tunnel"] if typed["tunnel"] in found else ""
         query = {"user_id": user_id, "live": "true", "tunnel_id": chosen}
         grants = await self.operations.every(visit, "/grants", query) if chosen else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunnelcloud.domain.entities import Tunnel
+from tunnelcloud.domain.objects.sites import Tunnel
 
 _OF_PORT = {
     22: "ssh", 2222: "ssh", 80: "web", 443: "web", 1433: "database", 1521: "database",

@@ -7,14 +7,14 @@ from http import HTTPStatus
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import User
 from tunnelcloud.domain.names import read_user_name
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.web.portal import invitations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.passwords import Passwords, UnusablePassword, check_new_password
 from tunnelcloud.web.portal.session_start import enter_by_invitation
-from tunnelcloud.web.portal.signing import SignIns, new_secret
+from tunnelcloud.web.portal.sign_in_cookies import SignIns, new_secret
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from attrs import field, frozen
 
-from tunnelcloud.domain.commands import suggested_ports
 from tunnelcloud.domain.connecting.new_keys import first_use
 from tunnelcloud.domain.connecting.way import Way, logins_of
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.slugs import slug
+from tunnelcloud.domain.ssh_command import suggested_ports
 from tunnelcloud.pki.key_files import LONGEST_PASSPHRASE, KeyFormat, NewKeyFile, make_key_file
-from tunnelcloud.store import pins
+from tunnelcloud.store import pinned_tunnels
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import FieldError, Problem
@@ -179,7 +179,7 @@ class _KeyMaking:
         if not visit.once:
             return Moved(place.back)
         key: dict[str, Any] = visit.once["key"]
-        view, pinned, recent = await self.context.store.read(pins.in_order, place.user_id)
+        view, pinned, recent = await self.context.store.read(pinned_tunnels.in_order, place.user_id)
         order = {tunnel_id: place for place, tunnel_id in enumerate(recent)}
         opened = tunnels_of(view.grants)
         found = [one for one in opened if Method.KEY in methods_of(view, one)]

@@ -8,8 +8,10 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from tunnelcloud.store import access
+from tunnelcloud.store import user_views
+from tunnelcloud.web.portal.admin_kinds import ACCESS, EVERY_SECTION, OVERVIEW, SETTINGS, Section
 from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.form_commands import changed_elsewhere, made_elsewhere
 from tunnelcloud.web.portal.forms import (
     Field,
     FieldKind,
@@ -26,11 +28,9 @@ from tunnelcloud.web.portal.list_filters import (
     suggested_names,
 )
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
-from tunnelcloud.web.portal.pages.columns import Columns
-from tunnelcloud.web.portal.pages.panels import Panels
-from tunnelcloud.web.portal.pages.people import People
-from tunnelcloud.web.portal.sections import ACCESS, EVERY_SECTION, OVERVIEW, SETTINGS, Section
-from tunnelcloud.web.portal.terminal import changed_elsewhere, made_elsewhere
+from tunnelcloud.web.portal.pages.assignee_fields import People
+from tunnelcloud.web.portal.pages.list_columns import Columns
+from tunnelcloud.web.portal.pages.object_panels import Panels
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
@@ -217,7 +217,7 @@ class Objects:
         values, panel, names = await store.together(
             self._form(visit, fields, given, errors),
             Panels(self.context, self.operations).of(self.section.noun, tab, visit, item),
-            store.reading(access.names_of, "site", filter(None, [item.get("site_id")])),
+            store.reading(user_views.names_of, "site", filter(None, [item.get("site_id")])),
         )
         values |= {
             "item": item,

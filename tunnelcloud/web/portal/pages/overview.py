@@ -8,13 +8,13 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.domain.certificates import ENDS_SOON
 from tunnelcloud.domain.event_sentences import event_sentence
+from tunnelcloud.domain.target_certificates import ENDS_SOON
 from tunnelcloud.store.overview import Live, Overview, read_overview
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.charts import Bars, Spark, bars, spark
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
-from tunnelcloud.web.resources.attachments import attachments_now
+from tunnelcloud.web.resources.attached_connectors import attachments_now
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
 

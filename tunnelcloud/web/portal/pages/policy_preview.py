@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 
+from tunnelcloud.web.portal.admin_kinds import POLICY
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import body_of, faults_of, typed_of
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.objects import Objects
 from tunnelcloud.web.portal.resource import read_fields
-from tunnelcloud.web.portal.sections import POLICY
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.routes import ADMINS
 

@@ -9,8 +9,8 @@ from random import random
 from attrs import frozen
 from twisted.logger import Logger
 
-from tunnelcloud.domain.entities import IdentityProvider
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.identity_providers import IdentityProvider
 from tunnelcloud.domain.slugs import name_of
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.fair_work import FairWork, TooMuchWork
@@ -24,9 +24,9 @@ from tunnelcloud.web.oidc.faults import START_AGAIN, ProviderFault
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.sign_in import local_path
-from tunnelcloud.web.portal.sealed import ProviderStep, ProviderSteps
+from tunnelcloud.web.portal.sealed_cookies import ProviderStep, ProviderSteps
 from tunnelcloud.web.portal.session_start import Entry, enter_through
-from tunnelcloud.web.portal.signing import SignIns, new_secret
+from tunnelcloud.web.portal.sign_in_cookies import SignIns, new_secret
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.identity_providers import client_secret, redirect_uri
 from tunnelcloud.web.routes import ADMINS, ANONYMOUS

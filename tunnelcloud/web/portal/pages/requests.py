@@ -9,9 +9,9 @@ from attrs import frozen
 
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.approvals import RequestStatus
-from tunnelcloud.domain.objects import Approval
+from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.policy_sentences import length_of_time
-from tunnelcloud.store import access, approvals, identities, second_factors, waiting
+from tunnelcloud.store import approvals, identities, pending_counts, second_factors, user_views
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.second_factor import Judged, fault, judge
@@ -62,7 +62,7 @@ class _Requests:
 
     async def count(self, visit: Visit) -> Reply:
         """Show how much waits for an answer, for the head of every page."""
-        found = await self.context.store.read(waiting.waiting_for, visit.who().user)
+        found = await self.context.store.read(pending_counts.waiting_for, visit.who().user)
         return Shown("requests_waiting.html", {"waiting": found})
 
     async def question(self, visit: Visit) -> Reply:
@@ -145,7 +145,7 @@ class _Requests:
         return found is not None and found.emergency_seconds is not None
 
     async def _askable(self, visit: Visit) -> dict[str, Askable]:
-        return askable(await self.context.store.read(access.load_view, visit.who().user.id))
+        return askable(await self.context.store.read(user_views.load_view, visit.who().user.id))
 
     async def _list(self, visit: Visit, path: str, **more: str) -> list[dict[str, Any]]:
         query = {"limit": str(_SHOWN), "user_id": visit.who().user.id, **more}

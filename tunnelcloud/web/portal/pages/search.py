@@ -6,10 +6,10 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.domain.sameness import folded
+from tunnelcloud.domain.name_comparison import folded
+from tunnelcloud.web.portal.admin_kinds import SECTIONS
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
-from tunnelcloud.web.portal.sections import SECTIONS
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import READERS
 

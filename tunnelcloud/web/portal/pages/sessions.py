@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from tunnelcloud.domain.sameness import folded
-from tunnelcloud.store import read_models, tunnels
+from tunnelcloud.domain.name_comparison import folded
+from tunnelcloud.store import list_counts, tunnels
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
@@ -73,7 +73,7 @@ class _Sessions:
             for channel in self.context.live.live_channels(one["id"])
         }
         opened, names = await self.context.store.read(
-            read_models.open_channels_with_names,
+            list_counts.open_channels_with_names,
             [one["id"] for one in items],
             {one.connector_id for one in live.values() if one.connector_id},
         )

@@ -12,9 +12,9 @@ from attrs import frozen
 
 import twisted
 from tunnelcloud import __version__
-from tunnelcloud.domain.entities import Role
-from tunnelcloud.domain.lengths import SECONDS
-from tunnelcloud.store import access
+from tunnelcloud.domain.durations import SECONDS
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.store import user_views
 from tunnelcloud.web.models.objects import LEAST_CHECK_SECONDS, MOST_CHECK_SECONDS, MOST_DAYS
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import (
@@ -115,7 +115,7 @@ class _Settings:
         """List the API tokens, and the names of their owners by id."""
         tokens = await self.operations.every(visit, "/api-tokens")
         owners = [one["user_id"] for one in tokens if one["user_id"]]
-        return tokens, await self.context.store.read(access.names_of, "user", owners)
+        return tokens, await self.context.store.read(user_views.names_of, "user", owners)
 
     async def change(self, visit: Visit) -> Reply:
         body, version = body_of(_FIELDS, visit), visit.typed("version")

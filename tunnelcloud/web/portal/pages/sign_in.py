@@ -8,15 +8,15 @@ from urllib.parse import urlencode, urlsplit
 
 from attrs import frozen
 
-from tunnelcloud.domain.entities import User
+from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import identity_providers, sign_in_steps, users
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.web.oidc.client import Client
 from tunnelcloud.web.oidc.faults import ProviderFault
-from tunnelcloud.web.portal.attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.portal.password_attempts import Attempt, SignInAttempts
 from tunnelcloud.web.portal.passwords import Passwords
-from tunnelcloud.web.portal.sealed import read_device
+from tunnelcloud.web.portal.sealed_cookies import read_device
 from tunnelcloud.web.portal.second_factor import Judged, Judgement, fault
 from tunnelcloud.web.portal.session_start import (
     CODE_PAGE,
@@ -26,7 +26,7 @@ from tunnelcloud.web.portal.session_start import (
     enter_compared,
     refusal,
 )
-from tunnelcloud.web.portal.signing import SignIns, new_secret
+from tunnelcloud.web.portal.sign_in_cookies import SignIns, new_secret
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS, EVERYBODY
 

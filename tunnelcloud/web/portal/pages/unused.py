@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.store.unused import MOST, unused_for
+from tunnelcloud.store.unused_objects import MOST, unused_for
 from tunnelcloud.web.portal.list_filters import UNUSED
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext

@@ -1,0 +1,357 @@
+"""What each cause ends of a user's access: every pair of the table, in both databases."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+
+from attrs import evolve
+from sqlalchemy import func, insert, select
+
+from tests.store.databases import PostgresCase, SQLiteCase
+from tests.store.material import MovingClock, events_of, login, make_world
+from tunnelcloud.domain.approvals import RequestStatus
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.store import (
+    api_tokens,
+    approvals,
+    groups,
+    invitations,
+    policies,
+    timed_grants,
+    tokens,
+    users,
+    web_sessions,
+)
+from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.revocations import ENDS, Cause, Hold, end_access
+from tunnelcloud.store.schema import api_tokens as api_tokens_table
+from tunnelcloud.store.schema import device_logins, sign_in_steps
+from tunnelcloud.store.schema import invitations as invitations_table
+from tunnelcloud.store.schema import sessions as sessions_table
+from tunnelcloud.store.schema import tokens as tokens_table
+from tunnelcloud.store.schema import web_sessions as web_sessions_table
+from tunnelcloud.store.transaction import Actor
+
+CAUSE_ENDS = {
+    Cause.FIRST_PASSWORD: {
+        "WEB_SESSIONS",
+        "SIGN_IN_STEPS",
+        "INVITATIONS",
+        "COMMAND_LINES",
+        "DEVICE_LOGINS",
+    },
+    Cause.PASSWORD_CHANGED: {one.name for one in Hold}
+    - {"SSH_SESSIONS", "TOKENS_MADE", "APPROVALS"},
+    Cause.PASSWORD_RESET: {one.name for one in Hold} - {"TOKENS_MADE", "APPROVALS"},
+    Cause.SECOND_FACTOR_RESET: {
+        "WEB_SESSIONS",
+        "SIGN_IN_STEPS",
+        "API_TOKENS",
+        "COMMAND_LINES",
+        "DEVICE_LOGINS",
+        "CONFIRMATIONS",
+    },
+    Cause.ROLE_LOWERED: {"TOKENS_MADE"},
+    Cause.DELETED: {one.name for one in Hold},
+    Cause.OTHERS_ENDED: {
+        "WEB_SESSIONS",
+        "SIGN_IN_STEPS",
+        "API_TOKENS",
+        "COMMAND_LINES",
+        "DEVICE_LOGINS",
+        "CONFIRMATIONS",
+    },
+    Cause.PROVIDER_ENDED: {"COMMAND_LINES", "DEVICE_LOGINS"},
+    Cause.BLOCKED: {one.name for one in Hold},
+    Cause.BECAME_SERVICE: {
+        "WEB_SESSIONS",
+        "SIGN_IN_STEPS",
+        "INVITATIONS",
+        "DEVICE_LOGINS",
+        "TOKENS_MADE",
+        "CONFIRMATIONS",
+    },
+}
+"""The table of docs/sign-in.md, said again: a change of one has to be one of the other."""
+
+
+def secret(text):
+    return hashlib.sha256(text.encode()).digest()
+
+
+class EveryHold:
+    """Alice has one of everything by which she acts."""
+
+    def setUp(self):
+        super().setUp()
+        self.clock = MovingClock()
+        self.store = self.open(self.clock)
+        self.world = self.store.write(make_world)
+        self.staying = self.store.write(self.give)
+
+    def give(self, transaction):
+        """Give alice one of each; give the id of the sign-in that may stay."""
+        alice, now = self.world.alice, transaction.now()
+        kept = [
+            web_sessions.create(
+                transaction,
+                user_id=alice.id,
+                secret_hash=secret(f"web {number}"),
+                lifetime_seconds=3600,
+                source_ip="192.0.2.1",
+                user_agent="x",
+                method="password",
+            )
+            for number in range(2)
+        ]
+        api_tokens.create(
+            transaction, title="laptop", role=Role.USER, secret_hash=secret("api"), user_id=alice.id
+        )
+        tokens.create(
+            transaction, user_id=alice.id, secret_hash=secret("token"), lifetime_seconds=600
+        )
+        invitations.create(
+            transaction, user_id=alice.id, secret_hash=secret("link"), lifetime_seconds=600
+        )
+        begun = secret("begun")
+        tokens.create(transaction, user_id=alice.id, secret_hash=begun, lifetime_seconds=600)
+        tokens.spend(transaction, begun, login())
+        as_alice = evolve(transaction, actor=Actor("alice", alice.id))
+        api_tokens.create(as_alice, title="ci", role=Role.AUDITOR, secret_hash=secret("ci"))
+        api_tokens.create(
+            as_alice,
+            title="her shell",
+            role=Role.USER,
+            secret_hash=secret("shell"),
+            user_id=alice.id,
+        )
+        later = now + timedelta(hours=1)
+        self.insert_steps(transaction, alice.id, now, later)
+        self.give_approvals(transaction)
+        return kept[0].id
+
+    def give_approvals(self, transaction):
+        """Let alice have confirmed a connection, have an approval, and wait for one more."""
+        alice, bob, tunnel = self.world.alice, self.world.bob, self.world.tunnel
+        bosses = groups.create(transaction, name="bosses")
+        for approval, by in ((Approval.SELF, alice), (Approval.OTHERS, bob), (None, None)):
+            policy = policies.create(
+                transaction,
+                name=f"policy-{approval}".lower(),
+                approval=approval or Approval.OTHERS,
+                approvers_id=bosses.id,
+                approval_seconds=3600,
+            )
+            request = approvals.ask(transaction, alice, tunnel, policy, source_ip="192.0.2.1")
+            if by is not None:
+                approvals.approve(transaction, request.id, by)
+        self.waited_for = policy
+
+    def insert_steps(self, transaction, user_id, now, later):
+        for table, values in (
+            (sign_in_steps, {"secret_hash": secret("step"), "user_id": user_id}),
+            (device_logins, {"secret_hash": secret("device"), "user_id": user_id}),
+        ):
+            row = {}
+            for column in table.c:
+                if column.name in values:
+                    row[column.name] = values[column.name]
+                elif column.nullable:
+                    continue
+                elif column.name.endswith("_at"):
+                    row[column.name] = later if column.name == "expires_at" else now
+                else:
+                    kind = column.type.python_type
+                    row[column.name] = "x" if kind is str else kind()
+            transaction.connection.execute(insert(table), row)
+
+    def left(self, transaction):
+        now, connection = transaction.now(), transaction.connection
+        good = {
+            Hold.WEB_SESSIONS: (web_sessions_table, True),
+            Hold.SIGN_IN_STEPS: (sign_in_steps, True),
+            Hold.API_TOKENS: (
+                api_tokens_table,
+                api_tokens_table.c.made_by_id.is_distinct_from(self.world.alice.id),
+            ),
+            Hold.COMMAND_LINES: (
+                api_tokens_table,
+                api_tokens_table.c.made_by_id == self.world.alice.id,
+            ),
+            Hold.DEVICE_LOGINS: (device_logins, device_logins.c.denied.is_(False)),
+            Hold.INVITATIONS: (invitations_table, invitations_table.c.expires_at > now),
+            Hold.ONE_TIME_TOKENS: (
+                tokens_table,
+                tokens_table.c.revoked_at.is_(None) & (tokens_table.c.sessions_used == 0),
+            ),
+            Hold.SSH_SESSIONS: (sessions_table, sessions_table.c.end_requested.is_(None)),
+        }
+        found = {}
+        for hold, (table, which) in good.items():
+            query = select(func.count()).select_from(table)
+            query = query.where(table.c.user_id == self.world.alice.id)
+            if which is not True:
+                query = query.where(which)
+            found[hold] = connection.execute(query).scalar()
+        table = api_tokens_table
+        query = select(func.count()).where(
+            table.c.made_by_id == self.world.alice.id, table.c.user_id.is_(None)
+        )
+        found[Hold.TOKENS_MADE] = connection.execute(query).scalar()
+        grants = timed_grants.live(transaction, [self.world.alice.id])
+        kinds = [one.approval for one in grants.get(self.world.alice.id, ())]
+        pending = approvals.list_requests(transaction, status=RequestStatus.PENDING).items
+        found[Hold.CONFIRMATIONS] = kinds.count(Approval.SELF)
+        found[Hold.APPROVALS] = kinds.count(Approval.OTHERS) + len(pending)
+        return found
+
+
+class EndingContract(EveryHold):
+    def test_the_docs_say_the_same(self):
+        page = (Path(__file__).parents[2] / "docs" / "sign-in.md").read_text("utf-8")
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in page.splitlines()
+            if line.startswith("|")
+        ]
+        head = next(row for row in rows if "first password" in row)
+        said = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows if len(row) == 11}
+        columns = {
+            Cause.FIRST_PASSWORD: "first password",
+            Cause.PASSWORD_CHANGED: "password changed",
+            Cause.PASSWORD_RESET: "password reset by a link",
+            Cause.SECOND_FACTOR_RESET: "second factor removed by an administrator",
+            Cause.OTHERS_ENDED: '"End all others"',
+            Cause.BLOCKED: "blocked",
+            Cause.BECAME_SERVICE: "becomes a service account",
+            Cause.ROLE_LOWERED: "no administrator any more",
+            Cause.DELETED: "deleted",
+            Cause.PROVIDER_ENDED: "their provider disabled, deleted or unlinked",
+        }
+        for hold in Hold:
+            for cause in Cause:
+                ended = said[hold.value][columns[cause]] in ("ended", "ended but this one")
+                self.assertEqual(ended, hold in ENDS[cause], f"{hold} {cause}")
+
+    def test_a_token_of_no_user_ends_with_its_maker(self):
+        """Also one that was made with such a token: behind it is the same administrator."""
+        self.store.write(users.create, name="second", role=Role.ADMIN)
+        for change in ({"role": Role.USER}, {"blocked": True}, None):
+            root = self.store.write(users.create, name="root", role=Role.ADMIN)
+            first = self.make_token(Actor("root", root.id), "first")
+            second = self.make_token(Actor("first", first.id), "system")
+            self.assertEqual((second.made_by, second.made_by_id), ("root", root.id))
+            mine = self.make_token(Actor("root", root.id), "bots", self.world.bob.id)
+            if change is None:
+                self.store.write(users.delete, root.id)
+            else:
+                self.store.write(users.update, root.id, change)
+            self.assertIsNone(self.store.read(api_tokens.authenticate, secret("first")))
+            self.assertIsNone(self.store.read(api_tokens.authenticate, secret("system")))
+            self.assertIsNotNone(self.store.read(api_tokens.authenticate, secret("bots")))
+            self.store.write(api_tokens.delete, mine.id)
+            if change is not None:
+                self.store.write(users.delete, root.id)
+
+    def make_token(self, actor, title, user_id=None):
+        return self.store.acting(actor).write(
+            api_tokens.create,
+            title=title,
+            role=Role.USER if user_id else Role.ADMIN,
+            secret_hash=secret(title),
+            user_id=user_id,
+        )
+
+    def test_every_pair(self):
+        self.assertEqual(set(ENDS), set(Cause))
+        for cause in Cause:
+            names = {one.name for one in ENDS[cause]}
+            self.assertEqual(names, CAUSE_ENDS[cause], cause)
+
+            def work(transaction, cause=cause):
+                with transaction.connection.begin_nested() as point:
+                    end_access(transaction, self.world.alice, cause)
+                    left = self.left(transaction)
+                    point.rollback()
+                return left
+
+            left = self.store.write(work)
+            for hold in Hold:
+                gone = left[hold] == 0
+                self.assertEqual(gone, hold.name in CAUSE_ENDS[cause], f"{cause} {hold}")
+
+    def test_the_sign_in_that_does_it_stays(self):
+        self.store.write(end_access, self.world.alice, Cause.OTHERS_ENDED, staying=self.staying)
+        self.assertEqual(self.store.read(self.left)[Hold.WEB_SESSIONS], 1)
+
+    def test_blocking_ends_it_and_unblocking_revives_nothing(self):
+        self.store.write(users.update, self.world.alice.id, {"blocked": True})
+        self.store.write(users.update, self.world.alice.id, {"blocked": False})
+        self.assertEqual(set(self.store.read(self.left).values()), {0})
+        self.assertIn("user.access_ended", self.store.read(events_of))
+
+    def test_a_blocked_users_request_can_be_made_anew_once_they_are_unblocked(self):
+        alice, tunnel = self.world.alice, self.world.tunnel
+        policy = self.waited_for
+        for blocked in (True, False):
+            self.store.write(users.update, alice.id, {"blocked": blocked})
+        request = self.store.write(approvals.ask, alice, tunnel, policy, source_ip="192.0.2.1")
+        self.assertIs(request.status, RequestStatus.PENDING)
+
+    def test_pods_hear_which_grants_ended(self):
+        committed = []
+        self.addCleanup(self.store.listen(committed.append))
+        self.store.write(end_access, self.world.alice, Cause.BLOCKED)
+        changes = [one for done in committed for one in done.changes if one.kind == "grant"]
+        self.assertEqual([one.concerns for one in changes], [(self.world.alice.id,)] * 2)
+
+    def test_another_password_ends_what_the_old_one_let_in(self):
+        self.store.write(users.set_password, self.world.alice.id, "first")
+        self.assertEqual(self.store.read(self.left)[Hold.API_TOKENS], 1)
+        self.store.write(users.set_password, self.world.alice.id, "second")
+        left = self.store.read(self.left)
+        self.assertEqual(left.pop(Hold.TOKENS_MADE), 1)
+        self.assertEqual(left.pop(Hold.APPROVALS), 2)
+        self.assertEqual(set(left.values()), {0})
+
+    def test_a_service_account_is_invited_by_nobody(self):
+        self.store.write(users.update, self.world.alice.id, {"service": True})
+        self.assertEqual(self.store.read(self.left)[Hold.INVITATIONS], 0)
+        self.assertRaises(
+            Conflict,
+            self.store.write,
+            invitations.create,
+            user_id=self.world.alice.id,
+            secret_hash=secret("x"),
+            lifetime_seconds=1,
+        )
+
+    def test_the_last_administrator_stays_one(self):
+        bob = self.world.bob
+        self.store.write(users.update, bob.id, {"role": Role.ADMIN})
+        for change in ({"role": Role.USER}, {"blocked": True}, {"service": True}):
+            error = self.assertRaises(Conflict, self.store.write, users.update, bob.id, change)
+            self.assertEqual(error.field, next(iter(change)))
+        self.assertRaises(Conflict, self.store.write, users.delete, bob.id)
+        self.store.write(users.update, self.world.alice.id, {"role": Role.ADMIN})
+        self.store.write(users.delete, bob.id)
+
+
+class SQLiteEndingTests(EndingContract, SQLiteCase):
+    pass
+
+
+class PostgresEndingTests(EndingContract, PostgresCase):
+    def test_two_administrators_who_demote_each_other_at_once(self):
+        roots = [self.store.write(users.create, name=f"root{n}", role=Role.ADMIN) for n in (1, 2)]
+
+        def work(transaction):
+            users.update(transaction, roots[0].id, {"role": Role.USER})
+            return self.store.write_soon(users.update, roots[1].id, {"role": Role.USER})
+
+        other = self.store.write(work)
+        self.assertRaises(Conflict, other.result)
+        self.assertEqual(self.store.read(users.count, role=Role.ADMIN), 1)

@@ -1,0 +1,420 @@
+from io import BytesIO
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import Resource
+
+from tunnelcloud.net.sockets import SMALL_READ
+from tunnelcloud.web.http_limits import (
+    CLOSING_SECONDS,
+    LONGEST_TRAILERS,
+    MAX_CONNECTIONS,
+    MOST_LINES,
+    REQUEST_SECONDS,
+    LimitedChannel,
+    LimitedSite,
+)
+from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
+
+ROOM = MAX_CONNECTIONS - MAX_CONNECTIONS // 8
+"""For all but administrators."""
+
+
+class Echo(Resource):
+    isLeaf = True
+
+    def render_POST(self, request):
+        if request.body_too_big:
+            request.setResponseCode(413)
+            return b"too big"
+        return b"%d" % len(request.content.read())
+
+    def render_GET(self, request):
+        return b"hello"
+
+
+class LimitsTests(SynchronousTestCase):
+    def setUp(self):
+        self.clock = Clock()
+        self.site = LimitedSite(Echo(), self.clock, big_bodies=[b"/"])
+        self.transport = StringTransport()
+        self.channel = self.site.buildProtocol(None)
+        self.channel.makeConnection(self.transport)
+
+    def send(self, data):
+        self.channel.dataReceived(data)
+
+    def post(self, size, promised=None, path=b"/", header=b"Authorization: x\r\n"):
+        head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+        self.send(head % (path, promised or size) + header + b"\r\n")
+        for start in range(0, size, 65536):
+            self.send(b"x" * min(65536, size - start))
+        self.clock.advance(0)
+        return self.transport.value()
+
+    def test_a_body_of_the_limit(self):
+        self.assertTrue(self.post(MAX_BODY).endswith(b"\r\n\r\n1048576"))
+
+    def test_a_body_of_one_more(self):
+        self.assertTrue(self.post(MAX_BODY + 1).startswith(b"HTTP/1.1 413 "))
+
+    def test_a_big_body_of_nobody_or_elsewhere(self):
+        for path, header in [(b"/", b""), (b"/x", b"Authorization: x\r\n")]:
+            self.transport.clear()
+            self.assertIn(b"%d" % MAX_FORM, self.post(MAX_FORM, path=path, header=header))
+            self.transport.clear()
+            answer = self.post(MAX_FORM + 1, path=path, header=header)
+            self.assertIn(b"HTTP/1.1 413 ", answer)
+
+    def test_a_body_takes_no_descriptor(self):
+        for header in (b"Content-Length: 1048576\r\n", b"Transfer-Encoding: chunked\r\n"):
+            channel = self.site.buildProtocol(None)
+            channel.makeConnection(StringTransport())
+            channel.dataReceived(b"POST / HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n")
+            self.assertIsInstance(channel.requests[0].content, BytesIO)
+            channel.setTimeout(None)
+
+    def test_what_is_too_big_is_not_kept(self):
+        self.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        for _ in range(20):
+            self.send(chunk)
+        self.assertEqual(self.channel.requests[0].content.seek(0, 2), 0)
+        self.send(b"0\r\n\r\n")
+        self.assertTrue(self.transport.value().startswith(b"HTTP/1.1 413 "))
+
+    def test_who_goes_on_sending_is_hung_up_on(self):
+        self.post(17 * MAX_BODY, promised=1 << 40)
+        self.assertTrue(self.transport.disconnecting)
+
+    def send_chunks(self, size, count):
+        """Send a body in chunks of a size."""
+        chunk = b"%x\r\n%s\r\n" % (size, b"a" * size)
+        self.send(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for start in range(0, count, 1000):
+            if not self.transport.disconnecting:
+                self.send(chunk * min(1000, count - start))
+
+    def test_chunks_of_next_to_nothing(self):
+        """64 KiB of them kept the pod busy for 44 ms: it looks at the first thousand."""
+        self.send_chunks(1, 1000)
+        self.assertFalse(self.transport.disconnecting)
+        self.setUp()
+        self.send(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.send(b"1\r\na\r\n" * 10_000)
+        self.assertTrue(self.transport.disconnecting)
+        self.assertLess(self.channel.requests[0].content.tell(), 1100)
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_small_chunks_are_borne(self):
+        self.send_chunks(64, 2000)
+        self.send(b"0\r\n\r\n")
+        self.assertTrue(self.transport.value().endswith(b"\r\n\r\n128000"))
+
+    def test_a_head_in_pieces_of_next_to_nothing(self):
+        """A read of TLS may have thousands, and each costs as much as there is of the line."""
+        self.send(b"GET / HTTP/1.1\r\nX-A: " + b"a" * 1000)
+        taken = 0
+        while not self.transport.disconnecting:
+            self.send(b"a")
+            taken += 1
+            self.assertLess(taken, 300)
+        self.assertGreater(taken, 250)
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_each_head_may_come_in_some_pieces(self):
+        """As of a program that writes each header by itself."""
+        for _ in range(10):
+            self.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            for number in range(150):
+                self.send(b"X-%d: a\r\n" % number)
+            self.send(b"\r\n")
+            self.clock.advance(0)
+            self.assertTrue(self.transport.value().endswith(b"hello"))
+            self.transport.clear()
+        self.assertFalse(self.transport.disconnecting)
+
+    def test_a_body_may_come_in_many_pieces(self):
+        self.send(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n")
+        for _ in range(3000):
+            self.send(b"a")
+        self.assertTrue(self.transport.value().endswith(b"\r\n\r\n3000"))
+
+    def test_lines_that_continue_a_header(self):
+        """The parser copies what it has read for each: 45 KB of them took it 74 ms."""
+        self.send(b"GET / HTTP/1.1\r\nX-A: a" + b"\r\n " * (MOST_LINES - 3))
+        self.assertFalse(self.transport.disconnecting)
+        self.send(b"\r\n " * 3)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_each_head_may_have_many_lines(self):
+        for _ in range(3):
+            lines = b"".join(b"X-%d: a\r\n" % number for number in range(400))
+            self.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n")
+            self.clock.advance(0)
+            self.assertTrue(self.transport.value().endswith(b"hello"))
+            self.transport.clear()
+
+    def test_what_comes_behind_the_last_chunk(self):
+        """The parser searches it from its start for each piece: 64 KiB in pieces took a second."""
+        head = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        self.send(head + b"X-A: " + b"a" * (LONGEST_TRAILERS - 9) + b"\r\n\r\n")
+        self.clock.advance(0)
+        self.assertTrue(self.transport.value().endswith(b"\r\n\r\n0"))
+        self.transport.clear()
+        self.send(head + b"a" * LONGEST_TRAILERS)
+        self.assertTrue(self.transport.value().startswith(b"HTTP/1.1 400 "))
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_a_length_of_thousands_of_digits(self):
+        """Python reads no such number, and says so by an error: a traceback for each in the log."""
+        self.send(b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n")
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_a_turn_reads_little(self):
+        """Of TLS, too, whose records may be of a byte each."""
+
+        class Secured(StringTransport):
+            transport = None
+
+        for transport in (StringTransport(), Secured()):
+            beneath = transport
+            if isinstance(transport, Secured):
+                beneath = transport.transport = StringTransport()
+            channel = self.site.buildProtocol(None)
+            channel.makeConnection(transport)
+            self.assertEqual(beneath.bufferSize, SMALL_READ)
+            channel.setTimeout(None)
+
+    def test_a_client_that_never_agrees_to_the_end(self):
+        """With TLS the connection goes on until it does; it gets its time, and is not read."""
+        self.send(b"GET / HTTP/1.0\r\n\r\n")
+        self.assertTrue(self.transport.disconnecting)
+        for _ in range(10):
+            self.send(b"a" * 65_536)
+        self.assertEqual(self.channel._dataBuffer, [])
+        self.clock.advance(CLOSING_SECONDS - 1)
+        self.assertFalse(self.transport.disconnected)
+        self.clock.advance(1)
+        self.assertTrue(self.transport.disconnected)
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_client_that_was_too_slow_has_less_time_for_the_end(self):
+        self.send(b"GET")
+        self.clock.advance(REQUEST_SECONDS)
+        self.assertTrue(self.transport.disconnecting)
+        self.assertFalse(self.transport.disconnected)
+        self.clock.advance(self.channel.abortTimeout)
+        self.assertTrue(self.transport.disconnected)
+
+    def drip(self, data):
+        """Send a byte every second until the channel hangs up; give how many went through."""
+        for count in range(len(data)):
+            if self.transport.disconnecting:
+                return count
+            self.send(data[count : count + 1])
+            self.clock.advance(1)
+        return len(data)
+
+    def test_a_drip_of_headers_ends(self):
+        self.assertEqual(self.drip(b"GET / HTTP/1.1\r\nX-A: " + b"a" * 1000), REQUEST_SECONDS)
+
+    def test_a_drip_of_body_ends(self):
+        self.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        self.assertEqual(self.drip(b"a" * 1000), REQUEST_SECONDS)
+
+    def test_a_second_request_has_its_own_time(self):
+        for _ in range(3):
+            self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.clock.advance(REQUEST_SECONDS - 1)
+        self.assertEqual(self.transport.value().count(b"hello"), 3)
+        self.assertFalse(self.transport.disconnecting)
+        self.clock.advance(1)
+        self.assertTrue(self.transport.disconnecting)
+
+
+class Answers(Resource):
+    """Counts what was asked for; an answer is as long as a test says."""
+
+    isLeaf = True
+
+    def __init__(self, length):
+        super().__init__()
+        self.length = length
+        self.asked = 0
+
+    def render_GET(self, request):
+        self.asked += 1
+        return b"a" * self.length
+
+
+class TurningClock(Clock):
+    """A clock whose calls wait for the reactor's next turn, as a reactor's do."""
+
+    def turn(self):
+        for call in [one for one in self.calls if one.getTime() <= self.seconds()]:
+            if call.active():
+                self.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+
+
+class PipeliningTests(SynchronousTestCase):
+    """Requests sent without waiting for answers."""
+
+    def connect(self, length):
+        self.clock = TurningClock()
+        self.root = Answers(length)
+        site = LimitedSite(self.root, self.clock)
+        self.transport = StringTransport()
+        self.channel = site.buildProtocol(None)
+        self.channel.makeConnection(self.transport)
+        self.addCleanup(self.channel.setTimeout, None)
+
+    def send(self, count):
+        self.channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+
+    def test_the_reactor_turns_between_requests(self):
+        self.connect(10)
+        self.send(1500)
+        for turn in range(1, 1501):
+            self.assertEqual(self.root.asked, turn)
+            self.clock.turn()
+        self.assertEqual(self.root.asked, 1500)
+        self.assertEqual(self.transport.value().count(b"200 OK"), 1500)
+
+    def test_unread_answers_hold_the_next_request_up(self):
+        self.connect(1000)
+        self.send(1)
+        self.assertEqual(self.root.asked, 1)
+        self.channel.pauseProducing()  # as a transport does whose buffer is full
+        self.send(1000)
+        for _ in range(10):
+            self.clock.turn()
+        self.assertLessEqual(self.root.asked, 2)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.channel.resumeProducing()
+        for _ in range(1100):
+            self.clock.turn()
+        self.assertEqual(self.root.asked, 1001)
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_pieces_that_come_meanwhile_keep_their_order(self):
+        self.connect(10)
+        text = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50
+        for start in range(0, len(text), 7):
+            self.channel.dataReceived(text[start : start + 7])
+            if start % 3 == 0:
+                self.clock.turn()
+        for _ in range(60):
+            self.clock.turn()
+        self.assertEqual(self.root.asked, 50)
+        self.assertEqual(self.transport.value().count(b"200 OK"), 50)
+
+    def test_pieces_that_come_meanwhile_are_one(self):
+        """Twisted counts all of them at each: 16 KiB of a byte each took it three seconds."""
+        self.connect(10)
+        self.send(2)
+        for _ in range(3000):
+            self.channel.dataReceived(b"a")
+        self.assertEqual(len(self.channel._dataBuffer), 1)
+        self.assertEqual(self.transport.producerState, "producing")
+        self.channel.dataReceived(b"a" * 20_000)
+        self.assertEqual(self.transport.producerState, "paused")
+
+    def test_who_never_reads_is_hung_up_on(self):
+        self.connect(1000)
+        self.send(3)
+        self.channel.pauseProducing()
+        self.clock.advance(REQUEST_SECONDS)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_a_connection_that_is_lost_between_two_requests(self):
+        self.connect(10)
+        self.send(5)
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.clock.turn()
+        self.assertEqual(self.root.asked, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_parts_of_twisted_that_this_stands_on(self):
+        self.connect(10)
+        for name in ("_dataBuffer", "_handlingRequest", "_savedTimeOut", "_waitingForTransport"):
+            self.assertTrue(hasattr(self.channel, name), name)
+        self.channel.dataReceived(b"GET /a?b HTTP/1.1\r\n")
+        self.assertEqual(self.channel._path, b"/a?b")
+        self.assertTrue(issubclass(LimitedChannel, HTTPChannel))
+
+
+class UnreadableTests(SynchronousTestCase):
+    def ask(self, line, method=b"GET"):
+        channel = LimitedSite(Echo(), Clock()).buildProtocol(None)
+        transport = StringTransport()
+        channel.makeConnection(transport)
+        channel.dataReceived(method + b" / HTTP/1.1\r\nHost: x\r\n" + line + b"\r\n\r\n")
+        channel.setTimeout(None)
+        return transport.value()
+
+    def test_a_header_that_is_no_text(self):
+        answer = self.ask(b"User-Agent: \xff")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 400 "))
+        self.assertIn(b"the header User-Agent is not UTF-8", answer)
+        self.assertTrue(self.ask(b"Cookie: \xe9", b"HEAD").endswith(b"\r\n\r\n"))
+
+    def test_a_header_of_another_language(self):
+        self.assertIn(b"hello", self.ask("User-Agent: Zo\u00eb \U0001f600".encode()))
+
+
+class ConnectionsTests(SynchronousTestCase):
+    def setUp(self):
+        self.site = LimitedSite(Echo(), Clock())
+
+    def connect(self, host):
+        address = IPv4Address("TCP", host, 1)
+        channel = self.site.buildProtocol(address)
+        if channel is None:
+            return None
+        channel.makeConnection(StringTransport(peerAddress=address))
+        return channel
+
+    def test_a_crowd_keeps_no_other_out(self):
+        crowd = [self.connect("192.0.2.1") for _ in range(ROOM - 1)]
+        first = self.connect("192.0.2.2")
+        self.assertIsNone(self.connect("192.0.2.1"))
+        other = self.connect("192.0.2.3")
+        other.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertIn(b"hello", other.transport.value())
+        self.assertEqual(
+            [one.transport.disconnected for one in (*crowd[:2], first)], [True, False, False]
+        )
+
+    def test_an_administrators_connection_stays(self):
+        own = self.connect("192.0.2.1")
+        own.keep_place()
+        crowd = [self.connect("192.0.2.1") for _ in range(ROOM)]
+        self.assertIsNotNone(self.connect("192.0.2.2"))
+        self.assertTrue(crowd[0].transport.disconnected)
+        self.assertFalse(own.transport.disconnected)
+        own.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.site.reserved, set())
+
+    def test_the_reserve_is_bounded(self):
+        for _ in range(MAX_CONNECTIONS // 8):
+            self.connect("192.0.2.1").keep_place()
+        beyond = self.connect("192.0.2.1")
+        beyond.keep_place()
+        self.assertNotIn(beyond, self.site.reserved)
+
+    def test_who_left_makes_room(self):
+        crowd = [self.connect("192.0.2.1") for _ in range(ROOM)]
+        self.assertIsNone(self.connect("192.0.2.1"))
+        crowd[7].connectionLost(Failure(ConnectionDone()))
+        self.assertIsNotNone(self.connect("192.0.2.1"))

@@ -1,0 +1,70 @@
+"""What the pod asks of whoever keeps connectors: the store, behind an interface.
+
+It writes the audit's `connector.joined`, `connector.renewed` and what refused it in the
+same transaction.  All methods answer with Deferreds, since a database takes its time.
+"""
+
+from datetime import datetime
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from tunnelcloud.domain.late_renewals import LateRenewal
+from tunnelcloud.domain.objects.sites import Connector
+
+
+class IConnectorRegistry(Interface):
+    """Keeps connectors, their join tokens and their certificates."""
+
+    def redeem_join_token(
+        secret_hash: str, key_fingerprint: str, source: str = ""
+    ) -> "Deferred[Connector]":
+        """Spend a join token for the key of a connector, once and for all.
+
+        Redeemed again with the same key before it expires, it gives the same connector: its
+        first answer may have been lost.  When a connector joins anew with another key, its older
+        certificates are revoked.
+
+        Fails with ``tunnelcloud.domain.join_tokens.JoinRefused``: unknown, expired or used.
+        """
+
+    def record_certificate(
+        connector_id: str, serial: str, key_fingerprint: str, not_after: datetime, source: str = ""
+    ) -> "Deferred[None]":
+        """Record a certificate before it is handed out: at joining, or at a renewal.
+
+        :param source: the address that it was asked for from, for the audit.
+        """
+
+    def check_late(asked: LateRenewal, source: str = "") -> "Deferred[datetime]":
+        """Check that a certificate may be renewed though it has ended; writes refusals alone.
+
+        :return: fires with when it ended.
+
+        Fails with ``tunnelcloud.domain.join_tokens.JoinRefused``: the certificate is no
+        connector's or revoked, ended longer ago than the grace, or another one is in its place.
+        """
+
+    def renew_late(
+        asked: LateRenewal, serial: str, not_after: datetime, source: str = ""
+    ) -> "Deferred[Connector]":
+        """Record a certificate in place of one that has ended, before it is handed out.
+
+        :param serial: of the new one.
+
+        Fails as ``check_late`` does, which may have been true a moment ago only.
+        """
+
+    def active_connector(connector_id: str, key_fingerprint: str) -> "Deferred[Connector | None]":
+        """Give a connector, unless it is gone or its key has no good certificate any more.
+
+        A renewal is for the same key, so that a link outlives the certificate it was made with.
+        """
+
+    def seen(
+        connector_id: str, version: str, at: datetime, authority: str | None = None
+    ) -> "Deferred[None]":
+        """Note that a connector is attached, and what software it runs.
+
+        :param authority: the pin of the CA whose certificate it uses; None leaves it as it is.
+        """

@@ -1,0 +1,260 @@
+"""Which parts of a user's access end for which cause: one table, one function.
+
+Everything by which somebody acts as a user is a :class:`Hold`.  A cause ends some of them; they
+stay ended, also when the cause is gone.  Rows that refer to a deleted user are deleted with the
+user. Keys stay registered: pods let no key of a blocked user in.  Channels end with their SSH
+session.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Column, Table, delete, select, update
+
+from tunnelcloud.domain.approvals import RequestStatus
+from tunnelcloud.domain.entities import SessionMethod
+from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.objects.users import User
+from tunnelcloud.store import timed_grants
+from tunnelcloud.store.schema import (
+    api_tokens,
+    approval_requests,
+    device_logins,
+    invitations,
+    sessions,
+    sign_in_steps,
+    tokens,
+    web_sessions,
+)
+from tunnelcloud.store.transaction import Transaction
+
+
+class Hold(enum.Enum):
+    """A way by which somebody acts, or may come to act, as a user."""
+
+    WEB_SESSIONS = "sign-ins to the portal"
+    SIGN_IN_STEPS = "sign-ins that wait for a second factor"
+    API_TOKENS = "API tokens that an administrator made"
+    COMMAND_LINES = "command lines that are signed in, and API tokens that users made themselves"
+    DEVICE_LOGINS = "command lines and SSH logins that were let in and have not used it"
+    INVITATIONS = "links to set a password"
+    ONE_TIME_TOKENS = "one-time tokens that are not spent"
+    SSH_SESSIONS = "SSH sessions that no key opened, with their channels"
+    TOKENS_MADE = "API tokens of no user that this user made"
+    CONFIRMATIONS = "connections that the user confirmed in the portal"
+    APPROVALS = "approvals by others, and requests that wait"
+
+
+class Cause(enum.Enum):
+    """Why access ends, in words for the audit."""
+
+    FIRST_PASSWORD = "the user chose a first password"  # noqa: S105  (words, and no password)
+    PASSWORD_CHANGED = "the password was changed"  # noqa: S105
+    PASSWORD_RESET = "the password was reset by a link"  # noqa: S105
+    SECOND_FACTOR_RESET = "an administrator removed the second factor"
+    OTHERS_ENDED = "ended from another sign-in"
+    BLOCKED = "the user was blocked"
+    BECAME_SERVICE = "the user became a service account"
+    ROLE_LOWERED = "the user is no administrator any more"
+    DELETED = "the user was deleted"
+    PROVIDER_ENDED = "a provider that vouched for the user was disabled, deleted or unlinked"
+
+
+_OF_A_BROWSER = frozenset({Hold.WEB_SESSIONS, Hold.SIGN_IN_STEPS, Hold.INVITATIONS})
+# Whoever is signed out now may have been who confirmed.
+_SIGNED_IN = frozenset(
+    {
+        Hold.WEB_SESSIONS,
+        Hold.SIGN_IN_STEPS,
+        Hold.API_TOKENS,
+        Hold.COMMAND_LINES,
+        Hold.DEVICE_LOGINS,
+        Hold.CONFIRMATIONS,
+    }
+)
+_OF_COMMAND_LINES = frozenset({Hold.COMMAND_LINES, Hold.DEVICE_LOGINS})
+
+ENDS: Mapping[Cause, frozenset[Hold]] = {
+    # Until now the user came some other way, and somebody else may have come so too.
+    Cause.FIRST_PASSWORD: _OF_A_BROWSER | _OF_COMMAND_LINES,
+    Cause.PASSWORD_CHANGED: frozenset(Hold) - {Hold.SSH_SESSIONS, Hold.TOKENS_MADE, Hold.APPROVALS},
+    # Whoever has the link isn't known to be who is connected.
+    Cause.PASSWORD_RESET: frozenset(Hold) - {Hold.TOKENS_MADE, Hold.APPROVALS},
+    Cause.SECOND_FACTOR_RESET: _SIGNED_IN,
+    Cause.OTHERS_ENDED: _SIGNED_IN,
+    Cause.BLOCKED: frozenset(Hold),
+    Cause.BECAME_SERVICE: _OF_A_BROWSER
+    | {Hold.DEVICE_LOGINS, Hold.TOKENS_MADE, Hold.CONFIRMATIONS},
+    Cause.ROLE_LOWERED: frozenset({Hold.TOKENS_MADE}),
+    Cause.DELETED: frozenset(Hold),
+    # The sign-ins that the provider vouched for end with it; of a command line it isn't known which
+    # sign-in of its user let it in.
+    Cause.PROVIDER_ENDED: _OF_COMMAND_LINES,
+}
+"""What each cause ends; docs/sign-in.md has the same table."""
+
+
+def end_access(
+    transaction: Transaction, user: User, cause: Cause, *, staying: str | None = None
+) -> None:
+    """End what a cause ends of a user's access, and audit what that was.
+
+    :param staying: the id of the sign-in that does it, and goes on.
+    """
+    ended = {
+        hold.value: count
+        for hold in sorted(ENDS[cause], key=lambda one: one.name)
+        if (count := _ENDERS[hold](transaction, user, cause, staying))
+    }
+    if ended:
+        transaction.audit(
+            AuditEvent(
+                "user.access_ended",
+                user_id=user.id,
+                user_name=user.name,
+                data={"cause": cause.value, "ended": ended},
+            )
+        )
+
+
+def with_access(transaction: Transaction) -> frozenset[str]:
+    """Name the users of whom there may be something to end."""
+    return frozenset(
+        user_id
+        for owner in _OWNERS.values()
+        for user_id in transaction.connection.execute(select(owner).distinct()).scalars()
+        if user_id is not None
+    )
+
+
+def _end_web_sessions(transaction: Transaction, user: User, _: Cause, staying: str | None) -> int:
+    table = web_sessions
+    query = delete(table).where(table.c.user_id == user.id, table.c.id.is_distinct_from(staying))
+    return transaction.connection.execute(query).rowcount
+
+
+def _delete_from(table: Table) -> Callable[..., int]:
+    def ender(transaction: Transaction, user: User, *_: Any) -> int:
+        query = delete(table).where(table.c.user_id == user.id)
+        return transaction.connection.execute(query).rowcount
+
+    return ender
+
+
+def _end_api_tokens(transaction: Transaction, user: User, *_: Any) -> int:
+    table = api_tokens
+    query = delete(table).where(
+        table.c.user_id == user.id, table.c.made_by_id.is_distinct_from(user.id)
+    )
+    return transaction.connection.execute(query).rowcount
+
+
+def _end_command_lines(transaction: Transaction, user: User, *_: Any) -> int:
+    """End the API tokens that a user made, or let a command line have."""
+    table = api_tokens
+    query = delete(table).where(table.c.user_id == user.id, table.c.made_by_id == user.id)
+    return transaction.connection.execute(query).rowcount
+
+
+def _deny_device_logins(transaction: Transaction, user: User, *_: Any) -> int:
+    """Deny them, so that a command line which waits is told so."""
+    table = device_logins
+    query = update(table).where(table.c.user_id == user.id, table.c.denied.is_(False))
+    return transaction.connection.execute(query.values(denied=True)).rowcount
+
+
+def _end_invitations(transaction: Transaction, user: User, *_: Any) -> int:
+    now = transaction.now()
+    table = invitations
+    query = (
+        update(table)
+        .where(table.c.user_id == user.id, table.c.expires_at > now, table.c.redeemed_at.is_(None))
+        .values(expires_at=now)
+    )
+    return transaction.connection.execute(query).rowcount
+
+
+def _revoke_tokens(transaction: Transaction, user: User, *_: Any) -> int:
+    now = transaction.now()
+    query = (
+        update(tokens)
+        .where(
+            tokens.c.user_id == user.id,
+            tokens.c.revoked_at.is_(None),
+            tokens.c.sessions_used < tokens.c.sessions,
+            tokens.c.expires_at > now,
+        )
+        .values(revoked_at=now)
+    )
+    return transaction.connection.execute(query).rowcount
+
+
+def _end_ssh_sessions(transaction: Transaction, user: User, cause: Cause, *_: Any) -> int:
+    """Ask the pods that serve them."""
+    query = (
+        update(sessions)
+        .where(
+            sessions.c.user_id == user.id,
+            sessions.c.ended_at.is_(None),
+            sessions.c.end_requested.is_(None),
+            sessions.c.method != SessionMethod.KEY,
+        )
+        .values(end_requested=cause.value)
+        .returning(sessions.c.id)
+    )
+    asked = transaction.connection.execute(query).scalars().all()
+    for session_id in asked:
+        transaction.changed("session", session_id)
+    return len(asked)
+
+
+def _end_tokens_made(transaction: Transaction, user: User, *_: Any) -> int:
+    table = api_tokens
+    query = delete(table).where(table.c.made_by_id == user.id, table.c.user_id.is_(None))
+    return transaction.connection.execute(query).rowcount
+
+
+def _end_confirmations(transaction: Transaction, user: User, *_: Any) -> int:
+    return timed_grants.end_all(transaction, user.id, Approval.SELF)
+
+
+def _end_approvals(transaction: Transaction, user: User, *_: Any) -> int:
+    table = approval_requests
+    query = update(table).where(table.c.user_id == user.id, table.c.status == RequestStatus.PENDING)
+    over = query.values(status=RequestStatus.EXPIRED, waits_as=None).returning(table.c.id)
+    requests = transaction.connection.execute(over).scalars().all()
+    for request_id in requests:
+        transaction.changed("request", request_id)
+    return len(requests) + timed_grants.end_all(transaction, user.id, Approval.OTHERS)
+
+
+_ENDERS: Mapping[Hold, Callable[[Transaction, User, Cause, str | None], int]] = {
+    Hold.WEB_SESSIONS: _end_web_sessions,
+    Hold.SIGN_IN_STEPS: _delete_from(sign_in_steps),
+    Hold.API_TOKENS: _end_api_tokens,
+    Hold.COMMAND_LINES: _end_command_lines,
+    Hold.DEVICE_LOGINS: _deny_device_logins,
+    Hold.INVITATIONS: _end_invitations,
+    Hold.ONE_TIME_TOKENS: _revoke_tokens,
+    Hold.SSH_SESSIONS: _end_ssh_sessions,
+    Hold.TOKENS_MADE: _end_tokens_made,
+    Hold.CONFIRMATIONS: _end_confirmations,
+    Hold.APPROVALS: _end_approvals,
+}
+
+_OWNERS: Mapping[Hold, Column[str]] = {
+    Hold.WEB_SESSIONS: web_sessions.c.user_id,
+    Hold.SIGN_IN_STEPS: sign_in_steps.c.user_id,
+    Hold.API_TOKENS: api_tokens.c.user_id,
+    Hold.COMMAND_LINES: api_tokens.c.user_id,
+    Hold.DEVICE_LOGINS: device_logins.c.user_id,
+    Hold.INVITATIONS: invitations.c.user_id,
+    Hold.ONE_TIME_TOKENS: tokens.c.user_id,
+    Hold.SSH_SESSIONS: sessions.c.user_id,
+    Hold.TOKENS_MADE: api_tokens.c.made_by_id,
+}
+"""Where it is kept whose a hold is."""

@@ -1,0 +1,414 @@
+"""HTTP as strangers may speak it to us: so many seconds, so many bytes, so many connections.
+
+Twisted restarts its timer at every byte and keeps any body; here a request has 30 s from its first
+byte to its last, and a body beyond its limit is not kept.  Twisted answers pipelined requests in
+one go, whether anybody reads the answers or not; here a connection has one request in work or
+unsent, and others get their turn before the next.  Twisted's parser costs more than linear time for
+lines, pieces and trailers that are next to nothing; here their number is limited.  And Twisted
+takes connections until there are no descriptors left, which SSH needs, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any, cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+from tunnelcloud.domain.addresses import Network, is_within, party_of
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.net.connection_capacity import Crowd
+from tunnelcloud.net.handshake_limits import bounded
+from tunnelcloud.net.sockets import read_in_small_parts
+from tunnelcloud.web.answering import REQUEST_SECONDS
+from tunnelcloud.web.problems import CONTENT_TYPE, Problem
+from tunnelcloud.web.proxies import ProxySightings, client_host
+from tunnelcloud.web.request_shares import Parties
+from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
+
+MAX_CONNECTIONS = 4096
+_MAX_DISCARDED = 16 * MAX_BODY
+MOST_SMALL_CHUNKS = 1024
+_SMALL_CHUNK = 64
+"""A chunk costs about 4 µs, however short it is: one more is borne for so many bytes."""
+
+MOST_SMALL_PIECES = 256
+"""One read of TLS may have 2,800 records of a byte each.  While a request's head is read, each of
+them costs as much as there is of its last line: up to 20 µs."""
+
+MOST_LINES = 600
+"""How many lines a head may have; Twisted takes 500 headers.  It copies all that it has read for
+each line, so thousands of lines that continue one header would cost a tenth of a second."""
+
+LONGEST_TRAILERS = 1024
+"""How many bytes may come behind the last chunk of a body.  Twisted searches all of them anew for
+each piece that comes."""
+
+CLOSING_SECONDS = 120
+"""How long a client may take to read the rest of its last answer, and to agree, with TLS, that the
+connection is over."""
+
+_STAY_WITH_TLS = "max-age=31536000"
+
+
+class HangUp(Exception):
+    """Raised within Twisted's parser: nobody sends such bytes to be answered."""
+
+
+class LimitedRequest(Request):
+    """A request that notes that its body is too big, and doesn't keep such a body."""
+
+    body_too_big = False
+    content: BytesIO
+    _received = 0
+    _chunks: int | None = None  # of a body that comes in chunks
+    _limit = MAX_FORM
+    _party = ""
+    _parties: Parties | None = None
+
+    def gotLength(self, length: int | None) -> None:
+        """Keep the body in memory: its limit is small, and a file would take a descriptor.
+
+        A big body is kept only where one is of use, and of whoever shows a credential.
+        """
+        self.content = BytesIO()
+        self._chunks = 0 if length is None else None
+        channel = cast(LimitedChannel, self.channel)
+        if length is None:
+            cast(Any, channel._transferDecoder)._maxTrailerHeadersSize = LONGEST_TRAILERS
+        if channel.asked_path in channel.site.big_bodies and self.getHeader(b"authorization"):
+            self._limit = MAX_BODY
+
+    def process(self) -> None:
+        """Answer, unless a header can't be read: behind this, every header is text."""
+        if self.isSecure() and not _is_for_this_machine(self):
+            self.setHeader(b"Strict-Transport-Security", _STAY_WITH_TLS.encode("ascii"))
+        name = _unreadable_header(self)
+        if name is None:
+            self._note_proxy()
+            self._party = party_of(getattr(self.getClientAddress(), "host", ""))
+            self._parties = cast(LimitedChannel, self.channel).site.parties
+            self._parties.begin(self, self._party)
+            return
+        problem = Problem(HTTPStatus.BAD_REQUEST, f"the header {name} is not UTF-8")
+        body = problem.encode()
+        self.setResponseCode(problem.status)
+        self.setHeader(b"Content-Type", CONTENT_TYPE.encode("ascii"))
+        self.setHeader(b"Content-Length", b"%d" % len(body))
+        if self.method != b"HEAD":
+            self.write(body)
+        self.finish()
+
+    def go_on(self) -> None:
+        """Answer: few enough requests of the same party are in work."""
+        super().process()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Send an answer that goes on for as long as it is read: others of the party don't wait."""
+        self._is_over()
+        super().registerProducer(producer, streaming)
+
+    def finish(self) -> None:
+        """End the answer."""
+        self._is_over()
+        super().finish()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Forget the request: nobody waits for its answer."""
+        self._is_over()
+        super().connectionLost(reason)
+
+    def _is_over(self) -> None:
+        if self._parties is not None:
+            self._parties.over(self, self._party)
+
+    def getClientAddress(self) -> IAddress:
+        """Return the client's address, as trusted proxies tell it."""
+        address: IAddress = super().getClientAddress()
+        site = cast(LimitedChannel, self.channel).site
+        told = [
+            [value.decode("utf-8") for value in self.requestHeaders.getRawHeaders(name, [])]
+            for name in (b"x-forwarded-for", b"forwarded")
+        ]
+        if not isinstance(address, IPv4Address | IPv6Address):
+            return address
+        host = client_host(address.host, told[0], site.proxies, told[1])
+        kind = IPv6Address if ":" in host else IPv4Address
+        return kind("TCP", host, address.port)
+
+    def _note_proxy(self) -> None:
+        site, peer = cast(LimitedChannel, self.channel).site, super().getClientAddress()
+        told = any(map(self.requestHeaders.hasHeader, (b"x-forwarded-for", b"forwarded")))
+        host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
+        if told and host is not None and not is_within(host, site.proxies):
+            site.sightings.note(host)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep what fits; hang up on a client that goes on sending far beyond.
+
+        :raise HangUp: it sends next to nothing in each.
+        """
+        if self._chunks is not None:
+            self._chunks += 1
+            if self._chunks > MOST_SMALL_CHUNKS + self._received // _SMALL_CHUNK:
+                raise HangUp
+        before = self._received
+        self._received += len(data)
+        if self._received <= self._limit:
+            super().handleContentChunk(data)
+            return
+        if not self.body_too_big:
+            self.body_too_big = True
+            self.content.seek(0)
+            self.content.truncate()
+        if before <= _MAX_DISCARDED < self._received:
+            assert self.channel.transport is not None, "bytes came from it"
+            self.channel.transport.loseConnection()
+
+
+def keep_place(request: object, role: Role) -> None:
+    """Let the connection of an administrator who has shown a credential stay in a crowd."""
+    channel = getattr(request, "channel", None)
+    if role is Role.ADMIN and isinstance(channel, LimitedChannel):
+        channel.keep_place()
+
+
+def _unreadable_header(request: http.Request) -> str | None:
+    for name, values in request.requestHeaders.getAllRawHeaders():
+        for value in values:
+            try:
+                value.decode("utf-8")
+            except UnicodeDecodeError:
+                return name.decode("ascii", "replace")
+    return None
+
+
+def _is_for_this_machine(request: http.Request) -> bool:
+    """Tell whether a browser asks for a loopback name: those have other servers, without TLS."""
+    name: bytes = request.getRequestHostname()
+    return name == b"localhost" or name.startswith(b"127.") or name == b"[::1]"
+
+
+class LimitedChannel(http.HTTPChannel):
+    """An HTTP connection with one request at a time, whose timer runs over a whole request."""
+
+    site: LimitedSite
+    _begun = False
+    _receiving = False
+    _pieces = 0  # in which this request's head has come so far
+    _head_size = 0
+    _lines = 0
+    _is_closing = False
+    _answered: Request | None = None  # the next one is not looked at yet
+    _next_turn: IDelayedCall | None = None
+
+    @property
+    def asked_path(self) -> bytes:
+        """Give the path of the request whose headers were just read."""
+        path: bytes = self._path
+        return path.partition(b"?")[0]
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read on, but no head in pieces of next to nothing, and nothing after the end."""
+        if self._is_closing:
+            return  # TLS goes on reading until the client agrees
+        if self.line_mode:
+            self._pieces += 1
+            self._head_size += len(data)
+            if self._pieces > MOST_SMALL_PIECES + self._head_size // _SMALL_CHUNK:
+                self.turn_away()
+                return
+        self._receiving = True
+        try:
+            super().dataReceived(data)
+        except HangUp:
+            self.turn_away()
+        finally:
+            self._receiving = False
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line of a head.
+
+        :raise HangUp: there are too many.
+        """
+        self._lines += 1
+        if self._lines > MOST_LINES:
+            raise HangUp
+        super().lineReceived(line)
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Take a header.
+
+        :raise HangUp: it has a length of more digits than Python reads.
+        """
+        try:
+            taken: bool = super().headerReceived(line)
+        except ValueError:
+            raise HangUp from None
+        return taken
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Keep what comes while a request is in work; Twisted counts all pieces anew at each."""
+        if not self._handlingRequest:
+            super().rawDataReceived(data)
+            return
+        if not self._dataBuffer:
+            self._dataBuffer.append(bytearray())
+        self._dataBuffer[0] += data
+        if len(self._dataBuffer[0]) > self._optimisticEagerReadSize:
+            self._networkProducer.pauseProducing()
+
+    def resetTimeout(self) -> None:
+        """Start the timer at a request's first byte, and leave it alone at the others."""
+        if not self._begun:
+            self._begun = True
+            super().resetTimeout()
+
+    def loseConnection(self) -> None:
+        """Close once all is sent, or after a time."""
+        super().loseConnection()
+        if not self._is_closing:
+            self._is_closing = True
+            self.setTimeout(CLOSING_SECONDS)
+
+    def timeoutConnection(self) -> None:
+        """Close, or hang up on a client that still doesn't; nothing is logged of it."""
+        if self._is_closing:
+            self.turn_away()
+        else:
+            self.loseConnection()
+            self.setTimeout(self.abortTimeout)
+
+    def requestDone(self, request: Request) -> None:
+        """Wait for the next request, and be as patient with that one.
+
+        If it may be here already, it waits until the reactor has turned and this answer is sent.
+        """
+        self._begun = False
+        self._pieces = self._head_size = self._lines = 0
+        if not self.persistent or not (self._receiving or self._dataBuffer):
+            super().requestDone(request)
+            return
+        self._answered = request
+        if self._savedTimeOut:
+            self.setTimeout(self._savedTimeOut)
+            self._savedTimeOut = None
+        self._go_on_soon()
+
+    def pauseProducing(self) -> None:
+        """Take nothing more from a client that doesn't read, even while a request is in work."""
+        super().pauseProducing()
+        self._networkProducer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The client has read what was sent."""
+        super().resumeProducing()
+        if sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize:
+            self._networkProducer.resumeProducing()
+        self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        if self._answered is not None and self._next_turn is None and not self._waitingForTransport:
+            self._next_turn = self.callLater(0, self._go_on)
+
+    def _go_on(self) -> None:
+        self._next_turn = None
+        if self._waitingForTransport:
+            return
+        request, self._answered = self._answered, None
+        super().requestDone(request)
+
+    def connectionMade(self) -> None:
+        """Count it."""
+        self.site.crowd.enter(self, self.getPeer())
+        read_in_small_parts(self.transport)
+        if self.isSecure():
+            # Twisted makes those of an ``ssl:`` description.
+            bounded(cast(Any, self.transport).getHandle())
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Count it as gone."""
+        self.site.crowd.leave(self)
+        self.site.reserved.discard(self)
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+        self._next_turn = self._answered = None
+        super().connectionLost(reason)
+
+    def keep_place(self) -> None:
+        """Reserve the connection's place for an administrator, as long as there are reserved
+        places."""
+        if self not in self.site.reserved and len(self.site.reserved) < self.site.reserve:
+            self.site.crowd.leave(self)
+            self.site.reserved.add(self)
+
+    def turn_away(self) -> None:
+        """Hang up: others need the room, or the time."""
+        assert self.transport is not None, "it was counted once there was one"
+        self.transport.abortConnection()  # type: ignore[attr-defined]  # it is a TCP or TLS one
+
+
+class LimitedSite(Site):
+    """Serves a resource tree over ``LimitedChannel``s.  The audit is its only log."""
+
+    # Spoken as it is: the one that Twisted puts before it is there to offer HTTP/2.
+    protocol = LimitedChannel  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        root: IResource,
+        clock: IReactorTime,
+        proxies: tuple[Network, ...] = (),
+        big_bodies: Collection[bytes] = (),
+        room: int = MAX_CONNECTIONS,
+        sightings: ProxySightings | None = None,
+    ) -> None:
+        """
+        :param proxies: which proxies are believed about clients' addresses.
+        :param big_bodies: the paths that take a body of up to ``MAX_BODY``.
+        :param room: how many connections there may be; an eighth is kept for administrators.
+        :param sightings: notes proxies that aren't trusted.
+        """
+        self.proxies = proxies
+        self.sightings = sightings or ProxySightings()
+        self.big_bodies = frozenset(big_bodies)
+        self.reserve = room // 8
+        self.reserved: set[LimitedChannel] = set()
+        room -= self.reserve
+        self.crowd: Crowd[LimitedChannel] = Crowd(room, LimitedChannel.turn_away)
+        self.parties = Parties(clock)
+        super().__init__(
+            root,
+            requestFactory=LimitedRequest,
+            timeout=REQUEST_SECONDS,
+            reactor=clock,
+            parsePOSTFormSubmission=False,
+        )
+        self.displayTracebacks = False
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Refuse a connection for which there is no room."""
+        if not self.crowd.admits(addr):
+            return None
+        return super().buildProtocol(addr)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Offer HTTP/1.1 alone, whatever else Twisted could speak."""
+        return [b"http/1.1"]
+
+    def trust(self, proxies: tuple[Network, ...]) -> None:
+        """Believe these proxies from now on."""
+        self.proxies = proxies
+        self.sightings.forget()
+
+    def log(self, request: http.Request) -> None:
+        """Write nothing."""
