@@ -88,7 +88,9 @@ class ValueTests(SynchronousTestCase):
         )
 
     def test_reserved_names(self):
-        self.assertRaises(BadName, names.read_user_name, "TcpTunnel")
+        for text in ("TcpTunnel", "System", "usr_" + "0" * 26, "TUN_" + "v" * 26):
+            self.assertRaises(BadName, names.read_user_name, text)
+        self.assertEqual(names.read_user_name("usr_" + "0" * 25), "usr_" + "0" * 25)
         self.assertRaises(BadName, names.read_email, "tcptunnel@example.com")
         self.assertEqual(names.read_email("Alice@Example.com"), "alice@example.com")
 

@@ -27,5 +27,16 @@ class SlugTests(SynchronousTestCase):
         self.assertEqual(name_of(["a b"]), ("a-b", True))
         self.assertEqual(name_of([]), ("", True))
 
+    def test_a_name_that_no_user_may_have_gets_another_ending(self):
+        """Whoever may choose what their provider calls them is never the system, or an id."""
+        someones_id = "usr_" + "0" * 26
+        for text in (
+            *("system", "System", "system@corp.example", "sy\u0301stem", "-system"),
+            *("tcptunnel", "Tcptunnel@corp.example", someones_id, someones_id.upper()),
+        ):
+            made, is_made = name_of([text])
+            self.assertTrue(is_made, text)
+            self.assertEqual(read_user_name(made), made)
+
     def test_another_ending(self):
         self.assertEqual(numbered("a" * 64, 12), "a" * 61 + "-12")

@@ -7,8 +7,10 @@ from sqlalchemy import select
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
+from tunnelcloud.domain.names import read_user_name
 from tunnelcloud.domain.objects.identity_providers import LinkBy
 from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.domain.slugs import name_of
 from tunnelcloud.store import (
     api_tokens,
     audit,
@@ -85,6 +87,20 @@ class IdentityContract:
         self.assertEqual(self.subjects(carol), ["sub-1"])
         (event,) = self.store.read(audit.list_page, event="identity.linked").items
         self.assertEqual(event.event.data["by"], "created")
+
+    def test_nobody_is_called_as_no_user_may_be(self):
+        """Whoever chooses their name at the provider acts neither as the system nor by an id."""
+        provider = self.make(create_users=True)
+        for number, wanted in enumerate(["system", "System", "tcptunnel", self.world.alice.id]):
+            name, made = name_of([wanted])
+            found = self.enter(provider, subject=f"sub-{number}", name=name, made=made, email=None)
+            self.assertEqual(read_user_name(found.name), found.name)
+        self.assertEqual(self.store.read(users.find, self.world.alice.id), self.world.alice)
+
+    def test_an_id_means_whose_it_is(self):
+        """Also where a user of an older version has it for a name."""
+        self.store.write(users.create, name=self.world.alice.id)
+        self.assertEqual(self.store.read(users.find, self.world.alice.id), self.world.alice)
 
     def test_who_is_found(self):
         provider = self.make(link_by=LinkBy.EMAIL)

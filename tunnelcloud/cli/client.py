@@ -6,7 +6,6 @@ It knows HTTP and the API's conventions (bearer, cursors, problem+json, ids), an
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 from tunnelcloud.cli.answer_limits import MOST_BYTES, Patience, TooLong, read_whole
 from tunnelcloud.cli.output import one_line
-from tunnelcloud.domain.entities import ID_PREFIXES
+from tunnelcloud.domain.entities import ID, ID_PREFIXES
 from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.domain.proxy_choice import BadProxy, Proxy, proxy_from
@@ -58,7 +57,6 @@ _LONG = frozenset({"export"})
 """Answers without a bound: a configuration is as long as it is.  So are ``lines``, of the audit."""
 _NOT_KNOWN = "; whether it was done is not known: look before you try again"
 _NOTHING_TYPED: Mapping[str, str] = MappingProxyType({})
-_ID = re.compile(r"([a-z]{3})_[0-9a-v]{26}")
 
 
 class Failed(Exception):
@@ -396,7 +394,7 @@ def _patience(seconds: float) -> httpx.Timeout:
 
 def is_id(noun: str, text: str) -> bool:
     """Tell whether a text is the id of a ``noun``, and not a name."""
-    match = _ID.fullmatch(text)
+    match = ID.fullmatch(text)
     return match is not None and match[1] == ID_PREFIXES[noun.replace("-", "_")]
 
 

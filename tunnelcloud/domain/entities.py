@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import enum
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -67,6 +68,9 @@ class SessionMethod(enum.StrEnum):
         """Give the method by which assignments count it."""
         return Method.KEY if self is SessionMethod.KEY else Method.TOKEN
 
+
+ID = re.compile(r"([a-z]{3})_[0-9a-v]{26}")
+"""What all ids look like: the prefix of their kind, and what no other id has."""
 
 ID_PREFIXES = {
     "site": "sit",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from attrs import frozen
 
 from tunnelcloud.domain.addresses import is_address, read_address
-from tunnelcloud.domain.entities import Grant, Method, UserView
+from tunnelcloud.domain.entities import ID, Grant, Method, UserView
 from tunnelcloud.domain.name_comparison import folded, is_unmistakable
 from tunnelcloud.domain.objects.sites import PortRange, Tunnel
 
@@ -54,6 +54,8 @@ def read_user_name(text: str) -> str:
         raise BadName(f"{RESERVED_USER_NAME} is reserved: it is the login that names no user")
     if not _USER_NAME.fullmatch(name):
         raise BadName("use 1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or a digit")
+    if ID.fullmatch(name):
+        raise BadName("it looks like an id, by which somebody else may be meant: use another name")
     return name
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from tunnelcloud.domain.name_comparison import folded
-from tunnelcloud.domain.names import RESERVED_USER_NAME, BadName, read_user_name
+from tunnelcloud.domain.names import BadName, read_user_name
 
 _LONGEST = 64
 _NOT_TAKEN_APART = str.maketrans(
@@ -32,7 +32,7 @@ def name_of(wanted: Iterable[str]) -> tuple[str, bool]:
     """Choose a user's name of several texts, the best first.
 
     :return: the name, empty if none of them gives one; and whether it was made, so that it may
-        not be taken for the user who has it already.
+        not be taken for the user who has it already.  A name that no user may have gets an ending.
     """
     for number, text in enumerate(wanted):
         try:
@@ -40,7 +40,7 @@ def name_of(wanted: Iterable[str]) -> tuple[str, bool]:
         except BadName:
             made = slug(text)
         if made:
-            return made, True
+            return (numbered(made, 2) if _is_reserved(made) else made), True
     return "", True
 
 
@@ -50,6 +50,10 @@ def numbered(name: str, number: int) -> str:
     return name[: _LONGEST - len(ending)] + ending
 
 
-def is_reserved(name: str) -> bool:
+def _is_reserved(name: str) -> bool:
     """Tell whether no user may have this name."""
-    return name == RESERVED_USER_NAME
+    try:
+        read_user_name(name)
+    except BadName:
+        return True
+    return False

@@ -12,7 +12,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.objects.identity_providers import IdentityProvider, LinkBy
 from tunnelcloud.domain.objects.users import User
-from tunnelcloud.domain.slugs import is_reserved, numbered
+from tunnelcloud.domain.slugs import numbered
 from tunnelcloud.store import groups, users
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.schema import identities as table
@@ -167,7 +167,7 @@ def _free_name(transaction: Transaction, name: str) -> str:
     """Give a made name an ending that nobody has."""
     tried = 1
     free = name
-    while is_reserved(free) or users.find_login(transaction, free) is not None:
+    while users.find_login(transaction, free) is not None:
         tried += 1
         if tried > _MOST_ENDINGS:
             break

@@ -114,7 +114,7 @@ class Listing(Generic[E]):
         """
         wanted = self.table.c.id == name_or_id
         if "name" in self.table.c:
-            # Names have no underscore and ids have one: at most one of the two matches.
+            # No name looks like an id: at most one of the two matches.
             wanted |= self.table.c.name == name_or_id
         return self._one(transaction, self.select().where(wanted), name_or_id)
 

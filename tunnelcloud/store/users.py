@@ -14,10 +14,10 @@ from sqlalchemy import ColumnElement, Select, bindparam, insert, or_, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import update as update_rows
 
+from tunnelcloud.domain.entities import ID
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.objects.users import Role, User
-from tunnelcloud.store import credential_checks
 from tunnelcloud.store.errors import Conflict, InvalidReference
 from tunnelcloud.store.filters import equals, has, searches, user_unused_since
 from tunnelcloud.store.object_writes import Aggregate
@@ -85,8 +85,8 @@ def find(transaction: Transaction, name_or_id: str) -> User:
 
     :raise NotFound: there is none.
     """
-    user = find_login(transaction, name_or_id)
-    return USERS.find(transaction, name_or_id) if user is None else user
+    user = None if ID.fullmatch(name_or_id) else find_login(transaction, name_or_id)
+    return USERS.get(transaction, name_or_id) if user is None else user
 
 
 def find_login(transaction: Transaction, name_or_email: str) -> User | None:
@@ -140,15 +140,12 @@ def update(
     user = USERS.update(transaction, user_id, lowered)
     if _administers(before) and not _administers(user):
         field = next(name for name in ("role", "blocked", "service") if name in lowered)
-        _check_administrators(transaction, field)
+        check_administrators(transaction, field)
     if "name" in lowered or "email" in lowered:
         of_user = user_names.c.user_id == user.id
         transaction.connection.execute(delete_rows(user_names).where(of_user))
         _keep_names(transaction, user)
     for cause in causes(before, user):
-        if cause is Cause.ROLE_LOWERED:
-            # What other causes end, its writers are waited for by that.
-            credential_checks.wait_for_writers(transaction, user_id)
         end_access(transaction, user, cause)
     return user
 
@@ -170,7 +167,7 @@ def delete(transaction: Transaction, user_id: str, *, expected_version: str | No
     end_access(transaction, USERS.lock(transaction, user_id, expected_version), Cause.DELETED)
     user = USERS.delete(transaction, user_id)
     if _administers(user):
-        _check_administrators(transaction, "")
+        check_administrators(transaction, "")
     return user
 
 
@@ -195,8 +192,11 @@ def can_administer_now(transaction: Transaction) -> bool:
     return can_administer_since(transaction, transaction.now())
 
 
-def _check_administrators(transaction: Transaction, field: str) -> None:
-    """See that somebody is left who can sign in and administer."""
+def check_administrators(transaction: Transaction, field: str) -> None:
+    """See that somebody is left who can sign in and administer.
+
+    :raise Conflict: nobody would be.
+    """
     # Locked, so that if two administrators demote each other at once, one of them is refused.
     left = USERS.filtered(
         select(table.c.id), {"role": Role.ADMIN, "blocked": False, "service": False}

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 from pydantic import BaseModel
 
-from tunnelcloud.domain.entities import ID_PREFIXES
+from tunnelcloud.domain.entities import ID, ID_PREFIXES
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.problems import not_found
@@ -26,7 +26,6 @@ EVERYBODY = frozenset(Role)
 ANONYMOUS: frozenset[Role] = frozenset()
 """The operation asks for no credential."""
 
-_ID = re.compile(r"[a-z]{3}_[0-9a-v]{26}")
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -239,7 +238,7 @@ def _match(parts: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str] 
         if expected.startswith("{"):
             name = expected[1:-1]
             prefix = ID_PREFIXES.get(name.removesuffix("_id"), "")
-            if not (_ID.fullmatch(given) and given.startswith(f"{prefix}_")):
+            if not (ID.fullmatch(given) and given.startswith(f"{prefix}_")):
                 return None
             values[name] = given
         elif expected != given:
