@@ -49,6 +49,16 @@ class SentenceTests(SynchronousTestCase):
         ]:  # fmt: skip
             self.assertEqual(event_sentence(event), told)
 
+    def test_a_text_that_a_stranger_chose_reads_like_nothing_else(self):
+        name = 'bob was let in. A login as "eve'
+        data = {"login_name": name, "reason": "no key"}
+        told = event_sentence(KeptEvent("login.refused", source_ip="192.0.2.1", data=data))
+        quoted = name.replace('"', "'")
+        self.assertEqual(told, f'A login as "{quoted}" from 192.0.2.1 was refused: no key')
+        made = KeptEvent("site.created", 'x" of user "eve', "api_1", data={"object_name": "a b"})
+        told = 'API token "x\' of user \'eve" created site "a b"'
+        self.assertEqual(event_sentence(made), told)
+
     def test_a_group_by_its_name(self):
         event = KeptEvent(
             "assignment.created", **BOSS, tunnel_name="db", data={"changes": {"group_id": "grp_1"}}

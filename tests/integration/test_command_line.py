@@ -178,7 +178,7 @@ class CommandLineTests(TestCase):
         (listed,) = (await self.succeed_json("session list"))["items"]
         self.assertEqual((listed["id"], listed["source_ip"]), (session.id, "192.0.2.7"))
         await self.succeed(f"session end {session.id}")
-        self.assertEqual(self.live.ended, [(session.id, "ended by administrator ci")])
+        self.assertEqual(self.live.ended, [(session.id, 'ended by API token "ci"')])
         events = (await self.succeed_json("audit"))["items"]
         self.assertLessEqual(
             {"site.created", "login.succeeded", "token.created"}, {one["event"] for one in events}

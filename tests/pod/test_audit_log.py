@@ -27,6 +27,7 @@ class AuditLogTests(SynchronousTestCase):
                 "id": "evt_1",
                 "at": "2026-03-06T12:00:00.000Z",
                 "event": "login.refused",
+                "actor_kind": "system",
                 "source_ip": "192.0.2.7",
                 "data": {"login_name": "a\x1b[31m\u202eb\n"},
             },

@@ -32,6 +32,11 @@ class FormatTests(SynchronousTestCase):
             self.assertIn(odd.event.data["login_name"], _texts(json.loads(line)))
         self.assertEqual(json.loads(FORMATS["ecs"](odd))["event"]["outcome"], "failure")
 
+    def test_a_token_reads_like_no_user_in_any(self):
+        made = AuditEvent("site.created", actor="alice", actor_id="api_" + "0" * 26)
+        for write in FORMATS.values():
+            self.assertRegex(write(AuditRecord("evt_1", NOW, made)), "api_token|API token")
+
     def test_syslog_is_as_the_rfc_has_it(self):
         for event in CATALOGUE:
             one = AuditRecord("evt_1", NOW, AuditEvent(event))

@@ -23,7 +23,7 @@ from tunnelcloud.cli.parameters import (
     pass_connection,
     time,
 )
-from tunnelcloud.domain.actors import ActorKind, actor_text
+from tunnelcloud.domain.actors import ActorKind, actor_text, as_chosen
 from tunnelcloud.domain.entities import place_of
 
 _POLL_SECONDS = 1.0
@@ -147,7 +147,7 @@ def _details(data: Object) -> str:
     """Return an event's details as text: names rather than ids, and what changed."""
     words = [shown(data["object_name"])] if data.get("object_name") else []
     words += [
-        f"{name}={shown(value)}"
+        f"{name}={as_chosen(shown(value))}"
         for name, value in data.items()
         if name not in ("object_id", "object_name", "changes") and value not in ("", None)
     ]

@@ -6,6 +6,7 @@ says who did it.  The text names the kind of every actor that isn't a user.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from tunnelcloud.domain.entities import ID_PREFIXES
@@ -27,6 +28,7 @@ _WORDS = {
     ActorKind.CONNECTOR: "connector",
     ActorKind.IDENTITY_PROVIDER: "identity provider",
 }
+_ONE_NAME = re.compile(r"[\w.@+:/=-]*")
 _KINDS = {ID_PREFIXES[kind]: kind for kind in ActorKind if kind is not ActorKind.SYSTEM}
 
 
@@ -41,4 +43,14 @@ def actor_text(kind: ActorKind, name: str) -> str:
         return f"user {name}" if name == SYSTEM_NAME else name
     if kind is ActorKind.SYSTEM:
         return name or SYSTEM_NAME
-    return f'{_WORDS[kind]} "{name}"'
+    return f"{_WORDS[kind]} {in_quotes(name)}"
+
+
+def in_quotes(text: str) -> str:
+    """Put a text that anybody may have chosen in quotes, which it can't end."""
+    return '"' + text.replace('"', "'") + '"'
+
+
+def as_chosen(text: str) -> str:
+    """Write such a text within a sentence: in quotes, unless it reads like a single name."""
+    return text if _ONE_NAME.fullmatch(text) else in_quotes(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from tunnelcloud.domain.actors import actor_kind, actor_text
+from tunnelcloud.domain.actors import actor_kind, actor_text, as_chosen
 from tunnelcloud.domain.events import CATALOGUE, KeptEvent
 
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -19,10 +19,12 @@ _SENTENCES: Mapping[str, str] = {
     "login.succeeded": "{user} connected with {method} from {address}",
     "login.refused": "A login as {login_name} from {address} was refused: {reason}",
     "session.ended": "A session of {user} ended: {reason}",
+    "session.end_requested": "{who} ended a session of {user}",
     "session.reopened": "A session of {user} goes on, although it was taken for ended",
     "channel.opened": "{user} opened {tunnel}",
     "channel.refused": "{user} could not open {destination}:{port}: {reason}",
     "channel.closed": "A channel of {user} to {tunnel} was closed: {reason}",
+    "channel.end_requested": "{who} closed a channel of {user} to {tunnel}",
     "web_login.succeeded": "{user} signed in to the portal from {address}",
     "web_login.refused": "A sign-in as {login_name} from {address} was refused: {reason}",
     "web_login.ended": "A portal sign-in of {user} ended: {reason}",
@@ -113,6 +115,8 @@ def _values(event: KeptEvent, kind: str, groups: Mapping[str, str]) -> dict[str,
     if group is None and isinstance(changes, Mapping):  # of a version that didn't name it
         group = groups.get(str(changes.get("group_id")))
     named = ", ".join(name.removesuffix("_id").replace("_", " ") for name in changed)
+    for name in data.keys() & {"login_name", "name"}:
+        data[name] = as_chosen(data[name])
     return {
         **data,
         "who": actor_text(actor_kind(event.actor_id), event.actor),
@@ -124,7 +128,7 @@ def _values(event: KeptEvent, kind: str, groups: Mapping[str, str]) -> dict[str,
         "tunnel": event.tunnel_name or "a tunnel",
         "address": event.source_ip or "an unknown address",
         "kind": _KINDS.get(kind, kind.replace("_", " ")),
-        "object": data.get("object_name") or data.get("object_id", ""),
+        "object": as_chosen(data.get("object_name") or data.get("object_id", "")),
         "changed": f": {named}" if named else "",
         "method": _METHODS.get(data.get("method", ""), "a credential"),
     }

@@ -46,6 +46,7 @@ CATALOGUE: Mapping[str, EventKind] = {
             "A session is over.",
             ("reason", "bytes_to_target", "bytes_from_target", "seconds"),
         ),
+        EventKind("session.end_requested", "Somebody asked for the end of a session."),
         EventKind(
             "session.reopened",
             "A session that was taken for dead lives: its pod had been away from the database.",
@@ -74,6 +75,11 @@ CATALOGUE: Mapping[str, EventKind] = {
                 "bytes_from_target",
                 "acknowledged",
             ),
+        ),
+        EventKind(
+            "channel.end_requested",
+            "Somebody asked for the end of a forwarded connection.",
+            ("channel_id",),
         ),
         EventKind(
             "web_login.succeeded", "Somebody signed in to the portal.", ("method", "provider")

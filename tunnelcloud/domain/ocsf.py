@@ -130,6 +130,7 @@ _CLASSES: Mapping[str, tuple[_Class, int]] = {
     "login.succeeded": (_AUTHENTICATION, _LOGON),
     "login.refused": (_AUTHENTICATION, _LOGON),
     "session.ended": (_AUTHENTICATION, _LOGOFF),
+    "session.end_requested": (_AUTHENTICATION, _OTHER),
     "session.reopened": (_AUTHENTICATION, _OTHER),
     "web_login.succeeded": (_AUTHENTICATION, _LOGON),
     "web_login.refused": (_AUTHENTICATION, _LOGON),

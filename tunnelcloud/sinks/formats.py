@@ -6,6 +6,7 @@ import json
 
 from attrs import fields
 
+from tunnelcloud.domain.actors import actor_kind
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
 from tunnelcloud.domain.ocsf import ocsf_document
@@ -26,6 +27,8 @@ def json_line(record: AuditRecord) -> str:
         value = getattr(event, name)
         if value not in (None, "", {}):
             line[name] = value
+    # A token's title may read like a user's name.
+    line["actor_kind"] = str(actor_kind(event.actor_id))
     return _to_json(line)
 
 

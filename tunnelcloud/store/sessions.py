@@ -12,8 +12,8 @@ from types import MappingProxyType
 from attrs import asdict, frozen
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 
-from tunnelcloud.domain.entities import Session, SessionMethod
-from tunnelcloud.domain.events import event_of
+from tunnelcloud.domain.entities import Channel, Session, SessionMethod
+from tunnelcloud.domain.events import AuditEvent, event_of
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import channels
@@ -287,6 +287,27 @@ def request_end(transaction: Transaction, session_id: str, reason: str) -> Sessi
     )
     transaction.changed("session", session_id)
     return session
+
+
+def note_end_request(
+    transaction: Transaction, session: Session, channel: Channel | None = None
+) -> None:
+    """Record who asks for the end of a session: the event of its end names the session's user.
+
+    :param channel: the only one of its channels that is to end.
+    """
+    tunnel_id = session.tunnel_id if channel is None else channel.tunnel_id
+    transaction.audit(
+        AuditEvent(
+            f"{'session' if channel is None else 'channel'}.end_requested",
+            user_id=session.user_id,
+            user_name=session.user_name,
+            tunnel_id=tunnel_id,
+            tunnel_name=_tunnel_name(transaction, tunnel_id),
+            session_id=session.id,
+            data={} if channel is None else {"channel_id": channel.id},
+        )
+    )
 
 
 def end_requests(transaction: Transaction, pod_id: str) -> list[EndRequest]:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from twisted.internet.defer import DeferredSemaphore
 
 from tunnelcloud.domain import entities
-from tunnelcloud.domain.actors import actor_kind
+from tunnelcloud.domain.actors import ActorKind, actor_kind, actor_text
 from tunnelcloud.domain.ecs import ecs_document
 from tunnelcloud.domain.events import AuditRecord, KeptEvent
 from tunnelcloud.domain.objects.users import Role
@@ -170,7 +170,13 @@ class _Sessions:
         return self._shower([session], names)(session)
 
     async def end(self, call: Call) -> None:
-        session = await self.context.store.read(self._get, call)
+        def work(transaction: Transaction) -> entities.Session:
+            session = self._get(transaction, call)
+            if session.ended_at is None:
+                sessions.note_end_request(transaction, session)
+            return session
+
+        session = await self.context.acting(call).write(work)
         if session.ended_at is None:
             await self.context.live.end_session(session.id, _reason(call))
 
@@ -210,10 +216,13 @@ class _Sessions:
 
     async def end_channel(self, call: Call) -> None:
         def work(transaction: Transaction) -> entities.Channel:
-            session = self._get(transaction, call)
-            return channels.get(transaction, call.params["channel_id"], session_id=session.id)
+            session, wanted = self._get(transaction, call), call.params["channel_id"]
+            channel = channels.get(transaction, wanted, session_id=session.id)
+            if channel.closed_at is None:
+                sessions.note_end_request(transaction, session, channel)
+            return channel
 
-        channel = await self.context.store.read(work)
+        channel = await self.context.acting(call).write(work)
         if channel.closed_at is None:
             await self.context.live.end_channel(channel.id, _reason(call))
 
@@ -231,8 +240,10 @@ def _traffic(now: LiveSession | LiveChannel | None) -> dict[str, Any]:
 
 
 def _reason(call: Call) -> str:
-    caller = call.who()
-    return f"ended by {'administrator ' if caller.role is Role.ADMIN else ''}{caller.name}"
+    """Say who ends it: a token's title is free text, and must not read like somebody's name."""
+    caller, kind = call.who(), actor_kind(call.who().id)
+    is_admin = kind is ActorKind.USER and caller.role is Role.ADMIN
+    return f"ended by {'administrator ' if is_admin else ''}{actor_text(kind, caller.name)}"
 
 
 @frozen
