@@ -340,6 +340,12 @@ class ApprovalContract:
         waiting = self.store.read(timed_grants.list_page, unreviewed=True).items
         self.assertEqual([one.id for one in waiting], [grant.id], "it still waits for a review")
 
+    def test_an_emergency_is_what_its_policy_says_now(self):
+        """Also for who comes with what they read of it before."""
+        self.allow_emergencies()
+        self.store.write(policies.update, self.policy.id, {"emergency_seconds": None})
+        self.assertRaises(Conflict, self.begin)
+
     def test_an_emergency_that_is_sent_twice_is_one(self):
         self.allow_emergencies()
         with ThreadPoolExecutor(4) as pool:
@@ -407,4 +413,42 @@ class SQLiteApprovalTests(ApprovalContract, SQLiteCase):
 
 
 class PostgresApprovalTests(ApprovalContract, PostgresCase):
-    pass
+    def while_held(self, function, *args):
+        """Begin something at another pod while a request is approved here; give its outcome.
+
+        :return: the grant, and what the other said once this one was committed.
+        """
+        bob, request = self.world.bob, self.ask()
+
+        def work(transaction):
+            policies.hold(transaction, self.policy.id, bob.id)
+            self.assertTrue(approvals.may_decide(transaction, request.id, bob.id))
+            waiting = self.store.write_soon(function, *args)
+            self.assertRaises(TimeoutError, waiting.result, 0.3)
+            return approvals.approve(transaction, request.id, bob), waiting
+
+        grant, waiting = self.store.write(work)
+        return grant, waiting.result()
+
+    def test_an_approver_who_is_removed_meanwhile_was_one(self):
+        """The removal comes before the decision, or after it, and never in between."""
+        _, removed = self.while_held(groups.remove_member, self.bosses.id, self.world.bob.id)
+        self.assertTrue(removed)
+        request = self.ask()
+        self.assertFalse(self.store.read(approvals.may_decide, request.id, self.world.bob.id))
+
+    def test_a_policy_that_is_narrowed_meanwhile_narrows_the_grant_too(self):
+        grant, _ = self.while_held(policies.update, self.policy.id, {"approval_seconds": 60})
+        lasts = self.store.read(timed_grants.get, grant.id)
+        self.assertEqual((lasts.ends_at - lasts.starts_at).total_seconds(), 60)
+
+    def test_other_approvers_of_a_policy_need_not_wait(self):
+        carol = self.store.write(users.create, name="carol")
+        self.store.write(groups.add_member, self.bosses.id, carol.id)
+
+        def work(transaction):
+            policies.hold(transaction, self.policy.id, self.world.bob.id)
+            hold = self.store.write_soon(policies.hold, self.policy.id, carol.id)
+            self.assertEqual(hold.result(10).id, self.policy.id)
+
+        self.store.write(work)

@@ -1,16 +1,21 @@
 """Documents that are planned first and done at once: the same comes of it, and nobody waits."""
 
+import re
 import time
+
+from sqlalchemy import event
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, make_world
 from tests.store.plans import statements_of
-from tests.store.test_documents import USER, DocumentContract
+from tests.store.test_documents import POLICY, TUNNEL, USER, DocumentContract, entry
+from tunnelcloud.domain import objects
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, audit, document_planning, documents, users
 from tunnelcloud.store.commit_decision import Fate
-from tunnelcloud.store.errors import GivenUp
+from tunnelcloud.store.errors import Conflict, GivenUp
+from tunnelcloud.store.revocations import _OWNERS
 
 
 def planned(transaction, document):
@@ -107,6 +112,38 @@ class PlanningContract:
         self.store.write(document_planning.carry_out, ready)
         self.assertEqual(self.store.read(api_tokens.list_page).items, ())
 
+    def test_what_is_done_to_the_copy_is_done_to_the_database(self):
+        """The copy has no other tables: what is written to one is done again, or would be lost."""
+        again = {"audit", *(column.table.name for column in _OWNERS.values())}  # by end_access
+        again |= {"approval_requests", "timed_grants"}  # by that, and by narrow
+        copied, written = {table.name for table in document_planning._TABLES}, set()
+        engine = document_planning._scratch()
+
+        def heard(statement):
+            found = re.match(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)', statement)
+            written.update(found.groups() if found else ())
+
+        def listen(driver, _):
+            driver.set_trace_callback(heard)
+
+        event.listen(engine, "connect", listen)
+        self.addCleanup(event.remove, engine, "connect", listen)
+        self.store.write(users.create, name="root", role=Role.ADMIN)
+        self.store.write(users.update, self.world.bob.id, {"role": Role.ADMIN})
+        names = {
+            "users": {"bob": {**USER, "blocked": True}, "alice": {**USER, "service": True}},
+            "policies": {"office": POLICY},
+            "groups": {"dba": {"title": "x", "members": ()}},
+            "sites": {"paris": entry(objects.SITE, title="x")},
+            "tunnels": {"db": {**TUNNEL, "assignments": ()}},
+        }
+        self.store.write(document_planning.carry_out, self.plan(names))
+        names["policies"] = {"office": {**POLICY, "approval_seconds": 60}}
+        ready = self.plan(names)
+        self.assertEqual((len(ready.narrowed), len(ready.turned)), (1, 0))
+        self.assertGreater(written, {"users", "policies", "api_tokens", "timed_grants"})
+        self.assertEqual(written - copied - again, set())
+
     def test_planning_stops_when_nobody_waits(self):
         fate = Fate()
         fate.give_up()
@@ -142,7 +179,21 @@ class PlanningSQLiteTests(PlanningContract, SQLiteCase):
 
 
 class PlanningPostgresTests(PlanningContract, PostgresCase):
-    pass
+    def test_two_administrators_who_are_demoted_at_once_in_different_ways(self):
+        """One by a document that was planned while the other was an administrator."""
+        names = ("one", "two")
+        found = [self.store.write(users.create, name=name, role=Role.ADMIN) for name in names]
+        document = {"users": {"one": {**USER, "role": Role.USER}}}
+        ready = document_planning.plan(self.store.read(document_planning.take_snapshot), document)
+
+        def work(transaction):
+            users.update(transaction, found[1].id, {"role": Role.USER})
+            doing = self.store.write_soon(document_planning.carry_out, ready)
+            self.assertRaises(TimeoutError, doing.result, 0.3)
+            return doing
+
+        self.assertRaises(Conflict, self.store.write(work).result)
+        self.assertEqual(self.store.read(users.count, role=Role.ADMIN), 1)
 
 
 class CostTests(SQLiteCase):

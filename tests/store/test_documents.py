@@ -7,10 +7,22 @@ from tests.store.material import BOTH, MovingClock, events_of, make_world, publi
 from tests.store.plans import statements_of
 from tunnelcloud.domain import objects
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.objects.sites import PortRange
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.schedule import parse_window
-from tunnelcloud.store import documents, groups, keys, sites, tunnels, users
+from tunnelcloud.store import (
+    approvals,
+    documents,
+    emergencies,
+    groups,
+    keys,
+    policies,
+    sites,
+    timed_grants,
+    tunnels,
+    users,
+)
 from tunnelcloud.store.errors import BadDocument
 
 
@@ -54,6 +66,22 @@ class DocumentContract:
         before = self.store.read(documents.export)
         self.assertEqual(self.apply(**before), [])
         self.assertEqual(before["groups"]["dba"]["members"], ("alice",))
+
+    def test_a_policy_that_says_less_shortens_what_was_granted_by_it(self):
+        asks = {"approval": Approval.OTHERS, "approvers": "dba", "emergency_seconds": 600}
+        self.apply(policies={"ask": entry(objects.POLICY, **asks, approval_seconds=3600)})
+        (policy,) = self.store.read(policies.list_page, name="ask").items
+        asked = self.world.bob, self.world.tunnel, policy
+        request = self.store.write(approvals.ask, *asked, source_ip="192.0.2.1")
+        emergency = self.store.write(
+            emergencies.begin, *asked, source_ip="192.0.2.1", reason="an outage"
+        )
+        grant = self.store.write(approvals.approve, request.id, self.world.alice)
+        asks["emergency_seconds"] = None
+        self.apply(policies={"ask": entry(objects.POLICY, **asks, approval_seconds=60)})
+        for one, seconds in ((grant, 60), (emergency, 0)):
+            now = self.store.read(timed_grants.get, one.id)
+            self.assertEqual((now.ends_at - now.starts_at).total_seconds(), seconds)
 
     def test_reading_all_takes_as_many_statements_for_many_objects_as_for_few(self):
         def counted():

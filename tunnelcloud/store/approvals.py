@@ -207,7 +207,7 @@ def approve(transaction: Transaction, request_id: str, by: User, *, answer: str 
     """
     lock_unblocked(transaction, REQUESTS.get(transaction, request_id).user_id)
     request = _decide(transaction, request_id, by, RequestStatus.APPROVED, answer)
-    most = policies_of_store.get(transaction, request.policy_id).approval_seconds
+    most = policies_of_store.hold(transaction, request.policy_id).approval_seconds
     seconds = min(request.seconds, most)
     renewed = timed_grants.renew(transaction, request, by, seconds)
     grant = renewed or timed_grants.make(transaction, request, by, seconds)

@@ -34,14 +34,17 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from tunnelcloud.domain.events import CATALOGUE
+from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.domain.objects.users import User
 from tunnelcloud.interpreter_lock import take_apart
-from tunnelcloud.store import schema, users
+from tunnelcloud.store import policies, schema, timed_grants, users
 from tunnelcloud.store.column_types import first_id
 from tunnelcloud.store.document_sections import SECTIONS, Document
 from tunnelcloud.store.documents import Step, apply
 from tunnelcloud.store.errors import StoreError
 from tunnelcloud.store.failures import database_errors
+from tunnelcloud.store.object_reads import E
+from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.prepared_statements import Batch, Prepared
 from tunnelcloud.store.revocations import Cause, end_access, with_access
 from tunnelcloud.store.sqlite_connections import PoliteConnection
@@ -112,6 +115,7 @@ class Plan:
     """What applying a document does, ready to be done.
 
     :ivar turned: users of whose access something ends, and why.
+    :ivar narrowed: policies whose grants may last for another time.
     """
 
     steps: list[Step]
@@ -119,6 +123,7 @@ class Plan:
     batches: tuple[Batch, ...]
     batched: Batched
     turned: tuple[tuple[str, Cause], ...]
+    narrowed: tuple[str, ...]
 
 
 def take_snapshot(transaction: Transaction) -> Snapshot:
@@ -146,19 +151,21 @@ def plan(
                 names = table.c.keys()
                 given = [dict(zip(names, row, strict=True)) for row in rows.values()]
                 Prepared(insert(table)).batch(connection.dialect, given)(connection)
-        people = _people(copy)
+        people, terms = _all(copy, users.USERS), _all(copy, policies.POLICIES)
         steps = apply(copy, document, go_on)
-        turned = tuple(_turned(people, _people(copy)))
+        turned = tuple(_turned(people, _all(copy, users.USERS)))
+        narrowed = tuple(_narrowed(terms, _all(copy, policies.POLICIES)))
         after = {table: _read(copy, table) for table in _TABLES}
     batches = tuple(_batches(snapshot.rows, after, snapshot.dialect))
-    take_apart(people, *snapshot.rows.values(), *after.values())
-    return Plan(steps, snapshot.mark, batches, copy.batched(snapshot.dialect), turned)
+    take_apart(people, terms, *snapshot.rows.values(), *after.values())
+    return Plan(steps, snapshot.mark, batches, copy.batched(snapshot.dialect), turned, narrowed)
 
 
 def carry_out(transaction: Transaction, ready: Plan) -> list[Step]:
     """Do what was planned.
 
     :raise Outdated: the configuration isn't any more what it was planned for.
+    :raise Conflict: somebody else did meanwhile what doesn't go together with it.
     """
     if _mark(transaction, ready.mark.since) != ready.mark:
         raise Outdated
@@ -169,6 +176,11 @@ def carry_out(transaction: Transaction, ready: Plan) -> list[Step]:
     for user_id, cause in ready.turned:
         if user_id in concerned:
             end_access(transaction, users.get(transaction, user_id), cause)
+    if ready.turned:
+        # The plan knew of others who administer; they may be about to lose that, too.
+        users.check_administrators(transaction, "")
+    for policy_id in ready.narrowed:
+        timed_grants.narrow(transaction, policies.get(transaction, policy_id))
     return ready.steps
 
 
@@ -250,9 +262,10 @@ def _at(table: Table) -> Any:
     return and_(*(one == bindparam(f"at_{one.name}", type_=one.type) for one in table.primary_key))
 
 
-def _people(transaction: Transaction) -> dict[str, User]:
-    found = map(users.USERS.make, transaction.connection.execute(users.USERS.select()))
-    return {user.id: user for user in found}
+def _all(transaction: Transaction, kind: Aggregate[E]) -> dict[str, E]:
+    """Read all objects of a kind, by their ids."""
+    rows = transaction.connection.execute(kind.select())
+    return {row.id: kind.make(row) for row in rows}
 
 
 def _turned(before: Mapping[str, User], after: Mapping[str, User]) -> Iterator[tuple[str, Cause]]:
@@ -260,3 +273,10 @@ def _turned(before: Mapping[str, User], after: Mapping[str, User]) -> Iterator[t
     for user_id, user in before.items():
         for cause in users.causes(user, after[user_id]):
             yield user_id, cause
+
+
+def _narrowed(before: Mapping[str, Policy], after: Mapping[str, Policy]) -> Iterator[str]:
+    """Name the policies whose grants, which the copy hasn't, may last for another time."""
+    for policy_id, policy in before.items():
+        if policies.lasts_otherwise(policy, after[policy_id]):
+            yield policy_id

@@ -14,7 +14,7 @@ from tunnelcloud.domain.approvals import REPEAT_SECONDS, TimedGrant
 from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.objects.users import User
-from tunnelcloud.store import identities, timed_grants
+from tunnelcloud.store import identities, policies, timed_grants
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.object_limits import MOST_EMERGENCIES, check_room
 from tunnelcloud.store.schema import timed_grants as table
@@ -39,7 +39,7 @@ def begin(
     :raise Conflict: the policy doesn't allow it, the user is blocked, or too many of theirs wait
         for a review.
     """
-    most = policy.emergency_seconds
+    most = policies.hold(transaction, policy.id).emergency_seconds
     if most is None:
         text = f"{tunnel.name} doesn't open without an approval, not even in an emergency: ask"
         raise Conflict("tunnel_id", text)

@@ -11,10 +11,10 @@ from sqlalchemy import select
 
 from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.store import timed_grants
-from tunnelcloud.store.errors import Conflict
+from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.filters import equals, has, searches
 from tunnelcloud.store.object_writes import Aggregate
-from tunnelcloud.store.schema import assignments, tunnels
+from tunnelcloud.store.schema import assignments, group_members, tunnels
 from tunnelcloud.store.schema import policies as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -68,6 +68,35 @@ def update(
     _check_order(policy.valid_from, policy.valid_until, field)
     if _LASTS & changes.keys():
         timed_grants.narrow(transaction, policy)
+    return policy
+
+
+def lasts_otherwise(before: Policy, after: Policy) -> bool:
+    """Tell whether grants by a policy may last for another time after a change of it."""
+    return any(getattr(before, name) != getattr(after, name) for name in _LASTS)
+
+
+def hold(transaction: Transaction, policy_id: str, approver_id: str | None = None) -> Policy:
+    """Read a policy by which a grant is given, and keep it as it is until the commit.
+
+    Whoever changes it waits, and then narrows the new grant with the others.
+
+    :param approver_id: a user who may be one of its approvers, and stays one as long.
+    :raise NotFound: there is no such policy.
+    """
+    holding = POLICIES.select().where(table.c.id == policy_id)
+    row = transaction.connection.execute(
+        holding.with_for_update(of=table, read=True, key_share=True)
+    ).first()
+    if row is None:
+        raise NotFound("policy", policy_id)
+    policy = POLICIES.make(row)
+    if approver_id is not None and policy.approvers_id is not None:
+        member = select(group_members.c.user_id).where(
+            group_members.c.group_id == policy.approvers_id,
+            group_members.c.user_id == approver_id,
+        )
+        transaction.connection.execute(member.with_for_update(read=True, key_share=True))
     return policy
 
 
