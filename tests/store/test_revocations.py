@@ -17,6 +17,7 @@ from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import (
     api_tokens,
     approvals,
+    credential_checks,
     groups,
     invitations,
     policies,
@@ -44,8 +45,8 @@ CAUSE_ENDS = {
         "DEVICE_LOGINS",
     },
     Cause.PASSWORD_CHANGED: {one.name for one in Hold}
-    - {"SSH_SESSIONS", "TOKENS_MADE", "APPROVALS"},
-    Cause.PASSWORD_RESET: {one.name for one in Hold} - {"TOKENS_MADE", "APPROVALS"},
+    - {"SSH_SESSIONS", "TOKENS_MADE", "LINKS_MADE", "APPROVALS"},
+    Cause.PASSWORD_RESET: {one.name for one in Hold} - {"TOKENS_MADE", "LINKS_MADE", "APPROVALS"},
     Cause.SECOND_FACTOR_RESET: {
         "WEB_SESSIONS",
         "SIGN_IN_STEPS",
@@ -54,7 +55,7 @@ CAUSE_ENDS = {
         "DEVICE_LOGINS",
         "CONFIRMATIONS",
     },
-    Cause.ROLE_LOWERED: {"TOKENS_MADE"},
+    Cause.ROLE_LOWERED: {"TOKENS_MADE", "LINKS_MADE"},
     Cause.DELETED: {one.name for one in Hold},
     Cause.OTHERS_ENDED: {
         "WEB_SESSIONS",
@@ -72,6 +73,7 @@ CAUSE_ENDS = {
         "INVITATIONS",
         "DEVICE_LOGINS",
         "TOKENS_MADE",
+        "LINKS_MADE",
         "CONFIRMATIONS",
     },
 }
@@ -120,6 +122,9 @@ class EveryHold:
         tokens.create(transaction, user_id=alice.id, secret_hash=begun, lifetime_seconds=600)
         tokens.spend(transaction, begun, login())
         as_alice = evolve(transaction, actor=Actor("alice", alice.id))
+        invitations.create(
+            as_alice, user_id=self.world.bob.id, secret_hash=secret("his"), lifetime_seconds=600
+        )
         api_tokens.create(as_alice, title="ci", role=Role.AUDITOR, secret_hash=secret("ci"))
         api_tokens.create(
             as_alice,
@@ -201,6 +206,11 @@ class EveryHold:
             table.c.made_by_id == self.world.alice.id, table.c.user_id.is_(None)
         )
         found[Hold.TOKENS_MADE] = connection.execute(query).scalar()
+        table = invitations_table
+        query = select(func.count()).where(
+            table.c.made_by_id == self.world.alice.id, table.c.expires_at > now
+        )
+        found[Hold.LINKS_MADE] = connection.execute(query).scalar()
         grants = timed_grants.live(transaction, [self.world.alice.id])
         kinds = [one.approval for one in grants.get(self.world.alice.id, ())]
         pending = approvals.list_requests(transaction, status=RequestStatus.PENDING).items
@@ -256,11 +266,48 @@ class EndingContract(EveryHold):
             if change is not None:
                 self.store.write(users.delete, root.id)
 
-    def make_token(self, actor, title, user_id=None):
+    def test_what_an_administrator_was_shown_for_others_ends_with_their_rights(self):
+        """A token or a link by which they would be another administrator; no service account's."""
+        self.store.write(users.create, name="second", role=Role.ADMIN)
+        other = self.store.write(users.create, name="other", role=Role.ADMIN)
+        robot = self.store.write(users.create, name="robot", role=Role.ADMIN, service=True)
+        for change in ({"role": Role.AUDITOR}, {"blocked": True}, None):
+            root = self.store.write(users.create, name="root", role=Role.ADMIN)
+            actor = Actor("root", root.id)
+            behind = self.make_token(actor, "behind", other.id, Role.ADMIN)
+            further = Actor("behind", behind.id)
+            made = {
+                title: self.make_token(by, title, user.id, role)
+                for title, by, user, role in (
+                    ("others", actor, other, Role.ADMIN),
+                    ("further", further, other, Role.AUDITOR),
+                    ("robots", actor, robot, Role.ADMIN),
+                    ("users", actor, other, Role.USER),
+                )
+            }
+            self.store.acting(further).write(
+                invitations.create,
+                user_id=other.id,
+                secret_hash=secret(f"link {change}"),
+                lifetime_seconds=600,
+            )
+            if change is None:
+                self.store.write(users.delete, root.id)
+            else:
+                self.store.write(users.update, root.id, change)
+                self.store.write(users.delete, root.id)
+            left = {one for one in made if self.store.read(api_tokens.authenticate, secret(one))}
+            self.assertEqual(left, {"robots", "users"}, change)
+            self.assertIsNone(self.store.read(api_tokens.authenticate, secret("behind")))
+            self.assertIsNone(self.store.read(invitations.peek, secret(f"link {change}")))
+            for title in left:
+                self.store.write(api_tokens.delete, made[title].id)
+
+    def make_token(self, actor, title, user_id=None, role=None):
         return self.store.acting(actor).write(
             api_tokens.create,
             title=title,
-            role=Role.USER if user_id else Role.ADMIN,
+            role=role or (Role.USER if user_id else Role.ADMIN),
             secret_hash=secret(title),
             user_id=user_id,
         )
@@ -314,6 +361,7 @@ class EndingContract(EveryHold):
         self.store.write(users.set_password, self.world.alice.id, "second")
         left = self.store.read(self.left)
         self.assertEqual(left.pop(Hold.TOKENS_MADE), 1)
+        self.assertEqual(left.pop(Hold.LINKS_MADE), 1)
         self.assertEqual(left.pop(Hold.APPROVALS), 2)
         self.assertEqual(set(left.values()), {0})
 
@@ -355,3 +403,33 @@ class PostgresEndingTests(EndingContract, PostgresCase):
         other = self.store.write(work)
         self.assertRaises(Conflict, other.result)
         self.assertEqual(self.store.read(users.count, role=Role.ADMIN), 1)
+
+    def test_what_is_made_while_its_maker_is_blocked_ends_too(self):
+        """Whoever makes it holds the right to do so until the commit, and the block waits."""
+        root = self.store.write(users.create, name="root", role=Role.ADMIN)
+        self.store.write(users.create, name="other", role=Role.ADMIN)
+        bob = self.world.bob
+        sign_in = self.store.write(
+            web_sessions.create,
+            user_id=root.id,
+            secret_hash=secret("cookie"),
+            lifetime_seconds=600,
+            method="password",
+            source_ip="192.0.2.1",
+            user_agent="x",
+        )
+
+        def work(transaction):
+            role = credential_checks.role_by_web_session(
+                transaction, sign_in.id, root.id, hold=True
+            )
+            self.assertIs(role, Role.ADMIN)
+            blocking = self.store.write_soon(users.update, root.id, {"blocked": True})
+            self.assertRaises(TimeoutError, blocking.result, 0.5)
+            invitations.create(
+                transaction, user_id=bob.id, secret_hash=secret("kept"), lifetime_seconds=600
+            )
+            return blocking
+
+        self.store.acting(Actor("root", root.id)).write(work).result()
+        self.assertIsNone(self.store.read(invitations.peek, secret("kept")))

@@ -210,6 +210,29 @@ class ApiTokenTests(ApiTestCase):
             answer = self.ask("POST", "/api/v1/api-tokens", body)
             self.assertEqual((answer.status, answer.faults), (409, [fault]))
 
+    def test_whose_deed_it_is(self):
+        """A person's token that somebody else made, and has seen, doesn't act in their name."""
+        person, robot = self.people[Role.USER], self.make_user("robot", service=True)
+        for user_id, kind in ((person.id, "api_token"), (robot["id"], "user")):
+            body = {"title": "alice", "role": "user", "user_id": user_id}
+            made = self.api("POST", "/api-tokens", body)
+            self.secrets["made"] = made["token"]
+            self.assertEqual(self.api("GET", "/me", role="made")["user"]["id"], user_id)
+            self.api("POST", "/me/tokens", {}, role="made")
+            (event, *_) = self.api("GET", "/audit?event=token.created")["items"]
+            self.assertEqual((event["user_id"], event["actor_kind"]), (user_id, kind))
+            self.assertEqual(event["actor_id"], made["id"] if kind == "api_token" else user_id)
+
+    def test_what_others_have_seen_makes_no_further_secret(self):
+        """Nobody could tell with whose rights it has to end."""
+        admin = self.store.write(users.create, name="boss", role=Role.ADMIN)
+        body = {"title": "x", "role": "admin", "user_id": admin.id}
+        self.secrets["made"] = self.api("POST", "/api-tokens", body)["token"]
+        self.api("POST", "/sites", {"name": "rome"}, role="made")
+        for path, given in (("/api-tokens", body), (f"/users/{admin.id}/invitations", None)):
+            problem = self.api("POST", path, given, role="made", expect=403)
+            self.assertIn("somebody else created this API token", problem["detail"])
+
     def test_an_invitation(self):
         made = self.api("POST", f"/users/{self.make_user()['id']}/invitations")
         self.assertRegex(made["url"], r"^https://portal\.example\.com/invitation/tcl_[a-z2-7]{26}$")
@@ -264,9 +287,23 @@ class SessionTests(ApiTestCase):
         self.api("DELETE", path)
         reason = "ended by administrator the-admin"
         self.assertEqual(self.live.ended, [(self.channel.id, reason), (self.session.id, reason)])
+        found = self.api("GET", "/audit?limit=2")["items"]
+        self.assertEqual(
+            [one["event"] for one in found], ["session.end_requested", "channel.end_requested"]
+        )
+        self.assertEqual({one["actor_id"] for one in found}, {self.people[Role.ADMIN].id})
+        self.assertEqual({one["session_id"] for one in found}, {self.session.id})
         self.store.write(sessions.end, self.session.id, reason="done")
         self.api("DELETE", path)
         self.assertEqual(len(self.live.ended), 2)
+
+    def test_a_tokens_title_reads_like_nobody(self):
+        made = self.api("POST", "/api-tokens", {"title": "alice", "role": "admin"})
+        self.secrets["ci"] = made["token"]
+        self.api("DELETE", f"/sessions/{self.session.id}", role="ci")
+        self.assertEqual(self.live.ended, [(self.session.id, 'ended by API token "alice"')])
+        (event,) = self.api("GET", "/audit?event=session.end_requested")["items"]
+        self.assertEqual((event["actor_kind"], event["actor_id"]), ("api_token", made["id"]))
 
     def test_others_sessions_are_not_ones_own(self):
         for method, path in [

@@ -6,12 +6,15 @@ from tests.store.plans import statements_of
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.objects.users import Role
-from tunnelcloud.store import approvals, policies, tunnels, users
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.store import api_tokens, approvals, policies, tunnels, users
+from tunnelcloud.store.transaction import Actor
 
 
 class ApprovalTests(ApiTestCase):
     def setUp(self):
         super().setUp()
+        self.tokens = []
         self.alice, self.bob = self.make_user("alice"), self.make_user("bob")
         self.bosses = self.api("POST", "/groups", {"name": "bosses"})
         self.api("PUT", f"/groups/{self.bosses['id']}/members/{self.bob['id']}")
@@ -32,9 +35,17 @@ class ApprovalTests(ApiTestCase):
         )
 
     def as_user(self, user, method, path, body=None):
-        owner = {"title": user["name"], "role": "user", "user_id": user["id"]}
-        token = self.api("POST", "/api-tokens", owner)["token"]
-        headers = [("Authorization", f"Bearer {token}")]
+        secret = f"tca_{len(self.tokens)}"
+        self.tokens.append(
+            self.store.acting(Actor(user["name"], user["id"])).write(
+                api_tokens.create,
+                title="her own",
+                role=Role.USER,
+                secret_hash=hash_secret(secret),
+                user_id=user["id"],
+            )
+        )
+        headers = [("Authorization", f"Bearer {secret}")]
         return self.ask(method, f"/api/v1{path}", body, role=None, headers=headers)
 
     def asked(self, approval=Approval.OTHERS):
@@ -231,3 +242,18 @@ class ApprovalTests(ApiTestCase):
         self.assertEqual(self.api("GET", "/requests?status=pending")["items"][0]["id"], request.id)
         answer = self.ask("POST", f"/api/v1/requests/{request.id}/approve", {}, role=Role.ADMIN)
         self.assertEqual(answer.status, 403)
+
+    def test_nor_in_the_name_of_an_approver(self):
+        """By a token that they made for the approver: whoever decides can't be told."""
+        request = self.asked()
+        owner = {"title": "bob", "role": "user", "user_id": self.bob["id"]}
+        self.secrets["made"] = self.api("POST", "/api-tokens", owner)["token"]
+        seen = self.api("GET", "/requests", role="made")["items"]
+        self.assertEqual([one["id"] for one in seen], [request.id])
+        for verb in ("approve", "refuse"):
+            problem = self.api(
+                "POST", f"/requests/{request.id}/{verb}", {}, role="made", expect=403
+            )
+            self.assertIn("somebody else created this API token", problem["detail"])
+        grant = self.emergency().json
+        self.api("POST", f"/grants/{grant['id']}/review", {}, role="made", expect=403)

@@ -69,7 +69,7 @@ def create(
     :raise InvalidReference: there is no such user.
     :raise Conflict: the user, or the creator of a token of no user, is blocked or has too many.
     """
-    made_by, made_by_id = _maker(transaction)
+    made_by, made_by_id = maker(transaction)
     ends_with = made_by_id if user_id is None else user_id
     if ends_with is not None and actor_kind(ends_with) is ActorKind.USER:
         people.lock_unblocked(transaction, ends_with)
@@ -100,8 +100,8 @@ def _check_number(transaction: Transaction, user_id: str) -> None:
         )
 
 
-def _maker(transaction: Transaction) -> tuple[str, str | None]:
-    """Tell who makes a token: behind a token of no user's that is who made that one."""
+def maker(transaction: Transaction) -> tuple[str, str | None]:
+    """Tell who makes a secret, by name and id: behind an API token that is who made that one."""
     actor = transaction.actor
     if actor.id is not None and actor_kind(actor.id) is ActorKind.API_TOKEN:
         query = select(table.c.made_by, table.c.made_by_id).where(

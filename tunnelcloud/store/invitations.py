@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 from sqlalchemy import update
 
-from tunnelcloud.store import users
+from tunnelcloud.store import api_tokens, users
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import invitations as table
@@ -16,12 +16,16 @@ from tunnelcloud.store.transaction import Transaction
 
 @frozen
 class Invitation:
-    """A one-time link; the secret itself is not kept."""
+    """A one-time link; the secret itself is not kept.
+
+    :ivar made_by_id: as an API token has it; the link ends with the rights of who made it.
+    """
 
     id: str
     created_at: datetime
     expires_at: datetime
     user_id: str | None = None
+    made_by_id: str | None = None
     redeemed_at: datetime | None = None
 
 
@@ -43,6 +47,7 @@ def create(
         user = users.lock_unblocked(transaction, user.id)
     if user is not None and user.service:
         raise Conflict("", f"{user.name} is a service account: it has keys and tokens, no password")
+    _, made_by_id = api_tokens.maker(transaction)
     now = transaction.now()
     transaction.connection.execute(
         update(table)
@@ -52,7 +57,7 @@ def create(
     expires_at = now + timedelta(seconds=lifetime_seconds)
     invitation = INVITATIONS.insert(
         transaction,
-        {"user_id": user_id, "expires_at": expires_at},
+        {"user_id": user_id, "made_by_id": made_by_id, "expires_at": expires_at},
         {"secret_hash": secret_hash},
     )
     if user is not None:

@@ -18,8 +18,8 @@ from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects.policies import Approval
-from tunnelcloud.domain.objects.users import User
-from tunnelcloud.store import timed_grants
+from tunnelcloud.domain.objects.users import Role, User
+from tunnelcloud.store import credential_checks, timed_grants
 from tunnelcloud.store.schema import (
     api_tokens,
     approval_requests,
@@ -28,6 +28,7 @@ from tunnelcloud.store.schema import (
     sessions,
     sign_in_steps,
     tokens,
+    users,
     web_sessions,
 )
 from tunnelcloud.store.transaction import Transaction
@@ -44,7 +45,10 @@ class Hold(enum.Enum):
     INVITATIONS = "links to set a password"
     ONE_TIME_TOKENS = "one-time tokens that are not spent"
     SSH_SESSIONS = "SSH sessions that no key opened, with their channels"
-    TOKENS_MADE = "API tokens of no user that this user made"
+    TOKENS_MADE = (
+        "API tokens that this user made for no user, or as other administrators and auditors"
+    )
+    LINKS_MADE = "links to set a password that this user made for others"
     CONFIRMATIONS = "connections that the user confirmed in the portal"
     APPROVALS = "approvals by others, and requests that wait"
 
@@ -76,20 +80,21 @@ _SIGNED_IN = frozenset(
         Hold.CONFIRMATIONS,
     }
 )
+# Secrets that an administrator was shown, and may have kept, that lead to rights over everything.
+_GIVEN = frozenset({Hold.TOKENS_MADE, Hold.LINKS_MADE})
 _OF_COMMAND_LINES = frozenset({Hold.COMMAND_LINES, Hold.DEVICE_LOGINS})
 
 ENDS: Mapping[Cause, frozenset[Hold]] = {
     # Until now the user came some other way, and somebody else may have come so too.
     Cause.FIRST_PASSWORD: _OF_A_BROWSER | _OF_COMMAND_LINES,
-    Cause.PASSWORD_CHANGED: frozenset(Hold) - {Hold.SSH_SESSIONS, Hold.TOKENS_MADE, Hold.APPROVALS},
+    Cause.PASSWORD_CHANGED: frozenset(Hold) - _GIVEN - {Hold.SSH_SESSIONS, Hold.APPROVALS},
     # Whoever has the link isn't known to be who is connected.
-    Cause.PASSWORD_RESET: frozenset(Hold) - {Hold.TOKENS_MADE, Hold.APPROVALS},
+    Cause.PASSWORD_RESET: frozenset(Hold) - _GIVEN - {Hold.APPROVALS},
     Cause.SECOND_FACTOR_RESET: _SIGNED_IN,
     Cause.OTHERS_ENDED: _SIGNED_IN,
     Cause.BLOCKED: frozenset(Hold),
-    Cause.BECAME_SERVICE: _OF_A_BROWSER
-    | {Hold.DEVICE_LOGINS, Hold.TOKENS_MADE, Hold.CONFIRMATIONS},
-    Cause.ROLE_LOWERED: frozenset({Hold.TOKENS_MADE}),
+    Cause.BECAME_SERVICE: _OF_A_BROWSER | {Hold.DEVICE_LOGINS, Hold.CONFIRMATIONS} | _GIVEN,
+    Cause.ROLE_LOWERED: _GIVEN,
     Cause.DELETED: frozenset(Hold),
     # The sign-ins that the provider vouched for end with it; of a command line it isn't known which
     # sign-in of its user let it in.
@@ -105,6 +110,9 @@ def end_access(
 
     :param staying: the id of the sign-in that does it, and goes on.
     """
+    if ENDS[cause] & _GIVEN:
+        # Whoever writes by a credential of theirs now may be making one of these.
+        credential_checks.wait_for_writers(transaction, user.id)
     ended = {
         hold.value: count
         for hold in sorted(ENDS[cause], key=lambda one: one.name)
@@ -167,15 +175,19 @@ def _deny_device_logins(transaction: Transaction, user: User, *_: Any) -> int:
     return transaction.connection.execute(query.values(denied=True)).rowcount
 
 
-def _end_invitations(transaction: Transaction, user: User, *_: Any) -> int:
-    now = transaction.now()
-    table = invitations
-    query = (
-        update(table)
-        .where(table.c.user_id == user.id, table.c.expires_at > now, table.c.redeemed_at.is_(None))
-        .values(expires_at=now)
-    )
-    return transaction.connection.execute(query).rowcount
+def _end_links(column: Column[str]) -> Callable[..., int]:
+    """Make what ends the links that have a user in a column."""
+
+    def ender(transaction: Transaction, user: User, *_: Any) -> int:
+        now, table = transaction.now(), invitations
+        query = (
+            update(table)
+            .where(column == user.id, table.c.expires_at > now, table.c.redeemed_at.is_(None))
+            .values(expires_at=now)
+        )
+        return transaction.connection.execute(query).rowcount
+
+    return ender
 
 
 def _revoke_tokens(transaction: Transaction, user: User, *_: Any) -> int:
@@ -214,7 +226,12 @@ def _end_ssh_sessions(transaction: Transaction, user: User, cause: Cause, *_: An
 
 def _end_tokens_made(transaction: Transaction, user: User, *_: Any) -> int:
     table = api_tokens
-    query = delete(table).where(table.c.made_by_id == user.id, table.c.user_id.is_(None))
+    # What a service account does is meant to go on without whoever set it up.
+    people = select(users.c.id).where(users.c.service.is_(False), users.c.id != user.id)
+    of_people = table.c.user_id.in_(people) & (table.c.role != Role.USER)
+    query = delete(table).where(
+        table.c.made_by_id == user.id, table.c.user_id.is_(None) | of_people
+    )
     return transaction.connection.execute(query).rowcount
 
 
@@ -238,10 +255,11 @@ _ENDERS: Mapping[Hold, Callable[[Transaction, User, Cause, str | None], int]] = 
     Hold.API_TOKENS: _end_api_tokens,
     Hold.COMMAND_LINES: _end_command_lines,
     Hold.DEVICE_LOGINS: _deny_device_logins,
-    Hold.INVITATIONS: _end_invitations,
+    Hold.INVITATIONS: _end_links(invitations.c.user_id),
     Hold.ONE_TIME_TOKENS: _revoke_tokens,
     Hold.SSH_SESSIONS: _end_ssh_sessions,
     Hold.TOKENS_MADE: _end_tokens_made,
+    Hold.LINKS_MADE: _end_links(invitations.c.made_by_id),
     Hold.CONFIRMATIONS: _end_confirmations,
     Hold.APPROVALS: _end_approvals,
 }
@@ -256,5 +274,6 @@ _OWNERS: Mapping[Hold, Column[str]] = {
     Hold.ONE_TIME_TOKENS: tokens.c.user_id,
     Hold.SSH_SESSIONS: sessions.c.user_id,
     Hold.TOKENS_MADE: api_tokens.c.made_by_id,
+    Hold.LINKS_MADE: invitations.c.made_by_id,
 }
 """Where it is kept whose a hold is."""

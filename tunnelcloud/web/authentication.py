@@ -68,4 +68,7 @@ class BearerAuthenticator:
         if user is None:
             return Caller(token.id, token.title or "API token", token.role, None, token.id)
         role = min(token.role, user.role, key=rank)
-        return Caller(user.id, user.name, role, user.id, token.id)
+        if token.made_by_id in (None, user.id) or user.service:
+            return Caller(user.id, user.name, role, user.id, token.id)
+        # Somebody else has seen it: what is done with it isn't known to be that person's deed.
+        return Caller(token.id, token.title or "API token", role, user.id, token.id)

@@ -45,6 +45,8 @@ invitations = Table(
     metadata,
     *identity(),
     owner("user", nullable=True),
+    # Who made it and may still have it; without a constraint, as with API tokens.
+    Column("made_by_id", Text, index=True),
     Column("secret_hash", LargeBinary, nullable=False, unique=True),
     Column("expires_at", Timestamp, nullable=False),
     Column("redeemed_at", Timestamp),

@@ -27,7 +27,7 @@ from tunnelcloud.web.models.fields import PageQuery
 from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.problems import conflict, not_found
 from tunnelcloud.web.resources.collection import TEXTS, Kind, collection_routes
-from tunnelcloud.web.resources.context import OWN, ApiContext
+from tunnelcloud.web.resources.context import OWN, ApiContext, check_own
 from tunnelcloud.web.resources.keys import check_expiry
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Route
 
@@ -119,6 +119,7 @@ class _Secrets:
     context: ApiContext
 
     async def create(self, call: Call) -> Item:
+        check_own(call)
         body = call.body_as(NewApiToken)
         secret = new_api_token(self.context.random)
 
@@ -139,6 +140,7 @@ class _Secrets:
         return Item(ApiTokenMade(**shown.model_dump(), token=secret), version_of(token))
 
     async def invite(self, call: Call) -> Invitation:
+        check_own(call)
         secret = new_link_secret(self.context.random)
         made = await self.context.acting(call).write(
             invitations.create,

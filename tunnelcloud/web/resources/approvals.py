@@ -13,7 +13,14 @@ from tunnelcloud.domain.entities import UserView
 from tunnelcloud.domain.objects.policies import Approval, Policy
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.objects.users import Role, User
-from tunnelcloud.store import approvals, emergencies, timed_grants, user_views, users
+from tunnelcloud.store import (
+    approvals,
+    emergencies,
+    policies,
+    timed_grants,
+    user_views,
+    users,
+)
 from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.approvals import (
@@ -29,7 +36,7 @@ from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.resources.collection import listed, page_reader
-from tunnelcloud.web.resources.context import ApiContext, own_user_id
+from tunnelcloud.web.resources.context import ApiContext, check_own, own_user_id
 from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
 
 _ONE = "/requests/{request_id}"
@@ -180,7 +187,9 @@ class _Approvals:
         answer = call.body_as(Answer).answer
 
         def work(transaction: Transaction) -> domain.TimedGrant:
+            check_own(call)
             grant, user_id = self._grant(transaction, call), own_user_id(call)
+            policies.hold(transaction, grant.policy_id, user_id)
             if user_id == grant.user_id:
                 raise forbidden("your own emergency is for somebody else to review")
             if call.who().role is not Role.ADMIN and not self._reviews(transaction, call):
@@ -223,7 +232,9 @@ class _Approvals:
     def _who_decides(
         self, transaction: Transaction, call: Call, request: domain.ApprovalRequest
     ) -> User:
+        check_own(call)
         user_id = own_user_id(call)
+        policies.hold(transaction, request.policy_id, user_id)
         if approvals.may_decide(transaction, request.id, user_id):
             return users.get(transaction, user_id)
         if user_id == request.user_id:

@@ -151,6 +151,19 @@ def own_user_id(call: Call) -> str:
     return user_id
 
 
+def check_own(call: Call) -> None:
+    """Refuse what counts as a person's deed, if somebody else may be doing it.
+
+    :raise Problem: 403 for a person's API token that somebody else created, and has seen.
+    """
+    caller = call.who()
+    if caller.user_id not in (None, caller.id):
+        raise forbidden(
+            "somebody else created this API token and has seen it: use the portal, or a token of "
+            "your own"
+        )
+
+
 @frozen
 class Whose:
     """Whose objects some rows of the route table are of: anybody's, or those of one owner.
