@@ -3,10 +3,21 @@
 import re
 
 from tests.store.material import count_events
-from tests.web.support import ApiTestCase
-from tunnelcloud.domain.entities import ID_PREFIXES
+from tests.web.support import KEY, ApiTestCase
+from tunnelcloud.domain.entities import ID_PREFIXES, SessionMethod
+from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.objects.users import Role
-from tunnelcloud.store import users
+from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.store import (
+    api_tokens,
+    approvals,
+    channels,
+    emergencies,
+    policies,
+    sessions,
+    tunnels,
+    users,
+)
 
 NOBODY_ELSE = re.compile(r"\{([a-z_]+)_id\}")
 
@@ -61,6 +72,77 @@ class RoleTests(ApiTestCase):
                 answer = self.ask(route.method, f"/api/v1{real(route.path)}", body, role=role)
                 self.assertIn(answer.status, (401, 403), f"{role} {route.method} {route.path}")
         self.assertEqual((self.api("GET", "/export"), self.store.read(count_events)), before)
+
+    def test_what_is_anothers_is_as_if_it_were_not_there(self):
+        """Every route of users with ids of somebody else, by a person and a service account."""
+        ids = self.of_another()
+        robot = self.store.write(users.create, name="robot", service=True)
+        self.secrets["robot"] = "tca_robot"
+        self.store.write(
+            api_tokens.create,
+            title="robot",
+            role=Role.USER,
+            secret_hash=hash_secret("tca_robot"),
+            user_id=robot.id,
+        )
+        before = self.store.read(count_events)
+        tried = set()
+        for route in self.table.routes:
+            if route.roles != frozenset(Role) or not route.parameters:
+                continue
+            body = {} if route.body is not None else None
+            for role in (Role.USER, "robot"):
+                answers = []
+                for path in (route.path.format(**ids), some_address(route.path)):
+                    answer = self.ask(route.method, f"/api/v1{path}", body, role=role)
+                    text = re.sub(r"[a-z]{3}_[0-9a-v]{26}", "ID", answer.body.decode())
+                    answers.append((answer.status, text))
+                self.assertEqual(*answers, f"{role} {route.method} {route.path}")
+                self.assertEqual(answers[0][0], 404, f"{role} {route.method} {route.path}")
+            tried.update(route.parameters)
+        self.assertEqual(tried, ids.keys())
+        self.assertEqual((self.store.read(count_events), self.live.ended), (before, []))
+
+    def of_another(self):
+        """Give the ids of one of everything that is another user's."""
+        tunnel, user = self.make_tunnel(), self.make_user()
+        self.assign(tunnel, user)
+        found = self.store.read(users.get, user["id"])
+        published = self.store.read(tunnels.get, tunnel["id"])
+        login = sessions.LoginRecord("x", "192.0.2.7", "x", "pod_1")
+        session = self.store.write(sessions.start, found, SessionMethod.KEY, login)
+        channel = self.store.write(channels.open, session, published, destination="db", port=1)
+        policy = self.store.write(
+            policies.create, name="ask", approval=Approval.OTHERS, emergency_seconds=60
+        )
+        asked = {"source_ip": "192.0.2.7", "reason": "x"}
+        request = self.store.write(approvals.ask, found, published, policy, **asked)
+        grant = self.store.write(emergencies.begin, found, published, policy, **asked)
+        owner = {"title": "x", "role": "user", "user_id": found.id}
+        return {
+            "key_id": self.api("POST", f"/users/{found.id}/keys", {"public_key": KEY})["id"],
+            "token_id": self.api("POST", "/tokens", {"user_id": found.id})["id"],
+            "api_token_id": self.api("POST", "/api-tokens", owner)["id"],
+            "session_id": session.id,
+            "channel_id": channel.id,
+            "request_id": request.id,
+            "grant_id": grant.id,
+        }
+
+    def test_a_token_of_nobody_has_nothing_of_its_own(self):
+        made = self.api("POST", "/api-tokens", {"title": "x", "role": "admin"})
+        self.secrets["nobody"] = made["token"]
+        for route in self.table.routes:
+            own = route.path.startswith("/me/") and route.name != "sign_out"
+            if own or route.name in ("create_request", "create_emergency"):
+                body = {"tunnel_id": "tun_" + "0" * 26, "reason": "x", "public_key": KEY}
+                given = {} if route.body is None else route.body.model_fields
+                body = {name: value for name, value in body.items() if name in given}
+                path = f"/api/v1{some_address(route.path)}"
+                answer = self.ask(
+                    route.method, path, None if route.body is None else body, role="nobody"
+                )
+                self.assertEqual(answer.status, 403, f"{route.method} {route.path} {answer.body}")
 
     def test_who_may_do_what(self):
         """The rows say what product.md says of the roles."""

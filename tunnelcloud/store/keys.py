@@ -85,8 +85,13 @@ def create(
     query = select(table.c.user_id).where(table.c.fingerprint == fingerprint)
     owner = transaction.connection.execute(query).scalar()
     if owner is not None:
-        whose = "registered for this user" if owner == user_id else "another user's"
-        raise Conflict("public_key", f"this key is {whose} already: make a new one")
+        text = "this key is registered for this user already: make a new one"
+        if owner != user_id:
+            text = (
+                "this key is another user's already: make a new one, or, if it is yours, have an "
+                "administrator revoke it there"
+            )
+        raise Conflict("public_key", text)
     what = "SSH keys: delete those that nobody uses"
     check_room(transaction, table, MOST_KEYS, table.c.user_id == user_id, what=what)
     return KEYS.create(
