@@ -27,6 +27,7 @@ PINNED = {
     "OpenSSL.SSL.Connection": {"_from_ssl", "_into_ssl", "_raise_ssl_error", "_ssl"},
     "OpenSSL.SSL._NoOverlappingProtocols": set(),
     "twisted.conch.ssh.service.SSHService": {"_log"},
+    "twisted.conch.ssh.transport.SSHClientTransport": {"_keySetup"},
     "twisted.conch.ssh.transport.SSHServerTransport": {"_getHostKeys", "_keySetup"},
     "twisted.conch.ssh.transport.SSHTransportBase": {"_keySetup", "_log"},
     "twisted.internet.abstract.FileDescriptor": {

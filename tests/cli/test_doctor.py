@@ -1,5 +1,6 @@
 """``tunnelcloud doctor`` says of each thing that a pod or a connector needs whether it works."""
 
+import asyncio
 import io
 import json
 import socket
@@ -9,6 +10,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
+import asyncssh
 import click
 
 from tests.cli.fake import TOKEN, FakeApi
@@ -25,6 +27,7 @@ from tunnelcloud.net import clock_check, doctor_findings
 from tunnelcloud.net.clock_check import clock_findings
 from tunnelcloud.net.doctor_findings import Mark, NoAnswer, shown_certificate
 from tunnelcloud.pki.authority import CertificateAuthority
+from tunnelcloud.pki.host_keys import HostKey
 from tunnelcloud.pki.signing_requests import make_request
 from tunnelcloud.pod.shared_secrets import take_shared_secrets
 from tunnelcloud.settings import read_pod_settings
@@ -56,6 +59,39 @@ class Answers:
 
 def speaking(line):
     return lambda connection: connection.sendall(line)
+
+
+class SSHServer:
+    """An SSH server on a loopback port, with one host key.
+
+    :param version: how it identifies itself, behind ``SSH-2.0-``.
+    """
+
+    def __init__(self, case, key, version="TunnelCloud"):
+        self._loop, begun = asyncio.new_event_loop(), threading.Event()
+        self._key, self._version = key, version
+        thread = threading.Thread(target=self._run, args=(begun,), daemon=True)
+        thread.start()
+        case.addCleanup(thread.join)
+        case.addCleanup(self._loop.call_soon_threadsafe, self._loop.stop)
+        begun.wait(60)
+        self.address = f"127.0.0.1:{self.port}"
+
+    def _run(self, begun):
+        async def listen():
+            private = asyncssh.import_private_key(self._key.private_key)
+            server = await asyncssh.listen(
+                "127.0.0.1", 0, server_host_keys=[private], server_version=self._version
+            )
+            self.port = server.get_port()
+            begun.set()
+            return server
+
+        server = self._loop.run_until_complete(listen())
+        self._loop.run_forever()
+        server.close()
+        self._loop.run_until_complete(server.wait_closed())
+        self._loop.close()
 
 
 def showing(certificate_file, key_file):
@@ -154,7 +190,7 @@ class PodTests(DoctorCase):
 
     def test_addresses_that_others_are_told(self):
         _, secrets = self.furnish()
-        ssh = Answers(self, speaking(b"SSH-2.0-TunnelCloud\r\n"))
+        ssh = SSHServer(self, secrets.host_keys.current[0])
         certificate, key = self.directory / "c.pem", self.directory / "k.pem"
         issued = secrets.authorities.serving.issue_pod_certificate(datetime.now(UTC))
         certificate.write_bytes(issued.pem)
@@ -166,7 +202,8 @@ class PodTests(DoctorCase):
         )
         marks = self.examine(text)
         self.assertEqual(marks["ssh.public_address"], Mark.GOOD)
-        self.assertIn("SSH-2.0-TunnelCloud", self.found["ssh.public_address"].text)
+        fingerprint = secrets.host_keys.current[0].fingerprint
+        self.assertIn(fingerprint, self.found["ssh.public_address"].text)
         self.assertEqual(marks["connectors.public_address"], Mark.GOOD)
         # Changed over.
         marks = self.examine(
@@ -175,6 +212,28 @@ class PodTests(DoctorCase):
         )
         self.assertEqual(marks["ssh.public_address"], Mark.BAD)
         self.assertEqual(marks["connectors.public_address"], Mark.BAD)
+
+    def test_somebody_else_s_host_key(self):
+        _, secrets = self.furnish()
+        for algorithm in ("ssh-ed25519", "ssh-rsa"):
+            mine = next(one for one in secrets.host_keys.all if one.algorithm == algorithm)
+            for key, mark, word in (
+                (mine, Mark.GOOD, mine.fingerprint),
+                (HostKey.create(algorithm), Mark.BAD, "another installation"),
+            ):
+                server = SSHServer(self, key)
+                marks = self.examine(f'[ssh]\npublic_address = "{server.address}"\n')
+                self.assertEqual(marks["ssh.public_address"], mark)
+                self.assertIn(word, self.found["ssh.public_address"].text)
+
+    def test_what_only_says_that_it_is_a_pod(self):
+        self.furnish()
+        said = b"SSH-2.0-TunnelCloud\r\n"
+        for more in (b"", b"\r\n" * 20_000, b"\x00\x00\x00\x0c\x04\x14" + b"x" * 40):
+            server = Answers(self, speaking(said + more))
+            marks = self.examine(f'[ssh]\npublic_address = "{server.address}"\n')
+            self.assertEqual(marks["ssh.public_address"], Mark.BAD)
+            self.assertIn("what answers at", self.found["ssh.public_address"].text)
 
     def test_somebody_else_s_certificate(self):
         self.furnish()

@@ -1,5 +1,6 @@
 """What people compare a pod's host key with, and how keys take each other's place."""
 
+import base64
 import subprocess
 import sys
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 from tests.integration.processes import PATIENCE, Process
 from tests.integration.strangers import FrontDoorCase
 from tests.requirements import require_executable
+from tunnelcloud.domain.ssh_command import PublicAddress
+from tunnelcloud.ssh.shown_host_key import shown_host_key
 
 
 class HostKeyTests(FrontDoorCase):
@@ -44,6 +47,14 @@ class HostKeyTests(FrontDoorCase):
         )
         fingerprints = {line.split()[1] for line in shown.stdout.splitlines()}
         self.assertEqual({key["fingerprint"] for key in keys}, fingerprints)
+
+    def test_what_doctor_and_setup_ask_for(self) -> None:
+        """A real pod proves one of its keys to them."""
+        shown = base64.b64encode(shown_host_key(PublicAddress("127.0.0.1", self.port))).decode()
+        own = [
+            line for line in self.world.gateway.get("/known_hosts").splitlines() if shown in line
+        ]
+        self.assertIn(" ssh-ed25519 ", own[0])
 
     def test_a_new_name_is_there_at_once(self) -> None:
         """A tunnel's external address needs no heartbeat to be listed."""

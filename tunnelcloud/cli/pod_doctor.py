@@ -18,9 +18,10 @@ from tunnelcloud.net.clock_check import clock_findings
 from tunnelcloud.net.doctor_findings import Finding, bad, good, warning
 from tunnelcloud.pki.authority import BadAuthority
 from tunnelcloud.pki.authority_rotation import Authorities
+from tunnelcloud.pki.host_keys import BadHostKey, HostKeys
 from tunnelcloud.pki.sealing import SEALING_KEY_FILE, BadSealingKey, CannotUnseal, load_sealer
 from tunnelcloud.pod.certificate_expiry import WARN_BEFORE
-from tunnelcloud.pod.shared_secrets import read_authorities
+from tunnelcloud.pod.shared_secrets import read_authorities, read_host_keys
 from tunnelcloud.pod.web_certificate import WebCertificate
 from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile
 from tunnelcloud.settings import PodSettings
@@ -31,6 +32,13 @@ from tunnelcloud.store.migrate import LEASE_SECONDS
 from tunnelcloud.store.snapshots import snapshot
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
+_UNUSABLE = (
+    BadAuthority,
+    BadHostKey,
+    BadSealingKey,
+    ExposedPrivateFile,
+    UnreadablePrivateFile,
+)
 _DAY = "%Y-%m-%d"
 _GIB = 1024**3
 _LITTLE_SPACE = _GIB
@@ -60,6 +68,14 @@ class Kept:
         return name in self.seen and now - self.seen[name] < timedelta(seconds=LEASE_SECONDS)
 
 
+@frozen
+class Proofs:
+    """What the pods of a database prove themselves with: to connectors, and to SSH clients."""
+
+    authorities: Authorities
+    host_keys: HostKeys
+
+
 def examine_pod(settings: PodSettings) -> Iterator[Finding]:
     """Check what a pod with these settings needs, one thing after the other."""
     yield from _directory(settings.state_directory)
@@ -74,13 +90,14 @@ def examine_pod(settings: PodSettings) -> Iterator[Finding]:
         else:
             yield from _database(settings, kept)
     yield from clock_findings()
-    found: list[Authorities] = []
+    found: list[Proofs] = []
     if kept is not None and kept.blobs:
         yield from key_findings(settings, kept, found.append)
-    authorities = found[0] if found else None
     yield from _web_certificate(settings)
     runs = kept is not None and kept.runs(settings.name)
-    yield from address_findings(settings, authorities, runs)
+    authorities = found[0].authorities if found else None
+    host_keys = found[0].host_keys if found else None
+    yield from address_findings(settings, authorities, host_keys, runs)
 
 
 def read_database(settings: PodSettings) -> Kept:
@@ -99,9 +116,9 @@ def read_database(settings: PodSettings) -> Kept:
         return Kept(seen, blobs, answered, _ahead(connection))
 
 
-def authorities_in(settings: PodSettings, kept: Kept) -> Authorities | None:
-    """Give the CA of the pods that share a database; None where it can't be read, or isn't yet."""
-    found: list[Authorities] = []
+def proofs_in(settings: PodSettings, kept: Kept) -> Proofs | None:
+    """Give the keys of the pods that share a database; None if there are none that can be read."""
+    found: list[Proofs] = []
     for _ in key_findings(settings, kept, found.append):
         pass
     return found[0] if found else None
@@ -156,15 +173,16 @@ def _database(settings: PodSettings, kept: Kept) -> Iterator[Finding]:
 
 
 def key_findings(
-    settings: PodSettings, kept: Kept, found: Callable[[Authorities], object]
+    settings: PodSettings, kept: Kept, found: Callable[[Proofs], object]
 ) -> Iterator[Finding]:
     """Look whether this pod can read the keys that all pods share.
 
-    :param found: called with the CA if it can.
+    :param found: called with them if it can.
     """
     path = settings.database.sealing_key_file or settings.state_directory / SEALING_KEY_FILE
     try:
-        authorities = read_authorities(load_sealer(path), kept.blobs)
+        sealer = load_sealer(path)
+        proofs = Proofs(read_authorities(sealer, kept.blobs), read_host_keys(sealer, kept.blobs))
     except KeyError:
         yield warning("keys", "the database has none yet: the pod makes them when it starts first")
         return
@@ -174,18 +192,18 @@ def key_findings(
     except CannotUnseal:
         yield bad("keys", f"{path} doesn't open the database's keys: it is another database's")
         return
-    except (BadAuthority, BadSealingKey, ExposedPrivateFile, UnreadablePrivateFile) as error:
+    except _UNUSABLE as error:
         yield bad("keys", str(error))
         return
     except OSError as error:
         yield bad("keys", f"{path} can't be read: {error.strerror}; run this as the pod's user")
         return
-    ends = authorities.all[0].certificate.not_valid_after_utc
+    ends = proofs.authorities.all[0].certificate.not_valid_after_utc
     if ends - datetime.now(UTC) < WARN_BEFORE:
         yield warning("keys", f"the CA ends on {ends:{_DAY}}: `tunnelcloud authority rotate`")
     else:
         yield good("keys", f"the sealing key opens them; the CA is good until {ends:{_DAY}}")
-    found(authorities)
+    found(proofs)
 
 
 def _web_certificate(settings: PodSettings) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -22,15 +23,20 @@ from tunnelcloud.net.doctor_findings import (
     warning,
 )
 from tunnelcloud.pki.authority_rotation import Authorities
+from tunnelcloud.pki.host_keys import HostKeys
 from tunnelcloud.settings import PodSettings
 
 
 def address_findings(
-    settings: PodSettings, authorities: Authorities | None, runs: bool
+    settings: PodSettings,
+    authorities: Authorities | None,
+    host_keys: HostKeys | None,
+    runs: bool,
 ) -> Iterator[Finding]:
     """Try each public address.
 
     :param authorities: the CA of the pods that share the database, where it is known.
+    :param host_keys: the SSH host keys of these pods, where they are known.
     :param runs: whether the pod runs, so that something has to answer.
     """
 
@@ -51,7 +57,7 @@ def address_findings(
         yield _unset(name)
     else:
         ssh_address = settings.ssh.public_address
-        yield tried(name, lambda: ssh_answer(ssh_address))
+        yield tried(name, lambda: ssh_answer(ssh_address, host_keys))
     name = "connectors.public_address"
     if settings.connectors.public_address is None:
         yield _unset(name)
@@ -68,12 +74,14 @@ def address_findings(
     yield tried("web.public_url", lambda: _ready(url))
 
 
-def ssh_answer(address: PublicAddress) -> str:
+def ssh_answer(address: PublicAddress, host_keys: HostKeys | None) -> str:
     """Tell whether a pod answers SSH clients at an address.
 
-    :raise NoAnswer: nothing there speaks SSH, or it is another program.
+    :param host_keys: those of the pods that share the database, where they are known.
+    :raise NoAnswer: nothing there speaks SSH, or it is another program, or another database's pod.
     """
     # Only here is anything of SSH needed.
+    from tunnelcloud.ssh.shown_host_key import shown_host_key
     from tunnelcloud.ssh.transport import IDENTIFICATION
 
     line = ssh_greeting(address)
@@ -82,7 +90,16 @@ def ssh_answer(address: PublicAddress) -> str:
             f"at {address} another SSH server answers ({one_line(line)}), such as the sshd of this "
             "machine or of the router"
         )
-    return _reached(address, line)
+    if host_keys is None:
+        return _reached(address, line)
+    shown = base64.b64encode(shown_host_key(address)).decode("ascii")
+    for key in host_keys.all:
+        if key.public_key.split(" ")[1] == shown:
+            return _reached(address, f"a pod of this database, {key.fingerprint}")
+    raise NoAnswer(
+        f"at {address} a pod answers whose host key isn't one of this database's: another "
+        "installation answers there, or something between has put itself in the pod's place"
+    )
 
 
 def connectors_answer(address: PublicAddress, authorities: Authorities | None) -> str:
@@ -129,7 +146,7 @@ def _own(address: PublicAddress, authorities: Authorities | None) -> str:
 def _ready(url: str) -> str:
     api = Api(url, None)
     try:
-        return f"{url} answers: {one_line(api.text('/readyz'))}"
+        return f"{url} answers: {one_line(api.text('/readyz').strip())}"
     except Failed as error:
         raise NoAnswer(str(error)) from None
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import frozen
 
 from tunnelcloud.cli.output import one_line
-from tunnelcloud.cli.pod_doctor import Kept, authorities_in
+from tunnelcloud.cli.pod_doctor import Kept, proofs_in
 from tunnelcloud.cli.public_addresses import connectors_answer, ssh_answer
 from tunnelcloud.cli.setup_plan import ports_text
 from tunnelcloud.daemon import tcp_port_of
@@ -116,10 +116,11 @@ def _tried(
 
 def _answered(what: str, door: Door, settings: PodSettings, running: Kept | None) -> Finding:
     """Ask the pod that listens already who it is."""
-    authorities = None if running is None else authorities_in(settings, running)
+    proofs = None if running is None else proofs_in(settings, running)
     try:
         if door.section == "ssh":
-            return good(what, ssh_answer(door.public))
+            return good(what, ssh_answer(door.public, proofs.host_keys if proofs else None))
+        authorities = proofs.authorities if proofs else None
         return good(what, connectors_answer(door.public, authorities))
     except NoAnswer as why:
         return warning(what, f"a program listens, but {why}")

@@ -86,7 +86,7 @@ def ssh_greeting(address: PublicAddress) -> str:
 
     :raise NoAnswer: nothing there speaks SSH.
     """
-    with _connected(address) as connection:
+    with connected(address) as connection:
         try:
             said = connection.recv(_BANNER_BYTES)
         except OSError as error:
@@ -111,7 +111,7 @@ def shown_certificate(
     # The caller judges it: by the CA of the pods.
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols([alpn.decode("ascii")])
-    with _connected(address, proxy) as connection:
+    with connected(address, proxy) as connection:
         try:
             with context.wrap_socket(connection, server_hostname=address.host) as spoken:
                 shown = spoken.getpeercert(binary_form=True)
@@ -127,7 +127,7 @@ def shown_certificate(
         ) from None
 
 
-def _connected(address: PublicAddress, proxy: Proxy | None = None) -> socket.socket:
+def connected(address: PublicAddress, proxy: Proxy | None = None) -> socket.socket:
     """Connect, directly or through a proxy.
 
     :raise NoAnswer: that fails.
