@@ -5,6 +5,7 @@ import re
 import subprocess
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 from prometheus_client import CollectorRegistry, generate_latest
 from twisted.internet.task import Clock
@@ -17,8 +18,7 @@ from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.dial_failures import DialFailure
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.pod.counters import Counters
-from tunnelcloud.pod.links import Links
-from tunnelcloud.pod.metrics import Measured, metrics_registry
+from tunnelcloud.pod.metrics import MOST_SITES, Measured, metrics_registry
 from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
 from tunnelcloud.sinks.delivery import SinkReport
@@ -57,7 +57,7 @@ class MetricsTests(SynchronousTestCase):
         self.ready = True
         self.measures = Measures()
         self.world = world
-        self.links = Links()
+        self.links = SimpleNamespace(attached=[])
         self.supervisor = Supervisor(Clock())
         self.registry = metrics_registry(
             Measured(
@@ -142,6 +142,38 @@ class MetricsTests(SynchronousTestCase):
             ('tunnelcloud_connectors_away{site="paris"}', 3),
             ('tunnelcloud_connectors_away{site="lyon"}', 0),
             ("tunnelcloud_database_bytes", 4096),
+        ):
+            self.assertEqual(self.value(name), value, name)
+
+    def attach(self, number, site, trip):
+        liveness = SimpleNamespace(round_trip=trip)
+        self.links.attached.append(
+            SimpleNamespace(
+                connector=SimpleNamespace(site_id=site),
+                connector_id=f"con_{number}",
+                protocol=SimpleNamespace(liveness=liveness),
+            )
+        )
+
+    def test_sites_beyond_the_first_share_a_label(self):
+        # One of the first has the very name that all others share.
+        first = {f"sit_{n}": "other" if n == 7 else f"site-{n}" for n in range(MOST_SITES)}
+        for number in range(3 * MOST_SITES):
+            self.attach(number, f"sit_{number}", number / 1000)
+        self.attach(3 * MOST_SITES, "sit_0", None)
+        joined = {f"sit_{number}": 2 for number in range(4 * MOST_SITES)}
+        self.measures = Measures(first, joined)
+        shown = self.shown()
+        for kind in ("connectors_attached", "connectors_away", "link_round_trip_seconds"):
+            labels = re.findall(rf'(?m)^tunnelcloud_{kind}{{site="([^"]+)"}}', shown)
+            self.assertEqual(sorted(labels), sorted(first.values()), kind)
+        elsewhere = 2 * MOST_SITES + 1
+        for name, value in (
+            ('tunnelcloud_connectors_attached{site="site-0"}', 2),
+            ('tunnelcloud_connectors_away{site="site-0"}', 0),
+            ('tunnelcloud_connectors_attached{site="other"}', elsewhere),
+            ('tunnelcloud_connectors_away{site="other"}', 2 * (3 * MOST_SITES + 1) - elsewhere),
+            ('tunnelcloud_link_round_trip_seconds{site="other"}', (3 * MOST_SITES - 1) / 1000),
         ):
             self.assertEqual(self.value(name), value, name)
 

@@ -27,7 +27,10 @@ from tunnelcloud.sinks.sinks import Sinks
 from tunnelcloud.store.database_metrics import Measures
 
 MOST_SITES = 200
-"""How many sites have a label of their own; the others share one."""
+"""How many sites have a label of their own, the oldest ones."""
+
+OTHER_SITES = "other"
+"""The label that all further sites share.  A site of this name shares it, too."""
 
 MEASURE_SECONDS = 60.0
 """How often the store is looked at for what only it knows."""
@@ -110,23 +113,23 @@ class _PodCollector(Collector):
             labels=["site"],
         )
         known = self._of.measures()
-        connectors: dict[str, set[str]] = {one: set() for one in known.sites}
+        here: dict[str, set[str]] = {name: set() for name in known.sites.values()}
         slowest: dict[str, float] = {}
         for link in self._of.links.attached:
-            site = link.connector.site_id
-            if site not in connectors and len(connectors) >= MOST_SITES:
-                site = "other"
-            connectors.setdefault(site, set()).add(link.connector_id)
+            name = known.sites.get(link.connector.site_id, OTHER_SITES)
+            here.setdefault(name, set()).add(link.connector_id)
             trip = link.protocol.liveness.round_trip
             if trip is not None:
-                slowest[site] = max(trip, slowest.get(site, 0.0))
-        for site, ids in connectors.items():
-            name = known.sites.get(site, site)
-            attached.add_metric([name], len(ids))
-            if site in known.sites:
-                away.add_metric([name], max(0, known.joined.get(site, 0) - len(ids)))
-        for site, seconds in slowest.items():
-            trips.add_metric([known.sites.get(site, site)], seconds)
+                slowest[name] = max(trip, slowest.get(name, 0.0))
+        joined: Counter[str] = Counter()
+        for site, count in known.joined.items():
+            joined[known.sites.get(site, OTHER_SITES)] += count
+        for name in sorted(here.keys() | joined.keys()):
+            count = len(here.get(name, ()))
+            attached.add_metric([name], count)
+            away.add_metric([name], max(0, joined[name] - count))
+        for name, seconds in slowest.items():
+            trips.add_metric([name], seconds)
         yield from (attached, away, trips)
 
     def _bytes(self) -> Metric:

@@ -18,7 +18,7 @@ class Measures:
     """How things were when they were looked at last.
 
     :ivar sites: the names of the first sites, by id.
-    :ivar joined: how many connectors of these have joined, by the site's id.
+    :ivar joined: how many connectors have joined, by the site's id; of all sites.
     :ivar size: the bytes of a server's database; None for a file.
     """
 
@@ -30,17 +30,17 @@ class Measures:
 def measure(transaction: Transaction, most: int) -> Measures:
     """Look.
 
-    :param most: of so many sites at most.
+    :param most: name so many sites at most.
     """
     connection = transaction.connection
     first = select(sites.c.id, sites.c.name).order_by(sites.c.created_at, sites.c.id).limit(most)
     names = {row.id: row.name for row in connection.execute(first)}
     counted = (
-        select(connectors.c.site_id, func.count())
+        select(connectors.c.site_id, func.count().label("joined"))
         .where(connectors.c.joined_at.is_not(None))
         .group_by(connectors.c.site_id)
     )
-    joined = {site: count for site, count in connection.execute(counted) if site in names}
+    joined = {row.site_id: row.joined for row in connection.execute(counted)}
     is_file = connection.dialect.name == "sqlite"
     size = None if is_file else int(connection.execute(_SIZE).scalar_one())
     return Measures(names, joined, size)
