@@ -98,7 +98,21 @@ def hold_file(path: Path) -> int | None:
     :return: None if another process holds it.
     :raise OSError: it can't be made, opened or locked.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return _hold(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def hold_directory(path: Path) -> int | None:
+    """Do the same with a directory, which need not be writable.
+
+    It doesn't keep out who holds a file in it.
+
+    :return: None if another process holds it.
+    :raise OSError: it can't be opened or locked.
+    """
+    return _hold(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
+def _hold(descriptor: int) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,10 +1,13 @@
+import errno
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.x509 import load_pem_x509_certificate
 from twisted.trial.unittest import SynchronousTestCase
 
+from tunnelcloud.connector import state
 from tunnelcloud.connector.state import LOCK_FILE, BadState, ConnectorState
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.domain.ssh_command import PublicAddress
@@ -59,6 +62,23 @@ class StateTests(SynchronousTestCase):
         (self.directory / "other").mkdir()
         ConnectorState(self.directory / "other").take()
         self.assertEqual((self.directory / LOCK_FILE).stat().st_mode & 0o777, 0o600)
+
+    def test_a_directory_that_can_not_be_written(self):
+        """The system makes a disk read-only when it fails; the site keeps its connector."""
+        joined = self.join()
+
+        def refuse(path, *rest):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+        self.patch(state, "hold_file", refuse)
+        self.patch(state, "write_atomically", refuse)
+        self.state.take()
+        self.assertEqual(self.state.load(), joined)
+        self.assertEqual(self.state.why_unwritable, os.strerror(errno.EROFS))
+        self.assert_bad(ConnectorState(self.directory).take, "another connector")
+        new = self.directory / "new"
+        new.mkdir()
+        self.assert_bad(ConnectorState(new).private_key, "a volume", os.strerror(errno.EROFS))
 
     def test_what_was_joined_is_there_after_a_restart(self):
         joined = self.join()

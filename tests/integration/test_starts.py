@@ -39,9 +39,9 @@ class StartCase(SynchronousTestCase):
         )
         return path
 
-    def refused(self, *arguments):
+    def refused(self, *arguments, **options):
         """Start, which must fail with status 1; give what it said, without the log's lines."""
-        process = twistd(*arguments)
+        process = twistd(*arguments, **options)
         self.assertEqual(process.process.wait(PATIENCE), 1)
         process.stop()
         while (line := process._lines.get(timeout=PATIENCE)) is not None:

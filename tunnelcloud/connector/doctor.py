@@ -53,6 +53,11 @@ def examine_connector(plan: Plan) -> Iterator[Finding]:
     except OSError as error:
         yield bad("state_directory", f"{directory}: {error.strerror}")
         return
+    if directory.exists() and not os.access(directory, os.W_OK):
+        yield warning(
+            "state_directory",
+            f"{directory} can't be written: the connector can't renew its certificate",
+        )
     yield from clock_findings()
     if membership is None:
         yield bad(

@@ -114,6 +114,14 @@ class ConnectorService(Service):
         except BadState as error:
             self._give_up(str(error))
             return
+        if membership is not None and self._state.why_unwritable:
+            self._log.warn(
+                "{directory} can't be written ({why}): this goes on until the certificate ends at "
+                "{end}, and can't renew it",
+                directory=self._state.directory,
+                why=self._state.why_unwritable,
+                end=membership.certificate.not_valid_after_utc.isoformat(),
+            )
         if joining or membership is None:
             self._join()
         else:

@@ -26,6 +26,7 @@ from tunnelcloud.pki.signing_requests import make_request, new_private_key
 from tunnelcloud.private_files import (
     ExposedPrivateFile,
     UnreadablePrivateFile,
+    hold_directory,
     hold_file,
     read_private,
     write_atomically,
@@ -34,6 +35,10 @@ from tunnelcloud.settings_files import CannotStart
 
 FORMAT = 1
 LOCK_FILE = "connector.lock"
+_WRITABLE = (
+    "a connector keeps its key and its certificate in the state directory, which its user has "
+    "to be able to write (in a container, a volume)"
+)
 
 
 class BadState(CannotStart):
@@ -81,8 +86,11 @@ class _Record:
 class ConnectorState:
     """A connector's state directory.
 
+    :ivar why_unwritable: why it can't be written, as ``take`` found; empty if it can.
     :raise BadState: it can't be made or used.
     """
+
+    why_unwritable = ""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -94,23 +102,32 @@ class ConnectorState:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise BadState(f"{directory} can't be made: {error.strerror}") from error
+            raise BadState(f"{directory} can't be made: {error.strerror}; {_WRITABLE}") from error
 
     def take(self) -> None:
         """Keep other connectors out of the directory, as long as this process lives.
 
+        It need not be writable: a connector that has joined goes on with a disk that the system has
+        made read-only, until its certificate ends.
+
         :raise BadState: another process has it, or it can't be used.
         """
-        path = self.directory / LOCK_FILE
         try:
-            held = hold_file(path)
+            held = hold_file(self.directory / LOCK_FILE)
         except OSError as error:
-            raise BadState(f"{path} can't be locked: {error.strerror}") from error
+            self.why_unwritable = error.strerror or str(error)
+            held = self._hold_unwritable()
         if held is None:
             raise BadState(
                 f"{self.directory} is in use by another connector: end that one, or give this one "
                 "a state directory and a join token of its own"
             )
+
+    def _hold_unwritable(self) -> int | None:
+        try:
+            return hold_directory(self.directory)
+        except OSError as error:
+            raise BadState(f"{self.directory} can't be locked: {error.strerror}") from error
 
     def private_key(self) -> bytes:
         """Give the connector's key, which is made the first time and stays where it is.
@@ -271,7 +288,7 @@ class ConnectorState:
         try:
             write_atomically(path, content, mode)
         except OSError as error:
-            raise BadState(f"{path} can't be written: {error.strerror}") from error
+            raise BadState(f"{path} can't be written: {error.strerror}; {_WRITABLE}") from error
 
 
 def _check(
