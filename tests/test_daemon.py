@@ -92,6 +92,11 @@ class ListeningTests(SynchronousTestCase):
         error = self.assertRaises(CannotServe, self.interfaces, "tcp:2222:inter")
         self.assertIn("'tcp:2222:inter' is not an endpoint: use", str(error))
 
+    def test_a_socket_that_systemd_has_not_handed_over(self):
+        for which in ("index=7", "name=web"):
+            error = self.assertRaises(CannotServe, self.interfaces, f"systemd:domain=INET:{which}")
+            self.assertIn("start its socket unit", str(error))
+
     def test_a_chosen_interface_is_the_only_one(self):
         self.patch(daemon, "has_both_families", lambda: True)
         for chosen in ("127.0.0.1", "0.0.0.0"):

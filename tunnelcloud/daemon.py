@@ -47,6 +47,11 @@ def endpoint_of(reactor: IReactorCore, setting: str, description: str) -> IStrea
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, _with_ipv6(description))
     except Exception as error:  # each endpoint's parser has errors of its own
+        if isinstance(error, LookupError) and description.startswith("systemd:"):
+            raise CannotServe(
+                f"{setting}: {description!r}: systemd has handed over no such socket: enable and "
+                "start its socket unit, and start the service again"
+            ) from None
         # A TypeError speaks of the parser's own arguments, such as _parseTCP()'s.
         why = "" if isinstance(error, TypeError) else f" ({error})"
         raise CannotServe(
