@@ -26,10 +26,12 @@ class Prepared:
 
     :param statement: an insert, whose columns are those that its first run is given; or one whose
         parameters all are ``bindparam``s.
+    :param has_parameters: whether an insert is one of the latter.
     """
 
-    def __init__(self, statement: Any) -> None:
+    def __init__(self, statement: Any, *, has_parameters: bool = False) -> None:
         self._statement = statement
+        self._is_open = statement.is_insert and not has_parameters
         self._compiled: dict[str, _Compiled] = {}
 
     def __call__(self, connection: Connection, values: Mapping[str, object]) -> list[Any]:
@@ -41,15 +43,18 @@ class Prepared:
         """
         compiled = self._compiled.get(connection.dialect.name)
         if compiled is None:
-            compiled = _compile(self._statement, list(values), connection.dialect)
+            compiled = self._compile(values, connection.dialect)
             self._compiled[connection.dialect.name] = compiled
         return compiled.run(connection, values)
 
     def batch(self, dialect: Dialect, rows: Iterable[Mapping[str, object]]) -> Batch:
         """Convert the parameters of many runs, to run them at once later."""
         given = list(rows)
-        compiled = _compile(self._statement, list(given[0]), dialect)
+        compiled = self._compile(given[0], dialect)
         return Batch(compiled, [compiled.converted(values) for values in given])
+
+    def _compile(self, values: Mapping[str, object], dialect: Dialect) -> _Compiled:
+        return _compile(self._statement, list(values) if self._is_open else None, dialect)
 
 
 @frozen
@@ -141,9 +146,8 @@ class _Compiled:
         return row(values)
 
 
-def _compile(statement: Any, names: list[str], dialect: Dialect) -> _Compiled:
-    keys = names if statement.is_insert else None
-    compiled = statement.compile(dialect=dialect, column_keys=keys)
+def _compile(statement: Any, columns_given: list[str] | None, dialect: Dialect) -> _Compiled:
+    compiled = statement.compile(dialect=dialect, column_keys=columns_given)
     # Values that SQLAlchemy would think of itself, it would think of while it executes.
     assert not compiled.prefetch, f"give {compiled.prefetch} as well"
     order = tuple(compiled.positiontup or compiled.binds)

@@ -10,13 +10,14 @@ from datetime import datetime
 from types import MappingProxyType
 
 from attrs import asdict, frozen
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 
 from tunnelcloud.domain.entities import Channel, Session, SessionMethod
 from tunnelcloud.domain.events import AuditEvent, event_of
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import channels
+from tunnelcloud.store.audit_rows import RowAndEvent
 from tunnelcloud.store.column_types import first_id
 from tunnelcloud.store.filters import before, equals, searches, since
 from tunnelcloud.store.object_reads import Listing
@@ -75,7 +76,7 @@ get = SESSIONS.get
 list_page = SESSIONS.list_page
 count = SESSIONS.count
 
-_INSERT = Prepared(insert(table))
+_INSERT = RowAndEvent(table)
 _END = Prepared(
     update(table)
     .where(table.c.id == bindparam("wanted"), table.c.ended_at.is_(None))
@@ -118,7 +119,6 @@ def start(
         token_id=token_id,
         key_id=key_id,
     )
-    _INSERT(transaction.connection, {**asdict(session, recurse=False), "end_requested": None})
     data = {
         "login_name": login.login_name,
         "method": str(method),
@@ -126,7 +126,9 @@ def start(
         "key_fingerprint": key_fingerprint,
         "token_id": token_id,
     }
-    transaction.audit(
+    transaction.insert_and_audit(
+        _INSERT,
+        {**asdict(session, recurse=False), "end_requested": None},
         event_of(
             "login.succeeded",
             user.id,
@@ -137,7 +139,7 @@ def start(
             source_ip=login.source_ip,
             pod_id=login.pod_id,
             data={name: value for name, value in data.items() if value is not None},
-        )
+        ),
     )
     return session
 

@@ -6,7 +6,7 @@ commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from threading import Lock
 
@@ -143,10 +143,23 @@ class Transaction:
 
     def audit(self, event: AuditEvent) -> AuditRecord:
         """Record an event, as done by this transaction's actor unless it names another."""
+        record = self._record(event)
+        audit_rows.INSERT(self.connection, audit_rows.row_of(record))
+        return record
+
+    def insert_and_audit(
+        self, insert: audit_rows.RowAndEvent, row: Mapping[str, object], event: AuditEvent
+    ) -> None:
+        """Insert a row, and record the event that tells of it; as ``audit``.
+
+        :param row: each column of the table by its name.
+        """
+        insert(self.connection, row, audit_rows.row_of(self._record(event)))
+
+    def _record(self, event: AuditEvent) -> AuditRecord:
         if not event.actor:
             event = evolve(event, actor=self.actor.name, actor_id=self.actor.id)
         record = AuditRecord(self.new_id("event"), self.now(), audit_rows.escaped(event))
-        audit_rows.INSERT(self.connection, audit_rows.row_of(record))
         self._records.append(record)
         return record
 
