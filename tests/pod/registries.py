@@ -105,21 +105,29 @@ class MemoryRegistry:
 
         return self.check_late(asked).addCallback(record)
 
-    def active_connector(self, connector_id, key_fingerprint):
+    def active_connectors(self, keys):
         if self.down:
             return fail(self.down)
-        newest = [kept for kept in self._certificates.values() if kept[1] == key_fingerprint][-1:]
-        known = newest and newest[0][0] == connector_id and self._now() < newest[0][2]
-        return succeed(self._connectors.get(connector_id) if known else None)
+        return succeed(
+            {
+                key: self._connectors[connector_id]
+                for key, connector_id in keys.items()
+                if connector_id in self._connectors and self._is_good(connector_id, key)
+            }
+        )
 
-    def seen(self, connector_id, version, at, authority=None):
+    def _is_good(self, connector_id, key):
+        newest = [kept for kept in self._certificates.values() if kept[1] == key][-1:]
+        return newest and newest[0][0] == connector_id and self._now() < newest[0][2]
+
+    def seen(self, versions, at, authority=None):
         if self.down:
             return fail(self.down)
-        if connector_id in self._connectors:
+        for connector_id in versions.keys() & self._connectors.keys():
             before = self._connectors[connector_id]
             self._connectors[connector_id] = evolve(
                 before,
-                version=version,
+                version=versions[connector_id],
                 last_seen_at=at,
                 authority=before.authority if authority is None else authority,
             )
@@ -158,8 +166,8 @@ class RegistryContract:
 
     def active(self, key="key", connector_id=None):
         connector_id = connector_id or self.first
-        found = self.outcome(self.registry.active_connector(connector_id, key))
-        return found and found.id
+        found = self.outcome(self.registry.active_connectors({key: connector_id}))
+        return found[key].id if key in found else None
 
     def redeem(self, key="key", secret_hash=HASH):
         return self.registry.redeem_join_token(secret_hash, key)
@@ -290,11 +298,17 @@ class RegistryContract:
 
     def test_notes_who_was_seen(self):
         self.record("a1")
-        self.outcome(self.registry.seen(self.first, "1.2", self.time))
-        found = self.outcome(self.registry.active_connector(self.first, "key"))
-        self.assertEqual((found.version, found.last_seen_at), ("1.2", self.time))
-        self.outcome(self.registry.seen(self.first, "1.2", self.time, "ab"))
-        self.outcome(self.registry.seen(self.first, "1.3", self.time))
-        found = self.outcome(self.registry.active_connector(self.first, "key"))
-        self.assertEqual((found.version, found.authority), ("1.3", "ab"))
-        self.outcome(self.registry.seen("nobody", "1.2", self.time))
+        self.record("b1", "other", self.second)
+        keys = {"key": self.first, "other": self.second, "third": self.first}
+        self.outcome(self.registry.seen({self.first: "1.2", self.second: "1.4"}, self.time))
+        found = self.outcome(self.registry.active_connectors(keys))
+        self.assertEqual(
+            {key: (one.version, one.last_seen_at) for key, one in found.items()},
+            {"key": ("1.2", self.time), "other": ("1.4", self.time)},
+        )
+        self.outcome(self.registry.seen({self.first: "1.2"}, self.time, "ab"))
+        self.outcome(self.registry.seen({self.first: "1.3"}, self.time))
+        found = self.outcome(self.registry.active_connectors(keys))
+        self.assertEqual((found["key"].version, found["key"].authority), ("1.3", "ab"))
+        self.assertFalse(found["other"].authority)
+        self.outcome(self.registry.seen({"nobody": "1.2"}, self.time))

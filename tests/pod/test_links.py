@@ -110,7 +110,9 @@ class AttachingTests(DoorCase):
     def test_a_link_that_is_lost_before_the_store_answers_is_not_attached(self):
         _, tls = self.door.enrol()
         answer = Deferred()
-        self.door.registry.active_connector = lambda *_: answer
+        self.door.registry.active_connectors = lambda keys: answer.addCallback(
+            lambda connector: dict.fromkeys(keys, connector)
+        )
         protocol, _ = self.door.link(tls)
         protocol.disconnect("bored")
         self.door.run()

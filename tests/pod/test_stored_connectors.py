@@ -1,9 +1,11 @@
 from datetime import timedelta
 
+from sqlalchemy import Engine
 from twisted.internet.task import Clock
 
 from tests.pod.registries import SECRET, RegistryContract
 from tests.store.databases import SQLiteCase
+from tests.store.plans import statements_of
 from tests.web.support import QueuedReactor
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
 from tunnelcloud.pod.stored_connectors import Registrar
@@ -52,6 +54,19 @@ class RegistrarTests(RegistryContract, SQLiteCase):
         deferred.addBoth(ended)
         while not over:
             self.handover.run_one()
+
+    def test_many_are_looked_at_by_as_many_statements_as_few(self):
+        def review(count):
+            keys = {f"key-{number}": self.first for number in range(count)}
+            self.assertEqual(len(self.outcome(self.registry.active_connectors(keys))), count)
+            ids = [f"con_{number}" for number in range(count)]
+            self.outcome(self.registry.seen(dict.fromkeys(ids, "1"), self.time))
+
+        for number in range(6):
+            self.record(f"{number}", f"key-{number}", self.first)
+        few = statements_of(Engine, review, 3)
+        self.assertGreater(few, 1)
+        self.assertEqual(statements_of(Engine, review, 6), few)
 
     def test_the_audit_says_where_a_certificate_was_asked_for(self):
         for serial, source in (("01", "192.0.2.7"), ("02", "192.0.2.8")):

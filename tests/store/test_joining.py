@@ -49,7 +49,7 @@ class JoiningContract:
         )
 
     def owner(self, key):
-        found = self.store.read(connectors.find_by_certificate, key)
+        found = self.store.read(connectors.find_by_certificates, [key]).get(key)
         return None if found is None else found.id
 
     def test_one_key_joins_and_may_ask_again(self):

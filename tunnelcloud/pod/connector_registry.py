@@ -4,6 +4,7 @@ It writes the audit's `connector.joined`, `connector.renewed` and what refused i
 same transaction.  All methods answer with Deferreds, since a database takes its time.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from twisted.internet.defer import Deferred
@@ -55,16 +56,20 @@ class IConnectorRegistry(Interface):
         Fails as ``check_late`` does, which may have been true a moment ago only.
         """
 
-    def active_connector(connector_id: str, key_fingerprint: str) -> "Deferred[Connector | None]":
-        """Give a connector, unless it is gone or its key has no good certificate any more.
+    def active_connectors(keys: Mapping[str, str]) -> "Deferred[Mapping[str, Connector]]":
+        """Give connectors, without those that are gone or whose key has no good certificate.
 
         A renewal is for the same key, so that a link outlives the certificate it was made with.
+
+        :param keys: the connector's id by the fingerprint of its key.
+        :return: the connectors, by the same fingerprints.
         """
 
     def seen(
-        connector_id: str, version: str, at: datetime, authority: str | None = None
+        versions: Mapping[str, str], at: datetime, authority: str | None = None
     ) -> "Deferred[None]":
-        """Note that a connector is attached, and what software it runs.
+        """Note that connectors are attached, and what software they run.
 
-        :param authority: the pin of the CA whose certificate it uses; None leaves it as it is.
+        :param versions: of the software, by the connectors' ids.
+        :param authority: the pin of the CA whose certificate they use; None leaves it as it is.
         """

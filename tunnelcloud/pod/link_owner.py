@@ -9,7 +9,7 @@ from datetime import datetime
 
 from attrs import define, field
 from cryptography import x509
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -96,10 +96,10 @@ class Attendant:
         """Attach a link, if its connector is active."""
         certificate = _certificate(link)
         self._unattached.add(link)
-        asking = self.registry.active_connector(
-            connector_id_of(certificate), public_key_fingerprint(certificate)
-        )
-        asking.addCallback(self._admit, link, certificate).addErrback(self._failed, link)
+        key = public_key_fingerprint(certificate)
+        asking = self.registry.active_connectors({key: connector_id_of(certificate)})
+        asking.addCallback(lambda found: self._admit(found.get(key), link, certificate))
+        asking.addErrback(self._failed, link)
 
     def link_lost(self, link: LinkProtocol, reason: str) -> None:
         """Forget a link."""
@@ -133,14 +133,18 @@ class Attendant:
 
         :param concerned: ids of connectors and sites; None for every link.
         """
-        reviews: Iterable[Deferred[None]] = [
-            self._review(link)
+        links = [
+            link
             for link in self.links.attached
             if concerned is None
             or link.connector_id in concerned
             or link.connector.site_id in concerned
         ]
-        return DeferredList(reviews).addCallback(lambda _: None)
+        if not links:
+            return succeed(None)
+        keys = {link.key_fingerprint: link.connector_id for link in links}
+        asking = self.registry.active_connectors(keys)
+        return asking.addCallback(self._reviewed, links).addErrback(_review_failed)
 
     # Inner workings.
 
@@ -231,26 +235,26 @@ class Attendant:
             self._unattached.discard(link)
             link.disconnect("the pod can't tell whether the connector is active")
 
-    def _review(self, link: AttachedLink) -> "Deferred[None]":
-        def reviewed(connector: Connector | None) -> "Deferred[None]":
+    def _reviewed(
+        self, found: Mapping[str, Connector], links: Iterable[AttachedLink]
+    ) -> "Deferred[None]":
+        trusted = {one.pin.hex() for one in self.joining.authorities().all}
+        versions = {}
+        for link in links:
+            connector = found.get(link.key_fingerprint)
             if connector is None:
                 link.protocol.dismiss(_NOT_ACTIVE)
-                return succeed(None)
-            trusted = [one.pin.hex() for one in self.joining.authorities().all]
-            if connector.authority and connector.authority not in trusted:
+            elif connector.authority and connector.authority not in trusted:
                 link.protocol.dismiss(_RETIRED)
-                return succeed(None)
-            link.connector = connector
-            return self._seen(connector, link.protocol)
-
-        asking = self.registry.active_connector(link.connector_id, link.key_fingerprint)
-        return asking.addCallback(reviewed).addErrback(_review_failed)
+            else:
+                link.connector = connector
+                versions[connector.id] = _version(link.protocol)
+        return self.registry.seen(versions, self.now()) if versions else succeed(None)
 
     def _seen(
         self, connector: Connector, link: LinkProtocol, authority: str | None = None
     ) -> "Deferred[None]":
-        version = link.peer.software if link.peer is not None else ""
-        noting = self.registry.seen(connector.id, version, self.now(), authority)
+        noting = self.registry.seen({connector.id: _version(link)}, self.now(), authority)
         return noting.addErrback(_review_failed)
 
     def _tell_pods(self, link: LinkProtocol) -> None:
@@ -339,6 +343,11 @@ def _first_answer(links: Iterable[AttachedLink]) -> "Deferred[None]":
 def _certificate(link: LinkProtocol) -> x509.Certificate:
     assert link.peer_certificate is not None, "link_refusal saw to it"
     return link.peer_certificate
+
+
+def _version(link: LinkProtocol) -> str:
+    """Give the version of a connector's software."""
+    return link.peer.software if link.peer is not None else ""
 
 
 def _review_failed(failure: Failure) -> None:

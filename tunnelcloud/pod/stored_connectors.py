@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Never
 
@@ -98,21 +98,20 @@ class Registrar:
             _record_certificate, connector_id, serial, key_fingerprint, not_after, source
         )
 
-    def active_connector(
-        self, connector_id: str, key_fingerprint: str
-    ) -> Deferred[Connector | None]:
-        """Return a connector, unless it was deleted or its key has no good certificate any more."""
+    def active_connectors(self, keys: Mapping[str, str]) -> Deferred[Mapping[str, Connector]]:
+        """Return connectors, without those that were deleted or whose key has no good certificate
+        any more."""
 
-        def same(connector: Connector | None) -> Connector | None:
-            return connector if connector is not None and connector.id == connector_id else None
+        def same(found: Mapping[str, Connector]) -> Mapping[str, Connector]:
+            return {key: one for key, one in found.items() if one.id == keys[key]}
 
-        return self.store.read(connectors.find_by_certificate, key_fingerprint).addCallback(same)
+        return self.store.read(connectors.find_by_certificates, tuple(keys)).addCallback(same)
 
     def seen(
-        self, connector_id: str, version: str, at: datetime, authority: str | None = None
+        self, versions: Mapping[str, str], at: datetime, authority: str | None = None
     ) -> Deferred[None]:
-        """Note that a connector is attached, its software version, and its certificate's CA."""
-        return self.store.write(connectors.record_seen, {connector_id: version}, authority)
+        """Note that connectors are attached, with their versions and their certificates' CA."""
+        return self.store.write(connectors.record_seen, versions, authority)
 
     def connector_attached(self, connector: Connector, version: str) -> None:
         """Record that a connector's link came up."""

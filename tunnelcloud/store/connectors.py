@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
@@ -18,6 +19,9 @@ from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import connector_certificates, join_tokens, sites
 from tunnelcloud.store.schema import connectors as table
 from tunnelcloud.store.transaction import Transaction
+
+_AT_ONCE = 500
+"""How many connectors one statement is about."""
 
 _NAMED = 10
 """How many connectors are named at once."""
@@ -239,24 +243,32 @@ def renew_late(
     )
 
 
-def find_by_certificate(transaction: Transaction, key_fingerprint: str) -> Connector | None:
-    """Say whose key this is; None when no certificate of it is good (any more).
+def find_by_certificates(
+    transaction: Transaction, key_fingerprints: Sequence[str]
+) -> dict[str, Connector]:
+    """Say whose some keys are, by their fingerprints; without those of which no certificate is
+    good (any more).
 
     A renewal is for the same key, so that a link outlives the certificate it was made with.  A
     key that joined twice is the later connector's.
     """
     certificates = connector_certificates
-    row = transaction.connection.execute(
+    query = (
         CONNECTORS.select()
+        .add_columns(certificates.c.key_fingerprint)
         .join(certificates, certificates.c.connector_id == table.c.id)
         .where(
-            certificates.c.key_fingerprint == key_fingerprint,
+            certificates.c.key_fingerprint.in_(bindparam("wanted", expanding=True)),
             certificates.c.revoked_at.is_(None),
             certificates.c.expires_at > transaction.now(),
         )
-        .order_by(certificates.c.issued_at.desc())
-    ).first()
-    return None if row is None else CONNECTORS.make(row)
+        .order_by(certificates.c.issued_at)
+    )
+    found: dict[str, Connector] = {}
+    for some in _some(key_fingerprints):
+        for row in transaction.connection.execute(query, {"wanted": some}):
+            found[row[-1]] = CONNECTORS.make(row[:-1])
+    return found
 
 
 @frozen
@@ -281,8 +293,12 @@ def ending(transaction: Transaction, until: datetime) -> EndingSoon:
     return EndingSoon(until, count, tuple(names.scalars()))
 
 
+def _some(every: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (every[at : at + _AT_ONCE] for at in range(0, len(every), _AT_ONCE))
+
+
 def record_seen(
-    transaction: Transaction, versions: dict[str, str], authority: str | None = None
+    transaction: Transaction, versions: Mapping[str, str], authority: str | None = None
 ) -> None:
     """Write down that connectors are attached now.
 
@@ -290,11 +306,11 @@ def record_seen(
     :param authority: the pin of the CA whose certificate they use; None leaves it as it is.
     """
     more = {} if authority is None else {"authority": authority}
-    if versions:
-        transaction.connection.execute(
-            update_rows(table).where(table.c.id == bindparam("connector")),
-            [
-                {"connector": one, "version": version, "last_seen_at": transaction.now(), **more}
-                for one, version in versions.items()
-            ],
-        )
+    of_version: dict[str, list[str]] = {}
+    for connector_id, version in versions.items():
+        of_version.setdefault(version, []).append(connector_id)
+    for version, ids in of_version.items():
+        values = {"version": version, "last_seen_at": transaction.now(), **more}
+        for some in _some(ids):
+            query = update_rows(table).where(table.c.id.in_(some)).values(values)
+            transaction.connection.execute(query)
