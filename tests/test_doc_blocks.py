@@ -43,9 +43,9 @@ RUN_BY = {
     "install": "needs root where it writes to /etc: test_doc_engines looks for what is copied",
     "editor": "a person works with it",
     "ssh": "tests/integration runs it in every form that the program prints",
-    "psql": "needs a database of its own",
-    "createdb": "needs a database server of its own",
-    "createuser": "needs a database server of its own",
+    "psql": "tests.integration.test_database, through a tunnel",
+    "createdb": "tests.integration.test_doc_postgres",
+    "createuser": "tests.integration.test_doc_postgres",
 }
 """Programs of blocks that aren't ours: what runs them, or why nothing does."""
 

@@ -27,7 +27,6 @@ _FEED = "application_name = 'tunnelcloud change feed'"
 AT_ONCE = 12
 BALANCER = "127.0.0.200"
 _BALANCERS = f'["{BALANCER}/32"]'
-_STRANGER = "192.0.2.77"
 
 
 class Pods:
@@ -235,10 +234,12 @@ class DrainTests(PodsCase):
 class PenaltyTests(PodsCase):
     """Whoever fails at one pod is slowed down at the other, too."""
 
+    stranger = "192.0.2.77"
+
     def header(self, pod):
         """What a balancer says of the stranger's connection."""
         header = SIGNATURE + struct.pack(">BBH", 0x21, 0x11, 12)
-        header += socket.inet_aton(_STRANGER) + socket.inet_aton("127.0.0.1")
+        header += socket.inet_aton(self.stranger) + socket.inet_aton("127.0.0.1")
         return header + struct.pack(">HH", 4242, self.pods.gateways[pod].ssh_port)
 
     def is_refused(self, pod):
@@ -263,16 +264,19 @@ class PenaltyTests(PodsCase):
             except AssertionError:
                 self.assertLess(time.monotonic(), deadline, "the pod answers")
 
-    def test_after_failed_logins_at_the_one(self):
-        self.assertFalse(self.is_refused(1))
-        client = PatientClient(self.pods.gateways[0].ssh_port, source=BALANCER)
-        self.addCleanup(client.lose)
-        client.write(self.header(0))
+    def fail_to_log_in(self, pod):
+        client = PatientClient(self.pods.gateways[pod].ssh_port, source=BALANCER)
+        client.write(self.header(pod))
         client.secure()
         for number in range(6):
             client.send_token(f"wrong-{number}")
             while self.heard(client)[0] == 53:  # the banner that says what to do
                 pass
+        client.lose()
+
+    def test_after_failed_logins_at_the_one(self):
+        self.assertFalse(self.is_refused(1))
+        self.fail_to_log_in(0)
         self.eventually(lambda: self.is_refused(1), "the other pod refuses the stranger")
         self.assertTrue(self.is_refused(0))
 
