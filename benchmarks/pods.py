@@ -5,6 +5,7 @@
     python -m benchmarks.pods --figures tokens --tokens 10000        # 20 racers each, at the store
     python -m benchmarks.pods --figures races --races 300            # by SSH, pods killed meanwhile
     python -m benchmarks.pods --figures core                         # two pods beside one, by CPU
+    python -m benchmarks.pods --figures penalties                    # known to the other pod after
 
 Pods, connector, database and clients share the machine: clients take as much of it as the pods do.
 """
@@ -22,7 +23,7 @@ import asyncssh
 
 from benchmarks.clients import percentile
 from benchmarks.processes import measured
-from tests.integration.test_pods import Pods
+from tests.integration.test_pods import PenaltyTests, Pods
 from tests.store.databases import postgres_execute, postgres_server
 from tests.store.material import login, make_world
 from tunnelcloud.store import tokens
@@ -242,7 +243,30 @@ def race_at_the_store(options):
         store.close()
 
 
-FIGURES = {"revocation": revocation, "reconnect": reconnect, "races": races, "core": core}
+def penalties(pods, options):
+    """Fail to log in at one pod; see after how long the other one refuses the same source."""
+    case = PenaltyTests("test_after_failed_logins_at_the_one")
+    case.pods = pods
+    took = []
+    for number in range(options.runs):
+        case.stranger = f"198.51.{number % 256}.77"
+        assert not case.is_refused(1), "the other pod knows nothing of this source yet"
+        case.fail_to_log_in(0)
+        began = time.perf_counter()
+        while not case.is_refused(1):
+            time.sleep(0.05)
+        took.append(time.perf_counter() - began)
+    say("penalties", sources=len(took), median=round(percentile(took, 0.5), 2),
+        worst=round(max(took), 2))  # fmt: skip
+
+
+FIGURES = {
+    "revocation": revocation,
+    "reconnect": reconnect,
+    "races": races,
+    "core": core,
+    "penalties": penalties,
+}
 
 
 def main() -> None:
@@ -261,7 +285,9 @@ def main() -> None:
             race_at_the_store(options)
             continue
         with contextlib.closing(Pods(3 if name == "races" else 2)) as pods:
-            asyncio.run(FIGURES[name](pods, options))
+            figure = FIGURES[name](pods, options)
+            if asyncio.iscoroutine(figure):
+                asyncio.run(figure)
 
 
 if __name__ == "__main__":
