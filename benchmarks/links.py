@@ -21,7 +21,7 @@ from pathlib import Path
 from attrs import frozen
 
 from benchmarks.clients import percentile
-from benchmarks.pods import Crowd, api, say
+from benchmarks.pods import REFUSED, Crowd, api, say
 from benchmarks.processes import cpu_seconds, resident_kib
 from tests.integration.processes import PYTHON, Process
 from tests.integration.test_pods import Pods
@@ -36,7 +36,7 @@ def links_of(gateway) -> int:
     """Ask a pod how many links it has; none while it doesn't answer."""
     with contextlib.suppress(OSError):
         found = re.search(r"(?m)^tunnelcloud_links (\S+)$", gateway.get("/metrics"))
-        return int(float(found[1]))
+        return int(float(found[1])) if found else 0
     return 0
 
 
@@ -119,13 +119,17 @@ async def storm(pods, site, options):
     await asyncio.to_thread(gateway.start)
     began = time.perf_counter()
     waiting = asyncio.create_task(asyncio.to_thread(site.wait, gateway, 120))
-    logins, number = {0: [], 1: []}, 0
+    logins, refusals, number = {0: [], 1: []}, {}, 0
 
     async def log_in(pod, user):
         started = time.perf_counter()
-        connection = await crowd.log_in(user, pod)
+        try:
+            connection = await crowd.log_in(user, pod)
+        except REFUSED as error:
+            refusals[str(error)[:80]] = refusals.get(str(error)[:80], 0) + 1
+        else:
+            connection.abort()
         logins[pod].append(time.perf_counter() - started)
-        connection.abort()
 
     while not waiting.done():
         user = crowd.users[number % len(crowd.users)]
@@ -143,7 +147,7 @@ async def storm(pods, site, options):
         )
     }
     say("storm", connectors=site.count, links=LINKS * site.count, start=round(began - killed, 1),
-        all_back=back and round(back, 1), logins=number, **figures)  # fmt: skip
+        all_back=back and round(back, 1), logins=number, refusals=refusals, **figures)  # fmt: skip
 
 
 def hold(tokens: Path) -> None:
@@ -152,7 +156,7 @@ def hold(tokens: Path) -> None:
     from twisted.internet.defer import DeferredSemaphore
     from twisted.internet.endpoints import TCP4ClientEndpoint
     from twisted.internet.task import LoopingCall
-    from twisted.logger import globalLogBeginner
+    from twisted.logger import LogPublisher, globalLogBeginner
 
     from tunnelcloud import daemon
     from tunnelcloud.connector.allowed_targets import parse_access_list
@@ -171,7 +175,7 @@ def hold(tokens: Path) -> None:
             bound = {"bindAddress": (self.source, 0)}
             return TCP4ClientEndpoint(self.reactor, pod.host, pod.port, **bound).connect(factory)
 
-    globalLogBeginner.beginLoggingTo([lambda event: None], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([LogPublisher()], redirectStandardIO=False)
     daemon.outlive_hangup = lambda reactor, hear: None
     daemon.tell_ready = lambda reactor: None
     room = DeferredSemaphore(JOINING_AT_ONCE)
