@@ -16,6 +16,7 @@ from zope.interface import implementer
 from tests.link.tls_wires import DAY, TLSWire, link_tls, now, only
 from tests.pod.certificates import make_certificate, server_context
 from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.link import tls as contexts
 from tunnelcloud.link.join_messages import JoinRequest
 from tunnelcloud.link.joining import JoinClient
 from tunnelcloud.link.tls import (
@@ -216,6 +217,13 @@ class LinkTLSTests(SynchronousTestCase):
         issued = self.authority.sign_request(make_request(new_private_key()), "con_1", now(), DAY)
         with self.assertRaises(ValueError):
             LinkTLS(self.authority.certificate_pem, issued.pem, new_private_key())
+
+
+class MemoryTests(SynchronousTestCase):
+    def test_a_link_at_rest_holds_no_buffers_for_records(self):
+        # To add nothing to the mode tells it.
+        self.assertFalse(SSL.Context(SSL.TLS_METHOD).set_mode(0) & contexts.MODE_RELEASE_BUFFERS)
+        self.assertTrue(contexts._context().set_mode(0) & contexts.MODE_RELEASE_BUFFERS)
 
 
 class JoinTLSTests(SynchronousTestCase):
