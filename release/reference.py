@@ -127,9 +127,8 @@ def metrics() -> list[Metric]:
     nothing["database"].exists.return_value = False
     nothing["sessions"].traffic.return_value = (0, 0)
     nothing["measures"].return_value = Measures()
-    registry = metrics_registry(Measured(**nothing))
     counters = Counters()
-    counters.register(registry)
+    registry = metrics_registry(Measured(**nothing), counters)
     counters.answered("read", 0.0, failed=True)
     counters.refused("port")
     closed = AuditEvent("channel.closed")

@@ -5,6 +5,7 @@ Each subcommand loads what it needs itself and no more: a connector nothing of a
 
 from __future__ import annotations
 
+import linecache
 import platform
 import time
 from functools import partial
@@ -120,6 +121,8 @@ def _pod(reactor: Any, options: usage.Options) -> PodService:
     from tunnelcloud.settings import read_pod_settings
 
     read = partial(read_pod_settings, options["config"], options["state"])
+    # attrs keeps the source of all that it generates there, which takes a megabyte.
+    linecache.clearcache()
     settings = read()
     LOG_LEVELS.set(settings.log.plan)
     return make_pod(reactor, settings, read_settings=read)

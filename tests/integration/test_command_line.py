@@ -6,7 +6,6 @@ import tomllib
 from pathlib import Path
 
 from click.testing import CliRunner
-from prometheus_client import CollectorRegistry
 from twisted.internet import defer, reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -42,7 +41,7 @@ class CommandLineTests(TestCase):
             clock=reactor,
             web_url="https://portal.example.com",
         )
-        site = make_site(context, version="1", registry=CollectorRegistry(), ready_checks={})
+        site = make_site(context, version="1", metrics=None, ready_checks={})
         port = reactor.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.url = f"http://127.0.0.1:{port.getHost().port}"

@@ -16,7 +16,8 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 
 from tests.web.words import words_of_the_code
 from tunnelcloud.net import bounded_connections
-from tunnelcloud.net.fetching import FetchFailed, HttpFetch
+from tunnelcloud.net.fetching import FetchFailed
+from tunnelcloud.net.http_fetch import HttpFetch
 from tunnelcloud.net.sockets import SMALL_READ
 
 

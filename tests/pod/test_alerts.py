@@ -93,10 +93,8 @@ class Fires:
 
     def watch(self, **parts):
         self.clock = parts.pop("clock", None) or Clock()
-        counters = parts.pop("counters", None)
-        registry = metrics_registry(measured(self.clock, **parts))
-        if counters is not None:
-            counters.register(registry)
+        counters = parts.pop("counters", None) or Counters()
+        registry = metrics_registry(measured(self.clock, **parts), counters)
         return Watch(self._testMethodName.removeprefix("test_"), registry)
 
     def fires(self, watch, minutes, each=lambda: None):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -78,9 +78,9 @@ class MetricsTests(SynchronousTestCase):
                 database=None,
                 ready=lambda: self.ready,
                 now=lambda: NOW,
-            )
+            ),
+            self.counters,
         )
-        self.counters.register(self.registry)
 
     def shown(self):
         return generate_latest(self.registry).decode()
@@ -277,10 +277,3 @@ class MetricsTests(SynchronousTestCase):
                 check=False,
             )
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
-
-class BareRegistryTests(SynchronousTestCase):
-    def test_counters_need_no_pod(self):
-        registry = CollectorRegistry()
-        Counters().register(registry)
-        self.assertIn(b"tunnelcloud_logins", generate_latest(registry))

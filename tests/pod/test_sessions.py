@@ -1,7 +1,6 @@
 import struct
 
 from attrs import evolve
-from prometheus_client import CollectorRegistry
 from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -252,8 +251,6 @@ class RoutingTests(SynchronousTestCase):
 
     def test_monitoring_is_told(self):
         world = World(view(grant(tunnel())), "con_1")
-        registry = CollectorRegistry()
-        world.counters.register(registry)
         world.open(port=5433)
         world.open("nothing")
         world.open()
@@ -263,14 +260,13 @@ class RoutingTests(SynchronousTestCase):
         world.open()
         world.links.links[0].refuse("timed-out")
         world.settle()
-        for name, labels, value in (
-            ("tunnelcloud_channel_refusals_total", {"reason": "port"}, 1),
-            ("tunnelcloud_channel_refusals_total", {"reason": "destination"}, 1),
-            ("tunnelcloud_dial_seconds_sum", {}, 0.25),
-            ("tunnelcloud_dial_seconds_count", {}, 1),
-            ("tunnelcloud_dial_failures_total", {"reason": "timed-out"}, 1),
-        ):
-            self.assertEqual(registry.get_sample_value(name, labels), value, (name, labels))
+        counted = {one.name: one for one in world.counters.all()}
+        refusals = counted["tunnelcloud_channel_refusals"].counts
+        self.assertEqual(refusals, {("port",): 1, ("destination",): 1})
+        dials = counted["tunnelcloud_dial_seconds"]
+        self.assertEqual((dials.sums[()], sum(dials.counts[()])), (0.25, 1))
+        failures = counted["tunnelcloud_dial_failures"].counts
+        self.assertEqual(failures[("timed-out",)], 1)
 
     def test_refusals_are_recorded(self):
         world = World(view(grant(tunnel("db-prod"), [Method.TOKEN])), "con_1")

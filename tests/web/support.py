@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 from attrs import define, field
-from prometheus_client import CollectorRegistry
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -243,7 +242,6 @@ class ApiTestCase(SynchronousTestCase):
         self.clock.advance(NOW)
         self.live = ToldPod()
         self.checks = {}
-        self.registry = CollectorRegistry()
         self.context = ApiContext(
             store=AsyncStore(self.store, self.reactor),
             live=self.live,
@@ -257,7 +255,7 @@ class ApiTestCase(SynchronousTestCase):
         self.site = make_site(
             self.context,
             version="1.2.3",
-            registry=self.registry,
+            metrics=lambda: ("text/plain", b"opened_channels_total 3.0\n"),
             ready_checks=self.checks,
             warning=lambda: self.wrong,
             challenge_answer=self.answers.get,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
 from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.dial_failures import DialFailure
 from tunnelcloud.domain.events import CATALOGUE, KeptEvent
+from tunnelcloud.pod.tallies import Spread, Tally
 from tunnelcloud.store.transaction import Committed
 
 DELAY_SECONDS = 0.5
@@ -28,76 +28,61 @@ class Counters:
     """The counters and histograms of one pod."""
 
     def __init__(self) -> None:
-        self._mine = registry = CollectorRegistry()
-        self._events = Counter(
-            "tunnelcloud_events", "Audit events that this pod wrote.", ["event"], registry=registry
+        self._events = Tally("tunnelcloud_events", "Audit events that this pod wrote.", ["event"])
+        self._logins = Tally(
+            "tunnelcloud_logins", "SSH logins by method and result.", ["method", "result"]
         )
-        self._logins = Counter(
-            "tunnelcloud_logins",
-            "SSH logins by method and result.",
-            ["method", "result"],
-            registry=registry,
-        )
-        self._bytes = Counter(
+        self._bytes = Tally(
             "tunnelcloud_closed_channel_bytes",
             "Bytes that channels had carried when they closed.",
             ["direction"],
-            registry=registry,
         )
-        self._refusals = Counter(
+        self._refusals = Tally(
             "tunnelcloud_channel_refusals",
             "Channels that were refused, by the rule or the limit that did so.",
             ["reason"],
-            registry=registry,
         )
-        self._dials = Histogram(
+        self._dials = Spread(
             "tunnelcloud_dial_seconds",
             "From the decision that a channel is allowed until its target accepts it.",
-            buckets=_WAITS,
-            registry=registry,
+            _WAITS,
         )
-        self._dial_failures = Counter(
+        self._dial_failures = Tally(
             "tunnelcloud_dial_failures",
             "Channels that were allowed and whose target could not be reached.",
             ["reason"],
-            registry=registry,
         )
-        self._session_seconds = Histogram(
-            "tunnelcloud_session_seconds",
-            "How long sessions lasted.",
-            buckets=_LENGTHS,
-            registry=registry,
+        self._session_seconds = Spread(
+            "tunnelcloud_session_seconds", "How long sessions lasted.", _LENGTHS
         )
-        self._store_seconds = Histogram(
-            "tunnelcloud_store_seconds",
-            "How long the store took to answer.",
-            ["work"],
-            buckets=_WAITS,
-            registry=registry,
+        self._store_seconds = Spread(
+            "tunnelcloud_store_seconds", "How long the store took to answer.", _WAITS, ["work"]
         )
-        self._store_errors = Counter(
+        self._store_errors = Tally(
             "tunnelcloud_store_errors",
             "Answers of the store that were errors, ordinary refusals included.",
             ["work"],
-            registry=registry,
         )
-        self._delay = Histogram(
+        self._delay = Spread(
             "tunnelcloud_reactor_delay_seconds",
             "How late the reactor did what it had to do at a set time.",
-            buckets=_DELAYS,
-            registry=registry,
+            _DELAYS,
         )
         for event in CATALOGUE:
-            self._events.labels(event)
+            self._events.begin(event)
         for failure in DialFailure:
-            self._dial_failures.labels(failure.value)
+            self._dial_failures.begin(failure.value)
         for method in _METHODS:
             for result in ("succeeded", "refused"):
-                self._logins.labels(method, result)
+                self._logins.begin(method, result)
 
-    def register(self, registry: CollectorRegistry) -> None:
-        """Add these to a registry."""
-        registry.register(self._mine)
+    def all(self) -> list[Tally | Spread]:
+        """Give all of them, in the order in which they are shown."""
+        return [
+            self._events, self._logins, self._bytes, self._refusals, self._dials,
+            self._dial_failures, self._session_seconds, self._store_seconds, self._store_errors,
+            self._delay,
+        ]  # fmt: skip
 
     def committed(self, committed: Committed) -> None:
         """Count what a transaction recorded; called in a thread of the store."""
@@ -105,41 +90,41 @@ class Counters:
             self._count(record.event)
 
     def _count(self, event: KeptEvent) -> None:
-        self._events.labels(event.event).inc()
+        self._events.add(event.event)
         if event.event in ("login.succeeded", "login.refused"):
             method = str(event.data.get("method", ""))
-            self._logins.labels(
+            self._logins.add(
                 method if method in _METHODS else "other", event.event.removeprefix("login.")
-            ).inc()
+            )
         elif event.event == "channel.closed":
-            self._bytes.labels("to_target").inc(_number(event, "bytes_to_target"))
-            self._bytes.labels("from_target").inc(_number(event, "bytes_from_target"))
+            self._bytes.add("to_target", by=_number(event, "bytes_to_target"))
+            self._bytes.add("from_target", by=_number(event, "bytes_from_target"))
         elif event.event == "session.ended":
-            self._session_seconds.observe(_number(event, "seconds"))
+            self._session_seconds.add(_number(event, "seconds"))
 
     def refused(self, reason: str) -> None:
         """Count a channel that was refused.
 
         :param reason: a rule's name, or a limit's; one of a few that the program has.
         """
-        self._refusals.labels(reason).inc()
+        self._refusals.add(reason)
 
     def dialled(self, seconds: float) -> None:
         """Count a channel whose target accepted it."""
-        self._dials.observe(seconds)
+        self._dials.add(seconds)
 
     def not_dialled(self, failure: DialFailure) -> None:
         """Count a channel whose target no connector could reach."""
-        self._dial_failures.labels(failure.value).inc()
+        self._dial_failures.add(failure.value)
 
     def answered(self, work: str, seconds: float, failed: bool) -> None:
         """Count an answer of the store.
 
         :param work: ``"read"`` or ``"write"``.
         """
-        self._store_seconds.labels(work).observe(seconds)
+        self._store_seconds.add(seconds, work)
         if failed:
-            self._store_errors.labels(work).inc()
+            self._store_errors.add(work)
 
     def clock_watch(self, clock: IReactorTime) -> Callable[[], None]:
         """Make what is to be called every :data:`DELAY_SECONDS` to see how late the reactor is."""
@@ -147,7 +132,7 @@ class Counters:
 
         def look() -> None:
             now = clock.seconds()
-            self._delay.observe(max(0.0, now - due[0]))
+            self._delay.add(max(0.0, now - due[0]))
             due[0] = now + DELAY_SECONDS
 
         return look

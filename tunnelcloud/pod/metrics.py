@@ -1,4 +1,7 @@
-"""The gauges of ``/metrics``: read on request, so that the hot path counts nothing twice."""
+"""The text of ``/metrics``: gauges are read on request, so that the hot path counts nothing twice.
+
+This module loads Prometheus' library, so it is loaded when somebody asks for the metrics.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,38 @@ from datetime import datetime
 from pathlib import Path
 
 from attrs import frozen
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tunnelcloud import __version__
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.net.interfaces import IFloodControl
+from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.held_channels import HeldChannels
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
+from tunnelcloud.pod.tallies import Tally
 from tunnelcloud.pod.target_checks import TargetChecks
 from tunnelcloud.sinks.sinks import Sinks
-from tunnelcloud.store.database_metrics import Measures
-
-MOST_SITES = 200
-"""How many sites have a label of their own, the oldest ones."""
+from tunnelcloud.store.database_metrics import MOST_SITES, Measures
 
 OTHER_SITES = "other"
 """The label that all further sites share.  A site of this name shares it, too."""
-
-MEASURE_SECONDS = 60.0
-"""How often the store is looked at for what only it knows."""
 
 
 @frozen
@@ -227,10 +237,34 @@ class _PodCollector(Collector):
         yield from (events, failures, waiting, limit)
 
 
-def metrics_registry(measured: Measured) -> CollectorRegistry:
+class _Counted(Collector):
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        for one in self._counters.all():
+            if isinstance(one, Tally):
+                counter = CounterMetricFamily(one.name, one.text, labels=one.labels)
+                for values, count in tuple(one.counts.items()):
+                    counter.add_metric(values, count)
+                yield counter
+            else:
+                histogram = HistogramMetricFamily(one.name, one.text, labels=one.labels)
+                for values in tuple(one.counts):
+                    histogram.add_metric(values, one.up_to(values), one.sums[values])
+                yield histogram
+
+
+def metrics_registry(measured: Measured, counters: Counters) -> CollectorRegistry:
     """Make the registry of one pod, with Prometheus' usual metrics of a process."""
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     registry.register(_PodCollector(measured))
+    registry.register(_Counted(counters))
     return registry
+
+
+def written(registry: CollectorRegistry) -> tuple[str, bytes]:
+    """Write a registry in Prometheus' text format; give the content's type, and the text."""
+    return CONTENT_TYPE_LATEST, generate_latest(registry)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.threads import deferToThread
@@ -18,7 +17,7 @@ from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, UserView
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import Decision
-from tunnelcloud.net.fetching import HttpFetch
+from tunnelcloud.net.fetching import fetch_by_network
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
 from tunnelcloud.pod.admin_token import Retirement
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
@@ -40,7 +39,6 @@ from tunnelcloud.pod.live_pod import LivePod
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.pod.lost_connectors import LostConnectors
-from tunnelcloud.pod.metrics import MEASURE_SECONDS, MOST_SITES, Measured, metrics_registry
 from tunnelcloud.pod.notices import make_notices
 from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.path_check import Doctor
@@ -64,13 +62,16 @@ from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 from tunnelcloud.store import approvals
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
-from tunnelcloud.store.database_metrics import Measures, measure
+from tunnelcloud.store.database_metrics import MEASURE_SECONDS, Measures, measure
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.http_limits import LimitedSite
 from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.tree import make_site, metrics_site
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 REVIEW_SECONDS = 30.0
 
@@ -170,7 +171,7 @@ class PodService(Service):
         self._retirement = Retirement(self.store, settings.state_directory)
         self.traffic = TrafficNotes(self.store, self.sessions.count)
         self._tls = WebTLS(reactor, foundation, self.store, _now)
-        self._registry = self._make_registry()
+        self._registry: CollectorRegistry | None = None
         self._web = self._make_web()
         self._front = Front(
             ssh=self.ssh.factory,
@@ -235,9 +236,19 @@ class PodService(Service):
             self._feed.down_for, settings.database.max_blind, self.sessions.end_all
         )
 
+    def _metrics(self) -> tuple[str, bytes]:
+        """Write what is measured; what writes it is loaded when it is asked for first."""
+        from tunnelcloud.pod.metrics import written
+
+        if self._registry is None:
+            self._registry = self._make_registry()
+        return written(self._registry)
+
     def _make_registry(self) -> CollectorRegistry:
         """Make the registry of what is measured."""
-        registry = metrics_registry(
+        from tunnelcloud.pod.metrics import Measured, metrics_registry
+
+        return metrics_registry(
             Measured(
                 sessions=self.sessions,
                 held=self.held,
@@ -256,10 +267,9 @@ class PodService(Service):
                 database=self.foundation.database_file,
                 ready=self._is_ready,
                 now=_now,
-            )
+            ),
+            self._counters,
         )
-        self._counters.register(registry)
-        return registry
 
     def _make_web(self) -> LimitedSite:
         """Make the site with the API and the portals."""
@@ -290,14 +300,14 @@ class PodService(Service):
             web_url=self.web_url,
             clock=self._reactor,
             sealer=foundation.sealer,
-            fetch=HttpFetch(self._reactor),
+            fetch=fetch_by_network(self._reactor),
             browser_login=settings.ssh.browser_login,
             token_lifetime=lambda: self._reloading.settings.tokens.lifetime,
         )
         return make_site(
             self._context,
             version=__version__,
-            registry=None if settings.has_metrics_apart else self._registry,
+            metrics=None if settings.has_metrics_apart else self._metrics,
             ready_checks=self._ready_checks,
             proxies=read_networks(settings.web.trusted_proxies),
             room=self._doors.web,
@@ -321,7 +331,7 @@ class PodService(Service):
         self._ports.serve("ssh", self.ssh.factory)
         self._ports.serve("connectors", self.connectors.factory)
         self._ports.serve("web", self._web)
-        self._ports.serve("metrics", metrics_site(self._registry, self._reactor))
+        self._ports.serve("metrics", metrics_site(self._metrics, self._reactor))
         self._ports.serve("front", self._front)
         self._ports.serve(WEB_TLS, self._tls.door(self._web, self.web_url, self._doors.undecided))
 
@@ -396,7 +406,7 @@ class PodService(Service):
         def keep(found: Measures) -> None:
             self._measures = found
 
-        return self.store.read(measure, MOST_SITES).addCallback(keep)
+        return self.store.read(measure).addCallback(keep)
 
     def _certificate_ends(self) -> dict[str, datetime]:
         return self.connectors.certificate_ends() | self._tls.ends()

@@ -16,9 +16,6 @@ from typing import Any
 from attrs import define, field, frozen
 
 from tunnelcloud.domain.events import AuditRecord
-from tunnelcloud.net.bounded_connections import bounded_agent, bounded_way
-from tunnelcloud.net.outgoing_tls import HttpsPolicy, tls_to
-from tunnelcloud.net.trusted_authorities import trusted
 from tunnelcloud.settings import AuditSettings
 from tunnelcloud.settings.notify import NotifySettings, NotifySmtpSettings
 from tunnelcloud.settings_files import BadSettings, read_secret
@@ -27,8 +24,6 @@ from tunnelcloud.sinks.files import FileOutlet
 from tunnelcloud.sinks.formats import FORMATS, syslog_message
 from tunnelcloud.sinks.interfaces import Outlet
 from tunnelcloud.sinks.spool import Spool
-from tunnelcloud.sinks.syslog import SyslogOutlet
-from tunnelcloud.sinks.webhook import OneConnection, WebhookOutlet
 
 DIRECTORY = "spool"
 """Where spools are, in the state directory."""
@@ -167,6 +162,9 @@ def _syslog(settings: AuditSettings) -> Callable[[Any], Outlet]:
     address = settings.syslog.address
     assert address is not None
     trust = _trusted("audit.syslog.ca", settings.syslog.ca)
+    from tunnelcloud.net.bounded_connections import bounded_way
+    from tunnelcloud.net.outgoing_tls import tls_to
+    from tunnelcloud.sinks.syslog import SyslogOutlet
 
     def make(reactor: Any) -> Outlet:
         options = tls_to(address.host, trust)
@@ -199,6 +197,8 @@ def _mail(settings: NotifySmtpSettings) -> Callable[[Any], Outlet]:
     password = None if path is None else _secret("notify.smtp.password_file", path)
     trust = _trusted("notify.smtp.ca", settings.ca)
     # Twisted's mail and what it loads take 2 MiB, which only those need who send mail.
+    from tunnelcloud.net.bounded_connections import bounded_way
+    from tunnelcloud.net.outgoing_tls import tls_to
     from tunnelcloud.sinks.mail import MailOutlet
 
     def make(reactor: Any) -> Outlet:
@@ -225,6 +225,8 @@ def _secret(setting: str, path: Path) -> str:
 
 
 def _trusted(setting: str, ca: Path | None) -> Any:
+    from tunnelcloud.net.trusted_authorities import trusted
+
     try:
         return trusted(ca)
     except (OSError, ValueError) as error:
@@ -232,6 +234,11 @@ def _trusted(setting: str, ca: Path | None) -> Any:
 
 
 def _webhook(url: str, secret: str) -> Callable[[Any], Outlet]:
+    # Twisted's HTTP client takes half a megabyte.
+    from tunnelcloud.net.bounded_connections import bounded_agent
+    from tunnelcloud.net.outgoing_tls import HttpsPolicy
+    from tunnelcloud.sinks.webhook import OneConnection, WebhookOutlet
+
     def make(reactor: Any) -> Outlet:
         pool = OneConnection(reactor)
         agent = bounded_agent(reactor, HttpsPolicy(), _MOST_SAID, pool)

@@ -10,6 +10,12 @@ from sqlalchemy import func, select, text
 from tunnelcloud.store.schema import connectors, sites
 from tunnelcloud.store.transaction import Transaction
 
+MOST_SITES = 200
+"""How many sites have a label of their own in the metrics, the oldest ones."""
+
+MEASURE_SECONDS = 60.0
+"""How often the store is looked at for what only it knows."""
+
 _SIZE = text("SELECT pg_database_size(current_database())")
 
 
@@ -27,14 +33,11 @@ class Measures:
     size: int | None = None
 
 
-def measure(transaction: Transaction, most: int) -> Measures:
-    """Look.
-
-    :param most: name so many sites at most.
-    """
+def measure(transaction: Transaction) -> Measures:
+    """Look; name ``MOST_SITES`` sites at most."""
     connection = transaction.connection
-    first = select(sites.c.id, sites.c.name).order_by(sites.c.created_at, sites.c.id).limit(most)
-    names = {row.id: row.name for row in connection.execute(first)}
+    first = select(sites.c.id, sites.c.name).order_by(sites.c.created_at, sites.c.id)
+    names = {row.id: row.name for row in connection.execute(first.limit(MOST_SITES))}
     counted = (
         select(connectors.c.site_id, func.count().label("joined"))
         .where(connectors.c.joined_at.is_not(None))

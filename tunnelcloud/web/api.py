@@ -93,6 +93,7 @@ class ApiResource(Resource):
 
     async def _answer(self, request: IRequest, answering: Answering) -> _Answer:
         path = _segments(request)
+        await self._table.load(path)
         public = self._anonymous_route(path)
         caller = None if public else await self._authenticate(request)
         if caller is not None:

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from pydantic import BaseModel, ValidationError
 
 from tunnelcloud.web import problems
-from tunnelcloud.web.models.document import read_document
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.routes import Route
 from tunnelcloud.web.strict_json import BadJSON, read_json
@@ -27,6 +26,8 @@ def read_body(route: Route, raw: bytes) -> BaseModel:
     except BadJSON as error:
         raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
     if route.is_big:
+        from tunnelcloud.web.models.document import read_document
+
         return read_document(value)
     try:
         return route.body.model_validate_json(raw)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
 ReadyCheck = Callable[[], str | None]
 """Says why the pod isn't ready to serve, or None."""
+
+Metrics = Callable[[], tuple[str, bytes]]
+"""Gives what is measured: the content's type, and the text."""
 
 
 class TextResource(Resource):
@@ -20,23 +22,22 @@ class TextResource(Resource):
 
     isLeaf = True
 
-    def __init__(
-        self,
-        text: Callable[[], tuple[int, bytes]],
-        content_type: str = "text/plain; charset=utf-8",
-    ) -> None:
+    def __init__(self, text: Callable[[], tuple[int, bytes]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._text = text
-        self._content_type = content_type
 
     def render_GET(self, request: IRequest) -> bytes:
         """Answer with the text."""
         status, body = self._text()
-        request.setResponseCode(status)
-        request.setHeader("Content-Type", self._content_type)
-        request.setHeader("Cache-Control", "no-store")
-        request.setHeader("X-Content-Type-Options", "nosniff")
-        return body
+        return _answer(request, status, "text/plain; charset=utf-8", body)
+
+
+def _answer(request: IRequest, status: int, content_type: str, body: bytes) -> bytes:
+    request.setResponseCode(status)
+    request.setHeader("Content-Type", content_type)
+    request.setHeader("Cache-Control", "no-store")
+    request.setHeader("X-Content-Type-Options", "nosniff")
+    return body
 
 
 def health() -> TextResource:
@@ -63,9 +64,19 @@ def readiness(checks: Mapping[str, ReadyCheck], warnings: Sequence[ReadyCheck]) 
     return TextResource(text)
 
 
-def metrics(registry: CollectorRegistry) -> TextResource:
-    """Give a registry in Prometheus' text format."""
-    return TextResource(lambda: (200, generate_latest(registry)), CONTENT_TYPE_LATEST)
+class MetricsResource(Resource):
+    """The page of what is measured."""
+
+    isLeaf = True
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._metrics = metrics
+
+    def render_GET(self, request: IRequest) -> bytes:
+        """Answer with what is measured now."""
+        content_type, body = self._metrics()
+        return _answer(request, 200, content_type, body)
 
 
 def known_hosts(lines: Callable[[], Iterable[str]]) -> TextResource:

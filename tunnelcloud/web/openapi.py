@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,8 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.web.encoding import encode_json
 from tunnelcloud.web.problems import CONTENT_TYPE
-from tunnelcloud.web.routes import LINES_TYPE, Route, RouteTable
+from tunnelcloud.web.routes import ANONYMOUS, LINES_TYPE, Call, Encoded, Route, RouteTable
 
 _REF = "#/components/schemas/{model}"
 _PROBLEM: dict[str, Any] = {
@@ -50,6 +52,37 @@ class Described(BaseModel):
 
 
 _Key = tuple[type[BaseModel], JsonSchemaMode]
+
+
+def openapi_route(
+    table: RouteTable, apart: Callable[[Callable[[], Encoded]], Awaitable[Encoded]], version: str
+) -> Route:
+    """Make the row of the description itself.
+
+    :param apart: makes it away from the reactor's thread: that takes 300 ms, the first time.
+    :param version: the program's.
+    """
+    made: list[Encoded] = []
+
+    def document() -> Encoded:
+        body = encode_json(openapi_document(table, version))
+        return Encoded(body, hashlib.sha256(body).hexdigest()[:16])
+
+    async def show(_: Call) -> Encoded:
+        await table.load()
+        if not made:
+            made.append(await apart(document))
+        return made[0]
+
+    return Route(
+        "GET",
+        "/openapi.json",
+        "openapi",
+        "Describe this API, in OpenAPI 3.1.",
+        ANONYMOUS,
+        show,
+        answer=Described,
+    )
 
 
 def openapi_document(table: RouteTable, version: str) -> dict[str, Any]:

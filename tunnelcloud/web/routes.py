@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 from pydantic import BaseModel
 
 from tunnelcloud.domain.entities import ID, ID_PREFIXES
@@ -189,32 +189,83 @@ class Route:
         return _PARAMETER.findall(self.path)
 
 
-@frozen
+@frozen(eq=False)
+class Part:
+    """Some rows of the route table, whose modules are loaded when one of them is first asked for.
+
+    :ivar words: each path of these rows has at least one of them among its literal parts.
+    :ivar make: loads the modules and makes the rows; called in any thread.
+    """
+
+    words: frozenset[str]
+    make: Callable[[], Iterable[Route]]
+
+
 class RouteTable:
-    """All routes, and how a path finds its rows."""
+    """All routes, and how a path finds its rows.
 
-    routes: tuple[Route, ...]
-    _by_beginning: dict[tuple[int, str], list[tuple[tuple[str, ...], Route]]] = field(
-        factory=dict, init=False, eq=False, repr=False
-    )
-    """Routes and the parts of their paths, by how many parts there are and the first."""
+    A part that nobody asks for is never loaded: its modules and models would take memory in every
+    pod.
 
-    def __attrs_post_init__(self) -> None:
-        for route in self.routes:
-            parts = tuple(route.path.strip("/").split("/"))
-            assert not parts[0].startswith("{"), "the first part of a path is a literal"
-            self._by_beginning.setdefault((len(parts), parts[0]), []).append((parts, route))
-        keys = [(route.method, route.path) for route in self.routes]
-        names = [route.name for route in self.routes]
+    :param parts: in the order in which the API's description has them.
+    :param apart: loads parts away from the reactor's thread: each takes some 20 ms.
+    """
+
+    def __init__(
+        self, parts: Iterable[Part], apart: Callable[[Callable[[], Any]], Awaitable[Any]]
+    ) -> None:
+        self._parts = tuple(parts)
+        self._apart = apart
+        self._made: dict[Part, tuple[Route, ...]] = {}
+        self._by_beginning: dict[tuple[int, str], list[tuple[tuple[str, ...], Route]]] = {}
+        """Routes and the parts of their paths, by how many parts there are and the first."""
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Give all routes; loads the parts that aren't loaded yet."""
+        for part in self._missing():
+            self._add(part, part.make())
+        routes = tuple(route for part in self._parts for route in self._made[part])
+        keys = [(route.method, route.path) for route in routes]
+        names = [route.name for route in routes]
         assert len(set(keys)) == len(keys), "a route is there twice"
         assert len(set(names)) == len(names), "an operation's name is there twice"
+        return routes
+
+    async def load(self, segments: Sequence[str] | None = None) -> None:
+        """Load the parts that may have rows at a path; all parts, where no path is given."""
+        wanted = self._missing(segments)
+        if not wanted:
+            return
+        made = await self._apart(lambda: [(part, tuple(part.make())) for part in wanted])
+        for part, routes in made:
+            self._add(part, routes)
+
+    def _missing(self, segments: Sequence[str] | None = None) -> list[Part]:
+        parts = (part for part in self._parts if part not in self._made)
+        return [part for part in parts if segments is None or not part.words.isdisjoint(segments)]
+
+    def _add(self, part: Part, routes: Iterable[Route]) -> None:
+        """Take the rows of a part, unless two requests had it loaded and the other was first."""
+        if part in self._made:
+            return
+        self._made[part] = made = tuple(routes)
+        for route in made:
+            parts = tuple(route.path.strip("/").split("/"))
+            assert not parts[0].startswith("{"), "the first part of a path is a literal"
+            assert not part.words.isdisjoint(parts), "no word of the part leads to the route"
+            self._by_beginning.setdefault((len(parts), parts[0]), []).append((parts, route))
 
     def find(self, segments: Iterable[str]) -> tuple[dict[str, Route], dict[str, str]]:
         """Find the routes at a path, by method, and the values of the path's parameters.
 
+        What wasn't loaded by ``load`` before is loaded here, and the caller's thread waits.
+
         :raise Problem: 404 when there are none, or an id in the path can't be one.
         """
         wanted = tuple(segments)
+        for part in self._missing(wanted):
+            self._add(part, part.make())
         best: tuple[dict[str, Route], dict[str, str]] | None = None
         beginning = (len(wanted), wanted[0] if wanted else "")
         for parts, route in self._by_beginning.get(beginning, ()):

@@ -26,7 +26,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread
 
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.fetching import Fetched, FetchFailed, HttpFetch
+from tunnelcloud.net.fetching import Fetched, FetchFailed
+from tunnelcloud.net.http_fetch import HttpFetch
 from tunnelcloud.net.trusted_authorities import trusted
 from tunnelcloud.pod.acme.challenges import TLS_ALPN
 from tunnelcloud.settings.web import AcmeSettings

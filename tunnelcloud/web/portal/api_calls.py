@@ -75,7 +75,9 @@ class Operations:
         query: Mapping[str, str] | None,
         version: str,
     ) -> Handled:
-        routes, params = self.table.find(path.strip("/").split("/"))
+        segments = path.strip("/").split("/")
+        await self.table.load(segments)
+        routes, params = self.table.find(segments)
         route = routes[method]
         caller = visit.who().caller
         if caller.role not in route.roles:

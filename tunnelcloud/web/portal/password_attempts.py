@@ -13,6 +13,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -20,7 +21,9 @@ from twisted.internet.interfaces import IReactorTime
 from tunnelcloud.domain.addresses import source_groups
 from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.tokens import hash_secret, without_secrets
-from tunnelcloud.web.portal.page_requests import Visit
+
+if TYPE_CHECKING:
+    from tunnelcloud.web.portal.page_requests import Visit
 
 FREE_FOR_A_NAME = 5
 FREE_FOR_A_NETWORK = 30

@@ -59,6 +59,7 @@ class _Reference:
         return Moved(_ADDRESS)
 
     async def show(self, visit: Visit) -> Reply:
+        await self.table.load()
         return Shown("api.html", {"sections": _sections(self.table), "version": __version__})
 
 
