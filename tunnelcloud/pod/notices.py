@@ -300,12 +300,7 @@ def make_notices(
     web_url: str,
     now: Callable[[], datetime],
 ) -> dict[str, tuple[Callable[[], object], float]]:
-    """Begin to send notices of events, and return the periodic work that checks conditions.
-
-    If the settings name no receiver, there is no such work.
-    """
-    if not foundation.sinks.takes_notices:
-        return {}
+    """Begin to send notices of events, and return the periodic work that checks conditions."""
     told = Notices(
         sinks=foundation.sinks,
         store=store,

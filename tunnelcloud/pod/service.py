@@ -39,7 +39,6 @@ from tunnelcloud.pod.live_pod import LivePod
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.pod.lost_connectors import LostConnectors
-from tunnelcloud.pod.notices import make_notices
 from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.path_check import Doctor
 from tunnelcloud.pod.penalties import SHARE_SECONDS
@@ -183,9 +182,13 @@ class PodService(Service):
             room=self._doors.undecided,
             answers=self._tls.answers,
         )
-        self._notices = make_notices(
-            foundation, self.store, reactor, self.live, self._tls.is_ending, self.web_url, _now
-        )
+        self._notices: dict[str, tuple[Callable[[], object], float]] = {}
+        if foundation.sinks.takes_notices:
+            from tunnelcloud.pod.notices import make_notices
+
+            self._notices = make_notices(
+                foundation, self.store, reactor, self.live, self._tls.is_ending, self.web_url, _now
+            )
         self._reloading = Reloading(
             settings,
             read_settings or (lambda: settings),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IProtocolFactory
 
 from tunnelcloud.domain.target_certificates import ENDS_SOON
-from tunnelcloud.pod.acme.challenges import Answers
-from tunnelcloud.pod.acme.keeper import LOOK_SECONDS, CertificateKeeper
 from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.web_certificate import (
@@ -22,6 +20,13 @@ from tunnelcloud.pod.web_certificate import (
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.interfaces import CertificateState
+
+if TYPE_CHECKING:
+    from tunnelcloud.pod.acme.challenges import Answers
+    from tunnelcloud.pod.acme.keeper import CertificateKeeper
+
+LOOK_SECONDS = 30.0
+"""How often a pod with ACME looks whether a certificate is due."""
 
 
 class WebTLS:
@@ -47,6 +52,10 @@ class WebTLS:
         self._shown: ShownCertificate | None = self._files
         self.answers: Answers | None = None
         if settings.acme.directory is not None:
+            # Most pods have no use for these.
+            from tunnelcloud.pod.acme.challenges import Answers
+            from tunnelcloud.pod.acme.keeper import CertificateKeeper
+
             self._shown, self.answers = ShownCertificate(), Answers()
             self._keeper = CertificateKeeper(
                 settings=settings.acme,

@@ -36,9 +36,6 @@ from tunnelcloud.web.interfaces import CertificateState
 if TYPE_CHECKING:
     from tunnelcloud.pod.acme.ordering import Issued
 
-LOOK_SECONDS = 30.0
-"""How often a pod looks whether a certificate is due."""
-
 LEASE_SECONDS = 600.0
 """Seconds in which no other pod orders; an order takes less."""
 
