@@ -67,7 +67,7 @@ PLACES = {
 ``net/outgoing_tls.py`` makes TLS: it counts steps of handshakes, and lets no server choose a prime.
 ``net/bounded_connections.py`` counts all bytes of a connection and follows no redirect.  By it go
 
-- providers of sign-in and their keys, and the authority of ACME: ``net/fetching.py``, 10 s for a
+- providers of sign-in and their keys, and the authority of ACME: ``net/http_fetch.py``, 10 s for a
   whole answer; an order has 180 s and 1,000 requests (``pod/acme/ordering.py``, whose library gets
   a session that asks this way)
 - the audit's webhook and syslog, notices by webhook and by mail: ``sinks/``, 30 s a batch
