@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import NOW, policy
 from tunnelcloud.domain.policy_sentences import policy_sentence, standing_sentence
 from tunnelcloud.domain.schedule import parse_window
-from tunnelcloud.web.models.objects import Policy
+from tunnelcloud.web.models.policies import Policy
 
 
 def said(**conditions):

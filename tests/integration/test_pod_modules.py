@@ -16,9 +16,7 @@ PACKAGES = {
 }  # fmt: skip
 """Packages that such a pod may have loaded: none for pages, metrics, OpenID Connect or ACME."""
 
-PARTS = {
-    "attachments", "collection", "connectors", "context", "keys", "objects", "tunnel_standing",
-}  # fmt: skip
+PARTS = {"attachments", "collection", "connectors", "context", "keys", "sites", "users"}
 """The API's parts that were asked for, and what they share."""
 
 SHARED_PARTS_OF_THE_PORTAL = {"attempts", "invitations", "shared_attempts"}

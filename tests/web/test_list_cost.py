@@ -10,8 +10,9 @@ from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import api_tokens, audit, policies, users, web_sessions
 from tunnelcloud.store.credential_checks import role_by_api_token, role_by_web_session
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.models import objects as models
 from tunnelcloud.web.models.plain_values import values_as
+from tunnelcloud.web.models.policies import Policy
+from tunnelcloud.web.models.users import User
 from tunnelcloud.web.resources.activity import _event
 
 SHORT, LONG = 50, 150
@@ -68,8 +69,8 @@ class ListCostTests(SQLiteCase):
 
     def test_the_calls_for_a_row(self):
         for name, list_page, show in (
-            ("users", users.list_page, values_as(models.User)),
-            ("policies", policies.list_page, values_as(models.Policy)),
+            ("users", users.list_page, values_as(User)),
+            ("policies", policies.list_page, values_as(Policy)),
             ("events", audit.list_page, _event),
         ):
             self.assertLess(self.a_row(list_page, show), MOST_CALLS[name], name)

@@ -14,8 +14,13 @@ from tunnelcloud.domain.schedule import parse_window
 from tunnelcloud.store import policies, users
 from tunnelcloud.store.assignments import ASSIGNMENTS
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.models import objects as models
+from tunnelcloud.web.models.assignments import Assignment
+from tunnelcloud.web.models.connectors import AttachedTo
 from tunnelcloud.web.models.plain_values import plain_values, values_as
+from tunnelcloud.web.models.policies import Policy
+from tunnelcloud.web.models.sites import Site
+from tunnelcloud.web.models.tunnels import Published, Tunnel
+from tunnelcloud.web.models.users import User
 
 AT = datetime(2026, 1, 31, 9, 0, 0, 123_999, UTC)
 
@@ -38,15 +43,15 @@ class PlainValuesTests(SQLiteCase):
         )
         assignment = store.read(ASSIGNMENTS.list_page).items[0]
         for model, entity in (
-            (models.Site, world.site),
-            (models.Published, tunnel),
-            (models.User, store.read(users.get, world.alice.id)),
+            (Site, world.site),
+            (Published, tunnel),
+            (User, store.read(users.get, world.alice.id)),
             (
-                models.User,
+                User,
                 evolve(world.alice, title="é \u202e \ud800", email="a@b.example"),
             ),
-            (models.Policy, policy),
-            (models.Assignment, evolve(assignment, methods=frozenset({Method.TOKEN}))),
+            (Policy, policy),
+            (Assignment, evolve(assignment, methods=frozenset({Method.TOKEN}))),
         ):
             dumped = model.model_validate(entity).model_dump(mode="json")
             shown = values_as(model)(entity)
@@ -55,12 +60,12 @@ class PlainValuesTests(SQLiteCase):
 
     def test_an_entity_may_have_only_some_of_the_fields(self):
         world = self.open().write(make_world)
-        shown = values_as(models.Tunnel, type(world.tunnel))(world.tunnel)
+        shown = values_as(Tunnel, type(world.tunnel))(world.tunnel)
         self.assertNotIn("last_check", shown)
         self.assertEqual(shown["name"], world.tunnel.name)
 
     def test_models_and_plain_values_serve_alike(self):
-        model = models.AttachedTo(pods=1, of=2)
+        model = AttachedTo(pods=1, of=2)
         self.assertEqual(plain_values(model), plain_values({"pods": 1, "of": 2}))
 
 

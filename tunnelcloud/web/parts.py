@@ -18,10 +18,28 @@ def api_parts(context: ApiContext) -> list[Part]:
     return [Part(frozenset(words.split()), partial(make, context)) for words, make in _PARTS]
 
 
-def _objects(context: ApiContext) -> Iterable[Route]:
-    from tunnelcloud.web.resources.objects import object_routes
+def _sites(context: ApiContext) -> Iterable[Route]:
+    from tunnelcloud.web.resources.sites import site_routes
 
-    return object_routes(context)
+    return site_routes(context)
+
+
+def _tunnels(context: ApiContext) -> Iterable[Route]:
+    from tunnelcloud.web.resources.tunnels import tunnel_routes
+
+    return tunnel_routes(context)
+
+
+def _users(context: ApiContext) -> Iterable[Route]:
+    from tunnelcloud.web.resources.users import user_routes
+
+    return user_routes(context)
+
+
+def _policies(context: ApiContext) -> Iterable[Route]:
+    from tunnelcloud.web.resources.policies import policy_routes
+
+    return policy_routes(context)
 
 
 def _policy_previews(context: ApiContext) -> Iterable[Route]:
@@ -133,7 +151,10 @@ def _summaries(context: ApiContext) -> Iterable[Route]:
 
 
 _PARTS: tuple[tuple[str, Callable[[ApiContext], Iterable[Route]]], ...] = (
-    ("sites tunnels users groups policies", _objects),
+    ("sites", _sites),
+    ("tunnels", _tunnels),
+    ("users groups", _users),
+    ("policies", _policies),
     ("preview", _policy_previews),
     ("lockouts", _lockouts),
     ("connectors", _connectors),

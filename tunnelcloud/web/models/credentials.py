@@ -24,7 +24,8 @@ from tunnelcloud.web.models.fields import (
     Words,
 )
 from tunnelcloud.web.models.kinds import shown_model, shown_record
-from tunnelcloud.web.models.objects import STANDING, User
+from tunnelcloud.web.models.tunnels import STANDING
+from tunnelcloud.web.models.users import User
 
 # Its length is no field's limit but the format's: no shorter and no longer text is a key.
 PublicKey = Annotated[

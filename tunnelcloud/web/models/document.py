@@ -26,6 +26,7 @@ from tunnelcloud.store.column_types import plain
 from tunnelcloud.store.document_sections import Document as StoredDocument
 from tunnelcloud.store.documents import Step as StoredStep
 from tunnelcloud.web.encoding import Members
+from tunnelcloud.web.models.assignments import Methods
 from tunnelcloud.web.models.credentials import PublicKey
 from tunnelcloud.web.models.fields import (
     Body,
@@ -37,7 +38,6 @@ from tunnelcloud.web.models.fields import (
     one_of,
 )
 from tunnelcloud.web.models.kinds import entry_model
-from tunnelcloud.web.models.objects import Methods
 from tunnelcloud.web.problems import Faults, Place, invalid_field
 
 SiteEntry = entry_model(SITE, "SiteEntry", "A site of a document.")

@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -278,3 +278,13 @@ class PageQuery(StoreQuery):
     cursor: Text | None = Field(
         default=None, max_length=512, description="Where the page before ended: its next_cursor."
     )
+
+
+class NamedQuery(PageQuery):
+    """Asks a collection of named objects."""
+
+    name: Text | None = Field(default=None, description="The one with exactly this name.")
+    q: Words | None = Field(
+        default=None, description="Those with this in the name, the title or an address."
+    )
+    sort: Literal["name", "-name", "created_at", "-created_at"] = "created_at"

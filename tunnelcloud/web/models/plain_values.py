@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from tunnelcloud.store.column_types import plain
 from tunnelcloud.web.models.fields import Shown
-from tunnelcloud.web.models.objects import Published
 
 
 def values_as(
@@ -35,10 +34,6 @@ def values_as(
         return dict(zip(names, map(plain, read(entity)), strict=True))
 
     return values
-
-
-PUBLISHED = values_as(Published)
-"""Gives what whoever may know of a tunnel is shown of it."""
 
 
 def plain_values(shown: BaseModel | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,15 +11,15 @@ from tunnelcloud.store import assignments, groups, tunnels
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.paging import ListPage
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.fields import PageQuery, page_model
-from tunnelcloud.web.models.objects import (
+from tunnelcloud.web.models.assignments import (
     Assignment,
     AssignmentChange,
     AssignmentQuery,
     NewAssignment,
-    User,
 )
+from tunnelcloud.web.models.fields import PageQuery, page_model
 from tunnelcloud.web.models.plain_values import values_as
+from tunnelcloud.web.models.users import User
 from tunnelcloud.web.resources.collection import Kind, collection_routes, listed
 from tunnelcloud.web.resources.context import ApiContext, owned_by
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Listed, Route

@@ -12,8 +12,7 @@ from tunnelcloud.domain.objects import CONNECTOR
 from tunnelcloud.store import connectors
 from tunnelcloud.store.object_writes import version_of
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.fields import Shown
-from tunnelcloud.web.models.objects import (
+from tunnelcloud.web.models.connectors import (
     AttachedTo,
     Connector,
     ConnectorChange,
@@ -23,6 +22,7 @@ from tunnelcloud.web.models.objects import (
     JoinTokenShown,
     NewConnector,
 )
+from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.resources.attached_connectors import attachments_now
 from tunnelcloud.web.resources.collection import TEXTS, Kind, collection_routes
 from tunnelcloud.web.resources.context import ApiContext

@@ -27,8 +27,8 @@ from tunnelcloud.web.models.decisions import (
     Step,
 )
 from tunnelcloud.web.models.fields import PageQuery, Shown, page_model
-from tunnelcloud.web.models.objects import User
-from tunnelcloud.web.models.plain_values import PUBLISHED
+from tunnelcloud.web.models.tunnels import PUBLISHED
+from tunnelcloud.web.models.users import User
 from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.resources.tokens import tunnels_of

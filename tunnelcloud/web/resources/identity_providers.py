@@ -10,13 +10,12 @@ from tunnelcloud.store import identity_providers
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.identity_providers import SealSecret
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.fields import Shown
+from tunnelcloud.web.models.fields import NamedQuery, Shown
 from tunnelcloud.web.models.identity_providers import (
     IdentityProvider,
     IdentityProviderChange,
     NewIdentityProvider,
 )
-from tunnelcloud.web.models.objects import NamedQuery
 from tunnelcloud.web.oidc.directory import Directory
 from tunnelcloud.web.oidc.faults import ProviderFault
 from tunnelcloud.web.resources.collection import Kind, collection_routes, item_of

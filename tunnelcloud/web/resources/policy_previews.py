@@ -15,7 +15,7 @@ from tunnelcloud.domain.policy_effects import Cut
 from tunnelcloud.domain.policy_sentences import policy_sentence, standing_sentence
 from tunnelcloud.store import policies, policy_effects
 from tunnelcloud.store.policy_effects import Effects
-from tunnelcloud.web.models import objects as models
+from tunnelcloud.web.models import policies as models
 from tunnelcloud.web.models.policy_previews import PolicyCut, PolicyPreview
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, Call, Route

@@ -8,7 +8,7 @@ from tunnelcloud.domain import entities
 from tunnelcloud.store import preferences
 from tunnelcloud.store.object_writes import version_of
 from tunnelcloud.store.transaction import Transaction
-from tunnelcloud.web.models.objects import Settings, SettingsChange
+from tunnelcloud.web.models.settings import Settings, SettingsChange
 from tunnelcloud.web.resources.collection import item_of
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route

@@ -16,7 +16,7 @@ from tunnelcloud.store import activity, assignment_lists, list_counts, second_fa
 from tunnelcloud.store.assignees import suggested
 from tunnelcloud.store.site_health import SiteHealth, site_healths
 from tunnelcloud.store.user_list_columns import of_users
-from tunnelcloud.web.models.objects import Policy
+from tunnelcloud.web.models.policies import Policy
 from tunnelcloud.web.portal.admin_kinds import ACCESS, ACTIVITY, OVERVIEW, SETTINGS
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.consequences import kept_event, told_events, told_records

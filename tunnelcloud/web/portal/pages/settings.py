@@ -15,7 +15,7 @@ from tunnelcloud import __version__
 from tunnelcloud.domain.durations import SECONDS
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import user_views
-from tunnelcloud.web.models.objects import LEAST_CHECK_SECONDS, MOST_CHECK_SECONDS, MOST_DAYS
+from tunnelcloud.web.models.settings import LEAST_CHECK_SECONDS, MOST_CHECK_SECONDS, MOST_DAYS
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.forms import (
     Field,

@@ -1,4 +1,4 @@
-"""Sites, connectors, tunnels, users, groups, policies and assignments."""
+"""Tunnels, with how each stands."""
 
 from __future__ import annotations
 
@@ -7,31 +7,23 @@ from typing import Any
 
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.advice import target_warning
-from tunnelcloud.store import groups, policies, sites, tunnels, users
+from tunnelcloud.store import tunnels
 from tunnelcloud.store.column_types import plain
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.interfaces import LastCheck
-from tunnelcloud.web.models import objects as models
-from tunnelcloud.web.models.plain_values import PUBLISHED, values_as
+from tunnelcloud.web.models.assignments import NewAssignment
+from tunnelcloud.web.models.tunnels import (
+    PUBLISHED,
+    NewTunnel,
+    Tunnel,
+    TunnelAnswered,
+    TunnelChange,
+    TunnelQuery,
+)
 from tunnelcloud.web.resources.collection import Kind, Show, Shower, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tunnel_standing import reader_of_sites, standing_of
 from tunnelcloud.web.routes import Route
-
-SITE = Kind(
-    noun="site",
-    plural="sites",
-    shown=models.Site,
-    new=models.NewSite,
-    change=models.SiteChange,
-    query=models.SiteQuery,
-    get=sites.get,
-    list_page=sites.list_page,
-    create=sites.create,
-    update=sites.update,
-    delete=sites.delete,
-    show=values_as(models.Site),
-)
 
 
 async def _tunnel_warnings(
@@ -45,7 +37,7 @@ async def _tunnel_warnings(
 
 
 def _create_tunnel(
-    transaction: Transaction, *, assignments: Sequence[models.NewAssignment] = (), **values: Any
+    transaction: Transaction, *, assignments: Sequence[NewAssignment] = (), **values: Any
 ) -> entities.Tunnel:
     given = [one.given() for one in assignments]
     return tunnels.create_assigned(transaction, given, **values)
@@ -74,17 +66,17 @@ def _tunnel_shower(context: ApiContext) -> Shower:
 TUNNEL = Kind(
     noun="tunnel",
     plural="tunnels",
-    shown=models.Tunnel,
-    new=models.NewTunnel,
-    change=models.TunnelChange,
-    query=models.TunnelQuery,
+    shown=Tunnel,
+    new=NewTunnel,
+    change=TunnelChange,
+    query=TunnelQuery,
     get=tunnels.get,
     list_page=tunnels.list_page,
     create=_create_tunnel,
     update=tunnels.update,
     delete=tunnels.delete,
     show=PUBLISHED,
-    answered=models.TunnelAnswered,
+    answered=TunnelAnswered,
     warn=_tunnel_warnings,
     shower=_tunnel_shower,
 )
@@ -103,57 +95,6 @@ def _last_seen(found: LastCheck | None) -> dict[str, Any] | None:
     }
 
 
-USER = Kind(
-    noun="user",
-    plural="users",
-    shown=models.User,
-    new=models.NewUser,
-    change=models.UserChange,
-    query=models.UserQuery,
-    get=users.get,
-    list_page=users.list_page,
-    create=users.create,
-    update=users.update,
-    delete=users.delete,
-    show=values_as(models.User),
-)
-
-GROUP = Kind(
-    noun="group",
-    plural="groups",
-    shown=models.Group,
-    new=models.NewGroup,
-    change=models.GroupChange,
-    query=models.GroupQuery,
-    get=groups.get,
-    list_page=groups.list_page,
-    create=groups.create,
-    update=groups.update,
-    delete=groups.delete,
-    show=values_as(models.Group),
-)
-
-
-POLICY = Kind(
-    noun="policy",
-    plural="policies",
-    shown=models.Policy,
-    new=models.NewPolicy,
-    change=models.PolicyChange,
-    query=models.PolicyQuery,
-    get=policies.get,
-    list_page=policies.list_page,
-    create=policies.create,
-    update=policies.update,
-    delete=policies.delete,
-    show=values_as(models.Policy),
-)
-
-
-def object_routes(context: ApiContext) -> list[Route]:
-    """Make the rows for what administrators make and name."""
-    return [
-        route
-        for kind in (SITE, TUNNEL, USER, GROUP, POLICY)
-        for route in collection_routes(context, kind)
-    ]
+def tunnel_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for tunnels."""
+    return collection_routes(context, TUNNEL)

@@ -1,0 +1,21 @@
+"""Models of policies."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tunnelcloud.domain.objects import POLICY
+from tunnelcloud.web.models.fields import (
+    NamedQuery,
+)
+from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
+
+Policy = shown_model(POLICY, "Policy", "Conditions that must all hold.")
+NewPolicy = new_model(POLICY, "NewPolicy", "Makes a policy.")
+PolicyChange = change_model(POLICY, "PolicyChange", "Changes a policy.")
+
+
+class PolicyQuery(NamedQuery):
+    """Asks for policies."""
+
+    used: bool | None = Field(default=None, description="Those that narrow an assignment, or none.")

@@ -1,0 +1,25 @@
+"""Models of sites."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tunnelcloud.domain.objects import SITE
+from tunnelcloud.web.models.fields import (
+    NamedQuery,
+)
+from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
+
+
+class SiteQuery(NamedQuery):
+    """Asks for sites."""
+
+    has_connectors: bool | None = Field(
+        default=None, description="Those with connectors, or without."
+    )
+    has_tunnels: bool | None = Field(default=None, description="Those with tunnels, or without.")
+
+
+Site = shown_model(SITE, "Site", "A private network.")
+NewSite = new_model(SITE, "NewSite", "Makes a site.")
+SiteChange = change_model(SITE, "SiteChange", "Changes a site.")
