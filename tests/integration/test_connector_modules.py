@@ -12,12 +12,12 @@ from tests.integration.worlds import World
 
 ROOMS = {
     "channels",
-    "config",
+    "settings_files",
     "connector",
     "daemon",
     "domain",
-    "garbage",
-    "interpreter",
+    "garbage_collection",
+    "interpreter_lock",
     "link",
     "net",
     "pki",

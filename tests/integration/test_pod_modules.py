@@ -16,10 +16,10 @@ PACKAGES = {
 }  # fmt: skip
 """Packages that such a pod may have loaded: none for pages, metrics, OpenID Connect or ACME."""
 
-PARTS = {"attachments", "collection", "connectors", "context", "keys", "sites", "users"}
+PARTS = {"attached_connectors", "collection", "connectors", "context", "keys", "sites", "users"}
 """The API's parts that were asked for, and what they share."""
 
-SHARED_PARTS_OF_THE_PORTAL = {"attempts", "invitations", "shared_attempts"}
+SHARED_PARTS_OF_THE_PORTAL = {"password_attempts", "invitations", "shared_attempts"}
 """Modules of the portal that a pod needs without pages: the API slows guesses down, too."""
 
 UNUSED = {
