@@ -18,11 +18,11 @@ from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.dial_failures import DialFailure
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.pod.counters import Counters
-from tunnelcloud.pod.metrics import MOST_SITES, Measured, metrics_registry
+from tunnelcloud.pod.metrics import Measured, metrics_registry
 from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
 from tunnelcloud.sinks.delivery import SinkReport
-from tunnelcloud.store.database_metrics import Measures
+from tunnelcloud.store.database_metrics import MOST_SITES, Measures
 from tunnelcloud.store.transaction import Committed
 
 ROOT = Path(__file__).parents[2]

@@ -40,7 +40,7 @@ from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.tallies import Tally
 from tunnelcloud.pod.target_checks import TargetChecks
 from tunnelcloud.sinks.sinks import Sinks
-from tunnelcloud.store.database_metrics import MOST_SITES, Measures
+from tunnelcloud.store.database_metrics import Measures
 
 OTHER_SITES = "other"
 """The label that all further sites share.  A site of this name shares it, too."""
