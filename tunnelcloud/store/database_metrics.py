@@ -33,11 +33,14 @@ class Measures:
     size: int | None = None
 
 
-def measure(transaction: Transaction) -> Measures:
-    """Look; name ``MOST_SITES`` sites at most."""
+def measure(transaction: Transaction, most: int = MOST_SITES) -> Measures:
+    """Look.
+
+    :param most: name so many sites at most.
+    """
     connection = transaction.connection
     first = select(sites.c.id, sites.c.name).order_by(sites.c.created_at, sites.c.id)
-    names = {row.id: row.name for row in connection.execute(first.limit(MOST_SITES))}
+    names = {row.id: row.name for row in connection.execute(first.limit(most))}
     counted = (
         select(connectors.c.site_id, func.count().label("joined"))
         .where(connectors.c.joined_at.is_not(None))
