@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, events_of, make_world
@@ -139,4 +140,22 @@ class SQLiteJoiningTests(JoiningContract, SQLiteCase):
 
 
 class PostgresJoiningTests(JoiningContract, PostgresCase):
-    pass
+    def test_who_is_changed_meanwhile_holds_up_nobody(self):
+        """Pods note many at once that they are there; an `apply` may hold some for long."""
+        other = self.store.write(connectors.create, name="other", site_id=self.world.site.id)
+        begun, go_on = Event(), Event()
+
+        def change(transaction):
+            connectors.record_seen(transaction, {self.connector.id: "1"}, "pin")
+            begun.set()
+            go_on.wait(60)
+
+        changing = self.store.write_soon(change)
+        self.addCleanup(go_on.set)
+        self.assertTrue(begun.wait(60))
+        self.store.write(connectors.record_seen, {self.connector.id: "2", other.id: "2"})
+        self.assertEqual(self.store.read(connectors.get, other.id).version, "2")
+        go_on.set()
+        changing.result()
+        found = self.store.read(connectors.get, self.connector.id)
+        self.assertEqual((found.version, found.authority), ("1", "pin"))

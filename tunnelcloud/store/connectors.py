@@ -302,8 +302,12 @@ def record_seen(
 ) -> None:
     """Write down that connectors are attached now.
 
+    What another transaction changes meanwhile, such as another pod that writes down the same, is
+    left out: many are written at once here, and none of them waits for it.
+
     :param versions: the version each connector runs, by its id.
-    :param authority: the pin of the CA whose certificate they use; None leaves it as it is.
+    :param authority: the pin of the CA whose certificate they use; None leaves it as it is.  With
+        one, none is left out.
     """
     more = {} if authority is None else {"authority": authority}
     of_version: dict[str, list[str]] = {}
@@ -312,5 +316,8 @@ def record_seen(
     for version, ids in of_version.items():
         values = {"version": version, "last_seen_at": transaction.now(), **more}
         for some in _some(ids):
-            query = update_rows(table).where(table.c.id.in_(some)).values(values)
+            free = select(table.c.id).where(table.c.id.in_(some))
+            if authority is None:
+                free = free.with_for_update(skip_locked=True)
+            query = update_rows(table).where(table.c.id.in_(free)).values(values)
             transaction.connection.execute(query)
