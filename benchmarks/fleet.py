@@ -47,7 +47,7 @@ class Costs:
     idle: float = 92 * MIB
     session: float = 16.9 * KIB
     channel: float = 4.6 * KIB
-    link: float = 60 * KIB
+    link: float = 72 * KIB
     link_seconds: float = 0.008
     login_seconds: float = 0.0031
     login_statements: int = 6
@@ -108,8 +108,8 @@ def load(fleet: Fleet, costs: Costs) -> Load:
         + sessions * (costs.session + fleet.channels * costs.channel)
         + fleet.links_of_pod * costs.link,
         processor=logins / fleet.pods * costs.login_seconds,
-        # A link is looked up and noted again in each review.
-        reviews=2 * fleet.links_of_pod * fleet.pods / REVIEW_SECONDS,
+        # A connector is looked up and noted again in each review: a row counts as a statement.
+        reviews=2 * rows / REVIEW_SECONDS,
         heartbeats=5 * fleet.pods / BEAT_SECONDS,
         logins=logins * (costs.login_statements + fleet.channels * costs.channel_statements),
         # Every heartbeat counts the pods of each connector.
