@@ -260,7 +260,7 @@ def lists(world: Any) -> Iterator[None]:
 @contextmanager
 def working(world: Any, name: str) -> Iterator[None]:
     """Have another process make the pod work."""
-    token = (world.gateway.state / "admin.token").read_text().strip()
+    token = world.gateway.admin_token
     process = Process([
         PYTHON, "-m", "benchmarks.bystander", "--work", name, world.gateway.web_port, token
     ])  # fmt: skip

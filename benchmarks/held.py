@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -52,7 +50,7 @@ class Stage:
 
     def __init__(self, gateways: list[Gateway], do: Callable[..., Any], port: int) -> None:
         self.gateways, self.port = gateways, port
-        self._token = (gateways[0].state / "admin.token").read_text().strip()
+        self._token = gateways[0].admin_token
         do("user", "create", "bob")
         do("group", "create", "bosses")
         do("group", "add", "bosses", "bob")
@@ -66,15 +64,7 @@ class Stage:
 
     def call(self, method: str, path: str, body: Any = None, pod: int = 0, token: str = "") -> Any:
         """Have the API of a pod do something, as the first administrator or by a token."""
-        token = token or self._token
-        request = urllib.request.Request(
-            f"http://{HOST}:{self.gateways[pod].web_port}/api/v1/{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            return json.loads(response.read() or "null")
+        return self.gateways[pod].api(method, f"/{path}", body, token=token or self._token)
 
     def asker(self, number: int) -> Asker:
         """Make one more user who may ask."""

@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import json
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,15 +36,8 @@ REFUSED = (OSError, asyncssh.Error, TimeoutError)
 
 def api(pods, pod, method, path, body=None):
     """Ask a pod's API, as its first administrator."""
-    token = (pods.gateways[0].state / "admin.token").read_text().strip()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{pods.gateways[pod].web_port}/api/v1{path}",
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        return json.loads(response.read() or b"null")
+    token = pods.gateways[0].admin_token
+    return pods.gateways[pod].api(method, path, body, token=token, patience=60)
 
 
 class Crowd:

@@ -55,7 +55,7 @@ def measure(stack: ExitStack, kinds: "list[str]", count: int, rounds: int) -> No
     world.tunnel("echo", HOST, 1, assign=False)
     furnish(world)
     pid = world.gateway.process.process.pid
-    pod = Pod(world.gateway.web_port, (world.gateway.state / "admin.token").read_text().strip())
+    pod = Pod(world.gateway.web_port, world.gateway.admin_token)
     # Checks of the tunnels' targets would go on meanwhile; those that are under way take a while.
     pod.ask("PATCH", "/settings", {"target_check_seconds": None})
     time.sleep(8)

@@ -1,13 +1,11 @@
 """A pod with tunnels of every kind, and the browser of alice, who may open them."""
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 from tests.browser.chromium import Chromium
@@ -99,7 +97,6 @@ class Portal(Machine):
         directory = self.directory = Path(self._scratch.name)
         self.gateway = Gateway(directory)
         super().__init__(directory, self.gateway)
-        self._secret = (self.gateway.state / "admin.token").read_text().strip()
         self.site = self.api("POST", "/sites", name="paris")["id"]
         made = self.api("POST", "/connectors", name="paris-1", site_id=self.site)
         join = self.api("POST", f"/connectors/{made['id']}/join-token")["token"]
@@ -121,15 +118,7 @@ class Portal(Machine):
             self.add_tunnel(name, addresses.get(name, "127.0.0.3"), ports)
 
     def api(self, method, path, **body):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.gateway.web_port}/api/v1{path}",
-            method=method,
-            data=json.dumps(body).encode() if body else None,
-            headers={"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            content = answer.read()
-        return json.loads(content) if content else None
+        return self.gateway.api(method, path, body or None)
 
     def add_tunnel(self, name, address, ports, **fields):
         body = {"name": name, "site_id": self.site, "target_address": address}

@@ -4,11 +4,7 @@ What is counted are fields, presses and loads of pages, which no busy machine ch
 takes for each stands beside it.
 """
 
-import json
-import urllib.request
-
 from tests.browser.case import CountedCase
-from tests.integration.processes import PATIENCE
 
 SECONDS_EACH = 5
 """What a person who reads the page takes for a field or a button, about."""
@@ -32,15 +28,7 @@ class AdministratorTests(CountedCase):
 
     def api(self, method, path, **body):
         """Ask the API as somebody else would meanwhile."""
-        secret = (self.gateway.state / "admin.token").read_text().strip()
-        request = urllib.request.Request(
-            f"{self.chromium.origin}/api/v1{path}",
-            method=method,
-            data=json.dumps(body).encode() if body else None,
-            headers={"Authorization": f"Bearer {secret}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return json.loads(answer.read())
+        return self.gateway.api(method, path, body or None)
 
     def test_from_nothing_to_a_tunnel_under_a_policy(self):
         self.follow("Groups")

@@ -6,7 +6,6 @@ that a rule of the packet filter parts two of them without a word to either.
 
 import asyncio
 import contextlib
-import json
 import signal
 import socket
 import sqlite3
@@ -188,16 +187,8 @@ class Site:
         :raise urllib.error.HTTPError: it refused, or couldn't.
         :raise OSError: nobody knows.
         """
-        gateway = self.pods[pod]
-        token = (self.pods[0].state / "admin.token").read_text().strip()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{gateway.web_port}/api/v1{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=patience) as response:
-            return json.loads(response.read() or b"null")
+        token = self.pods[0].admin_token
+        return self.pods[pod].api(method, path, body, token=token, patience=patience)
 
     def is_ready(self, pod):
         url = f"http://127.0.0.1:{self.pods[pod].web_port}/readyz"

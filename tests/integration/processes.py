@@ -244,6 +244,31 @@ class Gateway:
         with urllib.request.urlopen(url, timeout=PATIENCE) as response:
             return response.read().decode()
 
+    @property
+    def admin_token(self):
+        """The API token of the first administrator."""
+        return (self.state / "admin.token").read_text().strip()
+
+    def api(self, method, path, body=None, *, token=None, patience=PATIENCE):
+        """Have the API do something.
+
+        :param path: what follows ``/api/v1``.
+        :param body: what is sent as JSON, if anything is.
+        :param token: an API token; the first administrator's by default.
+        :param patience: seconds that an answer may take.
+        :raise urllib.error.HTTPError: it refused, or couldn't.
+        :raise OSError: nobody knows.
+        """
+        headers = {"Authorization": f"Bearer {token or self.admin_token}"}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.web_port}/api/v1{path}",
+            None if body is None else json.dumps(body).encode(),
+            {**headers, "Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=patience) as response:
+            return json.loads(response.read() or b"null")
+
     def run(self, *words, token=None):
         """Run the `tunnelcloud` command; give its exit status, output and errors.
 
@@ -252,7 +277,7 @@ class Gateway:
         environment = {
             **ENVIRONMENT,
             "TUNNELCLOUD_URL": f"http://127.0.0.1:{self.web_port}",
-            "TUNNELCLOUD_API_TOKEN": token or (self.state / "admin.token").read_text().strip(),
+            "TUNNELCLOUD_API_TOKEN": token or self.admin_token,
         }
         done = subprocess.run(
             [PYTHON, "-c", "from tunnelcloud.cli import main; main()", *map(str, words)],

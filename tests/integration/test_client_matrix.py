@@ -6,14 +6,12 @@ one that is assigned, and would open another tunnel.  Who can asks for new keys 
 """
 
 import atexit
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -56,27 +54,13 @@ class MatrixWorld(EchoWorld):
                 env={**os.environ, "SSH_AUTH_SOCK": self.agent_socket},
             )
 
-        self.admin_token = (self.gateway.state / "admin.token").read_text().strip()
         self.alice, self.guarded = (
             self.do(kind, "show", name)["id"]
             for kind, name in (("user", "alice"), ("tunnel", "guarded"))
         )
 
-    def api(self, path, body=None):
-        """Ask the API without a command line in between, which takes its time to start."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.gateway.web_port}/api/v1{path}",
-            None if body is None else json.dumps(body).encode(),
-            {
-                "Authorization": f"Bearer {self.admin_token}",
-                "Content-Type": "application/json",
-            },
-        )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            return json.load(response)
-
     def new_token(self, **fields):
-        return self.api("/tokens", {"user_id": self.alice, **fields})["token"]
+        return self.gateway.api("POST", "/tokens", {"user_id": self.alice, **fields})["token"]
 
     def _home(self, key):
         home = self.directory / f"home-of-{key.path.name}"
@@ -172,7 +156,7 @@ class MatrixCase:
     def last_session(self):
         """Give the newest session once its record is closed."""
         for _ in range(200):
-            session = self.world.api("/sessions?limit=1")["items"][0]
+            session = self.world.gateway.api("GET", "/sessions?limit=1")["items"][0]
             if session["ended_at"] is not None:
                 return session
             time.sleep(0.05)

@@ -1,6 +1,5 @@
 """Two pods on one PostgreSQL: what people do at the portal of the one holds at the other."""
 
-import json
 import socket
 import time
 import urllib.error
@@ -94,12 +93,8 @@ class LivePageTests(PortalsCase):
 
 class LockoutTests(PortalsCase):
     def kept_out(self, pod):
-        gateway = self.pods.gateways[pod]
-        token = (self.pods.gateways[0].state / "admin.token").read_text().strip()
-        url = f"http://127.0.0.1:{gateway.web_port}/api/v1/lockouts"
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            found = json.load(answer)["items"]
+        token = self.pods.gateways[0].admin_token
+        found = self.pods.gateways[pod].api("GET", "/lockouts", token=token)["items"]
         return [one["name"] for one in found if one["door"] == "portal"]
 
     def test_who_guesses_at_one_pod_waits_at_the_other(self):

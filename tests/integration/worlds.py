@@ -1,6 +1,5 @@
 """A pod and a site, real and running, as a test or a campaign needs them."""
 
-import json
 import tempfile
 import time
 import urllib.parse
@@ -56,7 +55,7 @@ class World:
         found, cursor = [], None
         while True:
             given = {**query, "limit": 200, **({"cursor": cursor} if cursor else {})}
-            page = self._call(f"{path}?{urllib.parse.urlencode(given)}")
+            page = self.gateway.api("GET", f"/{path}?{urllib.parse.urlencode(given)}")
             found += page["items"]
             cursor = page.get("next_cursor")
             if not cursor:
@@ -68,22 +67,11 @@ class World:
         :param body: what is sent as JSON, if anything is.
         :param token: an API token; the first administrator's by default.
         """
-        data = None if body is None else json.dumps(body).encode()
-        return self._call(path, token, method="POST", data=data)
+        return self.gateway.api("POST", f"/{path}", body, token=token)
 
     def delete(self, path):
         """Have the API end something, as the administrator."""
-        self._call(path, method="DELETE")
-
-    def _call(self, path, token=None, **options):
-        token = token or (self.gateway.state / "admin.token").read_text().strip()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.gateway.web_port}/api/v1/{path}",
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-            **options,
-        )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            return json.loads(response.read() or "null")
+        self.gateway.api("DELETE", f"/{path}")
 
     def closed_channels(self, count):
         """Give the records of all channels that are over, once there are so many.
