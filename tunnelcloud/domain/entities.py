@@ -18,33 +18,9 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from tunnelcloud.domain.approvals import TimedGrant
-from tunnelcloud.domain.objects import (
-    Connector,
-    Group,
-    IdentityProvider,
-    LinkBy,
-    Policy,
-    PortRange,
-    Role,
-    Site,
-    TargetCheck,
-    Tunnel,
-    User,
-)
-
-__all__ = [
-    "Connector",
-    "Group",
-    "IdentityProvider",
-    "LinkBy",
-    "Policy",
-    "PortRange",
-    "Role",
-    "Site",
-    "TargetCheck",
-    "Tunnel",
-    "User",
-]
+from tunnelcloud.domain.objects.policies import Policy
+from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.domain.objects.users import Role, User
 
 _Key = TypeVar("_Key")
 

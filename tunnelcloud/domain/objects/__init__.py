@@ -11,34 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tunnelcloud.domain.kinds import Kind, kind_of
-from tunnelcloud.domain.objects.identity_providers import IdentityProvider, LinkBy
-from tunnelcloud.domain.objects.policies import Approval, Policy
-from tunnelcloud.domain.objects.sites import ICONS, Connector, PortRange, Site, TargetCheck, Tunnel
-from tunnelcloud.domain.objects.users import Group, Role, User
-
-__all__ = [
-    "CONNECTOR",
-    "GROUP",
-    "ICONS",
-    "IDENTITY_PROVIDER",
-    "KINDS",
-    "POLICY",
-    "SITE",
-    "TUNNEL",
-    "USER",
-    "Approval",
-    "Connector",
-    "Group",
-    "IdentityProvider",
-    "LinkBy",
-    "Policy",
-    "PortRange",
-    "Role",
-    "Site",
-    "TargetCheck",
-    "Tunnel",
-    "User",
-]
+from tunnelcloud.domain.objects.identity_providers import IdentityProvider
+from tunnelcloud.domain.objects.policies import Policy
+from tunnelcloud.domain.objects.sites import Connector, Site, Tunnel
+from tunnelcloud.domain.objects.users import Group, User
 
 SITE = kind_of("site", "sites", Site)
 CONNECTOR = kind_of("connector", "connectors", Connector, ("name", "site_id"))

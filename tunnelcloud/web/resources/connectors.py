@@ -6,9 +6,8 @@ from http import HTTPStatus
 
 from attrs import frozen
 
-from tunnelcloud.domain import entities
 from tunnelcloud.domain.join_tokens import SECRET_LENGTH, hash_secret, join_command
-from tunnelcloud.domain.objects import CONNECTOR
+from tunnelcloud.domain.objects import CONNECTOR, sites
 from tunnelcloud.store import connectors
 from tunnelcloud.store.object_writes import version_of
 from tunnelcloud.store.transaction import Transaction
@@ -67,7 +66,7 @@ def connector_routes(context: ApiContext) -> list[Route]:
 class _Connectors:
     context: ApiContext
 
-    def shown(self, connector: entities.Connector) -> Shown:
+    def shown(self, connector: sites.Connector) -> Shown:
         health = self.context.live.connector_health().get(connector.id)
         attached_to, pods = self.context.live.pods_of(connector.id)
         if attachments_now(self.context).have(connector):
@@ -96,7 +95,7 @@ class _Connectors:
         values = call.body_as(NewConnector).given()
         secret = self.context.random(SECRET_LENGTH)
 
-        def work(transaction: Transaction) -> tuple[entities.Connector, connectors.JoinToken]:
+        def work(transaction: Transaction) -> tuple[sites.Connector, connectors.JoinToken]:
             connector = connectors.create(transaction, **values)
             return connector, self._keep(transaction, connector.id, secret)
 
@@ -109,7 +108,7 @@ class _Connectors:
     async def create_join_token(self, call: Call) -> JoinTokenShown:
         secret = self.context.random(SECRET_LENGTH)
 
-        def work(transaction: Transaction) -> tuple[entities.Connector, connectors.JoinToken]:
+        def work(transaction: Transaction) -> tuple[sites.Connector, connectors.JoinToken]:
             connector = connectors.get(transaction, call.params["connector_id"])
             return connector, self._keep(transaction, connector.id, secret)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunnelcloud.domain import entities
+from tunnelcloud.domain.objects.identity_providers import IdentityProvider as KeptProvider
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.store import identity_providers
 from tunnelcloud.store.asynchronous import AsyncStore
@@ -25,7 +25,7 @@ from tunnelcloud.web.routes import ADMINS, Call, Item, Route
 _LONGEST_FAULT = 500
 
 
-def redirect_uri(context: ApiContext, provider: entities.IdentityProvider) -> str:
+def redirect_uri(context: ApiContext, provider: KeptProvider) -> str:
     """Give where a provider sends people back to; each has a place of its own."""
     return f"{context.web_url}/sign-in/with/{provider.name}/callback"
 
@@ -34,7 +34,7 @@ def _purpose(provider_id: str) -> str:
     return f"client secret of {provider_id}"
 
 
-async def client_secret(context: ApiContext, provider: entities.IdentityProvider) -> str | None:
+async def client_secret(context: ApiContext, provider: KeptProvider) -> str | None:
     """Give the client secret of a provider; None for a public client.
 
     :raise CannotUnseal: another pod's key sealed it.
@@ -55,19 +55,19 @@ def identity_provider_routes(context: ApiContext) -> list[Route]:
             secret.encode(), _purpose(provider_id)
         )
 
-    def create(transaction: Transaction, **values: Any) -> entities.IdentityProvider:
+    def create(transaction: Transaction, **values: Any) -> KeptProvider:
         seal_secret = sealing(values.pop("client_secret", None))
         return identity_providers.create(transaction, seal_secret=seal_secret, **values)
 
     def update(
         transaction: Transaction, provider_id: str, changes: dict[str, Any], **kwargs: Any
-    ) -> entities.IdentityProvider:
+    ) -> KeptProvider:
         if "client_secret" in changes:
             rest = {name: value for name, value in changes.items() if name != "client_secret"}
             changes = {**rest, "seal_secret": sealing(changes["client_secret"])}
         return identity_providers.update(transaction, provider_id, changes, **kwargs)
 
-    def show(provider: entities.IdentityProvider) -> Shown:
+    def show(provider: KeptProvider) -> Shown:
         return IdentityProvider.model_validate(
             {**_fields(provider), "redirect_uri": redirect_uri(context, provider)}
         )
@@ -108,14 +108,12 @@ def identity_provider_routes(context: ApiContext) -> list[Route]:
 
 
 async def _check_enabled(
-    context: ApiContext, store: AsyncStore, provider: entities.IdentityProvider
-) -> entities.IdentityProvider:
+    context: ApiContext, store: AsyncStore, provider: KeptProvider
+) -> KeptProvider:
     return await _check(context, store, provider) if provider.enabled else provider
 
 
-async def _check(
-    context: ApiContext, store: AsyncStore, provider: entities.IdentityProvider
-) -> entities.IdentityProvider:
+async def _check(context: ApiContext, store: AsyncStore, provider: KeptProvider) -> KeptProvider:
     """Ask a provider for all that a sign-in needs, and note what came of it.
 
     :param store: as whoever asks for it.
@@ -130,6 +128,6 @@ async def _check(
     return await store.write(identity_providers.note_check, provider.id, fault)
 
 
-def _fields(provider: entities.IdentityProvider) -> dict[str, Any]:
+def _fields(provider: KeptProvider) -> dict[str, Any]:
     names = IdentityProvider.model_fields
     return {name: getattr(provider, name) for name in names if name != "redirect_uri"}
