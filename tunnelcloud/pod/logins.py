@@ -23,7 +23,7 @@ from tunnelcloud.domain.tokens import hash_secret, hide_secrets
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.key_cache import Held
 from tunnelcloud.ssh.interfaces import LoginAttempt
-from tunnelcloud.store import browser_logins, keys, sessions, tokens, user_views
+from tunnelcloud.store import browser_logins, keys, sessions, tokens, user_views, users
 from tunnelcloud.store.tokens import Outcome, Spending
 from tunnelcloud.store.transaction import Transaction
 
@@ -237,7 +237,7 @@ def _may_be(login: Login | None, user: User) -> bool:
 def find_named(transaction: Transaction, attempt: LoginAttempt) -> User | None:
     """Find the user whom a login names, whoever logs in."""
     login = attempt.login
-    return user_views.find_login(transaction, (login and login.user) or "")
+    return users.find_login(transaction, (login and login.user) or "")
 
 
 def _login(attempt: LoginAttempt, pod_id: str) -> sessions.LoginRecord:

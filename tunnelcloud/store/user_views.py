@@ -18,17 +18,7 @@ from tunnelcloud.store.policies import POLICIES
 from tunnelcloud.store.tokens import TOKENS
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.tunnels import TUNNELS
-from tunnelcloud.store.users import USERS, find_login
-
-__all__ = [
-    "FoundToken",
-    "find_login",
-    "find_token",
-    "load_view",
-    "load_views",
-    "names_of",
-    "view_of",
-]
+from tunnelcloud.store.users import USERS
 
 _NAMED = {
     table.name.removesuffix("s").replace("policie", "policy"): table
