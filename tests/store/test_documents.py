@@ -177,7 +177,7 @@ class DocumentContract:
         assigned = ({"user": "nobody", "methods": BOTH}, {"group": "dba", "methods": BOTH},
                     {"group": "dba", "methods": BOTH})  # fmt: skip
         faults = self.refused(
-            sites={"rome": {"title": "", "muted": False}},
+            sites={"rome": {"title": ""}},
             connectors={"rome-1": {"site": "romme", "title": ""}},
             users={"carol": {**USER, "email": "ALICE@example.com".lower()}},
             groups={"dba": {"title": "", "members": ("nobody",)}},
@@ -199,7 +199,7 @@ class DocumentContract:
 
     def test_a_connector_stays_in_its_site(self):
         self.apply(
-            sites={"rome": {"title": "", "muted": False}},
+            sites={"rome": {"title": ""}},
             connectors={"one": {"site": "paris", "title": ""}},
         )
         fault = self.refused(connectors={"one": {"site": "rome", "title": ""}})
@@ -207,7 +207,7 @@ class DocumentContract:
 
     def test_a_reference_may_be_made_by_the_document(self):
         made = self.apply(
-            sites={"rome": {"title": "", "muted": False}},
+            sites={"rome": {"title": ""}},
             tunnels={"web": {**TUNNEL, "site": "rome", "external_address": "web.example.com"}},
         )
         self.assertEqual(made, [("create", "sites.rome"), ("create", "tunnels.web")])

@@ -54,9 +54,10 @@ class Section:
         }
 
     def said(self, wanted: Values) -> tuple[str, ...]:
-        """Name the fields that a document speaks of; nothing is no value for the others."""
+        """Name the fields that a document speaks of; only an optional one may be None."""
         optional = {one.name_in_document for one in self.kind.fields if one.optional}
-        return tuple(name for name in self.fields if wanted[name] is not None or name in optional)
+        given = (name for name in self.fields if name in wanted)
+        return tuple(name for name in given if wanted[name] is not None or name in optional)
 
     def column(self, name: str) -> str:
         """Give the column that a field of the document is kept in."""
