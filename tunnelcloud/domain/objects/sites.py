@@ -55,7 +55,6 @@ class Site:
             folded=True, decides=False,
         ),
     ] = False  # fmt: skip
-    notes: Annotated[str, Setting(FieldType.LONG_TEXT, "Notes", decides=False)] = ""
 
 
 @frozen
