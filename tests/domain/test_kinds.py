@@ -36,7 +36,7 @@ class KindTests(SynchronousTestCase):
         self.assertIn("height", {column.name for column in columns_of(SHELF)})
         for make in (new_model, change_model, shown_model, entry_model):
             model = make(SHELF, "Made", "A model.")
-            self.assertIn("height", model.model_fields)
+            self.assertEqual(model.model_fields["height"].description, "Height")
             self.assertEqual("site_id" in model.model_fields, make in (new_model, shown_model))
         [height] = [one for one in form_fields(SHELF) if one.name == "height"]
         self.assertIs(height.kind, FieldKind.NUMBER)

@@ -73,20 +73,21 @@ def new_model(kind: Kind, name: str, text: str, **more: Any) -> type[Body]:
     :param text: what the model is, for that description.
     :param more: further fields, as ``pydantic.create_model`` takes them.
     """
-    fields = {one.name: (_sent(one), _default(one)) for one in kind.form}
+    fields = {one.name: _described(one, _sent(one), _default(one)) for one in kind.form}
     return _made(Body, name, text, {**fields, **more})
 
 
 def change_model(kind: Kind, name: str, text: str, **more: Any) -> type[Change]:
     """Make the model of a change: each field may be left out; as :func:`new_model`."""
-    fields = {one.name: (_sent(one), None) for one in kind.form if not one.setting.fixed}
+    changeable = [one for one in kind.form if not one.setting.fixed]
+    fields = {one.name: _described(one, _sent(one), None) for one in changeable}
     return _made(Change, name, text, {**fields, **more})
 
 
 def entry_model(kind: Kind, name: str, text: str, **more: Any) -> type[Body]:
     """Make the model of an object in a document, which stands there under its name."""
     fields = {
-        one.name_in_document: (_written(one), _default(one))
+        one.name_in_document: _described(one, _written(one), _default(one))
         for one in kind.form
         if one.name != "name"
     }
@@ -96,7 +97,7 @@ def entry_model(kind: Kind, name: str, text: str, **more: Any) -> type[Body]:
 def shown_model(kind: Kind, name: str, text: str, **more: Any) -> type[Shown]:
     """Make the model of an object as it is shown; as :func:`new_model`."""
     head: dict[str, Any] = {"id": (str, ...), "name": (str, ...), "title": (str, ...)}
-    fields = {one.name: (_shown(one), ...) for one in kind.fields}
+    fields = {one.name: _described(one, _shown(one), ...) for one in kind.fields}
     return _made(Shown, name, text, {**head, "created_at": (Instant, ...), **fields, **more})
 
 
@@ -108,6 +109,10 @@ def shown_record(name: str, text: str, **fields: Any) -> type[Shown]:
 def _made(base: type[_Model], name: str, text: str, fields: Mapping[str, Any]) -> type[_Model]:
     make: Callable[..., type[_Model]] = create_model
     return make(name, __base__=base, __doc__=text, __module__=__name__, **fields)
+
+
+def _described(one: FieldOfKind, values: Any, default: Any) -> tuple[Any, Any]:
+    return values, Field(default, description=one.setting.label)
 
 
 def _default(one: FieldOfKind) -> Any:
