@@ -1,11 +1,11 @@
 """What a client sends that asks for new keys again and again (RFC 8446, 4.6.3)."""
 
-import contextlib
-
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from OpenSSL import SSL
+
+from tests.net.handshakes import shake_hands
 
 _UPDATE = b"\x18\0\0\1\0"  # the message: no new keys are wanted of the other end
 _HANDSHAKE = b"\x16"
@@ -34,12 +34,7 @@ class Client:
 
     def shake_hands(self, server):
         """Shake hands with the server's end of a connection."""
-        for _ in range(4):
-            for one, other in ((self.connection, server), (server, self.connection)):
-                with contextlib.suppress(SSL.WantReadError):
-                    one.do_handshake()
-                with contextlib.suppress(SSL.WantReadError):
-                    other.bio_write(one.bio_read(65536))
+        shake_hands(self.connection, server)
 
     def updates(self, count):
         """Give the records that change the keys so many times; nothing else may be sent before."""

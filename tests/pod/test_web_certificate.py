@@ -1,11 +1,11 @@
 """A certificate is replaced when its files change, and stays when they are bad."""
 
-import contextlib
 from pathlib import Path
 
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.net.handshakes import shake_hands
 from tests.pod.certificates import write_certificate
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.pod.web_certificate import WebCertificate, web_context
@@ -29,12 +29,7 @@ class WebCertificateTests(SynchronousTestCase):
         server.set_accept_state()
         client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
         client.set_connect_state()
-        for _ in range(4):
-            for one, other in ((client, server), (server, client)):
-                with contextlib.suppress(SSL.WantReadError):
-                    one.do_handshake()
-                with contextlib.suppress(SSL.WantReadError):
-                    other.bio_write(one.bio_read(65536))
+        shake_hands(client, server)
         return client.get_peer_certificate().get_subject().CN
 
     def test_no_session_is_kept_for_whoever_shakes_hands(self):

@@ -108,7 +108,8 @@ class AsynchronousContract:
             hasty.result(60)
         self.assertEqual(await self.store.read(sites.count), 21)
 
-    async def test_a_commit_under_way_is_waited_for(self):
+    def hold_commit(self):
+        """Let the next commit wait; give what fires when it does, and what lets it go on."""
         committing = Deferred()
         go = threading.Event()
         self.addCleanup(go.set)
@@ -118,6 +119,10 @@ class AsynchronousContract:
             go.wait(60)
 
         self.addCleanup(self.store.store.listen(listener))
+        return committing, go
+
+    async def test_a_commit_under_way_is_waited_for(self):
+        committing, go = self.hold_commit()
         writing = self.store.write(sites.create, name="paris")
         await committing
         writing.cancel()
@@ -127,15 +132,7 @@ class AsynchronousContract:
 
     async def test_a_commit_that_hangs_is_told_as_unknown(self):
         self.patch(asynchronous, "OUTCOME_SECONDS", 0.01)
-        committing = Deferred()
-        go = threading.Event()
-        self.addCleanup(go.set)
-
-        def listener(_):
-            reactor.callFromThread(committing.callback, None)
-            go.wait(60)
-
-        self.addCleanup(self.store.store.listen(listener))
+        committing, go = self.hold_commit()
         late = Deferred()
         deeds = Deeds()
         DEEDS.set(deeds)

@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.net.handshakes import shake_hands
 from tests.pod.test_client_hello import hello
 from tests.pod.test_one_port import Room, Wire
 from tunnelcloud.pod.acme.challenges import ALPN, Answers
@@ -29,12 +30,7 @@ class TlsTests(SynchronousTestCase):
         client.set_connect_state()
         server.set_accept_state()
         with contextlib.suppress(SSL.Error):
-            for _ in range(4):
-                for one, other in ((client, server), (server, client)):
-                    with contextlib.suppress(SSL.WantReadError):
-                        one.do_handshake()
-                    with contextlib.suppress(SSL.WantReadError):
-                        other.bio_write(one.bio_read(65536))
+            shake_hands(client, server)
         if client.get_alpn_proto_negotiated() != ALPN:
             return None
         return client.get_peer_certificate().to_cryptography()

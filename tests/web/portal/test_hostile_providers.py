@@ -227,12 +227,16 @@ class HostileProviderTests(ProviderCase):
         self.clock.advance(6)
         self.sign_in()[0].get("/")
 
-    def test_one_providers_answer_at_anothers_address(self):
-        """Token substitution: a step is of one provider, and so is a subject."""
+    def another_provider(self):
         other = Provider("https://other.example.com")
         other.now = self.clock.seconds
         self.others["other.example.com"] = other
         self.make_provider("other", issuer=other.issuer)
+        return other
+
+    def test_one_providers_answer_at_anothers_address(self):
+        """Token substitution: a step is of one provider, and so is a subject."""
+        other = self.another_provider()
         browser = Browser(self)
         answer = other.authorize(self.go(browser, "other"))
         self.refused(self.come_back(browser, answer, 403), "begun in this browser")
@@ -245,10 +249,7 @@ class HostileProviderTests(ProviderCase):
 
     def test_the_same_subject_at_another_provider_is_somebody_else(self):
         self.sign_in()
-        other = Provider("https://other.example.com")
-        other.now = self.clock.seconds
-        self.others["other.example.com"] = other
-        self.make_provider("other", issuer=other.issuer)
+        other = self.another_provider()
         browser = Browser(self)
         answer = other.authorize(self.go(browser, "other"))
         page = self.come_back(browser, answer, 403, "/sign-in/with/other/callback")
