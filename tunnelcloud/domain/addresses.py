@@ -67,6 +67,23 @@ def canonical_address(host: str) -> str:
     return host if address is None else str(address)
 
 
+def read_network(text: str) -> Network:
+    """Read a network such as ``10.0.0.0/8``, written by a person.
+
+    :raise ValueError: it isn't one, or has an address within it; says what to write.
+    """
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        whole = ip_network(text, strict=False)
+    except ValueError:
+        fault = f"{text[:60]!r} is not a network: use one such as 10.0.0.0/8 or 2001:db8::/32"
+        raise ValueError(fault) from None
+    raise ValueError(f"{text} is an address within a network: use {whole} for all of that network")
+
+
 def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """Read texts such as ``10.0.0.0/8``; a bare address is a network of one.
 

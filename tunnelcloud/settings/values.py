@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from tunnelcloud.domain.addresses import read_network
 from tunnelcloud.domain.names import BadName, read_host
 from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.settings_files import parse_duration, parse_public_address, secret_path
@@ -19,10 +19,7 @@ _SHIFTS = {"KiB": 10, "MiB": 20, "GiB": 30}
 
 
 def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError:
-        raise ValueError('use a network such as "10.0.0.0/8" or "2001:db8::/32"') from None
+    return str(read_network(text))
 
 
 def parse_size(text: object) -> int:

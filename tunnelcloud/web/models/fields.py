@@ -7,7 +7,6 @@ Pydantic builds what checks and shows a model's values when the model is used fi
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from tunnelcloud.domain.addresses import read_network
 from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.names import (
     merge_ports,
@@ -134,16 +134,7 @@ def _instant(value: object) -> datetime:
 
 
 def _network(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value))
-    except ValueError:
-        pass
-    try:
-        whole = ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        text = f"{value[:60]!r} is not a network: use one such as 10.0.0.0/8 or 2001:db8::/32"
-        raise ValueError(text) from None
-    raise ValueError(f"{value} is an address within a network: use {whole} for all of that network")
+    return str(read_network(value))
 
 
 def _parsed(parse: Callable[[str], Any], kind: type) -> Callable[[object], Any]:

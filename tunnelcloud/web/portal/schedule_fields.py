@@ -6,13 +6,13 @@ type it.  Other values stay in the text area.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from functools import cache
 from zoneinfo import available_timezones
 
 from attrs import frozen
 
+from tunnelcloud.domain.addresses import read_network
 from tunnelcloud.domain.schedule import DAYS, BadWindow, parse_window
 from tunnelcloud.web.portal.page_requests import Visit
 
@@ -164,7 +164,7 @@ def _as_typed(line: str) -> HourRow | None:
 
 def _is_network(text: str) -> bool:
     try:
-        ipaddress.ip_network(text)
+        read_network(text)
     except ValueError:
         return False
     return True
