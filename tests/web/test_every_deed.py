@@ -15,7 +15,8 @@ from tunnelcloud.domain.entities import Method, SessionMethod
 from tunnelcloud.domain.key_rotation import AUTHORITY, KeyUse, host_key_name
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import read_user_code
-from tunnelcloud.pki import ALGORITHMS, CertificateAuthority, HostKey
+from tunnelcloud.pki.authority import CertificateAuthority
+from tunnelcloud.pki.host_keys import ALGORITHMS, HostKey
 from tunnelcloud.store import (
     approvals,
     assignments,

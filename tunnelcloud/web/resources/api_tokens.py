@@ -8,6 +8,7 @@ from http import HTTPStatus
 from attrs import evolve, frozen
 
 from tunnelcloud.domain import entities
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret
 from tunnelcloud.store import api_tokens, invitations, second_factors, users
 from tunnelcloud.store.errors import NotFound
@@ -170,7 +171,7 @@ class _Secrets:
 def _check_role(transaction: Transaction, body: NewApiToken) -> None:
     """A user's token has at most the user's role; a token of no user needs more than ``/me``."""
     if body.user_id is None:
-        if body.role is entities.Role.USER:
+        if body.role is Role.USER:
             raise conflict("user_id", "is required for the role user, which has only /me")
         return
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from tunnelcloud.domain import entities
 from tunnelcloud.domain.advice import target_warning
+from tunnelcloud.domain.objects.sites import Tunnel as KeptTunnel
 from tunnelcloud.store import tunnels
 from tunnelcloud.store.column_types import plain
 from tunnelcloud.store.transaction import Transaction
@@ -27,7 +27,7 @@ from tunnelcloud.web.routes import Route
 
 
 async def _tunnel_warnings(
-    context: ApiContext, tunnel: entities.Tunnel, given: Collection[str]
+    context: ApiContext, tunnel: KeptTunnel, given: Collection[str]
 ) -> list[str]:
     warnings = [target_warning(tunnel.target_address)] if "target_address" in given else []
     if tunnel.external_address is not None and "external_address" in given:
@@ -38,7 +38,7 @@ async def _tunnel_warnings(
 
 def _create_tunnel(
     transaction: Transaction, *, assignments: Sequence[NewAssignment] = (), **values: Any
-) -> entities.Tunnel:
+) -> KeptTunnel:
     given = [one.given() for one in assignments]
     return tunnels.create_assigned(transaction, given, **values)
 
@@ -46,10 +46,10 @@ def _create_tunnel(
 def _tunnel_shower(context: ApiContext) -> Shower:
     reads = reader_of_sites(context)
 
-    def shower(transaction: Transaction, found: Sequence[entities.Tunnel]) -> Show:
+    def shower(transaction: Transaction, found: Sequence[KeptTunnel]) -> Show:
         sites = reads(transaction, found)
 
-        def show(tunnel: entities.Tunnel) -> dict[str, Any]:
+        def show(tunnel: KeptTunnel) -> dict[str, Any]:
             stands = standing_of(context, tunnel, sites)
             return {
                 **PUBLISHED(tunnel),
