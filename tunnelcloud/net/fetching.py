@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from attrs import field, frozen
 
@@ -38,19 +37,3 @@ Fetch = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Fetched]
 async def no_way_out(*_: object) -> Fetched:
     """Stand for the network where there is none."""
     raise FetchFailed("this pod asks nobody")
-
-
-def fetch_by_network(reactor: Any) -> Fetch:
-    """Give what asks over the network; the HTTP client is loaded when it is used first."""
-    made: list[Fetch] = []
-
-    async def fetch(
-        method: str, address: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Fetched:
-        if not made:
-            from tunnelcloud.net.http_fetch import HttpFetch
-
-            made.append(HttpFetch(reactor))
-        return await made[0](method, address, headers, body)
-
-    return fetch

@@ -17,7 +17,7 @@ from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.domain.entities import Session, UserView
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import Decision
-from tunnelcloud.net.fetching import fetch_by_network
+from tunnelcloud.net.fetch_on_demand import fetch_by_network
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
 from tunnelcloud.pod.admin_token import Retirement
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
