@@ -17,6 +17,7 @@ from tunnelcloud.link.protocol import End
 from tunnelcloud.link.requests import DISMISS, Hello, read_hello, unpack
 from tunnelcloud.link.tls import LINK_ALPN, JoinTLS
 from tunnelcloud.link.transport import LinkTransportFactory
+from tunnelcloud.net.spreading import STEPS_A_TURN
 from tunnelcloud.pki.authority import connector_id_of
 
 KIB = 1024
@@ -202,6 +203,20 @@ class ChannelTests(SynchronousTestCase):
         pair.run()
         self.assertIsNotNone(far.end)
         self.assertEqual(pair.pod_owner.lost, ["the connector was deleted"])
+        self.assertEqual([budget.used for budget in pair.budgets], [0, 0])
+
+    def test_the_ends_of_many_channels_are_spread(self):
+        """A link that is lost ends few channels in one turn of the reactor, and each of them."""
+        pair = LinkPair().start()
+        ends = [join(pair)[0] for _ in range(4 * STEPS_A_TURN)]
+        pair.pod.disconnect("the connector was deleted")
+        self.assertLessEqual(sum(end.end is not None for end in ends), STEPS_A_TURN)
+        self.assertFalse(pair.pod.ready)
+        late = StreamEnd()
+        late.channel = pair.pod.open_channel(b"direct-tcpip", b"", late, pair.budgets[0].account())
+        self.assertIsNotNone(late.failure)
+        pair.run()
+        self.assertEqual({end.end for end in ends}, {(False, "the connector was deleted")})
         self.assertEqual([budget.used for budget in pair.budgets], [0, 0])
 
 

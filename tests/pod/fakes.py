@@ -12,6 +12,7 @@ from tests.domain.values import NOW
 from tunnelcloud.domain.approvals import ApprovalRequest, RequestStatus
 from tunnelcloud.domain.entities import Channel, Session, SessionMethod
 from tunnelcloud.domain.ssh_command import PublicAddress
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.held_channels import HeldChannels
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
@@ -232,6 +233,7 @@ class World:
         )
         self.sessions = LiveSessions(
             Surroundings(
+                spread=Spreading(self.clock).run,
                 links=self.links,
                 records=self.records,
                 views=self.views,

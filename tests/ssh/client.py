@@ -96,7 +96,7 @@ class Client:
         limits: Limits | None = None,
         peer: str = "192.0.2.7",
     ) -> None:
-        self.clock = clock or Clock()
+        self.clock = clock or (Clock() if pod is None else pod.clock)
         self.pod = pod or Pod(self.clock, limits)
         self.keys = keys or Keys()
         self.server = FrontDoorTransport(self.pod.factory)
@@ -123,7 +123,8 @@ class Client:
         return b"".join(self.sealer.seal(payload, b""))
 
     def send(self, payload: bytes) -> None:
-        """Send one packet."""
+        """Send one packet, in a turn of the reactor of its own."""
+        self.clock.advance(0)
         self.write(self.seal(payload))
 
     def read(self) -> list[bytes]:
@@ -153,6 +154,7 @@ class Client:
         if not self.lost:
             self.lost = True
             self.server.connectionLost(Failure(ConnectionDone()))
+            self.clock.advance(0)
 
     def _lose_if_closed(self) -> None:
         if self.socket.disconnecting:

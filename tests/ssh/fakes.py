@@ -243,6 +243,7 @@ class Pod:
         balancers: Sequence[str] = (),
         exempt: Sequence[str] = (),
     ) -> None:
+        self.clock = clock
         self.access = InMemoryAccess()
         self.access.keys[USER_KEY.blob()] = "alice"
         self.access.tokens[TOKEN] = "alice"

@@ -3,13 +3,16 @@
 import io
 import struct
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
 from tests.ssh.transport_case import LogCase, open_echo
 from tunnelcloud.channels.messages import DirectTcpip, pack_string
+from tunnelcloud.net.spreading import STEPS_A_TURN
 from tunnelcloud.ssh.message_gate import Phase
 
 
@@ -32,6 +35,24 @@ class EndTests(LogCase):
         client.lose()
         self.assertEqual(client.clock.getDelayedCalls(), [])
         self.assertFalse(client.socket.aborted)
+
+    def test_the_ends_of_many_channels_are_spread(self) -> None:
+        """A session's channels end a few in each turn of the reactor, and then the session."""
+        client = Client().login()
+        for number in range(4 * STEPS_A_TURN):
+            open_echo(client, number=number)
+        avatar = client.pod.avatar
+        client.server.connectionLost(Failure(ConnectionDone()))
+        ended = [echo.ended for echo in avatar.echoes if echo.ended is not None]
+        self.assertLessEqual(len(ended), STEPS_A_TURN)
+        self.assertEqual((avatar.ended, avatar.logouts), ([], 0))
+        avatar.connection.limit(10, 10)  # too late
+        client.clock.advance(0)
+        reason = "the client closed the connection"
+        self.assertEqual({echo.ended for echo in avatar.echoes}, {reason})
+        self.assertEqual((avatar.ended, avatar.logouts), ([reason], 1))
+        self.assertEqual(client.pod.budget.used, 0)
+        self.assertEqual(client.clock.getDelayedCalls(), [])
 
     def test_no_timers_left(self) -> None:
         """Whenever a client goes, no timer of its connection is left."""

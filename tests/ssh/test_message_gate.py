@@ -223,7 +223,8 @@ class GateTests(SynchronousTestCase):
         taken = watch(client)
         many = b"".join(client.seal(b"\x5e" + struct.pack(">II", 0, 1) + b"x") for _ in range(1000))
         client.write(many)
-        self.assertEqual(len(taken), MESSAGES_A_ROUND)
+        self.assertLessEqual(len(taken), MESSAGES_A_ROUND)
+        self.assertGreater(len(taken), MESSAGES_A_ROUND - 16)  # the login had some
         self.assertEqual(client.socket.producerState, "paused")
         client.write(client.seal(b"\x60" + bytes(4)))
         client.clock.advance(0)
@@ -248,6 +249,7 @@ class GateTests(SynchronousTestCase):
         client = opened()
         client.write(b"".join(client.seal(b"\x50" + pack_string(b"x") + b"\0") for _ in range(600)))
         client.lose()
+        client.clock.advance(0)
         self.assertEqual(client.clock.getDelayedCalls(), [])
 
     def test_data_in_flight(self) -> None:

@@ -9,9 +9,9 @@ from tests.ssh.client import Client
 from tunnelcloud.channels.messages import DirectTcpip, pack_string
 
 
-def open_echo(client: Client, window: int = 1 << 20) -> None:
+def open_echo(client: Client, window: int = 1 << 20, number: int = 0) -> None:
     """Open a forward to the echo."""
-    head = pack_string(b"direct-tcpip") + struct.pack(">III", 0, window, 32768)
+    head = pack_string(b"direct-tcpip") + struct.pack(">III", number, window, 32768)
     client.send(b"\x5a" + head + DirectTcpip(b"echo", 7, b"127.0.0.1", 5).encode())
     client.expect(91)
 

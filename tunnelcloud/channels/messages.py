@@ -36,6 +36,18 @@ DISCONNECT_PROTOCOL_ERROR = 2
 
 UINT32_MAX = 2**32 - 1
 
+SHARES = {
+    MSG_GLOBAL_REQUEST: 4,
+    MSG_CHANNEL_OPEN: 32,
+    MSG_CHANNEL_OPEN_CONFIRMATION: 16,
+    MSG_CHANNEL_OPEN_FAILURE: 16,
+    MSG_CHANNEL_EOF: 4,
+    MSG_CHANNEL_CLOSE: 16,
+    MSG_CHANNEL_REQUEST: 16,
+}
+"""As how many messages of one turn of the reactor a message counts, if not as one: an open may have
+a destination to be looked up, a request a command to be read, and an end is written down."""
+
 _UINT32 = struct.Struct(">I")
 
 

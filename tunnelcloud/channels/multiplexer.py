@@ -15,8 +15,9 @@ What holds, in words:
 - Messages without effect that nobody asked for count against a limit: requests (except a few for
   each channel), data messages without bytes, and credit for bytes that were never sent.  A peer
   that sends more of them than ``affords`` allows loses the connection.
-- After the connection is lost no channel is left, and the only credit in use is for bytes that came
-  before their channel's CLOSE and haven't been passed on.
+- After the connection is lost its channels end, as the owner's ``spread`` has it; meanwhile they
+  send nothing.  Then no channel is left, and the only credit in use is for bytes that came before
+  their channel's CLOSE and haven't been passed on.
 
 A multiplexer knows neither a socket nor a clock; whoever wants an open to expire closes it.
 """
@@ -72,6 +73,12 @@ def _discard(head: bytes, data: "bytes | memoryview" = b"") -> None:
     """Drop a message: the connection is lost."""
 
 
+def at_once(step: Callable[[], bool]) -> None:
+    """Do all steps of some work now."""
+    while step():
+        pass
+
+
 def unpriced(_: float) -> bool:
     """Set no limit: the peer is trusted."""
     return True
@@ -94,6 +101,8 @@ class Multiplexer(Connection):
     :param path: the round-trip time to the peer, as the transport measures it.
     :param affords: called with the cost of a message that nobody asked for; returns whether the
         peer may send it.
+    :param spread: does work in steps: calls what it is given until that returns False, perhaps with
+        others' work in between.
     """
 
     def __init__(
@@ -106,10 +115,12 @@ class Multiplexer(Connection):
         max_packet_size: int = 32 * KIB,
         path: Path | None = None,
         affords: Callable[[float], bool] = unpriced,
+        spread: Callable[[Callable[[], bool]], None] = at_once,
     ) -> None:
         self._transport = transport
         self._user = user
         self._affords = affords
+        self._spread = spread
         self._account = account
         self.max_channels = max_channels
         self.max_packet_size = max_packet_size
@@ -225,10 +236,16 @@ class Multiplexer(Connection):
             channel.release_withheld()
         self._take_turns()
 
-    def connection_lost(self, reason: str, in_order: bool = False) -> None:
+    def connection_lost(
+        self,
+        reason: str,
+        in_order: bool = False,
+        then: Callable[[], object] | None = None,
+    ) -> None:
         """End all channels; ``reason`` reaches their users.
 
         :param in_order: the peer took its leave, which is the CLOSE of each of its channels.
+        :param then: called once all have ended, unless the connection was lost before.
         """
         if self.lost:
             return
@@ -236,11 +253,19 @@ class Multiplexer(Connection):
         self.send_data = _discard
         self._waiting.clear()
         self._withholding.clear()
-        while self._channels:
-            _, channel = self._channels.popitem()
-            channel.connection_lost(reason, in_order)
-        while self._replies:
-            self._replies.popleft()(None)
+        called = [] if then is None else [then]
+
+        def end_one() -> bool:
+            if self._channels:
+                _, channel = self._channels.popitem()
+                channel.connection_lost(reason, in_order)
+            elif self._replies:
+                self._replies.popleft()(None)
+            elif called:
+                called.pop()()
+            return bool(self._channels or self._replies or called)
+
+        self._spread(end_one)
 
     # What channels call.
 

@@ -38,6 +38,8 @@ from tunnelcloud.link.requests import (
 from tunnelcloud.link.tls import LinkTLS, distrust, not_taken
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.message_turns import SharedTurn
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pki.authority import UntrustedPod
 from tunnelcloud.pki.authority_rotation import check_pod_of_any
 
@@ -78,6 +80,7 @@ class PodLinks:
         self._random = random
         self._links_per_pod = links_per_pod
         self._budget = CreditBudget(shares=1)
+        self._turn, self._spreading = SharedTurn(reactor), Spreading(reactor)
         self._keepers: dict[PublicAddress, list[LinkKeeper]] = {}
         self._announced: dict[LinkProtocol, frozenset[PublicAddress]] = {}
         self._links: set[LinkProtocol] = set()
@@ -161,6 +164,8 @@ class PodLinks:
                 self._reactor,
                 account=self._budget.account(),
                 handlers={**self._handlers, DISMISS: dismissed},
+                turn=self._turn,
+                spreading=self._spreading,
             )
             self._links.add(link)
             return link

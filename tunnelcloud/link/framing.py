@@ -8,7 +8,6 @@ This module knows bytes only.
 """
 
 import struct
-import sys
 from collections.abc import Callable, Iterator
 
 from tunnelcloud.channels.messages import ProtocolError
@@ -28,13 +27,15 @@ _pack_length_into = struct.Struct(">I").pack_into
 class FrameReader:
     """Cuts a stream of bytes into messages.
 
-    :ivar rest: bytes that weren't read, since ``at_most`` messages came before them.
+    :ivar enough: may be set by who takes the messages: no more is to be read of this read.
+    :ivar rest: the bytes that weren't read then.
     """
 
-    __slots__ = ("_partial", "rest")
+    __slots__ = ("_partial", "enough", "rest")
 
     def __init__(self) -> None:
         self._partial = bytearray()
+        self.enough = False
         self.rest = b""
 
     @property
@@ -42,32 +43,29 @@ class FrameReader:
         """How many bytes of an unfinished frame are kept."""
         return len(self._partial)
 
-    def feed(
-        self, data: "bytes | bytearray | memoryview", at_most: int = sys.maxsize
-    ) -> Iterator[memoryview]:
+    def feed(self, data: "bytes | bytearray | memoryview") -> Iterator[memoryview]:
         """Take the bytes of one read; yield the messages that they complete.
 
-        A message is valid until the next is asked for.
+        A message is valid until the next is asked for.  Where ``enough`` is set, ``rest`` is to be
+        fed again later.
 
-        :param at_most: how many messages to yield; ``rest`` is to be fed again then.
         :raise ProtocolError: a frame is empty or longer than ``MAX_FRAME``.
         """
         view = memoryview(data)
         offset = 0
         self.rest = b""
+        self.enough = False
         if self._partial:
             offset = self._complete(view)
             if offset < 0:
                 return
             partial, self._partial = self._partial, bytearray()
             yield memoryview(partial)[_HEAD:]
-            at_most -= 1
         end = len(view)
         while end - offset >= _HEAD:
-            if not at_most:
+            if self.enough:
                 self.rest = bytes(view[offset:])
                 return
-            at_most -= 1
             after = offset + _HEAD + _checked_length(view, offset)
             if after > end:
                 break

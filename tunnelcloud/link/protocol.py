@@ -38,7 +38,7 @@ from tunnelcloud.channels.interfaces import (
     IConnectionUser,
     IMessageTransport,
 )
-from tunnelcloud.channels.messages import ProtocolError
+from tunnelcloud.channels.messages import SHARES, ProtocolError
 from tunnelcloud.channels.multiplexer import Multiplexer, unpriced
 from tunnelcloud.channels.windows import KIB, CreditAccount, Path
 from tunnelcloud.link.framing import FrameBuffer, FrameReader
@@ -58,7 +58,8 @@ from tunnelcloud.link.requests import (
 )
 from tunnelcloud.link.tls import LINK_ALPN, shown_certificate
 from tunnelcloud.net.allowance import Allowance
-from tunnelcloud.net.message_turns import MESSAGES_A_ROUND, Rounds
+from tunnelcloud.net.message_turns import SIZE_SHIFT, Rounds, SharedTurn
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.net.write_coalescing import TURN, Gathering
 
 HANDSHAKE_TIMEOUT = 20.0
@@ -72,6 +73,8 @@ REQUESTS = 4096
 
 REQUESTS_PER_SECOND = 512.0
 """How many of them it may send a second for long."""
+
+_SHARES = bytes(SHARES.get(number, 1) for number in range(256))
 
 MAX_PACKET_SIZE = 128 * KIB
 FLUSH_SIZE = 128 * KIB
@@ -93,6 +96,8 @@ class LinkProtocol(Protocol):
 
     :param handlers: answers to global requests by name, beside those a link answers itself.
     :param longest_silence: seconds without a byte after which, at the latest, the link is over.
+    :param turn: bounds what all connections bring in one turn of the reactor.
+    :param spreading: spreads the ends of channels over turns.
 
     :ivar liveness: tells whether the peer lives.
     :ivar multiplexer: its channels.
@@ -115,6 +120,8 @@ class LinkProtocol(Protocol):
         account: CreditAccount,
         handlers: Mapping[bytes, Handler],
         longest_silence: float = LONGEST_SILENCE,
+        turn: SharedTurn | None = None,
+        spreading: Spreading | None = None,
     ) -> None:
         self.end = end
         self.owner = owner
@@ -132,6 +139,7 @@ class LinkProtocol(Protocol):
             affords=Allowance(clock, REQUESTS, REQUESTS_PER_SECOND).take
             if end is End.POD
             else unpriced,
+            spread=(spreading or Spreading(clock)).run,
         )
         self.liveness = Liveness(
             self.multiplexer,
@@ -146,7 +154,7 @@ class LinkProtocol(Protocol):
         self._frames = FrameReader()
         self._unsent = FrameBuffer()
         self._gathering = Gathering(clock, self._flush)
-        self._rounds = Rounds(clock, self._go_on)
+        self._rounds = Rounds(turn or SharedTurn(clock), lambda: self, self._go_on)
         self._late = b""
         self._timer: IDelayedCall | None = None
         self._encrypted = False
@@ -241,20 +249,23 @@ class LinkProtocol(Protocol):
             self._late += data
         elif not self._over:
             self._handle(data)
+            if not self._rounds.waiting:
+                self._rounds.fitted(self.transport, len(data))
 
     def _go_on(self) -> None:
         late, self._late = self._late, b""
         self._handle(late)
 
     def _handle(self, data: "bytes | memoryview") -> None:
+        room = self._rounds.room()
+        if room <= 0:
+            self._late = bytes(data)
+            self._rounds.wait(self.transport)
+            return
         try:
-            receive = self.multiplexer.message_received
             with TURN:
-                for message in self._frames.feed(data, MESSAGES_A_ROUND):
-                    receive(message)
-                    if self.multiplexer.lost:
-                        return
-            if self._frames.rest:
+                self._rounds.take(self._take_some(data, room))
+            if self._frames.rest and not self._over:
                 self._late = self._frames.rest
                 self._rounds.wait(self.transport)
         except ProtocolError as error:
@@ -262,6 +273,19 @@ class LinkProtocol(Protocol):
         except Exception:
             self._log.failure("Link with {peer} failed", peer=self.peer_name)
             self.disconnect("internal error")
+
+    def _take_some(self, data: "bytes | memoryview", room: int) -> int:
+        """Take messages while there is room; return how many they count as."""
+        receive = self.multiplexer.message_received
+        frames = self._frames
+        taken = 0
+        for message in frames.feed(data):
+            taken += _SHARES[message[0]] + (len(message) >> SIZE_SHIFT)
+            receive(message)
+            if self.multiplexer.lost:
+                break
+            frames.enough = taken >= room
+        return taken
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End all channels."""

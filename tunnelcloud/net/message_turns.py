@@ -1,49 +1,167 @@
-"""Lets a connection with many messages at once take turns with all others.
+"""Lets connections with many messages at once take turns with all others.
 
-One read of a socket may bring thousands of small messages.  Handling all of them in one turn of the
-reactor would hold up everybody else's bytes.
+One read of a socket may bring thousands of small messages, and one user may have hundreds of
+sockets.  Handling all of them in one turn of the reactor would hold up everybody else's bytes.
+
+What holds, in words:
+
+- In a turn a party (a user, or a connector's link) brings at most ``MESSAGES_A_ROUND`` messages,
+  over all of its connections.
+- All parties together bring ``MESSAGES_A_TURN``; beyond, a party that had less than ``FREE`` in
+  this turn still brings these.  So who says little never waits for who says much.
+- Parties that wait take turns, and so do the connections of a party.
 """
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from tunnelcloud.net.sockets import read_in_small_parts, widen_reads
+
 MESSAGES_A_ROUND = 256
-"""How many messages one connection may bring in a turn of the reactor: about two milliseconds."""
+"""How many messages one party may bring in a turn of the reactor: about two milliseconds."""
+
+MESSAGES_A_TURN = 1024
+"""How many all parties may bring together."""
+
+FREE = 16
+"""How many a party may bring though all others together have brought too many."""
+
+SIZE_SHIFT = 12
+"""A message counts once more for each 4 KiB that it has, since these are encrypted again: by so
+many bits its size is shifted."""
+
+
+class SharedTurn:
+    """What all connections of a process may bring in one turn of the reactor."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._left = MESSAGES_A_TURN
+        self._had: dict[Hashable, int] = {}
+        self._waiting: dict[Hashable, deque[Rounds]] = {}
+        self._call: IDelayedCall | None = None
+
+    def room(self, party: Hashable) -> int:
+        """Tell how many messages a party may bring now; none while connections of it wait."""
+        if party in self._waiting:
+            return 0
+        had = self._had.get(party, 0)
+        return min(MESSAGES_A_ROUND - had, max(self._left, FREE - had))
+
+    def take(self, party: Hashable, count: int) -> None:
+        """Count messages that a party has brought."""
+        had = self._had[party] = self._had.get(party, 0) + count
+        self._left -= count
+        # Where little was brought it may be of several turns: then no turn need be begun.
+        if had >= MESSAGES_A_ROUND // 4 or self._left <= MESSAGES_A_TURN // 2:
+            self._plan()
+
+    def wait(self, party: Hashable, rounds: "Rounds") -> None:
+        """Have a connection go on in one of the next turns."""
+        self._waiting.setdefault(party, deque()).append(rounds)
+        self._plan()
+
+    def leave(self, party: Hashable, rounds: "Rounds") -> None:
+        """Have a connection wait no more."""
+        waiting = self._waiting[party]
+        waiting.remove(rounds)
+        if not waiting:
+            del self._waiting[party]
+
+    def _plan(self) -> None:
+        if self._call is None:
+            self._call = self._clock.callLater(0, self._begin)
+
+    def _begin(self) -> None:
+        self._call = None
+        self._left = MESSAGES_A_TURN
+        self._had.clear()
+        for party in tuple(self._waiting):
+            if self._left <= 0:
+                break
+            waiting = self._waiting.pop(party)
+            while waiting and self.room(party) > 0:
+                waiting.popleft().go_on()
+            waiting.extend(self._waiting.pop(party, ()))
+            if waiting:
+                self._waiting[party] = waiting  # behind the others
+        if self._waiting:
+            self._plan()
 
 
 class Rounds:
-    """Puts the rest of one connection's messages off to the reactor's next turn.
+    """Puts the rest of one connection's messages off to a later turn of the reactor.
 
-    :param go_on: works on more of the messages; called in the next turn.
+    A connection that had to wait reads little at once until a whole read fits into its turn: what
+    was read waits in memory.
+
+    :param turn: shared with the other connections.
+    :param party: tells who brings the messages.
+    :param go_on: works on more of the messages; called in a later turn.
+    :ivar waiting: whether the rest waits for its turn.
     """
 
-    __slots__ = ("_call", "_clock", "_go_on")
+    __slots__ = (
+        "_go_on",
+        "_has_small_reads",
+        "_party",
+        "_transport",
+        "_turn",
+        "_waits_as",
+        "waiting",
+    )
 
-    def __init__(self, clock: IReactorTime, go_on: Callable[[], object]) -> None:
-        self._clock = clock
+    def __init__(
+        self, turn: SharedTurn, party: Callable[[], Hashable], go_on: Callable[[], object]
+    ) -> None:
+        self.waiting = False
+        self._transport: Any = None
+        self._turn = turn
+        self._party = party
+        self._waits_as: Hashable = None
         self._go_on = go_on
-        self._call: IDelayedCall | None = None
+        self._has_small_reads = False
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the rest waits for its turn."""
-        return self._call is not None
+    def room(self) -> int:
+        """Tell how many messages the connection may bring now."""
+        return self._turn.room(self._party())
+
+    def take(self, count: int) -> None:
+        """Count messages that it has brought."""
+        if count:
+            self._turn.take(self._party(), count)
+
+    def start_small(self, transport: Any) -> None:
+        """Have the connection read little at once, until it shows that it has much to bring."""
+        self._has_small_reads = True
+        read_in_small_parts(transport)
 
     def wait(self, transport: Any) -> None:
-        """Read no more of ``transport``, and go on in the next turn."""
+        """Read no more of ``transport``, and go on in a later turn."""
         transport.pauseProducing()
-        self._call = self._clock.callLater(0, self._next, transport)
+        if not self._has_small_reads:
+            self.start_small(transport)
+        self._transport, self.waiting = transport, True
+        self._waits_as = self._party()
+        self._turn.wait(self._waits_as, self)
+
+    def fitted(self, transport: Any, size: int) -> None:
+        """Hear that a read of so many bytes was worked off in its own turn."""
+        if self._has_small_reads and widen_reads(transport, size):
+            self._has_small_reads = False
 
     def stop(self) -> None:
         """Go on no more: the connection is over."""
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        if self.waiting:
+            self.waiting = False
+            self._turn.leave(self._waits_as, self)
 
-    def _next(self, transport: Any) -> None:
-        self._call = None
+    def go_on(self) -> None:
+        """Have the connection's turn."""
+        self.waiting = False
         self._go_on()
-        if self._call is None:
-            transport.resumeProducing()
+        if not self.waiting:
+            self._transport.resumeProducing()

@@ -63,6 +63,19 @@ def read_in_small_parts(transport: Any) -> None:
     getattr(transport, "transport", transport).bufferSize = SMALL_READ
 
 
+def widen_reads(transport: Any, came: int) -> bool:
+    """Read up to ``READ_SIZE`` bytes at once if a small read came about as large as it could be.
+
+    :param transport: as for ``read_in_small_parts``.
+    :param came: how many bytes came.
+    :return: whether it was.
+    """
+    if came < SMALL_READ // 2:
+        return False
+    getattr(transport, "transport", transport).bufferSize = READ_SIZE
+    return True
+
+
 def acknowledge_now(transport: Any) -> None:
     """Acknowledge the bytes read now, and not with the next write or 40 ms later.
 

@@ -16,7 +16,9 @@ from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
 from tunnelcloud.net.behind_balancer import BehindBalancers
+from tunnelcloud.net.message_turns import SharedTurn
 from tunnelcloud.net.source_limits import FloodControl
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.certificate_expiry import Ending
 from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_listener import connector_listener, door_limits
@@ -55,8 +57,12 @@ class ConnectorSide:
         room: int,
         now: Callable[[], datetime],
         keys: SharedKeys,
+        turn: SharedTurn,
+        spreading: Spreading,
     ) -> None:
         settings = foundation.settings.connectors
+        self._turn = turn
+        self._spreading = spreading
         self._reactor = reactor
         self._foundation = foundation
         self._budget = budget
@@ -119,6 +125,8 @@ class ConnectorSide:
             account=self._budget.account(),
             handlers=self.attendant.handlers,
             longest_silence=settings.connectors.longest_silence,
+            turn=self._turn,
+            spreading=self._spreading,
         )
 
     def _make_join_server(self) -> JoinServer:

@@ -18,6 +18,8 @@ from tunnelcloud.domain.entities import Session, UserView
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import Decision
 from tunnelcloud.net.fetch_on_demand import fetch_by_network
+from tunnelcloud.net.message_turns import SharedTurn
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
 from tunnelcloud.pod.admin_token import Retirement
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
@@ -137,6 +139,7 @@ class PodService(Service):
         self.views = Views(self.cluster.load_views, lambda: self.cluster.is_current)
         self.records = Records(self.store, reactor)
         self.budget = CreditBudget()
+        self._spreading, turn = Spreading(reactor), SharedTurn(reactor)
         registrar = Registrar(self.store, foundation.seat.pod_id, Refusals(self.store, reactor))
         self.links.listen(registrar)
         self.connectors = ConnectorSide(
@@ -149,6 +152,8 @@ class PodService(Service):
             room=self._doors.joining,
             now=_now,
             keys=self.keys,
+            turn=turn,
+            spreading=self._spreading,
         )
         self._make_sessions(Turns(reactor))
         self.ssh = SshSide(
@@ -161,6 +166,8 @@ class PodService(Service):
             room=self._doors.flood_limits,
             budget=self.budget,
             keys=self.keys,
+            turn=turn,
+            spreading=self._spreading,
         )
         self._lost_connectors = LostConnectors(_now)
         self.links.listen(self._lost_connectors)
@@ -217,6 +224,7 @@ class PodService(Service):
                 describe=self._describe,
                 doctor=self._examine,
                 turns=turns,
+                spread=self._spreading.run,
                 address=lambda: self.foundation.ssh_address,
                 held=self.held,
                 patience=settings.connectors.unread_timeout,

@@ -48,6 +48,7 @@ class Surroundings:
     :ivar address: gives where SSH clients reach this pod.
     :ivar patience: see ``TunnelRoute``.
     :ivar counters: counts for monitoring.
+    :ivar spread: does work in steps, by turns; see ``tunnelcloud.net.spreading``.
     :ivar refuses: says why the pod opens no channels at all now; empty when it does.
     """
 
@@ -59,6 +60,7 @@ class Surroundings:
     describe: Describe
     doctor: Doctor
     turns: Turns
+    spread: Callable[[Callable[[], bool]], None]
     address: Callable[[], PublicAddress]
     held: HeldChannels
     patience: int = PATIENCE

@@ -323,7 +323,7 @@ class LiveSession:
             held.release()
         for route in tuple(self.routes):
             if not route.left:
-                route.end("the session ended", wanted=False)
+                route.end(self._end_reason or "the session ended", wanted=False)
         self._ended = True
         if not self.routes:
             self._finish()
@@ -405,10 +405,17 @@ class LiveSession:
         if self._end_reason or (self._ended and not self.routes):
             return
         self._end_reason = reason
-        for route in tuple(self.routes):
-            route.end(reason)
-        if self.connection is not None:
-            self.connection.end(reason)
+        routes = list(self.routes)
+
+        def end_one() -> bool:
+            if routes:
+                routes.pop().end(reason)
+            elif self.connection is not None:
+                self.connection.end(reason)
+                return False
+            return bool(routes) or self.connection is not None
+
+        self._around.spread(end_one)
 
     def recheck_route(self, view: UserView, route: TunnelRoute) -> None:
         """End a channel that is no longer allowed, or say when to look at it again."""

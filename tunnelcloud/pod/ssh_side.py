@@ -12,7 +12,9 @@ from typing import Any
 from twisted.cred.portal import Portal
 
 from tunnelcloud.channels.windows import CreditBudget
+from tunnelcloud.net.message_turns import SharedTurn
 from tunnelcloud.net.source_limits import FloodControl, FloodLimits
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.browser_logins import BrowserLogins
 from tunnelcloud.pod.connector_side import spared_networks
 from tunnelcloud.pod.foundation import Foundation
@@ -50,6 +52,8 @@ class SshSide:
         room: FloodLimits,
         budget: CreditBudget,
         keys: SharedKeys,
+        turn: SharedTurn,
+        spreading: Spreading,
     ) -> None:
         settings, pod_id = foundation.settings, foundation.seat.pod_id
         self.flood = FloodControl(
@@ -74,6 +78,8 @@ class SshSide:
             ),
             balancers=settings.ssh.proxy_protocol_from,
             tokens_from=settings.web.portal_text,
+            turn=turn,
+            spreading=spreading,
         )
         self._keys = keys
         self._use_host_keys()

@@ -71,6 +71,7 @@ class ConnectionService(SSHService):
         self._greetings: set[Greeting] = set()
         self._more_sessions = True
         self._has_proven = False
+        self._stopped = False
         self._unanswered = 0
         self._idle_checks = 0
         self._calls: dict[str, IDelayedCall] = {}
@@ -96,6 +97,7 @@ class ConnectionService(SSHService):
             affords=Allowance(
                 self._clock, self._limits.requests, self._limits.requests_per_second
             ).take,
+            spread=self.transport.factory.spreading.run,
         )
         self._schedule("life", self._limits.keepalive_seconds, self._check_life)
         if learns(self.transport.client_version):
@@ -104,14 +106,19 @@ class ConnectionService(SSHService):
 
     def serviceStopped(self) -> None:
         """End the session: its channels, then the user's."""
+        self._stopped = True
         for call in self._calls.values():
             if call.active():
                 call.cancel()
         reason = self.transport.end_reason
+        self._multiplexer.connection_lost(
+            reason, self.transport.said_goodbye, lambda: self._leave(reason)
+        )
+
+    def _leave(self, reason: str) -> None:
         try:
-            self._multiplexer.connection_lost(reason, self.transport.said_goodbye)
-        finally:
             self._avatar.logged_out(reason)
+        finally:
             self._logout()
 
     # What the pod may do: ISessionConnection.
@@ -122,6 +129,8 @@ class ConnectionService(SSHService):
 
     def limit(self, idle_seconds: float | None, session_seconds: float | None) -> None:
         """See ``ISessionConnection``."""
+        if self._stopped:  # and its channels are still ending
+            return
         for name in ("idle", "session"):
             call = self._calls.pop(name, None)
             if call is not None and call.active():

@@ -105,15 +105,9 @@ FIRST_KEX_NUMBER, LAST_KEX_NUMBER = 30, 49
 
 REFUSED, TAKEN, ANSWERED = 0, 1, 2
 
-_SHARES = {
-    MSG_KEXINIT: 64,
-    messages.MSG_CHANNEL_OPEN: 32,
-    messages.MSG_CHANNEL_REQUEST: 16,
-    messages.MSG_GLOBAL_REQUEST: 4,
-}
+_SHARES = {MSG_KEXINIT: 64, **messages.SHARES}
 SHARES = bytes(_SHARES.get(number, 1) for number in range(256))
-"""For each message number, as how many messages of one turn of the reactor it counts: an open may
-have a destination to be looked up, a request a command to be read."""
+"""For each message number, as how many messages of one turn of the reactor it counts."""
 
 GATES: dict[Phase, bytes] = {
     phase: bytes(

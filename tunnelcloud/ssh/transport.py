@@ -33,13 +33,14 @@ from tunnelcloud.net import source_limits
 from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.interfaces import IFloodControl
-from tunnelcloud.net.message_turns import Rounds
+from tunnelcloud.net.message_turns import Rounds, SharedTurn
 from tunnelcloud.net.proxy_protocol import BadProxyHeader, ProxyHeader
 from tunnelcloud.net.sockets import (
     acknowledge_now,
     seconds_since_acknowledgement,
     tune_socket,
 )
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.net.write_coalescing import Gathering
 from tunnelcloud.ssh.algorithms import Proposal
 from tunnelcloud.ssh.exchange import KeyExchange
@@ -70,6 +71,8 @@ class Factory(Protocol):
     refused: "set[FrontDoorTransport]"
     new_keys: NewKeys
     first_keys: NewKeys
+    turn: SharedTurn
+    spreading: Spreading
 
     def is_balancer(self, host: str) -> bool:
         """Whether PROXY headers from ``host`` are believed."""
@@ -88,7 +91,7 @@ class FrontDoorTransport(KeyExchange):
         self.factory = factory
         self.clock = factory.clock
         self.gathering = Gathering(factory.clock, self._uncork)
-        self.rounds = Rounds(factory.clock, self.go_on)
+        self.rounds = Rounds(factory.turn, self._party, self.go_on)
         self.limits = factory.limits
         self._deadline: IDelayedCall | None = None
         self._received = b""
@@ -145,6 +148,10 @@ class FrontDoorTransport(KeyExchange):
         self._counted = True
         self._receive = self._receive_identification
         self.transport.write(self.ourVersionString + b"\r\n")
+
+    def _party(self) -> str:
+        """Name the party whose connections share a turn's messages."""
+        return self.user_id or self.source
 
     def close_socket(self) -> None:
         """Let a refused client send its first bytes, or it fails at them and doesn't show the
@@ -299,6 +306,7 @@ class FrontDoorTransport(KeyExchange):
         self.phase = Phase.OPEN
         self.reader.largest = LARGEST_PACKET
         tune_socket(self.transport)
+        self.rounds.start_small(self.transport)
         self.transport.registerProducer(self, True)
         self.new_keys_after_a_time()
         self.setService(service)

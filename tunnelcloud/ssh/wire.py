@@ -36,7 +36,7 @@ from tunnelcloud.channels.interfaces import IMessageTransport
 from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, ProtocolError
 from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.message_turns import MESSAGES_A_ROUND, Rounds
+from tunnelcloud.net.message_turns import SIZE_SHIFT, Rounds
 from tunnelcloud.net.shared_buffers import BufferPool
 from tunnelcloud.net.sockets import write_now
 from tunnelcloud.net.write_coalescing import TURN, Gathering
@@ -164,15 +164,30 @@ class Wire(SSHServerTransport):
             return
         self.reader.feed(data)
         self._take_packets()
+        if not self.rounds.waiting:
+            self.rounds.fitted(self.transport, len(data))
 
     def _take_packets(self) -> None:
+        room = self.rounds.room()
+        left = self._take_some(room) if room > 0 else 0
+        self.rounds.take(room - left)
+        if self.phase is _OVER:
+            return
+        if left <= 0:
+            self.rounds.wait(self.transport)
+        elif self._late:
+            late, self._late = self._late, b""
+            self._receive_packets(late)
+
+    def _take_some(self, room: int) -> int:
+        """Take packets while there is room; return how much is left of it."""
         reader = self.reader
         phase = self.phase
         gate = GATES[phase]
-        left = MESSAGES_A_ROUND
-        while (payload := reader.next()) is not None:
+        left = room
+        while left > 0 and (payload := reader.next()) is not None:
             number = payload[0]
-            left -= SHARES[number]
+            left -= SHARES[number] + (len(payload) >> SIZE_SHIFT)
             if self.phase is not phase:
                 phase = self.phase
                 gate = GATES[phase]
@@ -188,13 +203,8 @@ class Wire(SSHServerTransport):
             else:
                 self.dispatchMessage(number, bytes(payload[1:]))  # type: ignore[no-untyped-call]
             if self.phase is _OVER:
-                return
-            if left <= 0:
-                self.rounds.wait(self.transport)
-                return
-        if self._late:
-            late, self._late = self._late, b""
-            self._receive_packets(late)
+                break
+        return left
 
     def _not_listed(self, number: int, payload: memoryview, answered: bool) -> None:
         if answered:
