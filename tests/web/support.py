@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from attrs import define, field
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -285,9 +286,9 @@ class ApiTestCase(SynchronousTestCase):
         """Stand for the network."""
         raise FetchFailed("there is no network in this test")
 
-    def raw(self, data):
-        """Send bytes on a new connection and give the whole answer."""
-        transport = StringTransport()
+    def raw(self, data, peer="192.168.1.1"):
+        """Send bytes on a new connection from ``peer`` and give the whole answer."""
+        transport = StringTransport(peerAddress=IPv4Address("TCP", peer, 54321))
         channel = self.site.buildProtocol(None)
         channel.makeConnection(transport)
         self.received(channel, data)

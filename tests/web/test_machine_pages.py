@@ -27,8 +27,35 @@ class OperationsTests(ApiTestCase):
         self.wrong = "no certificate"
         self.assertEqual(self.get("/readyz"), (200, "ready\nwarning: no certificate\n"))
 
-    def test_metrics(self):
-        self.assertEqual(self.get("/metrics"), (200, "opened_channels_total 3.0\n"))
+    def metrics(self, peer="127.0.0.1", host="127.0.0.1:8080", *headers):
+        lines = ["GET /metrics HTTP/1.1", *([f"Host: {host}"] if host else ()), *headers, "", ""]
+        answer = self.raw("\r\n".join(lines).encode(), peer)
+        return answer.status, answer.body.decode()
+
+    def test_metrics_for_this_machine(self):
+        for peer, host in (
+            ("127.0.0.1", "127.0.0.1:8080"),
+            ("::1", "[::1]:8080"),
+            ("::ffff:127.0.0.1", "localhost"),
+        ):
+            status, text = self.metrics(peer, host)
+            self.assertEqual(status, 200)
+            self.assertIn("opened_channels_total 3.0\n", text)
+
+    def test_no_metrics_for_strangers(self):
+        """They name sites, and each look costs milliseconds.  A proxy here speaks for anybody."""
+        for asked in (
+            ("192.0.2.1",),
+            ("127.0.0.1", "portal.example.com"),
+            ("127.0.0.1", "127.0.0.1", "X-Forwarded-For: 127.0.0.1"),
+            ("127.0.0.1", "127.0.0.1", "Forwarded: for=127.0.0.1"),
+            ("127.0.0.1", "127.0.0.1", "Via: 1.1 proxy"),
+            ("192.0.2.1", "127.0.0.1"),
+        ):
+            status, text = self.metrics(*asked)
+            self.assertEqual(status, 403, asked)
+            self.assertIn("[metrics]", text)
+            self.assertNotIn("opened_channels", text)
 
     def test_known_hosts(self):
         status, text = self.get("/known_hosts")

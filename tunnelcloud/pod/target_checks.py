@@ -1,9 +1,9 @@
 """Checks the path to each tunnel's target every ``Settings.target_check_seconds``.
 
-A few checks run at a time, and only if this pod has a link to the site.  The checks of a round are
-spread over half of the time until the next one, except for the first round.  The ports of a
-published range are checked in turn.  A tunnel that is new, or may be reached again, is checked
-within a second.  Results are kept in memory; each pod knows only its own.
+A few checks of a site run at a time, and only if this pod has a link to the site.  The checks of a
+round begin over half of the time until the next one, except for those of the first round.  The
+ports of a published range are checked in turn.  A tunnel that is new, or may be reached again, is
+checked within a second.  Results are kept in memory; each pod knows only its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -22,6 +22,7 @@ from zope.interface import implementer
 from tunnelcloud.domain.entities import Settings
 from tunnelcloud.domain.objects.sites import Connector, Tunnel
 from tunnelcloud.domain.tunnel_standing import port_after
+from tunnelcloud.pod.check_turns import CheckTurns
 from tunnelcloud.pod.interfaces import ILinks
 from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.pod.outage_log import OUTAGES
@@ -40,7 +41,6 @@ LOOK_SECONDS = 1.0
 _SETTINGS_SECONDS = 5.0
 """Seconds between two reads of the settings if nothing else is to be checked."""
 
-AT_ONCE = 4
 _MOST_PORTS = 256
 """How many ports of a tunnel are remembered."""
 
@@ -86,6 +86,7 @@ class TargetChecks:
     doctor: Doctor
     clock: IReactorTime
     now: Callable[[], datetime]
+    _turns: CheckTurns = field(init=False)
     _found: dict[str, dict[int, LastCheck]] = field(factory=dict, init=False)
     _places: dict[str, tuple[int, int]] = field(factory=dict, init=False)
     _wanted: dict[str, None] = field(factory=dict, init=False)
@@ -96,6 +97,10 @@ class TargetChecks:
     _under_way: bool = field(default=False, init=False)
     _settings: Settings | None = field(default=None, init=False)
     _settings_read: float = field(default=0.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Have nothing to check yet."""
+        self._turns = CheckTurns(self.clock, self._try)
 
     def last(self, tunnel_id: str) -> LastCheck | None:
         """Return the last check of a tunnel, preferably of a failed port; None before the first."""
@@ -167,7 +172,7 @@ class TargetChecks:
         return steps
 
     def run(self) -> Deferred[None]:
-        """Check new tunnels, or all if a round is due; called every ``LOOK_SECONDS``."""
+        """Have new tunnels checked, or all if a round is due; called every ``LOOK_SECONDS``."""
         return Deferred.fromCoroutine(self._run())
 
     async def _run(self) -> None:
@@ -205,13 +210,13 @@ class TargetChecks:
         return self._began is None or self.clock.seconds() - self._began >= every
 
     async def _go_on(self, this: _Round, every: int) -> None:
-        """Check as many tunnels of a round as the time since the last look allows."""
+        """Have as many tunnels of a round checked as the time since the last look allows."""
         parts = max(1, int(every * _PART_OF_TIME / LOOK_SECONDS))
         left = max(_LEAST, -(-self._known // parts)) if self._known else None
         while left is None or left > 0:
             page = await self.store.read(_page, this.cursor, {}, min(_PAGE, left or _PAGE))
             this.there |= {tunnel.id for tunnel in page.items}
-            await self._try_those(page.items)
+            self._try_those(page.items)
             left = None if left is None else left - len(page.items)
             this.cursor = page.next_cursor
             if this.cursor is None:
@@ -220,30 +225,31 @@ class TargetChecks:
 
     def _end(self, this: _Round) -> None:
         self._round, self._known = None, len(this.there)
+        self._turns.keep(this.there)
         for kept in (self._found, self._places):
             for gone in kept.keys() - this.there:
                 del kept[gone]
 
     async def _fresh(self) -> None:
-        """Check tunnels that were never checked, or whose state may have changed since."""
+        """Have tunnels checked that never were, or whose state may have changed since."""
         wanted, sites = tuple(self._wanted), tuple(self._sites)
         self._wanted.clear()
         self._sites.clear()
         if wanted:
-            await self._try_those(await self.store.read(_those, wanted))
+            self._try_those(await self.store.read(_those, wanted), first=True)
         for site_id in sites:
             cursor: str | None = None
             while True:
                 page = await self.store.read(_page, cursor, {"site_id": site_id}, _PAGE)
-                await self._try_those(page.items)
+                self._try_those(page.items)
                 cursor = page.next_cursor
                 if cursor is None:
                     break
 
-    async def _try_those(self, found: Iterable[Tunnel]) -> None:
-        few = DeferredSemaphore(AT_ONCE)
-        ready = [one for one in found if self.links.pick(one.site_id) is not None]
-        await gatherResults([few.run(self._try, tunnel) for tunnel in ready])
+    def _try_those(self, found: Iterable[Tunnel], *, first: bool = False) -> None:
+        for tunnel in found:
+            if self.links.pick(tunnel.site_id) is not None:
+                self._turns.add(tunnel, first=first)
 
     async def _check_ports(self, tunnel: Tunnel) -> None:
         """Check the port whose turn it is, and some of those that failed."""

@@ -23,7 +23,7 @@ from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
-from tunnelcloud.domain.addresses import Network, is_within, party_of
+from tunnelcloud.domain.addresses import Network, is_loopback, is_within, party_of
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.net.connection_capacity import Crowd
 from tunnelcloud.net.handshake_limits import bounded
@@ -89,7 +89,7 @@ class LimitedRequest(Request):
 
     def process(self) -> None:
         """Answer, unless a header can't be read: behind this, every header is text."""
-        if self.isSecure() and not _is_for_this_machine(self):
+        if self.isSecure() and not is_for_this_machine(self):
             self.setHeader(b"Strict-Transport-Security", _STAY_WITH_TLS.encode("ascii"))
         name = _unreadable_header(self)
         if name is None:
@@ -191,10 +191,10 @@ def _unreadable_header(request: http.Request) -> str | None:
     return None
 
 
-def _is_for_this_machine(request: http.Request) -> bool:
-    """Tell whether a browser asks for a loopback name: those have other servers, without TLS."""
+def is_for_this_machine(request: http.Request) -> bool:
+    """Tell whether a client asks for a loopback name: those have other servers, without TLS."""
     name: bytes = request.getRequestHostname()
-    return name == b"localhost" or name.startswith(b"127.") or name == b"[::1]"
+    return is_loopback(name.decode("ascii", "replace"))
 
 
 class LimitedChannel(http.HTTPChannel):

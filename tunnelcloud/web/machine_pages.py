@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
 
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from tunnelcloud.domain.addresses import canonical_address, is_loopback
+from tunnelcloud.web.http_limits import is_for_this_machine
+
+_OF_PROXIES = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
+
+_NOT_HERE = b"""\
+Here the metrics are for programs of this machine alone, without a proxy.
+For others, give them a listener of their own: listen in [metrics] of pod.toml.
+"""
 
 ReadyCheck = Callable[[], str | None]
 """Says why the pod isn't ready to serve, or None."""
@@ -77,6 +89,31 @@ class MetricsResource(Resource):
         """Answer with what is measured now."""
         content_type, body = self._metrics()
         return _answer(request, 200, content_type, body)
+
+
+class MetricsBesidePages(Resource):
+    """The metrics where strangers come, too: they name sites, and each look costs milliseconds.
+
+    Only a program of this machine gets them, and no proxy, whose clients may be anybody.
+    """
+
+    isLeaf = True
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._metrics = MetricsResource(metrics)
+        self._refusal = TextResource(lambda: (403, _NOT_HERE))
+
+    def render(self, request: Request) -> bytes:
+        """Answer as the one or the other page."""
+        page = self._metrics if _is_of_this_machine(request) else self._refusal
+        return cast(bytes, page.render(request))  # type: ignore[no-untyped-call]
+
+
+def _is_of_this_machine(request: Request) -> bool:
+    forwarded = any(map(request.requestHeaders.hasHeader, _OF_PROXIES))
+    peer = canonical_address(getattr(request.client, "host", ""))
+    return is_loopback(peer) and is_for_this_machine(request) and not forwarded
 
 
 def known_hosts(lines: Callable[[], Iterable[str]]) -> TextResource:

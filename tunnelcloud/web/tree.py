@@ -65,7 +65,7 @@ def make_site(
     """Make the factory of the web listener.
 
     :param version: the program's.
-    :param metrics: gives what ``/metrics`` shows; None if it is not on this listener.
+    :param metrics: gives what ``/metrics`` shows to this machine; None if it is not on this listener.
     :param ready_checks: each says why the pod isn't ready, or None.
     :param proxies: whose word on a client's address is believed.
     :param room: how many connections there may be.
@@ -87,7 +87,7 @@ def make_site(
         root.putChild(b".well-known", well_known)
         well_known.putChild(b"acme-challenge", machine_pages.Challenges(challenge_answer))
     if metrics is not None:
-        root.putChild(b"metrics", machine_pages.MetricsResource(metrics))
+        root.putChild(b"metrics", machine_pages.MetricsBesidePages(metrics))
     root.putChild(b"known_hosts", machine_pages.known_hosts(context.live.known_hosts_lines))
     api = _BesidePages(portal)
     root.putChild(b"api", api)
