@@ -55,8 +55,16 @@ class RenewingTests(DoorCase):
 
     def test_another_key_or_nonsense_is_refused(self):
         self.assertFalse(self.renew(make_request(new_private_key())))
+        self.door.time += timedelta(minutes=1)
         self.assertFalse(self.renew(b"nonsense"))
         self.assertEqual([name for name, _ in self.owner.requests], [PODS])
+
+    def test_after_a_bad_request_none_is_looked_at_for_a_minute(self):
+        """Each costs a line of the log, and a signature to be checked."""
+        self.assertFalse(self.renew(b"nonsense"))
+        self.assertFalse(self.renew(make_request(self.key)))
+        self.door.time += timedelta(minutes=1)
+        self.assertTrue(self.renew(make_request(self.key)))
 
     def test_a_certificate_that_can_not_be_recorded_is_not_handed_out(self):
         self.door.registry.down = RuntimeError("no database")

@@ -5,7 +5,7 @@ it ends when the connector is deleted, or the last certificate of its key revoke
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import define, field
 from cryptography import x509
@@ -49,6 +49,9 @@ CLONED = (
 )
 RIVAL_SECONDS = 5.0
 """Seconds in which a process that holds links has to answer, when another process comes."""
+
+_AFTER_A_BAD_ONE = timedelta(minutes=1)
+"""How long a connector's requests to renew are not looked at after a bad one."""
 
 _RESTARTED = "the connector was started again"
 
@@ -289,19 +292,20 @@ class Attendant:
                 name=attached.connector.name,
                 error=error,
             )
+            self._renewals[renewal] = self.now() + _AFTER_A_BAD_ONE
             return None
-        self._renewals[renewal] = self.now()
+        self._renewals[renewal] = self.now() + self.joining.lifetime / 10
         renewing.addCallback(self._renewed, attached, signer.pin.hex())
         renewing.addErrback(self._renewal_failed, attached, renewal)
         return {}
 
     def _may_renew(self, renewal: tuple[str, str]) -> bool:
-        """Tell whether a renewal is due, so that no connector can fill the store with renewals.
+        """Tell whether a renewal is taken now, so that no connector can fill store and log.
 
         :param renewal: the connector's id, and the pin of the CA that would sign.
         """
-        last = self._renewals.get(renewal)
-        return last is None or self.now() - last >= self.joining.lifetime / 10
+        until = self._renewals.get(renewal)
+        return until is None or self.now() >= until
 
     def _renewed(self, issued: IssuedCertificate, renewed: AttachedLink, authority: str) -> None:
         def answered(reply: bytes | None) -> None:
