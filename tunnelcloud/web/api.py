@@ -24,7 +24,7 @@ from tunnelcloud.web import problems
 from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.bodies import READ_AT_ONCE, read_body
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.http_limits import keep_place
+from tunnelcloud.web.http_limits import keep_place, limit_reading
 from tunnelcloud.web.log_redaction import logged_path
 from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.problems import Problem
@@ -40,7 +40,7 @@ from tunnelcloud.web.routes import (
     Route,
     RouteTable,
 )
-from tunnelcloud.web.streamed_answers import Streaming
+from tunnelcloud.web.streamed_answers import PIECE, Streaming, pieces
 from tunnelcloud.web.worker import CAUSER, Worker
 
 JSON_TYPE = "application/json"
@@ -166,6 +166,10 @@ class _Answer:
         self.send_head(request)
         if self.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             request.setHeader("Content-Length", str(len(self.body)))
+            if len(self.body) > PIECE and request.method != b"HEAD":
+                limit_reading(request)
+                Streaming(request, pieces(self.body)).start()
+                return
             # A HEAD is answered as a GET; Twisted leaves the body out.
             request.write(self.body)
         request.finish()

@@ -56,6 +56,9 @@ CLOSING_SECONDS = 120
 """How long a client may take to read the rest of its last answer, and to agree, with TLS, that the
 connection is over."""
 
+READING_SECONDS = REQUEST_SECONDS + CLOSING_SECONDS
+"""How long a client may take to read a long answer."""
+
 _STAY_WITH_TLS = "max-age=31536000"
 
 
@@ -179,6 +182,13 @@ def keep_place(request: object, role: Role) -> None:
     channel = getattr(request, "channel", None)
     if role is Role.ADMIN and isinstance(channel, LimitedChannel):
         channel.keep_place()
+
+
+def limit_reading(request: object) -> None:
+    """Give a client so long to read an answer that is sent as fast as it is read."""
+    channel = getattr(request, "channel", None)
+    if isinstance(channel, LimitedChannel):
+        channel.setTimeout(READING_SECONDS)
 
 
 def _unreadable_header(request: http.Request) -> str | None:

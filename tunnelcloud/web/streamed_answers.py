@@ -13,7 +13,17 @@ from zope.interface import implementer
 
 from tunnelcloud.web.problems import Problem
 
+PIECE = 64 * 1024
+"""How many bytes of a long answer are handed to a connection at once: whatever is unread waits in
+memory, once for each connection."""
+
 _log = Logger()
+
+
+async def pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Give the pieces of an answer that is there as a whole."""
+    for at in range(0, len(body), PIECE):
+        yield body[at : at + PIECE]
 
 
 @implementer(IPushProducer)
