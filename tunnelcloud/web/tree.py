@@ -65,7 +65,7 @@ def make_site(
     """Make the factory of the web listener.
 
     :param version: the program's.
-    :param metrics: gives what ``/metrics`` shows to this machine; None if it is not on this listener.
+    :param metrics: gives what ``/metrics`` shows to this machine; None if it isn't here.
     :param ready_checks: each says why the pod isn't ready, or None.
     :param proxies: whose word on a client's address is believed.
     :param room: how many connections there may be.
