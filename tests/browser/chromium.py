@@ -22,7 +22,7 @@ _CHECKOUT = Path(__file__).parents[2]
 _HIGHEST = 2400
 """Pixels of a page that a picture has."""
 
-WIDTHS = (1280, 768, 360)
+WIDTHS = (1280, 768, 390, 360)
 THEMES = ("light", "dark")
 _FLAGS = (
     "--headless",
@@ -119,6 +119,27 @@ class Chromium:
         """Go to a page."""
         self.page.goto(self.origin + path)
         return self.page
+
+    def weigh(self, path):
+        """Go to a page as if for the first time of all.
+
+        :return: how many bytes were sent for the page and its files.
+        """
+        session = self.context.new_cdp_session(self.page)
+        session.send("Network.clearBrowserCache")
+        session.detach()
+        self.visit(path)
+        self.page.wait_for_load_state("load")
+        sizes = self.page.evaluate(
+            """[...performance.getEntriesByType("navigation"),
+               ...performance.getEntriesByType("resource")]
+               .map((one) => [one.name, one.transferSize])"""
+        )
+        # The same picture twice is taken from memory the second time.
+        loaded = {name: size for name, size in sorted(sizes) if size}
+        if set(loaded) != {name for name, _ in sizes}:
+            raise AssertionError(f"{path}: not all is weighed: {sizes}")
+        return sum(loaded.values())
 
     def check(self, name=""):
         """Hold the page shown to what holds for all.

@@ -106,8 +106,20 @@ class ReferenceTests(ApiTestCase):
         text = page.body.decode()
         for route in self.table.routes:
             self.assertIn(f"<code>{route.method} {route.path}</code>", text)
-        self.assertIn(">list of port-range or integer from 1 to 65535</td>", text)
         self.assertNotRegex(text, r"(src|href)=.?https?://")
+
+    def test_each_leads_to_its_fields(self):
+        index = self.ask("GET", "/api/docs", role=None).body.decode()
+        places = {}
+        for page, operation in re.findall(r'href="(/api/docs/[^"#]+)#([^"]+)"', index):
+            places.setdefault(page, []).append(operation)
+        self.assertEqual(sum(map(len, places.values())), len(self.table.routes))
+        for page, operations in places.items():
+            text = self.ask("GET", page, role=None).body.decode()
+            self.assertEqual(re.findall(r'<section id="([^"]+)"', text), operations)
+            if page == "/api/docs/tunnels":
+                self.assertIn(">list of port-range or integer from 1 to 65535</td>", text)
+        self.assertEqual(self.ask("GET", "/api/docs/nothing", role=None).status, 404)
 
     def test_the_place_above_leads_there(self):
         answer = self.ask("GET", "/api", role=None)

@@ -336,7 +336,7 @@ class ApplicationsTests(PortalTestCase):
 
     def test_the_token_stands_in_the_tool_too(self):
         panel = f"{self.panel}?tool=pgadmin"
-        self.assertIn(b"get one above", self.browser.get(panel).body)
+        self.assertIn(b"the one-time token of step 1", self.browser.get(panel).body)
         answer = self.browser.send_on(panel, action=f"{self.panel}/token")
         token = re.search(r'<pre id="token">(.*?)</pre>', answer.body.decode())[1]
         self.assertIn(f'<code id="row-own-6">{token}</code>', answer.body.decode())

@@ -6,26 +6,8 @@ from collections.abc import Mapping
 from tests.store.material import count_events
 from tests.web.portal.browser import Browser, PortalTestCase
 from tests.web.portal.structure import faults_of
-from tests.web.support import KEY
-from tunnelcloud.domain.entities import Method, SessionMethod
-from tunnelcloud.domain.objects.policies import Approval
+from tests.web.portal.world import make_world
 from tunnelcloud.domain.objects.users import Role
-from tunnelcloud.store import (
-    approvals,
-    assignments,
-    browser_logins,
-    channels,
-    connectors,
-    emergencies,
-    groups,
-    pods,
-    policies,
-    sessions,
-    sites,
-    tunnels,
-    users,
-)
-from tunnelcloud.store.device_logins import Asking
 from tunnelcloud.web.portal import resource
 from tunnelcloud.web.portal.live_parts import cut_parts
 from tunnelcloud.web.portal.page_requests import Visit
@@ -64,87 +46,7 @@ class EveryPageTests(PortalTestCase):
     def setUp(self):
         super().setUp()
         self.pages = page_table(self.context, self.table)
-        title = {"title": CANARY}
-        self.tunnel = self.make_tunnel("db", description=CANARY, icon="<", **title)
-        site = self.store.read(sites.list_page).items[0]
-        self.store.write(sites.update, site.id, title)
-        connector = self.store.write(connectors.create, name="c", site_id=site.id, **title)
-        group = self.store.write(groups.create, name="g", **title)
-        policy = self.store.write(policies.create, name="p", **title)
-        user = self.people[Role.USER]
-        self.store.write(users.update, user.id, title)
-        self.store.write(groups.add_member, group.id, user.id)
-        assignment = self.store.write(
-            assignments.create,
-            tunnel_id=self.tunnel["id"],
-            methods=frozenset(Method),
-            user_id=user.id,
-            policy_id=policy.id,
-        )
-        pod = self.store.write(
-            pods.register,
-            pods.Registration(name="p", version="1", ssh_address="x:1", connectors_address="x:2"),
-        )
-        login = sessions.LoginRecord(CANARY, "192.0.2.7", CANARY, pod.id)
-        session = self.store.write(sessions.start, user, SessionMethod.KEY, login)
-        channel = self.store.write(
-            channels.open,
-            session,
-            self.store.read(tunnels.get, self.tunnel["id"]),
-            destination=CANARY,
-            port=1,
-        )
-        token = self.api("POST", "/api-tokens", {"title": CANARY, "role": "auditor"})
-        key = self.api("POST", f"/users/{user.id}/keys", {"public_key": KEY, "title": CANARY})
-        provider = self.api(
-            "POST",
-            "/identity-providers",
-            {"name": "off", "issuer": "https://login.example.com", "client_id": CANARY,
-             "enabled": False},
-        )  # fmt: skip
-        asking = self.store.write(policies.create, name="asking", approval=Approval.SELF, **title)
-        request = self.store.write(
-            approvals.ask,
-            user,
-            self.store.read(tunnels.get, self.tunnel["id"]),
-            asking,
-            source_ip="192.0.2.7",
-            client=CANARY,
-            reason=CANARY,
-        )
-        alone = self.store.write(
-            policies.create, name="alone", approval=Approval.OTHERS, emergency_seconds=600, **title
-        )
-        emergency = self.store.write(
-            emergencies.begin,
-            user,
-            self.store.read(tunnels.get, self.tunnel["id"]),
-            alone,
-            source_ip="192.0.2.7",
-            reason=CANARY,
-        )
-        asking = Asking(b"x", "WDJB-MJHT", CANARY, "192.0.2.7", "192.0.2.7", CANARY)
-        self.store.write(browser_logins.begin, asking)
-        self.ids = {
-            "code": asking.user_code,
-            "request_id": request.id,
-            "grant_id": emergency.id,
-            "channel_id": channel.id,
-            "api_token_id": token["id"],
-            "tunnel_id": self.tunnel["id"],
-            "site_id": site.id,
-            "connector_id": connector.id,
-            "group_id": group.id,
-            "policy_id": policy.id,
-            "user_id": user.id,
-            "key_id": key["id"],
-            "session_id": session.id,
-            "assignment_id": assignment.id,
-            "secret": "tcl_x",
-            "provider": "corp",
-            "identity_provider_id": provider["id"],
-            "web_session_id": "web_" + "0" * 26,
-        }
+        self.ids = self.store.write(make_world, self.people[Role.USER], CANARY)
 
     def test_every_page_for_every_role(self):
         self.assertGreater(len(self.pages), 50)

@@ -38,7 +38,7 @@ _SHELLS = {
     "Windows PowerShell": powershell,
     "Windows cmd": cmd,
 }
-_ASKED = "It asks for the one-time token when it starts: get one above."
+_ASKED = "When it asks for the one-time token, paste the one of step 1."
 _OPEN = "The session stays open; the tunnel works as long as it does."
 
 

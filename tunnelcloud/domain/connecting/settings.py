@@ -85,7 +85,7 @@ TITLES = {
     Kind.COMMAND: "Through the command that runs",
     Kind.TOKEN: "With a one-time token: one connection",
 }
-TOKEN_VALUE = "a one-time token: get one above"  # noqa: S105  (says where to get it)
+TOKEN_VALUE = "the one-time token of step 1"  # noqa: S105  (says where to get it)
 
 
 def absent(kind: Kind) -> Manner:

@@ -39,8 +39,10 @@ document.addEventListener("htmx:configRequest", (event) => {
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node, change) =>
   !(change === "remove" && ((name === "open" && node.tagName === "DETAILS") || name.startsWith("hx-")));
 Idiomorph.defaults.ignoreActiveValue = true;
-// A token is shown once: it stays while what is beside it changes.
+// A token is shown once: it stays while other parts of the page change, and so do the buttons that
+// say that it is there.
 Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => node.id !== "made";
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => !node.matches?.("[data-stays]");
 
 // A pod that doesn't answer is said once, and unsaid when it does again.
 const lost = (gone) => { document.getElementById("lost").hidden = !gone; };

@@ -140,6 +140,18 @@ const localise = () => {
   }
 };
 
-const prepare = () => { reveal(); nameTheme(); count(); draw(); localise(); };
+// The token that the page shows stands in the fields of the chosen tool, too.
+const fillSecrets = () => {
+  const token = document.getElementById("token");
+  if (!token) return;
+  for (const place of document.querySelectorAll("[data-secret]")) {
+    const copied = element("span", "", { class: "copied" });
+    const copy = element("button", "Copy", { type: "button", class: "quiet small", "data-copy": place.dataset.secret, "aria-label": place.dataset.label });
+    copied.append(element("code", token.textContent, { id: place.dataset.secret }), " ", copy);
+    place.replaceWith(copied);
+  }
+};
+
+const prepare = () => { fillSecrets(); reveal(); nameTheme(); count(); draw(); localise(); };
 prepare();
 document.addEventListener("htmx:afterSettle", prepare);

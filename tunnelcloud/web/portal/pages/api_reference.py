@@ -11,6 +11,7 @@ from attrs import frozen
 from tunnelcloud import __version__
 from tunnelcloud.web.openapi import openapi_document
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
+from tunnelcloud.web.problems import not_found
 from tunnelcloud.web.routes import ANONYMOUS, RouteTable
 
 _ADDRESS = "/api/docs"
@@ -23,7 +24,8 @@ def reference_pages(table: RouteTable) -> list[PageRoute]:
     handlers = _Reference(table)
     return [
         PageRoute("GET", "/api", ANONYMOUS, handlers.lead_there),
-        PageRoute("GET", _ADDRESS, ANONYMOUS, handlers.show),
+        PageRoute("GET", _ADDRESS, ANONYMOUS, handlers.show_all),
+        PageRoute("GET", f"{_ADDRESS}/{{section}}", ANONYMOUS, handlers.show_section),
     ]
 
 
@@ -58,9 +60,19 @@ class _Reference:
     async def lead_there(self, visit: Visit) -> Reply:
         return Moved(_ADDRESS)
 
-    async def show(self, visit: Visit) -> Reply:
+    async def show_all(self, visit: Visit) -> Reply:
+        """Show what operations there are; the fields of all of them would weigh too much."""
         await self.table.load()
         return Shown("api.html", {"sections": _sections(self.table), "version": __version__})
+
+    async def show_section(self, visit: Visit) -> Reply:
+        """Show the operations on one kind of resource, with their fields."""
+        name = visit.params["section"]
+        await self.table.load()
+        operations = _sections(self.table).get(name)
+        if operations is None:
+            raise not_found(f"the API has no resource {name}")
+        return Shown("api_section.html", {"name": name, "operations": operations})
 
 
 @cache
@@ -71,7 +83,9 @@ def _sections(table: RouteTable) -> dict[str, list[OperationRow]]:
     for path, item in document["paths"].items():
         for method, operation in item.items():
             row = _operation(method.upper(), path, operation, schemas)
-            found.setdefault(operation["tags"][0], []).append(row)
+            # A page's address has no dot.
+            section = operation["tags"][0].partition(".")[0]
+            found.setdefault(section, []).append(row)
     return found
 
 
