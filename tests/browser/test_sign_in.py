@@ -253,7 +253,7 @@ class ProviderTests(SignInCase):
             groups_claim="groups",
             group_map="db-admins = dba",
         )
-        self.page.get_by_label("Newcomers become users").check()
+        self.page.get_by_label("Create a user at the first sign-in").check()
         self.press("Add the provider")
         self.see("Settings at the provider")
         shown = self.page.locator("#redirect").inner_text()

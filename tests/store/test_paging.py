@@ -10,8 +10,21 @@ from hypothesis import strategies as st
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, count_events, make_tunnel
+from tunnelcloud.domain.entities import SessionMethod
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.store import audit, sites, tunnels
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.store import (
+    audit,
+    connectors,
+    groups,
+    pods,
+    policies,
+    second_factors,
+    sessions,
+    sites,
+    tunnels,
+    users,
+)
 from tunnelcloud.store.errors import BadCursor
 from tunnelcloud.store.transaction import Transaction
 
@@ -59,6 +72,56 @@ class PagingContract:
         for sort, expected in (("target_address", "uvwxy"), ("-target_address", "yxwvu")):
             found, _ = self.walk(tunnels.list_page, sort=sort, limit=2)
             self.assertEqual("".join(one.name for one in found), expected)
+
+    def test_users_in_every_order(self):
+        """Each order that the pages offer, with rows that are equal by it and rows without it."""
+        made = {name: self.store.write(users.create, name=name) for name in ("u", "v", "w")}
+        group = self.store.write(groups.create, name="g")
+        self.store.write(groups.add_member, group.id, made["u"].id)
+        self.store.write(users.update, made["v"].id, {"role": Role.ADMIN, "blocked": True})
+        self.store.write(second_factors.begin, made["w"].id, b"sealed")
+        self.store.write(second_factors.confirm, made["w"].id, 1, [b"code"])
+        self.clock.advance(60)
+        self.store.write(users.note_seen, made["v"].id)
+        self.clock.advance(60)
+        registration = pods.Registration(name="p", version="1", ssh_address="x:1",
+                                         connectors_address="x:2")  # fmt: skip
+        pod = self.store.write(pods.register, registration)
+        login = sessions.LoginRecord("u", "192.0.2.7", "ssh", pod.id)
+        self.store.write(sessions.start, made["u"], SessionMethod.KEY, login)
+        for sort, expected in (
+            ("groups", "vwu"),
+            ("role", "vuw"),
+            ("blocked", "uwv"),
+            ("second_factor", "uvw"),
+            ("last_seen", "wvu"),
+        ):
+            for order, wanted in ((sort, expected), (f"-{sort}", expected[::-1])):
+                found, _ = self.walk(users.list_page, sort=order, limit=2)
+                self.assertEqual("".join(one.name for one in found), wanted, order)
+
+    def test_each_row_once_in_every_order(self):
+        """Of all kinds: what an order is by may be equal in all rows."""
+        site = self.store.read(sites.SITES.find, "a")
+        for name in "uvwxy":
+            self.store.write(make_tunnel, site.id, name)
+            self.store.write(connectors.create, name=name, site_id=site.id)
+            self.store.write(groups.create, name=name)
+            self.store.write(policies.create, name=name)
+        for listing, expected in (
+            (sites.SITES, sorted(NAMES)),
+            (tunnels.TUNNELS, list("uvwxy")),
+            (connectors.CONNECTORS, list("uvwxy")),
+            (groups.GROUPS, list("uvwxy")),
+            (policies.POLICIES, list("uvwxy")),
+        ):
+            for sort in listing.sorts:
+                found, _ = self.walk(listing.list_page, sort=sort, limit=2)
+                self.assertEqual(sorted(one.name for one in found), expected, sort)
+                back, _ = self.walk(listing.list_page, sort=f"-{sort}", limit=3)
+                self.assertEqual(back, found[::-1], sort)
+        by_tunnels = self.store.read(sites.list_page, sort="-tunnels", limit=1)
+        self.assertEqual(by_tunnels.items[0].name, "a")
 
     def test_rows_that_come_and_go_shift_nothing(self):
         first = self.store.read(sites.list_page, sort="name", limit=3)

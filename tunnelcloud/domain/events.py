@@ -181,7 +181,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind("grant.ended", "Somebody ended a grant before its time.", ("grant_id",)),
         EventKind(
             "emergency.begun",
-            "A user let themselves in without an approval, as the policy allows in an emergency.",
+            "A user opened a tunnel without an approval, as the policy allows in an emergency.",
             ("grant_id", "reason", "seconds"),
         ),
         EventKind(

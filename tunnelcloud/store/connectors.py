@@ -16,6 +16,7 @@ from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.filters import equals, is_set, searches
 from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.orders import time_of
 from tunnelcloud.store.schema import connector_certificates, join_tokens, sites
 from tunnelcloud.store.schema import connectors as table
 from tunnelcloud.store.transaction import Transaction
@@ -37,7 +38,13 @@ CONNECTORS = Aggregate(
         "site_id": equals(table.c.site_id),
         "joined": is_set(table.c.joined_at),
     },
-    sorts={"name": table.c.name},
+    sorts={
+        "name": table.c.name,
+        "site": select(sites.c.name).where(sites.c.id == table.c.site_id).scalar_subquery(),
+        "version": table.c.version,
+        "last_seen_at": time_of(table.c.last_seen_at),
+        "certificate_expires_at": time_of(table.c.certificate_expires_at),
+    },
 )
 
 get = CONNECTORS.get

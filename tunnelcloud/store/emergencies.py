@@ -1,4 +1,4 @@
-"""Users who let themselves in in an emergency, where their policy allows that, and its review.
+"""Users who open a tunnel without approval in an emergency, as their policy allows, and the review.
 
 Nobody is asked before, so everybody concerned is told at once, and an emergency is listed until
 somebody else has reviewed it.

@@ -8,8 +8,9 @@ from sqlalchemy import delete as delete_rows
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects.users import Group, User
 from tunnelcloud.store import users
-from tunnelcloud.store.filters import equals, has, searches
+from tunnelcloud.store.filters import as_referred, equals, has, searches
 from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.orders import number_of
 from tunnelcloud.store.paging import DEFAULT_LIMIT, ListPage
 from tunnelcloud.store.schema import assignments, group_members
 from tunnelcloud.store.schema import groups as table
@@ -22,8 +23,9 @@ def _with_member(user_id: str) -> ColumnElement[bool]:
     )
 
 
-_MEMBERS = select(group_members.c.user_id).where(group_members.c.group_id == table.c.id)
-_ASSIGNED = select(assignments.c.id).where(assignments.c.group_id == table.c.id)
+_ID = as_referred(table.c.id)
+_MEMBERS = select(group_members.c.user_id).where(group_members.c.group_id == _ID)
+_ASSIGNED = select(assignments.c.id).where(assignments.c.group_id == _ID)
 
 GROUPS = Aggregate(
     "group",
@@ -36,7 +38,11 @@ GROUPS = Aggregate(
         "has_members": has(_MEMBERS),
         "assigned": has(_ASSIGNED),
     },
-    sorts={"name": table.c.name},
+    sorts={
+        "name": table.c.name,
+        "members": number_of(_MEMBERS),
+        "tunnels": number_of(_ASSIGNED),
+    },
 )
 
 get = GROUPS.get

@@ -12,8 +12,9 @@ from sqlalchemy import select
 from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.store import timed_grants
 from tunnelcloud.store.errors import Conflict, NotFound
-from tunnelcloud.store.filters import equals, has, searches
+from tunnelcloud.store.filters import as_referred, equals, has, searches
 from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.orders import number_of
 from tunnelcloud.store.schema import assignments, group_members, tunnels
 from tunnelcloud.store.schema import policies as table
 from tunnelcloud.store.transaction import Transaction
@@ -22,7 +23,7 @@ _MAX_NAMED = 5
 _LASTS = frozenset({"approval_seconds", "emergency_seconds"})
 """What says how long a grant lasts."""
 
-_USED = select(assignments.c.id).where(assignments.c.policy_id == table.c.id)
+_USED = select(assignments.c.id).where(assignments.c.policy_id == as_referred(table.c.id))
 
 POLICIES = Aggregate(
     "policy",
@@ -33,7 +34,7 @@ POLICIES = Aggregate(
         "q": searches(table.c.name, table.c.title),
         "used": has(_USED),
     },
-    sorts={"name": table.c.name},
+    sorts={"name": table.c.name, "used": number_of(_USED)},
 )
 
 get = POLICIES.get

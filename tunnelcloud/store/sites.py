@@ -8,6 +8,7 @@ from tunnelcloud.domain.objects.sites import Site
 from tunnelcloud.store import connectors, tunnels
 from tunnelcloud.store.filters import as_referred, equals, has, searches
 from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.orders import number_of
 from tunnelcloud.store.schema import connectors as connectors_table
 from tunnelcloud.store.schema import sites as table
 from tunnelcloud.store.schema import tunnels as tunnels_table
@@ -28,7 +29,11 @@ SITES = Aggregate(
         "has_connectors": has(_CONNECTORS),
         "has_tunnels": has(_TUNNELS),
     },
-    sorts={"name": table.c.name},
+    sorts={
+        "name": table.c.name,
+        "connectors": number_of(_CONNECTORS),
+        "tunnels": number_of(_TUNNELS),
+    },
 )
 
 get = SITES.get

@@ -13,6 +13,7 @@ from tunnelcloud.store import assignments
 from tunnelcloud.store.errors import BadDocument, Conflict, InvalidReference
 from tunnelcloud.store.filters import contains, equals, has, searches, tunnel_unused_since
 from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.orders import text_of, whether
 from tunnelcloud.store.schema import assignments as assigned
 from tunnelcloud.store.schema import group_members, sites
 from tunnelcloud.store.schema import tunnels as table
@@ -60,7 +61,13 @@ TUNNELS = Aggregate(
         "assigned": has(_ASSIGNED),
         "unused_since": tunnel_unused_since,
     },
-    sorts={"name": table.c.name, "target_address": table.c.target_address, "site": sites.c.name},
+    sorts={
+        "name": table.c.name,
+        "target_address": table.c.target_address,
+        "external_address": text_of(table.c.external_address),
+        "site": sites.c.name,
+        "enabled": whether(table.c.enabled),
+    },
 )
 
 get = TUNNELS.get

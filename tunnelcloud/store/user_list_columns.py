@@ -6,9 +6,11 @@ from collections.abc import Collection
 from datetime import datetime
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, Table, func, select
+from sqlalchemy import func, select
 
 from tunnelcloud.store import list_counts, schema
+from tunnelcloud.store.column_types import from_milliseconds
+from tunnelcloud.store.orders import user_last_seen
 from tunnelcloud.store.transaction import Transaction
 
 
@@ -35,9 +37,7 @@ def of_users(transaction: Transaction, ids: Collection[str]) -> dict[str, UserCo
     rows = transaction.connection.execute(
         select(
             user.id,
-            user.last_seen_at,
-            _latest(schema.sessions, "started_at"),
-            _latest(schema.web_sessions, "last_seen_at"),
+            user_last_seen(),
             select(factor.confirmed_at).where(factor.user_id == user.id).scalar_subquery(),
         ).where(user.id.in_(ids))
     ).all()
@@ -48,16 +48,10 @@ def of_users(transaction: Transaction, ids: Collection[str]) -> dict[str, UserCo
             providers.get(user_id, []),
             groups.get(user_id, 0),
             confirmed is not None,
-            max((one for one in (seen, connected, visited) if one is not None), default=None),
+            from_milliseconds(seen) if seen else None,
         )
-        for user_id, seen, connected, visited, confirmed in rows
+        for user_id, seen, confirmed in rows
     }
-
-
-def _latest(table: Table, name: str) -> ColumnElement[datetime]:
-    """Give the time of a user's latest row: the last of an index, however many there are."""
-    latest = select(table.c[name]).where(table.c.user_id == schema.users.c.id)
-    return latest.order_by(table.c.id.desc()).limit(1).scalar_subquery()
 
 
 def _groups(transaction: Transaction, ids: Collection[str]) -> dict[str, int]:

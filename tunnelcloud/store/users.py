@@ -19,8 +19,9 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.objects.users import Role, User
 from tunnelcloud.store.errors import Conflict, InvalidReference
-from tunnelcloud.store.filters import equals, has, searches, user_unused_since
+from tunnelcloud.store.filters import as_referred, equals, has, searches, user_unused_since
 from tunnelcloud.store.object_writes import Aggregate
+from tunnelcloud.store.orders import number_of, text_of, user_last_seen, whether
 from tunnelcloud.store.prepared_statements import Prepared
 from tunnelcloud.store.revocations import Cause, end_access
 from tunnelcloud.store.schema import (
@@ -65,7 +66,16 @@ USERS = Aggregate(
         "second_factor": has(_SECOND_FACTOR),
         "unused_since": user_unused_since,
     },
-    sorts={"name": table.c.name},
+    sorts={
+        "name": table.c.name,
+        "role": text_of(table.c.role),
+        "blocked": whether(table.c.blocked),
+        "groups": number_of(
+            select(group_members).where(group_members.c.user_id == as_referred(table.c.id))
+        ),
+        "second_factor": whether(_SECOND_FACTOR.exists()),
+        "last_seen": user_last_seen(),
+    },
 )
 
 _BY_LOGIN = Prepared(

@@ -59,7 +59,7 @@ class LengthTests(PortalTestCase):
         page = auditor.get(f"/admin/policies/{policy['id']}").body.decode()
         for label, value in [
             ("Longest session", "8h"),
-            ("Ends when idle for", "\N{EN DASH}"),
+            ("End a channel that is idle for", "\N{EN DASH}"),
             ("Approval", "by the user, in the portal"),
             ("From these networks only", "10.0.0.0/8, 192.0.2.0/24"),
         ]:

@@ -8,6 +8,7 @@ from sqlalchemy import update
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import groups, schema, sites
+from tunnelcloud.web.portal.admin_kinds import SECTIONS
 
 
 class ListTests(PortalTestCase):
@@ -24,6 +25,28 @@ class ListTests(PortalTestCase):
             found = re.findall(r'scope="row"><a href="[^"]+">(\w)</a>', page)
             self.assertEqual("".join(found), wanted, sort)
         self.assertIn('aria-sort="ascending"><a href="?q=&amp;sort=-name">', page)
+
+    def test_every_order_that_a_list_offers(self):
+        """A heading leads to each; the menu does, too, since cards on phones have no headings."""
+        self.make_tunnel("db")
+        self.make_user("zoe")
+        for section in SECTIONS:
+            place = f"/admin/{section.plural}"
+            page = self.browser.get(place).body.decode()
+            menu = re.search(r'<select name="sort">(.*?)</select>', page)[1]
+            offered = re.findall(r'value="([^"]*)"', menu)
+            self.assertEqual(offered, ["", *section.orders[1:]])
+            headings = set(re.findall(r"&amp;sort=-?(\w+)\">", page))
+            if "<tbody>" in page:
+                self.assertEqual(headings, {one.lstrip("-") for one in section.orders})
+            for order in section.orders:
+                page = self.browser.get(f"{place}?sort={order}").body.decode()
+                sorts = re.findall(r'aria-sort="(\w+)"', page)
+                wanted = "descending" if order.startswith("-") else "ascending"
+                self.assertEqual(sorts, [wanted] if "<tbody>" in page else [], order)
+        page = self.browser.get("/admin/users?sort=-last_seen").body.decode()
+        found = re.findall(r'scope="row"><a href="[^"]+">([\w-]+)</a>', page)
+        self.assertEqual(found[0], "the-admin", "who was here last")
 
     def row(self, name):
         page = self.browser.get("/admin/users").body.decode()

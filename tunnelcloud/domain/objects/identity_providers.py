@@ -83,7 +83,7 @@ class IdentityProvider:
     group_map: Annotated[
         Mapping[str, str],
         Setting(
-            FieldType.GROUPS_BY_VALUE, "Groups it fills",
+            FieldType.GROUPS_BY_VALUE, "Groups by the claim's value",
             "One a line, as value = group: people with the value in the claim join the group",
             option="--group",
             help="VALUE=GROUP: people with the value join the group; repeats.", maximum=200,
@@ -92,28 +92,28 @@ class IdentityProvider:
     create_users: Annotated[
         bool,
         Setting(
-            FieldType.FLAG, "Newcomers become users", option="--create-users/--known-users",
-            help="Whether newcomers become users.",
+            FieldType.FLAG, "Create a user at the first sign-in", option="--create-users/--known-users",
+            help="Whether somebody's first sign-in creates a user.",
         ),
     ] = False  # fmt: skip
     link_by: Annotated[
         LinkBy,
         Setting(
-            FieldType.CHOICE, "What finds users who are here already",
-            help="What finds users that are there already.",
+            FieldType.CHOICE, "Find an existing user by",
+            help="How the first sign-in finds an existing user.",
             choices=(
-                ("nothing", "Nothing: newcomers are never users who are here already"),
-                ("email", "The e-mail, verified by the provider"),
-                ("name", "The name, where nobody chooses their own at the provider"),
+                ("nothing", "Nothing: nobody becomes an existing user"),
+                ("email", "The e-mail address, which the provider has verified"),
+                ("name", "The name, if people can't choose their name at the provider"),
             ),
         ),
     ] = LinkBy.NOTHING  # fmt: skip
     enabled: Annotated[
         bool,
         Setting(
-            FieldType.FLAG, "People may come through it",
+            FieldType.FLAG, "Enabled: people may sign in with it",
             option="--enabled/--disabled", heading="enabled",
-            help="Whether people may come through it.",
+            help="Whether people may sign in with it.",
         ),
     ] = True  # fmt: skip
     has_client_secret: bool = False

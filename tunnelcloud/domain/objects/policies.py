@@ -85,7 +85,7 @@ class Policy:
     idle_seconds: Annotated[
         int | None,
         Setting(
-            FieldType.SECONDS, "Ends when idle for", "Such as 15m; empty: no limit",
+            FieldType.SECONDS, "End a channel that is idle for", "Such as 15m; empty: no limit",
             option="--idle", help="Ends a channel without traffic.", heading="idle", spare=True,
             minimum=1, maximum=_YEAR,
         ),
@@ -125,7 +125,7 @@ class Policy:
     approval_seconds: Annotated[
         int,
         Setting(
-            FieldType.SECONDS, "An approval lasts", "Such as 1h or 8h",
+            FieldType.SECONDS, "Length of an approval", "Such as 1h or 8h",
             option="--approval-lasts", help="How long an approval lasts, such as 8h.",
             minimum=60, maximum=_YEAR, folded=True,
         ),
@@ -133,7 +133,7 @@ class Policy:
     approval_wait_seconds: Annotated[
         int,
         Setting(
-            FieldType.SECONDS, "A connection waits for", "Such as 60s; then it is refused",
+            FieldType.SECONDS, "Longest wait for an approval", "Such as 60s; then the connection is refused",
             option="--approval-wait", help="How long a connection waits for it, such as 60s.",
             minimum=1, maximum=3600, folded=True,
         ),
@@ -141,10 +141,10 @@ class Policy:
     emergency_seconds: Annotated[
         int | None,
         Setting(
-            FieldType.SECONDS, "In an emergency, users let themselves in for",
-            "Such as 1h, with a reason, and reviewed later; empty: never without approval",
+            FieldType.SECONDS, "In an emergency, users may open it without approval for",
+            "Such as 1h; they give a reason, and somebody reviews it later. Empty: never",
             option="--emergency",
-            help="How long users may let themselves in, such as 1h, where others approve.",
+            help="How long users may open it in an emergency without approval, such as 1h.",
             minimum=60, maximum=_DAY, folded=True,
         ),
     ] = None  # fmt: skip

@@ -25,15 +25,13 @@ class User:
     """A person or a service account.  ``name`` and ``email`` share one namespace."""
 
     id: str
-    name: Annotated[
-        str, Setting(FieldType.USER_NAME, "Name", "What they log in with, such as alice")
-    ]
+    name: Annotated[str, Setting(FieldType.USER_NAME, "Name", "The login name, such as alice")]
     title: Annotated[str, title_setting("Full name", "")]
     created_at: datetime
     email: Annotated[
         str | None,
         Setting(
-            FieldType.EMAIL, "E-mail", "Optional: serves as a name, too",
+            FieldType.EMAIL, "E-mail", "Optional; also a login name",
             help="Also a login name.", heading="email",
         ),
     ] = None  # fmt: skip
@@ -48,7 +46,7 @@ class User:
     service: Annotated[
         bool,
         Setting(
-            FieldType.FLAG, "A service account: it has keys and tokens, and no password",
+            FieldType.FLAG, "A service account: keys and tokens, but no password",
             option="--service/--person", help="Whether it is a service account.",
             heading="service", spare=True,
         ),

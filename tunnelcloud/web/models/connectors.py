@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from tunnelcloud.domain.objects import CONNECTOR
 from tunnelcloud.web.models.fields import (
     Instant,
     NamedQuery,
+    Order,
     Shown,
     Text,
 )
@@ -57,6 +58,9 @@ ConnectorChange = change_model(CONNECTOR, "ConnectorChange", "Changes a connecto
 class ConnectorQuery(NamedQuery):
     """Asks for connectors."""
 
+    sort: Annotated[str, Order("site", "version", "last_seen_at", "certificate_expires_at")] = (
+        "created_at"
+    )
     site_id: Text | None = None
     joined: bool | None = Field(
         default=None, description="Those that have joined, or that never have."

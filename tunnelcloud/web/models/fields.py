@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,7 @@ from pydantic import (
     PlainValidator,
     WithJsonSchema,
 )
+from pydantic_core import CoreSchema, core_schema
 
 from tunnelcloud.domain.addresses import read_network
 from tunnelcloud.domain.name_comparison import folded
@@ -271,6 +272,20 @@ class PageQuery(StoreQuery):
     )
 
 
+class Order:
+    """The ways to order a list: by name, by the time of creation, and more.
+
+    :param names: of the others, as the store's listing has them; ``-`` in front is descending.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._ways = [way for name in ("name", "created_at", *names) for way in (name, f"-{name}")]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        """Take one of the ways."""
+        return core_schema.literal_schema(self._ways)
+
+
 class NamedQuery(PageQuery):
     """Asks a collection of named objects."""
 
@@ -278,4 +293,4 @@ class NamedQuery(PageQuery):
     q: Words | None = Field(
         default=None, description="Those with this in the name, the title or an address."
     )
-    sort: Literal["name", "-name", "created_at", "-created_at"] = "created_at"
+    sort: Annotated[str, Order()] = "created_at"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from tunnelcloud.domain.objects import POLICY
 from tunnelcloud.web.models.fields import (
     NamedQuery,
+    Order,
 )
 from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
 
@@ -18,4 +21,5 @@ PolicyChange = change_model(POLICY, "PolicyChange", "Changes a policy.")
 class PolicyQuery(NamedQuery):
     """Asks for policies."""
 
+    sort: Annotated[str, Order("used")] = "created_at"
     used: bool | None = Field(default=None, description="Those that narrow an assignment, or none.")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from tunnelcloud.domain.objects import SITE
 from tunnelcloud.web.models.fields import (
     NamedQuery,
+    Order,
 )
 from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
 
@@ -14,6 +17,7 @@ from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
 class SiteQuery(NamedQuery):
     """Asks for sites."""
 
+    sort: Annotated[str, Order("connectors", "tunnels")] = "created_at"
     has_connectors: bool | None = Field(
         default=None, description="Those with connectors, or without."
     )

@@ -13,6 +13,7 @@ from tunnelcloud.web.models.assignments import NewAssignment
 from tunnelcloud.web.models.fields import (
     Instant,
     NamedQuery,
+    Order,
     Shown,
     Text,
 )
@@ -56,6 +57,9 @@ TunnelAnswered = shown_model(
 class TunnelQuery(NamedQuery):
     """Asks for tunnels."""
 
+    sort: Annotated[str, Order("site", "target_address", "external_address", "enabled")] = (
+        "created_at"
+    )
     site_id: Text | None = None
     enabled: bool | None = None
     target_address: Text | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from tunnelcloud.domain.objects import GROUP, USER
@@ -9,6 +11,7 @@ from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.web.models.fields import (
     Instant,
     NamedQuery,
+    Order,
     Text,
 )
 from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
@@ -21,6 +24,9 @@ UserChange = change_model(USER, "UserChange", "Changes a user.")
 class UserQuery(NamedQuery):
     """Asks for users."""
 
+    sort: Annotated[str, Order("role", "blocked", "groups", "second_factor", "last_seen")] = (
+        "created_at"
+    )
     name: Text | None = Field(default=None, description="The one with this name or e-mail address.")
     role: Role | None = None
     blocked: bool | None = None
@@ -44,6 +50,7 @@ GroupChange = change_model(GROUP, "GroupChange", "Changes a group.")
 class GroupQuery(NamedQuery):
     """Asks for groups."""
 
+    sort: Annotated[str, Order("members", "tunnels")] = "created_at"
     user_id: Text | None = Field(default=None, description="Those a user is in.")
     has_members: bool | None = Field(default=None, description="Those with members, or without.")
     assigned: bool | None = Field(

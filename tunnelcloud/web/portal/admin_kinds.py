@@ -15,11 +15,23 @@ class Column:
     """A column of a list.
 
     :ivar kind: how a value is written: a macro of ``cells.html``.
+    :ivar order: what the API calls the order by this column; empty where there is none.
     """
 
     name: str
     heading: str
     kind: str = "plain"
+    order: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether values align at the right."""
+        return self.kind in ("count", "milliseconds")
+
+    @property
+    def greatest_first(self) -> bool:
+        """Whether the first click shows the greatest first: the latest, or the most."""
+        return self.is_number or self.kind in ("time", "seen", "attached")
 
 
 @frozen
@@ -100,6 +112,23 @@ class Section:
         return self.list_page == f"/admin/{self.place}"
 
     @property
+    def orders(self) -> tuple[str, ...]:
+        """Name the ways to order the list; the first is the usual one."""
+        columns = [column.order for column in self.columns if column.order]
+        return tuple(way for name in ("name", "created_at", *columns) for way in (name, f"-{name}"))
+
+    @property
+    def order_choices(self) -> list[tuple[str, str]]:
+        """Name the ways to order the list, for people; the usual one has no value."""
+        headings = {"name": "Name", "created_at": "Created"}
+        headings |= {column.order: column.heading for column in self.columns if column.order}
+        return [
+            ("" if way == self.orders[0] else way, f"{headings[way.lstrip('-')]}, {direction}")
+            for way in self.orders
+            for direction in ["descending" if way.startswith("-") else "ascending"]
+        ]
+
+    @property
     def id_name(self) -> str:
         """Name the parameter of paths that holds an object's id."""
         return f"{self.noun}_id"
@@ -110,9 +139,9 @@ TUNNEL = Section(
     "tunnels",
     "Tunnels",
     (
-        Column("site_id", "Site", "site"),
-        Column("target_address", "Target", "target"),
-        Column("external_address", "External address"),
+        Column("site_id", "Site", "site", "site"),
+        Column("target_address", "Target", "target", "target_address"),
+        Column("external_address", "External address", order="external_address"),
         Column("who", "Who", "who"),
         Column("open", "Open now", "count"),
         Column("health", "State", "health"),
@@ -129,8 +158,8 @@ SITE = Section(
     "sites",
     "Sites",
     (
-        Column("connectors", "Connectors", "attached"),
-        Column("tunnels", "Tunnels", "count"),
+        Column("connectors", "Connectors", "attached", "connectors"),
+        Column("tunnels", "Tunnels", "count", "tunnels"),
         Column("health", "State", "health"),
     ),
     form_fields(kinds.SITE),
@@ -145,20 +174,20 @@ CONNECTOR = Section(
     "connectors",
     "Connectors",
     (
-        Column("site_id", "Site", "site"),
+        Column("site_id", "Site", "site", "site"),
         Column("status", "State", "status"),
-        Column("version", "Version"),
-        Column("last_seen_at", "Last seen", "time"),
+        Column("version", "Version", order="version"),
+        Column("last_seen_at", "Last seen", "time", "last_seen_at"),
         Column("round_trip_ms", "Round trip", "milliseconds"),
         Column("load", "Channels", "count"),
-        Column("certificate_expires_at", "Certificate ends", "time"),
+        Column("certificate_expires_at", "Certificate ends", "time", "certificate_expires_at"),
     ),
     form_fields(kinds.CONNECTOR),
     "A connector runs in a site, dials out to the pods, and connects to the targets.",
     "tunnelcloud connector create paris-1 --site paris",
     adding="Add a connector",
     making="Add it, and show its command",
-    related=Related("sites", "sites", "Of all ", "."),
+    related=Related("sites", "All sites"),
     tabs=(ACTIVITY, SETTINGS),
 )
 
@@ -167,12 +196,12 @@ USER = Section(
     "users",
     "Users",
     (
-        Column("role", "Role"),
+        Column("role", "Role", order="role"),
         Column("source", "Source"),
-        Column("groups", "Groups", "count"),
-        Column("second_factor", "Second factor"),
-        Column("last_seen", "Last seen", "seen"),
-        Column("state", "State", "user_state"),
+        Column("groups", "Groups", "count", "groups"),
+        Column("second_factor", "Second factor", order="second_factor"),
+        Column("last_seen", "Last seen", "seen", "last_seen"),
+        Column("state", "State", "user_state", "blocked"),
     ),
     form_fields(kinds.USER),
     "A user is a person or a service account who may open what is assigned to them.",
@@ -186,8 +215,8 @@ GROUP = Section(
     "groups",
     "Groups",
     (
-        Column("members", "Members", "count"),
-        Column("tunnels", "Tunnels", "count"),
+        Column("members", "Members", "count", "members"),
+        Column("tunnels", "Tunnels", "count", "tunnels"),
     ),
     form_fields(kinds.GROUP),
     "You assign tunnels to a group; all of its members may open them.",
@@ -199,7 +228,7 @@ POLICY = Section(
     "policy",
     "policies",
     "Policies",
-    (Column("sentence", "Conditions"), Column("used", "Assignments", "count")),
+    (Column("sentence", "Conditions"), Column("used", "Assignments", "count", "used")),
     form_fields(kinds.POLICY),
     "A policy limits an assignment: from where, when, for how long. All conditions must hold.",
     "tunnelcloud policy create office --source 10.0.0.0/8",

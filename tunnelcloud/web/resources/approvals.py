@@ -276,7 +276,7 @@ class Askable:
 
     @property
     def emergency_seconds(self) -> int | None:
-        """For how long they can let themselves in."""
+        """For how long they may open it without an approval in an emergency."""
         return None if self.opens_alone is None else self.opens_alone.emergency_seconds
 
 

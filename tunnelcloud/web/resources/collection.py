@@ -29,10 +29,10 @@ Warn = Callable[[ApiContext, Any, Collection[str]], Awaitable[list[str]]]
 
 TEXTS = {
     "list": "List {plural}.",
-    "create": "Make {one}.",
+    "create": "Create {one}.",
     "show": "Show {one}.",
     "change": "Change some fields of {one}.",
-    "delete": "Delete {one}, and what it alone gave.",
+    "delete": "Delete {one}, and what belongs to it alone.",
 }
 """What operations say of themselves, by their verbs."""
 

@@ -66,7 +66,7 @@ def summary_routes(context: ApiContext) -> list[Route]:
                 "GET",
                 f"{path}/deletion",
                 f"weigh_deletion_of_{kind}",
-                f"Say what deleting the {kind} would cut, and take with it.",
+                f"List what deleting the {kind} would end and delete.",
                 READERS,
                 handlers.deletion_of(kind, get),
                 answer=Deletion,

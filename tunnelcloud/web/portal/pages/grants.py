@@ -83,7 +83,7 @@ class _Grants:
         return Moved("/requests", note=done)
 
     async def end(self, visit: Visit) -> Reply:
-        """End a grant before its time."""
+        """End a grant early."""
         await self.operations(visit, "DELETE", _ONE.format(**visit.params))
         return Moved("/requests", note="The grant has ended.")
 

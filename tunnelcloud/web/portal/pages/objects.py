@@ -36,7 +36,6 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
 
 _MAX_CHOICES = 1000
-_SORTS = ("name", "-name", "created_at", "-created_at")
 _TABS_OF_FORMS = {"assignments": ACCESS, "keys": ACCESS, "members": OVERVIEW}
 """Which page of an object a form is on, by where it is sent; all others are its settings'."""
 _WAKES = frozenset({"connector", "site", "pod"})
@@ -87,7 +86,7 @@ class Objects:
         """Show a page of the list, with what stands beside the settings."""
         asked = {name: visit.query[name] for name in ("q", "cursor") if visit.query.get(name)}
         sort = visit.query.get("sort", "")
-        sort = sort if sort in _SORTS else _SORTS[0]
+        sort = sort if sort in self.section.orders else self.section.orders[0]
         noun, q, store = self.section.noun, asked.get("q", ""), self.context.store
         given = given_filters(noun, visit)
         narrowed, errors = dict[str, str](), dict[str, str]()

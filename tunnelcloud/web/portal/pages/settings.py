@@ -35,7 +35,7 @@ _DAY = SECONDS["d"]
 _FIELDS = (
     Field("audit_retention_days", "Keep the audit for", FieldKind.DURATION,
           "Such as 90d; empty: for ever", optional=True, unit=_DAY, minimum=1, maximum=MOST_DAYS),
-    Field("audit_max_mib", "Keep the audit within so many MiB", FieldKind.NUMBER,
+    Field("audit_max_mib", "Largest size of the audit (MiB)", FieldKind.NUMBER,
           "Empty: of any size. The oldest events go first", optional=True),
     Field("session_retention_days", "Keep past sessions for", FieldKind.DURATION,
           "Such as 90d; empty: for ever", optional=True, unit=_DAY, minimum=1, maximum=MOST_DAYS),
