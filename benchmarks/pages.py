@@ -1,4 +1,4 @@
-"""The first view of the applications portal: time and bytes, in Debian's chromium.
+"""The first view of both portals' pages: time and bytes, in Debian's chromium.
 
 The peer is Python's own file server with the same page and files: what a browser takes for them
 when nothing has to be looked up, decided or rendered.
@@ -83,7 +83,13 @@ def main() -> None:
             portal.add_tunnel(f"tunnel-{number}", f"10.0.{number // 250}.{number % 250}", ["5432"])
         visitor = Visitor(portal)
         bench.callback(visitor.close)
-        for path in ("/", portal.panel("db"), "/sessions"):
+        admin = portal.api("POST", "/users", name="boss", role="admin")["id"]
+        administrator = Visitor(portal, admin)
+        bench.callback(administrator.close)
+        theirs = ("", "/tunnels", f"/tunnels/{portal.tunnels['db']}", "/users", "/policies/new",
+                  "/sessions", "/audit", "/settings")  # fmt: skip
+        pages = [(visitor, path) for path in ("/", portal.panel("db"), "/keys", "/sessions")]
+        for visitor, path in [*pages, *((administrator, f"/admin{path}") for path in theirs)]:
             visitor.chromium.visit(path)
             copy = bench.directory / path.strip("/").replace("/", "-")
             copy.mkdir(exist_ok=True)
@@ -92,9 +98,9 @@ def main() -> None:
             ours = first_views(visitor, visitor.chromium.origin + path, options.runs)
             peer = first_views(visitor, f"http://127.0.0.1:{port}/", options.runs)
             end()
-            name = "/applications/…" if path.startswith("/a") else path
+            name = re.sub(r"[a-z]+_\w{26}", "…", path)
             print(
-                f"{name:16} {ours[0]:4.0f} ms to the end, {ours[1]:3.0f} ms to the first byte, "
+                f"{name:18} {ours[0]:4.0f} ms to the end, {ours[1]:3.0f} ms to the first byte, "
                 f"{ours[2] / 1024:3.0f} KiB; files alone {peer[0]:4.0f} ms; "
                 f"{ours[0] / peer[0]:.2f} times"
             )

@@ -1,5 +1,7 @@
 """A real pod, and its first administrator at a real browser."""
 
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,10 @@ class Acts:
         self.page.get_by_text(text).first.wait_for()
 
 
+SECONDS_EACH = 5
+"""What a person who reads the page takes for a field, a button or a paste, about."""
+
+
 class Counts(Acts):
     """Counts what a person does: the fields that are filled, the buttons and links.
 
@@ -44,6 +50,25 @@ class Counts(Acts):
     """
 
     done = 0
+
+    def begin_walk(self, done=0):
+        """Begin to count, and start the clock for what the machine takes.
+
+        :param done: what the person has done by then.
+        """
+        self.done = done
+        self._began = time.monotonic()
+
+    def end_walk(self, name, more=0):
+        """Hold what was done to two minutes, and print it with the machine's own time.
+
+        :param more: seconds for what isn't counted.
+        """
+        took = time.monotonic() - self._began
+        seconds = self.done * SECONDS_EACH + more
+        self.assertLess(seconds, 120, name)
+        said = f"{name}: {self.done} acts, {seconds} s of a person, {took:.1f} s of the machine\n"
+        sys.stdout.write(said)
 
     def fill(self, **fields):
         super().fill(**fields)

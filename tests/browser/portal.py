@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -178,7 +179,7 @@ class Visitor:
         for field in self.page.locator("input[type=password]").all():
             field.fill(PASSWORD)
         self.page.locator("main button").first.click()
-        self.page.wait_for_url("**/")
+        self.page.wait_for_url(re.compile(r"/(admin)?$"))
 
     def open(self, name, query=""):
         """Open a tunnel's page, as somebody who used no tool before."""

@@ -1,6 +1,6 @@
 """The newcomer's path of docs/first-tunnel.md: from an empty pod to a colleague's first tunnel.
 
-With ``TUNNELCLOUD_TESTS_PICTURES=docs/images`` in the environment its pictures are made anew.
+With ``TUNNELCLOUD_TESTS_PICTURES=DIRECTORY`` in the environment its pictures are kept there.
 """
 
 import os
@@ -8,15 +8,13 @@ import re
 import shlex
 from pathlib import Path
 
-from tests.browser.case import NAME, PASSWORD, CountedCase
+from tests.browser.case import NAME, PASSWORD, SECONDS_EACH, CountedCase
 from tests.browser.chromium import Chromium
 from tests.browser.portal import Machine, moves_data
 from tests.integration.processes import PYTHON, Process, free_port
 from tests.integration.targets import EchoTarget
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "first-tunnel.md"
-SECONDS_EACH = 5
-"""What a person who reads the page takes for a field or a button, about."""
 
 
 class NewcomerTests(CountedCase):

@@ -9,8 +9,6 @@ from tests.integration.targets import SpeakingTarget, as_postgresql
 from tests.requirements import require_executable
 from tunnelcloud.domain.connecting.tools import CLIENT_NAMES, CONNECTING_NAMES
 
-FIRST_VIEW = 100 * 1024
-
 
 class LookTests(PortalCase):
     """What holds for every page of ours, in each of its states."""
@@ -144,25 +142,6 @@ class PhoneTests(PortalCase):
         self.answer("No, refuse it")
         self.ssh.wait_for("rows: refused by alice")
         refused.wait_for("server closed the connection unexpectedly")
-
-
-class SizeTests(PortalCase):
-    def test_first_view(self):
-        self.visitor.chromium.visit("/")
-        # As at the first visit of all: nothing of it is kept from before.
-        session = self.visitor.chromium.context.new_cdp_session(self.page)
-        session.send("Network.clearBrowserCache")
-        self.page.reload()
-        self.page.wait_for_load_state("load")
-        sizes = self.page.evaluate(
-            """[...performance.getEntriesByType("navigation"),
-               ...performance.getEntriesByType("resource")]
-               .map((one) => [one.name, one.transferSize])"""
-        )
-        # The same picture twice is taken from memory the second time.
-        loaded = {name: max(size, 0) for name, size in sorted(sizes) if size}
-        self.assertEqual(set(loaded), {name for name, _ in sizes})
-        self.assertLess(sum(loaded.values()), FIRST_VIEW)
 
 
 class KeyboardTests(PortalCase):

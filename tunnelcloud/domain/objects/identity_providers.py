@@ -92,7 +92,8 @@ class IdentityProvider:
     create_users: Annotated[
         bool,
         Setting(
-            FieldType.FLAG, "Create a user at the first sign-in", option="--create-users/--known-users",
+            FieldType.FLAG, "Create a user at the first sign-in",
+            option="--create-users/--known-users",
             help="Whether somebody's first sign-in creates a user.",
         ),
     ] = False  # fmt: skip

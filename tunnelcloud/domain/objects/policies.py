@@ -133,7 +133,7 @@ class Policy:
     approval_wait_seconds: Annotated[
         int,
         Setting(
-            FieldType.SECONDS, "Longest wait for an approval", "Such as 60s; then the connection is refused",
+            FieldType.SECONDS, "Longest wait for an approval", "Such as 60s; then it is refused",
             option="--approval-wait", help="How long a connection waits for it, such as 60s.",
             minimum=1, maximum=3600, folded=True,
         ),

@@ -220,6 +220,7 @@ class Objects:
         )
         values |= {
             "item": item,
+            "saved": shown_of(fields, item),
             "tab": tab,
             "names": names,
             "elsewhere": changed_elsewhere(self.section, item, names),
