@@ -73,7 +73,7 @@ class PageTests(SynchronousTestCase):
     def test_the_api(self):
         page = reference.api_page()
         self.assertIn("\n## sites\n", page)
-        self.assertIn("| `POST` | `/sites` | Make a site. | admin |", page)
+        self.assertIn("| `POST` | `/sites` | Create a site. | admin |", page)
         self.assertIn(
             "| `GET` | `/openapi.json` | Describe this API, in OpenAPI 3.1. | anybody |", page
         )

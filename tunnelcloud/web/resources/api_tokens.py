@@ -61,7 +61,7 @@ API_TOKEN = Kind(
     delete=api_tokens.delete,
     show=values_as(ApiToken),
     made=ApiTokenMade,
-    texts={**TEXTS, "create": "Make an API token; its secret is shown this once."},
+    texts={**TEXTS, "create": "Create an API token; its secret is shown only in this answer."},
 )
 
 _OWN_API_TOKEN = evolve(
@@ -85,7 +85,7 @@ def api_token_routes(context: ApiContext) -> list[Route]:
             "POST",
             "/users/{user_id}/invitations",
             "invite_user",
-            "Make a one-time link by which a user sets a password; the one before ends.",
+            "Create a one-time link with which a user sets a password; an earlier link ends.",
             ADMINS,
             handlers.invite,
             answer=Invitation,

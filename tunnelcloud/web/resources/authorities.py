@@ -31,7 +31,7 @@ def authority_routes(context: ApiContext) -> list[Route]:
             "POST",
             "/authority/rotate",
             "rotate_authority",
-            "Make a new CA, to which connectors move; both are trusted meanwhile.",
+            "Create a new CA, to which connectors move; both are trusted meanwhile.",
             ADMINS,
             handlers.rotate,
         ),

@@ -33,7 +33,7 @@ def document_routes(context: ApiContext) -> list[Route]:
             "POST",
             "/apply",
             "apply",
-            "Make the objects that a document names what it says of them, all or none.",
+            "Create and change objects as a document describes them: all of them, or none.",
             ADMINS,
             handlers.apply,
             body=WholeDocument,

@@ -73,7 +73,7 @@ def _rows(handlers: _Tokens) -> list[Route]:
             "POST",
             path,
             f"create_{whose.own}token",
-            f"Make a one-time token for {'oneself' if whose.own else 'a user'}; "
+            f"Create a one-time token for {'oneself' if whose.own else 'a user'}; "
             "its secret is shown this once.",
             whose.writers,
             handlers.create,
