@@ -83,6 +83,30 @@ class Counts(Acts):
         self.done += 1
 
 
+class Keyboard:
+    """What a person does who has no mouse; ``page`` is their browser's."""
+
+    def strike(self, *keys):
+        """Press keys, one after another."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def tab_to(self, selector):
+        """Go on with the tab key until an element has the focus, and is seen to have it."""
+        for _ in range(120):
+            self.strike("Tab")
+            if self.page.evaluate("one => document.activeElement.matches(one)", selector):
+                shown = self.page.evaluate(
+                    """() => ["", "::after"].some((part) => {
+                      const style = getComputedStyle(document.activeElement, part || null);
+                      return style.outlineStyle !== "none" && style.outlineWidth !== "0px";
+                    })"""
+                )
+                self.assertTrue(shown, f"{selector} doesn't show that it has the focus")
+                return
+        raise AssertionError(f"the tab key doesn't lead to {selector}")
+
+
 class BrowserCase(Acts, SynchronousTestCase):
     """A pod, and a browser that hasn't been there yet."""
 

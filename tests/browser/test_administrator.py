@@ -4,7 +4,8 @@ What is counted are fields, presses and loads of pages, which no busy machine ch
 takes for each stands in ``tests.browser.case``.  The machine's own time is printed.
 """
 
-from tests.browser.case import CountedCase
+from tests.browser.case import NAME, PASSWORD, BrowserCase, CountedCase, Keyboard
+from tests.browser.chromium import Chromium
 
 SECONDS_A_DAY = 1
 """What they take for one more button of a row, such as the next day."""
@@ -93,3 +94,110 @@ class AdministratorTests(CountedCase):
         self.api("POST", "/connectors", name="paris-2", site_id=self.site["id"])
         page.get_by_role("row", name="paris-2").wait_for()
         self.assertEqual(self.loads, 0)
+
+
+class KeyboardTests(Keyboard, BrowserCase):
+    def type_into(self, field, text):
+        self.tab_to(f"main [name={field}]")
+        self.page.keyboard.type(text)
+
+    def test_from_nothing_to_a_tunnel_under_a_policy(self):
+        """Without a mouse; each field and button shows that it has the focus."""
+        self.sign_in_first()
+        self.strike("g", "s")
+        self.page.wait_for_url("**/admin/sites")
+        self.strike("n")
+        self.page.wait_for_url("**/sites/new")
+        self.type_into("name", "paris")
+        self.strike("Enter")
+        self.see("Created paris.")
+        self.strike("g", "p")
+        self.page.wait_for_url("**/admin/policies")
+        self.strike("n")
+        self.page.wait_for_url("**/policies/new")
+        self.type_into("name", "office")
+        self.tab_to("main [value=Mon]")
+        self.strike("Space")
+        self.type_into("windows_start_0", "0900AM")
+        self.type_into("windows_end_0", "0600PM")
+        self.tab_to("main button.main")
+        self.strike("Enter")
+        self.see("Mon 09:00\u201318:00")
+        self.strike("g", "t")
+        self.page.wait_for_url("**/admin/tunnels")
+        self.strike("n")
+        self.page.wait_for_url("**/tunnels/new")
+        for field, text in (("name", "db"), ("target_address", "10.0.0.5"),
+                            ("target_ports", "5432"), ("who_0", NAME)):  # fmt: skip
+            self.type_into(field, text)
+        self.tab_to("#policy_0")
+        self.page.keyboard.type("office")
+        self.tab_to("main button.main")
+        self.strike("Enter")
+        self.see("Created db.")
+        self.tab_to("nav.tabs a[href$='/access']")
+        self.strike("Enter")
+        self.page.wait_for_url("**/access")
+        # A row's menu opens, and what removes something asks in a dialog.
+        self.tab_to("tbody .menu summary")
+        self.strike("Enter")
+        self.tab_to("tbody .menu a.bad-word")
+        self.strike("Enter")
+        self.page.get_by_role("dialog").get_by_role("button").first.wait_for()
+        self.tab_to("dialog button.sure")
+        self.strike("Enter")
+        self.see("Nobody yet.")
+
+
+class PlainTests(BrowserCase):
+    def test_without_scripts(self):
+        """An administrator's objects are made, changed and deleted by forms alone."""
+        self.sign_in_first()
+        plain = Chromium(self.chromium.origin, scripts=False)
+        self.addCleanup(plain.close)
+        self.page = plain.page
+        plain.visit("/sign-in")
+        self.fill(name=NAME, password=PASSWORD)
+        self.press("Sign in")
+        for place, adding, making, fields in [
+            ("Sites", "New site", "Create the site", {"name": "paris"}),
+            ("Groups", "New group", "Create the group", {"name": "dba"}),
+            ("Policies", "New policy", "Create the policy",
+             {"name": "office", "source_networks": "10.0.0.0/8"}),
+            ("Tunnels", "New tunnel", "Create the tunnel",
+             {"name": "db", "target_address": "10.0.0.5", "target_ports": "5432",
+              "who_0": "dba"}),
+        ]:  # fmt: skip
+            self.follow(place)
+            self.follow(adding)
+            self.fill(**fields)
+            self.press(making)
+            self.see(f"Created {fields['name']}.")
+        self.follow("Settings")
+        plain.visit("/admin/users")
+        self.fill(q="nobody is called so")
+        self.page.keyboard.press("Enter")
+        self.see("Nothing here matches")
+        plain.visit("/admin/users?sort=-last_seen")
+        self.page.get_by_role("row", name=NAME).wait_for()
+        self.follow("Policies")
+        self.follow("office")
+        self.page.locator("#edit > summary").click()
+        self.fill(title="Where we work")
+        self.press("Preview")
+        self.see("Saving it cuts nothing now.")
+        self.press("Save")
+        self.see("Saved.")
+        self.follow("Tunnels")
+        self.follow("db")
+        self.follow("Access")
+        self.page.locator("tbody .menu summary").first.click()
+        self.page.locator("tbody .menu a.bad-word").first.click()
+        self.page.locator("main button.sure").click()
+        self.see("Nobody yet.")
+        self.follow("Audit")
+        self.see("removed db from dba")
+        self.follow("Explain")
+        self.fill(user=NAME, tunnel="db")
+        self.press("Explain")
+        self.see("\u2715 Refused")

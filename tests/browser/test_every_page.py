@@ -9,7 +9,9 @@ import re
 from twisted.internet.task import Clock
 
 from tests.browser.case import NAME, PASSWORD, BrowserCase
+from tests.browser.crowd import HOSTILE, LONG, make_crowd
 from tests.web.portal.browser import HASHED
+from tests.web.portal.world import make_world
 from tests.web.support import QueuedReactor, ToldPod
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import users
@@ -26,16 +28,17 @@ PARTS = {
     "/applications/{tunnel_id}/connection",
     "/requests/waiting",
     "/admin/names",
-    "/admin/policies/{policy_id}/preview",
     "/admin/connectors/{connector_id}/state",
 }
 """Parts of pages, which replace what a page has of them."""
 
 ELSEWHERE = {
-    # It leads on; a file; and a page that asks a provider on another host.
+    # It leads on; a file; and pages for a provider on another host.
     "/api",
     "/admin/audit/export",
     "/sign-in/with/{provider}",
+    "/sign-in/with/{provider}/callback",
+    "/signed-out/{provider}",
     # Shown once, after a form: see the tests of signing in, keys and the first day.
     "/sign-in/code",
     "/account/second-factor",
@@ -134,3 +137,82 @@ class EmptyTests(EveryPageCase):
         self.as_anybody("empty")
         self.as_user("empty")
         self.as_administrator("empty")
+
+
+class FullTests(EveryPageCase):
+    """Ten thousand of each kind, and one of each with a name of sixty characters and texts that
+    read from right to left."""
+
+    def fill_store(self, transaction, user):
+        make_crowd(transaction)
+        return make_world(transaction, user, HOSTILE, name="b" + LONG[1:])
+
+    def test_every_page(self):
+        named = {one.path for one in self.pages}
+        self.assertEqual((PARTS | ELSEWHERE) - named, set())
+        self.as_anybody("full")
+        self.as_user("full")
+        self.as_administrator("full")
+
+
+WRONG = "¿ nothing like this, which is rather long and has no end, is right ?"
+
+SEND_WRONG = """([number, wrong]) => {
+  const form = document.querySelectorAll("main form[method=post]")[number];
+  const typed = "textarea, input:is(:not([type]), [type=text], [type=password], [type=email])";
+  const fields = [...form.querySelectorAll(typed)].filter((one) => !one.readOnly);
+  if (!fields.length) return false;
+  for (const one of fields) { one.removeAttribute("maxlength"); one.value = wrong; }
+  form.noValidate = true;
+  form.requestSubmit();
+  return true;
+}"""
+
+
+class FailingTests(EveryPageCase):
+    """Each form that takes a text is sent with one that can't be right."""
+
+    def fill_store(self, transaction, user):
+        return make_world(transaction, user, HOSTILE, name=LONG)
+
+    def test_every_form(self):
+        failed = self.send_all("/sign-in")
+        self.sign_in("one-user")
+        mine = [one for one in self.there() if Role.USER in one.roles and not one.anonymous]
+        failed += [form for page in mine for form in self.send_all(page.path)]
+        self.sign_in(NAME)
+        theirs = [one for one in self.there() if one.path.startswith("/admin")]
+        failed += [form for page in theirs for form in self.send_all(page.path)]
+        self.assertGreater(set(failed), {
+            "/account/password",
+            "/admin/groups/new",
+            "/admin/settings/providers/new",
+            "/admin/tunnels/{tunnel_id}/assignments",
+            "/admin/users/{user_id}/keys",
+            "/keys",
+            "/sign-in",
+        })  # fmt: skip
+
+    def send_all(self, pattern):
+        """Send the forms of a page.
+
+        :return: where those are sent to that failed; a text may be any text for some.
+        """
+        path, failed = pattern.format(**self.ids), []
+        self.chromium.visit(path)
+        for number in range(self.page.locator("main form[method=post]").count()):
+            self.chromium.visit(path)
+            form = self.page.locator("main form[method=post]").nth(number)
+            action = form.get_attribute("action")
+            with self.page.expect_navigation() as sent:
+                if not self.page.evaluate(SEND_WRONG, [number, WRONG]):
+                    self.chromium.visit(path)
+            if sent.value.status != 422:
+                continue
+            # What is wrong is said beside the field, which has the focus, or above the form.
+            self.assertTrue(self.page.locator("main :is(.fault, [role=alert])").count(), action)
+            self.chromium.check(f"failing-{called(pattern)}-{number}")
+            for name, value in self.ids.items():
+                action = action.replace(value, f"{{{name}}}")
+            failed.append(action)
+        return failed

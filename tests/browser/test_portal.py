@@ -2,6 +2,7 @@
 
 import shlex
 
+from tests.browser.case import Keyboard
 from tests.browser.portal import Visitor
 from tests.browser.test_connecting import PortalCase
 from tests.integration.processes import Process, free_port
@@ -144,53 +145,34 @@ class PhoneTests(PortalCase):
         refused.wait_for("server closed the connection unexpectedly")
 
 
-class KeyboardTests(PortalCase):
+class KeyboardTests(Keyboard, PortalCase):
     """Everything without a mouse."""
-
-    def press(self, *keys):
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def tab_to(self, selector):
-        """Go on with the tab key until an element has the focus, and is seen to have it."""
-        for _ in range(120):
-            self.press("Tab")
-            if self.page.evaluate("one => document.activeElement.matches(one)", selector):
-                shown = self.page.evaluate(
-                    """() => ["", "::after"].some((part) => {
-                      const style = getComputedStyle(document.activeElement, part || null);
-                      return style.outlineStyle !== "none" && style.outlineWidth !== "0px";
-                    })"""
-                )
-                self.assertTrue(shown, f"{selector} doesn't show that it has the focus")
-                return
-        raise AssertionError(f"the tab key doesn't lead to {selector}")
 
     def test_from_sign_in_to_a_running_tunnel(self):
         (target,) = self.ports("db")
         port = free_port()
         self.visitor.chromium.visit("/")
-        self.press("/")
+        self.strike("/")
         self.page.keyboard.type("db")
         self.page.locator("#cards li").nth(1).wait_for(state="detached")
         self.tab_to(f"a[href='/applications/{self.portal.tunnels['db']}']")
-        self.press("Enter")
+        self.strike("Enter")
         self.page.wait_for_url("**/applications/*")
         self.tab_to("#options summary")
-        self.press("Enter")
+        self.strike("Enter")
         self.tab_to(f"#port_{target}")
-        self.press("Control+a")
+        self.strike("Control+a")
         self.page.keyboard.type(str(port))
         self.page.locator("#command", has_text=str(port)).wait_for()
         self.tab_to("form[action$='/token'] button")
-        self.press("Enter")
+        self.strike("Enter")
         self.page.locator("#token").wait_for()
         self.tab_to("[data-copy=token]")
-        self.press("Enter")
+        self.strike("Enter")
         self.page.locator("#said", has_text="Copied").wait_for(state="attached")
         token = self.page.evaluate("navigator.clipboard.readText()")
         self.tab_to("[data-copy=command]")
-        self.press("Enter")
+        self.strike("Enter")
         self.page.locator("[data-copy=command]", has_text="Copied").wait_for()
         command = self.page.evaluate("navigator.clipboard.readText()")
         self.works(self.portal.run(command, token), ("127.0.0.1", port))
@@ -199,25 +181,25 @@ class KeyboardTests(PortalCase):
         self.visitor.chromium.visit("/")
         pin = f"form[action='/applications/{self.portal.tunnels['six']}/pin'] button"
         self.tab_to(pin)
-        self.press("Enter")
+        self.strike("Enter")
         self.page.locator("#cards li").first.get_by_text("six").first.wait_for()
         self.page.locator("#cards li").first.get_by_role("button", name="Unpin").wait_for()
         self.visitor.open("six")
         self.tab_to(".other-clients summary")
-        self.press("Enter")
+        self.strike("Enter")
         self.tab_to("[aria-label='SSH clients'] a:nth-child(4)")
-        self.press("Enter")
+        self.strike("Enter")
         self.page.locator("section[aria-label=PuTTY]").wait_for()
         self.tab_to("form[action*='/check'] button")
-        self.press("Enter")
+        self.strike("Enter")
         self.page.locator(".hops").wait_for()
-        self.press("g", "k")
+        self.strike("g", "k")
         self.page.wait_for_url("**/keys")
-        self.press("n")
+        self.strike("n")
         self.page.wait_for_url("**/keys/new")
         self.tab_to("[data-maker] button")
         with self.page.expect_download():
-            self.press("Enter")
+            self.strike("Enter")
         self.page.get_by_role("heading", name="is ready").wait_for()
         self.assertEqual(self.page.evaluate("document.activeElement.id"), "content")
 
