@@ -185,7 +185,7 @@ class PlainTests(BrowserCase):
         self.page.locator("#edit > summary").click()
         self.fill(title="Where we work")
         self.press("Preview")
-        self.see("Saving it cuts nothing now.")
+        self.see("it isn't assigned to anybody.")
         self.press("Save")
         self.see("Saved.")
         self.follow("Tunnels")

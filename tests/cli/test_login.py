@@ -39,7 +39,7 @@ class OverrideTests(CommandTestCase):
         self.assertIn("warning: TUNNELCLOUD_API_TOKEN is set, and the next command", errors)
 
     def test_a_token_of_nobody_says_where_it_is_from(self):
-        detail = '{"detail": "this API token stands for no user: use one"}'
+        detail = '{"detail": "this API token belongs to no user: use one"}'
         self.api.override = (403, "application/problem+json", detail)
         line = self.fail_line("ls")
         self.assertIn("the token is from TUNNELCLOUD_API_TOKEN, which goes before", line)

@@ -176,7 +176,7 @@ class UserTests(FrontDoorCase):
     def test_limits(self) -> None:
         """A session ends when a policy leaves nothing to it, and ssh says why."""
         for name, option, reason in (
-            ("brief", "--max-session", b"the longest time for a session is over"),
+            ("brief", "--max-session", b"the longest time for a session has passed"),
             ("quiet", "--idle", b"no traffic for 1 s"),
         ):
             self.world.do("policy", "create", name, option, "1s")

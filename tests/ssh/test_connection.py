@@ -221,7 +221,7 @@ class LimitTests(SessionCase):
         self.assertFalse(self.client.socket.disconnecting)
         connection.limit(None, 200)
         self.clock.advance(41)
-        self.assertEqual(self.client.disconnected(), "the longest time for a session is over")
+        self.assertEqual(self.client.disconnected(), "the longest time for a session has passed")
 
     def test_over_already(self) -> None:
         """A limit that has passed ends the session at once."""

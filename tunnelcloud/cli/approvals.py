@@ -49,7 +49,7 @@ def request() -> None:
 @request.command("create")
 @click.argument("tunnel")
 @click.option("--for", "seconds", type=duration, help="How long, such as 2h.")
-@click.option("--reason", default="", help="Why, for whoever decides.")
+@click.option("--reason", default="", help="The reason, for the person who decides.")
 @json_option
 @pass_connection
 def create_request(
@@ -167,5 +167,5 @@ add_ending(
     "grant",
     "grants",
     "ended",
-    "End a grant before its time; what it alone allowed is cut off.",
+    "End a grant early; connections that only this grant allows are cut.",
 )

@@ -48,7 +48,7 @@ _SAME = frozenset({
     "sessions", "event", "since", "limit", "port", "method", "at", "public_key",
 })  # fmt: skip
 PAGE = 200
-TOKEN_OF_NOBODY = "this API token stands for no user"  # noqa: S105 - a sentence
+TOKEN_OF_NOBODY = "this API token belongs to no user"  # noqa: S105 - a sentence
 """The beginning of the API's refusal if an operation needs a user."""
 
 _CONNECT_SECONDS = 10

@@ -91,7 +91,7 @@ def _own_tunnels(ctx: click.Context, _: click.Parameter, incomplete: str) -> lis
 @click.option("--method", type=METHODS, help="A token, if not given and one opens it.")
 @_KEY_FILE
 @click.option("--exec", "command", metavar="COMMAND", help="Run this while the tunnel is open; "
-              "{host} and {port} stand for its local end.")  # fmt: skip
+              "{host} and {port} become its local address.")  # fmt: skip
 @click.option("--hosts", "names_hosts", is_flag=True, help="Of several: write their names, such as "
               f"db.tunnel, to {HOSTS} for as long as they are open.")  # fmt: skip
 @click.option("--hosts-file", type=click.Path(dir_okay=False, path_type=Path),

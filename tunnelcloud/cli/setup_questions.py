@@ -92,7 +92,7 @@ class Said:
 
     def _tls(self, settings: PodSettings) -> Tls:
         if self.tls is None and self.asks:
-            say("HTTPS, without which browsers keep nobody signed in:")
+            say("HTTPS; without HTTPS browsers sign nobody in:")
             for one, text in _TLS_TEXT.items():
                 say(f"  {one.value:12}{text}")
             kind = click.Choice([one.value for one in Tls])

@@ -24,7 +24,7 @@ _ADVICE = (
     ("needs a one-time token", "Choose password in the tool, no key, and paste a one-time token."),
     ("needs a key", "Choose a key in the tool, and add it on the Keys page if it isn't there."),
     ("no tunnel of yours", "Take the remote host and port, not the local ones, from its page."),
-    ("no connector is attached", "The site is offline: whoever runs its connector can start it."),
+    ("no connector is attached", "The site is offline: ask those who run its connector."),
     ("disabled; ", "An administrator has switched it off, and can switch it on."),
     ("is blocked", "An administrator can unblock your account."),
     ("the token is good", "Ask an administrator to assign the tunnel to you."),
@@ -38,12 +38,12 @@ _ADVICE = (
     ("share", "Close some of what you have open, or ask an administrator for a larger share."),
     ("sessions are open", "End one of your sessions, above."),
     ("connections are open", "Close some of the tool's connections, or end a session, above."),
-    (": refused", "Nothing listens there: whoever runs the server can see whether it is up."),
+    (": refused", "Nothing listens there: ask those who run the server whether it is up."),
     (": timed out", "The server doesn't answer the connector: a firewall may be between them."),
     (": unreachable", "The connector has no route to the server."),
     (": no such name", "The target's name isn't known in its site: an administrator can mend it."),
     (": name look-up failed", "The site's name server doesn't answer: try again in a while."),
-    ("allow and deny lists", "The site's own rules forbid it: whoever runs its connector can say."),
+    ("allow and deny lists", "The site's own rules forbid it: ask those who run its connector."),
 )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "session.ended",
-            "A session is over.",
+            "A session ended.",
             ("reason", "bytes_to_target", "bytes_from_target", "seconds"),
         ),
         EventKind("session.end_requested", "Somebody asked for the end of a session."),
@@ -63,7 +63,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "channel.closed",
-            "A forwarded connection is over.",
+            "A forwarded connection ended.",
             (
                 "channel_id",
                 "connector_id",

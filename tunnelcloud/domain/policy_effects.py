@@ -17,7 +17,7 @@ from tunnelcloud.domain.names import usable
 from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.domain.policy import Ask, decide, session_limits
 
-SESSION_TOO_OLD = "the longest time for a session is over"
+SESSION_TOO_OLD = "the longest time for a session has passed"
 
 
 @frozen

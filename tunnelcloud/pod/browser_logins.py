@@ -43,8 +43,8 @@ ASKED_FOR_SECONDS = 20
 """How long an answer to the prompt waits for the decision."""
 
 NOT_YET = "this login is not confirmed yet: open the link, confirm it, and press Return again"
-OVER = "this link is over: use the next one, or a one-time token"
-DENIED = "this login was refused in the browser, or its time is over"
+OVER = "this link has expired: use the next one, or a one-time token"
+DENIED = "this login was refused in the browser, or nobody confirmed it in time"
 
 
 @define(eq=False)

@@ -250,8 +250,8 @@ class Cluster:
         self._seat = evolve(self._seat, registration=registration)
         self._noted = None
         _log.warn(
-            "the lease of this pod was taken while it was away from its database: it takes part "
-            "anew, as {name}; what it has open goes on",
+            "another pod took the lease of this pod while this pod couldn't reach the database: "
+            "it registers again, as {name}; open sessions go on",
             name=registration.name,
         )
 

@@ -140,7 +140,7 @@ class ConnectionService(SSHService):
             self._schedule("idle", idle_seconds / _IDLE_CHECKS, self._check_idle, idle_seconds)
         if session_seconds is not None:
             left = max(0.0, self._started + session_seconds - self._clock.seconds())
-            self._schedule("session", left, self.end, "the longest time for a session is over")
+            self._schedule("session", left, self.end, "the longest time for a session has passed")
 
     # What the client asks: IConnectionUser.
 

@@ -54,7 +54,7 @@ class IdentityProvider:
         str,
         Setting(
             FieldType.TEXT, "Client id", heading="client id",
-            help="What it calls this service.", minimum=1, maximum=500,
+            help="The name of this service at the provider.", minimum=1, maximum=500,
             sample="tunnelcloud",
         ),
     ]  # fmt: skip

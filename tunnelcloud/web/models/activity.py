@@ -199,7 +199,7 @@ class Deletion(Shown):
     """The connections and objects that deleting an object would end."""
 
     users: int = Field(description="Who have something open through it now.")
-    channels: int = Field(description="What they have open.")
+    channels: int = Field(description="What the user has open.")
     sessions: int = Field(description="Open sessions, of a user.")
     objects: dict[str, int] = Field(description="What is deleted with it, by the noun.")
     in_use: int = Field(description="Assignments that forbid it.")

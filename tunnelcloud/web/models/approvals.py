@@ -120,5 +120,5 @@ class GrantQuery(PageQuery):
     tunnel_id: Text | None = None
     live: bool | None = Field(default=None, description="Only those in force, or the others.")
     unreviewed: bool | None = Field(
-        default=None, description="Only emergencies that nobody has reviewed, or the others."
+        default=None, description="Only emergencies to review, or only reviewed ones."
     )

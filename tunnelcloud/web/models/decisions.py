@@ -46,7 +46,7 @@ class RuleShown(Shown):
     rule: str
     passed: bool
     text: str
-    policy_id: str | None = Field(description="The policy whose condition it is, if it is one's.")
+    policy_id: str | None = Field(description="The policy that has the condition, if one has.")
     policy_name: str | None
 
 

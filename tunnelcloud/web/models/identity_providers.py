@@ -54,7 +54,7 @@ NewIdentityProvider = new_model(
 IdentityProviderChange = change_model(
     IDENTITY_PROVIDER,
     "IdentityProviderChange",
-    "Changes an identity provider; whoever has another issuer is another provider.",
+    "Changes an identity provider; its issuer never changes.",
     **_SECRET,
 )
 

@@ -99,7 +99,7 @@ def _session_rows(handlers: _Sessions) -> list[Route]:
             answer=Session,
         ),
         Route(
-            "DELETE", one, f"end_{own}session", f"End {a_session}; harmless when it is over.", end,
+            "DELETE", one, f"end_{own}session", f"End {a_session}; one that ended stays so.", end,
             handlers.end,
         ),
         Route(

@@ -70,8 +70,8 @@ _OWN_API_TOKEN = evolve(
     list_page=partial(api_tokens.list_page, sort="-created_at"),
     texts={
         **API_TOKEN.texts,
-        "list": "List the API tokens that stand for oneself, such as those of command lines.",
-        "delete": "Delete one of one's own API tokens.",
+        "list": "List your API tokens, such as those of command lines.",
+        "delete": "Delete one of your API tokens.",
     },
 )
 

@@ -48,7 +48,7 @@ def approval_routes(context: ApiContext) -> list[Route]:
     return [
         Route(
             "GET", "/requests", "list_requests",
-            "List requests: one's own and those that one may decide; all, for administrators.",
+            "List requests: yours and those that you may decide; administrators see all.",
             EVERYBODY, handlers.list_requests, query=RequestQuery, answer=Page[ApprovalRequest],
         ),
         Route(
@@ -63,7 +63,7 @@ def approval_routes(context: ApiContext) -> list[Route]:
         ),
         Route(
             "POST", f"{_ONE}/approve", "approve_request",
-            "Approve a request: as one of the policy's approvers, or one's own in the portal.",
+            "Approve a request: as an approver of the policy, or your own in the portal.",
             EVERYBODY, handlers.approve, body=Answer, answer=TimedGrant,
         ),
         Route(
@@ -72,7 +72,7 @@ def approval_routes(context: ApiContext) -> list[Route]:
         ),
         Route(
             "GET", "/grants", "list_grants",
-            "List grants: one's own, and emergencies that one may review; all, for administrators.",
+            "List grants: yours and emergencies that you may review; administrators see all.",
             EVERYBODY, handlers.list_grants, query=GrantQuery, answer=Page[TimedGrant],
         ),
         Route(
@@ -92,7 +92,7 @@ def approval_routes(context: ApiContext) -> list[Route]:
         ),
         Route(
             "DELETE", "/grants/{grant_id}", "end_grant",
-            "End a grant: one's own, one that one has allowed or may review, or any as an"
+            "End a grant: yours, one that you have allowed or may review, or any as an"
             " administrator.",
             EVERYBODY, handlers.end_grant,
         ),

@@ -147,7 +147,7 @@ def own_user_id(call: Call) -> str:
     """
     user_id = call.who().user_id
     if user_id is None:
-        raise forbidden("this API token stands for no user: use one that was made for a user")
+        raise forbidden("this API token belongs to no user: use one that was created for a user")
     return user_id
 
 

@@ -74,7 +74,7 @@ def decision_routes(context: ApiContext) -> list[Route]:
             "GET",
             "/me/tunnels",
             "list_own_tunnels",
-            "List one's own tunnels, with the command that opens each.",
+            "List your tunnels, with the command that opens each.",
             EVERYBODY,
             handlers.own_tunnels,
             query=PageQuery,

@@ -51,7 +51,7 @@ def device_login_routes(context: ApiContext) -> list[Route]:
             "POST",
             "/device-logins/token",
             "poll_device_login",
-            "Ask whether one was let in; if so, the API token is answered, this once.",
+            "Ask whether the login is allowed; then the answer has the API token, once.",
             ANONYMOUS,
             handlers.poll,
             body=DeviceTokenRequest,

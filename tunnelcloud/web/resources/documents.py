@@ -46,7 +46,7 @@ def document_routes(context: ApiContext) -> list[Route]:
             "GET",
             "/export",
             "export",
-            "Describe all that a document can, as apply takes it.",
+            "Export the configuration as a document that apply accepts.",
             READERS,
             handlers.export,
             answer=WholeDocument,

@@ -61,7 +61,7 @@ def _rows(handlers: _Tokens) -> list[Route]:
             "GET",
             path,
             f"list_{whose.own}tokens",
-            "List one's own one-time tokens."
+            "List your one-time tokens."
             if whose.own
             else "List one-time tokens, never their secrets.",
             whose.readers,
@@ -85,7 +85,7 @@ def _rows(handlers: _Tokens) -> list[Route]:
             "DELETE",
             f"{path}/{{token_id}}",
             f"revoke_{whose.own}token",
-            "Revoke one of one's own one-time tokens." if whose.own else "Revoke a one-time token.",
+            "Revoke one of your one-time tokens." if whose.own else "Revoke a one-time token.",
             whose.writers,
             handlers.revoke,
         ),

@@ -220,7 +220,7 @@ class _Account:
         return codes, [hash_secret(read_recovery_code(code) or "") for code in codes]
 
     async def ask_others(self, visit: Visit) -> Reply:
-        text = "Whoever uses them has to sign in again, command lines and API tokens as well."
+        text = "They have to sign in again; command lines and API tokens end, too."
         back = "/account#sign-ins"
         return asked("End every sign-in but this one?", [text], "End all others", back)
 
@@ -236,7 +236,7 @@ class _Account:
         try:
             await self._acting(visit).write(web_sessions.end_own, who.user.id, wanted)
         except NotFound:
-            raise Problem(HTTPStatus.NOT_FOUND, "that sign-in is over already") from None
+            raise Problem(HTTPStatus.NOT_FOUND, "that sign-in has already ended") from None
         return Moved("/account#sign-ins", note="The sign-in has ended.")
 
 

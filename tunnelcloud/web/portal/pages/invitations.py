@@ -105,7 +105,7 @@ def faults_of_password(
 
 def _over() -> Shown:
     values = {
-        "title": "This link is over",
+        "title": "This link has expired",
         "text": "It was used, has expired, or was replaced by a newer one. "
         "Ask an administrator for another.",
     }

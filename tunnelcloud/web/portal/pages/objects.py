@@ -92,7 +92,7 @@ class Objects:
         narrowed, errors = dict[str, str](), dict[str, str]()
         if given:
             narrowed, errors = await store.read(asked_of_api, given, self.context.now())
-        query = {"sort": sort, "limit": "50", **asked, **narrowed}
+        query = {"sort": sort, "limit": "30", **asked, **narrowed}
         page, names = await store.together(
             self.operations(visit, "GET", self._path, query=query),
             store.reading(suggested_names, noun),
