@@ -169,7 +169,7 @@ CATALOGUE: Mapping[str, EventKind] = {
         EventKind(
             "request.approved",
             "A request was approved, which makes a grant or prolongs one (renews). If a provider"
-            " knows whoever asked and whoever approved as one person, same_person_at names it.",
+            " knows both users as the same person, same_person_at names the provider.",
             ("request_id", "answer", "grant_id", "renews", "same_person_at"),
         ),
         EventKind("request.refused", "A request was refused.", ("request_id", "answer")),

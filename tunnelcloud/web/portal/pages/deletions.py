@@ -103,8 +103,8 @@ _TAKINGS = (
         named="/identity-providers/{identity_provider_id}",
         path="/users/{user_id}/identities/{identity_provider_id}",
         question="Unlink them from {name}?",
-        text="Whoever signed in through it as this user is signed out, "
-        "and can't sign in that way again.",
+        text="People who signed in with it as this user are signed out, "
+        "and can't sign in with it again.",
         verb="Unlink",
         back="/admin/users/{user_id}/settings#identities",
         note="Unlinked.",
