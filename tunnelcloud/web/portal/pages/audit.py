@@ -114,7 +114,7 @@ class _History:
     ) -> tuple[dict[str, Any], Mapping[str, str], Mapping[str, str], dict[str, str]]:
         """Search: a page of events, how refused sessions had signed in, groups' names, faults."""
         cursor = visit.query.get("cursor")
-        query = {**_asked(visit), **({"cursor": cursor} if cursor else {})}
+        query = {"limit": "30", **_asked(visit), **({"cursor": cursor} if cursor else {})}
         try:
             page = await self.operations(visit, "GET", "/audit", query=query)
         except Problem as problem:
