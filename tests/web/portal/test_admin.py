@@ -174,7 +174,7 @@ class AdminTests(PortalTestCase):
         self.make_tunnel()
         page = self.browser.get(f"{path}/delete").body.decode()
         self.assertIn("Nobody is connected through it now.", page)
-        self.assertIn("1 tunnel goes with it.", page)
+        self.assertIn("1 tunnel is deleted, too.", page)
         self.browser.send(f"{path}/delete", action=f"{path}/delete")
         self.assertIn("Deleted paris.", self.browser.get("/admin/sites").body.decode())
         self.assertNotIn("Deleted paris.", self.browser.get("/admin/sites").body.decode())

@@ -33,16 +33,16 @@ def cut_sentence(kind: str, cost: Consequences) -> str:
 
 
 def cost_sentences(kind: str, cost: Consequences) -> list[str]:
-    """Say what deleting an object takes with it."""
+    """Say what is deleted together with an object."""
     if cost.in_use:
-        verb = "needs" if cost.in_use == 1 else "need"
-        text = f"{counted(cost.in_use, 'assignment')} {verb} it: without it more would be allowed"
-        return [f"{text} than was meant. Give them another policy first."]
+        used, verb = counted(cost.in_use, "assignment"), "uses" if cost.in_use == 1 else "use"
+        text = f"{used} {verb} this policy, and would allow more without it."
+        return [f"{text} Choose another policy for {'it' if cost.in_use == 1 else 'them'} first."]
     found = [cut_sentence(kind, cost)]
     if cost.objects:
         goes = [counted(count, noun) for noun, count in cost.objects]
-        verb = "go" if len(goes) > 1 or not goes[0].startswith("1 ") else "goes"
-        found.append(f"{listed(goes)} {verb} with it.")
+        verb = "are" if len(goes) > 1 or not goes[0].startswith("1 ") else "is"
+        found.append(f"{listed(goes)} {verb} deleted, too.")
     return found
 
 
