@@ -279,7 +279,7 @@ def _context(private_key_pem: bytes = b"", certificate_pem: bytes = b"") -> SSL.
     )
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.clear_mode(_MODE_ENABLE_PARTIAL_WRITE)
-    # A link at rest holds no buffers for records: they would be a third of its memory.
+    # An idle link holds no buffers for records: they would be a third of its memory.
     context.set_mode(MODE_RELEASE_BUFFERS)
     if private_key_pem:
         key = load_pem_private_key(private_key_pem, None)
