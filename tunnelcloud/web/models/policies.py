@@ -22,4 +22,6 @@ class PolicyQuery(NamedQuery):
     """Asks for policies."""
 
     sort: Annotated[str, Order("used")] = "created_at"
-    used: bool | None = Field(default=None, description="Those that narrow an assignment, or none.")
+    used: bool | None = Field(
+        default=None, description="Those that assignments use, or unused ones."
+    )

@@ -38,7 +38,7 @@ STANDING: dict[str, Any] = {
     "state": (str, Field(description="The same for people: ``Ready``, or what is in the way.")),
 }
 _TUNNEL_SHOWN: dict[str, Any] = {"last_check": (LastSeen | None, ...), **STANDING}
-Published = shown_model(TUNNEL, "Published", "What a tunnel is, to whoever may know of it.")
+Published = shown_model(TUNNEL, "Published", "Describes a tunnel to users who may know of it.")
 Tunnel = shown_model(
     TUNNEL,
     "Tunnel",

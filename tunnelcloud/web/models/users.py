@@ -54,5 +54,5 @@ class GroupQuery(NamedQuery):
     user_id: Text | None = Field(default=None, description="Those a user is in.")
     has_members: bool | None = Field(default=None, description="Those with members, or without.")
     assigned: bool | None = Field(
-        default=None, description="Those that tunnels are assigned to, or none is."
+        default=None, description="Those with assigned tunnels, or without."
     )
