@@ -196,7 +196,7 @@ class PlainTests(BrowserCase):
         self.page.locator("main button.sure").click()
         self.see("Nobody yet.")
         self.follow("Audit")
-        self.see("removed db from dba")
+        self.page.locator("main", has_text="assignment.deleted").wait_for()
         self.follow("Explain")
         self.fill(user=NAME, tunnel="db")
         self.press("Explain")

@@ -1,4 +1,4 @@
-"""Every page of the page table in a real browser: empty, full, and with a form that fails.
+"""Every page of the page table in a real browser: empty and full.
 
 Each is held to what holds for all pages, and to the weight of its first view.  A new page is in
 the table, hence here; what isn't a page of its own is named below.
@@ -168,66 +168,3 @@ class FullTests(EveryPageCase):
         self.as_anybody("full")
         self.as_user("full")
         self.as_administrator("full", CHOOSING)
-
-
-WRONG = "¿ nothing like this, which is rather long and has no end, is right ?"
-
-SEND_WRONG = """([number, wrong]) => {
-  const form = document.querySelectorAll("main form[method=post]")[number];
-  const typed = "textarea, input:is(:not([type]), [type=text], [type=password], [type=email])";
-  const fields = [...form.querySelectorAll(typed)].filter((one) => !one.readOnly);
-  if (!fields.length) return false;
-  for (const one of fields) { one.removeAttribute("maxlength"); one.value = wrong; }
-  form.noValidate = true;
-  form.requestSubmit();
-  return true;
-}"""
-
-
-class FailingTests(EveryPageCase):
-    """Each form that takes a text is sent with one that can't be right."""
-
-    def fill_store(self, transaction, user):
-        return make_world(transaction, user, HOSTILE, name=LONG)
-
-    def test_every_form(self):
-        failed = self.send_all("/sign-in")
-        self.sign_in("one-user")
-        mine = [one for one in self.there() if Role.USER in one.roles and not one.anonymous]
-        failed += [form for page in mine for form in self.send_all(page.path)]
-        self.sign_in(NAME)
-        theirs = [one for one in self.there() if one.path.startswith("/admin")]
-        failed += [form for page in theirs for form in self.send_all(page.path)]
-        self.assertGreater(set(failed), {
-            "/account/password",
-            "/admin/groups/new",
-            "/admin/settings/providers/new",
-            "/admin/tunnels/{tunnel_id}/assignments",
-            "/admin/users/{user_id}/keys",
-            "/keys",
-            "/sign-in",
-        })  # fmt: skip
-
-    def send_all(self, pattern):
-        """Send the forms of a page.
-
-        :return: where those are sent to that failed; a text may be any text for some.
-        """
-        path, failed = pattern.format(**self.ids), []
-        self.chromium.visit(path)
-        for number in range(self.page.locator("main form[method=post]").count()):
-            self.chromium.visit(path)
-            form = self.page.locator("main form[method=post]").nth(number)
-            action = form.get_attribute("action")
-            with self.page.expect_navigation() as sent:
-                if not self.page.evaluate(SEND_WRONG, [number, WRONG]):
-                    self.chromium.visit(path)
-            if sent.value.status != 422:
-                continue
-            # What is wrong is said beside the field, which has the focus, or above the form.
-            self.assertTrue(self.page.locator("main :is(.fault, [role=alert])").count(), action)
-            self.chromium.check(f"failing-{called(pattern)}-{number}")
-            for name, value in self.ids.items():
-                action = action.replace(value, f"{{{name}}}")
-            failed.append(action)
-        return failed

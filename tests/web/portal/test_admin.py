@@ -230,7 +230,7 @@ class AdminTests(PortalTestCase):
         self.assign(made, self.make_user(), policy_id=policy.id)
         path = f"/admin/policies/{policy.id}/delete"
         page = self.browser.get(path).body.decode()
-        self.assertIn("1 assignment needs it", page)
+        self.assertIn("1 assignment uses this policy", page)
         self.assertNotIn("danger sure", page)
         csrf = page.split('name="csrf" value="')[1].split('"')[0]
         self.assertIn(b"p stays", self.browser.ask("POST", path, {"csrf": csrf}).body)
