@@ -19,7 +19,7 @@ milliseconds."""
 
 
 class Spreading:
-    """Does work in steps, those of one process by turns."""
+    """Does work in steps; the works of one process take turns."""
 
     _log = Logger()
 

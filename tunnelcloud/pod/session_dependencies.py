@@ -48,7 +48,7 @@ class Surroundings:
     :ivar address: gives where SSH clients reach this pod.
     :ivar patience: see ``TunnelRoute``.
     :ivar counters: counts for monitoring.
-    :ivar spread: does work in steps, by turns; see ``tunnelcloud.net.spreading``.
+    :ivar spread: does works in steps that take turns; see ``tunnelcloud.net.spreading``.
     :ivar refuses: says why the pod opens no channels at all now; empty when it does.
     """
 
