@@ -13,14 +13,19 @@ Pods, connector, database and clients share the machine: clients take as much of
 import argparse
 import asyncio
 import contextlib
+import functools
+import itertools
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncssh
+from attrs import frozen
 
-from benchmarks.clients import percentile
+from benchmarks.clients import Crowd as IdleCrowd
+from benchmarks.clients import Login, percentile
+from benchmarks.coming_back import ComingBack, log_in_all
 from benchmarks.processes import measured
 from tests.integration.test_pods import PenaltyTests, Pods
 from tests.store.databases import postgres_execute, postgres_server
@@ -31,7 +36,16 @@ from tunnelcloud.store.tokens import Outcome
 
 AT_ONCE = 50
 RACERS = 20
+TOKENS_AT_ONCE = 500  # of one user, who may have twice as many that are good
 REFUSED = (OSError, asyncssh.Error, TimeoutError)
+
+
+@frozen
+class Door:
+    """A pod's port, and whose login it is to be."""
+
+    ssh_port: int
+    login: str
 
 
 def api(pods, pod, method, path, body=None):
@@ -124,40 +138,33 @@ async def revocation(pods, options):
         connection.abort()
 
 
-async def reconnect(pods, options):
+def reconnect(pods, options):
     """Kill the pod of many sessions; all of them come to the other one."""
-    crowd = await asyncio.to_thread(Crowd, pods, min(options.sessions, options.users))
-    chosen = [crowd.users[number % len(crowd.users)] for number in range(options.sessions)]
-    crowd.users = chosen
-    connections = await crowd.log_in_all(0)
-    await asyncio.to_thread(pods.gateways[0].process.kill)
-    began = time.perf_counter()
-    waits, refusals = [], {}
+    crowd = Crowd(pods, min(options.sessions, options.users))
+    names = []
+    for name, _, key, _ in crowd.users:
+        key.write_private_key(pods.directory / f"{name}.pem")
+        names.append(name)
 
-    async def back(user):
-        pause = 1.0
-        while True:
-            try:
-                connection = await crowd.log_in(user, 1)
-            except REFUSED as error:
-                text = str(error)[:60] or type(error).__name__
-                refusals[text] = refusals.get(text, 0) + 1
-                if time.perf_counter() - began > options.patience:
-                    return None
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 8)
-                continue
-            waits.append(time.perf_counter() - began)
-            return connection
+    def log_ins(pod):
+        port = pods.gateways[pod].ssh_port
+        return [
+            functools.partial(Login, Door(port, name), pods.directory / f"{name}.pem")
+            for name in itertools.islice(itertools.cycle(names), options.sessions)
+        ]
 
-    connections = await asyncio.gather(*(back(user) for user in chosen))
-    say("reconnect", sessions=options.sessions, back=len(waits),
-        median=round(percentile(waits, 0.5), 1), worst=round(max(waits), 1),
-        refusals=refusals)  # fmt: skip
-    for connection in connections:
-        if connection is not None:
-            connection.abort()
-    await asyncio.to_thread(pods.gateways[0].start)
+    with IdleCrowd() as idle:
+        log_in_all(log_ins(0), idle)
+        before, idle.logins = idle.logins, []
+        pods.gateways[0].process.kill()
+        back = ComingBack(log_ins(1), options.patience)
+        back.run(idle)
+        say("reconnect", sessions=options.sessions, back=len(back.waits),
+            median=round(percentile(back.waits, 0.5), 1), worst=round(max(back.waits), 1),
+            longest_attempt=round(max(back.attempts), 1), refusals=back.refusals)  # fmt: skip
+        for login in before:
+            login.close()
+    pods.gateways[0].start()
 
 
 async def races(pods, options):
@@ -222,13 +229,16 @@ def race_at_the_store(options):
         for one in some:
             tokens.create(transaction, user_id=alice.id, secret_hash=one, lifetime_seconds=3600)
 
-    for start in range(0, len(secrets), 1000):
-        stores[0].write(create, secrets[start : start + 1000])
     began, winners = time.perf_counter(), {}
-    for secret in secrets:
-        racing = [stores[n % 3].write_soon(tokens.spend, secret, login()) for n in range(RACERS)]
-        won = sum(one.result().outcome is Outcome.SPENT for one in racing)
-        winners[won] = winners.get(won, 0) + 1
+    for start in range(0, len(secrets), TOKENS_AT_ONCE):
+        some = secrets[start : start + TOKENS_AT_ONCE]
+        stores[0].write(create, some)
+        for secret in some:
+            racing = [
+                stores[n % 3].write_soon(tokens.spend, secret, login()) for n in range(RACERS)
+            ]
+            won = sum(one.result().outcome is Outcome.SPENT for one in racing)
+            winners[won] = winners.get(won, 0) + 1
     seconds = round(time.perf_counter() - began, 1)
     say("tokens", tokens=options.tokens, racers=RACERS, winners=winners, seconds=seconds)
     for store in stores:
