@@ -29,8 +29,7 @@ _HERE = Path(library_clients.__file__).parent
 class ApprovalTests(WorldCase):
     @classmethod
     def furnish(cls, world):
-        # Its token decides although an administrator created it: a person's would not.
-        world.do("user", "create", "bob", "--service")
+        world.do("user", "create", "bob")
         world.do("group", "create", "bosses")
         world.do("group", "add", "bosses", "bob")
         world.do("policy", "create", "ask", "--approval", "others", "--approvers", "bosses")

@@ -34,12 +34,14 @@ class ApprovalTests(ApiTestCase):
             },
         )
 
-    def as_user(self, user, method, path, body=None):
+    def as_user(self, user, method, path, body=None, maker=None):
+        """Ask by an API token of a user, which they created unless somebody else did."""
+        maker = maker or user
         secret = f"tca_{len(self.tokens)}"
         self.tokens.append(
-            self.store.acting(Actor(user["name"], user["id"])).write(
+            self.store.acting(Actor(maker["name"], maker["id"])).write(
                 api_tokens.create,
-                title="her own",
+                title="some",
                 role=Role.USER,
                 secret_hash=hash_secret(secret),
                 user_id=user["id"],
@@ -244,16 +246,22 @@ class ApprovalTests(ApiTestCase):
         self.assertEqual(answer.status, 403)
 
     def test_nor_in_the_name_of_an_approver(self):
-        """By a token that they made for the approver: whoever decides can't be told."""
+        """By an API token that they created for the approver, whom nobody else would have asked."""
         request = self.asked()
-        owner = {"title": "bob", "role": "user", "user_id": self.bob["id"]}
-        self.secrets["made"] = self.api("POST", "/api-tokens", owner)["token"]
-        seen = self.api("GET", "/requests", role="made")["items"]
-        self.assertEqual([one["id"] for one in seen], [request.id])
         for verb in ("approve", "refuse"):
-            problem = self.api(
-                "POST", f"/requests/{request.id}/{verb}", {}, role="made", expect=403
-            )
-            self.assertIn("somebody else created this API token", problem["detail"])
-        grant = self.emergency().json
-        self.api("POST", f"/grants/{grant['id']}/review", {}, role="made", expect=403)
+            path = f"/requests/{request.id}/{verb}"
+            problem = self.as_user(self.bob, "POST", path, {}, maker=self.alice)
+            self.assertEqual(problem.status, 403)
+            self.assertIn("who asks created this API token", problem.json["detail"])
+        path = f"/grants/{self.emergency().json['id']}/review"
+        self.assertEqual(self.as_user(self.bob, "POST", path, {}, maker=self.alice).status, 403)
+
+    def test_by_a_token_that_an_administrator_created_for_the_approver(self):
+        """It decides; the audit names the token."""
+        request = self.asked()
+        owner = {"title": "bob's", "role": "user", "user_id": self.bob["id"]}
+        made = self.api("POST", "/api-tokens", owner)
+        self.secrets["made"] = made["token"]
+        self.api("POST", f"/requests/{request.id}/approve", {}, role="made")
+        (event,) = self.api("GET", "/audit?event=request.approved")["items"]
+        self.assertEqual((event["actor_kind"], event["actor_id"]), ("api_token", made["id"]))

@@ -14,6 +14,7 @@ from tunnelcloud.domain.objects.policies import Approval, Policy
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.objects.users import Role, User
 from tunnelcloud.store import (
+    api_tokens,
     approvals,
     emergencies,
     policies,
@@ -36,7 +37,7 @@ from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.resources.collection import listed, page_reader
-from tunnelcloud.web.resources.context import ApiContext, check_own, own_user_id
+from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
 
 _ONE = "/requests/{request_id}"
@@ -187,11 +188,11 @@ class _Approvals:
         answer = call.body_as(Answer).answer
 
         def work(transaction: Transaction) -> domain.TimedGrant:
-            check_own(call)
             grant, user_id = self._grant(transaction, call), own_user_id(call)
             policies.hold(transaction, grant.policy_id, user_id)
             if user_id == grant.user_id:
                 raise forbidden("your own emergency is for somebody else to review")
+            _check_maker(transaction, call, grant.user_id)
             if call.who().role is not Role.ADMIN and not self._reviews(transaction, call):
                 raise forbidden("only approvers of the policy and administrators review this")
             by = users.get(transaction, user_id)
@@ -232,10 +233,10 @@ class _Approvals:
     def _who_decides(
         self, transaction: Transaction, call: Call, request: domain.ApprovalRequest
     ) -> User:
-        check_own(call)
         user_id = own_user_id(call)
         policies.hold(transaction, request.policy_id, user_id)
         if approvals.may_decide(transaction, request.id, user_id):
+            _check_maker(transaction, call, request.user_id)
             return users.get(transaction, user_id)
         if user_id == request.user_id:
             raise forbidden("your own request is for the approvers of its policy to decide")
@@ -248,6 +249,18 @@ class _Approvals:
         return lambda transaction, request_id: approvals.get_concerning(
             transaction, request_id, user_id
         )
+
+
+def _check_maker(transaction: Transaction, call: Call, asker_id: str) -> None:
+    """Refuse a decision by an API token that the one who asks created for the one who decides.
+
+    :raise Problem: 403.
+    """
+    token_id, theirs = call.who().api_token_id, call.who().user_id == asker_id
+    if token_id is None or theirs:
+        return
+    if api_tokens.get(transaction, token_id).made_by_id == asker_id:
+        raise forbidden("who asks created this API token: whoever decides uses one of their own")
 
 
 def _asked_of(view: UserView, tunnel_id: str, *, emergency: bool = False) -> tuple[Tunnel, Policy]:
