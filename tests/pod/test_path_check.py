@@ -110,7 +110,6 @@ class DoctorTests(SynchronousTestCase):
             self.check()
             self.closes()
             self.assertEqual(self.targets[-1].ends, ["eof", NO_MORE_REQUEST])
-            self.assertEqual(self.door.clock.getDelayedCalls(), [])
 
     def test_a_greeting_on_its_way_does_not_keep_the_channel(self):
         def channel_requested(link, channel, channel_type, data):
