@@ -8,7 +8,9 @@ What holds, in words:
 - In a turn a party (a user, or a connector's link) brings at most ``MESSAGES_A_ROUND`` messages,
   over all of its connections.
 - All parties together bring ``MESSAGES_A_TURN``; beyond, a party that had less than ``FREE`` in
-  this turn still brings these.  So who says little never waits for who says much.
+  this turn still brings these.  So who says little never waits for who says much.  Strangers have
+  turns of their own (the web's, and SSH's before the login), in which they bring less, and nothing
+  beyond: there may be any number of them.
 - Parties that wait take turns, and so do the connections of a party.
 """
 
@@ -26,6 +28,9 @@ MESSAGES_A_ROUND = 256
 MESSAGES_A_TURN = 1024
 """How many all parties may bring together."""
 
+STRANGERS_A_TURN = 256
+"""How many all strangers at one door may bring together."""
+
 FREE = 16
 """How many a party may bring though all others together have brought too many."""
 
@@ -35,28 +40,34 @@ many bits its size is shifted."""
 
 
 class SharedTurn:
-    """What all connections of a process may bring in one turn of the reactor."""
+    """What many connections may bring in one turn of the reactor.
 
-    def __init__(self, clock: IReactorTime) -> None:
+    :param total: how many messages all of them may bring.
+    :param free: see ``FREE``.
+    """
+
+    def __init__(self, clock: IReactorTime, total: int = MESSAGES_A_TURN, free: int = FREE) -> None:
         self._clock = clock
-        self._left = MESSAGES_A_TURN
+        self._total = self._left = total
+        self._free = free
         self._had: dict[Hashable, int] = {}
         self._waiting: dict[Hashable, deque[Rounds]] = {}
         self._call: IDelayedCall | None = None
 
     def room(self, party: Hashable) -> int:
         """Tell how many messages a party may bring now; none while connections of it wait."""
-        if party in self._waiting:
-            return 0
+        return 0 if party in self._waiting else self._left_to(party)
+
+    def _left_to(self, party: Hashable) -> int:
         had = self._had.get(party, 0)
-        return min(MESSAGES_A_ROUND - had, max(self._left, FREE - had))
+        return min(MESSAGES_A_ROUND - had, max(self._left, self._free - had))
 
     def take(self, party: Hashable, count: int) -> None:
         """Count messages that a party has brought."""
         had = self._had[party] = self._had.get(party, 0) + count
         self._left -= count
         # Where little was brought it may be of several turns: then no turn need be begun.
-        if had >= MESSAGES_A_ROUND // 4 or self._left <= MESSAGES_A_TURN // 2:
+        if had >= MESSAGES_A_ROUND // 4 or self._left <= self._total // 2:
             self._plan()
 
     def wait(self, party: Hashable, rounds: "Rounds") -> None:
@@ -77,19 +88,24 @@ class SharedTurn:
 
     def _begin(self) -> None:
         self._call = None
-        self._left = MESSAGES_A_TURN
+        self._left = self._total
         self._had.clear()
         for party in tuple(self._waiting):
             if self._left <= 0:
                 break
             waiting = self._waiting.pop(party)
-            while waiting and self.room(party) > 0:
+            while waiting and self._left_to(party) > 0:
                 waiting.popleft().go_on()
             waiting.extend(self._waiting.pop(party, ()))
             if waiting:
                 self._waiting[party] = waiting  # behind the others
         if self._waiting:
             self._plan()
+
+
+def turn_of_strangers(clock: IReactorTime) -> SharedTurn:
+    """Make what the strangers at one door may bring in one turn of the reactor."""
+    return SharedTurn(clock, STRANGERS_A_TURN, 0)
 
 
 class Rounds:
@@ -101,6 +117,7 @@ class Rounds:
     :param turn: shared with the other connections.
     :param party: tells who brings the messages.
     :param go_on: works on more of the messages; called in a later turn.
+    :param reads_little: whether the connection always reads little at once.
     :ivar waiting: whether the rest waits for its turn.
     """
 
@@ -108,6 +125,7 @@ class Rounds:
         "_go_on",
         "_has_small_reads",
         "_party",
+        "_reads_little",
         "_transport",
         "_turn",
         "_waits_as",
@@ -115,7 +133,12 @@ class Rounds:
     )
 
     def __init__(
-        self, turn: SharedTurn, party: Callable[[], Hashable], go_on: Callable[[], object]
+        self,
+        turn: SharedTurn,
+        party: Callable[[], Hashable],
+        go_on: Callable[[], object],
+        *,
+        reads_little: bool = False,
     ) -> None:
         self.waiting = False
         self._transport: Any = None
@@ -123,7 +146,12 @@ class Rounds:
         self._party = party
         self._waits_as: Hashable = None
         self._go_on = go_on
-        self._has_small_reads = False
+        self._reads_little = reads_little
+        self._has_small_reads = reads_little
+
+    def move(self, turn: SharedTurn) -> None:
+        """Take part in other turns from now on."""
+        self._turn = turn
 
     def room(self) -> int:
         """Tell how many messages the connection may bring now."""
@@ -150,7 +178,7 @@ class Rounds:
 
     def fitted(self, transport: Any, size: int) -> None:
         """Hear that a read of so many bytes was worked off in its own turn."""
-        if self._has_small_reads and widen_reads(transport, size):
+        if self._has_small_reads and not self._reads_little and widen_reads(transport, size):
             self._has_small_reads = False
 
     def stop(self) -> None:

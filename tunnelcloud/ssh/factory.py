@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import is_within, read_networks
 from tunnelcloud.net.interfaces import IFloodControl
-from tunnelcloud.net.message_turns import SharedTurn
+from tunnelcloud.net.message_turns import SharedTurn, turn_of_strangers
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.ssh.algorithms import KEY_EXCHANGES, our_proposal
 from tunnelcloud.ssh.connection import ConnectionService
@@ -38,7 +38,7 @@ class FrontDoorFactory(SSHFactory):
     :param budget: where the credit of all channels comes from.
     :param balancers: networks whose PROXY headers are believed; list them as exempt, too.
     :param tokens_from: where users get one-time tokens, in words.
-    :param turn: bounds what all connections bring in one turn of the reactor.
+    :param turn: bounds what all sessions bring in one turn of the reactor.
     :param spreading: spreads the ends of channels over turns.
     :ivar host_keys: what connections begin with.
     :ivar connections: all that are neither over nor lost.
@@ -73,6 +73,7 @@ class FrontDoorFactory(SSHFactory):
         self.refused: set[FrontDoorTransport] = set()
         self.new_keys = NewKeys(clock)
         self.first_keys = NewKeys(clock)
+        self.strangers = turn_of_strangers(clock)
         self.turn = turn or SharedTurn(clock)
         self.spreading = spreading or Spreading(clock)
         self._budget = budget

@@ -105,7 +105,7 @@ FIRST_KEX_NUMBER, LAST_KEX_NUMBER = 30, 49
 
 REFUSED, TAKEN, ANSWERED = 0, 1, 2
 
-_SHARES = {MSG_KEXINIT: 64, **messages.SHARES}
+_SHARES = {MSG_KEXINIT: 64, MSG_KEXDH_INIT: 32, MSG_USERAUTH_REQUEST: 32, **messages.SHARES}
 SHARES = bytes(_SHARES.get(number, 1) for number in range(256))
 """For each message number, as how many messages of one turn of the reactor it counts."""
 

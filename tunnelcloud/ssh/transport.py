@@ -71,6 +71,7 @@ class Factory(Protocol):
     refused: "set[FrontDoorTransport]"
     new_keys: NewKeys
     first_keys: NewKeys
+    strangers: SharedTurn
     turn: SharedTurn
     spreading: Spreading
 
@@ -91,7 +92,7 @@ class FrontDoorTransport(KeyExchange):
         self.factory = factory
         self.clock = factory.clock
         self.gathering = Gathering(factory.clock, self._uncork)
-        self.rounds = Rounds(factory.turn, self._party, self.go_on)
+        self.rounds = Rounds(factory.strangers, self._party, self.go_on)
         self.limits = factory.limits
         self._deadline: IDelayedCall | None = None
         self._received = b""
@@ -306,6 +307,7 @@ class FrontDoorTransport(KeyExchange):
         self.phase = Phase.OPEN
         self.reader.largest = LARGEST_PACKET
         tune_socket(self.transport)
+        self.rounds.move(self.factory.turn)
         self.rounds.start_small(self.transport)
         self.transport.registerProducer(self, True)
         self.new_keys_after_a_time()

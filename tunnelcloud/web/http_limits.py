@@ -15,8 +15,9 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import Any, cast
 
+from attrs import frozen
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -27,6 +28,7 @@ from tunnelcloud.domain.addresses import Network, is_loopback, is_within, party_
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.net.connection_capacity import Crowd
 from tunnelcloud.net.handshake_limits import bounded
+from tunnelcloud.net.message_turns import Rounds, turn_of_strangers
 from tunnelcloud.net.sockets import read_in_small_parts
 from tunnelcloud.web.answering import REQUEST_SECONDS
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
@@ -58,6 +60,9 @@ connection is over."""
 
 READING_SECONDS = REQUEST_SECONDS + CLOSING_SECONDS
 """How long a client may take to read a long answer."""
+
+_PRICE_OF_A_READ, _PRICE_OF_A_REQUEST = 10, 40
+_END_OF_HEAD = b"\r\n\r\n"
 
 _STAY_WITH_TLS = "max-age=31536000"
 
@@ -191,6 +196,12 @@ def limit_reading(request: object) -> None:
         channel.setTimeout(READING_SECONDS)
 
 
+def _price(data: bytes) -> int:
+    """Tell as how many of ``MESSAGES_A_ROUND`` a read counts, each of them about 8 µs."""
+    begun = _PRICE_OF_A_REQUEST if _END_OF_HEAD in data else 0
+    return _PRICE_OF_A_READ + begun + data.count(b"\n") // 2
+
+
 def _unreadable_header(request: http.Request) -> str | None:
     for name, values in request.requestHeaders.getAllRawHeaders():
         for value in values:
@@ -218,7 +229,9 @@ class LimitedChannel(http.HTTPChannel):
     _lines = 0
     _is_closing = False
     _answered: Request | None = None  # the next one is not looked at yet
-    _next_turn: IDelayedCall | None = None
+    _rounds: Rounds
+    _next_request: Rounds
+    _late: bytearray  # waits for this connection's turn
 
     @property
     def asked_path(self) -> bytes:
@@ -227,9 +240,41 @@ class LimitedChannel(http.HTTPChannel):
         return path.partition(b"?")[0]
 
     def dataReceived(self, data: bytes) -> None:
-        """Read on, but no head in pieces of next to nothing, and nothing after the end."""
+        """Read on when it is this connection's turn, and nothing after the end."""
         if self._is_closing:
             return  # TLS goes on reading until the client agrees
+        if self._rounds.waiting or self._rounds.room() <= 0:
+            self._late += data
+            if self._rounds.waiting:
+                self._networkProducer.pauseProducing()
+            else:
+                self._rounds.wait(_Reading(self))
+        else:
+            self._receive(data)
+
+    def setLineMode(self, extra: bytes = b"") -> None:
+        """Read on with what came while a request was in work: it comes before all that waits."""
+        self.line_mode = 1
+        if extra:
+            self._receive(extra)
+
+    def _take_turn(self) -> None:
+        late, self._late = self._late, bytearray()
+        if not self._is_closing:
+            self._receive(bytes(late))
+
+    def read_on(self) -> None:
+        """Read more of the client, unless its requests or its answers are in the way."""
+        if not (self._waitingForTransport or self._is_closing) and self._has_room:
+            self._networkProducer.resumeProducing()
+
+    @property
+    def _has_room(self) -> bool:
+        return sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize
+
+    def _receive(self, data: bytes) -> None:
+        """Read on, but no head in pieces of next to nothing."""
+        self._rounds.take(_price(data))
         if self.line_mode:
             self._pieces += 1
             self._head_size += len(data)
@@ -321,24 +366,31 @@ class LimitedChannel(http.HTTPChannel):
     def resumeProducing(self) -> None:
         """The client has read what was sent."""
         super().resumeProducing()
-        if sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize:
+        if self._has_room:
             self._networkProducer.resumeProducing()
         self._go_on_soon()
 
     def _go_on_soon(self) -> None:
-        if self._answered is not None and self._next_turn is None and not self._waitingForTransport:
-            self._next_turn = self.callLater(0, self._go_on)
+        waits = self._next_request.waiting or self._waitingForTransport
+        if self._answered is not None and not waits:
+            self._next_request.wait(_NOTHING)
 
     def _go_on(self) -> None:
-        self._next_turn = None
         if self._waitingForTransport:
             return
+        self._next_request.take(_PRICE_OF_A_READ + _PRICE_OF_A_REQUEST)
         request, self._answered = self._answered, None
         super().requestDone(request)
 
     def connectionMade(self) -> None:
         """Count it."""
-        self.site.crowd.enter(self, self.getPeer())
+        peer = self.getPeer()
+        self.site.crowd.enter(self, peer)
+        party = party_of(getattr(peer, "host", ""))
+        turn = self.site.turn
+        self._late = bytearray()
+        self._rounds = Rounds(turn, lambda: party, self._take_turn, reads_little=True)
+        self._next_request = Rounds(turn, lambda: party, self._go_on, reads_little=True)
         read_in_small_parts(self.transport)
         if self.isSecure():
             # Twisted makes those of an ``ssl:`` description.
@@ -347,11 +399,12 @@ class LimitedChannel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Count it as gone."""
+        self._rounds.stop()
+        self._next_request.stop()
+        self._late.clear()
         self.site.crowd.leave(self)
         self.site.reserved.discard(self)
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-        self._next_turn = self._answered = None
+        self._answered = None
         super().connectionLost(reason)
 
     def keep_place(self) -> None:
@@ -365,6 +418,34 @@ class LimitedChannel(http.HTTPChannel):
         """Hang up: others need the room, or the time."""
         assert self.transport is not None, "it was counted once there was one"
         self.transport.abortConnection()  # type: ignore[attr-defined]  # it is a TCP or TLS one
+
+
+@frozen
+class _Reading:
+    """What a connection's turns pause and resume."""
+
+    channel: LimitedChannel
+
+    def pauseProducing(self) -> None:
+        """Read no more."""
+        self.channel._networkProducer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self.channel.read_on()
+
+
+class _Nothing:
+    """For turns that keep no connection from being read."""
+
+    def pauseProducing(self) -> None:
+        """Go on reading."""
+
+    def resumeProducing(self) -> None:
+        """Go on reading."""
+
+
+_NOTHING = _Nothing()
 
 
 class LimitedSite(Site):
@@ -396,6 +477,7 @@ class LimitedSite(Site):
         room -= self.reserve
         self.crowd: Crowd[LimitedChannel] = Crowd(room, LimitedChannel.turn_away)
         self.parties = Parties(clock)
+        self.turn = turn_of_strangers(clock)
         super().__init__(
             root,
             requestFactory=LimitedRequest,

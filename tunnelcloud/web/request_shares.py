@@ -7,11 +7,15 @@ hundreds of them before each of others'; here the others of the same party wait.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 MOST_IN_WORK = 32
+MOST_BEGUN = 8
+"""How many requests that had to wait are begun in one turn of the reactor, whosever they are."""
+
 _MOST_RESTING = 1000
 
 
@@ -96,12 +100,16 @@ class Parties:
             self._call.reset(left)
 
     def _turn(self) -> None:
-        """Begin one request of each party that has room now."""
+        """Begin one request of each of a few parties that have room now."""
         self._call = None
-        for party in tuple(self._waiting):
-            waiting = self._waiting.get(party)
-            if waiting and self._has_room(party):
-                request = next(iter(waiting))
-                self._wait_no_more(request, party)
-                self._go_on(request, party)
+        ready = (party for party in tuple(self._waiting) if self._has_room(party))
+        for party in islice(ready, MOST_BEGUN):
+            waiting = self._waiting.pop(party, None)
+            if waiting is None:
+                continue
+            request = next(iter(waiting))
+            del waiting[request]
+            if waiting:
+                self._waiting[party] = waiting  # behind the others
+            self._go_on(request, party)
         self._turn_soon()
