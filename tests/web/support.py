@@ -291,7 +291,9 @@ class ApiTestCase(SynchronousTestCase):
         transport = StringTransport(peerAddress=IPv4Address("TCP", peer, 54321))
         channel = self.site.buildProtocol(None)
         channel.makeConnection(transport)
+        self.clock.advance(0)  # each read has a turn of the reactor of its own
         self.received(channel, data)
+        self.clock.advance(0)
         is_head = data.startswith(b"HEAD ")
         while (answer := read_answer(transport.value(), is_head)) is None:
             self.reactor.run_one()

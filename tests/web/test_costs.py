@@ -73,11 +73,13 @@ class Later(Resource):
 
 def received_meanwhile(data):
     """Have a web listener read bytes, each by itself, while a request is in work."""
-    channel = LimitedSite(Later(), Clock()).buildProtocol(None)
+    clock = Clock()
+    channel = LimitedSite(Later(), clock).buildProtocol(None)
     channel.makeConnection(StringTransport())
     channel.dataReceived(request())
     for _ in data:
         channel.dataReceived(b"a")
+        clock.advance(0)
 
 
 class Nothing(Resource):
@@ -91,12 +93,14 @@ class Nothing(Resource):
 
 def received(data):
     """Have a web listener read what comes on one connection."""
-    site = LimitedSite(Nothing(), Clock())
+    clock = Clock()
+    site = LimitedSite(Nothing(), clock)
     channel = site.buildProtocol(None)
     channel.makeConnection(transport := StringTransport())
     for start in range(0, len(data), 65536):
         if not transport.disconnecting:
             channel.dataReceived(data[start : start + 65536])
+            clock.advance(0)
     channel.setTimeout(None)
 
 

@@ -32,6 +32,7 @@ class Watcher:
         query = "&".join(f"address={one.replace('?', '%3F')}" for one in addresses)
         lines = [f"GET /live?{query} HTTP/1.1", "Host: portal.example.com", f"Cookie: {cookies}"]
         lines += [f"{name}: {value}" for name, value in dict(headers).items()]
+        case.clock.advance(0)
         self.channel.dataReceived("\r\n".join([*lines, "", ""]).encode())
 
     @property
