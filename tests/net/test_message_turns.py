@@ -87,6 +87,43 @@ class RoundsTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_stopped_by_another_of_its_party(self):
+        """In the turn of both: who has it ends the other, as a session's end may."""
+        one, other, last = (self.connection("alice") for _ in range(3))
+        one.read(MESSAGES_A_ROUND + 1)
+        other.read(1)
+        last.read(1)
+        self.brought()
+        one.work = other.rounds.stop
+        one.rounds._go_on = lambda: one.work()
+        self.clock.advance(1)
+        self.assertEqual((self.brought(), other.left), ({"alice": 1}, 1))
+        self.assertFalse(other.rounds.waiting)
+        self.assertEqual(self.turn._waiting, {})
+
+    def test_stopped_after_it_has_moved(self):
+        """Who logs in while the rest of a read waits leaves the turns in which it waits."""
+        one = self.connection("alice")
+        one.read(MESSAGES_A_ROUND + 1)
+        self.brought()
+        one.rounds.move(SharedTurn(self.clock))
+        one.rounds.stop()
+        self.clock.advance(1)
+        self.assertEqual((self.brought(), one.left), ({}, 1))
+        self.assertEqual(self.turn._waiting, {})
+
+    def test_a_fault_of_one_holds_up_no_other(self):
+        many = [self.connection(party) for party in ("alice", "alice", "bob")]
+        many[0].read(MESSAGES_A_ROUND)
+        many[2].read(MESSAGES_A_ROUND + 1)
+        for one in many[:2]:
+            one.read(1)
+        self.brought()
+        many[0].rounds._go_on = lambda: 1 / 0
+        self.assertRaises(ZeroDivisionError, self.clock.advance, 1)
+        self.clock.advance(1)
+        self.assertEqual(self.brought(), {"alice": 1, "bob": 1})
+
     def test_the_many_connections_of_one_share_a_round(self):
         """However many there are, they bring no more in a turn than one; each has its turn."""
         many = [self.connection("alice") for _ in range(50)]

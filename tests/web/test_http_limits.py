@@ -270,6 +270,13 @@ class TurningClock(Clock):
                 call.func(*call.args, **call.kw)
 
 
+class OpenTransport(StringTransport):
+    """A transport that can be read until the peer agrees to its end, as one of TLS."""
+
+    def resumeProducing(self):
+        self.producerState = "producing"
+
+
 class PipeliningTests(SynchronousTestCase):
     """Requests sent without waiting for answers."""
 
@@ -277,7 +284,7 @@ class PipeliningTests(SynchronousTestCase):
         self.clock = TurningClock()
         self.root = Answers(length)
         site = LimitedSite(self.root, self.clock)
-        self.transport = StringTransport()
+        self.transport = OpenTransport()
         self.channel = site.buildProtocol(None)
         self.channel.makeConnection(self.transport)
         self.addCleanup(self.channel.setTimeout, None)
@@ -364,6 +371,46 @@ class PipeliningTests(SynchronousTestCase):
         self.send(3)
         self.channel.pauseProducing()
         self.clock.advance(REQUEST_SECONDS)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_nothing_is_asked_after_the_end(self):
+        """Who reads the answer once it is too late isn't answered the next."""
+        self.connect(1000)
+        self.send(3)
+        self.channel.pauseProducing()
+        self.clock.advance(REQUEST_SECONDS)
+        self.channel.resumeProducing()
+        for _ in range(10):
+            self.clock.turn()
+        self.assertEqual(self.root.asked, 1)
+
+    def wait_for_a_turn(self):
+        """Have a request wait that came behind a read that took all of a turn."""
+        self.connect(10)
+        self.channel.dataReceived(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 500)
+        self.channel.dataReceived(b"\r\n")
+        self.assertEqual(self.root.asked, 0)
+        self.assertEqual(self.transport.producerState, "paused")
+
+    def test_who_waited_for_a_turn_is_answered_and_read(self):
+        self.wait_for_a_turn()
+        self.clock.turn()
+        self.assertEqual(self.root.asked, 1)
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_the_end_of_who_waited_is_read(self):
+        """With TLS the client's agreement comes behind what is dropped."""
+        self.wait_for_a_turn()
+        self.channel.loseConnection()
+        self.clock.turn()
+        self.assertEqual(self.root.asked, 0)
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_a_fault_in_a_turn_ends_its_connection(self):
+        """As one in a read does."""
+        self.wait_for_a_turn()
+        self.patch(LimitedChannel, "_receive", lambda channel, data: 1 / 0)
+        self.assertRaises(ZeroDivisionError, self.clock.turn)
         self.assertTrue(self.transport.disconnecting)
 
     def test_a_connection_that_is_lost_between_two_requests(self):

@@ -52,6 +52,7 @@ class SharedTurn:
         self._free = free
         self._had: dict[Hashable, int] = {}
         self._waiting: dict[Hashable, deque[Rounds]] = {}
+        self._has_turn: deque[Rounds] = deque()  # those of the party that goes on now
         self._call: IDelayedCall | None = None
 
     def room(self, party: Hashable) -> int:
@@ -60,7 +61,7 @@ class SharedTurn:
 
     def _left_to(self, party: Hashable) -> int:
         had = self._had.get(party, 0)
-        return min(MESSAGES_A_ROUND - had, max(self._left, self._free - had))
+        return max(0, min(MESSAGES_A_ROUND - had, max(self._left, self._free - had)))
 
     def take(self, party: Hashable, count: int) -> None:
         """Count messages that a party has brought."""
@@ -77,9 +78,11 @@ class SharedTurn:
 
     def leave(self, party: Hashable, rounds: "Rounds") -> None:
         """Have a connection wait no more."""
-        waiting = self._waiting[party]
+        waiting = self._waiting.get(party, self._has_turn)
+        if rounds in self._has_turn:  # another connection of its party ended it in its turn
+            waiting = self._has_turn
         waiting.remove(rounds)
-        if not waiting:
+        if not self._waiting.get(party, True):
             del self._waiting[party]
 
     def _plan(self) -> None:
@@ -90,17 +93,26 @@ class SharedTurn:
         self._call = None
         self._left = self._total
         self._had.clear()
-        for party in tuple(self._waiting):
-            if self._left <= 0:
-                break
-            waiting = self._waiting.pop(party)
+        try:
+            for party in tuple(self._waiting):
+                if self._left <= 0:
+                    break
+                self._go_on(party)
+        finally:
+            if self._waiting:
+                self._plan()
+
+    def _go_on(self, party: Hashable) -> None:
+        """Have a party's turn; where a connection fails, the others still wait for theirs."""
+        waiting = self._has_turn = self._waiting.pop(party, deque())
+        try:
             while waiting and self._left_to(party) > 0:
                 waiting.popleft().go_on()
+        finally:
             waiting.extend(self._waiting.pop(party, ()))
+            self._has_turn = deque()
             if waiting:
                 self._waiting[party] = waiting  # behind the others
-        if self._waiting:
-            self._plan()
 
 
 def turn_of_strangers(clock: IReactorTime) -> SharedTurn:
@@ -129,6 +141,7 @@ class Rounds:
         "_transport",
         "_turn",
         "_waits_as",
+        "_waits_in",
         "waiting",
     )
 
@@ -142,7 +155,7 @@ class Rounds:
     ) -> None:
         self.waiting = False
         self._transport: Any = None
-        self._turn = turn
+        self._turn = self._waits_in = turn
         self._party = party
         self._waits_as: Hashable = None
         self._go_on = go_on
@@ -173,8 +186,8 @@ class Rounds:
         if not self._has_small_reads:
             self.start_small(transport)
         self._transport, self.waiting = transport, True
-        self._waits_as = self._party()
-        self._turn.wait(self._waits_as, self)
+        self._waits_as, self._waits_in = self._party(), self._turn
+        self._waits_in.wait(self._waits_as, self)
 
     def fitted(self, transport: Any, size: int) -> None:
         """Hear that a read of so many bytes was worked off in its own turn."""
@@ -185,7 +198,7 @@ class Rounds:
         """Go on no more: the connection is over."""
         if self.waiting:
             self.waiting = False
-            self._turn.leave(self._waits_as, self)
+            self._waits_in.leave(self._waits_as, self)
 
     def go_on(self) -> None:
         """Have the connection's turn."""

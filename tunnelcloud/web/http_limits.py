@@ -15,7 +15,6 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import Any, cast
 
-from attrs import frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
@@ -33,6 +32,7 @@ from tunnelcloud.net.sockets import read_in_small_parts
 from tunnelcloud.web.answering import REQUEST_SECONDS
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import ProxySightings, client_host
+from tunnelcloud.web.read_turns import NOT_READING, PRICE_OF_A_REQUEST, Reading, price_of
 from tunnelcloud.web.request_shares import Parties
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
@@ -60,9 +60,6 @@ connection is over."""
 
 READING_SECONDS = REQUEST_SECONDS + CLOSING_SECONDS
 """How long a client may take to read a long answer."""
-
-_PRICE_OF_A_READ, _PRICE_OF_A_REQUEST = 10, 40
-_END_OF_HEAD = b"\r\n\r\n"
 
 _STAY_WITH_TLS = "max-age=31536000"
 
@@ -196,12 +193,6 @@ def limit_reading(request: object) -> None:
         channel.setTimeout(READING_SECONDS)
 
 
-def _price(data: bytes) -> int:
-    """Tell as how many of ``MESSAGES_A_ROUND`` a read counts, each of them about 8 µs."""
-    begun = _PRICE_OF_A_REQUEST if _END_OF_HEAD in data else 0
-    return _PRICE_OF_A_READ + begun + data.count(b"\n") // 2
-
-
 def _unreadable_header(request: http.Request) -> str | None:
     for name, values in request.requestHeaders.getAllRawHeaders():
         for value in values:
@@ -246,26 +237,38 @@ class LimitedChannel(http.HTTPChannel):
         if self._rounds.waiting or self._rounds.room() <= 0:
             self._late += data
             if self._rounds.waiting:
-                self._networkProducer.pauseProducing()
+                self.pause_reading()
             else:
-                self._rounds.wait(_Reading(self))
+                self._rounds.wait(Reading(self))
         else:
             self._receive(data)
 
     def setLineMode(self, extra: bytes = b"") -> None:
         """Read on with what came while a request was in work: it comes before all that waits."""
         self.line_mode = 1
-        if extra:
+        if extra and not self._is_closing:
             self._receive(extra)
 
     def _take_turn(self) -> None:
         late, self._late = self._late, bytearray()
-        if not self._is_closing:
+        if self._is_closing:
+            return
+        try:
             self._receive(bytes(late))
+        except Exception:
+            self.turn_away()  # as the reactor does where a read raises
+            raise
+
+    def pause_reading(self) -> None:
+        """Read no more of the client."""
+        self._networkProducer.pauseProducing()
 
     def read_on(self) -> None:
-        """Read more of the client, unless its requests or its answers are in the way."""
-        if not (self._waitingForTransport or self._is_closing) and self._has_room:
+        """Read more of the client, unless its requests or its answers are in the way.
+
+        With TLS, the end needs to be read.
+        """
+        if self._is_closing or (self._has_room and not self._waitingForTransport):
             self._networkProducer.resumeProducing()
 
     @property
@@ -274,7 +277,7 @@ class LimitedChannel(http.HTTPChannel):
 
     def _receive(self, data: bytes) -> None:
         """Read on, but no head in pieces of next to nothing."""
-        self._rounds.take(_price(data))
+        self._rounds.take(price_of(data))
         if self.line_mode:
             self._pieces += 1
             self._head_size += len(data)
@@ -373,12 +376,12 @@ class LimitedChannel(http.HTTPChannel):
     def _go_on_soon(self) -> None:
         waits = self._next_request.waiting or self._waitingForTransport
         if self._answered is not None and not waits:
-            self._next_request.wait(_NOTHING)
+            self._next_request.wait(NOT_READING)
 
     def _go_on(self) -> None:
         if self._waitingForTransport:
             return
-        self._next_request.take(_PRICE_OF_A_READ + _PRICE_OF_A_REQUEST)
+        self._next_request.take(PRICE_OF_A_REQUEST)
         request, self._answered = self._answered, None
         super().requestDone(request)
 
@@ -418,34 +421,6 @@ class LimitedChannel(http.HTTPChannel):
         """Hang up: others need the room, or the time."""
         assert self.transport is not None, "it was counted once there was one"
         self.transport.abortConnection()  # type: ignore[attr-defined]  # it is a TCP or TLS one
-
-
-@frozen
-class _Reading:
-    """What a connection's turns pause and resume."""
-
-    channel: LimitedChannel
-
-    def pauseProducing(self) -> None:
-        """Read no more."""
-        self.channel._networkProducer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """Read on."""
-        self.channel.read_on()
-
-
-class _Nothing:
-    """For turns that keep no connection from being read."""
-
-    def pauseProducing(self) -> None:
-        """Go on reading."""
-
-    def resumeProducing(self) -> None:
-        """Go on reading."""
-
-
-_NOTHING = _Nothing()
 
 
 class LimitedSite(Site):
