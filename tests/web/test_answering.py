@@ -71,6 +71,7 @@ class Client:
         self.transport = StringTransport()
         channel = self.site.buildProtocol(None)
         channel.makeConnection(self.transport)
+        self.clock.advance(0)  # each read has a turn of the reactor of its own
         channel.dataReceived(
             f"{method} /api/v1{path} HTTP/1.1\r\nHost: pod\r\nContent-Type: application/json\r\n"
             f"Authorization: Bearer {self.secrets[Role.ADMIN]}\r\n"

@@ -32,7 +32,13 @@ from tunnelcloud.net.sockets import read_in_small_parts
 from tunnelcloud.web.answering import REQUEST_SECONDS
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import ProxySightings, client_host
-from tunnelcloud.web.read_turns import NOT_READING, PRICE_OF_A_REQUEST, Reading, price_of
+from tunnelcloud.web.read_turns import (
+    NOT_READING,
+    PARSED_AT_A_PRICE,
+    PRICE_OF_A_READ,
+    PRICE_OF_A_REQUEST,
+    Reading,
+)
 from tunnelcloud.web.request_shares import Parties
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
@@ -94,6 +100,7 @@ class LimitedRequest(Request):
 
     def process(self) -> None:
         """Answer, unless a header can't be read: behind this, every header is text."""
+        cast(LimitedChannel, self.channel).begins_a_request()
         if self.isSecure() and not is_for_this_machine(self):
             self.setHeader(b"Strict-Transport-Security", _STAY_WITH_TLS.encode("ascii"))
         name = _unreadable_header(self)
@@ -163,6 +170,7 @@ class LimitedRequest(Request):
         """
         if self._chunks is not None:
             self._chunks += 1
+            cast(LimitedChannel, self.channel).parsed_a_chunk()
             if self._chunks > MOST_SMALL_CHUNKS + self._received // _SMALL_CHUNK:
                 raise HangUp
         before = self._received
@@ -218,6 +226,7 @@ class LimitedChannel(http.HTTPChannel):
     _pieces = 0  # in which this request's head has come so far
     _head_size = 0
     _lines = 0
+    _parsed = 0  # lines and chunks of this read
     _is_closing = False
     _answered: Request | None = None  # the next one is not looked at yet
     _rounds: Rounds
@@ -277,7 +286,7 @@ class LimitedChannel(http.HTTPChannel):
 
     def _receive(self, data: bytes) -> None:
         """Read on, but no head in pieces of next to nothing."""
-        self._rounds.take(price_of(data))
+        self._rounds.take(PRICE_OF_A_READ)
         if self.line_mode:
             self._pieces += 1
             self._head_size += len(data)
@@ -291,6 +300,8 @@ class LimitedChannel(http.HTTPChannel):
             self.turn_away()
         finally:
             self._receiving = False
+            self._rounds.take(self._parsed // PARSED_AT_A_PRICE)
+            self._parsed = 0
 
     def lineReceived(self, line: bytes) -> None:
         """Take a line of a head.
@@ -298,9 +309,18 @@ class LimitedChannel(http.HTTPChannel):
         :raise HangUp: there are too many.
         """
         self._lines += 1
+        self._parsed += 1
         if self._lines > MOST_LINES:
             raise HangUp
         super().lineReceived(line)
+
+    def begins_a_request(self) -> None:
+        """Count a request that has come as a whole."""
+        self._rounds.take(PRICE_OF_A_REQUEST)
+
+    def parsed_a_chunk(self) -> None:
+        """Count a part of a body, which costs as much as a line."""
+        self._parsed += 1
 
     def headerReceived(self, line: bytes) -> bool:
         """Take a header.
@@ -381,7 +401,6 @@ class LimitedChannel(http.HTTPChannel):
     def _go_on(self) -> None:
         if self._waitingForTransport:
             return
-        self._next_request.take(PRICE_OF_A_REQUEST)
         request, self._answered = self._answered, None
         super().requestDone(request)
 
