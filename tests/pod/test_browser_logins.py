@@ -155,7 +155,7 @@ class BrowserLoginTests(LoginWorld, SQLiteCase):
                 offer = self.offered(narrow)
                 self.decide(offer)
                 attempt = evolve(narrow, **change)
-                self.assertIn("is over", self.refusal(self.log_in_by(offer, attempt)))
+                self.assertIn("this link has expired", self.refusal(self.log_in_by(offer, attempt)))
                 verdict = self.judged(offer, attempt)
                 self.assertIn("another login than was confirmed", verdict.reason)
                 session = self.store.read(sessions.get, self.log_in_by(offer, narrow))
@@ -179,7 +179,7 @@ class BrowserLoginTests(LoginWorld, SQLiteCase):
         other = self.access.offer_browser(evolve(ATTEMPT, login_name=b"tcptunnel"), offer)
         self.assertNotEqual(other.url, offer.url)
         self.settle()
-        self.assertIn("is over", self.refusal(self.log_in_by(offer)))
+        self.assertIn("this link has expired", self.refusal(self.log_in_by(offer)))
 
     def test_somebody_else_confirms_it(self):
         """It was sent to bob, who confirms what says that it is alice."""
@@ -230,7 +230,7 @@ class BrowserLoginTests(LoginWorld, SQLiteCase):
         offer = self.offered()
         self.clock.advance(browser_logins.LIFETIME_SECONDS + 1)
         self.assertFalse(self.decide(offer))
-        self.assertIn("its time is over", self.refusal(self.log_in_by(offer)))
+        self.assertIn("nobody confirmed it in time", self.refusal(self.log_in_by(offer)))
 
 
 class RoomTests(LoginWorld, SQLiteCase):

@@ -170,7 +170,7 @@ class BeatTests(SQLiteCase):
         registration = evolve(SEAT.registration, home="elsewhere", incarnation="second")
         other = self.store.write(pods.register, registration, shared=True)
         said = logged(lambda: self.successResultOf(self.beat()))
-        self.assertIn("the lease of this pod was taken", said)
+        self.assertIn("another pod took the lease of this pod", said)
         present = {pod.id: pod for pod in self.store.read(pods.alive)}
         self.assertEqual(set(present), {other.id, self.pod_id})
         self.assertIn(present[self.pod_id].name, said)

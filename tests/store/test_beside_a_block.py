@@ -97,6 +97,16 @@ class BesideABlockTests(EveryHold, PostgresCase):
         as_alice = evolve(transaction, actor=Actor("alice", self.world.alice.id))
         api_tokens.create(as_alice, title="x", role=Role.AUDITOR, secret_hash=secret("c"))
 
+    def make_token_of_another(self, transaction):
+        as_alice = evolve(transaction, actor=Actor("alice", self.world.alice.id))
+        of_bob = {"user_id": self.world.bob.id, "secret_hash": secret("g")}
+        api_tokens.create(as_alice, title="x", role=Role.AUDITOR, **of_bob)
+
+    def make_invitation_of_another(self, transaction):
+        as_alice = evolve(transaction, actor=Actor("alice", self.world.alice.id))
+        of_bob = {"user_id": self.world.bob.id, "secret_hash": secret("h")}
+        invitations.create(as_alice, lifetime_seconds=9, **of_bob)
+
     def make_one_time_token(self, transaction):
         whose = self.world.alice.id
         tokens.create(transaction, user_id=whose, secret_hash=secret("d"), lifetime_seconds=60)
@@ -131,6 +141,8 @@ class BesideABlockTests(EveryHold, PostgresCase):
         come_through_a_provider: Hold.WEB_SESSIONS,
         make_api_token: Hold.API_TOKENS,
         make_token_of_nobody: Hold.TOKENS_MADE,
+        make_token_of_another: Hold.TOKENS_MADE,
+        make_invitation_of_another: Hold.LINKS_MADE,
         make_one_time_token: Hold.ONE_TIME_TOKENS,
         spend_one_time_token: Hold.SSH_SESSIONS,
         make_invitation: Hold.INVITATIONS,

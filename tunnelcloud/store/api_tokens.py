@@ -70,9 +70,8 @@ def create(
     :raise Conflict: the user, or the creator of a token of no user, is blocked or has too many.
     """
     made_by, made_by_id = maker(transaction)
-    ends_with = made_by_id if user_id is None else user_id
-    if ends_with is not None and actor_kind(ends_with) is ActorKind.USER:
-        people.lock_unblocked(transaction, ends_with)
+    of_maker = user_id is None or role is not Role.USER
+    lock_people(transaction, user_id, made_by_id if of_maker else None)
     if user_id is not None:
         _check_number(transaction, user_id)
     values = {
@@ -98,6 +97,16 @@ def _check_number(transaction: Transaction, user_id: str) -> None:
             f"this user has {MOST_OF_A_USER} API tokens and terminal logins, and no more can be "
             "had: delete some that nobody uses any more",
         )
+
+
+def lock_people(transaction: Transaction, *user_ids: str | None) -> None:
+    """Read those whose access a secret ends with, as ``users.lock_unblocked`` does, in one order.
+
+    :param user_ids: None, and an API token's, are nobody's.
+    """
+    of_people = {one for one in user_ids if one and actor_kind(one) is ActorKind.USER}
+    for user_id in sorted(of_people):
+        people.lock_unblocked(transaction, user_id)
 
 
 def maker(transaction: Transaction) -> tuple[str, str | None]:

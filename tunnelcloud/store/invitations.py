@@ -43,11 +43,10 @@ def create(
     :raise Conflict: it is a service account, or they are blocked.
     """
     user = None if user_id is None else users.get(transaction, user_id)
-    if user is not None:
-        user = users.lock_unblocked(transaction, user.id)
+    _, made_by_id = api_tokens.maker(transaction)
+    api_tokens.lock_people(transaction, user_id, made_by_id)
     if user is not None and user.service:
         raise Conflict("", f"{user.name} is a service account: it has keys and tokens, no password")
-    _, made_by_id = api_tokens.maker(transaction)
     now = transaction.now()
     transaction.connection.execute(
         update(table)

