@@ -20,6 +20,8 @@ class CauserTests(PortalTestCase):
             self.store.write(groups.create, name=f"group-{number}")
 
     def test_a_long_list_of_the_api(self):
+        self.api("GET", "/groups?limit=1")  # loads this part of the API, for everybody
+        self.sources.clear()
         self.api("GET", "/groups?limit=200")
         self.assertEqual(self.sources, [self.people[Role.ADMIN].id])
 

@@ -57,5 +57,5 @@ class LinkTests(ProviderCase):
         self.assertIn(b"Unlink them from corp?", admin.get(unlink).body)
         admin.send(unlink, action=unlink)
         browser.get("/", 303)
-        self.assertIn("linked with no account", admin.get(f"{page}/settings").body.decode())
+        self.assertIn("They have no linked account", admin.get(f"{page}/settings").body.decode())
         self.assertNotIn(b"Link them", self.signed_in(Role.AUDITOR).get(page).body)
