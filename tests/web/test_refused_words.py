@@ -58,7 +58,7 @@ class WordsTests(ApiTestCase):
             for name in (*route.query.model_fields, "colour") if route.query else ():
                 for sent in BAD:
                     refused += self.hold(
-                        route.query, sent, {*route.query.model_fields, "created_at"},
+                        route.query, sent, {*route.query.model_fields, "created_at", "last_seen"},
                         lambda name=name, sent=sent, model=route.query:
                             model.model_validate_strings({name: sent}),
                     )  # fmt: skip
