@@ -30,6 +30,7 @@ class MainWay(SynchronousTestCase):
             field.send_keys(PASSWORD)
         browser.click("main button")
         browser.click("#cards a", "db")
+        browser.find("h1", "db")
         page = browser.url
         self.assertTrue(page.endswith(self.portal.panel("db")), page)
         browser.click("button", "one-time token")
