@@ -256,6 +256,8 @@ def penalties(pods, options):
         case.fail_to_log_in(0)
         began = time.perf_counter()
         while not case.is_refused(1):
+            if time.perf_counter() - began > options.patience:
+                raise SystemExit("the other pod never refused this source")
             time.sleep(0.05)
         took.append(time.perf_counter() - began)
     say("penalties", sources=len(took), median=round(percentile(took, 0.5), 2),
