@@ -120,6 +120,10 @@ class Chromium:
         self.page.goto(self.origin + path)
         return self.page
 
+    def leave(self):
+        """Leave a page that may abort a visit, since it goes elsewhere when its sign-in ends."""
+        self.page.goto("about:blank")
+
     def weigh(self, path):
         """Go to a page as if for the first time of all.
 

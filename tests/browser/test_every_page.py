@@ -88,6 +88,7 @@ class EveryPageCase(BrowserCase):
         return {}
 
     def sign_in(self, name):
+        self.chromium.leave()
         self.chromium.context.clear_cookies()
         self.chromium.visit("/sign-in")
         self.page.get_by_label("Name or e-mail").fill(name)

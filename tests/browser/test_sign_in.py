@@ -21,10 +21,6 @@ class Signing:
     def go_to(self, path):
         self.page.goto(self.origin + path)
 
-    def leave(self):
-        """Leave a page that goes elsewhere by itself when its sign-in ends."""
-        self.page.goto("about:blank")
-
     def button(self, name):
         self.page.get_by_role("button", name=name, exact=True).first.click()
 
@@ -115,7 +111,7 @@ class WholeWayTests(Signing, PortalCase):
 
         def signed_in_again():
             """Whoever comes after finds alice signed in: this ends what she was signed in with."""
-            self.leave()
+            self.chromium.leave()
             self.portal.api("DELETE", path)
             self.type_password("/")
 
@@ -148,7 +144,7 @@ class WholeWayTests(Signing, PortalCase):
         self.page.wait_for_url(f"{self.origin}/")
         self.moves_data()
         # Whoever comes after finds alice signed in by her password, as she was.
-        self.leave()
+        self.chromium.leave()
         self.portal.api("DELETE", f"/identity-providers/{made['id']}")
         self.go_to("/sign-in")
         self.page.get_by_label("Name or e-mail").fill("alice")
