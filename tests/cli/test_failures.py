@@ -14,7 +14,7 @@ from tests.cli.fake import TOKEN, Refused
 from tests.cli.support import CommandTestCase
 from tunnelcloud.cli import main
 from tunnelcloud.cli.client import _option
-from tunnelcloud.cli.kinds import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
+from tunnelcloud.cli.object_options import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
 
 
 def raising(error):

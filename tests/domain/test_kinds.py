@@ -5,11 +5,11 @@ from typing import Annotated
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.cli.kinds import noun_of
+from tunnelcloud.cli.object_options import noun_of
 from tunnelcloud.domain.kinds import FieldType, Setting, kind_of
 from tunnelcloud.domain.objects import KINDS
-from tunnelcloud.store.schema.kinds import columns_of
-from tunnelcloud.web.models.kinds import change_model, entry_model, new_model, shown_model
+from tunnelcloud.store.schema.setting_columns import columns_of
+from tunnelcloud.web.models.object_models import change_model, entry_model, new_model, shown_model
 from tunnelcloud.web.portal.forms import FieldKind, form_fields
 
 

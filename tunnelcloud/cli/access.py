@@ -6,7 +6,7 @@ import click
 
 from tunnelcloud.cli.client import Api, Failed, Object
 from tunnelcloud.cli.crud import list_objects, report_done
-from tunnelcloud.cli.kinds import Column
+from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import one_line, print_json, print_table
 from tunnelcloud.cli.parameters import (
     ON_THIS_CLOCK,

@@ -7,7 +7,7 @@ import click
 from tunnelcloud.cli.client import Api, Failed, Object, is_id
 from tunnelcloud.cli.crud import list_objects
 from tunnelcloud.cli.delete_by_id import add_ending
-from tunnelcloud.cli.kinds import Column
+from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import one_line, print_json, shown_seconds, shown_time
 from tunnelcloud.cli.own_tunnels import own_tunnel_id
 from tunnelcloud.cli.parameters import (

@@ -7,7 +7,7 @@ import click
 from tunnelcloud.cli.client import Object
 from tunnelcloud.cli.crud import list_objects, warn_of
 from tunnelcloud.cli.delete_by_id import add_ending
-from tunnelcloud.cli.kinds import Column
+from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
 from tunnelcloud.cli.parameters import (
     ON_THIS_CLOCK,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tunnelcloud.cli.client import COLLECTIONS, Api, Failed, Object
-from tunnelcloud.cli.kinds import Column, Noun, Option
+from tunnelcloud.cli.object_options import Column, Noun, Option
 from tunnelcloud.cli.output import (
     one_line,
     print_fields,

@@ -12,7 +12,7 @@ import click
 
 from tunnelcloud.cli.client import Api, Failed, Object, is_id
 from tunnelcloud.cli.crud import print_list, report_done
-from tunnelcloud.cli.kinds import Column
+from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import one_line, print_json, shown_time
 from tunnelcloud.cli.parameters import ON_THIS_CLOCK, Connection, json_option, pass_connection, time
 

@@ -7,7 +7,7 @@ import click
 from tunnelcloud.cli.client import Object
 from tunnelcloud.cli.credentials import show_new_token
 from tunnelcloud.cli.crud import list_objects
-from tunnelcloud.cli.kinds import Column
+from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
 from tunnelcloud.cli.own_tunnels import own_tunnel_id
 from tunnelcloud.cli.parameters import Connection, count, json_option, limit_option, pass_connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tunnelcloud.cli import kinds
+from tunnelcloud.cli import object_options
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.crud import commands_of, list_objects, print_list, report_done, show_join
 from tunnelcloud.cli.output import (
@@ -17,13 +17,13 @@ from tunnelcloud.cli.output import (
 )
 from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection
 
-site = commands_of(kinds.SITE)
-connector = commands_of(kinds.CONNECTOR)
-tunnel = commands_of(kinds.TUNNEL)
-user = commands_of(kinds.USER)
-group = commands_of(kinds.GROUP)
-policy = commands_of(kinds.POLICY)
-identity_provider = commands_of(kinds.IDENTITY_PROVIDER)
+site = commands_of(object_options.SITE)
+connector = commands_of(object_options.CONNECTOR)
+tunnel = commands_of(object_options.TUNNEL)
+user = commands_of(object_options.USER)
+group = commands_of(object_options.GROUP)
+policy = commands_of(object_options.POLICY)
+identity_provider = commands_of(object_options.IDENTITY_PROVIDER)
 
 
 @connector.command("join-token")
@@ -119,7 +119,7 @@ def identities(connection: Connection, name: str, as_json: bool) -> None:
     """List who a user is at identity providers."""
     api = connection.open()
     found = api.send("GET", f"users/{api.resolve_id('user', name)}/identities")
-    print_list(api, found["items"], None, kinds.IDENTITY_COLUMNS, as_json)
+    print_list(api, found["items"], None, object_options.IDENTITY_COLUMNS, as_json)
 
 
 @user.command("link")
@@ -235,4 +235,4 @@ def members(connection: Connection, name: str, as_json: bool) -> None:
     """List the users of a group."""
     api = connection.open()
     group_id = api.resolve_id("group", name)
-    list_objects(api, "users", kinds.USER.columns, as_json, group_id=group_id)
+    list_objects(api, "users", object_options.USER.columns, as_json, group_id=group_id)

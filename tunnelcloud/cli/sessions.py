@@ -6,7 +6,7 @@ import click
 
 from tunnelcloud.cli.client import Failed, is_id
 from tunnelcloud.cli.crud import list_objects, report_done, show_object
-from tunnelcloud.cli.kinds import Column
+from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import (
     print_json,
     shown_bytes,

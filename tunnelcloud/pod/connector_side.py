@@ -22,9 +22,9 @@ from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.certificate_expiry import Ending
 from tunnelcloud.pod.connector_certificates import Joining
 from tunnelcloud.pod.connector_listener import connector_listener, door_limits
-from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.link_owner import Attendant
 from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.stored_connectors import Registrar
 from tunnelcloud.settings import ConnectorsSettings, SSHSettings

@@ -23,8 +23,8 @@ from twisted.logger import Logger
 from tunnelcloud.domain.events import AuditRecord
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.target_certificates import ENDS_SOON
-from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.live_pod import LivePod
+from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.sinks.sinks import Sinks
 from tunnelcloud.store import notices
 from tunnelcloud.store.asynchronous import AsyncStore

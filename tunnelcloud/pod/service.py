@@ -32,7 +32,6 @@ from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.dns_check import DNSCheck
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
 from tunnelcloud.pod.file_descriptors import divide, raise_limit
-from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.held_channels import HeldChannels, ask_for_channel
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
@@ -45,6 +44,7 @@ from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.path_check import Doctor
 from tunnelcloud.pod.penalties import SHARE_SECONDS
 from tunnelcloud.pod.periodic_work import Supervisor
+from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.reloading import Reloading, takers
 from tunnelcloud.pod.session_dependencies import Surroundings

@@ -17,11 +17,11 @@ from tunnelcloud.net.source_limits import FloodControl, FloodLimits
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.browser_logins import BrowserLogins
 from tunnelcloud.pod.connector_side import spared_networks
-from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.key_cache import KeyRing, find_key
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.login_attempts import Access, Realm
 from tunnelcloud.pod.penalties import SharedPenalties
+from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.user_views import Views
 from tunnelcloud.ssh.checkers import checkers_of

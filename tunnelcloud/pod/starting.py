@@ -10,7 +10,7 @@ from tunnelcloud import daemon
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.domain.addresses import leads_home
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
-from tunnelcloud.pod.foundation import lay_foundation
+from tunnelcloud.pod.preparation import lay_foundation
 from tunnelcloud.pod.service import PodService
 from tunnelcloud.settings import LISTENING, PodSettings
 

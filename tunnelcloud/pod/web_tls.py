@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IProtocolFactory
 
 from tunnelcloud.domain.target_certificates import ENDS_SOON
-from tunnelcloud.pod.foundation import Foundation
 from tunnelcloud.pod.one_port import Front
+from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.pod.web_certificate import (
     CHECK_SECONDS,
     ShownCertificate,

@@ -13,8 +13,8 @@ from tunnelcloud.web import machine_pages
 from tunnelcloud.web.api import ApiResource
 from tunnelcloud.web.authentication import BearerAuthenticator
 from tunnelcloud.web.http_limits import MAX_CONNECTIONS, LimitedSite
-from tunnelcloud.web.parts import api_parts
 from tunnelcloud.web.portal_entrance import PortalEntrance
+from tunnelcloud.web.resource_loading import api_parts
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import Part, Route, RouteTable
 

@@ -9,8 +9,8 @@ from tests.web.portal.structure import faults_of
 from tests.web.portal.world import make_world
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.web.portal import resource
-from tunnelcloud.web.portal.live_parts import cut_parts
 from tunnelcloud.web.portal.page_requests import Visit
+from tunnelcloud.web.portal.refreshed_parts import cut_parts
 from tunnelcloud.web.portal.tree import page_table
 
 CANARY = "<script>alert(1)</script>\"'&\u202e"

@@ -14,8 +14,8 @@ from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import pods, sessions, users, web_sessions
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal import live_hub
-from tunnelcloud.web.portal.live_parts import cut_parts
 from tunnelcloud.web.portal.live_streams import UNREAD_SECONDS
+from tunnelcloud.web.portal.refreshed_parts import cut_parts
 from tunnelcloud.web.portal.rendering import Renderer
 
 SESSIONS = "/admin/sessions"

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.net.user_turns import UserTurns
 from tunnelcloud.web.portal import live_streams
-from tunnelcloud.web.portal.live_parts import cut_parts, event_of
+from tunnelcloud.web.portal.refreshed_parts import cut_parts, event_of
 
 LONGEST_TURN = 0.05
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import ProviderCase
 from tests.web.portal.shapes import SHAPES, ShapedProvider
-from tunnelcloud.cli.kinds import IDENTITY_PROVIDER
+from tunnelcloud.cli.object_options import IDENTITY_PROVIDER
 from tunnelcloud.store import groups
 
 PAGE = Path(__file__).parents[3] / "docs" / "identity-providers.md"

@@ -5,6 +5,7 @@ objects without a constraint, and so stays.
 """
 
 from tunnelcloud.store.schema.approvals import approval_requests, timed_grants
+from tunnelcloud.store.schema.common_columns import metadata
 from tunnelcloud.store.schema.history import audit, channels, sessions
 from tunnelcloud.store.schema.objects import (
     assignments,
@@ -23,7 +24,6 @@ from tunnelcloud.store.schema.objects import (
     user_names,
     users,
 )
-from tunnelcloud.store.schema.parts import metadata
 from tunnelcloud.store.schema.service import (
     attachments,
     authority,

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.store.column_types import Choice, Timestamp
-from tunnelcloud.store.schema.parts import identity, metadata, owner
+from tunnelcloud.store.schema.common_columns import identity, metadata, owner
 
 
 def _about() -> list[Column[Any]]:

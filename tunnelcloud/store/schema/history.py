@@ -20,7 +20,7 @@ from tunnelcloud.store.column_types import (
     Ordered,
     Timestamp,
 )
-from tunnelcloud.store.schema.parts import metadata
+from tunnelcloud.store.schema.common_columns import metadata
 
 
 def _traffic() -> list[Column[Any]]:

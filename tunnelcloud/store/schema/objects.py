@@ -17,8 +17,8 @@ from sqlalchemy import (
 
 from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
 from tunnelcloud.store.column_types import Document, Methods, Ordered, Timestamp
-from tunnelcloud.store.schema.kinds import columns_of
-from tunnelcloud.store.schema.parts import identity, metadata, owner
+from tunnelcloud.store.schema.common_columns import identity, metadata, owner
+from tunnelcloud.store.schema.setting_columns import columns_of
 
 sites = Table("sites", metadata, *columns_of(SITE, muted={"server_default": false()}))
 

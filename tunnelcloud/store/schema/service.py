@@ -16,7 +16,7 @@ from tunnelcloud.store.column_types import (
     Ordered,
     Timestamp,
 )
-from tunnelcloud.store.schema.parts import metadata, owner
+from tunnelcloud.store.schema.common_columns import metadata, owner
 
 pods = Table(
     "pods",

@@ -21,8 +21,8 @@ from tunnelcloud.store.column_types import (
     Ordered,
     Timestamp,
 )
-from tunnelcloud.store.schema.kinds import columns_of
-from tunnelcloud.store.schema.parts import identity, metadata, owner
+from tunnelcloud.store.schema.common_columns import identity, metadata, owner
+from tunnelcloud.store.schema.setting_columns import columns_of
 
 api_tokens = Table(
     "api_tokens",

@@ -15,7 +15,7 @@ from tunnelcloud.web.models.fields import (
     Shown,
     Text,
 )
-from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
+from tunnelcloud.web.models.object_models import change_model, new_model, shown_model
 
 
 class ConnectorStatus(enum.StrEnum):

@@ -23,7 +23,7 @@ from tunnelcloud.web.models.fields import (
     Title,
     Words,
 )
-from tunnelcloud.web.models.kinds import shown_model, shown_record
+from tunnelcloud.web.models.object_models import shown_model, shown_record
 from tunnelcloud.web.models.tunnels import STANDING
 from tunnelcloud.web.models.users import User
 

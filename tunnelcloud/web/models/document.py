@@ -37,7 +37,7 @@ from tunnelcloud.web.models.fields import (
     UserName,
     one_of,
 )
-from tunnelcloud.web.models.kinds import entry_model
+from tunnelcloud.web.models.object_models import entry_model
 from tunnelcloud.web.problems import Faults, Place, invalid_field
 
 SiteEntry = entry_model(SITE, "SiteEntry", "A site of a document.")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from tunnelcloud.domain.objects import IDENTITY_PROVIDER
 from tunnelcloud.web.models.fields import Body, Id, Instant, Shown, Text
-from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
+from tunnelcloud.web.models.object_models import change_model, new_model, shown_model
 from tunnelcloud.web.oidc.directory import is_usable_address
 
 

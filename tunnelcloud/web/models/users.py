@@ -14,7 +14,7 @@ from tunnelcloud.web.models.fields import (
     Order,
     Text,
 )
-from tunnelcloud.web.models.kinds import change_model, new_model, shown_model
+from tunnelcloud.web.models.object_models import change_model, new_model, shown_model
 
 User = shown_model(USER, "User", "A person or a service account.")
 NewUser = new_model(USER, "NewUser", "Makes a user.")

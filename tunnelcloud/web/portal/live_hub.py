@@ -1,9 +1,10 @@
 """Pages that keep themselves fresh: one look for all who watch the same, sent when it differs.
 
 A page is shown as to any visitor, by its own handler, and the parts that are marked in it are cut
-out (``live_parts``).  Who watches the same address with the same rights gets the same bytes.  An
-address is looked at as often as its parts say, and at once when the change feed tells of something
-that its page waits for, on whichever pod that was.  Users take turns with what they watch.
+out (``refreshed_parts``).  Who watches the same address with the same rights gets the same bytes.
+An address is looked at as often as its parts say, and at once when the change feed tells of
+something that its page waits for, on whichever pod that was.  Users take turns with what they
+watch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from twisted.web.server import Request
 from tunnelcloud.net.user_turns import UserTurns
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Change, Resync
-from tunnelcloud.web.portal.live_parts import Parts, cut_parts, event_of
 from tunnelcloud.web.portal.live_rights import WatchRights
 from tunnelcloud.web.portal.live_streams import Stream, in_turns
 from tunnelcloud.web.portal.page_requests import (
@@ -32,6 +32,7 @@ from tunnelcloud.web.portal.page_requests import (
     Visit,
     values_of,
 )
+from tunnelcloud.web.portal.refreshed_parts import Parts, cut_parts, event_of
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.resource import LIVE, read_fields
 from tunnelcloud.web.problems import Problem, forbidden, not_found

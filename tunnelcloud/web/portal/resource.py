@@ -24,6 +24,7 @@ from tunnelcloud.store.asynchronous import Deeds
 from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.http_limits import keep_place
 from tunnelcloud.web.log_redaction import logged_path
+from tunnelcloud.web.portal.kept_forms import set_aside
 from tunnelcloud.web.portal.page_headers import PAGE_HEADERS
 from tunnelcloud.web.portal.page_requests import (
     Download,
@@ -45,7 +46,6 @@ from tunnelcloud.web.portal.sign_in_cookies import (
     new_secret,
     wants_secure,
 )
-from tunnelcloud.web.portal.unfinished_forms import set_aside
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.streamed_answers import Streaming

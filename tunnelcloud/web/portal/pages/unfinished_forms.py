@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from tunnelcloud.web.portal.kept_forms import UNFINISHED, UNTYPED
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.sealed_cookies import read_unfinished
-from tunnelcloud.web.portal.unfinished_forms import UNFINISHED, UNTYPED
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 

@@ -5,8 +5,8 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.support import ApiTestCase, read_answer
-from tunnelcloud.web.parts import api_parts
 from tunnelcloud.web.portal import tree
+from tunnelcloud.web.resource_loading import api_parts
 from tunnelcloud.web.routes import ANONYMOUS, Part, Route, RouteTable
 from tunnelcloud.web.tree import BIG_BODIES
 

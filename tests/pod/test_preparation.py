@@ -9,9 +9,8 @@ from tests.store.databases import PostgresCase, SQLiteCase
 from tunnelcloud import __version__
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.pki.sealing import SEALING_KEY_FILE, CannotUnseal, make_sealer_file
-from tunnelcloud.pod import foundation as foundation_module
-from tunnelcloud.pod import shared_secrets
-from tunnelcloud.pod.foundation import lay_foundation
+from tunnelcloud.pod import preparation, shared_secrets
+from tunnelcloud.pod.preparation import lay_foundation
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.store import stored_secrets
 from tunnelcloud.store.schema import authority as table
@@ -114,7 +113,7 @@ class SecretFilesTests(SQLiteCase):
 
     def lay(self):
         # A process gives its home up when it ends.
-        self.patch(foundation_module, "take_home", lambda directory: "home")
+        self.patch(preparation, "take_home", lambda directory: "home")
         settings = PodSettings.model_validate({"state_directory": self.directory})
         return lay_foundation(settings, lambda _: 2222, "127.0.0.1")
 

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Text
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
 from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.store.column_types import Choice, Document, Ports, Texts, Timestamp, Windows
-from tunnelcloud.store.schema.parts import naming
+from tunnelcloud.store.schema.common_columns import naming
 
 _TYPES: Mapping[FieldType, Any] = {
     FieldType.EMAIL: Text,
