@@ -20,11 +20,13 @@ from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from twisted.internet.interfaces import ITransport
 from twisted.protocols.policies import ProtocolWrapper
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from tunnelcloud.net.key_exchange_turns import NewKeys
 from tunnelcloud.net.shared_buffers import BufferPool
 from tunnelcloud.net.sockets import READ_SIZE, tune_socket, write_now
+from tunnelcloud.net.tls_server import TurnTakingTLS
 
 _RECORD = 16 * 1024
 _CLEAR_SIZE = READ_SIZE + 2 * _RECORD
@@ -41,7 +43,7 @@ _cipher_buffers = BufferPool(lambda: ffi.new("char[]", _CIPHER_SIZE))
 _ignored = ffi.new("char**")
 
 
-class LinkTransport(TLSMemoryBIOProtocol):
+class LinkTransport(TurnTakingTLS):
     """TLS between a socket and a protocol.
 
     The protocol's ``dataReceived`` gets a memoryview that is valid during the call, and ``write``
@@ -130,6 +132,10 @@ class LinkTransport(TLSMemoryBIOProtocol):
 
 
 class LinkTransportFactory(TLSMemoryBIOFactory):
-    """Wraps a factory's protocols in ``LinkTransport``; constructed as its base class is."""
+    """Wraps a factory's protocols in ``LinkTransport``; constructed as its base class is.
+
+    :ivar turns: in which the handshakes of a server are computed; None for a client.
+    """
 
     protocol = LinkTransport
+    turns: NewKeys | None = None

@@ -21,7 +21,8 @@ from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe, listen, port_number
-from tunnelcloud.net.shared_ports import PortSharer
+from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.port_binding import Binder
 
 WEB_TLS = "web.tls"
 """The web's listeners that use the pod's own certificate."""
@@ -76,10 +77,10 @@ class Listeners:
         :param shared: the sections whose ports other pods of this machine may listen on, too.
         :raise CannotServe: one can't be bound; the others are closed.
         """
-        listeners = cls()
+        listeners, turns = cls(), NewKeys(reactor)
         for section, descriptions in sections.items():
             board = listeners._switchboards[section] = _Switchboard()
-            binder: Any = PortSharer(reactor) if section in shared else reactor
+            binder: Any = Binder(reactor, section in shared, turns)
             ports = listeners._ports.setdefault(section, [])
             for description in descriptions:
                 try:

@@ -33,6 +33,7 @@ from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN, PodTLS
 from tunnelcloud.link.transport import LinkTransport, LinkTransportFactory
 from tunnelcloud.net.connection_capacity import Crowd
 from tunnelcloud.net.interfaces import IFloodControl
+from tunnelcloud.net.key_exchange_turns import NewKeys
 from tunnelcloud.net.source_limits import ABANDONED, REFUSED_LOGIN, FloodLimits
 
 DOOR_TIMEOUT = 20.0
@@ -71,6 +72,7 @@ class _Listener(LinkTransportFactory):
 
     def __init__(self, tls: PodTLS, door: "_Door", clock: IReactorTime) -> None:
         super().__init__(tls, False, door, clock)
+        self.turns = NewKeys(clock)
         self._door = door
 
     def buildProtocol(  # type: ignore[override]  # a factory may say None

@@ -16,10 +16,11 @@ from cryptography import x509
 from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe
+from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.tls_server import TurnTakingTLSFactory
 from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 from tunnelcloud.settings.web import AcmeSettings, WebSettings
 
@@ -48,9 +49,12 @@ class ShownCertificate:
         self._context = web_context()
         self.ends_at: datetime | None = None
 
-    def before(self, web: IProtocolFactory, reactor: Any) -> IProtocolFactory:
-        """Put TLS with this certificate before the web."""
-        return TLSMemoryBIOFactory(self, False, web, reactor)
+    def before(self, web: IProtocolFactory, reactor: Any, turns: NewKeys) -> IProtocolFactory:
+        """Put TLS with this certificate before the web.
+
+        :param turns: in which its handshakes are computed.
+        """
+        return TurnTakingTLSFactory(self, web, reactor, turns)
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """Make the TLS end of one accepted connection."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IProtocolFactory
 
 from tunnelcloud.domain.target_certificates import ENDS_SOON
+from tunnelcloud.net.key_exchange_turns import NewKeys
 from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.pod.web_certificate import (
@@ -46,6 +47,7 @@ class WebTLS:
         settings = foundation.settings.web
         self._reactor = reactor
         self._now = now
+        self._turns = NewKeys(reactor)
         check_trusted(settings.acme)
         self._files = WebCertificate.of(settings)
         self._keeper: CertificateKeeper | None = None
@@ -72,7 +74,7 @@ class WebTLS:
 
     def before(self, web: IProtocolFactory) -> IProtocolFactory | None:
         """Put TLS before the web; None where the pod has no certificate for it."""
-        return None if self._shown is None else self._shown.before(web, self._reactor)
+        return None if self._shown is None else self._shown.before(web, self._reactor, self._turns)
 
     def door(self, web: IProtocolFactory, portal: str, room: int) -> Front:
         """Make what listens for the web alone, with the pod's certificate.

@@ -34,6 +34,7 @@ from tunnelcloud.channels.messages import Reader, pack_string
 from tunnelcloud.channels.windows import Path
 from tunnelcloud.domain.addresses import party_of
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.key_exchange_turns import NewKeys
 from tunnelcloud.pki.public_keys import USER_KEY_TYPES
 from tunnelcloud.ssh.algorithms import (
     EXT_INFO_CLIENT,
@@ -52,7 +53,6 @@ from tunnelcloud.ssh.ciphers import make_opener, make_sealer
 from tunnelcloud.ssh.fixed_groups import PRIMES, exchange
 from tunnelcloud.ssh.host_key_proofs import prove
 from tunnelcloud.ssh.host_keys import HostKeySet
-from tunnelcloud.ssh.key_exchange_turns import NewKeys
 from tunnelcloud.ssh.message_gate import Phase
 from tunnelcloud.ssh.packet_sealing import Buffer
 from tunnelcloud.ssh.packets import WireError

@@ -16,13 +16,13 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import is_within, read_networks
 from tunnelcloud.net.interfaces import IFloodControl
+from tunnelcloud.net.key_exchange_turns import NewKeys
 from tunnelcloud.net.message_turns import SharedTurn, turn_of_strangers
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.ssh.algorithms import KEY_EXCHANGES, our_proposal
 from tunnelcloud.ssh.connection import ConnectionService
 from tunnelcloud.ssh.host_keys import HostKeySet
 from tunnelcloud.ssh.interfaces import IAccess, ISessionAvatar
-from tunnelcloud.ssh.key_exchange_turns import NewKeys
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.message_gate import Phase
 from tunnelcloud.ssh.transport import FrontDoorTransport

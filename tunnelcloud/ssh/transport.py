@@ -33,6 +33,7 @@ from tunnelcloud.net import source_limits
 from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.interfaces import IFloodControl
+from tunnelcloud.net.key_exchange_turns import NewKeys
 from tunnelcloud.net.message_turns import Rounds, SharedTurn
 from tunnelcloud.net.proxy_protocol import BadProxyHeader, ProxyHeader
 from tunnelcloud.net.sockets import (
@@ -45,7 +46,6 @@ from tunnelcloud.net.write_coalescing import Gathering
 from tunnelcloud.ssh.algorithms import Proposal
 from tunnelcloud.ssh.exchange import KeyExchange
 from tunnelcloud.ssh.host_keys import HostKeySet
-from tunnelcloud.ssh.key_exchange_turns import NewKeys
 from tunnelcloud.ssh.limits import Limits
 from tunnelcloud.ssh.message_gate import Phase
 from tunnelcloud.ssh.packets import LARGEST_PACKET, WireError

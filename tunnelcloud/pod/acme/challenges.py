@@ -23,12 +23,13 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.net.handshake_limits import bounded
+from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.tls_server import TurnTakingTLSFactory
 
 TLS_ALPN = "tls-alpn-01"
 
@@ -54,6 +55,7 @@ class Answers:
 
     _of: Mapping[str, str] = field(factory=dict)
     _contexts: dict[str, SSL.Context] = field(factory=dict, init=False)
+    _turns: NewKeys | None = field(default=None, init=False)
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -72,7 +74,8 @@ class Answers:
         """Make the factory that answers an authority's check by TLS-ALPN-01."""
         silent: Factory = Factory.forProtocol(lambda: _Silent(reactor))
         silent.noisy = False
-        return TLSMemoryBIOFactory(self, False, silent, reactor)
+        self._turns = self._turns or NewKeys(reactor)
+        return TurnTakingTLSFactory(self, silent, reactor, self._turns)
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:
         """Make the TLS end of a check: its certificate depends on the requested name."""

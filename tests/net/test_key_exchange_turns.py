@@ -6,8 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import PROPOSAL, Client
 from tests.ssh.transport_case import data, open_echo
+from tunnelcloud.net.key_exchange_turns import NewKeys
 from tunnelcloud.ssh.algorithms import Proposal
-from tunnelcloud.ssh.key_exchange_turns import NewKeys
 
 COST = 0.01
 """Seconds that one computation takes."""

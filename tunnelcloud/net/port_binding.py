@@ -1,4 +1,4 @@
-"""Ports that several processes of one user listen on: the kernel divides connections among them."""
+"""How ports are bound: alone or beside other processes, and with turns for TLS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.tcp import Port
-from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.tls_server import TurnTakingTLSFactory
 
 
 class _SharedPort(Port):
@@ -20,15 +22,24 @@ class _SharedPort(Port):
 
 
 @frozen
-class PortSharer:
-    """A reactor whose TCP ports are shared; all else is the reactor's own."""
+class Binder:
+    """A reactor for endpoint descriptions; all but what is said here is the reactor's own.
+
+    :ivar is_shared: whether other processes of the same user may bind the ports, too: the kernel
+        divides connections among them.
+    :ivar turns: in which the handshakes of TLS are computed.
+    """
 
     _reactor: Any
+    is_shared: bool
+    turns: NewKeys
 
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
-    ) -> Port:
+    ) -> Any:
         """Listen as ``IReactorTCP.listenTCP`` does."""
+        if not self.is_shared:
+            return self._reactor.listenTCP(port, factory, backlog, interface)
         shared = _SharedPort(port, factory, backlog, interface, self._reactor)
         shared.startListening()
         return shared
@@ -40,9 +51,9 @@ class PortSharer:
         contextFactory: Any,
         backlog: int = 50,
         interface: str = "",
-    ) -> Port:
+    ) -> Any:
         """Listen as ``IReactorSSL.listenSSL`` does."""
-        encrypting = TLSMemoryBIOFactory(contextFactory, False, factory)
+        encrypting = TurnTakingTLSFactory(contextFactory, factory, self._reactor, self.turns)
         return self.listenTCP(port, encrypting, backlog, interface)
 
     def __getattr__(self, name: str) -> Any:

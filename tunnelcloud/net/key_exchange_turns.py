@@ -3,7 +3,8 @@
 A client may ask for new keys whenever it likes.  Finite-field groups and RSA make that cost the pod
 ten milliseconds and the client nothing, so whoever has many sessions could hold up everybody else.
 Agreed with one session, the pod leaves its reactor three times as long to all other work.  Before
-the login the networks take turns that clients come from.
+the login the networks take turns that clients come from.  The same holds for handshakes of TLS, of
+which a few hundred may come at once: from a stranger, or when all connectors come back.
 """
 
 from __future__ import annotations
@@ -50,9 +51,11 @@ class NewKeys:
 
     def _compute(self, work: Work) -> None:
         began = self._clock.seconds()
-        work()
-        ended = self._clock.seconds()
-        self._free_at = ended + _PAUSE * (ended - began)
+        try:
+            work()
+        finally:
+            ended = self._clock.seconds()
+            self._free_at = ended + _PAUSE * (ended - began)
 
     def _wait(self) -> None:
         left = self._free_at - self._clock.seconds()
@@ -61,8 +64,10 @@ class NewKeys:
     def _next(self) -> None:
         self._call = None
         work = self._turns.take()
-        if work is not None:
-            self._turns.served(work)
-            self._compute(work)
-        if self._turns:
-            self._wait()
+        try:
+            if work is not None:
+                self._turns.served(work)
+                self._compute(work)
+        finally:
+            if self._turns:
+                self._wait()

@@ -1,0 +1,242 @@
+"""However many handshakes of TLS begin at once, one is computed in a turn of the reactor."""
+
+import contextlib
+import itertools
+
+from OpenSSL import SSL, crypto
+from twisted.internet.address import IPv4Address
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.link.tls_wires import now
+from tests.pod.certificates import make_certificate, server_context
+from tunnelcloud.link.tls import LINK_ALPN, PodTLS
+from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.port_binding import Binder
+from tunnelcloud.net.source_limits import FloodControl
+from tunnelcloud.pki.authority import CertificateAuthority
+from tunnelcloud.pki.authority_rotation import Authorities
+from tunnelcloud.pod.acme.challenges import ALPN, Answers
+from tunnelcloud.pod.connector_listener import connector_listener, door_limits
+from tunnelcloud.pod.web_certificate import ShownCertificate
+
+CLIENTS = 40
+ROOM = 4 * CLIENTS
+
+
+class SlowClock(Clock):
+    """A clock by which whatever is computed takes time: a millisecond passes at each look."""
+
+    def seconds(self):
+        self.rightNow += 0.001
+        return self.rightNow
+
+
+class Wire(StringTransport):
+    """Stands for a TCP transport."""
+
+    def setTcpNoDelay(self, enabled):
+        pass
+
+
+class Greeted(Protocol):
+    """Answers whatever it gets, and pauses its client if it is asked to."""
+
+    def dataReceived(self, data):
+        if data == b"pause":
+            self.transport.pauseProducing()
+        self.transport.write(b"heard " + data)
+
+
+class Ports:
+    """A reactor that keeps the factory of the port that it is to listen on."""
+
+    def listenTCP(self, port, factory, backlog=50, interface=""):
+        self.factory = factory
+
+
+class Visit:
+    """One client, with its wire."""
+
+    def __init__(self, factory, protocols, host="192.0.2.1"):
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_alpn_protos(protocols)
+        self.client = SSL.Connection(context, None)
+        self.client.set_tlsext_host_name(b"pod.example.com")
+        self.client.set_connect_state()
+        self.wire = Wire(peerAddress=IPv4Address("TCP", host, 1))
+        self.server = factory.buildProtocol(self.wire.getPeer())
+        self.server.makeConnection(self.wire)
+
+    def speak(self, *said):
+        """Go on with the handshake, and say something once it is over."""
+        if self.wire.value():
+            self.client.bio_write(self.wire.value())
+            self.wire.clear()
+        with contextlib.suppress(SSL.WantReadError):
+            self.client.do_handshake()
+            for one in said:
+                self.client.send(one)
+        with contextlib.suppress(SSL.WantReadError):
+            self.server.dataReceived(self.client.bio_read(65536))
+
+    def heard(self):
+        if self.wire.value():
+            self.client.bio_write(self.wire.value())
+            self.wire.clear()
+        heard = b""
+        with contextlib.suppress(SSL.WantReadError):
+            while True:
+                heard += self.client.recv(65536)
+        return heard
+
+    @property
+    def answered(self):
+        return bool(self.wire.value()) or self.wire.disconnecting
+
+
+def options():
+    certificate, key = make_certificate("pod.example.com")
+    return CertificateOptions(
+        privateKey=crypto.PKey.from_cryptography_key(key),
+        certificate=crypto.X509.from_cryptography(certificate),
+    )
+
+
+class DoorTests(SynchronousTestCase):
+    """Each door where strangers shake hands."""
+
+    def setUp(self):
+        self.clock = SlowClock()
+        self.inner = Factory.forProtocol(Greeted)
+
+    def assert_in_turns(self, factory, protocols=(b"http/1.1",)):
+        visits = [Visit(factory, list(protocols)) for _ in range(CLIENTS)]
+        for visit in visits:
+            visit.speak()
+        answered = [sum(visit.answered for visit in visits)]
+        while answered[-1] < CLIENTS:
+            self.assertLess(len(answered), 100 * CLIENTS)
+            self.clock.advance(0)
+            answered.append(sum(visit.answered for visit in visits))
+        steps = [after - before for before, after in itertools.pairwise(answered)]
+        self.assertLessEqual(answered[0], 1)
+        self.assertLessEqual(max(steps), 1)
+
+    def test_connectors(self):
+        authorities = Authorities(CertificateAuthority.create(now()))
+        flood = FloodControl(self.clock, lambda: 0.5, door_limits(ROOM))
+        door = connector_listener(
+            PodTLS(lambda: authorities, now), Protocol, Protocol, self.clock, flood, ROOM
+        )
+        self.assert_in_turns(door, [LINK_ALPN])
+
+    def test_the_pods_own_certificate(self):
+        shown = ShownCertificate()
+        shown.show(server_context(*make_certificate("pod.example.com")), now())
+        self.assert_in_turns(shown.before(self.inner, self.clock, NewKeys(self.clock)))
+
+    def test_a_listener_of_a_description(self):
+        ports = Ports()
+        binder = Binder(ports, is_shared=False, turns=NewKeys(self.clock))
+        binder.listenSSL(1, self.inner, options())
+        self.assert_in_turns(ports.factory)
+
+    def test_an_authoritys_check(self):
+        answers = Answers()
+        answers.replace({"pod.example.com": "key authorization"})
+        self.assert_in_turns(answers.tls(self.clock), [ALPN])
+
+
+class TurnTests(SynchronousTestCase):
+    """What a connection sees of its turns."""
+
+    def setUp(self):
+        self.clock = SlowClock()
+        self.turns = NewKeys(self.clock)
+        shown = ShownCertificate()
+        shown.show(server_context(*make_certificate("pod.example.com")), now())
+        self.factory = shown.before(Factory.forProtocol(Greeted), self.clock, self.turns)
+
+    def visit(self, host="192.0.2.1"):
+        return Visit(self.factory, [b"http/1.1"], host)
+
+    def finish(self):
+        while self.turns._turns:
+            self.clock.advance(0)
+
+    def test_who_waits_is_not_read(self):
+        first, second = self.visit(), self.visit()
+        first.speak()
+        second.speak()
+        self.assertEqual(first.wire.producerState, "producing")
+        self.assertEqual(second.wire.producerState, "paused")
+        self.finish()
+        self.assertEqual(second.wire.producerState, "producing")
+        self.assertTrue(second.answered)
+
+    def test_all_that_came_meanwhile_is_taken_in_order(self):
+        first, second = self.visit(), self.visit()
+        second.speak()
+        self.finish()
+        first.speak()
+        second.speak(b"one ", b"two ")
+        self.assertFalse(second.answered)
+        with contextlib.suppress(SSL.WantReadError):
+            second.client.send(b"three")
+            second.server.dataReceived(second.client.bio_read(65536))
+        self.finish()
+        self.assertEqual(second.heard(), b"heard one heard two heard three")
+
+    def test_a_connection_that_is_paused_by_its_protocol_stays_so(self):
+        visit = self.visit()
+        visit.speak()
+        self.finish()
+        self.visit().speak()
+        visit.speak(b"pause")
+        self.finish()
+        self.assertEqual(visit.wire.producerState, "paused")
+
+    def test_who_is_gone_has_no_turn(self):
+        first, second = self.visit(), self.visit()
+        first.speak()
+        second.speak()
+        second.server.connectionLost(connectionDone)
+        self.assertFalse(self.turns._turns)
+        self.finish()
+        self.assertLess(len(second.wire.value()), 100, "less than a server's first message")
+
+    def test_another_network_waits_for_one_of_many(self):
+        crowd = [self.visit() for _ in range(CLIENTS)]
+        for one in crowd:
+            one.speak()
+        other = self.visit("198.51.100.1")
+        other.speak()
+        while not other.answered:
+            self.clock.advance(0)
+        self.assertLessEqual(sum(one.answered for one in crowd), 3)
+
+    def test_once_shaken_hands_nobody_waits(self):
+        visit = self.visit()
+        visit.speak()
+        self.finish()
+        visit.speak()
+        self.finish()
+        crowd = [self.visit() for _ in range(CLIENTS)]
+        for one in crowd:
+            one.speak()
+        visit.speak(b"one")
+        self.assertEqual(visit.heard(), b"heard one")
+
+    def test_a_failure_in_a_turn_takes_nobody_elses(self):
+        self.turns.ask("192.0.2.9", lambda: None)
+        self.turns.ask("192.0.2.9", lambda: 1 / 0)
+        visit = self.visit()
+        visit.speak()
+        with self.assertRaises(ZeroDivisionError):
+            self.finish()
+        self.finish()
+        self.assertTrue(visit.answered)
