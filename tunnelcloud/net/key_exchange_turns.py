@@ -15,8 +15,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from tunnelcloud.net.user_turns import UserTurns
 
-_PAUSE = 3
-"""How many times as long as the last computation the pod does other things before the next."""
+PAUSE = 3.0
+"""So an open port without a login costs all others a quarter of the reactor's time at most."""
 
 Work = Callable[[], object]
 
@@ -25,10 +25,13 @@ class NewKeys:
     """The computations of new keys of all sessions.
 
     :param clock: the reactor's.
+    :param pause: how many times as long as the last computation the pod does other things before
+        the next.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, pause: float = PAUSE) -> None:
         self._clock = clock
+        self._pause = pause
         self._turns = UserTurns[Work]()
         self._call: IDelayedCall | None = None
         self._free_at = float("-inf")
@@ -55,7 +58,7 @@ class NewKeys:
             work()
         finally:
             ended = self._clock.seconds()
-            self._free_at = ended + _PAUSE * (ended - began)
+            self._free_at = ended + self._pause * (ended - began)
 
     def _wait(self) -> None:
         left = self._free_at - self._clock.seconds()
