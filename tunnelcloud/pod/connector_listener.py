@@ -39,10 +39,10 @@ from tunnelcloud.net.source_limits import ABANDONED, REFUSED_LOGIN, FloodLimits
 DOOR_TIMEOUT = 20.0
 """Seconds for the handshake, and for joining all in all."""
 
-MAX_IN_DOOR = 256
+MAX_IN_DOOR = 512
 """How many connections may wait until they are a link."""
 
-HANDSHAKE_PAUSE = 2.0
+HANDSHAKE_PAUSE = 1.0
 """How many times as long as a handshake took the pod does other things before the next.  After a
 restart a thousand links come back: each takes 7 ms in all, and logins go on meanwhile."""
 

@@ -1,7 +1,7 @@
 """Penalties of failed logins, shared with the other pods, so that they slow a source down
 everywhere.
 
-One notice has the offences of one second.  If a notice is lost, or is too short for all offences,
+One notice has the offences of half a second.  If a notice is lost, or is too short for all offences,
 the rest counts only on this pod.
 """
 
@@ -16,7 +16,7 @@ from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync, Transaction
 
-SHARE_SECONDS = 1.0
+SHARE_SECONDS = 0.5
 MOST_SOURCES = 100
 """The number of sources whose offences fit into a notice of PostgreSQL, whatever their
 addresses."""
