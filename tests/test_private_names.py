@@ -35,8 +35,8 @@ PINNED = {
     },
     "twisted.internet.tcp._SocketCloser": {"_closeSocket"},
     "twisted.protocols.tls.TLSMemoryBIOProtocol": {
-        "_aborted", "_bufferedWrite", "_flushReceiveBIO", "_flushSendBIO", "_lostTLSConnection",
-        "_shutdownTLS", "_tlsConnection", "_tlsShutdownFinished", "_write",
+        "_aborted", "_bufferedWrite", "_flushReceiveBIO", "_flushSendBIO", "_handshakeDone",
+        "_lostTLSConnection", "_shutdownTLS", "_tlsConnection", "_tlsShutdownFinished", "_write",
     },
     "twisted.web.http.HTTPChannel": {
         "_dataBuffer", "_handlingRequest", "_networkProducer", "_optimisticEagerReadSize", "_path",

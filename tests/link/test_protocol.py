@@ -1,7 +1,10 @@
 """Links over real TLS in memory: who may, who lives, and what passes."""
 
+import math
+
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -11,8 +14,15 @@ from tunnelcloud.channels.messages import (
     ProtocolError,
 )
 from tunnelcloud.channels.multiplexer import MAX_REPLIES_DUE
+from tunnelcloud.channels.windows import Path
 from tunnelcloud.link import protocol, requests
-from tunnelcloud.link.liveness import JUST_NOW, LONGEST_DEBT, LONGEST_UNANSWERED
+from tunnelcloud.link.liveness import (
+    JUST_NOW,
+    LONGEST_DEBT,
+    LONGEST_SILENCE,
+    LONGEST_UNANSWERED,
+    Liveness,
+)
 from tunnelcloud.link.protocol import End
 from tunnelcloud.link.requests import DISMISS, Hello, read_hello, unpack
 from tunnelcloud.link.tls import LINK_ALPN, JoinTLS
@@ -220,6 +230,19 @@ class ChannelTests(SynchronousTestCase):
         self.assertEqual([budget.used for budget in pair.budgets], [0, 0])
 
 
+class Asked:
+    """Stands for a link's channels: there are none, and each ping is told and not answered."""
+
+    channel_count, channels = 0, ()
+
+    def __init__(self, told):
+        self.path = Path()
+        self.told = told
+
+    def send_global_request(self, name, data, answered):
+        self.told()
+
+
 class LifeTests(SynchronousTestCase):
     def test_ping_measures_the_round_trip(self):
         pair = LinkPair().start()
@@ -243,6 +266,106 @@ class LifeTests(SynchronousTestCase):
         pair.run()
         self.assertEqual(pair.pod.liveness.silence, 0)
         self.assertEqual(pair.pod.multiplexer.path.round_trip, 0)
+
+    def pings(self, end):
+        """Keep the pings that an end gets; give their list."""
+        heard, answer = [], end.global_request_received
+
+        def received(name, data):
+            if name == requests.PING:
+                heard.append(end)
+            return answer(name, data)
+
+        end.global_request_received = received
+        return heard
+
+    def test_at_rest_the_pod_alone_asks(self):
+        pair = LinkPair().start()
+        to_pod, to_connector = self.pings(pair.pod), self.pings(pair.connector)
+        interval = pair.pod.liveness.ping_interval
+        self.live_on(pair, 20 * interval)
+        first = len(to_pod)  # those that measure the path
+        self.live_on(pair, 20 * interval)
+        self.assertLess(first, 8)
+        self.assertEqual(len(to_pod), first)
+        self.assertIn(len(to_connector), (39, 40))
+        join(pair)
+        self.live_on(pair, 20 * interval)
+        self.assertIn(len(to_connector), (59, 60))
+        self.assertGreaterEqual(len(to_pod) - first, 19)
+
+    def test_at_rest_a_connector_asks_a_pod_that_asks_nothing(self):
+        pair = LinkPair().start()
+        to_pod = self.pings(pair.pod)
+        pair.pod.liveness.stop()
+        self.live_on(pair, 600)
+        self.assertGreater(len(to_pod), 10)
+        self.assertEqual(pair.connector_owner.lost, [])
+
+    def test_at_rest_a_dead_pod_is_found_in_45_seconds(self):
+        pair = LinkPair().start()
+        self.live_on(pair, 100)
+        waited = 0
+        while not pair.client_wire.disconnecting and waited <= LONGEST_SILENCE:
+            pair.clock.advance(0.5)
+            waited += 0.5
+        self.assertTrue(LONGEST_SILENCE / 2 <= waited <= LONGEST_SILENCE, waited)
+
+    def test_many_links_wake_the_pod_few_times(self):
+        clock, times = Clock(), []
+        for _ in range(100):
+            clock.advance(0.037)
+            one = Liveness(
+                Asked(lambda: times.append(clock.seconds())), clock, 45, self.fail, self.fail,
+                asks_at_rest=True, at_rest=lambda: None,
+            )  # fmt: skip
+            one.heard_at = math.inf
+            one.begin()
+            self.addCleanup(one.stop)
+        times.clear()
+        start = clock.seconds()
+        while clock.seconds() < start + 10 * one.ping_interval:
+            clock.advance(0.001)
+        self.assertGreaterEqual(len(times), 990)
+        self.assertLessEqual(len({round(time, 2) for time in times}), 100 + 10 * 26)
+
+    def test_at_rest_memory_is_given_back(self):
+        """The buffers between TLS and socket are new ones, and what is written later arrives."""
+        pair = LinkPair().start()
+        near, far = join(pair)
+        near.write(100_000)
+        pair.run()
+        near.close()
+        far.close()
+        pair.run()
+        self.assertEqual(pair.pod.channel_count, 0)
+        wires = pair.pod.transport, pair.connector.transport
+
+        def buffers():
+            ends = [wire._tlsConnection for wire in wires]
+            return [bio for end in ends for bio in (end._into_ssl, end._from_ssl)]
+
+        used = buffers()
+        self.live_on(pair, 2 * pair.pod.liveness.ping_interval)
+        for before, after in zip(used, buffers(), strict=True):
+            self.assertIsNot(before, after)
+        near, far = join(pair)
+        near.write(1000)
+        far.write(2000)
+        pair.run()
+        self.assertEqual((far.received, near.received), (1000, 2000))
+
+    def test_no_memory_is_given_back_with_bytes_in_it(self):
+        pair = LinkPair().start()
+        wire = pair.pod.transport
+        pair.connector.liveness.probe()
+        pair.clock.advance(JUST_NOW + 0.1)
+        pair.connector.liveness.probe()
+        sent = b"".join(pair.client_wire.stream)
+        wire._tlsConnection.bio_write(sent[:10])
+        used = wire._tlsConnection._into_ssl
+        wire.give_back()
+        self.assertEqual(wire._tlsConnection._into_ssl, used)
 
     def test_the_first_pings_follow_each_other(self):
         """The very first meets a peer that is busy, and would make the path look long."""

@@ -39,7 +39,7 @@ class _Endpoint:
 
     factory = None
 
-    def listenTCP(self, port, factory, **_):
+    def listenTCP(self, port, factory, *_):
         _Endpoint.factory = factory
         return _Port()
 

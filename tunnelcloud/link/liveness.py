@@ -5,6 +5,8 @@ What holds, in words:
 - Any byte received proves life.  After 45 seconds without one (or what the link's owner sets) the
   peer is given up.
 - A peer that sends bytes but doesn't answer pings, opens or closes breaks the protocol.
+- Of a link without channels the pod's end alone asks, as long as its pings come: they prove to the
+  connector that the pod lives, and a thousand links at rest cost half.
 """
 
 from collections.abc import Callable
@@ -21,7 +23,14 @@ LONGEST_SILENCE = 45.0
 JUST_NOW = 0.5
 """For so many seconds after a byte a peer needn't be asked for another."""
 
-_PINGS_IN_SILENCE = 4.5
+_PINGS_IN_SILENCE = 3.5
+_MISSED = 1.5
+"""After so many intervals of silence this end asks, though it leaves that to the peer."""
+
+TOGETHER = 0.5
+"""Links are looked at so many seconds apart, all that are due in one turn of the reactor: it costs
+more to wake up than to ask."""
+
 _FIRST_PINGS = 8
 """How many pings are sent at first, one after the other: the first finds the peer busy with the
 handshake."""
@@ -39,6 +48,8 @@ class Liveness:
     :param longest_silence: seconds without a byte after which, at the latest, it is given up.
     :param give_up: hears why the peer is given up.
     :param accuse: hears which rule the peer breaks.
+    :param asks_at_rest: whether this end asks though the peer does and there are no channels.
+    :param at_rest: called when a ping would be due and there are no channels.
     :ivar ping_interval: seconds between two pings.
     :ivar round_trip: seconds the last answered ping took; None before.
     :ivar heard_at: when the last byte came; whoever reads sets it.
@@ -51,6 +62,9 @@ class Liveness:
         longest_silence: float,
         give_up: Callable[[str], None],
         accuse: Callable[[str], None],
+        *,
+        asks_at_rest: bool,
+        at_rest: Callable[[], object],
     ) -> None:
         self.ping_interval = longest_silence / _PINGS_IN_SILENCE
         self.round_trip: float | None = None
@@ -62,6 +76,8 @@ class Liveness:
         self._clock = clock
         self._give_up = give_up
         self._accuse = accuse
+        self._asks_at_rest = asks_at_rest
+        self._at_rest = at_rest
         self._timer: IDelayedCall | None = None
         self._over = False
         self._pings_ahead = _FIRST_PINGS
@@ -98,9 +114,18 @@ class Liveness:
         if debt := self._debt():
             self._accuse(debt)
             return
-        self._ping()
+        is_at_rest = not (self._multiplexer.channel_count or self._debts)
+        if is_at_rest:
+            self._at_rest()
+        if is_at_rest and not self._asks_at_rest and self.silence < _MISSED * self.ping_interval:
+            self._answered_until = self._clock.seconds()  # nothing was asked
+        else:
+            self._ping()
         if not self._over:
-            self._timer = self._clock.callLater(self.ping_interval, self._keep_alive)
+            due = self._clock.seconds() + self.ping_interval
+            self._timer = self._clock.callLater(
+                self.ping_interval - due % TOGETHER, self._keep_alive
+            )
 
     def _debt(self) -> str:
         """Name the answer that the peer has owed for too long; empty if there is none.

@@ -147,6 +147,8 @@ class LinkProtocol(Protocol):
             longest_silence,
             self.disconnect,
             lambda debt: self.end_connection(0, debt),
+            asks_at_rest=end is End.POD,
+            at_rest=self._give_back,
         )
         self._hello = hello
         self._clock = clock
@@ -373,6 +375,9 @@ class LinkProtocol(Protocol):
         self.liveness.begin()
         self.owner.link_ready(self)
         return b""
+
+    def _give_back(self) -> None:
+        self.transport.give_back()
 
     def _flush(self) -> None:
         if self._unsent.size and self._encrypted:

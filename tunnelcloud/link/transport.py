@@ -57,6 +57,21 @@ class LinkTransport(TurnTakingTLS):
         tune_socket(transport)
         super().makeConnection(transport)
 
+    def give_back(self) -> None:
+        """Give back the memory that the handshake and past traffic needed.
+
+        OpenSSL's buffers between TLS and socket stay as large as they ever were: 5 KiB after a
+        handshake, and hundreds after bulk data.
+        """
+        connection = self._tlsConnection
+        if self._lostTLSConnection or connection is None:
+            return
+        used = connection._into_ssl, connection._from_ssl
+        if not any(lib.BIO_get_mem_data(one, _ignored) for one in used):
+            fresh = [lib.BIO_new(lib.BIO_s_mem()) for _ in used]
+            lib.SSL_set_bio(connection._ssl, *fresh)  # frees the others
+            connection._into_ssl, connection._from_ssl = fresh
+
     def _flushSendBIO(self) -> None:
         bio = self._tlsConnection._from_ssl
         cipher = _cipher_buffers.take()

@@ -1,7 +1,7 @@
 """Penalties of failed logins, shared with the other pods, so that they slow a source down
 everywhere.
 
-One notice has the offences of half a second.  If a notice is lost, or is too short for all offences,
+One notice has the offences of half a second.  If a notice is lost, or is too short for all of them,
 the rest counts only on this pod.
 """
 
