@@ -10,7 +10,12 @@ from twisted.internet.defer import execute, fail, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
+from tunnelcloud.domain.join_tokens import (
+    MOST_CERTIFICATES,
+    JoinProblem,
+    JoinRefused,
+    hash_secret,
+)
 from tunnelcloud.domain.late_renewals import Issued, LateRenewal, end_of_shown
 from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.pod.connector_registry import IConnectorRegistry
@@ -46,7 +51,12 @@ class MemoryRegistry:
         self._connectors[connector.id] = connector
 
     def create_join_token(self, connector_id, secret, lifetime=timedelta(hours=24)):
-        self._tokens[hash_secret(secret)] = [connector_id, self._now() + lifetime, None]
+        self._tokens[hash_secret(secret)] = [
+            connector_id,
+            self._now() + lifetime,
+            None,
+            self._now(),
+        ]
 
     def delete(self, connector_id):
         del self._connectors[connector_id]
@@ -62,11 +72,14 @@ class MemoryRegistry:
         token = self._tokens.get(secret_hash)
         if token is None or token[0] not in self._connectors:
             return fail(JoinRefused(JoinProblem.UNKNOWN))
-        connector_id, expires_at, redeemed_key = token
+        connector_id, expires_at, redeemed_key, _ = token
         if redeemed_key not in (None, key_fingerprint):
             return fail(JoinRefused(JoinProblem.USED))
         if self._now() >= expires_at:
             return fail(JoinRefused(JoinProblem.EXPIRED))
+        issued = [kept for kept in self._certificates.values() if kept[3] >= token[3]]
+        if len([kept for kept in issued if kept[0] == connector_id]) >= MOST_CERTIFICATES:
+            return fail(JoinRefused(JoinProblem.USED))
         token[2] = key_fingerprint
         self._certificates = {
             serial: kept
@@ -179,6 +192,14 @@ class RegistryContract:
         for _ in range(2):
             self.assertEqual(self.outcome(self.redeem()).id, self.first)
         self.assertEqual(self.problem(self.redeem("other")), JoinProblem.USED)
+
+    def test_a_token_brings_so_many_certificates_and_no_more(self):
+        """A lost answer may be asked for again, but not without end."""
+        for number in range(MOST_CERTIFICATES):
+            self.outcome(self.redeem())
+            self.record(f"a{number}")
+        self.assertEqual(self.problem(self.redeem()), JoinProblem.USED)
+        self.assertEqual(self.active(), self.first)
 
     def test_an_unknown_token(self):
         self.assertEqual(

@@ -17,6 +17,7 @@ from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
 from tunnelcloud.link.tls import JoinTLS
 from tunnelcloud.pki.signing_requests import make_request, new_private_key
 from tunnelcloud.pod.connector_listener import DOOR_TIMEOUT, MAX_IN_DOOR, door_limits
+from tunnelcloud.pod.link_owner import LINKS_AT_ONCE
 
 REVOKED = "the connector was deleted, or its certificate revoked or expired"
 
@@ -109,6 +110,15 @@ class DoorFloodTests(DoorCase):
             self.attach(number)
         self.assertEqual(self.door.flood.counters()["starting"], 0)
         self.assertEqual(self.door.flood.counters()["authenticated"], 15)
+
+    def test_a_connector_that_comes_and_goes_without_end(self):
+        """It doesn't cost handshakes without end: its source is shut out, and nobody else."""
+        _, tls = self.door.enrol()
+        for _ in range(2 * LINKS_AT_ONCE + 4):
+            self.door.link(tls)[0].disconnect("over")
+            self.door.run()
+        self.assertFalse(self.is_let_in())
+        self.assertTrue(self.is_let_in("192.0.3.1"))
 
     def test_guessed_join_tokens(self):
         """They shut their source out for a time, and nobody else."""

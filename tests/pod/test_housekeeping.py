@@ -214,6 +214,24 @@ class HousekeepingContract(RecordCase):
         self.assertTrue(440 < refused < 560, refused)
         self.assertLessEqual(before | {"login.succeeded"}, set(self.store.read(events_of)))
 
+    def test_connectors_that_come_and_go_push_nobody_out(self):
+        """Nor do those that are refused a renewal."""
+        for name in ("connector.attached", "connector.renewal_refused"):
+            event = AuditEvent(name, actor_id="con_1", data={"connector_id": "x" * 1500})
+
+            def write(transaction, event=event):
+                transaction.audit(AuditEvent("user.changed", data={"object_name": "alice"}))
+                for _ in range(1000):
+                    transaction.audit(event)
+
+            self.set(audit_max_mib=1)
+            before = set(self.store.read(events_of))
+            self.store.write(write)
+            self.keep_house_for_an_hour()
+            left = self.store.read(count_events, name)
+            self.assertTrue(0 < left < 560, left)
+            self.assertLessEqual(before | {"user.changed"}, set(self.store.read(events_of)))
+
     def past_and_open(self, user, count):
         """Have a user begin sessions, open a channel in each, and end them."""
         for _ in range(count):

@@ -8,7 +8,7 @@ from tests.pod.registries import SECRET, make_connector
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.requests import DISMISS, PODS
-from tunnelcloud.pod.link_owner import CLONED, RIVAL_SECONDS
+from tunnelcloud.pod.link_owner import CLONED, LINKS_AT_ONCE, RIVAL_SECONDS
 from tunnelcloud.pod.lost_connectors import LostConnectors
 
 REVOKED = "the connector was deleted, or its certificate revoked or expired"
@@ -70,6 +70,20 @@ class AttachingTests(DoorCase):
         self.assertEqual((first.ready, second.ready, third.ready), (True, True, False))
         self.assertEqual(len(self.links.attached), 2)
         self.assertEqual(len(owner.lost), 1)
+
+    def test_one_that_comes_and_goes_without_end_is_kept_out_for_a_time(self):
+        """Each time costs the pod a handshake, rows of the audit and lines of the log."""
+        _, tls = self.door.enrol()
+        self.attach(2)
+        for _ in range(LINKS_AT_ONCE * 2 + 20):
+            link, _ = self.door.link(tls)
+            link.disconnect("over")
+            self.door.run()
+        heard = [what for what, name, _ in self.door.hearer.heard if name == "paris-1"]
+        self.assertEqual(heard.count("attached"), 2 * LINKS_AT_ONCE)
+        self.assertEqual(len(self.links.attached), 1)
+        self.door.clock.advance(600)
+        self.assertTrue(self.door.link(tls)[0].ready)
 
     def test_one_that_is_lost_is_known_at_once_and_for_a_while(self):
         losses = LostConnectors(lambda: self.door.time)

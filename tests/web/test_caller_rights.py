@@ -8,9 +8,9 @@ import tunnelcloud.web
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
+from tunnelcloud.net.allowance import Allowances
 from tunnelcloud.store import api_tokens, audit, tokens, users
 from tunnelcloud.store.revocations import Cause, end_access
-from tunnelcloud.web import change_rates
 
 UNCHECKED = {
     # Nobody has shown a credential yet, or it ends with this.
@@ -114,7 +114,7 @@ class LateWriteTests(PortalTestCase):
 
     def test_a_user_changes_so_much_at_once(self):
         """Each change is audited for good; an administrator isn't counted."""
-        self.patch(change_rates, "AT_ONCE", 2)
+        self.patch(self.context.paces, "_allowances", Allowances(self.clock, 2, 1))
         for role, last in ((Role.USER, 429), (Role.AUDITOR, 429), (Role.ADMIN, 201)):
             for expect in (201, 201, last):
                 self.api("POST", "/me/tokens", {}, role=role, expect=expect)
@@ -123,7 +123,7 @@ class LateWriteTests(PortalTestCase):
         self.api("POST", "/me/tokens", {}, role=Role.USER, expect=201)
 
     def test_who_uses_a_stolen_token_up_is_ended_all_the_same(self):
-        self.patch(change_rates, "AT_ONCE", 2)
+        self.patch(self.context.paces, "_allowances", Allowances(self.clock, 2, 1))
         for expect in (201, 201, 429):
             self.api("POST", "/me/tokens", {}, role=Role.USER, expect=expect)
         browser = self.signed_in(Role.USER)

@@ -19,6 +19,9 @@ PREFIX = "tcj1."
 SECRET_LENGTH = 20
 """160 bits."""
 
+MOST_CERTIFICATES = 20
+"""How many certificates one join token brings: a connector whose answer was lost asks again."""
+
 _PIN_LENGTH = 32
 _CHECKSUM_LENGTH = 4
 _FIXED_LENGTH = _PIN_LENGTH + SECRET_LENGTH + _CHECKSUM_LENGTH
@@ -46,7 +49,8 @@ _TEXTS = {
     f"which starts with {PREFIX}",
     JoinProblem.UNKNOWN: f"the pod doesn't know this join token (any more): {_NEW_TOKEN}",
     JoinProblem.EXPIRED: f"the join token has expired: {_NEW_TOKEN}",
-    JoinProblem.USED: f"the join token has been used by another connector: {_NEW_TOKEN}",
+    JoinProblem.USED: "the join token has been used, by another connector or too often: "
+    f"{_NEW_TOKEN}",
     JoinProblem.OTHER_POD: "the join token is for another pod: the one that answers at its "
     "address has another CA; check the address, or get a new token from the pod that is there now",
     JoinProblem.BAD_REQUEST: "the pod refused the connector's certificate request: "

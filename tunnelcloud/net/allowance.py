@@ -1,4 +1,7 @@
-"""An allowance that is used up at once or slowly, and fills up with time."""
+"""Allowances that are used up at once or slowly, and fill up with time."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -27,3 +30,28 @@ class Allowance:
             return False
         self._left -= amount
         return True
+
+
+class Allowances:
+    """An allowance for each of many; those that were used last are kept.
+
+    :param size: see ``Allowance``, as ``per_second``.
+    """
+
+    _MOST_KEPT = 10_000
+
+    def __init__(self, clock: IReactorTime, size: float, per_second: float) -> None:
+        self._clock = clock
+        self._size = size
+        self._per_second = per_second
+        self._kept: OrderedDict[Hashable, Allowance] = OrderedDict()
+
+    def take(self, whose: Hashable) -> bool:
+        """Take one of somebody's allowance; return whether there was one left."""
+        allowance = self._kept.pop(whose, None)
+        if allowance is None:
+            allowance = Allowance(self._clock, self._size, self._per_second)
+        self._kept[whose] = allowance
+        if len(self._kept) > self._MOST_KEPT:
+            self._kept.popitem(last=False)
+        return allowance.take(1)

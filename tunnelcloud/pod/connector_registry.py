@@ -26,7 +26,8 @@ class IConnectorRegistry(Interface):
         first answer may have been lost.  When a connector joins anew with another key, its older
         certificates are revoked.
 
-        Fails with ``tunnelcloud.domain.join_tokens.JoinRefused``: unknown, expired or used.
+        Fails with ``tunnelcloud.domain.join_tokens.JoinRefused``: unknown, expired, used,
+        or used with the same key too often.
         """
 
     def record_certificate(

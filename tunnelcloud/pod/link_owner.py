@@ -22,6 +22,7 @@ from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.link.requests import AUTHORITIES, PING, PODS, RENEW, Document, Handler, pack
+from tunnelcloud.net.allowance import Allowances
 from tunnelcloud.pki.authority import (
     BadCertificateRequest,
     IssuedCertificate,
@@ -50,6 +51,14 @@ CLONED = (
 RIVAL_SECONDS = 5.0
 """Seconds in which a process that holds links has to answer, when another process comes."""
 
+LINKS_AT_ONCE = 20
+"""How many links a connector may begin at once, for each that it may hold."""
+
+LINKS_A_SECOND = 0.1
+"""How many a second for long; one that loses its links again and again waits 15 s between two."""
+
+_TOO_OFTEN = "connector {connector_id} comes and goes too often: it has to wait"
+
 _AFTER_A_BAD_ONE = timedelta(minutes=1)
 """How long a connector's requests to renew are not looked at after a bad one."""
 
@@ -76,6 +85,12 @@ class Attendant:
     max_links: int = 2
     _unattached: set[LinkProtocol] = field(factory=set, init=False)
     _renewals: dict[tuple[str, str], datetime] = field(factory=dict, init=False)
+    _comings: Allowances = field(init=False)
+
+    @_comings.default
+    def _make_comings(self) -> Allowances:
+        most = self.max_links
+        return Allowances(self.clock, LINKS_AT_ONCE * most, LINKS_A_SECOND * most)
 
     @property
     def handlers(self) -> Mapping[bytes, Handler]:
@@ -85,14 +100,19 @@ class Attendant:
     # ILinkOwner.
 
     def link_refusal(self, link: LinkProtocol, certificate: x509.Certificate | None) -> str | None:
-        """Refuse a peer without a connector's certificate; ``link_ready`` checks whether it is
-        still good."""
+        """Refuse a peer without a connector's certificate, and a connector that comes too often.
+
+        ``link_ready`` checks whether the certificate is still good.
+        """
         try:
             if certificate is None:
                 raise NotAConnectorCertificate("shows no certificate")
-            connector_id_of(certificate)
+            connector_id = connector_id_of(certificate)
         except NotAConnectorCertificate as error:
             return f"the peer is no connector: {error}"
+        if not self._comings.take(connector_id):
+            _log.warn(_TOO_OFTEN, connector_id=connector_id)
+            return "the connector comes and goes too often"
         return None
 
     def link_ready(self, link: LinkProtocol) -> None:

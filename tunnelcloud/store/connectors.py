@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.domain.join_tokens import MOST_CERTIFICATES, JoinProblem, JoinRefused
 from tunnelcloud.domain.late_renewals import Issued, LateRenewal, end_of_shown
 from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.store.errors import NotFound
@@ -105,10 +105,11 @@ def redeem_join_token(
     that joins anew ends what certificates of other keys the connector had.
 
     :return: the connector, for which a certificate may now be issued.
-    :raise JoinRefused: the token is unknown, expired, or was used with another key.
+    :raise JoinRefused: the token is unknown, expired, was used with another key, or has brought
+        ``MOST_CERTIFICATES``.
     """
     now = transaction.now()
-    redeemed = transaction.connection.execute(
+    token = transaction.connection.execute(
         update_rows(join_tokens)
         .where(
             join_tokens.c.secret_hash == secret_hash,
@@ -116,11 +117,21 @@ def redeem_join_token(
             join_tokens.c.redeemed_key.is_(None) | (join_tokens.c.redeemed_key == key_fingerprint),
         )
         .values(redeemed_at=now, redeemed_key=key_fingerprint)
-        .returning(join_tokens.c.connector_id)
-    ).scalar()
-    if redeemed is None:
+        .returning(join_tokens.c.connector_id, join_tokens.c.created_at)
+    ).first()
+    if token is None:
         raise JoinRefused(_problem(transaction, secret_hash, key_fingerprint))
+    redeemed = token.connector_id
     certificates = connector_certificates
+    brought = (
+        select(func.count())
+        .select_from(certificates)
+        .where(
+            certificates.c.connector_id == redeemed, certificates.c.issued_at >= token.created_at
+        )
+    )
+    if transaction.connection.execute(brought).scalar_one() >= MOST_CERTIFICATES:
+        raise JoinRefused(JoinProblem.USED)
     revoked = transaction.connection.execute(
         update_rows(certificates)
         .where(

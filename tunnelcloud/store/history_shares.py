@@ -28,10 +28,19 @@ MOST_YOUNG = 4
 """Those that began within this time are kept too, up to a multiple of the number."""
 
 PART_OF_AUDIT = 8
-"""One user's use may take such a part of the audit's size, and so may all that nobody proved."""
+"""One user's use may take such a part of the audit's size; so may all that nobody proved, and what
+connectors cause by coming and going."""
 
-UNPROVEN = ("connector.join_refused", "login.refused", "web_login.refused")
+UNPROVEN = (
+    "connector.join_refused",
+    "connector.renewal_refused",
+    "login.refused",
+    "web_login.refused",
+)
 """Events of strangers: the user in them is only named, and isn't responsible for them."""
+
+LINKS = ("connector.attached", "connector.cloned", "connector.detached")
+"""Events that connectors cause by coming and going; all of them share one share."""
 
 _OFTEN = ("channel.", "login.", "session.", "web_login.")
 ROUTINE = tuple(
@@ -46,6 +55,7 @@ _PAUSE = timedelta(minutes=4)
 
 _USER_BEYOND = "one user's took more than their share"
 _UNPROVEN_BEYOND = "refusals took more than their share"
+_LINKS_BEYOND = "connectors that came and went took more than their share"
 _ALL_BEYOND = "all together took more than they may"
 
 Forget = Callable[[Transaction, int], int]
@@ -112,13 +122,16 @@ def leaving_for_share(transaction: Transaction, count: int) -> list[Leaving]:
     if most is None or not count:
         return []
     share = audit.measure(transaction).fitting(most * _MIB // PART_OF_AUDIT)
-    crowds: dict[str | None, ColumnElement[bool]] = {None: events.c.event.in_(UNPROVEN)}
-    crowds.update(_crowds(transaction, events, events.c.event.in_(ROUTINE), share))
+    crowds: list[tuple[ColumnElement[bool], str, str | None]] = [
+        (events.c.event.in_(UNPROVEN), _UNPROVEN_BEYOND, None),
+        (events.c.event.in_(LINKS), _LINKS_BEYOND, None),
+    ]
+    users_crowds = _crowds(transaction, events, events.c.event.in_(ROUTINE), share)
+    crowds += [(which, _USER_BEYOND, user_id) for user_id, which in users_crowds.items()]
     found = []
-    for user_id, which in crowds.items():
+    for which, reason, user_id in crowds:
         own = transaction.connection.execute(select(func.count()).where(which)).scalar_one()
         going = min(count, own - share)
-        reason = _UNPROVEN_BEYOND if user_id is None else _USER_BEYOND
         found += _leaving(transaction, which, going, reason, user_id)
         count -= max(0, going)
     return found

@@ -9,27 +9,24 @@ they stole doesn't keep its user from ending it.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from http import HTTPStatus
 
 from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.objects.users import Role
-from tunnelcloud.net.allowance import Allowance
+from tunnelcloud.net.allowance import Allowances
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.routes import Caller
 
 AT_ONCE = 300
 A_SECOND = 1
-_MOST_KEPT = 10_000
 
 
 class Paces:
     """Counts the changes of each user; in memory, and for this pod."""
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._allowances: OrderedDict[tuple[str, bool], Allowance] = OrderedDict()
+        self._allowances = Allowances(clock, AT_ONCE, A_SECOND)
 
     def take(self, caller: Caller) -> None:
         """Count a change.
@@ -38,14 +35,7 @@ class Paces:
         """
         if caller.role is Role.ADMIN:
             return
-        key = caller.id, caller.api_token_id is not None
-        allowance = self._allowances.pop(key, None)
-        if allowance is None:
-            allowance = Allowance(self._clock, AT_ONCE, A_SECOND)
-        self._allowances[key] = allowance
-        if len(self._allowances) > _MOST_KEPT:
-            self._allowances.popitem(last=False)
-        if not allowance.take(1):
+        if not self._allowances.take((caller.id, caller.api_token_id is not None)):
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"you change things faster than {A_SECOND} a second: wait, and go on more slowly",

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from tests.web.portal.browser import Forms, PortalTestCase
 from tests.web.support import KEY
 from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.net.allowance import Allowances
 from tunnelcloud.store import keys
-from tunnelcloud.web import change_rates, worker
+from tunnelcloud.web import worker
 from tunnelcloud.web.portal.pages import making_keys
 
 CANARY = "<b>&\u202e"
@@ -119,7 +120,7 @@ class MakingKeysTests(PortalTestCase):
     def test_who_changes_too_much_costs_no_work(self):
         made = []
         self.patch(making_keys, "make_key_file", lambda *_: made.append("a key"))
-        self.patch(change_rates, "AT_ONCE", 0)
+        self.patch(self.context.paces, "_allowances", Allowances(self.clock, 0, 1))
         answer = self.make(429, passphrase="open sesame")
         self.assertIn(b"ou change things faster", answer.body)
         self.assertEqual(made, [])
