@@ -59,8 +59,11 @@ from tunnelcloud.ssh.packets import WireError
 from tunnelcloud.ssh.wire import Wire
 
 LONGEST_PROPOSAL = 16 * 1024
-"""How many bytes a KEXINIT may have; those of clients have 3 KiB at most.  Each name in it is
-looked for in our lists."""
+"""How many bytes a KEXINIT may have; those of clients have 3 KiB at most."""
+
+MOST_NAMES = 1000
+"""How many names a KEXINIT may list; those of clients list fewer than 150.  Each is looked for in
+our lists."""
 
 _SIGNATURE_ALGORITHMS = b",".join(USER_KEY_TYPES)
 
@@ -120,6 +123,8 @@ class KeyExchange(Wire):
         """Agree on the algorithms, and answer with our own KEXINIT if that wasn't sent yet."""
         if len(packet) > LONGEST_PROPOSAL:
             raise WireError(f"a KEXINIT of {len(packet)} bytes", DISCONNECT_KEY_EXCHANGE_FAILED)
+        if packet.count(b",") > MOST_NAMES:
+            raise WireError("a KEXINIT of too many names", DISCONNECT_KEY_EXCHANGE_FAILED)
         client = read_proposal(packet)
         first = self.phase is Phase.FIRST_KEXINIT
         self.otherKexInitPayload = bytes((MSG_KEXINIT,)) + packet
