@@ -53,6 +53,11 @@ class Socket(StringTransport):
     def __init__(self, peer: str, port: int = 4000) -> None:
         super().__init__(peerAddress=IPv4Address("TCP", peer, port))
 
+    def resumeProducing(self) -> None:
+        """As a real socket's does nothing that is about to be closed."""
+        if not self.disconnecting:
+            super().resumeProducing()
+
     def loseWriteConnection(self) -> None:
         self.disconnecting = True
 

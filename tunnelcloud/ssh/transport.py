@@ -119,9 +119,20 @@ class FrontDoorTransport(KeyExchange):
         self.source_port = int(getattr(peer, "port", 0))
         self._set_deadline(self.limits.identification_seconds)
         if self.factory.is_balancer(self.source):
-            self._receive = self._receive_proxy
+            self._first = self._receive_proxy
+            self._receive = self._receive_first
         else:
             self._admit()
+
+    def _receive_first(self, data: bytes) -> None:
+        """Take what comes before the first packet, when it is the connection's turn."""
+        if self.rounds.room() > 0 and not self.rounds.waiting:
+            self.rounds.take(1)
+            self._first(data)
+            return
+        self._late += data
+        if not self.rounds.waiting:
+            self.rounds.wait(self.transport)
 
     def _receive_proxy(self, data: bytes) -> None:
         try:
@@ -147,7 +158,8 @@ class FrontDoorTransport(KeyExchange):
             self.sendDisconnect(DISCONNECT_TOO_MANY_CONNECTIONS, refusal)
             return
         self._counted = True
-        self._receive = self._receive_identification
+        self._first = self._receive_identification
+        self._receive = self._receive_first
         self.transport.write(self.ourVersionString + b"\r\n")
 
     def _party(self) -> str:
@@ -213,9 +225,15 @@ class FrontDoorTransport(KeyExchange):
         if self.phase is Phase.IDENTIFICATION and not self.heard:
             self.close("nothing was sent")
             return
-        self._log.info("{name}: too slow to log in", name=self.name)
-        self.factory.flood.offended(self.source, source_limits.LOGIN_TIMEOUT)
-        self.sendDisconnect(DISCONNECT_BY_APPLICATION, "this took too long")
+        self.factory.spreading.run(self._end_late)
+
+    def _end_late(self) -> bool:
+        """End the connection: a step, for the time of many may be over at once."""
+        if self.phase is not Phase.OVER:
+            self._log.info("{name}: too slow to log in", name=self.name)
+            self.factory.flood.offended(self.source, source_limits.LOGIN_TIMEOUT)
+            self.sendDisconnect(DISCONNECT_BY_APPLICATION, "this took too long")
+        return False
 
     # Identification (RFC 4253, 4.2).
 

@@ -59,6 +59,10 @@ _OVER = Phase.OVER
 _BY_APPLICATION = struct.pack(">L", DISCONNECT_BY_APPLICATION)
 _OUT_SIZE = 136 * 1024
 
+BREACH = 32
+"""As how many messages of one turn of the reactor it counts that a client broke the protocol: it
+is told so, logged and counted."""
+
 _out_buffers = BufferPool(lambda: memoryview(bytearray(_OUT_SIZE)))
 
 
@@ -155,6 +159,7 @@ class Wire(SSHServerTransport):
     def broken(self, code: int, text: str) -> None:
         """End the connection because the client broke the protocol."""
         if self.phase is not Phase.OVER:
+            self.rounds.take(BREACH)
             self._log.info("{name}: {reason}", name=self.name, reason=text)
             self.sendDisconnect(code, text)
 
@@ -170,40 +175,42 @@ class Wire(SSHServerTransport):
     def _take_packets(self) -> None:
         room = self.rounds.room()
         left = self._take_some(room) if room > 0 else 0
-        self.rounds.take(room - left)
         if self.phase is _OVER:
             return
         if left <= 0:
             self.rounds.wait(self.transport)
         elif self._late:
             late, self._late = self._late, b""
-            self._receive_packets(late)
+            self._receive(late)
 
     def _take_some(self, room: int) -> int:
-        """Take packets while there is room; return how much is left of it."""
+        """Take packets while there is room, and count them; return how much is left of it."""
         reader = self.reader
         phase = self.phase
         gate = GATES[phase]
         left = room
-        while left > 0 and (payload := reader.next()) is not None:
-            number = payload[0]
-            left -= SHARES[number] + (len(payload) >> SIZE_SHIFT)
-            if self.phase is not phase:
-                phase = self.phase
-                gate = GATES[phase]
-            verdict = gate[number]
-            if verdict != TAKEN:
-                self._not_listed(number, payload, verdict == ANSWERED)
-            elif number >= MSG_GLOBAL_REQUEST:
-                self.meant = True
-                if number == MSG_CHANNEL_DATA:
-                    self.carried = True
-                assert self.multiplexer is not None
-                self.multiplexer.message_received(payload)
-            else:
-                self.dispatchMessage(number, bytes(payload[1:]))  # type: ignore[no-untyped-call]
-            if self.phase is _OVER:
-                break
+        try:
+            while left > 0 and (payload := reader.next()) is not None:
+                number = payload[0]
+                left -= SHARES[number] + (len(payload) >> SIZE_SHIFT)
+                if self.phase is not phase:
+                    phase = self.phase
+                    gate = GATES[phase]
+                verdict = gate[number]
+                if verdict != TAKEN:
+                    self._not_listed(number, payload, verdict == ANSWERED)
+                elif number >= MSG_GLOBAL_REQUEST:
+                    self.meant = True
+                    if number == MSG_CHANNEL_DATA:
+                        self.carried = True
+                    assert self.multiplexer is not None
+                    self.multiplexer.message_received(payload)
+                else:
+                    self.dispatchMessage(number, bytes(payload[1:]))  # type: ignore[no-untyped-call]
+                if self.phase is _OVER:
+                    break
+        finally:  # also where the last one of them ends the connection
+            self.rounds.take(room - left)
         return left
 
     def _not_listed(self, number: int, payload: memoryview, answered: bool) -> None:
