@@ -4,7 +4,7 @@
     python -m benchmarks.pods --figures reconnect --sessions 5000    # their pod was killed
     python -m benchmarks.pods --figures tokens --tokens 10000        # 20 racers each, at the store
     python -m benchmarks.pods --figures races --races 300            # by SSH, pods killed meanwhile
-    python -m benchmarks.pods --figures core                         # two pods beside one, by CPU
+    python -m benchmarks.pods --figures core bulk                    # two pods beside one, by CPU
     python -m benchmarks.pods --figures penalties                    # known to the other pod after
 
 Pods, connector, database and clients share the machine: clients take as much of it as the pods do.
@@ -26,7 +26,9 @@ from attrs import frozen
 from benchmarks.clients import Crowd as IdleCrowd
 from benchmarks.clients import Login, percentile
 from benchmarks.coming_back import ComingBack, log_in_all
-from benchmarks.processes import measured
+from benchmarks.load import upload
+from benchmarks.processes import HOST, measured
+from tests.integration.processes import PYTHON, Process, free_port
 from tests.integration.test_pods import PenaltyTests, Pods
 from tests.store.databases import postgres_execute, postgres_server
 from tests.store.material import login, make_world
@@ -217,6 +219,28 @@ async def core(pods, options):
         ratio=round(two / one, 2))  # fmt: skip
 
 
+def bulk(pods, options):
+    """Compare what two uploads cost one pod with what they cost two, by the processor's time."""
+    name, key = pods.user()
+    port = free_port()
+    target = Process([PYTHON, "-m", "benchmarks.load", port])
+    pods.do("tunnel", "create", "bulk", "--site", "paris", "--address", HOST, "--port", port)
+    pods.do("assign", "bulk", "--user", name, "--method", "key")
+    forwards = [client.forward(name, f"bulk:{port}", key=key) for client in pods.clients]
+    used = {}
+    for used_pods in (1, 2) * 3:
+        pids = [one.process.process.pid for one in pods.gateways[:used_pods]]
+        ports = [forwards[number % used_pods][1] for number in range(2)]
+        with measured(pids) as measure, ThreadPoolExecutor(2) as threads:
+            list(threads.map(upload, ports, [options.size << 20] * 2))
+        used.setdefault(used_pods, []).append(2 * options.size / measure.cpu)
+    one, two = (max(used[count]) for count in (1, 2))
+    say("bulk", mib_a_cpu_second_of_one=round(one), of_two=round(two), ratio=round(two / one, 2))
+    for process, _ in forwards:
+        process.stop()
+    target.stop()
+
+
 def race_at_the_store(options):
     """Have 20 racers spend each token, by the stores of three pods."""
     postgres_execute("CREATE DATABASE racing")
@@ -269,6 +293,7 @@ FIGURES = {
     "reconnect": reconnect,
     "races": races,
     "core": core,
+    "bulk": bulk,
     "penalties": penalties,
 }
 
@@ -282,6 +307,7 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=120, help="seconds to come back in")
     parser.add_argument("--tokens", type=int, default=10_000)
     parser.add_argument("--races", type=int, default=300)
+    parser.add_argument("--size", type=int, default=512, help="MiB of an upload")
     parser.add_argument("--logins", type=int, default=200)
     options = parser.parse_args()
     for name in options.figures:
