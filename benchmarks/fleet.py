@@ -28,7 +28,7 @@ from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.protocol import HANDSHAKE_TIMEOUT
 from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.pod.cluster import BEAT_SECONDS
-from tunnelcloud.pod.connector_listener import MAX_IN_DOOR, door_limits
+from tunnelcloud.pod.connector_listener import HANDSHAKE_PAUSE, MAX_IN_DOOR, door_limits
 from tunnelcloud.pod.service import REVIEW_SECONDS
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -190,7 +190,7 @@ def storm(connectors: int, links_each: int, costs: Costs, seed: int) -> tuple[fl
     """
     clock, chance = QuickClock(), random.Random(seed)
     flood = FloodControl(clock, chance.random, door_limits(MAX_IN_DOOR))
-    pod = Pod(clock, flood, costs.link_seconds)
+    pod = Pod(clock, flood, costs.link_seconds * (1 + HANDSHAKE_PAUSE))
     keepers = []
     for number in range(connectors):
         source = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
