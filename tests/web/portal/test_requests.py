@@ -25,7 +25,7 @@ from tunnelcloud.store import (
 from tunnelcloud.web.portal.second_factor import purpose
 
 CANARY = "<b>&\u202e"
-SHOWN = "&lt;b&gt;&amp;[U+202E]"
+SHOWN = "&lt;b&gt;&amp;\\u202e"
 
 
 class RequestCase(PortalTestCase):

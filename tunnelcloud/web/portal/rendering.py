@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 
 from tunnelcloud.domain.quantities import bytes_text
 from tunnelcloud.domain.ssh_command import bracketed
+from tunnelcloud.net.escaping import escape_whole
 from tunnelcloud.web.portal.schedule_fields import chips_of, hours_of, zone_names
 
 _TYPES = {
@@ -75,7 +76,8 @@ def relative(moment: datetime, now: datetime) -> str:
 
 
 def visible(value: object) -> object:
-    """Write invisible characters, and those that turn a text around, as their code points.
+    """Write invisible characters, and those that turn a text around, as logs and the command
+    line do: ``\\u202e``.
 
     Every value that a template shows goes through this; ``|exact`` keeps one as it is, for the
     fields of forms and for what is copied.
@@ -88,7 +90,7 @@ def visible(value: object) -> object:
 def _visible_character(character: str) -> str:
     if character in _LAYOUT or unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp"):
         return character
-    return chr(0x2400 + ord(character)) if character < " " else f"[U+{ord(character):04X}]"
+    return escape_whole(character)
 
 
 def exact(value: object) -> Markup:
@@ -98,7 +100,7 @@ def exact(value: object) -> Markup:
 
 def shell(value: object) -> str:
     """Write a value as one word of a command line, on one line."""
-    return shlex.quote(str(visible(str(value))).replace("\n", "[U+000A]"))
+    return shlex.quote(str(visible(str(value))).replace("\n", "\\n"))
 
 
 def lines(value: object) -> str:
