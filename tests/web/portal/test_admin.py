@@ -144,14 +144,13 @@ class AdminTests(PortalTestCase):
             "methods_2": "key",
         }
         before = self.store.read(count_events)
-        for bad in ("pol_" + "0" * 26, "office"):
+        for bad in ("pol_" + "0" * 26, "offices"):
             answer = self.browser.send("/admin/tunnels/new", {**form, "policy_2": bad}, status=422)
             page = answer.body.decode()
             self.assertEqual(page.count('-error"'), 2, "the fault, and what names it")
-            self.assertIn('id="who_2-error"', page)
-            for value in ("db", "10.0.0.5", "5432", "alice", "bob"):
+            self.assertIn('id="policy_2-error"', page)
+            for value in ("db", "10.0.0.5", "5432", "alice", "bob", policy, bad):
                 self.assertIn(f'value="{value}"', page)
-            self.assertIn(f'value="{policy}" selected', page)
         self.assertEqual(self.items(tunnels), ())
         self.assertEqual(self.store.read(count_events), before)
         self.browser.send("/admin/tunnels/new", form)

@@ -14,7 +14,6 @@ from attrs import field, frozen
 
 from tunnelcloud.domain.durations import BadLength, length_text, read_length
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
-from tunnelcloud.domain.objects import KINDS
 from tunnelcloud.web.portal.page_requests import Visit
 from tunnelcloud.web.portal.schedule_fields import fault_of_hours, typed_hours, typed_networks
 
@@ -28,6 +27,7 @@ class FieldKind(StrEnum):
     DURATION = "duration"
     CHECK = "check"
     CHOICE = "choice"
+    REFERENCE = "reference"
     SEVERAL = "several"
     HOURS = "hours"
     NETWORKS = "networks"
@@ -42,7 +42,7 @@ class Field:
     """One field of a form.
 
     :ivar choices: the values of a choice and what stands for them.
-    :ivar reference: the collection whose objects are the choices, such as ``sites``.
+    :ivar reference: the kind of object whose name is typed, such as ``site``.
     :ivar optional: nothing typed is no value.
     :ivar fixed: it can't be changed later.
     :ivar more: it is seldom needed, and folded away.
@@ -74,7 +74,7 @@ _KINDS: Mapping[FieldType, FieldKind] = {
     FieldType.LONG_TEXT: FieldKind.AREA,
     FieldType.FLAG: FieldKind.CHECK,
     FieldType.CHOICE: FieldKind.CHOICE,
-    FieldType.REFERENCE: FieldKind.CHOICE,
+    FieldType.REFERENCE: FieldKind.REFERENCE,
     FieldType.NUMBER: FieldKind.NUMBER,
     FieldType.SECONDS: FieldKind.DURATION,
     FieldType.MOMENT: FieldKind.MOMENT,
@@ -100,7 +100,7 @@ def _form_field(one: FieldOfKind) -> Field:
         _KINDS.get(setting.type, FieldKind.TEXT),
         setting.hint,
         choices=setting.choices,
-        reference=KINDS[setting.reference].plural if setting.reference else "",
+        reference=setting.reference,
         optional=one.optional,
         fixed=setting.fixed,
         more=setting.folded,

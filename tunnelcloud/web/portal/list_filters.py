@@ -14,18 +14,15 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from tunnelcloud.domain.name_comparison import folded
-from tunnelcloud.store import preferences, sites
+from tunnelcloud.store import preferences
 from tunnelcloud.store.errors import NotFound
-from tunnelcloud.store.groups import GROUPS
-from tunnelcloud.store.object_reads import Listing
+from tunnelcloud.store.references import REFERRED, names_like
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.page_requests import Visit
 
 UNUSED = timedelta(days=90)
 """The filter for objects that weren't used for a long time."""
 
-_NAMES: Mapping[str, Listing[Any]] = {"site": sites.SITES, "group": GROUPS}
-_SUGGESTED = 100
 _LONGEST = 200
 _DAYS = str(UNUSED.days)
 
@@ -102,9 +99,9 @@ def asked_of_api(
     """
     query, errors = dict[str, str](), dict[str, str]()
     for name, value in given.items():
-        if name in _NAMES:
+        if name in REFERRED:
             try:
-                found = _NAMES[name].find(transaction, folded(value))
+                found = REFERRED[name].find(transaction, folded(value))
                 query[f"{name}_id"] = found.id
             except NotFound:
                 errors[name] = f"there is no {name} {value}"
@@ -119,14 +116,8 @@ def asked_of_api(
 
 def suggested_names(transaction: Transaction, noun: str) -> dict[str, list[str]]:
     """List the first names that a list's filters may be meant for, by the filters' names."""
-    wanted = [one.name for one in FILTERS.get(noun, ()) if one.name in _NAMES]
-    return {
-        name: [
-            one.name
-            for one in _NAMES[name].list_page(transaction, sort="name", limit=_SUGGESTED).items
-        ]
-        for name in wanted
-    }
+    wanted = [one.name for one in FILTERS.get(noun, ()) if one.name in REFERRED]
+    return {name: names_like(transaction, name) for name in wanted}
 
 
 def chips_of(noun: str, q: str, given: Mapping[str, str]) -> list[tuple[str, str, str]]:

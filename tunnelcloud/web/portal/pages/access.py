@@ -15,6 +15,7 @@ from tunnelcloud.domain.join_tokens import (
 )
 from tunnelcloud.store import users
 from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.references import Unclear
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.assignee_fields import People
@@ -68,13 +69,13 @@ class _Access:
 
     async def change(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
-        body = {
-            "methods": list(visit.form.get("methods", ())),
-            "policy_id": visit.typed("policy") or None,
-        }
         one = f"{path}/assignments/{visit.params['assignment_id']}"
         try:
+            policy = await People(self.context, self.operations).policy(visit)
+            body = {"methods": list(visit.form.get("methods", ())), "policy_id": policy}
             await self.operations(visit, "PATCH", one, body)
+        except Unclear as error:
+            return await self.objects["tunnel"].again(visit, {"assignment": str(error)})
         except Problem as problem:
             text = next(iter(faults(problem).values()))
             return await self.objects["tunnel"].again(visit, {"assignment": text})

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.store.assignees import Nobody, resolve, suggested
+from tunnelcloud.store.references import REFERRED, Unclear, id_of, names_like
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.page_requests import PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.resources.context import ApiContext
@@ -27,7 +28,11 @@ class _Suggestions:
     async def names(self, visit: Visit) -> Reply:
         kinds = visit.query.get("kinds", "all")
         wanted = next((text for name, text in visit.query.items() if name != "kinds"), "")
-        found = await self.context.store.read(suggested, wanted[:200].strip(), kinds)
+        wanted, store = wanted[:200].strip(), self.context.store
+        if kinds in REFERRED:
+            found = await store.read(names_like, kinds, wanted)
+        else:
+            found = await store.read(suggested, wanted, kinds)
         return Shown("admin_names.html", {"suggested": found})
 
 
@@ -67,14 +72,25 @@ class People:
             entity = await self.context.store.read(resolve, who)
         except Nobody as error:
             return {}, {name: str(error)}
-        policy = visit.typed(f"policy{suffix}") or None
+        try:
+            policy = await self.policy(visit, suffix)
+        except Unclear as error:
+            return {}, {f"policy{suffix}": str(error)}
         return {**entity, "methods": methods, "policy_id": policy}, {}
+
+    async def policy(self, visit: Visit, suffix: str = "") -> str | None:
+        """Give the id of the policy that is named in a row; None when none is.
+
+        :raise Unclear: there is none with this name.
+        """
+        typed = visit.typed(f"policy{suffix}").strip()
+        return await self.context.store.read(id_of, "policy", typed) if typed else None
 
     async def blank_rows(self, visit: Visit, count: int) -> dict[str, Any]:
         """Give the rows of a form, with what was typed."""
         return {
             "rows": [self.typed_row(visit, f"_{number}") for number in range(count)],
-            **await self.choices(visit),
+            **await self.choices(),
         }
 
     def typed_row(self, visit: Visit, suffix: str = "") -> dict[str, Any]:
@@ -87,17 +103,13 @@ class People:
             "policy": visit.typed(f"policy{suffix}"),
         }
 
-    async def choices(self, visit: Visit) -> dict[str, Any]:
-        """Return the choices of a row."""
+    async def choices(self) -> dict[str, Any]:
+        """Return the names that a row suggests."""
         store = self.context.store
-        found, names = await store.together(
-            self.operations.every(visit, "/policies", {"sort": "name"}),
-            store.reading(suggested, ""),
+        policies, names = await store.together(
+            store.reading(names_like, "policy"), store.reading(suggested, "")
         )
-        return {
-            "policies": [("", "no policy"), *((one["id"], one["name"]) for one in found)],
-            "suggested": names,
-        }
+        return {"policies": policies, "suggested": names}
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

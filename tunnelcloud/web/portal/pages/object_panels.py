@@ -94,7 +94,7 @@ class Panels:
     async def _tunnel_access(self, visit: Visit, item: Item) -> Values:
         people = People(self.context, self.operations)
         choices, who = await self.context.store.together(
-            people.choices(visit), self._assigned(visit, item, _MANY)
+            people.choices(), self._assigned(visit, item, _MANY)
         )
         return {"row": people.typed_row(visit), **choices, **who}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from tunnelcloud.store import user_views
+from tunnelcloud.store.references import names_like, with_ids, with_names
 from tunnelcloud.web.portal.admin_kinds import ACCESS, EVERY_SECTION, OVERVIEW, SETTINGS, Section
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.form_commands import changed_elsewhere, made_elsewhere
@@ -35,7 +35,6 @@ from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, READERS
 
-_MAX_CHOICES = 1000
 _TABS_OF_FORMS = {"assignments": ACCESS, "keys": ACCESS, "members": OVERVIEW}
 """Which page of an object a form is on, by where it is sent; all others are its settings'."""
 _WAKES = frozenset({"connector", "site", "pod"})
@@ -118,11 +117,12 @@ class Objects:
 
     async def create(self, visit: Visit) -> Reply:
         """Make an object, and what its form makes with it."""
-        body, errors = body_of(self.section.fields, visit), dict[str, str]()
+        body, errors = await self.read_body(self.section.fields, visit)
         rows: dict[str, dict[str, Any]] = {}
         if self.section.assignable:
-            rows, errors = await People(self.context, self.operations).rows(visit, _ROWS)
+            rows, wrong = await People(self.context, self.operations).rows(visit, _ROWS)
             body = {**body, "assignments": list(rows.values())}
+            errors |= wrong
         made: dict[str, Any] = {}
         if not errors:
             try:
@@ -141,7 +141,7 @@ class Objects:
     ) -> Shown:
         fields = self.section.fields
         blank = {one.name: shown(one, one.default) for one in fields}
-        forms = [self._form(visit, fields, {**blank, **given}, errors)]
+        forms = [self._form(fields, {**blank, **given}, errors)]
         if self.section.assignable:
             forms.append(People(self.context, self.operations).blank_rows(visit, _ROWS))
         values = {"elsewhere": made_elsewhere(self.section), "rows": []}
@@ -179,18 +179,28 @@ class Objects:
     def _changeable(self) -> list[Field]:
         return [one for one in self.section.fields if not one.fixed]
 
+    async def read_body(
+        self, fields: Sequence[Field], visit: Visit
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Read the body of an operation from a form, and what is wrong with names in it."""
+        return await self.context.store.read(with_ids, _referring(fields), body_of(fields, visit))
+
     async def change(self, visit: Visit) -> Reply:
         """Set what was typed."""
         fields = self._changeable
         item = await self.operations(visit, "GET", self._item(visit))
-        body, version = body_of(fields, visit), visit.typed("version")
-        try:
-            changed = await self.operations(
-                visit, "PATCH", self._item(visit), body, version=version
-            )
-        except Problem as problem:
+        body, errors = await self.read_body(fields, visit)
+        version, changed = visit.typed("version"), item
+        if not errors:
+            try:
+                changed = await self.operations(
+                    visit, "PATCH", self._item(visit), body, version=version
+                )
+            except Problem as problem:
+                errors = faults(problem)
+        if errors:
             given = {**shown_of(self.section.fields, item), **typed_of(fields, visit)}
-            return await self._show(visit, item, given, faults(problem))
+            return await self._show(visit, item, given, errors)
         note = "Saved." if changed["etag"] != version else "Nothing was changed."
         settings = f"/{SETTINGS}" if self.section.tabs else ""
         return Moved(f"/admin/{self.section.place}/{item['id']}{settings}", note=note)
@@ -213,14 +223,16 @@ class Objects:
     ) -> Shown:
         fields = self._changeable
         store, tab = self.context.store, self._tab(visit)
-        values, panel, names = await store.together(
-            self._form(visit, fields, given, errors),
+        kinds = _referring(self.section.fields)
+        values, panel, named = await store.together(
+            self._form(fields, given, errors),
             Panels(self.context, self.operations).of(self.section.noun, tab, visit, item),
-            store.reading(user_views.names_of, "site", filter(None, [item.get("site_id")])),
+            store.reading(with_names, kinds, item),
         )
+        names = {item[name]: named[name] for name in kinds if item[name]}
         values |= {
             "item": item,
-            "saved": shown_of(fields, item),
+            "saved": shown_of(fields, named),
             "tab": tab,
             "names": names,
             "elsewhere": changed_elsewhere(self.section, item, names),
@@ -230,21 +242,21 @@ class Objects:
         return Shown(f"admin_{self.section.noun}.html", values, status)
 
     async def _form(
-        self,
-        visit: Visit,
-        fields: Sequence[Field],
-        given: Mapping[str, Any],
-        errors: Mapping[str, str],
+        self, fields: Sequence[Field], given: Mapping[str, Any], errors: Mapping[str, str]
     ) -> dict[str, Any]:
-        choices = {
-            one.name: await choices_of(
-                self.operations, visit, one.reference, nothing="None" if one.optional else ""
-            )
-            if one.reference
-            else one.choices
-            for one in fields
-            if one.kind is FieldKind.CHOICE
-        }
+        kinds, store = _referring(fields), self.context.store
+        given, *suggested = await store.together(
+            store.reading(with_names, kinds, given),
+            *(store.reading(names_like, kind) for kind in kinds.values()),
+        )
+        choices: dict[str, Sequence[Any]] = dict(zip(kinds, suggested, strict=True))
+        for one in fields:
+            if one.kind is FieldKind.CHOICE:
+                choices[one.name] = one.choices
+            elif one.reference and not one.optional and not errors and not given[one.name]:
+                # Where there is one alone, it is the one that is meant.
+                (only,) = choices[one.name] if len(choices[one.name]) == 1 else ("",)
+                given = {**given, one.name: only}
         errors = faults_of(fields, given, errors)
         first = next((one.name for one in fields if one.name in errors), "")
         return {
@@ -259,15 +271,9 @@ class Objects:
         }
 
 
-async def choices_of(
-    operations: Operations, visit: Visit, plural: str, *, nothing: str = ""
-) -> list[tuple[str, str]]:
-    """List the objects of a kind as choices.
-
-    :param nothing: what stands for none of them; empty when one has to be chosen.
-    """
-    found = await operations.every(visit, f"/{plural}", {"sort": "name"}, _MAX_CHOICES)
-    return [*([("", nothing)] if nothing else []), *((one["id"], one["name"]) for one in found)]
+def _referring(fields: Sequence[Field]) -> dict[str, str]:
+    """Return the fields that refer to another object, and to which kind."""
+    return {one.name: one.reference for one in fields if one.reference}
 
 
 def joining(path: str, join: Mapping[str, Any]) -> Moved:

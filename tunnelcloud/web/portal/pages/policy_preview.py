@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from tunnelcloud.web.portal.admin_kinds import POLICY
 from tunnelcloud.web.portal.api_calls import Operations, faults
-from tunnelcloud.web.portal.forms import body_of, faults_of, typed_of
+from tunnelcloud.web.portal.forms import faults_of, typed_of
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.objects import Objects
 from tunnelcloud.web.portal.resource import read_fields
@@ -75,7 +75,11 @@ class _Previews:
         :return: that, or else what is wrong with the form.
         """
         policy_id = visit.params["policy_id"]
-        body = dict(body_of(POLICY.fields, visit)) if visit.form else {}
+        body, errors = dict[str, Any](), dict[str, str]()
+        if visit.form:
+            body, errors = await self.policies.read_body(POLICY.fields, visit)
+        if errors:
+            return None, errors
         body.pop("name", None)
         if policy_id == _NEW:
             body["name"] = _NEW  # the name says nothing, and may not be typed yet
