@@ -6,7 +6,7 @@ What holds, in words:
   peer is given up.
 - A peer that sends bytes but doesn't answer pings, opens or closes breaks the protocol.
 - Of a link without channels the pod's end alone asks, as long as its pings come: they prove to the
-  connector that the pod lives, and a thousand links at rest cost half.
+  connector that the pod lives, and a thousand idle links cost half.
 """
 
 from collections.abc import Callable
