@@ -73,6 +73,9 @@ class ReferenceTests(PortalTestCase):
             'id="site_id-error"',
         )
         self.refused(new, {"name": "one", "site_id": ""}, "name a site")
+        self.refused(
+            new, {"name": "A b", "site_id": "berlin"}, "no site berlin<", 'id="name-error"'
+        )
         self.assertEqual(self.api("GET", "/connectors")["items"], [])
 
     def test_a_policy_of_an_assignment(self):

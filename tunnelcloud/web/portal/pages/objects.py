@@ -118,18 +118,17 @@ class Objects:
     async def create(self, visit: Visit) -> Reply:
         """Make an object, and what its form makes with it."""
         body, errors = await self.read_body(self.section.fields, visit)
-        rows: dict[str, dict[str, Any]] = {}
+        rows, wrong = dict[str, dict[str, Any]](), dict[str, str]()
         if self.section.assignable:
             rows, wrong = await People(self.context, self.operations).rows(visit, _ROWS)
             body = {**body, "assignments": list(rows.values())}
-            errors |= wrong
         made: dict[str, Any] = {}
-        if not errors:
+        if not wrong:
             try:
                 made = await self.operations(visit, "POST", self._path, body)
             except Problem as problem:
-                errors = faults(problem, rows)
-        if errors:
+                errors = {**faults(problem, rows), **errors}
+        if errors := {**errors, **wrong}:
             return await self._new(visit, typed_of(self.section.fields, visit), errors)
         if "join" not in made:
             location = f"/admin/{self.section.place}/{made['id']}"
@@ -182,7 +181,10 @@ class Objects:
     async def read_body(
         self, fields: Sequence[Field], visit: Visit
     ) -> tuple[dict[str, Any], dict[str, str]]:
-        """Read the body of an operation from a form, and what is wrong with names in it."""
+        """Read the body of an operation from a form, and what is wrong with names in it.
+
+        A name that is none stays in the body: the operation refuses it, with what else is wrong.
+        """
         return await self.context.store.read(with_ids, _referring(fields), body_of(fields, visit))
 
     async def change(self, visit: Visit) -> Reply:
@@ -190,17 +192,14 @@ class Objects:
         fields = self._changeable
         item = await self.operations(visit, "GET", self._item(visit))
         body, errors = await self.read_body(fields, visit)
-        version, changed = visit.typed("version"), item
-        if not errors:
-            try:
-                changed = await self.operations(
-                    visit, "PATCH", self._item(visit), body, version=version
-                )
-            except Problem as problem:
-                errors = faults(problem)
-        if errors:
+        version = visit.typed("version")
+        try:
+            changed = await self.operations(
+                visit, "PATCH", self._item(visit), body, version=version
+            )
+        except Problem as problem:
             given = {**shown_of(self.section.fields, item), **typed_of(fields, visit)}
-            return await self._show(visit, item, given, errors)
+            return await self._show(visit, item, given, {**faults(problem), **errors})
         note = "Saved." if changed["etag"] != version else "Nothing was changed."
         settings = f"/{SETTINGS}" if self.section.tabs else ""
         return Moved(f"/admin/{self.section.place}/{item['id']}{settings}", note=note)
