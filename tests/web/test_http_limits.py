@@ -10,6 +10,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 
 from tunnelcloud.net.sockets import SMALL_READ
+from tunnelcloud.net.spreading import STEPS_A_TURN
 from tunnelcloud.web.http_limits import (
     CLOSING_SECONDS,
     LONGEST_TRAILERS,
@@ -428,6 +429,24 @@ class PipeliningTests(SynchronousTestCase):
         self.channel.dataReceived(b"GET /a?b HTTP/1.1\r\n")
         self.assertEqual(self.channel._path, b"/a?b")
         self.assertTrue(issubclass(LimitedChannel, HTTPChannel))
+
+
+class LateTests(SynchronousTestCase):
+    def test_many_whose_time_is_over_end_a_few_in_each_turn(self):
+        """25 took 42 ms of a turn; so many came in the next meanwhile that turns grew."""
+        clock = TurningClock()
+        site = LimitedSite(Echo(), clock)
+        transports = [OpenTransport() for _ in range(40)]
+        for transport in transports:
+            site.buildProtocol(None).makeConnection(transport)
+        clock.rightNow += REQUEST_SECONDS
+        before, turns = 0, 0
+        while before < len(transports):
+            clock.turn()
+            now = sum(transport.disconnecting for transport in transports)
+            self.assertLessEqual(now - before, STEPS_A_TURN)
+            before, turns = now, turns + 1
+            self.assertLess(turns, 10)
 
 
 class UnreadableTests(SynchronousTestCase):

@@ -29,6 +29,7 @@ from tunnelcloud.net.connection_capacity import Crowd
 from tunnelcloud.net.handshake_limits import bounded
 from tunnelcloud.net.message_turns import Rounds, turn_of_strangers
 from tunnelcloud.net.sockets import read_in_small_parts
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.web.answering import REQUEST_SECONDS
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import ProxySightings, client_host
@@ -228,6 +229,7 @@ class LimitedChannel(http.HTTPChannel):
     _lines = 0
     _parsed = 0  # lines and chunks of this read
     _is_closing = False
+    _is_lost = False
     _answered: Request | None = None  # the next one is not looked at yet
     _rounds: Rounds
     _next_request: Rounds
@@ -358,12 +360,19 @@ class LimitedChannel(http.HTTPChannel):
             self.setTimeout(CLOSING_SECONDS)
 
     def timeoutConnection(self) -> None:
-        """Close, or hang up on a client that still doesn't; nothing is logged of it."""
-        if self._is_closing:
+        """Have the connection's end wait for its turn: the time of many may be over at once."""
+        self.site.endings.run(self._end_late)
+
+    def _end_late(self) -> bool:
+        """Close, or hang up on a client that still doesn't; nothing is logged of it: a step."""
+        if self._is_lost:
+            pass
+        elif self._is_closing:
             self.turn_away()
         else:
             self.loseConnection()
             self.setTimeout(self.abortTimeout)
+        return False
 
     def requestDone(self, request: Request) -> None:
         """Wait for the next request, and be as patient with that one.
@@ -421,6 +430,7 @@ class LimitedChannel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Count it as gone."""
+        self._is_lost = True
         self._rounds.stop()
         self._next_request.stop()
         self._late.clear()
@@ -472,6 +482,7 @@ class LimitedSite(Site):
         self.crowd: Crowd[LimitedChannel] = Crowd(room, LimitedChannel.turn_away)
         self.parties = Parties(clock)
         self.turn = turn_of_strangers(clock)
+        self.endings = Spreading(clock)
         super().__init__(
             root,
             requestFactory=LimitedRequest,
