@@ -355,6 +355,12 @@ class LifeTests(SynchronousTestCase):
         pair.run()
         self.assertEqual((far.received, near.received), (1000, 2000))
 
+    def test_the_pod_keeps_no_copy_of_its_own_authority(self):
+        pair = LinkPair().start()
+        handle = pair.pod.transport.getHandle()
+        self.assertIsNotNone(handle.get_peer_certificate())
+        self.assertEqual(list(handle.get_peer_cert_chain() or ()), [])
+
     def test_no_memory_is_given_back_with_bytes_in_it(self):
         pair = LinkPair().start()
         wire = pair.pod.transport

@@ -68,6 +68,9 @@ _MODE_ENABLE_PARTIAL_WRITE = 1
 MODE_RELEASE_BUFFERS = 0x10
 """SSL_MODE_RELEASE_BUFFERS, which pyOpenSSL has no name for either."""
 
+_MODE_NO_AUTO_CHAIN = 0x8
+"""SSL_MODE_NO_AUTO_CHAIN, which pyOpenSSL has no name for either."""
+
 
 @implementer(IOpenSSLServerConnectionCreator)
 class PodTLS:
@@ -147,6 +150,9 @@ class LinkTLS:
         except SSL.Error as error:
             raise ValueError("the private key doesn't belong to the certificate") from error
         _trust(self._context, self.authorities)
+        # Else OpenSSL sends the CA's certificate along. The pod has it, and would keep a copy for
+        # each link.
+        self._context.set_mode(_MODE_NO_AUTO_CHAIN)
         self._context.set_verify(SSL.VERIFY_PEER, _note_distrust)
         self._context.set_alpn_protos([LINK_ALPN])
 
