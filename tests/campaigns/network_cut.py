@@ -26,9 +26,9 @@ from tests.campaigns.ssh_streams import log_in, open_stream
 from tests.integration.processes import PYTHON, Process, free_port
 from tests.integration.worlds import World
 from tests.requirements import require_executable
+from tunnelcloud.link.liveness import PINGS_IN_SILENCE
 
 HOSTS = {"pod": "10.77.0.1", "a": "10.77.0.11", "b": "10.77.0.12"}
-PINGS_IN_SILENCE = 4.5
 AT_ONCE = 3.0
 
 

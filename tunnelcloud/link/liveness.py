@@ -23,7 +23,7 @@ LONGEST_SILENCE = 45.0
 JUST_NOW = 0.5
 """For so many seconds after a byte a peer needn't be asked for another."""
 
-_PINGS_IN_SILENCE = 3.5
+PINGS_IN_SILENCE = 3.5
 _MISSED = 1.5
 """After so many intervals of silence this end asks, though it leaves that to the peer."""
 
@@ -66,7 +66,7 @@ class Liveness:
         asks_at_rest: bool,
         at_rest: Callable[[], object],
     ) -> None:
-        self.ping_interval = longest_silence / _PINGS_IN_SILENCE
+        self.ping_interval = longest_silence / PINGS_IN_SILENCE
         self.round_trip: float | None = None
         self.heard_at = 0.0
         # Silence is checked when a ping is due: silence allowed at one ping must not be too long at
