@@ -17,7 +17,7 @@ class DivisionTests(SynchronousTestCase):
         doors = divide(65536)
         self.assertEqual(doors.sessions, SESSIONS)
         self.assertEqual((doors.web, doors.before_login), (4096, 512))
-        self.assertEqual((doors.joining, doors.undecided), (256, 512))
+        self.assertEqual((doors.joining, doors.undecided), (512, 512))
         self.assertEqual(doors.flood_limits.per_source, 24)
 
     @given(st.integers(128, 1 << 20))

@@ -8,6 +8,7 @@ from tests.web.portal.browser import Browser, Forms
 from tests.web.portal.provider_case import ProviderCase
 from tests.web.words import BAD, words_of_the_code
 from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.net.escaping import escape
 
 _SAID = re.compile(
     r'<(p|div)[^>]*(?:class="[^"]*(?:fault|bad|warn|sentence)[^"]*"|role="alert")[^>]*>(.*?)</\1>',
@@ -78,7 +79,8 @@ class FormTests(ProviderCase):
             answer = self.browser.ask(method, f"{path}?{urlencode(sent)}")
         else:
             answer = self.browser.ask(method, action, sent)
-        typed = dict.fromkeys([*changes.values(), *(one.strip() for one in changes.values())])
+        stripped = [one.strip() for one in changes.values()]
+        typed = dict.fromkeys([*changes.values(), *stripped, *map(escape, stripped)])
         return self.hold(answer, f"{action} {list(changes)}", *typed)
 
     def test_what_those_outside_are_told(self):
