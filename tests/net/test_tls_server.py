@@ -3,16 +3,15 @@
 import contextlib
 import itertools
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.link.tls_wires import now
-from tests.pod.certificates import make_certificate, server_context
+from tests.pod.certificates import make_certificate, options, server_context
 from tunnelcloud.link.tls import LINK_ALPN, PodTLS
 from tunnelcloud.net.key_exchange_turns import NewKeys
 from tunnelcloud.net.port_binding import Binder
@@ -93,14 +92,6 @@ class Visit:
     @property
     def answered(self):
         return bool(self.wire.value()) or self.wire.disconnecting
-
-
-def options():
-    certificate, key = make_certificate("pod.example.com")
-    return CertificateOptions(
-        privateKey=crypto.PKey.from_cryptography_key(key),
-        certificate=crypto.X509.from_cryptography(certificate),
-    )
 
 
 class SlowCase(SynchronousTestCase):

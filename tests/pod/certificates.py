@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
+from twisted.internet.ssl import CertificateOptions
 
 DAY = timedelta(days=1)
 
@@ -72,3 +73,12 @@ class MemoryServer:
             return self.connection.bio_read(1 << 20)
         except SSL.WantReadError:
             return b""
+
+
+def options():
+    """Give what Twisted makes of an ``ssl:`` description."""
+    certificate, key = make_certificate("pod.example.com")
+    return CertificateOptions(
+        privateKey=crypto.PKey.from_cryptography_key(key),
+        certificate=crypto.X509.from_cryptography(certificate),
+    )

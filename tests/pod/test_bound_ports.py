@@ -2,10 +2,9 @@
 
 import contextlib
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -13,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.static import Data
 
-from tests.pod.certificates import make_certificate
+from tests.pod.certificates import options
 from tunnelcloud.pod.bound_ports import Listeners
 from tunnelcloud.web.http_limits import LimitedSite
 
@@ -42,14 +41,6 @@ class _Endpoint:
     def listenTCP(self, port, factory, *_):
         _Endpoint.factory = factory
         return _Port()
-
-
-def options():
-    certificate, key = make_certificate("pod.example.com")
-    return CertificateOptions(
-        privateKey=crypto.PKey.from_cryptography_key(key),
-        certificate=crypto.X509.from_cryptography(certificate),
-    )
 
 
 class NegotiationTests(SynchronousTestCase):
