@@ -42,6 +42,8 @@ class Greeted(Protocol):
     """Answers whatever it gets, and pauses its client if it is asked to."""
 
     def dataReceived(self, data):
+        if data == b"fail":
+            raise ZeroDivisionError
         if data == b"pause":
             self.transport.pauseProducing()
         self.transport.write(b"heard " + data)
@@ -202,6 +204,17 @@ class TurnTests(SlowCase):
         visit.speak(b"pause")
         self.finish()
         self.assertEqual(visit.wire.producerState, "paused")
+
+    def test_a_protocol_that_fails_in_a_turn_loses_its_connection(self):
+        """As it does outside of a turn, where the reactor sees to it."""
+        visit = self.visit()
+        visit.speak()
+        self.finish()
+        self.visit().speak()
+        visit.speak(b"fail")
+        self.finish()
+        self.assertTrue(visit.wire.disconnected or visit.wire.disconnecting)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_who_is_gone_has_no_turn(self):
         first, second = self.visit(), self.visit()

@@ -10,11 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.addresses import party_of
 from tunnelcloud.net.key_exchange_turns import NewKeys
+
+_log = Logger()
 
 
 class TurnTakingTLS(TLSMemoryBIOProtocol):
@@ -48,7 +51,13 @@ class TurnTakingTLS(TLSMemoryBIOProtocol):
     def _go_on(self) -> None:
         data, self._held = self._held, b""
         self.transport.resumeProducing()
-        super().dataReceived(data)  # type: ignore[no-untyped-call]
+        try:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
+        except Exception:
+            # After a read the reactor would see to it; this may be another call of the reactor.
+            _log.failure("a connection failed in its turn")
+            self.transport.abortConnection()
+            return
         if self._handshakeDone:
             self._turns = None
 
