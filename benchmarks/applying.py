@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tunnelcloud.store import document_planning, documents, sites
+from tunnelcloud.store.document_sections import Document
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.web.models.document import WholeDocument
 
@@ -28,18 +29,18 @@ def timed(work: Callable[..., Any]) -> Callable[..., Any]:
     return both
 
 
-def planned(store: Store, document: documents.Document) -> None:
+def planned(store: Store, document: Document) -> None:
     """Apply a document as the pod does."""
     plan = document_planning.plan(store.read(document_planning.take_snapshot), document)
     store.write(timed(document_planning.carry_out), plan)
 
 
-def at_once(store: Store, document: documents.Document) -> None:
+def at_once(store: Store, document: Document) -> None:
     """Apply a document within one transaction."""
     store.write(timed(documents.apply), document)
 
 
-def measure(apply: Callable[[Store, documents.Document], None], count: int) -> tuple[float, float]:
+def measure(apply: Callable[[Store, Document], None], count: int) -> tuple[float, float]:
     """Apply a document beside somebody who writes all the time.
 
     :return: seconds that it took, and the longest that a write of others' took.

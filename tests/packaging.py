@@ -1,5 +1,6 @@
-"""Installs the project as a wheel and editable, each into an empty environment, and looks for
-the twistd plugin and the command from another directory.  Run by tox: python tests/packaging.py DIR
+"""Installs the project as a wheel and then editable, with nothing else in the environment, and looks
+for the twistd plugin and the command from another directory; takes it away between the two, and then
+neither may be there.  Run by tox: python tests/packaging.py DIR
 """
 
 import subprocess
@@ -10,31 +11,37 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-def check(directory: Path, *install: str) -> None:
-    venv.create(directory, clear=True, with_pip=True)
-    programs = directory / "bin"
-    subprocess.run([programs / "pip", "install", "--quiet", *install], check=True)
-    listed = subprocess.run(
+def plugins(programs: Path) -> str:
+    """Give what twistd of an environment says that it can run."""
+    return subprocess.run(
         [programs / "twistd", "--help"], cwd="/", check=True, capture_output=True, text=True
     ).stdout
-    if "tunnelcloud" not in listed:
-        raise SystemExit(f"twistd doesn't list tunnelcloud after pip install {' '.join(install)}")
+
+
+def check(programs: Path, *install: str | Path) -> None:
+    """Install the project in one way, look for its commands, and take it away again."""
+    subprocess.run([programs / "pip", "install", "--quiet", *install], check=True)
+    if "tunnelcloud" not in plugins(programs):
+        words = " ".join(map(str, install))
+        raise SystemExit(f"twistd doesn't list tunnelcloud after pip install {words}")
     for command in (["twistd", "tunnelcloud", "--help"], ["tunnelcloud", "--help"]):
         subprocess.run([programs / command[0], *command[1:]], cwd="/", check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
+    subprocess.run([programs / "pip", "uninstall", "--quiet", "--yes", "tunnelcloud"], check=True)
+    if "tunnelcloud" in plugins(programs) or (programs / "tunnelcloud").exists():
+        raise SystemExit("something of the project is left after pip uninstall")
 
 
 def main() -> None:
     scratch = Path(sys.argv[1]).resolve()
-    scratch.mkdir(parents=True, exist_ok=True)
+    venv.create(scratch / "environment", clear=True, with_pip=True)
+    programs = scratch / "environment" / "bin"
     wheels = scratch / "wheels"
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", wheels, PROJECT],
-        check=True,
+        [programs / "pip", "wheel", "--quiet", "--no-deps", "-w", wheels, PROJECT], check=True
     )
-    newest = max(wheels.glob("tunnelcloud-*.whl"), key=lambda wheel: wheel.stat().st_mtime)
-    check(scratch / "installed", str(newest))
-    check(scratch / "editable", "-e", str(PROJECT))
+    check(programs, max(wheels.glob("tunnelcloud-*.whl"), key=lambda wheel: wheel.stat().st_mtime))
+    check(programs, "-e", PROJECT)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from tunnelcloud.ssh.login_requests import (
     KeyRequest,
     OtherRequest,
     PromptRequest,
+    Request,
     TokenRequest,
     read_answer,
     read_request,
@@ -74,7 +75,7 @@ class AnyOrder(RuleBasedStateMachine):
                     self.replies += 1
 
     @rule(request=st.sampled_from((QUERY, SIGNED, WITH_TOKEN, PROMPT, NONE, OTHER)))
-    def request(self, request: auth.Request) -> None:
+    def request(self, request: Request) -> None:
         in_flight = self.current is not None and not (self.closed or self.ended)
         self.requests += 1
         self.perform(self.machine.requested(request))
@@ -153,7 +154,7 @@ class LimitTests(SynchronousTestCase):
         self.machine = Authentication(failures=6, queries=20)
         self.asked = 0
 
-    def ask(self, request: auth.Request) -> int:
+    def ask(self, request: Request) -> int:
         (action,) = self.machine.requested(request)
         self.asked += 1
         assert getattr(action, "question", None) == self.asked
@@ -318,7 +319,7 @@ class LimitTests(SynchronousTestCase):
 class CodecTests(SynchronousTestCase):
     """What the client writes, as values."""
 
-    def request(self, method: bytes, rest: bytes) -> auth.Request:
+    def request(self, method: bytes, rest: bytes) -> Request:
         fields = (b"alice", b"ssh-connection", method)
         return read_request(b"".join(map(pack_string, fields)) + rest)
 
