@@ -1,6 +1,7 @@
-"""Installs the project as a wheel and then editable, with nothing else in the environment, and looks
-for the twistd plugin and the command from another directory; takes it away between the two, and then
-neither may be there.  Run by tox: python tests/packaging.py DIR
+"""Installs the project as a wheel and then editable, with nothing else in the environment.
+
+Looks for the twistd plugin and the command from another directory, and takes the project away again
+each time: then neither may be there.  Run by tox: python tests/packaging.py DIR
 """
 
 import subprocess

@@ -71,7 +71,8 @@ class ApiCampaignTests(SynchronousTestCase):
         self.assertGreater(report.cases, EXAMPLES * 10)
 
     def test_as_an_administrator(self) -> None:
-        self.try_as("admin")
+        # The campaign itself tries the bounds of each of its many fields as well ("coverage").
+        self.try_as("admin", "examples,fuzzing,stateful" if EXAMPLES > 2 else PHASES)
 
     def test_as_an_auditor(self) -> None:
         # The other phases would do what they did as an administrator.

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tunnelcloud
+from tests.integration import prepared_command
 from tests.pod.certificates import write_certificate
 
 PATIENCE = 60
@@ -279,15 +280,7 @@ class Gateway:
             "TUNNELCLOUD_URL": f"http://127.0.0.1:{self.web_port}",
             "TUNNELCLOUD_API_TOKEN": token or self.admin_token,
         }
-        done = subprocess.run(
-            [PYTHON, "-c", "from tunnelcloud.cli import main; main()", *map(str, words)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        return done.returncode, done.stdout, done.stderr
+        return prepared_command.run(words, environment, PATIENCE)
 
     def do(self, *words):
         """Run the `tunnelcloud` command with --json; give the object it prints."""
