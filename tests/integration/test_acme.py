@@ -1,16 +1,20 @@
 """Certificates by ACME from a real authority, and what runs through the port meanwhile."""
 
 import contextlib
+import http.client
 import signal
 import socket
 import ssl
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.authorities import Pebble
+from tests.integration.browsing import SIGN_IN, sign_in_page
+from tests.integration.flows import Flows
 from tests.integration.processes import PATIENCE, Gateway, free_port
 from tests.integration.test_end_to_end import EchoWorld
 
@@ -18,6 +22,8 @@ LIFE = 6
 """Seconds that a certificate lives which is to be renewed."""
 
 STREAMS = 50
+
+SIGNALS = 5
 
 
 class AcmeTests(SynchronousTestCase):
@@ -42,43 +48,113 @@ class AcmeTests(SynchronousTestCase):
                 return client.getpeercert(binary_form=True)
         return b""
 
-    def wait_for_another(self, port, before, hurry=lambda: None):
+    def wait_for_another(self, port, before, meanwhile=lambda: None):
         deadline = time.monotonic() + 3 * PATIENCE  # an order that fails is tried again after 60 s
         while (found := self.shown(port)) in (before, b""):
             self.assertLess(time.monotonic(), deadline)
-            hurry()
+            meanwhile()
             time.sleep(0.2)
         return found
 
-    def test_a_renewal_by_tls_alpn_under_streams_of_the_one_port(self):
-        world = EchoWorld(one_port=True, acme=lambda port: self.authority(port, LIFE))
-        self.addCleanup(world.close)
+    def test_a_renewal_by_tls_alpn_under_all_that_the_one_port_carries(self):
+        """The pod renews by itself; ssh, connectors and a browser also come anew meanwhile."""
+        world, flows, page = self.busy_world(LIFE)
         port = world.gateway.ssh_port
-        first = self.wait_for_another(port, b"")
-        target = f"127.0.0.1:{world.echo.port}"
-        ssh, local = world.client.forward("alice", target, key=world.key)
-        self.addCleanup(ssh.stop)
-        with contextlib.ExitStack() as opened:
-            streams = [
-                opened.enter_context(socket.create_connection(("127.0.0.1", local), PATIENCE))
-                for _ in range(STREAMS)
-            ]
-            self.echo(streams, b"before")
-            pod = world.gateway.process.process
-            self.wait_for_another(port, first, lambda: pod.send_signal(signal.SIGHUP))
-            self.echo(streams, b"after")
-        self.assertEqual(world.gateway.get("/readyz"), "ready\n")
+        first = self.shown(port)
+        before = flows.blocks()
+        browsed, over = [], threading.Event()
+        browser = threading.Thread(target=self.browse, args=(port, browsed, over), daemon=True)
+        browser.start()
+        self.addCleanup(browser.join, 2 * PATIENCE)
+        self.addCleanup(over.set)
+        second = self.wait_for_another(port, first, lambda: self.load(page))
+        during = flows.blocks()
+        world.add_connector()
+        status, output, errors = world.client.run(
+            "alice", "-W", f"echo:{world.echo.port}", key=world.key, sent=b"a later one"
+        )
+        self.assertEqual((status, output), (0, b"a later one"), errors)
+        over.set()
+        browser.join(2 * PATIENCE)
+        self.nothing_was_lost(world, flows, page, before, during)
+        self.assertNotEqual(second, first)
+        self.assertTrue(browsed)
+        for text in browsed:
+            self.assertIn(SIGN_IN, text)
         issued = [
             one["data"]["names"] for one in world.ask("audit", event="web_certificate.issued")
         ]
         self.assertGreater(len(issued), 1)
         self.assertEqual(set(issued), {"localhost"})
 
-    def echo(self, streams, text):
-        for stream in streams:
-            stream.sendall(text)
-        for stream in streams:
-            self.assertEqual(stream.recv(len(text)), text)
+    def test_sighup_under_all_that_the_one_port_carries(self):
+        world, flows, page = self.busy_world(3600)
+        port = world.gateway.ssh_port
+        first = self.shown(port)
+        before = flows.blocks()
+        for _ in range(SIGNALS):
+            world.gateway.process.process.send_signal(signal.SIGHUP)
+            world.gateway.process.wait_for("the settings were read again")
+            self.flow_on(flows)
+        during = flows.blocks()
+        profile = self.directory / "chromium"
+        self.assertIn(SIGN_IN, sign_in_page(f"https://localhost:{port}", profile))
+        self.nothing_was_lost(world, flows, page, before, during)
+        self.assertEqual(self.shown(port), first)
+
+    def busy_world(self, life):
+        """Make one with a certificate; give it, its streams, and a browser's open connection.
+
+        :param life: for how many seconds the certificate is good.
+        """
+        world = EchoWorld(one_port=True, acme=lambda port: self.authority(port, life))
+        self.addCleanup(world.close)
+        port = world.gateway.ssh_port
+        self.wait_for_another(port, b"")
+        ssh, local = world.client.forward("alice", f"echo:{world.echo.port}", key=world.key)
+        self.addCleanup(ssh.stop)
+        flows = Flows(local, STREAMS)
+        self.addCleanup(flows.end)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        page = http.client.HTTPSConnection("localhost", port, timeout=PATIENCE, context=context)
+        self.addCleanup(page.close)
+        self.load(page)
+        self.flow_on(flows)
+        return world, flows, page
+
+    def flow_on(self, flows):
+        """Wait until another block came back on each stream."""
+        before, deadline = flows.blocks(), time.monotonic() + PATIENCE
+        while not all(map(int.__lt__, before, flows.blocks())):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+
+    def nothing_was_lost(self, world, flows, page, before, during):
+        """Hold that all streams flowed on, and that what was connected still is."""
+        self.assertTrue(all(map(int.__lt__, before, during)), (before, during))
+        self.assertEqual(flows.end(), [])
+        self.assertTrue(all(map(int.__le__, during, flows.blocks())))
+        opened = page.sock
+        self.load(page)
+        self.assertIs(page.sock, opened)
+        links = [one["actor_id"] for one in world.ask("audit", event="connector.attached")]
+        self.assertEqual(sorted(links), sorted(set(links)))
+        self.assertEqual(world.gateway.get("/readyz"), "ready\n")
+
+    def load(self, page):
+        page.request("GET", "/sign-in")
+        with page.getresponse() as answer:
+            self.assertEqual(answer.status, 200)
+            self.assertIn(SIGN_IN, answer.read().decode())
+
+    def browse(self, port, browsed, over):
+        """Open the portal by Chromium again and again."""
+        profile = self.directory / "chromium"
+        while True:
+            browsed.append(sign_in_page(f"https://localhost:{port}", profile))
+            if over.is_set():
+                return
 
     def test_http_01_on_a_listener_of_the_web_alone(self):
         port = free_port()
