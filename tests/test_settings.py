@@ -48,7 +48,7 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(settings.connectors.certificate_lifetime, 30 * 86400)
 
     def test_which_listeners_show_the_pod_s_certificate(self):
-        listen = ["ssl:443", "tcp:80", "ssl:8443:privateKey=k.pem:certKey=c.pem"]
+        listen = ["ssl:443", "tcp:80", "ssl:9443:privateKey=k.pem:certKey=c.pem"]
         web = self.read(
             f"[web]\npublic_url = 'https://Pod.example.com:8443'\nlisten = {listen}"
         ).web
@@ -124,6 +124,29 @@ class SettingsTests(SynchronousTestCase):
             error = self.assertRaises(BadSettings, self.read, text)
             for part in (str(self.path), key, advice):
                 self.assertIn(part, str(error))
+
+    def test_two_listeners_on_one_port(self):
+        both = "[ssh]\nlisten = ['{}']\n[metrics]\nlisten = ['{}']"
+        for one, other in [
+            ("tcp:2222", "tcp:2222"),
+            ("tcp:2222:interface=127.0.0.1", "tcp:port=2222"),
+            ("tcp:2222:interface=127.0.0.1", "tcp:2222:interface=0.0.0.0"),
+            (r"tcp:2222:interface=\:\:1", r"ssl:2222:interface=\:\:"),
+        ]:
+            error = self.assertRaises(BadSettings, self.read, both.format(one, other))
+            self.assertIn("metrics.listen: ssh.listen has port 2222 already", str(error))
+        for one, other in [
+            ("tcp:0", "tcp:0"),
+            ("tcp:2222", "tcp:2223"),
+            ("tcp:2222:interface=127.0.0.1", "tcp:2222:interface=127.0.0.2"),
+            ("tcp:2222:interface=0.0.0.0", r"tcp:2222:interface=\:\:1"),
+            ("systemd:domain=INET:index=0", "systemd:domain=INET:index=1"),
+        ]:
+            self.read(both.format(one, other))
+
+    def test_a_port_that_another_section_has_by_default(self):
+        error = self.assertRaises(BadSettings, self.read, "[front]\nlisten = ['tcp:8443']")
+        self.assertIn("front.listen: connectors.listen has port 8443 already", str(error))
 
     def test_what_may_be_a_secret_is_not_shown(self):
         for text, key in [

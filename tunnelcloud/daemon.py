@@ -6,7 +6,6 @@ Knows endpoints and the environment; nothing of what is served.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import sys
@@ -31,8 +30,6 @@ from twisted.python.failure import Failure
 from tunnelcloud.settings_files import CannotStart
 
 _log = Logger()
-_TCP = re.compile(r"(?:tcp|ssl):(?:port=)?(\d+)(?=:|$)")
-_INTERFACE = re.compile(r":interface=((?:[^:\\]|\\.)*)")
 
 
 class CannotServe(CannotStart):
@@ -59,18 +56,6 @@ def endpoint_of(reactor: IReactorCore, setting: str, description: str) -> IStrea
             '"tcp:2222:interface=127.0.0.1" or "systemd:domain=INET:index=0"'
         ) from None
     return endpoint
-
-
-def tcp_port_of(description: str) -> tuple[int, str] | None:
-    """Give the port and the interface of a ``tcp:`` or ``ssl:`` description; None of others.
-
-    An empty interface means all.
-    """
-    found = _TCP.match(description)
-    if found is None:
-        return None
-    interface = _INTERFACE.search(description)
-    return int(found[1]), re.sub(r"\\(.)", r"\1", interface[1]) if interface else ""
 
 
 def has_both_families() -> bool:

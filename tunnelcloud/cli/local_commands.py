@@ -14,7 +14,7 @@ from tunnelcloud.cli.database import pod_options, pod_settings
 from tunnelcloud.cli.output import say
 from tunnelcloud.connector.settings import ConnectorSettings
 from tunnelcloud.connector.starting import read_plan
-from tunnelcloud.daemon import endpoint_of, tcp_port_of
+from tunnelcloud.daemon import endpoint_of
 from tunnelcloud.domain.names import BadName, read_user_name
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret, new_link_secret
@@ -22,6 +22,7 @@ from tunnelcloud.pki.sealing import BadSealingKey, load_sealer
 from tunnelcloud.pod.web_certificate import WebCertificate, check_trusted
 from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile
 from tunnelcloud.settings import LISTENING, PodSettings, read_pod_settings
+from tunnelcloud.settings.listening import tcp_port_of
 from tunnelcloud.settings.web import WebSettings
 from tunnelcloud.settings_files import CannotStart, read_toml
 from tunnelcloud.sinks.sinks import check_sinks

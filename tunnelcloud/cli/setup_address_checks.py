@@ -12,13 +12,13 @@ from tunnelcloud.cli.output import one_line
 from tunnelcloud.cli.pod_doctor import Kept, proofs_in
 from tunnelcloud.cli.public_addresses import connectors_answer, ssh_answer
 from tunnelcloud.cli.setup_plan import ports_text
-from tunnelcloud.daemon import tcp_port_of
 from tunnelcloud.domain.addresses import is_loopback, leads_home, read_address
 from tunnelcloud.domain.ssh_command import PublicAddress, bracketed
 from tunnelcloud.net import own_address_check
 from tunnelcloud.net.doctor_findings import Finding, NoAnswer, bad, good, resolve, warning
 from tunnelcloud.net.own_address_check import Reply
 from tunnelcloud.settings import PodSettings
+from tunnelcloud.settings.listening import tcp_port_of
 
 
 @frozen

@@ -9,11 +9,11 @@ from typing import Any
 
 from attrs import frozen
 
-from tunnelcloud.daemon import tcp_port_of
 from tunnelcloud.domain.addresses import leads_home
 from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.settings.editing import Value
+from tunnelcloud.settings.listening import tcp_port_of
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 SOCKET_UNIT = Path("/lib/systemd/system/tunnelcloud-pod.socket")

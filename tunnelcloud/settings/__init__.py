@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tunnelcloud.domain.log_areas import Area, Format, Level, LogPlan
+from tunnelcloud.settings.listening import find_port_clash
 from tunnelcloud.settings.notify import NotifySettings
 from tunnelcloud.settings.url_files import WebhookSettings, with_url
 from tunnelcloud.settings.validation_messages import wording
@@ -188,6 +189,21 @@ class PodSettings(Table):
                     raise ValueError(
                         f"{section}.listen: name an endpoint here, or one in front.listen"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_port_for_each(self) -> PodSettings:
+        clash = find_port_clash(
+            (f"{section}.listen", one)
+            for section in ("ssh", "connectors", "web", "front", "metrics")
+            for one in getattr(self, section).listen
+        )
+        if clash is not None:
+            first, second, port = clash
+            raise ValueError(
+                f"{second}: {first} has port {port} already: give each its own, or have "
+                "front.listen take SSH, connectors and the web on one"
+            )
         return self
 
     @model_validator(mode="after")
