@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
+from datetime import UTC, datetime
 
 from tests.integration.processes import PATIENCE
 from tests.integration.test_end_to_end import WorldCase
@@ -80,6 +81,21 @@ class OnePortTests(WorldCase):
             self.assertNotEqual(self.shown(), before)
             stream.sendall(b"still here")
             self.assertEqual(stream.recv(100), b"still here")
+
+    def test_a_certificate_that_ended_is_told(self):
+        files = self.gateway.certificate_files
+        self.addCleanup(self.reload, *files)
+        self.reload(*files, ends=datetime(2026, 1, 31, tzinfo=UTC))
+        self.gateway.process.wait_for("certificate, which ends at 2026-01-31T00:00:00")
+        self.assertIn(
+            "the web's certificate ended on 2026-01-31: replace its files",
+            self.gateway.get("/readyz"),
+        )
+
+    def reload(self, *files, ends=None):
+        """Have the pod take a certificate of its own from new files."""
+        write_certificate(*files, ends=ends)
+        self.gateway.process.process.send_signal(signal.SIGHUP)
 
     def shown(self):
         with contextlib.closing(self.tls()) as client:

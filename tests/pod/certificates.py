@@ -33,9 +33,9 @@ def make_certificate(name="db.internal", ends=None, begins=None, key=None):
     return builder.sign(key, hashes.SHA256()), key
 
 
-def write_certificate(certificate_file, key_file, name="localhost"):
+def write_certificate(certificate_file, key_file, name="localhost", ends=None):
     """Make a certificate and write it and its key as PEM files; None writes no such file."""
-    certificate, key = make_certificate(name)
+    certificate, key = make_certificate(name, ends)
     if certificate_file is not None:
         certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
     if key_file is not None:

@@ -1,4 +1,4 @@
-"""Warns of certificates that end soon: the CA's, this pod's own, and connectors'.
+"""Warns of certificates that end soon: the CA's, this pod's own, connectors', and the web's.
 
 Pods' and connectors' certificates are renewed by themselves when two thirds of their time are over:
 if less than a quarter is left, the renewal has failed.
@@ -40,6 +40,11 @@ class Ending:
     lifetime: timedelta
     now: Callable[[], datetime]
     _connectors: list[Warned] = field(factory=list, init=False)
+    _web: Callable[[], Sequence[Warned]] = field(default=tuple, init=False)
+
+    def watch_web(self, warnings: Callable[[], Sequence[Warned]]) -> None:
+        """Add what there is to say of the web's certificate."""
+        self._web = warnings
 
     def look(self) -> Deferred[None]:
         """Find connectors whose certificates end soon, and log all warnings."""
@@ -60,7 +65,7 @@ class Ending:
         if own - now < min(WARN_BEFORE, POD_CERTIFICATE_LIFETIME / 4):
             text = f"this pod's certificate ends on {own:{_DAY}}: start the pod again"
             found.append(Warned(text, text))
-        return [*found, *self._connectors]
+        return [*found, *self._connectors, *self._web()]
 
     def _found(self, ending: connectors.EndingSoon) -> None:
         self._connectors = []

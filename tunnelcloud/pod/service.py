@@ -177,6 +177,7 @@ class PodService(Service):
         self._retirement = Retirement(self.store, settings.state_directory)
         self.traffic = TrafficNotes(self.store, self.sessions.count)
         self._tls = WebTLS(reactor, foundation, self.store, _now)
+        self.connectors.ending.watch_web(self._tls.warnings)
         self._registry: CollectorRegistry | None = None
         self._web = self._make_web()
         self._front = Front(

@@ -110,7 +110,12 @@ class WebCertificate(ShownCertificate):
             _log.error("the web's certificate stays as it was: {error}", error=str(error))
             return False
         self._stamp = stamp
-        _log.info("the web's certificate was read from {path}", path=str(self.certificate_file))
+        assert self.ends_at is not None
+        _log.info(
+            "the web's certificate, which ends at {ends}, was read from {path}",
+            ends=self.ends_at.isoformat(),
+            path=str(self.certificate_file),
+        )
         return True
 
     def _look(self) -> tuple[int, ...]:

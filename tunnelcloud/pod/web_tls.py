@@ -20,7 +20,7 @@ from tunnelcloud.pod.web_certificate import (
 )
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Change, Resync
-from tunnelcloud.web.interfaces import CertificateState
+from tunnelcloud.web.interfaces import CertificateState, Warned
 
 if TYPE_CHECKING:
     from tunnelcloud.pod.acme.challenges import Answers
@@ -123,6 +123,16 @@ class WebTLS:
             return self._keeper.is_late()
         ends = None if self._shown is None else self._shown.ends_at
         return ends is not None and ends - self._now() <= ENDS_SOON
+
+    def warnings(self) -> list[Warned]:
+        """Say that the certificate ends soon, or has ended, and what to do."""
+        ends = None if self._shown is None else self._shown.ends_at
+        if ends is None or not self.is_ending():
+            return []
+        verb = "ended" if ends <= self._now() else "ends"
+        advice = "the log says why it isn't renewed" if self._keeper else "replace its files"
+        text = f"the web's certificate {verb} on {ends:%Y-%m-%d}: {advice}"
+        return [Warned(text, text)]
 
     def failures(self) -> int:
         """Count the orders that failed since the last good one."""
