@@ -1,8 +1,10 @@
 """Lines on disk: their order, their bound, and what a restart or a full disk leaves of them."""
 
+import shutil
 from pathlib import Path
 from threading import Thread
 
+from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.sinks.spool import SEGMENTS, Spool
@@ -126,6 +128,53 @@ class SpoolTests(SynchronousTestCase):
         self.spool._out = None
         self.spool.append([line(4)])
         self.assertEqual(self.take_all(), [line(1), line(4)])
+
+    def test_files_that_somebody_deletes(self):
+        """What was in them is lost and counted, and what comes later is delivered."""
+        count = 600
+        for number in range(count):
+            self.spool.append([line(number)])
+        given = self.spool.first(1, 1000)
+        self.spool.taken()
+        self.assertGreater(len(list(self.directory.iterdir())), 3)
+        shutil.rmtree(self.directory)
+        while found := self.spool.first(100, 10_000):
+            given += found
+            self.spool.taken()
+        self.assertGreater(self.spool.dropped, 0)
+        self.assertEqual(self.spool.dropped + len(given), count)
+        self.spool.append([line(count)])
+        self.assertEqual(self.spool.first(9, 1000), [line(count)])
+        self.spool.taken()
+        self.spool.append([line(count + 1)])
+        self.spool.close()
+        again = self.open()
+        self.assertEqual(again.first(9, 1000), [line(count + 1)])
+
+    def test_each_time_that_the_disk_is_full_is_logged(self):
+        logged = []
+        globalLogPublisher.addObserver(logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, logged.append)
+
+        class Full:
+            def write(self, data):
+                raise OSError(28, "No space left on device")
+
+            def truncate(self, size):
+                pass
+
+        self.spool.append([line(0)])
+        good = self.spool._out
+        self.addCleanup(good.close)
+        for number in (1, 2):
+            self.spool._out = Full()
+            self.spool.append([line(number)])
+            self.spool.append([line(number)])
+            self.spool._out = good
+            self.spool.append([line(number)])
+            errors = [one for one in logged if one["log_level"] is LogLevel.error]
+            self.assertEqual(len(errors), number)
+        self.assertEqual(self.spool.dropped, 4)
 
     def test_threads_add_whole_lines(self):
         def add(who):

@@ -47,13 +47,15 @@ class Spool:
     """A queue of lines.
 
     :ivar limit: bytes that it may take on disk.
-    :ivar dropped: how many lines are lost, because the spool or the disk was full.
+    :ivar dropped: how many lines are lost, because the spool or the disk was full, or somebody
+        deleted its files.
     """
 
     directory: Path
     limit: int
     dropped: int = field(default=0, init=False)
     _segments: deque[_Segment] = field(factory=deque, init=False)
+    _refuses: bool = field(default=False, init=False)
     _lock: Lock = field(factory=Lock, init=False)
     _out: BinaryIO | None = field(default=None, init=False)
     _in: BinaryIO | None = field(default=None, init=False)
@@ -92,9 +94,12 @@ class Spool:
             try:
                 self._write(data, len(lines))
             except OSError as error:
-                if not self.dropped:
+                if not self._refuses:
                     _log.error("{path}: {error}", path=str(self.directory), error=str(error))
+                self._refuses = True
                 self.dropped += len(lines)
+            else:
+                self._refuses = False
 
     def first(self, most: int, most_bytes: int) -> list[bytes]:
         """Give the oldest lines, which stay until ``taken``; none if there are none.
@@ -105,7 +110,11 @@ class Spool:
             while self._segments:
                 segment = self._segments[0]
                 if segment.taken_bytes < segment.size:
-                    return self._read(segment, most, most_bytes)
+                    try:
+                        return self._read(segment, most, most_bytes)
+                    except FileNotFoundError:
+                        self._lose_first()
+                        continue
                 if len(self._segments) == 1:
                     break
                 self._delete_first()
@@ -140,10 +149,9 @@ class Spool:
             if self._out is not None:
                 self._out.close()
                 self._out = None
-            number = last.number + 1 if last is not None else 1
-            last = _Segment(self.directory / f"{number:012}", number)
-            self._segments.append(last)
+            last = self._add_segment(last.number + 1 if last is not None else 1)
         if self._out is None:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._out = last.path.open("ab", buffering=0)
         try:
             written = self._out.write(data)
@@ -154,6 +162,11 @@ class Spool:
             raise
         last.size += len(data)
         last.lines += lines
+
+    def _add_segment(self, number: int) -> _Segment:
+        added = _Segment(self.directory / f"{number:012}", number)
+        self._segments.append(added)
+        return added
 
     def _read(self, segment: _Segment, most: int, most_bytes: int) -> list[bytes]:
         if self._in is None:
@@ -176,6 +189,19 @@ class Spool:
         if lost and not self.dropped:
             _log.error("{path} is full: its oldest events are lost", path=str(self.directory))
         self.dropped += lost
+        self._delete_first()
+
+    def _lose_first(self) -> None:
+        """Go on without the oldest segment, which somebody deleted."""
+        gone = self._segments[0]
+        _log.error("{path} is gone: its events are lost", path=str(gone.path))
+        self.dropped += gone.lines - gone.taken_lines
+        if len(self._segments) == 1:
+            # It is the one that is written to; numbers go up, since the position is kept by them.
+            if self._out is not None:
+                self._out.close()
+                self._out = None
+            self._add_segment(gone.number + 1)
         self._delete_first()
 
     def _delete_first(self) -> None:
