@@ -7,11 +7,14 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import LoopingCall
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.domain.values import NOW
+from tests.integration.processes import free_port
 from tests.pod.certificates import write_certificate
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
+from tunnelcloud.private_files import write_atomically
 from tunnelcloud.settings import AuditSettings
 from tunnelcloud.settings.notify import NotifySettings
 from tunnelcloud.settings_files import BadSettings
@@ -107,6 +110,31 @@ class LoopbackTests(TestCase):
             return waiting.start(0.02).addCallback(lambda _: result)
 
         return looking.start(0.02).addCallback(compare).addBoth(close)
+
+    def test_a_webhook_that_is_down_says_so_once(self):
+        """Twisted's agent would log two lines for each try."""
+        logged = []
+        globalLogPublisher.addObserver(logged.append)
+        self.addCleanup(globalLogPublisher.removeObserver, logged.append)
+        directory = Path(self.mktemp())
+        secret = directory / "secret"
+        directory.mkdir()
+        write_atomically(secret, b"a secret")
+        webhook = {"url": f"http://127.0.0.1:{free_port()}/", "secret_file": str(secret)}
+        sinks = make_sinks(audit(webhook=webhook), NotifySettings(), directory)
+        sinks.add(RECORDS[:1])
+        sinks.start(reactor)
+        self.addCleanup(sinks.stop)
+        looking = LoopingCall(
+            lambda: all(one.failures > 1 for one in sinks.reports()) and looking.stop()
+        )
+
+        def compare(_):
+            lines = [formatEvent(one) for one in logged]
+            self.assertEqual(len([one for one in lines if "doesn't take the audit" in one]), 1)
+            self.assertEqual([one for one in lines if "factory" in one], [])
+
+        return looking.start(0.02).addCallback(compare)
 
 
 def unframed(data):

@@ -90,6 +90,20 @@ class Bounded:
         return connecting.addCallback(lambda made: made.wrappedProtocol)
 
 
+@implementer(IStreamClientEndpoint)
+@frozen
+class _Quiet:
+    """An endpoint that doesn't log each start and stop of a factory, as Twisted's agent has it."""
+
+    endpoint: IStreamClientEndpoint
+
+    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
+        """Connect."""
+        protocolFactory.noisy = False
+        connecting: Deferred[IProtocol] = self.endpoint.connect(protocolFactory)
+        return connecting
+
+
 def bounded_way(reactor: Any, host: str, port: int, most: int, tls: Any = None) -> Any:
     """Make an endpoint for a server.
 
@@ -97,7 +111,7 @@ def bounded_way(reactor: Any, host: str, port: int, most: int, tls: Any = None) 
     :param tls: makes TLS connections; None for plain text.
     """
     there = Bounded(HostnameEndpoint(reactor, host, port, timeout=CONNECT_SECONDS), most)
-    return there if tls is None else wrapClientTLS(tls, there)
+    return _Quiet(there if tls is None else wrapClientTLS(tls, there))
 
 
 @implementer(IAgentEndpointFactory)

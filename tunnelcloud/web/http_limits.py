@@ -457,6 +457,7 @@ class LimitedSite(Site):
 
     # Spoken as it is: the one that Twisted puts before it is there to offer HTTP/2.
     protocol = LimitedChannel  # type: ignore[assignment]
+    noisy = False
 
     def __init__(
         self,
