@@ -12,7 +12,7 @@ from tunnelcloud.channels.messages import (
     GlobalRequest,
 )
 from tunnelcloud.link.requests import PING, RENEW, read_hello
-from tunnelcloud.net.message_turns import MESSAGES_A_ROUND
+from tunnelcloud.net.message_scheduling import MESSAGES_A_ROUND
 
 KIB = 1024
 

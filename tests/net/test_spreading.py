@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.net.test_message_turns import Turns
+from tests.net.test_message_scheduling import Turns
 from tunnelcloud.net.spreading import STEPS_A_TURN, Spreading
 
 

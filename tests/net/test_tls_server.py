@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.link.tls_wires import now
 from tests.pod.certificates import make_certificate, options, server_context
 from tunnelcloud.link.tls import LINK_ALPN, PodTLS
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.port_binding import Binder
 from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.net.tls_server import TurnTakingTLS
@@ -142,11 +142,11 @@ class DoorTests(SlowCase):
     def test_the_pods_own_certificate(self):
         shown = ShownCertificate()
         shown.show(server_context(*make_certificate("pod.example.com")), now())
-        self.assert_in_turns(shown.before(self.inner, self.clock, NewKeys(self.clock)))
+        self.assert_in_turns(shown.before(self.inner, self.clock, HandshakeQueue(self.clock)))
 
     def test_a_listener_of_a_description(self):
         ports = Ports()
-        binder = Binder(ports, is_shared=False, turns=NewKeys(self.clock))
+        binder = Binder(ports, is_shared=False, turns=HandshakeQueue(self.clock))
         binder.listenSSL(1, self.inner, options())
         self.assert_in_turns(ports.factory)
 
@@ -161,7 +161,7 @@ class TurnTests(SlowCase):
 
     def setUp(self):
         super().setUp()
-        self.turns = NewKeys(self.clock)
+        self.turns = HandshakeQueue(self.clock)
         shown = ShownCertificate()
         shown.show(server_context(*make_certificate("pod.example.com")), now())
         self.factory = shown.before(Factory.forProtocol(Greeted), self.clock, self.turns)

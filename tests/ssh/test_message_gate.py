@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import Client
 from tunnelcloud.channels.messages import pack_string
-from tunnelcloud.net.message_turns import MESSAGES_A_ROUND
+from tunnelcloud.net.message_scheduling import MESSAGES_A_ROUND
 from tunnelcloud.ssh.message_gate import LISTED, UNIMPLEMENTED, Phase
 
 

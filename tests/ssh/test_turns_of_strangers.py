@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.net.test_message_turns import Turns
 from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
-from tunnelcloud.net.message_turns import STRANGERS_A_TURN
+from tunnelcloud.net.message_scheduling import STRANGERS_A_TURN
 from tunnelcloud.net.source_limits import FloodLimits
 from tunnelcloud.net.spreading import STEPS_A_TURN
 from tunnelcloud.ssh.exchange import MOST_NAMES

@@ -38,7 +38,7 @@ from tunnelcloud.link.requests import (
 from tunnelcloud.link.tls import LinkTLS, distrust, not_taken
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.message_turns import SharedTurn
+from tunnelcloud.net.message_scheduling import SharedTurn
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pki.authority import UntrustedPod
 from tunnelcloud.pki.authority_rotation import check_pod_of_any

@@ -58,7 +58,7 @@ from tunnelcloud.link.requests import (
 )
 from tunnelcloud.link.tls import LINK_ALPN, shown_certificate
 from tunnelcloud.net.allowance import Allowance
-from tunnelcloud.net.message_turns import SIZE_SHIFT, Rounds, SharedTurn
+from tunnelcloud.net.message_scheduling import SIZE_SHIFT, Rounds, SharedTurn
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.net.write_coalescing import TURN, Gathering
 

@@ -23,7 +23,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.shared_buffers import BufferPool
 from tunnelcloud.net.sockets import READ_SIZE, tune_socket, write_now
 from tunnelcloud.net.tls_server import TurnTakingTLS
@@ -153,4 +153,4 @@ class LinkTransportFactory(TLSMemoryBIOFactory):
     """
 
     protocol = LinkTransport
-    turns: NewKeys | None = None
+    turns: HandshakeQueue | None = None

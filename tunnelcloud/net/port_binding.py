@@ -9,7 +9,7 @@ from attrs import frozen
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.tcp import Port
 
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.tls_server import TurnTakingTLSFactory
 
 
@@ -32,7 +32,7 @@ class Binder:
 
     _reactor: Any
     is_shared: bool
-    turns: NewKeys
+    turns: HandshakeQueue
 
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""

@@ -15,7 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.addresses import party_of
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 
 _log = Logger()
 
@@ -27,7 +27,7 @@ class TurnTakingTLS(TLSMemoryBIOProtocol):
     """
 
     transport: Any  # a TCP transport; no interface says all that is used of it
-    _turns: NewKeys | None = None
+    _turns: HandshakeQueue | None = None
     _held = b""
 
     def makeConnection(self, transport: Any) -> None:
@@ -77,7 +77,7 @@ class TurnTakingTLSFactory(TLSMemoryBIOFactory):
 
     protocol = TurnTakingTLS
 
-    def __init__(self, creator: Any, wrapped: Any, clock: Any, turns: NewKeys) -> None:
+    def __init__(self, creator: Any, wrapped: Any, clock: Any, turns: HandshakeQueue) -> None:
         """
         :param creator: makes the connections of TLS, an ``IOpenSSLServerConnectionCreator``.
         :param wrapped: the factory whose protocols get and send clear text.

@@ -21,7 +21,7 @@ from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe, listen, port_number
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.port_binding import Binder
 
 WEB_TLS = "web.tls"
@@ -77,7 +77,7 @@ class Listeners:
         :param shared: the sections whose ports other pods of this machine may listen on, too.
         :raise CannotServe: one can't be bound; the others are closed.
         """
-        listeners, turns = cls(), NewKeys(reactor)
+        listeners, turns = cls(), HandshakeQueue(reactor)
         for section, descriptions in sections.items():
             board = listeners._switchboards[section] = _Switchboard()
             binder: Any = Binder(reactor, section in shared, turns)

@@ -32,8 +32,8 @@ from tunnelcloud.link.protocol import LinkProtocol
 from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN, PodTLS
 from tunnelcloud.link.transport import LinkTransport, LinkTransportFactory
 from tunnelcloud.net.connection_capacity import Crowd
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.interfaces import IFloodControl
-from tunnelcloud.net.key_exchange_turns import NewKeys
 from tunnelcloud.net.source_limits import ABANDONED, REFUSED_LOGIN, FloodLimits
 
 DOOR_TIMEOUT = 20.0
@@ -76,7 +76,7 @@ class _Listener(LinkTransportFactory):
 
     def __init__(self, tls: PodTLS, door: "_Door", clock: IReactorTime) -> None:
         super().__init__(tls, False, door, clock)
-        self.turns = NewKeys(clock, HANDSHAKE_PAUSE)
+        self.turns = HandshakeQueue(clock, HANDSHAKE_PAUSE)
         self._door = door
 
     def buildProtocol(  # type: ignore[override]  # a factory may say None

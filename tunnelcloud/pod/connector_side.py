@@ -16,7 +16,7 @@ from tunnelcloud.link.protocol import End, LinkProtocol
 from tunnelcloud.link.requests import Hello
 from tunnelcloud.link.tls import PodTLS
 from tunnelcloud.net.behind_balancer import BehindBalancers
-from tunnelcloud.net.message_turns import SharedTurn
+from tunnelcloud.net.message_scheduling import SharedTurn
 from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.certificate_expiry import Ending

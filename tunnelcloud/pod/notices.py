@@ -26,7 +26,7 @@ from tunnelcloud.domain.target_certificates import ENDS_SOON
 from tunnelcloud.pod.live_pod import LivePod
 from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.sinks.sinks import Sinks
-from tunnelcloud.store import notices
+from tunnelcloud.store import notice_conditions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.site_health import Attachments
 from tunnelcloud.store.transaction import Committed
@@ -151,7 +151,7 @@ class Notices:
             key: one.over for key, one in found.items() if clock - self._since[key] >= one.patience
         }
         ending = clock - self._started >= SETTLED
-        synced = await self.store.write(notices.sync, self.pod[0], ripe, ending=ending)
+        synced = await self.store.write(notice_conditions.sync, self.pod[0], ripe, ending=ending)
         for key in synced.begun:
             self._tell(found[key].kind, found[key].text, found[key].path)
         over = {key: one for key, one in synced.over.items() if one[1] and key not in found}
@@ -161,8 +161,8 @@ class Notices:
     async def _tell_over(self, over: Mapping[str, tuple[datetime, Mapping[str, str]]]) -> None:
         """Tell which conditions are over, except those of deleted and muted objects."""
         ids = frozenset(key.rpartition(" ")[2] for key in over)
-        there = await self.store.read(notices.told_sites, ids)
-        there |= (await self.store.read(notices.told_tunnels, ids)).keys()
+        there = await self.store.read(notice_conditions.told_sites, ids)
+        there |= (await self.store.read(notice_conditions.told_tunnels, ids)).keys()
         for key, (since, told) in over.items():
             if key.rpartition(" ")[2] in there:
                 minutes = max(1, round((self.now() - since).total_seconds() / 60))
@@ -170,8 +170,10 @@ class Notices:
 
     async def _conditions(self) -> dict[str, Condition]:
         failing, ending = self.seen.failing(), self._ending_targets()
-        down = await self.store.read(notices.sites_down, self.seen.attachments())
-        names = await self.store.read(notices.told_tunnels, frozenset({*failing, *ending}))
+        down = await self.store.read(notice_conditions.sites_down, self.seen.attachments())
+        names = await self.store.read(
+            notice_conditions.told_tunnels, frozenset({*failing, *ending})
+        )
         found = {
             f"site.down {site}": Condition(
                 "site.down",
@@ -253,7 +255,7 @@ class Notices:
         source, session, user = event.source_ip, event.session_id, event.user_id
         if source is None or session is None or user is None:
             return
-        if await self.store.read(notices.is_new_network, user, session, source):
+        if await self.store.read(notice_conditions.is_new_network, user, session, source):
             text = f"{event.user_name} has logged in from a new network: {source}"
             self._tell_of_user(record, "login.new_network", text, f"/admin/users/{user}")
 

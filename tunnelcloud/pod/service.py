@@ -18,7 +18,7 @@ from tunnelcloud.domain.entities import Session, UserView
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import Decision
 from tunnelcloud.net.fetch_on_demand import fetch_by_network
-from tunnelcloud.net.message_turns import SharedTurn
+from tunnelcloud.net.message_scheduling import SharedTurn
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
 from tunnelcloud.pod.admin_token import Retirement

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.cred.portal import Portal
 
 from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.net.message_turns import SharedTurn
+from tunnelcloud.net.message_scheduling import SharedTurn
 from tunnelcloud.net.source_limits import FloodControl, FloodLimits
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.browser_logins import BrowserLogins

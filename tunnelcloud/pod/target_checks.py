@@ -22,11 +22,11 @@ from zope.interface import implementer
 from tunnelcloud.domain.entities import Settings
 from tunnelcloud.domain.objects.sites import Connector, Tunnel
 from tunnelcloud.domain.tunnel_standing import port_after
-from tunnelcloud.pod.check_turns import CheckTurns
 from tunnelcloud.pod.interfaces import ILinks
 from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.path_check import Doctor
+from tunnelcloud.pod.target_check_order import CheckOrder
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import preferences, tunnels
 from tunnelcloud.store.asynchronous import AsyncStore
@@ -86,7 +86,7 @@ class TargetChecks:
     doctor: Doctor
     clock: IReactorTime
     now: Callable[[], datetime]
-    _turns: CheckTurns = field(init=False)
+    _turns: CheckOrder = field(init=False)
     _found: dict[str, dict[int, LastCheck]] = field(factory=dict, init=False)
     _places: dict[str, tuple[int, int]] = field(factory=dict, init=False)
     _wanted: dict[str, None] = field(factory=dict, init=False)
@@ -100,7 +100,7 @@ class TargetChecks:
 
     def __attrs_post_init__(self) -> None:
         """Have nothing to check yet."""
-        self._turns = CheckTurns(self.clock, self._try)
+        self._turns = CheckOrder(self.clock, self._try)
 
     def last(self, tunnel_id: str) -> LastCheck | None:
         """Return the last check of a tunnel, preferably of a failed port; None before the first."""

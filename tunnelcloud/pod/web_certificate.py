@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from tunnelcloud.daemon import CannotServe
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.tls_server import TurnTakingTLSFactory
 from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 from tunnelcloud.settings.web import AcmeSettings, WebSettings
@@ -49,7 +49,9 @@ class ShownCertificate:
         self._context = web_context()
         self.ends_at: datetime | None = None
 
-    def before(self, web: IProtocolFactory, reactor: Any, turns: NewKeys) -> IProtocolFactory:
+    def before(
+        self, web: IProtocolFactory, reactor: Any, turns: HandshakeQueue
+    ) -> IProtocolFactory:
         """Put TLS with this certificate before the web.
 
         :param turns: in which its handshakes are computed.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IProtocolFactory
 
 from tunnelcloud.domain.target_certificates import ENDS_SOON
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.pod.web_certificate import (
@@ -47,7 +47,7 @@ class WebTLS:
         settings = foundation.settings.web
         self._reactor = reactor
         self._now = now
-        self._turns = NewKeys(reactor)
+        self._turns = HandshakeQueue(reactor)
         check_trusted(settings.acme)
         self._files = WebCertificate.of(settings)
         self._keeper: CertificateKeeper | None = None

@@ -34,7 +34,7 @@ from tunnelcloud.channels.messages import Reader, pack_string
 from tunnelcloud.channels.windows import Path
 from tunnelcloud.domain.addresses import party_of
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.pki.public_keys import USER_KEY_TYPES
 from tunnelcloud.ssh.algorithms import (
     EXT_INFO_CLIENT,
@@ -169,7 +169,7 @@ class KeyExchange(Wire):
         else:
             self._compute_keys(packet)
 
-    def _wait_for_turn(self, keys: NewKeys, whose: str, packet: bytes) -> None:
+    def _wait_for_turn(self, keys: HandshakeQueue, whose: str, packet: bytes) -> None:
         self._turn = partial(self._take_turn, packet)
         self._forget_turn = partial(keys.forget, self._turn)
         keys.ask(whose, self._turn)

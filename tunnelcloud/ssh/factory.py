@@ -15,9 +15,9 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 
 from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.addresses import is_within, read_networks
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.interfaces import IFloodControl
-from tunnelcloud.net.key_exchange_turns import NewKeys
-from tunnelcloud.net.message_turns import SharedTurn, turn_of_strangers
+from tunnelcloud.net.message_scheduling import SharedTurn, turn_of_strangers
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.ssh.algorithms import KEY_EXCHANGES, our_proposal
 from tunnelcloud.ssh.connection import ConnectionService
@@ -71,8 +71,8 @@ class FrontDoorFactory(SSHFactory):
         self.limits = limits or Limits()
         self.connections: set[FrontDoorTransport] = set()
         self.refused: set[FrontDoorTransport] = set()
-        self.new_keys = NewKeys(clock)
-        self.first_keys = NewKeys(clock)
+        self.new_keys = HandshakeQueue(clock)
+        self.first_keys = HandshakeQueue(clock)
         self.strangers = turn_of_strangers(clock)
         self.turn = turn or SharedTurn(clock)
         self.spreading = spreading or Spreading(clock)

@@ -32,9 +32,9 @@ from tunnelcloud.domain.addresses import canonical_address
 from tunnelcloud.net import source_limits
 from tunnelcloud.net.allowance import Allowance
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.interfaces import IFloodControl
-from tunnelcloud.net.key_exchange_turns import NewKeys
-from tunnelcloud.net.message_turns import Rounds, SharedTurn
+from tunnelcloud.net.message_scheduling import Rounds, SharedTurn
 from tunnelcloud.net.proxy_protocol import BadProxyHeader, ProxyHeader
 from tunnelcloud.net.sockets import (
     acknowledge_now,
@@ -69,8 +69,8 @@ class Factory(Protocol):
     host_keys: HostKeySet
     connections: "set[FrontDoorTransport]"
     refused: "set[FrontDoorTransport]"
-    new_keys: NewKeys
-    first_keys: NewKeys
+    new_keys: HandshakeQueue
+    first_keys: HandshakeQueue
     strangers: SharedTurn
     turn: SharedTurn
     spreading: Spreading

@@ -36,7 +36,7 @@ from tunnelcloud.channels.interfaces import IMessageTransport
 from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, MSG_GLOBAL_REQUEST, ProtocolError
 from tunnelcloud.channels.multiplexer import Multiplexer
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.net.message_turns import SIZE_SHIFT, Rounds
+from tunnelcloud.net.message_scheduling import SIZE_SHIFT, Rounds
 from tunnelcloud.net.shared_buffers import BufferPool
 from tunnelcloud.net.sockets import write_now
 from tunnelcloud.net.write_coalescing import TURN, Gathering

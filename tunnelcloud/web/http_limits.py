@@ -27,20 +27,20 @@ from tunnelcloud.domain.addresses import Network, is_loopback, is_within, party_
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.net.connection_capacity import Crowd
 from tunnelcloud.net.handshake_limits import bounded
-from tunnelcloud.net.message_turns import Rounds, turn_of_strangers
+from tunnelcloud.net.message_scheduling import Rounds, turn_of_strangers
 from tunnelcloud.net.sockets import read_in_small_parts
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.web.answering import REQUEST_SECONDS
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import ProxySightings, client_host
-from tunnelcloud.web.read_turns import (
+from tunnelcloud.web.read_prices import (
     NOT_READING,
     PARSED_AT_A_PRICE,
     PRICE_OF_A_READ,
     PRICE_OF_A_REQUEST,
     Reading,
 )
-from tunnelcloud.web.request_shares import Parties
+from tunnelcloud.web.request_concurrency import Parties
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 MAX_CONNECTIONS = 4096

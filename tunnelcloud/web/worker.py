@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 
 from tunnelcloud.interpreter_lock import in_turn
-from tunnelcloud.net.user_turns import UserTurns
+from tunnelcloud.net.round_robin import RoundRobin
 from tunnelcloud.web.problems import Problem
 
 MAX_WAITING = 100
@@ -88,7 +88,7 @@ class Worker:
         self._takes_turns = takes_turns
         self._of: Counter[str] = Counter()
         self._lock = Lock()  # guards what follows: both threads use it
-        self._turns = UserTurns[_Job]()
+        self._turns = RoundRobin[_Job]()
         self._waiting: dict[str, dict[_Job, None]] = {}
         self._running = 0
 

@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import PortalTestCase
-from tunnelcloud.net.user_turns import UserTurns
+from tunnelcloud.net.round_robin import RoundRobin
 from tunnelcloud.web.portal import live_streams
 from tunnelcloud.web.portal.refreshed_parts import cut_parts, event_of
 
@@ -30,7 +30,7 @@ class PartTests(PortalTestCase):
 
 class TurnTests(SynchronousTestCase):
     def setUp(self):
-        self.turns = UserTurns()
+        self.turns = RoundRobin()
 
     def take(self):
         one = self.turns.take()

@@ -28,7 +28,7 @@ from zope.interface import implementer
 
 from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.net.handshake_limits import bounded
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.tls_server import TurnTakingTLSFactory
 
 TLS_ALPN = "tls-alpn-01"
@@ -55,7 +55,7 @@ class Answers:
 
     _of: Mapping[str, str] = field(factory=dict)
     _contexts: dict[str, SSL.Context] = field(factory=dict, init=False)
-    _turns: NewKeys | None = field(default=None, init=False)
+    _turns: HandshakeQueue | None = field(default=None, init=False)
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -74,7 +74,7 @@ class Answers:
         """Make the factory that answers an authority's check by TLS-ALPN-01."""
         silent: Factory = Factory.forProtocol(lambda: _Silent(reactor))
         silent.noisy = False
-        self._turns = self._turns or NewKeys(reactor)
+        self._turns = self._turns or HandshakeQueue(reactor)
         return TurnTakingTLSFactory(self, silent, reactor, self._turns)
 
     def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:

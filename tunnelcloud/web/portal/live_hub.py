@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 
-from tunnelcloud.net.user_turns import UserTurns
+from tunnelcloud.net.round_robin import RoundRobin
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal.live_rights import WatchRights
@@ -92,7 +92,7 @@ class Hub:
         self._renderer = renderer
         self._watched: dict[_Key, _Watched] = {}
         self._streams: dict[Stream, list[_Watched]] = {}
-        self._turns = UserTurns[_Watched]()
+        self._turns = RoundRobin[_Watched]()
         self._looking = 0
         self._heard: set[str] | None = None
         self._ticking = False

@@ -11,7 +11,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from tunnelcloud.domain.addresses import party_of
 from tunnelcloud.web.http_limits import LimitedSite
-from tunnelcloud.web.request_shares import MOST_IN_WORK
+from tunnelcloud.web.request_concurrency import MOST_IN_WORK
 
 
 class Later(Resource):

@@ -4,7 +4,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.net.message_turns import (
+from tunnelcloud.net.message_scheduling import (
     FREE,
     MESSAGES_A_ROUND,
     MESSAGES_A_TURN,

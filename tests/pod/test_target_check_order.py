@@ -6,15 +6,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import tunnel as make_tunnel
-from tunnelcloud.pod.check_turns import AT_ONCE, QUICK_SECONDS, CheckTurns
+from tunnelcloud.pod.target_check_order import AT_ONCE, QUICK_SECONDS, CheckOrder
 
 
-class CheckTurnsTests(SynchronousTestCase):
+class CheckOrderTests(SynchronousTestCase):
     def setUp(self):
         self.clock = Clock()
         self.begun, self.under_way = [], {}
         self.at_once = False
-        self.turns = CheckTurns(self.clock, self.begin)
+        self.turns = CheckOrder(self.clock, self.begin)
 
     def begin(self, tunnel):
         self.begun.append(tunnel.name)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class UserTurns(Generic[T]):
+class RoundRobin(Generic[T]):
     """What waits for a turn of a user: one of each user's at a time."""
 
     def __init__(self) -> None:

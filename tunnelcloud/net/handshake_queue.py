@@ -1,4 +1,4 @@
-"""When the pod computes keys that clients ask for: one client's at a time, and users take turns.
+"""Computes the handshakes that clients ask for, of SSH and TLS, one at a time; users take turns.
 
 A client may ask for new keys whenever it likes.  Finite-field groups and RSA make that cost the pod
 ten milliseconds and the client nothing, so whoever has many sessions could hold up everybody else.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from tunnelcloud.net.user_turns import UserTurns
+from tunnelcloud.net.round_robin import RoundRobin
 
 PAUSE = 3.0
 """So an open port without a login costs all others a quarter of the reactor's time at most."""
@@ -21,8 +21,8 @@ PAUSE = 3.0
 Work = Callable[[], object]
 
 
-class NewKeys:
-    """The computations of new keys of all sessions.
+class HandshakeQueue:
+    """The computations of new keys that wait, of all sessions or of all connections of TLS.
 
     :param clock: the reactor's.
     :param pause: how many times as long as the last computation the pod does other things before
@@ -32,7 +32,7 @@ class NewKeys:
     def __init__(self, clock: IReactorTime, pause: float = PAUSE) -> None:
         self._clock = clock
         self._pause = pause
-        self._turns = UserTurns[Work]()
+        self._turns = RoundRobin[Work]()
         self._call: IDelayedCall | None = None
         self._free_at = float("-inf")
 

@@ -20,7 +20,7 @@ QUICK_SECONDS = 0.25
 """After so many seconds a check is waited for by its own site only."""
 
 
-class CheckTurns:
+class CheckOrder:
     """Begins checks, a few at a time.
 
     :param begin: begins the check of a tunnel; fires when that is over, and never fails.

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ssh.client import PROPOSAL, Client
 from tests.ssh.transport_case import data, open_echo
-from tunnelcloud.net.key_exchange_turns import NewKeys
+from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.ssh.algorithms import Proposal
 
 COST = 0.01
@@ -16,7 +16,7 @@ COST = 0.01
 class TurnTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.keys = NewKeys(self.clock)
+        self.keys = HandshakeQueue(self.clock)
         self.done: list[str] = []
 
     def ask(self, user: str, cost: float = COST) -> None:
