@@ -225,6 +225,7 @@ class PostgresEngineTests(EngineContract, EmptyPostgresCase):
         self.url = "postgresql://tunnelcloud:hunter2@127.0.0.1:1/none"
         error = self.assertRaises(StateUnusable, self.open)
         self.assertIn("check [database] url", str(error))
+        self.assertEqual(len(str(error).splitlines()), 1)
         self.assertNotIn("hunter2", str(error))
 
     def test_pods_that_start_together_migrate_once(self):

@@ -237,8 +237,9 @@ def open_postgres(
         if "unsupported startup parameter" in str(error.orig):
             raise StateUnusable(_POOLED) from error
         what = "reached" if isinstance(error, OperationalError) else "used"
+        said = " ".join(str(error.orig).split())
         raise StateUnusable(
-            f"the database can't be {what}: {str(error.orig).strip()}: check [database] url"
+            f"the database can't be {what}: {said}: check [database] url"
         ) from error
     except BaseException:
         engine.dispose()
