@@ -359,6 +359,7 @@ class CommandTests(DoctorCase):
     def test_lines_and_exit_status(self):
         said = self.run_command("doctor", "--config", self.settings_file("[ssh]\n"))
         self.assertIn("✓ settings: a pod can start", said)
+        self.assertEqual(self.answer, said, "it may be wanted in a file")
         self.assertIn("! database: there is none yet", said)
         key = self.state / "tunnelcloud.sqlite3"
         key.write_text("nonsense")

@@ -44,6 +44,7 @@ class MachineCase(SynchronousTestCase):
     def run_command(self, *arguments, status=0):
         result = CliRunner().invoke(main, [str(one) for one in arguments])
         self.assertEqual(result.exit_code, status, result.output)
+        self.answer = result.stdout
         return result.output
 
     def open(self):
@@ -260,6 +261,7 @@ class RecoverTests(MachineCase):
         store.write(second_factors.confirm, boss.id, 1, [b"code"])
         store.close()
         said = self.run_command("admin", "recover", "boss", "--state", self.state)
+        self.assertRegex(self.answer, r"\Ahttp\S+/invitation/\S+\n\Z")
         self.assertRegex(said, r"http://127\.0\.0\.1:8080/invitation/tcl_\w+")
         store = self.open()
         boss = store.read(users.get, boss.id)
@@ -279,7 +281,7 @@ class RecoverTests(MachineCase):
         file = self.directory / "pod.toml"
         for web, url in (
             ('listen = ["tcp:port=9443:interface=127.0.0.1"]', "http://127.0.0.1:9443/"),
-            ('listen = ["systemd:domain=INET:index=0", "ssl:8443:x"]', "https://127.0.0.1:8443/"),
+            ('listen = ["systemd:domain=INET:index=0", "ssl:9444:x"]', "https://127.0.0.1:9444/"),
             ('public_url = "https://portal.example.com"', "https://portal.example.com/"),
             ("", "http://127.0.0.1:8080/"),
         ):

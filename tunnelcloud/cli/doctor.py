@@ -9,7 +9,7 @@ import click
 
 from tunnelcloud.cli.client import Failed, Object, Unreachable
 from tunnelcloud.cli.local_commands import check_pod, program_of, program_options
-from tunnelcloud.cli.output import one_line, print_json, say
+from tunnelcloud.cli.output import answer, print_json
 from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
 from tunnelcloud.net.doctor_findings import Finding, Mark, bad, good, warning
 from tunnelcloud.settings import read_pod_settings
@@ -56,7 +56,7 @@ def _shown(findings: Iterable[Finding], as_json: bool) -> Iterator[Finding]:
     """Yield each finding once it is known: some take seconds."""
     for one in findings:
         if not as_json:
-            say(one_line(str(one)))
+            answer(str(one))
         yield one
 
 

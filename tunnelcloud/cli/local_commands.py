@@ -11,7 +11,7 @@ import click
 from attrs import fields
 
 from tunnelcloud.cli.database import pod_options, pod_settings
-from tunnelcloud.cli.output import say
+from tunnelcloud.cli.output import answer, say
 from tunnelcloud.connector.settings import ConnectorSettings
 from tunnelcloud.connector.starting import read_plan
 from tunnelcloud.daemon import endpoint_of
@@ -162,7 +162,7 @@ def recover(name: str, config: Path | None, state: Path | None) -> None:
             store.close()
     except (BadName, StoreError) as error:
         raise click.ClickException(str(error)) from None
-    say(f"{portal_url(settings.web)}/invitation/{secret}")
+    answer(f"{portal_url(settings.web)}/invitation/{secret}")
     say("Open it within an hour, once the pod runs: it sets the password.")
 
 

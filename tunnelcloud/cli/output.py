@@ -101,6 +101,11 @@ def print_fields(fields: Mapping[str, str]) -> None:
         click.echo(f"{name}{' ' * (width - _width(name))}  {one_line(value)}".rstrip())
 
 
+def answer(text: str) -> None:
+    """Print a line that is the answer, or a part of it: a person may want it in a file."""
+    click.echo(one_line(text))
+
+
 def say(text: str) -> None:
     """Print a message for a person that isn't part of the answer."""
     click.echo(one_line(text), err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tunnelcloud.cli.output import print_json, print_table, say, shown_time
+from tunnelcloud.cli.output import answer, print_json, print_table, say, shown_time
 from tunnelcloud.cli.parameters import json_option
 from tunnelcloud.cli.run_files import live_runs
 from tunnelcloud.domain.ssh_command import bracketed
@@ -20,7 +20,7 @@ def status(as_json: bool) -> None:
         return
     rows = []
     for run in runs:
-        say(f"process {run.process}, {run.told.get('url', '')}, since {_since(run.told)}")
+        answer(f"process {run.process}, {run.told.get('url', '')}, since {_since(run.told)}")
         for one in run.told.get("tunnels", []):
             places = [
                 f"{bracketed(str(at['local_address']))}:{at['local_port']}"
