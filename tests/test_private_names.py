@@ -34,6 +34,7 @@ PINNED = {
     "twisted.internet.abstract.FileDescriptor": {
         "_closeWriteConnection", "_tempDataLen", "_writeDisconnected", "_writeDisconnecting",
     },
+    "twisted.internet.tcp.Port": {"_fromListeningDescriptor"},
     "twisted.internet.tcp._SocketCloser": {"_closeSocket"},
     "twisted.protocols.tls.TLSMemoryBIOProtocol": {
         "_aborted", "_bufferedWrite", "_flushReceiveBIO", "_flushSendBIO", "_handshakeDone",

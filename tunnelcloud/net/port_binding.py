@@ -1,4 +1,8 @@
-"""How ports are bound: alone or beside other processes, and with turns for TLS."""
+"""How ports are bound: alone or beside other processes, and with turns for TLS.
+
+Twisted accepts a hundred connections and more of a port in one turn of the reactor.  Strangers who
+come all at once would hold up everybody else, so a port accepts a few in each turn.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,19 @@ from twisted.internet.tcp import Port
 from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.tls_server import TurnTakingTLSFactory
 
+ACCEPTS_A_TURN = 16
+"""How many connections a port accepts in one turn of the reactor: at most about four
+milliseconds."""
 
-class _SharedPort(Port):
+
+class _PatientPort(Port):
+    def doRead(self) -> None:
+        """Accept a few of the connections that wait; the others are accepted in later turns."""
+        self.numberAccepts = min(self.numberAccepts, ACCEPTS_A_TURN)
+        super().doRead()  # type: ignore[no-untyped-call]
+
+
+class _SharedPort(_PatientPort):
     def createInternetSocket(self) -> socket.socket:
         """Let other processes of the same user bind the port, too (socket(7), SO_REUSEPORT)."""
         made: socket.socket = super().createInternetSocket()  # type: ignore[no-untyped-call]
@@ -38,11 +53,20 @@ class Binder:
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
     ) -> Any:
         """Listen as ``IReactorTCP.listenTCP`` does."""
-        if not self.is_shared:
-            return self._reactor.listenTCP(port, factory, backlog, interface)
-        shared = _SharedPort(port, factory, backlog, interface, self._reactor)
-        shared.startListening()
-        return shared
+        kind = _SharedPort if self.is_shared else _PatientPort
+        listening = kind(port, factory, backlog, interface, self._reactor)
+        listening.startListening()
+        return listening
+
+    def adoptStreamPort(
+        self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory
+    ) -> Any:
+        """Listen as ``IReactorSocket.adoptStreamPort`` does, on a socket that systemd holds."""
+        adopted: Any = _PatientPort._fromListeningDescriptor(
+            self._reactor, fileDescriptor, addressFamily, factory
+        )
+        adopted.startListening()
+        return adopted
 
     def listenSSL(
         self,

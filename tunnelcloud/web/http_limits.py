@@ -41,6 +41,7 @@ from tunnelcloud.web.read_prices import (
     Reading,
 )
 from tunnelcloud.web.request_concurrency import Parties
+from tunnelcloud.web.request_faults import Fault, fault_of
 from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 MAX_CONNECTIONS = 4096
@@ -100,22 +101,28 @@ class LimitedRequest(Request):
             self._limit = MAX_BODY
 
     def process(self) -> None:
-        """Answer, unless a header can't be read: behind this, every header is text."""
+        """Answer, unless something is wrong with the request's head."""
         cast(LimitedChannel, self.channel).begins_a_request()
         if self.isSecure() and not is_for_this_machine(self):
             self.setHeader(b"Strict-Transport-Security", _STAY_WITH_TLS.encode("ascii"))
-        name = _unreadable_header(self)
-        if name is None:
+        fault = fault_of(self)
+        if fault is None:
             self._note_proxy()
             self._party = party_of(getattr(self.getClientAddress(), "host", ""))
             self._parties = cast(LimitedChannel, self.channel).site.parties
             self._parties.begin(self, self._party)
-            return
-        problem = Problem(HTTPStatus.BAD_REQUEST, f"the header {name} is not UTF-8")
+        else:
+            self._refuse(fault)
+
+    def _refuse(self, fault: Fault) -> None:
+        problem = Problem(HTTPStatus.BAD_REQUEST, fault.text)
         body = problem.encode()
         self.setResponseCode(problem.status)
         self.setHeader(b"Content-Type", CONTENT_TYPE.encode("ascii"))
         self.setHeader(b"Content-Length", b"%d" % len(body))
+        if fault.is_about_length:
+            self.setHeader(b"Connection", b"close")
+            cast(LimitedChannel, self.channel).persistent = False
         if self.method != b"HEAD":
             self.write(body)
         self.finish()
@@ -200,16 +207,6 @@ def limit_reading(request: object) -> None:
     channel = getattr(request, "channel", None)
     if isinstance(channel, LimitedChannel):
         channel.setTimeout(READING_SECONDS)
-
-
-def _unreadable_header(request: http.Request) -> str | None:
-    for name, values in request.requestHeaders.getAllRawHeaders():
-        for value in values:
-            try:
-                value.decode("utf-8")
-            except UnicodeDecodeError:
-                return name.decode("ascii", "replace")
-    return None
 
 
 def is_for_this_machine(request: http.Request) -> bool:
