@@ -24,6 +24,7 @@ class ClientHostTests(SynchronousTestCase):
             ("10.0.0.1", ["[2001:DB8::1]:443, [fd00::2]"], "2001:db8::1"),
             ("10.0.0.1", ["203.0.113.9:x"], "10.0.0.1"),
             ("10.0.0.1", ["[203.0.113.9"], "10.0.0.1"),
+            ("10.0.0.1", ["fe80::7%\x1b[31m" + 300 * "x"], "fe80::7"),
         ]:
             self.assertEqual(client_host(peer, told, PROXIES), host, told)
 

@@ -62,7 +62,8 @@ class Binder:
         self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory
     ) -> Any:
         """Listen as ``IReactorSocket.adoptStreamPort`` does, on a socket that systemd holds."""
-        adopted: Any = _PatientPort._fromListeningDescriptor(
+        kind: Any = _PatientPort  # Twisted's method has no types
+        adopted = kind._fromListeningDescriptor(
             self._reactor, fileDescriptor, addressFamily, factory
         )
         adopted.startListening()

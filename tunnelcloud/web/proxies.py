@@ -13,7 +13,13 @@ from collections.abc import Iterable, Sequence
 from attrs import define, field
 from twisted.logger import Logger
 
-from tunnelcloud.domain.addresses import Network, canonical_address, is_within, read_address
+from tunnelcloud.domain.addresses import (
+    Network,
+    canonical_address,
+    is_address,
+    is_within,
+    read_address,
+)
 
 _log = Logger()
 _WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]{2,45})\](?::\d{1,5})?|([0-9.]{7,15}):\d{1,5}")
@@ -66,11 +72,12 @@ def _forwarded_hops(values: Iterable[str]) -> list[str]:
 
 
 def _read_address(told: str) -> str | None:
-    """Read an address that may have brackets around it and a port behind it."""
+    """Read an address that may have brackets around it and a port behind it; its zone is of no
+    use here, and may be any text."""
     told = told.strip()
     match = _WITH_PORT.fullmatch(told)
-    address = read_address((match[1] or match[2]) if match else told)
-    return None if address is None else str(address)
+    host = (match[1] or match[2]) if match else told
+    return canonical_address(host) if is_address(host) else None
 
 
 _MOST_SIGHTED = 20
