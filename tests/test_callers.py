@@ -30,6 +30,7 @@ CALLED_ELSEWHERE = {
     "tunnelcloud.channels.invariants.check_invariants": "tests, after every step of a channel",
     "tunnelcloud.channels.messages.ChannelOpenFailure.language": "``encode``, by their layout",
     "tunnelcloud.channels.messages.ChannelWindowAdjust.bytes_to_add": "``encode``, by their layout",
+    "tunnelcloud.net.port_binding.Binder.adoptStreamPort": "Twisted's ``systemd:`` endpoints",
     "tunnelcloud.net.port_binding.Binder.listenSSL": "Twisted's ``ssl:`` endpoints",
 }
 """What nothing in the program uses, and who does."""
