@@ -172,6 +172,18 @@ class PodTests(DoctorCase):
         self.assertEqual(self.examine()["keys"], Mark.BAD)
         self.assertIn("copy it", self.found["keys"].text)
 
+    def test_the_audit_s_file(self):
+        place = self.directory / "logs"
+        text = f"[audit.file]\npath = '{place.absolute()}/audit.log'\n"
+        self.assertEqual(self.examine(text)["audit.file"], Mark.BAD)
+        self.assertIn("logs isn't there: make it", self.found["audit.file"].text)
+        place.mkdir()
+        self.assertEqual(self.examine(text)["audit.file"], Mark.GOOD)
+        (place / "audit.log").mkdir()
+        self.assertEqual(self.examine(text)["audit.file"], Mark.BAD)
+        self.assertIn("is no file", self.found["audit.file"].text)
+        self.assertNotIn("audit.file", self.examine())
+
     def test_a_full_disk(self):
         usage = pod_doctor.shutil.disk_usage(self.state)
         for free, mark in ((10**6, Mark.BAD), (500 * 10**6, Mark.WARNING), (10**11, Mark.GOOD)):

@@ -92,6 +92,10 @@ class OnePortTests(WorldCase):
             self.gateway.get("/readyz"),
         )
 
+    def test_no_log_names_objects_in_memory(self):
+        for process in (self.gateway.process, self.world.connector.process):
+            self.assertEqual([line for line in process.said() if " object at 0x" in line], [])
+
     def reload(self, *files, ends=None):
         """Have the pod take a certificate of its own from new files."""
         write_certificate(*files, ends=ends)

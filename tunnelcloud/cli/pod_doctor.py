@@ -94,6 +94,7 @@ def examine_pod(settings: PodSettings) -> Iterator[Finding]:
     if kept is not None and kept.blobs:
         yield from key_findings(settings, kept, found.append)
     yield from _web_certificate(settings)
+    yield from _audit_file(settings.audit.file.path)
     runs = kept is not None and kept.runs(settings.name)
     authorities = found[0].authorities if found else None
     host_keys = found[0].host_keys if found else None
@@ -223,3 +224,21 @@ def _web_certificate(settings: PodSettings) -> Iterator[Finding]:
         yield warning("web.certificate", f"{text}: renew it, then reload the pod")
     else:
         yield good("web.certificate", text)
+
+
+def _audit_file(path: Path | None) -> Iterator[Finding]:
+    if path is None:
+        return
+    try:
+        if path.exists() and not path.is_file():
+            yield bad("audit.file", f"{path} is no file: name another path")
+            return
+        free = shutil.disk_usage(path.parent).free
+    except FileNotFoundError:
+        yield bad("audit.file", f"{path.parent} isn't there: make it, for the pod's user to write")
+        return
+    except OSError as error:
+        yield bad("audit.file", f"{path}: {error.strerror}")
+        return
+    text = f"{path.parent} has {free / _GIB:.1f} GiB of free space"
+    yield (warning if free < _NO_SPACE else good)("audit.file", text)

@@ -78,6 +78,8 @@ def _ask(
     outgoing: Outgoing, pod: PublicAddress, client: JoinClient
 ) -> "Deferred[tuple[JoinGranted, bytes]]":
     reactor = outgoing.reactor
-    factory = LinkTransportFactory(JoinTLS(), True, Factory.forProtocol(lambda: client), reactor)
+    inner = Factory.forProtocol(lambda: client)
+    inner.noisy = False
+    factory = LinkTransportFactory(JoinTLS(), True, inner, reactor)
     asking = outgoing.connect(pod, factory).addCallback(lambda _: client.answered)
     return asking.addTimeout(JOIN_TIMEOUT, reactor)

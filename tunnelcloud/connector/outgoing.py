@@ -73,9 +73,11 @@ class Outgoing:
         if proxy.scheme == "https":
             endpoint = _spoken_to_by_tls(endpoint, proxy)
         through = _Through(proxy, pod, factory, self.reactor)
-        connecting: Deferred[_Talking] = endpoint.connect(Factory.forProtocol(through.talk))
+        talking = Factory.forProtocol(through.talk)
+        talking.noisy = False
+        connecting: Deferred[_Talking] = endpoint.connect(talking)
         connecting.addErrback(_unreachable, proxy)
-        return connecting.addCallback(lambda talking: talking.finished)
+        return connecting.addCallback(lambda talker: talker.finished)
 
 
 def _unreachable(failure: Failure, proxy: Proxy) -> Failure:
