@@ -1,21 +1,18 @@
 """HTTP as strangers may speak it to us: so many seconds, so many bytes, so many connections.
 
-Twisted restarts its timer at every byte and keeps any body; here a request has 30 s from its first
-byte to its last, and a body beyond its limit is not kept.  Twisted answers pipelined requests in
-one go, whether anybody reads the answers or not; here a connection has one request in work or
-unsent, and others get their turn before the next.  Twisted's parser costs more than linear time for
-lines, pieces and trailers that are next to nothing; here their number is limited.  And Twisted
-takes connections until there are no descriptors left, which SSH needs, too.
+Twisted restarts its timer at every byte; here a request has 30 s from its first byte to its last.
+Twisted answers pipelined requests in one go, whether anybody reads the answers or not; here a
+connection has one request in work or unsent, and others get their turn before the next.  Twisted's
+parser costs more than linear time for lines, pieces and trailers that are next to nothing; here
+their number is limited.  And Twisted takes connections until there are no descriptors left, which
+SSH needs, too.  ``limited_request`` has what one request may bring.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from http import HTTPStatus
-from io import BytesIO
 from typing import Any, cast
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -23,7 +20,7 @@ from twisted.web import http
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
-from tunnelcloud.domain.addresses import Network, is_loopback, is_within, party_of
+from tunnelcloud.domain.addresses import Network, party_of
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.net.connection_capacity import Crowd
 from tunnelcloud.net.handshake_limits import bounded
@@ -31,8 +28,8 @@ from tunnelcloud.net.message_scheduling import Rounds, turn_of_strangers
 from tunnelcloud.net.sockets import read_in_small_parts
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.web.answering import REQUEST_SECONDS
-from tunnelcloud.web.problems import CONTENT_TYPE, Problem
-from tunnelcloud.web.proxies import ProxySightings, client_host
+from tunnelcloud.web.limited_request import HangUp, LimitedRequest
+from tunnelcloud.web.proxies import ProxySightings
 from tunnelcloud.web.read_prices import (
     NOT_READING,
     PARSED_AT_A_PRICE,
@@ -41,18 +38,13 @@ from tunnelcloud.web.read_prices import (
     Reading,
 )
 from tunnelcloud.web.request_concurrency import Parties
-from tunnelcloud.web.request_faults import Fault, fault_of
-from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 MAX_CONNECTIONS = 4096
-_MAX_DISCARDED = 16 * MAX_BODY
-MOST_SMALL_CHUNKS = 1024
-_SMALL_CHUNK = 64
-"""A chunk costs about 4 µs, however short it is: one more is borne for so many bytes."""
-
 MOST_SMALL_PIECES = 256
+_SMALL_PIECE = 64
 """One read of TLS may have 2,800 records of a byte each.  While a request's head is read, each of
-them costs as much as there is of its last line: up to 20 µs."""
+them costs as much as there is of its last line, up to 20 µs: one more is borne for so many
+bytes."""
 
 MOST_LINES = 600
 """How many lines a head may have; Twisted takes 500 headers.  It copies all that it has read for
@@ -69,131 +61,6 @@ connection is over."""
 READING_SECONDS = REQUEST_SECONDS + CLOSING_SECONDS
 """How long a client may take to read a long answer."""
 
-_STAY_WITH_TLS = "max-age=31536000"
-
-
-class HangUp(Exception):
-    """Raised within Twisted's parser: nobody sends such bytes to be answered."""
-
-
-class LimitedRequest(Request):
-    """A request that notes that its body is too big, and doesn't keep such a body."""
-
-    body_too_big = False
-    content: BytesIO
-    _received = 0
-    _chunks: int | None = None  # of a body that comes in chunks
-    _limit = MAX_FORM
-    _party = ""
-    _parties: Parties | None = None
-
-    def gotLength(self, length: int | None) -> None:
-        """Keep the body in memory: its limit is small, and a file would take a descriptor.
-
-        A big body is kept only where one is of use, and of whoever shows a credential.
-        """
-        self.content = BytesIO()
-        self._chunks = 0 if length is None else None
-        channel = cast(LimitedChannel, self.channel)
-        if length is None:
-            cast(Any, channel._transferDecoder)._maxTrailerHeadersSize = LONGEST_TRAILERS
-        if channel.asked_path in channel.site.big_bodies and self.getHeader(b"authorization"):
-            self._limit = MAX_BODY
-
-    def process(self) -> None:
-        """Answer, unless something is wrong with the request's head."""
-        cast(LimitedChannel, self.channel).begins_a_request()
-        if self.isSecure() and not is_for_this_machine(self):
-            self.setHeader(b"Strict-Transport-Security", _STAY_WITH_TLS.encode("ascii"))
-        fault = fault_of(self)
-        if fault is None:
-            self._note_proxy()
-            self._party = party_of(getattr(self.getClientAddress(), "host", ""))
-            self._parties = cast(LimitedChannel, self.channel).site.parties
-            self._parties.begin(self, self._party)
-        else:
-            self._refuse(fault)
-
-    def _refuse(self, fault: Fault) -> None:
-        problem = Problem(HTTPStatus.BAD_REQUEST, fault.text)
-        body = problem.encode()
-        self.setResponseCode(problem.status)
-        self.setHeader(b"Content-Type", CONTENT_TYPE.encode("ascii"))
-        self.setHeader(b"Content-Length", b"%d" % len(body))
-        if fault.is_about_length:
-            self.setHeader(b"Connection", b"close")
-            cast(LimitedChannel, self.channel).persistent = False
-        if self.method != b"HEAD":
-            self.write(body)
-        self.finish()
-
-    def go_on(self) -> None:
-        """Answer: few enough requests of the same party are in work."""
-        super().process()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Send an answer that goes on for as long as it is read: others of the party don't wait."""
-        self._is_over()
-        super().registerProducer(producer, streaming)
-
-    def finish(self) -> None:
-        """End the answer."""
-        self._is_over()
-        super().finish()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Forget the request: nobody waits for its answer."""
-        self._is_over()
-        super().connectionLost(reason)
-
-    def _is_over(self) -> None:
-        if self._parties is not None:
-            self._parties.over(self, self._party)
-
-    def getClientAddress(self) -> IAddress:
-        """Return the client's address, as trusted proxies tell it."""
-        address: IAddress = super().getClientAddress()
-        site = cast(LimitedChannel, self.channel).site
-        told = [
-            [value.decode("utf-8") for value in self.requestHeaders.getRawHeaders(name, [])]
-            for name in (b"x-forwarded-for", b"forwarded")
-        ]
-        if not isinstance(address, IPv4Address | IPv6Address):
-            return address
-        host = client_host(address.host, told[0], site.proxies, told[1])
-        kind = IPv6Address if ":" in host else IPv4Address
-        return kind("TCP", host, address.port)
-
-    def _note_proxy(self) -> None:
-        site, peer = cast(LimitedChannel, self.channel).site, super().getClientAddress()
-        told = any(map(self.requestHeaders.hasHeader, (b"x-forwarded-for", b"forwarded")))
-        host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
-        if told and host is not None and not is_within(host, site.proxies):
-            site.sightings.note(host)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Keep what fits; hang up on a client that goes on sending far beyond.
-
-        :raise HangUp: it sends next to nothing in each.
-        """
-        if self._chunks is not None:
-            self._chunks += 1
-            cast(LimitedChannel, self.channel).parsed_a_chunk()
-            if self._chunks > MOST_SMALL_CHUNKS + self._received // _SMALL_CHUNK:
-                raise HangUp
-        before = self._received
-        self._received += len(data)
-        if self._received <= self._limit:
-            super().handleContentChunk(data)
-            return
-        if not self.body_too_big:
-            self.body_too_big = True
-            self.content.seek(0)
-            self.content.truncate()
-        if before <= _MAX_DISCARDED < self._received:
-            assert self.channel.transport is not None, "bytes came from it"
-            self.channel.transport.loseConnection()
-
 
 def keep_place(request: object, role: Role) -> None:
     """Let the connection of an administrator who has shown a credential stay in a crowd."""
@@ -207,12 +74,6 @@ def limit_reading(request: object) -> None:
     channel = getattr(request, "channel", None)
     if isinstance(channel, LimitedChannel):
         channel.setTimeout(READING_SECONDS)
-
-
-def is_for_this_machine(request: http.Request) -> bool:
-    """Tell whether a client asks for a loopback name: those have other servers, without TLS."""
-    name: bytes = request.getRequestHostname()
-    return is_loopback(name.decode("ascii", "replace"))
 
 
 class LimitedChannel(http.HTTPChannel):
@@ -289,7 +150,7 @@ class LimitedChannel(http.HTTPChannel):
         if self.line_mode:
             self._pieces += 1
             self._head_size += len(data)
-            if self._pieces > MOST_SMALL_PIECES + self._head_size // _SMALL_CHUNK:
+            if self._pieces > MOST_SMALL_PIECES + self._head_size // _SMALL_PIECE:
                 self.turn_away()
                 return
         self._receiving = True
@@ -312,6 +173,10 @@ class LimitedChannel(http.HTTPChannel):
         if self._lines > MOST_LINES:
             raise HangUp
         super().lineReceived(line)
+
+    def limit_trailers(self) -> None:
+        """Take few bytes behind the last chunk of the body that comes in chunks."""
+        cast(Any, self._transferDecoder)._maxTrailerHeadersSize = LONGEST_TRAILERS
 
     def begins_a_request(self) -> None:
         """Count a request that has come as a whole."""

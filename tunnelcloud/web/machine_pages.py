@@ -10,7 +10,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from tunnelcloud.domain.addresses import canonical_address, is_loopback
-from tunnelcloud.web.http_limits import is_for_this_machine
+from tunnelcloud.web.limited_request import is_for_this_machine
 
 _OF_PROXIES = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 
