@@ -50,6 +50,9 @@ class PackageTests(SynchronousTestCase):
                 if name.endswith(".service"):
                     self.assertIn("\nType=notify\n", text)
                     self.assertIn("\nWatchdogSec=", text)
+                    self.assertIn("\nRestart=always\n", text)
+                    # Five starts within ten seconds, as while a database starts, are too many else.
+                    self.assertIn("\nStartLimitIntervalSec=0\n", text)
             users = (ROOT / "etc" / "sysusers.d" / f"{package.name}.conf").read_text()
             self.assertEqual(users.split()[:3], ["u", package.user, "-"])
             kept = (ROOT / "etc" / "tmpfiles.d" / f"{package.name}.conf").read_text()
