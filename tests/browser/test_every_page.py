@@ -54,7 +54,7 @@ ELSEWHERE = {
 
 
 def pages_of(store):
-    """Give the rows of the page table that answer a GET."""
+    """Give the rows of the page table."""
     context = ApiContext(
         store=AsyncStore(store, QueuedReactor()),
         live=ToldPod(),
@@ -62,7 +62,7 @@ def pages_of(store):
         web_url="http://127.0.0.1",
         fetch=None,
     )
-    return [one for one in page_table(context, route_table(context, "1")) if one.method == "GET"]
+    return page_table(context, route_table(context, "1"))
 
 
 def called(path):
@@ -81,7 +81,9 @@ class EveryPageCase(BrowserCase):
     def furnish(self, state):
         state.mkdir(0o700)
         store = open_store("sqlite", state)
-        self.pages = pages_of(store)
+        table = pages_of(store)
+        self.pages = [one for one in table if one.method == "GET"]
+        self.forms = [one.path for one in table if one.method == "POST"]
         for name, role in ((NAME, Role.ADMIN), ("one-user", Role.USER)):
             user = store.write(users.create, name=name, role=role)
             store.write(users.set_password, user.id, HASHED)

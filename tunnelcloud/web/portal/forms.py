@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -226,12 +227,37 @@ def body_of(fields: Sequence[Field], visit: Visit) -> Mapping[str, Any]:
     return body
 
 
+def expiry(day: str) -> str | None:
+    """Give the end of a typed day as the time at which something expires; None for no day."""
+    day = day.strip()
+    return f"{day}T23:59:59Z" if day else None
+
+
+def fault_of_day(day: str, fault: str) -> str:
+    """Return the fault of a typed day: the API's, or our own where no day was typed."""
+    try:
+        date.fromisoformat(day.strip())
+    except ValueError:
+        return "use a day, such as 2026-01-31"
+    return fault
+
+
+def with_faults_of_days(errors: Mapping[str, str], visit: Visit) -> dict[str, str]:
+    """Return the faults of a form whose ``expires_at`` is a day."""
+    return {
+        name: fault_of_day(visit.typed(name), fault) if name == "expires_at" else fault
+        for name, fault in errors.items()
+    }
+
+
 def fault_of(one: Field, value: Any, fault: str) -> str:
     """Return the text for a field's fault: the API's, or our own where it sees another text."""
     if one.kind is FieldKind.PAIRS and _no_pair(value):
         return f"{_no_pair(value)[:60]!r}: use value = group, such as db-admins = dba"
     if one.kind is FieldKind.HOURS:
         return fault_of_hours(value, fault)
+    if one.kind is FieldKind.MOMENT:
+        return _fault_of_moment(value, fault)
     if one.kind is not FieldKind.DURATION or not value:
         return fault
     try:
@@ -245,6 +271,14 @@ def fault_of(one: Field, value: Any, fault: str) -> str:
     return (
         fault if seconds % one.unit == 0 else f"use whole days, such as {seconds // one.unit + 1}d"
     )
+
+
+def _fault_of_moment(value: str, fault: str) -> str:
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return "use a day and a time, such as 2026-01-31T09:00"
+    return fault
 
 
 def faults_of(

@@ -15,7 +15,6 @@ from tunnelcloud.domain.join_tokens import (
 )
 from tunnelcloud.store import users
 from tunnelcloud.store.errors import NotFound
-from tunnelcloud.store.references import Unclear
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.assignee_fields import People
@@ -70,15 +69,14 @@ class _Access:
     async def change(self, visit: Visit) -> Reply:
         path = f"/tunnels/{visit.params['tunnel_id']}"
         one = f"{path}/assignments/{visit.params['assignment_id']}"
-        try:
-            policy = await People(self.context, self.operations).policy(visit)
-            body = {"methods": list(visit.form.get("methods", ())), "policy_id": policy}
-            await self.operations(visit, "PATCH", one, body)
-        except Unclear as error:
-            return await self.objects["tunnel"].again(visit, {"assignment": str(error)})
-        except Problem as problem:
-            text = next(iter(faults(problem).values()))
-            return await self.objects["tunnel"].again(visit, {"assignment": text})
+        body, errors = await People(self.context, self.operations).terms(visit)
+        if not errors:
+            try:
+                await self.operations(visit, "PATCH", one, body)
+            except Problem as problem:
+                errors = {"policy": next(iter(faults(problem).values()))}
+        if errors:
+            return await self.objects["tunnel"].again(visit, errors)
         return Moved(f"/admin{path}/access", note="Saved.")
 
     async def check(self, visit: Visit) -> Reply:
@@ -112,9 +110,10 @@ class _Access:
         try:
             await self.operations(visit, "POST", f"{path}/keys", body)
         except Problem as problem:
-            return await self.objects["user"].again(
-                visit, {"public_key": next(iter(faults(problem).values()))}
-            )
+            found = faults(problem)
+            if "title" in found:
+                found["key_title"] = found.pop("title")
+            return await self.objects["user"].again(visit, found)
         return Moved(f"/admin{path}/access#keys", note="The key is added.")
 
     async def link(self, visit: Visit) -> Reply:

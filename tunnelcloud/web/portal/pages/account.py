@@ -124,11 +124,11 @@ class _Account:
         who = visit.who()
         new = visit.typed("password")
         errors = faults_of_password(None, new, visit.typed("again"), names_of(who.user))
-        if errors:
-            return await self._account(visit, errors)
         wrong, compared = await self._compare(visit, who.user, visit.typed("current"))
         if wrong:
-            return await self._account(visit, {"current": wrong})
+            errors = {"current": wrong, **errors}
+        if errors:
+            return await self._account(visit, errors)
         hashed = await self.passwords.hash(new)
         try:
             await self._acting(visit).write(

@@ -46,45 +46,53 @@ class People:
     async def rows(
         self, visit: Visit, count: int
     ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-        """Read the rows that are filled: bodies of assignments, and what is wrong; by field."""
+        """Read the rows that are filled: bodies of assignments, and what is wrong; by field.
+
+        The body of a wrong row is empty.  It is named after a field that is wrong, and the
+        operation refuses it together with what is wrong elsewhere in the form.
+        """
         bodies: dict[str, dict[str, Any]] = {}
         errors: dict[str, str] = {}
         for number in range(count):
+            name = f"who_{number}"
             body, wrong = await self.row(visit, f"_{number}")
+            if body and any(_same(body, other) for other in bodies.values()):
+                body, wrong = {}, {name: "is in a row above already"}
             errors.update(wrong)
-            if body:
-                if any(_same(body, other) for other in bodies.values()):
-                    errors[f"who_{number}"] = "is in a row above already"
-                bodies[f"who_{number}"] = body
+            if body or wrong:
+                bodies[next(iter(wrong), name)] = body
         return bodies, errors
 
     async def row(
         self, visit: Visit, suffix: str = "", *, required: bool = False
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """Read one row: the body of an assignment, and what is wrong with it by field."""
-        name, who = f"who{suffix}", visit.typed(f"who{suffix}").strip()
+        who = visit.typed(f"who{suffix}").strip()
+        if not (who or required or visit.typed(f"policy{suffix}").strip()):
+            return {}, {}
+        entity, wrong = dict[str, Any](), dict[str, str]()
+        try:
+            entity = await self.context.store.read(resolve, who) if who else {}
+        except Nobody as error:
+            wrong[f"who{suffix}"] = str(error)
         if not who:
-            return {}, {name: "name a user or a group"} if required else {}
+            wrong[f"who{suffix}"] = "name a user or a group"
+        terms, wrong_terms = await self.terms(visit, suffix)
+        wrong |= wrong_terms
+        return ({}, wrong) if wrong else ({**entity, **terms}, {})
+
+    async def terms(self, visit: Visit, suffix: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+        """Read the methods and the policy of a row, and what is wrong with them by field."""
+        wrong = dict[str, str]()
         methods = [one for one in _METHODS if one in visit.form.get(f"methods{suffix}", ())]
         if not methods:
-            return {}, {name: "tick a token, a key, or both"}
+            wrong[f"methods{suffix}"] = "tick a token, a key, or both"
+        policy, typed = None, visit.typed(f"policy{suffix}").strip()
         try:
-            entity = await self.context.store.read(resolve, who)
-        except Nobody as error:
-            return {}, {name: str(error)}
-        try:
-            policy = await self.policy(visit, suffix)
+            policy = await self.context.store.read(id_of, "policy", typed) if typed else None
         except Unclear as error:
-            return {}, {f"policy{suffix}": str(error)}
-        return {**entity, "methods": methods, "policy_id": policy}, {}
-
-    async def policy(self, visit: Visit, suffix: str = "") -> str | None:
-        """Give the id of the policy that is named in a row; None when none is.
-
-        :raise Unclear: there is none with this name.
-        """
-        typed = visit.typed(f"policy{suffix}").strip()
-        return await self.context.store.read(id_of, "policy", typed) if typed else None
+            wrong[f"policy{suffix}"] = str(error)
+        return {"methods": methods, "policy_id": policy}, wrong
 
     async def blank_rows(self, visit: Visit, count: int) -> dict[str, Any]:
         """Give the rows of a form, with what was typed."""
@@ -95,13 +103,16 @@ class People:
 
     def typed_row(self, visit: Visit, suffix: str = "") -> dict[str, Any]:
         """Give one row as it was typed."""
-        sent = f"who{suffix}" in visit.form
         return {
             "suffix": suffix,
             "who": visit.typed(f"who{suffix}") or visit.query.get(f"who{suffix}", ""),
-            "methods": visit.form.get(f"methods{suffix}", ()) if sent else _METHODS,
+            "methods": visit.form.get(f"methods{suffix}", ()) if visit.form else _METHODS,
             "policy": visit.typed(f"policy{suffix}"),
         }
+
+    def empty_row(self) -> dict[str, Any]:
+        """Give a row in which nothing was typed."""
+        return {"suffix": "", "who": "", "methods": _METHODS, "policy": ""}
 
     async def choices(self) -> dict[str, Any]:
         """Return the names that a row suggests."""

@@ -47,15 +47,19 @@ class _Grants:
         typed = {name: visit.typed(name).strip() for name in ("tunnel", "reason", "lasts")}
         emergency = visit.typed("do") == "emergency"
         body: dict[str, Any] = {"tunnel_id": typed["tunnel"], "reason": typed["reason"]}
-        try:
-            if typed["lasts"]:
+        wrong = dict[str, str]()
+        if typed["lasts"]:
+            try:
                 body["seconds"] = read_length(typed["lasts"])
+            except BadLength as error:
+                # The operation refuses it, with what else is wrong.
+                body["seconds"], wrong["lasts"] = typed["lasts"], str(error)
+        try:
             path = "/grants" if emergency else "/requests"
             made = await self.operations(visit, "POST", path, body)
-        except BadLength as error:
-            return await self._form(visit, typed, {"lasts": str(error)}, emergency=emergency)
         except Problem as problem:
-            return await self._form(visit, typed, _faults(problem), problem.status, emergency)
+            wrong = {**_faults(problem), **wrong}
+            return await self._form(visit, typed, wrong, problem.status, emergency)
         name = made["tunnel_name"]
         if emergency:
             note = f"You may open {name} now. Administrators and approvers are told."
@@ -105,7 +109,8 @@ class _Grants:
             "ends": live and (is_admin or approves or concerned),
             "waits": waits and (is_admin or approves) and grant["user_id"] != user.id,
             "own": grant["user_id"] == user.id,
-            "error": "" if problem is None else next(iter(faults(problem).values())),
+            "faults": {} if problem is None else faults(problem),
+            "typed_answer": visit.typed("answer"),
         }
         return Shown("grant.html", values, 200 if problem is None else problem.status)
 

@@ -98,7 +98,7 @@ def faults_of_password(
         check_new_password(password, names)
     except UnusablePassword as error:
         errors["password"] = str(error)
-    if not errors and password != again:
+    if password != again:
         errors["again"] = "the two are not the same"
     return errors
 

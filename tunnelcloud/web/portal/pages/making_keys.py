@@ -23,8 +23,9 @@ from tunnelcloud.domain.ssh_command import suggested_ports
 from tunnelcloud.pki.key_files import LONGEST_PASSPHRASE, KeyFormat, NewKeyFile, make_key_file
 from tunnelcloud.store import pinned_tunnels
 from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.forms import expiry, with_faults_of_days
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
-from tunnelcloud.web.problems import FieldError, Problem
+from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.resources.tunnel_standing import methods_of
@@ -80,11 +81,6 @@ def _place(visit: Visit) -> _Place:
     return _Place(user_id, False, f"{user}/keys", f"/admin{user}/keys", f"/admin{user}/access#keys")
 
 
-def expiry(day: str) -> str | None:
-    """Give the end of a day as the time at which something expires; None for no day."""
-    return f"{day}T23:59:59Z" if day else None
-
-
 @frozen
 class _KeyMaking:
     """Makes keys for the user of a page."""
@@ -123,23 +119,29 @@ class _KeyMaking:
 
     async def make(self, visit: Visit) -> Reply:
         """Make and register a key, and go to the page that hands it over."""
-        place = _place(visit)
+        place, wrong = _place(visit), _faults_of_file(visit)
         try:
-            made = await self._made(visit, place)
+            made = await self._made(visit, place, makes=not wrong)
         except Problem as problem:
             if not problem.errors:
                 raise  # nothing in the form is wrong
-            found = faults(problem)
-            if "public_key" in found:
-                found[""] = found.pop("public_key")
-            return await self._form(visit, found)
+            found = with_faults_of_days(faults(problem), visit)
+            fault = found.pop("public_key", "")
+            if fault and not wrong:
+                found[""] = fault
+            return await self._form(visit, {**found, **wrong})
         return Moved(f"{place.pages}/made", once={"key": made})
 
-    async def _made(self, visit: Visit, place: _Place) -> dict[str, Any]:
+    async def _made(self, visit: Visit, place: _Place, *, makes: bool) -> dict[str, Any]:
+        """Make a key and register it.
+
+        :param makes: whether one may be made here; without a key, the operation refuses the rest
+            of the form and says what else is wrong with it.
+        """
         kind = visit.typed("kind")
         made = NewKeyFile(visit.typed("public_key"), "")
-        if not made.public_key:
-            made = await self._made_here(visit, kind)
+        if makes and not made.public_key:
+            made = await self._made_here(visit, KeyFormat(kind))
         title = visit.typed("title").strip() or f"Made {self.context.now():%Y-%m-%d}"
         body = {
             "public_key": made.public_key,
@@ -155,23 +157,12 @@ class _KeyMaking:
             "content": made.content,
         }
 
-    async def _made_here(self, visit: Visit, kind: str) -> NewKeyFile:
+    async def _made_here(self, visit: Visit, kind: KeyFormat) -> NewKeyFile:
         """Make a key on the pod, which costs up to a second of a core."""
         passphrase, who = visit.typed("passphrase"), visit.who()
-        if len(passphrase) > LONGEST_PASSPHRASE:
-            raise _wrong("passphrase", f"use at most {LONGEST_PASSPHRASE} characters")
-        if kind not in set(KeyFormat):
-            raise _wrong(
-                "kind",
-                "an RSA key is made in your browser, and without a passphrase: leave it empty"
-                if kind == RSA
-                else "choose for which program the file is",
-            )
         self.context.paces.take(who.caller)
         random = self.context.random
-        return await self._worker.run(
-            lambda: make_key_file(KeyFormat(kind), passphrase, random), who.user.id
-        )
+        return await self._worker.run(lambda: make_key_file(kind, passphrase, random), who.user.id)
 
     async def made(self, visit: Visit) -> Reply:
         """Hand a key over, once, and say what to do with it."""
@@ -213,9 +204,19 @@ class _KeyMaking:
         return Shown("made_key.html", values)
 
 
-def _wrong(name: str, text: str) -> Problem:
-    error = FieldError(field=name, message=text)
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, text, errors=(error,))
+def _faults_of_file(visit: Visit) -> dict[str, str]:
+    """Say what is wrong with the file that the pod is to make; nothing if the browser made it."""
+    if visit.typed("public_key"):
+        return {}
+    kind, wrong = visit.typed("kind"), dict[str, str]()
+    if kind == RSA:
+        text = "an RSA key is made in your browser, and without a passphrase: leave it empty"
+        wrong["kind"] = text
+    elif kind not in set(KeyFormat):
+        wrong["kind"] = "choose for which program the file is"
+    if len(visit.typed("passphrase")) > LONGEST_PASSPHRASE:
+        wrong["passphrase"] = f"use at most {LONGEST_PASSPHRASE} characters"
+    return wrong
 
 
 def _file_name(title: str, kind: str) -> str:

@@ -96,7 +96,15 @@ class Panels:
         choices, who = await self.context.store.together(
             people.choices(), self._assigned(visit, item, _MANY)
         )
-        return {"row": people.typed_row(visit), **choices, **who}
+        changed_id = visit.params.get("assignment_id", "")
+        return {
+            "row": people.empty_row() if changed_id else people.typed_row(visit),
+            "changed_id": changed_id,
+            "changed": people.typed_row(visit),
+            "asked_after": visit.query.get("assigned_after", ""),
+            **choices,
+            **who,
+        }
 
     async def _tunnel_activity(self, visit: Visit, item: Item) -> Values:
         sessions, events = await self.context.store.together(

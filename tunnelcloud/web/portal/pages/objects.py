@@ -122,13 +122,10 @@ class Objects:
         if self.section.assignable:
             rows, wrong = await People(self.context, self.operations).rows(visit, _ROWS)
             body = {**body, "assignments": list(rows.values())}
-        made: dict[str, Any] = {}
-        if not wrong:
-            try:
-                made = await self.operations(visit, "POST", self._path, body)
-            except Problem as problem:
-                errors = {**faults(problem, rows), **errors}
-        if errors := {**errors, **wrong}:
+        try:
+            made = await self.operations(visit, "POST", self._path, body)
+        except Problem as problem:
+            errors = {**faults(problem, rows), **errors, **wrong}
             return await self._new(visit, typed_of(self.section.fields, visit), errors)
         if "join" not in made:
             location = f"/admin/{self.section.place}/{made['id']}"

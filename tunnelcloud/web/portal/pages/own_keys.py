@@ -10,8 +10,8 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.web.portal.api_calls import Operations, faults
+from tunnelcloud.web.portal.forms import expiry, with_faults_of_days
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
-from tunnelcloud.web.portal.pages.making_keys import expiry
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
@@ -58,10 +58,11 @@ class _Keys:
             "title": visit.typed("title"),
             "expires_at": expiry(visit.typed("expires_at")),
         }
-        if not visit.typed("public_key").strip():
-            return await self._keys(visit, {"public_key": "paste a public key"})
         try:
             await self.operations(visit, "POST", "/me/keys", body)
         except Problem as problem:
-            return await self._keys(visit, faults(problem))
+            found = with_faults_of_days(faults(problem), visit)
+            if not visit.typed("public_key").strip():
+                found["public_key"] = "paste a public key"
+            return await self._keys(visit, found)
         return Moved("/keys", note="The key is added.")

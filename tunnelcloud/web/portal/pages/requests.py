@@ -12,7 +12,7 @@ from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.policy_sentences import length_of_time
 from tunnelcloud.store import approvals, identities, pending_counts, second_factors, user_views
-from tunnelcloud.web.portal.api_calls import Operations
+from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.second_factor import Judged, fault, judge
 from tunnelcloud.web.problems import Problem
@@ -134,7 +134,8 @@ class _Requests:
             "emergency": request["user_id"] == user_id and await self._opens_alone(visit, request),
             "asks_code": await self._asks_code(visit, request),
             "code_fault": "" if code_fault is None else fault(code_fault),
-            "error": "" if problem is None else _words(problem),
+            "faults": {} if problem is None else faults(problem),
+            "typed_answer": visit.typed("answer"),
         }
         status = HTTPStatus.OK if code_fault is None else HTTPStatus.UNPROCESSABLE_ENTITY
         return Shown("request.html", values, status if problem is None else problem.status)
@@ -152,7 +153,3 @@ class _Requests:
         page = await self.operations(visit, "GET", path, query=query)
         found: list[dict[str, Any]] = page["items"]
         return found
-
-
-def _words(problem: Problem) -> str:
-    return problem.errors[0].message if problem.errors else problem.detail

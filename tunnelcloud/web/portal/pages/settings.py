@@ -21,9 +21,11 @@ from tunnelcloud.web.portal.forms import (
     Field,
     FieldKind,
     body_of,
+    expiry,
     faults_of,
     shown,
     typed,
+    with_faults_of_days,
 )
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.problems import Problem
@@ -45,7 +47,6 @@ _FIELDS = (
 )  # fmt: skip
 _TOKENS = "/admin/settings/api-tokens"
 _TOKEN_FIELDS = ("title", "role", "user", "expires_at")
-_DATE = 10
 
 
 def settings_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
@@ -126,25 +127,25 @@ class _Settings:
         return Moved("/admin/settings", note="Saved.")
 
     async def make_token(self, visit: Visit) -> Reply:
-        day = visit.typed("expires_at").strip()
         body: dict[str, Any] = {
             "title": visit.typed("title").strip(),
             "role": visit.typed("role"),
-            "expires_at": (f"{day}T23:59:59Z" if len(day) == _DATE else day) or None,
+            "expires_at": expiry(visit.typed("expires_at")),
         }
-        owner = visit.typed("user").strip()
+        owner, unknown = visit.typed("user").strip(), dict[str, str]()
         try:
             if owner:
                 user = await self.operations(visit, "GET", "/users", query={"name": owner})
+                # The operation refuses a name that is none, with what else is wrong.
+                body["user_id"] = user["items"][0]["id"] if user["items"] else owner
                 if not user["items"]:
-                    return await self._settings(visit, {"user": f"there is no user {owner[:320]}"})
-                body["user_id"] = user["items"][0]["id"]
+                    unknown["user"] = f"there is no user {owner[:320]}"
             made = await self.operations(visit, "POST", "/api-tokens", body)
         except Problem as problem:
-            wrong = faults(problem)
-            return await self._settings(
-                visit, {("user" if name == "user_id" else name): wrong[name] for name in wrong}
-            )
+            wrong = with_faults_of_days(faults(problem), visit)
+            if "user_id" in wrong:
+                wrong["user"] = wrong.pop("user_id")
+            return await self._settings(visit, {**wrong, **unknown})
         shown = {name: made[name] for name in ("title", "token")}
         return Moved(f"{_TOKENS}/made", once={"made": shown})
 
