@@ -180,6 +180,11 @@ class Chromium:
         self.page.emulate_media(color_scheme="light")
         self.page.set_viewport_size({"width": 1280, "height": 800})
 
+    def look(self):
+        """Hold the page shown to what axe-core finds, in the window as it is."""
+        self._no_faults()
+        self._accessible("as it is", _RULES)
+
     def _no_faults(self):
         if self.faults:
             raise AssertionError(f"{self.page.url}: " + "\n".join(self.faults))

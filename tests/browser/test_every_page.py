@@ -83,7 +83,7 @@ class EveryPageCase(BrowserCase):
         store = open_store("sqlite", state)
         table = pages_of(store)
         self.pages = [one for one in table if one.method == "GET"]
-        self.forms = [one.path for one in table if one.method == "POST"]
+        self.forms = {one.path: one.handler.__qualname__ for one in table if one.method == "POST"}
         for name, role in ((NAME, Role.ADMIN), ("one-user", Role.USER)):
             user = store.write(users.create, name=name, role=role)
             store.write(users.set_password, user.id, HASHED)

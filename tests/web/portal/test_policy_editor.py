@@ -57,6 +57,8 @@ class HoursTests(SynchronousTestCase):
         for form, missing in [
             ({"h_days_0": ("Mon", "Tue")}, "when it begins and when it ends"),
             ({"h_start_0": "09:00", "h_end_0": "10:00"}, "at least one day"),
+            # As a browser sends it that has no field for times.
+            ({"h_start_0": "9am"}, "at least one day and when it begins and when it ends"),
         ]:
             value = typed_hours("h", typed(h_zone_0="UTC", **form))
             self.assertEqual(fault_of_hours(value, "x"), f"hours 1: choose {missing}")
@@ -134,7 +136,9 @@ class PolicyEditorTests(PortalTestCase):
         form = {"name": "nights", "windows_days_0": ["Mon"], "windows_start_0": "22:00"}
         page = self.browser.send(new, form, action=new, status=422).body.decode()
         self.assertIn("hours 1: choose when it ends", page)
-        self.assertIn('value="Mon" checked', page)
+        self.assertIn('value="Mon" checked aria-invalid="true"', page)
+        self.assertIn('aria-describedby="windows-error" autofocus', page)
+        self.assertEqual(page.count("autofocus"), 1)
         self.assertIn('value="22:00"', page)
 
     def test_a_zone_that_is_none_stays_in_its_row(self):

@@ -124,9 +124,10 @@ def _line(name: str, number: int, visit: Visit) -> str:
         return ""
     given = visit.form.get(f"{name}_days_{number}", ())
     days = ",".join(day for day in DAYS if day in given)
-    start, end = (_clock(visit.typed(f"{name}_{one}_{number}")) for one in ("start", "end"))
-    if not (days or start or end):
+    times = [visit.typed(f"{name}_{one}_{number}").strip() for one in ("start", "end")]
+    if not (days or any(times)):
         return ""
+    start, end = map(_clock, times)
     zone = visit.typed(f"{name}_zone_{number}").strip()
     zone = zone if _ZONE.fullmatch(zone) else ""
     days, start, end, zone = (one or _MISSING for one in (days, start, end, zone))
