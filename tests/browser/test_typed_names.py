@@ -1,4 +1,4 @@
-"""A field that takes the name of another object, in each browser: typed, chosen, mended, by keys.
+"""A field that takes the name of another object, in each browser: typed and mended by keys.
 
 The form is used by somebody who has no mouse: the keyboard alone leads to each field and sends it.
 """
@@ -49,7 +49,12 @@ class KeysOfChromium:
         self.page.locator(selector, has_text=text).first.wait_for()
 
     def run(self, script):
-        return self.page.evaluate(f"() => {{ {script} }}")
+        try:
+            return self.page.evaluate(f"() => {{ {script} }}")
+        except Exception as error:
+            if "context was destroyed" not in str(error):
+                raise
+            return None  # the page has just been left
 
     def close(self):
         self._chromium.check()
@@ -115,35 +120,20 @@ class TypedNames(SynchronousTestCase):
         self.until(f"{FIELD}.value", "site-0777")
         self.until("document.getElementById('name').value", "one")
 
-        # It is mended, and another is chosen from the suggestions.
+        # It is mended where it stands.
         browser.strike(END, *[DELETE] * 3, "7")
         self.until(SUGGESTED, " ".join(f"site-07{number}" for number in range(10)))
-        self.choose("site-07")
-        chosen = browser.run(f"return {FIELD}.value")
-        self.assertRegex(chosen, "^site-07[0-9]$")
-        browser.strike(ENTER)
+        browser.strike("7", ENTER)
         self.until("location.pathname.split('/').pop()", "join")
         browser.find("h1", "Start one in its site")
         browser.visit(f"{self.origin}/admin/connectors")
-        browser.find("td[data-label=Site]", chosen)
-
-    def choose(self, typed):
-        """Choose a suggestion; the browser opens the list some time after a key."""
-        deadline = time.monotonic() + PATIENCE
-        while self.browser.run(f"return {FIELD}.value") == typed:
-            self.assertLess(time.monotonic(), deadline, "nothing can be chosen by keys")
-            self.browser.strike(DOWN, ENTER)
-            self.browser.find("#site_id", "")
+        browser.find("td[data-label=Site]", "site-077")
 
 
 class ChromiumTests(TypedNames):
     """Debian's Chromium."""
 
     engine = KeysOfChromium
-
-    def choose(self, typed):
-        """Type the rest: Chromium without a screen shows no list to choose from."""
-        self.browser.strike("7")
 
     def test_by_keyboard(self):
         self.walk()
