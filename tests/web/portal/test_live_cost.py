@@ -3,10 +3,13 @@
 import time
 from types import SimpleNamespace
 
+from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import PortalTestCase
+from tests.web.test_http_limits import TurningClock
 from tunnelcloud.net.round_robin import RoundRobin
 from tunnelcloud.web.portal import live_hub, live_streams
 from tunnelcloud.web.portal.refreshed_parts import cut_parts, event_of
@@ -115,11 +118,11 @@ class _SignedIn:
 
 
 class OpeningTests(PortalTestCase):
-    def open(self, hub, number):
+    def open(self, hub, number, page=None, due=None):
         """Open a stream of a user; give how many sign-ins were looked at."""
         signed_in = _SignedIn(number)
         visit = SimpleNamespace(who=lambda: signed_in)
-        watched = live_hub._Watched((f"/{number}", ""), None, visit, due=None)
+        watched = live_hub._Watched((f"/{number}", ""), page, visit, due=due)
         before = _SignedIn.looks
         hub._begin(_Request(), visit, [watched])
         return _SignedIn.looks - before
@@ -133,6 +136,29 @@ class OpeningTests(PortalTestCase):
             self.open(hub, number)
         self.assertEqual(len(hub), 200)
         self.assertEqual(self.open(hub, 200), beside_few)
+
+    def test_many_pages_that_are_due(self):
+        """6,000 that were due took 40 ms of one turn, twice a second."""
+        clock = TurningClock()
+        hub = live_hub.Hub(evolve(self.context, clock=clock), [], None)
+        asked = []
+
+        async def handler(visit):
+            asked.append(visit)
+            await Deferred()
+
+        page = SimpleNamespace(handler=handler)
+        for number in range(1000):
+            self.open(hub, number, page, due=0.0)
+        pages = tuple(hub._watched.values())
+        before = 0
+        for _ in range(20):
+            clock.turn()
+            now = sum(one.is_queued for one in pages)
+            self.assertLessEqual(now - before, live_streams.AT_ONCE)
+            before = now
+        self.assertEqual(before, 1000)
+        self.assertEqual(len(asked), 2)
 
 
 class CrowdTests(PortalTestCase):

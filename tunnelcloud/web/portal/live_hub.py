@@ -222,12 +222,19 @@ class Hub:
             in_turns(self._clock, tuple(self._streams), Stream.keep_alive)
 
     def _look_at_due(self) -> None:
-        now = self._clock.seconds()
-        for watched in self._watched.values():
-            if watched.due is not None and watched.due <= now and not watched.is_queued:
-                watched.is_queued = True
-                self._turns.add(self._whose(watched), watched)
-        self._look()
+        """Have pages that are due wait for their users' turns, some in each turn of the reactor."""
+        due = [watched for watched in self._watched.values() if self._is_due(watched)]
+        in_turns(self._clock, due, self._wait_for_a_look)
+
+    def _is_due(self, watched: _Watched) -> bool:
+        is_late = watched.due is not None and watched.due <= self._clock.seconds()
+        return is_late and not watched.is_queued and bool(watched.streams)
+
+    def _wait_for_a_look(self, watched: _Watched) -> None:
+        if self._is_due(watched):
+            watched.is_queued = True
+            self._turns.add(self._whose(watched), watched)
+            self._look()
 
     def _whose(self, watched: _Watched) -> str:
         """Choose the user in whose turn to look: of all who watch, the one with the fewest pages

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from itertools import islice
+from typing import TypeVar
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.python.failure import Failure
@@ -15,10 +16,11 @@ from zope.interface import implementer
 
 from tunnelcloud.web.portal.page_requests import SignedIn
 
+T = TypeVar("T")
 RETRY = b"retry: 2000\n\n"
 _KEEP_ALIVE = b": still here\n\n"
 AT_ONCE = 64
-"""Streams that are written to in one turn of the reactor."""
+"""Streams that are written to, or pages that are due, in one turn of the reactor."""
 
 UNREAD_SECONDS = 20
 """How many seconds a browser may read nothing while something waits for it."""
@@ -121,16 +123,14 @@ class Stream:
             self._gone(self)
 
 
-def in_turns(
-    clock: IReactorTime, streams: Collection[Stream], work: Callable[[Stream], object]
-) -> None:
-    """Do something for each stream, some in each turn of the reactor."""
-    left = iter(streams)
+def in_turns(clock: IReactorTime, all_of_them: Collection[T], work: Callable[[T], object]) -> None:
+    """Do something for each stream, or each page, some in each turn of the reactor."""
+    left = iter(all_of_them)
 
     def some() -> None:
         several = tuple(islice(left, AT_ONCE))
-        for stream in several:
-            work(stream)
+        for one in several:
+            work(one)
         if len(several) == AT_ONCE:
             clock.callLater(0, some)
 
