@@ -6,15 +6,18 @@ never be visited.  Loading them takes less than a second, in another thread, onc
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.log_redaction import logged_path
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
@@ -43,6 +46,7 @@ class PortalEntrance(Resource):
         self._context = context
         self._table = table
         self._portal: IResource | None = None
+        self._waiting: deque[Deferred[None]] = deque()
 
     def render(self, request: Request) -> object:
         """Have the portal answer, at once or as soon as it is loaded."""
@@ -59,10 +63,27 @@ class PortalEntrance(Resource):
 
     async def _loaded(self) -> _Show:
         if self._portal is None:
-            # All that this thread does is done one after the other: the portal is made once.
-            await self._context.showing.run(self._load)
+            await self._loading()
         assert self._portal is not None
         return self._portal.render
+
+    def _loading(self) -> Deferred[None]:
+        """Have the portal loaded once; whoever comes meanwhile waits for it."""
+        waits: Deferred[None] = Deferred()
+        self._waiting.append(waits)
+        if len(self._waiting) == 1:
+            self._context.showing.run(self._load).addBoth(self._tell)
+        return waits
+
+    def _tell(self, result: Failure | None) -> None:
+        waiting, self._waiting = self._waiting, deque()
+
+        def tell_one() -> bool:
+            if waiting and not (one := waiting.popleft()).called:
+                one.callback(result)  # a failure, too
+            return bool(waiting)
+
+        Spreading(self._context.clock).run(tell_one)
 
     def _load(self) -> None:
         if self._portal is None:
