@@ -57,6 +57,11 @@ class Engine:
 
         self.find(selector, do=fill)
 
+    def strike(self, *keys):
+        """Press keys, one after another, wherever the focus is."""
+        for key in keys:
+            self.focused().send_keys(key)
+
     @property
     def text(self):
         """What the page says."""
@@ -95,6 +100,10 @@ class Firefox(Engine):
     def visit(self, address):
         """Go to a page."""
         self.driver.navigate(address)
+
+    def focused(self):
+        """Give the element that has the focus."""
+        return self.driver.get_active_element()
 
     @property
     def url(self):
@@ -155,6 +164,10 @@ class WebKit(Engine):
     def visit(self, address):
         """Go to a page."""
         self.driver.get(address)
+
+    def focused(self):
+        """Give the element that has the focus."""
+        return self.driver.switch_to.active_element
 
     @property
     def url(self):
