@@ -29,6 +29,7 @@ OTHER_TEXTS = {
     "web/portal/pages/applications.py",
     "web/portal/resource.py",
     "web/problems.py",
+    "web/request_faults.py",
 }
 
 

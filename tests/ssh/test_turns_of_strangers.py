@@ -4,7 +4,7 @@ import struct
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.net.test_message_turns import Turns
+from tests.net.test_message_scheduling import Turns
 from tests.ssh.client import Client
 from tests.ssh.fakes import Pod
 from tunnelcloud.net.message_scheduling import STRANGERS_A_TURN
