@@ -46,10 +46,10 @@ class RunningTests(RunningBase):
         [path] = self.kept.iterdir()
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(self.kept.stat().st_mode), 0o700)
-        status, output, told = self.run_line("status")
+        status, output, _ = self.run_line("status")
         self.assertEqual(status, 0)
         self.assertIn("db      127.64.0.1:5432  ready", output)
-        self.assertIn(f"process {os.getpid()}, https://portal, since 2026-03-02", told)
+        self.assertIn(f"process {os.getpid()}, https://portal, since 2026-03-02", output)
         [shown] = self.succeed_json("status")["runs"]
         self.assertEqual(shown, {"process": os.getpid(), **TOLD})
         run.clear()
