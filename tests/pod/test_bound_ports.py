@@ -13,6 +13,7 @@ from twisted.web.resource import Resource
 from twisted.web.static import Data
 
 from tests.pod.certificates import options
+from tunnelcloud.net.port_binding import Binder
 from tunnelcloud.pod.bound_ports import Listeners
 from tunnelcloud.web.http_limits import LimitedSite
 
@@ -33,20 +34,15 @@ class _Port:
         return None
 
 
-class _Endpoint:
-    """Keeps the factory that is to be served."""
-
-    factory = None
-
-    def listenTCP(self, port, factory, *_):
-        _Endpoint.factory = factory
-        return _Port()
-
-
 class NegotiationTests(SynchronousTestCase):
     def setUp(self):
-        self.listeners = Listeners.bind(_Endpoint(), {"web": ["tcp:1"]})
-        self.factory = TLSMemoryBIOFactory(options(), False, _Endpoint.factory, Clock())
+        def keep(binder, port, factory, **_):
+            self.port_factory = factory
+            return _Port()
+
+        self.patch(Binder, "listenTCP", keep)
+        self.listeners = Listeners.bind(Clock(), {"web": ["tcp:1"]})
+        self.factory = TLSMemoryBIOFactory(options(), False, self.port_factory, Clock())
 
     def serve_web(self):
         root = Resource()
@@ -101,4 +97,4 @@ class NegotiationTests(SynchronousTestCase):
 
     def test_nothing_is_offered_for_a_factory_that_offers_nothing(self):
         self.listeners.serve("web", Factory.forProtocol(Protocol))
-        self.assertEqual(_Endpoint.factory.acceptableProtocols(), [])
+        self.assertEqual(self.port_factory.acceptableProtocols(), [])
