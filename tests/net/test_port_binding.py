@@ -11,6 +11,7 @@ from tests.pod.certificates import write_certificate
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.port_binding import ACCEPTS_A_TURN, Binder
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.bound_ports import Listeners
 
 
@@ -67,7 +68,7 @@ class AcceptTests(TestCase):
     """Many connections come between two turns of the reactor."""
 
     def binder(self, shared=False):
-        return Binder(reactor, shared, HandshakeQueue(reactor))
+        return Binder(reactor, shared, HandshakeQueue(reactor), Spreading(reactor))
 
     def see_few(self, listen):
         """See that a port accepts few in a turn, and each of them in the end.

@@ -16,6 +16,7 @@ from tunnelcloud.link.tls import LINK_ALPN, PodTLS
 from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.port_binding import Binder
 from tunnelcloud.net.source_limits import FloodControl
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.net.tls_server import TurnTakingTLS
 from tunnelcloud.pki.authority import CertificateAuthority
 from tunnelcloud.pki.authority_rotation import Authorities
@@ -145,7 +146,7 @@ class DoorTests(SlowCase):
         self.assert_in_turns(shown.before(self.inner, self.clock, HandshakeQueue(self.clock)))
 
     def test_a_listener_of_a_description(self):
-        binder = KeepingBinder(None, is_shared=False, turns=HandshakeQueue(self.clock))
+        binder = KeepingBinder(None, False, HandshakeQueue(self.clock), Spreading(self.clock))
         self.assert_in_turns(binder.listenSSL(1, self.inner, options()))
 
     def test_an_authoritys_check(self):

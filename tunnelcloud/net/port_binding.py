@@ -1,7 +1,8 @@
 """How ports are bound: alone or beside other processes, and with turns for TLS.
 
 Twisted accepts a hundred connections and more of a port in one turn of the reactor.  Strangers who
-come all at once would hold up everybody else, so a port accepts a few in each turn.
+come all at once would hold up everybody else, so a port accepts a few in each turn.  What ended at
+one time has its end in a few turns likewise.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from attrs import frozen
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.tcp import Port
 
+from tunnelcloud.net.ended_connections import EndingServer
 from tunnelcloud.net.handshake_queue import HandshakeQueue
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.net.tls_server import TurnTakingTLSFactory
 
 ACCEPTS_A_TURN = 16
@@ -22,6 +25,9 @@ milliseconds."""
 
 
 class _PatientPort(Port):
+    transport = EndingServer
+    endings: Spreading
+
     def doRead(self) -> None:
         """Accept a few of the connections that wait; the others are accepted in later turns."""
         self.numberAccepts = min(self.numberAccepts, ACCEPTS_A_TURN)
@@ -43,11 +49,13 @@ class Binder:
     :ivar is_shared: whether other processes of the same user may bind the ports, too: the kernel
         divides connections among them.
     :ivar turns: in which the handshakes of TLS are computed.
+    :ivar endings: spreads the ends of connections over turns of the reactor.
     """
 
     _reactor: Any
     is_shared: bool
     turns: HandshakeQueue
+    endings: Spreading
 
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
@@ -55,6 +63,7 @@ class Binder:
         """Listen as ``IReactorTCP.listenTCP`` does."""
         kind = _SharedPort if self.is_shared else _PatientPort
         listening = kind(port, factory, backlog, interface, self._reactor)
+        listening.endings = self.endings
         listening.startListening()
         return listening
 
@@ -66,6 +75,7 @@ class Binder:
         adopted = kind._fromListeningDescriptor(
             self._reactor, fileDescriptor, addressFamily, factory
         )
+        adopted.endings = self.endings
         adopted.startListening()
         return adopted
 

@@ -23,6 +23,7 @@ from zope.interface import implementer
 from tunnelcloud.daemon import CannotServe, listen, port_number
 from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.port_binding import Binder
+from tunnelcloud.net.spreading import Spreading
 
 WEB_TLS = "web.tls"
 """The web's listeners that use the pod's own certificate."""
@@ -77,10 +78,10 @@ class Listeners:
         :param shared: the sections whose ports other pods of this machine may listen on, too.
         :raise CannotServe: one can't be bound; the others are closed.
         """
-        listeners, turns = cls(), HandshakeQueue(reactor)
+        listeners, turns, endings = cls(), HandshakeQueue(reactor), Spreading(reactor)
         for section, descriptions in sections.items():
             board = listeners._switchboards[section] = _Switchboard()
-            binder: Any = Binder(reactor, section in shared, turns)
+            binder: Any = Binder(reactor, section in shared, turns, endings)
             ports = listeners._ports.setdefault(section, [])
             for description in descriptions:
                 try:

@@ -1,0 +1,47 @@
+"""Connections of a port whose ends wait for each other when many come at one time.
+
+Twisted tells a protocol in the same turn of the reactor in which the reactor saw that a connection
+is over.  Thousands of connections that close in one moment would hold up everybody else; here a few
+of them end in each turn.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, cast
+
+from twisted.internet import error
+from twisted.internet.tcp import Server
+from twisted.python.failure import Failure
+
+from tunnelcloud.net.spreading import Spreading
+
+
+class EndingServer(Server):
+    """One connection of a port, whose ``endings`` spreads the ends of all of them."""
+
+    _ends = False
+
+    def doRead(self) -> Any:
+        """Read; the end of what the client sends, or of the connection, waits for its turn."""
+        if self._ends:
+            self.stopReading()
+            return None
+        why = super().doRead()
+        if why is not None:
+            self._ends = True
+            self.stopReading()
+            endings: Spreading = cast(Any, self.server).endings
+            endings.run(partial(self._end, why))
+        return None
+
+    def _end(self, why: Exception) -> bool:
+        """Do what the reactor does with what ``doRead`` returns: a step."""
+        if self.disconnected:
+            pass
+        elif isinstance(why, error.ConnectionDone):
+            self.readConnectionLost(Failure(why))
+        else:
+            self.stopWriting()
+            self.connectionLost(Failure(why))
+        return False
