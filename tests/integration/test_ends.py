@@ -44,6 +44,8 @@ class EndsWorld(World):
 
     def __init__(self, count):
         super().__init__(connectors=f'unread_timeout = "{ends.UNREAD_TIMEOUT}s"')
+        # A target takes one connection, which has to be the client's.
+        self.gateway.api("PATCH", "/settings", {"target_check_seconds": None})
         self.base = free_range(2 * count)
         self.tunnel("ends", "127.0.0.1", f"{self.base}-{self.base + count - 1}")
         self.login = ends.Login(self.gateway.ssh_port, "alice", self.key.path)
