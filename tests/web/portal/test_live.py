@@ -193,7 +193,7 @@ class LiveTests(PortalTestCase):
         self.assertEqual(looks[1][0], "/sessions")
         for n in range(8):
             looks[n][1].callback(cut_parts(b""))
-            self.turn(0.05)
+            self.turn(1)  # nobody looks for a while after a long look
         self.assertEqual(len({address for address, _ in looks[2:8]}), 6)
 
     def test_what_is_ones_own_is_shared_with_nobody(self):

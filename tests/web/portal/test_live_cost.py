@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.web.portal.browser import PortalTestCase
 from tests.web.test_http_limits import TurningClock
 from tunnelcloud.net.round_robin import RoundRobin
+from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.web.portal import live_hub, live_streams
 from tunnelcloud.web.portal.refreshed_parts import cut_parts, event_of
 
@@ -28,6 +29,7 @@ class PartTests(PortalTestCase):
         self.assertEqual(parts.seconds, 2)
         self.assertEqual(parts.digest, cut_parts(page.replace(b"1 s ago", b"9 s ago")).digest)
         self.assertNotEqual(parts.digest, cut_parts(page.replace(b">x<", b">y<")).digest)
+        self.assertEqual(parts.digest, cut_parts(page.replace(b'"2"', b'"3"')).digest)
         self.assertEqual(event_of(parts).count(b"\ndata: "), 2)
         self.assertIsNone(cut_parts(b"<p>nothing</p>").seconds)
 
@@ -159,6 +161,28 @@ class OpeningTests(PortalTestCase):
             before = now
         self.assertEqual(before, 1000)
         self.assertEqual(len(asked), 2)
+
+    def test_looks_leave_time_to_others(self):
+        """500 people who watched their requests kept a whole core busy."""
+        clock = Clock()
+        hub = live_hub.Hub(evolve(self.context, clock=clock), [], None)
+        looks = []
+
+        async def handler(visit):
+            done = Deferred()
+            clock.callLater(0.01, done.callback, None)
+            looks.append(visit)
+            await done
+            raise StoreUnavailable("only how long it takes matters")
+
+        page = SimpleNamespace(handler=handler)
+        for number in range(2000):
+            self.open(hub, number, page, due=0.0)
+        for _ in range(1000):
+            clock.advance(0.01)
+        looked = len(looks) * 0.01
+        self.assertGreater(looked, 3)
+        self.assertLess(looked, 10 * 2 / 3 + 0.1)
 
 
 class CrowdTests(PortalTestCase):

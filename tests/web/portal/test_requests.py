@@ -1,6 +1,10 @@
 """Requests in the portal: what waits, one question, and two buttons."""
 
 import os
+import re
+from datetime import timedelta
+
+from sqlalchemy import update
 
 from tests.web.portal.browser import Browser, Forms, PortalTestCase
 from tunnelcloud.domain.entities import Method
@@ -22,6 +26,7 @@ from tunnelcloud.store import (
     users,
     web_sessions,
 )
+from tunnelcloud.store.schema import approval_requests
 from tunnelcloud.web.portal.second_factor import purpose
 
 CANARY = "<b>&\u202e"
@@ -88,6 +93,24 @@ class RequestPagesTests(RequestCase):
         [grant] = self.store.read(timed_grants.list_page).items
         self.assertEqual(grant.allowed_by, self.approver.name)
         self.assertNotIn("Approve</button>", self.page(browser, path))
+
+    def test_it_is_looked_at_again_when_something_ends(self):
+        """It was looked at each second for each of its users, though notices tell of changes."""
+        browser = self.signed_in(Role.AUDITOR)
+
+        def fresh():
+            page = self.page(browser, "/requests")
+            return int(re.findall(r'id="requests" data-fresh="(\d+)"', page)[0])
+
+        def end_soon(transaction):
+            soon = transaction.now() + timedelta(seconds=4)
+            transaction.connection.execute(update(approval_requests).values(expires_at=soon))
+
+        self.assertEqual(fresh(), 15)
+        self.asked()
+        self.assertEqual(fresh(), 15)
+        self.store.write(end_soon)
+        self.assertLessEqual(fresh(), 4)
 
     def test_every_page_says_that_something_waits(self):
         words = '1<span class="live"> waiting for you</span>'

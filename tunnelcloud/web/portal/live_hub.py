@@ -57,6 +57,12 @@ _TOLD_AGAIN_SECONDS = 30
 _LOOKS = 2
 """Pages that are made at the same time."""
 
+_RESTS = 2
+"""How many times as long as a look took nobody looks in its place: however many watch, looks take a
+third of the time of two threads at most."""
+
+_LONGEST_REST = 1.0
+
 _Key = tuple[str, str]
 
 
@@ -259,8 +265,12 @@ class Hub:
     def _next(self, _: object, watched: _Watched) -> None:
         watched.is_queued = False
         self._turns.served(watched)
+        took = self._clock.seconds() - watched.looked_at
+        self._clock.callLater(min(_RESTS * took, _LONGEST_REST), self._rested)
+
+    def _rested(self) -> None:
         self._looking -= 1
-        self._clock.callLater(0, self._look)
+        self._look()
 
     async def _page(self, watched: _Watched) -> Parts:
         """Make the parts, away from the reactor's thread."""

@@ -22,7 +22,7 @@ class Parts:
 
     :ivar html: of all of them; empty for a page that has none.
     :ivar seconds: how old they may be; None when they don't change any more.
-    :ivar digest: of their content without relative times.
+    :ivar digest: of their content, without relative times and without how old they may be.
     """
 
     html: bytes
@@ -34,7 +34,7 @@ def cut_parts(page: bytes) -> Parts:
     """Cut the parts out of a page."""
     html = b"\n".join(part.strip() for part in _PART.findall(page))
     seconds = min(map(int, _SECONDS.findall(html)), default=None)
-    steady = _TOLD_TIME.sub(b"", html)
+    steady = _SECONDS.sub(b"", _TOLD_TIME.sub(b"", html))
     return Parts(html, seconds, hashlib.sha256(steady).hexdigest()[:16])
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from attrs import frozen
@@ -12,6 +15,7 @@ from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.policy_sentences import length_of_time
 from tunnelcloud.store import approvals, identities, pending_counts, second_factors, user_views
+from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.second_factor import Judged, fault, judge
@@ -21,8 +25,17 @@ from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import EVERYBODY
 
 _SHOWN = 50
+_FRESH = 15
+"""After how many seconds the page is looked at again, if nothing is heard and nothing ends."""
+
 _WAKES = frozenset({"request", "grant"})
 _ONE = "/requests/{request_id}"
+
+
+def _fresh(endings: Iterable[str], now: datetime) -> int:
+    """Give after how many seconds something that is shown ends, at most ``_FRESH``."""
+    left = (ceil((datetime.fromisoformat(one) - now).total_seconds()) for one in endings)
+    return min([_FRESH, *(one for one in left if one > 0)])
 
 
 def request_pages(context: ApiContext, operations: Operations) -> list[PageRoute]:
@@ -44,19 +57,22 @@ class _Requests:
     async def list_all(self, visit: Visit) -> Reply:
         """Show what waits for an answer, one's own requests, and the grants in force."""
         asked, user_id = {"status": "pending", "decidable": "true"}, visit.who().user.id
-        waiting, unreviewed, own, grants, found = await self.context.store.together(
+        waiting, unreviewed, own, grants, found, now = await self.context.store.together(
             self.operations.every(visit, "/requests", asked, _SHOWN),
             self.operations.every(visit, "/grants", {"unreviewed": "true"}, _SHOWN),
             self._list(visit, "/requests"),
             self._list(visit, "/grants", live="true"),
             self._askable(visit),
+            self.context.store.reading(Transaction.now),
         )
+        endings = [one["expires_at"] for one in waiting + own] + [one["ends_at"] for one in grants]
         values = {
             "waiting": [one for one in waiting if one["status"] == "pending"],
             "unreviewed": [one for one in unreviewed if one["user_id"] != user_id],
             "own": own,
             "grants": grants,
             "asks": bool(found),
+            "fresh": _fresh(endings, now),
         }
         return Shown("requests.html", values)
 
