@@ -24,8 +24,11 @@ class EndTests(TestCase):
     def setUp(self):
         self.made, self.ended, self.heard = [], [], []
 
-    async def connect(self, protocol, count):
-        """Have so many clients, each of them accepted."""
+    async def connect(self, protocol, count, do=lambda client: None):
+        """Have so many clients, each of them accepted.
+
+        :param do: what each does before that.
+        """
         binder = Binder(reactor, False, HandshakeQueue(reactor), Spreading(reactor))
         port = binder.listenTCP(0, Factory.forProtocol(protocol), 2 * COUNT, "127.0.0.1")
         self.addCleanup(port.stopListening)
@@ -33,6 +36,7 @@ class EndTests(TestCase):
         for _ in range(count):
             clients.append(socket.create_connection(("127.0.0.1", port.getHost().port)))
             self.addCleanup(clients[-1].close)
+            do(clients[-1])
         while len(self.made) < count:
             await deferLater(reactor, 0)
         return clients
@@ -77,6 +81,39 @@ class EndTests(TestCase):
             client.close()
 
         return defer.Deferred.fromCoroutine(self.closed_at_once(reset))
+
+    def greeting(self, size):
+        """Give a protocol that sends so many bytes at once."""
+
+        class Greeting(self.ending()):
+            def connectionMade(self):
+                super().connectionMade()
+                self.transport.write(b"x" * size)
+
+        return Greeting
+
+    def test_who_is_gone_before_the_greeting(self):
+        """Each such client had a traceback of ten lines logged: any check whether a port is open
+        did."""
+
+        async def check():
+            await self.connect(self.greeting(10), COUNT, socket.socket.close)
+            await self.most_ends_of_a_turn()
+            self.assertEqual(self.flushLoggedErrors(), [])
+
+        return defer.Deferred.fromCoroutine(check())
+
+    def test_all_are_reset_while_something_is_unsent(self):
+        async def check():
+            clients = await self.connect(self.greeting(10_000_000), COUNT)
+            for client in clients:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            await deferLater(reactor, 0.05)
+            for client in clients:
+                client.close()
+            self.assertLessEqual(await self.most_ends_of_a_turn(), 2 * STEPS_A_TURN)
+
+        return defer.Deferred.fromCoroutine(check())
 
     def test_what_was_sent_before_is_heard(self):
         def send_and_close(client):

@@ -21,6 +21,7 @@ class EndingServer(Server):
     """One connection of a port, whose ``endings`` spreads the ends of all of them."""
 
     _ends = False
+    _is_lost = False
 
     def doRead(self) -> Any:
         """Read; the end of what the client sends, or of the connection, waits for its turn."""
@@ -29,11 +30,32 @@ class EndingServer(Server):
             return None
         why = super().doRead()
         if why is not None:
-            self._ends = True
-            self.stopReading()
-            endings: Spreading = cast(Any, self.server).endings
-            endings.run(partial(self._end, why))
+            self._end_later(why)
         return None
+
+    def doWrite(self) -> Any:
+        """Write; the loss of the connection waits for its turn.
+
+        The reactor calls this right after ``doRead``, also if that has ended the connection.
+        """
+        if self.disconnected:
+            return None
+        why = super().doWrite()
+        if not isinstance(why, error.ConnectionLost):
+            return why
+        self._end_later(why)
+        return None
+
+    def _end_later(self, why: Exception) -> None:
+        self._ends = True
+        self.stopReading()
+        if isinstance(why, error.ConnectionLost):
+            self.stopWriting()
+            if self._is_lost:
+                return
+            self._is_lost = True
+        endings: Spreading = cast(Any, self.server).endings
+        endings.run(partial(self._end, why))
 
     def _end(self, why: Exception) -> bool:
         """Do what the reactor does with what ``doRead`` returns: a step."""
