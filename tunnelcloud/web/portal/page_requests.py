@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from functools import cache
 from typing import Any
 
 from attrs import field, frozen
@@ -164,6 +163,12 @@ class PageRoute:
     shared: bool = False
     query: frozenset[str] = frozenset()
     wakes: frozenset[str] = frozenset()
+    _pattern: re.Pattern[str] = field(init=False)
+
+    @_pattern.default
+    def _compiled(self) -> re.Pattern[str]:
+        # Here and not at the first request, which would wait in the reactor's thread for all rows.
+        return re.compile(_PARAMETER.sub(r"(?P<\1>[A-Za-z0-9_-]{1,64})", self.path))
 
     @property
     def anonymous(self) -> bool:
@@ -172,13 +177,8 @@ class PageRoute:
 
     def match(self, path: str) -> dict[str, str] | None:
         """Give the parameters of a path that is this page's; None for another's."""
-        found = _pattern(self.path).fullmatch(path)
+        found = self._pattern.fullmatch(path)
         return None if found is None else found.groupdict()
-
-
-@cache
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(_PARAMETER.sub(r"(?P<\1>[A-Za-z0-9_-]{1,64})", path))
 
 
 def values_of(visit: Visit, reply: Shown, note: str) -> dict[str, Any]:

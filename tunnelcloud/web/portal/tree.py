@@ -7,7 +7,7 @@ from tunnelcloud.web.oidc.client import Client
 from tunnelcloud.web.oidc.directory import Directory
 from tunnelcloud.web.portal.api_calls import Operations
 from tunnelcloud.web.portal.live_hub import Hub
-from tunnelcloud.web.portal.page_requests import PageRoute
+from tunnelcloud.web.portal.page_requests import PageRoute, Shown, Visit, values_of
 from tunnelcloud.web.portal.pages.access import access_pages
 from tunnelcloud.web.portal.pages.account import account_pages
 from tunnelcloud.web.portal.pages.api_reference import reference_pages
@@ -93,5 +93,8 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
 def portal_resource(context: ApiContext, table: RouteTable) -> PortalResource:
     """Make the resource for all addresses that nothing else of the listener answers."""
     pages, renderer = page_table(context, table), Renderer()
+    # The pages of failures are made in the reactor's thread, and the first one loads templates.
+    failure = Shown("failed.html", {"title": "", "text": ""})
+    renderer.render(failure.template, values_of(Visit("/", "", ""), failure, ""), context.now())
     hub = Hub(context, pages, renderer)
     return PortalResource(context, [*pages, hub.route()], renderer)
