@@ -15,7 +15,6 @@ from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.policy_sentences import length_of_time
 from tunnelcloud.store import approvals, identities, pending_counts, second_factors, user_views
-from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.second_factor import Judged, fault, judge
@@ -63,7 +62,7 @@ class _Requests:
             self._list(visit, "/requests"),
             self._list(visit, "/grants", live="true"),
             self._askable(visit),
-            self.context.store.reading(Transaction.now),
+            self.context.store.reading(lambda transaction: transaction.now()),
         )
         endings = [one["expires_at"] for one in waiting + own] + [one["ends_at"] for one in grants]
         values = {
