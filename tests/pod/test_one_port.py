@@ -168,3 +168,12 @@ class FrontTests(SynchronousTestCase):
         self.connect("203.0.113.1").client_sends(b"SSH-2.0-x\r\n")
         self.assertEqual(self.ssh.got[0].address.host, "203.0.113.1")
         self.assertTrue(wires[0].disconnecting)
+
+    def test_one_client_of_a_balancer_takes_no_others_place(self):
+        """All counted as their balancer's: 512 that were half a word kept everybody out."""
+        for _ in range(MAX_UNDECIDED):
+            self.connect("192.0.2.5").client_sends(header("198.51.100.66", 1) + b"GE")
+        other = self.connect("192.0.2.5")
+        other.client_sends(header("198.51.100.7", 1) + b"SSH-2.0-x\r\n")
+        self.assertEqual(self.ssh.got[0].address.host, "198.51.100.7")
+        self.assertEqual(len(self.front.crowd), MAX_UNDECIDED - 1)

@@ -189,6 +189,8 @@ class _Arrival(Protocol):
                 if rest is None:
                     return
                 self._client, self._header = self._header.address, None
+                if self._client is not None:  # its place is no longer one of its balancer's
+                    self._front.crowd.enter(self, self._client.host)
                 data = rest
             self._received += data
             factory = self._front.factory_for(self._received) if self._received else None
