@@ -258,11 +258,22 @@ class TargetStreamTests(TestCase):
         self.assertEqual((self.client.end, self.client.received), ((True, ""), 0))
         sent = 0
         with self.assertRaises((ConnectionResetError, BrokenPipeError)):
-            while sent < 8 * FAREWELL_SIZE:
+            while sent < 2 * FAREWELL_SIZE:
                 with contextlib.suppress(BlockingIOError):
                     sent += self.target.send(bytes(64 * KIB))
                 yield self.turns(1)
         self.assertFalse(self.stream.transport.connected)
+
+    @defer.inlineCallbacks
+    def test_a_target_that_sends_all_the_while_sees_the_end_first(self):
+        self.want_no_more()
+        yield self.until(lambda: self.client.end)
+        sent = 0
+        while sent < FAREWELL_SIZE // 2:
+            with contextlib.suppress(BlockingIOError):
+                sent += self.target.send(bytes(64 * KIB))
+            yield self.turns(1)
+        self.assertEqual(self.read(), b"")
 
     @defer.inlineCallbacks
     def test_a_target_that_reads_nothing_is_given_up(self):

@@ -56,8 +56,11 @@ from tunnelcloud.net.write_coalescing import TURN
 FAREWELL_SECONDS = 10.0
 """For how many seconds a target may go on sending, to nobody, after it has taken all."""
 
-FAREWELL_SIZE = 1024 * 1024
-"""How many bytes it may send then."""
+FAREWELL_SIZE = 16 * 1024 * 1024
+"""How many bytes it may send then: more than both systems keep in their buffers by default.
+
+A target that sends all the while reads the end only after these have gone, and a reset would come
+before it."""
 
 _FIRST_LOOK = 0.005
 _SLOWEST_LOOKS = 1.0
