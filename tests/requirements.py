@@ -32,7 +32,7 @@ PACKAGES = {
     "Xvfb": "xvfb",
     "autossh": "autossh",
     "cargo": "cargo",
-    "chromium": "chromium",
+    "chromium-headless-shell": "chromium-headless-shell",
     "createdb": "postgresql-client",
     "createuser": "postgresql-client",
     "curl": "curl",

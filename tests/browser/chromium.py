@@ -1,4 +1,4 @@
-"""Debian's chromium, driven by playwright, with what holds for every page of ours.
+"""Debian's chromium without a window, driven by playwright, with what holds for every page.
 
 A page asks no other host, breaks no rule of its Content-Security-Policy, throws no error, and has
 no fault that axe-core finds.  With ``TUNNELCLOUD_TESTS_SCREENSHOTS=DIRECTORY`` in the environment
@@ -25,14 +25,10 @@ _HIGHEST = 2400
 WIDTHS = (1280, 768, 390, 360)
 THEMES = ("light", "dark")
 _FLAGS = (
-    "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
-    "--no-first-run",
     "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
 )
 _LOOKS = (*((THEMES[0], width) for width in WIDTHS[:-1]), (THEMES[1], WIDTHS[-1]))
 """What is looked at when no pictures are asked for."""
@@ -88,7 +84,7 @@ class Chromium:
     """
 
     def __init__(self, origin: str, scripts: bool = True):
-        executable = require_executable("chromium")
+        executable = require_executable("chromium-headless-shell")
         self._axe = (require_node_modules("axe-core") / "axe-core" / "axe.min.js").read_text()
         self.origin = origin
         self.faults = []

@@ -15,7 +15,7 @@ def sign_in_page(address, profile):
     """
     done = subprocess.run(
         [
-            require_executable("chromium"), "--headless", "--no-sandbox", "--disable-gpu",
+            require_executable("chromium-headless-shell"), "--no-sandbox", "--disable-gpu",
             "--disable-background-networking", "--ignore-certificate-errors",
             f"--user-data-dir={profile}", "--dump-dom", f"{address}/sign-in",
         ],
