@@ -23,6 +23,8 @@ SOURCES = Path(__file__).parent
 PLACE = "TUNNELCLOUD_TESTS_PROGRAMS"
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _LONGEST_BUILD = 600
+_SHORT_LIVED = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+"""Options of a virtual machine that lives for a moment: it optimises little, and is up sooner."""
 
 
 def programs() -> Path:
@@ -52,13 +54,14 @@ def _java(main: str) -> Callable[[str], list[str]]:
             jars = folder / "jars"
             pom = SOURCES / name / "pom.xml"
             copying = ["-q", "-B", "-f", pom, _COPY, f"-DoutputDirectory={jars}"]
-            _run([maven, *copying, "-DincludeScope=runtime"])
+            options = [os.environ.get("MAVEN_OPTS", ""), *_SHORT_LIVED]
+            environment = {**os.environ, "MAVEN_OPTS": " ".join(options)}
+            _run([maven, *copying, "-DincludeScope=runtime"], env=environment)
             _check_lock(jars, lock)
-            _run([javac, "-d", folder / "classes", "-cp", f"{jars}/*", *sources])
+            javac_options = [f"-J{option}" for option in _SHORT_LIVED]
+            _run([javac, *javac_options, "-d", folder / "classes", "-cp", f"{jars}/*", *sources])
             built.touch()
-        # It lives for a moment: a virtual machine that doesn't optimise much is up sooner.
-        options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"]
-        return [java, *options, "-cp", f"{folder}/classes:{folder}/jars/*", main]
+        return [java, *_SHORT_LIVED, "-Xmx256m", "-cp", f"{folder}/classes:{folder}/jars/*", main]
 
     return build_java
 
