@@ -22,6 +22,7 @@ from zope.interface.interface import InterfaceClass
 
 import tunnelcloud
 from tunnelcloud.cli.commands import COMMANDS
+from tunnelcloud.web.resource_loading import WORDS
 
 ROOT = Path(tunnelcloud.__file__).parent
 PLUGINS = ROOT.parent / "twisted" / "plugins"
@@ -229,6 +230,8 @@ def read():
             found.module_names[f"tunnelcloud.tap.{name}"].add("")
     for command in COMMANDS.values():
         found.module_names[f"tunnelcloud.cli.{command.module}.{command.attribute}"].add("")
+    for module in WORDS:
+        found.module_names[f"tunnelcloud.web.resources.{module}.make_routes"].add("")
     for line in re.findall(r"= (tunnelcloud\.\S+:\w+)", (ROOT.parent / "setup.cfg").read_text()):
         found.module_names[line.replace(":", ".")].add("")
     return found

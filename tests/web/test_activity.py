@@ -201,7 +201,7 @@ class ExportsAtOnceTests(SynchronousTestCase):
     def setUp(self):
         self.reads = []
         context = SimpleNamespace(store=SimpleNamespace(read=self.read))
-        table = {one.name: one for one in activity.activity_routes(context)}
+        table = {one.name: one for one in activity.make_routes(context)}
         self.export = table["export_events"].handler
 
     def read(self, work):

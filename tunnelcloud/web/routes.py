@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
+from inspect import cleandoc
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -26,10 +28,14 @@ EVERYBODY = frozenset(Role)
 ANONYMOUS: frozenset[Role] = frozenset()
 """The operation asks for no credential."""
 
+_OPERATION = "operation"
+"""What ``operation`` leaves on a handler."""
+
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Made = TypeVar("_Made")
+_Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
 
 
 @frozen
@@ -187,6 +193,29 @@ class Route:
     def parameters(self) -> list[str]:
         """Name the parameters of the path, in order."""
         return _PARAMETER.findall(self.path)
+
+
+def operation(
+    method: str, path: str, roles: frozenset[Role], **more: Any
+) -> Callable[[_Method], _Method]:
+    """Make a method of a class of handlers an operation, with its name and its docstring.
+
+    :param more: what else its row in the route table has, as ``Route``.
+    """
+
+    def mark(handler: _Method) -> _Method:
+        summary = " ".join(cleandoc(handler.__doc__ or "").split())
+        row = partial(Route, method, path, handler.__name__, summary, roles, **more)
+        setattr(handler, _OPERATION, row)
+        return handler
+
+    return mark
+
+
+def rows_of(handlers: object) -> list[Route]:
+    """Make the rows of a class's operations, in the order in which it has them."""
+    found = ((name, getattr(one, _OPERATION, None)) for name, one in vars(type(handlers)).items())
+    return [row(getattr(handlers, name)) for name, row in found if row is not None]
 
 
 @frozen(eq=False)

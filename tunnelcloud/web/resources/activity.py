@@ -35,8 +35,7 @@ from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.resources.collection import listed, page_reader
 from tunnelcloud.web.resources.context import ANYBODYS, OWN, ApiContext, Whose
-from tunnelcloud.web.resources.pods import pod_routes
-from tunnelcloud.web.routes import READERS, Call, Caller, Lines, Listed, Route
+from tunnelcloud.web.routes import READERS, Call, Caller, Lines, Listed, Route, operation, rows_of
 
 _EXPORTED_AT_ONCE = 500
 _READ_AT_A_TIME = 2
@@ -47,33 +46,12 @@ _EVENT = values_as(Event, KeptEvent, but=["data"])
 _Names = Mapping[str, list_counts.Names]
 
 
-def activity_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for what goes on."""
-    handlers = _History(context)
     return [
         *_session_rows(_Sessions(context, ANYBODYS)),
         *_session_rows(_Sessions(context, OWN)),
-        *pod_routes(context),
-        Route(
-            "GET",
-            "/audit",
-            "list_events",
-            "Search the audit.",
-            READERS,
-            handlers.list_events,
-            query=AuditQuery,
-            answer=Page[Event],
-        ),
-        Route(
-            "GET",
-            "/audit/export",
-            "export_events",
-            "Give all events that fit, the oldest first, as JSON lines in ECS's field names.",
-            READERS,
-            handlers.export_events,
-            query=AuditExportQuery,
-            lines=True,
-        ),
+        *rows_of(_History(context)),
     ]
 
 
@@ -251,13 +229,17 @@ class _History:
     context: ApiContext
     _reading: DeferredSemaphore = field(factory=partial(DeferredSemaphore, _READ_AT_A_TIME))
 
+    @operation("GET", "/audit", READERS, query=AuditQuery, answer=Page[Event])
     async def list_events(self, call: Call) -> Listed:
+        """Search the audit."""
         filters = call.query_as(AuditQuery).filters()
         sort = "created_at" if filters.pop("order") == "oldest" else "-created_at"
         page = await self.context.store.read(page_reader(audit.list_page, sort=sort, **filters))
         return listed(self.context, page, _event)
 
+    @operation("GET", "/audit/export", READERS, query=AuditExportQuery, lines=True)
     async def export_events(self, call: Call) -> Lines:
+        """Give all events that fit, the oldest first, as JSON lines in ECS's field names."""
         filters = call.query_as(AuditExportQuery).filters()
         page = await self._read_exported(call.who(), filters, None)
         return Lines(self._exported(call.who(), filters, page))

@@ -30,7 +30,7 @@ from tunnelcloud.web.problems import conflict, not_found
 from tunnelcloud.web.resources.collection import TEXTS, Kind, collection_routes
 from tunnelcloud.web.resources.context import OWN, ApiContext, check_own
 from tunnelcloud.web.resources.keys import check_expiry
-from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Route
+from tunnelcloud.web.routes import ADMINS, EVERYBODY, Call, Item, Route, operation, rows_of
 
 
 def _update(
@@ -76,42 +76,17 @@ _OWN_API_TOKEN = evolve(
 )
 
 
-def api_token_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for API tokens and invitations."""
     handlers = _Secrets(context)
     return [
         *collection_routes(context, API_TOKEN, create=handlers.create),
-        Route(
-            "POST",
-            "/users/{user_id}/invitations",
-            "invite_user",
-            "Create a one-time link with which a user sets a password; an earlier link ends.",
-            ADMINS,
-            handlers.invite,
-            answer=Invitation,
-            status=HTTPStatus.CREATED,
-        ),
-        Route(
-            "DELETE",
-            "/users/{user_id}/second-factor",
-            "reset_second_factor",
-            "Remove a user's second factor: the password alone signs them in.",
-            ADMINS,
-            handlers.reset_second_factor,
-        ),
         *(
             route
             for route in collection_routes(context, _OWN_API_TOKEN, OWN)
             if route.name in ("list_own_api_tokens", "delete_own_api_token")
         ),
-        Route(
-            "DELETE",
-            "/me/api-token",
-            "sign_out",
-            "Delete the API token that this call is made with.",
-            EVERYBODY,
-            handlers.sign_out,
-        ),
+        *rows_of(handlers),
     ]
 
 
@@ -140,7 +115,11 @@ class _Secrets:
         shown = ApiToken.model_validate(token)
         return Item(ApiTokenMade(**shown.model_dump(), token=secret), version_of(token))
 
-    async def invite(self, call: Call) -> Invitation:
+    @operation(
+        "POST", "/users/{user_id}/invitations", ADMINS, answer=Invitation, status=HTTPStatus.CREATED
+    )
+    async def invite_user(self, call: Call) -> Invitation:
+        """Create a one-time link with which a user sets a password; an earlier link ends."""
         check_own(call)
         secret = new_link_secret(self.context.random)
         made = await self.context.acting(call).write(
@@ -151,7 +130,9 @@ class _Secrets:
         )
         return Invitation(url=self.context.invitation_url(secret), expires_at=made.expires_at)
 
+    @operation("DELETE", "/users/{user_id}/second-factor", ADMINS)
     async def reset_second_factor(self, call: Call) -> None:
+        """Remove a user's second factor: the password alone signs them in."""
         user_id = call.params["user_id"]
 
         def work(transaction: Transaction) -> None:
@@ -161,7 +142,9 @@ class _Secrets:
 
         await self.context.acting(call).write(work)
 
+    @operation("DELETE", "/me/api-token", EVERYBODY)
     async def sign_out(self, call: Call) -> None:
+        """Delete the API token that this call is made with."""
         token_id = call.who().api_token_id
         if token_id is None:
             raise conflict("", "this call is made with no API token")

@@ -38,73 +38,23 @@ from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.resources.collection import listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
-from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
+from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route, operation, rows_of
 
 _ONE = "/requests/{request_id}"
 
 
-def approval_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for requests and grants."""
-    handlers = _Approvals(context)
-    return [
-        Route(
-            "GET", "/requests", "list_requests",
-            "List requests: yours and those that you may decide; administrators see all.",
-            EVERYBODY, handlers.list_requests, query=RequestQuery, answer=Page[ApprovalRequest],
-        ),
-        Route(
-            "POST", "/requests", "create_request",
-            "Ask for an approval before it is needed, or to prolong the one that is in force.",
-            EVERYBODY, handlers.create_request,
-            body=NewRequest, answer=ApprovalRequest, status=HTTPStatus.CREATED,
-        ),
-        Route(
-            "GET", _ONE, "show_request", "Show a request.",
-            EVERYBODY, handlers.show_request, answer=ApprovalRequest,
-        ),
-        Route(
-            "POST", f"{_ONE}/approve", "approve_request",
-            "Approve a request: as an approver of the policy, or your own in the portal.",
-            EVERYBODY, handlers.approve, body=Answer, answer=TimedGrant,
-        ),
-        Route(
-            "POST", f"{_ONE}/refuse", "refuse_request", "Refuse a request.",
-            EVERYBODY, handlers.refuse, body=Answer, answer=ApprovalRequest,
-        ),
-        Route(
-            "GET", "/grants", "list_grants",
-            "List grants: yours and emergencies that you may review; administrators see all.",
-            EVERYBODY, handlers.list_grants, query=GrantQuery, answer=Page[TimedGrant],
-        ),
-        Route(
-            "POST", "/grants", "create_emergency",
-            "Open a tunnel without an approval, where its policy allows that in an emergency.",
-            EVERYBODY, handlers.create_emergency,
-            body=NewEmergency, answer=TimedGrant, status=HTTPStatus.CREATED,
-        ),
-        Route(
-            "GET", "/grants/{grant_id}", "show_grant", "Show a grant.",
-            EVERYBODY, handlers.show_grant, answer=TimedGrant,
-        ),
-        Route(
-            "POST", "/grants/{grant_id}/review", "review_emergency",
-            "Review another user's emergency, as an approver of its policy or an administrator.",
-            EVERYBODY, handlers.review, body=Answer, answer=TimedGrant,
-        ),
-        Route(
-            "DELETE", "/grants/{grant_id}", "end_grant",
-            "End a grant: yours, one that you have allowed or may review, or any as an"
-            " administrator.",
-            EVERYBODY, handlers.end_grant,
-        ),
-    ]  # fmt: skip
+    return rows_of(_Approvals(context))
 
 
 @frozen
 class _Approvals:
     context: ApiContext
 
+    @operation("GET", "/requests", EVERYBODY, query=RequestQuery, answer=Page[ApprovalRequest])
     async def list_requests(self, call: Call) -> Listed:
+        """List requests: yours and those that you may decide; administrators see all."""
         filters = call.query_as(RequestQuery).filters()
         if filters.pop("decidable", False):
             filters["decidable_by"] = own_user_id(call)
@@ -113,12 +63,16 @@ class _Approvals:
         page = await self.context.store.read(page_reader(approvals.list_requests, **filters))
         return listed(self.context, page, values_as(ApprovalRequest))
 
-    async def show_request(self, call: Call) -> ApprovalRequest:
-        request_id = call.params["request_id"]
-        request = await self.context.store.read(self._reader(call), request_id)
-        return ApprovalRequest.model_validate(request)
-
+    @operation(
+        "POST",
+        "/requests",
+        EVERYBODY,
+        body=NewRequest,
+        answer=ApprovalRequest,
+        status=HTTPStatus.CREATED,
+    )
     async def create_request(self, call: Call) -> ApprovalRequest:
+        """Ask for an approval before it is needed, or to prolong the one that is in force."""
         body, user_id = call.body_as(NewRequest), own_user_id(call)
 
         def work(transaction: Transaction) -> domain.ApprovalRequest:
@@ -134,41 +88,49 @@ class _Approvals:
 
         return ApprovalRequest.model_validate(await self.context.acting(call).write(work))
 
-    async def approve(self, call: Call) -> TimedGrant:
+    @operation("GET", _ONE, EVERYBODY, answer=ApprovalRequest)
+    async def show_request(self, call: Call) -> ApprovalRequest:
+        """Show a request."""
+        request_id = call.params["request_id"]
+        request = await self.context.store.read(self._reader(call), request_id)
+        return ApprovalRequest.model_validate(request)
+
+    @operation("POST", f"{_ONE}/approve", EVERYBODY, body=Answer, answer=TimedGrant)
+    async def approve_request(self, call: Call) -> TimedGrant:
+        """Approve a request: as an approver of the policy, or your own in the portal."""
         grant = await self._decide(call, approvals.approve)
         return TimedGrant.model_validate(grant)
 
-    async def refuse(self, call: Call) -> ApprovalRequest:
+    @operation("POST", f"{_ONE}/refuse", EVERYBODY, body=Answer, answer=ApprovalRequest)
+    async def refuse_request(self, call: Call) -> ApprovalRequest:
+        """Refuse a request."""
         return ApprovalRequest.model_validate(await self._decide(call, approvals.refuse))
 
+    @operation("GET", "/grants", EVERYBODY, query=GrantQuery, answer=Page[TimedGrant])
     async def list_grants(self, call: Call) -> Listed:
+        """List grants: yours and emergencies that you may review; administrators see all."""
         filters = call.query_as(GrantQuery).filters()
         if call.who().role not in READERS:
             filters["concerning"] = own_user_id(call)
         page = await self.context.store.read(page_reader(timed_grants.list_page, **filters))
         return listed(self.context, page, values_as(TimedGrant))
 
-    async def end_grant(self, call: Call) -> None:
-        grant_id, who = call.params["grant_id"], call.who()
-
-        def work(transaction: Transaction) -> None:
-            grant = self._grant(transaction, call)
-            concerned = who.user_id in (grant.user_id, grant.allowed_by_id)
-            if (
-                who.role is not Role.ADMIN
-                and not concerned
-                and not self._reviews(transaction, call)
-            ):
-                raise NotFound("grant", grant_id)
-            timed_grants.end(transaction, grant_id)
-
-        await self.context.acting(call).write(work)
-
+    @operation("GET", "/grants/{grant_id}", EVERYBODY, answer=TimedGrant)
     async def show_grant(self, call: Call) -> TimedGrant:
+        """Show a grant."""
         grant = await self.context.store.read(self._grant, call)
         return TimedGrant.model_validate(grant)
 
+    @operation(
+        "POST",
+        "/grants",
+        EVERYBODY,
+        body=NewEmergency,
+        answer=TimedGrant,
+        status=HTTPStatus.CREATED,
+    )
     async def create_emergency(self, call: Call) -> TimedGrant:
+        """Open a tunnel without an approval, where its policy allows that in an emergency."""
         body, user_id = call.body_as(NewEmergency), own_user_id(call)
 
         def work(transaction: Transaction) -> domain.TimedGrant:
@@ -184,7 +146,9 @@ class _Approvals:
 
         return TimedGrant.model_validate(await self.context.acting(call).write(work))
 
-    async def review(self, call: Call) -> TimedGrant:
+    @operation("POST", "/grants/{grant_id}/review", EVERYBODY, body=Answer, answer=TimedGrant)
+    async def review_emergency(self, call: Call) -> TimedGrant:
+        """Review another user's emergency, as an approver of its policy or an administrator."""
         answer = call.body_as(Answer).answer
 
         def work(transaction: Transaction) -> domain.TimedGrant:
@@ -199,6 +163,26 @@ class _Approvals:
             return emergencies.review(transaction, grant.id, by, answer=answer)
 
         return TimedGrant.model_validate(await self.context.acting(call).write(work))
+
+    @operation("DELETE", "/grants/{grant_id}", EVERYBODY)
+    async def end_grant(self, call: Call) -> None:
+        """End a grant: yours, one that you have allowed or may review, or any as an
+        administrator.
+        """
+        grant_id, who = call.params["grant_id"], call.who()
+
+        def work(transaction: Transaction) -> None:
+            grant = self._grant(transaction, call)
+            concerned = who.user_id in (grant.user_id, grant.allowed_by_id)
+            if (
+                who.role is not Role.ADMIN
+                and not concerned
+                and not self._reviews(transaction, call)
+            ):
+                raise NotFound("grant", grant_id)
+            timed_grants.end(transaction, grant_id)
+
+        await self.context.acting(call).write(work)
 
     def _grant(self, transaction: Transaction, call: Call) -> domain.TimedGrant:
         """Read the grant that is asked for.

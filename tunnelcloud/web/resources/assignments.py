@@ -22,7 +22,7 @@ from tunnelcloud.web.models.plain_values import values_as
 from tunnelcloud.web.models.users import User
 from tunnelcloud.web.resources.collection import Kind, collection_routes, listed
 from tunnelcloud.web.resources.context import ApiContext, owned_by
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Listed, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Listed, Route, operation, rows_of
 
 
 def _list_page(
@@ -74,30 +74,14 @@ ASSIGNMENT = Kind(
 )
 
 
-def assignment_routes(context: ApiContext) -> list[Route]:
-    """Make the rows for a tunnel's assignments."""
-    return collection_routes(context, ASSIGNMENT, owned_by("tunnel", "a tunnel's"))
+_MEMBER = "/groups/{group_id}/members/{user_id}"
 
 
-def member_routes(context: ApiContext) -> list[Route]:
-    """Make the rows for a group's members."""
-    handlers = _Members(context)
-    one = "/groups/{group_id}/members/{user_id}"
+def make_routes(context: ApiContext) -> list[Route]:
+    """Make the rows for a tunnel's assignments and a group's members."""
     return [
-        Route(
-            "GET",
-            "/groups/{group_id}/members",
-            "list_members",
-            "List the users in a group.",
-            READERS,
-            handlers.list_all,
-            query=PageQuery,
-            answer=page_model(User),
-        ),
-        Route("PUT", one, "add_member", "Add a user to a group.", ADMINS, handlers.add),
-        Route(
-            "DELETE", one, "remove_member", "Remove a user from a group.", ADMINS, handlers.remove
-        ),
+        *collection_routes(context, ASSIGNMENT, owned_by("tunnel", "a tunnel's")),
+        *rows_of(_Members(context)),
     ]
 
 
@@ -105,17 +89,25 @@ def member_routes(context: ApiContext) -> list[Route]:
 class _Members:
     context: ApiContext
 
-    async def list_all(self, call: Call) -> Listed:
+    @operation(
+        "GET", "/groups/{group_id}/members", READERS, query=PageQuery, answer=page_model(User)
+    )
+    async def list_members(self, call: Call) -> Listed:
+        """List the users in a group."""
         filters = call.query_as(PageQuery).filters()
         group_id = call.params["group_id"]
         page = await self.context.store.read(groups.list_members, group_id, **filters)
         return listed(self.context, page, values_as(User))
 
-    async def add(self, call: Call) -> None:
+    @operation("PUT", _MEMBER, ADMINS)
+    async def add_member(self, call: Call) -> None:
+        """Add a user to a group."""
         group_id, user_id = call.params["group_id"], call.params["user_id"]
         await self.context.acting(call).write(groups.add_member, group_id, user_id)
 
-    async def remove(self, call: Call) -> None:
+    @operation("DELETE", _MEMBER, ADMINS)
+    async def remove_member(self, call: Call) -> None:
+        """Remove a user from a group."""
         group_id, user_id = call.params["group_id"], call.params["user_id"]
         if not await self.context.acting(call).write(groups.remove_member, group_id, user_id):
             raise NotFound("member", user_id)

@@ -11,47 +11,21 @@ from tunnelcloud.store import authority_rotation
 from tunnelcloud.web.models.authorities import Authorities, Authority, Retirement
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.shared_keys import KeptKeys
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Route, operation, rows_of
 
 
-def authority_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for the CA."""
-    handlers = _Authorities(context)
-    return [
-        Route(
-            "GET",
-            "/authority",
-            "show_authority",
-            "Show the CA of pods and connectors, and how far connectors have moved to a new one.",
-            READERS,
-            handlers.show,
-            answer=Authorities,
-        ),
-        Route(
-            "POST",
-            "/authority/rotate",
-            "rotate_authority",
-            "Create a new CA, to which connectors move; both are trusted meanwhile.",
-            ADMINS,
-            handlers.rotate,
-        ),
-        Route(
-            "POST",
-            "/authority/retire",
-            "retire_authority",
-            "Trust the CA before no more, once no connector is under it, or at once.",
-            ADMINS,
-            handlers.retire,
-            body=Retirement,
-        ),
-    ]
+    return rows_of(_Authorities(context))
 
 
 @frozen
 class _Authorities:
     context: ApiContext
 
-    async def show(self, call: Call) -> Authorities:
+    @operation("GET", "/authority", READERS, answer=Authorities)
+    async def show_authority(self, call: Call) -> Authorities:
+        """Show the CA of pods and connectors, and how far connectors have moved to a new one."""
         found = self.context.live.authorities()
         progress = await self.context.store.read(authority_rotation.progress, found[-1].fingerprint)
         return Authorities(
@@ -65,14 +39,18 @@ class _Authorities:
             join_tokens=progress.join_tokens,
         )
 
-    async def rotate(self, call: Call) -> None:
+    @operation("POST", "/authority/rotate", ADMINS)
+    async def rotate_authority(self, call: Call) -> None:
+        """Create a new CA, to which connectors move; both are trusted meanwhile."""
         made = CertificateAuthority.create(self.context.now())
         content = self.context.sealer.keep(made.to_pem(), NEW_AUTHORITY)
         await self.context.acting(call).write(
             authority_rotation.add, content, made.pin.hex(), version=__version__
         )
 
-    async def retire(self, call: Call) -> None:
+    @operation("POST", "/authority/retire", ADMINS, body=Retirement)
+    async def retire_authority(self, call: Call) -> None:
+        """Trust the CA before no more, once no connector is under it, or at once."""
         kept = KeptKeys(self.context.sealer)
         await self.context.acting(call).write(
             authority_rotation.retire, kept.rename, kept.pin, force=call.body_as(Retirement).force

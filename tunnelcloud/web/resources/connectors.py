@@ -25,10 +25,10 @@ from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.resources.attached_connectors import attachments_now
 from tunnelcloud.web.resources.collection import TEXTS, Kind, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, Call, Item, Route
+from tunnelcloud.web.routes import ADMINS, Call, Item, Route, operation, rows_of
 
 
-def connector_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for connectors and their join tokens."""
     handlers = _Connectors(context)
     kind = Kind(
@@ -49,16 +49,7 @@ def connector_routes(context: ApiContext) -> list[Route]:
     )
     return [
         *collection_routes(context, kind, create=handlers.create),
-        Route(
-            "POST",
-            "/connectors/{connector_id}/join-token",
-            "create_join_token",
-            "Make a connector's join token; the one it had before ends.",
-            ADMINS,
-            handlers.create_join_token,
-            answer=JoinTokenShown,
-            status=HTTPStatus.CREATED,
-        ),
+        *rows_of(handlers),
     ]
 
 
@@ -105,7 +96,15 @@ class _Connectors:
         made = ConnectorMade.model_validate({**shown.model_dump(), "join": join})
         return Item(made, version_of(connector))
 
+    @operation(
+        "POST",
+        "/connectors/{connector_id}/join-token",
+        ADMINS,
+        answer=JoinTokenShown,
+        status=HTTPStatus.CREATED,
+    )
     async def create_join_token(self, call: Call) -> JoinTokenShown:
+        """Make a connector's join token; the one it had before ends."""
         secret = self.context.random(SECRET_LENGTH)
 
         def work(transaction: Transaction) -> tuple[sites.Connector, connectors.JoinToken]:

@@ -33,54 +33,12 @@ from tunnelcloud.web.problems import conflict
 from tunnelcloud.web.resources.context import ApiContext, own_user_id
 from tunnelcloud.web.resources.tokens import tunnels_of
 from tunnelcloud.web.resources.tunnel_standing import own_standing, reader_of_sites
-from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route
+from tunnelcloud.web.routes import EVERYBODY, READERS, Call, Listed, Route, operation, rows_of
 
 
-def decision_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for explanations, checks and ``/me``."""
-    handlers = _Decisions(context)
-    return [
-        Route(
-            "POST",
-            "/explain",
-            "explain",
-            "Say whether a user may open a tunnel, and each rule that leads to it.",
-            READERS,
-            handlers.explain,
-            body=Question,
-            answer=Explanation,
-        ),
-        Route(
-            "POST",
-            "/tunnels/{tunnel_id}/check",
-            "check_tunnel",
-            "Check every hop from this pod to a tunnel's target.",
-            READERS,
-            handlers.check,
-            query=CheckQuery,
-            answer=Check,
-        ),
-        Route(
-            "GET",
-            "/tunnels/{tunnel_id}/check",
-            "show_check",
-            "Show what this pod's last check of a tunnel found.",
-            READERS,
-            handlers.last_check,
-            answer=LastCheck,
-        ),
-        Route("GET", "/me", "show_me", "Say who is asking.", EVERYBODY, handlers.me, answer=Me),
-        Route(
-            "GET",
-            "/me/tunnels",
-            "list_own_tunnels",
-            "List your tunnels, with the command that opens each.",
-            EVERYBODY,
-            handlers.own_tunnels,
-            query=PageQuery,
-            answer=page_model(MyTunnel),
-        ),
-    ]
+    return rows_of(_Decisions(context))
 
 
 def own_tunnel(
@@ -111,7 +69,9 @@ def own_tunnel(
 class _Decisions:
     context: ApiContext
 
+    @operation("POST", "/explain", READERS, body=Question, answer=Explanation)
     async def explain(self, call: Call) -> Explanation:
+        """Say whether a user may open a tunnel, and each rule that leads to it."""
         question = call.body_as(Question)
 
         def work(transaction: Transaction) -> tuple[UserView, Tunnel]:
@@ -153,7 +113,9 @@ class _Decisions:
             rules=[RuleShown.model_validate(rule) for rule in decision.rules],
         )
 
-    async def check(self, call: Call) -> Check:
+    @operation("POST", "/tunnels/{tunnel_id}/check", READERS, query=CheckQuery, answer=Check)
+    async def check_tunnel(self, call: Call) -> Check:
+        """Check every hop from this pod to a tunnel's target."""
         tunnel = await self.context.store.read(tunnels.get, call.params["tunnel_id"])
         port = call.query_as(CheckQuery).port or tunnel.target_ports[0].first
         if not tunnel.publishes(port):
@@ -163,7 +125,9 @@ class _Decisions:
             ok=all(step.ok for step in steps), steps=[Step.model_validate(step) for step in steps]
         )
 
-    async def last_check(self, call: Call) -> LastCheck:
+    @operation("GET", "/tunnels/{tunnel_id}/check", READERS, answer=LastCheck)
+    async def show_check(self, call: Call) -> LastCheck:
+        """Show what this pod's last check of a tunnel found."""
         tunnel = await self.context.store.read(tunnels.get, call.params["tunnel_id"])
         found = self.context.live.last_check(tunnel.id)
         if found is None:
@@ -171,14 +135,18 @@ class _Decisions:
         steps = [Step.model_validate(step) for step in found.steps]
         return LastCheck(checked_at=found.at, ok=found.ok, steps=steps)
 
-    async def me(self, call: Call) -> Shown:
+    @operation("GET", "/me", EVERYBODY, answer=Me)
+    async def show_me(self, call: Call) -> Shown:
+        """Say who is asking."""
         caller = call.who()
         if caller.user_id is None:
             return Me.model_validate({"role": caller.role, "user": None})
         user = await self.context.store.read(users.get, caller.user_id)
         return Me.model_validate({"role": caller.role, "user": User.model_validate(user)})
 
-    async def own_tunnels(self, call: Call) -> Listed:
+    @operation("GET", "/me/tunnels", EVERYBODY, query=PageQuery, answer=page_model(MyTunnel))
+    async def list_own_tunnels(self, call: Call) -> Listed:
+        """List your tunnels, with the command that opens each."""
         query = call.query_as(PageQuery)
         view = await self.context.store.read(user_views.load_view, own_user_id(call))
         found = tunnels_of(view.grants)

@@ -20,7 +20,7 @@ from tunnelcloud.web.models.device_logins import (
 )
 from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ANONYMOUS, Call, Route
+from tunnelcloud.web.routes import ANONYMOUS, Call, Route, operation, rows_of
 
 _TOKEN_LIFETIME = timedelta(days=30)
 _STATUS = {
@@ -32,39 +32,25 @@ _STATUS = {
 }
 
 
-def device_login_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for command lines that sign in."""
-    handlers = _DeviceLogins(context)
-    return [
-        Route(
-            "POST",
-            "/device-logins",
-            "begin_device_login",
-            "Ask to be let in; a person types the code at the address that is answered.",
-            ANONYMOUS,
-            handlers.begin,
-            body=NewDeviceLogin,
-            answer=DeviceLogin,
-            status=HTTPStatus.CREATED,
-        ),
-        Route(
-            "POST",
-            "/device-logins/token",
-            "poll_device_login",
-            "Ask whether the login is allowed; then the answer has the API token, once.",
-            ANONYMOUS,
-            handlers.poll,
-            body=DeviceTokenRequest,
-            answer=DeviceToken,
-        ),
-    ]
+    return rows_of(_DeviceLogins(context))
 
 
 @frozen
 class _DeviceLogins:
     context: ApiContext
 
-    async def begin(self, call: Call) -> DeviceLogin:
+    @operation(
+        "POST",
+        "/device-logins",
+        ANONYMOUS,
+        body=NewDeviceLogin,
+        answer=DeviceLogin,
+        status=HTTPStatus.CREATED,
+    )
+    async def begin_device_login(self, call: Call) -> DeviceLogin:
+        """Ask to be let in; a person types the code at the address that is answered."""
         secret = new_link_secret(self.context.random)
         code = new_user_code(self.context.random)
         begun = await self.context.store.read(
@@ -91,7 +77,11 @@ class _DeviceLogins:
             interval=INTERVAL_SECONDS,
         )
 
-    async def poll(self, call: Call) -> DeviceToken:
+    @operation(
+        "POST", "/device-logins/token", ANONYMOUS, body=DeviceTokenRequest, answer=DeviceToken
+    )
+    async def poll_device_login(self, call: Call) -> DeviceToken:
+        """Ask whether the login is allowed; then the answer has the API token, once."""
         token = new_api_token(self.context.random)
         secret_hash = hash_secret(call.body_as(DeviceTokenRequest).device_code)
         progress = await self.context.store.read(device_logins.look, secret_hash)

@@ -16,7 +16,7 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.encoding import encode_long_json
 from tunnelcloud.web.models.document import Applied, ApplyQuery, WholeDocument, applied, written
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Encoded, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Encoded, Route, operation, rows_of
 
 SECONDS = 300.0
 """How long applying a document may take; most of that is planning, which keeps nobody waiting."""
@@ -25,33 +25,9 @@ _TRIES = 3
 """How often it is planned again while others change the configuration; then they wait."""
 
 
-def document_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for whole configurations."""
-    handlers = _Documents(context)
-    return [
-        Route(
-            "POST",
-            "/apply",
-            "apply",
-            "Create and change objects as a document describes them: all of them, or none.",
-            ADMINS,
-            handlers.apply,
-            body=WholeDocument,
-            query=ApplyQuery,
-            answer=Applied,
-            is_big=True,
-            seconds=SECONDS,
-        ),
-        Route(
-            "GET",
-            "/export",
-            "export",
-            "Export the configuration as a document that apply accepts.",
-            READERS,
-            handlers.export,
-            answer=WholeDocument,
-        ),
-    ]
+    return rows_of(_Documents(context))
 
 
 @define
@@ -96,7 +72,18 @@ class _Applying:
 class _Documents:
     context: ApiContext
 
+    @operation(
+        "POST",
+        "/apply",
+        ADMINS,
+        body=WholeDocument,
+        query=ApplyQuery,
+        answer=Applied,
+        is_big=True,
+        seconds=SECONDS,
+    )
     async def apply(self, call: Call) -> Encoded:
+        """Create and change objects as a document describes them: all of them, or none."""
         wanted, work = call.body_as(WholeDocument), _Applying()
         dry_run = call.query_as(ApplyQuery).dry_run
         work.entries = await self.context.worker.run(wanted.take_entries)
@@ -124,7 +111,9 @@ class _Documents:
             planned.give_up()
             raise
 
+    @operation("GET", "/export", READERS, answer=WholeDocument)
     async def export(self, call: Call) -> Encoded:
+        """Export the configuration as a document that apply accepts."""
         found = await self.context.store.read_long(documents.export)
 
         def encode() -> bytes:

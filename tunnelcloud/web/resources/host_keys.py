@@ -13,54 +13,21 @@ from tunnelcloud.web.models import credentials
 from tunnelcloud.web.models.fields import Page
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.resources.shared_keys import KeptKeys
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Route, operation, rows_of
 
 
-def host_key_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for host keys."""
-    handlers = _HostKeys(context)
-    return [
-        Route(
-            "GET",
-            "/host-keys",
-            "list_host_keys",
-            "List the SSH host keys, which all pods share, with lines for known_hosts.",
-            READERS,
-            handlers.list_all,
-            answer=Page[credentials.HostKey],
-        ),
-        Route(
-            "POST",
-            "/host-keys/rotate",
-            "rotate_host_keys",
-            "Make new host keys, which clients learn beside the current ones.",
-            ADMINS,
-            handlers.rotate,
-        ),
-        Route(
-            "POST",
-            "/host-keys/promote",
-            "promote_host_keys",
-            "Have all pods prove themselves with the new host keys.",
-            ADMINS,
-            handlers.promote,
-        ),
-        Route(
-            "POST",
-            "/host-keys/retire",
-            "retire_host_keys",
-            "Forget the old host keys, or new ones that were never used.",
-            ADMINS,
-            handlers.retire,
-        ),
-    ]
+    return rows_of(_HostKeys(context))
 
 
 @frozen
 class _HostKeys:
     context: ApiContext
 
-    async def list_all(self, call: Call) -> Page[credentials.HostKey]:
+    @operation("GET", "/host-keys", READERS, answer=Page[credentials.HostKey])
+    async def list_host_keys(self, call: Call) -> Page[credentials.HostKey]:
+        """List the SSH host keys, which all pods share, with lines for known_hosts."""
         lines: dict[str, list[str]] = {}
         for line in self.context.live.known_hosts_lines():
             lines.setdefault(line.partition(" ")[2], []).append(line)
@@ -75,7 +42,9 @@ class _HostKeys:
         ]
         return Page(items=keys, next_cursor=None)
 
-    async def rotate(self, call: Call) -> None:
+    @operation("POST", "/host-keys/rotate", ADMINS)
+    async def rotate_host_keys(self, call: Call) -> None:
+        """Make new host keys, which clients learn beside the current ones."""
         store, sealer = self.context.acting(call), self.context.sealer
 
         def kept(key: HostKey) -> bytes:
@@ -89,12 +58,16 @@ class _HostKeys:
         made, shown = await self.context.worker.run(make)
         await store.write(host_key_rotation.add_host_keys, made, shown, version=__version__)
 
-    async def promote(self, call: Call) -> None:
+    @operation("POST", "/host-keys/promote", ADMINS)
+    async def promote_host_keys(self, call: Call) -> None:
+        """Have all pods prove themselves with the new host keys."""
         kept = KeptKeys(self.context.sealer)
         await self.context.acting(call).write(
             host_key_rotation.promote_host_keys, kept.rename, kept.fingerprint, version=__version__
         )
 
-    async def retire(self, call: Call) -> None:
+    @operation("POST", "/host-keys/retire", ADMINS)
+    async def retire_host_keys(self, call: Call) -> None:
+        """Forget the old host keys, or new ones that were never used."""
         kept = KeptKeys(self.context.sealer)
         await self.context.acting(call).write(host_key_rotation.remove_host_keys, kept.fingerprint)

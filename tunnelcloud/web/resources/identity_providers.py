@@ -45,7 +45,7 @@ async def client_secret(context: ApiContext, provider: KeptProvider) -> str | No
     return context.sealer.open(sealed, _purpose(provider.id)).decode("utf-8")
 
 
-def identity_provider_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for identity providers."""
 
     def sealing(secret: str | None) -> SealSecret | None:

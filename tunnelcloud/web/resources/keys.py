@@ -74,7 +74,7 @@ KEY = Kind(
 )
 
 
-def key_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for SSH keys."""
     return [
         *collection_routes(context, KEY, owned_by("user", "a user's")),

@@ -12,42 +12,24 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.lockouts import Door, Lift, Lockout, Lockouts
 from tunnelcloud.web.portal.password_attempts import Slowed
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Route, operation, rows_of
 
 MOST = 50
 """As many of each door are listed."""
 
 
-def lockout_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for who is kept out."""
-    handlers = _Lockouts(context)
-    return [
-        Route(
-            "GET",
-            "/lockouts",
-            "list_lockouts",
-            "List who has to wait before another login or sign-in, the longest wait first.",
-            READERS,
-            handlers.list_all,
-            answer=Lockouts,
-        ),
-        Route(
-            "POST",
-            "/lockouts/lift",
-            "lift_lockout",
-            "Let one of them try again at once, on all pods.",
-            ADMINS,
-            handlers.lift,
-            body=Lift,
-        ),
-    ]
+    return rows_of(_Lockouts(context))
 
 
 @frozen
 class _Lockouts:
     context: ApiContext
 
-    async def list_all(self, _: Call) -> Lockouts:
+    @operation("GET", "/lockouts", READERS, answer=Lockouts)
+    async def list_lockouts(self, _: Call) -> Lockouts:
+        """List who has to wait before another login or sign-in, the longest wait first."""
         context = self.context
         return Lockouts(
             items=[
@@ -69,7 +51,9 @@ class _Lockouts:
             until=now + timedelta(seconds=one.left),
         )
 
-    async def lift(self, call: Call) -> None:
+    @operation("POST", "/lockouts/lift", ADMINS, body=Lift)
+    async def lift_lockout(self, call: Call) -> None:
+        """Let one of them try again at once, on all pods."""
         wanted = call.body_as(Lift)
         codes = wanted.door is Door.CODES
         lifting = self.context.shared_attempts.lifting(wanted.source, wanted.name, codes=codes)

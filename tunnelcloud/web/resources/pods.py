@@ -11,66 +11,45 @@ from tunnelcloud.web.models.activity import Pod, PodState
 from tunnelcloud.web.models.fields import Page, PageQuery
 from tunnelcloud.web.resources.collection import listed, page_reader
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Listed, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Listed, Route, operation, rows_of
+
+_ONE = "/pods/{pod_id}"
 
 
-def pod_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for pods."""
-    handlers = _Pods(context)
-    one = "/pods/{pod_id}"
-    return [
-        Route(
-            "GET",
-            "/pods",
-            "list_pods",
-            "List the pods; one that is gone is forgotten after a day.",
-            READERS,
-            handlers.list_all,
-            query=PageQuery,
-            answer=Page[Pod],
-        ),
-        Route("GET", one, "show_pod", "Show a pod.", READERS, handlers.show, answer=Pod),
-        Route("DELETE", one, "delete_pod", "Forget a pod that is gone.", ADMINS, handlers.delete),
-        Route(
-            "POST",
-            f"{one}/drain",
-            "drain_pod",
-            "Have a pod let nothing new in; what is open goes on.",
-            ADMINS,
-            handlers.drain,
-            answer=Pod,
-        ),
-        Route(
-            "POST",
-            f"{one}/resume",
-            "resume_pod",
-            "Have a pod that was drained take new sessions again.",
-            ADMINS,
-            handlers.resume,
-            answer=Pod,
-        ),
-    ]
+    return rows_of(_Pods(context))
 
 
 @frozen
 class _Pods:
     context: ApiContext
 
-    async def list_all(self, call: Call) -> Listed:
+    @operation("GET", "/pods", READERS, query=PageQuery, answer=Page[Pod])
+    async def list_pods(self, call: Call) -> Listed:
+        """List the pods; one that is gone is forgotten after a day."""
         filters = call.query_as(PageQuery).filters()
         page = await self.context.store.read(page_reader(pods.list_page, **filters))
         return listed(self.context, page, self._shown)
 
-    async def show(self, call: Call) -> Pod:
+    @operation("GET", _ONE, READERS, answer=Pod)
+    async def show_pod(self, call: Call) -> Pod:
+        """Show a pod."""
         return self._shown(await self.context.store.read(pods.get, call.params["pod_id"]))
 
-    async def delete(self, call: Call) -> None:
+    @operation("DELETE", _ONE, ADMINS)
+    async def delete_pod(self, call: Call) -> None:
+        """Forget a pod that is gone."""
         await self.context.acting(call).write(pods.remove, call.params["pod_id"])
 
-    async def drain(self, call: Call) -> Pod:
+    @operation("POST", f"{_ONE}/drain", ADMINS, answer=Pod)
+    async def drain_pod(self, call: Call) -> Pod:
+        """Have a pod let nothing new in; what is open goes on."""
         return await self._drain(call, draining=True)
 
-    async def resume(self, call: Call) -> Pod:
+    @operation("POST", f"{_ONE}/resume", ADMINS, answer=Pod)
+    async def resume_pod(self, call: Call) -> Pod:
+        """Have a pod that was drained take new sessions again."""
         return await self._drain(call, draining=False)
 
     async def _drain(self, call: Call, *, draining: bool) -> Pod:

@@ -25,6 +25,6 @@ POLICY = Kind(
 )
 
 
-def policy_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for policies."""
     return collection_routes(context, POLICY)

@@ -18,50 +18,38 @@ from tunnelcloud.store.policy_effects import Effects
 from tunnelcloud.web.models import policies as models
 from tunnelcloud.web.models.policy_previews import PolicyCut, PolicyPreview
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, Call, Route
+from tunnelcloud.web.routes import ADMINS, Call, Route, operation, rows_of
 
 _DESTINATIONS = 3
 
 
-def policy_preview_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for policies that aren't saved yet."""
-    handlers = _Previews(context)
-    return [
-        Route(
-            "POST",
-            "/policies/preview",
-            "preview_new_policy",
-            "Say what a new policy would mean; nothing is saved.",
-            ADMINS,
-            handlers.of_new,
-            body=models.NewPolicy,
-            answer=PolicyPreview,
-        ),
-        Route(
-            "POST",
-            "/policies/{policy_id}/preview",
-            "preview_policy",
-            "Say whom a policy concerns, and which sessions a change of it would cut now;"
-            " nothing is saved.",
-            ADMINS,
-            handlers.of_change,
-            body=models.PolicyChange,
-            answer=PolicyPreview,
-        ),
-    ]
+    return rows_of(_Previews(context))
 
 
 @frozen
 class _Previews:
     context: ApiContext
 
-    async def of_new(self, call: Call) -> PolicyPreview:
+    @operation("POST", "/policies/preview", ADMINS, body=models.NewPolicy, answer=PolicyPreview)
+    async def preview_new_policy(self, call: Call) -> PolicyPreview:
+        """Say what a new policy would mean; nothing is saved."""
         values = POLICY.with_defaults(call.body_as(models.NewPolicy).given())
         made = Policy(id="", created_at=self.context.now(), **values)
         checked = policies.changed(made, {"valid_until": made.valid_until})
         return self._preview(checked, Effects())
 
-    async def of_change(self, call: Call) -> PolicyPreview:
+    @operation(
+        "POST",
+        "/policies/{policy_id}/preview",
+        ADMINS,
+        body=models.PolicyChange,
+        answer=PolicyPreview,
+    )
+    async def preview_policy(self, call: Call) -> PolicyPreview:
+        """Say whom a policy concerns, and which sessions a change of it would cut now; nothing is
+        saved."""
         changes = call.body_as(models.PolicyChange).given()
         planned = await self.context.store.read_long(
             policy_effects.of_plan, call.params["policy_id"], changes, self.context.now()

@@ -11,46 +11,27 @@ from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.settings import Settings, SettingsChange
 from tunnelcloud.web.resources.collection import item_of
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route
+from tunnelcloud.web.routes import ADMINS, READERS, Call, Item, Route, operation, rows_of
 
 
-def setting_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for settings."""
-    handlers = _Settings(context)
-    return [
-        Route(
-            "GET",
-            "/settings",
-            "show_settings",
-            "Show what is set for all pods.",
-            READERS,
-            handlers.show,
-            answer=Settings,
-            item=True,
-        ),
-        Route(
-            "PATCH",
-            "/settings",
-            "change_settings",
-            "Change some of what is set for all pods.",
-            ADMINS,
-            handlers.change,
-            body=SettingsChange,
-            answer=Settings,
-            item=True,
-        ),
-    ]
+    return rows_of(_Settings(context))
 
 
 @frozen
 class _Settings:
     context: ApiContext
 
-    async def show(self, call: Call) -> Item:
+    @operation("GET", "/settings", READERS, answer=Settings, item=True)
+    async def show_settings(self, call: Call) -> Item:
+        """Show what is set for all pods."""
         found = await self.context.store.read(preferences.settings)
         return item_of(found, Settings.model_validate)
 
-    async def change(self, call: Call) -> Item:
+    @operation("PATCH", "/settings", ADMINS, body=SettingsChange, answer=Settings, item=True)
+    async def change_settings(self, call: Call) -> Item:
+        """Change some of what is set for all pods."""
         values = call.body_as(SettingsChange).given()
 
         def work(transaction: Transaction) -> entities.Settings:

@@ -25,6 +25,6 @@ SITE = Kind(
 )
 
 
-def site_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for sites."""
     return collection_routes(context, SITE)

@@ -22,7 +22,7 @@ from tunnelcloud.store import (
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.activity import Deletion, Statistics, StatisticsQuery
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import READERS, Call, Handler, Route
+from tunnelcloud.web.routes import READERS, Call, Handler, Route, operation, rows_of
 
 _Get = Callable[[Transaction, Call], object]
 
@@ -47,20 +47,11 @@ _DELETABLE: tuple[tuple[str, str, _Get], ...] = (
 )
 
 
-def summary_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for what is counted."""
     handlers = _Summaries(context)
     return [
-        Route(
-            "GET",
-            "/statistics",
-            "show_statistics",
-            "Count sessions, channels, traffic and refused logins hour by hour.",
-            READERS,
-            handlers.statistics,
-            query=StatisticsQuery,
-            answer=Statistics,
-        ),
+        *rows_of(handlers),
         *(
             Route(
                 "GET",
@@ -80,7 +71,9 @@ def summary_routes(context: ApiContext) -> list[Route]:
 class _Summaries:
     context: ApiContext
 
-    async def statistics(self, call: Call) -> Statistics:
+    @operation("GET", "/statistics", READERS, query=StatisticsQuery, answer=Statistics)
+    async def show_statistics(self, call: Call) -> Statistics:
+        """Count sessions, channels, traffic and refused logins hour by hour."""
         hours = call.query_as(StatisticsQuery).hours
         found = await self.context.store.read(statistics.last_slots, hours)
         return Statistics(

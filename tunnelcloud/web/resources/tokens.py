@@ -35,7 +35,7 @@ from tunnelcloud.web.resources.context import ANYBODYS, OWN, ApiContext, Whose, 
 from tunnelcloud.web.routes import READERS, Call, Listed, Route
 
 
-def token_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for one-time tokens."""
     anybodys = _Tokens(context, ANYBODYS)
     return [

@@ -95,6 +95,6 @@ def _last_seen(found: LastCheck | None) -> dict[str, Any] | None:
     }
 
 
-def tunnel_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for tunnels."""
     return collection_routes(context, TUNNEL)

@@ -49,6 +49,6 @@ GROUP = Kind(
 )
 
 
-def user_routes(context: ApiContext) -> list[Route]:
+def make_routes(context: ApiContext) -> list[Route]:
     """Make the rows for users and groups."""
     return [*collection_routes(context, USER), *collection_routes(context, GROUP)]
