@@ -8,14 +8,7 @@ from tunnelcloud.cli.client import Api, Failed, Object
 from tunnelcloud.cli.crud import list_objects, report_done
 from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import one_line, print_json, print_table
-from tunnelcloud.cli.parameters import (
-    ON_THIS_CLOCK,
-    Connection,
-    duration,
-    json_option,
-    pass_connection,
-    time,
-)
+from tunnelcloud.cli.parameters import ON_THIS_CLOCK, duration, time, with_api
 
 METHODS = click.Choice(("token", "key"))
 _COLUMNS = (
@@ -48,10 +41,9 @@ def _entity(api: Api, user: str | None, group: str | None) -> Object:
     help="By which login; given twice, either of the two.",
 )
 @click.option("--policy", metavar="POLICY", help="The conditions that must hold.")
-@json_option
-@pass_connection
+@with_api
 def assign(
-    connection: Connection,
+    api: Api,
     tunnel: str,
     user: str | None,
     group: str | None,
@@ -63,7 +55,6 @@ def assign(
 
     An assignment that is there already gets these methods, and the policy if one is given.
     """
-    api = connection.open()
     entity = _entity(api, user, group)
     body: Object = {"methods": list(dict.fromkeys(methods))}
     if policy is not None:
@@ -85,16 +76,12 @@ def assign(
 @click.argument("tunnel")
 @click.option("--user", metavar="USER", help="Who may not open it any more.")
 @click.option("--group", metavar="GROUP", help="Whose members may not open it any more.")
-@json_option
-@pass_connection
-def unassign(
-    connection: Connection, tunnel: str, user: str | None, group: str | None, as_json: bool
-) -> None:
+@with_api
+def unassign(api: Api, tunnel: str, user: str | None, group: str | None, as_json: bool) -> None:
     """Remove an assignment of a user or a group.
 
     Connections that only it allowed are cut off.
     """
-    api = connection.open()
     [(field, wanted)] = _entity(api, user, group).items()
     path = f"tunnels/{api.resolve_id('tunnel', tunnel)}/assignments"
     found = [item["id"] for item in api.each(path) if item.get(field) == wanted]
@@ -107,11 +94,9 @@ def unassign(
 
 @click.command("assignments")
 @click.argument("tunnel")
-@json_option
-@pass_connection
-def assignments(connection: Connection, tunnel: str, as_json: bool) -> None:
+@with_api
+def assignments(api: Api, tunnel: str, as_json: bool) -> None:
     """List who may open a tunnel."""
-    api = connection.open()
     path = f"tunnels/{api.resolve_id('tunnel', tunnel)}/assignments"
     list_objects(api, path, _COLUMNS, as_json)
 
@@ -128,10 +113,9 @@ def assignments(connection: Connection, tunnel: str, as_json: bool) -> None:
 @click.option("--source-ip", help="The address the user connects from.")
 @click.option("--at", type=time, help=f"When, if not now; {ON_THIS_CLOCK}.")
 @click.option("--session-age", type=duration, help="The age of the session, such as 8h.")
-@json_option
-@pass_connection
+@with_api
 def explain(
-    connection: Connection,
+    api: Api,
     user: str,
     tunnel: str,
     port: int | None,
@@ -156,7 +140,7 @@ def explain(
         "session_seconds": session_age,
     }
     asked = {key: value for key, value in question.items() if value is not None}
-    answer = connection.open().send("POST", "explain", asked)
+    answer = api.send("POST", "explain", asked)
     if as_json:
         print_json(answer)
         return

@@ -10,13 +10,7 @@ from tunnelcloud.cli.delete_by_id import add_ending
 from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import one_line, print_json, shown_seconds, shown_time
 from tunnelcloud.cli.own_tunnels import own_tunnel_id
-from tunnelcloud.cli.parameters import (
-    Connection,
-    duration,
-    json_option,
-    limit_option,
-    pass_connection,
-)
+from tunnelcloud.cli.parameters import duration, limit_option, with_api
 
 _REQUEST_COLUMNS = (
     Column("id", "id"),
@@ -50,13 +44,9 @@ def request() -> None:
 @click.argument("tunnel")
 @click.option("--for", "seconds", type=duration, help="How long, such as 2h.")
 @click.option("--reason", default="", help="The reason, for the person who decides.")
-@json_option
-@pass_connection
-def create_request(
-    connection: Connection, tunnel: str, seconds: int | None, reason: str, as_json: bool
-) -> None:
+@with_api
+def create_request(api: Api, tunnel: str, seconds: int | None, reason: str, as_json: bool) -> None:
     """Ask for an approval before it is needed, or for more time before it ends."""
-    api = connection.open()
     made = api.send("POST", "requests", _asked(api, tunnel, seconds, reason))
     if as_json:
         print_json(made)
@@ -74,17 +64,16 @@ def _asked(api: Api, tunnel: str, seconds: int | None, reason: str) -> Object:
 
 @request.command("list")
 @limit_option
-@json_option
-@pass_connection
-def list_requests(connection: Connection, limit: int, as_json: bool) -> None:
+@with_api
+def list_requests(api: Api, limit: int, as_json: bool) -> None:
     """List your requests and those that you may decide."""
-    list_objects(connection.open(), "requests", _REQUEST_COLUMNS, as_json, limit)
+    list_objects(api, "requests", _REQUEST_COLUMNS, as_json, limit)
 
 
-def _decide(connection: Connection, verb: str, request_id: str, answer: str, as_json: bool) -> None:
+def _decide(api: Api, verb: str, request_id: str, answer: str, as_json: bool) -> None:
     if not is_id("request", request_id):
         raise Failed(f"{request_id!r} is no id of a request; `tunnelcloud request list` shows them")
-    made = connection.open().send("POST", f"requests/{request_id}/{verb}", {"answer": answer})
+    made = api.send("POST", f"requests/{request_id}/{verb}", {"answer": answer})
     if as_json:
         print_json(made)
     elif verb == "approve":
@@ -99,10 +88,9 @@ def _add_decision(verb: str, text: str) -> None:
     @request.command(verb, help=text)
     @click.argument("request_id", metavar="ID")
     @click.option("--reason", "answer", default="", help="The answer for the user who asked.")
-    @json_option
-    @pass_connection
-    def decide(connection: Connection, request_id: str, answer: str, as_json: bool) -> None:
-        _decide(connection, verb, request_id, answer, as_json)
+    @with_api
+    def decide(api: Api, request_id: str, answer: str, as_json: bool) -> None:
+        _decide(api, verb, request_id, answer, as_json)
 
 
 _add_decision("approve", "Approve a request, which gives its user a grant for a time.")
@@ -116,24 +104,21 @@ def grant() -> None:
 
 @grant.command("list")
 @limit_option
-@json_option
-@pass_connection
-def list_grants(connection: Connection, limit: int, as_json: bool) -> None:
+@with_api
+def list_grants(api: Api, limit: int, as_json: bool) -> None:
     """List grants: yours and emergencies that you may review, or all for administrators."""
-    list_objects(connection.open(), "grants", _GRANT_COLUMNS, as_json, limit)
+    list_objects(api, "grants", _GRANT_COLUMNS, as_json, limit)
 
 
 @grant.command("emergency")
 @click.argument("tunnel")
 @click.option("--for", "seconds", type=duration, help="How long, such as 1h.")
 @click.option("--reason", required=True, help="Why; approvers and administrators are told it.")
-@json_option
-@pass_connection
+@with_api
 def open_in_emergency(
-    connection: Connection, tunnel: str, seconds: int | None, reason: str, as_json: bool
+    api: Api, tunnel: str, seconds: int | None, reason: str, as_json: bool
 ) -> None:
     """Open a tunnel without an approval, where its policy allows that; it is reviewed later."""
-    api = connection.open()
     made = api.send("POST", "grants", _asked(api, tunnel, seconds, reason))
     if as_json:
         print_json(made)
@@ -148,13 +133,12 @@ def open_in_emergency(
 @grant.command("review")
 @click.argument("grant_id", metavar="ID")
 @click.option("--note", "answer", default="", help="What you found, for the audit.")
-@json_option
-@pass_connection
-def review_emergency(connection: Connection, grant_id: str, answer: str, as_json: bool) -> None:
+@with_api
+def review_emergency(api: Api, grant_id: str, answer: str, as_json: bool) -> None:
     """Record that you have reviewed an emergency of another user."""
     if not is_id("grant", grant_id):
         raise Failed(f"{grant_id!r} is no id of a grant; `tunnelcloud grant list` shows them")
-    made = connection.open().send("POST", f"grants/{grant_id}/review", {"answer": answer})
+    made = api.send("POST", f"grants/{grant_id}/review", {"answer": answer})
     if as_json:
         print_json(made)
     else:

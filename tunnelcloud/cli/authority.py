@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from tunnelcloud.cli.client import Api
 from tunnelcloud.cli.crud import report_done
 from tunnelcloud.cli.output import one_line, print_json, print_table, shown_time
-from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+from tunnelcloud.cli.parameters import with_api
 
 
 @click.group("authority")
@@ -15,11 +16,10 @@ def authority() -> None:
 
 
 @authority.command("show")
-@json_option
-@pass_connection
-def show_authority(connection: Connection, as_json: bool) -> None:
+@with_api
+def show_authority(api: Api, as_json: bool) -> None:
     """Show the CA, and how far connectors have moved to a new one."""
-    found = connection.open().get("authority")
+    found = api.get("authority")
     if as_json:
         print_json(found)
         return
@@ -39,14 +39,13 @@ def show_authority(connection: Connection, as_json: bool) -> None:
 
 
 @authority.command("rotate")
-@json_option
-@pass_connection
-def rotate_authority(connection: Connection, as_json: bool) -> None:
+@with_api
+def rotate_authority(api: Api, as_json: bool) -> None:
     """Create a new CA, to which connectors move.
 
     Both are trusted until `authority retire`; connectors that are attached move within a minute.
     """
-    connection.open().send("POST", "authority/rotate")
+    api.send("POST", "authority/rotate")
     report_done(
         "connectors move to the new CA; `tunnelcloud authority show` says how far they are, and "
         "`tunnelcloud authority retire` ends the trust in the old one",
@@ -58,12 +57,11 @@ def rotate_authority(connection: Connection, as_json: bool) -> None:
 @click.option(
     "--force", is_flag=True, help="Even if connectors haven't moved: they have to join again."
 )
-@json_option
-@pass_connection
-def retire_authority(connection: Connection, force: bool, as_json: bool) -> None:
+@with_api
+def retire_authority(api: Api, force: bool, as_json: bool) -> None:
     """Stop trusting the old CA, once every connector has moved.
 
     Join tokens that the old CA made are void then.
     """
-    connection.open().send("POST", "authority/retire", {"force": force})
+    api.send("POST", "authority/retire", {"force": force})
     report_done("there is only the new CA", as_json)

@@ -24,7 +24,7 @@ from tunnelcloud.cli.local_ports import check_free, free_port, is_free
 from tunnelcloud.cli.open_tunnels import Wanted, targets_here
 from tunnelcloud.cli.output import print_json, say
 from tunnelcloud.cli.own_tunnels import Tunnels
-from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+from tunnelcloud.cli.parameters import Connection, json_option, pass_connection, with_api
 from tunnelcloud.cli.ssh_process import SshProcess
 from tunnelcloud.domain.connecting.files import all_blocks, config_block, unit_of_connect
 from tunnelcloud.domain.connecting.way import Forward, Way
@@ -263,10 +263,9 @@ def _end_on_signals() -> None:
 @click.option("--method", type=METHODS, help="A token, if not given and one opens it.")
 @_KEY_FILE
 @click.option("--known-hosts", is_flag=True, help="The lines for ~/.ssh/known_hosts instead.")
-@json_option
-@pass_connection
+@with_api
 def ssh_config(
-    connection: Connection,
+    api: Api,
     tunnels: tuple[str, ...],
     method: str | None,
     key_file: str,
@@ -278,7 +277,7 @@ def ssh_config(
     They are of all your tunnels, or of those named. `ssh -N db.tunnel` then opens the tunnel db,
     and `ssh -N all.tunnel` all of them.
     """
-    found = Tunnels(connection.open())
+    found = Tunnels(api)
     ways = [found.way(name, method=method, key_file=key_file) for name in tunnels or found.names]
     blocks = [config_block(way) for way in ways]
     blocks += [] if tunnels else all_blocks(on_own_addresses(found, ways))

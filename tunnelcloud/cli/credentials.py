@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tunnelcloud.cli.client import Object
+from tunnelcloud.cli.client import Api, Object
 from tunnelcloud.cli.crud import list_objects, warn_of
 from tunnelcloud.cli.delete_by_id import add_ending
 from tunnelcloud.cli.object_options import Column
@@ -16,6 +16,7 @@ from tunnelcloud.cli.parameters import (
     json_option,
     pass_connection,
     time,
+    with_api,
 )
 from tunnelcloud.domain.objects.users import Role
 
@@ -62,16 +63,14 @@ def token() -> None:
 @click.option(
     "--sessions", type=count, help="SSH sessions it opens, where the tunnel's policy lets it."
 )
-@json_option
-@pass_connection
+@with_api
 def create_token(
-    connection: Connection, user: str, tunnel: str | None, sessions: int | None, as_json: bool
+    api: Api, user: str, tunnel: str | None, sessions: int | None, as_json: bool
 ) -> None:
     """Create a token, and print it with the ssh command that uses it.
 
     The token isn't shown again.
     """
-    api = connection.open()
     body: Object = {"user_id": api.resolve_id("user", user)}
     if tunnel is not None:
         body["tunnel_id"] = api.resolve_id("tunnel", tunnel)
@@ -99,11 +98,9 @@ def show_new_token(made: Object) -> None:
 @token.command("list")
 @click.option("--user", metavar="USER", help="Only this user's.")
 @click.option("--limit", type=count, default="50", show_default=True, help="Only the first ones.")
-@json_option
-@pass_connection
-def list_tokens(connection: Connection, user: str | None, limit: int, as_json: bool) -> None:
+@with_api
+def list_tokens(api: Api, user: str | None, limit: int, as_json: bool) -> None:
     """List tokens, without their secrets."""
-    api = connection.open()
     user_id = api.resolve_id("user", user) if user is not None else None
     list_objects(api, "tokens", _TOKEN_COLUMNS, as_json, limit, user_id=user_id)
 
@@ -153,11 +150,10 @@ def create_api_token(
 
 
 @api_token.command("list")
-@json_option
-@pass_connection
-def list_api_tokens(connection: Connection, as_json: bool) -> None:
+@with_api
+def list_api_tokens(api: Api, as_json: bool) -> None:
     """List API tokens, without their secrets."""
-    list_objects(connection.open(), "api-tokens", _API_TOKEN_COLUMNS, as_json)
+    list_objects(api, "api-tokens", _API_TOKEN_COLUMNS, as_json)
 
 
 add_ending(api_token, "delete", "api_token", "api-tokens", "deleted", "Revoke an API token.")

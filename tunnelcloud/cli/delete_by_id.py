@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from tunnelcloud.cli.client import Api
 from tunnelcloud.cli.crud import report_done
-from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+from tunnelcloud.cli.parameters import with_api
 
 
 def add_ending(group: click.Group, verb: str, noun: str, plural: str, done: str, text: str) -> None:
@@ -18,8 +19,7 @@ def add_ending(group: click.Group, verb: str, noun: str, plural: str, done: str,
 
     @group.command(verb, help=text)
     @click.argument("object_id", metavar="ID")
-    @json_option
-    @pass_connection
-    def end(connection: Connection, object_id: str, as_json: bool) -> None:
-        connection.open().delete_by_id(noun, plural, object_id)
+    @with_api
+    def end(api: Api, object_id: str, as_json: bool) -> None:
+        api.delete_by_id(noun, plural, object_id)
         report_done(f"{done} {object_id}", as_json)

@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 import click
 
-from tunnelcloud.cli.client import Failed, Object
+from tunnelcloud.cli.client import Api, Failed, Object
 from tunnelcloud.cli.output import one_line, print_json, progress, quoted_text, say, shown
-from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+from tunnelcloud.cli.parameters import Connection, json_option, pass_connection, with_api
 
 _APPLY_SECONDS = 360
 """Seconds to wait for an answer; a pod takes less."""
@@ -54,15 +54,14 @@ def apply(connection: Connection, file: BinaryIO, dry_run: bool, as_json: bool) 
 
 
 @click.command("export")
-@json_option
-@pass_connection
-def export(connection: Connection, as_json: bool) -> None:
+@with_api
+def export(api: Api, as_json: bool) -> None:
     """Write the configuration as a file that apply takes.
 
     It has sites, connectors, policies, users, groups and tunnels. Secrets are not in it:
     passwords, tokens, what connectors hold.
     """
-    found = connection.open().get("export")
+    found = api.get("export")
     if as_json:
         print_json(found)
         return

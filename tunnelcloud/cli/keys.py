@@ -14,7 +14,14 @@ from tunnelcloud.cli.client import Api, Failed, Object, is_id
 from tunnelcloud.cli.crud import print_list, report_done
 from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import one_line, print_json, shown_time
-from tunnelcloud.cli.parameters import ON_THIS_CLOCK, Connection, json_option, pass_connection, time
+from tunnelcloud.cli.parameters import (
+    ON_THIS_CLOCK,
+    Connection,
+    json_option,
+    pass_connection,
+    time,
+    with_api,
+)
 
 _COLUMNS = (
     Column("user", "user_id", refers="user"),
@@ -149,11 +156,9 @@ def _written(path: Path, content: bytes, mode: int) -> Iterator[None]:
 
 @key.command("list")
 @click.argument("user", required=False)
-@json_option
-@pass_connection
-def list_keys(connection: Connection, user: str | None, as_json: bool) -> None:
+@with_api
+def list_keys(api: Api, user: str | None, as_json: bool) -> None:
     """List a user's keys, or everybody's."""
-    api = connection.open()
     print_list(api, _keys(api, user), None, _COLUMNS, as_json)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from tunnelcloud.cli.client import Object
+from tunnelcloud.cli.client import Api, Object
 from tunnelcloud.cli.credentials import show_new_token
 from tunnelcloud.cli.crud import list_objects
 from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import print_fields, print_json, shown, shown_time
 from tunnelcloud.cli.own_tunnels import own_tunnel_id
-from tunnelcloud.cli.parameters import Connection, count, json_option, limit_option, pass_connection
+from tunnelcloud.cli.parameters import count, limit_option, with_api
 from tunnelcloud.cli.sessions import BYTES, RATES
 
 _TUNNEL_COLUMNS = (
@@ -45,11 +45,10 @@ def me() -> None:
 
 
 @me.command("show")
-@json_option
-@pass_connection
-def show_me(connection: Connection, as_json: bool) -> None:
+@with_api
+def show_me(api: Api, as_json: bool) -> None:
     """Show the API token's user and role."""
-    found = connection.open().get("me")
+    found = api.get("me")
     if as_json:
         print_json(found)
         return
@@ -59,40 +58,33 @@ def show_me(connection: Connection, as_json: bool) -> None:
 
 
 @me.command("tunnels")
-@json_option
-@pass_connection
-def list_my_tunnels(connection: Connection, as_json: bool) -> None:
+@with_api
+def list_my_tunnels(api: Api, as_json: bool) -> None:
     """List the tunnels you may open, and their commands."""
-    list_objects(connection.open(), "me/tunnels", _TUNNEL_COLUMNS, as_json)
+    list_objects(api, "me/tunnels", _TUNNEL_COLUMNS, as_json)
 
 
 @me.command("keys")
-@json_option
-@pass_connection
-def list_my_keys(connection: Connection, as_json: bool) -> None:
+@with_api
+def list_my_keys(api: Api, as_json: bool) -> None:
     """List your SSH keys."""
-    list_objects(connection.open(), "me/keys", _KEY_COLUMNS, as_json)
+    list_objects(api, "me/keys", _KEY_COLUMNS, as_json)
 
 
 @me.command("sessions")
 @limit_option
-@json_option
-@pass_connection
-def list_my_sessions(connection: Connection, limit: int, as_json: bool) -> None:
+@with_api
+def list_my_sessions(api: Api, limit: int, as_json: bool) -> None:
     """List your SSH sessions, the latest first."""
-    list_objects(connection.open(), "me/sessions", _SESSION_COLUMNS, as_json, limit)
+    list_objects(api, "me/sessions", _SESSION_COLUMNS, as_json, limit)
 
 
 @me.command("token")
 @click.option("--tunnel", metavar="TUNNEL", help="The only tunnel it opens.")
 @click.option("--sessions", type=count, help="SSH sessions it opens, where its policy lets it.")
-@json_option
-@pass_connection
-def make_my_token(
-    connection: Connection, tunnel: str | None, sessions: int | None, as_json: bool
-) -> None:
+@with_api
+def make_my_token(api: Api, tunnel: str | None, sessions: int | None, as_json: bool) -> None:
     """Create a one-time token for yourself; it isn't shown again."""
-    api = connection.open()
     body: Object = {}
     if tunnel is not None:
         body["tunnel_id"] = own_tunnel_id(api, tunnel)

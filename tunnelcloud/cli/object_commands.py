@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tunnelcloud.cli import object_options
-from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.crud import commands_of, list_objects, print_list, report_done, show_join
 from tunnelcloud.cli.output import (
     print_fields,
@@ -15,7 +15,7 @@ from tunnelcloud.cli.output import (
     shown_milliseconds,
     shown_time,
 )
-from tunnelcloud.cli.parameters import Connection, count, json_option, pass_connection
+from tunnelcloud.cli.parameters import count, with_api
 
 site = commands_of(object_options.SITE)
 connector = commands_of(object_options.CONNECTOR)
@@ -28,14 +28,12 @@ identity_provider = commands_of(object_options.IDENTITY_PROVIDER)
 
 @connector.command("join-token")
 @click.argument("name", metavar="CONNECTOR")
-@json_option
-@pass_connection
-def join_token(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def join_token(api: Api, name: str, as_json: bool) -> None:
     """Create a new join token.
 
     It is for a connector whose first one was not used, or whose key is lost.
     """
-    api = connection.open()
     connector_id = api.resolve_id("connector", name)
     made = api.send("POST", f"connectors/{connector_id}/join-token")
     if as_json:
@@ -47,14 +45,12 @@ def join_token(connection: Connection, name: str, as_json: bool) -> None:
 @tunnel.command("check")
 @click.argument("name", metavar="TUNNEL")
 @click.option("--port", type=count, help="The target's port; without it the first one.")
-@json_option
-@pass_connection
-def check(connection: Connection, name: str, port: int | None, as_json: bool) -> None:
+@with_api
+def check(api: Api, name: str, port: int | None, as_json: bool) -> None:
     """Try every hop from the pod to a tunnel's target.
 
     The exit status is 1 when a hop fails.
     """
-    api = connection.open()
     query = {} if port is None else {"port": str(port)}
     path = f"tunnels/{api.resolve_id('tunnel', name)}/check"
     found = api.send("POST", path, query=query)
@@ -72,15 +68,13 @@ def check(connection: Connection, name: str, port: int | None, as_json: bool) ->
 
 @identity_provider.command("check")
 @click.argument("name", metavar="IDENTITY-PROVIDER")
-@json_option
-@pass_connection
-def check_provider(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def check_provider(api: Api, name: str, as_json: bool) -> None:
     """Check that a provider gives everything that a sign-in needs.
 
     The sign-in page offers the provider once a check has succeeded.  The exit status is 1 if it
     fails.
     """
-    api = connection.open()
     provider_id = api.resolve_id("identity-provider", name)
     found = api.send("POST", f"identity-providers/{provider_id}/check")
     if as_json:
@@ -93,14 +87,12 @@ def check_provider(connection: Connection, name: str, as_json: bool) -> None:
 
 @user.command("invite")
 @click.argument("name", metavar="USER")
-@json_option
-@pass_connection
-def invite(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def invite(api: Api, name: str, as_json: bool) -> None:
     """Create a link to the portal where a user sets a password.
 
     It works once.
     """
-    api = connection.open()
     made = api.send("POST", f"users/{api.resolve_id('user', name)}/invitations")
     if as_json:
         print_json(made)
@@ -113,11 +105,9 @@ _PROVIDER = click.option("--provider", required=True, help="The identity provide
 
 @user.command("identities")
 @click.argument("name", metavar="USER")
-@json_option
-@pass_connection
-def identities(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def identities(api: Api, name: str, as_json: bool) -> None:
     """List who a user is at identity providers."""
-    api = connection.open()
     found = api.send("GET", f"users/{api.resolve_id('user', name)}/identities")
     print_list(api, found["items"], None, object_options.IDENTITY_COLUMNS, as_json)
 
@@ -126,11 +116,9 @@ def identities(connection: Connection, name: str, as_json: bool) -> None:
 @click.argument("name", metavar="USER")
 @_PROVIDER
 @click.option("--subject", required=True, help="What the provider calls them (its claim sub).")
-@json_option
-@pass_connection
-def link(connection: Connection, name: str, provider: str, subject: str, as_json: bool) -> None:
+@with_api
+def link(api: Api, name: str, provider: str, subject: str, as_json: bool) -> None:
     """Link somebody's account at an identity provider with a user."""
-    api = connection.open()
     user_id = api.resolve_id("user", name)
     provider_id = api.resolve_id("identity-provider", provider)
     body = {"identity_provider_id": provider_id, "subject": subject}
@@ -141,14 +129,12 @@ def link(connection: Connection, name: str, provider: str, subject: str, as_json
 @user.command("unlink")
 @click.argument("name", metavar="USER")
 @_PROVIDER
-@json_option
-@pass_connection
-def unlink(connection: Connection, name: str, provider: str, as_json: bool) -> None:
+@with_api
+def unlink(api: Api, name: str, provider: str, as_json: bool) -> None:
     """Remove a user's link with an account at an identity provider.
 
     Sign-ins through it end.
     """
-    api = connection.open()
     user_id = api.resolve_id("user", name)
     api.send(
         "DELETE",
@@ -159,20 +145,17 @@ def unlink(connection: Connection, name: str, provider: str, as_json: bool) -> N
 
 @user.command("reset-second-factor")
 @click.argument("name", metavar="USER")
-@json_option
-@pass_connection
-def reset_second_factor(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def reset_second_factor(api: Api, name: str, as_json: bool) -> None:
     """Remove the second factor of a user who lost it.
 
     The password alone signs in then.
     """
-    api = connection.open()
     api.send("DELETE", f"users/{api.resolve_id('user', name)}/second-factor")
     report_done(f"removed the second factor of {name}", as_json)
 
 
-def _set_blocked(connection: Connection, name: str, as_json: bool, blocked: bool) -> None:
-    api = connection.open()
+def _set_blocked(api: Api, name: str, as_json: bool, blocked: bool) -> None:
     path = f"users/{api.resolve_id('user', name)}"
     changed = api.send("PATCH", path, {"blocked": blocked})
     done = "blocked" if blocked else "unblocked"
@@ -181,26 +164,21 @@ def _set_blocked(connection: Connection, name: str, as_json: bool, blocked: bool
 
 @user.command("block")
 @click.argument("name", metavar="USER")
-@json_option
-@pass_connection
-def block(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def block(api: Api, name: str, as_json: bool) -> None:
     """Block a user; their open sessions end."""
-    _set_blocked(connection, name, as_json, True)
+    _set_blocked(api, name, as_json, True)
 
 
 @user.command("unblock")
 @click.argument("name", metavar="USER")
-@json_option
-@pass_connection
-def unblock(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def unblock(api: Api, name: str, as_json: bool) -> None:
     """Unblock a user."""
-    _set_blocked(connection, name, as_json, False)
+    _set_blocked(api, name, as_json, False)
 
 
-def _change_member(
-    connection: Connection, method: str, group_name: str, user_name: str, as_json: bool
-) -> None:
-    api = connection.open()
+def _change_member(api: Api, method: str, group_name: str, user_name: str, as_json: bool) -> None:
     group_id = api.resolve_id("group", group_name)
     answer = api.send(method, f"groups/{group_id}/members/{api.resolve_id('user', user_name)}")
     done = "added {} to {}" if method == "PUT" else "removed {} from {}"
@@ -210,29 +188,25 @@ def _change_member(
 @group.command("add")
 @click.argument("name", metavar="GROUP")
 @click.argument("member", metavar="USER")
-@json_option
-@pass_connection
-def add(connection: Connection, name: str, member: str, as_json: bool) -> None:
+@with_api
+def add(api: Api, name: str, member: str, as_json: bool) -> None:
     """Add a user to a group."""
-    _change_member(connection, "PUT", name, member, as_json)
+    _change_member(api, "PUT", name, member, as_json)
 
 
 @group.command("remove")
 @click.argument("name", metavar="GROUP")
 @click.argument("member", metavar="USER")
-@json_option
-@pass_connection
-def remove(connection: Connection, name: str, member: str, as_json: bool) -> None:
+@with_api
+def remove(api: Api, name: str, member: str, as_json: bool) -> None:
     """Remove a user from a group."""
-    _change_member(connection, "DELETE", name, member, as_json)
+    _change_member(api, "DELETE", name, member, as_json)
 
 
 @group.command("members")
 @click.argument("name", metavar="GROUP")
-@json_option
-@pass_connection
-def members(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def members(api: Api, name: str, as_json: bool) -> None:
     """List the users of a group."""
-    api = connection.open()
     group_id = api.resolve_id("group", name)
     list_objects(api, "users", object_options.USER.columns, as_json, group_id=group_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
 from time import sleep
 from typing import Any, TypeVar
@@ -139,6 +140,21 @@ _JSON_HELP = "Print the API's own objects."
 json_option: Callable[[_Command], _Command] = click.option(
     *_JSON_NAMES, is_flag=True, help=_JSON_HELP
 )
+
+
+def with_api(run: Callable[..., None]) -> Callable[..., None]:
+    """Have a command opened the API, and told whether to print JSON.
+
+    :param run: takes the API before the command's own parameters, and ``as_json`` among them.
+    """
+
+    @json_option
+    @pass_connection
+    @wraps(run)
+    def opened(connection: Connection, /, *args: Any, **parameters: Any) -> None:
+        run(connection.open(), *args, **parameters)
+
+    return opened
 
 
 def json_flag() -> click.Option:

@@ -13,7 +13,7 @@ from tunnelcloud.cli.output import (
     print_table,
     shown_time,
 )
-from tunnelcloud.cli.parameters import Connection, json_option, pass_connection
+from tunnelcloud.cli.parameters import with_api
 
 _POD_COLUMNS = (
     Column("name", "name"),
@@ -31,11 +31,10 @@ def pod() -> None:
 
 
 @pod.command("list")
-@json_option
-@pass_connection
-def list_pods(connection: Connection, as_json: bool) -> None:
+@with_api
+def list_pods(api: Api, as_json: bool) -> None:
     """List the pods and where they are reached."""
-    list_objects(connection.open(), "pods", _POD_COLUMNS, as_json)
+    list_objects(api, "pods", _POD_COLUMNS, as_json)
 
 
 def _pod_path(api: Api, wanted: str) -> str:
@@ -48,37 +47,31 @@ def _pod_path(api: Api, wanted: str) -> str:
 
 @pod.command("drain")
 @click.argument("name", metavar="NAME")
-@json_option
-@pass_connection
-def drain_pod(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def drain_pod(api: Api, name: str, as_json: bool) -> None:
     """Drain a pod: it takes no new sessions.
 
     Open sessions go on; new sessions and connections are refused, and told to try again.  Any pod
     can be drained.  It ends with `pod resume`, or when the pod starts again.
     """
-    api = connection.open()
     api.send("POST", f"{_pod_path(api, name)}/drain")
     report_done(f"pod {name} is drained", as_json)
 
 
 @pod.command("resume")
 @click.argument("name", metavar="NAME")
-@json_option
-@pass_connection
-def resume_pod(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def resume_pod(api: Api, name: str, as_json: bool) -> None:
     """Let a drained pod take new sessions again."""
-    api = connection.open()
     api.send("POST", f"{_pod_path(api, name)}/resume")
     report_done(f"pod {name} takes new sessions again", as_json)
 
 
 @pod.command("delete")
 @click.argument("name", metavar="NAME")
-@json_option
-@pass_connection
-def delete_pod(connection: Connection, name: str, as_json: bool) -> None:
+@with_api
+def delete_pod(api: Api, name: str, as_json: bool) -> None:
     """Delete a pod that is gone for good; after a day the other pods do so themselves."""
-    api = connection.open()
     api.send("DELETE", _pod_path(api, name))
     report_done(f"deleted pod {name}", as_json)
 
@@ -89,14 +82,13 @@ def host_key() -> None:
 
 
 @host_key.command("list")
-@json_option
-@pass_connection
-def list_host_keys(connection: Connection, as_json: bool) -> None:
+@with_api
+def list_host_keys(api: Api, as_json: bool) -> None:
     """List the host keys' fingerprints.
 
     They are to be compared with what ssh shows.
     """
-    found = connection.open().get("host-keys")
+    found = api.get("host-keys")
     if as_json:
         print_json(found)
         return
@@ -105,15 +97,14 @@ def list_host_keys(connection: Connection, as_json: bool) -> None:
 
 
 @host_key.command("rotate")
-@json_option
-@pass_connection
-def rotate_host_keys(connection: Connection, as_json: bool) -> None:
+@with_api
+def rotate_host_keys(api: Api, as_json: bool) -> None:
     """Make new host keys beside the current ones.
 
     OpenSSH learns them at each user's next connection; `host-key known-hosts` has them for others.
     Pods prove themselves with the current ones until `host-key promote`.
     """
-    connection.open().send("POST", "host-keys/rotate")
+    api.send("POST", "host-keys/rotate")
     report_done(
         "clients learn the new host keys from now on; when all have, use them with "
         "`tunnelcloud host-key promote`",
@@ -122,14 +113,13 @@ def rotate_host_keys(connection: Connection, as_json: bool) -> None:
 
 
 @host_key.command("promote")
-@json_option
-@pass_connection
-def promote_host_keys(connection: Connection, as_json: bool) -> None:
+@with_api
+def promote_host_keys(api: Api, as_json: bool) -> None:
     """Have all pods prove themselves with the new host keys.
 
     Clients that haven't learnt them are warned of a changed key. Sessions that are open go on.
     """
-    connection.open().send("POST", "host-keys/promote")
+    api.send("POST", "host-keys/promote")
     report_done(
         "pods use the new host keys; forget the old ones with `tunnelcloud host-key retire`",
         as_json,
@@ -137,23 +127,21 @@ def promote_host_keys(connection: Connection, as_json: bool) -> None:
 
 
 @host_key.command("retire")
-@json_option
-@pass_connection
-def retire_host_keys(connection: Connection, as_json: bool) -> None:
+@with_api
+def retire_host_keys(api: Api, as_json: bool) -> None:
     """Forget the old host keys, or new ones that were never used."""
-    connection.open().send("POST", "host-keys/retire")
+    api.send("POST", "host-keys/retire")
     report_done("there are only the current host keys", as_json)
 
 
 @host_key.command("known-hosts")
-@json_option
-@pass_connection
-def list_known_hosts(connection: Connection, as_json: bool) -> None:
+@with_api
+def list_known_hosts(api: Api, as_json: bool) -> None:
     """Print lines for ~/.ssh/known_hosts.
 
     They are for every address that clients connect to.
     """
-    keys = connection.open().get("host-keys")["items"]
+    keys = api.get("host-keys")["items"]
     lines = [line for key in keys for line in key["known_hosts"]]
     if as_json:
         print_json(lines)

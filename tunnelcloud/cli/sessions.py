@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tunnelcloud.cli.client import Failed, is_id
+from tunnelcloud.cli.client import Api, Failed, is_id
 from tunnelcloud.cli.crud import list_objects, report_done, show_object
 from tunnelcloud.cli.object_options import Column
 from tunnelcloud.cli.output import (
@@ -13,7 +13,7 @@ from tunnelcloud.cli.output import (
     shown_rate,
     shown_time,
 )
-from tunnelcloud.cli.parameters import Connection, json_option, limit_option, pass_connection
+from tunnelcloud.cli.parameters import limit_option, with_api
 
 BYTES = (
     Column("to target", "bytes_to_target", shown_bytes, spare=True),
@@ -60,13 +60,9 @@ def session() -> None:
 @click.option("--user", metavar="USER", help="Only this user's.")
 @click.option("--live", is_flag=True, help="Only those that are open.")
 @limit_option
-@json_option
-@pass_connection
-def list_sessions(
-    connection: Connection, user: str | None, live: bool, limit: int, as_json: bool
-) -> None:
+@with_api
+def list_sessions(api: Api, user: str | None, live: bool, limit: int, as_json: bool) -> None:
     """List sessions, the latest first."""
-    api = connection.open()
     user_id = api.resolve_id("user", user) if user is not None else None
     wanted = {"user_id": user_id, "live": True if live else None}
     columns = _LIVE_COLUMNS if live else _SESSION_COLUMNS
@@ -82,11 +78,9 @@ def _path(session_id: str) -> str:
 
 @session.command("show")
 @click.argument("session_id", metavar="ID")
-@json_option
-@pass_connection
-def show_session(connection: Connection, session_id: str, as_json: bool) -> None:
+@with_api
+def show_session(api: Api, session_id: str, as_json: bool) -> None:
     """Show a session."""
-    api = connection.open()
     found = api.get(_path(session_id))
     if as_json:
         print_json(found)
@@ -96,21 +90,18 @@ def show_session(connection: Connection, session_id: str, as_json: bool) -> None
 
 @session.command("channels")
 @click.argument("session_id", metavar="ID")
-@json_option
-@pass_connection
-def list_channels(connection: Connection, session_id: str, as_json: bool) -> None:
+@with_api
+def list_channels(api: Api, session_id: str, as_json: bool) -> None:
     """List the forwarded connections of a session."""
-    path = f"{_path(session_id)}/channels"
-    list_objects(connection.open(), path, _CHANNEL_COLUMNS, as_json)
+    list_objects(api, f"{_path(session_id)}/channels", _CHANNEL_COLUMNS, as_json)
 
 
 @session.command("end")
 @click.argument("session_id", metavar="ID")
-@json_option
-@pass_connection
-def end_session(connection: Connection, session_id: str, as_json: bool) -> None:
+@with_api
+def end_session(api: Api, session_id: str, as_json: bool) -> None:
     """End a session, on any pod."""
-    api, path = connection.open(), _path(session_id)
+    path = _path(session_id)
     over = api.get(path)["ended_at"]
     if over is not None:
         report_done(f"{session_id} had ended already, at {shown_time(over)}", as_json)
