@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import grant, policy, tunnel, view
 from tests.pod.fakes import World
 from tunnelcloud.pod.live_sessions import TOO_FAST
-from tunnelcloud.pod.sessions import TOO_MANY_CHECKS
+from tunnelcloud.pod.session_information import TOO_MANY_CHECKS
 from tunnelcloud.pod.user_shares import Shares, has_room
 
 MAX_PENDING = Shares().pending
@@ -40,7 +40,7 @@ class SessionLimitTests(SynchronousTestCase):
         self.assertIsNone(client.end)
 
     def test_a_list_alone_does_not_count(self):
-        rows = self.successResultOf(self.second.tunnels())
+        rows = self.successResultOf(self.second.information.tunnels())
         self.assertEqual(len(rows), 1)
         self.assertIsNone(self.world.open().failure)
         self.assertEqual(self.world.sessions.usage("usr_alice"), (1, {"tun_db": 1}))
@@ -140,5 +140,7 @@ class ShareTests(SynchronousTestCase):
     def test_checks(self):
         world = self.room(checks=1)
         self.assertTrue(world.sessions.begin_check("usr_alice"))
-        step = self.successResultOf(Deferred.fromCoroutine(anext(world.live.doctor("db"))))
+        step = self.successResultOf(
+            Deferred.fromCoroutine(anext(world.live.information.doctor("db")))
+        )
         self.assertEqual((step.ok, step.text), (False, TOO_MANY_CHECKS))

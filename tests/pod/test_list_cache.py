@@ -73,7 +73,7 @@ class SessionListingsTests(SynchronousTestCase):
     def rows_of_two(self, one):
         world = World(one)
         other = world.sessions.begin(evolve(world.session, id="ses_2"))
-        return [self.successResultOf(live.tunnels()) for live in (world.live, other)]
+        return [self.successResultOf(live.information.tunnels()) for live in (world.live, other)]
 
     def test_shared_where_no_policy_asks_of_the_session(self):
         first, second = self.rows_of_two(many())

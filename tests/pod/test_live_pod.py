@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import grant, tunnel, view
 from tests.pod.fakes import World
 from tunnelcloud.pod.live_pod import LivePod
-from tunnelcloud.pod.sessions import TOO_MANY_CHECKS
+from tunnelcloud.pod.session_information import TOO_MANY_CHECKS
 from tunnelcloud.pod.user_shares import Shares
 
 

@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import NOW, approval, grant, policy, tunnel, view
 from tests.pod.fakes import World
 from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.pod.live_session import _NOTICE_SECONDS
 from tunnelcloud.pod.login_notice import login_notice
-from tunnelcloud.pod.sessions import _NOTICE_SECONDS
 from tunnelcloud.store.errors import StoreUnavailable
 
 PAGE = "https://portal.example.com/requests"

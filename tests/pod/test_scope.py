@@ -75,7 +75,7 @@ class ScopeProperty(SynchronousTestCase):
             for grant in one.grants
             if method in grant.methods and grant.tunnel.enabled and only in (None, grant.tunnel.id)
         }
-        rows = self.successResultOf(live.tunnels())
+        rows = self.successResultOf(live.information.tunnels())
         self.assertEqual({row.api()["id"] for row in rows}, set(theirs))
         for row in rows:
             self.hold_row(one, live, theirs[row.api()["id"]], row)
@@ -113,7 +113,7 @@ class ScopeProperty(SynchronousTestCase):
     def examined(self, live, name):
         async def first():
             try:
-                return await anext(live.doctor(name))
+                return await anext(live.information.doctor(name))
             except LookupError:
                 return None
 

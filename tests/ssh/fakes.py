@@ -22,6 +22,7 @@ from tunnelcloud.ssh.interfaces import (
     IAccess,
     ISessionAvatar,
     ISessionConnection,
+    ISessionInformation,
     LoginAttempt,
     LoginRefused,
     TunnelRow,
@@ -150,7 +151,7 @@ class Echo:
         self.ended = reason
 
 
-@implementer(ISessionAvatar)
+@implementer(ISessionAvatar, ISessionInformation)
 class Avatar:
     """A session that echoes every forward to ``echo:7`` and refuses the others."""
 
@@ -192,6 +193,10 @@ class Avatar:
         self.echoes.append(echo)
         channel.user = echo
         channel.confirm()
+
+    @property
+    def information(self) -> "Avatar":
+        return self
 
     def tunnels(self) -> Deferred[Sequence[TunnelRow]]:
         return succeed(self.rows)

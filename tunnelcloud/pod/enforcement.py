@@ -14,11 +14,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
+from tunnelcloud.pod.live_session import USER_DELETED, LiveSession
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
-from tunnelcloud.pod.sessions import USER_DELETED, LiveSession
 from tunnelcloud.pod.user_views import Views
 from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Change, Resync

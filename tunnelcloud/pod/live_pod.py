@@ -22,7 +22,7 @@ from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.penalties import SharedPenalties
 from tunnelcloud.pod.router import TunnelRoute
-from tunnelcloud.pod.sessions import TOO_MANY_CHECKS
+from tunnelcloud.pod.session_information import TOO_MANY_CHECKS
 from tunnelcloud.pod.shared_keys import SharedKeys
 from tunnelcloud.pod.target_checks import TargetChecks
 from tunnelcloud.ssh.interfaces import DoctorStep

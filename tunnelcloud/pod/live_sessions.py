@@ -14,9 +14,9 @@ from tunnelcloud.pod.byte_rates import Counts, Traffic
 from tunnelcloud.pod.channel_deadlines import Deadlines
 from tunnelcloud.pod.held_channels import HeldChannel
 from tunnelcloud.pod.list_cache import Listings
+from tunnelcloud.pod.live_session import LiveSession
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.session_dependencies import Surroundings
-from tunnelcloud.pod.sessions import LiveSession
 from tunnelcloud.pod.user_shares import CHANNELS, HELD, SESSIONS, Opens, Shares, Tally
 
 _DRAIN_POLL_SECONDS = 0.1

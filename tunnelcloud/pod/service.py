@@ -37,6 +37,7 @@ from tunnelcloud.pod.held_channels import HeldChannels, ask_for_channel
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_pod import LivePod
+from tunnelcloud.pod.live_session import SHUTDOWN_REASON, LiveSession
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.pod.lost_connectors import LostConnectors
@@ -48,7 +49,6 @@ from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.reloading import Reloading, takers
 from tunnelcloud.pod.session_dependencies import Surroundings
-from tunnelcloud.pod.sessions import SHUTDOWN_REASON, LiveSession
 from tunnelcloud.pod.shared_keys import SHARED_KEYS_SECONDS, SharedKeys
 from tunnelcloud.pod.ssh_side import SshSide
 from tunnelcloud.pod.stored_connectors import Registrar

@@ -21,7 +21,7 @@ from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 
 if TYPE_CHECKING:
-    from tunnelcloud.pod.sessions import LiveSession
+    from tunnelcloud.pod.live_session import LiveSession
 
 
 class Describe(Protocol):

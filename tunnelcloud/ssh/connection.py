@@ -189,7 +189,7 @@ class ConnectionService(SSHService):
             return
         greeting = Greeting(
             channel,
-            self._avatar,
+            self._avatar.information,
             self._clock,
             self.transport.guarded,
             self._greetings.discard,

@@ -19,7 +19,7 @@ from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import Reader
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.greeting_text import json_text, ls_json, ls_text, step_line, traffic_line
-from tunnelcloud.ssh.interfaces import DoctorStep, ISessionAvatar, TunnelTraffic
+from tunnelcloud.ssh.interfaces import DoctorStep, ISessionInformation, TunnelTraffic
 from tunnelcloud.ssh.session_commands import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -55,14 +55,14 @@ class Greeting:
     def __init__(
         self,
         channel: IChannel,
-        avatar: ISessionAvatar,
+        information: ISessionInformation,
         clock: IReactorTime,
         guarded: Callable[..., None],
         ended: "Callable[[Greeting], None]",
         refuses_subsystems: bool,
     ) -> None:
         self._channel = channel
-        self._avatar = avatar
+        self._information = information
         self._clock = clock
         self._guarded = guarded
         self._ended = ended
@@ -136,10 +136,10 @@ class Greeting:
         if request_type == b"shell":
             return self._start(Show("live"))
         if request_type == b"exec":
-            return self._start(read_command(Reader(data).string(), self._avatar.jump()))
+            return self._start(read_command(Reader(data).string(), self._information.jump()))
         if request_type == b"subsystem" and not self._refuses_subsystems:
             # OpenSSH shows standard error only after the request was granted.
-            return self._start(refused_subsystem(Reader(data).string(), self._avatar.jump()))
+            return self._start(refused_subsystem(Reader(data).string(), self._information.jump()))
         if request_type == b"signal":
             self._stop(EXIT_OK if self._ends_with_input else EXIT_INTERRUPTED)
             return True
@@ -219,7 +219,7 @@ class Greeting:
 
     async def _show_live(self) -> int:
         """Show the tunnels; then their traffic, until the client has had enough."""
-        rows = await self._avatar.tunnels()
+        rows = await self._information.tunnels()
         await self._show(self._print, ls_text(rows))
         if self._input_ended:
             return EXIT_OK
@@ -239,14 +239,14 @@ class Greeting:
 
     def _news(self) -> Sequence[str]:
         """Give the lines about what waits that weren't there a moment ago."""
-        told, self._told = self._told, self._avatar.waiting()
+        told, self._told = self._told, self._information.waiting()
         return [line for line in self._told if line not in told]
 
     def _show_traffic(self, names: Sequence[str], first: bool = False) -> None:
         """Write the counters, below what waits since the last time: over the last ones on a
         terminal, else those that changed."""
         news = self._news()
-        carried = self._avatar.traffic()
+        carried = self._information.traffic()
         traffic = {name: carried.get(name, _NO_TRAFFIC) for name in names}
         if traffic == self._shown and not news:
             return
@@ -262,7 +262,7 @@ class Greeting:
         self._shown = traffic
 
     async def _list(self, as_json: bool) -> int:
-        rows = await self._avatar.tunnels()
+        rows = await self._information.tunnels()
         if as_json:
             await self._show(self._write, ls_json(rows))
         else:
@@ -272,7 +272,7 @@ class Greeting:
     async def _check(self, name: str, as_json: bool) -> int:
         steps: list[DoctorStep] = []
         try:
-            async for step in self._avatar.doctor(name):
+            async for step in self._information.doctor(name):
                 steps.append(step)
                 if not as_json:
                     self._print(step_line(step))

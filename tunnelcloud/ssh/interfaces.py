@@ -175,25 +175,8 @@ class DoctorStep:
     certificate: SeenCertificate | None = None
 
 
-class ISessionAvatar(Interface):
-    """An open session: what its user may do.  The realm makes it from the session's id."""
-
-    session_id = Attribute("The session's id, which log lines of its connection have.")
-    user_id = Attribute("The id of its user.")
-    notice = Attribute("A line that the client is to show at the login; empty for none.")
-
-    def attached(connection: ISessionConnection) -> None:
-        """The connection is up.  Called once, before any channel is asked for."""
-
-    def direct_tcpip_requested(
-        channel: IChannel, host: bytes, port: int, originator: "tuple[str, int]"
-    ) -> None:
-        """The client asks for a forward: confirm or refuse ``channel``, now or later.
-
-        :param host: as it was sent, any bytes.
-        :param port: any unsigned 32-bit number.
-        :param originator: the origin that the client claims, escaped; not to be trusted.
-        """
+class ISessionInformation(Interface):
+    """What the user of a session can ask of it; session channels show it."""
 
     def tunnels() -> "Deferred[Sequence[TunnelRow]]":
         """List the tunnels this session could open."""
@@ -211,6 +194,28 @@ class ISessionAvatar(Interface):
         """Check every hop to a tunnel, a step at a time; ends after the first that failed.
 
         :raise LookupError: at the first step, when the user has no such tunnel.
+        """
+
+
+class ISessionAvatar(Interface):
+    """An open session: what its user may do.  The realm makes it from the session's id."""
+
+    session_id = Attribute("The session's id, which log lines of its connection have.")
+    user_id = Attribute("The id of its user.")
+    notice = Attribute("A line that the client is to show at the login; empty for none.")
+    information = Attribute("What its user can ask of it: an ``ISessionInformation``.")
+
+    def attached(connection: ISessionConnection) -> None:
+        """The connection is up.  Called once, before any channel is asked for."""
+
+    def direct_tcpip_requested(
+        channel: IChannel, host: bytes, port: int, originator: "tuple[str, int]"
+    ) -> None:
+        """The client asks for a forward: confirm or refuse ``channel``, now or later.
+
+        :param host: as it was sent, any bytes.
+        :param port: any unsigned 32-bit number.
+        :param originator: the origin that the client claims, escaped; not to be trusted.
         """
 
     def logged_out(reason: str) -> None:

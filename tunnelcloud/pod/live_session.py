@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -17,12 +17,11 @@ from tunnelcloud.channels.messages import (
     OPEN_RESOURCE_SHORTAGE,
 )
 from tunnelcloud.domain.entities import Grant, Session, UserView
-from tunnelcloud.domain.names import named_by, usable
+from tunnelcloud.domain.names import usable
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import (
     Ask,
     Decision,
-    asks_of_session,
     could_open_any,
     decide,
     decide_tunnel,
@@ -38,12 +37,10 @@ from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.session_bytes import Carried
 from tunnelcloud.pod.session_dependencies import Surroundings
+from tunnelcloud.pod.session_information import SessionInformation
 from tunnelcloud.ssh.interfaces import (
-    DoctorStep,
     ISessionAvatar,
     ISessionConnection,
-    TunnelRow,
-    TunnelTraffic,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +50,6 @@ NOTHING_LEFT = "nothing is left that this session may open"
 USER_DELETED = "the user was deleted"
 _LONGEST_HOST = 255
 _NOTICE_SECONDS = 1.0
-TOO_MANY_CHECKS = "too many of your checks run or wait on this pod; try again when one is over"
 SHUTDOWN_REASON = "the pod is shutting down"
 
 
@@ -259,55 +255,10 @@ class LiveSession:
         text = "the pod can't check permissions now; try again in a few seconds"
         channel.refuse(OPEN_CONNECT_FAILED, text)
 
-    def tunnels(self) -> Deferred[Sequence[TunnelRow]]:
-        """List the tunnels this session could open."""
-        view = self._around.views.shown(self.session.user_id)
-        rows: Deferred[Sequence[TunnelRow]] = view.addCallback(self._rows)
-        return rows
-
-    def _rows(self, view: UserView) -> Deferred[Sequence[TunnelRow]]:
-        """Make the rows, or take those that another session of the kind was just shown."""
-        one = self.session
-        mine = one.id if asks_of_session(view) else ""
-        kind = (mine, one.method, one.login_name, one.tunnel_id, one.source_ip)
-        return self._registry.listings.get(view, kind, lambda: self._make_rows(view))
-
-    def _make_rows(self, view: UserView) -> Deferred[Sequence[TunnelRow]]:
-        found = {grant.tunnel.id: grant.tunnel for grant in self.usable(view)}
-        tunnels = sorted(found.values(), key=lambda tunnel: tunnel.name)
-
-        def row(tunnel: Tunnel) -> TunnelRow:
-            decision = self.decide_tunnel(view, tunnel, tunnel.target_ports[0].first)
-            return self._around.describe(view, self.session, tunnel, decision)
-
-        return self._around.turns.map(row, tunnels)
-
-    def jump(self) -> str:
-        """Give what ``ssh -J`` takes to come through this pod as this session did."""
-        return f"{self.session.login_name}@{self._around.address()}"
-
-    def waiting(self) -> Sequence[str]:
-        """Say what the user's channels on this pod wait for, a line for each request."""
-        return self._around.held.lines(self.session.user_id, self.session.tunnel_id)
-
-    def traffic(self) -> Mapping[str, TunnelTraffic]:
-        """Count what each tunnel carried in this session, by its name."""
-        return self.carried.by_tunnel()
-
-    async def doctor(self, tunnel_name: str) -> AsyncIterator[DoctorStep]:
-        """Check every hop to a tunnel, a step at a time."""
-        view = await self._around.views.get(self.session.user_id)
-        found = named_by(view, self.session.method.opens, tunnel_name, self.session.tunnel_id)
-        if not found:
-            raise LookupError(tunnel_name)
-        if not self._registry.begin_check(self.session.user_id):
-            yield DoctorStep("turn", False, 0.0, TOO_MANY_CHECKS)
-            return
-        try:
-            async for step in self._around.doctor(self, found[0]):
-                yield step
-        finally:
-            self._registry.end_check(self.session.user_id)
+    @property
+    def information(self) -> SessionInformation:
+        """What its user can ask of it."""
+        return SessionInformation(self, self._around, self._registry)
 
     def logged_out(self, reason: str) -> None:
         """The connection is over: write it down once its channels are.

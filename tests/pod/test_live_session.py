@@ -9,9 +9,9 @@ from tests.domain.values import grant, policy, tunnel, view
 from tests.pod.fakes import Connection, World
 from tunnelcloud.channels.splice import PATIENCE, TAKEN_REQUEST
 from tunnelcloud.domain.entities import Method, SessionMethod
+from tunnelcloud.pod.live_session import NOTHING_LEFT, USER_DELETED
 from tunnelcloud.pod.live_sessions import POD_FULL, TOO_MANY_PENDING
 from tunnelcloud.pod.router import GIVEN_UP, OPEN_TIMEOUT, UNTOLD_PATIENCE
-from tunnelcloud.pod.sessions import NOTHING_LEFT, USER_DELETED
 from tunnelcloud.pod.user_shares import Shares
 
 MAX_PENDING = Shares().pending
@@ -53,7 +53,7 @@ class RoutingTests(SynchronousTestCase):
         world.settle()
         self.assertEqual(world.records.told[-1], ("closed", "db", "con_1", "", 10, 0))
         self.assertEqual(world.records.acknowledged, [False], "its connector doesn't tell")
-        self.assertEqual(world.live.traffic()["db"].bytes_to_target, 10)
+        self.assertEqual(world.live.information.traffic()["db"].bytes_to_target, 10)
 
     def left_world(self):
         """Have a client write, close and go while its target has read nothing."""
@@ -330,7 +330,7 @@ class ScopeTests(SynchronousTestCase):
         world = World(self.both, "con_1", method=SessionMethod.TOKEN, tunnel_id="tun_b")
         self.assertIsNotNone(world.open("a").failure)
         self.assertIsNone(world.open("b").failure)
-        rows = self.successResultOf(world.live.tunnels())
+        rows = self.successResultOf(world.live.information.tunnels())
         self.assertEqual([row.name for row in rows], ["b"])
 
 
