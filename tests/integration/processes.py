@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tunnelcloud
+from tests.given_ports import FIRST_GIVEN
 from tests.integration import prepared_command
 from tests.pod.certificates import write_certificate
 
@@ -55,7 +56,7 @@ def wait_for_port(port: int) -> None:
 def free_port() -> int:
     """Find a TCP port that nobody listens on, below those that outgoing connections take."""
     for _ in range(100):
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(FIRST_GIVEN, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
