@@ -34,6 +34,8 @@ PINNED = {
     "twisted.internet.abstract.FileDescriptor": {
         "_closeWriteConnection", "_tempDataLen", "_writeDisconnected", "_writeDisconnecting",
     },
+    "twisted.internet.base.BaseConnector": {"_makeTransport"},
+    "twisted.internet.tcp.Connector": {"_makeTransport"},
     "twisted.internet.tcp.Port": {"_fromListeningDescriptor"},
     "twisted.internet.tcp._SocketCloser": {"_closeSocket"},
     "twisted.protocols.tls.TLSMemoryBIOProtocol": {

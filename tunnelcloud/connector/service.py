@@ -6,6 +6,7 @@ Only this module puts the connector's parts together.
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -28,7 +29,9 @@ from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, JoinToken
 from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.requests import RENEW, Hello
 from tunnelcloud.link.tls import LinkTLS
+from tunnelcloud.net.ended_connections import EndingReactor
 from tunnelcloud.net.resolver import ThreadedResolver
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pki.authority import certificate_pin, clock_text
 from tunnelcloud.pki.signing_requests import make_request
 
@@ -250,7 +253,8 @@ class ConnectorService(Service):
     def _run(self, membership: Membership) -> None:
         milliseconds = int(self._now().timestamp() * 1000)
         instance = f"{milliseconds:012x}-{os.urandom(8).hex()}"
-        dialer = Dialer(self._reactor, self._access, ThreadedResolver(self._reactor))
+        targets: Any = EndingReactor(self._reactor, Spreading(self._reactor))
+        dialer = Dialer(targets, self._access, ThreadedResolver(self._reactor))
         self.links = PodLinks(
             self._reactor,
             self._outgoing,
