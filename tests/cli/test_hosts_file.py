@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tunnelcloud.cli import hosts_file
 from tunnelcloud.cli.client import Failed
 from tunnelcloud.cli.hosts_file import HostsFile
-from tunnelcloud.cli.processes import start_of
+from tunnelcloud.cli.process_starts import start_of
 
 BEFORE = b"127.0.0.1\tlocalhost\n# a comment \xff\n::1 localhost"
 NOBODY = 4_194_305

@@ -17,8 +17,8 @@ from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.held_channels import HeldChannels
 from tunnelcloud.pod.interfaces import IAttachedLink, ILinks, IRecords, IViews
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.pod.session_dependencies import Surroundings
+from tunnelcloud.pod.work_in_turns import Turns
 from tunnelcloud.ssh.interfaces import ISessionConnection, TunnelRow
 from tunnelcloud.store.errors import LimitReached
 

@@ -11,8 +11,8 @@ from tests.domain.values import NOW, grant, policy, tunnel, view
 from tests.pod.fakes import Connection, Link, World
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.pod.enforcement import Enforcement
-from tunnelcloud.pod.long_work import STEPS, Turns
 from tunnelcloud.pod.user_views import Views
+from tunnelcloud.pod.work_in_turns import STEPS, Turns
 from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Change, Resync
 

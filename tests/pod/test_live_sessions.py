@@ -6,8 +6,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import grant, tunnel, view
 from tests.pod.fakes import World
 from tests.pod.test_enforcement import most_in_a_turn
-from tunnelcloud.pod.long_work import STEPS
 from tunnelcloud.pod.session_bytes import Carried
+from tunnelcloud.pod.work_in_turns import STEPS
 
 
 class CountingTests(SynchronousTestCase):

@@ -160,11 +160,11 @@ class ApartTests(SynchronousTestCase):
         """
         program = (
             f"import sys; from pathlib import Path; import {also}\n"
-            "from tunnelcloud.store.upgrading import upgrade_apart\n"
+            "from tunnelcloud.store.migration_in_child import migrate_in_child\n"
             "from tunnelcloud.store.engine import open_store\n"
             "from tunnelcloud.store import users\n"
             f"where = Path({str(directory)!r})\n"
-            "upgrade_apart('sqlite', where)\n"
+            "migrate_in_child('sqlite', where)\n"
             "open_store('sqlite', where).close()\n"
             f"print([name for name in {UNUSED} if name in sys.modules])"
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from tunnelcloud.cli.client import Failed
-from tunnelcloud.cli.processes import start_of
+from tunnelcloud.cli.process_starts import start_of
 from tunnelcloud.private_files import write_atomically
 
 HOSTS = Path("/etc/hosts")

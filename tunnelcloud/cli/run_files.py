@@ -21,7 +21,7 @@ from typing import IO
 from attrs import frozen
 
 from tunnelcloud.cli.client import Failed, Object
-from tunnelcloud.cli.processes import start_of
+from tunnelcloud.cli.process_starts import start_of
 
 _OF_ROOT = Path("/var/run/tunnelcloud-connect")
 _END_SECONDS = 30

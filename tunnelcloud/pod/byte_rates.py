@@ -13,8 +13,7 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-Traffic = tuple[int, int]
-"""Bytes to the target and from it, since the beginning."""
+from tunnelcloud.store.sessions import Traffic
 
 SAMPLE_SECONDS = 3.0
 _KEPT = 2

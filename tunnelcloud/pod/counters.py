@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.dial_failures import DialFailure
 from tunnelcloud.domain.events import CATALOGUE, KeptEvent
-from tunnelcloud.pod.tallies import Spread, Tally
+from tunnelcloud.pod.metric_types import CounterMetric, HistogramMetric
 from tunnelcloud.store.transaction import Committed
 
 DELAY_SECONDS = 0.5
@@ -28,42 +28,44 @@ class Counters:
     """The counters and histograms of one pod."""
 
     def __init__(self) -> None:
-        self._events = Tally("tunnelcloud_events", "Audit events that this pod wrote.", ["event"])
-        self._logins = Tally(
+        self._events = CounterMetric(
+            "tunnelcloud_events", "Audit events that this pod wrote.", ["event"]
+        )
+        self._logins = CounterMetric(
             "tunnelcloud_logins", "SSH logins by method and result.", ["method", "result"]
         )
-        self._bytes = Tally(
+        self._bytes = CounterMetric(
             "tunnelcloud_closed_channel_bytes",
             "Bytes that channels had carried when they closed.",
             ["direction"],
         )
-        self._refusals = Tally(
+        self._refusals = CounterMetric(
             "tunnelcloud_channel_refusals",
             "Channels that were refused, by the rule or the limit that did so.",
             ["reason"],
         )
-        self._dials = Spread(
+        self._dials = HistogramMetric(
             "tunnelcloud_dial_seconds",
             "From the decision that a channel is allowed until its target accepts it.",
             _WAITS,
         )
-        self._dial_failures = Tally(
+        self._dial_failures = CounterMetric(
             "tunnelcloud_dial_failures",
             "Channels that were allowed and whose target could not be reached.",
             ["reason"],
         )
-        self._session_seconds = Spread(
+        self._session_seconds = HistogramMetric(
             "tunnelcloud_session_seconds", "How long sessions lasted.", _LENGTHS
         )
-        self._store_seconds = Spread(
+        self._store_seconds = HistogramMetric(
             "tunnelcloud_store_seconds", "How long the store took to answer.", _WAITS, ["work"]
         )
-        self._store_errors = Tally(
+        self._store_errors = CounterMetric(
             "tunnelcloud_store_errors",
             "Answers of the store that were errors, ordinary refusals included.",
             ["work"],
         )
-        self._delay = Spread(
+        self._delay = HistogramMetric(
             "tunnelcloud_reactor_delay_seconds",
             "How late the reactor did what it had to do at a set time.",
             _DELAYS,
@@ -76,7 +78,7 @@ class Counters:
             for result in ("succeeded", "refused"):
                 self._logins.begin(method, result)
 
-    def all(self) -> list[Tally | Spread]:
+    def all(self) -> list[CounterMetric | HistogramMetric]:
         """Give all of them, in the order in which they are shown."""
         return [
             self._events, self._logins, self._bytes, self._refusals, self._dials,

@@ -16,10 +16,10 @@ from twisted.python.failure import Failure
 from tunnelcloud.domain.entities import UserView
 from tunnelcloud.pod.live_session import USER_DELETED, LiveSession
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.user_views import Views
+from tunnelcloud.pod.work_in_turns import Turns
 from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Change, Resync
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from tunnelcloud.domain.entities import Session
 from tunnelcloud.domain.objects.sites import Tunnel
-from tunnelcloud.pod.byte_rates import Counts, Traffic
+from tunnelcloud.pod.byte_rates import Counts
 from tunnelcloud.pod.channel_deadlines import Deadlines
 from tunnelcloud.pod.held_channels import HeldChannel
 from tunnelcloud.pod.list_cache import Listings
@@ -18,6 +18,7 @@ from tunnelcloud.pod.live_session import LiveSession
 from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.session_dependencies import Surroundings
 from tunnelcloud.pod.user_shares import CHANNELS, HELD, SESSIONS, Opens, Shares, Tally
+from tunnelcloud.store.sessions import Traffic
 
 _DRAIN_POLL_SECONDS = 0.1
 POD_FULL = "this pod has too many connections open; try again later, or another pod"

@@ -35,9 +35,9 @@ from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.held_channels import HeldChannels
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.pod.metric_types import CounterMetric
 from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
-from tunnelcloud.pod.tallies import Tally
 from tunnelcloud.pod.target_checks import TargetChecks
 from tunnelcloud.sinks.sinks import Sinks
 from tunnelcloud.store.database_metrics import Measures
@@ -243,7 +243,7 @@ class _Counted(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for one in self._counters.all():
-            if isinstance(one, Tally):
+            if isinstance(one, CounterMetric):
                 counter = CounterMetricFamily(one.name, one.text, labels=one.labels)
                 for values, count in tuple(one.counts.items()):
                     counter.add_metric(values, count)

@@ -28,9 +28,9 @@ from tunnelcloud.settings_files import BadSettings
 from tunnelcloud.sinks.sinks import Sinks, make_sinks
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.errors import StoreError
+from tunnelcloud.store.migration_in_child import migrate_in_child
 from tunnelcloud.store.pods import Registration
 from tunnelcloud.store.sqlite_files import FILE_NAME
-from tunnelcloud.store.upgrading import upgrade_apart
 
 _log = Logger()
 
@@ -99,7 +99,7 @@ def lay_foundation(
         own_host, listening("connectors")
     )
     try:
-        upgrade_apart(settings.database.url, directory)
+        migrate_in_child(settings.database.url, directory)
         store = open_store(settings.database.url, directory, beside=settings.name)
     except StoreError as error:
         raise CannotServe(str(error)) from None

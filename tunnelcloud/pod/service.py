@@ -39,7 +39,6 @@ from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_pod import LivePod
 from tunnelcloud.pod.live_session import SHUTDOWN_REASON, LiveSession
 from tunnelcloud.pod.live_sessions import LiveSessions
-from tunnelcloud.pod.long_work import Turns
 from tunnelcloud.pod.lost_connectors import LostConnectors
 from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.path_check import Doctor
@@ -53,11 +52,12 @@ from tunnelcloud.pod.shared_keys import SHARED_KEYS_SECONDS, SharedKeys
 from tunnelcloud.pod.ssh_side import SshSide
 from tunnelcloud.pod.stored_connectors import Registrar
 from tunnelcloud.pod.target_checks import LOOK_SECONDS, TargetChecks
-from tunnelcloud.pod.traffic import NOTE_SECONDS, TrafficNotes
+from tunnelcloud.pod.traffic_notes import NOTE_SECONDS, TrafficNotes
 from tunnelcloud.pod.tunnel_descriptions import describe
 from tunnelcloud.pod.user_shares import Shares
 from tunnelcloud.pod.user_views import Views
 from tunnelcloud.pod.web_tls import WebTLS
+from tunnelcloud.pod.work_in_turns import Turns
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 from tunnelcloud.store import approvals

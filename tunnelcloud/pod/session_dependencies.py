@@ -17,7 +17,7 @@ from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.pod.counters import Counters
 from tunnelcloud.pod.held_channels import HeldChannels
 from tunnelcloud.pod.interfaces import ILinks, IRecords, IViews
-from tunnelcloud.pod.long_work import Turns
+from tunnelcloud.pod.work_in_turns import Turns
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
 
 if TYPE_CHECKING:

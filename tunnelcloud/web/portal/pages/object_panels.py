@@ -12,7 +12,13 @@ from tunnelcloud.domain.advice import target_warning
 from tunnelcloud.domain.entities import Grant
 from tunnelcloud.domain.event_sentences import groups_in
 from tunnelcloud.domain.policy_sentences import policy_sentence
-from tunnelcloud.store import activity, assignment_lists, list_counts, second_factors, user_views
+from tunnelcloud.store import (
+    assignment_lists,
+    latest_events,
+    list_counts,
+    second_factors,
+    user_views,
+)
 from tunnelcloud.store.assignees import suggested
 from tunnelcloud.store.site_health import SiteHealth, site_healths
 from tunnelcloud.store.user_list_columns import of_users
@@ -62,7 +68,7 @@ class Panels:
         return await panels[noun, tab](visit, item) if (noun, tab) in panels else {}
 
     async def _activity(self, noun: str, _: Visit, item: Item) -> Values:
-        records = await self.context.store.read(activity.latest_of, noun, item["id"])
+        records = await self.context.store.read(latest_events.latest_of, noun, item["id"])
         # Assignments name the group by its id: on a group's page that is the group itself.
         return {"events": told_records(records, {item["id"]: item["name"]})}
 

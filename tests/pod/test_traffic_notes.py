@@ -7,7 +7,7 @@ from tests.store.databases import SQLiteCase
 from tests.store.records import RecordCase
 from tests.web.support import QueuedReactor
 from tunnelcloud.pod.byte_rates import Counts
-from tunnelcloud.pod.traffic import TrafficNotes
+from tunnelcloud.pod.traffic_notes import TrafficNotes
 from tunnelcloud.store import channels, deletion_warnings, sessions
 from tunnelcloud.store.errors import StoreUnavailable
 

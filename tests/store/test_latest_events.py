@@ -7,13 +7,15 @@ from tests.store.material import BOTH, make_tunnel
 from tests.store.plans import plans_of, statements_of
 from tests.store.records import RecordCase
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.store import activity, assignments, audit, connectors, groups, schema, sites
+from tunnelcloud.store import assignments, audit, connectors, groups, latest_events, schema, sites
 from tunnelcloud.store.transaction import Transaction
 
 
 class ActivityContract(RecordCase):
     def latest(self, kind, object_id):
-        return [one.event.event for one in self.store.read(activity.latest_of, kind, object_id)]
+        return [
+            one.event.event for one in self.store.read(latest_events.latest_of, kind, object_id)
+        ]
 
     def test_of_a_group(self):
         group = self.store.write(groups.create, name="ops")
@@ -61,22 +63,24 @@ class ActivityContract(RecordCase):
         self.assertEqual(self.latest("site", elsewhere.id), ["site.created"])
 
     def test_a_bounded_number_of_statements_and_of_rows(self):
-        kinds = len(activity.EVENTS["site"])
+        kinds = len(latest_events.EVENTS["site"])
         self.patch(audit, "MAX_SEARCHED", 3 * kinds)
         found = [self.store.write(sites.create, name=f"site-{number}") for number in range(6)]
         self.assertEqual(self.latest("site", found[0].id), [], "it lies too far back")
         self.assertEqual(self.latest("site", found[-1].id), ["site.created"])
         engine = self.store.backend._readers
         for kind, most in (("site", 2), ("group", 1), ("connector", 1)):
-            work = (self.store.read, activity.latest_of, kind, found[-1].id)
+            work = (self.store.read, latest_events.latest_of, kind, found[-1].id)
             few = statements_of(engine, *work)
             self.assertLessEqual(few, most + statements_of(engine, self.store.read, lambda _: None))
 
     def test_by_the_index_of_events(self):
         self.store.write(self.fill)
         engine = self.store.backend._readers
-        [plan] = plans_of(engine, self.store.read, activity.latest_of, "group", self.world.dba.id)
-        kinds = len(activity.EVENTS["group"])
+        [plan] = plans_of(
+            engine, self.store.read, latest_events.latest_of, "group", self.world.dba.id
+        )
+        kinds = len(latest_events.EVENTS["group"])
         self.assertEqual(plan.count("ix_audit_event_id"), kinds, plan)
         self.assertNotIn("Seq Scan on audit", plan)
 

@@ -16,7 +16,7 @@ from tunnelcloud.store.migrate import REVISION, known_revisions
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
 
-def upgrade_apart(url: str, state_directory: Path) -> None:
+def migrate_in_child(url: str, state_directory: Path) -> None:
     """Have a child process run the missing migrations of a SQLite database, and wait for it.
 
     Whatever keeps the child from it is told by whoever opens the database next.

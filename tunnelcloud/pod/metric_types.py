@@ -15,7 +15,7 @@ from attrs import define, field
 
 
 @define(eq=False)
-class Tally:
+class CounterMetric:
     """Counts that only grow, by the values of some labels; from any thread.
 
     :ivar name: the metric's, without ``_total``.
@@ -39,7 +39,7 @@ class Tally:
 
 
 @define(eq=False)
-class Spread:
+class HistogramMetric:
     """How long something took, by the values of some labels; from any thread.
 
     :ivar buckets: the longest time of each bucket, in seconds; one more is for what is longer.

@@ -12,11 +12,12 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from tunnelcloud.pod.byte_rates import Counts, Traffic
+from tunnelcloud.pod.byte_rates import Counts
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.store.sessions import Traffic
 
 NOTE_SECONDS = 15.0
 
