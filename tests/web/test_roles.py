@@ -34,7 +34,7 @@ class RoleTests(ApiTestCase):
         for route in self.table.routes:
             for role in [None, *Role]:
                 if route.name == "sign_out":
-                    # It ends the token it is called with: see test_access.
+                    # It ends the token it is called with: see test_credentials.
                     continue
                 body = {} if route.body is not None else None
                 address = f"/api/v1{some_address(route.path)}"

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import PortalTestCase
-from tests.web.test_http_limits import TurningClock
+from tests.web.test_pipelining import TurningClock
 from tunnelcloud.net.round_robin import RoundRobin
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.web.portal import live_hub, live_streams
