@@ -7,19 +7,16 @@ from collections.abc import Callable
 from attrs import frozen
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
-from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.key_rotation import AUTHORITY, NEW_AUTHORITY
 from tunnelcloud.store import pods, stored_secrets
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import authority as table
 from tunnelcloud.store.schema import connectors, join_tokens
+from tunnelcloud.store.stored_secrets import Rename
 from tunnelcloud.store.transaction import Transaction
 
 _NAMED = 20
 """How many connectors that haven't moved are named."""
-
-Rename = Callable[[bytes, str, str], bytes]
-"""Seals a stored secret again for another name: content, name, other name."""
 
 
 @frozen
@@ -67,7 +64,7 @@ def add(transaction: Transaction, content: bytes, pin: str, *, version: str) -> 
     pods.refuse_other_versions(transaction, version)
     if stored_secrets.keep_first(transaction, NEW_AUTHORITY, content) != content:
         raise Conflict("", "a new CA is there already: `tunnelcloud authority show` says how far")
-    _tell(transaction, "authority.created", {"fingerprint": pin})
+    stored_secrets.tell(transaction, "authority.created", {"fingerprint": pin})
 
 
 def retire(
@@ -79,8 +76,7 @@ def retire(
     :param force: also while connectors have certificates of the old one: they have to join again.
     :raise Conflict: there is no new one, or a connector still has a certificate of the old one.
     """
-    query = select(table.c.name, table.c.content).order_by(table.c.name).with_for_update()
-    kept = {row.name: row.content for row in transaction.connection.execute(query)}
+    kept = stored_secrets.lock_all(transaction)
     if not {AUTHORITY, NEW_AUTHORITY} <= set(kept):
         raise Conflict("", "there is no new CA: `tunnelcloud authority rotate` makes one")
     coming = kept[NEW_AUTHORITY]
@@ -95,7 +91,7 @@ def retire(
     transaction.connection.execute(
         update(join_tokens).where(join_tokens.c.expires_at > now).values(expires_at=now)
     )
-    _tell(transaction, "authority.deleted", {"fingerprint": gone, "left": found.left})
+    stored_secrets.tell(transaction, "authority.deleted", {"fingerprint": gone, "left": found.left})
 
 
 def _in_the_way(found: Progress) -> str:
@@ -122,8 +118,3 @@ def _unspent(transaction: Transaction) -> int:
     good = join_tokens.c.expires_at > transaction.now(), join_tokens.c.redeemed_at.is_(None)
     query = select(func.count()).select_from(join_tokens).where(*good)
     return transaction.connection.execute(query).scalar_one()
-
-
-def _tell(transaction: Transaction, event: str, data: dict[str, object]) -> None:
-    transaction.audit(AuditEvent(event, data=data))
-    stored_secrets.tell(transaction)

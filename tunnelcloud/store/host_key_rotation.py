@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
-from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.key_rotation import HOST_KEYS, KeyUse, host_key_name
 from tunnelcloud.store import pods, stored_secrets
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import authority as table
+from tunnelcloud.store.stored_secrets import Rename
 from tunnelcloud.store.transaction import Transaction
-
-Rename = Callable[[bytes, str, str], bytes]
-"""Seals a stored secret again for another name: content, name, other name."""
 
 
 def add_host_keys(
@@ -92,9 +89,8 @@ def remove_host_keys(transaction: Transaction, shown: Callable[[bytes, str], str
 
 def _held(transaction: Transaction) -> dict[str, bytes]:
     """Return all stored host keys, locked against other changes."""
-    query = select(table.c.name, table.c.content).order_by(table.c.name).with_for_update()
-    rows = transaction.connection.execute(query)
-    return {row.name: row.content for row in rows if row.name.startswith(HOST_KEYS)}
+    kept = stored_secrets.lock_all(transaction)
+    return {name: content for name, content in kept.items() if name.startswith(HOST_KEYS)}
 
 
 def _with(kept: Mapping[str, bytes], use: KeyUse) -> list[str]:
@@ -109,5 +105,4 @@ def _forget(transaction: Transaction, algorithms: Collection[str], use: KeyUse) 
 
 
 def _tell(transaction: Transaction, event: str, fingerprints: Collection[str]) -> None:
-    transaction.audit(AuditEvent(event, data={"fingerprints": list(fingerprints)}))
-    stored_secrets.tell(transaction)
+    stored_secrets.tell(transaction, event, {"fingerprints": list(fingerprints)})

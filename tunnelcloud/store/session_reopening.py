@@ -13,7 +13,7 @@ from sqlalchemy import and_, select, update
 
 from tunnelcloud.domain.events import event_of
 from tunnelcloud.store.schema import channels, sessions
-from tunnelcloud.store.sessions import EndRequest
+from tunnelcloud.store.sessions import EndRequest, end_requests_of
 from tunnelcloud.store.transaction import Transaction
 
 
@@ -29,7 +29,11 @@ def reopen(
     :param channel_ids: of the channels that they have.
     :return: what is to be ended instead.
     """
-    wanted = _wanted(transaction, pod_id, session_ids, channel_ids)
+    wanted = end_requests_of(
+        transaction,
+        (sessions.c.id.in_(session_ids), sessions.c.pod_id == pod_id),
+        (channels.c.id.in_(channel_ids), channels.c.pod_id == pod_id),
+    )
     closed = and_(
         sessions.c.id.in_(session_ids),
         sessions.c.pod_id == pod_id,
@@ -54,29 +58,6 @@ def reopen(
     for row in reopened:
         _audit(transaction, row)
     return wanted
-
-
-def _wanted(
-    transaction: Transaction,
-    pod_id: str,
-    session_ids: Collection[str],
-    channel_ids: Collection[str],
-) -> list[EndRequest]:
-    one = sessions.c
-    of_sessions = select(one.id, one.end_requested).where(
-        one.id.in_(session_ids), one.pod_id == pod_id, one.end_requested.is_not(None)
-    )
-    two = channels.c
-    of_channels = select(two.id, two.session_id, two.end_requested).where(
-        two.id.in_(channel_ids), two.pod_id == pod_id, two.end_requested.is_not(None)
-    )
-    rows = transaction.connection.execute(of_sessions)
-    found = [EndRequest("session", row.id, row.id, row.end_requested) for row in rows]
-    rows = transaction.connection.execute(of_channels)
-    return [
-        *found,
-        *(EndRequest("channel", row.id, row.session_id, row.end_requested) for row in rows),
-    ]
 
 
 def _audit(transaction: Transaction, row: Any) -> None:

@@ -314,17 +314,31 @@ def note_end_request(
 
 def end_requests(transaction: Transaction, pod_id: str) -> list[EndRequest]:
     """List what a pod was asked to end and hasn't yet."""
-    of_sessions = select(table.c.id, table.c.end_requested).where(
-        table.c.pod_id == pod_id, table.c.ended_at.is_(None), table.c.end_requested.is_not(None)
+    return end_requests_of(
+        transaction,
+        (table.c.pod_id == pod_id, table.c.ended_at.is_(None)),
+        (channels_table.c.pod_id == pod_id, channels_table.c.closed_at.is_(None)),
     )
-    rows = transaction.connection.execute(of_sessions)
-    found = [EndRequest("session", row.id, row.id, row.end_requested) for row in rows]
-    one = channels_table.c
-    of_channels = select(one.id, one.session_id, one.end_requested).where(
-        one.pod_id == pod_id, one.closed_at.is_(None), one.end_requested.is_not(None)
+
+
+def end_requests_of(
+    transaction: Transaction,
+    which_sessions: Iterable[ColumnElement[bool]],
+    which_channels: Iterable[ColumnElement[bool]],
+) -> list[EndRequest]:
+    """List those of some sessions and channels that were asked to be ended."""
+    one, two = table.c, channels_table.c
+    of_sessions = select(one.id, one.end_requested).where(
+        one.end_requested.is_not(None), *which_sessions
     )
-    rows = transaction.connection.execute(of_channels)
+    of_channels = select(two.id, two.session_id, two.end_requested).where(
+        two.end_requested.is_not(None), *which_channels
+    )
+    run = transaction.connection.execute
     return [
-        *found,
-        *(EndRequest("channel", row.id, row.session_id, row.end_requested) for row in rows),
+        *(EndRequest("session", row.id, row.id, row.end_requested) for row in run(of_sessions)),
+        *(
+            EndRequest("channel", row.id, row.session_id, row.end_requested)
+            for row in run(of_channels)
+        ),
     ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from attrs import field, frozen
@@ -20,11 +19,8 @@ from tunnelcloud.store.transaction import Transaction
 
 MAX_OF_A_USER = 5
 
-
-class Awaited(StrEnum):
-    """The step that a sign-in waits for."""
-
-    CODE = "code"
+_CODE = "code"
+"""The kind of all steps: a code is awaited.  Versions before had another kind."""
 
 
 @frozen
@@ -34,7 +30,6 @@ class SignInStep:
     :ivar user_id: whose password was right.
     """
 
-    kind: Awaited
     created_at: datetime
     expires_at: datetime
     source_ip: str
@@ -44,7 +39,6 @@ class SignInStep:
 
 def begin(
     transaction: Transaction,
-    kind: Awaited,
     *,
     secret_hash: bytes,
     lifetime_seconds: int,
@@ -63,7 +57,7 @@ def begin(
         insert(table),
         {
             "secret_hash": secret_hash,
-            "kind": str(kind),
+            "kind": _CODE,
             "created_at": now,
             "expires_at": now + timedelta(seconds=lifetime_seconds),
             "source_ip": source,
@@ -82,7 +76,6 @@ def _make_room(transaction: Transaction, wanted: ColumnElement[bool], at_most: i
 
 
 _COLUMNS = (
-    table.c.kind,
     table.c.created_at,
     table.c.expires_at,
     table.c.source_ip,
@@ -91,15 +84,15 @@ _COLUMNS = (
 )
 
 
-def peek(transaction: Transaction, kind: Awaited, secret_hash: bytes) -> SignInStep | None:
+def peek(transaction: Transaction, secret_hash: bytes) -> SignInStep | None:
     """Find a step that isn't over; it stays."""
     query = select(*_COLUMNS).where(
         table.c.secret_hash == secret_hash,
-        table.c.kind == str(kind),
+        table.c.kind == _CODE,
         table.c.expires_at > transaction.now(),
     )
     row = transaction.connection.execute(query).first()
-    return None if row is None else _step(row)
+    return None if row is None else SignInStep(*row)
 
 
 def find_awaited(transaction: Transaction, secret: str) -> SignInStep | None:
@@ -107,22 +100,18 @@ def find_awaited(transaction: Transaction, secret: str) -> SignInStep | None:
 
     :param secret: that the browser keeps; empty when it keeps none.
     """
-    step = peek(transaction, Awaited.CODE, hash_secret(secret)) if secret else None
+    step = peek(transaction, hash_secret(secret)) if secret else None
     return None if step is None or users.get(transaction, step.user_id).blocked else step
 
 
-def take(transaction: Transaction, kind: Awaited, secret_hash: bytes) -> SignInStep | None:
+def take(transaction: Transaction, secret_hash: bytes) -> SignInStep | None:
     """Take a step, once; None when it was taken, is over, or never was."""
     row = transaction.connection.execute(
         delete(table)
-        .where(table.c.secret_hash == secret_hash, table.c.kind == str(kind))
+        .where(table.c.secret_hash == secret_hash, table.c.kind == _CODE)
         .returning(*_COLUMNS)
     ).first()
     if row is None:
         return None
-    step = _step(row)
+    step = SignInStep(*row)
     return step if step.expires_at > transaction.now() else None
-
-
-def _step(row: Any) -> SignInStep:
-    return SignInStep(Awaited(row[0]), *row[1:])

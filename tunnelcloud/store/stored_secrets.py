@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from sqlalchemy import select, update
 
+from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.bulk_statements import insert_unless_there
 from tunnelcloud.store.schema import authority as table
 from tunnelcloud.store.transaction import Transaction
 
 SHARED_KEYS = "shared_key"
 """The kind of object whose changes all pods hear of."""
+
+Rename = Callable[[bytes, str, str], bytes]
+"""Seals a stored secret again for another name: content, name, other name."""
 
 
 def load(transaction: Transaction, name: str) -> bytes | None:
@@ -25,6 +31,12 @@ def load_all(transaction: Transaction) -> dict[str, bytes]:
     return {row.name: row.content for row in rows}
 
 
+def lock_all(transaction: Transaction) -> dict[str, bytes]:
+    """Give all that is kept, by name, locked against other changes."""
+    query = select(table.c.name, table.c.content).order_by(table.c.name).with_for_update()
+    return {row.name: row.content for row in transaction.connection.execute(query)}
+
+
 def keep_first(transaction: Transaction, name: str, content: bytes) -> bytes:
     """Store a blob unless the name has one: if pods start together, the first one's counts.
 
@@ -37,8 +49,9 @@ def keep_first(transaction: Transaction, name: str, content: bytes) -> bytes:
     return found
 
 
-def tell(transaction: Transaction) -> None:
-    """Tell all pods to read what they share again."""
+def tell(transaction: Transaction, event: str, data: Mapping[str, object]) -> None:
+    """Audit a change of what pods share, and tell all pods to read it again."""
+    transaction.audit(AuditEvent(event, data=data))
     transaction.changed(SHARED_KEYS, "all", decides=False)
 
 

@@ -21,7 +21,6 @@ from tunnelcloud.store import (
 )
 from tunnelcloud.store.errors import Conflict, InvalidReference
 from tunnelcloud.store.identities import NotLetIn, Person
-from tunnelcloud.store.sign_in_steps import Awaited
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.portal import invitations
 from tunnelcloud.web.portal.page_requests import Moved, Visit
@@ -101,7 +100,6 @@ def enter_by_password(
         return begin_session(transaction, user, secret, visit, next_page, method)
     sign_in_steps.begin(
         transaction,
-        Awaited.CODE,
         secret_hash=hash_secret(secret),
         lifetime_seconds=_CODE_SECONDS,
         source=source_group(visit.source_ip),
@@ -167,7 +165,7 @@ def enter_by_code(
         return None
     if not judged.good:
         return CodeRefused(judged, refusal(user, user.name, visit.source_ip, "wrong code"))
-    if sign_in_steps.take(transaction, Awaited.CODE, hash_secret(visit.step)) is None:
+    if sign_in_steps.take(transaction, hash_secret(visit.step)) is None:
         return None
     how = "code" if judged.judgement is Judgement.CODE else "recovery code"
     method, next_page = f"{step.content['method']} and {how}", step.content["next"]
