@@ -8,13 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from tunnelcloud.cli.client import Api, Failed, Object, Unreachable
-from tunnelcloud.cli.output import (
-    one_line,
-    print_json,
-    say,
-    shown,
-    shown_time,
-)
+from tunnelcloud.cli.output import answer, print_json, say, shown, shown_time
 from tunnelcloud.cli.parameters import (
     ON_THIS_CLOCK,
     Connection,
@@ -176,4 +170,4 @@ def _print_event(item: Object, as_json: bool) -> None:
         _details(item.get("data") or {}),
         f"by {actor}" if actor and actor != who else "",
     ]
-    click.echo(one_line("  ".join(word for word in words if word)))
+    answer("  ".join(word for word in words if word))

@@ -6,7 +6,7 @@ import click
 
 from tunnelcloud.cli.client import Api
 from tunnelcloud.cli.crud import report_done
-from tunnelcloud.cli.output import one_line, print_json, print_table, shown_time
+from tunnelcloud.cli.output import answer, print_json, print_table, shown_time
 from tunnelcloud.cli.parameters import with_api
 
 
@@ -33,7 +33,7 @@ def show_authority(api: Api, as_json: bool) -> None:
         ),
     )
     if len(known) > 1 and found["left"]:
-        click.echo(one_line(f"not moved yet: {', '.join(found['left'])}"))
+        answer(f"not moved yet: {', '.join(found['left'])}")
     if len(known) > 1 and found["join_tokens"]:
         click.echo(f"unused join tokens of the old CA: {found['join_tokens']}")
 

@@ -11,6 +11,7 @@ import click
 from tunnelcloud.cli.client import COLLECTIONS, Api, Failed, Object
 from tunnelcloud.cli.object_options import Column, Noun, Option
 from tunnelcloud.cli.output import (
+    answer,
     one_line,
     print_fields,
     print_json,
@@ -97,7 +98,7 @@ def _create(noun: Noun) -> click.Command:
         if as_json:
             print_json(made)
             return
-        click.echo(one_line(f"created {noun.name} {made['name']} ({made['id']})"))
+        answer(f"created {noun.name} {made['name']} ({made['id']})")
         warn_of(made)
         if isinstance(made.get("join"), dict):
             show_join(made["name"], made["join"])
@@ -144,7 +145,7 @@ def _set(noun: Noun) -> click.Command:
         if as_json:
             print_json(changed)
         else:
-            click.echo(one_line(f"changed {noun.name} {changed['name']} ({changed['id']})"))
+            answer(f"changed {noun.name} {changed['name']} ({changed['id']})")
             warn_of(changed)
 
     rename = click.Option(["--name", "new_name"], help="A new name.")
@@ -223,9 +224,9 @@ def show_preview(preview: Object, as_json: bool) -> None:
     if as_json:
         print_json(preview)
         return
-    click.echo(one_line(f"holds {preview['sentence']}"))
+    answer(f"holds {preview['sentence']}")
     if preview["standing"]:
-        click.echo(one_line(preview["standing"]))
+        answer(preview["standing"])
     users, tunnels = counted(preview["users"], "user"), counted(preview["tunnels"], "tunnel")
     click.echo(f"concerns {users} and {tunnels}; {counted(preview['sessions'], 'open session')}")
     if preview["cuts"]:
@@ -265,7 +266,7 @@ def report_done(text: str, as_json: bool, made: object = None) -> None:
     if as_json:
         print_json({} if made is None else made)
     else:
-        click.echo(one_line(text))
+        answer(text)
 
 
 def show_join(name: str, join: Object) -> None:

@@ -13,7 +13,7 @@ import click
 from tunnelcloud.cli.client import Api, Failed, Object, is_id
 from tunnelcloud.cli.crud import print_list, report_done
 from tunnelcloud.cli.object_options import Column
-from tunnelcloud.cli.output import one_line, print_json, shown_time
+from tunnelcloud.cli.output import answer, print_json, shown_time
 from tunnelcloud.cli.parameters import (
     ON_THIS_CLOCK,
     Connection,
@@ -81,7 +81,7 @@ def add_key(
     if as_json:
         print_json(made)
     else:
-        click.echo(one_line(f"added {made['fingerprint']} for {user} ({made['id']})"))
+        answer(f"added {made['fingerprint']} for {user} ({made['id']})")
 
 
 @key.command("generate")
@@ -115,7 +115,7 @@ def generate_key(
     if as_json:
         print_json(made)
     else:
-        click.echo(one_line(f"wrote {out} and registered {made['fingerprint']} for {user}"))
+        answer(f"wrote {out} and registered {made['fingerprint']} for {user}")
 
 
 def _new_key_pair() -> tuple[bytes, bytes]:

@@ -7,12 +7,7 @@ import click
 from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.crud import list_objects, report_done
 from tunnelcloud.cli.object_options import Column
-from tunnelcloud.cli.output import (
-    one_line,
-    print_json,
-    print_table,
-    shown_time,
-)
+from tunnelcloud.cli.output import answer, print_json, print_table, shown_time
 from tunnelcloud.cli.parameters import with_api
 
 _POD_COLUMNS = (
@@ -147,4 +142,4 @@ def list_known_hosts(api: Api, as_json: bool) -> None:
         print_json(lines)
     else:
         for line in lines:
-            click.echo(one_line(line))
+            answer(line)

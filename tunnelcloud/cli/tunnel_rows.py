@@ -14,7 +14,7 @@ from enum import StrEnum
 import click
 from attrs import define, field
 
-from tunnelcloud.cli.output import one_line, print_json
+from tunnelcloud.cli.output import answer, one_line, print_json
 from tunnelcloud.domain.connecting.way import Way
 from tunnelcloud.domain.ssh_command import bracketed
 from tunnelcloud.domain.tunnel_standing import Stand
@@ -142,7 +142,7 @@ class Lines:
                 print_json(row.as_json(), indent=None)
             else:
                 state, why = row.state
-                click.echo(one_line(_joined(row.name, row.places, state, why)))
+                answer(_joined(row.name, row.places, state, why))
         sys.stdout.flush()
 
     def tell(self, text: str) -> None:
